@@ -1,0 +1,91 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The one place for compiler flags, chosen by architecture. Everything elementwise is Swift SIMD:
+// x86-64-v3 (AVX2 and FMA, 2013) is the oldest machine Lockstep runs on; oneDNN goes higher by itself
+// at run time. `-Ounchecked` drops overflow traps that would keep hot loops from being vectorised.
+#if arch(x86_64)
+    let target = ["-Xcc", "-march=x86-64-v3"]
+    let cTarget = ["-march=x86-64-v3"]
+#else
+    let target: [String] = []
+    let cTarget: [String] = []
+#endif
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .unsafeFlags(target),
+    .unsafeFlags(["-Ounchecked"], .when(configuration: .release)),
+]
+let cSettings: [CSetting] = [.unsafeFlags(cTarget)]
+
+/// A target of ours; every one is compiled with the same settings.
+func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+/// The tests of the target they are named after.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "lockstep",
+    products: [.executable(name: "lockstep", targets: ["lockstep"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // Executables
+        .executableTarget(
+            name: "lockstep",
+            dependencies: [
+                "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swiftSettings),
+
+        // The pipeline: Training wires the six below it, which never import one another.
+        target(
+            "Training",
+            [
+                "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ]),
+        target("DataLoading", ["Tensors", "Digests", "Failures"]),
+        target("Model", ["Kernels", "Failures"]),
+        target("Collectives", ["MPI", "Tensors", "Failures"]),
+        target("Optimizers", ["Kernels", "Failures"]),
+        target("Checkpointing", ["Tensors", "Digests", "Failures"]),
+        target("Telemetry", ["Failures", .product(name: "Logging", package: "swift-log")]),
+
+        // Foundations
+        target("Kernels", ["Tensors", "COneDNN", "CVector"]),
+        target("MPI", ["COpenMPI", "Failures"]),
+        target("Tensors"),
+        target("Digests", ["COpenSSL"]),
+        target("Failures"),
+        .target(name: "CVector", cSettings: cSettings),
+        .systemLibrary(
+            name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+        .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+        // Tests
+        tests("Tensors", ["Tensors"]),
+        tests("Digests", ["Digests"]),
+        tests("Failures", ["Failures"]),
+        tests("Kernels", ["Kernels"]),
+        tests("MPI", ["MPI"]),
+        tests("DataLoading", ["DataLoading"]),
+        tests("Model", ["Model"]),
+        tests("Optimizers", ["Optimizers"]),
+        tests("Collectives", ["Collectives"]),
+        tests("Checkpointing", ["Checkpointing"]),
+        tests("Telemetry", ["Telemetry"]),
+        tests("Training", ["Training"]),
+        tests("MultiRank", ["Training"]),
+    ]
+)

@@ -1,0 +1,3 @@
+// oneDNN's C API for Swift.
+#pragma once
+#include <dnnl.h>

@@ -1,0 +1,53 @@
+/// A tensor's name, shape and place in an arena.
+package struct NamedTensor: Sendable, Equatable {
+    package let name: String
+    package let shape: [Int]
+    /// The first element, counted from the arena's start.
+    package let offset: Int
+
+    package init(name: String, shape: [Int], offset: Int) {
+        self.name = name
+        self.shape = shape
+        self.offset = offset
+    }
+
+    /// The number of elements.
+    package var count: Int { shape.reduce(1, *) }
+
+    /// The elements' places in the arena.
+    package var range: Range<Int> { offset..<offset + count }
+}
+
+/// Which tensor lies where in one contiguous arena of elements.
+///
+/// Tensors start on multiples of 16 elements (64 bytes of fp32); the gaps stay zero for ever, so an
+/// elementwise pass over the whole arena is one loop.
+package struct ArenaLayout: Sendable {
+    /// Elements to which every tensor's start is aligned.
+    package static let alignment = 16
+
+    /// The tensors in the order of their offsets.
+    package private(set) var tensors: [NamedTensor] = []
+    /// The arena's size in elements, gaps included; a multiple of `alignment`.
+    package private(set) var count = 0
+
+    package init() {}
+
+    /// Places a tensor after the last one and returns its description.
+    ///
+    /// `padding` further elements behind it stay zero: rows that exist only to round a size up.
+    @discardableResult
+    package mutating func append(_ name: String, shape: [Int], padding: Int = 0) -> NamedTensor {
+        let tensor = NamedTensor(name: name, shape: shape, offset: count)
+        tensors.append(tensor)
+        let alignment = Self.alignment
+        count += (tensor.count + padding + alignment - 1) / alignment * alignment
+        return tensor
+    }
+
+    /// The tensor with this name, or nil.
+    package subscript(name: String) -> NamedTensor? { tensors.first { $0.name == name } }
+
+    /// Elements that belong to tensors, gaps and padding left out.
+    package var elementCount: Int { tensors.reduce(0) { $0 + $1.count } }
+}

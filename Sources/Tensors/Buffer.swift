@@ -1,0 +1,39 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Zeroed, 64-byte-aligned memory for `count` elements, freed with its last reference.
+///
+/// An arena is one buffer with an `ArenaLayout` that says which tensor lies where.
+/// The class is `@unchecked Sendable` because the thread team's tiles write disjoint parts of it.
+package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
+    package let base: UnsafeMutablePointer<Element>
+    package let count: Int
+
+    /// Large buffers start on a 2 MiB boundary, so that the kernel can back them with huge pages.
+    package init(count: Int) {
+        precondition(count >= 0, "a buffer cannot have \(count) elements")
+        let bytes = max(64, count * MemoryLayout<Element>.stride)
+        let hugePage = 2 << 20
+        let alignment = bytes >= hugePage ? hugePage : 64
+        var memory: UnsafeMutableRawPointer?
+        let status = posix_memalign(&memory, alignment, bytes)
+        guard status == 0, let memory else { fatalError("out of memory: \(bytes) bytes") }
+        if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
+        memset(memory, 0, bytes)
+        base = memory.bindMemory(to: Element.self, capacity: count)
+        self.count = count
+    }
+
+    deinit { free(base) }
+
+    /// The elements, as a Swift collection.
+    package var elements: UnsafeMutableBufferPointer<Element> {
+        UnsafeMutableBufferPointer(start: base, count: count)
+    }
+
+    /// The memory, as bytes.
+    package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
+}

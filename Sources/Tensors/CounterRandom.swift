@@ -1,0 +1,68 @@
+/// A counter-based random generator: Philox4x32-10 (Salmon et al. 2011, "Parallel Random Numbers:
+/// As Easy as 1, 2, 3").
+///
+/// Four 32-bit words are a pure function of a 64-bit key and a 128-bit counter, so any rank or
+/// thread can draw the numbers that belong to a place without drawing those before it.
+package struct CounterRandom: Sendable {
+    private let key: SIMD2<UInt32>
+
+    package init(key: UInt64) {
+        self.key = SIMD2(UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
+    }
+
+    /// A generator for one purpose, independent of those for other purposes under the same seed.
+    package init(seed: UInt64, stream: Stream) {
+        self.init(key: Self.mix(seed ^ Self.mix(stream.rawValue)))
+    }
+
+    /// What random numbers are drawn for.
+    package enum Stream: UInt64, Sendable {
+        case initialization = 1
+        case sampleOrder = 2
+        case dropout = 3
+        case generation = 4
+    }
+
+    /// The four words at a counter.
+    @inlinable
+    package func words(_ c0: UInt32, _ c1: UInt32, _ c2: UInt32, _ c3: UInt32) -> SIMD4<UInt32> {
+        var x = SIMD4(c0, c1, c2, c3)
+        var k0 = keyWords.x
+        var k1 = keyWords.y
+        for _ in 0..<10 {
+            let product0 = UInt64(x.x) &* 0xD251_1F53
+            let product1 = UInt64(x.z) &* 0xCD9E_8D57
+            x = SIMD4(
+                UInt32(truncatingIfNeeded: product1 >> 32) ^ x.y ^ k0,
+                UInt32(truncatingIfNeeded: product1),
+                UInt32(truncatingIfNeeded: product0 >> 32) ^ x.w ^ k1,
+                UInt32(truncatingIfNeeded: product0))
+            k0 &+= 0x9E37_79B9
+            k1 &+= 0xBB67_AE85
+        }
+        return x
+    }
+
+    @usableFromInline package var keyWords: SIMD2<UInt32> { key }
+
+    /// 64 random bits at a place given by two numbers.
+    package func bits(_ first: UInt64, _ second: UInt64 = 0) -> UInt64 {
+        let w = words(
+            UInt32(truncatingIfNeeded: first), UInt32(truncatingIfNeeded: first >> 32),
+            UInt32(truncatingIfNeeded: second), UInt32(truncatingIfNeeded: second >> 32))
+        return UInt64(w.x) | UInt64(w.y) << 32
+    }
+
+    /// A number uniform in [0, 1), with 53 random bits.
+    package func uniform(_ first: UInt64, _ second: UInt64 = 0) -> Double {
+        Double(bits(first, second) >> 11) * 0x1p-53
+    }
+
+    /// A bijective scramble of 64 bits (Stafford 2011, "Better Bit Mixing", variant 13).
+    package static func mix(_ value: UInt64) -> UInt64 {
+        var z = value &+ 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
