@@ -1,0 +1,73 @@
+import Tensors
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// A target that is not counted: padding behind a sequence's end.
+package let ignoredTarget: Int32 = -1
+
+/// The cross-entropy of each row in nats, and, if asked for, the gradient in place of the logits.
+///
+/// `logits` is (rows, columns); only the first `vocabularySize` columns take part, those behind are
+/// padding and get gradient zero. `losses` (rows) is -log softmax(logits)[target], or 0 for ignored
+/// targets. With `gradientScale` s the logits become s (softmax - onehot(target)).
+package func crossEntropy(
+    _ logits: Matrix, targets: UnsafePointer<Int32>, vocabularySize: Int,
+    losses: UnsafeMutablePointer<Double>, gradientScale: Float?, engine: ComputeEngine
+) {
+    precondition(vocabularySize <= logits.columns)
+    engine.team.forEach((logits.rows + 7) / 8) { tile, _ in
+        for i in tile * 8..<min(logits.rows, tile * 8 + 8) {
+            let row = logits.row(i)
+            let target = Int(targets[i])
+            guard target >= 0 else {
+                losses[i] = 0
+                if gradientScale != nil { row.update(repeating: 0, count: logits.columns) }
+                continue
+            }
+            precondition(target < vocabularySize, "target outside the vocabulary")
+            let largest = largestElement(row, vocabularySize)
+            let targetLogit = row[target]
+            let sum = exponentials(row, vocabularySize, minus: largest, kept: gradientScale != nil)
+            losses[i] = Double(largest) - Double(targetLogit) + log(Double(sum))
+            if let gradientScale {
+                let factor = gradientScale / sum
+                forEachVector(vocabularySize) { start, width in
+                    row.store(row.load(start, width: width) * factor, start, width: width)
+                }
+                row[target] -= gradientScale
+                (row + vocabularySize).update(
+                    repeating: 0, count: logits.columns - vocabularySize)
+            }
+        }
+    }
+}
+
+@inline(__always)
+private func largestElement(_ row: UnsafeMutablePointer<Float>, _ count: Int) -> Float {
+    var largest = Floats(repeating: -.infinity)
+    forEachVector(count) { start, width in
+        let x = width == 8 ? row.load8(start) : row.load(start, count: width, fill: -.infinity)
+        largest = pointwiseMaximum(x, largest)
+    }
+    return maximum(largest)
+}
+
+/// The sum of exp(x - `largest`), which takes the row's place if it is to be `kept`.
+@inline(__always)
+private func exponentials(
+    _ row: UnsafeMutablePointer<Float>, _ count: Int, minus largest: Float, kept: Bool
+) -> Float {
+    var total = Floats.zero
+    forEachVector(count) { start, width in
+        let x = row.load(start, width: width)
+        var e = exponential(x - largest)
+        if width < 8 { for lane in width..<8 { e[lane] = 0 } }
+        total += e
+        if kept { row.store(e, start, width: width) }
+    }
+    return sum(total)
+}

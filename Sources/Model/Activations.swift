@@ -1,0 +1,93 @@
+import Tensors
+
+/// Where each activation of a micro-batch lies in one arena.
+///
+/// B sequences of T tokens, N = B T rows, C channels, H heads, V padded vocabulary. A model that only
+/// evaluates keeps nothing for backward: its blocks all write to the same place.
+struct Activations {
+    let buffer: Buffer<Float>
+    let embedded: Matrix  // (N, C)
+    let blocks: [Block]
+    let finalNorm: Normalized
+    let logits: Matrix  // (rows of a head chunk, V)
+    let branch: Matrix  // (N, C), a residual branch before it is added
+    /// Gradients in flight; nil in a model that only evaluates.
+    let gradients: Gradients?
+
+    struct Block {
+        let attentionNorm: Normalized
+        let qkv: Matrix  // (N, 3C)
+        let attention: Matrix  // (N, C)
+        let logSumExp: Vector  // (B H T)
+        let middle: Matrix  // (N, C), the residual stream after attention
+        let feedForwardNorm: Normalized
+        let hidden: Matrix  // (N, 4C), before GELU
+        let activated: Matrix  // (N, 4C)
+        let output: Matrix  // (N, C), the residual stream after the block
+    }
+
+    struct Normalized {
+        let output: Matrix  // (N, C)
+        let mean: Vector  // (N)
+        let rstd: Vector  // (N)
+    }
+
+    struct Gradients {
+        let residual: Matrix  // (N, C)
+        let branch: Matrix  // (N, C)
+        let wide: Matrix  // (N, 4C)
+        let qkv: Matrix  // (N, 3C), in the memory of `wide`
+    }
+
+    init(_ shape: GPTConfiguration, microBatch: Int, training: Bool, logitRows: Int) {
+        let n = microBatch * shape.contextLength
+        let c = shape.width
+        var layout = ArenaLayout()
+        func reserve(_ rows: Int, _ columns: Int) -> NamedTensor {
+            layout.append("", shape: [rows, columns])
+        }
+        typealias NormPlan = (output: NamedTensor, mean: NamedTensor, rstd: NamedTensor)
+        func reserveNorm() -> NormPlan { (reserve(n, c), reserve(1, n), reserve(1, n)) }
+
+        let embedded = reserve(n, c)
+        let blockPlans = (0..<(training ? shape.layers : 1)).map { _ in
+            (
+                attentionNorm: reserveNorm(), qkv: reserve(n, 3 * c), attention: reserve(n, c),
+                logSumExp: reserve(1, n * shape.heads), middle: reserve(n, c),
+                feedForwardNorm: reserveNorm(), hidden: reserve(n, 4 * c),
+                activated: reserve(n, 4 * c), output: reserve(n, c)
+            )
+        }
+        let finalNorm = reserveNorm()
+        let logits = reserve(logitRows, shape.paddedVocabularySize)
+        let branch = reserve(n, c)
+        let gradients = training ? (reserve(n, c), reserve(n, c), reserve(n, 4 * c)) : nil
+
+        let buffer = Buffer<Float>(count: layout.count)
+        self.buffer = buffer
+        func norm(_ plan: NormPlan) -> Normalized {
+            Normalized(
+                output: buffer.matrix(plan.output), mean: buffer.vector(plan.mean),
+                rstd: buffer.vector(plan.rstd))
+        }
+        let planned = blockPlans.map { plan in
+            Block(
+                attentionNorm: norm(plan.attentionNorm), qkv: buffer.matrix(plan.qkv),
+                attention: buffer.matrix(plan.attention),
+                logSumExp: buffer.vector(plan.logSumExp), middle: buffer.matrix(plan.middle),
+                feedForwardNorm: norm(plan.feedForwardNorm), hidden: buffer.matrix(plan.hidden),
+                activated: buffer.matrix(plan.activated), output: buffer.matrix(plan.output))
+        }
+        blocks = (0..<shape.layers).map { planned[training ? $0 : 0] }
+        self.embedded = buffer.matrix(embedded)
+        self.finalNorm = norm(finalNorm)
+        self.logits = buffer.matrix(logits)
+        self.branch = buffer.matrix(branch)
+        self.gradients = gradients.map { residual, branch, wide in
+            Gradients(
+                residual: buffer.matrix(residual), branch: buffer.matrix(branch),
+                wide: buffer.matrix(wide),
+                qkv: Matrix(buffer.base + wide.offset, rows: n, columns: 3 * c))
+        }
+    }
+}

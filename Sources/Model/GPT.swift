@@ -1,0 +1,285 @@
+import Kernels
+import Tensors
+
+/// The tokens of one micro-batch: B sequences of T inputs and their next-token targets.
+package struct TokenBatch: @unchecked Sendable {
+    /// (B, T); each in 0..<vocabularySize.
+    package let inputs: UnsafePointer<Int32>
+    /// (B, T); `ignoredTarget` where nothing is to be predicted.
+    package let targets: UnsafePointer<Int32>
+    /// The first sequence's number in the global batch, for dropout.
+    package let firstSequence: Int
+
+    package init(
+        inputs: UnsafePointer<Int32>, targets: UnsafePointer<Int32>, firstSequence: Int = 0
+    ) {
+        self.inputs = inputs
+        self.targets = targets
+        self.firstSequence = firstSequence
+    }
+}
+
+/// A GPT-2 planned for micro-batches of one shape: forward and backward written by hand, in fp32.
+///
+/// It owns the activations; parameters and gradients are arenas of the caller's, laid out as `layout`
+/// says. Pre-LayerNorm blocks, fused QKV, tanh GELU and a head tied to the token embedding
+/// (Radford et al. 2019).
+package final class GPT {
+    package let configuration: GPTConfiguration
+    package let layout: GPTLayout
+    /// Sequences in a micro-batch (B).
+    package let microBatch: Int
+    private let engine: ComputeEngine
+    private let activations: Activations
+    private let attention: Attention
+    private let qkv: Linear
+    private let attentionProjection: Linear
+    private let up: Linear
+    private let down: Linear
+    private let normBackward: LayerNormBackward
+    private let head: Head
+
+    /// Plans a model; one that is not `training` can only compute losses, with less memory.
+    package init(
+        _ configuration: GPTConfiguration, microBatch: Int, training: Bool, engine: ComputeEngine
+    ) {
+        precondition(configuration.vocabularySize > 0, "the vocabulary is not known yet")
+        self.configuration = configuration
+        self.microBatch = microBatch
+        self.engine = engine
+        layout = GPTLayout(configuration)
+        let n = microBatch * configuration.contextLength
+        let c = configuration.width
+        let logitRows = Head.chunkRows(
+            rows: n, vocabulary: configuration.paddedVocabularySize)
+        activations = Activations(
+            configuration, microBatch: microBatch, training: training, logitRows: logitRows)
+        attention = Attention(
+            batch: microBatch, length: configuration.contextLength, heads: configuration.heads,
+            headWidth: configuration.headWidth, engine: engine)
+        qkv = Linear(rows: n, inputs: c, outputs: 3 * c, engine: engine)
+        attentionProjection = Linear(rows: n, inputs: c, outputs: c, engine: engine)
+        up = Linear(rows: n, inputs: c, outputs: 4 * c, engine: engine)
+        down = Linear(rows: n, inputs: 4 * c, outputs: c, engine: engine)
+        normBackward = LayerNormBackward(rows: n, columns: c, engine: engine)
+        head = Head(configuration, rows: n, engine: engine)
+    }
+
+    /// Bytes of activations.
+    package var activationBytes: Int { activations.buffer.bytes.count }
+
+    /// Tokens in a micro-batch (B T).
+    package var tokenCount: Int { microBatch * configuration.contextLength }
+
+    /// Runs the micro-batch through all blocks and the final norm.
+    package func forward(_ batch: TokenBatch, parameters: Buffer<Float>, dropout: DropoutKey?) {
+        let length = configuration.contextLength
+        let a = activations
+        embeddingForward(
+            batch.inputs, sequenceLength: length,
+            tokenTable: parameters.matrix(layout.tokenEmbedding),
+            positionTable: parameters.matrix(layout.positionEmbedding), into: a.embedded,
+            engine: engine)
+        drop(a.embedded, .embedding, batch, dropout)
+        var residual = a.embedded
+        for layer in 0..<configuration.layers {
+            forwardBlock(layer, residual, batch, parameters, dropout)
+            residual = a.blocks[layer].output
+        }
+        normalize(residual, layout.finalNorm, a.finalNorm, parameters)
+    }
+
+    /// The cross-entropy in nats summed over the micro-batch's counted targets, after `forward`.
+    package func loss(_ batch: TokenBatch, parameters: Buffer<Float>) -> Double {
+        head.loss(
+            activations.finalNorm.output, table: tokenTable(parameters), targets: batch.targets,
+            logits: activations.logits)
+    }
+
+    /// The logits (N, V padded) of the micro-batch, after `forward`.
+    package func logits(parameters: Buffer<Float>, into logits: Matrix) {
+        head.logits(activations.finalNorm.output, table: tokenTable(parameters), into: logits)
+    }
+
+    /// The loss as `loss` gives it and, after `forward`, the gradients of `gradientScale` times it.
+    ///
+    /// Gradients are written over the arena's contents or, if it `accumulates`, added to them.
+    /// `finished` is told each range of the arena as soon as it is complete: the final norm, the
+    /// blocks from last to first, the embeddings; together they are the whole arena.
+    package func backward(
+        _ batch: TokenBatch, parameters: Buffer<Float>, gradients: Buffer<Float>,
+        gradientScale: Float, accumulates: Bool, dropout: DropoutKey?,
+        finished: (Range<Int>) -> Void
+    ) -> Double {
+        let a = activations
+        guard let flow = a.gradients else {
+            preconditionFailure("a model planned for evaluation has no backward pass")
+        }
+        let loss = head.backward(
+            a.finalNorm.output, table: tokenTable(parameters), targets: batch.targets,
+            gradientScale: gradientScale, logits: a.logits, inputGradient: flow.branch,
+            tableGradient: tokenTable(gradients), accumulates: accumulates)
+        let lastOutput = a.blocks[configuration.layers - 1].output
+        flow.residual.base.update(repeating: 0, count: tokenCount * configuration.width)
+        normalizeBackward(
+            flow.branch, lastOutput, layout.finalNorm, a.finalNorm, parameters, gradients,
+            addingTo: flow.residual, accumulates)
+        finished(layout.finalNormRange)
+        for layer in (0..<configuration.layers).reversed() {
+            let input = layer == 0 ? a.embedded : a.blocks[layer - 1].output
+            backwardBlock(
+                layer, input, batch, parameters, gradients, accumulates, dropout, flow)
+            finished(layout.blocks[layer].range)
+        }
+        drop(flow.residual, .embedding, batch, dropout)
+        embeddingBackward(
+            flow.residual, tokens: batch.inputs, sequenceLength: configuration.contextLength,
+            addingTo: tokenTable(gradients),
+            positionGradient: gradients.matrix(layout.positionEmbedding),
+            accumulates: accumulates, engine: engine)
+        finished(layout.embeddingRange)
+        return loss
+    }
+
+    // MARK: - One block
+
+    private func forwardBlock(
+        _ layer: Int, _ input: Matrix, _ batch: TokenBatch, _ parameters: Buffer<Float>,
+        _ dropout: DropoutKey?
+    ) {
+        let a = activations.blocks[layer]
+        let p = layout.blocks[layer]
+        let branch = activations.branch
+        normalize(input, p.attentionNorm, a.attentionNorm, parameters)
+        project(qkv, a.attentionNorm.output, p.qkv, parameters, into: a.qkv)
+        attention.forward(
+            a.qkv, into: a.attention, logSumExp: a.logSumExp,
+            dropout: attentionDropout(layer, batch, dropout))
+        project(attentionProjection, a.attention, p.attentionProjection, parameters, into: branch)
+        drop(branch, .attentionProjection(layer: layer), batch, dropout)
+        add(input, branch, into: a.middle, engine: engine)
+
+        normalize(a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters)
+        project(up, a.feedForwardNorm.output, p.up, parameters, into: a.hidden)
+        geluForward(a.hidden, into: a.activated, engine: engine)
+        project(down, a.activated, p.down, parameters, into: branch)
+        drop(branch, .feedForwardProjection(layer: layer), batch, dropout)
+        add(a.middle, branch, into: a.output, engine: engine)
+    }
+
+    /// The residual stream's gradient, `flow.residual`, goes from behind the block to before it.
+    private func backwardBlock(
+        _ layer: Int, _ input: Matrix, _ batch: TokenBatch, _ parameters: Buffer<Float>,
+        _ gradients: Buffer<Float>, _ accumulates: Bool, _ dropout: DropoutKey?,
+        _ flow: Activations.Gradients
+    ) {
+        let a = activations.blocks[layer]
+        let p = layout.blocks[layer]
+
+        var branch = dropped(
+            flow, .feedForwardProjection(layer: layer), batch, dropout)
+        projectBackward(
+            down, branch, a.activated, p.down, parameters, gradients, into: flow.wide, accumulates)
+        geluBackward(flow.wide, input: a.hidden, engine: engine)
+        projectBackward(
+            up, flow.wide, a.feedForwardNorm.output, p.up, parameters, gradients,
+            into: flow.branch, accumulates)
+        normalizeBackward(
+            flow.branch, a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters, gradients,
+            addingTo: flow.residual, accumulates)
+
+        branch = dropped(flow, .attentionProjection(layer: layer), batch, dropout)
+        // `activations.branch` is free in backward.
+        projectBackward(
+            attentionProjection, branch, a.attention, p.attentionProjection, parameters, gradients,
+            into: activations.branch, accumulates)
+        attention.backward(
+            activations.branch, qkv: a.qkv, output: a.attention, logSumExp: a.logSumExp,
+            into: flow.qkv, dropout: attentionDropout(layer, batch, dropout))
+        projectBackward(
+            qkv, flow.qkv, a.attentionNorm.output, p.qkv, parameters, gradients,
+            into: flow.branch, accumulates)
+        normalizeBackward(
+            flow.branch, input, p.attentionNorm, a.attentionNorm, parameters, gradients,
+            addingTo: flow.residual, accumulates)
+    }
+
+    // MARK: - Parts of a block
+
+    private func tokenTable(_ arena: Buffer<Float>) -> Matrix {
+        Matrix(
+            arena.base + layout.tokenEmbedding.offset, rows: configuration.paddedVocabularySize,
+            columns: configuration.width)
+    }
+
+    private func normalize(
+        _ input: Matrix, _ norm: GPTLayout.Norm, _ result: Activations.Normalized,
+        _ parameters: Buffer<Float>
+    ) {
+        layerNormForward(
+            input, weight: parameters.vector(norm.weight),
+            bias: norm.bias.map(parameters.vector), into: result.output, mean: result.mean,
+            rstd: result.rstd, engine: engine)
+    }
+
+    private func normalizeBackward(
+        _ outputGradient: Matrix, _ input: Matrix, _ norm: GPTLayout.Norm,
+        _ result: Activations.Normalized, _ parameters: Buffer<Float>,
+        _ gradients: Buffer<Float>, addingTo inputGradient: Matrix, _ accumulates: Bool
+    ) {
+        normBackward.run(
+            outputGradient, input: input, weight: parameters.vector(norm.weight),
+            mean: result.mean, rstd: result.rstd, addingTo: inputGradient,
+            weightGradient: gradients.vector(norm.weight),
+            biasGradient: norm.bias.map(gradients.vector), accumulates: accumulates)
+    }
+
+    private func project(
+        _ linear: Linear, _ input: Matrix, _ projection: GPTLayout.Projection,
+        _ parameters: Buffer<Float>, into output: Matrix
+    ) {
+        linear.forward(
+            input, weight: parameters.matrix(projection.weight),
+            bias: projection.bias.map(parameters.vector), into: output)
+    }
+
+    private func projectBackward(
+        _ linear: Linear, _ outputGradient: Matrix, _ input: Matrix,
+        _ projection: GPTLayout.Projection, _ parameters: Buffer<Float>,
+        _ gradients: Buffer<Float>, into inputGradient: Matrix, _ accumulates: Bool
+    ) {
+        linear.backwardParameters(
+            outputGradient, input: input, weightGradient: gradients.matrix(projection.weight),
+            biasGradient: projection.bias.map(gradients.vector), accumulates: accumulates)
+        linear.backwardInput(
+            outputGradient, weight: parameters.matrix(projection.weight), into: inputGradient)
+    }
+
+    private func attentionDropout(
+        _ layer: Int, _ batch: TokenBatch, _ key: DropoutKey?
+    ) -> Attention.Dropout? {
+        key.map { Attention.Dropout(key: $0, layer: layer, firstSequence: batch.firstSequence) }
+    }
+
+    /// Drops elements in place, where there is dropout.
+    private func drop(
+        _ matrix: Matrix, _ site: DropoutSite, _ batch: TokenBatch, _ key: DropoutKey?
+    ) {
+        guard let key else { return }
+        dropout(
+            matrix, into: matrix, sequenceLength: configuration.contextLength,
+            firstSequence: batch.firstSequence, site: site, key: key, engine: engine)
+    }
+
+    /// The gradient that enters a residual branch: the stream's own, or a dropped copy of it.
+    private func dropped(
+        _ flow: Activations.Gradients, _ site: DropoutSite, _ batch: TokenBatch,
+        _ key: DropoutKey?
+    ) -> Matrix {
+        guard let key else { return flow.residual }
+        dropout(
+            flow.residual, into: flow.branch, sequenceLength: configuration.contextLength,
+            firstSequence: batch.firstSequence, site: site, key: key, engine: engine)
+        return flow.branch
+    }
+}

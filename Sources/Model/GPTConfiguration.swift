@@ -1,0 +1,86 @@
+import Failures
+
+/// The shape of a GPT-2 (Radford et al. 2019): the recipe's `[model]` section.
+package struct GPTConfiguration: Sendable, Equatable {
+    /// The only architecture there is: "gpt2".
+    package var architecture = "gpt2"
+    /// Transformer blocks (L).
+    package var layers = 4
+    /// Attention heads in a block (H); divides `width`.
+    package var heads = 4
+    /// Channels of the residual stream (C).
+    package var width = 128
+    /// Tokens in a sequence (T), and positions in the position embedding.
+    package var contextLength = 64
+    /// Symbols of the tokenizer (V); 0 until the data is known.
+    package var vocabularySize = 0
+    /// Whether linear layers and layer norms have biases.
+    package var bias = true
+    /// The probability of dropping at GPT-2's three places, in [0, 1).
+    package var dropout = 0.0
+
+    package init() {}
+
+    /// Checks that the shape is one that can be built.
+    ///
+    /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid value.
+    package func validate() throws(Failure) {
+        guard architecture == "gpt2" else {
+            throw Failure(
+                .configuration,
+                "[model] architecture is \"\(architecture)\", but only \"gpt2\" can be trained; "
+                    + "write \"gpt2\".")
+        }
+        for (key, value) in [
+            ("layers", layers), ("heads", heads), ("width", width),
+            ("context_length", contextLength),
+        ] where value < 1 {
+            throw Failure(
+                .configuration,
+                "[model] \(key) is \(value), but must be at least 1; write 1 or more.")
+        }
+        guard width % heads == 0 else {
+            let divisors = (1...width).filter { width % $0 == 0 }
+            let nearest = divisors.min { abs($0 - heads) < abs($1 - heads) } ?? 1
+            throw Failure(
+                .configuration,
+                "[model] heads = \(heads) does not divide width = \(width); "
+                    + "the nearest number of heads that does is \(nearest).")
+        }
+        guard layers < 1 << 12, heads < 1 << 16 else {
+            throw Failure(
+                .configuration,
+                "[model] has \(layers) layers and \(heads) heads, but at most 4095 layers and "
+                    + "65535 heads are supported.")
+        }
+        guard vocabularySize >= 0, vocabularySize < 1 << 31 else {
+            throw Failure(
+                .configuration,
+                "[model] vocabulary_size is \(vocabularySize), but must be 0 (the tokenizer's) "
+                    + "or the number of its symbols.")
+        }
+        guard dropout >= 0, dropout < 1 else {
+            throw Failure(
+                .configuration,
+                "[model] dropout is \(dropout), but must be at least 0 and less than 1.")
+        }
+    }
+
+    /// Channels of one head (D).
+    package var headWidth: Int { width / heads }
+
+    /// Rows of the token embedding in memory: the vocabulary padded to a multiple of 64.
+    ///
+    /// The padding never takes part: its logits are left out of every softmax and it stays zero.
+    package var paddedVocabularySize: Int { (vocabularySize + 63) / 64 * 64 }
+
+    /// Parameters, embeddings included.
+    package var parameterCount: Int { GPTLayout(self).arena.elementCount }
+
+    /// Floating-point operations to train on one token of a sequence of T tokens: 6 N + 12 L H D T,
+    /// where N leaves the position embedding out (Chowdhery et al. 2022, appendix B; nanoGPT).
+    package var flopsPerToken: Double {
+        let counted = parameterCount - contextLength * width
+        return 6 * Double(counted) + 12 * Double(layers * width * contextLength)
+    }
+}

@@ -1,0 +1,167 @@
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// A fixed team of threads, the caller among them, that shares out the tiles of one loop at a time.
+///
+/// Which thread runs which tile is left to chance; every tile writes its own part of the output and
+/// the tiling never depends on the number of threads, so neither do the bits.
+/// Calls must come from one thread at a time and must not nest.
+package final class ThreadTeam: Sendable {
+    /// Threads that work, the caller included.
+    package let threadCount: Int
+
+    private let loop: SharedLoop
+    private let workers: [pthread_t]
+
+    /// Starts `threads - 1` workers, each of which first runs `prepare`; the caller runs it too.
+    ///
+    /// Workers spin a few microseconds for their next loop before they sleep; with `yields` (more
+    /// threads than cores) they sleep at once.
+    package init(threads: Int, yields: Bool = false, prepare: @escaping @Sendable () -> Void = {}) {
+        precondition(threads >= 1, "a team needs at least one thread")
+        threadCount = threads
+        loop = SharedLoop(spins: yields ? 0 : 20_000)
+        var workers: [pthread_t] = []
+        prepare()
+        for thread in 1..<max(1, threads) {
+            let start = WorkerStart(loop: loop, thread: thread, prepare: prepare)
+            var handle = pthread_t()
+            let status = pthread_create(
+                &handle, nil,
+                { argument in
+                    guard let argument else { return nil }
+                    let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+                    start.prepare()
+                    start.loop.work(as: start.thread)
+                    return nil
+                }, Unmanaged.passRetained(start).toOpaque())
+            precondition(status == 0, "cannot start a thread: error \(status)")
+            workers.append(handle)
+        }
+        self.workers = workers
+    }
+
+    deinit {
+        loop.stop()
+        for worker in workers { pthread_join(worker, nil) }
+    }
+
+    /// Runs `body` once for every tile in `0..<tiles` and returns when all are done.
+    ///
+    /// The second argument is the index of the thread, in `0..<threadCount`, for scratch memory.
+    @inline(__always)
+    package func forEach(_ tiles: Int, _ body: (_ tile: Int, _ thread: Int) -> Void) {
+        if threadCount == 1 || tiles == 1 {
+            for tile in 0..<tiles { body(tile, 0) }
+        } else {
+            withoutActuallyEscaping(body) { loop.run(tiles, over: threadCount, $0) }
+        }
+    }
+}
+
+/// What a new thread needs to know.
+private final class WorkerStart {
+    let loop: SharedLoop
+    let thread: Int
+    let prepare: @Sendable () -> Void
+
+    init(loop: SharedLoop, thread: Int, prepare: @escaping @Sendable () -> Void) {
+        self.loop = loop
+        self.thread = thread
+        self.prepare = prepare
+    }
+}
+
+/// The loop that a team is in, as its threads see it.
+///
+/// `body` and `tileCount` are plain memory: the caller writes them before it advances `generation`
+/// and workers read them after they have seen that, so no two threads touch them at once.
+private final class SharedLoop: @unchecked Sendable {
+    typealias Body = (_ tile: Int, _ thread: Int) -> Void
+
+    private var body: Body?
+    private var tileCount = 0
+    private let nextTile = Atomic<Int>(0)
+    private let generation = Atomic<Int>(0)
+    private let working = Atomic<Int>(0)
+    private let stopping = Atomic<Bool>(false)
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let spins: Int
+
+    init(spins: Int) {
+        self.spins = spins
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(wake, nil)
+    }
+
+    deinit {
+        pthread_mutex_destroy(mutex)
+        pthread_cond_destroy(wake)
+        mutex.deallocate()
+        wake.deallocate()
+    }
+
+    func run(_ tiles: Int, over threads: Int, _ body: @escaping Body) {
+        self.body = body
+        tileCount = tiles
+        nextTile.store(0, ordering: .relaxed)
+        working.store(threads - 1, ordering: .relaxed)
+        announce()
+        takeTiles(as: 0)
+        var spun = 0
+        while working.load(ordering: .acquiring) > 0 {
+            spun += 1
+            if spun > spins { sched_yield() }
+        }
+        self.body = nil
+    }
+
+    func stop() {
+        stopping.store(true, ordering: .releasing)
+        announce()
+    }
+
+    func work(as thread: Int) {
+        var seen = 0
+        while true {
+            waitForGeneration(after: seen)
+            seen += 1
+            if stopping.load(ordering: .acquiring) { return }
+            takeTiles(as: thread)
+            working.subtract(1, ordering: .releasing)
+        }
+    }
+
+    private func announce() {
+        pthread_mutex_lock(mutex)
+        generation.add(1, ordering: .releasing)
+        pthread_cond_broadcast(wake)
+        pthread_mutex_unlock(mutex)
+    }
+
+    private func waitForGeneration(after seen: Int) {
+        var spun = 0
+        while spun < spins {
+            if generation.load(ordering: .acquiring) != seen { return }
+            spun += 1
+        }
+        pthread_mutex_lock(mutex)
+        while generation.load(ordering: .acquiring) == seen { pthread_cond_wait(wake, mutex) }
+        pthread_mutex_unlock(mutex)
+    }
+
+    private func takeTiles(as thread: Int) {
+        guard let body else { return }
+        while true {
+            let tile = nextTile.add(1, ordering: .relaxed).oldValue
+            guard tile < tileCount else { return }
+            body(tile, thread)
+        }
+    }
+}

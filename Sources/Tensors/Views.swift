@@ -1,0 +1,56 @@
+/// A view of `rows` x `columns` floats whose rows start `stride` elements apart; it owns nothing.
+package struct Matrix: @unchecked Sendable {
+    package let base: UnsafeMutablePointer<Float>
+    package let rows: Int
+    package let columns: Int
+    package let stride: Int
+
+    package init(
+        _ base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil
+    ) {
+        self.base = base
+        self.rows = rows
+        self.columns = columns
+        self.stride = stride ?? columns
+    }
+
+    /// The first element of a row.
+    @inlinable
+    package func row(_ index: Int) -> UnsafeMutablePointer<Float> { base + index * stride }
+
+    /// Some of the rows.
+    package func rows(_ range: Range<Int>) -> Matrix {
+        Matrix(
+            base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
+    }
+
+    /// Some of the columns.
+    package func columns(_ range: Range<Int>) -> Matrix {
+        Matrix(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
+    }
+}
+
+/// A view of `count` contiguous floats; it owns nothing.
+package struct Vector: @unchecked Sendable {
+    package let base: UnsafeMutablePointer<Float>
+    package let count: Int
+
+    package init(_ base: UnsafeMutablePointer<Float>, count: Int) {
+        self.base = base
+        self.count = count
+    }
+}
+
+extension Buffer<Float> {
+    /// The place of a tensor as a matrix: all but its last axis are rows.
+    package func matrix(_ tensor: NamedTensor) -> Matrix {
+        let columns = tensor.shape.last ?? 1
+        return Matrix(
+            base + tensor.offset, rows: tensor.count / max(1, columns), columns: columns)
+    }
+
+    /// The place of a tensor as a vector.
+    package func vector(_ tensor: NamedTensor) -> Vector {
+        Vector(base + tensor.offset, count: tensor.count)
+    }
+}

@@ -1,0 +1,267 @@
+import Tensors
+import Testing
+
+import Kernels
+
+/// Each kernel against double precision: forward against the reference, backward against the
+/// reference's finite differences, on 1 and on 3 threads.
+@Suite struct GradientTests {
+    /// Odd and even, below and above a vector's eight lanes and a tile's rows.
+    static let shapes = [(1, 1), (3, 7), (5, 8), (33, 19), (40, 32)]
+
+    @Test(arguments: shapes, [1, 3])
+    func gelu(shape: (Int, Int), threads: Int) {
+        let engine = ComputeEngine(threads: threads)
+        let x = numbers(shape.0 * shape.1, seed: 1, scale: 4)
+        let weights = numbers(x.count, seed: 2)
+        let input = buffer(x)
+        let output = Buffer<Float>(count: x.count)
+        geluForward(
+            matrix(input, columns: shape.1), into: matrix(output, columns: shape.1), engine: engine)
+        #expect(relativeError(output.doubles, referenceGELU(x)) < 3e-7)
+        let gradient = buffer(weights)
+        geluBackward(
+            matrix(gradient, columns: shape.1), input: matrix(input, columns: shape.1),
+            engine: engine)
+        let expected = finiteDifferences(x) { dot(referenceGELU($0), weights) }
+        #expect(relativeError(gradient.doubles, expected) < 1e-6)
+    }
+
+    @Test func geluAtTheEdges() {
+        let x: [Double] = [-1e30, -100, -10, 0, 10, 100, 1e30]
+        let input = buffer(x)
+        geluForward(
+            matrix(input, columns: 7), into: matrix(input, columns: 7), engine: ComputeEngine())
+        #expect(input.doubles[3...].elementsEqual([0, 10, 100, Double(Float(1e30))]))
+        #expect(input.doubles[0...2].allSatisfy { abs($0) < 1e-7 })
+    }
+
+    @Test(arguments: [(1, 5), (3, 8), (40, 19), (300, 24)], [1, 3])
+    func layerNorm(shape: (Int, Int), threads: Int) {
+        let (n, c) = shape
+        let engine = ComputeEngine(threads: threads)
+        let x = numbers(n * c, seed: 1, scale: 3)
+        let weight = numbers(c, seed: 2)
+        let bias = numbers(c, seed: 3)
+        let dy = numbers(n * c, seed: 4)
+        let carried = numbers(n * c, seed: 5)
+        let (input, w, b, dOutput) = (buffer(x), buffer(weight), buffer(bias), buffer(dy))
+        let output = Buffer<Float>(count: n * c)
+        let (mean, rstd) = (Buffer<Float>(count: n), Buffer<Float>(count: n))
+        layerNormForward(
+            matrix(input, columns: c), weight: w.vector, bias: b.vector,
+            into: matrix(output, columns: c), mean: mean.vector, rstd: rstd.vector, engine: engine)
+        let reference = referenceLayerNorm(x, weight: weight, bias: bias, columns: c)
+        #expect(relativeError(output.doubles, reference) < 1e-6)
+
+        let dx = buffer(carried)
+        let dw = buffer(weight)
+        let db = buffer(bias)
+        LayerNormBackward(rows: n, columns: c, engine: engine).run(
+            matrix(dOutput, columns: c), input: matrix(input, columns: c), weight: w.vector,
+            mean: mean.vector, rstd: rstd.vector, addingTo: matrix(dx, columns: c),
+            weightGradient: dw.vector, biasGradient: db.vector, accumulates: true)
+        guard n <= 40 else {
+            // Too many differences to take; the parameters' gradients are linear in dy.
+            let ones = [Double](repeating: 1, count: c)
+            let zeros = [Double](repeating: 0, count: c)
+            let normalized = referenceLayerNorm(x, weight: ones, bias: zeros, columns: c)
+            let expected = (0..<c).map { j in
+                weight[j] + (0..<n).reduce(0) { $0 + normalized[$1 * c + j] * dy[$1 * c + j] }
+            }
+            #expect(relativeError(dw.doubles, expected) < 1e-5)
+            return
+        }
+        let loss = { (x: [Double], w: [Double], b: [Double]) in
+            dot(referenceLayerNorm(x, weight: w, bias: b, columns: c), dy)
+        }
+        let slope = finiteDifferences(x) { loss($0, weight, bias) }
+        #expect(relativeError(dx.doubles, zip(carried, slope).map(+)) < 2e-6)
+        let weightSlope = finiteDifferences(weight) { loss(x, $0, bias) }
+        #expect(relativeError(dw.doubles, zip(weight, weightSlope).map(+)) < 2e-6)
+        let biasSlope = finiteDifferences(bias) { loss(x, weight, $0) }
+        #expect(relativeError(db.doubles, zip(bias, biasSlope).map(+)) < 2e-6)
+    }
+
+    @Test(arguments: [(1, 1, 1), (3, 5, 7), (70, 33, 40), (130, 64, 200)], [1, 3])
+    func linear(shape: (Int, Int, Int), threads: Int) {
+        let (n, inputs, outputs) = shape
+        let engine = ComputeEngine(threads: threads)
+        let x = numbers(n * inputs, seed: 1)
+        let w = numbers(inputs * outputs, seed: 2)
+        let b = numbers(outputs, seed: 3)
+        let dy = numbers(n * outputs, seed: 4)
+        let (input, weight, bias, dOutput) = (buffer(x), buffer(w), buffer(b), buffer(dy))
+        let output = Buffer<Float>(count: n * outputs)
+        let layer = Linear(rows: n, inputs: inputs, outputs: outputs, engine: engine)
+        layer.forward(
+            matrix(input, columns: inputs), weight: matrix(weight, columns: outputs),
+            bias: bias.vector, into: matrix(output, columns: outputs))
+        let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
+        #expect(relativeError(output.doubles, reference) < 2e-6)
+
+        let dx = Buffer<Float>(count: n * inputs)
+        layer.backwardInput(
+            matrix(dOutput, columns: outputs), weight: matrix(weight, columns: outputs),
+            into: matrix(dx, columns: inputs))
+        let dw = buffer(w)
+        let db = buffer(b)
+        for accumulates in [false, true] {
+            layer.backwardParameters(
+                matrix(dOutput, columns: outputs), input: matrix(input, columns: inputs),
+                weightGradient: matrix(dw, columns: outputs), biasGradient: db.vector,
+                accumulates: accumulates)
+        }
+        // The layer is linear in each argument, so its derivatives are products again.
+        let transposed = (0..<outputs).flatMap { j in (0..<inputs).map { w[$0 * outputs + j] } }
+        let noBias = [Double](repeating: 0, count: max(inputs, outputs))
+        let slope = referenceLinear(dy, transposed, noBias, inputs: outputs, outputs: inputs)
+        #expect(relativeError(dx.doubles, slope) < 2e-6)
+        let xT = (0..<inputs).flatMap { i in (0..<n).map { x[$0 * inputs + i] } }
+        let weightSlope = referenceLinear(xT, dy, noBias, inputs: n, outputs: outputs)
+        #expect(relativeError(dw.doubles, weightSlope.map { 2 * $0 }) < 2e-6)
+        let biasSlope = (0..<outputs).map { j in (0..<n).reduce(0) { $0 + dy[$1 * outputs + j] } }
+        #expect(relativeError(db.doubles, biasSlope.map { 2 * $0 }) < 2e-6)
+        if n * inputs <= 20 {
+            let differences = finiteDifferences(x) {
+                dot(referenceLinear($0, w, b, inputs: inputs, outputs: outputs), dy)
+            }
+            #expect(relativeError(dx.doubles, differences) < 2e-6)
+        }
+    }
+
+    /// Lengths within a block of 64 query rows, at its border, and over several blocks.
+    @Test(
+        arguments: [(1, 1, 1, 1), (2, 5, 3, 3), (1, 64, 1, 4), (1, 70, 2, 5), (1, 130, 1, 3)],
+        [1, 3])
+    func attention(shape: (Int, Int, Int, Int), threads: Int) {
+        checkAttention(shape, threads, dropout: nil)
+    }
+
+    @Test(arguments: [(2, 6, 2, 3), (1, 70, 1, 2)])
+    func attentionWithDropout(shape: (Int, Int, Int, Int)) {
+        checkAttention(shape, 1, dropout: DropoutKey(probability: 0.3, seed: 5, step: 2))
+    }
+
+    private func checkAttention(
+        _ shape: (Int, Int, Int, Int), _ threads: Int, dropout key: DropoutKey?
+    ) {
+        let (batch, length, heads, d) = shape
+        let c = heads * d
+        let engine = ComputeEngine(threads: threads)
+        let x = numbers(batch * length * 3 * c, seed: 1, scale: 2)
+        let dy = numbers(batch * length * c, seed: 2)
+        let (qkv, dOutput) = (buffer(x), buffer(dy))
+        let output = Buffer<Float>(count: dy.count)
+        let logSumExp = Buffer<Float>(count: batch * heads * length)
+        let attention = Attention(
+            batch: batch, length: length, heads: heads, headWidth: d, engine: engine)
+        let dropout = key.map { Attention.Dropout(key: $0, layer: 3, firstSequence: 9) }
+        let factors = key.map { key in
+            (0..<batch * heads * length * length).map { index -> Double in
+                let (row, s) = index.quotientAndRemainder(dividingBy: length)
+                let (tile, t) = row.quotientAndRemainder(dividingBy: length)
+                let (b, h) = tile.quotientAndRemainder(dividingBy: heads)
+                let group = UInt32(t * ((length + 7) / 8) + s / 8)
+                let site = DropoutSite.attention(layer: 3, head: h).number
+                return Double(
+                    key.factors(site: site, sequence: UInt32(9 + b), group: group)[s % 8])
+            }
+        }
+        let reference = { (x: [Double]) in
+            referenceAttention(
+                x, batch: batch, length: length, heads: heads, headWidth: d, factors: factors)
+        }
+        attention.forward(
+            matrix(qkv, columns: 3 * c), into: matrix(output, columns: c),
+            logSumExp: logSumExp.vector, dropout: dropout)
+        #expect(relativeError(output.doubles, reference(x)) < 2e-6)
+
+        let dqkv = buffer(x)  // Whatever was there before must not show.
+        attention.backward(
+            matrix(dOutput, columns: c), qkv: matrix(qkv, columns: 3 * c),
+            output: matrix(output, columns: c), logSumExp: logSumExp.vector,
+            into: matrix(dqkv, columns: 3 * c), dropout: dropout)
+        // Sampled where the whole would take minutes.
+        let sampled = stride(from: 0, to: x.count, by: max(1, x.count / 150))
+        let expected = sampled.map { index in
+            var (plus, minus) = (x, x)
+            plus[index] += 1e-5
+            minus[index] -= 1e-5
+            return (dot(reference(plus), dy) - dot(reference(minus), dy)) / 2e-5
+        }
+        // Length 1 has no gradient for queries and keys: measure against the outputs' size as well.
+        let difference = zip(sampled, expected).map { dqkv.doubles[$0] - $1 }
+        let scale = max(dot(expected, expected), 1e-6).squareRoot()
+        #expect(dot(difference, difference).squareRoot() / scale < 1e-5)
+    }
+
+    @Test(arguments: [(1, 1, 1), (3, 7, 5), (20, 64, 50)], [1, 3])
+    func crossEntropyAndItsGradient(shape: (Int, Int, Int), threads: Int) {
+        let (n, columns, vocabulary) = shape
+        let x = numbers(n * columns, seed: 1, scale: 8)
+        let targets = (0..<n).map { $0 % 4 == 3 ? ignoredTarget : Int32($0 * 7 % vocabulary) }
+        let logits = buffer(x)
+        var losses = [Double](repeating: .nan, count: n)
+        let engine = ComputeEngine(threads: threads)
+        crossEntropy(
+            matrix(logits, columns: columns), targets: targets, vocabularySize: vocabulary,
+            losses: &losses, gradientScale: nil, engine: engine)
+        let reference = { (x: [Double]) in
+            referenceCrossEntropy(x, targets: targets, columns: columns, vocabulary: vocabulary)
+        }
+        #expect(abs(losses.reduce(0, +) - reference(x)) < 1e-6 * max(1, reference(x)))
+        #expect(logits.doubles == x, "a loss alone leaves the logits as they are")
+
+        let before = losses
+        crossEntropy(
+            matrix(logits, columns: columns), targets: targets, vocabularySize: vocabulary,
+            losses: &losses, gradientScale: 0.5, engine: engine)
+        #expect(losses == before, "the same loss with and without its gradient")
+        let expected = finiteDifferences(x) { 0.5 * reference($0) }
+        let error = zip(logits.doubles, expected).map { abs($0 - $1) }.max() ?? 1
+        #expect(error < 1e-6)
+        for row in rows(logits.doubles, columns) {
+            #expect(row[vocabulary...].allSatisfy { $0 == 0 }, "padding has gradient zero")
+        }
+    }
+
+    @Test(arguments: [1, 3]) func embedding(threads: Int) {
+        let engine = ComputeEngine(threads: threads)
+        let (batch, length, c, vocabulary) = (3, 5, 70, 4)
+        let tokens: [Int32] = (0..<Int32(batch * length)).map { $0 * 5 % 4 }
+        let tokenTable = numbers(vocabulary * c, seed: 1)
+        let positionTable = numbers(length * c, seed: 2)
+        let output = Buffer<Float>(count: batch * length * c)
+        let (tokenBuffer, positionBuffer) = (buffer(tokenTable), buffer(positionTable))
+        embeddingForward(
+            tokens, sequenceLength: length, tokenTable: matrix(tokenBuffer, columns: c),
+            positionTable: matrix(positionBuffer, columns: c), into: matrix(output, columns: c),
+            engine: engine)
+        for row in 0..<batch * length {
+            for j in [0, 7, 69] {
+                let expected =
+                    Float(tokenTable[Int(tokens[row]) * c + j])
+                    + Float(positionTable[row % length * c + j])
+                #expect(output.base[row * c + j] == expected)
+            }
+        }
+        let dy = numbers(output.count, seed: 3)
+        let (dOutput, dToken) = (buffer(dy), buffer(tokenTable))
+        let dPosition = buffer(positionTable)
+        embeddingBackward(
+            matrix(dOutput, columns: c), tokens: tokens, sequenceLength: length,
+            addingTo: matrix(dToken, columns: c), positionGradient: matrix(dPosition, columns: c),
+            accumulates: false, engine: engine)
+        var tokenExpected = tokenTable
+        var positionExpected = [Double](repeating: 0, count: length * c)
+        for row in 0..<batch * length {
+            for j in 0..<c {
+                tokenExpected[Int(tokens[row]) * c + j] += dy[row * c + j]
+                positionExpected[row % length * c + j] += dy[row * c + j]
+            }
+        }
+        #expect(relativeError(dToken.doubles, tokenExpected) < 1e-6)
+        #expect(relativeError(dPosition.doubles, positionExpected) < 1e-6)
+    }
+}
