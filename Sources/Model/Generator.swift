@@ -1,0 +1,146 @@
+import Kernels
+import Tensors
+
+/// Generates one token at a time from a GPT, with the keys and values of earlier tokens cached.
+///
+/// The cache is (L, T, 2C). When it is full, the newer half of the context is read again from its
+/// start, because learned positions cannot be shifted.
+package final class Generator {
+    private let configuration: GPTConfiguration
+    private let layout: GPTLayout
+    private let parameters: Buffer<Float>
+    private let engine: ComputeEngine
+    private let cache: Buffer<Float>
+    private var context: [Int32] = []
+
+    private let qkv: Linear
+    private let attentionProjection: Linear
+    private let up: Linear
+    private let down: Linear
+    private let head: MatrixProduct
+    private let memory: Memory
+
+    /// One token's activations.
+    private struct Memory {
+        let buffer: Buffer<Float>
+        let residual: Matrix  // (1, C)
+        let normalized: Matrix  // (1, C)
+        let branch: Matrix  // (1, C)
+        let qkv: Matrix  // (1, 3C)
+        let wide: Matrix  // (1, 4C)
+        let scores: Vector  // (T)
+        let statistics: Vector  // (2)
+        let logits: Matrix  // (1, V)
+
+        init(_ shape: GPTConfiguration) {
+            var layout = ArenaLayout()
+            let c = shape.width
+            let tensors = [
+                c, c, c, 3 * c, 4 * c, shape.contextLength, 16, shape.paddedVocabularySize,
+            ].map { layout.append("", shape: [1, $0]) }
+            let buffer = Buffer<Float>(count: layout.count)
+            self.buffer = buffer
+            residual = buffer.matrix(tensors[0])
+            normalized = buffer.matrix(tensors[1])
+            branch = buffer.matrix(tensors[2])
+            qkv = buffer.matrix(tensors[3])
+            wide = buffer.matrix(tensors[4])
+            scores = buffer.vector(tensors[5])
+            statistics = buffer.vector(tensors[6])
+            logits = buffer.matrix(tensors[7])
+        }
+    }
+
+    package init(
+        _ configuration: GPTConfiguration, parameters: Buffer<Float>, engine: ComputeEngine
+    ) {
+        self.configuration = configuration
+        self.parameters = parameters
+        self.engine = engine
+        layout = GPTLayout(configuration)
+        precondition(parameters.count == layout.arena.count)
+        let c = configuration.width
+        cache = Buffer(count: configuration.layers * configuration.contextLength * 2 * c)
+        qkv = Linear(rows: 1, inputs: c, outputs: 3 * c, engine: engine)
+        attentionProjection = Linear(rows: 1, inputs: c, outputs: c, engine: engine)
+        up = Linear(rows: 1, inputs: c, outputs: 4 * c, engine: engine)
+        down = Linear(rows: 1, inputs: 4 * c, outputs: c, engine: engine)
+        head = MatrixProduct(
+            .init(
+                rows: 1, columns: configuration.paddedVocabularySize, inner: c, transposesB: true),
+            engine: engine)
+        memory = Memory(configuration)
+    }
+
+    /// Adds a token to the context and returns the logits (V) of the one after it.
+    ///
+    /// The returned memory is valid until the next call.
+    package func next(after token: Int32) -> UnsafeBufferPointer<Float> {
+        if context.count == configuration.contextLength {
+            let kept = context.suffix((configuration.contextLength + 1) / 2 - 1)
+            context.removeAll()
+            for token in kept { append(token) }
+        }
+        append(token)
+        head.run(
+            memory.normalized.base, parameters.base + layout.tokenEmbedding.offset,
+            into: memory.logits.base)
+        return UnsafeBufferPointer(
+            start: memory.logits.base, count: configuration.vocabularySize)
+    }
+
+    private func append(_ token: Int32) {
+        precondition(token >= 0 && token < configuration.vocabularySize)
+        let position = context.count
+        context.append(token)
+        let m = memory
+        let table = parameters.matrix(layout.tokenEmbedding)
+        let positions = parameters.matrix(layout.positionEmbedding)
+        add(
+            table.rows(Int(token)..<Int(token) + 1), positions.rows(position..<position + 1),
+            into: m.residual, engine: engine)
+        for layer in 0..<configuration.layers {
+            let p = layout.blocks[layer]
+            normalize(p.attentionNorm)
+            project(qkv, m.normalized, p.qkv, into: m.qkv)
+            attend(layer: layer, position: position)
+            project(attentionProjection, m.normalized, p.attentionProjection, into: m.branch)
+            add(m.residual, m.branch, into: m.residual, engine: engine)
+            normalize(p.feedForwardNorm)
+            project(up, m.normalized, p.up, into: m.wide)
+            geluForward(m.wide, into: m.wide, engine: engine)
+            project(down, m.wide, p.down, into: m.branch)
+            add(m.residual, m.branch, into: m.residual, engine: engine)
+        }
+        normalize(layout.finalNorm)
+    }
+
+    /// Attention of the newest query over the cached keys; the result takes `normalized`'s place.
+    private func attend(layer: Int, position: Int) {
+        let c = configuration.width
+        let entries = Matrix(
+            cache.base + layer * configuration.contextLength * 2 * c,
+            rows: configuration.contextLength, columns: 2 * c)
+        entries.row(position).update(from: memory.qkv.base + c, count: 2 * c)
+        attendToCache(
+            query: memory.qkv.base, cache: entries.rows(0..<position + 1),
+            heads: configuration.heads, scores: memory.scores, into: memory.normalized)
+    }
+
+    private func normalize(_ norm: GPTLayout.Norm) {
+        let statistics = memory.statistics.base
+        layerNormForward(
+            memory.residual, weight: parameters.vector(norm.weight),
+            bias: norm.bias.map(parameters.vector), into: memory.normalized,
+            mean: Vector(statistics, count: 1), rstd: Vector(statistics + 1, count: 1),
+            engine: engine)
+    }
+
+    private func project(
+        _ linear: Linear, _ input: Matrix, _ projection: GPTLayout.Projection, into output: Matrix
+    ) {
+        linear.forward(
+            input, weight: parameters.matrix(projection.weight),
+            bias: projection.bias.map(parameters.vector), into: output)
+    }
+}

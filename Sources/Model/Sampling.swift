@@ -1,0 +1,64 @@
+import Failures
+import Tensors
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// How the next token is chosen from its logits.
+package struct Sampling: Sendable {
+    /// Divides the logits; 0 always takes the likeliest token.
+    package var temperature = 1.0
+    /// Only this many of the likeliest tokens can be chosen; 0 for all.
+    package var topK = 0
+    /// Only the likeliest tokens that together have this probability can be chosen (Holtzman 2020).
+    package var topP = 1.0
+    package var seed: UInt64 = 1337
+
+    package init() {}
+
+    /// - Throws: `Failure` (usage) that names the option and its valid range.
+    package func validate() throws(Failure) {
+        guard temperature >= 0, temperature.isFinite else {
+            throw Failure(
+                .usage, "--temperature is \(temperature), but must be 0 (greedy) or more; try 0.8.")
+        }
+        guard topK >= 0 else {
+            throw Failure(.usage, "--top-k is \(topK), but must be 0 (all tokens) or more; try 40.")
+        }
+        guard topP > 0, topP <= 1 else {
+            throw Failure(
+                .usage, "--top-p is \(topP), but must be more than 0 and at most 1; try 0.95.")
+        }
+    }
+
+    /// The token chosen at a place in the text; the same place, seed and logits give the same token.
+    package func choose(_ logits: UnsafeBufferPointer<Float>, place: Int) -> Int32 {
+        precondition(!logits.isEmpty)
+        // Ties go to the lower token, so that the order never depends on the sort.
+        let order = logits.indices.sorted {
+            logits[$0] != logits[$1] ? logits[$0] > logits[$1] : $0 < $1
+        }
+        guard temperature > 0 else { return Int32(order[0]) }
+        let top = Double(logits[order[0]])
+        var candidates = order.prefix(topK == 0 ? order.count : topK).map { token in
+            (token: token, weight: exp((Double(logits[token]) - top) / temperature))
+        }
+        let total = candidates.reduce(0) { $0 + $1.weight }
+        var reached = 0.0
+        let count = candidates.firstIndex { candidate in
+            reached += candidate.weight / total
+            return reached >= topP
+        }
+        if let count { candidates.removeLast(candidates.count - count - 1) }
+        let random = CounterRandom(seed: seed, stream: .generation)
+        var left = random.uniform(UInt64(place)) * candidates.reduce(0) { $0 + $1.weight }
+        for candidate in candidates {
+            left -= candidate.weight
+            if left < 0 { return Int32(candidate.token) }
+        }
+        return Int32(candidates[candidates.count - 1].token)
+    }
+}
