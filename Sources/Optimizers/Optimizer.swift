@@ -1,0 +1,186 @@
+import Tensors
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// An update rule with its state, over an arena of parameters and one of gradients.
+///
+/// A training step calls `beginStep` once and then `update` on ranges that together cover the
+/// arena. Every element's update depends on that element alone, so the bits are the same however
+/// the ranges are cut and in whatever order or on whichever threads they run.
+///
+/// State is fp32, in the arena's layout; scalars are computed in double and rounded once. The order
+/// of operations is that of PyTorch's single-tensor implementations.
+package struct Optimizer: Sendable {
+    /// A piece of state that a checkpoint keeps, by PyTorch's name for it.
+    package struct State: Sendable {
+        /// `momentum_buffer`, `exp_avg` or `exp_avg_sq`.
+        package let name: String
+        /// One element for each of the arena's, in its layout; zero before the first step.
+        package let buffer: Buffer<Float>
+    }
+
+    private enum Rule: Sendable {
+        case descent
+        case momentum(Buffer<Float>)
+        case adam(mean: Buffer<Float>, square: Buffer<Float>)
+    }
+
+    /// A run of the arena whose elements all decay or all do not.
+    private struct Run: Sendable {
+        var range: Range<Int>
+        let decays: Bool
+    }
+
+    package let configuration: OptimizerConfiguration
+    /// The tensors that decay, for the log.
+    package let decayedTensors: [NamedTensor]
+    /// Steps begun since the run's first; Adam's bias correction depends on it.
+    package private(set) var step = 0
+
+    private let rule: Rule
+    private let runs: [Run]
+    private let count: Int
+
+    /// An optimizer with zero state; `configuration` has been validated.
+    package init(configuration: OptimizerConfiguration, layout: ArenaLayout) {
+        self.configuration = configuration
+        decayedTensors = configuration.decayedTensors(in: layout)
+        count = layout.count
+        runs = Self.runs(layout, configuration)
+        switch configuration.name {
+        case .sgd where configuration.momentum == 0: rule = .descent
+        case .sgd: rule = .momentum(Buffer(count: layout.count))
+        case .adam, .adamw:
+            rule = .adam(mean: Buffer(count: layout.count), square: Buffer(count: layout.count))
+        }
+    }
+
+    /// The state beside `step` that a checkpoint keeps; loading one writes into these buffers.
+    package var states: [State] {
+        switch rule {
+        case .descent: []
+        case .momentum(let buffer): [State(name: "momentum_buffer", buffer: buffer)]
+        case .adam(let mean, let square):
+            [State(name: "exp_avg", buffer: mean), State(name: "exp_avg_sq", buffer: square)]
+        }
+    }
+
+    /// Continues after the step that a checkpoint was taken at, its states already loaded.
+    package mutating func resume(after step: Int) {
+        precondition(step >= 0, "a step cannot be \(step)")
+        self.step = step
+    }
+
+    /// Counts a step; a step that is skipped is not begun.
+    package mutating func beginStep() { step += 1 }
+
+    /// Updates the parameters of a range and their state from the range's gradients.
+    ///
+    /// - Parameters:
+    ///   - parameters: the whole arena's start, 32-byte aligned.
+    ///   - gradients: the whole arena's start, in the same layout; left as they are.
+    ///   - learningRate: this step's rate.
+    ///   - gradientScale: multiplies every gradient first: the clipping coefficient.
+    ///   - range: elements of the arena, both ends multiples of `ArenaLayout.alignment`.
+    package func update(
+        parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
+        learningRate: Double, gradientScale: Float = 1, range: Range<Int>
+    ) {
+        precondition(step > 0, "a step must begin before its update")
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= count
+                && (range.lowerBound | range.upperBound) % ArenaLayout.alignment == 0,
+            "range \(range) is not an aligned part of an arena of \(count) elements")
+        var index = firstRun(endingAfter: range.lowerBound)
+        while index < runs.count, runs[index].range.lowerBound < range.upperBound {
+            let run = runs[index]
+            let weightDecay = run.decays ? configuration.weightDecay : 0
+            let part = run.range.clamped(to: range)
+            switch rule {
+            case .descent:
+                descend(
+                    parameters, gradients, part, rate: Float(-learningRate), scale: gradientScale,
+                    weightDecay: Float(weightDecay))
+            case .momentum(let buffer):
+                let coefficients = MomentumCoefficients(
+                    configuration, step: step, learningRate: learningRate,
+                    gradientScale: gradientScale, weightDecay: weightDecay)
+                descendWithMomentum(parameters, gradients, buffer.base, part, coefficients)
+            case .adam(let mean, let square):
+                let coefficients = AdamCoefficients(
+                    configuration, step: step, learningRate: learningRate,
+                    gradientScale: gradientScale, weightDecay: weightDecay)
+                adam(parameters, gradients, mean.base, square.base, part, coefficients)
+            }
+            index += 1
+        }
+    }
+
+    /// The arena's runs in order; a tensor's gap and padding go with it.
+    private static func runs(_ layout: ArenaLayout, _ configuration: OptimizerConfiguration)
+        -> [Run]
+    {
+        var runs: [Run] = []
+        for (index, tensor) in layout.tensors.enumerated() {
+            let isLast = index + 1 == layout.tensors.count
+            let end = isLast ? layout.count : layout.tensors[index + 1].offset
+            let decays = configuration.decays(tensor)
+            if let last = runs.last, last.decays == decays {
+                runs[runs.count - 1].range = last.range.lowerBound..<end
+            } else {
+                runs.append(Run(range: tensor.offset..<end, decays: decays))
+            }
+        }
+        return runs
+    }
+
+    /// The first run with elements at or behind a place, by bisection.
+    private func firstRun(endingAfter place: Int) -> Int {
+        var low = 0
+        var high = runs.count
+        while low < high {
+            let middle = (low + high) / 2
+            if runs[middle].range.upperBound <= place { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+extension MomentumCoefficients {
+    fileprivate init(
+        _ configuration: OptimizerConfiguration, step: Int, learningRate: Double,
+        gradientScale: Float, weightDecay: Double
+    ) {
+        // The first momentum is the gradient itself, whatever the dampening.
+        let isFirst = step == 1
+        self.init(
+            rate: Float(-learningRate), scale: gradientScale, weightDecay: Float(weightDecay),
+            momentum: Float(configuration.momentum),
+            retained: isFirst ? 0 : Float(configuration.momentum),
+            admitted: isFirst ? 1 : Float(1 - configuration.dampening),
+            nesterov: configuration.nesterov)
+    }
+}
+
+extension AdamCoefficients {
+    fileprivate init(
+        _ configuration: OptimizerConfiguration, step: Int, learningRate: Double,
+        gradientScale: Float, weightDecay: Double
+    ) {
+        let meanCorrection = 1 - pow(configuration.beta1, Double(step))
+        let squareCorrection = 1 - pow(configuration.beta2, Double(step))
+        let isDecoupled = configuration.name == .adamw
+        self.init(
+            rate: Float(-learningRate / meanCorrection), scale: gradientScale,
+            coupledDecay: isDecoupled ? 0 : Float(weightDecay),
+            kept: isDecoupled ? Float(1 - learningRate * weightDecay) : 1,
+            beta1: Float(configuration.beta1), newMean: Float(1 - configuration.beta1),
+            beta2: Float(configuration.beta2), newSquare: Float(1 - configuration.beta2),
+            correction: Float(squareCorrection.squareRoot()),
+            epsilon: Float(configuration.epsilon))
+    }
+}
