@@ -1,0 +1,156 @@
+import Failures
+import Optimizers
+
+/// A Swift type that a recipe's value can be read into and written from.
+protocol RecipeConvertible: SendableMetatype {
+    /// What a value must be, for a reader: "a whole number".
+    static var expectation: String { get }
+    /// The value, or nil where it is of another kind.
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self?
+    /// How the recipe writes it; nil where it is left out.
+    var recipeValue: RecipeValue? { get }
+}
+
+/// One key of a recipe: where it stands, what it means, and how it is read and written.
+struct RecipeField: Sendable {
+    let section: String
+    let key: String
+    /// One line for the reader of a recipe.
+    let meaning: String
+    let expectation: String
+    private let write: @Sendable (inout Recipe, RecipeValue) throws(Failure) -> Void
+    private let read: @Sendable (Recipe) -> RecipeValue?
+
+    init<Value: RecipeConvertible>(
+        _ section: String, _ key: String,
+        _ path: WritableKeyPath<Recipe, Value> & Sendable, _ meaning: String
+    ) {
+        self.section = section
+        self.key = key
+        self.meaning = meaning
+        expectation = Value.expectation
+        read = { recipe in recipe[keyPath: path].recipeValue }
+        write = { (recipe: inout Recipe, value: RecipeValue) throws(Failure) in
+            let name = "[\(section)] \(key)"
+            guard let converted = try Value.read(value, key: name) else {
+                throw Failure(
+                    .configuration,
+                    "\(name) = \(value.toml) is \(value.kind), but must be \(Value.expectation).")
+            }
+            recipe[keyPath: path] = converted
+        }
+    }
+
+    /// Sets the field.
+    ///
+    /// - Throws: `Failure` (configuration) where the value is of the wrong kind.
+    func set(_ recipe: inout Recipe, to value: RecipeValue) throws(Failure) {
+        try write(&recipe, value)
+    }
+
+    /// The field's value; nil where the recipe is silent.
+    func value(in recipe: Recipe) -> RecipeValue? { read(recipe) }
+}
+
+extension Int: RecipeConvertible {
+    static let expectation = "a whole number"
+    static func read(_ value: RecipeValue, key: String) -> Int? {
+        switch value {
+        case .integer(let number): return number
+        // 1e5 is a float in TOML, and a whole number to whoever wrote it.
+        case .real(let number): return Int(exactly: number)
+        default: return nil
+        }
+    }
+    var recipeValue: RecipeValue? { .integer(self) }
+}
+
+extension UInt64: RecipeConvertible {
+    static let expectation = "a whole number from 0 up"
+    static func read(_ value: RecipeValue, key: String) -> UInt64? {
+        guard case .integer(let number) = value else { return nil }
+        return UInt64(exactly: number)
+    }
+    var recipeValue: RecipeValue? { .integer(Int(clamping: self)) }
+}
+
+extension Double: RecipeConvertible {
+    static let expectation = "a number"
+    static func read(_ value: RecipeValue, key: String) -> Double? {
+        switch value {
+        case .integer(let number): return Double(number)
+        case .real(let number): return number
+        default: return nil
+        }
+    }
+    var recipeValue: RecipeValue? { .real(self) }
+}
+
+extension Bool: RecipeConvertible {
+    static let expectation = "true or false"
+    static func read(_ value: RecipeValue, key: String) -> Bool? {
+        guard case .flag(let flag) = value else { return nil }
+        return flag
+    }
+    var recipeValue: RecipeValue? { .flag(self) }
+}
+
+extension String: RecipeConvertible {
+    static let expectation = "a text in quotes"
+    static func read(_ value: RecipeValue, key: String) -> String? {
+        guard case .text(let text) = value else { return nil }
+        return text
+    }
+    var recipeValue: RecipeValue? { .text(self) }
+}
+
+extension Optional: RecipeConvertible where Wrapped: RecipeConvertible {
+    static var expectation: String { Wrapped.expectation }
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> Wrapped?? {
+        try Wrapped.read(value, key: key).map { .some($0) }
+    }
+    var recipeValue: RecipeValue? { flatMap(\.recipeValue) }
+}
+
+extension NamedChoice {
+    static var expectation: String {
+        "one of " + allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    }
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self? {
+        guard case .text(let name) = value else { return nil }
+        return try Self(name, key: key)
+    }
+    var recipeValue: RecipeValue? { .text(rawValue) }
+}
+
+extension OptimizerConfiguration.Name: RecipeConvertible {}
+extension OptimizerConfiguration.DecayScope: RecipeConvertible {}
+extension ScheduleConfiguration.Name: RecipeConvertible {}
+extension ScheduleConfiguration.Warmup: RecipeConvertible {}
+extension ScheduleConfiguration.Decay: RecipeConvertible {}
+extension ScheduleConfiguration.PartConfiguration.Name: RecipeConvertible {}
+extension ScalingConfiguration.Rule: RecipeConvertible {}
+extension TrainingConfiguration.Precision: RecipeConvertible {}
+
+/// Adam's two decay rates, which recipes write as one list.
+struct Betas: RecipeConvertible {
+    var first: Double
+    var second: Double
+
+    static let expectation = "a list of two numbers, such as [0.9, 0.95]"
+    static func read(_ value: RecipeValue, key: String) -> Betas? {
+        guard case .list(let values) = value, values.count == 2,
+            let first = Double.read(values[0], key: key),
+            let second = Double.read(values[1], key: key)
+        else { return nil }
+        return Betas(first: first, second: second)
+    }
+    var recipeValue: RecipeValue? { .list([.real(first), .real(second)]) }
+}
+
+extension OptimizerConfiguration {
+    var betas: Betas {
+        get { Betas(first: beta1, second: beta2) }
+        set { (beta1, beta2) = (newValue.first, newValue.second) }
+    }
+}

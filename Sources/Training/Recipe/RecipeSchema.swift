@@ -1,0 +1,194 @@
+import Failures
+import Optimizers
+
+extension Recipe {
+    /// The sections in the order in which they are written.
+    static let sections: [String] = fields.reduce(into: []) { sections, field in
+        if sections.last != field.section { sections.append(field.section) }
+    }
+
+    /// Every key there is.
+    static let fields: [RecipeField] =
+        modelFields + trainingFields + optimizerFields + scheduleFields + scalingFields
+        + reductionFields + evaluationFields + checkpointFields
+
+    private static let modelFields: [RecipeField] = [
+        .init("model", "architecture", \.model.architecture, "The only one there is: \"gpt2\"."),
+        .init("model", "layers", \.model.layers, "Transformer blocks."),
+        .init("model", "heads", \.model.heads, "Attention heads in a block; divides width."),
+        .init("model", "width", \.model.width, "Channels of the residual stream."),
+        .init(
+            "model", "context_length", \.model.contextLength,
+            "Tokens in a sequence, and learned positions."),
+        .init(
+            "model", "vocabulary_size", \.model.vocabularySize,
+            "Symbols; 0 for the tokenizer's. Padded to a multiple of 64 inside."),
+        .init("model", "bias", \.model.bias, "Biases in linear layers and layer norms."),
+        .init(
+            "model", "dropout", \.model.dropout,
+            "Probability of dropping embeddings, attention and residual branches; in [0, 1)."),
+    ]
+
+    private static let trainingFields: [RecipeField] = [
+        .init("training", "steps", \.training.steps, "Optimizer steps."),
+        .init(
+            "training", "global_batch", \.training.globalBatch,
+            "Sequences in one optimizer step, over all ranks."),
+        .init(
+            "training", "micro_batch", \.training.microBatch,
+            "Sequences through the model at once; divides a lane's; 0 for a whole lane."),
+        .init("training", "precision", \.training.precision, "Arithmetic of matrix products."),
+        .init(
+            "training", "seed", \.training.seed,
+            "Seeds initial parameters, sample order and dropout."),
+        .init(
+            "training", "max_skipped_steps", \.training.maximumSkippedSteps,
+            "Steps in a row without a finite loss and gradient after which the run stops."),
+    ]
+
+    private static let optimizerFields: [RecipeField] = [
+        .init("optimizer", "name", \.optimizer.name, "The update rule."),
+        .init(
+            "optimizer", "learning_rate", \.optimizer.learningRate,
+            "The peak rate at base_batch; see [scaling]."),
+        .init("optimizer", "momentum", \.optimizer.momentum, "SGD's momentum; 0 for none."),
+        .init("optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD."),
+        .init(
+            "optimizer", "dampening", \.optimizer.dampening,
+            "Part of the gradient kept out of SGD's momentum."),
+        .init("optimizer", "betas", \.optimizer.betas, "Adam's decay rates of its two moments."),
+        .init("optimizer", "epsilon", \.optimizer.epsilon, "Added to Adam's denominator."),
+        .init(
+            "optimizer", "weight_decay", \.optimizer.weightDecay,
+            "Decoupled for AdamW (default 0.1), added to the gradient otherwise (default 0)."),
+        .init(
+            "optimizer", "decay", \.optimizer.decay,
+            "What decays: matrices and embeddings only, or all tensors."),
+        .init(
+            "optimizer", "clip_norm", \.optimizer.clipNorm,
+            "The largest global gradient norm left as it is; 0 never clips."),
+    ]
+
+    private static let scheduleFields: [RecipeField] = [
+        .init("schedule", "name", \.schedule.name, "The learning rate's course after warmup."),
+        .init(
+            "schedule", "warmup", \.schedule.warmup,
+            "How it rises: linear from warmup_start_factor, or nanoGPT's (step+1)/(warmup_steps+1)."
+        ),
+        .init(
+            "schedule", "warmup_steps", \.schedule.warmupSteps,
+            "Steps of warmup; where silent, 2 % of the training steps."),
+        .init(
+            "schedule", "warmup_start_factor", \.schedule.warmupStartFactor,
+            "Part of the peak rate to start from; where silent, 0."),
+        .init(
+            "schedule", "stable_steps", \.schedule.stableSteps,
+            "wsd's steps at the peak; where silent, all but warmup and the last fifth."),
+        .init(
+            "schedule", "decay_steps", \.schedule.decaySteps,
+            "Step at which the lowest rate is reached and kept; where silent, the training steps."),
+        .init(
+            "schedule", "minimum_learning_rate", \.schedule.minimumLearningRate,
+            "The lowest rate, at base_batch; where silent, a tenth of learning_rate."),
+        .init("schedule", "decay", \.schedule.decay, "The shape of wsd's decay."),
+        .init(
+            "schedule", "parts", \.schedule.parts,
+            "sequence's schedules in order: { name, steps, start_factor, end_factor }."),
+    ]
+
+    private static let scalingFields: [RecipeField] = [
+        .init(
+            "scaling", "rule", \.scaling.rule,
+            "Peak rate = learning_rate * (global_batch / base_batch)^exponent: 1, 1/2, 0 or given."),
+        .init("scaling", "exponent", \.scaling.exponent, "The exponent of rule \"power\"."),
+        .init(
+            "scaling", "base_batch", \.scaling.baseBatch,
+            "The batch learning_rate is for; where silent, the global_batch written here."),
+        .init(
+            "scaling", "gradual_warmup", \.scaling.gradualWarmup,
+            "Warm up from the base rate to the scaled one, as Goyal et al. 2017 do."),
+    ]
+
+    private static let reductionFields: [RecipeField] = [
+        .init(
+            "reduction", "lanes", \.reduction.lanes,
+            "Slots of the global batch, the most ranks ever; 0: smallest divisor >= max(8, ranks)."),
+        .init(
+            "reduction", "bucket_mib", \.reduction.bucketMebibytes,
+            "Size of the messages in which gradients are reduced, in MiB."),
+    ]
+
+    private static let evaluationFields: [RecipeField] = [
+        .init(
+            "evaluation", "every", \.evaluation.every,
+            "Steps between validation losses; 0 for one at the end."),
+        .init(
+            "evaluation", "windows", \.evaluation.windows,
+            "Windows of the validation set that are evaluated, from its start; 0 for all."),
+    ]
+
+    private static let checkpointFields: [RecipeField] = [
+        .init(
+            "checkpoint", "every", \.checkpoint.every,
+            "Steps between checkpoints; 0 for one at the end."),
+        .init("checkpoint", "keep", \.checkpoint.keep, "Newest checkpoints kept; 0 for all."),
+    ]
+}
+
+extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
+    static let expectation = "a list of tables { name, steps, start_factor, end_factor }"
+
+    static func read(
+        _ value: RecipeValue, key: String
+    ) throws(Failure) -> [ScheduleConfiguration.PartConfiguration]? {
+        guard case .list(let values) = value else { return nil }
+        var parts: [ScheduleConfiguration.PartConfiguration] = []
+        for (index, value) in values.enumerated() {
+            guard case .table(let entries) = value else { return nil }
+            parts.append(try part(entries, key: "\(key) \(index + 1)"))
+        }
+        return parts
+    }
+
+    var recipeValue: RecipeValue? {
+        guard !isEmpty else { return nil }
+        return .list(
+            map { part in
+                var entries: [String: RecipeValue] = ["name": .text(part.name.rawValue)]
+                entries["steps"] = part.steps.map { .integer($0) }
+                entries["start_factor"] = part.startFactor.map { .real($0) }
+                entries["end_factor"] = part.endFactor.map { .real($0) }
+                return .table(entries)
+            })
+    }
+
+    private static func part(
+        _ entries: [String: RecipeValue], key: String
+    ) throws(Failure) -> ScheduleConfiguration.PartConfiguration {
+        let keys = ["name", "steps", "start_factor", "end_factor"]
+        for name in entries.keys.sorted() where !keys.contains(name) {
+            let remedy =
+                nearestName(to: name, among: keys).map { "did you mean \"\($0)\"?" }
+                ?? "its keys are \(keys.joined(separator: ", "))."
+            throw Failure(.configuration, "\(key) has the unknown key \"\(name)\": \(remedy)")
+        }
+        func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
+            guard let value = entries[name] else { return nil }
+            guard let converted = try Value.read(value, key: "\(key) \(name)") else {
+                throw Failure(
+                    .configuration,
+                    "\(key) \(name) = \(value.toml) is \(value.kind), but must be "
+                        + "\(Value.expectation).")
+            }
+            return converted
+        }
+        guard let name: ScheduleConfiguration.PartConfiguration.Name = try value("name") else {
+            throw Failure(
+                .configuration,
+                "\(key) has no name: add name = \"constant\", \"linear\" or \"cosine\".")
+        }
+        return .init(
+            name: name, steps: try value("steps"), startFactor: try value("start_factor"),
+            endFactor: try value("end_factor"))
+    }
+}

@@ -1,0 +1,106 @@
+import Failures
+import Optimizers
+
+/// A recipe's `[training]` section: how long, how much at a time, in which arithmetic.
+package struct TrainingConfiguration: Sendable, Equatable {
+    /// Arithmetic of the matrix products.
+    package enum Precision: String, NamedChoice {
+        /// 32-bit floats throughout.
+        case fp32
+    }
+
+    /// Optimizer steps.
+    package var steps = 2000
+    /// Sequences in one optimizer step, over all ranks.
+    package var globalBatch = 12
+    /// Sequences that go through the model at once; 0 for a whole lane.
+    package var microBatch = 0
+    package var precision = Precision.fp32
+    /// Seeds the initial parameters, the order of samples, and dropout.
+    package var seed: UInt64 = 1337
+    /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run stops.
+    package var maximumSkippedSteps = 10
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        for (key, value) in [
+            ("steps", steps), ("global_batch", globalBatch),
+            ("max_skipped_steps", maximumSkippedSteps),
+        ] where value < 1 {
+            throw Failure(
+                .configuration,
+                "[training] \(key) = \(value) is not a whole number from 1 up: use 1 or more.")
+        }
+        guard microBatch >= 0 else {
+            throw Failure(
+                .configuration,
+                "[training] micro_batch = \(microBatch) is not a whole number from 0 up: use 0 for "
+                    + "a whole lane at once.")
+        }
+    }
+}
+
+/// A recipe's `[reduction]` section: how the global batch is dealt out and summed.
+package struct ReductionConfiguration: Sendable, Equatable {
+    /// Slots into which the global batch is dealt, and the most ranks that can train it; 0 for the
+    /// smallest divisor of the global batch that is at least 8 and at least the number of ranks.
+    package var lanes = 0
+    /// Size of the messages in which gradients are reduced, in MiB.
+    package var bucketMebibytes = 4.0
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        guard lanes >= 0 else {
+            throw Failure(
+                .configuration,
+                "[reduction] lanes = \(lanes) is not a whole number from 0 up: use 0 for a default."
+            )
+        }
+        guard bucketMebibytes > 0, bucketMebibytes <= 1024 else {
+            throw Failure(
+                .configuration,
+                "[reduction] bucket_mib = \(bucketMebibytes) is not above 0 and at most 1024: "
+                    + "use 4.")
+        }
+    }
+}
+
+/// A recipe's `[evaluation]` section: when and on what the validation loss is measured.
+package struct EvaluationConfiguration: Sendable, Equatable {
+    /// Steps between evaluations; 0 for one after the last step alone.
+    package var every = 250
+    /// Windows of the context length that are evaluated, from the validation set's start; 0 for all.
+    package var windows = 0
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        for (key, value) in [("every", every), ("windows", windows)] where value < 0 {
+            throw Failure(
+                .configuration,
+                "[evaluation] \(key) = \(value) is not a whole number from 0 up: use 0 or more.")
+        }
+    }
+}
+
+/// A recipe's `[checkpoint]` section: when checkpoints are written and how many are kept.
+package struct CheckpointConfiguration: Sendable, Equatable {
+    /// Steps between checkpoints; 0 for one after the last step alone.
+    package var every = 500
+    /// Newest checkpoints that are kept; 0 for all.
+    package var keep = 2
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        guard every >= 0 else {
+            throw Failure(
+                .configuration,
+                "[checkpoint] every = \(every) is not a whole number from 0 up: use 0 or more.")
+        }
+        guard keep == 0 || keep >= 2 else {
+            throw Failure(
+                .configuration,
+                "[checkpoint] keep = \(keep) is not 0 or at least 2: use 2, so that one is whole "
+                    + "while the next is written, or 0 to keep all.")
+        }
+    }
+}
