@@ -1,7 +1,6 @@
 import Foundation
-import Testing
-
 import Kernels
+import Testing
 
 @Suite struct ExponentialTests {
     @Test func isWithinTwoUnitsInTheLastPlace() {

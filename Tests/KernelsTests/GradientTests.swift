@@ -1,7 +1,6 @@
+import Kernels
 import Tensors
 import Testing
-
-import Kernels
 
 /// Each kernel against double precision: forward against the reference, backward against the
 /// reference's finite differences, on 1 and on 3 threads.

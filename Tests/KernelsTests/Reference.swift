@@ -1,6 +1,5 @@
-import Tensors
-
 import Kernels
+import Tensors
 
 // Reference kernels in double precision, written for clarity, and the tools to compare with them.
 

@@ -1,7 +1,6 @@
+import Kernels
 import Tensors
 import Testing
-
-import Kernels
 
 /// The bits of a kernel do not depend on the number of threads.
 @Suite struct ThreadInvarianceTests {

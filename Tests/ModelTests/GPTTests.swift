@@ -1,0 +1,234 @@
+import Failures
+import Foundation
+import Kernels
+import Model
+import Tensors
+import Testing
+
+@Suite struct GPTTests {
+    private func configuration(
+        layers: Int = 2, width: Int = 24, heads: Int = 3, context: Int = 9, vocabulary: Int = 17,
+        dropout: Double = 0
+    ) -> GPTConfiguration {
+        var configuration = GPTConfiguration()
+        configuration.layers = layers
+        configuration.width = width
+        configuration.heads = heads
+        configuration.contextLength = context
+        configuration.vocabularySize = vocabulary
+        configuration.dropout = dropout
+        return configuration
+    }
+
+    private func tokens(_ count: Int, below limit: Int, seed: UInt64) -> Buffer<Int32> {
+        let random = CounterRandom(key: seed)
+        let tokens = Buffer<Int32>(count: count)
+        for index in 0..<count {
+            tokens.base[index] = Int32(random.bits(UInt64(index)) % UInt64(limit))
+        }
+        return tokens
+    }
+
+    private func parameters(_ layout: GPTLayout, seed: UInt64 = 3) -> Buffer<Float> {
+        let parameters = Buffer<Float>(count: layout.arena.count)
+        layout.initialize(parameters, seed: seed)
+        return parameters
+    }
+
+    @Test func initialLossIsTheLogarithmOfTheVocabulary() {
+        let shape = configuration(layers: 4, width: 64, heads: 4, context: 32, vocabulary: 65)
+        let model = GPT(shape, microBatch: 4, training: false, engine: ComputeEngine())
+        let inputs = tokens(128, below: 65, seed: 1)
+        let batch = TokenBatch(
+            inputs: inputs.base, targets: tokens(128, below: 65, seed: 2).base)
+        let parameters = parameters(model.layout)
+        model.forward(batch, parameters: parameters, dropout: nil)
+        let loss = model.loss(batch, parameters: parameters) / 128
+        #expect(abs(loss - log(65)) < 0.03 * log(65))
+    }
+
+    @Test func initializationHasGPT2sDeviationsAndDependsOnTheSeed() {
+        let layout = GPTLayout(configuration(layers: 8, width: 96, heads: 3, vocabulary: 500))
+        let values = parameters(layout)
+        for tensor in layout.arena.tensors {
+            let x = values.values(tensor)
+            if tensor.shape.count == 1 {
+                #expect(x.allSatisfy { $0 == (tensor.name.hasSuffix(".weight") ? 1 : 0) })
+                continue
+            }
+            let scaled = tensor.name.hasSuffix("c_proj.weight")
+            let expected = scaled ? 0.02 / 4 : 0.02
+            let deviation = (x.reduce(0) { $0 + $1 * $1 } / Double(x.count)).squareRoot()
+            #expect(abs(deviation / expected - 1) < 5 / Double(x.count).squareRoot())
+        }
+        #expect(values.elements.elementsEqual(parameters(layout).elements))
+        #expect(!values.elements.elementsEqual(parameters(layout, seed: 4).elements))
+    }
+
+    /// The logits at a position do not depend on later tokens, and do depend on earlier ones.
+    @Test(arguments: [(9, 4), (130, 70)]) func causality(length: Int, position: Int) {
+        let shape = configuration(context: length)
+        let model = GPT(shape, microBatch: 1, training: true, engine: ComputeEngine())
+        let inputs = tokens(length, below: 17, seed: 5)
+        let targets = Buffer<Int32>(count: length)
+        targets.elements.update(repeating: ignoredTarget)
+        targets.base[position] = 3
+        let batch = TokenBatch(inputs: inputs.base, targets: targets.base)
+        let parameters = parameters(model.layout)
+        let gradients = Buffer<Float>(count: parameters.count)
+        model.forward(batch, parameters: parameters, dropout: nil)
+        _ = model.backward(
+            batch, parameters: parameters, gradients: gradients, gradientScale: 1,
+            accumulates: false, dropout: nil
+        ) { _ in }
+        let rows = gradients.matrix(model.layout.positionEmbedding)
+        for t in 0..<length {
+            let norm = (0..<24).reduce(Float(0)) { $0 + abs(rows.row(t)[$1]) }
+            if t <= position { #expect(norm > 0, "position \(t)") }
+            if t > position { #expect(norm == 0, "position \(t)") }
+        }
+    }
+
+    @Test func microBatchesAddUp() {
+        let shape = configuration()
+        let whole = GPT(shape, microBatch: 4, training: true, engine: ComputeEngine())
+        let half = GPT(shape, microBatch: 2, training: true, engine: ComputeEngine())
+        let inputs = tokens(36, below: 17, seed: 6)
+        let targets = tokens(36, below: 17, seed: 7)
+        let parameters = parameters(whole.layout)
+        let run = { (model: GPT, start: Int, gradients: Buffer<Float>, accumulates: Bool) in
+            let batch = TokenBatch(
+                inputs: inputs.base + start * 9, targets: targets.base + start * 9)
+            model.forward(batch, parameters: parameters, dropout: nil)
+            return model.backward(
+                batch, parameters: parameters, gradients: gradients, gradientScale: 1 / 36,
+                accumulates: accumulates, dropout: nil
+            ) { _ in }
+        }
+        let expected = Buffer<Float>(count: parameters.count)
+        let loss = run(whole, 0, expected, false)
+        let sums = Buffer<Float>(count: parameters.count)
+        let lossInParts = run(half, 0, sums, false) + run(half, 2, sums, true)
+        #expect(abs(loss - lossInParts) < 1e-9 * loss)
+        for tensor in whole.layout.arena.tensors {
+            #expect(relativeError(sums.values(tensor), expected.values(tensor)) < 1e-5)
+        }
+    }
+
+    @Test func backwardFinishesTheWholeArenaFromItsEnd() {
+        let model = GPT(configuration(), microBatch: 1, training: true, engine: ComputeEngine())
+        let inputs = tokens(9, below: 17, seed: 8)
+        let batch = TokenBatch(inputs: inputs.base, targets: inputs.base)
+        let parameters = parameters(model.layout)
+        let gradients = Buffer<Float>(count: parameters.count)
+        var ranges: [Range<Int>] = []
+        var atFinish: [[Float]] = []
+        model.forward(batch, parameters: parameters, dropout: nil)
+        _ = model.backward(
+            batch, parameters: parameters, gradients: gradients, gradientScale: 1,
+            accumulates: false, dropout: nil
+        ) { range in
+            ranges.append(range)
+            atFinish.append(Array(gradients.elements[range]))
+        }
+        #expect(ranges.first?.upperBound == parameters.count)
+        #expect(ranges.last?.lowerBound == 0)
+        #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.lowerBound == $1.upperBound })
+        for (range, values) in zip(ranges, atFinish) {
+            #expect(
+                gradients.elements[range].elementsEqual(values), "changed after it was finished")
+        }
+    }
+
+    /// With dropout, gradients are those of the loss under the same mask: a directional derivative.
+    @Test func dropoutGradients() {
+        let model = GPT(
+            configuration(dropout: 0.2), microBatch: 2, training: true, engine: ComputeEngine())
+        let inputs = tokens(18, below: 17, seed: 9)
+        let targets = tokens(18, below: 17, seed: 10)
+        let batch = TokenBatch(inputs: inputs.base, targets: targets.base, firstSequence: 5)
+        let key = DropoutKey(probability: 0.2, seed: 1, step: 3)
+        let parameters = parameters(model.layout)
+        for index in 0..<parameters.count { parameters.base[index] *= 5 }
+        let gradients = Buffer<Float>(count: parameters.count)
+        model.forward(batch, parameters: parameters, dropout: key)
+        let loss = model.backward(
+            batch, parameters: parameters, gradients: gradients, gradientScale: 1,
+            accumulates: false, dropout: key
+        ) { _ in }
+        model.forward(batch, parameters: parameters, dropout: nil)
+        #expect(abs(model.loss(batch, parameters: parameters) - loss) > 1e-3)
+
+        for tensor in model.layout.arena.tensors {
+            let gradient = gradients.values(tensor)
+            let norm = gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            // Along the gradient the slope is its norm.
+            let h = 0.01 / norm
+            let losses = [h, -h].map { h in
+                let moved = Buffer<Float>(count: parameters.count)
+                moved.base.update(from: parameters.base, count: parameters.count)
+                for (index, slope) in gradient.enumerated() {
+                    moved.base[tensor.offset + index] += Float(h * slope / norm)
+                }
+                model.forward(batch, parameters: moved, dropout: key)
+                return model.loss(batch, parameters: moved)
+            }
+            let slope = (losses[0] - losses[1]) / (2 * h)
+            #expect(abs(slope / norm - 1) < 0.02, "\(tensor.name): \(slope) against \(norm)")
+        }
+    }
+
+    @Test func generationWithACacheEqualsTheWholeForwardPass() {
+        let shape = configuration(context: 12)
+        let engine = ComputeEngine()
+        let model = GPT(shape, microBatch: 1, training: false, engine: engine)
+        let parameters = parameters(model.layout)
+        for index in 0..<parameters.count { parameters.base[index] *= 5 }
+        let text = tokens(30, below: 17, seed: 11)
+        let generator = Generator(shape, parameters: parameters, engine: engine)
+        var start = 0
+        for position in 0..<30 {
+            // A full context is cut to its newer half before the next token.
+            if position - start == 12 { start = position - 5 }
+            let logits = generator.next(after: text.base[position]).map(Double.init)
+            let padded = Buffer<Int32>(count: 12)
+            for t in start...position { padded.base[t - start] = text.base[t] }
+            let batch = TokenBatch(inputs: padded.base, targets: padded.base)
+            model.forward(batch, parameters: parameters, dropout: nil)
+            let all = Buffer<Float>(count: 12 * shape.paddedVocabularySize)
+            model.logits(
+                parameters: parameters,
+                into: Matrix(all.base, rows: 12, columns: shape.paddedVocabularySize))
+            let row = (position - start) * shape.paddedVocabularySize
+            let expected = (0..<17).map { Double(all.base[row + $0]) }
+            #expect(relativeError(logits, expected) < 1e-5, "position \(position)")
+        }
+    }
+
+    @Test func flopsFollowTheFormula() {
+        var shape = configuration(layers: 12, width: 768, heads: 12, context: 1024)
+        shape.vocabularySize = 50_304
+        let n = Double(shape.parameterCount - 1024 * 768)
+        #expect(shape.parameterCount == 124_475_904)
+        #expect(shape.flopsPerToken == 6 * n + 12 * 12 * 768 * 1024)
+    }
+
+    @Test(arguments: [
+        ("layers", 0), ("heads", 0), ("heads", 5), ("width", -1), ("context_length", 0),
+        ("vocabulary_size", -2),
+    ])
+    func impossibleShapesAreRefusedByName(key: String, value: Int) {
+        var shape = configuration()
+        switch key {
+        case "layers": shape.layers = value
+        case "heads": shape.heads = value
+        case "width": shape.width = value
+        case "context_length": shape.contextLength = value
+        default: shape.vocabularySize = value
+        }
+        let failure = #expect(throws: Failure.self) { try shape.validate() }
+        #expect(failure?.code == .configuration)
+        #expect(failure?.sentence.contains(key) == true)
+        #expect(failure?.sentence.contains("\(value)") == true)
+    }
+}

@@ -1,0 +1,94 @@
+import Checkpointing
+import Failures
+import Foundation
+import Kernels
+import Model
+import Tensors
+
+/// A golden file of Tests/Golden/make_model_goldens.py, and the model it describes.
+final class GoldenModel {
+    let configuration: GPTConfiguration
+    let layout: GPTLayout
+    let batch: Int
+    let inputs: [Int32]
+    let targets: [Int32]
+    let parameters: Buffer<Float>
+    let gradients: Buffer<Float>
+    let logits: [Double]
+    let loss: Double
+
+    init(_ name: String) throws(Failure) {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().path
+        let file = try SafetensorsFile(opening: "\(folder)/Golden/\(name).safetensors")
+        let number = { (key: String) in file.metadata[key].flatMap { Int($0) } ?? 0 }
+        var configuration = GPTConfiguration()
+        configuration.layers = number("layers")
+        configuration.heads = number("heads")
+        configuration.width = number("width")
+        configuration.contextLength = number("context_length")
+        configuration.vocabularySize = number("vocabulary_size")
+        configuration.bias = number("bias") == 1
+        try configuration.validate()
+        self.configuration = configuration
+        layout = GPTLayout(configuration)
+        batch = number("batch")
+        parameters = Buffer(count: layout.arena.count)
+        gradients = Buffer(count: layout.arena.count)
+        for tensor in layout.arena.tensors {
+            try file.copy(
+                tensor.name, shape: tensor.shape, into: parameters.base + tensor.offset)
+            try file.copy(
+                "gradient.\(tensor.name)", shape: tensor.shape,
+                into: gradients.base + tensor.offset)
+        }
+        func read(_ name: String, _ shape: [Int]) throws(Failure) -> [Float] {
+            var values = [Float](repeating: 0, count: shape.reduce(1, *))
+            try file.copy(name, shape: shape, into: &values)
+            return values
+        }
+        let shape = [batch, configuration.contextLength]
+        inputs = try read("tokens", shape).map { Int32($0) }
+        targets = try read("targets", shape).map { Int32($0) }
+        logits = try read("logits", shape + [configuration.vocabularySize]).map(Double.init)
+        loss = Double(try read("loss", [])[0])
+    }
+
+    var targetCount: Int { targets.count { $0 >= 0 } }
+
+    func model(threads: Int = 1, training: Bool = true) -> GPT {
+        GPT(
+            configuration, microBatch: batch, training: training,
+            engine: ComputeEngine(threads: threads))
+    }
+
+    /// Runs forward and backward; returns the loss and gradients of the mean over targets.
+    func run(threads: Int = 1) -> (loss: Double, gradients: Buffer<Float>) {
+        let model = model(threads: threads)
+        let gradients = Buffer<Float>(count: layout.arena.count)
+        gradients.elements.update(repeating: .nan)  // Whatever was there must not show.
+        let loss = inputs.withUnsafeBufferPointer { inputs in
+            targets.withUnsafeBufferPointer { targets in
+                guard let i = inputs.baseAddress, let t = targets.baseAddress else { return 0.0 }
+                let batch = TokenBatch(inputs: i, targets: t)
+                model.forward(batch, parameters: parameters, dropout: nil)
+                return model.backward(
+                    batch, parameters: parameters, gradients: gradients,
+                    gradientScale: 1 / Float(targetCount), accumulates: false, dropout: nil
+                ) { _ in }
+            }
+        }
+        return (loss / Double(targetCount), gradients)
+    }
+}
+
+extension Buffer<Float> {
+    func values(_ tensor: NamedTensor) -> [Double] { elements[tensor.range].map(Double.init) }
+}
+
+/// |x - y| / |y| in the Euclidean norm.
+func relativeError(_ x: [Double], _ y: [Double]) -> Double {
+    precondition(x.count == y.count)
+    let difference = zip(x, y).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    let norm = y.reduce(0) { $0 + $1 * $1 }
+    return (difference / max(norm, 1e-300)).squareRoot()
+}

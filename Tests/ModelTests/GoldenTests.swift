@@ -1,0 +1,74 @@
+import Kernels
+import Model
+import Tensors
+import Testing
+
+/// The model against Hugging Face's GPT-2 in PyTorch, in double precision.
+@Suite struct GoldenTests {
+    static let names = ["odd", "long", "biasless"]
+
+    @Test(arguments: names) func logits(name: String) throws {
+        let golden = try GoldenModel(name)
+        let model = golden.model(training: false)
+        let shape = golden.configuration
+        let logits = Buffer<Float>(count: golden.inputs.count * shape.paddedVocabularySize)
+        golden.inputs.withUnsafeBufferPointer { inputs in
+            guard let tokens = inputs.baseAddress else { return }
+            let batch = TokenBatch(inputs: tokens, targets: tokens)
+            model.forward(batch, parameters: golden.parameters, dropout: nil)
+        }
+        model.logits(
+            parameters: golden.parameters,
+            into: Matrix(
+                logits.base, rows: golden.inputs.count, columns: shape.paddedVocabularySize))
+        let counted = golden.inputs.indices.flatMap { row in
+            (0..<shape.vocabularySize).map {
+                Double(logits.base[row * shape.paddedVocabularySize + $0])
+            }
+        }
+        #expect(relativeError(counted, golden.logits) < 2e-6)
+    }
+
+    @Test(arguments: names) func lossAndEveryGradient(name: String) throws {
+        let golden = try GoldenModel(name)
+        let (loss, gradients) = golden.run()
+        #expect(abs(loss - golden.loss) < 1e-6 * golden.loss)
+        for tensor in golden.layout.arena.tensors {
+            let error = relativeError(gradients.values(tensor), golden.gradients.values(tensor))
+            #expect(error < 1e-5, "\(tensor.name)")
+        }
+        // Nothing outside of tensors may ever move: those places stay zero.
+        var outside = Set(0..<golden.layout.arena.count)
+        for tensor in golden.layout.arena.tensors { outside.subtract(tensor.range) }
+        let padding =
+            golden.layout.tokenEmbedding.range.upperBound..<golden.layout.positionEmbedding.offset
+        #expect(outside.isSuperset(of: padding))
+        #expect(padding.allSatisfy { gradients.base[$0] == 0 })
+    }
+
+    @Test(arguments: names) func threadsDoNotChangeABit(name: String) throws {
+        let golden = try GoldenModel(name)
+        let (loss, gradients) = golden.run()
+        for threads in [2, 3] {
+            let (otherLoss, otherGradients) = golden.run(threads: threads)
+            #expect(otherLoss == loss)
+            for tensor in golden.layout.arena.tensors {
+                #expect(gradients.values(tensor) == otherGradients.values(tensor))
+            }
+        }
+    }
+
+    @Test func evaluationGivesTheTrainingLoss() throws {
+        let golden = try GoldenModel("odd")
+        let model = golden.model(training: false)
+        let loss = golden.inputs.withUnsafeBufferPointer { inputs in
+            golden.targets.withUnsafeBufferPointer { targets in
+                guard let i = inputs.baseAddress, let t = targets.baseAddress else { return 0.0 }
+                let batch = TokenBatch(inputs: i, targets: t)
+                model.forward(batch, parameters: golden.parameters, dropout: nil)
+                return model.loss(batch, parameters: golden.parameters)
+            }
+        }
+        #expect(loss / Double(golden.targetCount) == golden.run().loss)
+    }
+}
