@@ -1,0 +1,74 @@
+import Failures
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Files that appear whole or not at all.
+package enum AtomicFile {
+    /// Writes a file under a temporary name, brings it to the disk and then gives it its name.
+    ///
+    /// Until the rename a file of that name, if there was one, stays as it was.
+    ///
+    /// - Parameter fill: writes the content.
+    /// - Returns: the size and digest of what was written.
+    /// - Throws: `.inputOutput`, or what `fill` throws; nothing is left behind.
+    @discardableResult
+    package static func write(
+        to path: String, _ fill: (inout OutputFile) throws(Failure) -> Void
+    ) throws(Failure) -> FileRecord {
+        let partial = path + AtomicFolder.partialSuffix
+        do throws(Failure) {
+            var file = try OutputFile(creating: partial)
+            try fill(&file)
+            let record = try file.finish()
+            try FileSystem.rename(partial, to: path)
+            return record
+        } catch {
+            unlink(partial)
+            throw error
+        }
+    }
+
+    /// Writes a text file.
+    ///
+    /// - Throws: `.inputOutput`; nothing is left behind.
+    @discardableResult
+    package static func write(_ text: String, to path: String) throws(Failure) -> FileRecord {
+        try write(to: path) { (file) throws(Failure) in try file.write(text) }
+    }
+}
+
+/// Folders that appear whole or not at all.
+package enum AtomicFolder {
+    /// What is added to a name while its content is incomplete.
+    package static let partialSuffix = ".partial"
+
+    /// Makes a folder under a temporary name, has it filled, and then gives it its name.
+    ///
+    /// - Parameters:
+    ///   - path: a name that nothing has yet, in a folder that exists.
+    ///   - fill: gets the temporary folder's path and must bring every file it writes there to the
+    ///     disk, as `OutputFile.finish()` does.
+    /// - Throws: `.inputOutput`, or what `fill` throws; the temporary folder is then removed.
+    package static func create(
+        at path: String, _ fill: (_ partial: String) throws(Failure) -> Void
+    ) throws(Failure) {
+        let partial = path + partialSuffix
+        try FileSystem.makeNewFolder(partial)
+        do throws(Failure) {
+            try fill(partial)
+            try FileSystem.synchronizeFolder(partial)
+            guard !FileSystem.exists(path) else {
+                throw .systemCall("create the folder", path, error: EEXIST)
+            }
+            try FileSystem.rename(partial, to: path)
+        } catch {
+            // The first error is the one that matters; what cannot be removed now is removed later.
+            try? FileSystem.removeFlatFolder(partial)
+            throw error
+        }
+    }
+}

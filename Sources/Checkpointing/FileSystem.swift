@@ -1,0 +1,113 @@
+import Failures
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Operations on names in folders, each system call checked.
+enum FileSystem {
+    /// The names in a folder, in no particular order, without `.` and `..`.
+    ///
+    /// - Throws: `.missingInput`, `.inputOutput`.
+    static func names(in folder: String) throws(Failure) -> [String] {
+        guard let stream = opendir(folder) else {
+            throw .systemCall("list", folder, error: errno, reading: true)
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else { break }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        guard errno == 0 else { throw .systemCall("list", folder, error: errno, reading: true) }
+        return names
+    }
+
+    /// Whether anything has this name, a dangling link included.
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
+    /// Makes a folder, and those above it, where there is none.
+    ///
+    /// - Throws: `.inputOutput`.
+    static func makeFolders(_ path: String) throws(Failure) {
+        if mkdir(path, 0o777) == 0 {
+            try synchronizeFolder(parent(of: path))
+            return
+        }
+        var error = errno
+        if error == ENOENT, parent(of: path) != path {
+            try makeFolders(parent(of: path))
+            if mkdir(path, 0o777) == 0 {
+                try synchronizeFolder(parent(of: path))
+                return
+            }
+            error = errno
+        }
+        var status = stat()
+        if error == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+        throw .systemCall("create the folder", path, error: error)
+    }
+
+    /// Makes a folder that must not exist yet.
+    ///
+    /// - Throws: `.inputOutput`.
+    static func makeNewFolder(_ path: String) throws(Failure) {
+        guard mkdir(path, 0o777) == 0 else {
+            throw .systemCall("create the folder", path, error: errno)
+        }
+    }
+
+    /// Gives a file or folder another name in the same folder and brings the change to the disk.
+    ///
+    /// - Throws: `.inputOutput`.
+    static func rename(_ path: String, to newPath: String) throws(Failure) {
+        guard renameFile(path, newPath) == 0 else {
+            throw .systemCall("give the name \(newPath) to", path, error: errno)
+        }
+        try synchronizeFolder(parent(of: newPath))
+    }
+
+    /// Removes a folder that holds nothing but files; a folder that is not there is no error.
+    ///
+    /// - Throws: `.inputOutput`, also where the folder holds another one.
+    static func removeFlatFolder(_ path: String) throws(Failure) {
+        guard exists(path) else { return }
+        for name in try names(in: path) {
+            guard unlink("\(path)/\(name)") == 0 else {
+                throw .systemCall("remove", "\(path)/\(name)", error: errno)
+            }
+        }
+        guard rmdir(path) == 0 else { throw .systemCall("remove", path, error: errno) }
+    }
+
+    /// Brings the names in a folder to the disk.
+    ///
+    /// - Throws: `.inputOutput`.
+    static func synchronizeFolder(_ path: String) throws(Failure) {
+        let folder = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY)
+        // Some network file systems have no such operation and say so with EINVAL.
+        guard fsync(folder.number) == 0 || errno == EINVAL else {
+            throw .systemCall("write", path, error: errno)
+        }
+    }
+
+    /// The folder that holds a path: dirname(3).
+    static func parent(of path: String) -> String {
+        var path = Substring(path)
+        while path.count > 1, path.hasSuffix("/") { path = path.dropLast() }
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+// The system call that shares its name with a method here.
+private func renameFile(_ path: String, _ newPath: String) -> Int32 { rename(path, newPath) }

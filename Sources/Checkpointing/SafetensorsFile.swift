@@ -1,0 +1,127 @@
+import Failures
+import Tensors
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+#if _endian(big)
+    #error("safetensors data is little-endian and is copied as it is")
+#endif
+
+/// A safetensors file, memory-mapped, its header checked.
+///
+/// Only the pages of tensors that are copied are ever read.
+package struct SafetensorsFile: ~Copyable {
+    package let path: String
+    /// The tensors in the order of their data.
+    package let tensors: [StoredTensor]
+    /// The free-form strings of the header.
+    package let metadata: [String: String]
+    private let memory: MappedMemory
+    private let dataStart: Int
+
+    /// Opens a file and checks its header against all rules of the format.
+    ///
+    /// - Throws: `.missingInput`, `.inputOutput`, `.badData`.
+    package init(opening path: String) throws(Failure) {
+        let memory = try MappedMemory(mapping: path)
+        let header = try SafetensorsHeader(parsing: memory.bytes, path: path)
+        self.path = path
+        tensors = header.tensors
+        metadata = header.metadata
+        dataStart = header.dataStart
+        self.memory = memory
+    }
+
+    /// The tensor of this name, compared byte by byte, or nil.
+    package subscript(name: String) -> StoredTensor? {
+        tensors.first { $0.name.utf8.elementsEqual(name.utf8) }
+    }
+
+    /// Calls a closure with a tensor's bytes, which may have any alignment.
+    package borrowing func withBytes<Result, Problem: Error>(
+        of tensor: StoredTensor,
+        _ body: (UnsafeRawBufferPointer) throws(Problem) -> Result
+    ) throws(Problem) -> Result {
+        let range = dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound
+        return try body(UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+    }
+
+    /// Copies the tensor called `name` into memory for exactly its elements.
+    ///
+    /// - Parameter shape: the shape that it must have.
+    /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
+    package borrowing func copy(
+        _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
+    ) throws(Failure) {
+        guard let tensor = self[name] else {
+            throw Failure(
+                .badData,
+                "\(path) has no tensor \"\(name)\": it was written for another model, so use the recipe it was trained with"
+            )
+        }
+        guard tensor.type == .float32 else {
+            throw Failure(
+                .badData,
+                "the tensor \"\(name)\" in \(path) has dtype \(tensor.type.rawValue) where F32 is needed: convert the file to F32"
+            )
+        }
+        guard tensor.shape == shape else {
+            throw Failure(
+                .badData,
+                "the tensor \"\(name)\" in \(path) has shape \(tensor.shape) where \(shape) is needed: use the recipe it was trained with"
+            )
+        }
+        withBytes(of: tensor) { bytes in
+            guard let source = bytes.baseAddress else { return }
+            UnsafeMutableRawPointer(destination).copyMemory(
+                from: source, byteCount: bytes.count)
+        }
+    }
+
+    /// Copies all tensors of a layout into their places in an arena.
+    ///
+    /// - Throws: `.badData` where a tensor is missing, has another shape or type, or is not in the
+    ///   layout; the arena may then be partly overwritten.
+    package borrowing func copy(
+        _ layout: ArenaLayout, into arena: Buffer<Float>
+    ) throws(Failure) {
+        for tensor in layout.tensors {
+            try copy(tensor.name, shape: tensor.shape, into: arena.base + tensor.offset)
+        }
+        let expected = Set(layout.tensors.map(\.name))
+        if let extra = tensors.first(where: { !expected.contains($0.name) }) {
+            throw Failure(
+                .badData,
+                "\(path) has a tensor \"\(extra.name)\" that the model lacks: use the recipe it was trained with"
+            )
+        }
+    }
+}
+
+/// A file's content as read-only memory, unmapped at the end of its life.
+private struct MappedMemory: ~Copyable {
+    let bytes: UnsafeRawBufferPointer
+
+    /// - Throws: `.missingInput`, `.inputOutput`.
+    init(mapping path: String) throws(Failure) {
+        let file = try Descriptor(opening: path, O_RDONLY)
+        let size = try file.size()
+        guard size > 0 else {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        guard let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.number, 0),
+            memory != MAP_FAILED
+        else { throw .systemCall("read", path, error: errno) }
+        bytes = UnsafeRawBufferPointer(start: memory, count: size)
+    }
+
+    deinit {
+        guard let base = bytes.baseAddress else { return }
+        munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
+    }
+}
