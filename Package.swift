@@ -86,7 +86,7 @@ let package = Package(
         tests("Model", ["Model", "Checkpointing"], exclude: ["Golden"]),
         tests("Optimizers", ["Optimizers"]),
         tests("Collectives", ["Collectives"]),
-        tests("Checkpointing", ["Checkpointing"]),
+        tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
         tests("Telemetry", ["Telemetry"]),
         tests("Training", ["Training"]),
         tests("MultiRank", ["Training"]),

@@ -39,8 +39,8 @@ import Testing
         let shape = configuration(layers: 4, width: 64, heads: 4, context: 32, vocabulary: 65)
         let model = GPT(shape, microBatch: 4, training: false, engine: ComputeEngine())
         let inputs = tokens(128, below: 65, seed: 1)
-        let batch = TokenBatch(
-            inputs: inputs.base, targets: tokens(128, below: 65, seed: 2).base)
+        let targets = tokens(128, below: 65, seed: 2)
+        let batch = TokenBatch(inputs: inputs.base, targets: targets.base)
         let parameters = parameters(model.layout)
         model.forward(batch, parameters: parameters, dropout: nil)
         let loss = model.loss(batch, parameters: parameters) / 128
@@ -61,8 +61,10 @@ import Testing
             let deviation = (x.reduce(0) { $0 + $1 * $1 } / Double(x.count)).squareRoot()
             #expect(abs(deviation / expected - 1) < 5 / Double(x.count).squareRoot())
         }
-        #expect(values.elements.elementsEqual(parameters(layout).elements))
-        #expect(!values.elements.elementsEqual(parameters(layout, seed: 4).elements))
+        let again = parameters(layout)
+        let other = parameters(layout, seed: 4)
+        #expect(values.elements.elementsEqual(again.elements))
+        #expect(!values.elements.elementsEqual(other.elements))
     }
 
     /// The logits at a position do not depend on later tokens, and do depend on earlier ones.
