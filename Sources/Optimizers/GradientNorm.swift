@@ -16,36 +16,33 @@ package enum SumOfSquares {
     /// Any thread may take any blocks. fp32 squares are exact in double, and so cannot overflow.
     ///
     /// - Parameters:
-    ///   - values: the whole arena's start.
-    ///   - count: the arena's elements, a multiple of `ArenaLayout.alignment`.
-    ///   - blocks: which blocks, out of `blockCount(count)`.
+    ///   - blocks: which blocks, out of `blockCount(arena.count)`.
+    ///   - arena: its number of elements is a multiple of `ArenaLayout.alignment`.
     ///   - sums: one element for each of the arena's blocks.
     package static func blocks(
-        _ blocks: Range<Int>, of values: UnsafePointer<Float>, count: Int,
-        into sums: UnsafeMutablePointer<Double>
+        _ blocks: Range<Int>, of arena: Buffer<Float>, into sums: Buffer<Double>
     ) {
+        let count = arena.count
         precondition(count % ArenaLayout.alignment == 0, "\(count) elements are not an arena")
+        precondition(sums.count == blockCount(count), "\(sums.count) sums are not one a block")
         for block in blocks {
             let start = block * blockSize
-            sums[block] = sum(values, start..<min(start + blockSize, count))
+            sums.elements[block] = sum(arena.base, start..<min(start + blockSize, count))
         }
     }
 
     /// The whole arena's sum of squares: its blocks' sums, added in order.
-    package static func total(_ sums: UnsafeBufferPointer<Double>) -> Double {
+    package static func total(_ sums: Buffer<Double>) -> Double {
         var total = 0.0
-        for sum in sums { total += sum }
+        for sum in sums.elements { total += sum }
         return total
     }
 
-    /// The sum of squares of an arena of `count` elements, on the calling thread.
-    package static func of(_ values: UnsafePointer<Float>, count: Int) -> Double {
-        var sums = [Double](repeating: 0, count: blockCount(count))
-        return sums.withUnsafeMutableBufferPointer { sums in
-            guard let base = sums.baseAddress else { return 0 }
-            blocks(0..<sums.count, of: values, count: count, into: base)
-            return total(UnsafeBufferPointer(sums))
-        }
+    /// An arena's sum of squares, on the calling thread.
+    package static func of(_ arena: Buffer<Float>) -> Double {
+        let sums = Buffer<Double>(count: blockCount(arena.count))
+        blocks(0..<sums.count, of: arena, into: sums)
+        return total(sums)
     }
 
     /// Sixteen running sums, one for each place in a group of sixteen, joined at the end.

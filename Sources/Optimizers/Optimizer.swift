@@ -81,16 +81,19 @@ package struct Optimizer: Sendable {
     /// Updates the parameters of a range and their state from the range's gradients.
     ///
     /// - Parameters:
-    ///   - parameters: the whole arena's start, 32-byte aligned.
-    ///   - gradients: the whole arena's start, in the same layout; left as they are.
+    ///   - parameters: the whole arena.
+    ///   - gradients: the whole arena of the same layout; left as it is.
     ///   - learningRate: this step's rate.
     ///   - gradientScale: multiplies every gradient first: the clipping coefficient.
     ///   - range: elements of the arena, both ends multiples of `ArenaLayout.alignment`.
     package func update(
-        parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
-        learningRate: Double, gradientScale: Float = 1, range: Range<Int>
+        parameters: Buffer<Float>, gradients: Buffer<Float>, learningRate: Double,
+        gradientScale: Float = 1, range: Range<Int>
     ) {
         precondition(step > 0, "a step must begin before its update")
+        precondition(
+            parameters.count == count && gradients.count == count,
+            "parameters and gradients do not have the layout's \(count) elements")
         precondition(
             range.lowerBound >= 0 && range.upperBound <= count
                 && (range.lowerBound | range.upperBound) % ArenaLayout.alignment == 0,
@@ -103,18 +106,21 @@ package struct Optimizer: Sendable {
             switch rule {
             case .descent:
                 descend(
-                    parameters, gradients, part, rate: Float(-learningRate), scale: gradientScale,
+                    parameters.base, gradients.base, part, rate: Float(-learningRate),
+                    scale: gradientScale,
                     weightDecay: Float(weightDecay))
             case .momentum(let buffer):
                 let coefficients = MomentumCoefficients(
                     configuration, step: step, learningRate: learningRate,
                     gradientScale: gradientScale, weightDecay: weightDecay)
-                descendWithMomentum(parameters, gradients, buffer.base, part, coefficients)
+                descendWithMomentum(
+                    parameters.base, gradients.base, buffer.base, part, coefficients)
             case .adam(let mean, let square):
                 let coefficients = AdamCoefficients(
                     configuration, step: step, learningRate: learningRate,
                     gradientScale: gradientScale, weightDecay: weightDecay)
-                adam(parameters, gradients, mean.base, square.base, part, coefficients)
+                adam(
+                    parameters.base, gradients.base, mean.base, square.base, part, coefficients)
             }
             index += 1
         }
@@ -178,7 +184,7 @@ extension AdamCoefficients {
             rate: Float(-learningRate / meanCorrection), scale: gradientScale,
             coupledDecay: isDecoupled ? 0 : Float(weightDecay),
             kept: isDecoupled ? Float(1 - learningRate * weightDecay) : 1,
-            beta1: Float(configuration.beta1), newMean: Float(1 - configuration.beta1),
+            meanWeight: Float(1 - configuration.beta1),
             beta2: Float(configuration.beta2), newSquare: Float(1 - configuration.beta2),
             correction: Float(squareCorrection.squareRoot()),
             epsilon: Float(configuration.epsilon))

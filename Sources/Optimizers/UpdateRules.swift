@@ -94,9 +94,8 @@ struct AdamCoefficients {
     let coupledDecay: Float
     /// AdamW's decoupled decay: what the parameter keeps of itself; 1 in Adam.
     let kept: Float
-    let beta1: Float
-    /// 1 - beta1.
-    let newMean: Float
+    /// 1 - beta1: how far the mean goes towards the gradient.
+    let meanWeight: Float
     let beta2: Float
     /// 1 - beta2.
     let newSquare: Float
@@ -105,10 +104,11 @@ struct AdamCoefficients {
     let epsilon: Float
 }
 
-/// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
 /// p = kept p + rate m / (sqrt(v) / correction + epsilon).
 ///
-/// Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
+/// The mean starts from whichever of m and g is closer, as PyTorch's `lerp` does: with beta1 = 0 it is
+/// g exactly. Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
 func adam(
     _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
     _ means: UnsafeMutablePointer<Float>, _ squares: UnsafeMutablePointer<Float>,
@@ -118,8 +118,10 @@ func adam(
     let scale = Floats(repeating: coefficients.scale)
     let coupledDecay = Floats(repeating: coefficients.coupledDecay)
     let kept = Floats(repeating: coefficients.kept)
-    let beta1 = Floats(repeating: coefficients.beta1)
-    let newMean = Floats(repeating: coefficients.newMean)
+    let startsFromGradient = coefficients.meanWeight >= 0.5
+    let weight = Floats(
+        repeating: startsFromGradient ? coefficients.meanWeight - 1 : coefficients.meanWeight)
+    let fromGradient = SIMDMask<SIMD8<Int32>>(repeating: startsFromGradient)
     let beta2 = Floats(repeating: coefficients.beta2)
     let newSquare = Floats(repeating: coefficients.newSquare)
     let correction = Floats(repeating: coefficients.correction)
@@ -128,7 +130,9 @@ func adam(
     while index < range.upperBound {
         let parameter = parameters.load8(index)
         let gradient = (scale * gradients.load8(index)).addingProduct(coupledDecay, parameter)
-        let mean = (newMean * gradient).addingProduct(beta1, means.load8(index))
+        let oldMean = means.load8(index)
+        let mean = oldMean.replacing(with: gradient, where: fromGradient)
+            .addingProduct(weight, gradient - oldMean)
         let square = (beta2 * squares.load8(index)).addingProduct(newSquare * gradient, gradient)
         means.store8(mean, index)
         squares.store8(square, index)

@@ -1,0 +1,91 @@
+import Optimizers
+import Tensors
+import Testing
+
+@Suite("Gradient norm and clipping")
+struct GradientNormTests {
+    private struct Clipping: Decodable {
+        let clipNorm: Double
+        let norm: Double
+        let gradient: [Float]
+        let clipped: [Float]
+    }
+
+    private static func random(_ count: Int) -> Buffer<Float> {
+        let generator = CounterRandom(key: 5)
+        let buffer = Buffer<Float>(count: count)
+        for index in 0..<count {
+            buffer.elements[index] = Float(generator.uniform(UInt64(index)) * 2 - 1)
+        }
+        return buffer
+    }
+
+    @Test("clipping is torch.nn.utils.clip_grad_norm_")
+    func clipping() throws {
+        let cases = try golden("clipping", as: [Clipping].self)
+        #expect(cases.count == 5)
+        for reference in cases {
+            var layout = ArenaLayout()
+            layout.append("gradient", shape: [reference.gradient.count])
+            let arena = layout.arena(["gradient": reference.gradient])
+            let norm = SumOfSquares.of(arena).squareRoot()
+            #expect(abs(norm - reference.norm) <= 1e-14 * reference.norm)
+            let coefficient = clippingCoefficient(norm: norm, clipNorm: reference.clipNorm)
+            for (value, expected) in zip(reference.gradient, reference.clipped) {
+                #expect(abs(value * coefficient - expected) <= 1e-6 * abs(expected))
+            }
+        }
+    }
+
+    @Test("a coefficient never enlarges, and clip_norm 0 never clips")
+    func coefficient() {
+        #expect(clippingCoefficient(norm: 0, clipNorm: 1) == 1)
+        #expect(clippingCoefficient(norm: 0.5, clipNorm: 1) == 1)
+        #expect(clippingCoefficient(norm: 4, clipNorm: 1) == Float(1 / (4 + 1e-6)))
+        #expect(clippingCoefficient(norm: 1e30, clipNorm: 0) == 1)
+    }
+
+    @Test(
+        "the sum has the same bits however the blocks are dealt out",
+        arguments: [16, 16_368, 16_384, 16_400, 5 * 16_384 + 48])
+    func blocks(_ count: Int) {
+        let values = Self.random(count)
+        let blockCount = SumOfSquares.blockCount(count)
+        let whole = SumOfSquares.of(values)
+        for share in 1...3 {
+            let sums = Buffer<Double>(count: blockCount)
+            for first in stride(from: 0, to: blockCount, by: share).reversed() {
+                SumOfSquares.blocks(
+                    first..<min(first + share, blockCount), of: values, into: sums)
+            }
+            let total = SumOfSquares.total(sums)
+            #expect(total.bitPattern == whole.bitPattern)
+        }
+        let exact = values.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
+        #expect(abs(whole - exact) <= 1e-13 * exact)
+    }
+
+    @Test("nothing is lost of small numbers, and nothing overflows")
+    func extremes() {
+        let values = Buffer<Float>(count: 32)
+        #expect(SumOfSquares.of(Buffer(count: 0)) == 0)
+        #expect(SumOfSquares.of(values) == 0)
+        values.elements[3] = 1e30
+        values.elements[31] = -1e30
+        let large = SumOfSquares.of(values)
+        #expect(abs(large / 2e60 - 1) < 1e-6)
+        values.elements[3] = 1e-30
+        values.elements[31] = 0
+        let small = SumOfSquares.of(values)
+        #expect(abs(small / 1e-60 - 1) < 1e-6)
+    }
+
+    @Test("what is not finite shows, wherever it is", arguments: [0, 9, 16_383, 16_384, 16_399])
+    func notFinite(_ place: Int) {
+        let values = Self.random(16_400)
+        values.elements[place] = .nan
+        #expect(SumOfSquares.of(values).isNaN)
+        values.elements[place] = -.infinity
+        #expect(SumOfSquares.of(values) == .infinity)
+    }
+}

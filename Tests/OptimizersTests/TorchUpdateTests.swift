@@ -1,0 +1,102 @@
+import Optimizers
+import Tensors
+import Testing
+
+/// The content of `updates.json`.
+private struct Updates: Decodable {
+    struct Shape: Decodable {
+        let name: String
+        let shape: [Int]
+    }
+
+    struct Case: Decodable {
+        let title: String
+        let name: String
+        let decay: String
+        let weightDecay: Double
+        let momentum: Double
+        let dampening: Double
+        let nesterov: Bool
+        let betas: [Double]
+        let epsilon: Double
+        let parameters: [String: NamedValues]
+        let state: [String: NamedValues]
+
+        func configuration() throws -> OptimizerConfiguration {
+            OptimizerConfiguration(
+                name: try .init(name, key: "name"), momentum: momentum, nesterov: nesterov,
+                dampening: dampening, beta1: betas[0], beta2: betas[1], epsilon: epsilon,
+                weightDecay: weightDecay, decay: try .init(decay, key: "decay"))
+        }
+    }
+
+    let shapes: [Shape]
+    let learningRates: [Double]
+    let initial: NamedValues
+    let gradients: [NamedValues]
+    let cases: [Case]
+}
+
+@Suite("Updates against PyTorch")
+struct TorchUpdateTests {
+    @Test("20 steps of every rule on the same gradients end within 1e-7 of PyTorch's")
+    func twentySteps() throws {
+        let updates = try golden("updates", as: Updates.self)
+        #expect(updates.gradients.count == 20)
+        #expect(updates.cases.count == 12)
+        var layout = ArenaLayout()
+        for shape in updates.shapes {
+            // Padded as an embedding is whose rows are rounded up.
+            layout.append(shape.name, shape: shape.shape, padding: 21)
+        }
+        for reference in updates.cases {
+            try check(reference, updates, layout)
+        }
+    }
+
+    private func check(_ reference: Updates.Case, _ updates: Updates, _ layout: ArenaLayout)
+        throws
+    {
+        let configuration = try reference.configuration()
+        try configuration.validate()
+        var optimizer = Optimizer(configuration: configuration, layout: layout)
+        let parameters = layout.arena(updates.initial)
+        for (index, gradient) in updates.gradients.enumerated() {
+            optimizer.beginStep()
+            optimizer.update(
+                parameters: parameters, gradients: layout.arena(gradient),
+                learningRate: updates.learningRates[index], range: 0..<layout.count)
+            if let expected = reference.parameters["\(index + 1)"] {
+                let title = "\(reference.title), step \(index + 1)"
+                compare(parameters, expected, layout, title)
+            }
+        }
+        #expect(layout.gapsAreZero(in: parameters), "\(reference.title)")
+        #expect(Set(optimizer.states.map(\.name)) == Set(reference.state.keys))
+        for state in optimizer.states {
+            let expected = try #require(reference.state[state.name])
+            compare(state.buffer, expected, layout, "\(reference.title), \(state.name)")
+            #expect(layout.gapsAreZero(in: state.buffer), "\(reference.title), \(state.name)")
+        }
+    }
+
+    private func compare(
+        _ arena: Buffer<Float>, _ expected: NamedValues, _ layout: ArenaLayout, _ title: String
+    ) {
+        for tensor in layout.tensors {
+            let values = Array(arena.elements[tensor.range])
+            guard let reference = expected[tensor.name], reference.count == values.count else {
+                Issue.record("\(title): no values for \(tensor.name)")
+                continue
+            }
+            let distance = relativeDistance(values, reference)
+            #expect(distance < 1e-7, "\(title), \(tensor.name)")
+            let largest = reference.map(abs).max() ?? 0
+            for (value, expected) in zip(values, reference) {
+                // Sums of 20 numbers that cancel keep the rounding of the largest of them.
+                let tolerance = 2e-7 * abs(expected) + 1e-7 * largest
+                #expect(abs(value - expected) <= tolerance, "\(title), \(tensor.name)")
+            }
+        }
+    }
+}
