@@ -107,8 +107,7 @@ package struct Optimizer: Sendable {
             case .descent:
                 descend(
                     parameters.base, gradients.base, part, rate: Float(-learningRate),
-                    scale: gradientScale,
-                    weightDecay: Float(weightDecay))
+                    scale: gradientScale, weightDecay: Float(weightDecay))
             case .momentum(let buffer):
                 let coefficients = MomentumCoefficients(
                     configuration, step: step, learningRate: learningRate,

@@ -8,8 +8,8 @@ import Failures
 
 /// A recipe's `[scaling]`: how the learning rate follows the global batch.
 ///
-/// The peak rate is `learning_rate * (global_batch / base_batch)^exponent`. Ranks, threads and nodes
-/// have no part in it.
+/// The peak rate is `learning_rate * (global_batch / base_batch)^exponent`. Ranks, threads and
+/// nodes have no part in it.
 package struct ScalingConfiguration: Sendable, Equatable {
     /// The rules, by their names in recipes.
     package enum Rule: String, NamedChoice {
@@ -68,8 +68,8 @@ package struct ScalingConfiguration: Sendable, Equatable {
         } else if rule == .power {
             throw Failure(
                 .configuration,
-                "[scaling] exponent is missing, which rule = \"power\" needs: add exponent = 0.5 or "
-                    + "another number from 0 to 1")
+                "[scaling] exponent is missing, which rule = \"power\" needs: add exponent = 0.5 "
+                    + "or another number from 0 to 1")
         }
     }
 

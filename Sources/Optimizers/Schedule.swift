@@ -6,9 +6,9 @@
 
 /// The learning rate as a function of the step, in closed form and in double.
 ///
-/// Steps count from 0: the first update uses `learningRate(at: 0)`. Nothing is accumulated from step
-/// to step, so a resumed run needs no state. Every shape stays at its last rate after its last step;
-/// PyTorch's recursive `CosineAnnealingLR` rises again there instead.
+/// Steps count from 0: the first update uses `learningRate(at: 0)`. Nothing is accumulated from
+/// step to step, so a resumed run needs no state. Every shape stays at its last rate after its last
+/// step; PyTorch's recursive `CosineAnnealingLR` rises again there instead.
 package enum Schedule: Sendable, Equatable {
     /// One rate at every step.
     case constant(Double)
@@ -18,8 +18,8 @@ package enum Schedule: Sendable, Equatable {
     /// `CosineAnnealingLR` (Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts).
     case cosine(from: Double, to: Double, steps: Int)
     /// `from` at step 0, falling fast and then slower, as one minus the square root of the elapsed
-    /// part, to `to` at step `steps` (Hägele et al. 2024, "Scaling Laws and Compute-Optimal Training
-    /// Beyond Fixed Training Durations").
+    /// part, to `to` at step `steps` (Hägele et al. 2024, "Scaling Laws and Compute-Optimal
+    /// Training Beyond Fixed Training Durations").
     case inverseRoot(from: Double, to: Double, steps: Int)
     /// nanoGPT's warmup: the part (step + 1) / (steps + 1) of `to`, never zero.
     case offsetWarmup(to: Double, steps: Int)

@@ -46,12 +46,12 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     package var warmupStartFactor: Double?
     /// `stable_steps`: `wsd`'s steps at the peak; nil for what leaves the last fifth to the decay.
     package var stableSteps: Int?
-    /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest and
-    /// stays there; nil for the training steps. Constant schedules do not look at it.
+    /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest
+    /// and stays there; nil for the training steps. Constant schedules do not look at it.
     package var decaySteps: Int?
-    /// `minimum_learning_rate`: the lowest rate; nil for a tenth of the peak. Like `learning_rate` it
-    /// is the rate at the base batch and scales with it, so that scaling keeps the schedule's shape.
-    /// Constant schedules do not look at it.
+    /// `minimum_learning_rate`: the lowest rate; nil for a tenth of the peak. Like `learning_rate`
+    /// it is the rate at the base batch and scales with it, so that scaling keeps the schedule's
+    /// shape. Constant schedules do not look at it.
     package var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
     package var decay: Decay

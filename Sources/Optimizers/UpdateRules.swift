@@ -107,8 +107,9 @@ struct AdamCoefficients {
 /// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
 /// p = kept p + rate m / (sqrt(v) / correction + epsilon).
 ///
-/// The mean starts from whichever of m and g is closer, as PyTorch's `lerp` does: with beta1 = 0 it is
-/// g exactly. Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
+/// Where beta1 is at most 1/2 the mean is computed as g - beta1 (g - m), as PyTorch's `lerp` does,
+/// so that with beta1 = 0 it is g exactly. Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019,
+/// Algorithm 2.
 func adam(
     _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
     _ means: UnsafeMutablePointer<Float>, _ squares: UnsafeMutablePointer<Float>,

@@ -1,4 +1,4 @@
-"""Writes Tests/OptimizersTests/Golden/{updates,schedules,clipping}.json from PyTorch and transformers.
+"""Writes Tests/OptimizersTests/Golden/*.json from PyTorch and transformers.
 
 Versions: Python 3.11, torch 2.13.0 (CPU), transformers 5.23.0, numpy 2.4.6.
 

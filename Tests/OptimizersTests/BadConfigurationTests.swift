@@ -61,8 +61,8 @@ struct BadConfigurationTests {
                     + "0.1 as GPT-3 did"
             ) { try OptimizerConfiguration(weightDecay: value).validate() }
             expect(
-                "[optimizer] clip_norm = \(value) is not a number from 0 up: use 0 to clip nothing, "
-                    + "or 1.0 as GPT-3 did"
+                "[optimizer] clip_norm = \(value) is not a number from 0 up: use 0 to clip "
+                    + "nothing, or 1.0 as GPT-3 did"
             ) { try OptimizerConfiguration(clipNorm: value).validate() }
         }
         expect(
@@ -133,12 +133,12 @@ struct BadConfigurationTests {
                 + "that learning_rate was chosen for"
         ) { try resolve(.init(baseBatch: 0), 12) }
         expect(
-            "[training] global_batch = -3 is not a number of sequences from 1 up: set the sequences "
-                + "in one optimizer step, over all ranks"
+            "[training] global_batch = -3 is not a number of sequences from 1 up: set the "
+                + "sequences in one optimizer step, over all ranks"
         ) { try resolve(.init(), -3) }
         expect(
-            "[scaling] exponent = 0.5 does nothing with rule = \"linear\": remove it, or set rule = "
-                + "\"power\""
+            "[scaling] exponent = 0.5 does nothing with rule = \"linear\": remove it, or set rule "
+                + "= \"power\""
         ) { try resolve(.init(exponent: 0.5), 12) }
         expect(
             "[scaling] exponent is missing, which rule = \"power\" needs: add exponent = 0.5 or "

@@ -28,23 +28,23 @@ struct BadScheduleTests {
             "[schedule] decay_steps = 0 is not a number from 1 up: use 100, the training steps, or "
                 + "leave it out", .init(decaySteps: 0))
         expect(
-            "[schedule] warmup_steps = 50 is not below decay_steps = 50: use 49 at most, so that the "
-                + "rate can fall after it has risen", .init(warmupSteps: 50, decaySteps: 50))
+            "[schedule] warmup_steps = 50 is not below decay_steps = 50: use 49 at most, so that "
+                + "the rate can fall after it has risen", .init(warmupSteps: 50, decaySteps: 50))
         expect(
             "[schedule] warmup_steps = 200 is not below [training] steps = 100: use 99 at most, so "
                 + "that the rate can fall after it has risen",
             .init(name: .linear, warmupSteps: 200)
         )
         expect(
-            "[schedule] stable_steps = 90 is not in [0, 90): use 89 at most, what warmup_steps = 10 "
-                + "and decay_steps = 100 leave room for",
+            "[schedule] stable_steps = 90 is not in [0, 90): use 89 at most, what warmup_steps = "
+                + "10 and decay_steps = 100 leave room for",
             .init(name: .wsd, warmupSteps: 10, stableSteps: 90))
         expect(
             "[schedule] stable_steps = -1 is not in [0, 98): use 0 at least, what warmup_steps = 2 "
                 + "and decay_steps = 100 leave room for", .init(name: .wsd, stableSteps: -1))
         expect(
-            "[schedule] stable_steps = 5 does nothing with name = \"cosine\": remove it, or set name "
-                + "= \"wsd\"", .init(stableSteps: 5))
+            "[schedule] stable_steps = 5 does nothing with name = \"cosine\": remove it, or set "
+                + "name = \"wsd\"", .init(stableSteps: 5))
     }
 
     @Test("rates")
@@ -65,8 +65,8 @@ struct BadScheduleTests {
     @Test("warmups that contradict one another")
     func warmups() {
         expect(
-            "[schedule] warmup_start_factor = 0.1 does nothing with warmup = \"nanogpt\": remove it, "
-                + "or set warmup = \"linear\"", .init(warmup: .nanogpt, warmupStartFactor: 0.1))
+            "[schedule] warmup_start_factor = 0.1 does nothing with warmup = \"nanogpt\": remove "
+                + "it, or set warmup = \"linear\"", .init(warmup: .nanogpt, warmupStartFactor: 0.1))
         expect(
             "[schedule] warmup_start_factor = 0.1 contradicts gradual_warmup = true, which starts "
                 + "from the base rate: remove it, or set gradual_warmup = false",
@@ -118,11 +118,11 @@ struct BadScheduleTests {
             "[[schedule.parts]] 2: steps = 0 is not a number from 1 up: use 1, or remove the part",
             part(.init(name: .constant, steps: 0)))
         expect(
-            "[[schedule.parts]] 2: start_factor = -1.0 is not a number from 0 up: use 0 for no rate "
-                + "or 1 for the peak", part(.init(name: .constant, steps: 5, startFactor: -1)))
+            "[[schedule.parts]] 2: start_factor = -1.0 is not a number from 0 up: use 0 for no "
+                + "rate or 1 for the peak", part(.init(name: .constant, steps: 5, startFactor: -1)))
         expect(
-            "[[schedule.parts]] 2: end_factor = inf is not a number from 0 up: use 0 for no rate or "
-                + "1 for the peak", part(.init(name: .cosine, steps: 5, endFactor: .infinity)))
+            "[[schedule.parts]] 2: end_factor = inf is not a number from 0 up: use 0 for no rate "
+                + "or 1 for the peak", part(.init(name: .cosine, steps: 5, endFactor: .infinity)))
         expect(
             "[[schedule.parts]] 2: end_factor is missing, which name = \"linear\" needs: add the "
                 + "part of the peak rate that it ends at, such as 0.1",

@@ -12,8 +12,8 @@ struct ScheduleTests {
 
     /// Compares every step with a golden list.
     ///
-    /// The tolerance is relative to the expected rate, and to the peak's last bits where a rate goes
-    /// to zero: PyTorch's recursions carry their rounding from step to step.
+    /// The tolerance is relative to the expected rate, and to the peak's last bits where a rate
+    /// goes to zero: PyTorch's recursions carry their rounding from step to step.
     private func compare(_ schedule: Schedule, _ title: String, count: Int) throws {
         let rates = try #require(try golden("schedules", as: [String: [Double]].self)[title])
         #expect(rates.count == count)
