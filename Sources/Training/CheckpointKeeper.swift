@@ -1,0 +1,182 @@
+import Checkpointing
+import Collectives
+import Digests
+import Failures
+import Logging
+import MPI
+import Model
+import Optimizers
+import Tensors
+
+/// Brings a run's state to its checkpoints and back.
+///
+/// The state is the same on all ranks, so rank 0 writes and reads it; the others receive it. They all
+/// learn whether it went well.
+final class CheckpointKeeper {
+    private let store: CheckpointStore
+    private let plan: TrainingPlan
+    private let data: TrainingData
+    private let layout: GPTLayout
+    private let communicator: Communicator
+    private let logger = Logger(label: "lockstep")
+    private var savedStep: Int?
+
+    private static let parametersFile = "model.safetensors"
+    private static let optimizerFile = "optimizer.safetensors"
+
+    init(
+        run: RunFolder, plan: TrainingPlan, data: TrainingData, layout: GPTLayout,
+        communicator: Communicator
+    ) throws(Failure) {
+        store = try CheckpointStore(folder: run.checkpoints, keep: plan.recipe.checkpoint.keep)
+        self.plan = plan
+        self.data = data
+        self.layout = layout
+        self.communicator = communicator
+    }
+
+    /// Checks that all ranks hold the same parameters, bit by bit.
+    ///
+    /// - Throws: `Failure` (configuration) that names the ranks that differ.
+    func compareParameters(of state: TrainingState) throws(Failure) {
+        try communicator.sameOnAllRanks(
+            "parameters' hash", Self.hash(state.parameters),
+            remedy: "a rank's memory or build is at fault, so resume from the last checkpoint")
+    }
+
+    /// Saves the state after its step.
+    ///
+    /// A full or failing disk costs this checkpoint, not the run: the ones before are kept and
+    /// training goes on, unless the checkpoint `isRequired` because the run ends with it.
+    ///
+    /// - Throws: `Failure` (I/O) on all ranks if a required checkpoint could not be written.
+    func save(_ state: TrainingState, isRequired: Bool) throws(Failure) {
+        guard savedStep != state.step else { return }
+        try compareParameters(of: state)
+        do throws(Failure) {
+            try communicator.agree { () throws(Failure) in
+                if communicator.rank == 0 { try write(state) }
+            }
+            savedStep = state.step
+        } catch {
+            if isRequired || error.code != .inputOutput { throw error }
+            if communicator.rank == 0 {
+                logger.warning(
+                    "no checkpoint at step \(state.step), the ones before are kept: \(error.sentence)")
+            }
+        }
+    }
+
+    private func write(_ state: TrainingState) throws(Failure) {
+        let parameters = CheckpointFile(
+            name: Self.parametersFile,
+            tensors: TensorSource.all(layout.arena, in: state.parameters),
+            metadata: ["format": "pt"])
+        let moments = CheckpointFile(
+            name: Self.optimizerFile,
+            tensors: state.optimizer.states.flatMap { piece in
+                layout.arena.tensors.map { tensor in
+                    TensorSource(
+                        name: "\(piece.name).\(tensor.name)", shape: tensor.shape,
+                        base: piece.buffer.base + tensor.offset)
+                }
+            })
+        let result = try store.save([parameters, moments], manifest: manifest(of: state))
+        for warning in result.warnings { logger.warning("\(warning.sentence)") }
+        logger.info("checkpoint \(result.checkpoint.folder)")
+    }
+
+    private func manifest(of state: TrainingState) -> Manifest {
+        Manifest(
+            step: state.step, tokensSeen: state.step * plan.tokensPerStep,
+            seed: plan.recipe.training.seed,
+            sampleCursor: state.step * plan.lanes.globalBatch, lanes: plan.lanes.laneCount,
+            rankCount: communicator.size, recipeHash: SHA256.hash(plan.recipe.toml),
+            dataFingerprint: data.fingerprint, tokenizerFingerprint: data.tokenizerFingerprint,
+            parameterHash: Self.hash(state.parameters), version: version,
+            extra: [
+                "optimizer_step": "\(state.optimizer.step)",
+                "skipped_steps": "\(state.nonFinite.skipped)",
+                "skipped_steps_in_a_row": "\(state.nonFinite.skippedInARow)",
+            ])
+    }
+
+    /// Loads the newest checkpoint that is whole, on all ranks.
+    ///
+    /// Each damaged one is told of, with the reason, before the one before it is tried.
+    ///
+    /// - Throws: `Failure` (missing input) if there is none; (bad data) if the newest whole one is of
+    ///   other data or another recipe.
+    func load(into state: TrainingState) throws(Failure) {
+        let counters = try communicator.agree { () throws(Failure) -> [Int64] in
+            communicator.rank == 0 ? try read(into: state) : [0, 0, 0, 0]
+        }
+        var shared = counters
+        try communicator.broadcast(&shared)
+        state.step = Int(shared[0])
+        state.optimizer.resume(after: Int(shared[1]))
+        state.nonFinite.skipped = Int(shared[2])
+        state.nonFinite.skippedInARow = Int(shared[3])
+        savedStep = state.step
+        try communicator.broadcast(state.parameters.bytes)
+        for piece in state.optimizer.states { try communicator.broadcast(piece.buffer.bytes) }
+    }
+
+    /// Fills the state on rank 0 and returns step, optimizer step and the guard's two counters.
+    private func read(into state: TrainingState) throws(Failure) -> [Int64] {
+        let found = try store.newestValid { step, reason in
+            logger.warning(
+                "checkpoint of step \(step) rejected, trying the one before: \(reason.sentence)")
+        }
+        guard let found else {
+            throw Failure(
+                .missingInput,
+                "\(store.folder) holds no checkpoint that is whole: give --out another folder and "
+                    + "train from the start.")
+        }
+        try check(found.manifest, of: found.folder)
+        let parameters = try found.open(Self.parametersFile)
+        try parameters.copy(layout.arena, into: state.parameters)
+        let moments = try found.open(Self.optimizerFile)
+        for piece in state.optimizer.states {
+            for tensor in layout.arena.tensors {
+                try moments.copy(
+                    "\(piece.name).\(tensor.name)", shape: tensor.shape,
+                    into: piece.buffer.base + tensor.offset)
+            }
+        }
+        guard Self.hash(state.parameters) == found.manifest.parameterHash else {
+            throw Failure(
+                .badData,
+                "The parameters in \(found.folder) do not have the hash that the manifest names; "
+                    + "remove this checkpoint and resume from the one before.")
+        }
+        let extra = { (key: String) in found.manifest.extra[key].flatMap { Int64($0) } ?? 0 }
+        return [
+            Int64(found.manifest.step), extra("optimizer_step"), extra("skipped_steps"),
+            extra("skipped_steps_in_a_row"),
+        ]
+    }
+
+    private func check(_ manifest: Manifest, of folder: String) throws(Failure) {
+        guard manifest.dataFingerprint == data.fingerprint else {
+            throw Failure(
+                .badData,
+                "\(folder) was trained on other data than \(data.path): give --data the folder that "
+                    + "the run was started with.")
+        }
+        guard manifest.lanes == plan.lanes.laneCount,
+            manifest.sampleCursor == manifest.step * plan.lanes.globalBatch
+        else {
+            throw Failure(
+                .badData,
+                "\(folder) was written by a run with \(manifest.lanes) lanes at sample "
+                    + "\(manifest.sampleCursor), which is not what this recipe would have done: "
+                    + "resume with the recipe in the run's folder.")
+        }
+    }
+
+    private static func hash(_ parameters: Buffer<Float>) -> String {
+        SHA256.hash(UnsafeRawBufferPointer(parameters.bytes))
+    }
+}

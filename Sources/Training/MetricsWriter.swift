@@ -1,0 +1,115 @@
+import Failures
+import Logging
+import Telemetry
+
+/// What one step did.
+struct StepRecord {
+    let step: Int
+    /// The mean cross-entropy in nats a token over the global batch.
+    let loss: Double
+    let learningRate: Double
+    /// Before clipping.
+    let gradientNorm: Double
+    /// Seen since the run began, this step's included.
+    let tokens: Int
+    /// Whether the parameters were left as they were.
+    let isSkipped: Bool
+    let times: StepTimes
+}
+
+/// Tells of a run: metrics.jsonl and the progress line, on rank 0; nothing on the others.
+final class MetricsWriter {
+    private let run: RunFolder
+    private let plan: TrainingPlan
+    private let isWriter: Bool
+    private let mode: ProgressMode
+    private let environment: [String: String]
+    private var log: MetricsLog?
+    private var progress: ProgressLine?
+    private var validationLoss: Double?
+    private let logger = Logger(label: "lockstep")
+
+    init(run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode) {
+        self.run = run
+        self.plan = plan
+        self.isWriter = isWriter
+        mode = progress
+        environment = processEnvironment()
+    }
+
+    /// Starts a new run's log.
+    func create() throws(Failure) {
+        if isWriter { log = try MetricsLog(creating: run.metrics) }
+    }
+
+    /// Goes on with the log of a run that resumes after a step.
+    func resume(after step: Int) throws(Failure) {
+        guard isWriter else { return }
+        let log = try MetricsLog(resuming: run.metrics, after: step)
+        if log.supersededLines > 0 {
+            logger.notice(
+                "moved \(log.supersededLines) lines of later steps to metrics.superseded.jsonl")
+        }
+        self.log = log
+    }
+
+    /// Starts the progress line.
+    func begin(at step: Int) {
+        guard isWriter else { return }
+        progress = ProgressLine(
+            "training", done: step, total: plan.recipe.training.steps,
+            unit: .things("steps", showsRate: false), mode: mode, environment: environment)
+    }
+
+    func end() { progress?.finish() }
+
+    func record(_ step: StepRecord) {
+        guard isWriter else { return }
+        let tokensPerSecond = Double(plan.tokensPerStep) / step.times.total
+        var line: JSONObject = [
+            "step": .integer(step.step), "loss": .number(step.loss),
+            "learning_rate": .number(step.learningRate),
+            "gradient_norm": .number(step.gradientNorm), "tokens": .integer(step.tokens),
+            "tokens_per_second": .number(tokensPerSecond),
+            "step_seconds": .number(step.times.total), "data_seconds": .number(step.times.data),
+            "forward_seconds": .number(step.times.forward),
+            "backward_seconds": .number(step.times.backward),
+            "reduce_seconds": .number(step.times.reduce),
+            "update_seconds": .number(step.times.update),
+        ]
+        if step.isSkipped {
+            line["skipped"] = .bool(true)
+            logger.warning(
+                "step \(step.step) skipped: loss \(step.loss), gradient norm \(step.gradientNorm)")
+        }
+        append(line)
+        progress?.update(
+            done: step.step,
+            details: ProgressStatus.trainingDetails(
+                loss: step.loss, learningRate: step.learningRate,
+                tokensPerSecond: tokensPerSecond)
+                + (validationLoss.map { ["validation \(Format.fixed($0, decimals: 4))"] } ?? []))
+    }
+
+    func record(_ evaluation: Evaluation, step: Int) {
+        validationLoss = evaluation.loss
+        guard isWriter else { return }
+        append([
+            "step": .integer(step), "validation_loss": .number(evaluation.loss),
+            "validation_targets": .integer(evaluation.targets),
+        ])
+    }
+
+    /// Brings the log to the disk, so that a checkpoint never knows more than it.
+    func synchronize() throws(Failure) {
+        do throws(Failure) { try log?.synchronize() } catch {
+            logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
+        }
+    }
+
+    private func append(_ line: JSONObject) {
+        if let failure = log?.append(line) {
+            logger.warning("metrics are being lost: \(failure.sentence)")
+        }
+    }
+}

@@ -1,0 +1,38 @@
+import Failures
+
+/// Counts the steps that were skipped because their loss or gradient was not finite.
+///
+/// All ranks see the same global loss and norm, so they skip, count and stop together.
+struct NonFiniteGuard: Equatable {
+    /// Skipped steps in a row that end the run.
+    let limit: Int
+    /// Steps skipped since the run began.
+    var skipped = 0
+    /// Steps skipped since the last good one.
+    var skippedInARow = 0
+
+    /// Judges a step, and says whether it must be skipped.
+    ///
+    /// - Throws: `Failure` (configuration) with advice when too many were skipped in a row.
+    mutating func skips(
+        loss: Double, gradientNorm: Double, step: Int, peakLearningRate: Double
+    ) throws(Failure) -> Bool {
+        guard !(loss.isFinite && gradientNorm.isFinite) else {
+            skippedInARow = 0
+            return false
+        }
+        skipped += 1
+        skippedInARow += 1
+        guard skippedInARow < limit else {
+            let what = loss.isFinite ? "gradient norm" : "loss"
+            throw Failure(
+                .configuration,
+                "The \(what) was not finite in \(limit) steps in a row, the last of them step "
+                    + "\(step): the learning rate is far too large (the peak is "
+                    + "\(peakLearningRate)) or a number overflowed, so lower [optimizer] "
+                    + "learning_rate three to ten times, or lengthen [schedule] warmup_steps, and "
+                    + "check the data.")
+        }
+        return true
+    }
+}

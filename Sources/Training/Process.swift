@@ -1,0 +1,57 @@
+import Digests
+import Failures
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Lockstep's version, as `lockstep --version` prints it.
+package let version = "0.1.0"
+
+/// The process's environment.
+package func processEnvironment() -> [String: String] {
+    var result: [String: String] = [:]
+    var entry = environ
+    while let pointer = entry.pointee {
+        let parts = String(cString: pointer).split(
+            separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2 { result[String(parts[0])] = String(parts[1]) }
+        entry += 1
+    }
+    return result
+}
+
+/// One variable of the environment, or nil.
+func environmentVariable(_ name: String) -> String? {
+    getenv(name).map { String(cString: $0) }
+}
+
+/// A path that means the same from any working folder.
+func absolute(_ path: String) -> String {
+    guard let resolved = realpath(path, nil) else { return path }
+    defer { free(resolved) }
+    return String(cString: resolved)
+}
+
+/// SHA-256 of the program's file: the same on two hosts only if they run the same build.
+///
+/// - Throws: `Failure` (I/O) where the program cannot read itself.
+func digestOfThisProgram() throws(Failure) -> String {
+    guard let file = fopen("/proc/self/exe", "r") else {
+        throw Failure(
+            .inputOutput,
+            "The program cannot read itself at /proc/self/exe: \(String(cString: strerror(errno)));"
+                + " mount /proc.")
+    }
+    defer { fclose(file) }
+    var hash = SHA256()
+    var chunk = [UInt8](repeating: 0, count: 1 << 20)
+    while true {
+        let count = fread(&chunk, 1, chunk.count, file)
+        guard count > 0 else { break }
+        chunk.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    }
+    return hash.finish()
+}

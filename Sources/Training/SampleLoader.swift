@@ -1,0 +1,65 @@
+import DataLoading
+import Model
+import Tensors
+
+/// Reads the sequences of micro-batches into memory that is used again for each.
+struct SampleLoader {
+    private let dataset: TokenDataset
+    private let contextLength: Int
+    private let microBatch: Int
+    // A sequence's T inputs and its last target.
+    private let window: Buffer<Int32>
+    private let inputs: Buffer<Int32>  // (B, T)
+    private let targets: Buffer<Int32>  // (B, T)
+
+    init(dataset: TokenDataset, contextLength: Int, microBatch: Int) {
+        self.dataset = dataset
+        self.contextLength = contextLength
+        self.microBatch = microBatch
+        window = Buffer(count: contextLength + 1)
+        inputs = Buffer(count: microBatch * contextLength)
+        targets = Buffer(count: microBatch * contextLength)
+    }
+
+    /// The micro-batch whose first sequence has this number in the run's order of samples.
+    ///
+    /// The batch is valid until the next one is loaded.
+    func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
+        for row in 0..<microBatch {
+            place(
+                offset: order.offset(ofSample: firstSample + row), length: contextLength, row: row)
+        }
+        return TokenBatch(
+            inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
+    }
+
+    /// The micro-batch of some validation windows; rows without a window have no targets.
+    func load(_ windows: Range<Int>, of all: ValidationWindows) -> TokenBatch {
+        for row in 0..<microBatch {
+            if row < windows.count {
+                let (offset, length) = all.window(windows.lowerBound + row)
+                place(offset: offset, length: length, row: row)
+            } else {
+                place(offset: 0, length: 0, row: row)
+            }
+        }
+        return TokenBatch(inputs: inputs.base, targets: targets.base)
+    }
+
+    /// Puts `length` inputs and their targets into a row, and nothing to predict behind them.
+    private func place(offset: Int, length: Int, row: Int) {
+        let input = inputs.base + row * contextLength
+        let target = targets.base + row * contextLength
+        if length > 0 {
+            dataset.copy(from: offset, count: length + 1, into: window.base)
+            input.update(from: window.base, count: length)
+            target.update(from: window.base + 1, count: length)
+        }
+        for t in length..<contextLength {
+            input[t] = 0
+            target[t] = ignored
+        }
+    }
+
+    private let ignored: Int32 = -1
+}

@@ -1,0 +1,237 @@
+import Collectives
+import Failures
+import Kernels
+import Logging
+import MPI
+import Model
+import Optimizers
+import Telemetry
+import Tensors
+
+/// How a run ended.
+package enum TrainingOutcome: Sendable {
+    /// All steps are done.
+    case finished(Evaluation)
+    /// Somebody asked it to stop; its state is in a checkpoint and it can be resumed.
+    case checkpointed(step: Int)
+}
+
+/// The training loop: the one place that wires data, model, reduction, optimizer, checkpoints and
+/// telemetry together.
+package final class Trainer {
+    let plan: TrainingPlan
+    let communicator: Communicator
+    let model: GPT
+    let state: TrainingState
+    let checkpoints: CheckpointKeeper
+    private let engine: ComputeEngine
+    private let data: TrainingData
+    private let loader: SampleLoader
+    private let evaluator: Evaluator
+    private let reducer: GradientReducer
+    private let exchange: LaneExchange<LaneLoss>
+    private let metrics: MetricsWriter
+    private let lanes: Range<Int>
+    private let squares: Buffer<Double>
+    private let logger = Logger(label: "lockstep")
+
+    /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
+    package init(
+        plan: TrainingPlan, data: TrainingData, run: RunFolder, communicator: Communicator,
+        engine: ComputeEngine, progress: ProgressMode
+    ) throws(Failure) {
+        self.plan = plan
+        self.data = data
+        self.communicator = communicator
+        self.engine = engine
+        let recipe = plan.recipe
+        model = GPT(
+            recipe.model, microBatch: plan.lanes.microBatch, training: true, engine: engine)
+        state = TrainingState(plan: plan, layout: model.layout)
+        loader = SampleLoader(
+            dataset: data.training, contextLength: recipe.model.contextLength,
+            microBatch: plan.lanes.microBatch)
+        evaluator = Evaluator(
+            dataset: data.validation, configuration: recipe.model,
+            microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
+            communicator: communicator)
+        reducer = try GradientReducer(
+            communicator: communicator, tree: plan.lanes.tree, count: model.layout.arena.count,
+            bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576))
+        exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
+        lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
+        squares = Buffer(count: SumOfSquares.blockCount(model.layout.arena.count))
+        metrics = MetricsWriter(
+            run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress)
+        checkpoints = try CheckpointKeeper(
+            run: run, plan: plan, data: data, layout: model.layout, communicator: communicator)
+    }
+
+    /// What each rank allocates, by what for, in bytes.
+    package var memory: [(name: String, bytes: Int)] {
+        [
+            ("parameters", state.parameters.bytes.count), ("gradients", reducer.bytes),
+            ("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
+            ("activations", model.activationBytes),
+        ]
+    }
+
+    /// Targets that each evaluation predicts.
+    package var validationTargets: Int { evaluator.targetCount }
+
+    /// Names of the tensors that weight decay shrinks.
+    package var decayedTensors: [String] { state.optimizer.decayedTensors.map(\.name) }
+
+    /// Starts from new parameters: rank 0 makes them, the others receive them.
+    package func start() throws(Failure) {
+        if communicator.rank == 0 {
+            model.layout.initialize(state.parameters, seed: plan.recipe.training.seed)
+        }
+        try communicator.broadcast(state.parameters.bytes)
+        try checkpoints.compareParameters(of: state)
+        try communicator.agree { () throws(Failure) in try metrics.create() }
+    }
+
+    /// Goes on from the newest checkpoint that is whole; returns its step.
+    package func resume() throws(Failure) -> Int {
+        try checkpoints.load(into: state)
+        try checkpoints.compareParameters(of: state)
+        try communicator.agree { () throws(Failure) in try metrics.resume(after: state.step) }
+        return state.step
+    }
+
+    /// Trains to the last step, or to the end of the step in which a stop was requested.
+    package func run() throws(Failure) -> TrainingOutcome {
+        let steps = plan.recipe.training.steps
+        metrics.begin(at: state.step)
+        defer { metrics.end() }
+        var evaluation: Evaluation?
+        while state.step < steps {
+            let stopRequested = try step()
+            let isLast = state.step == steps
+            if isLast || isDue(plan.recipe.evaluation.every) { evaluation = try evaluate() }
+            if isLast || stopRequested || isDue(plan.recipe.checkpoint.every) {
+                try metrics.synchronize()
+                try checkpoints.save(state, isRequired: isLast || stopRequested)
+            }
+            if stopRequested && !isLast { return .checkpointed(step: state.step) }
+        }
+        if let evaluation { return .finished(evaluation) }
+        return .finished(try evaluate())
+    }
+
+    /// One optimizer step on all ranks; returns whether any rank was asked to stop.
+    private func step() throws(Failure) -> Bool {
+        var clock = StepClock()
+        let dropout = dropoutKey
+        var losses: [LaneLoss] = []
+        reducer.beginStep()
+        for lane in lanes {
+            losses.append(try trainLane(lane, dropout: dropout, clock: &clock))
+        }
+        let gradients = try clock.measure(\.reduce) { () throws(Failure) in try reducer.finish() }
+        let requests: RankRequests = StopSignals.stopRequested ? [.checkpoint, .stop] : []
+        let totals = try clock.measure(\.reduce) { () throws(Failure) in
+            try exchange.exchange(losses, requests: requests)
+        }
+        let loss = totals.sum.sum / totals.sum.targets
+        let learningRate = plan.learningRate(after: state.step)
+        let gradientNorm = clock.measure(\.update) { norm(gradients) }
+        let isSkipped = try state.nonFinite.skips(
+            loss: loss, gradientNorm: gradientNorm, step: state.step + 1,
+            peakLearningRate: plan.rate.peakLearningRate)
+        if !isSkipped {
+            clock.measure(\.update) {
+                update(gradients, norm: gradientNorm, learningRate: learningRate)
+            }
+        }
+        state.step += 1
+        metrics.record(
+            StepRecord(
+                step: state.step, loss: loss, learningRate: learningRate,
+                gradientNorm: gradientNorm, tokens: state.step * plan.tokensPerStep,
+                isSkipped: isSkipped, times: clock.finish()))
+        return totals.anyRequest.contains(.stop)
+    }
+
+    /// Forward and backward over one lane's micro-batches, in their order.
+    private func trainLane(
+        _ lane: Int, dropout: DropoutKey?, clock: inout StepClock
+    ) throws(Failure) -> LaneLoss {
+        let sequences = plan.lanes.sequences(ofLane: lane)
+        let gradients = try reducer.beginLane(lane)
+        var loss = 0.0
+        for microBatch in 0..<plan.lanes.microBatchesPerLane {
+            let first = sequences.lowerBound + microBatch * plan.lanes.microBatch
+            let batch = clock.measure(\.data) {
+                loader.load(
+                    firstSample: state.step * plan.lanes.globalBatch + first, order: data.order,
+                    firstSequence: first)
+            }
+            clock.measure(\.forward) {
+                model.forward(batch, parameters: state.parameters, dropout: dropout)
+            }
+            let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
+            loss += try clock.measure(\.backward) { () throws(Failure) in
+                try model.backward(
+                    batch, parameters: state.parameters, gradients: gradients,
+                    gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
+                    dropout: dropout
+                ) { (range) throws(Failure) in
+                    if isLast { try reducer.finished(range) }
+                    try reducer.progress()
+                }
+            }
+        }
+        try reducer.endLane()
+        return LaneLoss(
+            sum: loss, targets: Double(sequences.count * plan.recipe.model.contextLength))
+    }
+
+    /// The global norm of the gradients.
+    private func norm(_ gradients: Buffer<Float>) -> Double {
+        engine.team.forEach(squares.count) { block, _ in
+            SumOfSquares.blocks(block..<block + 1, of: gradients, into: squares)
+        }
+        return SumOfSquares.total(squares).squareRoot()
+    }
+
+    /// Clips and takes the optimizer's step, the same on all ranks.
+    private func update(_ gradients: Buffer<Float>, norm: Double, learningRate: Double) {
+        let scale = clippingCoefficient(
+            norm: norm, clipNorm: plan.recipe.optimizer.clipNorm)
+        state.optimizer.beginStep()
+        let tile = SumOfSquares.blockSize
+        engine.team.forEach((gradients.count + tile - 1) / tile) { index, _ in
+            state.optimizer.update(
+                parameters: state.parameters, gradients: gradients, learningRate: learningRate,
+                gradientScale: scale,
+                range: index * tile..<min(gradients.count, (index + 1) * tile))
+        }
+    }
+
+    private func evaluate() throws(Failure) -> Evaluation {
+        let evaluation = try evaluator.run(model, parameters: state.parameters)
+        metrics.record(evaluation, step: state.step)
+        return evaluation
+    }
+
+    private func isDue(_ every: Int) -> Bool { every > 0 && state.step % every == 0 }
+
+    private var dropoutKey: DropoutKey? {
+        guard plan.recipe.model.dropout > 0 else { return nil }
+        return DropoutKey(
+            probability: plan.recipe.model.dropout, seed: plan.recipe.training.seed,
+            step: state.step)
+    }
+}
+
+/// What a lane tells the others of a step: its loss summed over its targets, and their number.
+struct LaneLoss: LaneStatistics {
+    var sum: Double
+    var targets: Double
+
+    static func + (left: LaneLoss, right: LaneLoss) -> LaneLoss {
+        LaneLoss(sum: left.sum + right.sum, targets: left.targets + right.targets)
+    }
+}

@@ -1,0 +1,223 @@
+import Collectives
+import Failures
+import Model
+import Optimizers
+import Telemetry
+
+/// A recipe resolved for its data and a number of ranks: everything a run will do, in numbers.
+package struct TrainingPlan: Sendable {
+    /// The recipe with nothing left silent.
+    package let recipe: Recipe
+    package let lanes: LaneConfiguration
+    package let rate: ScaledRate
+    package let schedule: Schedule
+
+    /// Resolves a recipe whose model's vocabulary is known.
+    ///
+    /// - Throws: `Failure` (configuration) that names the nearest values that would work.
+    package init(_ recipe: Recipe, ranks: Int) throws(Failure) {
+        try recipe.validate()
+        lanes = try LaneConfiguration(
+            globalBatch: recipe.training.globalBatch, lanes: recipe.reduction.lanes,
+            microBatch: recipe.training.microBatch, ranks: ranks)
+        rate = try recipe.scaling.resolve(
+            learningRate: recipe.optimizer.learningRate, globalBatch: recipe.training.globalBatch)
+        schedule = try recipe.schedule.resolve(rate, trainingSteps: recipe.training.steps)
+        self.recipe = Self.settled(recipe, lanes: lanes, rate: rate)
+    }
+
+    /// The recipe with the values that silent keys stand for.
+    ///
+    /// A run that is resumed reads this, so a later default, rank count or number of steps cannot
+    /// change what is computed.
+    private static func settled(
+        _ recipe: Recipe, lanes: LaneConfiguration, rate: ScaledRate
+    ) -> Recipe {
+        var recipe = recipe
+        recipe.reduction.lanes = lanes.laneCount
+        recipe.training.microBatch = lanes.microBatch
+        recipe.scaling.baseBatch = rate.baseBatch
+        let name = recipe.schedule.name
+        if name != .sequence {
+            recipe.schedule.warmupSteps = recipe.schedule.warmupSteps(
+                trainingSteps: recipe.training.steps)
+        }
+        if name != .sequence, name != .constant {
+            recipe.schedule.decaySteps = recipe.schedule.decaySteps ?? recipe.training.steps
+            recipe.schedule.minimumLearningRate =
+                recipe.schedule.minimumLearningRate ?? rate.baseLearningRate / 10
+        }
+        return recipe
+    }
+
+    /// Tokens in one optimizer step, over all ranks.
+    package var tokensPerStep: Int {
+        recipe.training.globalBatch * recipe.model.contextLength
+    }
+
+    /// The rate of the step that follows `step` finished ones.
+    package func learningRate(after step: Int) -> Double { schedule.learningRate(at: step) }
+}
+
+/// What a plan's summary tells beside the plan.
+package struct PlanSurroundings: Sendable {
+    package var ranks: Int
+    package var threads: Int
+    package var hosts: Int
+    package var runPath: String
+    package var trainingTokens: Int
+    package var validationTargets: Int
+    package var validationTokens: Int
+    package var decayedTensors: [String]
+    package var tensorCount: Int
+    /// What each rank allocates, by what for, in bytes.
+    package var memory: [(name: String, bytes: Int)]
+
+    package init(
+        ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
+        validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
+        memory: [(name: String, bytes: Int)]
+    ) {
+        self.ranks = ranks
+        self.threads = threads
+        self.hosts = hosts
+        self.runPath = runPath
+        self.trainingTokens = trainingTokens
+        self.validationTargets = validationTargets
+        self.validationTokens = validationTokens
+        self.decayedTensors = decayedTensors
+        self.tensorCount = tensorCount
+        self.memory = memory
+    }
+}
+
+extension TrainingPlan {
+    /// The plan for a reader, printed once: what is per rank and what is global, and the rate.
+    package func summary(_ around: PlanSurroundings) -> String {
+        let model = recipe.model
+        let steps = recipe.training.steps
+        let total = tokensPerStep * steps
+        let where_ =
+            "\(around.ranks) \(around.ranks == 1 ? "rank" : "ranks") x \(around.threads) "
+            + "\(around.threads == 1 ? "thread" : "threads")"
+            + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
+        let first =
+            "training a GPT of \(Format.count(model.parameterCount)) parameters for "
+            + "\(Format.count(steps)) steps on \(where_), into \(around.runPath)"
+        let rows: [(String, String)] = [
+            (
+                "model",
+                "\(model.layers) layers, \(model.heads) heads, width \(model.width), context "
+                    + "\(model.contextLength), vocabulary \(Format.count(model.vocabularySize))"
+                    + (model.dropout > 0 ? ", dropout \(model.dropout)" : "")
+            ),
+            (
+                "step",
+                "\(sequences(lanes.globalBatch)) over all ranks = \(Format.count(tokensPerStep)) "
+                    + "tokens; \(Format.count(total)) tokens in all, "
+                    + "\(Format.significant(Double(total) / Double(max(1, around.trainingTokens)), digits: 3)) "
+                    + "epochs of \(Format.count(around.trainingTokens))"
+            ),
+            ("lanes", laneText),
+            ("per rank", perRankText(around.ranks)),
+            ("rate", rateText),
+            ("schedule", scheduleText),
+            ("decay", decayText(around)),
+            (
+                "evaluation",
+                evaluationText(around)
+            ),
+            (
+                "memory",
+                "about \(Format.bytes(around.memory.reduce(0) { $0 + $1.bytes })) a rank: "
+                    + around.memory.map { "\($0.name) \(Format.bytes($0.bytes))" }
+                    .joined(separator: ", ")
+            ),
+        ]
+        let width = rows.map(\.0.count).max() ?? 0
+        return
+            ([first]
+            + rows.map { name, text in
+                "  \(name)\(String(repeating: " ", count: width - name.count))  \(text)"
+            }).joined(separator: "\n")
+    }
+
+    private func sequences(_ count: Int) -> String {
+        "\(Format.count(count)) \(count == 1 ? "sequence" : "sequences")"
+    }
+
+    private var laneText: String {
+        let accumulation =
+            lanes.microBatchesPerLane == 1
+            ? "at once" : "in \(lanes.microBatchesPerLane) micro-batches of \(lanes.microBatch)"
+        return "\(lanes.laneCount) lanes of \(sequences(lanes.sequencesPerLane)), each \(accumulation)"
+            + "; at most \(lanes.laneCount) ranks"
+    }
+
+    private func perRankText(_ ranks: Int) -> String {
+        let least = lanes.laneCount / ranks
+        let most = (lanes.laneCount + ranks - 1) / ranks
+        let laneRange = least == most ? "\(least)" : "\(least) or \(most)"
+        let perLane = lanes.sequencesPerLane
+        let sequenceRange =
+            least == most ? "\(least * perLane)" : "\(least * perLane) or \(most * perLane)"
+        let tokens = most * perLane * recipe.model.contextLength
+        return "\(laneRange) lanes = \(sequenceRange) sequences = "
+            + (least == most ? "" : "up to ") + "\(Format.count(tokens)) tokens a step; "
+            + "\(Format.count(lanes.microBatch * recipe.model.contextLength)) tokens a micro-batch"
+    }
+
+    private var rateText: String {
+        let base = "\(rate.baseLearningRate) at batch \(rate.baseBatch)"
+        let rule = rate.rule == .power ? "power \(rate.exponent)" : rate.rule.rawValue
+        return "\(base), rule \(rule): x \(Format.significant(rate.factor, digits: 6)) for batch "
+            + "\(rate.globalBatch), peak \(Format.significant(rate.peakLearningRate, digits: 6))"
+    }
+
+    private var scheduleText: String {
+        let schedule = recipe.schedule
+        guard schedule.name != .sequence else {
+            return "a sequence of \(schedule.parts.count) parts"
+        }
+        let warmup = schedule.warmupSteps(trainingSteps: recipe.training.steps)
+        let start = rate.gradualWarmup ? " from the base rate" : ""
+        let rise =
+            warmup == 0
+            ? "no warmup"
+            : "warmup over \(Format.count(warmup)) steps (\(Format.count(warmup * tokensPerStep)) "
+                + "tokens)\(start)"
+        guard schedule.name != .constant else { return "\(rise), then constant" }
+        let lowest = Format.significant(
+            (schedule.minimumLearningRate ?? 0) * rate.factor, digits: 6)
+        return "\(rise), then \(schedule.name.rawValue) to \(lowest) at step "
+            + "\(Format.count(schedule.decaySteps ?? recipe.training.steps))"
+    }
+
+    private func decayText(_ around: PlanSurroundings) -> String {
+        guard !around.decayedTensors.isEmpty else { return "no weight decay" }
+        return "weight decay \(recipe.optimizer.weightDecay) on \(around.decayedTensors.count) of "
+            + "\(around.tensorCount) tensors: "
+            + condensed(around.decayedTensors).joined(separator: ", ")
+    }
+
+    private func evaluationText(_ around: PlanSurroundings) -> String {
+        let every =
+            recipe.evaluation.every == 0
+            ? "after the last step" : "every \(Format.count(recipe.evaluation.every)) steps"
+        let part =
+            recipe.evaluation.windows == 0
+            ? "all \(Format.count(around.validationTargets)) targets of the validation set"
+            : "the first \(Format.count(around.validationTargets)) targets of "
+                + "\(Format.count(max(0, around.validationTokens - 1)))"
+        return "\(every), on \(part)"
+    }
+
+    /// Tensor names with the layers' numbers replaced by a star, each once.
+    private func condensed(_ names: [String]) -> [String] {
+        var seen: Set<String> = []
+        return names.map { name in
+            name.split(separator: ".").map { Int($0) == nil ? String($0) : "*" }
+                .joined(separator: ".")
+        }.filter { seen.insert($0).inserted }
+    }
+}

@@ -1,0 +1,205 @@
+import Collectives
+import DataLoading
+import Digests
+import Failures
+import Kernels
+import Logging
+import MPI
+import Telemetry
+
+/// What `lockstep train` was asked to do.
+package struct TrainingRequest: Sendable {
+    /// The recipe's file; nil to resume with the run's own.
+    package var recipePath: String?
+    /// The data folder; nil to resume with the run's own.
+    package var dataPath: String?
+    package var runPath: String
+    package var overrides: [String]
+    package var resumes: Bool
+    package var threads: Int
+    package var progress: ProgressMode
+
+    package init(
+        recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
+        resumes: Bool, threads: Int, progress: ProgressMode
+    ) {
+        self.recipePath = recipePath
+        self.dataPath = dataPath
+        self.runPath = runPath
+        self.overrides = overrides
+        self.resumes = resumes
+        self.threads = threads
+        self.progress = progress
+    }
+}
+
+/// Sets up a run on all ranks together, and trains.
+package struct TrainingSession {
+    private let request: TrainingRequest
+    private let communicator: Communicator
+    private let run: RunFolder
+    private let logger = Logger(label: "lockstep")
+
+    package init(_ request: TrainingRequest, communicator: Communicator) {
+        self.request = request
+        self.communicator = communicator
+        run = RunFolder(request.runPath)
+    }
+
+    /// Trains as requested; all ranks must come here.
+    package func train() throws(Failure) -> TrainingOutcome {
+        try communicator.sameOnAllRanks(
+            "build", try buildIdentity(), remedy: "install the same build on every host")
+        let (recipe, data) = try communicator.agree { () throws(Failure) in
+            var recipe = try readRecipe()
+            let data = try TrainingData(path: try dataPath(), recipe: &recipe)
+            return (recipe, data)
+        }
+        let plan = try communicator.agree { () throws(Failure) in
+            try TrainingPlan(recipe, ranks: communicator.size)
+        }
+        try communicator.sameOnAllRanks("recipe", plan.recipe.toml)
+        try communicator.sameOnAllRanks("training data", data.fingerprint)
+        try prepareFolder(plan, data)
+
+        let engine = ComputeEngine(threads: request.threads, yields: yields)
+        let trainer = try Trainer(
+            plan: plan, data: data, run: run, communicator: communicator, engine: engine,
+            progress: request.progress)
+        try announce(trainer, data)
+        if request.resumes {
+            let step = try trainer.resume()
+            tell("resumed from the checkpoint of step \(step)")
+        } else {
+            try trainer.start()
+        }
+        return try trainer.run()
+    }
+
+    // MARK: - Recipe and data
+
+    private func readRecipe() throws(Failure) -> Recipe {
+        guard request.resumes else {
+            guard let path = request.recipePath else {
+                throw Failure(
+                    .usage,
+                    "No recipe is given: name one, such as launch/recipes/quickstart.toml, or add "
+                        + "--resume to go on with the run in --out.")
+            }
+            return try Recipe(
+                toml: try readText(path), name: path, overrides: request.overrides)
+        }
+        let stored = try Recipe(
+            toml: try run.read(run.recipe), name: run.recipe, overrides: request.overrides)
+        let original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
+        try refuseDifference(stored, from: original, by: "--set")
+        if let path = request.recipePath {
+            let given = try Recipe(
+                toml: try readText(path), name: path, overrides: request.overrides)
+            try refuseDifference(settled(given, like: original), from: original, by: path)
+        }
+        return stored
+    }
+
+    /// A recipe with what it leaves silent taken from the run's, where everything is written out.
+    private func settled(_ recipe: Recipe, like original: Recipe) -> Recipe {
+        var recipe = recipe
+        if recipe.model.vocabularySize == 0 {
+            recipe.model.vocabularySize = original.model.vocabularySize
+        }
+        if recipe.reduction.lanes == 0 { recipe.reduction.lanes = original.reduction.lanes }
+        guard let plan = try? TrainingPlan(recipe, ranks: 1) else { return recipe }
+        return plan.recipe
+    }
+
+    /// A run may be given more steps, other evaluations or checkpoints; nothing that changes what its
+    /// steps compute.
+    private func refuseDifference(
+        _ recipe: Recipe, from original: Recipe, by source: String
+    ) throws(Failure) {
+        guard
+            let difference = recipe.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys)
+        else { return }
+        throw Failure(
+            .configuration,
+            "\(source) has \(difference.key) = \(difference.value), but the run in \(run.path) was "
+                + "started with \(difference.otherValue), which cannot change midway: resume "
+                + "without it, or start a new run in another folder.")
+    }
+
+    private func dataPath() throws(Failure) -> String {
+        if let path = request.dataPath { return path }
+        guard request.resumes else {
+            throw Failure(
+                .usage,
+                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+        }
+        let path = try run.read(run.dataPath)
+        return String(path.prefix { $0 != "\n" })
+    }
+
+    // MARK: - Set-up
+
+    private func prepareFolder(_ plan: TrainingPlan, _ data: TrainingData) throws(Failure) {
+        try communicator.agree { () throws(Failure) in
+            guard communicator.rank == 0, !request.resumes else { return }
+            try run.create(
+                recipe: plan.recipe.toml, dataPath: absolute(data.path),
+                tokenizerFrom: data.tokenizer?.savedForm)
+        }
+    }
+
+    /// A digest of the running program.
+    private func buildIdentity() throws(Failure) -> String {
+        try communicator.agree { () throws(Failure) in try digestOfThisProgram() }
+    }
+
+    /// More ranks than cores must not wait by spinning; the launcher says so to MPI as well.
+    private var yields: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
+
+    /// Prints the plan, and what a user should know of the machines.
+    private func announce(_ trainer: Trainer, _ data: TrainingData) throws(Failure) {
+        let machines = try communicator.allGatherBytes(
+            Array("\(Communicator.hostName)\n\(oneDNNDescription().instructionSet)".utf8)
+        ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
+        let hosts = Set(machines.compactMap(\.first))
+        let instructionSets = Set(machines.compactMap(\.last))
+        let around = PlanSurroundings(
+            ranks: communicator.size, threads: request.threads, hosts: hosts.count,
+            runPath: run.path, trainingTokens: data.training.tokenCount,
+            validationTargets: trainer.validationTargets,
+            validationTokens: data.validation.tokenCount,
+            decayedTensors: trainer.decayedTensors,
+            tensorCount: trainer.model.layout.arena.tensors.count, memory: trainer.memory)
+        tell(trainer.plan.summary(around))
+        if MPIEnvironment.isSingleton {
+            tell("started without mpirun, so this is the only rank; use launch/mpirun for more")
+        }
+        if instructionSets.count > 1 {
+            logger.warning(
+                """
+                hosts differ in their instruction sets \
+                (\(instructionSets.sorted().joined(separator: ", "))), so results may differ in \
+                bits from runs on other layouts
+                """)
+        }
+    }
+
+    private func tell(_ message: String) {
+        if communicator.rank == 0 { logger.notice("\(message)") }
+    }
+}
+
+extension Recipe {
+    /// The recipe with the keys at their defaults that do not change what a step computes.
+    var withoutFreeKeys: Recipe {
+        var recipe = self
+        let defaults = Recipe()
+        recipe.training.steps = defaults.training.steps
+        recipe.training.maximumSkippedSteps = defaults.training.maximumSkippedSteps
+        recipe.evaluation = defaults.evaluation
+        recipe.checkpoint = defaults.checkpoint
+        recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes
+        return recipe
+    }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Failures
+import Telemetry
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// `lockstep evaluate`
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Measures a run's loss over the whole validation set.",
+        discussion: """
+            Examples:
+              lockstep evaluate runs/book
+              launch/mpirun -- lockstep evaluate runs/book --checkpoint 1000 --json
+              lockstep evaluate runs/book --data data/other-book
+
+            The loss is the mean cross-entropy in nats a token; any number of ranks gives the same bits.
+            """)
+
+    @Argument(help: "The run's folder.")
+    var run_: String
+
+    @Option(name: .long, help: "A data folder (default: the run's own).")
+    var data: String?
+
+    @Option(name: .long, help: "The step of the checkpoint (default: the newest).")
+    var checkpoint: Int?
+
+    @Flag(name: .long, help: "Print one line of JSON.")
+    var json = false
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    enum CodingKeys: String, CodingKey {
+        case run_ = "run"
+        case data, checkpoint, json, threadsPerRank
+    }
+
+    func run() throws {
+        let threads = try threadCount(threadsPerRank)
+        let progress = try progressMode()
+        try runOnAllRanks { (world) throws(Failure) in
+            let inspection = try RunInspection(
+                run: run_, step: checkpoint, communicator: world)
+            let evaluation = try inspection.evaluate(
+                dataPath: data, threads: threads, communicator: world, progress: progress)
+            if world.rank == 0 { show(evaluation, step: inspection.step) }
+            return 0
+        }
+    }
+
+    private func show(_ evaluation: Evaluation, step: Int) {
+        let perplexity = exp(evaluation.loss)
+        if json {
+            let line: JSONObject = [
+                "step": .integer(step), "validation_loss": .number(evaluation.loss),
+                "perplexity": .number(perplexity), "targets": .integer(evaluation.targets),
+            ]
+            print(line.text)
+        } else {
+            print(
+                "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats a token "
+                    + "(perplexity \(Format.fixed(perplexity, decimals: 2))) over "
+                    + "\(Format.count(evaluation.targets)) targets at step \(Format.count(step))")
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Failures
+import MPI
+import Model
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// `lockstep sample`
+struct SampleCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sample",
+        abstract: "Writes text with a trained model.",
+        discussion: """
+            Examples:
+              lockstep sample runs/book --prompt "In the beginning"
+              lockstep sample runs/book --tokens 500 --temperature 0.7 --top-k 40 --seed 7
+              lockstep sample runs/book --temperature 0        # always the likeliest token
+
+            The same seed and options give the same text.
+            """)
+
+    @Argument(help: "The run's folder.")
+    var run_: String
+
+    @Option(name: .long, help: "Text to go on from.")
+    var prompt = ""
+
+    @Option(name: .long, help: "Tokens to write.")
+    var tokens = 256
+
+    @Option(name: .long, help: "Texts to write, each with its own random numbers.")
+    var samples = 1
+
+    @Option(name: .long, help: "Divides the logits; below 1 plays safe, 0 is greedy.")
+    var temperature = 0.8
+
+    @Option(name: .long, help: "Choose among this many likeliest tokens; 0 for all.")
+    var topK = 0
+
+    @Option(name: .long, help: "Choose among the likeliest tokens of this total probability.")
+    var topP = 1.0
+
+    @Option(name: .long, help: "Seeds the choice.")
+    var seed: UInt64 = 1337
+
+    @Option(name: .long, help: "The step of the checkpoint (default: the newest).")
+    var checkpoint: Int?
+
+    @Option(name: .long, help: "Threads (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    enum CodingKeys: String, CodingKey {
+        case run_ = "run"
+        case prompt, tokens, samples, temperature, topK, topP, seed, checkpoint, threadsPerRank
+    }
+
+    func run() throws {
+        // Writing one text is no work for several ranks.
+        guard MPIEnvironment.launchedRank == 0 else { return }
+        for (name, value) in [("--tokens", tokens), ("--samples", samples)] where value < 1 {
+            throw Failure(.usage, "\(name) is \(value), but must be at least 1; try 256.")
+        }
+        var sampling = Sampling()
+        sampling.temperature = temperature
+        sampling.topK = topK
+        sampling.topP = topP
+        sampling.seed = seed
+        try sampling.validate()
+        let inspection = try RunInspection(run: run_, step: checkpoint)
+        try inspection.generate(
+            prompt: prompt, tokens: tokens, samples: samples, sampling: sampling,
+            threads: try threadCount(threadsPerRank)
+        ) { (bytes) throws(Failure) in
+            guard fwrite(bytes, 1, bytes.count, stdout) == bytes.count, fflush(stdout) == 0 else {
+                throw Failure(
+                    .inputOutput,
+                    "The text cannot be written: \(String(cString: strerror(errno))); check where "
+                        + "standard output goes.")
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import Failures
+import MPI
+import Telemetry
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// `lockstep train`
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Trains a GPT by a recipe, alone or on all ranks under mpirun.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep train launch/recipes/quickstart.toml \\
+                  --data data/book --out runs/book
+              launch/mpirun --ranks 4 -- lockstep train recipe.toml --data data/book \\
+                  --out runs/wide --set training.global_batch=64
+              launch/mpirun -- lockstep train --resume --out runs/book
+              lockstep train --keys
+
+            RUN gets recipe.toml (every key written out), metrics.jsonl and checkpoints/. It is never
+            overwritten. SIGUSR1 to mpirun makes it checkpoint at the end of the step and exit with 75.
+            The number of ranks and threads never changes what is computed.
+            """)
+
+    @Argument(help: "The recipe, a TOML file; with --resume the run's own.")
+    var recipe: String?
+
+    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    var data: String?
+
+    @Option(name: .long, help: "The run's folder, which is made.")
+    var out: String?
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp("Overrides a recipe's key; can be repeated.", valueName: "section.key=value"))
+    var set: [String] = []
+
+    @Flag(name: .long, help: "Go on with the run in --out from its newest checkpoint.")
+    var resume = false
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    @Flag(name: .long, help: "List every key of a recipe with its meaning and default, and exit.")
+    var keys = false
+
+    func run() throws {
+        if keys {
+            if MPIEnvironment.launchedRank == 0 { print(Recipe.reference, terminator: "") }
+            return
+        }
+        guard let out else {
+            throw Failure(.usage, "No output folder is given: add --out with the run's folder.")
+        }
+        let request = TrainingRequest(
+            recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
+            threads: try threadCount(threadsPerRank), progress: try progressMode())
+        StopSignals.install(alone: MPIEnvironment.isSingleton)
+        try runOnAllRanks { (world) throws(Failure) in
+            let outcome = try TrainingSession(request, communicator: world).train()
+            return report(outcome, on: world, run: out)
+        }
+    }
+
+    /// Says how it ended, on rank 0, and returns the exit code.
+    private func report(_ outcome: TrainingOutcome, on world: Communicator, run: String) -> Int32 {
+        let isSpeaker = world.rank == 0
+        switch outcome {
+        case .finished(let evaluation):
+            if isSpeaker {
+                print(
+                    "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) over "
+                        + "\(Format.count(evaluation.targets)) targets; the run is in \(run)")
+            }
+            return 0
+        case .checkpointed(let step):
+            if isSpeaker {
+                print(
+                    "checkpointed at step \(step) because a signal asked for it; go on with "
+                        + "`lockstep train --resume --out \(run)`")
+            }
+            return Failure.Code.requeue.rawValue
+        }
+    }
+}
