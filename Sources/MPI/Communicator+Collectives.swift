@@ -3,15 +3,19 @@ import Failures
 
 /// A number that MPI can reduce.
 package protocol ReducibleScalar: BitwiseCopyable, Sendable {
+    /// MPI's name for the type.
     static var datatype: MPI_Datatype { get }
+    /// What fills memory before a result comes.
     static var zero: Self { get }
 }
 
 extension Int64: ReducibleScalar {
+    /// `MPI_INT64_T`.
     package static var datatype: MPI_Datatype { lockstep_int64() }
 }
 
 extension Double: ReducibleScalar {
+    /// `MPI_DOUBLE`.
     package static var datatype: MPI_Datatype { lockstep_double() }
 }
 

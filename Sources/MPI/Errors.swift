@@ -43,7 +43,8 @@ private func isProgrammersMistake(_ status: Int32) -> Bool {
     }
 }
 
-/// A string from a buffer that a C function filled.
+/// A string from a buffer that a C function filled, up to a zero byte if there is one.
 func string(from text: [CChar], length: Int32) -> String {
-    String(decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    let bytes = text.prefix(Int(length)).prefix { $0 != 0 }
+    return String(decoding: bytes.map(UInt8.init(bitPattern:)), as: UTF8.self)
 }

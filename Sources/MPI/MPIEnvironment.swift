@@ -30,6 +30,8 @@ package struct MPIEnvironment: ~Copyable {
 
     /// The thread level that the library provides, which may be below the one asked for.
     package let threadLevel: ThreadLevel
+    /// Whether no launcher started this process, so that it runs as the only rank.
+    package let isSingleton: Bool
     /// All ranks of the job.
     package let world: Communicator
 
@@ -47,6 +49,10 @@ package struct MPIEnvironment: ~Copyable {
         guard initialized == 0 else {
             throw Failure(.bug, "MPI is initialised twice in one process; please report this.")
         }
+        // Asked before MPI starts: a singleton gives itself the launcher's variables.
+        let isSingleton = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].allSatisfy {
+            Self.integer($0) == nil
+        }
         var provided: Int32 = 0
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
         let threadLevel = ThreadLevel(rawValue: provided) ?? .single
@@ -57,8 +63,9 @@ package struct MPIEnvironment: ~Copyable {
                 "The MPI library provides \(threadLevel) but \(required) is needed; use a build of "
                     + "Open MPI with threads, such as Debian's openmpi-bin.")
         }
-        try Self.checkTaskCount(worldSize: world.size)
+        if isSingleton { try Self.checkTaskCount() }
         self.threadLevel = threadLevel
+        self.isSingleton = isSingleton
         self.world = world
     }
 
@@ -86,20 +93,12 @@ package struct MPIEnvironment: ~Copyable {
         return 0
     }
 
-    /// Whether no launcher started this process, so that it runs as the only rank.
-    package static var isSingleton: Bool {
-        integer("OMPI_COMM_WORLD_SIZE") == nil && integer("PMIX_RANK") == nil
-            && integer("PMI_RANK") == nil
-    }
-
     /// Refuses to train as many separate jobs what was meant as one.
     ///
     /// Without a process-management plugin that both sides know, every task that `srun` starts
     /// becomes a job of its own, each of which would write the same files.
-    private static func checkTaskCount(worldSize: Int) throws(Failure) {
-        guard worldSize == 1, let tasks = integer("SLURM_STEP_NUM_TASKS"), tasks > 1,
-            isSingleton
-        else { return }
+    private static func checkTaskCount() throws(Failure) {
+        guard let tasks = integer("SLURM_STEP_NUM_TASKS"), tasks > 1 else { return }
         throw Failure(
             .configuration,
             "srun started \(tasks) tasks but MPI sees one rank; start them with mpirun inside the "
