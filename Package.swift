@@ -48,6 +48,9 @@ let package = Package(
                 "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "multirank-probe", dependencies: ["Collectives", "MultiRankSupport"],
+            path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
         // The pipeline: Training wires the six below it, which never import one another.
         target(
@@ -82,11 +85,13 @@ let package = Package(
         tests("Digests", ["Digests"]),
         tests("Failures", ["Failures"]),
         tests("Kernels", ["Kernels"]),
-        tests("MPI", ["MPI"]),
+        .target(
+            name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
+        tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),
         tests("DataLoading", ["DataLoading"]),
         tests("Model", ["Model", "Checkpointing"], exclude: ["Golden"]),
         tests("Optimizers", ["Optimizers"], exclude: ["Golden"]),
-        tests("Collectives", ["Collectives"]),
+        tests("Collectives", ["Collectives", "MultiRankSupport", "multirank-probe"]),
         tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
         tests("Telemetry", ["Telemetry"]),
         tests("Training", ["Training"]),

@@ -1,0 +1,50 @@
+/// The pieces of a gradient arena that are reduced as one message each, and which are finished.
+///
+/// Bucket 0 is the arena's end and the last bucket its start, because backward finishes layers from
+/// last to first. Buckets start in that order on all ranks: a fixed order cannot deadlock.
+package struct GradientBuckets: Sendable {
+    /// The buckets' places in the arena, each a multiple of `elementAlignment` elements.
+    package let ranges: [Range<Int>]
+    private let bucketElements: Int
+    private let count: Int
+    private var unfinished: [Int]
+    private var nextReady = 0
+
+    /// `count` is the arena's size and `bucketElements` the size of all buckets but the last.
+    package init(count: Int, bucketElements: Int) {
+        let alignment = elementAlignment
+        precondition(count % alignment == 0, "arenas are multiples of \(alignment) elements")
+        let size = max(alignment, bucketElements / alignment * alignment)
+        ranges = stride(from: count, to: 0, by: -size).map { max(0, $0 - size)..<$0 }
+        self.bucketElements = size
+        self.count = count
+        unfinished = ranges.map(\.count)
+    }
+
+    /// Forgets what is finished.
+    package mutating func reset() {
+        unfinished = ranges.map(\.count)
+        nextReady = 0
+    }
+
+    /// Whether all of the arena is finished.
+    package var areAllReady: Bool { nextReady == ranges.count }
+
+    /// Notes that a range of the arena, overlapping none before it, is finished, and returns the
+    /// buckets that are now complete and have no incomplete one before them.
+    package mutating func finish(_ range: Range<Int>) -> Range<Int> {
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= count, "a range lies in the arena")
+        if !range.isEmpty {
+            let first = (count - range.upperBound) / bucketElements
+            let last = (count - 1 - range.lowerBound) / bucketElements
+            for bucket in first...last {
+                unfinished[bucket] -= ranges[bucket].clamped(to: range).count
+                precondition(unfinished[bucket] >= 0, "a gradient was finished twice")
+            }
+        }
+        let start = nextReady
+        while nextReady < ranges.count, unfinished[nextReady] == 0 { nextReady += 1 }
+        return start..<nextReady
+    }
+}

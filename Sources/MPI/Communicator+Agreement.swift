@@ -1,0 +1,157 @@
+import COpenMPI
+import Failures
+import Foundation
+import Synchronization
+
+/// A failure that all ranks of a communicator of this size threw together.
+private struct AgreedFailure: Equatable {
+    let failure: Failure
+    let size: Int
+}
+
+/// The last failure that ranks threw together, which therefore needs telling only once.
+private let lastAgreed = Mutex<AgreedFailure?>(nil)
+
+extension Communicator {
+    /// Runs `body` on every rank and returns its value only if it succeeded on all of them.
+    ///
+    /// For what can fail on one rank alone, such as opening a file, so that no rank goes on to wait
+    /// for one that has given up. The body must not communicate.
+    ///
+    /// - Throws: on every rank alike, the failure of the lowest rank that failed. The sentence
+    ///   begins with that rank and its host, unless it is rank 0 or all ranks failed alike.
+    package func agree<Value>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+        let outcome: Result<Value, Failure>
+        do throws(Failure) { outcome = .success(try body()) } catch { outcome = .failure(error) }
+
+        var own = Report(code: 0, host: "", sentence: "")
+        if case .failure(let failure) = outcome {
+            own = Report(
+                code: failure.code.rawValue, host: Self.hostName, sentence: failure.sentence)
+        }
+        let anyFailed = try allReduce(Int64(own.code), .maximum) != 0
+        if !anyFailed { return try outcome.get() }
+
+        let reports = try allGatherBytes(own.encoded).map(Report.init(encoded:))
+        let common = Self.commonFailure(of: reports)
+        remember(common)
+        throw common
+    }
+
+    /// Checks that all ranks hold the same string: a hash, a build's name, a recipe.
+    ///
+    /// - Throws: on every rank alike, `.configuration` naming the ranks that differ from rank 0, if
+    ///   any do. `remedy` ends the sentence.
+    package func sameOnAllRanks(
+        _ name: String, _ value: String,
+        remedy: String = "start every rank with the same build, recipe and data"
+    ) throws(Failure) {
+        let values = try allGatherBytes(Array(value.utf8))
+        guard let reference = values.first, values.contains(where: { $0 != reference }) else {
+            return
+        }
+        let hosts = try allGatherBytes(Array(Self.hostName.utf8))
+        let different = values.indices.filter { values[$0] != reference }
+        let failure = Failure(
+            .configuration,
+            "The \(name) differs between ranks: \(Self.list(different, hosts: hosts)) "
+                + "\(different.count == 1 ? "does" : "do") not have rank 0's "
+                + "“\(Self.shortened(reference))”; \(remedy).")
+        remember(failure)
+        throw failure
+    }
+
+    /// Ends the job because of a failure: prints its sentence on stderr and exits with its code.
+    ///
+    /// A failure that all ranks threw together is printed by rank 0 alone; any other by the rank
+    /// that met it, with its rank and host, and the job is taken down so that none waits for it.
+    package func exit(reporting failure: Failure) -> Never {
+        let isAgreed =
+            lastAgreed.withLock { $0 } == AgreedFailure(failure: failure, size: size)
+        if !isAgreed || rank == 0 {
+            let origin = isAgreed || rank == 0 ? "" : Self.origin(rank, host: Self.hostName)
+            FileHandle.standardError.write(Data("lockstep: \(origin)\(failure.sentence)\n".utf8))
+        }
+        // When every rank comes here the job can end in order, without a word from mpirun.
+        if isAgreed, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {
+            Foundation.exit(failure.code.rawValue)
+        }
+        abort(failure.code)
+    }
+
+    /// Waits for all ranks, but no longer than some seconds, by `MPI_Ibarrier`.
+    private func everyRankArrives(within seconds: Double) -> Bool {
+        var request: MPI_Request?
+        guard MPI_Ibarrier(handle, &request) == MPI_SUCCESS else { return false }
+        var done: Int32 = 0
+        for _ in 0..<Int(seconds * 1000) {
+            guard MPI_Test(&request, &done, lockstep_status_ignore()) == MPI_SUCCESS else {
+                return false
+            }
+            if done != 0 { return true }
+            usleep(1000)
+        }
+        return false
+    }
+
+    private func remember(_ failure: Failure) {
+        lastAgreed.withLock { $0 = AgreedFailure(failure: failure, size: size) }
+    }
+
+    // MARK: - What the ranks tell one another
+
+    /// One rank's outcome; code 0 is success.
+    private struct Report: Equatable {
+        let code: Int32
+        let host: String
+        let sentence: String
+
+        init(code: Int32, host: String, sentence: String) {
+            self.code = code
+            self.host = host
+            self.sentence = sentence
+        }
+
+        var encoded: [UInt8] { Array("\(code)\u{0}\(host)\u{0}\(sentence)".utf8) }
+
+        init(encoded: [UInt8]) {
+            let parts = String(decoding: encoded, as: UTF8.self)
+                .split(separator: "\u{0}", maxSplits: 2, omittingEmptySubsequences: false)
+            code = parts.first.flatMap { Int32($0) } ?? Failure.Code.bug.rawValue
+            host = parts.count > 1 ? String(parts[1]) : ""
+            sentence = parts.count > 2 ? String(parts[2]) : ""
+        }
+    }
+
+    private static func commonFailure(of reports: [Report]) -> Failure {
+        guard let rank = reports.firstIndex(where: { $0.code != 0 }) else {
+            preconditionFailure("ranks agree on a failure only if one failed")
+        }
+        let report = reports[rank]
+        // Ranks differ in their hosts even where they fail alike.
+        let failedAlike = reports.allSatisfy {
+            $0.code == report.code && $0.sentence == report.sentence
+        }
+        let origin = rank == 0 || failedAlike ? "" : origin(rank, host: report.host)
+        return Failure(Failure.Code(rawValue: report.code) ?? .bug, origin + report.sentence)
+    }
+
+    private static func origin(_ rank: Int, host: String) -> String { "rank \(rank) on \(host): " }
+
+    /// "rank 1 on HOST", "ranks 1, 2 and 3"; long lists are cut.
+    private static func list(_ ranks: [Int], hosts: [[UInt8]]) -> String {
+        if ranks.count == 1, let rank = ranks.first {
+            return "rank \(rank) on \(String(decoding: hosts[rank], as: UTF8.self))"
+        }
+        let shown = ranks.prefix(8).map(String.init)
+        if ranks.count > shown.count {
+            return "ranks \(shown.joined(separator: ", ")) and \(ranks.count - shown.count) more"
+        }
+        return "ranks \(shown.dropLast().joined(separator: ", ")) and \(shown.last ?? "")"
+    }
+
+    private static func shortened(_ bytes: [UInt8]) -> String {
+        let text = String(decoding: bytes, as: UTF8.self)
+        return text.count <= 64 ? text : text.prefix(61) + "..."
+    }
+}

@@ -1,0 +1,135 @@
+import COpenMPI
+import Failures
+
+/// A number that MPI can reduce.
+package protocol ReducibleScalar: BitwiseCopyable, Sendable {
+    /// MPI's name for the type.
+    static var datatype: MPI_Datatype { get }
+    /// What fills memory before a result comes.
+    static var zero: Self { get }
+}
+
+extension Int64: ReducibleScalar {
+    /// `MPI_INT64_T`.
+    package static var datatype: MPI_Datatype { lockstep_int64() }
+}
+
+extension Double: ReducibleScalar {
+    /// `MPI_DOUBLE`.
+    package static var datatype: MPI_Datatype { lockstep_double() }
+}
+
+/// How MPI combines the ranks' values.
+package enum ReductionOperation: Sendable {
+    case minimum, maximum, sum
+
+    fileprivate var handle: MPI_Op {
+        switch self {
+        case .minimum: lockstep_min()
+        case .maximum: lockstep_max()
+        case .sum: lockstep_sum()
+        }
+    }
+}
+
+extension Communicator {
+    /// The largest piece of a message in bytes: MPI's counts are 32-bit.
+    package static let largestPiece = 1 << 30
+
+    /// Waits until every rank has come here, by `MPI_Barrier`.
+    package func barrier() throws(Failure) {
+        try check("MPI_Barrier", MPI_Barrier(handle))
+    }
+
+    /// Replaces every rank's bytes by the root's, by `MPI_Bcast`; any size, in pieces of `piece`.
+    ///
+    /// All ranks give the same byte count.
+    package func broadcast(
+        _ bytes: UnsafeMutableRawBufferPointer, root: Int = 0, piece: Int = largestPiece
+    ) throws(Failure) {
+        precondition(piece > 0 && piece <= Int(Int32.max), "a piece fits a 32-bit count")
+        var offset = 0
+        while offset < bytes.count, let base = bytes.baseAddress {
+            let count = min(piece, bytes.count - offset)
+            try check(
+                "MPI_Bcast",
+                MPI_Bcast(base + offset, Int32(count), lockstep_byte(), Int32(root), handle))
+            offset += count
+        }
+    }
+
+    /// Replaces every rank's floats by the root's.
+    package func broadcast(
+        _ values: UnsafeMutablePointer<Float>, count: Int, root: Int = 0
+    ) throws(Failure) {
+        let values = UnsafeMutableBufferPointer(start: values, count: count)
+        try broadcast(UnsafeMutableRawBufferPointer(values), root: root)
+    }
+
+    /// Every rank's values, one rank's after another's, by `MPI_Allgather`.
+    ///
+    /// All ranks give the same number of values.
+    package func allGather<Element: BitwiseCopyable>(
+        _ values: [Element]
+    ) throws(Failure) -> [Element] {
+        guard let first = values.first else { return [] }
+        var gathered = [Element](repeating: first, count: values.count * size)
+        let bytes = try messageCount(values.count * MemoryLayout<Element>.stride)
+        let byte = lockstep_byte()
+        try check(
+            "MPI_Allgather",
+            values.withUnsafeBytes { own in
+                gathered.withUnsafeMutableBytes { all in
+                    MPI_Allgather(
+                        own.baseAddress, bytes, byte, all.baseAddress, bytes, byte, handle)
+                }
+            })
+        return gathered
+    }
+
+    /// Every rank's bytes, which may differ in number, by `MPI_Allgatherv`.
+    package func allGatherBytes(_ bytes: [UInt8]) throws(Failure) -> [[UInt8]] {
+        let counts = try allGather([Int64(bytes.count)]).map(Int.init)
+        let total = counts.reduce(0, +)
+        // All ranks know all counts, so if this throws it throws everywhere.
+        _ = try messageCount(total)
+        let offsets = counts.indices.map { counts[..<$0].reduce(0, +) }
+        var gathered = [UInt8](repeating: 0, count: total)
+        try check(
+            "MPI_Allgatherv",
+            MPI_Allgatherv(
+                bytes, Int32(bytes.count), lockstep_byte(), &gathered, counts.map(Int32.init),
+                offsets.map(Int32.init), lockstep_byte(), handle))
+        return counts.indices.map { Array(gathered[offsets[$0]..<offsets[$0] + counts[$0]]) }
+    }
+
+    /// The elementwise reduction of all ranks' values, by `MPI_Allreduce`.
+    ///
+    /// For small control values; the bits of a floating-point sum may depend on the layout.
+    package func allReduce<Element: ReducibleScalar>(
+        _ values: [Element], _ operation: ReductionOperation
+    ) throws(Failure) -> [Element] {
+        var reduced = [Element](repeating: .zero, count: values.count)
+        let count = try messageCount(values.count)
+        try check(
+            "MPI_Allreduce",
+            MPI_Allreduce(values, &reduced, count, Element.datatype, operation.handle, handle))
+        return reduced
+    }
+
+    /// The reduction of one value of each rank.
+    package func allReduce<Element: ReducibleScalar>(
+        _ value: Element, _ operation: ReductionOperation
+    ) throws(Failure) -> Element {
+        try allReduce([value], operation).first ?? value
+    }
+
+    /// A count as MPI takes it.
+    func messageCount(_ count: Int) throws(Failure) -> Int32 {
+        guard let count = Int32(exactly: count) else {
+            throw Failure(
+                .bug, "A message of \(count) elements is too long for MPI; please report this.")
+        }
+        return count
+    }
+}

@@ -1,0 +1,88 @@
+import COpenMPI
+import Failures
+
+extension Communicator {
+    /// Sends bytes to a rank and returns when they may be changed, by `MPI_Send`.
+    package func send(
+        _ bytes: UnsafeRawBufferPointer, to destination: Int, tag: Int = 0
+    ) throws(Failure) {
+        var offset = 0
+        repeat {
+            let count = min(Self.largestPiece, bytes.count - offset)
+            let piece = bytes.baseAddress.map { $0 + offset }
+            try check(
+                "MPI_Send",
+                MPI_Send(
+                    piece, Int32(count), lockstep_byte(), Int32(destination), Int32(tag), handle))
+            offset += count
+        } while offset < bytes.count
+    }
+
+    /// Fills the bytes with those that a rank sends, by `MPI_Recv`.
+    ///
+    /// - Throws: `.bug` if the message has another size.
+    package func receive(
+        into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int = 0
+    ) throws(Failure) {
+        var offset = 0
+        repeat {
+            let count = min(Self.largestPiece, bytes.count - offset)
+            let piece = bytes.baseAddress.map { $0 + offset }
+            var status = MPI_Status()
+            try check(
+                "MPI_Recv",
+                MPI_Recv(
+                    piece, Int32(count), lockstep_byte(), Int32(source), Int32(tag), handle,
+                    &status))
+            try checkSize(of: &status, expected: count)
+            offset += count
+        } while offset < bytes.count
+    }
+
+    /// Begins to send at most 2 GiB - 1 bytes to a rank, by `MPI_Isend`.
+    ///
+    /// The memory must not change until the request is done; the request keeps `owner`, to which
+    /// the memory belongs, alive for that long.
+    package func isend(
+        _ bytes: UnsafeRawBufferPointer, to destination: Int, tag: Int, keeping owner: AnyObject
+    ) throws(Failure) -> Request {
+        let count = try messageCount(bytes.count)
+        var request: MPI_Request?
+        try check(
+            "MPI_Isend",
+            MPI_Isend(
+                bytes.baseAddress, count, lockstep_byte(), Int32(destination), Int32(tag), handle,
+                &request))
+        return Request(handle: request, owner: owner, expectedBytes: nil)
+    }
+
+    /// Begins to receive exactly `bytes.count` (at most 2 GiB - 1) bytes from a rank, by `MPI_Irecv`.
+    ///
+    /// The memory must not be touched until the request is done; the request keeps `owner`, to
+    /// which the memory belongs, alive for that long.
+    package func ireceive(
+        into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int,
+        keeping owner: AnyObject
+    ) throws(Failure) -> Request {
+        let count = try messageCount(bytes.count)
+        var request: MPI_Request?
+        try check(
+            "MPI_Irecv",
+            MPI_Irecv(
+                bytes.baseAddress, count, lockstep_byte(), Int32(source), Int32(tag), handle,
+                &request))
+        return Request(handle: request, owner: owner, expectedBytes: bytes.count)
+    }
+}
+
+/// Refuses a message shorter than expected; a longer one MPI refuses itself.
+func checkSize(of status: inout MPI_Status, expected: Int) throws(Failure) {
+    var received: Int32 = 0
+    try check("MPI_Get_count", MPI_Get_count(&status, lockstep_byte(), &received))
+    guard received == expected else {
+        throw Failure(
+            .bug,
+            "Rank \(status.MPI_SOURCE) sent \(received) bytes where \(expected) were expected; "
+                + "check that all ranks run the same build, or report this defect.")
+    }
+}

@@ -1,0 +1,71 @@
+import COpenMPI
+import Failures
+import Foundation
+
+/// A group of ranks that talk to one another, with errors returned rather than fatal.
+///
+/// The handle lives until MPI ends: communicators are few, and freeing one is itself collective.
+/// Calls are blocking unless they return a `Request`; all methods but `send` and `receive` are
+/// collective, so every rank must call them in the same order.
+package struct Communicator: @unchecked Sendable {
+    let handle: MPI_Comm
+    /// This process's place among the ranks, in `0..<size`.
+    package let rank: Int
+    /// The number of ranks.
+    package let size: Int
+
+    init(_ handle: MPI_Comm?) throws(Failure) {
+        guard let handle, handle != lockstep_comm_null() else {
+            throw Failure(.bug, "MPI gave a null communicator; please report this defect.")
+        }
+        try check(
+            "MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(handle, lockstep_errors_return()))
+        var rank: Int32 = 0
+        var size: Int32 = 0
+        try check("MPI_Comm_rank", MPI_Comm_rank(handle, &rank))
+        try check("MPI_Comm_size", MPI_Comm_size(handle, &size))
+        self.handle = handle
+        self.rank = Int(rank)
+        self.size = Int(size)
+    }
+
+    /// The ranks that give the same color, ordered by key and then by rank, by `MPI_Comm_split`.
+    package func split(color: Int, key: Int = 0) throws(Failure) -> Communicator {
+        precondition(color >= 0, "a color is not negative")
+        var part: MPI_Comm?
+        try check("MPI_Comm_split", MPI_Comm_split(handle, Int32(color), Int32(key), &part))
+        return try Communicator(part)
+    }
+
+    /// The ranks that share memory with this one, which are those of its node, in their order.
+    package func splitShared() throws(Failure) -> Communicator {
+        var part: MPI_Comm?
+        let kind = Int32(MPI_COMM_TYPE_SHARED)
+        try check(
+            "MPI_Comm_split_type",
+            MPI_Comm_split_type(handle, kind, Int32(rank), lockstep_info_null(), &part))
+        return try Communicator(part)
+    }
+
+    /// The same ranks with message tags of their own, by `MPI_Comm_dup`.
+    package func duplicate() throws(Failure) -> Communicator {
+        var copy: MPI_Comm?
+        try check("MPI_Comm_dup", MPI_Comm_dup(handle, &copy))
+        return try Communicator(copy)
+    }
+
+    /// The name of this process's host, by `MPI_Get_processor_name`; not collective.
+    package static var hostName: String {
+        var text = [CChar](repeating: 0, count: Int(MPI_MAX_PROCESSOR_NAME))
+        var length: Int32 = 0
+        guard MPI_Get_processor_name(&text, &length) == MPI_SUCCESS else { return "unknown" }
+        return string(from: text, length: length)
+    }
+
+    /// Ends all ranks of the job at once, with this exit code, by `MPI_Abort`.
+    package func abort(_ code: Failure.Code) -> Never {
+        _ = MPI_Abort(handle, code.rawValue)
+        // MPI_Abort may return while the launcher is still killing the job.
+        Foundation.exit(code.rawValue)
+    }
+}

@@ -1,0 +1,111 @@
+import COpenMPI
+import Failures
+import Foundation
+
+/// The MPI library between `MPI_Init_thread` and `MPI_Finalize`; there is one in a process.
+///
+/// It cannot be copied and `finalize` consumes it, so a process finalizes at most once. A process
+/// that fails does not finalize: it leaves by `Communicator.exit(reporting:)`, because finalizing
+/// waits for ranks that may be waiting for this one.
+package struct MPIEnvironment: ~Copyable {
+    /// Which threads of a process may call MPI.
+    package enum ThreadLevel: Int32, Comparable, Sendable, CustomStringConvertible {
+        case single = 0
+        case funneled = 1
+        case serialized = 2
+        case multiple = 3
+
+        package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+        /// The level's name in the MPI standard.
+        package var description: String {
+            switch self {
+            case .single: "MPI_THREAD_SINGLE"
+            case .funneled: "MPI_THREAD_FUNNELED"
+            case .serialized: "MPI_THREAD_SERIALIZED"
+            case .multiple: "MPI_THREAD_MULTIPLE"
+            }
+        }
+    }
+
+    /// The thread level that the library provides, which may be below the one asked for.
+    package let threadLevel: ThreadLevel
+    /// Whether no launcher started this process, so that it runs as the only rank.
+    package let isSingleton: Bool
+    /// All ranks of the job.
+    package let world: Communicator
+
+    /// Initialises MPI, by `MPI_Init_thread`.
+    ///
+    /// `required` is the lowest thread level the caller can work with.
+    ///
+    /// - Throws: `.configuration` if the library provides less than `required`, or sees one rank
+    ///   where the launcher started several; `.bug` if MPI is already initialised.
+    package init(
+        requesting requested: ThreadLevel = .multiple, requiring required: ThreadLevel = .funneled
+    ) throws(Failure) {
+        var initialized: Int32 = 0
+        try check("MPI_Initialized", MPI_Initialized(&initialized))
+        guard initialized == 0 else {
+            throw Failure(.bug, "MPI is initialised twice in one process; please report this.")
+        }
+        // Asked before MPI starts: a singleton gives itself the launcher's variables.
+        let isSingleton = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].allSatisfy {
+            Self.integer($0) == nil
+        }
+        var provided: Int32 = 0
+        try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
+        let threadLevel = ThreadLevel(rawValue: provided) ?? .single
+        let world = try Communicator(lockstep_comm_world())
+        guard threadLevel >= required else {
+            throw Failure(
+                .configuration,
+                "The MPI library provides \(threadLevel) but \(required) is needed; use a build of "
+                    + "Open MPI with threads, such as Debian's openmpi-bin.")
+        }
+        if isSingleton { try Self.checkTaskCount() }
+        self.threadLevel = threadLevel
+        self.isSingleton = isSingleton
+        self.world = world
+    }
+
+    /// Ends MPI, by `MPI_Finalize`; all ranks must come here.
+    package consuming func finalize() throws(Failure) {
+        try check("MPI_Finalize", MPI_Finalize())
+    }
+
+    /// The MPI library's own description of itself, on one line; usable before initialisation.
+    package static var libraryVersion: String {
+        var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING))
+        var length: Int32 = 0
+        guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "unknown" }
+        return string(from: text, length: length).split(whereSeparator: \.isNewline)
+            .joined(separator: " ")
+    }
+
+    /// The rank given by the launcher, known before MPI starts; 0 in a process started alone.
+    ///
+    /// It lets a mistake in the command line be told once, without starting MPI.
+    package static var launchedRank: Int {
+        for name in ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"] {
+            if let rank = integer(name), rank >= 0 { return rank }
+        }
+        return 0
+    }
+
+    /// Refuses to train as many separate jobs what was meant as one.
+    ///
+    /// Without a process-management plugin that both sides know, every task that `srun` starts
+    /// becomes a job of its own, each of which would write the same files.
+    private static func checkTaskCount() throws(Failure) {
+        guard let tasks = integer("SLURM_STEP_NUM_TASKS"), tasks > 1 else { return }
+        throw Failure(
+            .configuration,
+            "srun started \(tasks) tasks but MPI sees one rank; start them with mpirun inside the "
+                + "allocation, or with srun --mpi=pmix.")
+    }
+
+    private static func integer(_ name: String) -> Int? {
+        getenv(name).flatMap { Int(String(cString: $0)) }
+    }
+}

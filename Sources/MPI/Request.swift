@@ -1,0 +1,130 @@
+import COpenMPI
+import Failures
+
+/// A message under way, which keeps the owner of its memory alive until the message is done.
+///
+/// Finish it with `wait`, or give it to a `RequestSet`. One that is dropped unfinished leaks its
+/// owner on purpose: MPI may still be reading or writing that memory.
+package struct Request: ~Copyable {
+    private var handle: MPI_Request?
+    private let owner: AnyObject
+    private let expectedBytes: Int?
+
+    init(handle: MPI_Request?, owner: AnyObject, expectedBytes: Int?) {
+        self.handle = handle
+        self.owner = owner
+        self.expectedBytes = expectedBytes
+    }
+
+    deinit {
+        if handle != lockstep_request_null() { _ = Unmanaged.passRetained(owner) }
+    }
+
+    /// Returns when the message is done, by `MPI_Wait`.
+    ///
+    /// - Throws: `.bug` if a received message has another size than the memory given for it.
+    package consuming func wait() throws(Failure) {
+        var status = MPI_Status()
+        try check("MPI_Wait", MPI_Wait(&handle, &status))
+        if let expectedBytes { try checkSize(of: &status, expected: expectedBytes) }
+    }
+
+    /// Hands the message over to a set.
+    fileprivate consuming func release() -> RequestSet.Entry {
+        let entry = RequestSet.Entry(owner: owner, expectedBytes: expectedBytes, handle: handle)
+        handle = lockstep_request_null()
+        return entry
+    }
+}
+
+/// Messages under way, of which any may be done first; each carries a number that says what it is.
+package struct RequestSet: ~Copyable {
+    fileprivate struct Entry {
+        let owner: AnyObject
+        let expectedBytes: Int?
+        let handle: MPI_Request?
+    }
+
+    private var handles: [MPI_Request?] = []
+    private var entries: [Entry] = []
+    private var labels: [Int] = []
+    private var indices: [Int32] = []
+    private var statuses: [MPI_Status] = []
+
+    package init() {}
+
+    deinit {
+        for entry in entries { _ = Unmanaged.passRetained(entry.owner) }
+    }
+
+    /// Messages not yet done.
+    package var count: Int { handles.count }
+
+    /// Adds a message; `label` is what `testSome` and `waitSome` will return when it is done.
+    package mutating func add(_ request: consuming Request, label: Int) {
+        let entry = request.release()
+        handles.append(entry.handle)
+        entries.append(entry)
+        labels.append(label)
+    }
+
+    /// Lets messages progress and returns the labels of those that are done, by `MPI_Testsome`.
+    package mutating func testSome() throws(Failure) -> [Int] {
+        try takeDone("MPI_Testsome", MPI_Testsome)
+    }
+
+    /// Waits until a message is done and returns the labels of all that are, by `MPI_Waitsome`.
+    ///
+    /// An empty set returns at once.
+    package mutating func waitSome() throws(Failure) -> [Int] {
+        try takeDone("MPI_Waitsome", MPI_Waitsome)
+    }
+
+    /// Waits until all messages are done.
+    package mutating func waitAll() throws(Failure) {
+        while count > 0 { _ = try waitSome() }
+    }
+
+    private typealias SomeFunction = (
+        Int32, UnsafeMutablePointer<MPI_Request?>?, UnsafeMutablePointer<Int32>?,
+        UnsafeMutablePointer<Int32>?, UnsafeMutablePointer<MPI_Status>?
+    ) -> Int32
+
+    private mutating func takeDone(
+        _ name: StaticString, _ function: SomeFunction
+    ) throws(Failure) -> [Int] {
+        guard !handles.isEmpty else { return [] }
+        if indices.count < handles.count {
+            indices = Array(repeating: 0, count: handles.count)
+            statuses = Array(repeating: MPI_Status(), count: handles.count)
+        }
+        var done: Int32 = 0
+        let status = function(Int32(handles.count), &handles, &done, &indices, &statuses)
+        if status == MPI_ERR_IN_STATUS {
+            for each in statuses.prefix(Int(done)) { try check(name, each.MPI_ERROR) }
+        }
+        try check(name, status)
+        guard done > 0 else { return [] }
+
+        var doneLabels: [Int] = []
+        for position in 0..<Int(done) {
+            let index = Int(indices[position])
+            doneLabels.append(labels[index])
+            if let expected = entries[index].expectedBytes {
+                try checkSize(of: &statuses[position], expected: expected)
+            }
+        }
+        // From the highest index down, so that moving the last entry into the gap disturbs no other.
+        for index in indices.prefix(Int(done)).sorted(by: >) { remove(Int(index)) }
+        return doneLabels
+    }
+
+    private mutating func remove(_ index: Int) {
+        handles.swapAt(index, handles.count - 1)
+        entries.swapAt(index, entries.count - 1)
+        labels.swapAt(index, labels.count - 1)
+        handles.removeLast()
+        entries.removeLast()
+        labels.removeLast()
+    }
+}

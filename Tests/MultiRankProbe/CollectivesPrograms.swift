@@ -1,0 +1,183 @@
+import Collectives
+import Failures
+import MPI
+import MultiRankSupport
+import Tensors
+
+/// Sums known gradients with the reducer and compares every bit with a naive recursive sum.
+///
+/// `lanes`, `count` (elements), `bucket` (bytes), `slots`, `steps`, `threads`; `order` is how the
+/// last lane's ranges are finished: `backward` (end to start), `forward` or `scattered`.
+func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
+    let laneCount = arguments.number("lanes", default: 8)
+    // The whole batch is one sequence a lane.
+    let configuration = try LaneConfiguration(
+        globalBatch: laneCount, lanes: laneCount, ranks: world.size)
+    let count = arguments.number("count", default: 4096)
+    let team = ThreadTeam(threads: arguments.number("threads", default: 1), yields: true)
+    let reducer = try GradientReducer(
+        communicator: world, tree: configuration.tree, elementCount: count, team: team,
+        bucketBytes: arguments.number("bucket", default: 4096),
+        bucketsInExchange: arguments.number("slots", default: 8))
+
+    var report = ReduceReport()
+    report.rank = world.rank
+    report.size = world.size
+    report.host = Communicator.hostName
+    report.lanes = Array(reducer.lanes)
+    var buffers: Set<UInt> = []
+    for step in 0..<arguments.number("steps", default: 2) {
+        let gradients = KnownGradients(step: step)
+        reducer.beginStep()
+        for lane in reducer.lanes {
+            let gradient = reducer.beginLane(lane)
+            buffers.insert(UInt(bitPattern: gradient.base))
+            for range in ranges(of: count, order: arguments.text("order", default: "backward")) {
+                for index in range { gradient.base[index] = gradients.value(lane, index) }
+                reducer.finished(range)
+                reducer.progress()
+            }
+            reducer.endLane()
+        }
+        let sum = try reducer.finish()
+        buffers.insert(UInt(bitPattern: sum.base))
+        report.hashes.append(hash(sum))
+        for index in 0..<count {
+            let values = (0..<laneCount).map { gradients.value($0, index) }
+            let ordered = values.dropFirst().reduce(values[0], +)
+            let bits = treeSum(values[...]).bitPattern
+            if sum.base[index].bitPattern != bits { report.elementsOffTree += 1 }
+            if ordered.bitPattern != bits { report.elementsOrderSensitive += 1 }
+        }
+    }
+    report.buffers = buffers.count
+    report.bytesSent = reducer.bytesSent
+    report.exposedSeconds = reducer.exposedSeconds
+    try printReports(report, on: world)
+}
+
+/// Gradients whose magnitudes span 2^-20 to 2^20, so that the order of additions shows; among them
+/// infinities, not-a-numbers, signed zeros and subnormal numbers.
+private struct KnownGradients {
+    private let random: CounterRandom
+
+    init(step: Int) { random = CounterRandom(key: 77 + UInt64(step)) }
+
+    func value(_ lane: Int, _ index: Int) -> Float {
+        switch index {
+        case 1: return lane == 2 ? .infinity : 1
+        case 2: return lane % 2 == 0 ? -0.0 : 0.0
+        case 3: return .leastNonzeroMagnitude * Float(lane)
+        case 4: return -0.0
+        case 5: return lane == 1 ? .nan : 1
+        default:
+            let words = random.words(UInt32(index), UInt32(lane), 0, 0)
+            let fraction = 1 + Float(words.x >> 9) * 0x1p-23
+            let exponent = Int(words.y % 41) - 20
+            return Float(sign: words.z & 1 == 0 ? .plus : .minus, exponent: exponent, significand: fraction)
+        }
+    }
+}
+
+/// The reduction tree's sum as the design defines it, written once more and naively.
+private func treeSum(_ values: ArraySlice<Float>) -> Float {
+    if values.count == 1 { return values[values.startIndex] }
+    var half = 1
+    while half * 2 < values.count { half *= 2 }
+    return treeSum(values.prefix(half)) + treeSum(values.dropFirst(half))
+}
+
+/// The arena in pieces of 16 to 1008 elements, in the order in which they are finished.
+private func ranges(of count: Int, order: String) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    var start = 0
+    var piece = 0
+    while start < count {
+        let end = min(count, start + 16 * (1 + piece * 37 % 63))
+        ranges.append(start..<end)
+        start = end
+        piece += 1
+    }
+    switch order {
+    case "forward": return ranges
+    case "scattered":
+        let random = CounterRandom(key: 5)
+        return ranges.indices.sorted { random.bits(UInt64($0)) < random.bits(UInt64($1)) }
+            .map { ranges[$0] }
+    default: return ranges.reversed()
+    }
+}
+
+/// FNV-1a over the bytes.
+private func hash(_ buffer: Buffer<Float>) -> String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in buffer.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return String(hash, radix: 16)
+}
+
+private struct ProbeStatistics: LaneStatistics {
+    var loss: Double
+    var targets: Double
+
+    static func + (left: Self, right: Self) -> Self {
+        Self(loss: left.loss + right.loss, targets: left.targets + right.targets)
+    }
+}
+
+/// Exchanges statistics over `lanes` lanes; the rank `asking` asks for a checkpoint, the next to stop.
+func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
+    let tree = ReductionTree(laneCount: arguments.number("lanes", default: 8))
+    let random = CounterRandom(key: 11)
+    let own = tree.lanes(ofRank: world.rank, size: world.size).map { lane in
+        ProbeStatistics(
+            loss: random.uniform(UInt64(lane)) * Double(1 << (lane * 3 % 40)),
+            targets: Double(lane + 1))
+    }
+    let asking = arguments.number("asking", default: -1)
+    var requests: RankRequests = []
+    if world.rank == asking { requests.insert(.checkpoint) }
+    if world.rank == asking + 1, asking >= 0 { requests.insert(.stop) }
+    let exchange = LaneExchange<ProbeStatistics>(communicator: world, tree: tree)
+    let totals = try exchange.exchange(own, requests: requests)
+    var report = StatisticsReport()
+    report.rank = world.rank
+    report.size = world.size
+    report.lossBits = totals.sum.loss.bitPattern
+    report.targets = totals.sum.targets
+    report.laneLosses = totals.lanes.map(\.loss)
+    report.requests = totals.requests.map(\.rawValue)
+    report.anyRequest = totals.anyRequest.rawValue
+    try printReports(report, on: world)
+}
+
+/// Times whole exchanges, with nothing to hide them behind: `mib`, `bucket` (bytes), `slots`, `steps`.
+///
+/// Prints the median and the fastest step in seconds, and the gradient's bytes a second in it.
+func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
+    let mebibytes = arguments.number("mib", default: 64)
+    let count = mebibytes << 18
+    let reducer = try GradientReducer(
+        communicator: world, tree: ReductionTree(laneCount: world.size), elementCount: count,
+        team: ThreadTeam(threads: 1),
+        bucketBytes: arguments.number("bucket", default: GradientReducer.defaultBucketBytes),
+        bucketsInExchange: arguments.number("slots", default: 8))
+    var seconds: [Double] = []
+    for step in 0..<arguments.number("steps", default: 7) {
+        reducer.beginStep()
+        let gradient = reducer.beginLane(world.rank)
+        if step == 0 { for index in 0..<count { gradient.base[index] = Float(index % 97) } }
+        try world.barrier()
+        let start = ContinuousClock.now
+        reducer.finished(0..<count)
+        reducer.endLane()
+        _ = try reducer.finish()
+        seconds.append((ContinuousClock.now - start) / .seconds(1))
+    }
+    let sorted = seconds.dropFirst().sorted()
+    guard world.rank == 0, let fastest = sorted.first else { return }
+    let median = sorted[sorted.count / 2]
+    print(
+        "{\"ranks\": \(world.size), \"mib\": \(mebibytes), \"median\": \(median), "
+            + "\"fastest\": \(fastest), \"gb_per_second\": \(Double(count) * 4e-9 / median), "
+            + "\"bytes_sent\": \(reducer.bytesSent)}")
+}

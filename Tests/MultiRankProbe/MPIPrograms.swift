@@ -1,0 +1,176 @@
+import Failures
+import MPI
+import MultiRankSupport
+import Tensors
+
+func reportEnvironment(_ environment: borrowing MPIEnvironment) throws(Failure) {
+    let world = environment.world
+    let node = try world.splitShared()
+    try world.barrier()
+    try printReports(
+        EnvironmentReport(
+            rank: world.rank, size: world.size, host: Communicator.hostName,
+            threadLevel: "\(environment.threadLevel)", launchedRank: MPIEnvironment.launchedRank,
+            isSingleton: environment.isSingleton,
+            libraryVersion: MPIEnvironment.libraryVersion, sharedRank: node.rank,
+            sharedSize: node.size),
+        on: world)
+}
+
+func reportCollectives(_ world: Communicator) throws(Failure) {
+    let rank = world.rank
+    let size = world.size
+    var report = CollectivesReport()
+    report.rank = rank
+    report.size = size
+    report.gathered = try world.allGather([Int64(10 * rank), Int64(10 * rank + 1)])
+    report.gatheredBytes = try world.allGatherBytes(
+        Array(repeating: UInt8(rank + 1), count: 2 * rank))
+    report.minimum = try world.allReduce(Int64(rank + 5), .minimum)
+    report.maximum = try world.allReduce(Double(rank) + 0.5, .maximum)
+    report.sums = try world.allReduce([Int64(rank), 1], .sum)
+
+    // Pieces of seven bytes: the last one is short, as with real messages above 1 GiB.
+    let bytes = Buffer<UInt8>(count: 100)
+    let floats = Buffer<Float>(count: 9)
+    if rank == size - 1 {
+        for index in 0..<100 { bytes.base[index] = UInt8(index) }
+        for index in 0..<9 { floats.base[index] = Float(index) / 4 }
+    }
+    try world.broadcast(bytes.bytes, root: size - 1, piece: 7)
+    try world.broadcast(floats.base, count: 9, root: size - 1)
+    report.broadcastBytes = Array(bytes.elements)
+    report.broadcastFloats = Array(floats.elements)
+
+    try exchangeInRing(world, &report)
+    try exchangeWithAll(world, &report)
+
+    let part = try world.split(color: rank % 2, key: size - rank)
+    report.splitRank = part.rank
+    report.splitSize = part.size
+    try sendOnTwoCommunicators(world, &report)
+    try printReports(report, on: world)
+}
+
+/// Blocking messages to the next rank; a single rank has none to talk to.
+private func exchangeInRing(
+    _ world: Communicator, _ report: inout CollectivesReport
+) throws(Failure) {
+    guard world.size > 1 else { return }
+    let count = 300_000
+    let outgoing = Buffer<Int32>(count: count)
+    let incoming = Buffer<Int32>(count: count)
+    for index in 0..<count { outgoing.base[index] = Int32(index * world.size + world.rank) }
+    let next = (world.rank + 1) % world.size
+    let previous = (world.rank + world.size - 1) % world.size
+    // The last rank receives first, which breaks the ring of ranks that wait to send.
+    if world.rank == world.size - 1 {
+        try world.receive(into: incoming.bytes, from: previous, tag: 3)
+        try world.send(UnsafeRawBufferPointer(outgoing.bytes), to: next, tag: 3)
+    } else {
+        try world.send(UnsafeRawBufferPointer(outgoing.bytes), to: next, tag: 3)
+        try world.receive(into: incoming.bytes, from: previous, tag: 3)
+    }
+    report.blockingSource = Int(incoming.base[0]) % world.size
+    report.blockingIsWhole = (0..<count).allSatisfy {
+        incoming.base[$0] == Int32($0 * world.size + previous)
+    }
+}
+
+/// Nonblocking messages of growing size from every rank to every other.
+private func exchangeWithAll(
+    _ world: Communicator, _ report: inout CollectivesReport
+) throws(Failure) {
+    func count(from source: Int) -> Int { 10 + source * 200_000 }
+    var requests = RequestSet()
+    var incoming: [Int: Buffer<Int32>] = [:]
+    for peer in 0..<world.size where peer != world.rank {
+        let memory = Buffer<Int32>(count: count(from: peer))
+        incoming[peer] = memory
+        requests.add(
+            try world.ireceive(into: memory.bytes, from: peer, tag: 9, keeping: memory), label: peer)
+    }
+    for peer in 0..<world.size where peer != world.rank {
+        // Only the request keeps this memory until it is sent.
+        let memory = Buffer<Int32>(count: count(from: world.rank))
+        for index in 0..<memory.count {
+            memory.base[index] = Int32(index ^ (world.rank * 8 + peer))
+        }
+        let bytes = UnsafeRawBufferPointer(memory.bytes)
+        requests.add(
+            try world.isend(bytes, to: peer, tag: 9, keeping: memory), label: -1)
+    }
+    var arrived: [Int] = []
+    arrived += try requests.testSome()
+    while requests.count > 0 { arrived += try requests.waitSome() }
+    report.nonblockingSources = arrived.filter { $0 >= 0 }.sorted().filter { peer in
+        guard let memory = incoming[peer] else { return false }
+        return (0..<memory.count).allSatisfy {
+            memory.base[$0] == Int32($0 ^ (peer * 8 + world.rank))
+        }
+    }
+}
+
+/// Equal tags on a communicator and its duplicate are different messages.
+private func sendOnTwoCommunicators(
+    _ world: Communicator, _ report: inout CollectivesReport
+) throws(Failure) {
+    let copy = try world.duplicate()
+    guard world.size > 1 else { return }
+    if world.rank == 0 {
+        for (communicator, value) in [(world, UInt8(1)), (copy, UInt8(2))] {
+            let memory = Buffer<UInt8>(count: 1)
+            memory.base[0] = value
+            try communicator.send(UnsafeRawBufferPointer(memory.bytes), to: 1, tag: 5)
+        }
+    } else if world.rank == 1 {
+        let memory = Buffer<UInt8>(count: 1)
+        let request = try copy.ireceive(into: memory.bytes, from: 0, tag: 5, keeping: memory)
+        try request.wait()
+        report.duplicateMessage = memory.base[0]
+        try world.receive(into: memory.bytes, from: 0, tag: 5)
+    }
+}
+
+/// Rank 0 expects eight bytes and rank 1 sends `bytes`.
+func receiveWrongSize(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
+    let memory = Buffer<UInt8>(count: 64)
+    if world.rank == 0 {
+        let expected = UnsafeMutableRawBufferPointer(start: memory.base, count: 8)
+        try world.receive(into: expected, from: 1)
+    } else if world.rank == 1 {
+        let count = arguments.number("bytes", default: 8)
+        try world.send(UnsafeRawBufferPointer(start: memory.base, count: count), to: 0)
+    }
+    try world.barrier()
+}
+
+/// The ranks named in `failing` fail within an agreement; `alike` makes their sentences equal.
+func agree(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
+    let failing = arguments.text("failing").split(separator: ",").compactMap { Int($0) }
+    let alike = arguments.text("alike") == "yes"
+    let value = try world.agree { () throws(Failure) -> Int in
+        if failing.contains(world.rank) {
+            let name = alike ? "x" : "x\(world.rank)"
+            throw Failure(.missingInput, "The file \(name) is not there; give another.")
+        }
+        return world.rank
+    }
+    try printReports(["value": value], on: world)
+}
+
+/// The ranks named in `different` hold another string than rank 0.
+func compareStrings(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
+    let different = arguments.text("different").split(separator: ",").compactMap { Int($0) }
+    let value = different.contains(world.rank) ? "build B" : "build A"
+    try world.sameOnAllRanks("build", value, remedy: "copy one build to all hosts")
+    try printReports(["same": true], on: world)
+}
+
+/// One rank fails while the others wait for it.
+func failAlone(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
+    if world.rank == arguments.number("rank", default: 0) {
+        throw Failure(.inputOutput, "The disk is full; free some space.")
+    }
+    try world.barrier()
+}

@@ -1,0 +1,70 @@
+import Foundation
+
+/// What a launched command wrote and how it ended.
+package struct Outcome {
+    package let status: Int32
+    package let output: String
+    package let errors: String
+
+    /// The JSON lines of the output, one for each rank.
+    package func reports<Report: Decodable>(_ type: Report.Type = Report.self) throws -> [Report] {
+        try output.split(separator: "\n").filter { $0.hasPrefix("{") }.map {
+            try JSONDecoder().decode(Report.self, from: Data($0.utf8))
+        }
+    }
+}
+
+/// Starts real commands for tests; one at a time, because several jobs on a few cores only slow one
+/// another down.
+package enum Launch {
+    /// The package's folder.
+    package static let root = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().path
+
+    /// The folder of built executables, which is that of the running tests.
+    package static let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+        .deletingLastPathComponent().path
+
+    private static let gate = NSLock()
+
+    /// Runs the probe with `ranks` ranks by `launch/mpirun`, as users start theirs.
+    package static func probe(
+        ranks: Int, _ arguments: String..., environment: [String: String] = [:]
+    ) throws -> Outcome {
+        try run(
+            "\(root)/launch/mpirun",
+            ["--ranks", "\(ranks)", "--oversubscribe", "--", "\(products)/multirank-probe"]
+                + arguments, environment: environment)
+    }
+
+    /// Runs a command, for at most `seconds`; `environment` is added to the tests' own.
+    package static func run(
+        _ command: String, _ arguments: [String], environment: [String: String] = [:],
+        seconds: Int = 120
+    ) throws -> Outcome {
+        try gate.withLock {
+            let folder = FileManager.default.temporaryDirectory
+                .appending(path: "lockstep-test-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let output = folder.appending(path: "out")
+            let errors = folder.appending(path: "err")
+            try Data().write(to: output)
+            try Data().write(to: errors)
+
+            let process = Process()
+            process.executableURL = URL(filePath: "/usr/bin/env")
+            process.arguments = ["timeout", "--kill-after=5", "\(seconds)", command] + arguments
+            process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+            process.standardInput = FileHandle.nullDevice
+            process.standardOutput = try FileHandle(forWritingTo: output)
+            process.standardError = try FileHandle(forWritingTo: errors)
+            try process.run()
+            process.waitUntilExit()
+            return Outcome(
+                status: process.terminationStatus,
+                output: try String(decoding: Data(contentsOf: output), as: UTF8.self),
+                errors: try String(decoding: Data(contentsOf: errors), as: UTF8.self))
+        }
+    }
+}

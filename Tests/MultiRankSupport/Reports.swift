@@ -1,0 +1,85 @@
+/// What one rank of the probe's `environment` program found.
+package struct EnvironmentReport: Codable {
+    package var rank: Int
+    package var size: Int
+    package var host: String
+    package var threadLevel: String
+    package var launchedRank: Int
+    package var isSingleton: Bool
+    package var libraryVersion: String
+    package var sharedRank: Int
+    package var sharedSize: Int
+
+    package init(
+        rank: Int, size: Int, host: String, threadLevel: String, launchedRank: Int,
+        isSingleton: Bool, libraryVersion: String, sharedRank: Int, sharedSize: Int
+    ) {
+        self.rank = rank
+        self.size = size
+        self.host = host
+        self.threadLevel = threadLevel
+        self.launchedRank = launchedRank
+        self.isSingleton = isSingleton
+        self.libraryVersion = libraryVersion
+        self.sharedRank = sharedRank
+        self.sharedSize = sharedSize
+    }
+}
+
+/// What one rank of the probe's `collectives` program received.
+package struct CollectivesReport: Codable {
+    package var rank = 0
+    package var size = 0
+    package var gathered: [Int64] = []
+    package var gatheredBytes: [[UInt8]] = []
+    package var minimum: Int64 = 0
+    package var maximum: Double = 0
+    package var sums: [Int64] = []
+    package var broadcastBytes: [UInt8] = []
+    package var broadcastFloats: [Float] = []
+    /// The rank whose blocking message arrived, and whether all of it did.
+    package var blockingSource = -1
+    package var blockingIsWhole = false
+    /// The ranks whose nonblocking messages arrived whole, in rising order.
+    package var nonblockingSources: [Int] = []
+    package var splitRank = -1
+    package var splitSize = -1
+    /// Which of two equal-tagged messages arrived on the duplicate communicator.
+    package var duplicateMessage: UInt8 = 0
+
+    package init() {}
+}
+
+/// What one rank of the probe's `reduce` program computed.
+package struct ReduceReport: Codable {
+    package var rank = 0
+    package var size = 0
+    package var host = ""
+    package var lanes: [Int] = []
+    /// For each step, a hash of the sum's bytes.
+    package var hashes: [String] = []
+    /// Elements whose bits differ from the naive recursive sum of all lanes; nil if not compared.
+    package var elementsOffTree = 0
+    /// Elements whose bits would differ, were the lanes added from first to last.
+    package var elementsOrderSensitive = 0
+    /// Distinct gradient buffers that were handed out or returned in all steps.
+    package var buffers = 0
+    package var bytesSent = 0
+    package var exposedSeconds = 0.0
+
+    package init() {}
+}
+
+/// What one rank of the probe's `statistics` program learned.
+package struct StatisticsReport: Codable {
+    package var rank = 0
+    package var size = 0
+    /// The bits of the summed loss.
+    package var lossBits: UInt64 = 0
+    package var targets = 0.0
+    package var laneLosses: [Double] = []
+    package var requests: [UInt64] = []
+    package var anyRequest: UInt64 = 0
+
+    package init() {}
+}
