@@ -11,7 +11,7 @@ extension Failure {
     ///
     /// `action` completes "cannot ..."; `error` is the `errno` that the call left behind. A missing
     /// file or folder is `.missingInput` where it was to be read, else everything is `.inputOutput`.
-    package static func systemCall(
+    static func systemCall(
         _ action: String, _ path: String, error: Int32, reading: Bool = false
     ) -> Failure {
         let remedy =

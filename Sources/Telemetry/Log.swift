@@ -1,0 +1,88 @@
+import Failures
+import Logging
+
+/// The program's messages: on standard error, in one form, with the rank.
+package enum Log {
+    /// Makes every `Logger` write as `line` says. To be called once, early.
+    ///
+    /// - Parameters:
+    ///   - rank: this process's rank; 0 without mpirun.
+    ///   - environment: `LOCKSTEP_LOG` is the lowest level that is shown: trace, debug, info, notice
+    ///     (the default), warning, error or critical.
+    /// - Throws: `.configuration` where that is none of these.
+    package static func bootstrap(
+        rank: Int, environment: [String: String]
+    ) throws(Failure) {
+        let level = try level(in: environment)
+        LoggingSystem.bootstrap { _ in
+            RankLogHandler(rank: rank, level: level) { StandardError.shared.write(line: $0) }
+        }
+    }
+
+    /// The lowest level that an environment wants to see.
+    ///
+    /// - Throws: `.configuration` where it names none.
+    package static func level(in environment: [String: String]) throws(Failure) -> Logger.Level {
+        guard let name = environment["LOCKSTEP_LOG"], !name.isEmpty else { return .notice }
+        guard let level = Logger.Level(rawValue: name.lowercased()) else {
+            let names = Logger.Level.allCases.map(\.rawValue)
+            let nearest = nearestName(to: name, among: names).map { ", perhaps \($0)" } ?? ""
+            throw Failure(
+                .configuration,
+                "the environment's LOCKSTEP_LOG is \"\(name)\": use one of \(names.joined(separator: ", "))\(nearest)"
+            )
+        }
+        return level
+    }
+
+    /// The line of a message: `lockstep: warning: message key=value`, and `lockstep[rank 3]: ...` from
+    /// other ranks than 0.
+    package static func line(
+        rank: Int, level: Logger.Level, message: String, metadata: Logger.Metadata
+    ) -> String {
+        var line = rank == 0 ? "lockstep: " : "lockstep[rank \(rank)]: "
+        switch level {
+        case .info, .notice: break
+        default: line += "\(level): "
+        }
+        line += message
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(value)" }
+        return line
+    }
+}
+
+/// A log handler that knows its rank.
+package struct RankLogHandler: LogHandler {
+    /// The metadata key that holds the rank.
+    package static let rankKey = "rank"
+
+    package var metadata: Logger.Metadata
+    package var metadataProvider: Logger.MetadataProvider?
+    package var logLevel: Logger.Level
+    private let rank: Int
+    private let write: @Sendable (String) -> Void
+
+    /// - Parameter write: takes each line, without its line break.
+    package init(rank: Int, level: Logger.Level, write: @escaping @Sendable (String) -> Void) {
+        metadata = [Self.rankKey: "\(rank)"]
+        logLevel = level
+        self.rank = rank
+        self.write = write
+    }
+
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    package func log(event: LogEvent) {
+        var all = metadata
+        if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
+        if let own = event.metadata { all.merge(own) { $1 } }
+        // The rank stands at the front of the line already.
+        all[Self.rankKey] = nil
+        write(
+            Log.line(
+                rank: rank, level: event.level, message: event.message.description, metadata: all))
+    }
+}

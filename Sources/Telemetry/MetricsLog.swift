@@ -1,0 +1,117 @@
+import Failures
+
+/// The log of a run's metrics: one JSON object on a line for each step and each evaluation.
+///
+/// Each line is one write(2), so it survives the process; a line that cannot be written is dropped
+/// and counted, since no training should stop for it. One rank alone keeps the log.
+package final class MetricsLog {
+    private var file: AppendedFile
+    /// Lines that could not be written.
+    package private(set) var droppedLines = 0
+    /// Lines that resuming moved away because the run takes their steps again.
+    package let supersededLines: Int
+
+    /// Starts the log of a new run.
+    ///
+    /// - Throws: `.inputOutput`, also where there is a log already.
+    package init(creating path: String) throws(Failure) {
+        file = try AppendedFile(opening: path, new: true)
+        supersededLines = 0
+    }
+
+    /// Goes on with the log of a run that resumes after a step.
+    ///
+    /// Lines of later steps go to `metrics.superseded.jsonl` beside it, and so do lines that are not
+    /// JSON; half a line at the end is dropped. A missing log is made.
+    ///
+    /// - Throws: `.inputOutput`; the log is then as it was.
+    package init(resuming path: String, after step: Int) throws(Failure) {
+        supersededLines = try Self.supersede(path, after: step)
+        file = try AppendedFile(opening: path)
+    }
+
+    /// Adds a line.
+    ///
+    /// - Returns: why it could not be written, the first time this happens in a run, for the caller
+    ///   to say so; nil afterwards and where all is well. `droppedLines` counts on.
+    package func append(_ line: JSONObject) -> Failure? {
+        do throws(Failure) {
+            try file.append(Array((line.text + "\n").utf8))
+            return nil
+        } catch {
+            droppedLines += 1
+            return droppedLines == 1 ? error : nil
+        }
+    }
+
+    /// Brings all lines to the disk: to be called before a checkpoint is saved.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func synchronize() throws(Failure) { try file.synchronize() }
+
+    /// Reads a log; half a line at its end is left out.
+    ///
+    /// - Throws: `.missingInput`; `.badData` naming the line that is not a JSON object; `.inputOutput`.
+    package static func read(_ path: String) throws(Failure) -> [MetricsRecord] {
+        guard let content = try AppendedFile.content(of: path) else {
+            throw Failure(.missingInput, "there is no file \(path): give the folder of a run")
+        }
+        var records: [MetricsRecord] = []
+        for (index, line) in lines(of: content).enumerated() {
+            guard let record = MetricsRecord(parsing: line) else {
+                throw Failure(
+                    .badData,
+                    "line \(index + 1) of \(path) is not a JSON object: remove that line")
+            }
+            records.append(record)
+        }
+        return records
+    }
+
+    /// The whole lines of a text; the last one need not end with a line break if it is an object.
+    private static func lines(of content: [UInt8]) -> [ArraySlice<UInt8>] {
+        let newline = UInt8(ascii: "\n")
+        var lines = content.split(separator: newline, omittingEmptySubsequences: false)
+        if let last = lines.last, last.isEmpty || MetricsRecord(parsing: last) == nil {
+            lines.removeLast()
+        }
+        return lines
+    }
+
+    /// Moves lines of later steps away; returns how many.
+    private static func supersede(_ path: String, after step: Int) throws(Failure) -> Int {
+        guard let content = try AppendedFile.content(of: path) else { return 0 }
+        let newline = [UInt8(ascii: "\n")]
+        var kept: [UInt8] = []
+        var superseded: [UInt8] = []
+        var count = 0
+        for line in lines(of: content) {
+            if let record = MetricsRecord(parsing: line), record.step ?? step <= step {
+                kept += line + newline
+            } else {
+                superseded += line + newline
+                count += 1
+            }
+        }
+        if !superseded.isEmpty { try keepSuperseded(superseded, of: path) }
+        if kept != content { try AppendedFile.replace(path, with: kept) }
+        return count
+    }
+
+    /// Brings superseded lines to the disk before the log loses them.
+    private static func keepSuperseded(_ lines: [UInt8], of path: String) throws(Failure) {
+        let suffix = ".jsonl"
+        let stem = path.hasSuffix(suffix) ? String(path.dropLast(suffix.count)) : path
+        let supersededPath = stem + ".superseded" + suffix
+        // A resume that was killed between this step and the next has kept them already.
+        if let there = try AppendedFile.content(of: supersededPath),
+            there.suffix(lines.count) == lines[...]
+        {
+            return
+        }
+        var file = try AppendedFile(opening: supersededPath)
+        try file.append(lines)
+        try file.synchronize()
+        try AppendedFile.synchronizeFolder(of: supersededPath)
+    }
+}

@@ -1,0 +1,130 @@
+/// What a progress display counts.
+package enum ProgressUnit: Sendable, Equatable {
+    /// Things of this name, such as "steps"; `showsRate` also tells how many pass in a second.
+    case things(String, showsRate: Bool)
+    /// Bytes, with their rate.
+    case bytes
+}
+
+/// How far an operation is, and its rendering as text.
+package struct ProgressStatus: Sendable, Equatable {
+    /// What is being done, such as "training".
+    package var title: String
+    package var done: Int
+    package var total: Int
+    package var unit: ProgressUnit
+    /// More to tell, such as "loss 1.8857", the most important first.
+    package var details: [String] = []
+    /// Units a second.
+    package var rate: Double?
+    package var secondsLeft: Double?
+
+    package init(title: String, done: Int = 0, total: Int, unit: ProgressUnit) {
+        self.title = title
+        self.done = done
+        self.total = total
+        self.unit = unit
+    }
+
+    /// The part that is done, from 0 to 1.
+    package var fraction: Double {
+        total > 0 ? min(1, max(0, Double(done) / Double(total))) : 1
+    }
+
+    /// The details of a training step.
+    package static func trainingDetails(
+        loss: Double, learningRate: Double, tokensPerSecond: Double
+    ) -> [String] {
+        [
+            "loss \(Format.fixed(loss, decimals: 4))",
+            "lr \(Format.scientific(learningRate, digits: 3))",
+            Format.rate(tokensPerSecond, of: "tokens"),
+        ]
+    }
+}
+
+/// What a terminal can show.
+package struct TerminalStyle: Sendable, Equatable {
+    /// Columns.
+    package var width: Int
+    package var color: Bool
+    package var unicode: Bool
+
+    package init(width: Int, color: Bool, unicode: Bool) {
+        self.width = width
+        self.color = color
+        self.unicode = unicode
+    }
+}
+
+extension ProgressStatus {
+    /// The status as a line of its own, for logs.
+    package var plainLine: String {
+        let percent = Int((fraction * 100).rounded(.down))
+        return
+            (["\(title) \(position) (\(percent) %)"] + details
+            + [rateText, timeText].compactMap(\.self))
+            .joined(separator: ", ")
+    }
+
+    /// The status with a bar, fitted to a terminal's width, without a line break.
+    ///
+    /// The last column stays free, since some terminals wrap when it is written. Where there is not
+    /// enough room the bar shrinks first, then goes; then the least important texts go.
+    package func bar(_ style: TerminalStyle) -> String {
+        let room = max(1, style.width - 1)
+        var texts = details
+        if let rateText { texts.append(rateText) }
+        let ends = timeText.map { [$0] } ?? []
+        for barWidth in [30, 20, 10] {
+            let line = [title] + [String(repeating: " ", count: barWidth), position] + texts + ends
+            if length(of: line) <= room {
+                var parts = line
+                parts[1] = Self.bar(fraction, width: barWidth, style)
+                return parts.joined(separator: Self.gap)
+            }
+        }
+        while length(of: [title, position] + texts + ends) > room, !texts.isEmpty {
+            texts.removeLast()
+        }
+        for line in [[title, position] + texts + ends, [title, position], [position]]
+        where length(of: line) <= room {
+            return line.joined(separator: Self.gap)
+        }
+        return String(position.prefix(room))
+    }
+
+    private static let gap = "  "
+
+    private func length(of parts: [String]) -> Int {
+        parts.reduce(0) { $0 + $1.count } + max(0, parts.count - 1) * Self.gap.count
+    }
+
+    private var position: String {
+        switch unit {
+        case .things(let name, _): "\(Format.count(done))/\(Format.count(total)) \(name)"
+        case .bytes: "\(Format.bytes(done))/\(Format.bytes(total))"
+        }
+    }
+
+    private var rateText: String? {
+        guard let rate else { return nil }
+        return switch unit {
+        case .things(let name, let showsRate): showsRate ? Format.rate(rate, of: name) : nil
+        case .bytes: Format.bytes(Int(min(rate, 1e15))) + "/s"
+        }
+    }
+
+    private var timeText: String? {
+        guard let secondsLeft, done < total else { return nil }
+        return Format.duration(max(1, secondsLeft), tenths: false) + " left"
+    }
+
+    private static func bar(_ fraction: Double, width: Int, _ style: TerminalStyle) -> String {
+        let filled = Int((fraction * Double(width)).rounded(.down))
+        let (full, empty) = style.unicode ? ("█", "░") : ("#", "-")
+        let front = String(repeating: full, count: filled)
+        let back = String(repeating: empty, count: width - filled)
+        return style.color ? "\u{1B}[32m\(front)\u{1B}[0m\(back)" : front + back
+    }
+}

@@ -1,0 +1,191 @@
+import Failures
+import Foundation
+import Telemetry
+import Testing
+
+private func line(_ step: Int) -> String { "{\"step\":\(step),\"loss\":\(Double(step) / 4)}\n" }
+
+private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation_loss\":2.5}\n" }
+
+@Suite struct MetricsLogTests {
+    @Test func writesALineAtOnceAndReadsItBack() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/metrics.jsonl"
+        let log = try MetricsLog(creating: path)
+        #expect(log.append(["step": 1, "loss": 0.1, "list": [1, nil, "x"], "ok": true]) == nil)
+        // Without closing or flushing it is there.
+        #expect(
+            try folder.read("metrics.jsonl")
+                == #"{"step":1,"loss":0.1,"list":[1,null,"x"],"ok":true}"# + "\n")
+        #expect(log.append(["step": 2, "loss": .number(.nan), "nonfinite": true]) == nil)
+        try log.synchronize()
+        let records = try MetricsLog.read(path)
+        #expect(records.map(\.step) == [1, 2])
+        #expect(records[0]["loss"] == 0.1 && records[1]["loss"] == nil)
+        #expect(records[0].fields["list"] == [1.0, nil, "x"])
+        #expect(records[0].fields["ok"] == true)
+        #expect(
+            records[1].fields["loss"] == JSONValue.null && records[1].fields["nonfinite"] == true)
+        #expect(log.droppedLines == 0 && log.supersededLines == 0)
+    }
+
+    @Test func neverStartsOverAnExistingLog() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(line(1), to: "metrics.jsonl")
+        let failure = caughtFailure { () throws(Failure) in
+            _ = try MetricsLog(creating: folder.path + "/metrics.jsonl")
+        }
+        #expect(failure?.code == .inputOutput)
+        #expect(failure?.sentence.contains("choose another output folder, or resume") == true)
+        #expect(try folder.read("metrics.jsonl") == line(1))
+    }
+
+    @Test func movesLaterLinesAwayWhenARunResumes() throws {
+        let folder = try TemporaryFolder()
+        let header = "{\"note\":\"no step\"}\n"
+        try folder.write(
+            header + line(1) + line(2) + evaluation(2) + line(3) + evaluation(3) + line(4)
+                + #"{"step":5,"lo"#,
+            to: "metrics.jsonl")
+        do {
+            let log = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 2)
+            #expect(log.supersededLines == 3)
+            #expect(log.append(["step": 3, "loss": 7]) == nil)
+        }
+        let kept = header + line(1) + line(2) + evaluation(2)
+        #expect(try folder.read("metrics.jsonl") == kept + "{\"step\":3,\"loss\":7}\n")
+        #expect(try folder.read("metrics.superseded.jsonl") == line(3) + evaluation(3) + line(4))
+
+        // A second resume adds to what the first has moved away.
+        #expect(
+            try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 1).supersededLines == 3)
+        #expect(
+            try folder.read("metrics.superseded.jsonl")
+                == line(3) + evaluation(3) + line(4) + line(2) + evaluation(2)
+                + "{\"step\":3,\"loss\":7}\n")
+        #expect(try folder.names == ["metrics.jsonl", "metrics.superseded.jsonl"])
+    }
+
+    @Test func finishesAResumeThatWasKilledHalfway() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(line(1) + line(2), to: "metrics.jsonl")
+        try folder.write(line(9) + line(2), to: "metrics.superseded.jsonl")
+        try folder.write("half", to: "metrics.jsonl.partial")
+        let log = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 1)
+        #expect(log.supersededLines == 1)
+        #expect(try folder.read("metrics.jsonl") == line(1))
+        #expect(try folder.read("metrics.superseded.jsonl") == line(9) + line(2))
+        #expect(try folder.names == ["metrics.jsonl", "metrics.superseded.jsonl"])
+    }
+
+    @Test func leavesALogWithoutLaterLinesAsItIs() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(line(1) + line(2), to: "metrics.jsonl")
+        #expect(
+            try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 2).supersededLines == 0)
+        #expect(try folder.read("metrics.jsonl") == line(1) + line(2))
+        #expect(try folder.names == ["metrics.jsonl"])
+    }
+
+    @Test func makesAMissingLog() throws {
+        let folder = try TemporaryFolder()
+        let log = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 5)
+        #expect(log.append(["step": 6]) == nil)
+        #expect(try folder.read("metrics.jsonl") == "{\"step\":6}\n")
+    }
+
+    @Test(arguments: 0...8)
+    func dropsATornLastLine(_ cut: Int) throws {
+        let folder = try TemporaryFolder()
+        let last = "{\"a\":12}\n"
+        try folder.write(line(1) + last.prefix(cut), to: "metrics.jsonl")
+        // A line without its line break is whole if its object is.
+        let isWhole = cut == 8
+        #expect(try MetricsLog.read(folder.path + "/metrics.jsonl").count == (isWhole ? 2 : 1))
+        _ = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 1)
+        #expect(try folder.read("metrics.jsonl") == line(1) + (isWhole ? last : ""))
+        #expect(try folder.names == ["metrics.jsonl"])
+    }
+
+    @Test func namesABrokenLineAndAMissingLog() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/metrics.jsonl"
+        let missing = caughtFailure { () throws(Failure) in _ = try MetricsLog.read(path) }
+        #expect(missing?.code == .missingInput)
+        for broken in ["[1]\n", "\n", "{\"a\":}\n", "\0\0\0\n"] {
+            try folder.write(line(1) + broken + line(2), to: "metrics.jsonl")
+            let failure = caughtFailure { () throws(Failure) in _ = try MetricsLog.read(path) }
+            #expect(failure?.code == .badData)
+            #expect(failure?.sentence.contains("line 2 of \(path)") == true)
+        }
+        _ = try MetricsLog(resuming: path, after: 2)
+        #expect(try folder.read("metrics.jsonl") == line(1) + line(2))
+        #expect(try folder.read("metrics.superseded.jsonl") == "\0\0\0\n")
+    }
+
+    @Test func warnsOnceAndCountsWhenTheDiskIsFull() throws {
+        let log = try MetricsLog(resuming: "/dev/full", after: 0)
+        let failure = try #require(log.append(["step": 1]))
+        #expect(failure.code == .inputOutput)
+        #expect(
+            failure.sentence.contains("/dev/full") && failure.sentence.contains("No space left"))
+        #expect(log.append(["step": 2]) == nil && log.append(["step": 3]) == nil)
+        #expect(log.droppedLines == 3)
+    }
+
+    @Test func namesAFolderThatIsNotThere() {
+        let failure = caughtFailure { () throws(Failure) in
+            _ = try MetricsLog(creating: "/nowhere/metrics.jsonl")
+        }
+        #expect(failure?.code == .inputOutput)
+        #expect(failure?.sentence.contains("/nowhere/metrics.jsonl") == true)
+    }
+
+    @Test(.enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
+    func leavesNoHalfLineOnAFullDisk() throws {
+        let disk = try SmallDisk(size: "64k")
+        let path = disk.path + "/metrics.jsonl"
+        let log = try MetricsLog(creating: path)
+        // Lines of 1000 bytes, so that the last one meets the end of the disk in its middle.
+        let text = String(repeating: "x", count: 1000 - 21)
+        var warnings = 0
+        for step in 1000..<1100 {
+            if log.append(["step": .integer(step), "text": .string(text)]) != nil { warnings += 1 }
+        }
+        #expect(warnings == 1)
+        let written = 100 - log.droppedLines
+        #expect(written > 10 && written < 66)
+        let content = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(content.hasSuffix("\n"))
+        #expect(try MetricsLog.read(path).map(\.step) == Array(1000..<1000 + written))
+    }
+}
+
+/// A file system of its own in memory, unmounted with its last reference.
+final class SmallDisk {
+    private let folder: TemporaryFolder
+    var path: String { folder.path }
+
+    init(size: String) throws {
+        folder = try TemporaryFolder()
+        guard Self.run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", folder.path) else {
+            throw CocoaError(.fileWriteNoPermission)
+        }
+    }
+
+    deinit { Self.run("umount", folder.path) }
+
+    /// Whether this process may mount file systems.
+    static let isPossible = (try? SmallDisk(size: "64k")) != nil
+
+    @discardableResult
+    private static func run(_ command: String...) -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = command
+        process.standardError = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+}
