@@ -15,6 +15,9 @@ final class BucketExchange {
     /// Bytes this rank has given to MPI for sending since it began.
     private(set) var bytesSent = 0
 
+    /// Bytes of the memory for other ranks' nodes.
+    var bytes: Int { staging.bytes.count }
+
     private let communicator: Communicator
     private let buckets: [Range<Int>]
     /// The number of whole nodes that each rank has.

@@ -20,6 +20,9 @@ package final class GradientReducer {
     /// Bytes that this rank sent in the last step.
     package var bytesSent: Int { exchange?.bytesSent ?? 0 }
 
+    /// Bytes of gradients and messages that this rank holds.
+    package var bytes: Int { stack.bytes + (exchange?.bytes ?? 0) }
+
     private let team: ThreadTeam
     private var stack: LaneStack
     private var buckets: GradientBuckets

@@ -32,6 +32,18 @@ struct LaneStack {
         return partialSums.dropLast(merges.last ?? 0)
     }
 
+    /// Bytes of all buffers, once the first step has made them.
+    var bytes: Int {
+        var depth = 0
+        var deepest = 0
+        for merged in merges {
+            depth += 1
+            deepest = max(deepest, depth)
+            depth -= merged
+        }
+        return deepest * elementCount * MemoryLayout<Float>.stride
+    }
+
     mutating func reset() {
         free += partialSums
         partialSums.removeAll(keepingCapacity: true)

@@ -105,13 +105,12 @@ package final class GPT {
     ///
     /// Gradients are written over the arena's contents or, if it `accumulates`, added to them.
     /// `finished` is told each range of the arena as soon as it is complete: the final norm, the
-    /// blocks from last to first, the embeddings; together they are the whole arena. What it throws
-    /// ends the pass.
-    package func backward<Problem: Error>(
+    /// blocks from last to first, the embeddings; together they are the whole arena.
+    package func backward(
         _ batch: TokenBatch, parameters: Buffer<Float>, gradients: Buffer<Float>,
         gradientScale: Float, accumulates: Bool, dropout: DropoutKey?,
-        finished: (Range<Int>) throws(Problem) -> Void
-    ) throws(Problem) -> Double {
+        finished: (Range<Int>) -> Void
+    ) -> Double {
         let a = activations
         guard let flow = a.gradients else {
             preconditionFailure("a model planned for evaluation has no backward pass")
@@ -125,12 +124,12 @@ package final class GPT {
         normalizeBackward(
             flow.branch, lastOutput, layout.finalNorm, a.finalNorm, parameters, gradients,
             addingTo: flow.residual, accumulates)
-        try finished(layout.finalNormRange)
+        finished(layout.finalNormRange)
         for layer in (0..<configuration.layers).reversed() {
             let input = layer == 0 ? a.embedded : a.blocks[layer - 1].output
             backwardBlock(
                 layer, input, batch, parameters, gradients, accumulates, dropout, flow)
-            try finished(layout.blocks[layer].range)
+            finished(layout.blocks[layer].range)
         }
         drop(flow.residual, .embedding, batch, dropout)
         embeddingBackward(
@@ -138,7 +137,7 @@ package final class GPT {
             addingTo: tokenTable(gradients),
             positionGradient: gradients.matrix(layout.positionEmbedding),
             accumulates: accumulates, engine: engine)
-        try finished(layout.embeddingRange)
+        finished(layout.embeddingRange)
         return loss
     }
 

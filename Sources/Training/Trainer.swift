@@ -56,7 +56,8 @@ package final class Trainer {
             microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
             communicator: communicator)
         reducer = try GradientReducer(
-            communicator: communicator, tree: plan.lanes.tree, count: model.layout.arena.count,
+            communicator: communicator, tree: plan.lanes.tree,
+            elementCount: model.layout.arena.count, team: engine.team,
             bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576))
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
         lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
@@ -127,7 +128,7 @@ package final class Trainer {
         var losses: [LaneLoss] = []
         reducer.beginStep()
         for lane in lanes {
-            losses.append(try trainLane(lane, dropout: dropout, clock: &clock))
+            losses.append(trainLane(lane, dropout: dropout, clock: &clock))
         }
         let gradients = try clock.measure(\.reduce) { () throws(Failure) in try reducer.finish() }
         let requests: RankRequests = StopSignals.stopRequested ? [.checkpoint, .stop] : []
@@ -157,9 +158,9 @@ package final class Trainer {
     /// Forward and backward over one lane's micro-batches, in their order.
     private func trainLane(
         _ lane: Int, dropout: DropoutKey?, clock: inout StepClock
-    ) throws(Failure) -> LaneLoss {
+    ) -> LaneLoss {
         let sequences = plan.lanes.sequences(ofLane: lane)
-        let gradients = try reducer.beginLane(lane)
+        let gradients = reducer.beginLane(lane)
         var loss = 0.0
         for microBatch in 0..<plan.lanes.microBatchesPerLane {
             let first = sequences.lowerBound + microBatch * plan.lanes.microBatch
@@ -172,18 +173,18 @@ package final class Trainer {
                 model.forward(batch, parameters: state.parameters, dropout: dropout)
             }
             let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
-            loss += try clock.measure(\.backward) { () throws(Failure) in
-                try model.backward(
+            loss += clock.measure(\.backward) {
+                model.backward(
                     batch, parameters: state.parameters, gradients: gradients,
                     gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
                     dropout: dropout
-                ) { (range) throws(Failure) in
-                    if isLast { try reducer.finished(range) }
-                    try reducer.progress()
+                ) { range in
+                    if isLast { reducer.finished(range) }
+                    reducer.progress()
                 }
             }
         }
-        try reducer.endLane()
+        reducer.endLane()
         return LaneLoss(
             sum: loss, targets: Double(sequences.count * plan.recipe.model.contextLength))
     }
