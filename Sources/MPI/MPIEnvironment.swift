@@ -49,10 +49,7 @@ package struct MPIEnvironment: ~Copyable {
         guard initialized == 0 else {
             throw Failure(.bug, "MPI is initialised twice in one process; please report this.")
         }
-        // Asked before MPI starts: a singleton gives itself the launcher's variables.
-        let isSingleton = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].allSatisfy {
-            Self.integer($0) == nil
-        }
+        let isSingleton = !Self.hasLauncher
         var provided: Int32 = 0
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
         let threadLevel = ThreadLevel(rawValue: provided) ?? .single
@@ -91,6 +88,13 @@ package struct MPIEnvironment: ~Copyable {
             if let rank = integer(name), rank >= 0 { return rank }
         }
         return 0
+    }
+
+    /// Whether a launcher started this process.
+    ///
+    /// To be asked before MPI starts: a process without one then gives itself its variables.
+    package static var hasLauncher: Bool {
+        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { integer($0) != nil }
     }
 
     /// Refuses to train as many separate jobs what was meant as one.

@@ -70,7 +70,7 @@ final class CheckpointKeeper {
     private func write(_ state: TrainingState) throws(Failure) {
         let parameters = CheckpointFile(
             name: Self.parametersFile,
-            tensors: TensorSource.all(layout.arena, in: state.parameters),
+            tensors: TensorSource.all(of: layout.arena, in: state.parameters),
             metadata: ["format": "pt"])
         let moments = CheckpointFile(
             name: Self.optimizerFile,
@@ -111,8 +111,8 @@ final class CheckpointKeeper {
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
             communicator.rank == 0 ? try read(into: state) : [0, 0, 0, 0]
         }
-        var shared = counters
-        try communicator.broadcast(&shared)
+        // Rank 0's own come first.
+        let shared = try communicator.allGather(counters)
         state.step = Int(shared[0])
         state.optimizer.resume(after: Int(shared[1]))
         state.nonFinite.skipped = Int(shared[2])

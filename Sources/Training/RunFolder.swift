@@ -67,6 +67,13 @@ package struct RunFolder: Sendable {
         return try readText(file)
     }
 
+    /// The data folder that the run was started with.
+    ///
+    /// - Throws: as `read` does.
+    package func readDataPath() throws(Failure) -> String {
+        String(try read(dataPath).prefix { $0 != "\n" })
+    }
+
     /// True where nothing that could be lost is there.
     private var isEmptyOrMissing: Bool {
         guard let folder = opendir(path) else { return errno == ENOENT }

@@ -15,7 +15,6 @@ package struct RunInspection {
     private let run: RunFolder
     private let recipe: Recipe
     private let parameters: Buffer<Float>
-    private let logger = Logger(label: "lockstep")
 
     /// Opens a run's newest whole checkpoint, or that of a step.
     ///
@@ -26,7 +25,7 @@ package struct RunInspection {
         recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         let layout = GPTLayout(recipe.model).arena
         parameters = Buffer(count: layout.count)
-        let checkpoint = try Self.checkpoint(in: run, recipe: recipe, step: step, logger: logger)
+        let checkpoint = try Self.checkpoint(in: run, recipe: recipe, step: step)
         let file = try checkpoint.open("model.safetensors")
         try file.copy(layout, into: parameters)
         self.step = checkpoint.step
@@ -42,13 +41,13 @@ package struct RunInspection {
     }
 
     private static func checkpoint(
-        in run: RunFolder, recipe: Recipe, step: Int?, logger: Logger
+        in run: RunFolder, recipe: Recipe, step: Int?
     ) throws(Failure) -> Checkpoint {
         let store = try CheckpointStore(folder: run.checkpoints, keep: recipe.checkpoint.keep)
         let candidates = try store.candidates()
         guard let step else {
             let newest = try store.newestValid { step, reason in
-                logger.warning("checkpoint of step \(step) rejected: \(reason.sentence)")
+                Logger(label: "lockstep").warning("checkpoint of step \(step) rejected: \(reason.sentence)")
             }
             if let newest { return newest }
             throw Failure(
@@ -72,7 +71,9 @@ package struct RunInspection {
     ) throws(Failure) -> Evaluation {
         var recipe = recipe
         let data = try communicator.agree { () throws(Failure) -> TrainingData in
-            let path = try dataPath ?? String(run.read(run.dataPath).prefix { $0 != "\n" })
+            // `??` would lose the type of what is thrown.
+            let path: String
+            if let dataPath { path = dataPath } else { path = try run.readDataPath() }
             let data = try TrainingData(path: path, recipe: &recipe)
             try checkTokenizer(of: data)
             return data

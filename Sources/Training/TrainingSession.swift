@@ -18,10 +18,12 @@ package struct TrainingRequest: Sendable {
     package var resumes: Bool
     package var threads: Int
     package var progress: ProgressMode
+    /// Whether no launcher started this process.
+    package var isAlone: Bool
 
     package init(
         recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
-        resumes: Bool, threads: Int, progress: ProgressMode
+        resumes: Bool, threads: Int, progress: ProgressMode, isAlone: Bool
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
@@ -30,6 +32,7 @@ package struct TrainingRequest: Sendable {
         self.resumes = resumes
         self.threads = threads
         self.progress = progress
+        self.isAlone = isAlone
     }
 }
 
@@ -62,7 +65,7 @@ package struct TrainingSession {
         try communicator.sameOnAllRanks("training data", data.fingerprint)
         try prepareFolder(plan, data)
 
-        let engine = ComputeEngine(threads: request.threads, yields: yields)
+        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
             progress: request.progress)
@@ -134,8 +137,7 @@ package struct TrainingSession {
                 .usage,
                 "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
         }
-        let path = try run.read(run.dataPath)
-        return String(path.prefix { $0 != "\n" })
+        return try run.readDataPath()
     }
 
     // MARK: - Set-up
@@ -154,9 +156,6 @@ package struct TrainingSession {
         try communicator.agree { () throws(Failure) in try digestOfThisProgram() }
     }
 
-    /// More ranks than cores must not wait by spinning; the launcher says so to MPI as well.
-    private var yields: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
-
     /// Prints the plan, and what a user should know of the machines.
     private func announce(_ trainer: Trainer, _ data: TrainingData) throws(Failure) {
         let machines = try communicator.allGatherBytes(
@@ -172,7 +171,7 @@ package struct TrainingSession {
             decayedTensors: trainer.decayedTensors,
             tensorCount: trainer.model.layout.arena.tensors.count, memory: trainer.memory)
         tell(trainer.plan.summary(around))
-        if MPIEnvironment.isSingleton {
+        if request.isAlone {
             tell("started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
         if instructionSets.count > 1 {

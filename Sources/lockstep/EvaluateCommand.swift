@@ -46,7 +46,7 @@ struct EvaluateCommand: ParsableCommand {
     func run() throws {
         let threads = try threadCount(threadsPerRank)
         let progress = try progressMode()
-        try runOnAllRanks { (world) throws(Failure) in
+        try runOnAllRanks { (world, _) throws(Failure) in
             let inspection = try RunInspection(
                 run: run_, step: checkpoint, communicator: world)
             let evaluation = try inspection.evaluate(

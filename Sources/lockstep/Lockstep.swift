@@ -15,7 +15,6 @@ struct Lockstep: ParsableCommand {
             """,
         version: "lockstep \(version)",
         subcommands: [
-            TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
-            DoctorCommand.self,
+            TrainCommand.self, EvaluateCommand.self, SampleCommand.self, DoctorCommand.self,
         ])
 }

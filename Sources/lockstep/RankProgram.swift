@@ -12,11 +12,13 @@ import Training
 /// Runs the ranks' common part of a command between MPI's start and end, and exits with its code.
 ///
 /// A failure ends the job with one sentence and the failure's code.
-func runOnAllRanks(_ body: (Communicator) throws(Failure) -> Int32) throws(Failure) -> Never {
+func runOnAllRanks(
+    _ body: (Communicator, MPIEnvironment.ThreadLevel) throws(Failure) -> Int32
+) throws(Failure) -> Never {
     let environment = try MPIEnvironment()
     let world = environment.world
     do throws(Failure) {
-        let code = try body(world)
+        let code = try body(world, environment.threadLevel)
         try environment.finalize()
         exit(code)
     } catch {

@@ -4,12 +4,6 @@ import MPI
 import Model
 import Training
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
-
 /// `lockstep sample`
 struct SampleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -75,13 +69,6 @@ struct SampleCommand: ParsableCommand {
         try inspection.generate(
             prompt: prompt, tokens: tokens, samples: samples, sampling: sampling,
             threads: try threadCount(threadsPerRank)
-        ) { (bytes) throws(Failure) in
-            guard fwrite(bytes, 1, bytes.count, stdout) == bytes.count, fflush(stdout) == 0 else {
-                throw Failure(
-                    .inputOutput,
-                    "The text cannot be written: \(String(cString: strerror(errno))); check where "
-                        + "standard output goes.")
-            }
-        }
+        ) { (bytes) throws(Failure) in try StandardOutput.write(bytes) }
     }
 }

@@ -62,9 +62,10 @@ struct TrainCommand: ParsableCommand {
         }
         let request = TrainingRequest(
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
-            threads: try threadCount(threadsPerRank), progress: try progressMode())
-        StopSignals.install(alone: MPIEnvironment.isSingleton)
-        try runOnAllRanks { (world) throws(Failure) in
+            threads: try threadCount(threadsPerRank), progress: try progressMode(),
+            isAlone: !MPIEnvironment.hasLauncher)
+        StopSignals.install(alone: request.isAlone)
+        try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try TrainingSession(request, communicator: world).train()
             return report(outcome, on: world, run: out)
         }

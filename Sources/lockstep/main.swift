@@ -18,7 +18,7 @@ do {
     var command = try Lockstep.parseAsRoot()
     try command.run()
 } catch let failure as Failure {
-    end(failure.code.rawValue, message: "lockstep: \(failure.sentence)\n")
+    end(failure.code.rawValue, message: "lockstep: \(failure.sentence)")
 } catch {
     // Help and version are errors too for the parser, with the code 0.
     let code = Lockstep.exitCode(for: error)
@@ -27,11 +27,11 @@ do {
         print(message)
         exit(0)
     }
-    end(code.isSuccess ? 0 : Failure.Code.usage.rawValue, message: message + "\n")
+    end(code.isSuccess ? 0 : Failure.Code.usage.rawValue, message: message)
 }
 
 /// Ends the process; all ranks were given the same command line, so rank 0 speaks for them.
 func end(_ code: Int32, message: String) -> Never {
-    if MPIEnvironment.launchedRank == 0 { fputs(message, stderr) }
+    if MPIEnvironment.launchedRank == 0 { StandardError.shared.write(line: message) }
     exit(code)
 }

@@ -1,0 +1,169 @@
+import Failures
+import Kernels
+import MPI
+import Telemetry
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Looks at the machines a run would use and says what would make it slow or fail.
+package struct Doctor {
+    /// A line of the examination: what, and what was found.
+    package typealias Finding = (name: String, text: String)
+
+    /// What there is, for a reader.
+    package static func findings(
+        _ ranks: [MachineFacts], threadLevel: String, launched: Bool, runFolder: String?
+    ) -> [Finding] {
+        let hosts = byHost(ranks)
+        let dnn = oneDNNDescription()
+        var findings: [Finding] = [
+            ("Lockstep", version), ("MPI", MPIEnvironment.libraryVersion),
+            ("thread level", threadLevel),
+            ("oneDNN", "\(dnn.version), using \(dnn.instructionSet)"),
+            (
+                "ranks",
+                "\(ranks.count) on \(hosts.count) \(hosts.count == 1 ? "host" : "hosts"), "
+                    + "\(threadRange(ranks)) each"
+                    + (launched ? "" : "; started without mpirun, so this is the only rank")
+            ),
+        ]
+        for (host, members) in hosts {
+            let cores = members.map { member in
+                "rank \(member.rank) on \(coreList(member.facts.cores))"
+            }
+            findings.append(
+                (
+                    host,
+                    "\(members[0].facts.coresOnline) cores, "
+                        + "\(Format.bytes(members[0].facts.memoryBytes)); "
+                        + cores.joined(separator: ", ")
+                ))
+        }
+        if let runFolder {
+            findings.append(("file system", fileSystem(of: runFolder) ?? "cannot be examined"))
+        }
+        return findings
+    }
+
+    /// What would make a run slow, wrong or fail; each one sentence with its remedy.
+    package static func warnings(_ ranks: [MachineFacts], runFolder: String?) -> [String] {
+        var warnings: [String] = []
+        for (host, members) in byHost(ranks) {
+            let facts = members.map(\.facts)
+            let shared = Set(facts.map(\.cores))
+            let wanted = facts.reduce(0) { $0 + $1.threads }
+            let available = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }.count
+            if facts.count > 1, shared.count == 1, available == 1, facts[0].coresOnline > 1 {
+                warnings.append(
+                    "All \(facts.count) ranks on \(host) are bound to one core: start them with "
+                        + "launch/mpirun, or give mpirun --bind-to core.")
+            } else if wanted > available {
+                warnings.append(
+                    "The ranks on \(host) want \(wanted) threads but may use only \(available) of "
+                        + "its cores: start fewer ranks or threads, or bind them to more cores.")
+                if !facts.allSatisfy(\.yields) {
+                    warnings.append(
+                        "Ranks on \(host) that wait keep others from running: start them with "
+                            + "launch/mpirun, or give mpirun --mca mpi_yield_when_idle 1.")
+                }
+            } else if wanted < facts[0].coresOnline {
+                warnings.append(
+                    "\(facts[0].coresOnline - wanted) of \(host)'s \(facts[0].coresOnline) cores "
+                        + "would be idle: start more ranks or threads.")
+            }
+        }
+        if Set(ranks.map(\.build)).count > 1 {
+            warnings.append(
+                "The hosts have different builds, with which training is refused: install the same "
+                    + "on all.")
+        }
+        let sets = Set(ranks.map(\.instructionSet)).sorted()
+        if sets.count > 1 {
+            warnings.append(
+                "The hosts differ in their instruction sets (\(sets.joined(separator: ", "))), so "
+                    + "results may differ in bits from runs on other layouts.")
+        }
+        if sets.contains(where: { !$0.contains("AVX") }) {
+            warnings.append(
+                "A host has no AVX2, which Lockstep's kernels are compiled for: use another host.")
+        }
+        if let runFolder, let name = fileSystem(of: runFolder), name.contains("tmpfs") {
+            warnings.append(
+                "\(runFolder) lies in memory (\(name)), where checkpoints do not survive the "
+                    + "machine: give --out a folder on a disk.")
+        }
+        return warnings
+    }
+
+    private static func byHost(
+        _ ranks: [MachineFacts]
+    ) -> [(host: String, members: [(rank: Int, facts: MachineFacts)])] {
+        var order: [String] = []
+        var members: [String: [(rank: Int, facts: MachineFacts)]] = [:]
+        for (rank, facts) in ranks.enumerated() {
+            if members[facts.host] == nil { order.append(facts.host) }
+            members[facts.host, default: []].append((rank, facts))
+        }
+        return order.map { ($0, members[$0] ?? []) }
+    }
+
+    private static func threadRange(_ ranks: [MachineFacts]) -> String {
+        let threads = Set(ranks.map(\.threads)).sorted()
+        let text = threads.map { "\($0)" }.joined(separator: " or ")
+        return threads == [1] ? "1 thread" : "\(text) threads"
+    }
+
+    /// "core 3", or "cores 0-3, 8".
+    static func coreList(_ cores: [Int]) -> String {
+        var parts: [String] = []
+        var start = 0
+        for index in cores.indices {
+            let isLast = index + 1 == cores.count || cores[index + 1] != cores[index] + 1
+            guard isLast else { continue }
+            parts.append(
+                start == index ? "\(cores[index])" : "\(cores[start])-\(cores[index])")
+            start = index + 1
+        }
+        guard !parts.isEmpty else { return "no known core" }
+        return (cores.count == 1 ? "core " : "cores ") + parts.joined(separator: ", ")
+    }
+
+    /// The type and free space of the file system that a folder lies in, or would.
+    static func fileSystem(of path: String) -> String? {
+        // The folder may not be there yet; its nearest ancestor is on the same file system.
+        var existing = path
+        while access(existing, F_OK) != 0 {
+            guard let slash = existing.lastIndex(of: "/") else {
+                existing = "."
+                break
+            }
+            existing = slash == existing.startIndex ? "/" : String(existing[..<slash])
+        }
+        var information = statvfs()
+        guard statvfs(existing, &information) == 0,
+            let type = fileSystemType(of: absolute(existing))
+        else { return nil }
+        let free = Int(information.f_bavail) * Int(information.f_frsize)
+        return "\(type), \(Format.bytes(free)) free"
+    }
+
+    /// The type of the mount whose folder is the longest that holds `path`, from /proc/self/mounts.
+    private static func fileSystemType(of path: String) -> String? {
+        let mounts = (try? readText("/proc/self/mounts")) ?? ""
+        var best: (length: Int, type: String)?
+        for line in mounts.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 2 else { continue }
+            // Spaces in folder names are written as \040.
+            let folder = fields[1].replacing("\\040", with: " ")
+            let prefix = folder.hasSuffix("/") ? folder : folder + "/"
+            guard (path + "/").hasPrefix(prefix), folder.count >= best?.length ?? 0 else { continue }
+            best = (folder.count, String(fields[2]))
+        }
+        return best?.type
+    }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import Failures
+import MPI
+import Training
+
+/// `lockstep doctor`
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Examines the machines that a run would use.",
+        discussion: """
+            Examples:
+              lockstep doctor
+              launch/mpirun --ranks 2 -- lockstep doctor --out runs/book
+              launch/mpirun --hosts cluster/hostfiles/two-nodes -- lockstep doctor
+
+            Prints versions, ranks, hosts, cores and binding, and warns of what would make a run slow or
+            fail. Warnings do not change the exit code.
+            """)
+
+    @Option(name: .long, help: "A run's folder, to examine its file system.")
+    var out: String?
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    func run() throws {
+        let threads = try threadCount(threadsPerRank)
+        let launched = MPIEnvironment.hasLauncher
+        try runOnAllRanks { (world, threadLevel) throws(Failure) in
+            let ranks = try MachineFacts.gather(threads: threads, communicator: world)
+            guard world.rank == 0 else { return 0 }
+            let findings = Doctor.findings(
+                ranks, threadLevel: "\(threadLevel)", launched: launched, runFolder: out)
+            let width = findings.map(\.name.count).max() ?? 0
+            for (name, text) in findings {
+                print("\(name)\(String(repeating: " ", count: width - name.count))  \(text)")
+            }
+            let warnings = Doctor.warnings(ranks, runFolder: out)
+            for warning in warnings { print("warning: \(warning)") }
+            if warnings.isEmpty { print("No warnings.") }
+            return 0
+        }
+    }
+}
