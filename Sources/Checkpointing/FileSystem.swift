@@ -7,11 +7,11 @@ import Failures
 #endif
 
 /// Operations on names in folders, each system call checked.
-enum FileSystem {
+package enum FileSystem {
     /// The names in a folder, in no particular order, without `.` and `..`.
     ///
     /// - Throws: `.missingInput`, `.inputOutput`.
-    static func names(in folder: String) throws(Failure) -> [String] {
+    package static func names(in folder: String) throws(Failure) -> [String] {
         guard let stream = opendir(folder) else {
             throw .systemCall("list", folder, error: errno, reading: true)
         }
@@ -30,7 +30,7 @@ enum FileSystem {
     }
 
     /// Whether anything has this name, a dangling link included.
-    static func exists(_ path: String) -> Bool {
+    package static func exists(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0
     }
@@ -38,7 +38,7 @@ enum FileSystem {
     /// Makes a folder, and those above it, where there is none.
     ///
     /// - Throws: `.inputOutput`.
-    static func makeFolders(_ path: String) throws(Failure) {
+    package static func makeFolders(_ path: String) throws(Failure) {
         if mkdir(path, 0o777) == 0 {
             try synchronizeFolder(parent(of: path))
             return

@@ -36,13 +36,17 @@ package final class ProgressLine {
 
     /// Reports how far the operation is; cheap enough to be called every few milliseconds.
     ///
-    /// `details` is evaluated only when something is shown.
+    /// `details` is evaluated only when something is shown, and at the end.
     package func update(done: Int, details: @autoclosure () -> [String] = []) {
         let time = seconds
         status.done = done
         estimator.record(done: Double(done), at: time)
-        guard schedule.shouldShow(fraction: status.fraction, at: time) else { return }
-        show(details())
+        if schedule.shouldShow(fraction: status.fraction, at: time) {
+            show(details())
+        } else if done >= status.total {
+            // What the end shows must not be older than the end.
+            status.details = details()
+        }
     }
 
     /// Ends the display: call it in all cases, also where the operation failed.

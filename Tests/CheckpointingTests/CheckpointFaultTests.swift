@@ -191,9 +191,12 @@ enum Damage: String, CaseIterable, Sendable {
 
     @Test(.enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
     func survivesAFullDisk() throws {
-        let disk = try SmallDisk(size: "1m")
+        try SmallDisk.with(size: "1m") { folder in try fillTheDisk(savingIn: folder) }
+    }
+
+    private func fillTheDisk(savingIn folder: String) throws {
         // Two files of 160 kB each fit three times into 1 MiB.
-        let run = try Run(keep: 0, in: disk.path, count: 40_000)
+        let run = try Run(keep: 0, in: folder, count: 40_000)
         try run.save(step: 10)
         try run.save(step: 20)
         try run.save(step: 30)
@@ -214,31 +217,30 @@ enum Damage: String, CaseIterable, Sendable {
     }
 }
 
-/// A file system of its own in memory, unmounted with its last reference.
-final class SmallDisk {
-    private let folder: TemporaryFolder
-    var path: String { folder.path }
+/// A small file system of its own in memory.
+enum SmallDisk {
+    /// Whether this process may mount file systems.
+    static let isPossible = (try? with(size: "64k") { _ in }) != nil
 
-    init(size: String) throws {
-        folder = try TemporaryFolder()
-        guard Self.run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", folder.path) else {
-            throw CocoaError(.fileWriteNoPermission)
-        }
+    /// Calls a closure with the path of a new file system, which is gone afterwards; no file on it
+    /// may stay open.
+    static func with(size: String, _ body: (_ path: String) throws -> Void) throws {
+        let folder = try TemporaryFolder()
+        try run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", folder.path)
+        let result = Result { try body(folder.path) }
+        try run("umount", folder.path)
+        try result.get()
     }
 
-    deinit { Self.run("umount", folder.path) }
-
-    /// Whether this process may mount file systems.
-    static let isPossible = (try? SmallDisk(size: "64k")) != nil
-
-    @discardableResult
-    private static func run(_ command: String...) -> Bool {
+    private static func run(_ command: String...) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = command
         process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return false }
+        try process.run()
         process.waitUntilExit()
-        return process.terminationStatus == 0
+        guard process.terminationStatus == 0 else { throw CommandFailed(command: command) }
     }
+
+    private struct CommandFailed: Error { let command: [String] }
 }

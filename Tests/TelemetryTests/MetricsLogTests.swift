@@ -143,8 +143,12 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
 
     @Test(.enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
     func leavesNoHalfLineOnAFullDisk() throws {
-        let disk = try SmallDisk(size: "64k")
-        let path = disk.path + "/metrics.jsonl"
+        try SmallDisk.with(size: "64k") { folder in
+            try fillTheDisk(logging: folder + "/metrics.jsonl")
+        }
+    }
+
+    private func fillTheDisk(logging path: String) throws {
         let log = try MetricsLog(creating: path)
         // Lines of 1000 bytes, so that the last one meets the end of the disk in its middle.
         let text = String(repeating: "x", count: 1000 - 21)
@@ -161,31 +165,30 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 }
 
-/// A file system of its own in memory, unmounted with its last reference.
-final class SmallDisk {
-    private let folder: TemporaryFolder
-    var path: String { folder.path }
+/// A small file system of its own in memory.
+enum SmallDisk {
+    /// Whether this process may mount file systems.
+    static let isPossible = (try? with(size: "64k") { _ in }) != nil
 
-    init(size: String) throws {
-        folder = try TemporaryFolder()
-        guard Self.run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", folder.path) else {
-            throw CocoaError(.fileWriteNoPermission)
-        }
+    /// Calls a closure with the path of a new file system, which is gone afterwards; no file on it
+    /// may stay open.
+    static func with(size: String, _ body: (_ path: String) throws -> Void) throws {
+        let folder = try TemporaryFolder()
+        try run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", folder.path)
+        let result = Result { try body(folder.path) }
+        try run("umount", folder.path)
+        try result.get()
     }
 
-    deinit { Self.run("umount", folder.path) }
-
-    /// Whether this process may mount file systems.
-    static let isPossible = (try? SmallDisk(size: "64k")) != nil
-
-    @discardableResult
-    private static func run(_ command: String...) -> Bool {
+    private static func run(_ command: String...) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = command
         process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return false }
+        try process.run()
         process.waitUntilExit()
-        return process.terminationStatus == 0
+        guard process.terminationStatus == 0 else { throw CommandFailed(command: command) }
     }
+
+    private struct CommandFailed: Error { let command: [String] }
 }
