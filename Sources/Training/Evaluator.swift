@@ -25,15 +25,13 @@ struct Evaluator {
     private let communicator: Communicator
 
     init(
-        dataset: TokenDataset, configuration: GPTConfiguration, microBatch: Int, windowLimit: Int,
-        communicator: Communicator
+        data: TrainingData, microBatch: Int, windowLimit: Int, communicator: Communicator
     ) {
-        windows = ValidationWindows(
-            tokenCount: dataset.tokenCount, contextLength: configuration.contextLength)
+        windows = data.validationWindows
         windowCount = windowLimit == 0 ? windows.count : min(windowLimit, windows.count)
         self.microBatch = microBatch
         loader = SampleLoader(
-            dataset: dataset, contextLength: configuration.contextLength, microBatch: microBatch)
+            dataset: data.validation, contextLength: windows.contextLength, microBatch: microBatch)
         self.communicator = communicator
     }
 

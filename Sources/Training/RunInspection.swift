@@ -83,8 +83,7 @@ package struct RunInspection {
         let microBatch = recipe.training.microBatch
         let model = GPT(recipe.model, microBatch: microBatch, training: false, engine: engine)
         let evaluator = Evaluator(
-            dataset: data.validation, configuration: recipe.model, microBatch: microBatch,
-            windowLimit: 0, communicator: communicator)
+            data: data, microBatch: microBatch, windowLimit: 0, communicator: communicator)
         let line = ProgressLine(
             "evaluating", total: evaluator.chunksOfThisRank,
             unit: .things("micro-batches", showsRate: false),
@@ -95,7 +94,7 @@ package struct RunInspection {
 
     private func checkTokenizer(of data: TrainingData) throws(Failure) {
         guard let tokenizer = data.tokenizer,
-            let own = try TokenizerFile.loadIfPresent(folder: run.path),
+            let own = try loadTokenizerIfPresent(folder: run.path),
             own.fingerprint != tokenizer.fingerprint
         else { return }
         throw Failure(
@@ -113,7 +112,7 @@ package struct RunInspection {
         prompt: String, tokens: Int, samples: Int, sampling: Sampling, threads: Int,
         write: ([UInt8]) throws(Failure) -> Void
     ) throws(Failure) {
-        guard let tokenizer = try TokenizerFile.loadIfPresent(folder: run.path) else {
+        guard let tokenizer = try loadTokenizerIfPresent(folder: run.path) else {
             throw Failure(
                 .missingInput,
                 "\(run.path) has no tokenizer.json, so tokens cannot be turned into text; copy it "

@@ -52,8 +52,7 @@ package final class Trainer {
             dataset: data.training, contextLength: recipe.model.contextLength,
             microBatch: plan.lanes.microBatch)
         evaluator = Evaluator(
-            dataset: data.validation, configuration: recipe.model,
-            microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
+            data: data, microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
             communicator: communicator)
         reducer = try GradientReducer(
             communicator: communicator, tree: plan.lanes.tree,

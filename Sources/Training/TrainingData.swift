@@ -1,6 +1,12 @@
 import DataLoading
 import Failures
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// The token data of a run and the order in which it is read.
 package struct TrainingData: Sendable {
     package let path: String
@@ -9,6 +15,7 @@ package struct TrainingData: Sendable {
     /// Nil where the folder has no description of its tokenizer.
     package let tokenizer: (any Tokenizer)?
     package let order: SampleOrder
+    package let validationWindows: ValidationWindows
 
     /// Opens a data folder for a model, and settles the model's vocabulary.
     ///
@@ -19,9 +26,9 @@ package struct TrainingData: Sendable {
         self.path = path
         training = try TokenDataset.open(folder: path, split: .train)
         validation = try TokenDataset.open(folder: path, split: .validation)
-        let tokenizer = try TokenizerFile.loadIfPresent(folder: path)
+        fingerprint = "\(training.fingerprint)-\(validation.fingerprint)"
+        let tokenizer = try loadTokenizerIfPresent(folder: path)
         self.tokenizer = tokenizer
-        if let tokenizer { try DatasetDescription.check(folder: path, tokenizer: tokenizer) }
         recipe.model.vocabularySize = try Self.vocabularySize(
             recipe.model.vocabularySize, tokenizer: tokenizer, path: path)
         try training.validate(vocabularySize: recipe.model.vocabularySize)
@@ -29,16 +36,12 @@ package struct TrainingData: Sendable {
         order = try SampleOrder(
             seed: recipe.training.seed, tokenCount: training.tokenCount,
             contextLength: recipe.model.contextLength)
-        guard validation.tokenCount >= 2 else {
-            throw Failure(
-                .badData,
-                "The validation split in \(path) has \(validation.tokenCount) tokens, but an "
-                    + "evaluation needs at least 2; tokenize a longer text.")
-        }
+        validationWindows = try ValidationWindows(
+            tokenCount: validation.tokenCount, contextLength: recipe.model.contextLength)
     }
 
     /// Tells these data from others: the training and the validation split's fingerprints.
-    package var fingerprint: String { "\(training.fingerprint)-\(validation.fingerprint)" }
+    package let fingerprint: String
 
     /// Tells the tokenizer from others; empty where it is not known.
     package var tokenizerFingerprint: String { tokenizer?.fingerprint ?? "" }
@@ -64,4 +67,12 @@ package struct TrainingData: Sendable {
         }
         return wanted == 0 ? tokenizer.vocabularySize : wanted
     }
+}
+
+/// The tokenizer that a folder describes, or nil where it describes none.
+///
+/// - Throws: `Failure` (bad data) where the description is damaged.
+func loadTokenizerIfPresent(folder: String) throws(Failure) -> (any Tokenizer)? {
+    guard access("\(folder)/\(tokenizerFileName)", F_OK) == 0 else { return nil }
+    return try loadTokenizer(folder: folder)
 }
