@@ -74,6 +74,38 @@ def digest(ids):
     return hashlib.sha256(struct.pack(f"<{len(ids)}I", *ids)).hexdigest()
 
 
+def token_texts(encoding):
+    """The ids of each token's text by itself, where that is UTF-8."""
+    ids = []
+    for token in range(encoding.n_vocab - 1):
+        try:
+            text = encoding.decode_single_token_bytes(token).decode()
+        except UnicodeDecodeError:
+            continue
+        ids += encoding.encode_ordinary(text)
+    return ids
+
+
+def check_merges(ranks, merges, alphabet):
+    """Fails unless listed merges alone take each token to itself.
+
+    tiktoken merges any two neighbours that make a token, GPT-2 only the pairs it lists. Where this
+    holds, no other two neighbours that make a token can ever stand beside each other.
+    """
+    byte_of = {letter: byte for byte, letter in alphabet.items()}
+    rank_of = {
+        tuple(bytes(byte_of[letter] for letter in part) for part in line.split(" ")): rank
+        for rank, line in enumerate(merges)}
+    for token in ranks:
+        parts = [bytes([byte]) for byte in token]
+        while len(parts) > 1:
+            rank, place = min(
+                (rank_of.get(pair, len(merges)), place)
+                for place, pair in enumerate(zip(parts, parts[1:])))
+            assert rank < len(merges), f"merges alone do not reach {token}"
+            parts[place:place + 2] = [parts[place] + parts[place + 1]]
+
+
 def members(character_class):
     """The code points that tiktoken's regular expressions count as members of a class."""
     encoding = tiktoken.Encoding(
@@ -127,7 +159,7 @@ def load_ranks(folder):
         if (folder / vocabulary).exists():
             return data_gym_to_mergeable_bpe_ranks(
                 vocab_bpe_file=str(folder / merges), encoder_json_file=str(folder / vocabulary)
-            ), (folder / merges).read_text().split("\n")[1:]
+            ), (folder / merges).read_text().split("\n")[1:-1]
     sys.exit(f"{folder} has neither encoder.json nor vocab.json")
 
 
@@ -151,6 +183,7 @@ def main():
 
     (FOLDER / "small").mkdir(parents=True, exist_ok=True)
     alphabet = byte_alphabet()
+    check_merges(gpt2, merges, alphabet)
     vocabulary = {"".join(alphabet[b] for b in token): rank for token, rank in small.items()}
     vocabulary[END_OF_TEXT] = len(small)
     (FOLDER / "small" / "vocab.json").write_text(json.dumps(vocabulary))
@@ -170,6 +203,7 @@ def main():
         **{name: {
             "ids": [encoding.encode_ordinary(text) for text in TEXTS] if name != "pairs" else [],
             "pseudoRandom": digest(encoding.encode_ordinary(fuzz)),
+            "tokenTexts": digest(token_texts(encoding)),
             "longWord": digest(encoding.encode_ordinary("a" * 1_000_000)),
             "codePoints": [
                 digest(encoding.encode_ordinary(code_point_text(block)))[:16]
