@@ -32,6 +32,17 @@ private struct PlainTokenizer: Decodable {
     let type: String?
     let version: Int?
     let characters: String?
+
+    enum CodingKeys: String, CodingKey { case type, version, characters }
+
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        type = try values.decodeIfPresent(String.self, forKey: .type)
+        // Without a type it is Hugging Face's layout, whose version is a text.
+        version = type == nil ? nil : try values.decodeIfPresent(Int.self, forKey: .version)
+        characters =
+            type == nil ? nil : try values.decodeIfPresent(String.self, forKey: .characters)
+    }
 }
 
 /// Loads the tokenizer that a folder's `tokenizer.json` describes.

@@ -100,7 +100,8 @@ func invalidUTF8(_ source: String, offset: Int) -> Failure {
 func shown(_ scalar: UInt32) -> String {
     let digits = String(scalar, radix: 16, uppercase: true)
     let code = "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
-    guard let unicode = Unicode.Scalar(scalar), unicode.properties.generalCategory != .control else {
+    guard let unicode = Unicode.Scalar(scalar), unicode.properties.generalCategory != .control
+    else {
         return code
     }
     return "\"\(unicode)\" (\(code))"

@@ -42,7 +42,9 @@ struct BytePairGoldens: Decodable {
 private func codePointText(block: Int) -> [UInt8] {
     var text: [UInt8] = []
     for value in block * 0x4000..<(block + 1) * 0x4000 {
-        guard let scalar = Unicode.Scalar(UInt32(value)), let c = UTF8.encode(scalar) else { continue }
+        guard let scalar = Unicode.Scalar(UInt32(value)), let c = UTF8.encode(scalar) else {
+            continue
+        }
         for part in ["x", "", "x ", "1", "  ", "\n", "!"] {
             text += part.utf8
             text += c
@@ -109,8 +111,9 @@ private func writePairs(into scratch: Scratch) throws {
         let scratch = try Scratch()
         try writePairs(into: scratch)
         let pairs = try BytePairTokenizer(folder: scratch.path)
-        #expect(digest(try encode(goldens.pseudoRandomText, by: pairs, chunk: 1 << 16))
-            == goldens.pairs.pseudoRandom)
+        #expect(
+            digest(try encode(goldens.pseudoRandomText, by: pairs, chunk: 1 << 16))
+                == goldens.pairs.pseudoRandom)
         for block in 0..<0x11_0000 / 0x4000 {
             let text = codePointText(block: block)
             let ids = try encode(text, by: pairs, chunk: 1 << 16)
