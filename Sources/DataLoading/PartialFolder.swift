@@ -1,0 +1,82 @@
+import Failures
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// A folder that appears under its name only when everything in it is there.
+///
+/// Files go into `PATH.partial`; `commit` renames it. A folder that is not committed is removed with
+/// all that is in it, and one that has anything in it is never replaced.
+struct PartialFolder: ~Copyable {
+    /// The final path.
+    let target: String
+    /// Where files go until then.
+    let path: String
+
+    private var isCommitted = false
+    /// Parent folders that were made on the way, outermost first.
+    private let parents: [String]
+
+    /// Makes the partial folder, and the target's parents where they are missing.
+    ///
+    /// - Throws: `Failure` (usage) if the target has anything in it, (input/output) if the partial
+    ///   folder exists or cannot be made.
+    init(_ target: String) throws(Failure) {
+        try Self.refuseUsed(target)
+        let partial = target + ".partial"
+        var missing: [String] = []
+        var parent = parentFolder(of: target)
+        while !fileExists(parent), parent != ".", parent != "/" {
+            missing.insert(parent, at: 0)
+            parent = parentFolder(of: parent)
+        }
+        for folder in missing + [partial] where mkdir(folder, 0o777) != 0 {
+            let code = errno
+            for made in missing.reversed() { rmdir(made) }
+            let remedy =
+                code == EEXIST
+                ? "remove it if no other process is writing it" : "choose another place to write to"
+            throw Failure(
+                .inputOutput,
+                "the folder \(folder) cannot be made: \(systemError(code)); \(remedy).")
+        }
+        self.target = target
+        path = partial
+        parents = missing
+    }
+
+    deinit {
+        guard !isCommitted else { return }
+        if let files = try? names(inFolder: path) {
+            for file in files { unlink("\(path)/\(file)") }
+        }
+        rmdir(path)
+        for parent in parents.reversed() { rmdir(parent) }
+    }
+
+    /// Gives the folder its name.
+    ///
+    /// - Throws: `Failure` (usage) if something has appeared there, (input/output) if renaming fails.
+    consuming func commit() throws(Failure) {
+        try Self.refuseUsed(target)
+        guard rename(path, target) == 0 else {
+            throw Failure(
+                .inputOutput,
+                "\(path) cannot be renamed to \(target): \(systemError()); choose another place to "
+                    + "write to.")
+        }
+        isCommitted = true
+        try syncFolder(of: target)
+    }
+
+    private static func refuseUsed(_ target: String) throws(Failure) {
+        guard fileExists(target) else { return }
+        if isFolder(target), try names(inFolder: target).isEmpty { return }
+        throw Failure(
+            .usage,
+            "\(target) exists and is never overwritten; remove it or choose another folder.")
+    }
+}

@@ -1,0 +1,82 @@
+/// Cuts text into the words within which byte pairs merge (Radford et al. 2019, GPT-2's `encoder.py`).
+///
+/// The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, the
+/// first alternative that matches; every byte of a text belongs to exactly one word.
+struct WordScanner {
+    private let classes = UnicodeClass.table.base
+
+    /// The end of the word that starts at `start` in well-formed UTF-8, or nil if that depends on
+    /// bytes behind `end`, of which there are none once `isFinal`.
+    @inline(__always)
+    func wordEnd(_ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool) -> Int? {
+        let first = text[start]
+        if first == UInt8(ascii: "'") {
+            guard isFinal || start + 3 <= end else { return nil }
+            if let contraction = contractionEnd(text, start: start, end: end) { return contraction }
+        }
+        var runStart = start
+        if first == UInt8(ascii: " ") {
+            guard start + 1 < end else { return isFinal ? end : nil }
+            if scalar(text, start + 1).kind != UnicodeClass.whiteSpace { runStart = start + 1 }
+        }
+        let (kind, length) = scalar(text, runStart)
+        if kind == UnicodeClass.whiteSpace {
+            return whiteSpaceEnd(text, start: start, end: end, isFinal: isFinal)
+        }
+        var position = runStart + length
+        while position < end {
+            let next = scalar(text, position)
+            guard next.kind == kind else { return position }
+            position += next.length
+        }
+        return isFinal ? end : nil
+    }
+
+    /// White space up to the last character before a word, which the word may want; all of it at
+    /// the end of the text.
+    private func whiteSpaceEnd(
+        _ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool
+    ) -> Int? {
+        var position = start
+        var last = start
+        while position < end {
+            let next = scalar(text, position)
+            guard next.kind == UnicodeClass.whiteSpace else {
+                return last > start ? last : position
+            }
+            last = position
+            position += next.length
+        }
+        return isFinal ? end : nil
+    }
+
+    /// The end of `'s`, `'t`, `'re`, `'ve`, `'m`, `'ll` or `'d`, or nil.
+    private func contractionEnd(_ text: UnsafePointer<UInt8>, start: Int, end: Int) -> Int? {
+        guard start + 1 < end else { return nil }
+        switch text[start + 1] {
+        case UInt8(ascii: "s"), UInt8(ascii: "t"), UInt8(ascii: "m"), UInt8(ascii: "d"):
+            return start + 2
+        case UInt8(ascii: "r"), UInt8(ascii: "v"):
+            return start + 2 < end && text[start + 2] == UInt8(ascii: "e") ? start + 3 : nil
+        case UInt8(ascii: "l"):
+            return start + 2 < end && text[start + 2] == UInt8(ascii: "l") ? start + 3 : nil
+        default: return nil
+        }
+    }
+
+    /// The class and length of the scalar at a position in well-formed UTF-8.
+    @inline(__always)
+    private func scalar(
+        _ text: UnsafePointer<UInt8>, _ position: Int
+    ) -> (kind: UInt8, length: Int) {
+        let lead = UInt32(text[position])
+        if lead < 0x80 { return (classes[Int(lead)], 1) }
+        let second = UInt32(text[position + 1] & 0x3F)
+        if lead < 0xE0 { return (classes[Int((lead & 0x1F) << 6 | second)], 2) }
+        let third = UInt32(text[position + 2] & 0x3F)
+        if lead < 0xF0 { return (classes[Int((lead & 0x0F) << 12 | second << 6 | third)], 3) }
+        let fourth = UInt32(text[position + 3] & 0x3F)
+        let point = (lead & 0x07) << 18 | second << 12 | third << 6 | fourth
+        return (classes[Int(point)], 4)
+    }
+}
