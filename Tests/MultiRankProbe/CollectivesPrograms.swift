@@ -150,34 +150,57 @@ func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Fa
     try printReports(report, on: world)
 }
 
-/// Times whole exchanges, with nothing to hide them behind: `mib`, `bucket` (bytes), `slots`, `steps`.
+/// Times exchanges: `mib`, `bucket` (bytes), `slots`, `steps`.
 ///
-/// Prints the median and the fastest step in seconds, and the gradient's bytes a second in it.
+/// With `layers` and `layer_ms` the gradient is finished in so many parts, each after some
+/// milliseconds of arithmetic that calls `progress` `polls` times, as backward would; without, all
+/// at once. Prints the median and the fastest seconds of a step, the seconds that were not hidden
+/// behind arithmetic, and the gradient's bytes a second.
 func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let mebibytes = arguments.number("mib", default: 64)
     let count = mebibytes << 18
+    let layers = arguments.number("layers", default: 1)
+    let layerSeconds = Double(arguments.number("layer_ms", default: 0)) / 1000
+    let polls = arguments.number("polls", default: 1)
     let reducer = try GradientReducer(
         communicator: world, tree: ReductionTree(laneCount: world.size), elementCount: count,
         team: ThreadTeam(threads: 1),
         bucketBytes: arguments.number("bucket", default: GradientReducer.defaultBucketBytes),
-        bucketsInExchange: arguments.number("slots", default: 8))
+        bucketsInExchange: arguments.number("slots", default: GradientReducer.defaultInExchange))
     var seconds: [Double] = []
+    var exposed: [Double] = []
     for step in 0..<arguments.number("steps", default: 7) {
         reducer.beginStep()
         let gradient = reducer.beginLane(world.rank)
         if step == 0 { for index in 0..<count { gradient.base[index] = Float(index % 97) } }
         try world.barrier()
         let start = ContinuousClock.now
-        reducer.finished(0..<count)
+        for layer in (0..<layers).reversed() {
+            for _ in 0..<polls {
+                compute(for: layerSeconds / Double(polls))
+                reducer.progress()
+            }
+            let units = count / 16
+            reducer.finished(units * layer / layers * 16..<units * (layer + 1) / layers * 16)
+        }
         reducer.endLane()
         _ = try reducer.finish()
         seconds.append((ContinuousClock.now - start) / .seconds(1))
+        exposed.append(reducer.exposedSeconds)
     }
+    // The first step touches the memory and opens connections.
     let sorted = seconds.dropFirst().sorted()
     guard world.rank == 0, let fastest = sorted.first else { return }
     let median = sorted[sorted.count / 2]
     print(
         "{\"ranks\": \(world.size), \"mib\": \(mebibytes), \"median\": \(median), "
-            + "\"fastest\": \(fastest), \"gb_per_second\": \(Double(count) * 4e-9 / median), "
+            + "\"fastest\": \(fastest), \"exposed\": \(exposed.dropFirst().sorted()[sorted.count / 2]), "
+            + "\"gb_per_second\": \(Double(count) * 4e-9 / median), "
             + "\"bytes_sent\": \(reducer.bytesSent)}")
+}
+
+/// Keeps a core busy.
+private func compute(for seconds: Double) {
+    let start = ContinuousClock.now
+    while (ContinuousClock.now - start) / .seconds(1) < seconds {}
 }
