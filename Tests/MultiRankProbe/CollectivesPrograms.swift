@@ -11,8 +11,9 @@ import Tensors
 func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let laneCount = arguments.number("lanes", default: 8)
     // The whole batch is one sequence a lane.
-    let configuration = try LaneConfiguration(
-        globalBatch: laneCount, lanes: laneCount, ranks: world.size)
+    let configuration = try world.agree { () throws(Failure) in
+        try LaneConfiguration(globalBatch: laneCount, lanes: laneCount, ranks: world.size)
+    }
     let count = arguments.number("count", default: 4096)
     let team = ThreadTeam(threads: arguments.number("threads", default: 1), yields: true)
     let reducer = try GradientReducer(
@@ -74,7 +75,8 @@ private struct KnownGradients {
             let words = random.words(UInt32(index), UInt32(lane), 0, 0)
             let fraction = 1 + Float(words.x >> 9) * 0x1p-23
             let exponent = Int(words.y % 41) - 20
-            return Float(sign: words.z & 1 == 0 ? .plus : .minus, exponent: exponent, significand: fraction)
+            return Float(
+                sign: words.z & 1 == 0 ? .plus : .minus, exponent: exponent, significand: fraction)
         }
     }
 }
