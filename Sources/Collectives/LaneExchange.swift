@@ -71,7 +71,8 @@ package struct LaneExchange<Statistics: LaneStatistics>: Sendable {
             for rank in 0..<size {
                 let start = rank * message.count
                 allRequests.append(
-                    RankRequests(rawValue: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)))
+                    RankRequests(
+                        rawValue: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)))
                 for slot in 0..<tree.lanes(ofRank: rank, size: size).count {
                     lanes.append(
                         bytes.loadUnaligned(

@@ -19,7 +19,9 @@ struct Arguments {
 
     func text(_ key: String, default value: String = "") -> String { values[key] ?? value }
 
-    func number(_ key: String, default value: Int) -> Int { values[key].flatMap { Int($0) } ?? value }
+    func number(_ key: String, default value: Int) -> Int {
+        values[key].flatMap { Int($0) } ?? value
+    }
 }
 
 /// Prints every rank's report, in rank order, from rank 0.

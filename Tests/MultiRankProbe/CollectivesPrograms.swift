@@ -11,8 +11,9 @@ import Tensors
 func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let laneCount = arguments.number("lanes", default: 8)
     // The whole batch is one sequence a lane.
-    let configuration = try LaneConfiguration(
-        globalBatch: laneCount, lanes: laneCount, ranks: world.size)
+    let configuration = try world.agree { () throws(Failure) in
+        try LaneConfiguration(globalBatch: laneCount, lanes: laneCount, ranks: world.size)
+    }
     let count = arguments.number("count", default: 4096)
     let team = ThreadTeam(threads: arguments.number("threads", default: 1), yields: true)
     let reducer = try GradientReducer(
@@ -74,7 +75,8 @@ private struct KnownGradients {
             let words = random.words(UInt32(index), UInt32(lane), 0, 0)
             let fraction = 1 + Float(words.x >> 9) * 0x1p-23
             let exponent = Int(words.y % 41) - 20
-            return Float(sign: words.z & 1 == 0 ? .plus : .minus, exponent: exponent, significand: fraction)
+            return Float(
+                sign: words.z & 1 == 0 ? .plus : .minus, exponent: exponent, significand: fraction)
         }
     }
 }
@@ -150,34 +152,57 @@ func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Fa
     try printReports(report, on: world)
 }
 
-/// Times whole exchanges, with nothing to hide them behind: `mib`, `bucket` (bytes), `slots`, `steps`.
+/// Times exchanges: `mib`, `bucket` (bytes), `slots`, `steps`.
 ///
-/// Prints the median and the fastest step in seconds, and the gradient's bytes a second in it.
+/// With `layers` and `layer_ms` the gradient is finished in so many parts, each after some
+/// milliseconds of arithmetic that calls `progress` `polls` times, as backward would; without, all
+/// at once. Prints the median and the fastest seconds of a step, the seconds that were not hidden
+/// behind arithmetic, and the gradient's bytes a second.
 func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let mebibytes = arguments.number("mib", default: 64)
     let count = mebibytes << 18
+    let layers = arguments.number("layers", default: 1)
+    let layerSeconds = Double(arguments.number("layer_ms", default: 0)) / 1000
+    let polls = arguments.number("polls", default: 1)
     let reducer = try GradientReducer(
         communicator: world, tree: ReductionTree(laneCount: world.size), elementCount: count,
         team: ThreadTeam(threads: 1),
         bucketBytes: arguments.number("bucket", default: GradientReducer.defaultBucketBytes),
-        bucketsInExchange: arguments.number("slots", default: 8))
+        bucketsInExchange: arguments.number("slots", default: GradientReducer.defaultInExchange))
     var seconds: [Double] = []
+    var exposed: [Double] = []
     for step in 0..<arguments.number("steps", default: 7) {
         reducer.beginStep()
         let gradient = reducer.beginLane(world.rank)
         if step == 0 { for index in 0..<count { gradient.base[index] = Float(index % 97) } }
         try world.barrier()
         let start = ContinuousClock.now
-        reducer.finished(0..<count)
+        for layer in (0..<layers).reversed() {
+            for _ in 0..<polls {
+                compute(for: layerSeconds / Double(polls))
+                reducer.progress()
+            }
+            let units = count / 16
+            reducer.finished(units * layer / layers * 16..<units * (layer + 1) / layers * 16)
+        }
         reducer.endLane()
         _ = try reducer.finish()
         seconds.append((ContinuousClock.now - start) / .seconds(1))
+        exposed.append(reducer.exposedSeconds)
     }
+    // The first step touches the memory and opens connections.
     let sorted = seconds.dropFirst().sorted()
     guard world.rank == 0, let fastest = sorted.first else { return }
     let median = sorted[sorted.count / 2]
     print(
         "{\"ranks\": \(world.size), \"mib\": \(mebibytes), \"median\": \(median), "
-            + "\"fastest\": \(fastest), \"gb_per_second\": \(Double(count) * 4e-9 / median), "
+            + "\"fastest\": \(fastest), \"exposed\": \(exposed.dropFirst().sorted()[sorted.count / 2]), "
+            + "\"gb_per_second\": \(Double(count) * 4e-9 / median), "
             + "\"bytes_sent\": \(reducer.bytesSent)}")
+}
+
+/// Keeps a core busy.
+private func compute(for seconds: Double) {
+    let start = ContinuousClock.now
+    while (ContinuousClock.now - start) / .seconds(1) < seconds {}
 }

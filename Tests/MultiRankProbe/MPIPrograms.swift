@@ -88,7 +88,8 @@ private func exchangeWithAll(
         let memory = Buffer<Int32>(count: count(from: peer))
         incoming[peer] = memory
         requests.add(
-            try world.ireceive(into: memory.bytes, from: peer, tag: 9, keeping: memory), label: peer)
+            try world.ireceive(into: memory.bytes, from: peer, tag: 9, keeping: memory), label: peer
+        )
     }
     for peer in 0..<world.size where peer != world.rank {
         // Only the request keeps this memory until it is sent.

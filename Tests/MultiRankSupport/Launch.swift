@@ -6,6 +6,11 @@ package struct Outcome {
     package let output: String
     package let errors: String
 
+    /// The lines on stderr, without the command that `launch/mpirun` prints first.
+    package var sentences: [String] {
+        errors.split(separator: "\n").filter { !$0.hasPrefix("+ ") }.map(String.init)
+    }
+
     /// The JSON lines of the output, one for each rank.
     package func reports<Report: Decodable>(_ type: Report.Type = Report.self) throws -> [Report] {
         try output.split(separator: "\n").filter { $0.hasPrefix("{") }.map {
@@ -59,12 +64,23 @@ package enum Launch {
             process.standardInput = FileHandle.nullDevice
             process.standardOutput = try FileHandle(forWritingTo: output)
             process.standardError = try FileHandle(forWritingTo: errors)
-            try process.run()
+            try withoutBlockedSignals { try process.run() }
             process.waitUntilExit()
             return Outcome(
                 status: process.terminationStatus,
                 output: try String(decoding: Data(contentsOf: output), as: UTF8.self),
                 errors: try String(decoding: Data(contentsOf: errors), as: UTF8.self))
         }
+    }
+
+    /// Runs `body` with no signal blocked: tests run on threads that block them all, and children
+    /// inherit that.
+    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try body()
     }
 }

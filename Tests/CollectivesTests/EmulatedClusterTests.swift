@@ -1,0 +1,90 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+/// The reducer across two emulated hosts, over TCP.
+///
+/// Needs root, iproute2 and a kernel that lets root make network namespaces; elsewhere the tests are
+/// skipped, and the report says so.
+@Suite struct EmulatedClusterTests {
+    private static let emulate = "\(Launch.root)/cluster/emulate"
+
+    private static let isPossible: Bool = {
+        guard geteuid() == 0 else { return false }
+        let script = "n=lockstep-try$$-0; ip netns add $n && ip netns delete $n && command -v tc"
+        return (try? Launch.run("sh", ["-c", script]).status) == 0
+    }()
+
+    @Test(.enabled(if: isPossible, "root cannot make network namespaces here"))
+    func twoHostsReduceToTheBytesOfOne() throws {
+        let name = "t\(getpid())a"
+        defer { _ = try? Launch.run(Self.emulate, ["down", "--name", name]) }
+        let up = try Launch.run(Self.emulate, ["up", "2", "--rate", "1gbit", "--name", name])
+        #expect(up.status == 0, "\(up.errors)")
+        #expect(up.output == "\(name): lockstep-\(name)-h1 lockstep-\(name)-h2\n")
+        let probe = "\(Launch.products)/multirank-probe"
+        let arguments = ["reduce", "lanes=8", "count=40000", "bucket=65536"]
+        let outcome = try Launch.run(
+            Self.emulate, ["run", "--name", name, "--slots", "2", "--", probe] + arguments)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let reports: [ReduceReport] = try outcome.reports()
+        #expect(reports.map(\.rank) == [0, 1, 2, 3])
+        #expect(
+            reports.map(\.host)
+                == [1, 1, 2, 2].map { "lockstep-\(name)-h\($0)" })
+        let alone = try Launch.run(probe, arguments).reports(ReduceReport.self)
+        #expect(alone.count == 1)
+        for report in reports {
+            #expect(report.elementsOffTree == 0)
+            #expect(report.hashes == alone.first?.hashes)
+        }
+
+        let failing = try Launch.run(
+            Self.emulate, ["run", "--name", name, "--", probe, "agree", "failing=1"])
+        #expect(failing.status == 66)
+        #expect(
+            failing.sentences == [
+                "lockstep: rank 1 on lockstep-\(name)-h2: The file x1 is not there; give another."
+            ])
+
+        let status = try Launch.run(Self.emulate, ["status"])
+        #expect(status.output.contains("lockstep-\(name)-h2  10.77.0.2/24  1Gbit  0 processes"))
+        #expect(try Launch.run(Self.emulate, ["down", "--name", name]).status == 0)
+        let left = try Launch.run("sh", ["-c", "ip netns list; ip link"])
+        #expect(!left.output.contains("lockstep-\(name)"))
+    }
+
+    @Test(.enabled(if: isPossible, "root cannot make network namespaces here"))
+    func downEndsWhatRunsThere() throws {
+        let name = "t\(getpid())b"
+        defer { _ = try? Launch.run(Self.emulate, ["down", "--name", name]) }
+        #expect(try Launch.run(Self.emulate, ["up", "2", "--name", name]).status == 0)
+        let again = try Launch.run(Self.emulate, ["up", "2", "--name", name])
+        #expect(again.status == 78)
+        let script =
+            "ip netns exec lockstep-\(name)-h1 sleep 60 & sleep 0.5; \"$0\" down --name \(name); wait"
+        #expect(try Launch.run("sh", ["-c", script, Self.emulate], seconds: 20).status == 0)
+        let gone = try Launch.run(Self.emulate, ["run", "--name", name, "--", "true"])
+        #expect(gone.status == 78)
+        #expect(gone.errors.hasPrefix("cluster/emulate: There is no emulated cluster \"\(name)\""))
+    }
+
+    @Test(arguments: [
+        ([], "Say what to do"), (["go"], "There is no command \"go\""),
+        (["up"], "up takes a number of hosts"), (["up", "1"], "up takes a number of hosts"),
+        (["up", "201"], "up takes a number of hosts"), (["up", "2", "3"], "up takes one number"),
+        (["up", "2", "--rate", "fast"], "--rate takes a number"),
+        (["up", "2", "--rate"], "--rate needs"),
+        (["up", "2", "--name", "No"], "A cluster's name has"),
+        (["up", "2", "--big"], "up has no option"),
+        (["run", "--slots", "2"], "There is no command to run"),
+        (["run", "--slots", "x", "--", "true"], "--slots takes a whole number"),
+        (["down", "--everything"], "down has no option"),
+    ])
+    func badInputIsRefusedInOneSentence(arguments: [String], beginning: String) throws {
+        let outcome = try Launch.run(Self.emulate, arguments)
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.hasPrefix("cluster/emulate: \(beginning)"))
+        #expect(outcome.errors.split(separator: "\n").count == 1)
+    }
+}

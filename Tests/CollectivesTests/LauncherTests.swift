@@ -1,0 +1,179 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+/// `launch/mpirun`: the flags it chooses, its refusals, and how it passes on signals and codes.
+@Suite struct LauncherTests {
+    private let launcher = "\(Launch.root)/launch/mpirun"
+
+    private func flags(_ arguments: String..., environment: [String: String] = [:]) throws -> String
+    {
+        let outcome = try Launch.run(
+            launcher, ["--dry-run"] + arguments + ["--", "true", "a b"], environment: environment)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.errors.isEmpty)
+        #expect(outcome.output.hasSuffix(" true a\\ b \n"))
+        return outcome.output
+    }
+
+    private func refusal(_ arguments: String...) throws -> (Int32, String) {
+        let outcome = try Launch.run(launcher, arguments)
+        #expect(outcome.output.isEmpty)
+        let prefix = "launch/mpirun: "
+        #expect(outcome.errors.hasPrefix(prefix))
+        #expect(outcome.errors.split(separator: "\n").count == 1)
+        return (
+            outcome.status, outcome.errors.dropFirst(prefix.count).trimmingCharacters(in: .newlines)
+        )
+    }
+
+    private func withHostfile(_ text: String, _ body: (String) throws -> Void) throws {
+        let path = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-hosts-\(UUID().uuidString)").path
+        try Data(text.utf8).write(to: URL(filePath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try body(path)
+    }
+
+    @Test func bindsToCoresWhileThereAreEnough() throws {
+        let one = try flags("--ranks", "1")
+        #expect(one.contains(" -n 1 --bind-to core "))
+        #expect(one.contains(" -x OMP_NUM_THREADS=1 -x LOCKSTEP_THREADS=1 "))
+        #expect(!one.contains("oversubscribe"))
+        #expect(one.contains("--allow-run-as-root") == (geteuid() == 0))
+    }
+
+    @Test func sharesCoresWhenThereAreTooFew() throws {
+        for flags in [
+            try flags("--ranks", "999"), try flags("--ranks", "1", "--threads", "999"),
+            try flags("--ranks", "1", "--oversubscribe"),
+        ] {
+            #expect(flags.contains(" --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 "))
+            #expect(!flags.contains("--bind-to core"))
+        }
+    }
+
+    @Test func hostfilesGiveRanksThreadsAndInterfaces() throws {
+        try withHostfile("# two hosts\nnode1 slots=3\n\nnode2 slots=2 max_slots=4 # small\n") {
+            path in
+            let flags = try flags(
+                "--hosts", path, "--threads", "4", "--interface", "10.1.0.0/16")
+            #expect(flags.contains(" --hostfile \(path) "))
+            #expect(flags.contains(" -n 5 --map-by slot:PE=4 --bind-to core "))
+            #expect(flags.contains(" -x LOCKSTEP_THREADS=4 "))
+            #expect(
+                flags.contains(
+                    " --mca btl_tcp_if_include 10.1.0.0/16 --mca oob_tcp_if_include 10.1.0.0/16 "))
+            #expect(flags.contains(" --mca oob_tcp_keepalive_time 10 "))
+            let other = try self.flags(
+                "--hosts", path, "--ranks", "9", "--oversubscribe", "--agent", "my agent",
+                environment: ["LOCKSTEP_INTERFACE": "ib0"])
+            #expect(other.contains(" -n 9 --oversubscribe --bind-to none "))
+            #expect(other.contains(" --mca btl_tcp_if_include ib0 "))
+            #expect(other.contains(" --mca plm_rsh_agent my\\ agent "))
+        }
+    }
+
+    @Test(arguments: ["one-machine", "two-nodes", "four-by-eight", "slurm"])
+    func theExampleHostfilesAreReadable(name: String) throws {
+        let flags = try flags("--hosts", "\(Launch.root)/cluster/hostfiles/\(name)")
+        #expect(flags.contains(" --hostfile "))
+        if name == "four-by-eight" { #expect(flags.contains(" -n 32 ")) }
+    }
+
+    @Test func badInputIsRefusedInOneSentence() throws {
+        #expect(
+            try refusal("--rank", "2", "true")
+                == (64, "There is no option \"--rank\"; see launch/mpirun --help."))
+        for bad in ["two", "0", "-1", "1.5", "", "1000000"] {
+            #expect(
+                try refusal("--ranks", bad, "true")
+                    == (64, "--ranks takes a whole number from 1 to 99999, not \"\(bad)\"."))
+        }
+        #expect(
+            try refusal("--threads", "x", "true")
+                == (64, "--threads takes a whole number from 1 to 99999, not \"x\"."))
+        #expect(try refusal("--ranks") == (64, "--ranks needs a value; see launch/mpirun --help."))
+        #expect(try refusal("--ranks", "2").0 == 64)
+        #expect(try refusal("--agent", "ssh", "true").0 == 64)
+        #expect(
+            try refusal("--hosts", "/no/such", "true")
+                == (
+                    66,
+                    "There is no readable hostfile \"/no/such\"; cluster/hostfiles/ has examples."
+                ))
+        #expect(
+            try refusal("no-such-command")
+                == (
+                    66,
+                    "There is no command \"no-such-command\"; check its path and that it may be "
+                        + "executed."
+                ))
+    }
+
+    @Test func badHostfilesAreRefusedInOneSentence() throws {
+        try withHostfile("node1 slots=2\nnode2 slots=2\n") { path throws in
+            #expect(
+                try refusal("--hosts", path, "--ranks", "5", "true")
+                    == (
+                        78,
+                        "5 ranks are more than the 4 slots of \(path); add slots, start fewer ranks, "
+                            + "or give --oversubscribe."
+                    ))
+        }
+        try withHostfile("node1 slots=2\nnode2 slot=2\n") { path throws in
+            #expect(
+                try refusal("--hosts", path, "true")
+                    == (
+                        65,
+                        "Line 2 of \(path) has \"slot=2\", which is not slots=N; write one host a "
+                            + "line, such as: node1 slots=4"
+                    ))
+        }
+        try withHostfile("# nobody\n") { path throws in
+            #expect(try refusal("--hosts", path, "true").0 == 65)
+        }
+        try withHostfile("node1\n") { path throws in
+            #expect(try refusal("--hosts", path, "true").0 == 78)
+            let flags = try flags("--hosts", path, "--ranks", "3")
+            #expect(flags.contains(" -n 3 "))
+        }
+    }
+
+    @Test func theCommandIsPrintedFirstAndItsCodeReturned() throws {
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", "exit 75"])
+        #expect(outcome.status == 75)
+        #expect(outcome.errors.hasPrefix("+ /"))
+        #expect(outcome.errors.split(separator: "\n").count == 1)
+        #expect(outcome.output.isEmpty)
+    }
+
+    @Test func aKilledRankIsToldInOneSentence() throws {
+        let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && kill -KILL $$; sleep 30"
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
+        #expect(outcome.status == 137)
+        #expect(
+            outcome.sentences == [
+                "launch/mpirun: a rank was ended by SIGKILL; if training was under way, go on from "
+                    + "its last checkpoint with --resume."
+            ])
+    }
+
+    @Test func terminationBecomesARequestToCheckpoint() throws {
+        // Each rank says that it is there, waits for the request, and exits as after a checkpoint.
+        let rank = "trap 'exit 75' USR1; echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
+        let script = """
+            "$0" --ranks 2 --oversubscribe -- sh -c "$1" >"$2" & child=$!
+            until [ "$(grep -c up "$2")" = 2 ]; do sleep 0.1; done
+            kill -TERM $child; wait $child
+            """
+        let folder = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-signal-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let outcome = try Launch.run("bash", ["-c", script, launcher, rank, folder])
+        #expect(outcome.status == 75)
+        #expect(outcome.errors.contains("asked all ranks to checkpoint and stop"))
+    }
+}

@@ -1,0 +1,125 @@
+import Collectives
+import Tensors
+import Testing
+
+/// The tree against the design's definition, written here once more as plain recursion.
+@Suite struct ReductionTreeTests {
+    /// All nodes of the tree over [a, b), children before parents.
+    private func nodes(_ a: Int, _ b: Int) -> [Range<Int>] {
+        if b - a == 1 { return [a..<b] }
+        var half = 1
+        while half * 2 < b - a { half *= 2 }
+        return nodes(a, a + half) + nodes(a + half, b) + [a..<b]
+    }
+
+    private func sum(_ values: [Double], _ a: Int, _ b: Int) -> Double {
+        if b - a == 1 { return values[a] }
+        var half = 1
+        while half * 2 < b - a { half *= 2 }
+        return sum(values, a, a + half) + sum(values, a + half, b)
+    }
+
+    @Test func splitsAtTheLargestPowerOfTwoBelowTheCount() {
+        #expect(ReductionTree.split(0..<2) == 1)
+        #expect(ReductionTree.split(0..<3) == 2)
+        #expect(ReductionTree.split(0..<8) == 4)
+        #expect(ReductionTree.split(0..<9) == 8)
+        #expect(ReductionTree.split(8..<12) == 10)
+        #expect(ReductionTree.split(5..<12) == 9)
+    }
+
+    @Test(arguments: 1...40)
+    func ranksShareTheLanesEvenlyAndInOrder(lanes: Int) {
+        let tree = ReductionTree(laneCount: lanes)
+        for size in 1...lanes {
+            let ranges = (0..<size).map { tree.lanes(ofRank: $0, size: size) }
+            #expect(ranges.flatMap { Array($0) } == Array(0..<lanes))
+            let counts = ranges.map(\.count)
+            #expect((counts.max() ?? 0) - (counts.min() ?? 0) <= 1)
+            #expect((counts.min() ?? 0) >= 1)
+        }
+    }
+
+    @Test(arguments: 1...40)
+    func wholeNodesAreTheFewestThatCover(lanes: Int) {
+        let tree = ReductionTree(laneCount: lanes)
+        let all = nodes(0, lanes)
+        for size in 1...lanes {
+            for rank in 0..<size {
+                let range = tree.lanes(ofRank: rank, size: size)
+                let inside = all.filter {
+                    range.contains($0.lowerBound) && $0.upperBound <= range.upperBound
+                }
+                // Those inside no other node that also lies in the range.
+                let maximal = inside.filter { node in
+                    !inside.contains { $0 != node && $0.clamped(to: node) == node }
+                }
+                #expect(
+                    tree.wholeNodes(covering: range)
+                        == maximal.sorted { $0.lowerBound < $1.lowerBound })
+            }
+        }
+    }
+
+    @Test(arguments: 1...40)
+    func mergingAfterEachLaneLeavesTheWholeNodesOnTheStack(lanes: Int) {
+        let tree = ReductionTree(laneCount: lanes)
+        let all = Set(nodes(0, lanes))
+        for size in 1...lanes {
+            for rank in 0..<size {
+                let range = tree.lanes(ofRank: rank, size: size)
+                var stack: [Range<Int>] = []
+                var deepest = 0
+                for (lane, merges) in zip(range, tree.mergesAfterEachLane(of: range)) {
+                    stack.append(lane..<lane + 1)
+                    deepest = max(deepest, stack.count)
+                    for _ in 0..<merges {
+                        let right = stack.removeLast()
+                        let left = stack.removeLast()
+                        #expect(left.upperBound == right.lowerBound)
+                        #expect(all.contains(left.lowerBound..<right.upperBound))
+                        stack.append(left.lowerBound..<right.upperBound)
+                    }
+                }
+                #expect(stack == tree.wholeNodes(covering: range))
+                // About log2(lanes) + 1 buffers; ranges that straddle nodes need some more.
+                if size == 1 {
+                    #expect(deepest <= 1 + Int.bitWidth - (lanes - 1).leadingZeroBitCount)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: 1...40)
+    func additionsOfTheRanksNodesFinishTheTree(lanes: Int) {
+        let tree = ReductionTree(laneCount: lanes)
+        let values = randomValues(lanes)
+        for size in 1...lanes {
+            let covering = (0..<size).flatMap {
+                tree.wholeNodes(covering: tree.lanes(ofRank: $0, size: size))
+            }
+            var sums = covering.map { sum(values, $0.lowerBound, $0.upperBound) }
+            for (left, right) in tree.additions(joining: covering) { sums[left] += sums[right] }
+            #expect(sums[0].bitPattern == sum(values, 0, lanes).bitPattern)
+        }
+    }
+
+    @Test func sumFollowsTheTreeAndNotTheOrderOfLanes() {
+        var differs = 0
+        for lanes in 1...40 {
+            let values = randomValues(lanes)
+            let total = ReductionTree(laneCount: lanes).sum(values)
+            #expect(total.bitPattern == sum(values, 0, lanes).bitPattern)
+            if total != values.dropFirst().reduce(values[0], +) { differs += 1 }
+        }
+        // The values would show another order: without that this test could not fail.
+        #expect(differs > 15)
+    }
+
+    private func randomValues(_ count: Int) -> [Double] {
+        let random = CounterRandom(key: UInt64(count))
+        return (0..<count).map {
+            (random.uniform(UInt64($0)) - 0.5) * Double(1 << Int(random.bits(UInt64($0), 1) % 60))
+        }
+    }
+}

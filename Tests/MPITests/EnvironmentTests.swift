@@ -1,0 +1,44 @@
+import MultiRankSupport
+import Testing
+
+@Suite struct EnvironmentTests {
+    @Test(arguments: 1...4)
+    func everyRankKnowsItsPlace(ranks: Int) throws {
+        let outcome = try Launch.probe(ranks: ranks, "environment")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let reports: [EnvironmentReport] = try outcome.reports()
+        #expect(reports.map(\.rank) == Array(0..<ranks))
+        for report in reports {
+            #expect(report.size == ranks)
+            #expect(report.launchedRank == report.rank)
+            #expect(!report.isSingleton)
+            #expect(report.threadLevel == "MPI_THREAD_MULTIPLE")
+            #expect(report.sharedRank == report.rank)
+            #expect(report.sharedSize == ranks)
+            #expect(!report.host.isEmpty)
+            #expect(report.libraryVersion.hasPrefix("Open MPI"))
+            #expect(!report.libraryVersion.contains("\n"))
+        }
+    }
+
+    @Test func withoutALauncherThereIsOneRankThatKnowsIt() throws {
+        let outcome = try Launch.run("\(Launch.products)/multirank-probe", ["environment"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let reports: [EnvironmentReport] = try outcome.reports()
+        #expect(reports.map(\.size) == [1])
+        #expect(reports.first?.isSingleton == true)
+        #expect(reports.first?.launchedRank == 0)
+    }
+
+    @Test func tasksOfSlurmThatDoNotFindOneAnotherAreRefused() throws {
+        let outcome = try Launch.run(
+            "\(Launch.products)/multirank-probe", ["environment"],
+            environment: ["SLURM_STEP_NUM_TASKS": "4"])
+        #expect(outcome.status == 78)
+        #expect(
+            outcome.errors
+                == "lockstep: srun started 4 tasks but MPI sees one rank; start them with mpirun "
+                + "inside the allocation, or with srun --mpi=pmix.\n")
+        #expect(outcome.output.isEmpty)
+    }
+}
