@@ -62,7 +62,8 @@ final class CheckpointKeeper {
             if isRequired || error.code != .inputOutput { throw error }
             if communicator.rank == 0 {
                 logger.warning(
-                    "no checkpoint at step \(state.step), the ones before are kept: \(error.sentence)")
+                    "no checkpoint at step \(state.step), the ones before are kept: \(error.sentence)"
+                )
             }
         }
     }

@@ -161,7 +161,9 @@ package struct Doctor {
             // Spaces in folder names are written as \040.
             let folder = fields[1].replacing("\\040", with: " ")
             let prefix = folder.hasSuffix("/") ? folder : folder + "/"
-            guard (path + "/").hasPrefix(prefix), folder.count >= best?.length ?? 0 else { continue }
+            guard (path + "/").hasPrefix(prefix), folder.count >= best?.length ?? 0 else {
+                continue
+            }
             best = (folder.count, String(fields[2]))
         }
         return best?.type

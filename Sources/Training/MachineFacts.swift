@@ -85,7 +85,9 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     static func cores(inList list: String) -> [Int] {
         list.split(separator: ",").flatMap { part in
             let ends = part.split(separator: "-").compactMap { Int($0) }
-            guard let first = ends.first, let last = ends.last, first <= last else { return [Int]() }
+            guard let first = ends.first, let last = ends.last, first <= last else {
+                return [Int]()
+            }
             return Array(first...last)
         }
     }

@@ -47,7 +47,8 @@ package struct RunInspection {
         let candidates = try store.candidates()
         guard let step else {
             let newest = try store.newestValid { step, reason in
-                Logger(label: "lockstep").warning("checkpoint of step \(step) rejected: \(reason.sentence)")
+                Logger(label: "lockstep").warning(
+                    "checkpoint of step \(step) rejected: \(reason.sentence)")
             }
             if let newest { return newest }
             throw Failure(

@@ -24,15 +24,14 @@ package struct TrainingData: Sendable {
     ///   than one context.
     package init(path: String, recipe: inout Recipe) throws(Failure) {
         self.path = path
-        training = try TokenDataset.open(folder: path, split: .train)
-        validation = try TokenDataset.open(folder: path, split: .validation)
+        let folder = try DataFolder(path)
+        training = folder.train
+        validation = folder.validation
         fingerprint = "\(training.fingerprint)-\(validation.fingerprint)"
-        let tokenizer = try loadTokenizerIfPresent(folder: path)
-        self.tokenizer = tokenizer
+        tokenizer = folder.tokenizer
         recipe.model.vocabularySize = try Self.vocabularySize(
             recipe.model.vocabularySize, tokenizer: tokenizer, path: path)
-        try training.validate(vocabularySize: recipe.model.vocabularySize)
-        try validation.validate(vocabularySize: recipe.model.vocabularySize)
+        try folder.validate(vocabularySize: recipe.model.vocabularySize)
         order = try SampleOrder(
             seed: recipe.training.seed, tokenCount: training.tokenCount,
             contextLength: recipe.model.contextLength)

@@ -150,7 +150,8 @@ extension TrainingPlan {
         let accumulation =
             lanes.microBatchesPerLane == 1
             ? "at once" : "in \(lanes.microBatchesPerLane) micro-batches of \(lanes.microBatch)"
-        return "\(lanes.laneCount) lanes of \(sequences(lanes.sequencesPerLane)), each \(accumulation)"
+        return
+            "\(lanes.laneCount) lanes of \(sequences(lanes.sequencesPerLane)), each \(accumulation)"
             + "; at most \(lanes.laneCount) ranks"
     }
 

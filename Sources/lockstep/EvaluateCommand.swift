@@ -23,8 +23,8 @@ struct EvaluateCommand: ParsableCommand {
             The loss is the mean cross-entropy in nats a token; any number of ranks gives the same bits.
             """)
 
-    @Argument(help: "The run's folder.")
-    var run_: String
+    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+    var folder: String
 
     @Option(name: .long, help: "A data folder (default: the run's own).")
     var data: String?
@@ -38,17 +38,12 @@ struct EvaluateCommand: ParsableCommand {
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
-    enum CodingKeys: String, CodingKey {
-        case run_ = "run"
-        case data, checkpoint, json, threadsPerRank
-    }
-
     func run() throws {
         let threads = try threadCount(threadsPerRank)
         let progress = try progressMode()
         try runOnAllRanks { (world, _) throws(Failure) in
             let inspection = try RunInspection(
-                run: run_, step: checkpoint, communicator: world)
+                run: folder, step: checkpoint, communicator: world)
             let evaluation = try inspection.evaluate(
                 dataPath: data, threads: threads, communicator: world, progress: progress)
             if world.rank == 0 { show(evaluation, step: inspection.step) }

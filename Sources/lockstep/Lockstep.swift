@@ -15,6 +15,7 @@ struct Lockstep: ParsableCommand {
             """,
         version: "lockstep \(version)",
         subcommands: [
-            TrainCommand.self, EvaluateCommand.self, SampleCommand.self, DoctorCommand.self,
+            TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
+            DoctorCommand.self,
         ])
 }

@@ -34,7 +34,9 @@ func progressMode() throws(Failure) -> ProgressMode {
 /// The number of threads in each rank: the option's, else the launcher's, else one.
 func threadCount(_ option: Int?) throws(Failure) -> Int {
     let text = processEnvironment()["LOCKSTEP_THREADS"] ?? ""
-    guard option == nil, !text.isEmpty else { return try checked(option ?? 1, "--threads-per-rank") }
+    guard option == nil, !text.isEmpty else {
+        return try checked(option ?? 1, "--threads-per-rank")
+    }
     guard let count = Int(text) else {
         throw Failure(
             .usage, "LOCKSTEP_THREADS is \"\(text)\", which is no number: set it to 1 or more.")

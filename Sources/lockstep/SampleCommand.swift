@@ -18,8 +18,8 @@ struct SampleCommand: ParsableCommand {
             The same seed and options give the same text.
             """)
 
-    @Argument(help: "The run's folder.")
-    var run_: String
+    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+    var folder: String
 
     @Option(name: .long, help: "Text to go on from.")
     var prompt = ""
@@ -48,11 +48,6 @@ struct SampleCommand: ParsableCommand {
     @Option(name: .long, help: "Threads (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
-    enum CodingKeys: String, CodingKey {
-        case run_ = "run"
-        case prompt, tokens, samples, temperature, topK, topP, seed, checkpoint, threadsPerRank
-    }
-
     func run() throws {
         // Writing one text is no work for several ranks.
         guard MPIEnvironment.launchedRank == 0 else { return }
@@ -65,7 +60,7 @@ struct SampleCommand: ParsableCommand {
         sampling.topP = topP
         sampling.seed = seed
         try sampling.validate()
-        let inspection = try RunInspection(run: run_, step: checkpoint)
+        let inspection = try RunInspection(run: folder, step: checkpoint)
         try inspection.generate(
             prompt: prompt, tokens: tokens, samples: samples, sampling: sampling,
             threads: try threadCount(threadsPerRank)

@@ -40,7 +40,8 @@ struct TrainCommand: ParsableCommand {
 
     @Option(
         name: .long, parsing: .singleValue,
-        help: ArgumentHelp("Overrides a recipe's key; can be repeated.", valueName: "section.key=value"))
+        help: ArgumentHelp(
+            "Overrides a recipe's key; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 
     @Flag(name: .long, help: "Go on with the run in --out from its newest checkpoint.")
