@@ -95,6 +95,6 @@ let package = Package(
         tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
         tests("Telemetry", ["Telemetry"]),
         tests("Training", ["Training"]),
-        tests("MultiRank", ["Training"]),
+        tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
     ]
 )

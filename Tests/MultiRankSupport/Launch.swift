@@ -75,7 +75,7 @@ package enum Launch {
 
     /// Runs `body` with no signal blocked: tests run on threads that block them all, and children
     /// inherit that.
-    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+    package static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
         var none = sigset_t()
         var before = sigset_t()
         sigemptyset(&none)

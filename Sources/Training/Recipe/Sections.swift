@@ -46,7 +46,7 @@ package struct ReductionConfiguration: Sendable, Equatable {
     /// smallest divisor of the global batch that is at least 8 and at least the number of ranks.
     package var lanes = 0
     /// Size of the messages in which gradients are reduced, in MiB.
-    package var bucketMebibytes = 4.0
+    package var bucketMebibytes = 1.0
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {
@@ -60,7 +60,7 @@ package struct ReductionConfiguration: Sendable, Equatable {
             throw Failure(
                 .configuration,
                 "[reduction] bucket_mib = \(bucketMebibytes) is not above 0 and at most 1024: "
-                    + "use 4.")
+                    + "use 1.")
         }
     }
 }

@@ -1,0 +1,109 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+/// Tests that start several ranks; one at a time, for they share few cores.
+@Suite(.serialized) struct MultiRankTests {}
+
+extension MultiRankTests {
+    /// One global batch gives the same bits on any layout of ranks and threads.
+    @Suite(.serialized) struct LayoutInvarianceTests {
+        private static let steps = 5
+
+        private static func recipe(lanes: Int, batch: Int, microBatch: Int, dropout: Double)
+            -> String
+        {
+            """
+            [model]
+            layers = 2
+            heads = 2
+            width = 24
+            context_length = 11
+            dropout = \(dropout)
+            [training]
+            steps = \(steps)
+            global_batch = \(batch)
+            micro_batch = \(microBatch)
+            [optimizer]
+            learning_rate = 1e-2
+            clip_norm = 0.5
+            [schedule]
+            warmup_steps = 2
+            [reduction]
+            lanes = \(lanes)
+            bucket_mib = 0.01
+            [evaluation]
+            every = 3
+            [checkpoint]
+            every = 0
+            """
+        }
+
+        /// Lanes, sequences in a batch, and in a micro-batch.
+        @Test(arguments: [(8, 16, 1, 0.0), (12, 24, 0, 0.1)])
+        func ranksDoNotChangeABit(lanes: Int, batch: Int, microBatch: Int, dropout: Double) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe(
+                "lanes-\(lanes)",
+                Self.recipe(
+                    lanes: lanes, batch: batch, microBatch: microBatch, dropout: dropout))
+            var reference: (metrics: [String], state: [Data])?
+            for ranks in [1, 2, 3, 4, 5, 6, 8] {
+                let run = workshop.run("ranks \(ranks)")
+                let outcome = try workshop.train(
+                    [recipe, "--data", workshop.data], ranks: ranks, into: run)
+                try #require(outcome.status == 0, "\(ranks) ranks: \(outcome.errors)")
+                #expect(try run.rankCount(step: Self.steps) == ranks, "really \(ranks) ranks")
+                let result = (try run.metrics(), try run.state(step: Self.steps))
+                // Five steps, and evaluations after the third and the last.
+                #expect(result.0.count == Self.steps + 2)
+                guard let reference else {
+                    reference = result
+                    continue
+                }
+                #expect(result.0 == reference.metrics, "\(ranks) ranks")
+                #expect(result.1 == reference.state, "\(ranks) ranks")
+            }
+        }
+
+        @Test func threadsDoNotChangeABit() throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe(
+                "threads", Self.recipe(lanes: 4, batch: 24, microBatch: 0, dropout: 0.1))
+            var reference: (metrics: [String], state: [Data])?
+            for (ranks, threads) in [(1, 1), (1, 2), (2, 3), (4, 2)] {
+                let run = workshop.run("layout \(ranks) x \(threads)")
+                let outcome = try workshop.train(
+                    [recipe, "--data", workshop.data], ranks: ranks, threads: threads, into: run)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                #expect(
+                    outcome.errors.contains(
+                        "\(ranks) \(ranks == 1 ? "rank" : "ranks") x \(threads) thread"))
+                let result = (try run.metrics(), try run.state(step: Self.steps))
+                guard let reference else {
+                    reference = result
+                    continue
+                }
+                #expect(result.0 == reference.metrics, "\(ranks) ranks x \(threads) threads")
+                #expect(result.1 == reference.state, "\(ranks) ranks x \(threads) threads")
+            }
+        }
+
+        /// What the invariance rests on does matter: other lanes give other bits.
+        @Test func lanesDoChangeBits() throws {
+            let workshop = try Workshop()
+            var states: [[Data]] = []
+            for lanes in [1, 8] {
+                let recipe = try workshop.recipe(
+                    "lanes-\(lanes)",
+                    Self.recipe(lanes: lanes, batch: 16, microBatch: 2, dropout: 0))
+                let run = workshop.run("lanes \(lanes)")
+                let outcome = try workshop.train(
+                    [recipe, "--data", workshop.data], ranks: 1, into: run)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                states.append(try run.state(step: Self.steps))
+            }
+            #expect(states[0] != states[1])
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension MultiRankTests {
+    /// A run that is killed and resumed, on other rank counts, ends with the bytes of one that was not.
+    @Suite(.serialized) struct ResumeInvarianceTests {
+        private static let steps = 240
+
+        private static let recipe = """
+            [model]
+            layers = 1
+            heads = 2
+            width = 16
+            context_length = 8
+            dropout = 0.1
+            [training]
+            steps = \(steps)
+            global_batch = 12
+            [optimizer]
+            learning_rate = 1e-2
+            [reduction]
+            lanes = 12
+            [evaluation]
+            every = 30
+            [checkpoint]
+            every = 20
+            """
+
+        @Test(arguments: [(2, 1), (2, 3), (4, 6)])
+        func killedAndResumed(before: Int, after: Int) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("resume", Self.recipe)
+            let whole = workshop.run("uninterrupted")
+            let straight = try workshop.train(
+                [recipe, "--data", workshop.data], ranks: before, into: whole)
+            try #require(straight.status == 0, "\(straight.errors)")
+
+            let run = workshop.run("killed")
+            let killStep = Int.random(in: 25..<200)
+            let job = try Job(
+                "\(Launch.root)/launch/mpirun",
+                [
+                    "--ranks", "\(before)", "--oversubscribe", "--", Workshop.lockstep, "train",
+                    recipe, "--data", workshop.data, "--out", run.folder.path,
+                ])
+            try job.wait(until: { run.stepsTaken >= killStep }, "step \(killStep)")
+            let victim = Int.random(in: 0..<before)
+            let ranks = job.ranks(of: run.folder.path)
+            try #require(ranks.count == before, "really \(before) ranks")
+            kill(try #require(ranks[victim]), SIGKILL)
+            let status = job.waitUntilExit()
+            #expect(status == 128 + SIGKILL, "rank \(victim) killed at step \(killStep)")
+            try #require(run.stepsTaken < Self.steps, "it was killed before its end")
+
+            let resumed = try workshop.train(["--resume"], ranks: after, into: run)
+            try #require(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("resumed from the checkpoint of step"))
+            #expect(try run.rankCount(step: Self.steps) == after, "really \(after) ranks")
+            #expect(try run.metrics() == whole.metrics(), "killed at step \(killStep)")
+            #expect(
+                try run.state(step: Self.steps) == whole.state(step: Self.steps),
+                "killed at step \(killStep)")
+        }
+
+        /// Asked to stop by a signal, it checkpoints at the end of the step and exits with 75; twice.
+        @Test func stoppedBySignalsAndResumed() throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("stop", Self.recipe)
+            let whole = workshop.run("uninterrupted")
+            let straight = try workshop.train(
+                [recipe, "--data", workshop.data], ranks: 2, into: whole)
+            try #require(straight.status == 0, "\(straight.errors)")
+
+            let run = workshop.run("stopped")
+            var arguments = [recipe, "--data", workshop.data]
+            for (ranks, step) in [(2, 37), (3, 90)] {
+                let job = try Job(
+                    "\(Launch.root)/launch/mpirun",
+                    [
+                        "--ranks", "\(ranks)", "--oversubscribe", "--", Workshop.lockstep, "train",
+                        "--out", run.folder.path,
+                    ] + arguments)
+                try job.wait(until: { run.stepsTaken >= step }, "step \(step)")
+                // The launcher turns this into SIGUSR1 for all ranks.
+                kill(job.processIdentifier, SIGTERM)
+                #expect(job.waitUntilExit() == 75)
+                arguments = ["--resume"]
+            }
+            let last = try workshop.train(arguments, ranks: 4, into: run)
+            try #require(last.status == 0, "\(last.errors)")
+            #expect(try run.metrics() == whole.metrics())
+            #expect(try run.state(step: Self.steps) == whole.state(step: Self.steps))
+        }
+    }
+}
