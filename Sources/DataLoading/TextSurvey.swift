@@ -31,7 +31,7 @@ struct TextSurvey {
     ) throws(Failure) {
         self.isText = isText
         occurs = [Bool](repeating: false, count: collectsCharacters ? 0x11_0000 : 0)
-        let total = try Self.totalSize(of: options.inputs)
+        let total = try options.totalSize()
         for (index, input) in options.inputs.enumerated() {
             try survey(
                 input, spoolPath: "\(spoolFolder)/input-\(index)", chunkBytes: options.chunkBytes
@@ -42,16 +42,6 @@ struct TextSurvey {
     /// The scalars that occur, in increasing order.
     var characters: some Sequence<UInt32> {
         occurs.lazy.enumerated().filter(\.element).map { UInt32($0.offset) }
-    }
-
-    /// The size of all inputs, or nil if one has none; finds missing files before any work.
-    private static func totalSize(of inputs: [String]) throws(Failure) -> Int? {
-        var total: Int? = 0
-        for input in inputs {
-            let size = try InputFile(input).size
-            total = if let total, let size { total + size } else { nil }
-        }
-        return total
     }
 
     private mutating func survey(

@@ -24,8 +24,8 @@ package func tokenize(
     try options.validate()
     var target = options.output
     while target.hasSuffix("/") { target.removeLast() }
-    for input in options.inputs where input != "-" { _ = try InputFile(input) }
-    var tokenizer = try options.tokenizer.load()
+    _ = try options.totalSize()  // Missing texts are found before anything is made.
+    let tokenizer = try options.tokenizer.load()
     try checkSeparator(options, tokenizer)
 
     let folder = try PartialFolder(target)
@@ -39,13 +39,10 @@ package func tokenize(
         throw tooShort(
             "\(sources) has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
     }
-    let chosen: any Tokenizer
-    if let tokenizer {
-        chosen = tokenizer
-    } else {
-        chosen = try CharacterTokenizer(scalars: survey.characters)
-        tokenizer = chosen
-    }
+    let chosen: any Tokenizer =
+        if let tokenizer { tokenizer } else {
+            try CharacterTokenizer(scalars: survey.characters)
+        }
     let trainUnits = Int(Double(units) * (1 - options.validationFraction))
     var pass = EncodingPass(
         tokenizer: chosen, options: options, survey: survey, isText: isText,
