@@ -8,6 +8,7 @@ struct TextSurvey {
         let name: String
         /// Where it is now: standard input and pipes are copied aside, to be read twice.
         let path: String
+        let isSpooled: Bool
         var bytes = 0
     }
 
@@ -49,7 +50,8 @@ struct TextSurvey {
     ) throws(Failure) {
         let file = try InputFile(input)
         let isSpooled = file.size == nil || input == "-"
-        var source = Source(name: file.name, path: isSpooled ? spoolPath : input)
+        var source = Source(
+            name: file.name, path: isSpooled ? spoolPath : input, isSpooled: isSpooled)
         var spool = isSpooled ? try OutputFile(spoolPath) : nil
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(16, chunkBytes), alignment: 64)
