@@ -1,5 +1,11 @@
 import Failures
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// Encodes a text that arrives in pieces with byte pairs.
 ///
 /// Memory is bounded by the largest piece, the longest word and a cache of fixed size.
@@ -82,13 +88,16 @@ struct WordCache: ~Copyable {
     private var scratch = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: 256)
 
     init(vocabulary: BytePairVocabulary) {
-        slots = .allocate(capacity: Self.slotCount)
-        slots.initialize(repeating: Slot(), count: Self.slotCount)
+        // Zeroed memory is empty slots, and pages that a short text never touches cost nothing.
+        guard let zeroed = calloc(Self.slotCount, MemoryLayout<Slot>.stride) else {
+            fatalError("out of memory: \(Self.slotCount * MemoryLayout<Slot>.stride) bytes")
+        }
+        slots = zeroed.bindMemory(to: Slot.self, capacity: Self.slotCount)
         merger = BytePairMerger(vocabulary: vocabulary)
     }
 
     deinit {
-        slots.deallocate()
+        free(slots)
         scratch.deallocate()
     }
 

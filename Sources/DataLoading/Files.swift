@@ -56,24 +56,40 @@ struct InputFile: ~Copyable {
     /// - Throws: `Failure` (missing input) if there is no such file, (input/output) if it cannot be
     ///   read.
     init(_ path: String) throws(Failure) {
-        isStandardInput = path == "-"
+        let size = try Self.size(of: path)
+        let isStandardInput = path == "-"
+        let descriptor = isStandardInput ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Self.cannotOpen(path, errno) }
+        self.size = size
+        self.isStandardInput = isStandardInput
+        self.descriptor = descriptor
         name = isStandardInput ? "standard input" : path
-        descriptor = isStandardInput ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-        let code = errno
-        guard descriptor >= 0 else {
-            throw Failure(
-                code == ENOENT || code == ENOTDIR ? .missingInput : .inputOutput,
-                "\(path) cannot be opened: \(systemError(code)); name a file that can be read.")
-        }
+    }
+
+    /// The size in bytes of what a path names, without opening it; nil for pipes and the like.
+    ///
+    /// - Throws: `Failure` (missing input) if there is no such file, (input/output) if it cannot be
+    ///   read.
+    static func size(of path: String) throws(Failure) -> Int? {
         var status = stat()
-        let isKnown = fstat(descriptor, &status) == 0
-        let kind = status.st_mode & S_IFMT
-        if isKnown, kind == S_IFDIR {
-            if !isStandardInput { close(descriptor) }
-            throw Failure(
-                .missingInput, "\(name) is a folder, not a file; name the files in it.")
+        if path == "-" {
+            guard fstat(STDIN_FILENO, &status) == 0 else { throw cannotOpen(path, errno) }
+        } else {
+            guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
+                throw cannotOpen(path, errno)
+            }
         }
-        size = isKnown && kind == S_IFREG ? Int(status.st_size) : nil
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+            throw Failure(
+                .missingInput, "\(path) is a folder, not a file; name the files in it.")
+        }
+        return status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
+    }
+
+    private static func cannotOpen(_ path: String, _ code: Int32) -> Failure {
+        Failure(
+            code == ENOENT || code == ENOTDIR ? .missingInput : .inputOutput,
+            "\(path) cannot be opened: \(systemError(code)); name a file that can be read.")
     }
 
     deinit { if !isStandardInput { close(descriptor) } }

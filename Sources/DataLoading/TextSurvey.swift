@@ -8,6 +8,7 @@ struct TextSurvey {
         let name: String
         /// Where it is now: standard input and pipes are copied aside, to be read twice.
         let path: String
+        let isSpooled: Bool
         var bytes = 0
     }
 
@@ -31,7 +32,7 @@ struct TextSurvey {
     ) throws(Failure) {
         self.isText = isText
         occurs = [Bool](repeating: false, count: collectsCharacters ? 0x11_0000 : 0)
-        let total = try Self.totalSize(of: options.inputs)
+        let total = try options.totalSize()
         for (index, input) in options.inputs.enumerated() {
             try survey(
                 input, spoolPath: "\(spoolFolder)/input-\(index)", chunkBytes: options.chunkBytes
@@ -44,22 +45,13 @@ struct TextSurvey {
         occurs.lazy.enumerated().filter(\.element).map { UInt32($0.offset) }
     }
 
-    /// The size of all inputs, or nil if one has none; finds missing files before any work.
-    private static func totalSize(of inputs: [String]) throws(Failure) -> Int? {
-        var total: Int? = 0
-        for input in inputs {
-            let size = try InputFile(input).size
-            total = if let total, let size { total + size } else { nil }
-        }
-        return total
-    }
-
     private mutating func survey(
         _ input: String, spoolPath: String, chunkBytes: Int, progress: (Int) -> Void
     ) throws(Failure) {
         let file = try InputFile(input)
         let isSpooled = file.size == nil || input == "-"
-        var source = Source(name: file.name, path: isSpooled ? spoolPath : input)
+        var source = Source(
+            name: file.name, path: isSpooled ? spoolPath : input, isSpooled: isSpooled)
         var spool = isSpooled ? try OutputFile(spoolPath) : nil
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(16, chunkBytes), alignment: 64)

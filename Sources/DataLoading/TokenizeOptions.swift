@@ -63,6 +63,20 @@ package struct TokenizeOptions: Sendable {
     }
 }
 
+extension TokenizeOptions {
+    /// The size of all texts in bytes, or nil if one has no known size.
+    ///
+    /// - Throws: `Failure` (missing input, input/output) for the first that cannot be read.
+    func totalSize() throws(Failure) -> Int? {
+        var total: Int? = 0
+        for input in inputs {
+            let size = try InputFile.size(of: input)
+            total = if let total, let size { total + size } else { nil }
+        }
+        return total
+    }
+}
+
 /// How far `tokenize` is.
 package struct TokenizeProgress: Sendable {
     package enum Phase: String, Sendable {

@@ -2,7 +2,7 @@
 """Golden files and the Unicode table of the GPT-2 byte-pair tokenizer, from tiktoken itself.
 
 Set-up:  python3 -m venv .venv
-         .venv/bin/pip install tiktoken==0.14.0
+         .venv/bin/pip install tiktoken==0.14.0 tokenizers==0.23.3
 Run:     .venv/bin/python Tests/Golden/make_tokenizer_goldens.py FOLDER
 
 FOLDER holds GPT-2's `encoder.json` and `vocab.bpe` (or `vocab.json` and `merges.txt`). Written are:
@@ -11,6 +11,7 @@ FOLDER holds GPT-2's `encoder.json` and `vocab.bpe` (or `vocab.json` and `merges
   letters, numbers and white space. tiktoken drops text that its pattern does not match, so a pattern
   of one class with a vocabulary of single bytes returns exactly the members of that class.
 - `small/vocab.json`, `small/merges.txt`: the vocabulary after GPT-2's first 1000 merges.
+- `tokenizer.json`: the small vocabulary as Hugging Face's `tokenizers` itself saves it.
 - `bytepairs.json`: texts with their ids in the small and in the full vocabulary, and digests of ids
   over all code points and over pseudo-random text, which the tests generate by the same rules.
 
@@ -24,6 +25,7 @@ import struct
 import sys
 
 import tiktoken
+import tokenizers
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tiktoken_ext.openai_public import r50k_pat_str
 
@@ -170,6 +172,18 @@ def byte_alphabet():
     return {**{b: chr(b) for b in printable}, **{b: chr(256 + n) for n, b in enumerate(rest)}}
 
 
+def save_with_tokenizers(path, vocabulary, merges):
+    """What Hugging Face's library writes for the vocabulary; its ids must equal tiktoken's."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(
+        vocab=vocabulary, merges=[tuple(line.split(" ")) for line in merges],
+        continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel(add_prefix_space=False)
+    tokenizer.add_special_tokens([tokenizers.AddedToken(END_OF_TEXT, normalized=True)])
+    tokenizer.save(str(path), pretty=False)
+    return tokenizer
+
+
 def main():
     gpt2, merges = load_ranks(pathlib.Path(sys.argv[1]))
     small = {token: rank for token, rank in gpt2.items() if rank < 256 + SMALL_MERGES}
@@ -189,6 +203,11 @@ def main():
     (FOLDER / "small" / "vocab.json").write_text(json.dumps(vocabulary))
     (FOLDER / "small" / "merges.txt").write_text(
         "\n".join(["#version: 0.2", *merges[:SMALL_MERGES], ""]))
+
+    theirs = save_with_tokenizers(FOLDER / "tokenizer.json", vocabulary, merges[:SMALL_MERGES])
+    for text in TEXTS:
+        assert END_OF_TEXT in text or (
+            theirs.encode(text).ids == encodings["small"].encode_ordinary(text)), text
 
     classes = write_table()
     kinds = bytearray(0x110000)
