@@ -25,7 +25,8 @@ func add(
     }
 }
 
-/// Runs `body` for the pieces of a range, on all threads; a piece and its summands fit a core's cache.
+/// Runs `body` for the pieces of a range, on all threads; a piece and its summands fit a core's
+/// cache.
 func forEachTile(of range: Range<Int>, team: ThreadTeam, _ body: (Range<Int>) -> Void) {
     let tileElements = 8192
     team.forEach((range.count + tileElements - 1) / tileElements) { tile, _ in

@@ -5,9 +5,9 @@ import Tensors
 /// The exchange of buckets between ranks, which finishes the reduction tree.
 ///
 /// A bucket is split into one segment per rank, its owner. Every rank sends each owner that segment
-/// of each of its nodes; the owner adds all ranks' nodes in the tree's order and sends every rank the
-/// sum. Over all ranks that moves 2 (P - 1) / P of the bytes a rank, like a ring, when each rank has
-/// one node.
+/// of each of its nodes; the owner adds all ranks' nodes in the tree's order and sends every rank
+/// the sum. Over all ranks that moves 2 (P - 1) / P of the bytes a rank, like a ring, when each
+/// rank has one node.
 ///
 /// Nothing moves between calls: the owner of the exchange calls `progress` now and then and `wait`
 /// in the end. Sums arrive in the memory of the rank's first node.

@@ -9,20 +9,22 @@ import Tensors
 /// the sum over all lanes of all ranks: the same bytes on every rank and for every number of ranks.
 /// In the last lane each bucket is merged and sent as soon as `finished` completes it.
 ///
-/// All calls come from one thread. An error of MPI is kept until `finish`, so that backward need not
-/// throw. Not-a-numbers and infinities are summed like all values.
+/// All calls come from one thread. An error of MPI is kept until `finish`, so that backward need
+/// not throw. Not-a-numbers and infinities are summed like all values.
 package final class GradientReducer {
     /// The default size of a bucket.
     ///
-    /// Small ones keep both directions of a link busy: with 1, 4 and 16 MiB, 64 MiB went between two
-    /// hosts with 1 Gbit/s each in 0.58, 0.68 and 0.83 s, where the link's limit is 0.54 s. Between
-    /// two ranks of one host all three move 475 MiB in 45 to 80 ms. The probe's `bench` measures it.
+    /// Small ones keep both directions of a link busy: with 1, 4 and 16 MiB, 64 MiB went between
+    /// two hosts with 1 Gbit/s each in 0.58, 0.68 and 0.83 s, where the link's limit is 0.54 s.
+    /// Between two ranks of one host all three move 475 MiB in 45 to 80 ms. The probe's `bench`
+    /// measures it.
     package static let defaultBucketBytes = 1 << 20
     /// How many buckets can be received at once by default.
     ///
     /// More of them hide more behind a backward that seldom calls `progress`, but leave the cache:
     /// of 475 MiB finished in twelve parts 20 ms apart, between two ranks of one host, 4, 8 and 16
-    /// leave 39, 38 and 28 ms to `finish`, and with four calls of `progress` a part 28, 20 and 24 ms.
+    /// leave 39, 38 and 28 ms to `finish`, and with four calls of `progress` a part 28, 20 and 24
+    /// ms.
     package static let defaultInExchange = 8
 
     /// Seconds that `finish` took in the last step: communication that backward did not hide.
@@ -45,7 +47,8 @@ package final class GradientReducer {
     /// `elementCount` is the arena's (a multiple of 16), `bucketBytes` how much of it goes as one
     /// message; additions are shared out among the team's threads.
     ///
-    /// - Throws: what MPI reports. The tree has a lane for every rank: `LaneConfiguration` saw to it.
+    /// - Throws: what MPI reports. The tree has a lane for every rank: `LaneConfiguration` saw to
+    ///   it.
     package init(
         communicator: Communicator, tree: ReductionTree, elementCount: Int, team: ThreadTeam,
         bucketBytes: Int = defaultBucketBytes, bucketsInExchange: Int = defaultInExchange

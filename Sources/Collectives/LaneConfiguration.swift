@@ -48,8 +48,8 @@ package struct LaneConfiguration: Sendable, Equatable {
                 .configuration,
                 "micro_batch is \(microBatch), but a lane has \(sequencesPerLane) of the "
                     + "\(globalBatch) sequences; set micro_batch to "
-                    + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for a "
-                    + "whole lane.")
+                    + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for "
+                    + "a whole lane.")
         }
     }
 
@@ -73,8 +73,8 @@ package struct LaneConfiguration: Sendable, Equatable {
             }
             throw Failure(
                 .configuration,
-                "lanes is \(lanes), which does not divide global_batch \(globalBatch); set lanes to "
-                    + "\(nearestDivisors(of: globalBatch, to: lanes))\(batches).")
+                "lanes is \(lanes), which does not divide global_batch \(globalBatch); set lanes "
+                    + "to \(nearestDivisors(of: globalBatch, to: lanes))\(batches).")
         }
         guard ranks <= lanes else {
             throw tooManyRanks(ranks, lanes: lanes, globalBatch: globalBatch)
@@ -92,8 +92,8 @@ package struct LaneConfiguration: Sendable, Equatable {
         }
         return Failure(
             .configuration,
-            "\(ranks) ranks are more than the \(lanes) lanes into which global_batch \(globalBatch) "
-                + "is dealt; start at most \(lanes) ranks, or \(enough).")
+            "\(ranks) ranks are more than the \(lanes) lanes into which global_batch "
+                + "\(globalBatch) is dealt; start at most \(lanes) ranks, or \(enough).")
     }
 
     /// "4", or "4 or 6": the divisors next to a number, below it and above it.

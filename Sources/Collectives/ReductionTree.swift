@@ -1,8 +1,8 @@
 /// The one binary tree over a run's lanes, along which every sum over the batch is taken.
 ///
-/// Lanes [a, b) are the sum of [a, m) and [m, b), left before right, where m - a is the largest power
-/// of two below b - a. The tree depends on the number of lanes alone; which ranks hold which lanes
-/// changes where an addition runs, never what is added to what.
+/// Lanes [a, b) are the sum of [a, m) and [m, b), left before right, where m - a is the largest
+/// power of two below b - a. The tree depends on the number of lanes alone; which ranks hold which
+/// lanes changes where an addition runs, never what is added to what.
 package struct ReductionTree: Sendable, Equatable {
     /// The number of leaves.
     package let laneCount: Int

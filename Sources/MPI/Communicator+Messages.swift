@@ -56,7 +56,8 @@ extension Communicator {
         return Request(handle: request, owner: owner, expectedBytes: nil)
     }
 
-    /// Begins to receive exactly `bytes.count` (at most 2 GiB - 1) bytes from a rank, by `MPI_Irecv`.
+    /// Begins to receive exactly `bytes.count` (at most 2 GiB - 1) bytes from a rank, by
+    /// `MPI_Irecv`.
     ///
     /// The memory must not be touched until the request is done; the request keeps `owner`, to
     /// which the memory belongs, alive for that long.

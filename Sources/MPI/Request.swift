@@ -114,7 +114,8 @@ package struct RequestSet: ~Copyable {
                 try checkSize(of: &statuses[position], expected: expected)
             }
         }
-        // From the highest index down, so that moving the last entry into the gap disturbs no other.
+        // From the highest index down, so that moving the last entry into the gap disturbs no
+        // other.
         for index in indices.prefix(Int(done)).sorted(by: >) { remove(Int(index)) }
         return doneLabels
     }

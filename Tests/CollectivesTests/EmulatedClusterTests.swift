@@ -4,8 +4,8 @@ import Testing
 
 /// The reducer across two emulated hosts, over TCP.
 ///
-/// Needs root, iproute2 and a kernel that lets root make network namespaces; elsewhere the tests are
-/// skipped, and the report says so.
+/// Needs root, iproute2 and a kernel that lets root make network namespaces; elsewhere the tests
+/// are skipped, and the report says so.
 @Suite struct EmulatedClusterTests {
     private static let emulate = "\(Launch.root)/cluster/emulate"
 
@@ -61,8 +61,10 @@ import Testing
         #expect(try Launch.run(Self.emulate, ["up", "2", "--name", name]).status == 0)
         let again = try Launch.run(Self.emulate, ["up", "2", "--name", name])
         #expect(again.status == 78)
-        let script =
-            "ip netns exec lockstep-\(name)-h1 sleep 60 & sleep 0.5; \"$0\" down --name \(name); wait"
+        let script = """
+            ip netns exec lockstep-\(name)-h1 sleep 60 & sleep 0.5
+            "$0" down --name \(name); wait
+            """
         #expect(try Launch.run("sh", ["-c", script, Self.emulate], seconds: 20).status == 0)
         let gone = try Launch.run(Self.emulate, ["run", "--name", name, "--", "true"])
         #expect(gone.status == 78)

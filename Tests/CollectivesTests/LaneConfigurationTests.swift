@@ -48,19 +48,19 @@ import Testing
                 == "lanes is -3, which does not divide global_batch 12; set lanes to 1.")
         #expect(
             sentence(0)
-                == "global_batch is 0, but a step needs at least one sequence; set global_batch to 1 "
-                + "or more.")
+                == "global_batch is 0, but a step needs at least one sequence; set global_batch to "
+                + "1 or more.")
     }
 
     @Test func moreRanksThanLanesNameWhatWouldWork() {
         #expect(
             sentence(24, lanes: 8, ranks: 9)
-                == "9 ranks are more than the 8 lanes into which global_batch 24 is dealt; start at "
-                + "most 8 ranks, or set lanes to 12.")
+                == "9 ranks are more than the 8 lanes into which global_batch 24 is dealt; start "
+                + "at most 8 ranks, or set lanes to 12.")
         #expect(
             sentence(8, lanes: 8, ranks: 16)
-                == "16 ranks are more than the 8 lanes into which global_batch 8 is dealt; start at "
-                + "most 8 ranks, or set global_batch and lanes to 16.")
+                == "16 ranks are more than the 8 lanes into which global_batch 8 is dealt; start "
+                + "at most 8 ranks, or set global_batch and lanes to 16.")
         #expect(
             sentence(6, ranks: 7)
                 == "7 ranks are more than the 6 lanes into which global_batch 6 is dealt; start at "
@@ -70,8 +70,8 @@ import Testing
     @Test func impossibleMicroBatchesNameTheNearestThatWork() {
         #expect(
             sentence(24, lanes: 4, microBatch: 4)
-                == "micro_batch is 4, but a lane has 6 of the 24 sequences; set micro_batch to 3 or "
-                + "6, or to 0 for a whole lane.")
+                == "micro_batch is 4, but a lane has 6 of the 24 sequences; set micro_batch to 3 "
+                + "or 6, or to 0 for a whole lane.")
         #expect(
             sentence(24, lanes: 4, microBatch: 12)
                 == "micro_batch is 12, but a lane has 6 of the 24 sequences; set micro_batch to 6, "

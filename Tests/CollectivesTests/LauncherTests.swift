@@ -117,8 +117,8 @@ import Testing
                 try refusal("--hosts", path, "--ranks", "5", "true")
                     == (
                         78,
-                        "5 ranks are more than the 4 slots of \(path); add slots, start fewer ranks, "
-                            + "or give --oversubscribe."
+                        "5 ranks are more than the 4 slots of \(path); add slots, start fewer "
+                            + "ranks, or give --oversubscribe."
                     ))
         }
         try withHostfile("node1 slots=2\nnode2 slot=2\n") { path throws in

@@ -126,7 +126,8 @@ private struct ProbeStatistics: LaneStatistics {
     }
 }
 
-/// Exchanges statistics over `lanes` lanes; the rank `asking` asks for a checkpoint, the next to stop.
+/// Exchanges statistics over `lanes` lanes; the rank `asking` asks for a checkpoint, the next to
+/// stop.
 func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let tree = ReductionTree(laneCount: arguments.number("lanes", default: 8))
     let random = CounterRandom(key: 11)
@@ -194,9 +195,10 @@ func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let sorted = seconds.dropFirst().sorted()
     guard world.rank == 0, let fastest = sorted.first else { return }
     let median = sorted[sorted.count / 2]
+    let medianExposed = exposed.dropFirst().sorted()[sorted.count / 2]
     print(
         "{\"ranks\": \(world.size), \"mib\": \(mebibytes), \"median\": \(median), "
-            + "\"fastest\": \(fastest), \"exposed\": \(exposed.dropFirst().sorted()[sorted.count / 2]), "
+            + "\"fastest\": \(fastest), \"exposed\": \(medianExposed), "
             + "\"gb_per_second\": \(Double(count) * 4e-9 / median), "
             + "\"bytes_sent\": \(reducer.bytesSent)}")
 }

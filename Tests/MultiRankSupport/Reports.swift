@@ -58,7 +58,7 @@ package struct ReduceReport: Codable {
     package var lanes: [Int] = []
     /// For each step, a hash of the sum's bytes.
     package var hashes: [String] = []
-    /// Elements whose bits differ from the naive recursive sum of all lanes; nil if not compared.
+    /// Elements whose bits differ from the naive recursive sum of all lanes.
     package var elementsOffTree = 0
     /// Elements whose bits would differ, were the lanes added from first to last.
     package var elementsOrderSensitive = 0
