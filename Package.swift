@@ -88,7 +88,7 @@ let package = Package(
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
         tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),
-        tests("DataLoading", ["DataLoading"], exclude: ["Golden"]),
+        tests("DataLoading", ["DataLoading", "Digests", "Failures"], exclude: ["Golden"]),
         tests("Model", ["Model", "Checkpointing"], exclude: ["Golden"]),
         tests("Optimizers", ["Optimizers"], exclude: ["Golden"]),
         tests("Collectives", ["Collectives", "MultiRankSupport", "multirank-probe"]),

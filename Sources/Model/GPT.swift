@@ -104,8 +104,8 @@ package final class GPT {
     /// The loss as `loss` gives it and, after `forward`, the gradients of `gradientScale` times it.
     ///
     /// Gradients are written over the arena's contents or, if it `accumulates`, added to them.
-    /// `finished` is told each range of the arena as soon as it is complete: the final norm, the
-    /// blocks from last to first, the embeddings; together they are the whole arena.
+    /// `finished` is told each range of the arena as soon as it is complete, from the arena's end to
+    /// its start: the final norm, the layers of the last block to the first, the embeddings.
     package func backward(
         _ batch: TokenBatch, parameters: Buffer<Float>, gradients: Buffer<Float>,
         gradientScale: Float, accumulates: Bool, dropout: DropoutKey?,
@@ -124,12 +124,11 @@ package final class GPT {
         normalizeBackward(
             flow.branch, lastOutput, layout.finalNorm, a.finalNorm, parameters, gradients,
             addingTo: flow.residual, accumulates)
-        finished(layout.finalNormRange)
+        finished(layout.finalNorm.range)
         for layer in (0..<configuration.layers).reversed() {
             let input = layer == 0 ? a.embedded : a.blocks[layer - 1].output
             backwardBlock(
-                layer, input, batch, parameters, gradients, accumulates, dropout, flow)
-            finished(layout.blocks[layer].range)
+                layer, input, batch, parameters, gradients, accumulates, dropout, flow, finished)
         }
         drop(flow.residual, .embedding, batch, dropout)
         embeddingBackward(
@@ -171,7 +170,7 @@ package final class GPT {
     private func backwardBlock(
         _ layer: Int, _ input: Matrix, _ batch: TokenBatch, _ parameters: Buffer<Float>,
         _ gradients: Buffer<Float>, _ accumulates: Bool, _ dropout: DropoutKey?,
-        _ flow: Activations.Gradients
+        _ flow: Activations.Gradients, _ finished: (Range<Int>) -> Void
     ) {
         let a = activations.blocks[layer]
         let p = layout.blocks[layer]
@@ -180,28 +179,34 @@ package final class GPT {
             flow, .feedForwardProjection(layer: layer), batch, dropout)
         projectBackward(
             down, branch, a.activated, p.down, parameters, gradients, into: flow.wide, accumulates)
+        finished(p.down.range)
         geluBackward(flow.wide, input: a.hidden, engine: engine)
         projectBackward(
             up, flow.wide, a.feedForwardNorm.output, p.up, parameters, gradients,
             into: flow.branch, accumulates)
+        finished(p.up.range)
         normalizeBackward(
             flow.branch, a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters, gradients,
             addingTo: flow.residual, accumulates)
+        finished(p.feedForwardNorm.range)
 
         branch = dropped(flow, .attentionProjection(layer: layer), batch, dropout)
         // `activations.branch` is free in backward.
         projectBackward(
             attentionProjection, branch, a.attention, p.attentionProjection, parameters, gradients,
             into: activations.branch, accumulates)
+        finished(p.attentionProjection.range)
         attention.backward(
             activations.branch, qkv: a.qkv, output: a.attention, logSumExp: a.logSumExp,
             into: flow.qkv, dropout: attentionDropout(layer, batch, dropout))
         projectBackward(
             qkv, flow.qkv, a.attentionNorm.output, p.qkv, parameters, gradients,
             into: flow.branch, accumulates)
+        finished(p.qkv.range)
         normalizeBackward(
             flow.branch, input, p.attentionNorm, a.attentionNorm, parameters, gradients,
             addingTo: flow.residual, accumulates)
+        finished(p.attentionNorm.range)
     }
 
     // MARK: - Parts of a block

@@ -27,20 +27,22 @@ package struct GPTLayout: Sendable {
         package let up: Projection
         /// mlp.c_proj: (4C, C).
         package let down: Projection
-        /// The block's elements in the arena, gaps included.
-        package let range: Range<Int>
     }
 
     /// A layer norm's weight (C) and bias (C).
     package struct Norm: Sendable {
         package let weight: NamedTensor
         package let bias: NamedTensor?
+        /// Both tensors' elements in the arena, gaps included.
+        package let range: Range<Int>
     }
 
     /// A linear layer's weight (inputs, outputs) and bias (outputs).
     package struct Projection: Sendable {
         package let weight: NamedTensor
         package let bias: NamedTensor?
+        /// Both tensors' elements in the arena, gaps included.
+        package let range: Range<Int>
     }
 
     package init(_ configuration: GPTConfiguration) {
@@ -49,14 +51,16 @@ package struct GPTLayout: Sendable {
         let padding = configuration.paddedVocabularySize - configuration.vocabularySize
 
         func norm(_ name: String) -> Norm {
-            Norm(
-                weight: arena.append("\(name).weight", shape: [c]),
-                bias: configuration.bias ? arena.append("\(name).bias", shape: [c]) : nil)
+            let start = arena.count
+            let weight = arena.append("\(name).weight", shape: [c])
+            let bias = configuration.bias ? arena.append("\(name).bias", shape: [c]) : nil
+            return Norm(weight: weight, bias: bias, range: start..<arena.count)
         }
         func projection(_ name: String, _ inputs: Int, _ outputs: Int) -> Projection {
-            Projection(
-                weight: arena.append("\(name).weight", shape: [inputs, outputs]),
-                bias: configuration.bias ? arena.append("\(name).bias", shape: [outputs]) : nil)
+            let start = arena.count
+            let weight = arena.append("\(name).weight", shape: [inputs, outputs])
+            let bias = configuration.bias ? arena.append("\(name).bias", shape: [outputs]) : nil
+            return Projection(weight: weight, bias: bias, range: start..<arena.count)
         }
 
         tokenEmbedding = arena.append(
@@ -64,7 +68,6 @@ package struct GPTLayout: Sendable {
         positionEmbedding = arena.append("wpe.weight", shape: [configuration.contextLength, c])
         embeddingRange = 0..<arena.count
         blocks = (0..<configuration.layers).map { layer in
-            let start = arena.count
             let attentionNorm = norm("h.\(layer).ln_1")
             let qkv = projection("h.\(layer).attn.c_attn", c, 3 * c)
             let attentionProjection = projection("h.\(layer).attn.c_proj", c, c)
@@ -73,12 +76,9 @@ package struct GPTLayout: Sendable {
             let down = projection("h.\(layer).mlp.c_proj", 4 * c, c)
             return Block(
                 attentionNorm: attentionNorm, qkv: qkv, attentionProjection: attentionProjection,
-                feedForwardNorm: feedForwardNorm, up: up, down: down, range: start..<arena.count)
+                feedForwardNorm: feedForwardNorm, up: up, down: down)
         }
         finalNorm = norm("ln_f")
         self.arena = arena
     }
-
-    /// The final norm's elements in the arena.
-    package var finalNormRange: Range<Int> { finalNorm.weight.offset..<arena.count }
 }

@@ -11,28 +11,22 @@ struct NonFiniteGuard: Equatable {
     /// Steps skipped since the last good one.
     var skippedInARow = 0
 
-    /// Judges a step, and says whether it must be skipped.
+    /// Notes a step whose loss and gradient were finite.
+    mutating func passed() { skippedInARow = 0 }
+
+    /// Notes a step that is skipped.
     ///
     /// - Throws: `Failure` (configuration) with advice when too many were skipped in a row.
-    mutating func skips(
-        loss: Double, gradientNorm: Double, step: Int, peakLearningRate: Double
-    ) throws(Failure) -> Bool {
-        guard !(loss.isFinite && gradientNorm.isFinite) else {
-            skippedInARow = 0
-            return false
-        }
+    mutating func skip(loss: Double, step: Int, peakLearningRate: Double) throws(Failure) {
         skipped += 1
         skippedInARow += 1
-        guard skippedInARow < limit else {
-            let what = loss.isFinite ? "gradient norm" : "loss"
-            throw Failure(
-                .configuration,
-                "The \(what) was not finite in \(limit) steps in a row, the last of them step "
-                    + "\(step): the learning rate is far too large (the peak is "
-                    + "\(peakLearningRate)) or a number overflowed, so lower [optimizer] "
-                    + "learning_rate three to ten times, or lengthen [schedule] warmup_steps, and "
-                    + "check the data.")
-        }
-        return true
+        guard skippedInARow >= limit else { return }
+        let what = loss.isFinite ? "gradient norm" : "loss"
+        throw Failure(
+            .configuration,
+            "The \(what) was not finite in \(limit) steps in a row, the last of them step \(step): "
+                + "the learning rate is far too large (the peak is \(peakLearningRate)) or a number "
+                + "overflowed, so lower [optimizer] learning_rate three to ten times, or lengthen "
+                + "[schedule] warmup_steps, and check the data.")
     }
 }

@@ -137,10 +137,11 @@ package final class Trainer {
         let loss = totals.sum.sum / totals.sum.targets
         let learningRate = plan.learningRate(after: state.step)
         let gradientNorm = clock.measure(\.update) { norm(gradients) }
-        let isSkipped = try state.nonFinite.skips(
-            loss: loss, gradientNorm: gradientNorm, step: state.step + 1,
-            peakLearningRate: plan.rate.peakLearningRate)
-        if !isSkipped {
+        let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
+        if isSkipped {
+            try skip(loss: loss)
+        } else {
+            state.nonFinite.passed()
             clock.measure(\.update) {
                 update(gradients, norm: gradientNorm, learningRate: learningRate)
             }
@@ -186,6 +187,15 @@ package final class Trainer {
         reducer.endLane()
         return LaneLoss(
             sum: loss, targets: Double(sequences.count * plan.recipe.model.contextLength))
+    }
+
+    /// Counts a step that leaves the parameters as they are; too many in a row end the run.
+    private func skip(loss: Double) throws(Failure) {
+        // All ranks see the same loss and norm, so they agree that this is one failure, told once.
+        try communicator.agree { () throws(Failure) in
+            try state.nonFinite.skip(
+                loss: loss, step: state.step + 1, peakLearningRate: plan.rate.peakLearningRate)
+        }
     }
 
     /// The global norm of the gradients.
