@@ -80,7 +80,10 @@ final class MetricsWriter {
         if step.isSkipped {
             line["skipped"] = .bool(true)
             logger.warning(
-                "step \(step.step) skipped: loss \(step.loss), gradient norm \(step.gradientNorm)")
+                """
+                step \(step.step) skipped, its loss is \(Self.text(step.loss)) and its gradient norm \
+                \(Self.text(step.gradientNorm))
+                """)
         }
         append(line)
         progress?.update(
@@ -105,6 +108,11 @@ final class MetricsWriter {
         do throws(Failure) { try log?.synchronize() } catch {
             logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
         }
+    }
+
+    /// A number that may not be finite; the sign of a NaN means nothing.
+    private static func text(_ number: Double) -> String {
+        number.isNaN ? "not a number" : Format.significant(number, digits: 6)
     }
 
     private func append(_ line: JSONObject) {

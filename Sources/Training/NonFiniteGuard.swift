@@ -15,14 +15,16 @@ struct NonFiniteGuard: Equatable {
     mutating func passed() { skippedInARow = 0 }
 
     /// Notes a step that is skipped.
-    ///
-    /// - Throws: `Failure` (configuration) with advice when too many were skipped in a row.
-    mutating func skip(loss: Double, step: Int, peakLearningRate: Double) throws(Failure) {
+    mutating func skip() {
         skipped += 1
         skippedInARow += 1
-        guard skippedInARow >= limit else { return }
+    }
+
+    /// What ends the run once too many steps were skipped in a row, with advice; nil before that.
+    func failure(loss: Double, step: Int, peakLearningRate: Double) -> Failure? {
+        guard skippedInARow >= limit else { return nil }
         let what = loss.isFinite ? "gradient norm" : "loss"
-        throw Failure(
+        return Failure(
             .configuration,
             "The \(what) was not finite in \(limit) steps in a row, the last of them step \(step): "
                 + "the learning rate is far too large (the peak is \(peakLearningRate)) or a number "

@@ -139,7 +139,7 @@ package final class Trainer {
         let gradientNorm = clock.measure(\.update) { norm(gradients) }
         let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
         if isSkipped {
-            try skip(loss: loss)
+            state.nonFinite.skip()
         } else {
             state.nonFinite.passed()
             clock.measure(\.update) {
@@ -152,6 +152,7 @@ package final class Trainer {
                 step: state.step, loss: loss, learningRate: learningRate,
                 gradientNorm: gradientNorm, tokens: state.step * plan.tokensPerStep,
                 isSkipped: isSkipped, times: clock.finish()))
+        try stopIfHopeless(loss: loss)
         return totals.anyRequest.contains(.stop)
     }
 
@@ -189,13 +190,14 @@ package final class Trainer {
             sum: loss, targets: Double(sequences.count * plan.recipe.model.contextLength))
     }
 
-    /// Counts a step that leaves the parameters as they are; too many in a row end the run.
-    private func skip(loss: Double) throws(Failure) {
-        // All ranks see the same loss and norm, so they agree that this is one failure, told once.
-        try communicator.agree { () throws(Failure) in
-            try state.nonFinite.skip(
-                loss: loss, step: state.step + 1, peakLearningRate: plan.rate.peakLearningRate)
-        }
+    /// Ends the run where too many steps in a row left the parameters as they were.
+    private func stopIfHopeless(loss: Double) throws(Failure) {
+        guard
+            let failure = state.nonFinite.failure(
+                loss: loss, step: state.step, peakLearningRate: plan.rate.peakLearningRate)
+        else { return }
+        // All ranks see the same loss and norm, and agree that this is one failure, told once.
+        try communicator.agree { () throws(Failure) in throw failure }
     }
 
     /// The global norm of the gradients.
