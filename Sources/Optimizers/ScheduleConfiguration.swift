@@ -47,7 +47,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     /// `stable_steps`: `wsd`'s steps at the peak; nil for what leaves the last fifth to the decay.
     package var stableSteps: Int?
     /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest
-    /// and stays there; nil for the training steps. Constant schedules do not look at it.
+    /// and stays there; nil for the training steps, or for the step after warmup if that is later. Constant schedules do not look at it.
     package var decaySteps: Int?
     /// `minimum_learning_rate`: the lowest rate; nil for a tenth of the peak. Like `learning_rate`
     /// it is the rate at the base batch and scales with it, so that scaling keeps the schedule's
@@ -77,6 +77,13 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     /// The steps of warmup in a run of `trainingSteps`; a sequence's are in its parts.
     package func warmupSteps(trainingSteps: Int) -> Int {
         name == .sequence ? 0 : warmupSteps ?? trainingSteps / 50
+    }
+
+    /// The step at which the rate is at its lowest in a run of `trainingSteps`.
+    ///
+    /// A run that is shorter than its warmup, as a trial of a long recipe is, ends within it.
+    package func decaySteps(trainingSteps: Int) -> Int {
+        decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps) + 1)
     }
 
     /// The schedule of a run.
@@ -199,16 +206,15 @@ package struct ScheduleConfiguration: Sendable, Equatable {
 
     private func validatedDecaySteps(_ warmupSteps: Int, trainingSteps: Int) throws(Failure) -> Int
     {
-        let steps = decaySteps ?? trainingSteps
+        let steps = decaySteps(trainingSteps: trainingSteps)
         guard steps >= 1 else {
             throw invalid(
                 "[schedule] decay_steps", steps, "a number from 1 up",
                 "use \(trainingSteps), the training steps, or leave it out")
         }
         guard warmupSteps < steps else {
-            let end = decaySteps == nil ? "[training] steps" : "decay_steps"
             throw invalid(
-                "[schedule] warmup_steps", warmupSteps, "below \(end) = \(steps)",
+                "[schedule] warmup_steps", warmupSteps, "below decay_steps = \(steps)",
                 "use \(steps - 1) at most, so that the rate can fall after it has risen")
         }
         return steps

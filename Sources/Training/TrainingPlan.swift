@@ -43,7 +43,8 @@ package struct TrainingPlan: Sendable {
                 trainingSteps: recipe.training.steps)
         }
         if name != .sequence, name != .constant {
-            recipe.schedule.decaySteps = recipe.schedule.decaySteps ?? recipe.training.steps
+            recipe.schedule.decaySteps = recipe.schedule.decaySteps(
+                trainingSteps: recipe.training.steps)
             recipe.schedule.minimumLearningRate =
                 recipe.schedule.minimumLearningRate ?? rate.baseLearningRate / 10
         }
@@ -186,7 +187,7 @@ extension TrainingPlan {
             warmup == 0
             ? "no warmup"
             : "warmup over \(Format.count(warmup)) steps (\(Format.count(warmup * tokensPerStep)) "
-                + "tokens)\(start)"
+                + "tokens)\(start)" + (warmup >= recipe.training.steps ? ", where the run ends" : "")
         guard schedule.name != .constant else { return "\(rise), then constant" }
         let lowest = Format.significant(
             (schedule.minimumLearningRate ?? 0) * rate.factor, digits: 6)

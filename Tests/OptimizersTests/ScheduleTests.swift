@@ -135,6 +135,16 @@ struct ScheduleTests {
         #expect(schedule.learningRate(at: 1) == Self.peak / 10)
     }
 
+    @Test("a trial of a long recipe ends within its warmup", arguments: [10, 100, 101])
+    func trial(steps: Int) throws {
+        let configuration = ScheduleConfiguration(warmupSteps: 100)
+        let short = try configuration.resolve(Self.rate(), trainingSteps: steps)
+        let long = try configuration.resolve(Self.rate(), trainingSteps: 5000)
+        for step in 0..<min(steps, 101) {
+            #expect(short.learningRate(at: step) == long.learningRate(at: step))
+        }
+    }
+
     @Test("a silent wsd decays over the last fifth")
     func silentStable() throws {
         let schedule = try ScheduleConfiguration(name: .wsd)
