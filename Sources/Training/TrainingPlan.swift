@@ -187,7 +187,8 @@ extension TrainingPlan {
             warmup == 0
             ? "no warmup"
             : "warmup over \(Format.count(warmup)) steps (\(Format.count(warmup * tokensPerStep)) "
-                + "tokens)\(start)" + (warmup >= recipe.training.steps ? ", where the run ends" : "")
+                + "tokens)\(start)"
+                + (warmup >= recipe.training.steps ? ", where the run ends" : "")
         guard schedule.name != .constant else { return "\(rise), then constant" }
         let lowest = Format.significant(
             (schedule.minimumLearningRate ?? 0) * rate.factor, digits: 6)

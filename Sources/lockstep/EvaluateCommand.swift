@@ -20,7 +20,8 @@ struct EvaluateCommand: ParsableCommand {
               launch/mpirun -- lockstep evaluate runs/book --checkpoint 1000 --json
               lockstep evaluate runs/book --data data/other-book
 
-            The loss is the mean cross-entropy in nats a token; any number of ranks gives the same bits.
+            The loss is the mean cross-entropy in nats a token; any number of ranks
+            gives the same bits.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Failures
 import Training
 
 /// The root of the command line.
@@ -18,4 +19,21 @@ struct Lockstep: ParsableCommand {
             TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
             DoctorCommand.self,
         ])
+
+    /// The names of the commands.
+    static var commandNames: [String] {
+        configuration.subcommands.compactMap { $0.configuration.commandName }
+    }
+
+    /// Checks that the first argument, where it is no option, is a command.
+    ///
+    /// - Throws: `Failure` (usage) that names the nearest one.
+    static func checkCommand(_ name: String?) throws(Failure) {
+        let names = commandNames + ["help"]
+        guard let name, !name.hasPrefix("-"), !names.contains(name) else { return }
+        let remedy =
+            nearestName(to: name, among: names).map { "did you mean \"\($0)\"?" }
+            ?? "the commands are \(names.joined(separator: ", "))."
+        throw Failure(.usage, "There is no command \"\(name)\": \(remedy)")
+    }
 }

@@ -17,9 +17,9 @@ struct TokenizeCommand: ParsableCommand {
               zcat corpus.gz | lockstep tokenize - --tokenizer bytes --out data/corpus
               lockstep tokenize other.txt --like runs/book --out data/other
 
-            The first 90 % of the text are for training, the rest for validation. GPT-2's vocabulary is a
-            folder with vocab.json and merges.txt, or with encoder.json and vocab.bpe. Token files have
-            llm.c's format.
+            The first 90 % of the text are for training, the rest for validation.
+            GPT-2's vocabulary is a folder with vocab.json and merges.txt, or with
+            encoder.json and vocab.bpe. Token files have llm.c's format.
             """)
 
     @Argument(help: "Text files, read one after another; - for standard input.")

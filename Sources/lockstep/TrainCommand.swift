@@ -24,9 +24,10 @@ struct TrainCommand: ParsableCommand {
               launch/mpirun -- lockstep train --resume --out runs/book
               lockstep train --keys
 
-            RUN gets recipe.toml (every key written out), metrics.jsonl and checkpoints/. It is never
-            overwritten. SIGUSR1 to mpirun makes it checkpoint at the end of the step and exit with 75.
-            The number of ranks and threads never changes what is computed.
+            The run's folder gets recipe.toml (every key written out), metrics.jsonl
+            and checkpoints/. It is never overwritten. SIGUSR1 to mpirun makes it
+            checkpoint at the end of the step and exit with 75. The number of ranks
+            and threads never changes what is computed.
             """)
 
     @Argument(help: "The recipe, a TOML file; with --resume the run's own.")

@@ -13,8 +13,11 @@ import Training
 // A pipe's reader may go away, as `| head` does; that is no reason for a crash.
 signal(SIGPIPE, SIG_IGN)
 
+let firstArgument = CommandLine.arguments.dropFirst().first
+
 do {
     try Log.bootstrap(rank: MPIEnvironment.launchedRank, environment: processEnvironment())
+    try Lockstep.checkCommand(firstArgument)
     var command = try Lockstep.parseAsRoot()
     try command.run()
 } catch let failure as Failure {
@@ -22,12 +25,16 @@ do {
 } catch {
     // Help and version are errors too for the parser, with the code 0.
     let code = Lockstep.exitCode(for: error)
-    let message = Lockstep.fullMessage(for: error)
-    if code.isSuccess, MPIEnvironment.launchedRank == 0 {
-        print(message)
+    if code.isSuccess {
+        if MPIEnvironment.launchedRank == 0 { print(Lockstep.fullMessage(for: error)) }
         exit(0)
     }
-    end(code.isSuccess ? 0 : Failure.Code.usage.rawValue, message: message)
+    let message = Lockstep.message(for: error)
+    let command = firstArgument.map { Lockstep.commandNames.contains($0) ? " \($0)" : "" } ?? ""
+    end(
+        Failure.Code.usage.rawValue,
+        message: "lockstep: \(message)\(message.hasSuffix("?") ? " See" : "; see")"
+            + " lockstep\(command) --help.")
 }
 
 /// Ends the process; all ranks were given the same command line, so rank 0 speaks for them.
