@@ -84,11 +84,14 @@ extension ProgressStatus {
                 return parts.joined(separator: Self.gap)
             }
         }
-        while length(of: [title, position] + texts + ends) > room, !texts.isEmpty {
+        // Who watches knows what is being done; how it goes is worth more.
+        while length(of: [position] + texts + ends) > room, !texts.isEmpty {
             texts.removeLast()
         }
-        for line in [[title, position] + texts + ends, [title, position], [position]]
-        where length(of: line) <= room {
+        for line in [
+            [title, position] + texts + ends, [position] + texts + ends, [title, position],
+            [position],
+        ] where length(of: line) <= room {
             return line.joined(separator: Self.gap)
         }
         return String(position.prefix(room))

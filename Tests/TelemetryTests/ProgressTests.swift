@@ -74,8 +74,9 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
             at(90)
                 == "training  500/2,000 steps  loss 1.8857  lr 9.81e-04  12,345 tokens/s  1 min 20 s left"
         )
-        #expect(at(80) == "training  500/2,000 steps  loss 1.8857  lr 9.81e-04  1 min 20 s left")
-        #expect(at(50) == "training  500/2,000 steps  1 min 20 s left")
+        #expect(
+            at(80) == "500/2,000 steps  loss 1.8857  lr 9.81e-04  12,345 tokens/s  1 min 20 s left")
+        #expect(at(50) == "500/2,000 steps  loss 1.8857  1 min 20 s left")
         #expect(at(30) == "training  500/2,000 steps")
         #expect(at(20) == "500/2,000 steps")
         #expect(at(6) == "500/2")
