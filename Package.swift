@@ -94,7 +94,7 @@ let package = Package(
         tests("Collectives", ["Collectives", "MultiRankSupport", "multirank-probe"]),
         tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
         tests("Telemetry", ["Telemetry"]),
-        tests("Training", ["Training"]),
+        tests("Training", ["Training"], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
     ]
 )

@@ -1,0 +1,90 @@
+import Checkpointing
+import Foundation
+import Kernels
+import Model
+import Optimizers
+import Tensors
+import Testing
+
+/// Thirty steps of model, clipping, schedule and AdamW together against PyTorch in double precision.
+@Suite struct TorchTrajectoryTests {
+    @Test func lossesAndNormsFollowPyTorch() throws {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().path
+        let file = try SafetensorsFile(opening: "\(folder)/Golden/trajectory.safetensors")
+        func number(_ key: String) throws -> Double {
+            try #require(file.metadata[key].flatMap { Double($0) })
+        }
+        var shape = GPTConfiguration()
+        shape.layers = try Int(number("layers"))
+        shape.heads = try Int(number("heads"))
+        shape.width = try Int(number("width"))
+        shape.contextLength = try Int(number("context_length"))
+        shape.vocabularySize = try Int(number("vocabulary_size"))
+        let (steps, batch, length) = try (
+            Int(number("steps")), Int(number("batch")), shape.contextLength
+        )
+        var tokens = [Float](repeating: 0, count: steps * batch * (length + 1))
+        try file.copy("tokens", shape: [steps, batch, length + 1], into: &tokens)
+        var losses = [Float](repeating: 0, count: steps)
+        try file.copy("losses", shape: [steps], into: &losses)
+        var norms = losses
+        try file.copy("norms", shape: [steps], into: &norms)
+
+        let model = GPT(shape, microBatch: batch, training: true, engine: ComputeEngine())
+        let layout = model.layout.arena
+        let parameters = Buffer<Float>(count: layout.count)
+        let gradients = Buffer<Float>(count: layout.count)
+        for tensor in layout.tensors {
+            try file.copy(
+                tensor.name, shape: tensor.shape, into: parameters.base + tensor.offset)
+        }
+        let configuration = try OptimizerConfiguration(
+            learningRate: number("learning_rate"), weightDecay: number("weight_decay"),
+            clipNorm: number("clip_norm"))
+        var optimizer = Optimizer(configuration: configuration, layout: layout)
+        let rate = try ScalingConfiguration().resolve(
+            learningRate: configuration.learningRate, globalBatch: batch)
+        let schedule = try ScheduleConfiguration(
+            warmup: .nanogpt, warmupSteps: Int(number("warmup_steps")),
+            minimumLearningRate: number("minimum_learning_rate")
+        ).resolve(rate, trainingSteps: steps)
+
+        for step in 0..<steps {
+            var inputs: [Int32] = []
+            var targets: [Int32] = []
+            for row in 0..<batch {
+                let start = (step * batch + row) * (length + 1)
+                inputs += tokens[start..<start + length].map { Int32($0) }
+                targets += tokens[start + 1...start + length].map { Int32($0) }
+            }
+            let loss = try inputs.withUnsafeBufferPointer { inputs in
+                try targets.withUnsafeBufferPointer { targets in
+                    let batch = try TokenBatch(
+                        inputs: #require(inputs.baseAddress),
+                        targets: #require(targets.baseAddress))
+                    model.forward(batch, parameters: parameters, dropout: nil)
+                    return model.backward(
+                        batch, parameters: parameters, gradients: gradients,
+                        gradientScale: 1 / Float(inputs.count), accumulates: false, dropout: nil
+                    ) { _ in }
+                }
+            }
+            let norm = SumOfSquares.of(gradients).squareRoot()
+            // Rounding grows with the steps; a wrong term would show at once.
+            let tolerance = 2e-6 * Double(1 + step)
+            let expected = Double(losses[step])
+            #expect(
+                abs(loss / Double(inputs.count) - expected) < tolerance * expected,
+                "loss of step \(step)")
+            #expect(
+                abs(norm - Double(norms[step])) < 5 * tolerance * norm, "norm of step \(step)")
+            optimizer.beginStep()
+            optimizer.update(
+                parameters: parameters, gradients: gradients,
+                learningRate: schedule.learningRate(at: step),
+                gradientScale: clippingCoefficient(norm: norm, clipNorm: configuration.clipNorm),
+                range: 0..<layout.count)
+        }
+        #expect(losses[steps - 1] < 0.8 * losses[0], "there was something to learn")
+    }
+}
