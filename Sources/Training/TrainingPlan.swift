@@ -98,13 +98,13 @@ extension TrainingPlan {
         let model = recipe.model
         let steps = recipe.training.steps
         let total = tokensPerStep * steps
-        let where_ =
+        let layoutText =
             "\(around.ranks) \(around.ranks == 1 ? "rank" : "ranks") x \(around.threads) "
             + "\(around.threads == 1 ? "thread" : "threads")"
             + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
         let first =
             "training a GPT of \(Format.count(model.parameterCount)) parameters for "
-            + "\(Format.count(steps)) steps on \(where_), into \(around.runPath)"
+            + "\(Format.count(steps)) steps on \(layoutText), into \(around.runPath)"
         let rows: [(String, String)] = [
             (
                 "model",
