@@ -37,6 +37,10 @@ package struct RunFolder: Sendable {
     package func create(
         recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?
     ) throws(Failure) {
+        guard !path.isEmpty else {
+            throw Failure(
+                .usage, "--out is an empty name, which is no folder: give it the run's folder.")
+        }
         if holdsRun {
             throw Failure(
                 .usage,
@@ -71,12 +75,15 @@ package struct RunFolder: Sendable {
     ///
     /// - Throws: as `read` does.
     package func readDataPath() throws(Failure) -> String {
-        String(try read(dataPath).prefix { $0 != "\n" })
+        // Only the last line break was added; one within the name is part of it.
+        String(try read(dataPath).dropLast())
     }
 
     /// True where nothing that could be lost is there.
     private var isEmptyOrMissing: Bool {
-        guard let folder = opendir(path) else { return errno == ENOENT }
+        // What is there but cannot be opened as a folder is refused; below a file nothing can be,
+        // and making the folder says so.
+        guard let folder = opendir(path) else { return access(path, F_OK) != 0 }
         defer { closedir(folder) }
         while let entry = readdir(folder) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
