@@ -75,9 +75,8 @@ package struct RunInspection {
             // `??` would lose the type of what is thrown.
             let path: String
             if let dataPath { path = dataPath } else { path = try run.readDataPath() }
-            let data = try TrainingData(path: path, recipe: &recipe)
-            try checkTokenizer(of: data)
-            return data
+            try run.refuseOtherTokenizer(than: path)
+            return try TrainingData(path: path, recipe: &recipe)
         }
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
         let engine = ComputeEngine(threads: threads)
@@ -91,18 +90,6 @@ package struct RunInspection {
             mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
         defer { line.finish() }
         return try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
-    }
-
-    private func checkTokenizer(of data: TrainingData) throws(Failure) {
-        guard let tokenizer = data.tokenizer,
-            let own = try loadTokenizerIfPresent(folder: run.path),
-            own.fingerprint != tokenizer.fingerprint
-        else { return }
-        throw Failure(
-            .badData,
-            "The data in \(data.path) were made with another tokenizer than the run in \(run.path) "
-                + "was trained with; tokenize the text again with `lockstep tokenize --like "
-                + "\(run.path)`.")
     }
 
     /// Writes texts that go on from a prompt; `write` gets their bytes as they come.

@@ -68,6 +68,23 @@ package struct TrainingData: Sendable {
     }
 }
 
+extension RunFolder {
+    /// Checks that a data folder was made with the tokenizer that the run was trained with, as far as
+    /// both are known.
+    ///
+    /// - Throws: `Failure` (bad data) where it was made with another.
+    func refuseOtherTokenizer(than dataPath: String) throws(Failure) {
+        guard let tokenizer = try loadTokenizerIfPresent(folder: dataPath),
+            let own = try loadTokenizerIfPresent(folder: path),
+            own.fingerprint != tokenizer.fingerprint
+        else { return }
+        throw Failure(
+            .badData,
+            "The data in \(dataPath) were made with another tokenizer than the run in \(path) was "
+                + "trained with; tokenize the text again with `lockstep tokenize --like \(path)`.")
+    }
+}
+
 /// The tokenizer that a folder describes, or nil where it describes none.
 ///
 /// - Throws: `Failure` (bad data) where the description is damaged.

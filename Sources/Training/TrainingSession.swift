@@ -55,7 +55,10 @@ package struct TrainingSession {
             "build", try buildIdentity(), remedy: "install the same build on every host")
         let (recipe, data) = try communicator.agree { () throws(Failure) in
             var recipe = try readRecipe()
-            let data = try TrainingData(path: try dataPath(), recipe: &recipe)
+            let path = try dataPath()
+            if request.resumes { try run.refuseOtherTokenizer(than: path) }
+            // The data settle the recipe's vocabulary.
+            let data = try TrainingData(path: path, recipe: &recipe)
             return (recipe, data)
         }
         let plan = try communicator.agree { () throws(Failure) in
