@@ -39,6 +39,16 @@ package struct GPTConfiguration: Sendable, Equatable {
                 .configuration,
                 "[model] \(key) is \(value), but must be at least 1; write 1 or more.")
         }
+        // Far above what can be trained, and low enough that no product of sizes overflows.
+        for (key, value, most) in [
+            ("layers", layers, 4095), ("heads", heads, 65_535), ("width", width, 1 << 20),
+            ("context_length", contextLength, 1 << 24),
+        ] where value > most {
+            throw Failure(
+                .configuration,
+                "[model] \(key) is \(value), but at most \(most) is supported; write \(most) or "
+                    + "less.")
+        }
         guard width % heads == 0 else {
             let divisors = (1...width).filter { width % $0 == 0 }
             let nearest = divisors.min { abs($0 - heads) < abs($1 - heads) } ?? 1
@@ -46,12 +56,6 @@ package struct GPTConfiguration: Sendable, Equatable {
                 .configuration,
                 "[model] heads = \(heads) does not divide width = \(width); "
                     + "the nearest number of heads that does is \(nearest).")
-        }
-        guard layers < 1 << 12, heads < 1 << 16 else {
-            throw Failure(
-                .configuration,
-                "[model] has \(layers) layers and \(heads) heads, but at most 4095 layers and "
-                    + "65535 heads are supported.")
         }
         guard vocabularySize >= 0, vocabularySize < 1 << 31 else {
             throw Failure(
@@ -73,6 +77,16 @@ package struct GPTConfiguration: Sendable, Equatable {
     ///
     /// The padding never takes part: its logits are left out of every softmax and it stays zero.
     package var paddedVocabularySize: Int { (vocabularySize + 63) / 64 * 64 }
+
+    /// The least memory that training takes, in bytes: fp32 parameters and gradients, `moments`
+    /// numbers beside each parameter, and the activations of `microBatch` sequences.
+    package func leastTrainingBytes(moments: Int, microBatch: Int) -> Double {
+        let (l, c, v) = (Double(layers), Double(width), Double(paddedVocabularySize))
+        let t = Double(contextLength)
+        let parameters = (v + t) * c + 12 * l * c * c
+        let activations = Double(microBatch) * t * 16 * c * l
+        return 4 * (parameters * Double(2 + moments) + activations)
+    }
 
     /// Parameters, embeddings included.
     package var parameterCount: Int { GPTLayout(self).arena.elementCount }

@@ -48,7 +48,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             host: Communicator.hostName, cores: allowedCores(),
             coresOnline: sysconf(Int32(_SC_NPROCESSORS_ONLN)), threads: threads,
             instructionSet: oneDNNDescription().instructionSet,
-            memoryBytes: sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)),
+            memoryBytes: machineMemoryBytes,
             yields: ranksYield, build: try digestOfThisProgram())
     }
 
@@ -92,6 +92,9 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         }
     }
 }
+
+/// The machine's memory in bytes.
+var machineMemoryBytes: Int { sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) }
 
 /// Whether the launcher told waiting ranks to give their core away, as more ranks than cores must.
 var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }

@@ -66,6 +66,7 @@ package struct TrainingSession {
         }
         try communicator.sameOnAllRanks("recipe", plan.recipe.toml)
         try communicator.sameOnAllRanks("training data", data.fingerprint)
+        try checkMemory(plan)
         try prepareFolder(plan, data)
 
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
@@ -144,6 +145,29 @@ package struct TrainingSession {
     }
 
     // MARK: - Set-up
+
+    /// Refuses a model that the machine cannot hold, before anything is made of it.
+    private func checkMemory(_ plan: TrainingPlan) throws(Failure) {
+        let host = Array(Communicator.hostName.utf8)
+        let ranks = try communicator.allGatherBytes(host).count { $0 == host }
+        try communicator.agree { () throws(Failure) in
+            let optimizer = plan.recipe.optimizer
+            let moments = optimizer.name == .sgd ? (optimizer.momentum > 0 ? 1 : 0) : 2
+            // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
+            let needed = min(
+                0x1p62,
+                plan.recipe.model.leastTrainingBytes(
+                    moments: moments, microBatch: plan.lanes.microBatch))
+            let there = machineMemoryBytes
+            guard needed * Double(ranks) > Double(there) else { return }
+            throw Failure(
+                .configuration,
+                "Training this model takes at least \(Format.bytes(Int(needed))) of memory for each of "
+                    + "\(ranks) \(ranks == 1 ? "rank" : "ranks"), but the machine has "
+                    + "\(Format.bytes(there)): lower [model] layers, width or context_length, set "
+                    + "[training] micro_batch lower, or start fewer ranks on it.")
+        }
+    }
 
     private func prepareFolder(_ plan: TrainingPlan, _ data: TrainingData) throws(Failure) {
         try communicator.agree { () throws(Failure) in

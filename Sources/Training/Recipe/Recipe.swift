@@ -73,6 +73,15 @@ package struct Recipe: Sendable, Equatable {
         try reduction.validate()
         try evaluation.validate()
         try checkpoint.validate()
+        let tokens =
+            Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)
+        guard tokens < 0x1p62 else {
+            throw Failure(
+                .configuration,
+                "[training] steps = \(training.steps), global_batch = \(training.globalBatch) and "
+                    + "[model] context_length = \(model.contextLength) give \(tokens) tokens, more "
+                    + "than can be counted: use fewer steps or smaller batches.")
+        }
         let rate = try scaling.resolve(
             learningRate: optimizer.learningRate, globalBatch: training.globalBatch)
         _ = try schedule.resolve(rate, trainingSteps: training.steps)

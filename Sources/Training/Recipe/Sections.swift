@@ -21,6 +21,9 @@ package struct TrainingConfiguration: Sendable, Equatable {
     /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run stops.
     package var maximumSkippedSteps = 10
 
+    /// The most steps, and the most sequences in one.
+    private static let largestCount = 1_000_000_000
+
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {
         for (key, value) in [
@@ -30,6 +33,13 @@ package struct TrainingConfiguration: Sendable, Equatable {
             throw Failure(
                 .configuration,
                 "[training] \(key) = \(value) is not a whole number from 1 up: use 1 or more.")
+        }
+        // Numbers of tokens are products of these and the context length, which must not overflow.
+        for (key, value) in [("steps", steps), ("global_batch", globalBatch)]
+        where value > Self.largestCount {
+            throw Failure(
+                .configuration,
+                "[training] \(key) = \(value) is more than \(Self.largestCount): use less.")
         }
         guard microBatch >= 0 else {
             throw Failure(
