@@ -96,5 +96,6 @@ let package = Package(
         tests("Telemetry", ["Telemetry"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
+        tests("CommandLine", ["MultiRankSupport", "lockstep"]),
     ]
 )

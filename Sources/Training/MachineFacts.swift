@@ -82,7 +82,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     }
 
     /// The numbers of a list such as "0-3,8".
-    static func cores(inList list: String) -> [Int] {
+    package static func cores(inList list: String) -> [Int] {
         list.split(separator: ",").flatMap { part in
             let ends = part.split(separator: "-").compactMap { Int($0) }
             guard let first = ends.first, let last = ends.last, first <= last else {

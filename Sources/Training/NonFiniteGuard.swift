@@ -3,25 +3,27 @@ import Failures
 /// Counts the steps that were skipped because their loss or gradient was not finite.
 ///
 /// All ranks see the same global loss and norm, so they skip, count and stop together.
-struct NonFiniteGuard: Equatable {
+package struct NonFiniteGuard: Equatable, Sendable {
     /// Skipped steps in a row that end the run.
-    let limit: Int
+    package let limit: Int
     /// Steps skipped since the run began.
-    var skipped = 0
+    package var skipped = 0
     /// Steps skipped since the last good one.
-    var skippedInARow = 0
+    package var skippedInARow = 0
+
+    package init(limit: Int) { self.limit = limit }
 
     /// Notes a step whose loss and gradient were finite.
-    mutating func passed() { skippedInARow = 0 }
+    package mutating func passed() { skippedInARow = 0 }
 
     /// Notes a step that is skipped.
-    mutating func skip() {
+    package mutating func skip() {
         skipped += 1
         skippedInARow += 1
     }
 
     /// What ends the run once too many steps were skipped in a row, with advice; nil before that.
-    func failure(loss: Double, step: Int, peakLearningRate: Double) -> Failure? {
+    package func failure(loss: Double, step: Int, peakLearningRate: Double) -> Failure? {
         guard skippedInARow >= limit else { return nil }
         let what = loss.isFinite ? "gradient norm" : "loss"
         return Failure(
