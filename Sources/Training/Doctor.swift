@@ -56,7 +56,8 @@ package struct Doctor {
             let facts = members.map(\.facts)
             let shared = Set(facts.map(\.cores))
             let wanted = facts.reduce(0) { $0 + $1.threads }
-            let available = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }.count
+            let known = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }.count
+            let available = known == 0 ? facts[0].coresOnline : known
             if facts.count > 1, shared.count == 1, available == 1, facts[0].coresOnline > 1 {
                 warnings.append(
                     "All \(facts.count) ranks on \(host) are bound to one core: start them with "
@@ -118,7 +119,7 @@ package struct Doctor {
     }
 
     /// "core 3", or "cores 0-3, 8".
-    static func coreList(_ cores: [Int]) -> String {
+    package static func coreList(_ cores: [Int]) -> String {
         var parts: [String] = []
         var start = 0
         for index in cores.indices {
