@@ -38,6 +38,10 @@ package struct TrainingPlan: Sendable {
         recipe.training.microBatch = lanes.microBatch
         recipe.scaling.baseBatch = rate.baseBatch
         let name = recipe.schedule.name
+        if let last = recipe.schedule.parts.indices.last, recipe.schedule.parts[last].steps == nil {
+            let before = recipe.schedule.parts.dropLast().reduce(0) { $0 + ($1.steps ?? 0) }
+            recipe.schedule.parts[last].steps = max(1, recipe.training.steps - before)
+        }
         if name != .sequence {
             recipe.schedule.warmupSteps = recipe.schedule.warmupSteps(
                 trainingSteps: recipe.training.steps)

@@ -1,0 +1,169 @@
+import Failures
+import Testing
+import Training
+
+/// What a plan settles and tells.
+@Suite struct TrainingPlanTests {
+    private let toml = """
+        [model]
+        layers = 1
+        heads = 2
+        width = 16
+        context_length = 8
+        vocabulary_size = 50
+        [training]
+        steps = 1000
+        global_batch = 24
+        micro_batch = 1
+        [optimizer]
+        learning_rate = 1e-3
+        [scaling]
+        base_batch = 12
+        [reduction]
+        lanes = 8
+        [evaluation]
+        every = 250
+        """
+
+    private func around(ranks: Int) -> PlanSurroundings {
+        PlanSurroundings(
+            ranks: ranks, threads: 2, hosts: 1, runPath: "runs/a b", trainingTokens: 10_000,
+            validationTargets: 999, validationTokens: 1000,
+            decayedTensors: ["wte.weight", "h.0.attn.c_attn.weight", "h.1.attn.c_attn.weight"],
+            tensorCount: 16, memory: [("parameters", 1024), ("gradients", 2048)])
+    }
+
+    @Test func settlesWhatWasSilent() throws {
+        let plan = try TrainingPlan(
+            recipe(
+                "[training]\nsteps = 100\nglobal_batch = 24\n[optimizer]\nlearning_rate = 0.5"),
+            ranks: 1)
+        #expect(plan.recipe.reduction.lanes == 8)
+        #expect(plan.recipe.training.microBatch == 3)
+        #expect(plan.recipe.scaling.baseBatch == 24)
+        #expect(plan.recipe.schedule.warmupSteps == 2)
+        #expect(plan.recipe.schedule.decaySteps == 100)
+        #expect(plan.recipe.schedule.minimumLearningRate == 0.05)
+        #expect(plan.tokensPerStep == 24 * 64)
+        #expect(plan.learningRate(after: 2) == 0.5)
+        #expect(abs(plan.learningRate(after: 100) - 0.05) < 1e-15)
+    }
+
+    /// With every silent value written out, more steps or other ranks change no step's rate.
+    @Test(arguments: ["cosine", "linear", "wsd", "constant"])
+    func moreStepsDoNotChangeTheOnesBefore(schedule: String) throws {
+        let plan = try TrainingPlan(
+            recipe("[training]\nsteps = 100", set: "schedule.name=\(schedule)"), ranks: 2)
+        var longer = plan.recipe
+        longer.training.steps = 150
+        let other = try TrainingPlan(longer, ranks: 3)
+        for step in 0..<100 {
+            #expect(other.learningRate(after: step) == plan.learningRate(after: step))
+        }
+    }
+
+    /// The last part of a sequence, too, ends where it would have.
+    @Test func moreStepsDoNotStretchASequence() throws {
+        let plan = try TrainingPlan(
+            recipe(
+                "[training]\nsteps = 100", set: "schedule.name=sequence",
+                "schedule.parts=[{ name = \"constant\", steps = 40 }, "
+                    + "{ name = \"cosine\", end_factor = 0.1 }]"), ranks: 1)
+        #expect(plan.recipe.schedule.parts.last?.steps == 60)
+        var longer = plan.recipe
+        longer.training.steps = 150
+        let other = try TrainingPlan(longer, ranks: 1)
+        for step in 0..<100 {
+            #expect(other.learningRate(after: step) == plan.learningRate(after: step))
+        }
+        #expect(abs(other.learningRate(after: 149) - 3e-5) < 1e-15)
+    }
+
+    @Test func theLowestRateScalesWithTheBatch() throws {
+        let plan = try TrainingPlan(recipe(toml), ranks: 1)
+        #expect(plan.rate.peakLearningRate == 2e-3)
+        #expect(plan.recipe.schedule.minimumLearningRate == 1e-4)
+        #expect(abs(plan.learningRate(after: 1000) - 2e-4) < 1e-15)
+    }
+
+    /// The learning rate is a function of the batch and the step, never of the ranks.
+    @Test func ranksDoNotTouchTheRate() throws {
+        let one = try TrainingPlan(recipe(toml), ranks: 1)
+        for ranks in 2...8 {
+            let plan = try TrainingPlan(recipe(toml), ranks: ranks)
+            #expect(plan.recipe == one.recipe)
+            for step in [0, 5, 20, 500, 999] {
+                #expect(plan.learningRate(after: step) == one.learningRate(after: step))
+            }
+        }
+    }
+
+    @Test func refusesMoreRanksThanLanes() throws {
+        let recipe = try recipe(toml)
+        expectFailure(.configuration, ["9 ranks", "8 lanes", "lanes to 12"]) {
+            () throws(Failure) in
+            _ = try TrainingPlan(recipe, ranks: 9)
+        }
+    }
+
+    @Test(arguments: [
+        ("training.global_batch=26", ["lanes is 8", "global_batch 26", "24 or 32"]),
+        ("training.micro_batch=2", ["micro_batch is 2", "1 or 3"]),
+    ])
+    func refusesBatchesThatDoNotDivide(override: String, words: [String]) throws {
+        let recipe = try recipe(toml, set: override)
+        expectFailure(.configuration, words) { () throws(Failure) in
+            _ = try TrainingPlan(recipe, ranks: 1)
+        }
+    }
+
+    @Test func tellsWhatIsPerRankAndWhatIsGlobal() throws {
+        let summary = try TrainingPlan(recipe(toml), ranks: 3).summary(around(ranks: 3))
+        for piece in [
+            "for 1,000 steps on 3 ranks x 2 threads, into runs/a b",
+            "1 layers, 2 heads, width 16, context 8, vocabulary 50",
+            "24 sequences over all ranks = 192 tokens; 192,000 tokens in all, 19.2 epochs of "
+                + "10,000",
+            "8 lanes of 3 sequences, each in 3 micro-batches of 1; at most 8 ranks",
+            "2 or 3 lanes = 6 or 9 sequences = up to 72 tokens a step; 8 tokens a micro-batch",
+            "0.001 at batch 12, rule linear: x 2 for batch 24, peak 0.002",
+            "warmup over 20 steps (3,840 tokens), then cosine to 0.0002 at step 1,000",
+            "weight decay 0.1 on 3 of 16 tensors: wte.weight, h.*.attn.c_attn.weight",
+            "every 250 steps, on all 999 targets of the validation set",
+            "about 3.0 KiB a rank: parameters 1.0 KiB, gradients 2.0 KiB",
+        ] {
+            #expect(summary.contains(piece), "\(summary)")
+        }
+        #expect(!summary.contains("h.1."))
+    }
+
+    @Test func tellsTheOtherCases() throws {
+        let plan = try TrainingPlan(
+            recipe(
+                toml, set: "training.micro_batch=0", "scaling.rule=power", "scaling.exponent=0.5",
+                "schedule.name=constant", "schedule.warmup_steps=0", "evaluation.every=0",
+                "evaluation.windows=5", "optimizer.weight_decay=0", "model.dropout=0.1"),
+            ranks: 1)
+        var around = around(ranks: 1)
+        around.decayedTensors = []
+        around.threads = 1
+        around.hosts = 2
+        around.validationTargets = 40
+        let summary = plan.summary(around)
+        for piece in [
+            "on 1 rank x 1 thread on 2 hosts", "dropout 0.1", "of 3 sequences, each at once",
+            "8 lanes = 24 sequences = 192 tokens a step; 24 tokens a micro-batch",
+            "rule power 0.5: x 1.41421 for batch 24, peak 0.00141421",
+            "no warmup, then constant", "no weight decay",
+            "after the last step, on the first 40 targets of 999",
+        ] {
+            #expect(summary.contains(piece), "\(summary)")
+        }
+        let gradual = try TrainingPlan(
+            recipe(toml, set: "scaling.gradual_warmup=true", "schedule.name=linear"), ranks: 1)
+        #expect(
+            gradual.summary(around).contains(
+                "warmup over 20 steps (3,840 tokens) from the base rate, then linear to 0.0002"))
+        #expect(gradual.learningRate(after: 0) == 1e-3)
+    }
+}
