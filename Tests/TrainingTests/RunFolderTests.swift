@@ -1,0 +1,90 @@
+import Failures
+import Foundation
+import Testing
+import Training
+
+/// A run's folder is made once, and never over something else.
+@Suite struct RunFolderTests {
+    private func create(_ path: String, dataPath: String = "/data") -> Failure? {
+        caughtFailure { () throws(Failure) in
+            try RunFolder(path).create(recipe: "# recipe\n", dataPath: dataPath, tokenizerFrom: nil)
+        }
+    }
+
+    @Test(arguments: ["run", "a/deep/er/run", "odd name; $HOME 'quoted' é", "-n", "run///"])
+    func isMadeOnceAndNeverAgain(name: String) throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/\(name)"
+        let run = RunFolder(path)
+        #expect(!run.path.hasSuffix("/"))
+        #expect(!run.holdsRun)
+        #expect(create(path) == nil)
+        #expect(run.holdsRun)
+        #expect(try run.read(run.recipe) == "# recipe\n")
+        let again = create(path)
+        #expect(again?.code == .usage)
+        #expect(again?.sentence.contains("already holds a run, which is never overwritten") == true)
+        #expect(try run.read(run.recipe) == "# recipe\n")
+    }
+
+    @Test(arguments: ["/plain", "/with a space", "/with a\nline break", "/ends with a break\n"])
+    func remembersWhereTheDataLie(dataPath: String) throws {
+        let folder = try TemporaryFolder()
+        #expect(create("\(folder.path)/run", dataPath: dataPath) == nil)
+        #expect(try RunFolder("\(folder.path)/run").readDataPath() == dataPath)
+    }
+
+    @Test func refusesAFolderWithAnythingElseInIt() throws {
+        let folder = try TemporaryFolder()
+        let precious = "\(folder.path)/thesis.txt"
+        try Data("words".utf8).write(to: URL(filePath: precious))
+        let failure = create(folder.path)
+        #expect(failure?.code == .usage)
+        #expect(failure?.sentence.contains("is not empty and holds no run") == true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["thesis.txt"])
+        // Nor is a file taken for a folder.
+        #expect(create(precious)?.code == .usage)
+        #expect(try Data(contentsOf: URL(filePath: precious)) == Data("words".utf8))
+        let below = create("\(precious)/run")
+        #expect(below?.code == .inputOutput)
+        #expect(below?.sentence.contains("\(precious)/run") == true)
+        #expect(create("")?.code == .usage)
+    }
+
+    @Test func takesAnEmptyFolderAndWhatAFailedStartLeft() throws {
+        let folder = try TemporaryFolder()
+        #expect(create(folder.path) == nil)
+        let half = "\(folder.path)/half"
+        try FileManager.default.createDirectory(
+            atPath: "\(half)/checkpoints", withIntermediateDirectories: true)
+        try Data("old".utf8).write(to: URL(filePath: "\(half)/data-path.txt"))
+        #expect(create(half, dataPath: "/new") == nil)
+        #expect(try RunFolder(half).readDataPath() == "/new")
+    }
+
+    @Test func saysWhereNoRunIs() throws {
+        let folder = try TemporaryFolder()
+        let run = RunFolder(folder.path)
+        expectFailure(.missingInput, [folder.path, "holds no run"]) { () throws(Failure) in
+            _ = try run.readDataPath()
+        }
+    }
+
+    @Test func textsAreReadWholeOrRefused() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/text"
+        let text = String(repeating: "é\n", count: 100_000)
+        try Data(text.utf8).write(to: URL(filePath: path))
+        #expect(try readText(path) == text)
+        try Data([0x61, 0xFF]).write(to: URL(filePath: path))
+        expectFailure(.badData, [path, "not valid UTF-8"]) { () throws(Failure) in
+            _ = try readText(path)
+        }
+        expectFailure(.missingInput, ["\(path).not", "cannot be read"]) { () throws(Failure) in
+            _ = try readText("\(path).not")
+        }
+        expectFailure(.inputOutput, [folder.path]) { () throws(Failure) in
+            _ = try readText(folder.path)
+        }
+    }
+}
