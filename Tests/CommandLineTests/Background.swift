@@ -1,0 +1,46 @@
+import Foundation
+import MultiRankSupport
+
+/// A command that runs beside the test, so that it can be sent signals.
+final class Background {
+    /// Lets Open MPI's own mpirun start as root, as containers do.
+    static let environment = [
+        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    ]
+
+    private let process = Process()
+    private let output = Pipe()
+
+    init(_ command: String, _ arguments: [String]) throws {
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = [command] + arguments
+        process.environment = ProcessInfo.processInfo.environment
+            .merging(Self.environment) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try Launch.withoutBlockedSignals { try process.run() }
+    }
+
+    deinit { if process.isRunning { process.terminate() } }
+
+    /// Waits until something is so, as long as the command runs and half a minute at most.
+    func wait(until condition: () throws -> Bool) throws {
+        let end = Date(timeIntervalSinceNow: 30)
+        while try !condition() {
+            guard process.isRunning, Date() < end else { throw NeverCame() }
+            usleep(5000)
+        }
+    }
+
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    /// Waits for the end, and returns the exit code and what was written on standard output.
+    func finish() throws -> (status: Int32, output: String) {
+        let written = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: written, as: UTF8.self))
+    }
+
+    struct NeverCame: Error {}
+}

@@ -1,0 +1,109 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Token files that are damaged or foreign are refused before a run's folder is made.
+    @Suite(.serialized) struct BadDataTests {
+        /// What is done to train.bin: a 32-bit word of the header, a token, or its size.
+        enum Damage: Sendable {
+            case word(Int, Int32)
+            case token(Int, UInt16)
+            case cutTo(Int)
+        }
+
+        @Test(
+            arguments: [
+                (Damage.word(0, 20_240_521), "magic number 20240521"),
+                (.word(1, 2), "version 2"), (.word(2, 7), "says that it has 7 tokens"),
+                (.word(2, -1), "says that it has -1 tokens"),
+                (.token(11, 999), "the token 999 at position 11, outside the vocabulary"),
+                (.cutTo(1025), "it is cut off or damaged"), (.cutTo(0), "train.bin"),
+            ] as [(Damage, String)], [0, 2])
+        func damagedTokenFiles(damage: (Damage, String), ranks: Int) throws {
+            let bench = try Workbench()
+            let data = try bench.copyData(to: "bad data")
+            var bytes = try bench.bytes(of: "bad data/train.bin")
+            switch damage.0 {
+            case .word(let index, let value):
+                withUnsafeBytes(of: value.littleEndian) {
+                    bytes.replaceSubrange(4 * index..<4 * index + 4, with: $0)
+                }
+            case .token(let position, let value):
+                withUnsafeBytes(of: value.littleEndian) {
+                    let first = 1024 + 2 * position
+                    bytes.replaceSubrange(first..<first + 2, with: $0)
+                }
+            case .cutTo(let size): bytes = bytes.prefix(size)
+            }
+            try bytes.write(to: URL(filePath: "\(data)/train.bin"))
+            let outcome = try bench.lockstep(bench.training(data: data), ranks: ranks)
+            expectRefusal(outcome, 65, ["\(data)/train.bin", damage.1])
+            #expect(!bench.exists("run"))
+        }
+
+        @Test(arguments: [0, 2])
+        func dataShorterThanTheContext(ranks: Int) throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                bench.training(set: "model.context_length=100000"), ranks: ranks)
+            expectRefusal(outcome, 65, ["context_length is 100000, longer than the data of"])
+            #expect(!bench.exists("run"))
+        }
+
+        @Test func dataThatAreMissing() throws {
+            let bench = try Workbench()
+            for data in [bench.path("none"), bench.path("text.txt")] {
+                let outcome = try bench.lockstep(bench.training(data: data))
+                expectRefusal(outcome, 66, ["there is no data folder \(data)"])
+            }
+            let data = try bench.copyData(to: "half")
+            try FileManager.default.removeItem(atPath: "\(data)/validation.bin")
+            expectRefusal(
+                try bench.lockstep(bench.training(data: data)), 66, ["has no validation.bin"])
+            #expect(!bench.exists("run"))
+        }
+
+        /// Data of another tokenizer, with more and with fewer symbols than the run's.
+        @Test(arguments: ["0123456789 abcdefghijklmnopqrstuvwxyz ABCDEF.", "ab ab"])
+        func dataOfAnotherTokenizer(symbols: String) throws {
+            let bench = try Workbench()
+            try bench.train()
+            try bench.write(String(repeating: symbols, count: 20), to: "other.txt")
+            let tokenized = try bench.lockstep(
+                "tokenize", bench.path("other.txt"), "--out", bench.path("other"))
+            try #require(tokenized.status == 0, "\(tokenized.errors)")
+            let words = ["made with another tokenizer", "--like \(bench.path("run"))"]
+            for ranks in [0, 2] {
+                expectRefusal(
+                    try bench.lockstep(
+                        "evaluate", bench.path("run"), "--data", bench.path("other"), ranks: ranks),
+                    65, words)
+            }
+            expectRefusal(
+                try bench.lockstep(
+                    "train", "--resume", "--out", bench.path("run"), "--data", bench.path("other")),
+                65, words)
+        }
+
+        /// What the refusal advises works: the run's own tokenizer on another text.
+        @Test func anotherTextWithTheSameTokenizer() throws {
+            let bench = try Workbench()
+            try bench.train()
+            try bench.write("a tree, and a tree, and a tree, and a tree.", to: "other.txt")
+            let tokenized = try bench.lockstep(
+                "tokenize", bench.path("other.txt"), "--like", bench.path("run"), "--out",
+                bench.path("other"), "--validation-fraction", "0.5")
+            try #require(tokenized.status == 0, "\(tokenized.errors)")
+            let outcome = try bench.lockstep(
+                "evaluate", bench.path("run"), "--data", bench.path("other"))
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("over 21 targets"), "\(outcome.output)")
+            // But a run does not go on with other data.
+            let resumed = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), "--data", bench.path("other"))
+            #expect(resumed.status == 65)
+            #expect(resumed.sentences.last?.contains("was trained on other data") == true)
+        }
+    }
+}

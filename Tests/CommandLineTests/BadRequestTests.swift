@@ -1,0 +1,110 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Recipes and command lines that cannot be meant.
+    @Suite(.serialized) struct BadRequestTests {
+        @Test(
+            arguments: [
+                ("training.global_batch=6", "set lanes to 3 or 6, or global_batch to 4 or 8"),
+                ("model.heads=3", "heads = 3 does not divide width = 16"),
+                ("model.laeyrs=3", "unknown key \"laeyrs\" in [model]: did you mean \"layers\"?"),
+                ("optimizer.learning_rate=-1", "learning_rate = -1.0 is not a number above 0"),
+                // Sizes that no machine holds are refused before anything is allocated.
+                ("model.width=1048576", "takes at least"),
+                ("model.width=4611686018427387904", "at most 1048576"),
+                ("training.global_batch=1000000000", "takes at least"),
+            ], [0, 2])
+        func impossibleValues(value: (String, String), ranks: Int) throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(bench.training(set: value.0), ranks: ranks)
+            expectRefusal(outcome, 78, [value.1])
+            #expect(!bench.exists("run"))
+        }
+
+        @Test func moreRanksThanLanes() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(bench.training(), ranks: 5)
+            expectRefusal(
+                outcome, 78, ["5 ranks are more than the 4 lanes", "start at most 4 ranks"])
+            #expect(!bench.exists("run"))
+        }
+
+        @Test func recipesThatAreMissingOrDamaged() throws {
+            let bench = try Workbench()
+            let arguments = ["--data", bench.path("data"), "--out", bench.path("run")]
+            for ranks in [0, 2] {
+                expectRefusal(
+                    try bench.lockstep(
+                        ["train", bench.path("none.toml")] + arguments, ranks: ranks),
+                    66, [bench.path("none.toml"), "No such file"])
+            }
+            try bench.write("[model\n", to: "broken.toml")
+            expectRefusal(
+                try bench.lockstep(["train", bench.path("broken.toml")] + arguments), 78,
+                [bench.path("broken.toml"), "not valid TOML at line 1"])
+            expectRefusal(try bench.lockstep(["train"] + arguments), 64, ["No recipe is given"])
+            #expect(!bench.exists("run"))
+        }
+
+        @Test func optionsThatAreMissing() throws {
+            let bench = try Workbench()
+            let recipe = bench.path("recipe.toml")
+            expectRefusal(
+                try bench.lockstep("train", recipe, "--data", bench.path("data")), 64, ["--out"])
+            expectRefusal(
+                try bench.lockstep("train", recipe, "--out", bench.path("run")), 64, ["--data"])
+            expectRefusal(
+                try bench.lockstep("train", recipe, "--data", bench.path("data"), "--out", ""), 64,
+                ["--out is an empty name"])
+            expectRefusal(
+                try bench.lockstep(bench.training() + ["--threads-per-rank", "0"]), 64,
+                ["--threads-per-rank is 0"])
+            expectRefusal(
+                try bench.lockstep(bench.training(set: "steps=3")), 64, ["section.key=value"])
+            #expect(!bench.exists("run"))
+        }
+
+        /// Of a command line that is no command line, the parser says what it does not know.
+        @Test(arguments: [["trian"], ["train", "--nope"], ["sample"], ["evaluate", "a", "b"]])
+        func unknownCommandsAndOptions(arguments: [String]) throws {
+            let bench = try Workbench()
+            for ranks in [0, 2] {
+                let outcome = try bench.lockstep(arguments, ranks: ranks)
+                #expect(outcome.status == 64)
+                #expect(outcome.output.isEmpty)
+                #expect(outcome.sentences.count { $0.hasPrefix("Error: ") } == 1, "said once")
+                #expect(outcome.sentences.contains { $0.hasPrefix("Usage: lockstep") })
+            }
+        }
+
+        @Test func helpAndVersionAreNoMistakes() throws {
+            let bench = try Workbench()
+            let version = try bench.lockstep("--version", ranks: 2)
+            #expect(version.status == 0)
+            #expect(version.output.wholeMatch(of: /lockstep [0-9.]+\n/) != nil, "once")
+            for command in ["tokenize", "train", "evaluate", "sample", "doctor"] {
+                let help = try bench.lockstep(command, "--help")
+                #expect(help.status == 0 && help.errors.isEmpty)
+                #expect(help.output.contains("USAGE: lockstep \(command)"))
+            }
+            let keys = try bench.lockstep("train", "--keys")
+            #expect(keys.status == 0 && keys.output.contains("[scaling]"))
+        }
+
+        /// Data of one's own are found again from another folder, by whatever name they were given.
+        @Test func relativeNamesMeanTheSameLater() throws {
+            let bench = try Workbench()
+            let outcome = try Launch.run(
+                "bash",
+                [
+                    "-c", "cd \"$1\" && \"$2\" train recipe.toml --data data --out 'my run'",
+                    "bash", bench.folder, Workbench.lockstep,
+                ])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let evaluated = try bench.lockstep("evaluate", bench.path("my run"))
+            #expect(evaluated.status == 0, "\(evaluated.errors)")
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Texts that cannot be tokenized leave one sentence and nothing else.
+    @Suite(.serialized) struct BadTextTests {
+        @Test(
+            arguments: [
+                ([], 65, "has 0 characters"), ([0x78], 65, "has 1 character,"),
+                ([0xEF, 0xBB, 0xBF], 65, "has 1 character,"),
+                ([0x61, 0x62, 0xFF, 0x63], 65, "not valid UTF-8 at byte 2"),
+                // A character that is cut off, and one in a longer form than needed.
+                ([0x61, 0x62, 0x63, 0x64, 0xE2, 0x82], 65, "not valid UTF-8 at byte 4"),
+                ([0x61, 0xC0, 0x80, 0x62, 0x63], 65, "not valid UTF-8 at byte 1"),
+            ] as [([UInt8], Int32, String)])
+        func areRefused(text: [UInt8], code: Int32, words: String) throws {
+            let bench = try Workbench()
+            try Data(text).write(to: URL(filePath: bench.path("bad.txt")))
+            let before = try bench.names()
+            let outcome = try bench.lockstep(
+                "tokenize", bench.path("bad.txt"), "--out", bench.path("deep/er/new"))
+            expectRefusal(
+                outcome, code, [words, bench.path("bad.txt")], after: ["lockstep: tokenizing "])
+            #expect(try bench.names() == before)
+        }
+
+        @Test func missingTextsAndUsedFoldersAreRefused() throws {
+            let bench = try Workbench()
+            let before = try bench.names()
+            let tokenizing = ["lockstep: tokenizing "]
+            expectRefusal(
+                try bench.lockstep("tokenize", bench.path("none"), "--out", bench.path("new")), 66,
+                [bench.path("none"), "No such file"], after: tokenizing)
+            expectRefusal(
+                try bench.lockstep("tokenize", bench.folder, "--out", bench.path("new")), 66,
+                ["is a folder"], after: tokenizing)
+            expectRefusal(
+                try bench.lockstep("tokenize", bench.path("text.txt"), "--out", bench.path("data")),
+                64, ["never overwritten"], after: tokenizing)
+            expectRefusal(
+                try bench.lockstep(
+                    "tokenize", bench.path("text.txt"), "--out", bench.path("text.txt/new")), 74,
+                ["Not a directory"], after: tokenizing)
+            expectRefusal(
+                try bench.lockstep(
+                    "tokenize", bench.path("text.txt"), "--out", bench.path("new"), "--tokenizer",
+                    "charcters"), 64, ["did you mean characters?"])
+            #expect(try bench.names() == before)
+            #expect(try bench.bytes(of: "text.txt") == Data(Workbench.text.utf8))
+        }
+    }
+}

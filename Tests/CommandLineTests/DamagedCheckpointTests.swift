@@ -1,0 +1,98 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// A damaged checkpoint costs the steps since the one before, and is told of.
+    @Suite(.serialized) struct DamagedCheckpointTests {
+        enum Damage: CaseIterable, Sendable {
+            case truncated, emptied, bitFlipped, optimizerFlipped, lost, withoutManifest,
+                manifestFlipped
+
+            func apply(to step: Int, in bench: Workbench) throws {
+                let folder = Workbench.checkpoint(step)
+                let name =
+                    switch self {
+                    case .optimizerFlipped: "optimizer.safetensors"
+                    case .withoutManifest, .manifestFlipped: "manifest.json"
+                    default: "model.safetensors"
+                    }
+                let url = URL(filePath: bench.path("\(folder)/\(name)"))
+                var bytes = try Data(contentsOf: url)
+                switch self {
+                case .truncated: bytes.removeLast(100)
+                case .emptied: bytes = Data()
+                case .bitFlipped, .optimizerFlipped: bytes[bytes.count - 40] ^= 1
+                case .manifestFlipped: bytes[bytes.count / 2] ^= 1
+                case .lost, .withoutManifest:
+                    try FileManager.default.removeItem(at: url)
+                    return
+                }
+                try bytes.write(to: url)
+            }
+        }
+
+        @Test(arguments: Damage.allCases)
+        func fallsBackToTheOneBefore(damage: Damage) throws {
+            let bench = try Workbench()
+            try bench.train()
+            let whole = try bench.state(6)
+            let loss = try bench.lastValidationLoss()
+            try damage.apply(to: 6, in: bench)
+            let ranks = damage == .bitFlipped ? 2 : 0
+            let outcome = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), ranks: ranks)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let told = outcome.sentences.filter { $0.contains("checkpoint of step 6 rejected") }
+            #expect(told.count == 1 && told[0].contains("trying the one before"))
+            #expect(outcome.errors.contains("resumed from the checkpoint of step 4"))
+            // The steps that are taken again end in the same bits, and the damage is kept to be seen.
+            #expect(try bench.state(6) == whole)
+            #expect(try bench.lastValidationLoss() == loss)
+            let trained = try bench.metrics().filter { $0["loss"] != nil }
+            #expect(trained.compactMap { $0["step"] as? Int } == Array(1...6))
+            #expect(
+                try bench.names(in: "run/checkpoints")
+                    == ["step-00000004", "step-00000006", "step-00000006.rejected"])
+        }
+
+        @Test(arguments: [0, 2])
+        func whereAllAreDamagedItSaysSo(ranks: Int) throws {
+            let bench = try Workbench()
+            try bench.train()
+            try Damage.truncated.apply(to: 4, in: bench)
+            try Damage.bitFlipped.apply(to: 6, in: bench)
+            let before = try bench.bytes(of: "run/metrics.jsonl")
+            let outcome = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), ranks: ranks)
+            #expect(outcome.status == 66)
+            #expect(outcome.output.isEmpty)
+            #expect(outcome.sentences.count { $0.contains("rejected") } == 2)
+            let last = try #require(outcome.sentences.last)
+            #expect(last.contains("run/checkpoints holds no checkpoint that is whole"))
+            #expect(outcome.sentences.count { $0.contains("holds no checkpoint") } == 1)
+            #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
+            #expect(
+                try bench.names(in: "run/checkpoints") == ["step-00000004", "step-00000006"])
+        }
+
+        /// Whoever asks for a damaged checkpoint by its step is told what is wrong with it.
+        @Test func evaluatingADamagedOne() throws {
+            let bench = try Workbench()
+            try bench.train()
+            try Damage.bitFlipped.apply(to: 6, in: bench)
+            let run = bench.path("run")
+            for ranks in [0, 2] {
+                expectRefusal(
+                    try bench.lockstep("evaluate", run, "--checkpoint", "6", ranks: ranks), 65,
+                    ["step-00000006/model.safetensors is damaged"])
+            }
+            expectRefusal(
+                try bench.lockstep("evaluate", run, "--checkpoint", "5"), 66,
+                ["no checkpoint of step 5: it has those of 4, 6"])
+            let newest = try bench.lockstep("evaluate", run, "--json")
+            #expect(newest.status == 0 && newest.output.contains("\"step\":4,"))
+            #expect(newest.errors.contains("checkpoint of step 6 rejected"))
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// A full disk costs checkpoints, never the ones that are there, and the run only at its end.
+    @Suite(.serialized) struct FullDiskTests {
+        @Test(
+            .enabled("needs root, to mount a small file system") { SmallDisk.isPossible },
+            arguments: [0, 2])
+        func aFullDisk(ranks: Int) throws {
+            let bench = try Workbench()
+            // A checkpoint takes 64 KiB, so two of them fit, but not a third beside them.
+            try SmallDisk.with(size: "200k", at: bench.path("disk")) {
+                let arguments = bench.training(
+                    into: "disk/run", set: "training.steps=8", "checkpoint.keep=0")
+                let outcome = try bench.lockstep(arguments, ranks: ranks)
+                #expect(outcome.status == 74, "\(outcome.errors)")
+                #expect(outcome.output.isEmpty)
+                let warnings = outcome.sentences.filter {
+                    $0.hasPrefix("lockstep: warning: no checkpoint at step 6")
+                }
+                #expect(warnings.count == 1, "\(outcome.errors)")
+                #expect(warnings.first?.contains("No space left on device") == true)
+                let last = try #require(outcome.sentences.last)
+                #expect(last.contains("step-00000008") && last.contains("No space left"))
+                #expect(outcome.sentences.count { $0.contains("step-00000008") } == 1)
+                // It trained on after the warning, and what was there is whole.
+                let steps = try bench.metrics(of: "disk/run").compactMap { $0["step"] as? Int }
+                #expect(steps.max() == 8)
+                #expect(
+                    try bench.names(in: "disk/run/checkpoints")
+                        == ["step-00000002", "step-00000004"])
+                try goOn(bench, ranks: ranks)
+            }
+        }
+
+        /// With room again, the run goes on from the last checkpoint to its end.
+        private func goOn(_ bench: Workbench, ranks: Int) throws {
+            try FileManager.default.removeItem(
+                atPath: bench.path(Workbench.checkpoint(2, of: "disk/run")))
+            let resumed = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("disk/run"), "--set", "training.steps=8",
+                "--set", "checkpoint.every=0", ranks: ranks)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("resumed from the checkpoint of step 4"))
+            #expect(
+                try bench.names(in: "disk/run/checkpoints") == ["step-00000004", "step-00000008"])
+        }
+
+        @Test(.enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
+        func tokenizingOntoAFullDiskLeavesNothing() throws {
+            let bench = try Workbench()
+            try bench.write(String(repeating: Workbench.text, count: 40), to: "long.txt")
+            try SmallDisk.with(size: "64k", at: bench.path("disk")) {
+                let outcome = try bench.lockstep(
+                    "tokenize", bench.path("long.txt"), "--out", bench.path("disk/data"))
+                expectRefusal(
+                    outcome, 74, ["No space left on device"], after: ["lockstep: tokenizing "])
+                #expect(try bench.names(in: "disk").isEmpty)
+            }
+        }
+    }
+}
+
+/// A small file system of its own in memory.
+enum SmallDisk {
+    /// Whether this process may mount file systems.
+    static let isPossible: Bool = {
+        let path = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep disk \(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return (try? with(size: "64k", at: path) {}) != nil
+    }()
+
+    /// Runs a body while a new file system is mounted at a path.
+    static func with(size: String, at path: String, _ body: () throws -> Void) throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", path)
+        let result = Result { try body() }
+        try run("umount", path)
+        try result.get()
+    }
+
+    private static func run(_ command: String, _ arguments: String...) throws {
+        let outcome = try Launch.run(command, arguments)
+        guard outcome.status == 0 else { throw CommandFailed(errors: outcome.errors) }
+    }
+
+    private struct CommandFailed: Error { let errors: String }
+}

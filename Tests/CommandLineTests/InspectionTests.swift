@@ -1,0 +1,105 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// A run evaluated and sampled.
+    @Suite(.serialized) struct InspectionTests {
+        private struct Line: Decodable {
+            let step: Int
+            let validation_loss: Double
+            let perplexity: Double
+            let targets: Int
+        }
+
+        /// The loss that training ended with, bit by bit, on any number of ranks and threads.
+        @Test func evaluationEqualsTraining() throws {
+            let bench = try Workbench()
+            try bench.train(ranks: 2)
+            let trained = try bench.lastValidationLoss()
+            for (ranks, threads) in [(0, 1), (1, 1), (2, 1), (3, 1), (5, 1), (1, 3)] {
+                let outcome = try bench.lockstep(
+                    "evaluate", bench.path("run"), "--json", "--threads-per-rank", "\(threads)",
+                    ranks: ranks)
+                #expect(outcome.status == 0, "\(outcome.errors)")
+                let lines = try outcome.reports(Line.self)
+                #expect(lines.count == 1, "rank 0 alone speaks")
+                let line = try #require(lines.first)
+                #expect(line.validation_loss.bitPattern == trained.bitPattern, "\(ranks) ranks")
+                #expect(line.step == 6)
+                #expect(line.perplexity == exp(trained))
+            }
+            let earlier = try bench.lockstep(
+                "evaluate", bench.path("run"), "--json", "--checkpoint", "4")
+            let line = try #require(try earlier.reports(Line.self).first)
+            #expect(line.step == 4 && line.validation_loss != trained)
+        }
+
+        /// A mean over targets does not depend on how many windows share a micro-batch.
+        @Test func theLossIsAMeanOverAllTargets() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let tokens = (try bench.bytes(of: "data/validation.bin").count - 1024) / 2
+            let outcome = try bench.lockstep("evaluate", bench.path("run"))
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("over \(tokens - 1) targets at step 6"))
+        }
+
+        private func sample(
+            _ bench: Workbench, _ options: String..., ranks: Int = 0
+        ) throws -> String {
+            let outcome = try bench.lockstep(
+                ["sample", bench.path("run"), "--tokens", "60"] + options, ranks: ranks)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            return outcome.output
+        }
+
+        @Test func samplesAreAFunctionOfTheirSeed() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let first = try sample(bench, "--seed", "7")
+            #expect(first.count == 61, "sixty characters and a line break")
+            #expect(try sample(bench, "--seed", "7") == first)
+            #expect(try sample(bench, "--seed", "7", ranks: 2) == first, "one text, not two")
+            #expect(try sample(bench, "--seed", "7", "--threads-per-rank", "3") == first)
+            #expect(try sample(bench, "--seed", "8") != first)
+            let greedy = try sample(bench, "--temperature", "0", "--seed", "1")
+            #expect(try sample(bench, "--temperature", "0", "--seed", "2") == greedy)
+            #expect(try sample(bench, "--top-k", "1", "--seed", "3") == greedy)
+            let several = try sample(bench, "--samples", "3", "--seed", "7")
+            #expect(several.hasPrefix(first))
+            #expect(several.count == 3 * 61)
+            #expect(Set([0, 61, 122].map { several.dropFirst($0).prefix(61) }).count == 3)
+        }
+
+        /// Prompts within and beyond the context of 8 characters.
+        @Test(arguments: ["a", "the rank", "the lane and the rank make a sum, and the sum"])
+        func goesOnFromAPrompt(prompt: String) throws {
+            let bench = try Workbench()
+            try bench.train()
+            let text = try sample(bench, "--prompt", prompt)
+            #expect(text.hasPrefix(prompt))
+            #expect(text.count == prompt.count + 61)
+            #expect(text.allSatisfy { Workbench.text.contains($0) })
+        }
+
+        @Test func refusesWhatItCannotSample() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let run = bench.path("run")
+            for ranks in [0, 2] {
+                expectRefusal(
+                    try bench.lockstep("sample", run, "--prompt", "to be é", ranks: ranks), 65,
+                    ["the character \"é\" (U+00E9)"])
+            }
+            for (options, word) in [
+                (["--tokens", "0"], "--tokens is 0"), (["--samples", "-0"], "--samples is 0"),
+                (["--top-p", "2"], "--top-p is 2.0"), (["--top-p", "0"], "--top-p is 0.0"),
+                (["--temperature", "nan"], "--temperature"),
+                (["--temperature=-1"], "--temperature is -1.0"), (["--top-k=-1"], "--top-k is -1"),
+            ] {
+                expectRefusal(try bench.lockstep(["sample", run] + options), 64, [word])
+            }
+        }
+    }
+}

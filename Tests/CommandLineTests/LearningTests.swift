@@ -1,0 +1,59 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Real text is really learned.
+    @Suite(.serialized) struct LearningTests {
+        private static let bible = "/usr/games/bible"
+        private static let shakespeare = URL(filePath: Launch.root).deletingLastPathComponent()
+            .appending(path: "shared/data/tinyshakespeare.txt").path
+
+        /// The last field of metrics that training on two ranks ends with.
+        private func train(
+            _ recipe: String, on text: String, in bench: Workbench, set: [String] = []
+        ) throws -> (loss: Double, bigram: Double) {
+            let tokenized = try bench.lockstep("tokenize", text, "--out", bench.path("corpus"))
+            try #require(tokenized.status == 0, "\(tokenized.errors)")
+            let match = try #require(
+                tokenized.output.firstMatch(of: /validation loss is ([0-9.]+) nats/))
+            let outcome = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                [
+                    "--ranks", "2", "--", Workbench.lockstep, "train",
+                    "\(Launch.root)/launch/recipes/\(recipe).toml", "--data", bench.path("corpus"),
+                    "--out", bench.path("run"),
+                ] + set.flatMap { ["--set", $0] }, seconds: 600)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            return (try bench.lastValidationLoss(), try #require(Double(match.1)))
+        }
+
+        /// A sixth of the quickstart, on Genesis alone, is enough to know more than pairs of letters.
+        @Test(
+            .enabled(
+                if: FileManager.default.isExecutableFile(atPath: bible),
+                "needs the King James Bible, from Debian's bible-kjv"))
+        func theQuickstartBeatsABigramModel() throws {
+            let bench = try Workbench()
+            let genesis = try Launch.run(Self.bible, ["-f", "gen1:1-gen50:26"])
+            try bench.write(genesis.output, to: "genesis.txt")
+            let (loss, bigram) = try train(
+                "quickstart", on: bench.path("genesis.txt"), in: bench,
+                set: ["training.steps=250"])
+            #expect(bigram > 2 && bigram < 2.6)
+            #expect(loss < bigram - 0.2, "GPT \(loss), bigram \(bigram)")
+        }
+
+        /// nanoGPT's published figure for this recipe is 1.88.
+        @Test(
+            .enabled(
+                if: FileManager.default.fileExists(atPath: shakespeare),
+                "needs shared/data/tinyshakespeare.txt beside the checkout"))
+        func theShakespeareRecipeReachesItsLoss() throws {
+            let bench = try Workbench()
+            let (loss, bigram) = try train(
+                "nanogpt-shakespeare-cpu", on: Self.shakespeare, in: bench)
+            #expect(loss <= 1.90, "GPT \(loss), bigram \(bigram)")
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Who takes part in a run.
+    @Suite(.serialized) struct RanksTests {
+        @Test func withoutMpirunItIsOneRankAndSaysSo() throws {
+            let bench = try Workbench()
+            let alone = try bench.lockstep(bench.training())
+            #expect(alone.status == 0)
+            let notice = "started without mpirun, so this is the only rank"
+            #expect(alone.sentences.count { $0.contains(notice) } == 1)
+            #expect(alone.errors.contains("on 1 rank x 1 thread"))
+            let launched = try bench.lockstep(bench.training(into: "other"), ranks: 2)
+            #expect(launched.status == 0)
+            #expect(!launched.errors.contains(notice))
+            #expect(launched.errors.contains("on 2 ranks x 1 thread"))
+            #expect(launched.sentences.count { $0.contains("training a GPT of") } == 1)
+            #expect(try bench.state(6) == bench.state(6, of: "other"))
+        }
+
+        @Test func ranksOfDifferentBuildsAreRefused() throws {
+            let bench = try Workbench()
+            let other = bench.path("other-lockstep")
+            try FileManager.default.copyItem(atPath: Workbench.lockstep, toPath: other)
+            let file = try #require(FileHandle(forWritingAtPath: other))
+            try file.seekToEnd()
+            try file.write(contentsOf: Data([0]))
+            try file.close()
+            let arguments = bench.training()
+            let outcome = try Launch.run(
+                "mpirun",
+                ["--quiet", "--oversubscribe", "-n", "1", Workbench.lockstep] + arguments
+                    + [":", "-n", "1", other] + arguments, environment: Background.environment)
+            expectRefusal(outcome, 78, ["The build differs between ranks: rank 1 on ", "install"])
+            #expect(!bench.exists("run"))
+        }
+
+        @Test func theDoctorFindsTheRanks() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep("doctor", "--out", "/dev/shm/run", ranks: 2)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            for words in [
+                "Lockstep ", "Open MPI v", "oneDNN", "2 on 1 host, 1 thread each", "tmpfs",
+                "lies in memory",
+            ] {
+                #expect(outcome.output.contains(words), "\(outcome.output)")
+            }
+            let alone = try bench.lockstep("doctor")
+            #expect(alone.status == 0)
+            #expect(alone.output.contains("started without mpirun, so this is the only rank"))
+        }
+    }
+}

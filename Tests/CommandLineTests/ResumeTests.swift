@@ -1,0 +1,109 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Runs that exist, that do not, and that go on.
+    @Suite(.serialized) struct ResumeTests {
+        @Test func anExistingRunIsNeverOverwritten() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let before = try bench.bytes(of: "run/metrics.jsonl")
+            for ranks in [0, 2] {
+                let outcome = try bench.lockstep(bench.training(), ranks: ranks)
+                expectRefusal(outcome, 64, ["already holds a run", "add --resume"])
+            }
+            #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
+            #expect(
+                try bench.names(in: "run/checkpoints") == ["step-00000004", "step-00000006"])
+        }
+
+        @Test(arguments: [0, 2])
+        func outputThatCannotBeWritten(ranks: Int) throws {
+            let bench = try Workbench()
+            for name in ["text.txt/run", "text.txt/deep/er/run"] {
+                let outcome = try bench.lockstep(bench.training(into: name), ranks: ranks)
+                expectRefusal(outcome, 74, [bench.path("text.txt"), "Not a directory"])
+            }
+            expectRefusal(
+                try bench.lockstep(bench.training(into: "text.txt"), ranks: ranks), 64,
+                ["is not empty and holds no run"])
+            #expect(try bench.bytes(of: "text.txt") == Data(Workbench.text.utf8))
+        }
+
+        @Test func thereMustBeARunToResume() throws {
+            let bench = try Workbench()
+            for run in ["none", "data"] {
+                let outcome = try bench.lockstep("train", "--resume", "--out", bench.path(run))
+                expectRefusal(outcome, 66, ["\(bench.path(run)) holds no run"])
+            }
+            for command in ["evaluate", "sample"] {
+                let outcome = try bench.lockstep(command, bench.path("none"), ranks: 2)
+                expectRefusal(outcome, 66, ["\(bench.path("none")) holds no run"])
+            }
+            #expect(!bench.exists("none"))
+        }
+
+        @Test func aChangedKeyIsRefusedByName() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let resume = ["train", "--resume", "--out", bench.path("run")]
+            for (override, words) in [
+                ("model.width=32", "[model] width = 32"),
+                ("training.seed=1", "[training] seed = 1"),
+                ("training.global_batch=8", "[training] global_batch = 8"),
+                ("optimizer.learning_rate=0.5", "[optimizer] learning_rate = 0.5"),
+                ("reduction.lanes=2", "[reduction] lanes = 2"),
+            ] {
+                expectRefusal(
+                    try bench.lockstep(resume + ["--set", override]), 78,
+                    ["--set has \(words)", "cannot change midway"])
+            }
+            let other = Workbench.recipe.replacingOccurrences(of: "layers = 1", with: "layers = 2")
+            try bench.write(other, to: "other.toml")
+            expectRefusal(
+                try bench.lockstep(resume + [bench.path("other.toml")]), 78,
+                ["other.toml has [model] layers = 2", "started with 1"])
+            // The recipe that it was started with is no change.
+            let same = try bench.lockstep(resume + [bench.path("recipe.toml")])
+            #expect(same.status == 0, "\(same.errors)")
+        }
+
+        @Test func moreStepsGoOn() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let outcome = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), "--set", "training.steps=9",
+                ranks: 2)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let steps = try bench.metrics().filter { $0["loss"] != nil }
+            #expect(steps.compactMap { $0["step"] as? Int } == Array(1...9))
+            #expect(try bench.names(in: "run/checkpoints") == ["step-00000008", "step-00000009"])
+        }
+
+        @Test func metricsHaveTheirFields() throws {
+            let bench = try Workbench()
+            try bench.train(ranks: 2)
+            let lines = try bench.metrics()
+            let steps = lines.filter { $0["loss"] != nil }
+            #expect(steps.count == 6)
+            for (index, line) in steps.enumerated() {
+                for key in [
+                    "step", "loss", "learning_rate", "gradient_norm", "tokens",
+                    "tokens_per_second", "step_seconds", "reduce_seconds",
+                ] {
+                    let number = try #require(line[key] as? Double, "\(key) in \(line)")
+                    #expect(number.isFinite && number >= 0)
+                }
+                #expect(line["step"] as? Int == index + 1)
+                #expect(line["tokens"] as? Int == (index + 1) * 4 * 8)
+            }
+            let evaluations = lines.filter { $0["validation_loss"] != nil }
+            #expect(evaluations.compactMap { $0["step"] as? Int } == [3, 6])
+            // An untrained model knows nothing: the logarithm of the vocabulary.
+            let first = try #require(steps.first?["loss"] as? Double)
+            let symbols = Set(Workbench.text).count
+            #expect(abs(first - log(Double(symbols))) < 0.1)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Asked to stop, a run checkpoints at the end of its step, exits with 75 and can be resumed.
+    @Suite(.serialized) struct SignalTests {
+        /// Who gets which signal.
+        enum Way: String, CaseIterable, Sendable { case mpirun, launcher, alone, interrupted }
+
+        @Test(arguments: Way.allCases)
+        func checkpointsAndIsResumed(way: Way) throws {
+            let bench = try Workbench()
+            let steps = 1_000_000
+            let arguments = bench.training(
+                set: "training.steps=\(steps)", "checkpoint.every=0", "evaluation.every=0")
+            let job: Background
+            switch way {
+            case .mpirun:
+                job = try Background(
+                    "mpirun",
+                    ["--quiet", "--oversubscribe", "-n", "2", Workbench.lockstep] + arguments)
+            case .launcher:
+                job = try Background(
+                    "\(Launch.root)/launch/mpirun",
+                    ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep] + arguments)
+            case .alone, .interrupted: job = try Background(Workbench.lockstep, arguments)
+            }
+            try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
+            job.send(way == .mpirun ? SIGUSR1 : way == .interrupted ? SIGINT : SIGTERM)
+            let (status, output) = try job.finish()
+            #expect(status == 75)
+            let match = try #require(output.firstMatch(of: /checkpointed at step ([0-9]+) because/))
+            let step = try #require(Int(match.1))
+            #expect(try bench.names(in: "run/checkpoints") == [checkpointName(step)])
+            let last = try bench.metrics().last
+            #expect(last?["step"] as? Int == step, "no step after the checkpoint")
+
+            let resumed = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), "--set",
+                "training.steps=\(step + 3)")
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("resumed from the checkpoint of step \(step)"))
+            let trained = try bench.metrics().filter { $0["loss"] != nil }
+            #expect(trained.compactMap { $0["step"] as? Int } == Array(1...step + 3))
+        }
+
+        private func checkpointName(_ step: Int) -> String {
+            URL(filePath: Workbench.checkpoint(step)).lastPathComponent
+        }
+    }
+}
