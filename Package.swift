@@ -3,24 +3,28 @@ import PackageDescription
 
 // The one place for compiler flags, chosen by architecture. Everything elementwise is Swift SIMD:
 // x86-64-v3 (AVX2 and FMA, 2013) is the oldest machine Lockstep runs on; oneDNN goes higher by itself
-// at run time. `-Ounchecked` drops overflow traps that would keep hot loops from being vectorised.
+// at run time.
 #if arch(x86_64)
-    let target = ["-Xcc", "-march=x86-64-v3"]
-    let cTarget = ["-march=x86-64-v3"]
+    let machine = ["-march=x86-64-v3"]
 #else
-    let target: [String] = []
-    let cTarget: [String] = []
+    let machine: [String] = []
 #endif
 let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
-    .unsafeFlags(target),
-    .unsafeFlags(["-Ounchecked"], .when(configuration: .release)),
+    .unsafeFlags(machine.flatMap { ["-Xcc", $0] }),
 ]
-let cSettings: [CSetting] = [.unsafeFlags(cTarget)]
+// Where the hot loops are: without overflow traps, which would keep them from being vectorised, and
+// so without preconditions as well. What comes from users is checked before it gets there.
+let uncheckedSettings =
+    swiftSettings + [.unsafeFlags(["-Ounchecked"], .when(configuration: .release))]
 
-/// A target of ours; every one is compiled with the same settings.
-func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+/// A target of ours.
+func target(
+    _ name: String, _ dependencies: [Target.Dependency] = [], unchecked: Bool = false
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies,
+        swiftSettings: unchecked ? uncheckedSettings : swiftSettings)
 }
 
 /// The tests of the target they are named after.
@@ -62,18 +66,18 @@ let package = Package(
             ]),
         target("DataLoading", ["Tensors", "Digests", "Failures"]),
         target("Model", ["Kernels", "Failures"]),
-        target("Collectives", ["MPI", "Tensors", "Failures"]),
-        target("Optimizers", ["Kernels", "Failures"]),
+        target("Collectives", ["MPI", "Tensors", "Failures"], unchecked: true),
+        target("Optimizers", ["Kernels", "Failures"], unchecked: true),
         target("Checkpointing", ["Tensors", "Digests", "Failures"]),
         target("Telemetry", ["Failures", .product(name: "Logging", package: "swift-log")]),
 
         // Foundations
-        target("Kernels", ["Tensors", "COneDNN", "CVector"]),
+        target("Kernels", ["Tensors", "COneDNN", "CVector"], unchecked: true),
         target("MPI", ["COpenMPI", "Failures"]),
-        target("Tensors"),
+        target("Tensors", unchecked: true),
         target("Digests", ["COpenSSL"]),
         target("Failures"),
-        .target(name: "CVector", cSettings: cSettings),
+        .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),

@@ -76,17 +76,22 @@ package final class Generator {
     ///
     /// The returned memory is valid until the next call.
     package func next(after token: Int32) -> UnsafeBufferPointer<Float> {
+        read(token)
+        head.run(
+            memory.normalized.base, parameters.base + layout.tokenEmbedding.offset,
+            into: memory.logits.base)
+        return UnsafeBufferPointer(
+            start: memory.logits.base, count: configuration.vocabularySize)
+    }
+
+    /// Adds a token to the context.
+    package func read(_ token: Int32) {
         if context.count == configuration.contextLength {
             let kept = context.suffix((configuration.contextLength + 1) / 2 - 1)
             context.removeAll()
             for token in kept { append(token) }
         }
         append(token)
-        head.run(
-            memory.normalized.base, parameters.base + layout.tokenEmbedding.offset,
-            into: memory.logits.base)
-        return UnsafeBufferPointer(
-            start: memory.logits.base, count: configuration.vocabularySize)
     }
 
     private func append(_ token: Int32) {

@@ -17,18 +17,24 @@ extension GPTLayout {
         precondition(parameters.count == arena.count)
         let random = CounterRandom(seed: seed, stream: .initialization)
         let residualScale = 1 / Float(2 * blocks.count).squareRoot()
-        for (index, tensor) in arena.tensors.enumerated() {
+        for tensor in arena.tensors {
             let values = parameters.base + tensor.offset
             if tensor.shape.count == 2 {
                 let scale = tensor.name.hasSuffix("c_proj.weight") ? 0.02 * residualScale : 0.02
                 fillNormal(
-                    values, count: tensor.count, standardDeviation: scale, random, UInt64(index))
+                    values, count: tensor.count, standardDeviation: scale, random,
+                    number(of: tensor.name))
             } else {
                 let isNormWeight = tensor.name.hasSuffix(".weight")
                 values.update(repeating: isNormWeight ? 1 : 0, count: tensor.count)
             }
         }
     }
+}
+
+/// A number for a name, which other tensors in the model do not change (FNV-1a, 64 bits).
+private func number(of name: String) -> UInt64 {
+    name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
 }
 
 /// Normal numbers by pairs (Box & Muller 1958).

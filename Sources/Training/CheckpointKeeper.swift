@@ -21,7 +21,8 @@ final class CheckpointKeeper {
     private let logger = Logger(label: "lockstep")
     private var savedStep: Int?
 
-    private static let parametersFile = "model.safetensors"
+    /// The parameters' file in a checkpoint, under Hugging Face's names.
+    static let parametersFile = "model.safetensors"
     private static let optimizerFile = "optimizer.safetensors"
 
     init(
@@ -92,7 +93,7 @@ final class CheckpointKeeper {
             step: state.step, tokensSeen: state.step * plan.tokensPerStep,
             seed: plan.recipe.training.seed,
             sampleCursor: state.step * plan.lanes.globalBatch, lanes: plan.lanes.laneCount,
-            rankCount: communicator.size, recipeHash: SHA256.hash(plan.recipe.toml),
+            rankCount: communicator.size, recipeHash: SHA256.hash(plan.recipe.withoutFreeKeys.toml),
             dataFingerprint: data.fingerprint, tokenizerFingerprint: data.tokenizerFingerprint,
             parameterHash: Self.hash(state.parameters), version: version,
             extra: [
@@ -102,18 +103,22 @@ final class CheckpointKeeper {
             ])
     }
 
-    /// Loads the newest checkpoint that is whole, on all ranks.
+    /// Loads the newest checkpoint that is whole, on all ranks; false where none was ever written.
     ///
     /// Each damaged one is told of, with the reason, before the one before it is tried.
     ///
-    /// - Throws: `Failure` (missing input) if there is none; (bad data) if the newest whole one is of
+    /// - Throws: `Failure` (missing input) if none of them is whole; (bad data) if the newest whole one is of
     ///   other data or another recipe.
-    func load(into state: TrainingState) throws(Failure) {
+    func load(into state: TrainingState) throws(Failure) -> Bool {
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
-            communicator.rank == 0 ? try read(into: state) : [0, 0, 0, 0]
+            guard communicator.rank == 0, try !store.candidates().isEmpty else {
+                return [-1, 0, 0, 0]
+            }
+            return try read(into: state)
         }
         // Rank 0's own come first.
         let shared = try communicator.allGather(counters)
+        guard shared[0] >= 0 else { return false }
         state.step = Int(shared[0])
         state.optimizer.resume(after: Int(shared[1]))
         state.nonFinite.skipped = Int(shared[2])
@@ -121,6 +126,7 @@ final class CheckpointKeeper {
         savedStep = state.step
         try communicator.broadcast(state.parameters.bytes)
         for piece in state.optimizer.states { try communicator.broadcast(piece.buffer.bytes) }
+        return true
     }
 
     /// Fills the state on rank 0 and returns step, optimizer step and the guard's two counters.

@@ -88,10 +88,6 @@ package struct Doctor {
                 "The hosts differ in their instruction sets (\(sets.joined(separator: ", "))), so "
                     + "results may differ in bits from runs on other layouts.")
         }
-        if sets.contains(where: { !$0.contains("AVX") }) {
-            warnings.append(
-                "A host has no AVX2, which Lockstep's kernels are compiled for: use another host.")
-        }
         if let runFolder, let name = fileSystem(of: runFolder), name.contains("tmpfs") {
             warnings.append(
                 "\(runFolder) lies in memory (\(name)), where checkpoints do not survive the "

@@ -27,6 +27,8 @@ final class MetricsWriter {
     private var log: MetricsLog?
     private var progress: ProgressLine?
     private var validationLoss: Double?
+    private var rate = RateEstimator(done: 0, at: 0)
+    private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
 
     init(run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode) {
@@ -56,6 +58,7 @@ final class MetricsWriter {
     /// Starts the progress line.
     func begin(at step: Int) {
         guard isWriter else { return }
+        rate = RateEstimator(done: Double(step * plan.tokensPerStep), at: seconds)
         progress = ProgressLine(
             "training", done: step, total: plan.recipe.training.steps,
             unit: .things("steps", showsRate: false), mode: mode, environment: environment)
@@ -86,11 +89,13 @@ final class MetricsWriter {
                 """)
         }
         append(line)
+        // Smoothed, because one step's rate says little of what the run does.
+        rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
             done: step.step,
             details: ProgressStatus.trainingDetails(
                 loss: step.loss, learningRate: step.learningRate,
-                tokensPerSecond: tokensPerSecond)
+                tokensPerSecond: rate.rate ?? tokensPerSecond)
                 + (validationLoss.map { ["validation \(Format.fixed($0, decimals: 4))"] } ?? []))
     }
 
@@ -104,11 +109,13 @@ final class MetricsWriter {
     }
 
     /// Brings the log to the disk, so that a checkpoint never knows more than it.
-    func synchronize() throws(Failure) {
+    func synchronize() {
         do throws(Failure) { try log?.synchronize() } catch {
             logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
         }
     }
+
+    private var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
 
     /// A number that may not be finite; the sign of a NaN means nothing.
     private static func text(_ number: Double) -> String {

@@ -35,6 +35,16 @@ func absolute(_ path: String) -> String {
     return String(cString: resolved)
 }
 
+/// A word that a shell reads as it is, for commands in messages.
+package func shellQuoted(_ word: String) -> String {
+    let plain = word.unicodeScalars.allSatisfy {
+        $0.properties.isAlphabetic || $0.properties.numericType != nil
+            || "/._-=+:,@%".unicodeScalars
+                .contains($0)
+    }
+    return plain && !word.isEmpty ? word : "'\(word.replacing("'", with: "'\\''"))'"
+}
+
 /// SHA-256 of the program's file: the same on two hosts only if they run the same build.
 ///
 /// - Throws: `Failure` (I/O) where the program cannot read itself.

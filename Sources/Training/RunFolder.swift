@@ -30,13 +30,10 @@ package struct RunFolder: Sendable {
     /// Whether a run was started here.
     package var holdsRun: Bool { access(recipe, F_OK) == 0 }
 
-    /// Makes the folder of a new run.
+    /// Checks that a new run can be made here.
     ///
-    /// - Throws: `Failure` (usage) if a run or anything else is there already; (I/O) if the folder
-    ///   cannot be made or written.
-    package func create(
-        recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?
-    ) throws(Failure) {
+    /// - Throws: `Failure` (usage) if a run or anything else is there already.
+    package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
             throw Failure(
                 .usage, "--out is an empty name, which is no folder: give it the run's folder.")
@@ -52,11 +49,38 @@ package struct RunFolder: Sendable {
                 .usage,
                 "\(path) is not empty and holds no run: give --out a new folder.")
         }
-        try FileSystem.makeFolders(checkpoints)
-        if let dataTokenizer { try AtomicFile.write(dataTokenizer, to: tokenizer) }
-        try AtomicFile.write(dataPath + "\n", to: self.dataPath)
-        // The recipe comes last: with it the folder holds a run.
-        try AtomicFile.write(recipeText, to: recipe)
+    }
+
+    /// Makes the folder of a new run, whole or not at all.
+    ///
+    /// - Throws: as `requireFree`; `Failure` (I/O) if the folder cannot be made or written.
+    package func create(
+        recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?
+    ) throws(Failure) {
+        try requireFree()
+        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+            try FileSystem.makeFolders(String(path[..<slash]))
+        }
+        // Nothing but an empty folder is removed by this.
+        rmdir(path)
+        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+            let inside = RunFolder(partial)
+            if let dataTokenizer { try AtomicFile.write(dataTokenizer, to: inside.tokenizer) }
+            try AtomicFile.write(dataPath + "\n", to: inside.dataPath)
+            try AtomicFile.write(recipeText, to: inside.recipe)
+        }
+    }
+
+    /// Gives a run that goes on another recipe; the one before is kept under another name.
+    ///
+    /// - Throws: `Failure` (I/O).
+    package func replaceRecipe(_ text: String) throws(Failure) {
+        let before = try read(recipe)
+        guard before != text else { return }
+        var number = 1
+        while access("\(path)/recipe.superseded-\(number).toml", F_OK) == 0 { number += 1 }
+        try AtomicFile.write(before, to: "\(path)/recipe.superseded-\(number).toml")
+        try AtomicFile.write(text, to: recipe)
     }
 
     /// The whole of one of the run's files.
@@ -79,7 +103,7 @@ package struct RunFolder: Sendable {
         String(try read(dataPath).dropLast())
     }
 
-    /// True where nothing that could be lost is there.
+    /// Whether there is no such folder, or nothing in it.
     private var isEmptyOrMissing: Bool {
         // What is there but cannot be opened as a folder is refused; below a file nothing can be,
         // and making the folder says so.
@@ -89,9 +113,7 @@ package struct RunFolder: Sendable {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            // What a start that failed halfway leaves behind.
-            let harmless = [".", "..", "checkpoints", "tokenizer.json", "data-path.txt"]
-            if !harmless.contains(name) { return false }
+            if name != ".", name != ".." { return false }
         }
         return true
     }

@@ -26,7 +26,7 @@ package struct RunInspection {
         let layout = GPTLayout(recipe.model).arena
         parameters = Buffer(count: layout.count)
         let checkpoint = try Self.checkpoint(in: run, recipe: recipe, step: step)
-        let file = try checkpoint.open("model.safetensors")
+        let file = try checkpoint.open(CheckpointKeeper.parametersFile)
         try file.copy(layout, into: parameters)
         self.step = checkpoint.step
     }
@@ -79,7 +79,7 @@ package struct RunInspection {
             return try TrainingData(path: path, recipe: &recipe)
         }
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
-        let engine = ComputeEngine(threads: threads)
+        let engine = ComputeEngine(threads: threads, yields: ranksYield)
         let microBatch = recipe.training.microBatch
         let model = GPT(recipe.model, microBatch: microBatch, training: false, engine: engine)
         let evaluator = Evaluator(
@@ -108,11 +108,11 @@ package struct RunInspection {
         }
         var context = try tokenizer.encode(prompt)
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
-        let engine = ComputeEngine(threads: threads)
+        let engine = ComputeEngine(threads: threads, yields: ranksYield)
         for sample in 0..<samples {
             let generator = Generator(recipe.model, parameters: parameters, engine: engine)
             try write(Array(prompt.utf8))
-            for token in context.dropLast() { _ = generator.next(after: Int32(token)) }
+            for token in context.dropLast() { generator.read(Int32(token)) }
             var last = Int32(context[context.count - 1])
             for place in 0..<tokens {
                 let logits = generator.next(after: last)

@@ -1,4 +1,5 @@
 import DataLoading
+import Kernels
 import Model
 import Tensors
 
@@ -57,9 +58,7 @@ struct SampleLoader {
         }
         for t in length..<contextLength {
             input[t] = 0
-            target[t] = ignored
+            target[t] = ignoredTarget
         }
     }
-
-    private let ignored: Int32 = -1
 }

@@ -6,32 +6,45 @@ import Synchronization
     import Musl
 #endif
 
-/// Whether somebody asked this process to checkpoint and stop, by a signal.
+/// What somebody asked this process for, by a signal: to checkpoint and stop, or to checkpoint and go on.
 ///
-/// mpirun forwards SIGUSR1 to its ranks. It also forwards SIGTERM, but kills them a second later, so
+/// mpirun forwards SIGUSR1 and SIGUSR2 to its ranks. It also forwards SIGTERM, but kills them a second later, so
 /// SIGTERM and SIGINT are heeded only where no launcher stands between.
 package enum StopSignals {
-    private static let requested = Atomic<Bool>(false)
+    private static let stop = Atomic<Bool>(false)
+    private static let checkpoint = Atomic<Bool>(false)
 
-    /// Starts to listen; `alone` says that this process was not started by a launcher.
-    package static func install(alone: Bool) {
-        // The global must exist before a handler, which may not initialise anything, touches it.
-        requested.store(false, ordering: .relaxed)
+    /// Starts to listen to SIGUSR1 and SIGUSR2, which else would end a rank that is still setting up.
+    package static func install() {
+        // Globals must exist before a handler, which may not initialise anything, touches them.
+        stop.store(false, ordering: .relaxed)
+        checkpoint.store(false, ordering: .relaxed)
         listen(to: SIGUSR1, once: false)
-        if alone {
-            listen(to: SIGTERM, once: true)
-            // A second Ctrl-C ends the process at once.
-            listen(to: SIGINT, once: true)
-        }
+        listen(to: SIGUSR2, once: false)
     }
 
-    /// Whether a signal has come.
-    package static var stopRequested: Bool { requested.load(ordering: .relaxed) }
+    /// Listens to SIGTERM and SIGINT as well; a second one ends the process at once.
+    package static func listenForTermination() {
+        listen(to: SIGTERM, once: true)
+        listen(to: SIGINT, once: true)
+    }
+
+    /// Whether to checkpoint and stop.
+    package static var stopRequested: Bool { stop.load(ordering: .relaxed) }
+
+    /// Whether to checkpoint; true once for each time it was asked for.
+    package static func takeCheckpointRequest() -> Bool {
+        checkpoint.exchange(false, ordering: .relaxed)
+    }
 
     private static func listen(to signal: Int32, once: Bool) {
         var action = sigaction()
-        action.__sigaction_handler.sa_handler = { _ in
-            StopSignals.requested.store(true, ordering: .relaxed)
+        action.__sigaction_handler.sa_handler = { signal in
+            if signal == SIGUSR2 {
+                StopSignals.checkpoint.store(true, ordering: .relaxed)
+            } else {
+                StopSignals.stop.store(true, ordering: .relaxed)
+            }
         }
         action.sa_flags = once ? Int32(bitPattern: UInt32(SA_RESETHAND)) | SA_RESTART : SA_RESTART
         sigaction(signal, &action, nil)

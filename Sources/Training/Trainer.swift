@@ -1,7 +1,6 @@
 import Collectives
 import Failures
 import Kernels
-import Logging
 import MPI
 import Model
 import Optimizers
@@ -33,7 +32,6 @@ package final class Trainer {
     private let metrics: MetricsWriter
     private let lanes: Range<Int>
     private let squares: Buffer<Double>
-    private let logger = Logger(label: "lockstep")
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
     package init(
@@ -84,18 +82,31 @@ package final class Trainer {
 
     /// Starts from new parameters: rank 0 makes them, the others receive them.
     package func start() throws(Failure) {
-        if communicator.rank == 0 {
-            model.layout.initialize(state.parameters, seed: plan.recipe.training.seed)
-        }
-        try communicator.broadcast(state.parameters.bytes)
+        try initialize()
         try checkpoints.compareParameters(of: state)
         try communicator.agree { () throws(Failure) in try metrics.create() }
     }
 
-    /// Goes on from the newest checkpoint that is whole; returns its step.
+    private func initialize() throws(Failure) {
+        if communicator.rank == 0 {
+            model.layout.initialize(state.parameters, seed: plan.recipe.training.seed)
+        }
+        try communicator.broadcast(state.parameters.bytes)
+    }
+
+    /// Goes on from the newest checkpoint that is whole, or from the start where none was ever
+    /// written; returns the step.
     package func resume() throws(Failure) -> Int {
-        try checkpoints.load(into: state)
+        if try !checkpoints.load(into: state) { try initialize() }
         try checkpoints.compareParameters(of: state)
+        let steps = plan.recipe.training.steps
+        try communicator.agree { () throws(Failure) in
+            guard state.step > steps else { return }
+            throw Failure(
+                .configuration,
+                "[training] steps = \(steps) is less than the \(state.step) steps that the run has "
+                    + "taken: resume with \(state.step) or more.")
+        }
         try communicator.agree { () throws(Failure) in try metrics.resume(after: state.step) }
         return state.step
     }
@@ -107,21 +118,22 @@ package final class Trainer {
         defer { metrics.end() }
         var evaluation: Evaluation?
         while state.step < steps {
-            let stopRequested = try step()
+            let requests = try step()
             let isLast = state.step == steps
             if isLast || isDue(plan.recipe.evaluation.every) { evaluation = try evaluate() }
-            if isLast || stopRequested || isDue(plan.recipe.checkpoint.every) {
-                try metrics.synchronize()
-                try checkpoints.save(state, isRequired: isLast || stopRequested)
+            if isLast || !requests.isEmpty || isDue(plan.recipe.checkpoint.every) {
+                metrics.synchronize()
+                try checkpoints.save(state, isRequired: isLast || requests.contains(.stop))
             }
-            if stopRequested && !isLast { return .checkpointed(step: state.step) }
+            if requests.contains(.stop) && !isLast { return .checkpointed(step: state.step) }
         }
         if let evaluation { return .finished(evaluation) }
-        return .finished(try evaluate())
+        // All steps were done before, and the log has their evaluation.
+        return .finished(try evaluator.run(model, parameters: state.parameters))
     }
 
-    /// One optimizer step on all ranks; returns whether any rank was asked to stop.
-    private func step() throws(Failure) -> Bool {
+    /// One optimizer step on all ranks; returns what any of them was asked for.
+    private func step() throws(Failure) -> RankRequests {
         var clock = StepClock()
         let dropout = dropoutKey
         var losses: [LaneLoss] = []
@@ -130,7 +142,8 @@ package final class Trainer {
             losses.append(trainLane(lane, dropout: dropout, clock: &clock))
         }
         let gradients = try clock.measure(\.reduce) { () throws(Failure) in try reducer.finish() }
-        let requests: RankRequests = StopSignals.stopRequested ? [.checkpoint, .stop] : []
+        var requests: RankRequests = StopSignals.takeCheckpointRequest() ? .checkpoint : []
+        if StopSignals.stopRequested { requests.formUnion([.checkpoint, .stop]) }
         let totals = try clock.measure(\.reduce) { () throws(Failure) in
             try exchange.exchange(losses, requests: requests)
         }
@@ -153,7 +166,7 @@ package final class Trainer {
                 gradientNorm: gradientNorm, tokens: state.step * plan.tokensPerStep,
                 isSkipped: isSkipped, times: clock.finish()))
         try stopIfHopeless(loss: loss)
-        return totals.anyRequest.contains(.stop)
+        return totals.anyRequest
     }
 
     /// Forward and backward over one lane's micro-batches, in their order.

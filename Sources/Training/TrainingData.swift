@@ -81,7 +81,8 @@ extension RunFolder {
         throw Failure(
             .badData,
             "The data in \(dataPath) were made with another tokenizer than the run in \(path) was "
-                + "trained with; tokenize the text again with `lockstep tokenize --like \(path)`.")
+                + "trained with; tokenize the text again with `lockstep tokenize --like \(shellQuoted(path))`."
+        )
     }
 }
 

@@ -103,8 +103,7 @@ extension TrainingPlan {
         let steps = recipe.training.steps
         let total = tokensPerStep * steps
         let layoutText =
-            "\(around.ranks) \(around.ranks == 1 ? "rank" : "ranks") x \(around.threads) "
-            + "\(around.threads == 1 ? "thread" : "threads")"
+            "\(counted(around.ranks, "rank")) x \(counted(around.threads, "thread"))"
             + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
         let first =
             "training a GPT of \(Format.count(model.parameterCount)) parameters for "
@@ -112,13 +111,13 @@ extension TrainingPlan {
         let rows: [(String, String)] = [
             (
                 "model",
-                "\(model.layers) layers, \(model.heads) heads, width \(model.width), context "
+                "\(counted(model.layers, "layer")), \(counted(model.heads, "head")), width \(model.width), context "
                     + "\(model.contextLength), vocabulary \(Format.count(model.vocabularySize))"
                     + (model.dropout > 0 ? ", dropout \(model.dropout)" : "")
             ),
             (
                 "step",
-                "\(sequences(lanes.globalBatch)) over all ranks = \(Format.count(tokensPerStep)) "
+                "\(counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
                     + "tokens; \(Format.count(total)) tokens in all, "
                     + "\(Format.significant(Double(total) / Double(max(1, around.trainingTokens)), digits: 3)) "
                     + "epochs of \(Format.count(around.trainingTokens))"
@@ -147,8 +146,9 @@ extension TrainingPlan {
             }).joined(separator: "\n")
     }
 
-    private func sequences(_ count: Int) -> String {
-        "\(Format.count(count)) \(count == 1 ? "sequence" : "sequences")"
+    /// "1 layer", "2 layers".
+    private func counted(_ count: Int, _ noun: String) -> String {
+        "\(Format.count(count)) \(noun)\(count == 1 ? "" : "s")"
     }
 
     private var laneText: String {
@@ -156,7 +156,7 @@ extension TrainingPlan {
             lanes.microBatchesPerLane == 1
             ? "at once" : "in \(lanes.microBatchesPerLane) micro-batches of \(lanes.microBatch)"
         return
-            "\(lanes.laneCount) lanes of \(sequences(lanes.sequencesPerLane)), each \(accumulation)"
+            "\(lanes.laneCount) lanes of \(counted(lanes.sequencesPerLane, "sequence")), each \(accumulation)"
             + "; at most \(lanes.laneCount) ranks"
     }
 

@@ -64,22 +64,29 @@ package struct TrainingSession {
         let plan = try communicator.agree { () throws(Failure) in
             try TrainingPlan(recipe, ranks: communicator.size)
         }
-        try communicator.sameOnAllRanks("recipe", plan.recipe.toml)
+        try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(plan.recipe.toml))
         try communicator.sameOnAllRanks("training data", data.fingerprint)
+        try onFirstRank { () throws(Failure) in
+            if !request.resumes { try run.requireFree() }
+        }
         try checkMemory(plan)
-        try prepareFolder(plan, data)
-
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
             progress: request.progress)
         try announce(trainer, data)
+        let lock = try prepareFolder(plan, data)
+        defer { withExtendedLifetime(lock) {} }
         if request.resumes {
             let step = try trainer.resume()
-            tell("resumed from the checkpoint of step \(step)")
+            tell(
+                step == 0
+                    ? "no checkpoint was written yet, starting again from the first step"
+                    : "resumed from the checkpoint of step \(step)")
         } else {
             try trainer.start()
         }
+        if request.isAlone { StopSignals.listenForTermination() }
         return try trainer.run()
     }
 
@@ -96,42 +103,8 @@ package struct TrainingSession {
             return try Recipe(
                 toml: try readText(path), name: path, overrides: request.overrides)
         }
-        let stored = try Recipe(
-            toml: try run.read(run.recipe), name: run.recipe, overrides: request.overrides)
-        let original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
-        try refuseDifference(stored, from: original, by: "--set")
-        if let path = request.recipePath {
-            let given = try Recipe(
-                toml: try readText(path), name: path, overrides: request.overrides)
-            try refuseDifference(settled(given, like: original), from: original, by: path)
-        }
-        return stored
-    }
-
-    /// A recipe with what it leaves silent taken from the run's, where everything is written out.
-    private func settled(_ recipe: Recipe, like original: Recipe) -> Recipe {
-        var recipe = recipe
-        if recipe.model.vocabularySize == 0 {
-            recipe.model.vocabularySize = original.model.vocabularySize
-        }
-        if recipe.reduction.lanes == 0 { recipe.reduction.lanes = original.reduction.lanes }
-        guard let plan = try? TrainingPlan(recipe, ranks: 1) else { return recipe }
-        return plan.recipe
-    }
-
-    /// A run may be given more steps, other evaluations or checkpoints; nothing that changes what its
-    /// steps compute.
-    private func refuseDifference(
-        _ recipe: Recipe, from original: Recipe, by source: String
-    ) throws(Failure) {
-        guard
-            let difference = recipe.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys)
-        else { return }
-        throw Failure(
-            .configuration,
-            "\(source) has \(difference.key) = \(difference.value), but the run in \(run.path) was "
-                + "started with \(difference.otherValue), which cannot change midway: resume "
-                + "without it, or start a new run in another folder.")
+        return try ResumedRecipe(of: run).recipe(
+            given: request.recipePath, overrides: request.overrides)
     }
 
     private func dataPath() throws(Failure) -> String {
@@ -169,12 +142,29 @@ package struct TrainingSession {
         }
     }
 
-    private func prepareFolder(_ plan: TrainingPlan, _ data: TrainingData) throws(Failure) {
-        try communicator.agree { () throws(Failure) in
-            guard communicator.rank == 0, !request.resumes else { return }
-            try run.create(
-                recipe: plan.recipe.toml, dataPath: absolute(data.path),
-                tokenizerFrom: data.tokenizer?.savedForm)
+    /// Makes the run's folder, or brings its recipe up to date, and locks it on rank 0.
+    private func prepareFolder(
+        _ plan: TrainingPlan, _ data: TrainingData
+    ) throws(Failure) -> RunLock? {
+        try onFirstRank { () throws(Failure) -> RunLock in
+            if !request.resumes {
+                try run.create(
+                    recipe: plan.recipe.toml, dataPath: absolute(data.path),
+                    tokenizerFrom: data.tokenizer?.savedForm)
+            }
+            let lock = try RunLock(run)
+            try run.replaceRecipe(plan.recipe.toml)
+            return lock
+        }
+    }
+
+    /// Runs `body` on rank 0 alone; all ranks learn whether it failed.
+    @discardableResult
+    private func onFirstRank<Value>(
+        _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value? {
+        try communicator.agree { () throws(Failure) -> Value? in
+            communicator.rank == 0 ? try body() : nil
         }
     }
 
@@ -213,19 +203,5 @@ package struct TrainingSession {
 
     private func tell(_ message: String) {
         if communicator.rank == 0 { logger.notice("\(message)") }
-    }
-}
-
-extension Recipe {
-    /// The recipe with the keys at their defaults that do not change what a step computes.
-    var withoutFreeKeys: Recipe {
-        var recipe = self
-        let defaults = Recipe()
-        recipe.training.steps = defaults.training.steps
-        recipe.training.maximumSkippedSteps = defaults.training.maximumSkippedSteps
-        recipe.evaluation = defaults.evaluation
-        recipe.checkpoint = defaults.checkpoint
-        recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes
-        return recipe
     }
 }

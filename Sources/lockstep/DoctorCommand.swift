@@ -34,11 +34,12 @@ struct DoctorCommand: ParsableCommand {
                 ranks, threadLevel: "\(threadLevel)", launched: launched, runFolder: out)
             let width = findings.map(\.name.count).max() ?? 0
             for (name, text) in findings {
-                print("\(name)\(String(repeating: " ", count: width - name.count))  \(text)")
+                let gap = String(repeating: " ", count: width - name.count)
+                try StandardOutput.write(line: "\(name)\(gap)  \(text)")
             }
             let warnings = Doctor.warnings(ranks, runFolder: out)
-            for warning in warnings { print("warning: \(warning)") }
-            if warnings.isEmpty { print("No warnings.") }
+            for warning in warnings { try StandardOutput.write(line: "warning: \(warning)") }
+            if warnings.isEmpty { try StandardOutput.write(line: "No warnings.") }
             return 0
         }
     }

@@ -47,22 +47,22 @@ struct EvaluateCommand: ParsableCommand {
                 run: folder, step: checkpoint, communicator: world)
             let evaluation = try inspection.evaluate(
                 dataPath: data, threads: threads, communicator: world, progress: progress)
-            if world.rank == 0 { show(evaluation, step: inspection.step) }
+            if world.rank == 0 { try show(evaluation, step: inspection.step) }
             return 0
         }
     }
 
-    private func show(_ evaluation: Evaluation, step: Int) {
+    private func show(_ evaluation: Evaluation, step: Int) throws(Failure) {
         let perplexity = exp(evaluation.loss)
         if json {
             let line: JSONObject = [
                 "step": .integer(step), "validation_loss": .number(evaluation.loss),
                 "perplexity": .number(perplexity), "targets": .integer(evaluation.targets),
             ]
-            print(line.text)
+            try StandardOutput.write(line: line.text)
         } else {
-            print(
-                "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats a token "
+            try StandardOutput.write(
+                line: "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats a token "
                     + "(perplexity \(Format.fixed(perplexity, decimals: 2))) over "
                     + "\(Format.count(evaluation.targets)) targets at step \(Format.count(step))")
         }

@@ -51,8 +51,9 @@ struct SampleCommand: ParsableCommand {
     func run() throws {
         // Writing one text is no work for several ranks.
         guard MPIEnvironment.launchedRank == 0 else { return }
-        for (name, value) in [("--tokens", tokens), ("--samples", samples)] where value < 1 {
-            throw Failure(.usage, "\(name) is \(value), but must be at least 1; try 256.")
+        for (name, value, usual) in [("--tokens", tokens, 256), ("--samples", samples, 1)]
+        where value < 1 {
+            throw Failure(.usage, "\(name) is \(value), but must be at least 1; try \(usual).")
         }
         var sampling = Sampling()
         sampling.temperature = temperature
@@ -64,6 +65,8 @@ struct SampleCommand: ParsableCommand {
         try inspection.generate(
             prompt: prompt, tokens: tokens, samples: samples, sampling: sampling,
             threads: try threadCount(threadsPerRank)
-        ) { (bytes) throws(Failure) in try StandardOutput.write(bytes) }
+        ) { (bytes) throws(Failure) in
+            if try !StandardOutput.write(bytes) { Self.exit() }
+        }
     }
 }

@@ -56,7 +56,7 @@ struct TokenizeCommand: ParsableCommand {
         StandardError.shared.write(
             line: "lockstep: tokenizing \(text.joined(separator: ", ")) into \(out)")
         let statistics = try tokenizeShowingProgress(options)
-        report(statistics)
+        try report(statistics)
     }
 
     private func choice() throws(Failure) -> TokenizerChoice {
@@ -113,17 +113,18 @@ struct TokenizeCommand: ParsableCommand {
         }
     }
 
-    private func report(_ statistics: TokenizeStatistics) {
+    private func report(_ statistics: TokenizeStatistics) throws(Failure) {
         let rate = Double(statistics.bytes) / max(statistics.seconds, 1e-9)
-        print(
-            "\(Format.count(statistics.trainTokens)) training and "
+        try StandardOutput.write(
+            line: "\(Format.count(statistics.trainTokens)) training and "
                 + "\(Format.count(statistics.validationTokens)) validation tokens, vocabulary "
                 + "\(Format.count(statistics.vocabularySize)), from "
                 + "\(Format.bytes(statistics.bytes)) in \(Format.duration(statistics.seconds)) "
                 + "(\(Format.bytes(Int(rate)))/s), in \(out)")
         if let loss = statistics.bigramLoss {
-            print(
-                "a bigram model's validation loss is \(Format.fixed(loss, decimals: 4)) nats a token: "
+            try StandardOutput.write(
+                line:
+                    "a bigram model's validation loss is \(Format.fixed(loss, decimals: 4)) nats a token: "
                     + "a GPT has to beat it")
         }
     }

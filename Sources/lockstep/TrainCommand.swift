@@ -4,12 +4,6 @@ import MPI
 import Telemetry
 import Training
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
-
 /// `lockstep train`
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -56,7 +50,9 @@ struct TrainCommand: ParsableCommand {
 
     func run() throws {
         if keys {
-            if MPIEnvironment.launchedRank == 0 { print(Recipe.reference, terminator: "") }
+            if MPIEnvironment.launchedRank == 0 {
+                try StandardOutput.write(Array(Recipe.reference.utf8))
+            }
             return
         }
         guard let out else {
@@ -66,31 +62,33 @@ struct TrainCommand: ParsableCommand {
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
             threads: try threadCount(threadsPerRank), progress: try progressMode(),
             isAlone: !MPIEnvironment.hasLauncher)
-        StopSignals.install(alone: request.isAlone)
         try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try TrainingSession(request, communicator: world).train()
-            return report(outcome, on: world, run: out)
+            return try report(outcome, on: world)
         }
     }
 
     /// Says how it ended, on rank 0, and returns the exit code.
-    private func report(_ outcome: TrainingOutcome, on world: Communicator, run: String) -> Int32 {
-        let isSpeaker = world.rank == 0
+    private func report(
+        _ outcome: TrainingOutcome, on world: Communicator
+    ) throws(Failure) -> Int32 {
+        let run = out ?? ""
         switch outcome {
         case .finished(let evaluation):
-            if isSpeaker {
-                print(
-                    "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) over "
-                        + "\(Format.count(evaluation.targets)) targets; the run is in \(run)")
-            }
+            let loss = Format.fixed(evaluation.loss, decimals: 4)
+            let targets = Format.count(evaluation.targets)
+            try say("validation loss \(loss) over \(targets) targets; the run is in \(run)", world)
             return 0
         case .checkpointed(let step):
-            if isSpeaker {
-                print(
-                    "checkpointed at step \(step) because a signal asked for it; go on with "
-                        + "`lockstep train --resume --out \(run)`")
-            }
+            let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""
+            try say(
+                "checkpointed at step \(step) because a signal asked for it; go on with `\(launcher)"
+                    + "lockstep train --resume --out \(shellQuoted(run))`", world)
             return Failure.Code.requeue.rawValue
         }
+    }
+
+    private func say(_ line: String, _ world: Communicator) throws(Failure) {
+        if world.rank == 0 { try StandardOutput.write(line: line) }
     }
 }

@@ -12,6 +12,7 @@ import Training
 
 // A pipe's reader may go away, as `| head` does; that is no reason for a crash.
 signal(SIGPIPE, SIG_IGN)
+StopSignals.install()
 
 let firstArgument = CommandLine.arguments.dropFirst().first
 

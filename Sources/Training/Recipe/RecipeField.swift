@@ -35,7 +35,7 @@ struct RecipeField: Sendable {
             guard let converted = try Value.read(value, key: name) else {
                 throw Failure(
                     .configuration,
-                    "\(name) = \(value.toml) is \(value.kind), but must be \(Value.expectation).")
+                    "\(name) = \(value.toml) is not \(Value.expectation); it is \(value.kind).")
             }
             recipe[keyPath: path] = converted
         }
