@@ -115,6 +115,8 @@ package struct TrainingSession {
             recipe.model.vocabularySize = original.model.vocabularySize
         }
         if recipe.reduction.lanes == 0 { recipe.reduction.lanes = original.reduction.lanes }
+        // A silent schedule is that of the steps the run was started with, whatever their number now.
+        recipe.training.steps = original.training.steps
         guard let plan = try? TrainingPlan(recipe, ranks: 1) else { return recipe }
         return plan.recipe
     }

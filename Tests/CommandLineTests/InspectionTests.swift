@@ -75,6 +75,25 @@ extension CommandLineTests {
             #expect(text.allSatisfy { Workbench.text.contains($0) })
         }
 
+        @Test func damagedRunsAreNamed() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let run = bench.path("run")
+            let full = try Launch.run(
+                "bash", ["-c", "\"$1\" sample \"$2\" >/dev/full", "bash", Workbench.lockstep, run])
+            expectRefusal(full, 74, ["cannot be written", "No space left"])
+            try bench.write("{", to: "run/tokenizer.json")
+            expectRefusal(try bench.lockstep("sample", run), 65, ["tokenizer.json"])
+            try FileManager.default.removeItem(atPath: bench.path("run/tokenizer.json"))
+            expectRefusal(try bench.lockstep("sample", run), 66, ["has no tokenizer.json"])
+            try bench.write("/nowhere\n", to: "run/data-path.txt")
+            expectRefusal(
+                try bench.lockstep("evaluate", run, ranks: 2), 66, ["no data folder /nowhere"])
+            try bench.write("garbage\n", to: "run/recipe.toml")
+            expectRefusal(
+                try bench.lockstep("evaluate", run), 78, ["run/recipe.toml", "not valid TOML"])
+        }
+
         @Test func refusesWhatItCannotSample() throws {
             let bench = try Workbench()
             try bench.train()
