@@ -66,16 +66,15 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        /// Of a command line that is no command line, the parser says what it does not know.
-        @Test(arguments: [["trian"], ["train", "--nope"], ["sample"], ["evaluate", "a", "b"]])
-        func unknownCommandsAndOptions(arguments: [String]) throws {
+        @Test(arguments: [
+            (["trian"], "There is no command \"trian\": did you mean \"train\"?"),
+            (["train", "--nope"], "--nope"), (["sample"], "<run>"),
+            (["evaluate", "a", "b"], "'b'"), (["sample", "a", "--tokens", "many"], "many"),
+        ])
+        func unknownCommandsAndOptions(arguments: [String], words: String) throws {
             let bench = try Workbench()
             for ranks in [0, 2] {
-                let outcome = try bench.lockstep(arguments, ranks: ranks)
-                #expect(outcome.status == 64)
-                #expect(outcome.output.isEmpty)
-                #expect(outcome.sentences.count { $0.hasPrefix("Error: ") } == 1, "said once")
-                #expect(outcome.sentences.contains { $0.hasPrefix("Usage: lockstep") })
+                expectRefusal(try bench.lockstep(arguments, ranks: ranks), 64, [words])
             }
         }
 

@@ -10,8 +10,8 @@ extension CommandLineTests {
             arguments: [0, 2])
         func aFullDisk(ranks: Int) throws {
             let bench = try Workbench()
-            // A checkpoint takes 64 KiB, so two of them fit, but not a third beside them.
-            try SmallDisk.with(size: "200k", at: bench.path("disk")) {
+            // A checkpoint takes 60 KiB, so two of them fit, but not a third beside them.
+            try SmallDisk.with(size: "168k", at: bench.path("disk")) {
                 let arguments = bench.training(
                     into: "disk/run", set: "training.steps=8", "checkpoint.keep=0")
                 let outcome = try bench.lockstep(arguments, ranks: ranks)

@@ -5,13 +5,6 @@ import Testing
 extension CommandLineTests {
     /// A run evaluated and sampled.
     @Suite(.serialized) struct InspectionTests {
-        private struct Line: Decodable {
-            let step: Int
-            let validation_loss: Double
-            let perplexity: Double
-            let targets: Int
-        }
-
         /// The loss that training ended with, bit by bit, on any number of ranks and threads.
         @Test func evaluationEqualsTraining() throws {
             let bench = try Workbench()
@@ -22,17 +15,16 @@ extension CommandLineTests {
                     "evaluate", bench.path("run"), "--json", "--threads-per-rank", "\(threads)",
                     ranks: ranks)
                 #expect(outcome.status == 0, "\(outcome.errors)")
-                let lines = try outcome.reports(Line.self)
-                #expect(lines.count == 1, "rank 0 alone speaks")
-                let line = try #require(lines.first)
-                #expect(line.validation_loss.bitPattern == trained.bitPattern, "\(ranks) ranks")
-                #expect(line.step == 6)
-                #expect(line.perplexity == exp(trained))
+                #expect(outcome.output.split(separator: "\n").count == 1, "rank 0 alone speaks")
+                let losses = Workbench.validationLosses(in: outcome.output)
+                #expect(losses.map(\.bitPattern) == [trained.bitPattern], "\(ranks) ranks")
+                #expect(outcome.output.contains("\"step\":6,"))
+                #expect(outcome.output.contains("\"perplexity\":\(exp(trained)),"))
             }
             let earlier = try bench.lockstep(
                 "evaluate", bench.path("run"), "--json", "--checkpoint", "4")
-            let line = try #require(try earlier.reports(Line.self).first)
-            #expect(line.step == 4 && line.validation_loss != trained)
+            #expect(earlier.output.contains("\"step\":4,"))
+            #expect(Workbench.validationLosses(in: earlier.output) != [trained])
         }
 
         /// A mean over targets does not depend on how many windows share a micro-batch.
@@ -83,6 +75,25 @@ extension CommandLineTests {
             #expect(text.allSatisfy { Workbench.text.contains($0) })
         }
 
+        @Test func damagedRunsAreNamed() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let run = bench.path("run")
+            let full = try Launch.run(
+                "bash", ["-c", "\"$1\" sample \"$2\" >/dev/full", "bash", Workbench.lockstep, run])
+            expectRefusal(full, 74, ["cannot be written", "No space left"])
+            try bench.write("{", to: "run/tokenizer.json")
+            expectRefusal(try bench.lockstep("sample", run), 65, ["tokenizer.json"])
+            try FileManager.default.removeItem(atPath: bench.path("run/tokenizer.json"))
+            expectRefusal(try bench.lockstep("sample", run), 66, ["has no tokenizer.json"])
+            try bench.write("/nowhere\n", to: "run/data-path.txt")
+            expectRefusal(
+                try bench.lockstep("evaluate", run, ranks: 2), 66, ["no data folder /nowhere"])
+            try bench.write("garbage\n", to: "run/recipe.toml")
+            expectRefusal(
+                try bench.lockstep("evaluate", run), 78, ["run/recipe.toml", "not valid TOML"])
+        }
+
         @Test func refusesWhatItCannotSample() throws {
             let bench = try Workbench()
             try bench.train()
@@ -93,7 +104,7 @@ extension CommandLineTests {
                     ["the character \"é\" (U+00E9)"])
             }
             for (options, word) in [
-                (["--tokens", "0"], "--tokens is 0"), (["--samples", "-0"], "--samples is 0"),
+                (["--tokens", "0"], "--tokens is 0"), (["--samples", "0"], "--samples is 0"),
                 (["--top-p", "2"], "--top-p is 2.0"), (["--top-p", "0"], "--top-p is 0.0"),
                 (["--temperature", "nan"], "--temperature"),
                 (["--temperature=-1"], "--temperature is -1.0"), (["--top-k=-1"], "--top-k is -1"),

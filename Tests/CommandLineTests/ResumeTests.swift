@@ -69,16 +69,37 @@ extension CommandLineTests {
             #expect(same.status == 0, "\(same.errors)")
         }
 
-        @Test func moreStepsGoOn() throws {
+        /// With the run's own recipe and with the one it was started with, whose schedule is silent.
+        @Test(arguments: [[], ["recipe.toml"]])
+        func moreStepsGoOn(recipe: [String]) throws {
             let bench = try Workbench()
             try bench.train()
             let outcome = try bench.lockstep(
-                "train", "--resume", "--out", bench.path("run"), "--set", "training.steps=9",
-                ranks: 2)
+                ["train"] + recipe.map(bench.path) + [
+                    "--resume", "--out", bench.path("run"), "--set", "training.steps=9",
+                ], ranks: 2)
             #expect(outcome.status == 0, "\(outcome.errors)")
             let steps = try bench.metrics().filter { $0["loss"] != nil }
             #expect(steps.compactMap { $0["step"] as? Int } == Array(1...9))
             #expect(try bench.names(in: "run/checkpoints") == ["step-00000008", "step-00000009"])
+        }
+
+        /// Numbers that are not finite end a run after some steps, said once, with advice.
+        @Test func aHopelessRateEndsTheRun() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                bench.training(
+                    set: "optimizer.learning_rate=1e30", "training.steps=60",
+                    "schedule.warmup_steps=0", "training.max_skipped_steps=4"), ranks: 2)
+            #expect(outcome.status == 78)
+            let sentences = outcome.sentences.filter { $0.contains("was not finite in 4 steps") }
+            #expect(sentences.count == 1 && sentences == outcome.sentences.suffix(1))
+            #expect(sentences.first?.contains("lower [optimizer] learning_rate") == true)
+            let skipped = try bench.metrics().filter { $0["skipped"] as? Bool == true }
+            #expect(skipped.count == 4)
+            #expect(
+                skipped.allSatisfy { $0["loss"] is NSNull || $0["gradient_norm"] is NSNull },
+                "they are null in JSON, which knows no NaN")
         }
 
         @Test func metricsHaveTheirFields() throws {

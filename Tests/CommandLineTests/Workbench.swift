@@ -109,8 +109,14 @@ final class Workbench {
 
     /// The last validation loss in a run's metrics.
     func lastValidationLoss(of run: String = "run") throws -> Double {
-        let last = try metrics(of: run).last { $0["validation_loss"] != nil }
-        return try #require(last?["validation_loss"] as? Double)
+        let text = String(decoding: try bytes(of: "\(run)/metrics.jsonl"), as: UTF8.self)
+        return try #require(Self.validationLosses(in: text).last)
+    }
+
+    /// The numbers called validation_loss in JSON lines, exact to the last bit, which
+    /// `JSONSerialization` is not.
+    static func validationLosses(in text: String) -> [Double] {
+        text.matches(of: /"validation_loss":([-+.0-9e]+)/).compactMap { Double($0.1) }
     }
 
     /// The checkpoint of a step, by its name in the folder.

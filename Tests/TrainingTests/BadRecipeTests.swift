@@ -49,7 +49,10 @@ import Training
         ("[optimizer]\nbetas = 0.9", ["a list of two numbers"]),
         ("[optimizer]\nweight_decay = -0.1", ["weight_decay = -0.1"]),
         ("[schedule]\nname = \"cosin\"", ["\"cosin\"", "did you mean \"cosine\"?"]),
-        ("[schedule]\nwarmup_steps = 2000", ["warmup_steps = 2000", "steps = 2000"]),
+        (
+            "[schedule]\nwarmup_steps = 2000\ndecay_steps = 2000",
+            ["warmup_steps = 2000", "decay_steps = 2000"]
+        ),
         ("[schedule]\nminimum_learning_rate = 1", ["minimum_learning_rate = 1.0"]),
         ("[schedule]\nname = \"sequence\"", ["has no parts"]),
         ("[schedule]\nparts = [3]", ["[schedule] parts", "a list of tables"]),
