@@ -14,17 +14,19 @@ extension CommandLineTests {
 
         @Test(
             arguments: [
-                (Damage.word(0, 20_240_521), "magic number 20240521"),
-                (.word(1, 2), "version 2"), (.word(2, 7), "says that it has 7 tokens"),
-                (.word(2, -1), "says that it has -1 tokens"),
-                (.token(11, 999), "the token 999 at position 11, outside the vocabulary"),
-                (.cutTo(1025), "it is cut off or damaged"), (.cutTo(0), "train.bin"),
-            ] as [(Damage, String)], [0, 2])
-        func damagedTokenFiles(damage: (Damage, String), ranks: Int) throws {
+                (Damage.word(0, 20_240_521), "magic number 20240521", 2),
+                (.word(0, 20_240_521), "magic number 20240521", 0),
+                (.word(1, 2), "version 2", 0), (.word(2, 7), "says that it has 7 tokens", 0),
+                (.word(2, -1), "says that it has -1 tokens", 0),
+                (.token(11, 999), "the token 999 at position 11, outside the vocabulary", 0),
+                (.token(11, 999), "the token 999 at position 11, outside the vocabulary", 2),
+                (.cutTo(1025), "it is cut off or damaged", 0), (.cutTo(0), "train.bin", 0),
+            ] as [(Damage, String, Int)])
+        func damagedTokenFiles(damage: Damage, words: String, ranks: Int) throws {
             let bench = try Workbench()
             let data = try bench.copyData(to: "bad data")
             var bytes = try bench.bytes(of: "bad data/train.bin")
-            switch damage.0 {
+            switch damage {
             case .word(let index, let value):
                 withUnsafeBytes(of: value.littleEndian) {
                     bytes.replaceSubrange(4 * index..<4 * index + 4, with: $0)
@@ -38,7 +40,7 @@ extension CommandLineTests {
             }
             try bytes.write(to: URL(filePath: "\(data)/train.bin"))
             let outcome = try bench.lockstep(bench.training(data: data), ranks: ranks)
-            expectRefusal(outcome, 65, ["\(data)/train.bin", damage.1])
+            expectRefusal(outcome, 65, ["\(data)/train.bin", words])
             #expect(!bench.exists("run"))
         }
 

@@ -5,21 +5,22 @@ import Testing
 extension CommandLineTests {
     /// Recipes and command lines that cannot be meant.
     @Suite(.serialized) struct BadRequestTests {
-        @Test(
-            arguments: [
-                ("training.global_batch=6", "set lanes to 3 or 6, or global_batch to 4 or 8"),
-                ("model.heads=3", "heads = 3 does not divide width = 16"),
-                ("model.laeyrs=3", "unknown key \"laeyrs\" in [model]: did you mean \"layers\"?"),
-                ("optimizer.learning_rate=-1", "learning_rate = -1.0 is not a number above 0"),
-                // Sizes that no machine holds are refused before anything is allocated.
-                ("model.width=1048576", "takes at least"),
-                ("model.width=4611686018427387904", "at most 1048576"),
-                ("training.global_batch=1000000000", "takes at least"),
-            ], [0, 2])
-        func impossibleValues(value: (String, String), ranks: Int) throws {
+        @Test(arguments: [
+            ("training.global_batch=6", "set lanes to 3 or 6, or global_batch to 4 or 8", [0, 2]),
+            ("model.heads=3", "heads = 3 does not divide width = 16", [0]),
+            ("model.laeyrs=3", "unknown key \"laeyrs\" in [model]: did you mean \"layers", [0, 2]),
+            ("optimizer.learning_rate=-1", "learning_rate = -1.0 is not a number above 0", [0]),
+            // Sizes that no machine holds are refused before anything is allocated.
+            ("model.width=1048576", "takes at least", [0, 2]),
+            ("model.width=4611686018427387904", "at most 1048576", [0]),
+            ("training.global_batch=1000000000", "takes at least", [0]),
+        ])
+        func impossibleValues(override: String, words: String, layouts: [Int]) throws {
             let bench = try Workbench()
-            let outcome = try bench.lockstep(bench.training(set: value.0), ranks: ranks)
-            expectRefusal(outcome, 78, [value.1])
+            for ranks in layouts {
+                let outcome = try bench.lockstep(bench.training(set: override), ranks: ranks)
+                expectRefusal(outcome, 78, [words])
+            }
             #expect(!bench.exists("run"))
         }
 
@@ -73,8 +74,9 @@ extension CommandLineTests {
         ])
         func unknownCommandsAndOptions(arguments: [String], words: String) throws {
             let bench = try Workbench()
-            for ranks in [0, 2] {
-                expectRefusal(try bench.lockstep(arguments, ranks: ranks), 64, [words])
+            expectRefusal(try bench.lockstep(arguments), 64, [words])
+            if arguments == ["trian"] {
+                expectRefusal(try bench.lockstep(arguments, ranks: 2), 64, [words])
             }
         }
 
