@@ -32,7 +32,7 @@ package struct RunFolder: Sendable {
 
     /// Checks that a new run can be made here.
     ///
-    /// - Throws: `Failure` (usage) if a run or anything else is there already.
+    /// - Throws: `Failure` (usage) if a run or anything else is there already; (I/O) below a file.
     package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
             throw Failure(
@@ -43,6 +43,12 @@ package struct RunFolder: Sendable {
                 .usage,
                 "\(path) already holds a run, which is never overwritten: add --resume to go on "
                     + "with it, or give --out another folder.")
+        }
+        if access(path, F_OK) != 0, errno == ENOTDIR {
+            throw Failure(
+                .inputOutput,
+                "The folder \(path) cannot be made below a file (Not a directory): give --out another "
+                    + "folder.")
         }
         guard isEmptyOrMissing else {
             throw Failure(
@@ -105,8 +111,7 @@ package struct RunFolder: Sendable {
 
     /// Whether there is no such folder, or nothing in it.
     private var isEmptyOrMissing: Bool {
-        // What is there but cannot be opened as a folder is refused; below a file nothing can be,
-        // and making the folder says so.
+        // What is there but cannot be opened as a folder is refused.
         guard let folder = opendir(path) else { return access(path, F_OK) != 0 }
         defer { closedir(folder) }
         while let entry = readdir(folder) {

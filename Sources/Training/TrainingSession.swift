@@ -74,8 +74,8 @@ package struct TrainingSession {
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
             progress: request.progress)
-        try announce(trainer, data)
         let lock = try prepareFolder(plan, data)
+        try announce(trainer, data)
         defer { withExtendedLifetime(lock) {} }
         if request.resumes {
             let step = try trainer.resume()

@@ -12,7 +12,7 @@ import Testing
             launcher, ["--dry-run"] + arguments + ["--", "true", "a b"], environment: environment)
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.errors.isEmpty)
-        #expect(outcome.output.hasSuffix(" true a\\ b \n"))
+        #expect(outcome.output.hasSuffix("/true a\\ b \n"))
         return outcome.output
     }
 

@@ -75,7 +75,7 @@ extension CommandLineTests {
             let tokenized = try bench.lockstep(
                 "tokenize", bench.path("other.txt"), "--out", bench.path("other"))
             try #require(tokenized.status == 0, "\(tokenized.errors)")
-            let words = ["made with another tokenizer", "--like \(bench.path("run"))"]
+            let words = ["made with another tokenizer", "--like '\(bench.path("run"))'"]
             for ranks in [0, 2] {
                 expectRefusal(
                     try bench.lockstep(

@@ -15,9 +15,9 @@ import Training
         ("[model\nlayers = 2", ["test.toml is not valid TOML at line 1"]),
         ("[model]\nlayers = two", ["is not valid TOML at line 2"]),
         ("[model]\nlayers = 2\nlayers = 3", ["is not valid TOML at line 3"]),
-        ("[model]\nlayers = \"2\"", ["[model] layers = \"2\" is a text", "a whole number"]),
+        ("[model]\nlayers = \"2\"", ["[model] layers = \"2\" is not a whole number", "is a text"]),
         ("[model]\nlayers = 2.5", ["[model] layers = 2.5", "a whole number"]),
-        ("[model]\nlayers = [2]", ["[model] layers = [2] is a list"]),
+        ("[model]\nlayers = [2]", ["[model] layers = [2] is not a whole number", "is a list"]),
         ("[model]\nbias = 1", ["[model] bias = 1", "true or false"]),
         ("[model]\nbias = 2024-01-01", ["bias is a date"]),
         ("[model]\narchitecture = 2", ["a text in quotes"]),
@@ -88,11 +88,14 @@ import Training
     @Test(arguments: [
         ("trainig.steps=3", ["--set has the unknown section [trainig]", "[training]"]),
         ("training.stpes=3", ["--set has the unknown key \"stpes\"", "\"steps\""]),
-        ("training.steps=", ["[training] steps = \"\" is a text"]),
-        ("training.steps=three", ["[training] steps = \"three\" is a text"]),
+        ("training.steps=", ["[training] steps = \"\" is not a whole number"]),
+        ("training.steps=three", ["[training] steps = \"three\" is not a whole number"]),
         (".steps=3", ["unknown section []"]),
         // A line break cannot smuggle in a further key, nor a section.
-        ("training.steps=3\nseed = 9", ["[training] steps = \"3\\nseed = 9\" is a text"]),
+        (
+            "training.steps=3\nseed = 9",
+            ["[training] steps = \"3\\nseed = 9\" is not a whole number"]
+        ),
         ("training.steps=3\n[model]\nlayers = 9", ["[training] steps = \"3\\n[model]"]),
     ])
     func anOverrideIsRefusedByName(override: String, words: [String]) {

@@ -76,8 +76,6 @@ import Training
             rank("two", cores: [0], online: 1, instructionSet: "Intel AVX-512"))
         #expect(sets.count == 1)
         #expect(sets.first?.contains("(Intel AVX-512, Intel AVX2)") == true)
-        let old = warnings(rank(cores: [0], online: 1, instructionSet: "Intel SSE4.1"))
-        #expect(old.count == 1 && old.first?.contains("no AVX2") == true)
     }
 
     @Test func aRunInMemory() {

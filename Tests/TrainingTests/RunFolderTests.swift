@@ -51,15 +51,34 @@ import Training
         #expect(create("")?.code == .usage)
     }
 
-    @Test func takesAnEmptyFolderAndWhatAFailedStartLeft() throws {
+    @Test func takesAnEmptyFolderAndLeavesNothingHalfMade() throws {
         let folder = try TemporaryFolder()
         #expect(create(folder.path) == nil)
-        let half = "\(folder.path)/half"
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(Set(names) == ["recipe.toml", "data-path.txt", "tokenizer.json"])
+        #expect(!FileManager.default.fileExists(atPath: folder.path + ".partial"))
+        // Somebody else's files are not taken over, whatever their names.
+        let foreign = "\(folder.path)/foreign"
         try FileManager.default.createDirectory(
-            atPath: "\(half)/checkpoints", withIntermediateDirectories: true)
-        try Data("old".utf8).write(to: URL(filePath: "\(half)/data-path.txt"))
-        #expect(create(half, dataPath: "/new") == nil)
-        #expect(try RunFolder(half).readDataPath() == "/new")
+            atPath: foreign, withIntermediateDirectories: true)
+        try Data("mine".utf8).write(to: URL(filePath: "\(foreign)/tokenizer.json"))
+        #expect(create(foreign)?.code == .usage)
+        #expect(
+            try Data(contentsOf: URL(filePath: "\(foreign)/tokenizer.json")) == Data("mine".utf8))
+    }
+
+    @Test func aNewRecipeKeepsTheOneBefore() throws {
+        let folder = try TemporaryFolder()
+        #expect(create(folder.path) == nil)
+        let run = RunFolder(folder.path)
+        let before = try run.read(run.recipe)
+        try run.replaceRecipe(before)
+        #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/recipe.superseded-1.toml"))
+        try run.replaceRecipe("second")
+        try run.replaceRecipe("third")
+        #expect(try run.read(run.recipe) == "third")
+        #expect(try run.read("\(folder.path)/recipe.superseded-1.toml") == before)
+        #expect(try run.read("\(folder.path)/recipe.superseded-2.toml") == "second")
     }
 
     @Test func saysWhereNoRunIs() throws {
