@@ -121,7 +121,7 @@ import Training
         let summary = try TrainingPlan(recipe(toml), ranks: 3).summary(around(ranks: 3))
         for piece in [
             "for 1,000 steps on 3 ranks x 2 threads, into runs/a b",
-            "1 layers, 2 heads, width 16, context 8, vocabulary 50",
+            "1 layer, 2 heads, width 16, context 8, vocabulary 50",
             "24 sequences over all ranks = 192 tokens; 192,000 tokens in all, 19.2 epochs of "
                 + "10,000",
             "8 lanes of 3 sequences, each in 3 micro-batches of 1; at most 8 ranks",
