@@ -50,6 +50,13 @@ package struct RunFolder: Sendable {
                 "The folder \(path) cannot be made below a file (Not a directory): give --out another "
                     + "folder.")
         }
+        guard access(path + AtomicFolder.partialSuffix, F_OK) != 0 else {
+            throw Failure(
+                .usage,
+                "\(path)\(AtomicFolder.partialSuffix) is left by a start that was ended, or another "
+                    + "is under way: remove it if nothing runs there, or give --out another folder."
+            )
+        }
         guard isEmptyOrMissing else {
             throw Failure(
                 .usage,

@@ -67,6 +67,19 @@ import Training
             try Data(contentsOf: URL(filePath: "\(foreign)/tokenizer.json")) == Data("mine".utf8))
     }
 
+    @Test func saysWhatAKilledStartLeft() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/run"
+        try FileManager.default.createDirectory(
+            atPath: "\(path).partial", withIntermediateDirectories: true)
+        let failure = create(path)
+        #expect(failure?.code == .usage)
+        #expect(failure?.sentence.contains("\(path).partial is left by a start") == true)
+        #expect(!RunFolder(path).holdsRun)
+        try FileManager.default.removeItem(atPath: "\(path).partial")
+        #expect(create(path) == nil)
+    }
+
     @Test func aNewRecipeKeepsTheOneBefore() throws {
         let folder = try TemporaryFolder()
         #expect(create(folder.path) == nil)
