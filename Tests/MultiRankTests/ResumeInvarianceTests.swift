@@ -5,7 +5,7 @@ import Testing
 extension MultiRankTests {
     /// A run that is killed and resumed, on other rank counts, ends with the bytes of one that was not.
     @Suite(.serialized) struct ResumeInvarianceTests {
-        private static let steps = 240
+        private static let steps = 1500
 
         private static let recipe = """
             [model]
@@ -22,9 +22,9 @@ extension MultiRankTests {
             [reduction]
             lanes = 12
             [evaluation]
-            every = 30
+            every = 300
             [checkpoint]
-            every = 20
+            every = 100
             """
 
         @Test(arguments: [(2, 1), (2, 3), (4, 6)])
@@ -37,7 +37,7 @@ extension MultiRankTests {
             try #require(straight.status == 0, "\(straight.errors)")
 
             let run = workshop.run("killed")
-            let killStep = Int.random(in: 25..<200)
+            let killStep = Int.random(in: 120..<700)
             let job = try Job(
                 "\(Launch.root)/launch/mpirun",
                 [
@@ -74,7 +74,7 @@ extension MultiRankTests {
 
             let run = workshop.run("stopped")
             var arguments = [recipe, "--data", workshop.data]
-            for (ranks, step) in [(2, 37), (3, 90)] {
+            for (ranks, step) in [(2, 230), (3, 600)] {
                 let job = try Job(
                     "\(Launch.root)/launch/mpirun",
                     [
