@@ -61,15 +61,16 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                .product(name: "TOMLKit", package: "TOMLKit"),
+                "JSONText", .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        target("DataLoading", ["Tensors", "Digests", "Failures"]),
+        target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
         target("Model", ["Kernels", "Failures"]),
         target("Collectives", ["MPI", "Tensors", "Failures"], unchecked: true),
         target("Optimizers", ["Kernels", "Failures"], unchecked: true),
-        target("Checkpointing", ["Tensors", "Digests", "Failures"]),
-        target("Telemetry", ["Failures", .product(name: "Logging", package: "swift-log")]),
+        target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
+        target(
+            "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
 
         // Foundations
         target("Kernels", ["Tensors", "COneDNN", "CVector"], unchecked: true),
@@ -77,6 +78,7 @@ let package = Package(
         target("Tensors", unchecked: true),
         target("Digests", ["COpenSSL"]),
         target("Failures"),
+        target("JSONText"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
@@ -88,6 +90,7 @@ let package = Package(
         tests("Tensors", ["Tensors"]),
         tests("Digests", ["Digests"]),
         tests("Failures", ["Failures"]),
+        tests("JSONText", ["JSONText"]),
         tests("Kernels", ["Kernels"]),
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),

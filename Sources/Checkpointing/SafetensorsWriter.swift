@@ -1,4 +1,5 @@
 import Failures
+import JSONText
 import Tensors
 
 /// A tensor to be written: a name, a type, a shape and memory that outlives the write.

@@ -1,5 +1,6 @@
 import Digests
 import Failures
+import JSONText
 import Tensors
 
 /// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
@@ -36,7 +37,7 @@ package struct CharacterTokenizer: Tokenizer {
         idPlusOne = Buffer(count: Int(largest) + 1)
         for (id, value) in sorted.enumerated() { idPlusOne.base[Int(value)] = UInt32(id + 1) }
         savedForm =
-            "{\"type\":\"characters\",\"version\":1,\"characters\":\(jsonString(String(text)))}\n"
+            "{\"type\":\"characters\",\"version\":1,\"characters\":\(jsonQuoted(String(text)))}\n"
         fingerprint = SHA256.hash(savedForm)
     }
 

@@ -1,4 +1,5 @@
 import Failures
+import JSONText
 
 /// `tokenizer.json` in the layout of Hugging Face's `tokenizers` library, as far as GPT-2 needs it.
 struct HuggingFaceTokenizer: Decodable {
@@ -79,7 +80,7 @@ struct HuggingFaceTokenizer: Decodable {
         text += "  \"added_tokens\": ["
         if let id = vocabulary.endOfText {
             text +=
-                "\n    {\"id\": \(id), \"content\": \(jsonString(BytePairFiles.endOfText)), "
+                "\n    {\"id\": \(id), \"content\": \(jsonQuoted(BytePairFiles.endOfText)), "
                 + "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
                 + "\"normalized\": true, \"special\": true}\n  "
         }
@@ -93,12 +94,12 @@ struct HuggingFaceTokenizer: Decodable {
         text += "    \"end_of_word_suffix\": \"\",\n    \"fuse_unk\": false,\n"
         text += "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {"
         for (id, name) in vocabulary.names.enumerated() {
-            text += (id == 0 ? "\n      " : ",\n      ") + jsonString(name) + ": \(id)"
+            text += (id == 0 ? "\n      " : ",\n      ") + jsonQuoted(name) + ": \(id)"
         }
         text += "\n    },\n    \"merges\": ["
         for (rank, merge) in vocabulary.merges.enumerated() {
             let line = vocabulary.names[Int(merge.left)] + " " + vocabulary.names[Int(merge.right)]
-            text += (rank == 0 ? "\n      " : ",\n      ") + jsonString(line)
+            text += (rank == 0 ? "\n      " : ",\n      ") + jsonQuoted(line)
         }
         return text + "\n    ]\n  }\n}\n"
     }

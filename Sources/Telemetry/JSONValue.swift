@@ -1,3 +1,5 @@
+import JSONText
+
 /// A JSON value (RFC 8259).
 package enum JSONValue: Sendable, Equatable {
     case null
@@ -58,7 +60,7 @@ extension JSONValue {
         case .integer(let value): text += String(value)
         case .number(let value): text += value.isFinite ? value.description : "null"
         case .single(let value): text += value.isFinite ? value.description : "null"
-        case .string(let value): Self.writeQuoted(value, to: &text)
+        case .string(let value): text += jsonQuoted(value)
         case .array(let values):
             text += "["
             for (index, value) in values.enumerated() {
@@ -68,25 +70,6 @@ extension JSONValue {
             text += "]"
         case .object(let object): object.write(to: &text)
         }
-    }
-
-    /// Writes a string in quotes; only what RFC 8259 requires is escaped.
-    fileprivate static func writeQuoted(_ string: String, to text: inout String) {
-        text += "\""
-        for scalar in string.unicodeScalars {
-            switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\r": text += "\\r"
-            case "\t": text += "\\t"
-            case ..<" ":
-                let digits = String(scalar.value, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        text += "\""
     }
 }
 
@@ -102,7 +85,7 @@ extension JSONObject {
         text += "{"
         for (index, member) in members.enumerated() {
             if index > 0 { text += "," }
-            JSONValue.writeQuoted(member.key, to: &text)
+            text += jsonQuoted(member.key)
             text += ":"
             member.value.write(to: &text)
         }

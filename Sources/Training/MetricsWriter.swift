@@ -66,6 +66,14 @@ final class MetricsWriter {
 
     func end() { progress?.finish() }
 
+    /// A progress line for an evaluation of so many micro-batches on this rank.
+    func evaluationProgress(chunks: Int) -> ProgressLine? {
+        guard isWriter else { return nil }
+        return ProgressLine(
+            "evaluating", total: chunks, unit: .things("micro-batches", showsRate: false),
+            mode: mode, environment: environment)
+    }
+
     func record(_ step: StepRecord) {
         guard isWriter else { return }
         let tokensPerSecond = Double(plan.tokensPerStep) / step.times.total

@@ -236,7 +236,11 @@ package final class Trainer {
     }
 
     private func evaluate() throws(Failure) -> Evaluation {
-        let evaluation = try evaluator.run(model, parameters: state.parameters)
+        let progress = metrics.evaluationProgress(chunks: evaluator.chunksOfThisRank)
+        defer { progress?.finish() }
+        let evaluation = try evaluator.run(model, parameters: state.parameters) { done in
+            progress?.update(done: done)
+        }
         metrics.record(evaluation, step: state.step)
         return evaluation
     }

@@ -1,4 +1,5 @@
 import Failures
+import JSONText
 import TOMLKit
 
 /// A value in a recipe, as TOML has it.
@@ -91,17 +92,7 @@ enum RecipeValue: Equatable {
     }
 }
 
+/// A text as a TOML basic string: JSON's, but that TOML escapes the delete character as well.
 private func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": result += "\\\""
-        case "\\": result += "\\\\"
-        case "\n": result += "\\n"
-        case "\t": result += "\\t"
-        case "\r": result += "\\r"
-        default: result.unicodeScalars.append(scalar)
-        }
-    }
-    return result + "\""
+    jsonQuoted(text).replacing("\u{7F}", with: "\\u007f")
 }

@@ -1,25 +1,6 @@
 import Failures
 import FoundationEssentials
 
-/// A string as JSON text, in quotes; only what JSON forbids raw is escaped (RFC 8259, section 7).
-func jsonString(_ text: String) -> String {
-    var json = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": json += "\\\""
-        case "\\": json += "\\\\"
-        case "\n": json += "\\n"
-        case "\r": json += "\\r"
-        case "\t": json += "\\t"
-        case "\u{0}"..<" ":
-            let digits = String(scalar.value, radix: 16)
-            json += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        default: json.unicodeScalars.append(scalar)
-        }
-    }
-    return json + "\""
-}
-
 /// Reads a JSON file as a value of a type.
 ///
 /// - Throws: `Failure` (missing input, input/output, or bad data that says where the type does not
