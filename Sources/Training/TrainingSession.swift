@@ -79,6 +79,7 @@ package struct TrainingSession {
         defer { withExtendedLifetime(lock) {} }
         if request.resumes {
             let step = try trainer.resume()
+            try onFirstRank { () throws(Failure) in try run.replaceRecipe(plan.recipe.toml) }
             tell(
                 step == 0
                     ? "no checkpoint was written yet, starting again from the first step"
@@ -142,7 +143,7 @@ package struct TrainingSession {
         }
     }
 
-    /// Makes the run's folder, or brings its recipe up to date, and locks it on rank 0.
+    /// Makes the folder of a new run, and locks it, on rank 0.
     private func prepareFolder(
         _ plan: TrainingPlan, _ data: TrainingData
     ) throws(Failure) -> RunLock? {
@@ -152,9 +153,7 @@ package struct TrainingSession {
                     recipe: plan.recipe.toml, dataPath: absolute(data.path),
                     tokenizerFrom: data.tokenizer?.savedForm)
             }
-            let lock = try RunLock(run)
-            try run.replaceRecipe(plan.recipe.toml)
-            return lock
+            return try RunLock(run)
         }
     }
 
