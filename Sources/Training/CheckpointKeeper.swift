@@ -36,13 +36,16 @@ final class CheckpointKeeper {
         self.communicator = communicator
     }
 
-    /// Checks that all ranks hold the same parameters, bit by bit.
+    /// Checks that all ranks hold the same parameters, bit by bit; returns their hash.
     ///
     /// - Throws: `Failure` (configuration) that names the ranks that differ.
-    func compareParameters(of state: TrainingState) throws(Failure) {
+    @discardableResult
+    func compareParameters(of state: TrainingState) throws(Failure) -> String {
+        let hash = Self.hash(state.parameters)
         try communicator.sameOnAllRanks(
-            "parameters' hash", Self.hash(state.parameters),
+            "parameters' hash", hash,
             remedy: "a rank's memory or build is at fault, so resume from the last checkpoint")
+        return hash
     }
 
     /// Saves the state after its step.
@@ -53,10 +56,10 @@ final class CheckpointKeeper {
     /// - Throws: `Failure` (I/O) on all ranks if a required checkpoint could not be written.
     func save(_ state: TrainingState, isRequired: Bool) throws(Failure) {
         guard savedStep != state.step else { return }
-        try compareParameters(of: state)
+        let parameterHash = try compareParameters(of: state)
         do throws(Failure) {
             try communicator.agree { () throws(Failure) in
-                if communicator.rank == 0 { try write(state) }
+                if communicator.rank == 0 { try write(state, parameterHash) }
             }
             savedStep = state.step
         } catch {
@@ -69,7 +72,7 @@ final class CheckpointKeeper {
         }
     }
 
-    private func write(_ state: TrainingState) throws(Failure) {
+    private func write(_ state: TrainingState, _ parameterHash: String) throws(Failure) {
         let parameters = CheckpointFile(
             name: Self.parametersFile,
             tensors: TensorSource.all(of: layout.arena, in: state.parameters),
@@ -83,19 +86,20 @@ final class CheckpointKeeper {
                         base: piece.buffer.base + tensor.offset)
                 }
             })
-        let result = try store.save([parameters, moments], manifest: manifest(of: state))
+        let result = try store.save(
+            [parameters, moments], manifest: manifest(of: state, parameterHash))
         for warning in result.warnings { logger.warning("\(warning.sentence)") }
         logger.info("checkpoint \(result.checkpoint.folder)")
     }
 
-    private func manifest(of state: TrainingState) -> Manifest {
+    private func manifest(of state: TrainingState, _ parameterHash: String) -> Manifest {
         Manifest(
             step: state.step, tokensSeen: state.step * plan.tokensPerStep,
             seed: plan.recipe.training.seed,
             sampleCursor: state.step * plan.lanes.globalBatch, lanes: plan.lanes.laneCount,
             rankCount: communicator.size, recipeHash: SHA256.hash(plan.recipe.withoutFreeKeys.toml),
             dataFingerprint: data.fingerprint, tokenizerFingerprint: data.tokenizerFingerprint,
-            parameterHash: Self.hash(state.parameters), version: version,
+            parameterHash: parameterHash, version: version,
             extra: [
                 "optimizer_step": "\(state.optimizer.step)",
                 "skipped_steps": "\(state.nonFinite.skipped)",
