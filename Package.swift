@@ -61,7 +61,7 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "JSONText", .product(name: "TOMLKit", package: "TOMLKit"),
+                "JSONText", "CPeak", .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
@@ -80,6 +80,7 @@ let package = Package(
         target("Failures"),
         target("JSONText"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
+        .target(name: "CPeak"),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
