@@ -61,45 +61,28 @@ final class MetricsWriter {
 
     func record(_ step: StepRecord) {
         guard isWriter else { return }
-        let tokensPerSecond = Double(plan.tokensPerStep) / step.times.total
-        var line: JSONObject = [
-            "step": .integer(step.step), "loss": .number(step.loss),
-            "learning_rate": .number(step.learningRate),
-            "gradient_norm": .number(step.gradientNorm), "tokens": .integer(step.tokens),
-            "tokens_per_second": .number(tokensPerSecond),
-            "step_seconds": .number(step.times.total), "data_seconds": .number(step.times[.data]),
-            "forward_seconds": .number(step.times[.forward]),
-            "backward_seconds": .number(step.times[.backward]),
-            "reduce_seconds": .number(step.times[.wait]),
-            "exposed_reduce_seconds": .number(step.times.exposedReduce),
-            "update_seconds": .number(step.times.update),
-        ]
         if step.isSkipped {
-            line["skipped"] = .bool(true)
             logger.warning(
                 """
                 step \(step.step) skipped, its loss is \(Self.text(step.loss)) and its gradient norm \
                 \(Self.text(step.gradientNorm))
                 """)
         }
-        append(line)
+        append(MetricsFields.line(MetricsFields.step, step))
         // Smoothed, because one step's rate says little of what the run does.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
             done: step.step,
             details: ProgressStatus.trainingDetails(
                 loss: step.loss, learningRate: step.learningRate,
-                tokensPerSecond: rate.rate ?? tokensPerSecond)
+                tokensPerSecond: rate.rate ?? Double(step.tokensInStep) / step.times.total)
                 + (validationLoss.map { ["validation \(Format.fixed($0, decimals: 4))"] } ?? []))
     }
 
     func record(_ evaluation: Evaluation, step: Int) {
         validationLoss = evaluation.loss
         guard isWriter else { return }
-        append([
-            "step": .integer(step), "validation_loss": .number(evaluation.loss),
-            "validation_targets": .integer(evaluation.targets),
-        ])
+        append(MetricsFields.line(MetricsFields.evaluation, (step, evaluation)))
     }
 
     /// Brings the log to the disk, so that a checkpoint never knows more than it.

@@ -17,6 +17,8 @@ package struct StepRecord: Sendable {
     package let gradientNorm: Double
     /// Seen since the run began, this step's included.
     package let tokens: Int
+    /// In this step, over all ranks.
+    package let tokensInStep: Int
     /// Whether the parameters were left as they were.
     package let isSkipped: Bool
     package let times: StepTimes
@@ -125,7 +127,8 @@ package final class TrainingStep {
         state.step += 1
         let record = StepRecord(
             step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
-            tokens: state.step * plan.tokensPerStep, isSkipped: isSkipped, times: clock.finish())
+            tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
+            isSkipped: isSkipped, times: clock.finish())
         return (record, totals.anyRequest)
     }
 

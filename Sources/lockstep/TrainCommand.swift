@@ -17,6 +17,7 @@ struct TrainCommand: ParsableCommand {
                   --out runs/wide --set training.global_batch=64
               launch/mpirun -- lockstep train --resume --out runs/book
               lockstep train --keys
+              lockstep train --fields
 
             The run's folder gets recipe.toml (every key written out), metrics.jsonl
             and checkpoints/. It is never overwritten. SIGUSR1 to mpirun makes it
@@ -48,10 +49,14 @@ struct TrainCommand: ParsableCommand {
     @Flag(name: .long, help: "List every key of a recipe with its meaning and default, and exit.")
     var keys = false
 
+    @Flag(name: .long, help: "List every field of metrics.jsonl with its meaning, and exit.")
+    var fields = false
+
     func run() throws {
-        if keys {
+        if keys || fields {
             if MPIEnvironment.launchedRank == 0 {
-                try StandardOutput.write(Array(Recipe.reference.utf8))
+                let text = keys ? Recipe.reference : MetricsFields.reference
+                try StandardOutput.write(Array(text.utf8))
             }
             return
         }

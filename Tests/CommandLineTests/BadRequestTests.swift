@@ -85,13 +85,16 @@ extension CommandLineTests {
             let version = try bench.lockstep("--version", ranks: 2)
             #expect(version.status == 0)
             #expect(version.output.wholeMatch(of: /lockstep [0-9.]+\n/) != nil, "once")
-            for command in ["tokenize", "train", "evaluate", "sample", "doctor"] {
+            for command in ["tokenize", "train", "evaluate", "sample", "doctor", "bench"] {
                 let help = try bench.lockstep(command, "--help")
                 #expect(help.status == 0 && help.errors.isEmpty)
                 #expect(help.output.contains("USAGE: lockstep \(command)"))
             }
             let keys = try bench.lockstep("train", "--keys")
             #expect(keys.status == 0 && keys.output.contains("[scaling]"))
+            let fields = try bench.lockstep("train", "--fields", ranks: 2)
+            #expect(fields.status == 0)
+            #expect(fields.output.ranges(of: "exposed_reduce_seconds\n").count == 1, "told once")
         }
 
         /// Data of one's own are found again from another folder, by whatever name they were given.

@@ -111,11 +111,18 @@ extension CommandLineTests {
             for (index, line) in steps.enumerated() {
                 for key in [
                     "step", "loss", "learning_rate", "gradient_norm", "tokens",
-                    "tokens_per_second", "step_seconds", "reduce_seconds",
+                    "tokens_per_second", "step_seconds", "data_seconds", "forward_seconds",
+                    "backward_seconds", "exposed_reduce_seconds", "reduce_seconds",
+                    "update_seconds",
                 ] {
                     let number = try #require(line[key] as? Double, "\(key) in \(line)")
                     #expect(number.isFinite && number >= 0)
                 }
+                func seconds(_ part: String) -> Double { line["\(part)_seconds"] as? Double ?? -1 }
+                let parts = ["data", "forward", "backward", "exposed_reduce", "update"]
+                let whole = seconds("step")
+                #expect(parts.reduce(0) { $0 + seconds($1) } <= whole * 1.001)
+                #expect(seconds("reduce") <= seconds("exposed_reduce"))
                 #expect(line["step"] as? Int == index + 1)
                 #expect(line["tokens"] as? Int == (index + 1) * 4 * 8)
             }

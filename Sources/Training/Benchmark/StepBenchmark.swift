@@ -58,6 +58,7 @@ package struct StepBenchmark: Sendable {
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, records: records,
             peakFlopsPerCore: peak.flopsPerCore, memory: step.memory,
+            parameterCount: plan.recipe.model.parameterCount + idleParameters(plan),
             residentBytes: Int(try communicator.allReduce(Int64(peakResidentBytes), .maximum)))
     }
 

@@ -12,6 +12,7 @@ package struct StepReport: Sendable {
     /// Measured, in fp32 operations a second.
     let peakFlopsPerCore: Double
     let memory: [(name: String, bytes: Int)]
+    let parameterCount: Int
     /// The most that any rank had resident.
     let residentBytes: Int
 
@@ -66,7 +67,8 @@ extension StepReport {
             "tokens_per_second": rounded(tokensPerSecond, 1),
             "gflops_per_rank": rounded(flopsPerRank / 1e9, 1),
             "peak_rss_gib": gibibytes(residentBytes), "loss": rounded(loss, 4),
-            "steps": .integer(records.count), "mean_step_seconds": rounded(times.total, 6),
+            "parameters": .integer(parameterCount), "steps": .integer(records.count),
+            "mean_step_seconds": rounded(times.total, 6),
         ]
         for (name, seconds) in parts(times) {
             object[name.replacing(" ", with: "_") + "_seconds"] = rounded(seconds, 6)
@@ -90,7 +92,8 @@ extension StepReport {
 extension StepReport {
     /// The measurement for a reader, in lines.
     package var text: String {
-        ([heading] + [""] + rates + [""] + breakdown + [""] + memoryLines).joined(separator: "\n")
+        ([heading] + overrideLines + [""] + rates + [""] + breakdown + [""] + memoryLines).joined(
+            separator: "\n")
     }
 
     private var heading: String {
@@ -100,8 +103,10 @@ extension StepReport {
             + "\(ranks) rank\(ranks == 1 ? "" : "s") x \(threads): \(plan.lanes.globalBatch) sequences "
             + "of \(model.contextLength) tokens a step, \(records.count) "
             + "step\(records.count == 1 ? "" : "s") after \(StepBenchmark.warmupSteps) to warm up"
-            + (benchmark.overrides.isEmpty
-                ? "" : ", with \(benchmark.overrides.joined(separator: ", "))")
+    }
+
+    private var overrideLines: [String] {
+        benchmark.overrides.isEmpty ? [] : ["with \(benchmark.overrides.joined(separator: ", "))"]
     }
 
     private var rates: [String] {

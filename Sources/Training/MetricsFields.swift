@@ -1,0 +1,80 @@
+import Telemetry
+
+/// A field of a line of metrics.jsonl: its name, what it means, and where it comes from.
+struct MetricsField<Record>: Sendable {
+    let name: String
+    let meaning: String
+    /// The value, or nil where the line does not have the field.
+    let value: @Sendable (Record) -> JSONValue?
+}
+
+/// What metrics.jsonl says of a step and of an evaluation.
+package enum MetricsFields {
+    static let step: [MetricsField<StepRecord>] = [
+        .init(name: "step", meaning: "Steps taken since the run began.") { .integer($0.step) },
+        .init(name: "loss", meaning: "Mean cross-entropy over the global batch, nats a token.") {
+            .number($0.loss)
+        },
+        .init(name: "learning_rate", meaning: "The rate that the step used.") {
+            .number($0.learningRate)
+        },
+        .init(name: "gradient_norm", meaning: "Global norm of the gradient, before clipping.") {
+            .number($0.gradientNorm)
+        },
+        .init(name: "tokens", meaning: "Tokens seen since the run began, over all ranks.") {
+            .integer($0.tokens)
+        },
+        .init(name: "tokens_per_second", meaning: "This step's tokens, over all ranks, a second.") {
+            .number(Double($0.tokensInStep) / $0.times.total)
+        },
+        .init(name: "step_seconds", meaning: "The whole step on rank 0, as all times here.") {
+            .number($0.times.total)
+        },
+        .init(name: "data_seconds", meaning: "Reading the sequences.") {
+            .number($0.times[.data])
+        },
+        .init(name: "forward_seconds", meaning: "Forward, without the loss.") {
+            .number($0.times[.forward])
+        },
+        .init(
+            name: "backward_seconds",
+            meaning: "The loss and backward, without the reduction's work between its layers."
+        ) { .number($0.times[.backward]) },
+        .init(
+            name: "exposed_reduce_seconds",
+            meaning: "All that the reduction adds: its work during backward, and reduce_seconds."
+        ) { .number($0.times.exposedReduce) },
+        .init(name: "reduce_seconds", meaning: "Waiting for other ranks after backward.") {
+            .number($0.times[.wait])
+        },
+        .init(name: "update_seconds", meaning: "Gradient norm, clipping and optimizer.") {
+            .number($0.times.update)
+        },
+        .init(
+            name: "skipped",
+            meaning: "true where loss or gradient were not finite and nothing was updated."
+        ) { $0.isSkipped ? .bool(true) : nil },
+    ]
+
+    static let evaluation: [MetricsField<(step: Int, evaluation: Evaluation)>] = [
+        .init(name: "step", meaning: "Steps taken before the evaluation.") { .integer($0.step) },
+        .init(name: "validation_loss", meaning: "Mean cross-entropy in nats a token.") {
+            .number($0.evaluation.loss)
+        },
+        .init(name: "validation_targets", meaning: "Tokens that were predicted.") {
+            .integer($0.evaluation.targets)
+        },
+    ]
+
+    static func line<Record>(_ fields: [MetricsField<Record>], _ record: Record) -> JSONObject {
+        JSONObject(fields.compactMap { field in field.value(record).map { (field.name, $0) } })
+    }
+
+    /// A table of every field, for the command line's help.
+    package static var reference: String {
+        func table<Record>(_ fields: [MetricsField<Record>]) -> String {
+            fields.map { "  \($0.name)\n      \($0.meaning)\n" }.joined()
+        }
+        return "A step:\n" + table(step) + "\nAn evaluation:\n" + table(evaluation)
+    }
+}

@@ -1,0 +1,118 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// `lockstep bench step`: what it prints and what it refuses.
+    @Suite(.serialized) struct BenchStepTests {
+        private static let lockstep = Workbench.lockstep
+
+        /// Fewer sequences than the size has: tests are about what is said, not about speed.
+        private static func arguments(ranks: Int, _ more: [String] = []) -> [String] {
+            ["bench", "step", "--size", "char", "--steps", "3"]
+                + ["--set", "training.global_batch=\(2 * ranks)"] + more
+        }
+
+        @Test(arguments: [0, 2])
+        func jsonHasThePeersFieldsAndTheBreakdown(ranks: Int) throws {
+            let count = max(1, ranks)
+            let arguments = Self.arguments(ranks: count, ["--json"])
+            let outcome =
+                ranks == 0
+                ? try Launch.run(Self.lockstep, arguments)
+                : try Launch.run(
+                    "\(Launch.root)/launch/mpirun",
+                    ["--ranks", "\(ranks)", "--oversubscribe", "--", Self.lockstep] + arguments)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let lines = outcome.output.split(separator: "\n")
+            try #require(lines.count == 1, "one line for all ranks")
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(lines[0].utf8)) as? [String: Any])
+            func number(_ name: String) throws -> Double {
+                try #require(report[name] as? Double, "\(name)")
+            }
+            #expect((report["peer"] as? String)?.hasPrefix("lockstep ") == true)
+            #expect(report["size"] as? String == "char")
+            #expect(report["precision"] as? String == "fp32")
+            #expect(report["ranks"] as? Int == count)
+            #expect(report["threads_per_rank"] as? Int == 1)
+            #expect(report["steps"] as? Int == 3)
+            #expect(
+                report["overrides"] as? [String] == ["training.global_batch=\(2 * count)"])
+            // 2 sequences of 64 tokens on each rank.
+            let step = try number("step_seconds")
+            let speed = try number("tokens_per_second")
+            #expect(abs(speed * step / Double(128 * count) - 1) < 0.01)
+            // 6 N + 12 L C T for 4 layers of width 128: 5.203 MFLOP a token.
+            let rate = try number("gflops_per_rank")
+            #expect(abs(rate - speed / Double(count) * 5.203e-3) < 0.06)
+            #expect(try number("peak_rss_gib") > number("planned_gib") && number("planned_gib") > 0)
+            #expect(try number("loss") > 2 && number("loss") < 5)
+            #expect(try number("mfu") > 0 && number("mfu") < 1)
+            #expect(
+                try abs(number("mfu") * number("peak_gflops_per_core") / rate - 1) < 0.1)
+            let parts = try ["data", "forward", "backward", "exposed_reduce", "update", "other"]
+                .map { try number("\($0)_seconds") }
+            #expect(parts.allSatisfy { $0 >= 0 })
+            #expect(try abs(parts.reduce(0, +) - number("mean_step_seconds")) < 1e-5)
+        }
+
+        @Test func theTableNamesEveryPartAndTheFormula() throws {
+            let outcome = try Launch.run(Self.lockstep, Self.arguments(ranks: 1))
+            #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome.errors)")
+            for words in [
+                "char in fp32 on 1 rank x 1 thread", "with training.global_batch=2", "tokens/s",
+                "MFU", "6 N + 12 L C T", "measured peak of", "data", "forward", "backward",
+                "exposed reduce", "update", "planned", "resident",
+            ] {
+                #expect(outcome.output.contains(words), "\(outcome.output)")
+            }
+            for line in outcome.output.split(separator: "\n") {
+                #expect(line.count <= 100, "\(line)")
+            }
+        }
+
+        /// The rows of the position table beyond the sequences are parameters like all others.
+        @Test func shortSequencesKeepTheWholeModel() throws {
+            let counts = try [64, 32].map { length in
+                let outcome = try Launch.run(
+                    Self.lockstep,
+                    Self.arguments(
+                        ranks: 1, ["--json", "--set", "model.context_length=\(length)"]))
+                let match = try #require(
+                    outcome.output.firstMatch(of: /"parameters":([0-9]+),/), "\(outcome.errors)")
+                return Int(match.1)
+            }
+            // Tokens 65, positions 64, four blocks and the final norm, all of width 128.
+            let expected = (65 + 64) * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128
+            #expect(counts == [expected, expected])
+        }
+
+        @Test(
+            arguments: [
+                (["--size", "gpt3"], 64, "There is no size \"gpt3\""),
+                (["--size", "chars"], 64, "did you mean \"char\"?"),
+                (["--precision", "fp8"], 64, "--precision fp8 is not among"),
+                (["--steps", "0"], 64, "--steps is 0"),
+                (["--threads-per-rank", "0"], 64, "--threads-per-rank is 0"),
+                (["--set", "steps"], 64, "section.key=value"),
+                (["--set", "model.heads=5"], 78, "heads = 5 does not divide width"),
+                (["--set", "model.layer=5"], 78, "did you mean \"layers\"?"),
+                (["--set", "model.width=1048576"], 78, "takes at least"),
+                (["--speed"], 64, "--speed"),
+            ] as [([String], Int32, String)])
+        func mistakesAreRefused(arguments: [String], code: Int32, words: String) throws {
+            let outcome = try Launch.run(
+                Self.lockstep, ["bench", "step", "--size", "char"] + arguments)
+            expectRefusal(outcome, code, [words])
+        }
+
+        @Test func aMistakeIsToldOnceForAllRanks() throws {
+            let outcome = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                ["--ranks", "2", "--oversubscribe", "--", Self.lockstep]
+                    + ["bench", "step", "--size", "char", "--set", "reduction.lanes=1"])
+            expectRefusal(outcome, 78, ["2 ranks are more than the 1 lanes"])
+        }
+    }
+}
