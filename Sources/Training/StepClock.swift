@@ -51,10 +51,13 @@ package struct StepTimes: Sendable {
     }
 }
 
-/// Measures a step from its start.
+/// Measures a step from its start, and notes its parts in a trace where there is one.
 struct StepClock {
     private let start = MonotonicClock.nanoseconds
+    private let tracer: StepTracer?
     private(set) var times = StepTimes()
+
+    init(tracer: StepTracer?) { self.tracer = tracer }
 
     /// Runs `body` and charges its time to a part.
     mutating func measure<Value, Problem: Error>(
@@ -62,25 +65,32 @@ struct StepClock {
     ) throws(Problem) -> Value {
         let before = MonotonicClock.nanoseconds
         let value = try body()
-        times[part] += Self.seconds(from: before, to: MonotonicClock.nanoseconds)
+        let after = MonotonicClock.nanoseconds
+        times[part] += Self.seconds(from: before, to: after)
+        tracer?.measured(part, from: before, to: after)
         return value
     }
 
-    /// Runs backward, and charges to `progress` the time that it gives to the reduction through the
-    /// closure it is handed.
+    /// Runs backward, which tells through the closure it is handed each range of gradients that is
+    /// complete, with the reduction's work that this allows, whose time is charged to `progress`.
     mutating func measureBackward<Value>(
-        _ body: (_ reduction: (() -> Void) -> Void) -> Value
+        _ body: (_ finished: (_ range: Range<Int>, _ reduction: () -> Void) -> Void) -> Value
     ) -> Value {
         let before = MonotonicClock.nanoseconds
+        tracer?.beginBackward()
         var progress = 0.0
-        let value = body { reduction in
+        let value = body { range, reduction in
             let start = MonotonicClock.nanoseconds
+            tracer?.backwardFinished(range, at: start)
             reduction()
-            progress += Self.seconds(from: start, to: MonotonicClock.nanoseconds)
+            let end = MonotonicClock.nanoseconds
+            tracer?.reduced(from: start, to: end)
+            progress += Self.seconds(from: start, to: end)
         }
+        let after = MonotonicClock.nanoseconds
         times[.progress] += progress
-        times[.backward] +=
-            Self.seconds(from: before, to: MonotonicClock.nanoseconds) - progress
+        times[.backward] += Self.seconds(from: before, to: after) - progress
+        tracer?.measured(.backward, from: before, to: after)
         return value
     }
 

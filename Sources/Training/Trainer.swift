@@ -24,17 +24,20 @@ package final class Trainer {
     private let loader: SampleLoader
     private let evaluator: Evaluator
     private let metrics: MetricsWriter
+    private let trace: Trace?
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
     package init(
         plan: TrainingPlan, data: TrainingData, run: RunFolder, communicator: Communicator,
-        engine: ComputeEngine, progress: ProgressMode
+        engine: ComputeEngine, progress: ProgressMode, trace: Trace? = nil
     ) throws(Failure) {
         self.plan = plan
         self.data = data
         self.communicator = communicator
         let recipe = plan.recipe
-        step = try TrainingStep(plan: plan, communicator: communicator, engine: engine)
+        self.trace = trace
+        step = try TrainingStep(
+            plan: plan, communicator: communicator, engine: engine, trace: trace)
         loader = SampleLoader(
             dataset: data.training, contextLength: recipe.model.contextLength,
             microBatch: plan.lanes.microBatch)
@@ -94,8 +97,7 @@ package final class Trainer {
             let isLast = state.step == steps
             if isLast || isDue(plan.recipe.evaluation.every) { evaluation = try evaluate() }
             if isLast || !requests.isEmpty || isDue(plan.recipe.checkpoint.every) {
-                metrics.synchronize()
-                try checkpoints.save(state, isRequired: isLast || requests.contains(.stop))
+                try checkpoint(isRequired: isLast || requests.contains(.stop))
             }
             if requests.contains(.stop) && !isLast { return .checkpointed(step: state.step) }
         }
@@ -110,6 +112,7 @@ package final class Trainer {
             loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
         }
         metrics.record(record)
+        trace?.tellIfFull(step: state.step)
         try stopIfHopeless(loss: record.loss)
         return requests
     }
@@ -131,14 +134,34 @@ package final class Trainer {
         try communicator.agree { () throws(Failure) in throw failure }
     }
 
+    private func checkpoint(isRequired: Bool) throws(Failure) {
+        metrics.synchronize()
+        try note(.checkpoint) { () throws(Failure) in
+            try checkpoints.save(state, isRequired: isRequired)
+        }
+    }
+
     private func evaluate() throws(Failure) -> Evaluation {
         let progress = metrics.evaluationProgress(chunks: evaluator.chunksOfThisRank)
         defer { progress?.finish() }
-        let evaluation = try evaluator.run(model, parameters: state.parameters) { done in
-            progress?.update(done: done)
+        let evaluation = try note(.evaluation) { () throws(Failure) in
+            try evaluator.run(model, parameters: state.parameters) { done in
+                progress?.update(done: done)
+            }
         }
         metrics.record(evaluation, step: state.step)
         return evaluation
+    }
+
+    /// Runs `body`, and notes it in the trace where there is one.
+    private func note<Value>(
+        _ kind: TraceKind, _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        let start = MonotonicClock.nanoseconds
+        let value = try body()
+        trace?.recorder.record(
+            kind.rawValue, index: state.step, from: start, to: MonotonicClock.nanoseconds)
+        return value
     }
 
     private func isDue(_ every: Int) -> Bool { every > 0 && state.step % every == 0 }

@@ -20,10 +20,13 @@ package struct TrainingRequest: Sendable {
     package var progress: ProgressMode
     /// Whether no launcher started this process.
     package var isAlone: Bool
+    /// Where to write a trace; nil for none.
+    package var tracePath: String?
 
     package init(
         recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
-        resumes: Bool, threads: Int, progress: ProgressMode, isAlone: Bool
+        resumes: Bool, threads: Int, progress: ProgressMode, isAlone: Bool,
+        tracePath: String? = nil
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
@@ -33,6 +36,7 @@ package struct TrainingRequest: Sendable {
         self.threads = threads
         self.progress = progress
         self.isAlone = isAlone
+        self.tracePath = tracePath
     }
 }
 
@@ -70,10 +74,13 @@ package struct TrainingSession {
             if !request.resumes { try run.requireFree() }
         }
         try plan.requireMemory(communicator)
+        let trace = try request.tracePath.map { (path) throws(Failure) in
+            try Trace(path: path, communicator: communicator)
+        }
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
-            progress: request.progress)
+            progress: request.progress, trace: trace)
         let lock = try prepareFolder(plan, data)
         try announce(trainer, data)
         defer { withExtendedLifetime(lock) {} }
@@ -88,7 +95,9 @@ package struct TrainingSession {
             try trainer.start()
         }
         if request.isAlone { StopSignals.listenForTermination() }
-        return try trainer.run()
+        let outcome = try trainer.run()
+        try trace?.write()
+        return outcome
     }
 
     // MARK: - Recipe and data

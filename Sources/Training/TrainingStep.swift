@@ -44,14 +44,17 @@ package final class TrainingStep {
     private var losses: [LaneLoss] = []
     /// Parameters behind the model's own, which no gradient reaches.
     private let idle: Range<Int>
+    private let tracer: StepTracer?
 
     /// Allocates everything a step needs; `state` is filled by `initialize` or from a checkpoint.
     ///
-    /// - Parameter idleParameters: parameters that no step uses, though they are reduced and updated
-    ///   like all others: rows of a position table beyond the sequences' length.
+    /// - Parameters:
+    ///   - trace: where to note what steps do; nil for nowhere.
+    ///   - idleParameters: parameters that no step uses, though they are reduced and updated like
+    ///     all others: rows of a position table beyond the sequences' length.
     package init(
         plan: TrainingPlan, communicator: Communicator, engine: ComputeEngine,
-        idleParameters: Int = 0
+        trace: Trace? = nil, idleParameters: Int = 0
     ) throws(Failure) {
         self.plan = plan
         self.communicator = communicator
@@ -59,6 +62,7 @@ package final class TrainingStep {
         let recipe = plan.recipe
         model = GPT(
             recipe.model, microBatch: plan.lanes.microBatch, training: true, engine: engine)
+        tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
         var layout = model.layout.arena
         let used = layout.count
         if idleParameters > 0 { layout.append("idle.weight", shape: [idleParameters, 1]) }
@@ -100,7 +104,8 @@ package final class TrainingStep {
     package func take(
         requests: () -> RankRequests = { [] }, batches: Batches
     ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
-        var clock = StepClock()
+        tracer?.beginStep()
+        var clock = StepClock(tracer: tracer)
         let dropout = dropoutKey
         losses.removeAll(keepingCapacity: true)
         clock.measure(.progress) { reducer.beginStep() }
@@ -125,6 +130,7 @@ package final class TrainingStep {
             }
         }
         state.step += 1
+        tracer?.endStep(state.step)
         let record = StepRecord(
             step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
             tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
@@ -148,13 +154,13 @@ package final class TrainingStep {
                 model.forward(batch, parameters: state.parameters, dropout: dropout)
             }
             let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
-            loss += clock.measureBackward { reduction in
+            loss += clock.measureBackward { finished in
                 model.backward(
                     batch, parameters: state.parameters, gradients: gradients,
                     gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
                     dropout: dropout
                 ) { range in
-                    reduction {
+                    finished(range) {
                         if isLast { reducer.finished(range) }
                         reducer.progress()
                     }

@@ -44,6 +44,13 @@ struct BenchStepCommand: ParsableCommand {
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write what all ranks did when, for chrome://tracing or ui.perfetto.dev.",
+            valueName: "file"))
+    var trace: String?
+
     @Flag(name: .long, help: "Print one line of JSON.")
     var json = false
 
@@ -54,7 +61,7 @@ struct BenchStepCommand: ParsableCommand {
         let benchmark = StepBenchmark(
             size: try BenchmarkSize.named(size), precision: try chosenPrecision(), steps: steps,
             overrides: set, threads: try threadCount(threadsPerRank),
-            progress: try progressMode())
+            progress: try progressMode(), tracePath: trace)
         try runOnAllRanks { (world, _) throws(Failure) in
             let report = try benchmark.run(on: world)
             guard world.rank == 0 else { return 0 }

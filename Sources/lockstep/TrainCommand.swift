@@ -46,6 +46,13 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write what all ranks did when, for chrome://tracing or ui.perfetto.dev.",
+            valueName: "file"))
+    var trace: String?
+
     @Flag(name: .long, help: "List every key of a recipe with its meaning and default, and exit.")
     var keys = false
 
@@ -66,7 +73,7 @@ struct TrainCommand: ParsableCommand {
         let request = TrainingRequest(
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
             threads: try threadCount(threadsPerRank), progress: try progressMode(),
-            isAlone: !MPIEnvironment.hasLauncher)
+            isAlone: !MPIEnvironment.hasLauncher, tracePath: trace)
         try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try TrainingSession(request, communicator: world).train()
             return try report(outcome, on: world)

@@ -20,13 +20,15 @@ package struct StepBenchmark: Sendable {
     package var overrides: [String]
     package var threads: Int
     package var progress: ProgressMode
+    /// Where to write a trace of the steps; nil for none.
+    package var tracePath: String?
 
     /// Steps before the first that counts: memory is touched and kernels are planned in them.
     package static let warmupSteps = 2
 
     package init(
         size: BenchmarkSize, precision: TrainingConfiguration.Precision, steps: Int,
-        overrides: [String], threads: Int, progress: ProgressMode
+        overrides: [String], threads: Int, progress: ProgressMode, tracePath: String? = nil
     ) {
         self.size = size
         self.precision = precision
@@ -34,6 +36,7 @@ package struct StepBenchmark: Sendable {
         self.overrides = overrides
         self.threads = threads
         self.progress = progress
+        self.tracePath = tracePath
     }
 
     /// Takes the steps; all ranks must come here.
@@ -47,14 +50,18 @@ package struct StepBenchmark: Sendable {
             try TrainingPlan(try recipe(ranks: communicator.size), ranks: communicator.size)
         }
         try plan.requireMemory(communicator)
+        let trace = try tracePath.map { (path) throws(Failure) in
+            try Trace(path: path, communicator: communicator)
+        }
         let engine = ComputeEngine(threads: threads, yields: ranksYield)
         let peak = try ArithmeticPeak.measure(team: engine.team, communicator: communicator)
         let step = try TrainingStep(
-            plan: plan, communicator: communicator, engine: engine,
+            plan: plan, communicator: communicator, engine: engine, trace: trace,
             idleParameters: idleParameters(plan))
         try step.initialize()
         let batch = SyntheticBatch(plan: plan, rank: communicator.rank)
         let records = try takeSteps(step, batch, isShown: communicator.rank == 0)
+        try trace?.write()
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, records: records,
             peakFlopsPerCore: peak.flopsPerCore, memory: step.memory,

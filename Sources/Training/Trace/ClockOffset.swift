@@ -1,0 +1,108 @@
+import Failures
+import MPI
+import Telemetry
+
+/// How far another rank's clock is ahead of this one's at some time, in nanoseconds.
+///
+/// From messages there and back (Cristian 1989): whoever answers reads its clock between the two
+/// times that the asker reads its own, so the answer from the shortest way there and back says it
+/// best, and errs by no more than half that way.
+package struct ClockOffset: Sendable, Equatable {
+    /// When it was measured, on the other rank's clock.
+    package let time: Int64
+    package let offset: Int64
+    /// The most that it can be wrong by.
+    package let uncertainty: Int64
+
+    package init(time: Int64, offset: Int64, uncertainty: Int64) {
+        self.time = time
+        self.offset = offset
+        self.uncertainty = uncertainty
+    }
+
+    private static let rounds = 64
+    private static let tag = 7
+
+    /// Measures all ranks' clocks against rank 0's; all ranks must come here.
+    ///
+    /// - Returns: on rank 0 every rank's offset, in the ranks' order; on the others nothing.
+    static func measureAll(_ communicator: Communicator) throws(Failure) -> [ClockOffset] {
+        guard communicator.rank == 0 else {
+            for _ in 0..<rounds {
+                _ = try receive(from: 0, communicator)
+                try send(MonotonicClock.nanoseconds, to: 0, communicator)
+            }
+            return []
+        }
+        var offsets = [ClockOffset(time: MonotonicClock.nanoseconds, offset: 0, uncertainty: 0)]
+        for rank in 1..<max(1, communicator.size) {
+            var best: ClockOffset?
+            for _ in 0..<rounds {
+                let start = MonotonicClock.nanoseconds
+                try send(start, to: rank, communicator)
+                let answer = try receive(from: rank, communicator)
+                let end = MonotonicClock.nanoseconds
+                let half = (end - start) / 2
+                if half < best?.uncertainty ?? .max {
+                    best = ClockOffset(
+                        time: answer, offset: answer - (start + half), uncertainty: half)
+                }
+            }
+            if let best { offsets.append(best) }
+        }
+        return offsets
+    }
+
+    private static func send(
+        _ time: Int64, to rank: Int, _ communicator: Communicator
+    ) throws(Failure) {
+        var time = time
+        let failure: Failure? = withUnsafeBytes(of: &time) { bytes in
+            do throws(Failure) {
+                try communicator.send(bytes, to: rank, tag: tag)
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
+    }
+
+    private static func receive(
+        from rank: Int, _ communicator: Communicator
+    ) throws(Failure) -> Int64 {
+        var time: Int64 = 0
+        let failure: Failure? = withUnsafeMutableBytes(of: &time) { bytes in
+            do throws(Failure) {
+                try communicator.receive(into: bytes, from: rank, tag: tag)
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
+        return time
+    }
+}
+
+/// A rank's clock on rank 0's, between two measurements: clocks of different hosts drift apart.
+package struct ClockMapping: Sendable {
+    private let first: ClockOffset
+    private let last: ClockOffset
+
+    package init(from first: ClockOffset, to last: ClockOffset) {
+        self.first = first
+        self.last = last
+    }
+
+    /// The most that a mapped time can be wrong by where the clocks drift evenly.
+    package var uncertainty: Int64 { max(first.uncertainty, last.uncertainty) }
+
+    /// The offset at the first measurement.
+    package var offset: Int64 { first.offset }
+
+    /// A time of the rank's clock on rank 0's clock; never turns two times' order around.
+    package func callAsFunction(_ time: Int64) -> Int64 {
+        let span = last.time - first.time
+        guard span > 0 else { return time - first.offset }
+        let share = Double(time - first.time) / Double(span)
+        let drift = Double(last.offset - first.offset) * min(1, max(0, share))
+        return time - first.offset - Int64(drift.rounded())
+    }
+}

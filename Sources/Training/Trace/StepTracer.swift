@@ -1,0 +1,93 @@
+import Model
+import Telemetry
+
+/// Notes what a step does in a trace: its parts, and the layers within forward and backward.
+final class StepTracer {
+    let recorder: TraceRecorder
+    /// The parts of backward in their order, each with the place in the arena at which it is done.
+    private let parts: [(kind: TraceKind, layer: Int, end: Int)]
+    private var nextPart = 0
+    private var partStart: Int64 = 0
+    private var stepStart: Int64 = 0
+
+    /// Shorter work of the reduction is nothing but a look at what is under way.
+    private static let shortestReduction: Int64 = 2_000
+
+    init(_ recorder: TraceRecorder, layout: GPTLayout) {
+        self.recorder = recorder
+        var parts: [(kind: TraceKind, layer: Int, end: Int)] = [
+            (.headBackward, -1, layout.finalNorm.range.lowerBound)
+        ]
+        for (layer, block) in layout.blocks.enumerated().reversed() {
+            parts.append((.feedForwardBackward, layer, block.feedForwardNorm.range.lowerBound))
+            parts.append((.attentionBackward, layer, block.attentionNorm.range.lowerBound))
+        }
+        parts.append((.embeddingBackward, -1, layout.embeddingRange.lowerBound))
+        self.parts = parts
+    }
+
+    func beginStep() {
+        recorder.beginGroup()
+        stepStart = MonotonicClock.nanoseconds
+    }
+
+    /// Ends the step of this number.
+    func endStep(_ step: Int) {
+        record(.step, index: step, from: stepStart, to: MonotonicClock.nanoseconds)
+    }
+
+    /// Notes a part of the step.
+    func measured(_ part: StepPart, from start: Int64, to end: Int64) {
+        if part == .progress, end - start < Self.shortestReduction { return }
+        record(TraceKind(part), from: start, to: end)
+    }
+
+    private func record(_ kind: TraceKind, index: Int = -1, from start: Int64, to end: Int64) {
+        recorder.record(kind.rawValue, index: index, from: start, to: end)
+    }
+
+    // MARK: - Forward
+
+    /// Begins a forward pass.
+    func beginForward() { partStart = MonotonicClock.nanoseconds }
+
+    /// Notes that part of the forward pass is done.
+    func forwardFinished(_ part: ForwardPart) {
+        let now = MonotonicClock.nanoseconds
+        switch part {
+        case .embedding: record(.embeddingForward, from: partStart, to: now)
+        case .attention(let layer):
+            record(.attentionForward, index: layer, from: partStart, to: now)
+        case .feedForward(let layer):
+            record(.feedForwardForward, index: layer, from: partStart, to: now)
+        case .finalNorm: record(.finalNormForward, from: partStart, to: now)
+        }
+        partStart = now
+    }
+
+    // MARK: - Backward
+
+    /// Begins a backward pass.
+    func beginBackward() {
+        nextPart = 0
+        partStart = MonotonicClock.nanoseconds
+    }
+
+    /// Notes that the gradients from this place to the arena's end are complete: backward finishes
+    /// the arena from its end to its start, so places tell how far it is.
+    func backwardFinished(_ range: Range<Int>, at time: Int64) {
+        while nextPart < parts.count, range.lowerBound <= parts[nextPart].end {
+            let part = parts[nextPart]
+            record(part.kind, index: part.layer, from: partStart, to: time)
+            partStart = time
+            nextPart += 1
+        }
+    }
+
+    /// Notes work of the reduction between two layers.
+    func reduced(from start: Int64, to end: Int64) {
+        measured(.progress, from: start, to: end)
+        // The next layer begins behind it, unless it interrupted one.
+        if partStart == start { partStart = end }
+    }
+}

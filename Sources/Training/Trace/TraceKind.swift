@@ -1,0 +1,66 @@
+/// What a span of a trace is.
+enum TraceKind: Int32, CaseIterable, Sendable {
+    case step, data, forward, backward, reduction, wait, norm, optimizer, evaluation, checkpoint
+    case embeddingForward, attentionForward, feedForwardForward, finalNormForward
+    case headBackward, feedForwardBackward, attentionBackward, embeddingBackward
+
+    /// As a reader sees it.
+    var name: String {
+        switch self {
+        case .step: "step"
+        case .data: "data"
+        case .forward: "forward"
+        case .backward: "backward"
+        case .reduction: "reduce"
+        case .wait: "exposed reduce"
+        case .norm: "norm"
+        case .optimizer: "update"
+        case .evaluation: "evaluation"
+        case .checkpoint: "checkpoint"
+        case .embeddingForward, .embeddingBackward: "embedding"
+        case .attentionForward, .attentionBackward: "attention"
+        case .feedForwardForward, .feedForwardBackward: "MLP"
+        case .finalNormForward: "final norm"
+        case .headBackward: "head and loss"
+        }
+    }
+
+    /// What a viewer can filter by.
+    var category: String {
+        switch self {
+        case .step: "step"
+        case .data: "data"
+        case .forward, .embeddingForward, .attentionForward, .feedForwardForward,
+            .finalNormForward:
+            "forward"
+        case .backward, .headBackward, .feedForwardBackward, .attentionBackward,
+            .embeddingBackward:
+            "backward"
+        case .reduction, .wait: "reduce"
+        case .norm, .optimizer: "update"
+        case .evaluation, .checkpoint: "run"
+        }
+    }
+
+    /// What a span's index counts; nil where it has none.
+    var indexName: String? {
+        switch self {
+        case .step, .evaluation, .checkpoint: "step"
+        case .attentionForward, .feedForwardForward, .feedForwardBackward, .attentionBackward:
+            "layer"
+        default: nil
+        }
+    }
+
+    init(_ part: StepPart) {
+        switch part {
+        case .data: self = .data
+        case .forward: self = .forward
+        case .backward: self = .backward
+        case .progress: self = .reduction
+        case .wait: self = .wait
+        case .norm: self = .norm
+        case .optimizer: self = .optimizer
+        }
+    }
+}

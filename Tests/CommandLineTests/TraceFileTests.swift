@@ -1,0 +1,176 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// `--trace`: one file for all ranks, whole or not at all.
+    @Suite(.serialized) struct TraceFileTests {
+        /// An event of a trace, in microseconds.
+        private struct Event {
+            let name: String
+            let category: String
+            let process: Int
+            let start: Double
+            let end: Double
+            let detail: [String: Int]
+
+            init?(_ line: [String: Any]) {
+                guard line["ph"] as? String == "X", let name = line["name"] as? String,
+                    let category = line["cat"] as? String, let process = line["pid"] as? Int,
+                    let start = line["ts"] as? Double, let duration = line["dur"] as? Double
+                else { return nil }
+                self.name = name
+                self.category = category
+                self.process = process
+                self.start = start
+                end = start + duration
+                detail = line["args"] as? [String: Int] ?? [:]
+            }
+        }
+
+        private static func lines(_ data: Data) throws -> [[String: Any]] {
+            try #require(try JSONSerialization.jsonObject(with: data) as? [[String: Any]])
+        }
+
+        @Test(arguments: [0, 2, 3])
+        func aRunIsTracedOnAllRanks(ranks: Int) throws {
+            let bench = try Workbench()
+            let file = bench.path("traces/trace.json")
+            let outcome = try bench.lockstep(
+                bench.training() + ["--trace", file], ranks: ranks)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(try bench.names(in: "traces") == ["trace.json"], "nothing beside it")
+            let lines = try Self.lines(bench.bytes(of: "traces/trace.json"))
+            let events = lines.compactMap(Event.init)
+            let metadata = lines.filter { $0["ph"] as? String == "M" }
+            #expect(events.count + metadata.count == lines.count)
+            #expect(metadata.count == 3 * max(1, ranks))
+
+            for rank in 0..<max(1, ranks) {
+                let own = events.filter { $0.process == rank }
+                #expect(
+                    own.filter { $0.name == "step" }.map { $0.detail["step"] } == [
+                        1, 2, 3, 4, 5, 6,
+                    ])
+                #expect(own.filter { $0.name == "evaluation" }.map { $0.detail["step"] } == [3, 6])
+                #expect(
+                    own.filter { $0.name == "checkpoint" }.map { $0.detail["step"] } == [2, 4, 6])
+                let lanes = 4 / max(1, ranks)
+                for name in ["data", "forward", "backward"] {
+                    #expect(own.count { $0.name == name } >= 6 * lanes, "\(name)")
+                }
+                for name in ["exposed reduce", "norm", "update"] {
+                    #expect(own.count { $0.name == name } >= 6, "\(name)")
+                }
+                try expectNested(own)
+                try expectLayers(own, "backward", within: "backward")
+            }
+        }
+
+        /// Events of one rank follow one another, or lie within one another.
+        private func expectNested(_ events: [Event]) throws {
+            #expect(zip(events, events.dropFirst()).allSatisfy { $0.start <= $1.start }, "monotone")
+            #expect(events.allSatisfy { $0.start >= 0 && $0.end >= $0.start })
+            // Times have whole nanoseconds, but their sums as Doubles do not.
+            let tolerance = 0.01
+            var open: [Event] = []
+            for event in events {
+                while let last = open.last, last.end <= event.start + tolerance {
+                    open.removeLast()
+                }
+                if let last = open.last {
+                    #expect(
+                        event.end <= last.end + tolerance, "\(event.name) leaves \(last.name)")
+                } else {
+                    #expect(
+                        ["step", "evaluation", "checkpoint"].contains(event.name),
+                        "\(event.name) is outside of a step")
+                }
+                open.append(event)
+            }
+        }
+
+        /// Each pass has the parts of its layers in it.
+        private func expectLayers(
+            _ events: [Event], _ category: String, within name: String
+        ) throws {
+            for pass in events.filter({ $0.name == name }) {
+                let parts = events.filter {
+                    $0.category == category && $0.name != name && $0.start >= pass.start
+                        && $0.end <= pass.end + 0.01
+                }
+                for part in ["attention", "MLP"] {
+                    #expect(parts.filter { $0.name == part }.map { $0.detail["layer"] } == [0])
+                }
+                #expect(parts.contains { $0.name == "embedding" })
+            }
+        }
+
+        /// On one host all ranks read the same clock, so whatever is measured is an error.
+        @Test func clocksOfOneHostAgree() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                "bench", "step", "--size", "char", "--set", "training.global_batch=4", "--steps",
+                "2", "--trace", bench.path("trace.json"), "--json", ranks: 2)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let text = String(decoding: try bench.bytes(of: "trace.json"), as: UTF8.self)
+            let clocks = text.matches(
+                of: /clock (-?[0-9.]+) us from rank 0's, known to ([0-9.]+) us/)
+            try #require(clocks.count == 2)
+            for clock in clocks {
+                let offset = try #require(Double(clock.1))
+                let uncertainty = try #require(Double(clock.2))
+                #expect(abs(offset) <= uncertainty + 0.1, "\(clock.0)")
+                #expect(uncertainty < 10_000)
+            }
+            // Ranks leave a step together, as the exchange of losses has them do.
+            let events = try Self.lines(Data(text.utf8)).compactMap(Event.init)
+            let waits = (0..<2).map { rank in
+                events.filter { $0.process == rank && $0.name == "exposed reduce" }.map(\.end)
+            }
+            #expect(waits[0].count == waits[1].count && waits[0].count == 8)
+        }
+
+        @Test func tracingChangesNothing() throws {
+            let bench = try Workbench()
+            try bench.train(into: "plain", ranks: 2)
+            let outcome = try bench.lockstep(
+                bench.training(into: "traced") + ["--trace", bench.path("traced/trace.json")],
+                ranks: 2)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(try bench.state(6, of: "plain") == bench.state(6, of: "traced"))
+        }
+
+        @Test func aFileIsNeverOverwritten() throws {
+            let bench = try Workbench()
+            try bench.write("mine", to: "trace.json")
+            for ranks in [0, 2] {
+                let outcome = try bench.lockstep(
+                    bench.training() + ["--trace", bench.path("trace.json")], ranks: ranks)
+                expectRefusal(outcome, 74, ["trace.json exists and is never overwritten"])
+            }
+            #expect(try bench.bytes(of: "trace.json") == Data("mine".utf8))
+            #expect(!bench.exists("run"), "refused before anything was made")
+            try bench.write("mine", to: "other.json.partial")
+            expectRefusal(
+                try bench.lockstep(bench.training() + ["--trace", bench.path("other.json")]), 74,
+                ["other.json.partial exists"])
+        }
+
+        @Test(
+            arguments: [
+                ("", 64, "names no file"), ("traces/", 64, "names no file"),
+                ("text.txt/trace.json", 74, "text.txt is no folder"),
+            ] as [(String, Int32, String)])
+        func impossibleNamesAreRefused(name: String, code: Int32, words: String) throws {
+            let bench = try Workbench()
+            let file = name.isEmpty ? "" : bench.path(name)
+            expectRefusal(
+                try bench.lockstep(bench.training() + ["--trace", file]), code, [words])
+            expectRefusal(
+                try bench.lockstep("bench", "step", "--size", "char", "--trace", file), code,
+                [words])
+            #expect(!bench.exists("run"))
+        }
+    }
+}
