@@ -61,7 +61,7 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "JSONText", .product(name: "TOMLKit", package: "TOMLKit"),
+                "JSONText", "CPeak", .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
@@ -81,6 +81,7 @@ let package = Package(
         target("JSONText"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
         .target(name: "CMicrokernels", cSettings: [.unsafeFlags(machine + ["-O3"])]),
+        .target(name: "CPeak"),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(

@@ -69,7 +69,7 @@ package struct TrainingSession {
         try onFirstRank { () throws(Failure) in
             if !request.resumes { try run.requireFree() }
         }
-        try checkMemory(plan)
+        try plan.requireMemory(communicator)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
@@ -119,29 +119,6 @@ package struct TrainingSession {
     }
 
     // MARK: - Set-up
-
-    /// Refuses a model that the machine cannot hold, before anything is made of it.
-    private func checkMemory(_ plan: TrainingPlan) throws(Failure) {
-        let host = Array(Communicator.hostName.utf8)
-        let ranks = try communicator.allGatherBytes(host).count { $0 == host }
-        try communicator.agree { () throws(Failure) in
-            let optimizer = plan.recipe.optimizer
-            let moments = optimizer.name == .sgd ? (optimizer.momentum > 0 ? 1 : 0) : 2
-            // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
-            let needed = min(
-                0x1p62,
-                plan.recipe.model.leastTrainingBytes(
-                    moments: moments, microBatch: plan.lanes.microBatch))
-            let there = machineMemoryBytes
-            guard needed * Double(ranks) > Double(there) else { return }
-            throw Failure(
-                .configuration,
-                "Training this model takes at least \(Format.bytes(Int(needed))) of memory for each of "
-                    + "\(ranks) \(ranks == 1 ? "rank" : "ranks"), but the machine has "
-                    + "\(Format.bytes(there)): lower [model] layers, width or context_length, set "
-                    + "[training] micro_batch lower, or start fewer ranks on it.")
-        }
-    }
 
     /// Makes the folder of a new run, and locks it, on rank 0.
     private func prepareFolder(

@@ -1,4 +1,3 @@
-import Model
 import Optimizers
 import Tensors
 
@@ -10,9 +9,9 @@ package final class TrainingState {
     package var step = 0
     var nonFinite: NonFiniteGuard
 
-    init(plan: TrainingPlan, layout: GPTLayout) {
-        parameters = Buffer(count: layout.arena.count)
-        optimizer = Optimizer(configuration: plan.recipe.optimizer, layout: layout.arena)
+    init(plan: TrainingPlan, layout: ArenaLayout) {
+        parameters = Buffer(count: layout.count)
+        optimizer = Optimizer(configuration: plan.recipe.optimizer, layout: layout)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
     }
 }
