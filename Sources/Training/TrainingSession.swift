@@ -161,7 +161,7 @@ package struct TrainingSession {
     /// Prints the plan, and what a user should know of the machines.
     private func announce(_ trainer: Trainer, _ data: TrainingData) throws(Failure) {
         let machines = try communicator.allGatherBytes(
-            Array("\(Communicator.hostName)\n\(oneDNNDescription().instructionSet)".utf8)
+            Array("\(Communicator.hostName)\n\(InstructionSet.best.name)".utf8)
         ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
         let hosts = Set(machines.compactMap(\.first))
         let instructionSets = Set(machines.compactMap(\.last))

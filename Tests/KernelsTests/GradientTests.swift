@@ -12,18 +12,14 @@ import Testing
     func gelu(shape: (Int, Int), threads: Int) {
         let engine = ComputeEngine(threads: threads)
         let x = numbers(shape.0 * shape.1, seed: 1, scale: 4)
-        let weights = numbers(x.count, seed: 2)
         let input = buffer(x)
-        let output = Buffer<Float>(count: x.count)
+        let (output, slope) = (Buffer<Float>(count: x.count), Buffer<Float>(count: x.count))
         geluForward(
-            matrix(input, columns: shape.1), into: matrix(output, columns: shape.1), engine: engine)
+            matrix(input, columns: shape.1), into: matrix(output, columns: shape.1),
+            slope: matrix(slope, columns: shape.1), engine: engine)
         #expect(relativeError(output.doubles, referenceGELU(x)) < 3e-7)
-        let gradient = buffer(weights)
-        geluBackward(
-            matrix(gradient, columns: shape.1), input: matrix(input, columns: shape.1),
-            engine: engine)
-        let expected = finiteDifferences(x) { dot(referenceGELU($0), weights) }
-        #expect(relativeError(gradient.doubles, expected) < 1e-6)
+        let expected = finiteDifferences(x) { referenceGELU($0).reduce(0, +) }
+        #expect(relativeError(slope.doubles, expected) < 1e-6)
     }
 
     @Test func geluAtTheEdges() {
@@ -92,24 +88,21 @@ import Testing
         let dy = numbers(n * outputs, seed: 4)
         let (input, weight, bias, dOutput) = (buffer(x), buffer(w), buffer(b), buffer(dy))
         let output = Buffer<Float>(count: n * outputs)
-        let layer = Linear(rows: n, inputs: inputs, outputs: outputs, engine: engine)
+        let layer = Linear(weight: matrix(weight, columns: outputs), bias: bias.vector)
         layer.forward(
-            matrix(input, columns: inputs), weight: matrix(weight, columns: outputs),
-            bias: bias.vector, into: matrix(output, columns: outputs))
+            matrix(input, columns: inputs), into: matrix(output, columns: outputs), engine: engine)
         let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
         #expect(relativeError(output.doubles, reference) < 2e-6)
 
         let dx = Buffer<Float>(count: n * inputs)
         layer.backwardInput(
-            matrix(dOutput, columns: outputs), weight: matrix(weight, columns: outputs),
-            into: matrix(dx, columns: inputs))
+            matrix(dOutput, columns: outputs), into: matrix(dx, columns: inputs), engine: engine)
         let dw = buffer(w)
         let db = buffer(b)
         for accumulates in [false, true] {
-            layer.backwardParameters(
+            Linear(weight: matrix(dw, columns: outputs), bias: db.vector).backwardParameters(
                 matrix(dOutput, columns: outputs), input: matrix(input, columns: inputs),
-                weightGradient: matrix(dw, columns: outputs), biasGradient: db.vector,
-                accumulates: accumulates)
+                accumulates: accumulates, engine: engine)
         }
         // The layer is linear in each argument, so its derivatives are products again.
         let transposed = (0..<outputs).flatMap { j in (0..<inputs).map { w[$0 * outputs + j] } }
@@ -129,9 +122,66 @@ import Testing
         }
     }
 
-    /// Lengths within a block of 64 query rows, at its border, and over several blocks.
+    /// A layer's ends that are fused with the product: GELU and the residual stream.
+    @Test(arguments: [(1, 1, 1), (70, 33, 40), (130, 64, 200)], [1, 3])
+    func fusedLinear(shape: (Int, Int, Int), threads: Int) {
+        let (n, inputs, outputs) = shape
+        let engine = ComputeEngine(threads: threads)
+        let x = numbers(n * inputs, seed: 1)
+        let w = numbers(inputs * outputs, seed: 2)
+        let b = numbers(outputs, seed: 3)
+        let carried = numbers(n * outputs, seed: 4)
+        let (input, weight, bias, residual) = (buffer(x), buffer(w), buffer(b), buffer(carried))
+        let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
+        for hasBias in [true, false] {
+            let layer = Linear(
+                weight: matrix(weight, columns: outputs), bias: hasBias ? bias.vector : nil)
+            let expected =
+                hasBias
+                ? reference
+                : referenceLinear(
+                    x, w, b.map { _ in 0 }, inputs: inputs, outputs: outputs)
+            let (activated, slope) = (buffer(carried), buffer(carried))
+            layer.forward(
+                matrix(input, columns: inputs),
+                throughGELUInto: matrix(activated, columns: outputs),
+                slope: matrix(slope, columns: outputs), engine: engine)
+            #expect(relativeError(activated.doubles, referenceGELU(expected)) < 2e-6)
+            let h = 1e-5
+            let above = referenceGELU(expected.map { $0 + h })
+            let below = referenceGELU(expected.map { $0 - h })
+            let derivative = zip(above, below).map { ($0 - $1) / (2 * h) }
+            // Near its zero the slope is a difference of larger numbers.
+            let error = zip(slope.doubles, derivative).map { abs($0 - $1) }.max() ?? 1
+            #expect(error < 2e-6)
+            let output = Buffer<Float>(count: n * outputs)
+            layer.forward(
+                matrix(input, columns: inputs), addedTo: matrix(residual, columns: outputs),
+                into: matrix(output, columns: outputs), engine: engine)
+            #expect(relativeError(output.doubles, zip(expected, carried).map(+)) < 2e-6)
+        }
+        // Backward through GELU is the input's gradient times the slope.
+        let dy = buffer(numbers(n * outputs, seed: 5))
+        let slope = numbers(n * inputs, seed: 6, scale: 3)
+        let slopes = buffer(slope)
+        let layer = Linear(weight: matrix(weight, columns: outputs), bias: nil)
+        let (fused, apart) = (Buffer<Float>(count: n * inputs), Buffer<Float>(count: n * inputs))
+        layer.backwardInput(
+            matrix(dy, columns: outputs), throughSlope: matrix(slopes, columns: inputs),
+            into: matrix(fused, columns: inputs), engine: engine)
+        layer.backwardInput(
+            matrix(dy, columns: outputs), into: matrix(apart, columns: inputs), engine: engine)
+        for index in 0..<fused.count {
+            #expect(fused.base[index] == apart.base[index] * slopes.base[index])
+        }
+    }
+
+    /// Lengths within a block of query rows, at its border, and over several blocks.
     @Test(
-        arguments: [(1, 1, 1, 1), (2, 5, 3, 3), (1, 64, 1, 4), (1, 70, 2, 5), (1, 130, 1, 3)],
+        arguments: [
+            (1, 1, 1, 1), (2, 5, 3, 3), (1, 24, 1, 4), (1, 70, 2, 5), (1, 130, 1, 3),
+            (1, 150, 1, 33),
+        ],
         [1, 3])
     func attention(shape: (Int, Int, Int, Int), threads: Int) {
         checkAttention(shape, threads, dropout: nil)
