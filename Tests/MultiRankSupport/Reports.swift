@@ -66,6 +66,16 @@ package struct ReduceReport: Codable {
     package var buffers = 0
     package var bytesSent = 0
     package var exposedSeconds = 0.0
+    /// Groups of ranks that share memory.
+    package var hosts = 0
+    /// Why ranks share no memory.
+    package var notice = ""
+    /// For each step, the bits of the sum of squares.
+    package var squares: [UInt64] = []
+    /// Steps in which that differed from one taken afterwards.
+    package var wrongSquares = 0
+    /// Elements of the arena that the rank owns.
+    package var owned = 0
 
     package init() {}
 }
