@@ -31,7 +31,6 @@ package final class Trainer {
     private let exchange: LaneExchange<LaneLoss>
     private let metrics: MetricsWriter
     private let lanes: Range<Int>
-    private let squares: Buffer<Double>
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
     package init(
@@ -45,25 +44,34 @@ package final class Trainer {
         let recipe = plan.recipe
         model = GPT(
             recipe.model, microBatch: plan.lanes.microBatch, training: true, engine: engine)
-        state = TrainingState(plan: plan, layout: model.layout)
         loader = SampleLoader(
             dataset: data.training, contextLength: recipe.model.contextLength,
             microBatch: plan.lanes.microBatch)
         evaluator = Evaluator(
             data: data, microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
             communicator: communicator)
-        reducer = try GradientReducer(
+        let reducer = try GradientReducer(
             communicator: communicator, tree: plan.lanes.tree,
             elementCount: model.layout.arena.count, team: engine.team,
-            bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576))
+            bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
+            wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded)
+        self.reducer = reducer
+        let shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
+        state = TrainingState(
+            plan: plan, layout: model.layout,
+            parameters: reducer.parameters ?? Buffer(count: model.layout.arena.count),
+            owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
         lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
-        squares = Buffer(count: SumOfSquares.blockCount(model.layout.arena.count))
         metrics = MetricsWriter(
             run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress)
         checkpoints = try CheckpointKeeper(
-            run: run, plan: plan, data: data, layout: model.layout, communicator: communicator)
+            run: run, plan: plan, data: data, layout: model.layout, shards: shards,
+            communicator: communicator)
     }
+
+    /// Why ranks of a host share no memory though they could; nil where they do.
+    package var reductionNotice: String? { reducer.notice }
 
     /// What each rank allocates, by what for, in bytes.
     package var memory: [(name: String, bytes: Int)] {
@@ -149,14 +157,14 @@ package final class Trainer {
         }
         let loss = totals.sum.sum / totals.sum.targets
         let learningRate = plan.learningRate(after: state.step)
-        let gradientNorm = clock.measure(\.update) { norm(gradients) }
+        let gradientNorm = reducer.sumOfSquares.squareRoot()
         let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
         if isSkipped {
             state.nonFinite.skip()
         } else {
             state.nonFinite.passed()
-            clock.measure(\.update) {
-                update(gradients, norm: gradientNorm, learningRate: learningRate)
+            try clock.measure(\.update) { () throws(Failure) in
+                try update(gradients, norm: gradientNorm, learningRate: learningRate)
             }
         }
         state.step += 1
@@ -213,25 +221,26 @@ package final class Trainer {
         try communicator.agree { () throws(Failure) in throw failure }
     }
 
-    /// The global norm of the gradients.
-    private func norm(_ gradients: Buffer<Float>) -> Double {
-        engine.team.forEach(squares.count) { block, _ in
-            SumOfSquares.blocks(block..<block + 1, of: gradients, into: squares)
-        }
-        return SumOfSquares.total(squares).squareRoot()
-    }
-
-    /// Clips and takes the optimizer's step, the same on all ranks.
-    private func update(_ gradients: Buffer<Float>, norm: Double, learningRate: Double) {
+    /// Clips and takes the optimizer's step: on every rank the same, or each its own part of it.
+    private func update(
+        _ gradients: Buffer<Float>, norm: Double, learningRate: Double
+    ) throws(Failure) {
         let scale = clippingCoefficient(
             norm: norm, clipNorm: plan.recipe.optimizer.clipNorm)
         state.optimizer.beginStep()
-        let tile = SumOfSquares.blockSize
-        engine.team.forEach((gradients.count + tile - 1) / tile) { index, _ in
-            state.optimizer.update(
-                parameters: state.parameters, gradients: gradients, learningRate: learningRate,
-                gradientScale: scale,
-                range: index * tile..<min(gradients.count, (index + 1) * tile))
+        let optimizer = state.optimizer
+        let parameters = state.parameters
+        let updateRange = { (range: Range<Int>) in
+            optimizer.update(
+                parameters: parameters, gradients: gradients, learningRate: learningRate,
+                gradientScale: scale, range: range)
+        }
+        if plan.recipe.optimizer.sharded {
+            try reducer.updateParameters(updateRange)
+        } else {
+            engine.team.forEach(SumOfSquares.blockCount(gradients.count)) { block, _ in
+                updateRange(SumOfSquares.range(ofBlock: block, count: gradients.count))
+            }
         }
     }
 

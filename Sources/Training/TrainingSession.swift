@@ -126,12 +126,14 @@ package struct TrainingSession {
         let ranks = try communicator.allGatherBytes(host).count { $0 == host }
         try communicator.agree { () throws(Failure) in
             let optimizer = plan.recipe.optimizer
-            let moments = optimizer.name == .sgd ? (optimizer.momentum > 0 ? 1 : 0) : 2
-            // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
-            let needed = min(
-                0x1p62,
+            let bytes = { (moments: Int) in
                 plan.recipe.model.leastTrainingBytes(
-                    moments: moments, microBatch: plan.lanes.microBatch))
+                    moments: moments, microBatch: plan.lanes.microBatch)
+            }
+            let owners = optimizer.sharded ? Double(communicator.size) : 1
+            let moments = (bytes(optimizer.statesPerParameter) - bytes(0)) / owners
+            // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
+            let needed = min(0x1p62, bytes(0) + moments)
             let there = machineMemoryBytes
             guard needed * Double(ranks) > Double(there) else { return }
             throw Failure(
@@ -189,6 +191,10 @@ package struct TrainingSession {
         tell(trainer.plan.summary(around))
         if request.isAlone {
             tell("started without mpirun, so this is the only rank; use launch/mpirun for more")
+        }
+        if let notice = trainer.reductionNotice, communicator.rank == 0 {
+            logger.warning(
+                "ranks of one host exchange messages instead of sharing memory: \(notice)")
         }
         if instructionSets.count > 1 {
             logger.warning(

@@ -2,17 +2,23 @@ import Model
 import Optimizers
 import Tensors
 
-/// What a run carries from step to step, and all that a checkpoint holds.
+/// What a run carries from step to step; of all ranks together, all that a checkpoint holds.
 package final class TrainingState {
     package let parameters: Buffer<Float>
+    /// With the state of the parameters that this rank updates.
     package var optimizer: Optimizer
     /// Steps taken, skipped ones included.
     package var step = 0
     var nonFinite: NonFiniteGuard
 
-    init(plan: TrainingPlan, layout: GPTLayout) {
-        parameters = Buffer(count: layout.arena.count)
-        optimizer = Optimizer(configuration: plan.recipe.optimizer, layout: layout.arena)
+    /// `parameters` is zeroed memory for the layout's arena; `owned` are the parts of it that this
+    /// rank updates.
+    init(
+        plan: TrainingPlan, layout: GPTLayout, parameters: Buffer<Float>, owned: [Range<Int>]
+    ) {
+        self.parameters = parameters
+        optimizer = Optimizer(
+            configuration: plan.recipe.optimizer, layout: layout.arena, owned: owned)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
     }
 }
