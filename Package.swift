@@ -2,8 +2,8 @@
 import PackageDescription
 
 // The one place for compiler flags, chosen by architecture. Everything elementwise is Swift SIMD:
-// x86-64-v3 (AVX2 and FMA, 2013) is the oldest machine Lockstep runs on; oneDNN goes higher by itself
-// at run time.
+// x86-64-v3 (AVX2 and FMA, 2013) is the oldest machine Lockstep runs on; the matrix kernels go higher
+// by themselves at run time.
 #if arch(x86_64)
     let machine = ["-march=x86-64-v3"]
 #else
@@ -61,7 +61,7 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "JSONText", .product(name: "TOMLKit", package: "TOMLKit"),
+                "JSONText", "CPeak", .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
@@ -73,16 +73,17 @@ let package = Package(
             "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
 
         // Foundations
-        target("Kernels", ["Tensors", "COneDNN", "CVector"], unchecked: true),
+        target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
         target("MPI", ["COpenMPI", "Failures"]),
         target("Tensors", unchecked: true),
         target("Digests", ["COpenSSL"]),
         target("Failures"),
         target("JSONText"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
+        .target(name: "CMicrokernels", cSettings: [.unsafeFlags(machine + ["-O3"])]),
+        .target(name: "CPeak"),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
-        .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 

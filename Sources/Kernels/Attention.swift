@@ -1,3 +1,4 @@
+import CMicrokernels
 import Tensors
 
 #if canImport(Glibc)
@@ -20,23 +21,21 @@ package final class Attention {
     private let headWidth: Int
     private let width: Int
     private let engine: ComputeEngine
+    private let kernels: lockstep_microkernels
     private let blocks: [Block]
     private let scale: Float
+    /// Elements between two rows of a block's probabilities: off the powers of two, whose rows would
+    /// share a few cache sets.
+    private let rowStride: Int
+    /// Columns of a head, and keys, once packed into panels.
+    private let paddedHeadWidth: Int
+    private let paddedLength: Int
 
-    /// Query rows in a block.
-    private static let blockRows = 64
-
-    /// The products of one block of query rows with all keys that its last row may see.
+    /// A block of query rows, and the keys that its last row may see.
     private struct Block {
         let start: Int
         let rows: Int
-        let keys: Int
-        let scores: MatrixProduct  // Q K^T
-        let output: MatrixProduct  // P V
-        let probabilityGradient: MatrixProduct  // dO V^T
-        let queryGradient: MatrixProduct  // dS K
-        let keyGradient: MatrixProduct  // dS^T Q, and P^T dO: the same shape but for strides
-        let valueGradient: MatrixProduct
+        var keys: Int { start + rows }
     }
 
     package init(
@@ -47,44 +46,18 @@ package final class Attention {
         self.heads = heads
         self.headWidth = headWidth
         self.engine = engine
+        kernels = engine.singleKernels.pointee
         width = heads * headWidth
         scale = 1 / Float(headWidth).squareRoot()
-        engine.reserveScratch(2 * min(Self.blockRows, length) * length)
-        let c = width
-        blocks = stride(from: 0, to: length, by: Self.blockRows).map { start in
-            let rows = min(Self.blockRows, length - start)
-            let keys = start + rows
-            let product = { (shape: MatrixProduct.Shape) in
-                MatrixProduct(shape, engine: engine, splits: false)
-            }
-            // Keys of the last block are touched first by it in backward; the other blocks add.
-            let accumulates = start + rows < length
-            return Block(
-                start: start, rows: rows, keys: keys,
-                scores: product(
-                    .init(
-                        rows: rows, columns: keys, inner: headWidth, transposesB: true,
-                        strideA: 3 * c, strideB: 3 * c)),
-                output: product(
-                    .init(
-                        rows: rows, columns: headWidth, inner: keys, strideB: 3 * c, strideC: c)),
-                probabilityGradient: product(
-                    .init(
-                        rows: rows, columns: keys, inner: headWidth, transposesB: true,
-                        strideA: c, strideB: 3 * c)),
-                queryGradient: product(
-                    .init(
-                        rows: rows, columns: headWidth, inner: keys, strideB: 3 * c,
-                        strideC: 3 * c)),
-                keyGradient: product(
-                    .init(
-                        rows: keys, columns: headWidth, inner: rows, transposesA: true,
-                        strideB: 3 * c, strideC: 3 * c, accumulates: accumulates)),
-                valueGradient: product(
-                    .init(
-                        rows: keys, columns: headWidth, inner: rows, transposesA: true,
-                        strideB: c, strideC: 3 * c, accumulates: accumulates)))
+        // Fewer rows waste less above the diagonal, more use what is packed more often.
+        let blockRows = length <= 128 ? 24 : 48
+        blocks = stride(from: 0, to: length, by: blockRows).map { start in
+            Block(start: start, rows: min(blockRows, length - start))
         }
+        rowStride = (length + 15) / 16 * 16 + 16
+        let panel = Int(kernels.tile_columns)
+        paddedHeadWidth = (headWidth + panel - 1) / panel * panel
+        paddedLength = (length + panel - 1) / panel * panel
     }
 
     /// Where a call's dropout masks come from.
@@ -108,21 +81,26 @@ package final class Attention {
         engine.team.forEach(batch * heads) { tile, thread in
             let (sequence, head) = (tile / heads, tile % heads)
             let q = qkv.row(sequence * length) + head * headWidth
-            let scores = engine.scratch(thread)
+            let keys = packTransposed(q + width, .keys, thread)
+            let values = packRows(q + 2 * width, qkv.stride, length, .values, thread)
+            let scores = scratch(.probabilities, thread, rowStride * (blocks.first?.rows ?? 0))
             for block in blocks {
-                let queries = q + block.start * 3 * width
-                block.scores.run(queries, q + width, into: scores, thread: thread)
+                multiply(
+                    q + block.start * qkv.stride, qkv.stride, rows: block.rows, keys,
+                    columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
+                    rowStride)
                 for i in 0..<block.rows {
                     logSumExp.base[tile * length + block.start + i] = softmax(
-                        scores + i * block.keys, valid: block.start + i + 1, count: block.keys)
+                        scores + i * rowStride, valid: block.start + i + 1, count: block.keys)
                 }
                 if let dropout {
                     mask(scores, block, sequence, head, dropout)
                 }
-                block.output.run(
-                    scores, q + 2 * width,
+                multiply(
+                    scores, rowStride, rows: block.rows, values, columns: headWidth,
+                    depth: block.keys, panelDepth: length,
                     into: output.row(sequence * length + block.start) + head * headWidth,
-                    thread: thread)
+                    output.stride)
             }
         }
     }
@@ -137,22 +115,30 @@ package final class Attention {
             let column = head * headWidth
             let q = qkv.row(sequence * length) + column
             let dq = qkvGradient.row(sequence * length) + column
-            let probabilities = engine.scratch(thread)
-            let gradients = probabilities + min(Self.blockRows, length) * length
+            let packed = PackedHead(
+                keysTransposed: packTransposed(q + width, .keys, thread),
+                keys: packRows(q + width, qkv.stride, length, .queries, thread),
+                valuesTransposed: packTransposed(q + 2 * width, .values, thread))
+            let blockRows = blocks.first?.rows ?? 0
+            let probabilities = scratch(.probabilities, thread, 2 * rowStride * blockRows)
+            let gradients = probabilities + rowStride * blockRows
             for block in blocks.reversed() {
                 let row = sequence * length + block.start
-                let queries = q + block.start * 3 * width
+                let queries = q + block.start * qkv.stride
                 let dOutput = outputGradient.row(row) + column
-                block.scores.run(queries, q + width, into: probabilities, thread: thread)
+                multiply(
+                    queries, qkv.stride, rows: block.rows, packed.keysTransposed,
+                    columns: block.keys, depth: headWidth, panelDepth: headWidth,
+                    into: probabilities, rowStride)
+                multiply(
+                    dOutput, outputGradient.stride, rows: block.rows, packed.valuesTransposed,
+                    columns: block.keys, depth: headWidth, panelDepth: headWidth, into: gradients,
+                    rowStride)
                 for i in 0..<block.rows {
                     softmaxAgain(
-                        probabilities + i * block.keys, valid: block.start + i + 1,
+                        probabilities + i * rowStride, valid: block.start + i + 1,
                         count: block.keys,
                         logSumExp: logSumExp.base[tile * length + block.start + i])
-                }
-                block.probabilityGradient.run(
-                    dOutput, q + 2 * width, into: gradients, thread: thread)
-                for i in 0..<block.rows {
                     let rowTotal = dot(
                         outputGradient.row(row + i) + column, output.row(row + i) + column,
                         headWidth)
@@ -160,14 +146,87 @@ package final class Attention {
                         probabilities, gradients, row: i, rowTotal: rowTotal, block, sequence,
                         head, dropout)
                 }
-                block.valueGradient.run(
-                    probabilities, dOutput, into: dq + 2 * width, thread: thread)
-                block.queryGradient.run(
-                    gradients, q + width, into: dq + block.start * 3 * width, thread: thread)
-                block.keyGradient.run(gradients, queries, into: dq + width, thread: thread)
+                multiply(
+                    gradients, rowStride, rows: block.rows, packed.keys, columns: headWidth,
+                    depth: block.keys, panelDepth: length,
+                    into: dq + block.start * qkvGradient.stride, qkvGradient.stride)
+                // The last block comes first and touches all keys; the others add.
+                let adds = block.keys < length
+                addOuterProduct(
+                    probabilities, dOutput, outputGradient.stride, block, adds,
+                    into: dq + 2 * width, qkvGradient.stride, thread)
+                addOuterProduct(
+                    gradients, queries, qkv.stride, block, adds, into: dq + width,
+                    qkvGradient.stride, thread)
             }
         }
     }
+
+    // MARK: - Products on one thread
+
+    /// A head's keys and values as the right operands of backward's products.
+    private struct PackedHead {
+        let keysTransposed: UnsafeMutablePointer<Float>  // (D, T)
+        let keys: UnsafeMutablePointer<Float>  // (T, D)
+        let valuesTransposed: UnsafeMutablePointer<Float>  // (D, T)
+    }
+
+    private func scratch(
+        _ use: ScratchUse, _ thread: Int, _ count: Int
+    ) -> UnsafeMutablePointer<Float> {
+        engine.scratch(use, thread: thread, bytes: count * MemoryLayout<Float>.stride)
+            .assumingMemoryBound(to: Float.self)
+    }
+
+    /// Packs a head's T rows of D as the right operand (D, T).
+    private func packTransposed(
+        _ rows: UnsafeMutablePointer<Float>, _ use: ScratchUse, _ thread: Int
+    ) -> UnsafeMutablePointer<Float> {
+        let panels = scratch(use, thread, headWidth * paddedLength)
+        kernels.pack_transposed(rows, 3 * width, headWidth, length, panels)
+        return panels
+    }
+
+    /// Packs rows of D as the right operand (rows, D).
+    private func packRows(
+        _ rows: UnsafeMutablePointer<Float>, _ stride: Int, _ count: Int, _ use: ScratchUse,
+        _ thread: Int
+    ) -> UnsafeMutablePointer<Float> {
+        let panels = scratch(use, thread, count * paddedHeadWidth)
+        kernels.pack_rows(rows, stride, count, headWidth, panels)
+        return panels
+    }
+
+    /// `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed operand.
+    private func multiply(
+        _ a: UnsafeMutablePointer<Float>, _ aStride: Int, rows: Int,
+        _ panels: UnsafeMutablePointer<Float>, columns: Int, depth: Int, panelDepth: Int,
+        into c: UnsafeMutablePointer<Float>, _ cStride: Int
+    ) {
+        var block = lockstep_block(
+            rows: rows, columns: columns, depth: depth, a: a,
+            a_panel_stride: Int(kernels.tile_rows) * aStride, a_row_stride: aStride,
+            a_depth_stride: 1, b: panels, b_panel_stride: panelDepth * Int(kernels.tile_columns),
+            c: c, c_stride: cStride, accumulates: false)
+        kernels.multiply_rows(&block)
+    }
+
+    /// `c` (keys, D) = or += the transpose of `a` (rows, keys) times `b` (rows, D).
+    private func addOuterProduct(
+        _ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePointer<Float>, _ bStride: Int,
+        _ rows: Block, _ adds: Bool, into c: UnsafeMutablePointer<Float>, _ cStride: Int,
+        _ thread: Int
+    ) {
+        let panels = packRows(b, bStride, rows.rows, .packedRight, thread)
+        var block = lockstep_block(
+            rows: rows.keys, columns: headWidth, depth: rows.rows, a: a,
+            a_panel_stride: Int(kernels.tile_rows), a_row_stride: 1, a_depth_stride: rowStride,
+            b: panels, b_panel_stride: rows.rows * Int(kernels.tile_columns), c: c,
+            c_stride: cStride, accumulates: adds)
+        kernels.multiply_columns(&block)
+    }
+
+    // MARK: - Softmax
 
     /// exp(scale x - max) / sum in the first `valid` places, zero behind; returns the log-sum-exp.
     private func softmax(
@@ -218,8 +277,8 @@ package final class Attention {
         row: Int, rowTotal: Float, _ block: Block, _ sequence: Int, _ head: Int,
         _ dropout: Dropout?
     ) {
-        let p = probabilities + row * block.keys
-        let dp = gradients + row * block.keys
+        let p = probabilities + row * rowStride
+        let dp = gradients + row * rowStride
         let position = block.start + row
         forEachVector(block.keys) { start, width in
             let x = p.load(start, width: width)
@@ -238,7 +297,7 @@ package final class Attention {
         _ dropout: Dropout
     ) {
         for i in 0..<block.rows {
-            let row = probabilities + i * block.keys
+            let row = probabilities + i * rowStride
             forEachVector(block.start + i + 1) { start, width in
                 let factors = factors(dropout, sequence, head, block.start + i, start)
                 row.store(row.load(start, width: width) * factors, start, width: width)

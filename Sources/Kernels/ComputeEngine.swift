@@ -1,4 +1,4 @@
-import COneDNN
+import CMicrokernels
 import Tensors
 
 #if canImport(Glibc)
@@ -7,118 +7,93 @@ import Tensors
     import Musl
 #endif
 
-/// Where kernels run: a thread team, and for each of its threads a oneDNN stream and scratch memory.
+/// Where kernels run: a thread team, the matrix kernels that suit the processor, and scratch memory.
 ///
-/// oneDNN runs single-threaded inside the team's tiles, so the team alone decides what is split.
+/// Scratch grows when a shape is met for the first time and is used again ever after.
 package final class ComputeEngine: @unchecked Sendable {
     package let team: ThreadTeam
-    let engine: dnnl_engine_t
-    private let streams: [dnnl_stream_t]
-    // Element i belongs to thread i alone.
-    private var scratch: [UnsafeMutablePointer<Float>?]
-    private var scratchCounts: [Int]
-
-    /// Scratch that kernels share; kept apart from oneDNN's, which is live during a product.
-    private var productScratch: [UnsafeMutableRawPointer?]
-    private var productScratchBytes: [Int]
+    /// The matrix kernels for fp32 operands.
+    let singleKernels: UnsafePointer<lockstep_microkernels>
+    // Element i belongs to thread i alone, and the last to the team between its loops.
+    private let scratch: UnsafeMutablePointer<ScratchMemory>
 
     /// Starts a team of `threads`, which sleep rather than spin between loops if the machine
     /// `yields` to more threads than it has cores.
-    package init(threads: Int = 1, yields: Bool = false) {
-        team = ThreadTeam(threads: threads, yields: yields, prepare: limitOpenMPToOneThread)
-        var engine: dnnl_engine_t?
-        check(dnnl_engine_create(&engine, dnnl_cpu, 0), "dnnl_engine_create")
-        guard let engine else { fatalError("oneDNN gave no CPU engine") }
-        self.engine = engine
-        streams = (0..<threads).map { _ in
-            var stream: dnnl_stream_t?
-            check(
-                dnnl_stream_create(&stream, engine, dnnl_stream_default_flags.rawValue),
-                "dnnl_stream_create")
-            guard let stream else { fatalError("oneDNN gave no stream") }
-            return stream
-        }
-        scratch = Array(repeating: nil, count: threads)
-        scratchCounts = Array(repeating: 0, count: threads)
-        productScratch = Array(repeating: nil, count: threads)
-        productScratchBytes = Array(repeating: 0, count: threads)
+    package init(
+        threads: Int = 1, yields: Bool = false, instructionSet: InstructionSet = .best
+    ) {
+        team = ThreadTeam(threads: threads, yields: yields)
+        singleKernels = lockstep_microkernels_for(instructionSet.kernels)
+        scratch = .allocate(capacity: threads + 1)
+        scratch.initialize(repeating: ScratchMemory(), count: threads + 1)
     }
 
     deinit {
-        for stream in streams { dnnl_stream_destroy(stream) }
-        dnnl_engine_destroy(engine)
-        for pointer in scratch { free(pointer) }
-        for pointer in productScratch { free(pointer) }
+        for thread in 0...threadCount { scratch[thread].free() }
+        scratch.deinitialize(count: threadCount + 1)
+        scratch.deallocate()
     }
 
     /// Threads that work on one kernel.
     package var threadCount: Int { team.threadCount }
 
-    func stream(_ thread: Int) -> dnnl_stream_t { streams[thread] }
+    /// Bytes of scratch memory in use by now.
+    package var scratchBytes: Int { (0...threadCount).reduce(0) { $0 + scratch[$1].bytes } }
 
-    /// Makes sure that every thread has scratch for `count` floats; called when shapes are planned.
-    func reserveScratch(_ count: Int) {
-        for thread in 0..<threadCount where scratchCounts[thread] < count {
-            free(scratch[thread])
-            scratch[thread] = allocate(bytes: count * MemoryLayout<Float>.stride)
-                .bindMemory(to: Float.self, capacity: count)
-            scratchCounts[thread] = count
-        }
+    /// A thread's memory for `bytes` bytes; its contents are undefined between two tiles.
+    func scratch(_ use: ScratchUse, thread: Int, bytes: Int) -> UnsafeMutableRawPointer {
+        scratch[thread].memory(for: use, bytes: bytes)
     }
 
-    /// A thread's scratch; its contents are undefined between two tiles.
-    func scratch(_ thread: Int) -> UnsafeMutablePointer<Float> {
-        guard let pointer = scratch[thread] else { fatalError("scratch was never reserved") }
+    /// The team's memory for `bytes` bytes, to be asked for between two of its loops.
+    func sharedScratch(_ use: ScratchUse, bytes: Int) -> UnsafeMutableRawPointer {
+        scratch[threadCount].memory(for: use, bytes: bytes)
+    }
+}
+
+/// What scratch memory is for; two uses are never in the same place.
+enum ScratchUse: Int, CaseIterable {
+    case packedLeft, packedRight, product, probabilities, keys, values, queries
+}
+
+/// Memory for each use, grown on demand.
+private struct ScratchMemory {
+    private var pointers = [UnsafeMutableRawPointer?](
+        repeating: nil, count: ScratchUse.allCases.count)
+    private var sizes = [Int](repeating: 0, count: ScratchUse.allCases.count)
+
+    var bytes: Int { sizes.reduce(0, +) }
+
+    mutating func memory(for use: ScratchUse, bytes: Int) -> UnsafeMutableRawPointer {
+        if let pointer = pointers[use.rawValue], sizes[use.rawValue] >= bytes { return pointer }
+        releaseMemory(pointers[use.rawValue])
+        let pointer = alignedMemory(bytes: bytes)
+        pointers[use.rawValue] = pointer
+        sizes[use.rawValue] = bytes
         return pointer
     }
 
-    func reserveProductScratch(bytes: Int) {
-        for thread in 0..<threadCount where productScratchBytes[thread] < bytes {
-            free(productScratch[thread])
-            productScratch[thread] = allocate(bytes: bytes)
-            productScratchBytes[thread] = bytes
-        }
+    func free() { for pointer in pointers { releaseMemory(pointer) } }
+}
+
+/// The instruction sets that the matrix kernels are compiled for; all give the same bits in fp32.
+package enum InstructionSet: CaseIterable, Sendable {
+    /// What every processor has that Lockstep runs on: AVX2 on x86-64.
+    case base
+    case avx512
+
+    /// The widest that this processor has.
+    package static var best: InstructionSet {
+        lockstep_best_isa() == lockstep_isa_avx512 ? .avx512 : .base
     }
 
-    func productScratch(_ thread: Int) -> UnsafeMutableRawPointer? { productScratch[thread] }
+    /// Whether this processor has it.
+    package var isAvailable: Bool { self == .base || self == .best }
+
+    var kernels: lockstep_isa { self == .avx512 ? lockstep_isa_avx512 : lockstep_isa_base }
+
+    /// Its name in the log.
+    package var name: String { String(cString: lockstep_microkernels_for(kernels).pointee.name) }
 }
 
-private func allocate(bytes: Int) -> UnsafeMutableRawPointer {
-    var memory: UnsafeMutableRawPointer?
-    guard posix_memalign(&memory, 4096, max(bytes, 64)) == 0, let memory else {
-        fatalError("out of memory: \(bytes) bytes")
-    }
-    return memory
-}
-
-/// Debian's oneDNN is built on OpenMP; a team thread must not start a second team inside its tile.
-private let limitOpenMPToOneThread: @Sendable () -> Void = {
-    typealias SetThreadCount = @convention(c) (Int32) -> Void
-    guard let symbol = dlsym(nil, "omp_set_num_threads") else { return }
-    unsafeBitCast(symbol, to: SetThreadCount.self)(1)
-}
-
-/// oneDNN's calls fail only on a programmer's mistake or when memory runs out.
-func check(_ status: dnnl_status_t, _ call: StaticString) {
-    guard status == dnnl_success else {
-        fatalError("\(call) failed with status \(status.rawValue)")
-    }
-}
-
-/// oneDNN's version and the instruction set it chose on this machine.
-package func oneDNNDescription() -> (version: String, instructionSet: String) {
-    let version = dnnl_version().pointee
-    let sets: [(UInt32, String)] = [
-        (dnnl_cpu_isa_avx512_core_amx.rawValue, "AVX-512 with AMX"),
-        (dnnl_cpu_isa_avx512_core_bf16.rawValue, "AVX-512 with bf16"),
-        (dnnl_cpu_isa_avx512_core_vnni.rawValue, "AVX-512 with VNNI"),
-        (dnnl_cpu_isa_avx512_core.rawValue, "AVX-512"),
-        (dnnl_cpu_isa_avx2_vnni.rawValue, "AVX2 with VNNI"),
-        (dnnl_cpu_isa_avx2.rawValue, "AVX2"),
-        (dnnl_cpu_isa_avx.rawValue, "AVX"),
-        (dnnl_cpu_isa_sse41.rawValue, "SSE4.1"),
-    ]
-    let effective = dnnl_get_effective_cpu_isa().rawValue
-    let name = sets.first { $0.0 == effective }?.1 ?? "baseline"
-    return ("\(version.major).\(version.minor).\(version.patch)", name)
-}
+private func releaseMemory(_ pointer: UnsafeMutableRawPointer?) { free(pointer) }

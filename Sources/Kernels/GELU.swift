@@ -6,7 +6,7 @@ import Tensors
 /// `output` = GELU(`input`); the two may be the same memory. Both (rows, columns), contiguous.
 package func geluForward(_ input: Matrix, into output: Matrix, engine: ComputeEngine) {
     map(input.base, into: output.base, count: elementCount(input), engine: engine) { x, _ in
-        x * sigmoid(twoU(x))
+        gelu(x)
     }
 }
 
@@ -15,11 +15,21 @@ package func geluForward(_ input: Matrix, into output: Matrix, engine: ComputeEn
 /// Both (rows, columns), contiguous; `input` is what `geluForward` was given.
 package func geluBackward(_ gradient: Matrix, input: Matrix, engine: ComputeEngine) {
     map(input.base, into: gradient.base, count: elementCount(input), engine: engine) { x, dy in
-        let s = sigmoid(twoU(x))
-        let slope = Floats(repeating: 2 * scale)
-            .addingProduct(Floats(repeating: 2 * scale * 3 * cubic), x * x)
-        return dy * s.addingProduct(x * slope, s * (1 - s))
+        dy * geluSlope(x)
     }
+}
+
+/// GELU of eight numbers.
+@inline(__always)
+func gelu(_ x: Floats) -> Floats { x * sigmoid(twoU(x)) }
+
+/// GELU' of eight numbers.
+@inline(__always)
+func geluSlope(_ x: Floats) -> Floats {
+    let s = sigmoid(twoU(x))
+    let slope = Floats(repeating: 2 * scale)
+        .addingProduct(Floats(repeating: 2 * scale * 3 * cubic), x * x)
+    return s.addingProduct(x * slope, s * (1 - s))
 }
 
 private let scale: Float = 0.797_884_56

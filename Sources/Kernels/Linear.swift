@@ -1,71 +1,107 @@
 import Tensors
 
-/// A planned linear layer y = x W + b on a fixed number of rows.
+/// The weight and bias of a linear layer y = x W + b, or their gradients; it owns nothing.
 ///
 /// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs).
-package final class Linear {
-    package let rows: Int
-    package let inputs: Int
-    package let outputs: Int
-    private let engine: ComputeEngine
-    private let product: MatrixProduct
-    private let productWithoutBias: MatrixProduct
-    private let inputProduct: MatrixProduct
-    private let weightProduct: MatrixProduct
-    private let accumulatingWeightProduct: MatrixProduct
+package struct Linear: Sendable {
+    package let weight: Matrix
+    package let bias: Vector?
 
-    package init(rows: Int, inputs: Int, outputs: Int, engine: ComputeEngine) {
-        self.rows = rows
-        self.inputs = inputs
-        self.outputs = outputs
-        self.engine = engine
-        product = MatrixProduct(
-            .init(rows: rows, columns: outputs, inner: inputs, hasBias: true), engine: engine)
-        productWithoutBias = MatrixProduct(
-            .init(rows: rows, columns: outputs, inner: inputs), engine: engine)
-        inputProduct = MatrixProduct(
-            .init(rows: rows, columns: inputs, inner: outputs, transposesB: true), engine: engine)
-        var weight = MatrixProduct.Shape(
-            rows: inputs, columns: outputs, inner: rows, transposesA: true)
-        weightProduct = MatrixProduct(weight, engine: engine)
-        weight.accumulates = true
-        accumulatingWeightProduct = MatrixProduct(weight, engine: engine)
+    package init(weight: Matrix, bias: Vector?) {
+        self.weight = weight
+        self.bias = bias
     }
 
-    /// `output` (rows, outputs) = `input` (rows, inputs) times `weight` (inputs, outputs) + `bias`.
-    package func forward(_ input: Matrix, weight: Matrix, bias: Vector?, into output: Matrix) {
-        check(input, output)
-        if let bias {
-            product.run(input.base, weight.base, into: output.base, bias: bias.base)
-        } else {
-            productWithoutBias.run(input.base, weight.base, into: output.base)
+    /// `output` (rows, outputs) = `input` (rows, inputs) W + b.
+    package func forward(_ input: Matrix, into output: Matrix, engine: ComputeEngine) {
+        guard let bias else {
+            return engine.multiply(input, weight, into: output)
+        }
+        engine.multiply(input, weight, into: output) { rows, columns in
+            forEachVector(rows, columns) { row, start, width in
+                let y = output.row(row)
+                y.store(
+                    y.load(start, width: width) + bias.base.load(start, width: width), start,
+                    width: width)
+            }
         }
     }
 
-    /// `inputGradient` (rows, inputs) = `outputGradient` (rows, outputs) times the weight transposed.
+    /// `output` = `residual` + `input` W + b, all (rows, outputs): the end of a residual branch.
+    package func forward(
+        _ input: Matrix, addedTo residual: Matrix, into output: Matrix, engine: ComputeEngine
+    ) {
+        engine.multiply(input, weight, into: output) { rows, columns in
+            forEachVector(rows, columns) { row, start, width in
+                let y = output.row(row)
+                var branch = y.load(start, width: width)
+                if let bias { branch += bias.base.load(start, width: width) }
+                y.store(residual.row(row).load(start, width: width) + branch, start, width: width)
+            }
+        }
+    }
+
+    /// `hidden` = `input` W + b and `activated` = GELU(`hidden`), both (rows, outputs).
+    package func forward(
+        _ input: Matrix, into hidden: Matrix, activated: Matrix, engine: ComputeEngine
+    ) {
+        engine.multiply(input, weight, into: hidden) { rows, columns in
+            forEachVector(rows, columns) { row, start, width in
+                let h = hidden.row(row)
+                var x = h.load(start, width: width)
+                if let bias {
+                    x += bias.base.load(start, width: width)
+                    h.store(x, start, width: width)
+                }
+                activated.row(row).store(gelu(x), start, width: width)
+            }
+        }
+    }
+
+    /// `inputGradient` (rows, inputs) = `outputGradient` (rows, outputs) times W transposed.
     package func backwardInput(
-        _ outputGradient: Matrix, weight: Matrix, into inputGradient: Matrix
+        _ outputGradient: Matrix, into inputGradient: Matrix, engine: ComputeEngine
     ) {
-        check(inputGradient, outputGradient)
-        inputProduct.run(outputGradient.base, weight.base, into: inputGradient.base)
+        engine.multiply(outputGradient, weight, .transposed, into: inputGradient)
     }
 
-    /// The gradients of weight and bias, written or, if `accumulates`, added to what is there.
-    package func backwardParameters(
-        _ outputGradient: Matrix, input: Matrix, weightGradient: Matrix, biasGradient: Vector?,
-        accumulates: Bool
+    /// The same where the input is GELU(`hidden`): the gradient of `hidden` (rows, inputs).
+    package func backwardInput(
+        _ outputGradient: Matrix, throughGELUOf hidden: Matrix, into hiddenGradient: Matrix,
+        engine: ComputeEngine
     ) {
-        check(input, outputGradient)
-        let product = accumulates ? accumulatingWeightProduct : weightProduct
-        product.run(input.base, outputGradient.base, into: weightGradient.base)
-        if let biasGradient {
-            sumRows(outputGradient, into: biasGradient, accumulates: accumulates, engine: engine)
+        engine.multiply(outputGradient, weight, .transposed, into: hiddenGradient) {
+            rows, columns in
+            forEachVector(rows, columns) { row, start, width in
+                let dx = hiddenGradient.row(row)
+                let slope = geluSlope(hidden.row(row).load(start, width: width))
+                dx.store(dx.load(start, width: width) * slope, start, width: width)
+            }
         }
     }
 
-    private func check(_ input: Matrix, _ output: Matrix) {
-        precondition(input.rows == rows && input.columns == inputs && input.stride == inputs)
-        precondition(output.rows == rows && output.columns == outputs && output.stride == outputs)
+    /// The gradients of weight and bias, this layer's own, written or, if they `accumulate`, added
+    /// to what is there.
+    package func backwardParameters(
+        _ outputGradient: Matrix, input: Matrix, accumulates: Bool, engine: ComputeEngine
+    ) {
+        engine.multiplyTransposed(input, outputGradient, into: weight, accumulates: accumulates)
+        if let bias {
+            sumRows(outputGradient, into: bias, accumulates: accumulates, engine: engine)
+        }
+    }
+}
+
+/// Calls `body` with the row, start and width of each vector of some rows and columns.
+@inline(__always)
+private func forEachVector(
+    _ rows: Range<Int>, _ columns: Range<Int>,
+    _ body: (_ row: Int, _ start: Int, _ width: Int) -> Void
+) {
+    for row in rows {
+        forEachVector(columns.count) { start, width in
+            body(row, columns.lowerBound + start, width)
+        }
     }
 }
 

@@ -32,10 +32,6 @@ package final class GPT {
     private let engine: ComputeEngine
     private let activations: Activations
     private let attention: Attention
-    private let qkv: Linear
-    private let attentionProjection: Linear
-    private let up: Linear
-    private let down: Linear
     private let normBackward: LayerNormBackward
     private let head: Head
 
@@ -57,10 +53,6 @@ package final class GPT {
         attention = Attention(
             batch: microBatch, length: configuration.contextLength, heads: configuration.heads,
             headWidth: configuration.headWidth, engine: engine)
-        qkv = Linear(rows: n, inputs: c, outputs: 3 * c, engine: engine)
-        attentionProjection = Linear(rows: n, inputs: c, outputs: c, engine: engine)
-        up = Linear(rows: n, inputs: c, outputs: 4 * c, engine: engine)
-        down = Linear(rows: n, inputs: 4 * c, outputs: c, engine: engine)
         normBackward = LayerNormBackward(rows: n, columns: c, engine: engine)
         head = Head(configuration, rows: n, engine: engine)
     }
@@ -148,22 +140,37 @@ package final class GPT {
     ) {
         let a = activations.blocks[layer]
         let p = layout.blocks[layer]
-        let branch = activations.branch
         normalize(input, p.attentionNorm, a.attentionNorm, parameters)
-        project(qkv, a.attentionNorm.output, p.qkv, parameters, into: a.qkv)
+        linear(p.qkv, parameters).forward(a.attentionNorm.output, into: a.qkv, engine: engine)
         attention.forward(
             a.qkv, into: a.attention, logSumExp: a.logSumExp,
             dropout: attentionDropout(layer, batch, dropout))
-        project(attentionProjection, a.attention, p.attentionProjection, parameters, into: branch)
-        drop(branch, .attentionProjection(layer: layer), batch, dropout)
-        add(input, branch, into: a.middle, engine: engine)
+        addBranch(
+            a.attention, p.attentionProjection, parameters, to: input, into: a.middle,
+            .attentionProjection(layer: layer), batch, dropout)
 
         normalize(a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters)
-        project(up, a.feedForwardNorm.output, p.up, parameters, into: a.hidden)
-        geluForward(a.hidden, into: a.activated, engine: engine)
-        project(down, a.activated, p.down, parameters, into: branch)
-        drop(branch, .feedForwardProjection(layer: layer), batch, dropout)
-        add(a.middle, branch, into: a.output, engine: engine)
+        linear(p.up, parameters).forward(
+            a.feedForwardNorm.output, into: a.hidden, activated: a.activated, engine: engine)
+        addBranch(
+            a.activated, p.down, parameters, to: a.middle, into: a.output,
+            .feedForwardProjection(layer: layer), batch, dropout)
+    }
+
+    /// `output` = `residual` + dropout(`input` W + b), all (N, C).
+    private func addBranch(
+        _ input: Matrix, _ projection: GPTLayout.Projection, _ parameters: Buffer<Float>,
+        to residual: Matrix, into output: Matrix, _ site: DropoutSite, _ batch: TokenBatch,
+        _ key: DropoutKey?
+    ) {
+        let layer = linear(projection, parameters)
+        guard key != nil else {
+            return layer.forward(input, addedTo: residual, into: output, engine: engine)
+        }
+        let branch = activations.branch
+        layer.forward(input, into: branch, engine: engine)
+        drop(branch, site, batch, key)
+        add(residual, branch, into: output, engine: engine)
     }
 
     /// The residual stream's gradient, `flow.residual`, goes from behind the block to before it.
@@ -175,34 +182,35 @@ package final class GPT {
         let a = activations.blocks[layer]
         let p = layout.blocks[layer]
 
-        var branch = dropped(
-            flow, .feedForwardProjection(layer: layer), batch, dropout)
-        projectBackward(
-            down, branch, a.activated, p.down, parameters, gradients, into: flow.wide, accumulates)
+        var branch = dropped(flow, .feedForwardProjection(layer: layer), batch, dropout)
+        linear(p.down, gradients).backwardParameters(
+            branch, input: a.activated, accumulates: accumulates, engine: engine)
         finished(p.down.range)
-        geluBackward(flow.wide, input: a.hidden, engine: engine)
-        projectBackward(
-            up, flow.wide, a.feedForwardNorm.output, p.up, parameters, gradients,
-            into: flow.branch, accumulates)
+        linear(p.down, parameters).backwardInput(
+            branch, throughGELUOf: a.hidden, into: flow.wide, engine: engine)
+        linear(p.up, gradients).backwardParameters(
+            flow.wide, input: a.feedForwardNorm.output, accumulates: accumulates, engine: engine)
         finished(p.up.range)
+        linear(p.up, parameters).backwardInput(flow.wide, into: flow.branch, engine: engine)
         normalizeBackward(
             flow.branch, a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters, gradients,
             addingTo: flow.residual, accumulates)
         finished(p.feedForwardNorm.range)
 
         branch = dropped(flow, .attentionProjection(layer: layer), batch, dropout)
-        // `activations.branch` is free in backward.
-        projectBackward(
-            attentionProjection, branch, a.attention, p.attentionProjection, parameters, gradients,
-            into: activations.branch, accumulates)
+        linear(p.attentionProjection, gradients).backwardParameters(
+            branch, input: a.attention, accumulates: accumulates, engine: engine)
         finished(p.attentionProjection.range)
+        // `activations.branch` is free in backward.
+        linear(p.attentionProjection, parameters).backwardInput(
+            branch, into: activations.branch, engine: engine)
         attention.backward(
             activations.branch, qkv: a.qkv, output: a.attention, logSumExp: a.logSumExp,
             into: flow.qkv, dropout: attentionDropout(layer, batch, dropout))
-        projectBackward(
-            qkv, flow.qkv, a.attentionNorm.output, p.qkv, parameters, gradients,
-            into: flow.branch, accumulates)
+        linear(p.qkv, gradients).backwardParameters(
+            flow.qkv, input: a.attentionNorm.output, accumulates: accumulates, engine: engine)
         finished(p.qkv.range)
+        linear(p.qkv, parameters).backwardInput(flow.qkv, into: flow.branch, engine: engine)
         normalizeBackward(
             flow.branch, input, p.attentionNorm, a.attentionNorm, parameters, gradients,
             addingTo: flow.residual, accumulates)
@@ -239,25 +247,10 @@ package final class GPT {
             biasGradient: norm.bias.map(gradients.vector), accumulates: accumulates)
     }
 
-    private func project(
-        _ linear: Linear, _ input: Matrix, _ projection: GPTLayout.Projection,
-        _ parameters: Buffer<Float>, into output: Matrix
-    ) {
-        linear.forward(
-            input, weight: parameters.matrix(projection.weight),
-            bias: projection.bias.map(parameters.vector), into: output)
-    }
-
-    private func projectBackward(
-        _ linear: Linear, _ outputGradient: Matrix, _ input: Matrix,
-        _ projection: GPTLayout.Projection, _ parameters: Buffer<Float>,
-        _ gradients: Buffer<Float>, into inputGradient: Matrix, _ accumulates: Bool
-    ) {
-        linear.backwardParameters(
-            outputGradient, input: input, weightGradient: gradients.matrix(projection.weight),
-            biasGradient: projection.bias.map(gradients.vector), accumulates: accumulates)
-        linear.backwardInput(
-            outputGradient, weight: parameters.matrix(projection.weight), into: inputGradient)
+    /// A projection's weight and bias in an arena of parameters or of gradients.
+    private func linear(_ projection: GPTLayout.Projection, _ arena: Buffer<Float>) -> Linear {
+        Linear(
+            weight: arena.matrix(projection.weight), bias: projection.bias.map(arena.vector))
     }
 
     private func attentionDropout(

@@ -13,11 +13,6 @@ package final class Generator {
     private let cache: Buffer<Float>
     private var context: [Int32] = []
 
-    private let qkv: Linear
-    private let attentionProjection: Linear
-    private let up: Linear
-    private let down: Linear
-    private let head: MatrixProduct
     private let memory: Memory
 
     /// One token's activations.
@@ -61,14 +56,6 @@ package final class Generator {
         precondition(parameters.count == layout.arena.count)
         let c = configuration.width
         cache = Buffer(count: configuration.layers * configuration.contextLength * 2 * c)
-        qkv = Linear(rows: 1, inputs: c, outputs: 3 * c, engine: engine)
-        attentionProjection = Linear(rows: 1, inputs: c, outputs: c, engine: engine)
-        up = Linear(rows: 1, inputs: c, outputs: 4 * c, engine: engine)
-        down = Linear(rows: 1, inputs: 4 * c, outputs: c, engine: engine)
-        head = MatrixProduct(
-            .init(
-                rows: 1, columns: configuration.paddedVocabularySize, inner: c, transposesB: true),
-            engine: engine)
         memory = Memory(configuration)
     }
 
@@ -77,9 +64,10 @@ package final class Generator {
     /// The returned memory is valid until the next call.
     package func next(after token: Int32) -> UnsafeBufferPointer<Float> {
         read(token)
-        head.run(
-            memory.normalized.base, parameters.base + layout.tokenEmbedding.offset,
-            into: memory.logits.base)
+        let table = Matrix(
+            parameters.base + layout.tokenEmbedding.offset,
+            rows: configuration.paddedVocabularySize, columns: configuration.width)
+        engine.multiply(memory.normalized, table, .transposed, into: memory.logits)
         return UnsafeBufferPointer(
             start: memory.logits.base, count: configuration.vocabularySize)
     }
@@ -107,14 +95,14 @@ package final class Generator {
         for layer in 0..<configuration.layers {
             let p = layout.blocks[layer]
             normalize(p.attentionNorm)
-            project(qkv, m.normalized, p.qkv, into: m.qkv)
+            project(m.normalized, p.qkv, into: m.qkv)
             attend(layer: layer, position: position)
-            project(attentionProjection, m.normalized, p.attentionProjection, into: m.branch)
+            project(m.normalized, p.attentionProjection, into: m.branch)
             add(m.residual, m.branch, into: m.residual, engine: engine)
             normalize(p.feedForwardNorm)
-            project(up, m.normalized, p.up, into: m.wide)
+            project(m.normalized, p.up, into: m.wide)
             geluForward(m.wide, into: m.wide, engine: engine)
-            project(down, m.wide, p.down, into: m.branch)
+            project(m.wide, p.down, into: m.branch)
             add(m.residual, m.branch, into: m.residual, engine: engine)
         }
         normalize(layout.finalNorm)
@@ -142,10 +130,11 @@ package final class Generator {
     }
 
     private func project(
-        _ linear: Linear, _ input: Matrix, _ projection: GPTLayout.Projection, into output: Matrix
+        _ input: Matrix, _ projection: GPTLayout.Projection, into output: Matrix
     ) {
-        linear.forward(
-            input, weight: parameters.matrix(projection.weight),
-            bias: projection.bias.map(parameters.vector), into: output)
+        Linear(
+            weight: parameters.matrix(projection.weight),
+            bias: projection.bias.map(parameters.vector)
+        ).forward(input, into: output, engine: engine)
     }
 }

@@ -14,7 +14,7 @@ extension GPTLayout {
     /// identity and biases at zero. Each number is a function of the seed, its tensor's name and its
     /// place there alone.
     package func initialize(_ parameters: Buffer<Float>, seed: UInt64) {
-        precondition(parameters.count == arena.count)
+        precondition(parameters.count >= arena.count, "the arena holds all parameters")
         let random = CounterRandom(seed: seed, stream: .initialization)
         let residualScale = 1 / Float(2 * blocks.count).squareRoot()
         for tensor in arena.tensors {

@@ -15,17 +15,10 @@ package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     private let owner: AnyObject?
 
     /// Zeroed memory of its own, freed with the buffer's last reference.
-    ///
-    /// Large buffers start on a 2 MiB boundary, so that the kernel can back them with huge pages.
     package init(count: Int) {
         precondition(count >= 0, "a buffer cannot have \(count) elements")
         let bytes = max(64, count * MemoryLayout<Element>.stride)
-        let hugePage = 2 << 20
-        let alignment = bytes >= hugePage ? hugePage : 64
-        var memory: UnsafeMutableRawPointer?
-        let status = posix_memalign(&memory, alignment, bytes)
-        guard status == 0, let memory else { fatalError("out of memory: \(bytes) bytes") }
-        if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
+        let memory = alignedMemory(bytes: bytes)
         memset(memory, 0, bytes)
         base = memory.bindMemory(to: Element.self, capacity: count)
         self.count = count
@@ -48,4 +41,15 @@ package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 
     /// The memory, as bytes.
     package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
+}
+
+/// Memory with arbitrary contents, to be freed with `free`; aligned to 64 bytes, or if it is large
+/// to 2 MiB, so that the kernel can back it with huge pages.
+package func alignedMemory(bytes: Int) -> UnsafeMutableRawPointer {
+    let hugePage = 2 << 20
+    var memory: UnsafeMutableRawPointer?
+    let status = posix_memalign(&memory, bytes >= hugePage ? hugePage : 64, max(bytes, 64))
+    guard status == 0, let memory else { fatalError("out of memory: \(bytes) bytes") }
+    if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
+    return memory
 }

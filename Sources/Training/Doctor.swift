@@ -19,11 +19,10 @@ package struct Doctor {
         _ ranks: [MachineFacts], threadLevel: String, launched: Bool, runFolder: String?
     ) -> [Finding] {
         let hosts = byHost(ranks)
-        let dnn = oneDNNDescription()
         var findings: [Finding] = [
             ("Lockstep", version), ("MPI", MPIEnvironment.libraryVersion),
             ("thread level", threadLevel),
-            ("oneDNN", "\(dnn.version), using \(dnn.instructionSet)"),
+            ("kernels", InstructionSet.best.name),
             (
                 "ranks",
                 "\(ranks.count) on \(hosts.count) \(hosts.count == 1 ? "host" : "hosts"), "

@@ -18,7 +18,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     package var coresOnline: Int
     /// Threads that the rank would train with.
     package var threads: Int
-    /// The instruction set that oneDNN chose.
+    /// The instruction set of the matrix kernels.
     package var instructionSet: String
     package var memoryBytes: Int
     /// Whether waiting ranks give their core away.
@@ -47,7 +47,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         MachineFacts(
             host: Communicator.hostName, cores: allowedCores(),
             coresOnline: sysconf(Int32(_SC_NPROCESSORS_ONLN)), threads: threads,
-            instructionSet: oneDNNDescription().instructionSet,
+            instructionSet: InstructionSet.best.name,
             memoryBytes: machineMemoryBytes,
             yields: ranksYield, build: try digestOfThisProgram())
     }

@@ -2,21 +2,6 @@ import Failures
 import Logging
 import Telemetry
 
-/// What one step did.
-struct StepRecord {
-    let step: Int
-    /// The mean cross-entropy in nats a token over the global batch.
-    let loss: Double
-    let learningRate: Double
-    /// Before clipping.
-    let gradientNorm: Double
-    /// Seen since the run began, this step's included.
-    let tokens: Int
-    /// Whether the parameters were left as they were.
-    let isSkipped: Bool
-    let times: StepTimes
-}
-
 /// Tells of a run: metrics.jsonl and the progress line, on rank 0; nothing on the others.
 final class MetricsWriter {
     private let run: RunFolder
@@ -82,10 +67,11 @@ final class MetricsWriter {
             "learning_rate": .number(step.learningRate),
             "gradient_norm": .number(step.gradientNorm), "tokens": .integer(step.tokens),
             "tokens_per_second": .number(tokensPerSecond),
-            "step_seconds": .number(step.times.total), "data_seconds": .number(step.times.data),
-            "forward_seconds": .number(step.times.forward),
-            "backward_seconds": .number(step.times.backward),
-            "reduce_seconds": .number(step.times.reduce),
+            "step_seconds": .number(step.times.total), "data_seconds": .number(step.times[.data]),
+            "forward_seconds": .number(step.times[.forward]),
+            "backward_seconds": .number(step.times[.backward]),
+            "reduce_seconds": .number(step.times[.wait]),
+            "exposed_reduce_seconds": .number(step.times.exposedReduce),
             "update_seconds": .number(step.times.update),
         ]
         if step.isSkipped {

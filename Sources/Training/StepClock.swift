@@ -1,38 +1,97 @@
+import Telemetry
+
+/// A part of a training step, to which time is charged.
+package enum StepPart: Int, CaseIterable, Sendable {
+    /// Reading the sequences.
+    case data
+    case forward
+    /// The loss and the gradients, without the reduction's work between them.
+    case backward
+    /// The reduction's work while backward goes on: adding lanes, sending, receiving, summing.
+    case progress
+    /// Waiting for other ranks after backward.
+    case wait
+    /// The gradient norm.
+    case norm
+    /// The optimizer's step.
+    case optimizer
+}
+
 /// Seconds that a step spent on each of its parts.
 package struct StepTimes: Sendable {
     package var total = 0.0
-    /// Reading the sequences.
-    package var data = 0.0
-    package var forward = 0.0
-    /// The loss and the gradients, with the reduction's work that overlaps them.
-    package var backward = 0.0
-    /// Waiting for other ranks after backward.
-    package var reduce = 0.0
+    private var seconds = SIMD8<Double>()
+
+    package init() {}
+
+    package subscript(part: StepPart) -> Double {
+        get { seconds[part.rawValue] }
+        set { seconds[part.rawValue] = newValue }
+    }
+
+    /// What the reduction adds to the step: its work during backward and the wait after it.
+    package var exposedReduce: Double { self[.progress] + self[.wait] }
     /// Gradient norm and optimizer.
-    package var update = 0.0
+    package var update: Double { self[.norm] + self[.optimizer] }
+    /// What belongs to no part: bookkeeping between them.
+    package var other: Double { total - seconds.sum() }
+
+    /// Adds another step's times, part by part.
+    package mutating func add(_ other: StepTimes) {
+        total += other.total
+        seconds += other.seconds
+    }
+
+    /// The times divided by a number, as a mean over steps needs it.
+    package func divided(by count: Double) -> StepTimes {
+        var mean = self
+        mean.total /= count
+        mean.seconds /= count
+        return mean
+    }
 }
 
 /// Measures a step from its start.
 struct StepClock {
-    private let clock = ContinuousClock()
-    private let start: ContinuousClock.Instant
-    private var times = StepTimes()
+    private let start = MonotonicClock.nanoseconds
+    private(set) var times = StepTimes()
 
-    init() { start = clock.now }
-
-    /// Runs `body` and adds its time to a part.
+    /// Runs `body` and charges its time to a part.
     mutating func measure<Value, Problem: Error>(
-        _ part: WritableKeyPath<StepTimes, Double>, _ body: () throws(Problem) -> Value
+        _ part: StepPart, _ body: () throws(Problem) -> Value
     ) throws(Problem) -> Value {
-        let before = clock.now
+        let before = MonotonicClock.nanoseconds
         let value = try body()
-        times[keyPath: part] += (clock.now - before) / .seconds(1)
+        times[part] += Self.seconds(from: before, to: MonotonicClock.nanoseconds)
         return value
     }
 
+    /// Runs backward, and charges to `progress` the time that it gives to the reduction through the
+    /// closure it is handed.
+    mutating func measureBackward<Value>(
+        _ body: (_ reduction: (() -> Void) -> Void) -> Value
+    ) -> Value {
+        let before = MonotonicClock.nanoseconds
+        var progress = 0.0
+        let value = body { reduction in
+            let start = MonotonicClock.nanoseconds
+            reduction()
+            progress += Self.seconds(from: start, to: MonotonicClock.nanoseconds)
+        }
+        times[.progress] += progress
+        times[.backward] +=
+            Self.seconds(from: before, to: MonotonicClock.nanoseconds) - progress
+        return value
+    }
+
+    /// The times of the step, which ends now.
     func finish() -> StepTimes {
         var times = times
-        times.total = (clock.now - start) / .seconds(1)
+        times.total = Self.seconds(from: start, to: MonotonicClock.nanoseconds)
         return times
+    }
+
+    private static func seconds(from start: Int64, to end: Int64) -> Double {
+        Double(end - start) * 1e-9
     }
 }

@@ -69,7 +69,7 @@ package struct TrainingSession {
         try onFirstRank { () throws(Failure) in
             if !request.resumes { try run.requireFree() }
         }
-        try checkMemory(plan)
+        try plan.requireMemory(communicator)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
@@ -120,31 +120,6 @@ package struct TrainingSession {
 
     // MARK: - Set-up
 
-    /// Refuses a model that the machine cannot hold, before anything is made of it.
-    private func checkMemory(_ plan: TrainingPlan) throws(Failure) {
-        let host = Array(Communicator.hostName.utf8)
-        let ranks = try communicator.allGatherBytes(host).count { $0 == host }
-        try communicator.agree { () throws(Failure) in
-            let optimizer = plan.recipe.optimizer
-            let bytes = { (moments: Int) in
-                plan.recipe.model.leastTrainingBytes(
-                    moments: moments, microBatch: plan.lanes.microBatch)
-            }
-            let owners = optimizer.sharded ? Double(communicator.size) : 1
-            let moments = (bytes(optimizer.statesPerParameter) - bytes(0)) / owners
-            // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
-            let needed = min(0x1p62, bytes(0) + moments)
-            let there = machineMemoryBytes
-            guard needed * Double(ranks) > Double(there) else { return }
-            throw Failure(
-                .configuration,
-                "Training this model takes at least \(Format.bytes(Int(needed))) of memory for each of "
-                    + "\(ranks) \(ranks == 1 ? "rank" : "ranks"), but the machine has "
-                    + "\(Format.bytes(there)): lower [model] layers, width or context_length, set "
-                    + "[training] micro_batch lower, or start fewer ranks on it.")
-        }
-    }
-
     /// Makes the folder of a new run, and locks it, on rank 0.
     private func prepareFolder(
         _ plan: TrainingPlan, _ data: TrainingData
@@ -177,7 +152,7 @@ package struct TrainingSession {
     /// Prints the plan, and what a user should know of the machines.
     private func announce(_ trainer: Trainer, _ data: TrainingData) throws(Failure) {
         let machines = try communicator.allGatherBytes(
-            Array("\(Communicator.hostName)\n\(oneDNNDescription().instructionSet)".utf8)
+            Array("\(Communicator.hostName)\n\(InstructionSet.best.name)".utf8)
         ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
         let hosts = Set(machines.compactMap(\.first))
         let instructionSets = Set(machines.compactMap(\.last))

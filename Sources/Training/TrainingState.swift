@@ -1,4 +1,3 @@
-import Model
 import Optimizers
 import Tensors
 
@@ -14,11 +13,11 @@ package final class TrainingState {
     /// `parameters` is zeroed memory for the layout's arena; `owned` are the parts of it that this
     /// rank updates.
     init(
-        plan: TrainingPlan, layout: GPTLayout, parameters: Buffer<Float>, owned: [Range<Int>]
+        plan: TrainingPlan, layout: ArenaLayout, parameters: Buffer<Float>, owned: [Range<Int>]
     ) {
         self.parameters = parameters
         optimizer = Optimizer(
-            configuration: plan.recipe.optimizer, layout: layout.arena, owned: owned)
+            configuration: plan.recipe.optimizer, layout: layout, owned: owned)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
     }
 }

@@ -92,24 +92,21 @@ import Testing
         let dy = numbers(n * outputs, seed: 4)
         let (input, weight, bias, dOutput) = (buffer(x), buffer(w), buffer(b), buffer(dy))
         let output = Buffer<Float>(count: n * outputs)
-        let layer = Linear(rows: n, inputs: inputs, outputs: outputs, engine: engine)
+        let layer = Linear(weight: matrix(weight, columns: outputs), bias: bias.vector)
         layer.forward(
-            matrix(input, columns: inputs), weight: matrix(weight, columns: outputs),
-            bias: bias.vector, into: matrix(output, columns: outputs))
+            matrix(input, columns: inputs), into: matrix(output, columns: outputs), engine: engine)
         let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
         #expect(relativeError(output.doubles, reference) < 2e-6)
 
         let dx = Buffer<Float>(count: n * inputs)
         layer.backwardInput(
-            matrix(dOutput, columns: outputs), weight: matrix(weight, columns: outputs),
-            into: matrix(dx, columns: inputs))
+            matrix(dOutput, columns: outputs), into: matrix(dx, columns: inputs), engine: engine)
         let dw = buffer(w)
         let db = buffer(b)
         for accumulates in [false, true] {
-            layer.backwardParameters(
+            Linear(weight: matrix(dw, columns: outputs), bias: db.vector).backwardParameters(
                 matrix(dOutput, columns: outputs), input: matrix(input, columns: inputs),
-                weightGradient: matrix(dw, columns: outputs), biasGradient: db.vector,
-                accumulates: accumulates)
+                accumulates: accumulates, engine: engine)
         }
         // The layer is linear in each argument, so its derivatives are products again.
         let transposed = (0..<outputs).flatMap { j in (0..<inputs).map { w[$0 * outputs + j] } }
@@ -129,9 +126,58 @@ import Testing
         }
     }
 
-    /// Lengths within a block of 64 query rows, at its border, and over several blocks.
+    /// A layer's ends that are fused with the product: GELU and the residual stream.
+    @Test(arguments: [(1, 1, 1), (70, 33, 40), (130, 64, 200)], [1, 3])
+    func fusedLinear(shape: (Int, Int, Int), threads: Int) {
+        let (n, inputs, outputs) = shape
+        let engine = ComputeEngine(threads: threads)
+        let x = numbers(n * inputs, seed: 1)
+        let w = numbers(inputs * outputs, seed: 2)
+        let b = numbers(outputs, seed: 3)
+        let carried = numbers(n * outputs, seed: 4)
+        let (input, weight, bias, residual) = (buffer(x), buffer(w), buffer(b), buffer(carried))
+        let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
+        for hasBias in [true, false] {
+            let layer = Linear(
+                weight: matrix(weight, columns: outputs), bias: hasBias ? bias.vector : nil)
+            let expected =
+                hasBias
+                ? reference
+                : referenceLinear(
+                    x, w, b.map { _ in 0 }, inputs: inputs, outputs: outputs)
+            let (hidden, activated) = (Buffer<Float>(count: n * outputs), buffer(carried))
+            layer.forward(
+                matrix(input, columns: inputs), into: matrix(hidden, columns: outputs),
+                activated: matrix(activated, columns: outputs), engine: engine)
+            #expect(relativeError(hidden.doubles, expected) < 2e-6)
+            #expect(relativeError(activated.doubles, referenceGELU(expected)) < 2e-6)
+            let output = Buffer<Float>(count: n * outputs)
+            layer.forward(
+                matrix(input, columns: inputs), addedTo: matrix(residual, columns: outputs),
+                into: matrix(output, columns: outputs), engine: engine)
+            #expect(relativeError(output.doubles, zip(expected, carried).map(+)) < 2e-6)
+        }
+        // Backward through GELU is the two backward passes one after the other.
+        let dy = buffer(numbers(n * outputs, seed: 5))
+        let hidden = buffer(numbers(n * inputs, seed: 6, scale: 3))
+        let layer = Linear(weight: matrix(weight, columns: outputs), bias: nil)
+        let (fused, apart) = (Buffer<Float>(count: n * inputs), Buffer<Float>(count: n * inputs))
+        layer.backwardInput(
+            matrix(dy, columns: outputs), throughGELUOf: matrix(hidden, columns: inputs),
+            into: matrix(fused, columns: inputs), engine: engine)
+        layer.backwardInput(
+            matrix(dy, columns: outputs), into: matrix(apart, columns: inputs), engine: engine)
+        geluBackward(
+            matrix(apart, columns: inputs), input: matrix(hidden, columns: inputs), engine: engine)
+        #expect(fused.elements.elementsEqual(apart.elements))
+    }
+
+    /// Lengths within a block of query rows, at its border, and over several blocks.
     @Test(
-        arguments: [(1, 1, 1, 1), (2, 5, 3, 3), (1, 64, 1, 4), (1, 70, 2, 5), (1, 130, 1, 3)],
+        arguments: [
+            (1, 1, 1, 1), (2, 5, 3, 3), (1, 24, 1, 4), (1, 70, 2, 5), (1, 130, 1, 3),
+            (1, 150, 1, 33),
+        ],
         [1, 3])
     func attention(shape: (Int, Int, Int, Int), threads: Int) {
         checkAttention(shape, threads, dropout: nil)

@@ -10,21 +10,18 @@ import Testing
         let w = buffer(numbers(inputs * outputs, seed: 2))
         let dy = buffer(numbers(n * outputs, seed: 3))
         let results = [1, 2, 3, 5].map { threads in
-            let layer = Linear(
-                rows: n, inputs: inputs, outputs: outputs, engine: ComputeEngine(threads: threads))
+            let engine = ComputeEngine(threads: threads)
+            let layer = Linear(weight: matrix(w, columns: outputs), bias: nil)
             let y = Buffer<Float>(count: n * outputs)
             let dw = Buffer<Float>(count: inputs * outputs)
             let dx = Buffer<Float>(count: n * inputs)
             layer.forward(
-                matrix(x, columns: inputs), weight: matrix(w, columns: outputs), bias: nil,
-                into: matrix(y, columns: outputs))
-            layer.backwardParameters(
+                matrix(x, columns: inputs), into: matrix(y, columns: outputs), engine: engine)
+            Linear(weight: matrix(dw, columns: outputs), bias: nil).backwardParameters(
                 matrix(dy, columns: outputs), input: matrix(x, columns: inputs),
-                weightGradient: matrix(dw, columns: outputs), biasGradient: nil,
-                accumulates: false)
+                accumulates: false, engine: engine)
             layer.backwardInput(
-                matrix(dy, columns: outputs), weight: matrix(w, columns: outputs),
-                into: matrix(dx, columns: inputs))
+                matrix(dy, columns: outputs), into: matrix(dx, columns: inputs), engine: engine)
             return [y, dw, dx].map { Array($0.elements) }
         }
         for result in results.dropFirst() { #expect(result == results[0]) }

@@ -1,3 +1,0 @@
-// oneDNN's C API for Swift.
-#pragma once
-#include <dnnl.h>

@@ -1,0 +1,35 @@
+#include "CPeak.h"
+
+// Enough chains to hide the latency of an addition (4 or 5 cycles) on two ports, few enough to stay
+// in the registers there are.
+#define CHAINS(CHAIN_COUNT, LANES, NAME, ATTRIBUTES)                                               \
+    typedef float NAME##_vector __attribute__((ext_vector_type(LANES)));                           \
+    ATTRIBUTES static double NAME(long rounds, float *sink) {                                      \
+        NAME##_vector chains[CHAIN_COUNT];                                                         \
+        for (int chain = 0; chain < CHAIN_COUNT; chain++)                                          \
+            chains[chain] = (NAME##_vector)((float)chain);                                         \
+        /* The values approach 1, far from the slow subnormal numbers. */                          \
+        const NAME##_vector factor = (NAME##_vector)(0.5f), term = (NAME##_vector)(0.5f);          \
+        for (long round = 0; round < rounds; round++) {                                            \
+            _Pragma("clang loop unroll(full)") for (int chain = 0; chain < CHAIN_COUNT; chain++)   \
+                chains[chain] = __builtin_elementwise_fma(chains[chain], factor, term);            \
+        }                                                                                          \
+        float sum = 0;                                                                             \
+        for (int chain = 0; chain < CHAIN_COUNT; chain++) sum += chains[chain][0];                 \
+        *sink += sum;                                                                              \
+        return 2.0 * LANES * CHAIN_COUNT * (double)rounds;                                         \
+    }
+
+#if defined(__x86_64__)
+CHAINS(24, 16, wide, __attribute__((target("avx512f"), noinline)))
+CHAINS(12, 8, narrow, __attribute__((target("avx2,fma"), noinline)))
+#else
+CHAINS(24, 4, narrow, __attribute__((noinline)))
+#endif
+
+double lockstep_multiply_add(long rounds, float *sink) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) return wide(rounds, sink);
+#endif
+    return narrow(rounds, sink);
+}

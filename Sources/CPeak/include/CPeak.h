@@ -1,0 +1,6 @@
+// What a core's arithmetic can do at best: chains of fused multiply-adds that never leave registers.
+#pragma once
+
+/// Runs `rounds` rounds of independent fused multiply-adds in the widest vectors that the processor
+/// has, and returns the floating-point operations done; `sink` receives a value that depends on all.
+double lockstep_multiply_add(long rounds, float *sink);

@@ -1,0 +1,155 @@
+import Failures
+import Model
+import Telemetry
+
+/// What a step benchmark measured, for a reader and as JSON.
+package struct StepReport: Sendable {
+    let benchmark: StepBenchmark
+    let plan: TrainingPlan
+    let ranks: Int
+    /// The measured steps, in order.
+    let records: [StepRecord]
+    /// Measured, in fp32 operations a second.
+    let peakFlopsPerCore: Double
+    let memory: [(name: String, bytes: Int)]
+    /// The most that any rank had resident.
+    let residentBytes: Int
+
+    /// Seconds of the median step.
+    package var stepSeconds: Double { sortedSeconds[records.count / 2] }
+    /// Over all ranks.
+    package var tokensPerSecond: Double { Double(plan.tokensPerStep) / stepSeconds }
+    /// Floating-point operations a second of one rank, by the model's formula.
+    package var flopsPerRank: Double {
+        plan.recipe.model.flopsPerToken * tokensPerSecond / Double(ranks)
+    }
+    /// Model FLOP/s utilisation: the model's arithmetic as a part of what the cores can do at best
+    /// (Chowdhery et al. 2022, appendix B).
+    package var utilization: Double {
+        flopsPerRank / (Double(benchmark.threads) * peakFlopsPerCore)
+    }
+
+    /// The mean over the steps of what each part of them took on rank 0.
+    private var meanTimes: StepTimes {
+        var sum = StepTimes()
+        for record in records { sum.add(record.times) }
+        return sum.divided(by: Double(records.count))
+    }
+
+    private var sortedSeconds: [Double] { records.map(\.times.total).sorted() }
+
+    private var loss: Double { records.last?.loss ?? .nan }
+
+    private var plannedBytes: Int { memory.reduce(0) { $0 + $1.bytes } }
+
+    /// The parts of a step, in their order.
+    private func parts(_ times: StepTimes) -> [(name: String, seconds: Double)] {
+        [
+            ("data", times[.data]), ("forward", times[.forward]), ("backward", times[.backward]),
+            ("exposed reduce", times.exposedReduce), ("update", times.update),
+            ("other", times.other),
+        ]
+    }
+}
+
+// MARK: - JSON
+
+extension StepReport {
+    /// The measurement on one line, with the fields that peers in Tests/Peers print, and more.
+    package var json: JSONObject {
+        let times = meanTimes
+        var object: JSONObject = [
+            "peer": .string("lockstep \(version)"), "size": .string(benchmark.size.name),
+            "precision": .string(plan.recipe.training.precision.rawValue),
+            "ranks": .integer(ranks), "threads_per_rank": .integer(benchmark.threads),
+            "step_seconds": rounded(stepSeconds, 5),
+            "tokens_per_second": rounded(tokensPerSecond, 1),
+            "gflops_per_rank": rounded(flopsPerRank / 1e9, 1),
+            "peak_rss_gib": gibibytes(residentBytes), "loss": rounded(loss, 4),
+            "steps": .integer(records.count), "mean_step_seconds": rounded(times.total, 6),
+        ]
+        for (name, seconds) in parts(times) {
+            object[name.replacing(" ", with: "_") + "_seconds"] = rounded(seconds, 6)
+        }
+        object["planned_gib"] = gibibytes(plannedBytes)
+        object["mfu"] = rounded(utilization, 4)
+        object["peak_gflops_per_core"] = rounded(peakFlopsPerCore / 1e9, 1)
+        object["overrides"] = .array(benchmark.overrides.map { .string($0) })
+        return object
+    }
+
+    private func rounded(_ number: Double, _ decimals: Int) -> JSONValue {
+        .number(Double(Format.fixed(number, decimals: decimals)) ?? number)
+    }
+
+    private func gibibytes(_ bytes: Int) -> JSONValue { rounded(Double(bytes) / 0x1p30, 3) }
+}
+
+// MARK: - A table
+
+extension StepReport {
+    /// The measurement for a reader, in lines.
+    package var text: String {
+        ([heading] + [""] + rates + [""] + breakdown + [""] + memoryLines).joined(separator: "\n")
+    }
+
+    private var heading: String {
+        let threads = "\(benchmark.threads) thread\(benchmark.threads == 1 ? "" : "s")"
+        let model = plan.recipe.model
+        return "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
+            + "\(ranks) rank\(ranks == 1 ? "" : "s") x \(threads): \(plan.lanes.globalBatch) sequences "
+            + "of \(model.contextLength) tokens a step, \(records.count) "
+            + "step\(records.count == 1 ? "" : "s") after \(StepBenchmark.warmupSteps) to warm up"
+            + (benchmark.overrides.isEmpty
+                ? "" : ", with \(benchmark.overrides.joined(separator: ", "))")
+    }
+
+    private var rates: [String] {
+        let cores = ranks * benchmark.threads
+        let seconds = sortedSeconds
+        let flops = plan.recipe.model.flopsPerToken
+        return [
+            "  speed    \(Format.rate(tokensPerSecond, of: "tokens"))",
+            "  step     \(milliseconds(stepSeconds)) ms (median; from "
+                + "\(milliseconds(seconds.first ?? 0)) to \(milliseconds(seconds.last ?? 0)))",
+            "  MFU      \(Format.fixed(100 * utilization, decimals: 1)) % = tokens/s x (6 N + 12 L C T) "
+                + "/ (cores x peak)",
+            "           with 6 N + 12 L C T = \(Format.significant(flops / 1e9, digits: 4)) GFLOP a "
+                + "token, N without the position table,",
+            "           \(cores) core\(cores == 1 ? "" : "s") and a measured peak of "
+                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a core in fp32",
+            "  loss     \(Format.fixed(loss, decimals: 4))",
+        ]
+    }
+
+    private var breakdown: [String] {
+        let times = meanTimes
+        let rows = parts(times) + [("step", times.total)]
+        return ["  \(padded("part (mean, rank 0)", 20))\(aligned("ms", 12))\(aligned("%", 8))"]
+            + rows.map { name, seconds in
+                let share = Format.fixed(100 * seconds / times.total, decimals: 1)
+                return
+                    "  \(padded(name, 20))\(aligned(milliseconds(seconds), 12))\(aligned(share, 8))"
+            }
+    }
+
+    private var memoryLines: [String] {
+        [
+            "  memory of a rank: planned \(Format.bytes(plannedBytes)), at most resident "
+                + "\(Format.bytes(residentBytes))",
+            "    " + memory.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", "),
+        ]
+    }
+
+    private func milliseconds(_ seconds: Double) -> String {
+        Format.fixed(1000 * seconds, decimals: seconds < 1 ? 2 : 0)
+    }
+
+    private func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    private func aligned(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+}

@@ -1,0 +1,224 @@
+import Collectives
+import Failures
+import Kernels
+import MPI
+import Model
+import Optimizers
+import Tensors
+
+/// What one step did.
+package struct StepRecord: Sendable {
+    /// Steps taken since the run began, this one included.
+    package let step: Int
+    /// The mean cross-entropy in nats a token over the global batch.
+    package let loss: Double
+    package let learningRate: Double
+    /// Before clipping.
+    package let gradientNorm: Double
+    /// Seen since the run began, this step's included.
+    package let tokens: Int
+    /// Whether the parameters were left as they were.
+    package let isSkipped: Bool
+    package let times: StepTimes
+}
+
+/// One optimizer step on all ranks: the place that wires model, reduction and optimizer together.
+///
+/// It holds all memory that a step needs, so a step after the first allocates nothing of its own.
+package final class TrainingStep {
+    /// Where a step's micro-batches come from: the one whose first sequence is number `firstSample`
+    /// in the run's order and number `firstSequence` in the global batch, valid until the next call.
+    package typealias Batches = (_ firstSample: Int, _ firstSequence: Int) -> TokenBatch
+
+    package let model: GPT
+    package let state: TrainingState
+    /// The parameters that each rank updates, by rank, as elements of the arena.
+    let shards: [[Range<Int>]]
+    private let plan: TrainingPlan
+    private let communicator: Communicator
+    private let engine: ComputeEngine
+    private let reducer: GradientReducer
+    private let exchange: LaneExchange<LaneLoss>
+    private let lanes: Range<Int>
+    private var losses: [LaneLoss] = []
+    /// Parameters behind the model's own, which no gradient reaches.
+    private let idle: Range<Int>
+
+    /// Allocates everything a step needs; `state` is filled by `initialize` or from a checkpoint.
+    ///
+    /// - Parameter idleParameters: parameters that no step uses, though they are reduced and updated
+    ///   like all others: rows of a position table beyond the sequences' length.
+    package init(
+        plan: TrainingPlan, communicator: Communicator, engine: ComputeEngine,
+        idleParameters: Int = 0
+    ) throws(Failure) {
+        self.plan = plan
+        self.communicator = communicator
+        self.engine = engine
+        let recipe = plan.recipe
+        model = GPT(
+            recipe.model, microBatch: plan.lanes.microBatch, training: true, engine: engine)
+        var layout = model.layout.arena
+        let used = layout.count
+        if idleParameters > 0 { layout.append("idle.weight", shape: [idleParameters, 1]) }
+        idle = used..<layout.count
+        let reducer = try GradientReducer(
+            communicator: communicator, tree: plan.lanes.tree, elementCount: layout.count,
+            team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
+            wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded)
+        self.reducer = reducer
+        shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
+        state = TrainingState(
+            plan: plan, layout: layout,
+            parameters: reducer.parameters ?? Buffer(count: layout.count),
+            owned: shards[communicator.rank])
+        exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
+        lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
+        losses.reserveCapacity(lanes.count)
+    }
+
+    /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
+    var reductionNotice: String? { reducer.notice }
+
+    /// What each rank allocates, by what for, in bytes.
+    package var memory: [(name: String, bytes: Int)] {
+        [
+            ("parameters", state.parameters.bytes.count), ("gradients", reducer.bytes),
+            ("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
+            ("activations", model.activationBytes),
+        ]
+    }
+
+    /// Makes new parameters on rank 0, which the others receive.
+    package func initialize() throws(Failure) {
+        if communicator.rank == 0 {
+            model.layout.initialize(state.parameters, seed: plan.recipe.training.seed)
+        }
+        try communicator.broadcast(state.parameters.bytes)
+    }
+
+    /// Takes the step; all ranks must come here.
+    ///
+    /// - Parameters:
+    ///   - requests: asked, late in the step, for what this rank wants of all ranks.
+    ///   - batches: where the step's micro-batches come from.
+    /// - Returns: what the step did, and what any rank wants.
+    /// - Throws: what MPI reports.
+    package func take(
+        requests: () -> RankRequests = { [] }, batches: Batches
+    ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
+        var clock = StepClock()
+        let dropout = dropoutKey
+        losses.removeAll(keepingCapacity: true)
+        clock.measure(.progress) { reducer.beginStep() }
+        for lane in lanes {
+            losses.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
+        }
+        let gradients = try clock.measure(.wait) { () throws(Failure) in try reducer.finish() }
+        let asked = requests()
+        let totals = try clock.measure(.wait) { () throws(Failure) in
+            try exchange.exchange(losses, requests: asked)
+        }
+        let loss = totals.sum.sum / totals.sum.targets
+        let learningRate = plan.learningRate(after: state.step)
+        let gradientNorm = reducer.sumOfSquares.squareRoot()
+        let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
+        if isSkipped {
+            state.nonFinite.skip()
+        } else {
+            state.nonFinite.passed()
+            try clock.measure(.optimizer) { () throws(Failure) in
+                try update(gradients, norm: gradientNorm, learningRate: learningRate)
+            }
+        }
+        state.step += 1
+        let record = StepRecord(
+            step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
+            tokens: state.step * plan.tokensPerStep, isSkipped: isSkipped, times: clock.finish())
+        return (record, totals.anyRequest)
+    }
+
+    /// Forward and backward over one lane's micro-batches, in their order.
+    private func trainLane(
+        _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
+    ) -> LaneLoss {
+        let sequences = plan.lanes.sequences(ofLane: lane)
+        let gradients = clock.measure(.progress) { beginLane(lane) }
+        var loss = 0.0
+        for microBatch in 0..<plan.lanes.microBatchesPerLane {
+            let first = sequences.lowerBound + microBatch * plan.lanes.microBatch
+            let batch = clock.measure(.data) {
+                batches(state.step * plan.lanes.globalBatch + first, first)
+            }
+            clock.measure(.forward) {
+                model.forward(batch, parameters: state.parameters, dropout: dropout)
+            }
+            let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
+            loss += clock.measureBackward { reduction in
+                model.backward(
+                    batch, parameters: state.parameters, gradients: gradients,
+                    gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
+                    dropout: dropout
+                ) { range in
+                    reduction {
+                        if isLast { reducer.finished(range) }
+                        reducer.progress()
+                    }
+                }
+            }
+        }
+        clock.measure(.progress) { reducer.endLane() }
+        return LaneLoss(
+            sum: loss, targets: Double(sequences.count * plan.recipe.model.contextLength))
+    }
+
+    /// Begins a lane and returns the memory for its gradient.
+    private func beginLane(_ lane: Int) -> Buffer<Float> {
+        let gradients = reducer.beginLane(lane)
+        if !idle.isEmpty {
+            (gradients.base + idle.lowerBound).update(repeating: 0, count: idle.count)
+            reducer.finished(idle)
+        }
+        return gradients
+    }
+
+    /// Clips and takes the optimizer's step: on every rank the same, or each its own part of it.
+    private func update(
+        _ gradients: Buffer<Float>, norm: Double, learningRate: Double
+    ) throws(Failure) {
+        let scale = clippingCoefficient(
+            norm: norm, clipNorm: plan.recipe.optimizer.clipNorm)
+        state.optimizer.beginStep()
+        let optimizer = state.optimizer
+        let parameters = state.parameters
+        let updateRange = { (range: Range<Int>) in
+            optimizer.update(
+                parameters: parameters, gradients: gradients, learningRate: learningRate,
+                gradientScale: scale, range: range)
+        }
+        if plan.recipe.optimizer.sharded {
+            try reducer.updateParameters(updateRange)
+        } else {
+            engine.team.forEach(SumOfSquares.blockCount(gradients.count)) { block, _ in
+                updateRange(SumOfSquares.range(ofBlock: block, count: gradients.count))
+            }
+        }
+    }
+
+    private var dropoutKey: DropoutKey? {
+        guard plan.recipe.model.dropout > 0 else { return nil }
+        return DropoutKey(
+            probability: plan.recipe.model.dropout, seed: plan.recipe.training.seed,
+            step: state.step)
+    }
+}
+
+/// What a lane tells the others of a step: its loss summed over its targets, and their number.
+struct LaneLoss: LaneStatistics {
+    var sum: Double
+    var targets: Double
+
+    static func + (left: LaneLoss, right: LaneLoss) -> LaneLoss {
+        LaneLoss(sum: left.sum + right.sum, targets: left.targets + right.targets)
+    }
+}

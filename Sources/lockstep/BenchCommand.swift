@@ -1,0 +1,14 @@
+import ArgumentParser
+
+/// `lockstep bench`
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measures how fast this machine trains, and what the time goes into.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep bench step --size gpt2-124m
+              launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size baby --json
+            """,
+        subcommands: [BenchStepCommand.self])
+}

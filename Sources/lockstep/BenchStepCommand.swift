@@ -1,0 +1,74 @@
+import ArgumentParser
+import Failures
+import Optimizers
+import Training
+
+/// `lockstep bench step`
+struct BenchStepCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "step",
+        abstract: "Measures whole training steps on random tokens, alone or under mpirun.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep bench step --size gpt2-124m
+              launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size char --json
+              lockstep bench step --size baby --set model.layers=12
+
+            Sizes, with the work of each rank in a step:
+              gpt2-124m         4 sequences of 256 tokens
+              gpt2-124m-t1024   1 sequence of 1024 tokens
+              baby              16 sequences of 256 tokens, 6 layers of width 384
+              char              12 sequences of 64 tokens, 4 layers of width 128
+
+            A step is forward, backward with the reduction, clipping to norm 1 and
+            AdamW. Two steps warm up before those that count. MFU is the model's
+            arithmetic as a part of the cores' peak, which is measured first.
+            """)
+
+    @Option(name: .long, help: "The model and the work of a rank, by name.")
+    var size = "gpt2-124m"
+
+    @Option(name: .long, help: "Arithmetic of matrix products.")
+    var precision = "fp32"
+
+    @Option(name: .long, help: "Steps to measure.")
+    var steps = 5
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Overrides a key of the size's recipe; can be repeated.",
+            valueName: "section.key=value"))
+    var set: [String] = []
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    @Flag(name: .long, help: "Print one line of JSON.")
+    var json = false
+
+    func run() throws {
+        guard steps >= 1, steps <= 1_000_000 else {
+            throw Failure(.usage, "--steps is \(steps), but must be from 1 to 1000000; try 5.")
+        }
+        let benchmark = StepBenchmark(
+            size: try BenchmarkSize.named(size), precision: try chosenPrecision(), steps: steps,
+            overrides: set, threads: try threadCount(threadsPerRank),
+            progress: try progressMode())
+        try runOnAllRanks { (world, _) throws(Failure) in
+            let report = try benchmark.run(on: world)
+            guard world.rank == 0 else { return 0 }
+            try StandardOutput.write(line: json ? report.json.text : report.text)
+            return 0
+        }
+    }
+
+    private func chosenPrecision() throws(Failure) -> TrainingConfiguration.Precision {
+        if let choice = TrainingConfiguration.Precision(rawValue: precision) { return choice }
+        let names = TrainingConfiguration.Precision.allCases.map(\.rawValue)
+        throw Failure(
+            .usage,
+            "--precision \(precision) is not among what this version trains in, which is "
+                + "\(names.joined(separator: " and ")): use --precision \(names[0]).")
+    }
+}
