@@ -5,13 +5,20 @@ import Tensors
 ///
 /// All boundaries are those of `SumOfSquares` blocks, so that whoever has summed a part can take
 /// its blocks' squares while they are in cache.
-struct BucketPartition: Sendable {
-    let buckets: [Range<Int>]
-    let segmentCount: Int
-    let hostCount: Int
+package struct BucketPartition: Sendable {
+    package let buckets: [Range<Int>]
+    package let segmentCount: Int
+    package let hostCount: Int
+
+    /// `buckets` begin on multiples of a block.
+    package init(buckets: [Range<Int>], segmentCount: Int, hostCount: Int) {
+        self.buckets = buckets
+        self.segmentCount = segmentCount
+        self.hostCount = hostCount
+    }
 
     /// The elements of a bucket of about so many bytes, such that all parts are equal.
-    static func bucketElements(bytes: Int, segmentCount: Int, hostCount: Int) -> Int {
+    package static func bucketElements(bytes: Int, segmentCount: Int, hostCount: Int) -> Int {
         let block = SumOfSquares.blockSize
         let parts = segmentCount * hostCount
         let blocks = max(1, bytes / (block * MemoryLayout<Float>.stride))
@@ -19,13 +26,13 @@ struct BucketPartition: Sendable {
     }
 
     /// The elements of a bucket's segment.
-    func segment(_ segment: Int, ofBucket bucket: Int) -> Range<Int> {
+    package func segment(_ segment: Int, ofBucket bucket: Int) -> Range<Int> {
         let first = part(segment, host: 0, ofBucket: bucket)
         return first.lowerBound..<part(segment, host: hostCount - 1, ofBucket: bucket).upperBound
     }
 
     /// The elements of a segment's part that a host sums.
-    func part(_ segment: Int, host: Int, ofBucket bucket: Int) -> Range<Int> {
+    package func part(_ segment: Int, host: Int, ofBucket bucket: Int) -> Range<Int> {
         let range = buckets[bucket]
         let index = segment * hostCount + host
         let start = boundary(index, of: range)
@@ -33,7 +40,7 @@ struct BucketPartition: Sendable {
     }
 
     /// All parts of a segment that a host sums, rising in the arena.
-    func parts(_ segment: Int, host: Int) -> [Range<Int>] {
+    package func parts(_ segment: Int, host: Int) -> [Range<Int>] {
         var parts: [Range<Int>] = []
         for bucket in buckets.indices.reversed() {
             let part = part(segment, host: host, ofBucket: bucket)
@@ -48,10 +55,10 @@ struct BucketPartition: Sendable {
     }
 
     /// The most elements in a part.
-    var longestPart: Int { longest { part($0, host: $1, ofBucket: $2).count } }
+    package var longestPart: Int { longest { part($0, host: $1, ofBucket: $2).count } }
 
     /// The most elements in a segment.
-    var longestSegment: Int {
+    package var longestSegment: Int {
         longest { segment, _, bucket in self.segment(segment, ofBucket: bucket).count }
     }
 

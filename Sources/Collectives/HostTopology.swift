@@ -2,16 +2,16 @@
 ///
 /// A bucket has K segments, where K is the number of ranks on the smallest host: the k-th rank of
 /// every host owns segment k there. Ranks of a host need not follow one another.
-struct HostTopology: Sendable, Equatable {
+package struct HostTopology: Sendable, Equatable {
     /// The ranks of each host, rising; hosts in the order of their lowest rank.
-    let hosts: [[Int]]
+    package let hosts: [[Int]]
     /// This rank's host.
-    let host: Int
+    package let host: Int
     /// This rank's place among the ranks of its host.
-    let localRank: Int
+    package let localRank: Int
 
     /// `hostOfRank` names each rank's host by any number.
-    init(hostOfRank: [Int], rank: Int) {
+    package init(hostOfRank: [Int], rank: Int) {
         var hosts: [[Int]] = []
         var places: [Int: Int] = [:]
         for (each, name) in hostOfRank.enumerated() {
@@ -28,16 +28,16 @@ struct HostTopology: Sendable, Equatable {
     }
 
     /// The ranks of this rank's host.
-    var localRanks: [Int] { hosts[host] }
+    package var localRanks: [Int] { hosts[host] }
 
     /// K: the ranks of each host that own a segment.
-    var segmentCount: Int { hosts.map(\.count).min() ?? 1 }
+    package var segmentCount: Int { hosts.map(\.count).min() ?? 1 }
 
     /// The segment that this rank owns on its host; nil where the host has more ranks than K.
-    var ownSegment: Int? { localRank < segmentCount ? localRank : nil }
+    package var ownSegment: Int? { localRank < segmentCount ? localRank : nil }
 
     /// The places of a rank: its host, and its segment if it owns one.
-    func place(of rank: Int) -> (host: Int, segment: Int?) {
+    package func place(of rank: Int) -> (host: Int, segment: Int?) {
         let other = HostTopology(hosts: hosts, rank: rank)
         return (other.host, other.ownSegment)
     }
