@@ -2,6 +2,10 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+// Rows of a matrix that are packed together: their lines stay in the first-level cache while panel
+// after panel takes its part of them.
+#define ROWS_AT_ONCE 32
+
 typedef float float8 __attribute__((ext_vector_type(8)));
 typedef float8 float8_unaligned __attribute__((aligned(4)));
 

@@ -83,24 +83,36 @@ package final class Attention {
             let q = qkv.row(sequence * length) + head * headWidth
             let keys = packTransposed(q + width, .keys, thread)
             let values = packRows(q + 2 * width, qkv.stride, length, .values, thread)
-            let scores = scratch(.probabilities, thread, rowStride * (blocks.first?.rows ?? 0))
+            let blockRows = blocks.first?.rows ?? 0
+            let scores = scratch(.probabilities, thread, (rowStride + 1) * blockRows)
+            let totals = scores + rowStride * blockRows
             for block in blocks {
                 multiply(
                     q + block.start * qkv.stride, qkv.stride, rows: block.rows, keys,
                     columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
                     rowStride)
                 for i in 0..<block.rows {
-                    logSumExp.base[tile * length + block.start + i] = softmax(
+                    let (top, total) = exponentiate(
                         scores + i * rowStride, valid: block.start + i + 1, count: block.keys)
+                    totals[i] = total
+                    logSumExp.base[tile * length + block.start + i] = top + logf(total)
                 }
                 if let dropout {
                     mask(scores, block, sequence, head, dropout)
                 }
+                let row = sequence * length + block.start
                 multiply(
                     scores, rowStride, rows: block.rows, values, columns: headWidth,
                     depth: block.keys, panelDepth: length,
-                    into: output.row(sequence * length + block.start) + head * headWidth,
-                    output.stride)
+                    into: output.row(row) + head * headWidth, output.stride)
+                // Cheaper here than among the probabilities, which are more.
+                for i in 0..<block.rows {
+                    let y = output.row(row + i) + head * headWidth
+                    let factor = 1 / totals[i]
+                    forEachVector(headWidth) { start, width in
+                        y.store(y.load(start, width: width) * factor, start, width: width)
+                    }
+                }
             }
         }
     }
@@ -135,16 +147,13 @@ package final class Attention {
                     columns: block.keys, depth: headWidth, panelDepth: headWidth, into: gradients,
                     rowStride)
                 for i in 0..<block.rows {
-                    softmaxAgain(
-                        probabilities + i * rowStride, valid: block.start + i + 1,
-                        count: block.keys,
-                        logSumExp: logSumExp.base[tile * length + block.start + i])
                     let rowTotal = dot(
                         outputGradient.row(row + i) + column, output.row(row + i) + column,
                         headWidth)
                     softmaxBackward(
-                        probabilities, gradients, row: i, rowTotal: rowTotal, block, sequence,
-                        head, dropout)
+                        probabilities, gradients, row: i, block,
+                        logSumExp: logSumExp.base[tile * length + block.start + i],
+                        rowTotal: rowTotal, sequence, head, dropout)
                 }
                 multiply(
                     gradients, rowStride, rows: block.rows, packed.keys, columns: headWidth,
@@ -228,68 +237,62 @@ package final class Attention {
 
     // MARK: - Softmax
 
-    /// exp(scale x - max) / sum in the first `valid` places, zero behind; returns the log-sum-exp.
-    private func softmax(
+    /// exp(scale x - max) in the first `valid` places, zero behind; returns the largest scaled score
+    /// and the sum.
+    private func exponentiate(
         _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int
-    ) -> Float {
-        var largest = Floats(repeating: -.infinity)
-        forEachVector(valid) { start, width in
-            let x =
-                width == 8 ? row.load8(start) : row.load(start, count: width, fill: -.infinity)
-            largest = pointwiseMaximum(x, largest)
+    ) -> (largest: Float, total: Float) {
+        // Rows end on whole vectors, so what is invalid only has to count for nothing.
+        let end = (valid + 7) / 8 * 8
+        (row + valid).update(repeating: -.infinity, count: end - valid)
+        var largest = row.load8(0)
+        for start in stride(from: 8, to: end, by: 8) {
+            largest = pointwiseMaximum(row.load8(start), largest)
         }
         let top = maximum(largest) * scale
         var total = Floats.zero
-        forEachVector(valid) { start, width in
-            var e = exponential(
+        for start in stride(from: 0, to: end, by: 8) {
+            let e = exponential(
                 Floats(repeating: -top).addingProduct(
-                    row.load(start, width: width), Floats(repeating: scale)))
-            if width < 8 { for lane in width..<8 { e[lane] = 0 } }
+                    row.load8(start), Floats(repeating: scale)))
             total += e
-            row.store(e, start, width: width)
+            row.store8(e, start)
         }
-        let sum = sum(total)
-        let factor = 1 / sum
-        forEachVector(valid) { start, width in
-            row.store(row.load(start, width: width) * factor, start, width: width)
-        }
-        (row + valid).update(repeating: 0, count: count - valid)
-        return top + logf(sum)
+        (row + valid).update(repeating: 0, count: max(end, count) - valid)
+        return (top, sum(total))
     }
 
-    /// The probabilities once more, from the scores and the log-sum-exp of their row.
-    private func softmaxAgain(
-        _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int, logSumExp: Float
-    ) {
-        forEachVector(valid) { start, width in
-            let x = Floats(repeating: -logSumExp).addingProduct(
-                row.load(start, width: width), Floats(repeating: scale))
-            row.store(exponential(x), start, width: width)
-        }
-        (row + valid).update(repeating: 0, count: count - valid)
-    }
-
-    /// dS = scale P (m dP - D) in place of dP, and m P in place of P, where m is the dropout mask.
+    /// P from the scores in its place and dS = scale P (m dP - D) in place of dP, then m P in place
+    /// of P, where m is the dropout mask; zero behind the diagonal.
     ///
     /// D = sum of dO O is the row's total of m P dP (Dao et al. 2022, section B.4).
     private func softmaxBackward(
         _ probabilities: UnsafeMutablePointer<Float>, _ gradients: UnsafeMutablePointer<Float>,
-        row: Int, rowTotal: Float, _ block: Block, _ sequence: Int, _ head: Int,
+        row: Int, _ block: Block, logSumExp: Float, rowTotal: Float, _ sequence: Int, _ head: Int,
         _ dropout: Dropout?
     ) {
         let p = probabilities + row * rowStride
         let dp = gradients + row * rowStride
         let position = block.start + row
-        forEachVector(block.keys) { start, width in
-            let x = p.load(start, width: width)
-            var dx = dp.load(start, width: width)
+        let valid = position + 1
+        let end = (valid + 7) / 8 * 8
+        for start in stride(from: 0, to: end, by: 8) {
+            let x = exponential(
+                Floats(repeating: -logSumExp).addingProduct(
+                    p.load8(start), Floats(repeating: scale)))
+            var dx = dp.load8(start)
+            var kept = x
             if let dropout {
                 let factors = factors(dropout, sequence, head, position, start)
                 dx *= factors
-                p.store(x * factors, start, width: width)
+                kept *= factors
             }
-            dp.store(x * (dx - rowTotal) * scale, start, width: width)
+            p.store8(kept, start)
+            dp.store8(x * (dx - rowTotal) * scale, start)
         }
+        let behind = max(end, block.keys) - valid
+        (p + valid).update(repeating: 0, count: behind)
+        (dp + valid).update(repeating: 0, count: behind)
     }
 
     private func mask(

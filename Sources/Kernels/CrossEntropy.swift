@@ -48,12 +48,21 @@ package func crossEntropy(
 
 @inline(__always)
 private func largestElement(_ row: UnsafeMutablePointer<Float>, _ count: Int) -> Float {
-    var largest = Floats(repeating: -.infinity)
-    forEachVector(count) { start, width in
-        let x = width == 8 ? row.load8(start) : row.load(start, count: width, fill: -.infinity)
-        largest = pointwiseMaximum(x, largest)
+    // Two chains, lest each maximum wait for the one before.
+    var even = Floats(repeating: -.infinity)
+    var odd = even
+    var start = 0
+    while start + 16 <= count {
+        even = pointwiseMaximum(row.load8(start), even)
+        odd = pointwiseMaximum(row.load8(start + 8), odd)
+        start += 16
     }
-    return maximum(largest)
+    var largest = maximum(pointwiseMaximum(even, odd))
+    while start < count {
+        if row[start] > largest { largest = row[start] }
+        start += 1
+    }
+    return largest
 }
 
 /// The sum of exp(x - `largest`), which takes the row's place if it is to be `kept`.
@@ -61,13 +70,26 @@ private func largestElement(_ row: UnsafeMutablePointer<Float>, _ count: Int) ->
 private func exponentials(
     _ row: UnsafeMutablePointer<Float>, _ count: Int, minus largest: Float, kept: Bool
 ) -> Float {
-    var total = Floats.zero
-    forEachVector(count) { start, width in
-        let x = row.load(start, width: width)
-        var e = exponential(x - largest)
-        if width < 8 { for lane in width..<8 { e[lane] = 0 } }
-        total += e
-        if kept { row.store(e, start, width: width) }
+    var even = Floats.zero
+    var odd = Floats.zero
+    var start = 0
+    while start + 16 <= count {
+        let first = exponential(row.load8(start) - largest)
+        let second = exponential(row.load8(start + 8) - largest)
+        even += first
+        odd += second
+        if kept {
+            row.store8(first, start)
+            row.store8(second, start + 8)
+        }
+        start += 16
     }
-    return sum(total)
+    var total = sum(even + odd)
+    while start < count {
+        let e = exponential(Floats(repeating: row[start] - largest))[0]
+        total += e
+        if kept { row[start] = e }
+        start += 1
+    }
+    return total
 }

@@ -41,19 +41,19 @@ package struct Linear: Sendable {
         }
     }
 
-    /// `hidden` = `input` W + b and `activated` = GELU(`hidden`), both (rows, outputs).
+    /// `output` = GELU(`input` W + b), and `slope` = GELU' there if backward needs it, both (rows,
+    /// outputs).
     package func forward(
-        _ input: Matrix, into hidden: Matrix, activated: Matrix, engine: ComputeEngine
+        _ input: Matrix, throughGELUInto output: Matrix, slope: Matrix?, engine: ComputeEngine
     ) {
-        engine.multiply(input, weight, into: hidden) { rows, columns in
+        engine.multiply(input, weight, into: output) { rows, columns in
             forEachVector(rows, columns) { row, start, width in
-                let h = hidden.row(row)
-                var x = h.load(start, width: width)
-                if let bias {
-                    x += bias.base.load(start, width: width)
-                    h.store(x, start, width: width)
-                }
-                activated.row(row).store(gelu(x), start, width: width)
+                let y = output.row(row)
+                var x = y.load(start, width: width)
+                if let bias { x += bias.base.load(start, width: width) }
+                let (value, derivative) = geluAndSlope(x)
+                y.store(value, start, width: width)
+                if let slope { slope.row(row).store(derivative, start, width: width) }
             }
         }
     }
@@ -65,17 +65,18 @@ package struct Linear: Sendable {
         engine.multiply(outputGradient, weight, .transposed, into: inputGradient)
     }
 
-    /// The same where the input is GELU(`hidden`): the gradient of `hidden` (rows, inputs).
+    /// The same times `slope` (rows, inputs): the gradient of what GELU made the input from.
     package func backwardInput(
-        _ outputGradient: Matrix, throughGELUOf hidden: Matrix, into hiddenGradient: Matrix,
+        _ outputGradient: Matrix, throughSlope slope: Matrix, into hiddenGradient: Matrix,
         engine: ComputeEngine
     ) {
         engine.multiply(outputGradient, weight, .transposed, into: hiddenGradient) {
             rows, columns in
             forEachVector(rows, columns) { row, start, width in
                 let dx = hiddenGradient.row(row)
-                let slope = geluSlope(hidden.row(row).load(start, width: width))
-                dx.store(dx.load(start, width: width) * slope, start, width: width)
+                dx.store(
+                    dx.load(start, width: width) * slope.row(row).load(start, width: width),
+                    start, width: width)
             }
         }
     }

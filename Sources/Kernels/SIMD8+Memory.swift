@@ -1,3 +1,5 @@
+import CVector
+
 /// Eight floats, the unit of every elementwise loop.
 package typealias Floats = SIMD8<Float>
 
@@ -40,15 +42,14 @@ func sum(_ x: Floats) -> Float {
 /// The largest of eight floats.
 @inline(__always)
 func maximum(_ x: Floats) -> Float {
-    let four = pointwiseMaximum(x.lowHalf, x.highHalf)
-    return max(max(four.x, four.y), max(four.z, four.w))
+    var largest = x[0]
+    for lane in 1..<8 where x[lane] > largest { largest = x[lane] }
+    return largest
 }
 
 /// The larger of each two floats; the second where they do not compare.
 @inline(__always)
-func pointwiseMaximum<V: SIMD>(_ x: V, _ y: V) -> V where V.Scalar == Float {
-    y.replacing(with: x, where: x .> y)
-}
+func pointwiseMaximum(_ x: Floats, _ y: Floats) -> Floats { lockstep_max8(x, y) }
 
 extension UnsafeMutablePointer<Float> {
     /// Eight floats, or fewer with zeros behind.

@@ -21,8 +21,8 @@ struct Activations {
         let logSumExp: Vector  // (B H T)
         let middle: Matrix  // (N, C), the residual stream after attention
         let feedForwardNorm: Normalized
-        let hidden: Matrix  // (N, 4C), before GELU
-        let activated: Matrix  // (N, 4C)
+        let slope: Matrix  // (N, 4C), GELU's derivative
+        let activated: Matrix  // (N, 4C), behind GELU
         let output: Matrix  // (N, C), the residual stream after the block
     }
 
@@ -54,7 +54,7 @@ struct Activations {
             (
                 attentionNorm: reserveNorm(), qkv: reserve(n, 3 * c), attention: reserve(n, c),
                 logSumExp: reserve(1, n * shape.heads), middle: reserve(n, c),
-                feedForwardNorm: reserveNorm(), hidden: reserve(n, 4 * c),
+                feedForwardNorm: reserveNorm(), slope: reserve(n, 4 * c),
                 activated: reserve(n, 4 * c), output: reserve(n, c)
             )
         }
@@ -75,7 +75,7 @@ struct Activations {
                 attentionNorm: norm(plan.attentionNorm), qkv: buffer.matrix(plan.qkv),
                 attention: buffer.matrix(plan.attention),
                 logSumExp: buffer.vector(plan.logSumExp), middle: buffer.matrix(plan.middle),
-                feedForwardNorm: norm(plan.feedForwardNorm), hidden: buffer.matrix(plan.hidden),
+                feedForwardNorm: norm(plan.feedForwardNorm), slope: buffer.matrix(plan.slope),
                 activated: buffer.matrix(plan.activated), output: buffer.matrix(plan.output))
         }
         blocks = (0..<shape.layers).map { planned[training ? $0 : 0] }

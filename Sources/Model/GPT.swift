@@ -151,7 +151,7 @@ package final class GPT {
 
         normalize(a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters)
         linear(p.up, parameters).forward(
-            a.feedForwardNorm.output, into: a.hidden, activated: a.activated, engine: engine)
+            a.feedForwardNorm.output, throughGELUInto: a.activated, slope: a.slope, engine: engine)
         addBranch(
             a.activated, p.down, parameters, to: a.middle, into: a.output,
             .feedForwardProjection(layer: layer), batch, dropout)
@@ -187,7 +187,7 @@ package final class GPT {
             branch, input: a.activated, accumulates: accumulates, engine: engine)
         finished(p.down.range)
         linear(p.down, parameters).backwardInput(
-            branch, throughGELUOf: a.hidden, into: flow.wide, engine: engine)
+            branch, throughSlope: a.slope, into: flow.wide, engine: engine)
         linear(p.up, gradients).backwardParameters(
             flow.wide, input: a.feedForwardNorm.output, accumulates: accumulates, engine: engine)
         finished(p.up.range)

@@ -1,5 +1,5 @@
 /// A view of `rows` x `columns` floats whose rows start `stride` elements apart; it owns nothing.
-package struct Matrix: @unchecked Sendable {
+@frozen package struct Matrix: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Float>
     package let rows: Int
     package let columns: Int
@@ -15,7 +15,7 @@ package struct Matrix: @unchecked Sendable {
     }
 
     /// The first element of a row.
-    @inlinable
+    @inlinable @inline(__always)
     package func row(_ index: Int) -> UnsafeMutablePointer<Float> { base + index * stride }
 
     /// Some of the rows.
@@ -31,7 +31,7 @@ package struct Matrix: @unchecked Sendable {
 }
 
 /// A view of `count` contiguous floats; it owns nothing.
-package struct Vector: @unchecked Sendable {
+@frozen package struct Vector: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Float>
     package let count: Int
 

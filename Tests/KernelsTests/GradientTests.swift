@@ -12,18 +12,14 @@ import Testing
     func gelu(shape: (Int, Int), threads: Int) {
         let engine = ComputeEngine(threads: threads)
         let x = numbers(shape.0 * shape.1, seed: 1, scale: 4)
-        let weights = numbers(x.count, seed: 2)
         let input = buffer(x)
-        let output = Buffer<Float>(count: x.count)
+        let (output, slope) = (Buffer<Float>(count: x.count), Buffer<Float>(count: x.count))
         geluForward(
-            matrix(input, columns: shape.1), into: matrix(output, columns: shape.1), engine: engine)
+            matrix(input, columns: shape.1), into: matrix(output, columns: shape.1),
+            slope: matrix(slope, columns: shape.1), engine: engine)
         #expect(relativeError(output.doubles, referenceGELU(x)) < 3e-7)
-        let gradient = buffer(weights)
-        geluBackward(
-            matrix(gradient, columns: shape.1), input: matrix(input, columns: shape.1),
-            engine: engine)
-        let expected = finiteDifferences(x) { dot(referenceGELU($0), weights) }
-        #expect(relativeError(gradient.doubles, expected) < 1e-6)
+        let expected = finiteDifferences(x) { referenceGELU($0).reduce(0, +) }
+        #expect(relativeError(slope.doubles, expected) < 1e-6)
     }
 
     @Test func geluAtTheEdges() {
@@ -145,31 +141,39 @@ import Testing
                 ? reference
                 : referenceLinear(
                     x, w, b.map { _ in 0 }, inputs: inputs, outputs: outputs)
-            let (hidden, activated) = (Buffer<Float>(count: n * outputs), buffer(carried))
+            let (activated, slope) = (buffer(carried), buffer(carried))
             layer.forward(
-                matrix(input, columns: inputs), into: matrix(hidden, columns: outputs),
-                activated: matrix(activated, columns: outputs), engine: engine)
-            #expect(relativeError(hidden.doubles, expected) < 2e-6)
+                matrix(input, columns: inputs),
+                throughGELUInto: matrix(activated, columns: outputs),
+                slope: matrix(slope, columns: outputs), engine: engine)
             #expect(relativeError(activated.doubles, referenceGELU(expected)) < 2e-6)
+            let h = 1e-5
+            let above = referenceGELU(expected.map { $0 + h })
+            let below = referenceGELU(expected.map { $0 - h })
+            let derivative = zip(above, below).map { ($0 - $1) / (2 * h) }
+            // Near its zero the slope is a difference of larger numbers.
+            let error = zip(slope.doubles, derivative).map { abs($0 - $1) }.max() ?? 1
+            #expect(error < 2e-6)
             let output = Buffer<Float>(count: n * outputs)
             layer.forward(
                 matrix(input, columns: inputs), addedTo: matrix(residual, columns: outputs),
                 into: matrix(output, columns: outputs), engine: engine)
             #expect(relativeError(output.doubles, zip(expected, carried).map(+)) < 2e-6)
         }
-        // Backward through GELU is the two backward passes one after the other.
+        // Backward through GELU is the input's gradient times the slope.
         let dy = buffer(numbers(n * outputs, seed: 5))
-        let hidden = buffer(numbers(n * inputs, seed: 6, scale: 3))
+        let slope = numbers(n * inputs, seed: 6, scale: 3)
+        let slopes = buffer(slope)
         let layer = Linear(weight: matrix(weight, columns: outputs), bias: nil)
         let (fused, apart) = (Buffer<Float>(count: n * inputs), Buffer<Float>(count: n * inputs))
         layer.backwardInput(
-            matrix(dy, columns: outputs), throughGELUOf: matrix(hidden, columns: inputs),
+            matrix(dy, columns: outputs), throughSlope: matrix(slopes, columns: inputs),
             into: matrix(fused, columns: inputs), engine: engine)
         layer.backwardInput(
             matrix(dy, columns: outputs), into: matrix(apart, columns: inputs), engine: engine)
-        geluBackward(
-            matrix(apart, columns: inputs), input: matrix(hidden, columns: inputs), engine: engine)
-        #expect(fused.elements.elementsEqual(apart.elements))
+        for index in 0..<fused.count {
+            #expect(fused.base[index] == apart.base[index] * slopes.base[index])
+        }
     }
 
     /// Lengths within a block of query rows, at its border, and over several blocks.

@@ -1,10 +1,32 @@
-// What Swift 6.3 does not vectorise: SIMD square roots, conversions and clamping become scalar calls.
+// What Swift 6.3 does not vectorise: SIMD square roots, conversions and the larger of two.
 #pragma once
 
 typedef float lockstep_float8 __attribute__((ext_vector_type(8)));
-typedef int lockstep_int8 __attribute__((ext_vector_type(8)));
+typedef unsigned lockstep_uint8 __attribute__((ext_vector_type(8)));
+typedef unsigned short lockstep_half8 __attribute__((ext_vector_type(8)));
+
+#define LOCKSTEP_INLINE static inline __attribute__((always_inline))
 
 /// Eight square roots, each correctly rounded.
-static inline __attribute__((always_inline)) lockstep_float8 lockstep_sqrt8(lockstep_float8 x) {
+LOCKSTEP_INLINE lockstep_float8 lockstep_sqrt8(lockstep_float8 x) {
     return __builtin_elementwise_sqrt(x);
+}
+
+/// The larger of each two; the second where they do not compare.
+LOCKSTEP_INLINE lockstep_float8 lockstep_max8(lockstep_float8 x, lockstep_float8 y) {
+    return x > y ? x : y;
+}
+
+/// Eight bf16 numbers as fp32.
+LOCKSTEP_INLINE lockstep_float8 lockstep_widen8(lockstep_half8 x) {
+    lockstep_uint8 bits = __builtin_convertvector(x, lockstep_uint8) << 16;
+    return (lockstep_float8)bits;
+}
+
+/// Eight fp32 numbers rounded to bf16, ties to even; not-a-numbers stay so.
+LOCKSTEP_INLINE lockstep_half8 lockstep_narrow8(lockstep_float8 x) {
+    lockstep_uint8 bits = (lockstep_uint8)x;
+    lockstep_uint8 rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    bits = x == x ? rounded : bits | 0x400000;
+    return __builtin_convertvector(bits >> 16, lockstep_half8);
 }
