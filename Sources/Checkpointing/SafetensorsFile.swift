@@ -57,6 +57,17 @@ package struct SafetensorsFile: ~Copyable {
     package borrowing func copy(
         _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
+        withBytes(of: try tensor(name, shape: shape)) { bytes in
+            guard let source = bytes.baseAddress else { return }
+            UnsafeMutableRawPointer(destination).copyMemory(
+                from: source, byteCount: bytes.count)
+        }
+    }
+
+    /// The tensor called `name`, of fp32 and the shape that it must have.
+    ///
+    /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
+    package borrowing func tensor(_ name: String, shape: [Int]) throws(Failure) -> StoredTensor {
         guard let tensor = self[name] else {
             throw Failure(
                 .badData,
@@ -75,11 +86,7 @@ package struct SafetensorsFile: ~Copyable {
                 "the tensor \"\(name)\" in \(path) has shape \(tensor.shape) where \(shape) is needed: use the recipe it was trained with"
             )
         }
-        withBytes(of: tensor) { bytes in
-            guard let source = bytes.baseAddress else { return }
-            UnsafeMutableRawPointer(destination).copyMemory(
-                from: source, byteCount: bytes.count)
-        }
+        return tensor
     }
 
     /// Copies all tensors of a layout into their places in an arena.

@@ -2,12 +2,18 @@ import Failures
 import JSONText
 import Tensors
 
-/// A tensor to be written: a name, a type, a shape and memory that outlives the write.
+/// A tensor to be written: a name, a type, a shape, and memory that outlives the write or somebody
+/// who brings the data piece by piece.
 package struct TensorSource {
+    /// Hands all data to the closure it is given, in order, in pieces of any size.
+    package typealias Pieces = (
+        _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) -> Void
+
     package let name: String
     package let type: ElementType
     package let shape: [Int]
-    package let bytes: UnsafeRawBufferPointer
+    private let pieces: Pieces
 
     /// Elements of fp32; `base` points at as many as the shape says.
     package init(name: String, shape: [Int], base: UnsafePointer<Float>) {
@@ -19,10 +25,34 @@ package struct TensorSource {
 
     /// Elements of any type; `bytes` are exactly those of the shape, little-endian.
     package init(name: String, type: ElementType, shape: [Int], bytes: UnsafeRawBufferPointer) {
+        self.init(name: name, type: type, shape: shape) { (write) throws(Failure) in
+            try write(bytes)
+        }
+    }
+
+    /// Data that is brought when it is written; as many bytes as the shape says.
+    package init(name: String, type: ElementType, shape: [Int], pieces: @escaping Pieces) {
         self.name = name
         self.type = type
         self.shape = shape
-        self.bytes = bytes
+        self.pieces = pieces
+    }
+
+    /// The bytes of the shape.
+    var byteCount: Int { shape.reduce(type.byteCount, *) }
+
+    /// - Throws: `.inputOutput`, what the pieces' source throws; `.bug` where it brings another
+    ///   number of bytes than the shape says.
+    fileprivate func write(to file: inout OutputFile) throws(Failure) {
+        let start = file.size
+        try pieces { (bytes) throws(Failure) in try file.write(bytes) }
+        let written = file.size - start
+        guard written == byteCount else {
+            throw Failure(
+                .bug,
+                "the tensor \"\(name)\" has \(written) bytes where its shape \(shape) needs \(byteCount): report this as a defect"
+            )
+        }
     }
 
     /// The tensors of a layout in their arena, which must outlive the write.
@@ -54,7 +84,7 @@ package enum SafetensorsWriter {
             return $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
         }
         try file.write(header(of: sorted, metadata: metadata))
-        for tensor in sorted { try file.write(tensor.bytes) }
+        for tensor in sorted { try tensor.write(to: &file) }
     }
 
     /// The length, the JSON and the spaces that make the data start on a multiple of 8 bytes.
@@ -70,13 +100,7 @@ package enum SafetensorsWriter {
         var names: Set<String> = [SafetensorsHeader.metadataKey]
         var offset = 0
         for tensor in tensors {
-            let size = tensor.shape.reduce(tensor.type.byteCount, *)
-            guard size == tensor.bytes.count else {
-                throw Failure(
-                    .bug,
-                    "the tensor \"\(tensor.name)\" has \(tensor.bytes.count) bytes where its shape \(tensor.shape) needs \(size): report this as a defect"
-                )
-            }
+            let size = tensor.byteCount
             guard names.insert(tensor.name).inserted else {
                 throw Failure(
                     .bug,

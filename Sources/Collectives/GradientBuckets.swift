@@ -1,7 +1,8 @@
 /// The pieces of a gradient arena that are reduced as one message each, and which are finished.
 ///
 /// Bucket 0 is the arena's end and the last bucket its start, because backward finishes layers from
-/// last to first. Buckets start in that order on all ranks: a fixed order cannot deadlock.
+/// last to first. Buckets start in that order on all ranks: a fixed order cannot deadlock. All but
+/// bucket 0 have the same size, so that each begins on a multiple of it.
 package struct GradientBuckets: Sendable {
     /// The buckets' places in the arena, each a multiple of `elementAlignment` elements.
     package let ranges: [Range<Int>]
@@ -10,12 +11,12 @@ package struct GradientBuckets: Sendable {
     private var unfinished: [Int]
     private var nextReady = 0
 
-    /// `count` is the arena's size and `bucketElements` the size of all buckets but the last.
+    /// `count` is the arena's size and `bucketElements` the size of all buckets but the first.
     package init(count: Int, bucketElements: Int) {
         let alignment = elementAlignment
         precondition(count % alignment == 0, "arenas are multiples of \(alignment) elements")
         let size = max(alignment, bucketElements / alignment * alignment)
-        ranges = stride(from: count, to: 0, by: -size).map { max(0, $0 - size)..<$0 }
+        ranges = stride(from: 0, to: count, by: size).reversed().map { $0..<min(count, $0 + size) }
         self.bucketElements = size
         self.count = count
         unfinished = ranges.map(\.count)
@@ -36,8 +37,8 @@ package struct GradientBuckets: Sendable {
         precondition(
             range.lowerBound >= 0 && range.upperBound <= count, "a range lies in the arena")
         if !range.isEmpty {
-            let first = (count - range.upperBound) / bucketElements
-            let last = (count - 1 - range.lowerBound) / bucketElements
+            let first = ranges.count - 1 - (range.upperBound - 1) / bucketElements
+            let last = ranges.count - 1 - range.lowerBound / bucketElements
             for bucket in first...last {
                 unfinished[bucket] -= ranges[bucket].clamped(to: range).count
                 precondition(unfinished[bucket] >= 0, "a gradient was finished twice")

@@ -7,85 +7,163 @@ import Tensors
 /// In a step a rank goes through its lanes in order: `beginLane` hands out the buffer for a lane's
 /// gradient, `finished` tells which parts of it are complete, `endLane` ends it, and `finish` gives
 /// the sum over all lanes of all ranks: the same bytes on every rank and for every number of ranks.
-/// In the last lane each bucket is merged and sent as soon as `finished` completes it.
+/// In the last lane each bucket is merged and exchanged as soon as `finished` completes it.
+///
+/// Ranks of one host add one another's sums where they lie, in memory that they share; the hosts
+/// exchange messages. Sharded, each rank gets only the part of the sum that it owns, and afterwards
+/// `updateParameters` brings every rank all parameters.
 ///
 /// All calls come from one thread. An error of MPI is kept until `finish`, so that backward need
 /// not throw. Not-a-numbers and infinities are summed like all values.
 package final class GradientReducer {
     /// The default size of a bucket.
     ///
-    /// Small ones keep both directions of a link busy: with 1, 4 and 16 MiB, 64 MiB went between
-    /// two hosts with 1 Gbit/s each in 0.58, 0.68 and 0.83 s, where the link's limit is 0.54 s.
-    /// Between two ranks of one host all three move 475 MiB in 45 to 80 ms. The probe's `bench`
+    /// Small ones keep both directions of a link busy and stay in cache. The probe's `bench`
     /// measures it.
     package static let defaultBucketBytes = 1 << 20
-    /// How many buckets can be received at once by default.
-    ///
-    /// More of them hide more behind a backward that seldom calls `progress`, but leave the cache:
-    /// of 475 MiB finished in twelve parts 20 ms apart, between two ranks of one host, 4, 8 and 16
-    /// leave 39, 38 and 28 ms to `finish`, and with four calls of `progress` a part 28, 20 and 24
-    /// ms.
+    /// How many buckets can be on their way between hosts at once by default.
     package static let defaultInExchange = 8
 
     /// Seconds that `finish` took in the last step: communication that backward did not hide.
     package private(set) var exposedSeconds = 0.0
+    /// The sum of squares of the last step's sum, in the bits of `SumOfSquares`.
+    package private(set) var sumOfSquares = 0.0
     /// Bytes that this rank sent in the last step.
     package var bytesSent: Int { exchange?.bytesSent ?? 0 }
 
     /// Bytes of gradients and messages that this rank holds.
     package var bytes: Int { stack.bytes + (exchange?.bytes ?? 0) }
 
+    /// Why ranks of a host exchange messages though they could share memory, with the remedy, for
+    /// the log; nil where they share it.
+    package var notice: String? { memory.notice }
+
+    /// The hosts of the ranks: how many groups share memory.
+    package var hostCount: Int { memory.topology.hosts.count }
+
+    /// Sharded, the parameters that `updateParameters` updates: memory that the ranks of the host
+    /// share, zeroed.
+    package var parameters: Buffer<Float>? {
+        memory.parameters.isEmpty ? nil : memory.parameters[memory.topology.localRank]
+    }
+
     private let team: ThreadTeam
+    private let communicator: Communicator
+    private let elementCount: Int
+    private let isSharded: Bool
+    private let yields: Bool
+    private let memory: HostMemory
+    private let partition: BucketPartition
     private var stack: LaneStack
     private var buckets: GradientBuckets
-    /// Nil on one rank, which talks to nobody.
-    private let exchange: BucketExchange?
-    private let elementCount: Int
+    private var local: LocalReduction
+    /// Nil on one host, and on ranks that own no segment.
+    private let exchange: HostExchange?
+    private let parameterExchange: ParameterExchange?
+    private let reduced: [SharedCounter]
+    /// Buckets of all steps before this one.
+    private var bucketsBefore = 0
+    private var published = 0
     private var failure: Failure?
     private var laneIsOpen = false
 
-    /// `elementCount` is the arena's (a multiple of 16), `bucketBytes` how much of it goes as one
-    /// message; additions are shared out among the team's threads.
+    /// Collective over `communicator`.
     ///
-    /// - Throws: what MPI reports. The tree has a lane for every rank: `LaneConfiguration` saw to
-    ///   it.
+    /// - Parameters:
+    ///   - elementCount: the arena's, a multiple of 16.
+    ///   - team: its threads share out the additions.
+    ///   - bucketBytes: how much of the arena is exchanged at once; rounded up so that every rank
+    ///     sums as much as any other.
+    ///   - bucketsInExchange: how many of them can be on their way between hosts.
+    ///   - wire: how they travel there.
+    ///   - isSharded: whether each rank gets only the part of the sum that it owns.
+    ///   - hostOfRank: each rank's host by any number, to try other layouts; nil for the real one.
+    /// - Throws: what MPI reports; `.usage` for a LOCKSTEP_RANKS_PER_NODE that is no number. The
+    ///   tree has a lane for every rank: `LaneConfiguration` saw to it.
     package init(
         communicator: Communicator, tree: ReductionTree, elementCount: Int, team: ThreadTeam,
-        bucketBytes: Int = defaultBucketBytes, bucketsInExchange: Int = defaultInExchange
+        bucketBytes: Int = defaultBucketBytes, bucketsInExchange: Int = defaultInExchange,
+        wire: WireFormat = .fp32, isSharded: Bool = false, hostOfRank: [Int]? = nil
     ) throws(Failure) {
-        precondition(communicator.size <= tree.laneCount, "every rank has a lane")
+        let size = communicator.size
+        precondition(size <= tree.laneCount, "every rank has a lane")
         self.team = team
+        self.communicator = communicator
         self.elementCount = elementCount
-        let lanes = tree.lanes(ofRank: communicator.rank, size: communicator.size)
-        stack = LaneStack(tree: tree, lanes: lanes, elementCount: elementCount)
+        self.isSharded = isSharded
+        memory = try HostMemory(
+            communicator: communicator, tree: tree, elementCount: elementCount,
+            sharesParameters: isSharded, hostOfRank: hostOfRank)
+        let topology = memory.topology
+        yields = topology.localRanks.count * team.threadCount > onlineProcessors()
+        let hostNodes = topology.hosts.map { ranks in
+            tree.wholeNodes(covering: ranks.map { tree.lanes(ofRank: $0, size: size) })
+        }
         buckets = GradientBuckets(
-            count: elementCount, bucketElements: bucketBytes / MemoryLayout<Float>.stride)
-        exchange =
-            communicator.size == 1
-            ? nil
-            : try BucketExchange(
-                communicator: communicator, tree: tree, buckets: buckets.ranges,
-                slots: bucketsInExchange)
+            count: elementCount,
+            bucketElements: BucketPartition.bucketElements(
+                bytes: bucketBytes, segmentCount: topology.segmentCount,
+                hostCount: topology.hosts.count))
+        partition = BucketPartition(
+            buckets: buckets.ranges, segmentCount: topology.segmentCount,
+            hostCount: topology.hosts.count)
+        stack = LaneStack(
+            tree: tree, lanes: tree.lanes(ofRank: communicator.rank, size: size),
+            elementCount: elementCount, nodes: memory.nodes[topology.localRank], wire: wire)
+        local = LocalReduction(
+            memory: memory, tree: tree, hostNodes: hostNodes[topology.host], size: size,
+            partition: partition, wire: wire, scatters: isSharded)
+        // Collective, so that all ranks take part in each.
+        let forGradients = size == 1 ? communicator : try communicator.duplicate()
+        let forParameters = size == 1 || !isSharded ? communicator : try communicator.duplicate()
+        if topology.hosts.count > 1, let segment = topology.ownSegment {
+            exchange = HostExchange(
+                communicator: forGradients, memory: memory, local: local, hostNodes: hostNodes,
+                tree: tree, partition: partition, segment: segment, slots: bucketsInExchange,
+                wire: wire, scatters: isSharded)
+        } else {
+            exchange = nil
+        }
+        parameterExchange =
+            isSharded
+            ? ParameterExchange(
+                communicator: forParameters, memory: memory, partition: partition, yields: yields)
+            : nil
+        reduced = memory.counters(.reduced)
     }
 
     /// The lanes that this rank computes, in order.
     package var lanes: Range<Int> { stack.lanes }
 
+    /// The elements of the arena that a rank owns, rising; all of them unless sharded.
+    package func ownedRanges(ofRank rank: Int) -> [Range<Int>] {
+        guard isSharded else { return [0..<elementCount] }
+        let place = memory.topology.place(of: rank)
+        guard let segment = place.segment else { return [] }
+        return partition.parts(segment, host: place.host)
+    }
+
+    /// Gives shared memory back, on all ranks together; nothing may be called or read after.
+    ///
+    /// Without it, the end of MPI does.
+    package func free() throws(Failure) { try memory.free() }
+
     /// Begins a step; the memory that the last step's `finish` returned is used again.
     package func beginStep() {
         precondition(!laneIsOpen, "a step begins when the last lane has ended")
-        precondition(exchange?.isIdle ?? true, "a step begins when the last one has finished")
         stack.reset()
         buckets.reset()
+        bucketsBefore += local.announced
+        published = 0
+        local.begin()
+        exchange?.begin()
     }
 
     /// The buffer for a lane's gradient, with arbitrary contents; lanes come in rising order.
     package func beginLane(_ lane: Int) -> Buffer<Float> {
         precondition(!laneIsOpen, "a lane begins when the one before has ended")
         laneIsOpen = true
-        let gradient = stack.begin(lane)
-        if stack.isInLastLane { exchange?.begin(nodes: Array(stack.nodes)) }
-        return gradient
+        return stack.begin(lane)
     }
 
     /// Notes that part of the lane's gradient is complete: no element twice in a lane.
@@ -94,11 +172,15 @@ package final class GradientReducer {
         // Earlier lanes are merged as a whole when they end; the ranges matter where sums leave.
         guard stack.isInLastLane else { return }
         let ready = buckets.finish(range)
-        for bucket in ready { stack.merge(buckets.ranges[bucket], team: team) }
-        communicate { exchange throws(Failure) in
-            try exchange.start(ready, team: team)
-            try exchange.progress(team: team)
+        if ready.isEmpty { return }
+        let isAlone = communicator.size == 1
+        for bucket in ready {
+            stack.merge(
+                buckets.ranges[bucket], team: team, squares: isAlone ? memory.blockSums : nil)
         }
+        if isAlone { return }
+        local.announce(ready.upperBound)
+        progress()
     }
 
     /// Ends the lane, all of whose gradient is complete.
@@ -113,25 +195,95 @@ package final class GradientReducer {
         laneIsOpen = false
     }
 
-    /// Lets messages move; to be called now and then during backward, for nothing moves by itself.
+    /// Sums what has become ready and lets messages move; to be called now and then during
+    /// backward, for nothing moves by itself. It never waits.
     package func progress() {
-        communicate { exchange throws(Failure) in try exchange.progress(team: team) }
+        if local.summed == local.announced, exchange?.isIdle ?? true { return }
+        _ = advance()
     }
 
     /// Waits for the exchange and returns the sum over all lanes, valid until the next `beginStep`.
+    ///
+    /// Sharded, it is valid only in this rank's `ownedRanges`.
     ///
     /// - Throws: what MPI reported since the step began; the job cannot go on after that.
     package func finish() throws(Failure) -> Buffer<Float> {
         precondition(!laneIsOpen && stack.isInLastLane, "a step finishes after the last lane")
         let start = ContinuousClock.now
-        communicate { exchange throws(Failure) in try exchange.wait(team: team) }
-        if let failure { throw failure }
+        if communicator.size > 1 {
+            var patience = Patience(yields: yields)
+            while failure == nil, !isComplete {
+                if advance() { patience.reset() } else { patience.wait() }
+            }
+            if let failure { throw failure }
+        }
+        sumOfSquares = try totalOfSquares()
         exposedSeconds = (ContinuousClock.now - start) / .seconds(1)
-        return stack.partialSums[0]
+        return memory.nodes[memory.topology.localRank][0]
     }
 
-    private func communicate(_ body: (BucketExchange) throws(Failure) -> Void) {
-        guard failure == nil, let exchange else { return }
-        do throws(Failure) { try body(exchange) } catch { failure = error }
+    /// Sharded, has this rank update the parameters that it owns and returns when every rank has
+    /// all of them.
+    ///
+    /// `update` changes the elements of a range in `parameters` and nothing else; it is called on
+    /// any thread of the team for ranges that lie in `ownedRanges`. After it, and before the next
+    /// step's last lane, ranks may read their parameters.
+    package func updateParameters(_ update: (Range<Int>) -> Void) throws(Failure) {
+        guard let parameterExchange else { preconditionFailure("only a sharded step gathers") }
+        try parameterExchange.run(team: team, update: update)
+    }
+
+    // MARK: - Moving on
+
+    /// Does what can be done at once; says whether that was anything.
+    private func advance() -> Bool {
+        guard failure == nil else { return false }
+        do throws(Failure) {
+            var moved = local.progress(team: team)
+            if let exchange {
+                if moved { try exchange.start(upTo: local.summed, team: team) }
+                if try exchange.progress(team: team) { moved = true }
+            }
+            if moved { publish() }
+            return moved
+        } catch {
+            failure = error
+            return false
+        }
+    }
+
+    /// Tells the host's ranks which buckets are done.
+    private func publish() {
+        guard memory.topology.ownSegment != nil else { return }
+        let done = exchange?.finished ?? local.summed
+        guard done > published else { return }
+        published = done
+        reduced[memory.topology.localRank].publish(UInt64(bucketsBefore + done))
+    }
+
+    /// Whether all buckets are in place and no message is under way.
+    private var isComplete: Bool {
+        guard local.summed == partition.buckets.count, exchange?.isIdle ?? true else {
+            return false
+        }
+        let all = UInt64(bucketsBefore + partition.buckets.count)
+        return reduced.prefix(memory.topology.segmentCount).allSatisfy { $0.value >= all }
+    }
+
+    private func totalOfSquares() throws(Failure) -> Double {
+        let sums = memory.blockSums
+        guard isSharded, hostCount > 1 else { return SumOfSquares.total(sums) }
+        // Every block's sum is on one rank and zero on all others, so their sum is exact.
+        let own = Buffer<Double>(count: sums.count)
+        let all = Buffer<Double>(count: sums.count)
+        for range in ownedRanges(ofRank: communicator.rank) {
+            for block in range.lowerBound
+                / SumOfSquares.blockSize..<SumOfSquares.blockCount(range.upperBound)
+            {
+                own.base[block] = sums.base[block]
+            }
+        }
+        try communicator.allReduce(own.base, into: all.base, count: sums.count, .sum)
+        return SumOfSquares.total(all)
     }
 }

@@ -2,35 +2,37 @@ import Tensors
 
 /// A rank's lanes on their way to its whole nodes of the reduction tree: a stack of partial sums.
 ///
-/// Each lane is pushed, then merged with those below it as the tree says. The buffers, about
-/// log2(lanes) + 1 of them, are made in the first step and used again in every later one.
+/// Each lane is pushed, then merged with those below it as the tree says. Every depth of the stack
+/// has its buffer, about log2(lanes) + 1 in all, so the nodes end in the same memory in each step.
 struct LaneStack {
     /// The lanes, in the order in which they are pushed.
     let lanes: Range<Int>
-    /// The partial sums, oldest first; while a lane is computed, its buffer is the last.
-    private(set) var partialSums: [Buffer<Float>] = []
 
+    private let wire: WireFormat
     private let merges: [Int]
     private let elementCount: Int
-    private var free: [Buffer<Float>] = []
+    /// The buffers by depth: first those in which the nodes end.
+    private var buffers: [Buffer<Float>]
+    private var depth = 0
     private var nextLane: Int
 
-    init(tree: ReductionTree, lanes: Range<Int>, elementCount: Int) {
+    /// `nodes` are the buffers for the whole nodes in which the lanes end, in lane order.
+    init(
+        tree: ReductionTree, lanes: Range<Int>, elementCount: Int, nodes: [Buffer<Float>],
+        wire: WireFormat
+    ) {
+        precondition(
+            nodes.count == tree.wholeNodes(covering: lanes).count, "one buffer for each node")
         self.lanes = lanes
         self.elementCount = elementCount
+        self.wire = wire
+        buffers = nodes
         merges = tree.mergesAfterEachLane(of: lanes)
         nextLane = lanes.lowerBound
     }
 
     /// Whether the lane being computed is the rank's last.
     var isInLastLane: Bool { nextLane == lanes.upperBound }
-
-    /// The whole nodes' buffers, in lane order, once the last lane has begun: those in which its
-    /// merges end.
-    var nodes: ArraySlice<Buffer<Float>> {
-        precondition(isInLastLane, "a rank's nodes are known once its last lane has begun")
-        return partialSums.dropLast(merges.last ?? 0)
-    }
 
     /// Bytes of all buffers, once the first step has made them.
     var bytes: Int {
@@ -45,8 +47,7 @@ struct LaneStack {
     }
 
     mutating func reset() {
-        free += partialSums
-        partialSums.removeAll(keepingCapacity: true)
+        depth = 0
         nextLane = lanes.lowerBound
     }
 
@@ -54,31 +55,37 @@ struct LaneStack {
     mutating func begin(_ lane: Int) -> Buffer<Float> {
         precondition(lane == nextLane, "a rank goes through its lanes in order")
         nextLane += 1
-        let buffer = free.popLast() ?? Buffer<Float>(count: elementCount)
-        partialSums.append(buffer)
-        return buffer
+        if depth == buffers.count { buffers.append(Buffer<Float>(count: elementCount)) }
+        depth += 1
+        return buffers[depth - 1]
     }
 
-    /// Adds the newest lane to the sums below it within a range, as the tree says.
-    func merge(_ range: Range<Int>, team: ThreadTeam) {
-        let lane = nextLane - 1 - lanes.lowerBound
-        var top = partialSums.count - 1
-        for _ in 0..<merges[lane] {
-            let left = partialSums[top - 1].base
-            let right = partialSums[top].base
-            forEachTile(of: range, team: team) { tile in
-                add(
-                    left + tile.lowerBound, right + tile.lowerBound, into: left + tile.lowerBound,
-                    count: tile.count)
+    /// Adds the newest lane to the sums below it within a range that begins with a block, as the
+    /// tree says.
+    ///
+    /// `squares`, where given, gets each block's sum of squares of the result.
+    func merge(_ range: Range<Int>, team: ThreadTeam, squares: Buffer<Double>? = nil) {
+        let merged = merges[nextLane - 1 - lanes.lowerBound]
+        if merged == 0, wire == .fp32, squares == nil { return }
+        let sums = buffers[0..<depth].map(\.base)
+        let wire = wire
+        forEachBlock(of: range, team: team) { block, elements in
+            var accumulator = SumOfSquares.Accumulator()
+            forEachTile(of: elements) { tile in
+                let offset = tile.lowerBound
+                var top = sums.count - 1
+                if wire == .bf16 { roundToBFloat16(sums[top] + offset, count: tile.count) }
+                for _ in 0..<merged {
+                    let left = sums[top - 1] + offset
+                    add(left, sums[top] + offset, into: left, count: tile.count, wire: wire)
+                    top -= 1
+                }
+                if squares != nil { accumulator.add(sums[top] + offset, count: tile.count) }
             }
-            top -= 1
+            squares?.base[block] = accumulator.total
         }
     }
 
-    /// Frees the buffers that the newest lane's merges have emptied.
-    mutating func pop() {
-        for _ in 0..<merges[nextLane - 1 - lanes.lowerBound] {
-            if let emptied = partialSums.popLast() { free.append(emptied) }
-        }
-    }
+    /// Leaves the buffers that the newest lane's merges have emptied.
+    mutating func pop() { depth -= merges[nextLane - 1 - lanes.lowerBound] }
 }

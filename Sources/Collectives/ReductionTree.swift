@@ -26,22 +26,27 @@ package struct ReductionTree: Sendable, Equatable {
 
     /// The fewest whole nodes of the tree that together cover these lanes, in order.
     package func wholeNodes(covering lanes: Range<Int>) -> [Range<Int>] {
+        wholeNodes(covering: [lanes])
+    }
+
+    /// The fewest whole nodes that together cover the lanes of some ranges, which overlap nowhere.
+    package func wholeNodes(covering ranges: [Range<Int>]) -> [Range<Int>] {
         var nodes: [Range<Int>] = []
-        collectNodes(0..<laneCount, covering: lanes, into: &nodes)
+        collectNodes(0..<laneCount, covering: ranges, into: &nodes)
         return nodes
     }
 
     private func collectNodes(
-        _ node: Range<Int>, covering lanes: Range<Int>, into nodes: inout [Range<Int>]
+        _ node: Range<Int>, covering ranges: [Range<Int>], into nodes: inout [Range<Int>]
     ) {
-        let overlap = node.clamped(to: lanes)
-        if overlap.isEmpty { return }
-        if overlap == node {
+        let covered = ranges.reduce(0) { $0 + node.clamped(to: $1).count }
+        if covered == 0 { return }
+        if covered == node.count {
             nodes.append(node)
         } else {
             let middle = Self.split(node)
-            collectNodes(node.lowerBound..<middle, covering: lanes, into: &nodes)
-            collectNodes(middle..<node.upperBound, covering: lanes, into: &nodes)
+            collectNodes(node.lowerBound..<middle, covering: ranges, into: &nodes)
+            collectNodes(middle..<node.upperBound, covering: ranges, into: &nodes)
         }
     }
 
@@ -67,8 +72,22 @@ package struct ReductionTree: Sendable, Equatable {
     ///
     /// Each adds node `right` to node `left`, by index into `nodes`; the last result is in node 0.
     package func additions(joining nodes: [Range<Int>]) -> [(left: Int, right: Int)] {
+        let additions = additions(joining: nodes, into: 0..<laneCount)
+        precondition(
+            nodes.reduce(0) { $0 + $1.count } == laneCount, "the nodes cover the lanes once")
+        return additions
+    }
+
+    /// The additions that make one node of the tree from smaller ones in lane order, of which
+    /// those that lie in it cover it.
+    ///
+    /// Each adds node `right` to node `left`, by index into `nodes`; the last result is in the
+    /// first node that lies in `target`.
+    package func additions(
+        joining nodes: [Range<Int>], into target: Range<Int>
+    ) -> [(left: Int, right: Int)] {
         var additions: [(left: Int, right: Int)] = []
-        var next = 0
+        var next = nodes.firstIndex { $0.lowerBound == target.lowerBound } ?? nodes.count
         func join(_ node: Range<Int>) -> Int {
             if nodes[next] == node {
                 next += 1
@@ -80,8 +99,7 @@ package struct ReductionTree: Sendable, Equatable {
             additions.append((left, right))
             return left
         }
-        _ = join(0..<laneCount)
-        precondition(next == nodes.count, "the nodes cover the lanes once")
+        _ = join(target)
         return additions
     }
 

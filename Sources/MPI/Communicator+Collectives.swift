@@ -14,6 +14,11 @@ extension Int64: ReducibleScalar {
     package static var datatype: MPI_Datatype { lockstep_int64() }
 }
 
+extension Float: ReducibleScalar {
+    /// `MPI_FLOAT`.
+    package static var datatype: MPI_Datatype { lockstep_float() }
+}
+
 extension Double: ReducibleScalar {
     /// `MPI_DOUBLE`.
     package static var datatype: MPI_Datatype { lockstep_double() }
@@ -115,6 +120,19 @@ extension Communicator {
             "MPI_Allreduce",
             MPI_Allreduce(values, &reduced, count, Element.datatype, operation.handle, handle))
         return reduced
+    }
+
+    /// The elementwise reduction of all ranks' `source` into `result`, by `MPI_Allreduce`.
+    ///
+    /// As many values as MPI can count, in one call; the two do not overlap.
+    package func allReduce<Element: ReducibleScalar>(
+        _ source: UnsafePointer<Element>, into result: UnsafeMutablePointer<Element>, count: Int,
+        _ operation: ReductionOperation
+    ) throws(Failure) {
+        let count = try messageCount(count)
+        try check(
+            "MPI_Allreduce",
+            MPI_Allreduce(source, result, count, Element.datatype, operation.handle, handle))
     }
 
     /// The reduction of one value of each rank.

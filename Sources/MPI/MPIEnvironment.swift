@@ -66,8 +66,10 @@ package struct MPIEnvironment: ~Copyable {
         self.world = world
     }
 
-    /// Ends MPI, by `MPI_Finalize`; all ranks must come here.
+    /// Frees shared windows that are still open and ends MPI, by `MPI_Finalize`; all ranks must
+    /// come here.
     package consuming func finalize() throws(Failure) {
+        try SharedWindow.freeAll()
         try check("MPI_Finalize", MPI_Finalize())
     }
 

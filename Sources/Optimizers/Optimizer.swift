@@ -12,14 +12,15 @@ import Tensors
 /// arena. Every element's update depends on that element alone, so the bits are the same however
 /// the ranges are cut and in whatever order or on whichever threads they run.
 ///
-/// State is fp32, in the arena's layout; scalars are computed in double and rounded once. The order
+/// State is fp32, in the arena's layout or, where the optimizer owns a shard of it, in the shard's;
+/// scalars are computed in double and rounded once. The order
 /// of operations is that of PyTorch's single-tensor implementations.
 package struct Optimizer: Sendable {
     /// A piece of state that a checkpoint keeps, by PyTorch's name for it.
     package struct State: Sendable {
         /// `momentum_buffer`, `exp_avg` or `exp_avg_sq`.
         package let name: String
-        /// One element for each of the arena's, in its layout; zero before the first step.
+        /// One element for each of the shard's, in its order; zero before the first step.
         package let buffer: Buffer<Float>
     }
 
@@ -41,21 +42,31 @@ package struct Optimizer: Sendable {
     /// Steps begun since the run's first; Adam's bias correction depends on it.
     package private(set) var step = 0
 
+    /// The part of the arena that this optimizer updates: all of it unless told otherwise.
+    package let shard: ArenaShard
+
     private let rule: Rule
     private let runs: [Run]
     private let count: Int
 
     /// An optimizer with zero state; `configuration` has been validated.
-    package init(configuration: OptimizerConfiguration, layout: ArenaLayout) {
+    ///
+    /// `owned` are the parts of the arena that it is to update, rising, with ends on multiples of
+    /// `ArenaLayout.alignment`; nil for all of it.
+    package init(
+        configuration: OptimizerConfiguration, layout: ArenaLayout, owned: [Range<Int>]? = nil
+    ) {
+        let shard = ArenaShard(owned ?? [0..<layout.count])
+        self.shard = shard
         self.configuration = configuration
         decayedTensors = configuration.decayedTensors(in: layout)
         count = layout.count
         runs = Self.runs(layout, configuration)
         switch configuration.name {
         case .sgd where configuration.momentum == 0: rule = .descent
-        case .sgd: rule = .momentum(Buffer(count: layout.count))
+        case .sgd: rule = .momentum(Buffer(count: shard.count))
         case .adam, .adamw:
-            rule = .adam(mean: Buffer(count: layout.count), square: Buffer(count: layout.count))
+            rule = .adam(mean: Buffer(count: shard.count), square: Buffer(count: shard.count))
         }
     }
 
@@ -85,7 +96,8 @@ package struct Optimizer: Sendable {
     ///   - gradients: the whole arena of the same layout; left as it is.
     ///   - learningRate: this step's rate.
     ///   - gradientScale: multiplies every gradient first: the clipping coefficient.
-    ///   - range: elements of the arena, both ends multiples of `ArenaLayout.alignment`.
+    ///   - range: elements of the arena, both ends multiples of `ArenaLayout.alignment`; those
+    ///     outside of the shard are left as they are.
     package func update(
         parameters: Buffer<Float>, gradients: Buffer<Float>, learningRate: Double,
         gradientScale: Float = 1, range: Range<Int>
@@ -98,30 +110,46 @@ package struct Optimizer: Sendable {
             range.lowerBound >= 0 && range.upperBound <= count
                 && (range.lowerBound | range.upperBound) % ArenaLayout.alignment == 0,
             "range \(range) is not an aligned part of an arena of \(count) elements")
-        var index = firstRun(endingAfter: range.lowerBound)
-        while index < runs.count, runs[index].range.lowerBound < range.upperBound {
-            let run = runs[index]
-            let weightDecay = run.decays ? configuration.weightDecay : 0
-            let part = run.range.clamped(to: range)
-            switch rule {
-            case .descent:
-                descend(
-                    parameters.base, gradients.base, part, rate: Float(-learningRate),
-                    scale: gradientScale, weightDecay: Float(weightDecay))
-            case .momentum(let buffer):
-                let coefficients = MomentumCoefficients(
-                    configuration, step: step, learningRate: learningRate,
-                    gradientScale: gradientScale, weightDecay: weightDecay)
-                descendWithMomentum(
-                    parameters.base, gradients.base, buffer.base, part, coefficients)
-            case .adam(let mean, let square):
-                let coefficients = AdamCoefficients(
-                    configuration, step: step, learningRate: learningRate,
-                    gradientScale: gradientScale, weightDecay: weightDecay)
-                adam(
-                    parameters.base, gradients.base, mean.base, square.base, part, coefficients)
+        for (owned, start) in shard.pieces(of: range) {
+            var index = firstRun(endingAfter: owned.lowerBound)
+            while index < runs.count, runs[index].range.lowerBound < owned.upperBound {
+                let run = runs[index]
+                let part = run.range.clamped(to: owned)
+                update(
+                    parameters: parameters.base + part.lowerBound,
+                    gradients: gradients.base + part.lowerBound,
+                    stateStart: start + part.lowerBound - owned.lowerBound, count: part.count,
+                    learningRate: learningRate, gradientScale: gradientScale,
+                    weightDecay: run.decays ? configuration.weightDecay : 0)
+                index += 1
             }
-            index += 1
+        }
+    }
+
+    /// Updates `count` parameters that all decay alike, whose state begins at `stateStart`.
+    private func update(
+        parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
+        stateStart: Int, count: Int, learningRate: Double, gradientScale: Float,
+        weightDecay: Double
+    ) {
+        switch rule {
+        case .descent:
+            descend(
+                parameters, gradients, 0..<count, rate: Float(-learningRate),
+                scale: gradientScale, weightDecay: Float(weightDecay))
+        case .momentum(let buffer):
+            let coefficients = MomentumCoefficients(
+                configuration, step: step, learningRate: learningRate,
+                gradientScale: gradientScale, weightDecay: weightDecay)
+            descendWithMomentum(
+                parameters, gradients, buffer.base + stateStart, 0..<count, coefficients)
+        case .adam(let mean, let square):
+            let coefficients = AdamCoefficients(
+                configuration, step: step, learningRate: learningRate,
+                gradientScale: gradientScale, weightDecay: weightDecay)
+            adam(
+                parameters, gradients, mean.base + stateStart, square.base + stateStart, 0..<count,
+                coefficients)
         }
     }
 

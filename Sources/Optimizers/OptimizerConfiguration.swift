@@ -43,6 +43,9 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     package var decay: DecayScope
     /// `clip_norm`: the largest global gradient norm that is left as it is; 0 never clips.
     package var clipNorm: Double
+    /// `sharded`: whether each rank keeps the state of, and updates, its own part of the parameters
+    /// alone (ZeRO-1, Rajbhandari et al. 2020); changes where the work runs, never its bits.
+    package var sharded: Bool
 
     /// A configuration whose silent values are GPT practice for AdamW.
     ///
@@ -52,7 +55,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         name: Name = .adamw, learningRate: Double = 3e-4, momentum: Double = 0,
         nesterov: Bool = false, dampening: Double = 0, beta1: Double = 0.9, beta2: Double = 0.95,
         epsilon: Double = 1e-8, weightDecay: Double? = nil, decay: DecayScope = .matrices,
-        clipNorm: Double = 1
+        clipNorm: Double = 1, sharded: Bool = false
     ) {
         self.name = name
         self.learningRate = learningRate
@@ -65,6 +68,15 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         self.weightDecay = weightDecay ?? (name == .adamw ? 0.1 : 0)
         self.decay = decay
         self.clipNorm = clipNorm
+        self.sharded = sharded
+    }
+
+    /// Values of state that the rule keeps for each parameter.
+    package var statesPerParameter: Int {
+        switch name {
+        case .sgd: momentum > 0 ? 1 : 0
+        case .adam, .adamw: 2
+        }
     }
 
     /// The tensors that weight decay shrinks, in the layout's order; none when `weightDecay` is 0.

@@ -4,14 +4,17 @@
     import Musl
 #endif
 
-/// Zeroed, 64-byte-aligned memory for `count` elements, freed with its last reference.
+/// 64-byte-aligned memory for `count` elements, its own or part of another owner's.
 ///
 /// An arena is one buffer with an `ArenaLayout` that says which tensor lies where.
 /// The class is `@unchecked Sendable` because the thread team's tiles write disjoint parts of it.
 package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Element>
     package let count: Int
+    /// Whose memory it is; nil where it is the buffer's own.
+    private let owner: AnyObject?
 
+    /// Zeroed memory of its own, freed with the buffer's last reference.
     package init(count: Int) {
         precondition(count >= 0, "a buffer cannot have \(count) elements")
         let bytes = max(64, count * MemoryLayout<Element>.stride)
@@ -19,9 +22,17 @@ package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
         memset(memory, 0, bytes)
         base = memory.bindMemory(to: Element.self, capacity: count)
         self.count = count
+        owner = nil
     }
 
-    deinit { free(base) }
+    /// A view of memory that belongs to `owner`, which it keeps alive.
+    package init(at base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
+        self.base = base
+        self.count = count
+        self.owner = owner
+    }
+
+    deinit { if owner == nil { free(base) } }
 
     /// The elements, as a Swift collection.
     package var elements: UnsafeMutableBufferPointer<Element> {

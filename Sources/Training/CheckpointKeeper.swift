@@ -10,14 +10,17 @@ import Tensors
 
 /// Brings a run's state to its checkpoints and back.
 ///
-/// The state is the same on all ranks, so rank 0 writes and reads it; the others receive it. They all
-/// learn whether it went well.
+/// Rank 0 writes and reads, and all ranks learn whether it went well. Parameters are the same on all
+/// ranks; the optimizer's state may be sharded, and then passes between rank 0 and its owners piece
+/// by piece. The files do not show it.
 final class CheckpointKeeper {
     private let store: CheckpointStore
     private let plan: TrainingPlan
     private let data: TrainingData
     private let layout: GPTLayout
     private let communicator: Communicator
+    /// Nil where every rank has all of the optimizer's state.
+    private let transfer: ShardTransfer?
     private let logger = Logger(label: "lockstep")
     private var savedStep: Int?
 
@@ -25,15 +28,19 @@ final class CheckpointKeeper {
     static let parametersFile = "model.safetensors"
     private static let optimizerFile = "optimizer.safetensors"
 
+    /// `shards` are the elements of the arena that each rank updates, by rank.
     init(
         run: RunFolder, plan: TrainingPlan, data: TrainingData, layout: GPTLayout,
-        communicator: Communicator
+        shards: [[Range<Int>]], communicator: Communicator
     ) throws(Failure) {
         store = try CheckpointStore(folder: run.checkpoints, keep: plan.recipe.checkpoint.keep)
         self.plan = plan
         self.data = data
         self.layout = layout
         self.communicator = communicator
+        transfer =
+            plan.recipe.optimizer.sharded && communicator.size > 1
+            ? try ShardTransfer(shards: shards, communicator: communicator) : nil
     }
 
     /// Checks that all ranks hold the same parameters, bit by bit; returns their hash.
@@ -58,9 +65,9 @@ final class CheckpointKeeper {
         guard savedStep != state.step else { return }
         let parameterHash = try compareParameters(of: state)
         do throws(Failure) {
-            try communicator.agree { () throws(Failure) in
-                if communicator.rank == 0 { try write(state, parameterHash) }
-            }
+            // Ranks that hold shards talk while rank 0 writes, and agree only then.
+            let outcome = try writeTogether(state, parameterHash)
+            try communicator.agree { () throws(Failure) in try outcome.get() }
             savedStep = state.step
         } catch {
             if isRequired || error.code != .inputOutput { throw error }
@@ -72,6 +79,24 @@ final class CheckpointKeeper {
         }
     }
 
+    /// Writes on rank 0 with what the others hold.
+    ///
+    /// - Throws: what MPI reports; how the writing went is returned.
+    private func writeTogether(
+        _ state: TrainingState, _ parameterHash: String
+    ) throws(Failure) -> Result<Void, Failure> {
+        guard communicator.rank == 0 else {
+            try transfer?.serve(state.optimizer.states.map(\.buffer))
+            return .success(())
+        }
+        let outcome: Result<Void, Failure>
+        do throws(Failure) {
+            outcome = .success(try write(state, parameterHash))
+        } catch { outcome = .failure(error) }
+        try transfer?.endServing()
+        return outcome
+    }
+
     private func write(_ state: TrainingState, _ parameterHash: String) throws(Failure) {
         let parameters = CheckpointFile(
             name: Self.parametersFile,
@@ -79,17 +104,30 @@ final class CheckpointKeeper {
             metadata: ["format": "pt"])
         let moments = CheckpointFile(
             name: Self.optimizerFile,
-            tensors: state.optimizer.states.flatMap { piece in
-                layout.arena.tensors.map { tensor in
-                    TensorSource(
-                        name: "\(piece.name).\(tensor.name)", shape: tensor.shape,
-                        base: piece.buffer.base + tensor.offset)
-                }
+            tensors: state.optimizer.states.indices.flatMap { index in
+                layout.arena.tensors.map { source(of: $0, inState: index, state) }
             })
         let result = try store.save(
             [parameters, moments], manifest: manifest(of: state, parameterHash))
         for warning in result.warnings { logger.warning("\(warning.sentence)") }
         logger.info("checkpoint \(result.checkpoint.folder)")
+    }
+
+    /// A tensor's part of a piece of the optimizer's state.
+    private func source(
+        of tensor: NamedTensor, inState index: Int, _ state: TrainingState
+    ) -> TensorSource {
+        let states = state.optimizer.states
+        let name = "\(states[index].name).\(tensor.name)"
+        guard let transfer else {
+            return TensorSource(
+                name: name, shape: tensor.shape, base: states[index].buffer.base + tensor.offset)
+        }
+        let buffers = states.map(\.buffer)
+        return TensorSource(name: name, type: .float32, shape: tensor.shape) {
+            (write) throws(Failure) in
+            try transfer.gather(tensor.range, of: buffers, at: index, write)
+        }
     }
 
     private func manifest(of state: TrainingState, _ parameterHash: String) -> Manifest {
@@ -114,14 +152,12 @@ final class CheckpointKeeper {
     /// - Throws: `Failure` (missing input) if none of them is whole; (bad data) if the newest whole one is of
     ///   other data or another recipe.
     func load(into state: TrainingState) throws(Failure) -> Bool {
-        let counters = try communicator.agree { () throws(Failure) -> [Int64] in
-            guard communicator.rank == 0, try !store.candidates().isEmpty else {
-                return [-1, 0, 0, 0]
-            }
+        let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
+            guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
             return try read(into: state)
         }
         // Rank 0's own come first.
-        let shared = try communicator.allGather(counters)
+        let shared = try communicator.allGather(counters(of: found))
         guard shared[0] >= 0 else { return false }
         state.step = Int(shared[0])
         state.optimizer.resume(after: Int(shared[1]))
@@ -129,12 +165,17 @@ final class CheckpointKeeper {
         state.nonFinite.skippedInARow = Int(shared[3])
         savedStep = state.step
         try communicator.broadcast(state.parameters.bytes)
-        for piece in state.optimizer.states { try communicator.broadcast(piece.buffer.bytes) }
+        if let transfer {
+            try scatterMoments(of: found, into: state, by: transfer)
+        } else {
+            for piece in state.optimizer.states { try communicator.broadcast(piece.buffer.bytes) }
+        }
         return true
     }
 
-    /// Fills the state on rank 0 and returns step, optimizer step and the guard's two counters.
-    private func read(into state: TrainingState) throws(Failure) -> [Int64] {
+    /// Finds the checkpoint on rank 0, checks all of it and fills the state, but for moments that
+    /// are sharded.
+    private func read(into state: TrainingState) throws(Failure) -> Checkpoint {
         let found = try store.newestValid { step, reason in
             logger.warning(
                 "checkpoint of step \(step) rejected, trying the one before: \(reason.sentence)")
@@ -151,9 +192,13 @@ final class CheckpointKeeper {
         let moments = try found.open(Self.optimizerFile)
         for piece in state.optimizer.states {
             for tensor in layout.arena.tensors {
-                try moments.copy(
-                    "\(piece.name).\(tensor.name)", shape: tensor.shape,
-                    into: piece.buffer.base + tensor.offset)
+                let name = "\(piece.name).\(tensor.name)"
+                if transfer == nil {
+                    try moments.copy(
+                        name, shape: tensor.shape, into: piece.buffer.base + tensor.offset)
+                } else {
+                    _ = try moments.tensor(name, shape: tensor.shape)
+                }
             }
         }
         guard Self.hash(state.parameters) == found.manifest.parameterHash else {
@@ -162,11 +207,41 @@ final class CheckpointKeeper {
                 "The parameters in \(found.folder) do not have the hash that the manifest names; "
                     + "remove this checkpoint and resume from the one before.")
         }
-        let extra = { (key: String) in found.manifest.extra[key].flatMap { Int64($0) } ?? 0 }
+        return found
+    }
+
+    /// Step, optimizer step and the guard's two counters; a step of -1 where there is no checkpoint.
+    private func counters(of checkpoint: Checkpoint?) -> [Int64] {
+        guard let manifest = checkpoint?.manifest else { return [-1, 0, 0, 0] }
+        let extra = { (key: String) in manifest.extra[key].flatMap { Int64($0) } ?? 0 }
         return [
-            Int64(found.manifest.step), extra("optimizer_step"), extra("skipped_steps"),
+            Int64(manifest.step), extra("optimizer_step"), extra("skipped_steps"),
             extra("skipped_steps_in_a_row"),
         ]
+    }
+
+    /// Brings each rank its shard of the moments, from the file that rank 0 has checked.
+    private func scatterMoments(
+        of checkpoint: Checkpoint?, into state: TrainingState, by transfer: ShardTransfer
+    ) throws(Failure) {
+        guard let checkpoint else {
+            for piece in state.optimizer.states {
+                for tensor in layout.arena.tensors {
+                    try transfer.scatter(tensor.range, from: nil, into: piece.buffer)
+                }
+            }
+            return
+        }
+        let moments = try checkpoint.open(Self.optimizerFile)
+        for piece in state.optimizer.states {
+            for tensor in layout.arena.tensors {
+                let stored = try moments.tensor(
+                    "\(piece.name).\(tensor.name)", shape: tensor.shape)
+                try moments.withBytes(of: stored) { (bytes) throws(Failure) in
+                    try transfer.scatter(tensor.range, from: bytes.baseAddress, into: piece.buffer)
+                }
+            }
+        }
     }
 
     private func check(_ manifest: Manifest, of folder: String) throws(Failure) {

@@ -47,8 +47,12 @@ package final class Trainer {
         metrics = MetricsWriter(
             run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress)
         checkpoints = try CheckpointKeeper(
-            run: run, plan: plan, data: data, layout: step.model.layout, communicator: communicator)
+            run: run, plan: plan, data: data, layout: step.model.layout, shards: step.shards,
+            communicator: communicator)
     }
+
+    /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
+    var reductionNotice: String? { step.reductionNotice }
 
     var model: GPT { step.model }
     var state: TrainingState { step.state }

@@ -13,12 +13,13 @@ extension TrainingPlan {
         let host = Array(Communicator.hostName.utf8)
         let ranks = try communicator.allGatherBytes(host).count { $0 == host }
         try communicator.agree { () throws(Failure) in
-            let optimizer = recipe.optimizer
-            let moments = optimizer.name == .sgd ? (optimizer.momentum > 0 ? 1 : 0) : 2
+            let bytes = { (moments: Int) in
+                recipe.model.leastTrainingBytes(moments: moments, microBatch: lanes.microBatch)
+            }
+            let owners = recipe.optimizer.sharded ? Double(communicator.size) : 1
+            let moments = (bytes(recipe.optimizer.statesPerParameter) - bytes(0)) / owners
             // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
-            let needed = min(
-                0x1p62,
-                recipe.model.leastTrainingBytes(moments: moments, microBatch: lanes.microBatch))
+            let needed = min(0x1p62, bytes(0) + moments)
             let there = machineMemoryBytes
             guard needed * Double(ranks) > Double(there) else { return }
             throw Failure(

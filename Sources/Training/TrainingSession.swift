@@ -176,6 +176,10 @@ package struct TrainingSession {
         if request.isAlone {
             tell("started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
+        if let notice = trainer.reductionNotice, communicator.rank == 0 {
+            logger.warning(
+                "ranks of one host exchange messages instead of sharing memory: \(notice)")
+        }
         if instructionSets.count > 1 {
             logger.warning(
                 """

@@ -1,17 +1,23 @@
 import Optimizers
 import Tensors
 
-/// What a run carries from step to step, and all that a checkpoint holds.
+/// What a run carries from step to step; of all ranks together, all that a checkpoint holds.
 package final class TrainingState {
     package let parameters: Buffer<Float>
+    /// With the state of the parameters that this rank updates.
     package var optimizer: Optimizer
     /// Steps taken, skipped ones included.
     package var step = 0
     var nonFinite: NonFiniteGuard
 
-    init(plan: TrainingPlan, layout: ArenaLayout) {
-        parameters = Buffer(count: layout.count)
-        optimizer = Optimizer(configuration: plan.recipe.optimizer, layout: layout)
+    /// `parameters` is zeroed memory for the layout's arena; `owned` are the parts of it that this
+    /// rank updates.
+    init(
+        plan: TrainingPlan, layout: ArenaLayout, parameters: Buffer<Float>, owned: [Range<Int>]
+    ) {
+        self.parameters = parameters
+        optimizer = Optimizer(
+            configuration: plan.recipe.optimizer, layout: layout, owned: owned)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
     }
 }

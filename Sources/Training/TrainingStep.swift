@@ -34,13 +34,14 @@ package final class TrainingStep {
 
     package let model: GPT
     package let state: TrainingState
+    /// The parameters that each rank updates, by rank, as elements of the arena.
+    let shards: [[Range<Int>]]
     private let plan: TrainingPlan
     private let communicator: Communicator
     private let engine: ComputeEngine
     private let reducer: GradientReducer
     private let exchange: LaneExchange<LaneLoss>
     private let lanes: Range<Int>
-    private let squares: Buffer<Double>
     private var losses: [LaneLoss] = []
     /// Parameters behind the model's own, which no gradient reaches.
     private let idle: Range<Int>
@@ -67,15 +68,23 @@ package final class TrainingStep {
         let used = layout.count
         if idleParameters > 0 { layout.append("idle.weight", shape: [idleParameters, 1]) }
         idle = used..<layout.count
-        state = TrainingState(plan: plan, layout: layout)
-        reducer = try GradientReducer(
+        let reducer = try GradientReducer(
             communicator: communicator, tree: plan.lanes.tree, elementCount: layout.count,
-            team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576))
+            team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
+            wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded)
+        self.reducer = reducer
+        shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
+        state = TrainingState(
+            plan: plan, layout: layout,
+            parameters: reducer.parameters ?? Buffer(count: layout.count),
+            owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
         lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
         losses.reserveCapacity(lanes.count)
-        squares = Buffer(count: SumOfSquares.blockCount(layout.count))
     }
+
+    /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
+    var reductionNotice: String? { reducer.notice }
 
     /// What each rank allocates, by what for, in bytes.
     package var memory: [(name: String, bytes: Int)] {
@@ -119,14 +128,14 @@ package final class TrainingStep {
         }
         let loss = totals.sum.sum / totals.sum.targets
         let learningRate = plan.learningRate(after: state.step)
-        let gradientNorm = clock.measure(.norm) { norm(gradients) }
+        let gradientNorm = reducer.sumOfSquares.squareRoot()
         let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
         if isSkipped {
             state.nonFinite.skip()
         } else {
             state.nonFinite.passed()
-            clock.measure(.optimizer) {
-                update(gradients, norm: gradientNorm, learningRate: learningRate)
+            try clock.measure(.optimizer) { () throws(Failure) in
+                try update(gradients, norm: gradientNorm, learningRate: learningRate)
             }
         }
         state.step += 1
@@ -182,25 +191,26 @@ package final class TrainingStep {
         return gradients
     }
 
-    /// The global norm of the gradients.
-    private func norm(_ gradients: Buffer<Float>) -> Double {
-        engine.team.forEach(squares.count) { block, _ in
-            SumOfSquares.blocks(block..<block + 1, of: gradients, into: squares)
-        }
-        return SumOfSquares.total(squares).squareRoot()
-    }
-
-    /// Clips and takes the optimizer's step, the same on all ranks.
-    private func update(_ gradients: Buffer<Float>, norm: Double, learningRate: Double) {
+    /// Clips and takes the optimizer's step: on every rank the same, or each its own part of it.
+    private func update(
+        _ gradients: Buffer<Float>, norm: Double, learningRate: Double
+    ) throws(Failure) {
         let scale = clippingCoefficient(
             norm: norm, clipNorm: plan.recipe.optimizer.clipNorm)
         state.optimizer.beginStep()
-        let tile = SumOfSquares.blockSize
-        engine.team.forEach((gradients.count + tile - 1) / tile) { index, _ in
-            state.optimizer.update(
-                parameters: state.parameters, gradients: gradients, learningRate: learningRate,
-                gradientScale: scale,
-                range: index * tile..<min(gradients.count, (index + 1) * tile))
+        let optimizer = state.optimizer
+        let parameters = state.parameters
+        let updateRange = { (range: Range<Int>) in
+            optimizer.update(
+                parameters: parameters, gradients: gradients, learningRate: learningRate,
+                gradientScale: scale, range: range)
+        }
+        if plan.recipe.optimizer.sharded {
+            try reducer.updateParameters(updateRange)
+        } else {
+            engine.team.forEach(SumOfSquares.blockCount(gradients.count)) { block, _ in
+                updateRange(SumOfSquares.range(ofBlock: block, count: gradients.count))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ struct BenchCommand: ParsableCommand {
             Examples:
               launch/mpirun -- lockstep bench step --size gpt2-124m
               launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size baby --json
+              launch/mpirun -- lockstep bench allreduce
             """,
-        subcommands: [BenchStepCommand.self])
+        subcommands: [BenchStepCommand.self, BenchAllreduceCommand.self])
 }

@@ -10,12 +10,18 @@ import Testing
         #expect(ranges.last?.lowerBound == 0)
         for (later, earlier) in zip(ranges, ranges.dropFirst()) {
             #expect(later.lowerBound == earlier.upperBound)
-            #expect(later.count == ranges.first?.count)
+            #expect(earlier.count == ranges.last?.count)
+            #expect(later.lowerBound % earlier.count == 0)
         }
         for range in ranges {
             #expect(range.count % 16 == 0)
             #expect(range.count <= max(16, bucketElements))
         }
+    }
+
+    @Test func onlyTheArenasEndIsShort() {
+        let ranges = GradientBuckets(count: 112, bucketElements: 32).ranges
+        #expect(ranges == [96..<112, 64..<96, 32..<64, 0..<32])
     }
 
     @Test func aBucketIsReadyWhenAllOfItAndAllBeforeItIsFinished() {

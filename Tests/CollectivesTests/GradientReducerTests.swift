@@ -2,17 +2,17 @@ import MultiRankSupport
 import Testing
 
 /// The reducer on real ranks: the same bytes, whatever the layout.
-@Suite struct GradientReducerTests {
-    private static let rankCounts = [1, 2, 3, 4, 5, 6, 8]
-
-    private func reports(ranks: Int, _ arguments: [String]) throws -> [ReduceReport] {
+@Suite(.serialized) struct GradientReducerTests {
+    private func reports(
+        ranks: Int, _ arguments: [String], environment: [String: String] = [:]
+    ) throws -> [ReduceReport] {
         let outcome = try Launch.run(
             "\(Launch.root)/launch/mpirun",
             [
                 "--ranks", "\(ranks)", "--oversubscribe", "\(Launch.products)/multirank-probe",
                 "reduce",
             ]
-                + arguments)
+                + arguments, environment: environment)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let reports: [ReduceReport] = try outcome.reports()
         #expect(reports.map(\.rank) == Array(0..<ranks))
@@ -20,34 +20,73 @@ import Testing
         return reports
     }
 
-    @Test(arguments: [8, 12])
-    func theSumHasTheTreesBytesOnEveryRankCount(lanes: Int) throws {
-        var hashes: Set<[String]> = []
-        for ranks in Self.rankCounts {
-            // Several buckets, the last one short, and segments of unequal size.
-            let reports = try reports(
-                ranks: ranks, ["lanes=\(lanes)", "count=5008", "bucket=4096", "slots=2", "steps=3"])
-            for report in reports {
-                #expect(report.elementsOffTree == 0)
+    /// What must not depend on the layout.
+    private struct Result: Hashable {
+        let hashes: [String]
+        let squares: [UInt64]
+    }
+
+    /// Several buckets, the arena's last block short.
+    private static let arena = ["count=100016", "bucket=131072", "slots=2"]
+
+    /// Ranks, and the host of each where they are not all on one.
+    private static let layouts: [(ranks: Int, hosts: String)] = [
+        (1, ""), (2, ""), (3, ""), (4, ""), (6, ""), (8, ""), (2, "0,1"), (3, "0,1,1"),
+        (3, "0,1,2"), (4, "0,0,1,1"), (4, "0,1,0,1"), (4, "0,1,2,3"), (6, "0,0,0,1,1,1"),
+        (6, "0,1,1,2,0,2"), (8, "0,0,0,1,1,2,2,2"),
+    ]
+
+    @Test(arguments: [(8, "fp32"), (12, "fp32"), (8, "bf16"), (11, "bf16")])
+    func theSumHasTheTreesBytesOnEveryLayout(lanes: Int, wire: String) throws {
+        var results: Set<Result> = []
+        for (ranks, hosts) in Self.layouts {
+            var arguments = Self.arena + ["lanes=\(lanes)", "wire=\(wire)"]
+            if !hosts.isEmpty { arguments.append("hosts=\(hosts)") }
+            for report in try reports(ranks: ranks, arguments) {
+                #expect(report.elementsOffTree == 0, "\(ranks) \(hosts)")
+                #expect(report.wrongSquares == 0, "\(ranks) \(hosts)")
                 // Another order of additions would have shown.
-                #expect(report.elementsOrderSensitive > 4000)
-                #expect(report.hashes.count == 3)
-                #expect(Set(report.hashes).count == 3)
-                hashes.insert(report.hashes)
+                #expect(report.elementsOrderSensitive > 50_000)
+                #expect(Set(report.hashes).count == 2)
+                #expect(
+                    report.hosts == (hosts.isEmpty ? 1 : Set(hosts.split(separator: ",")).count))
+                results.insert(Result(hashes: report.hashes, squares: report.squares))
             }
-            #expect(reports.flatMap(\.lanes) == Array(0..<lanes))
         }
-        #expect(hashes.count == 1)
+        #expect(results.count == 1)
+    }
+
+    @Test(arguments: ["fp32", "bf16"])
+    func shardsAreOwnedOnceAndGatheredWhole(wire: String) throws {
+        var results: Set<Result> = []
+        for (ranks, hosts) in [(1, "")] + Self.layouts.filter({ $0.ranks > 2 }) {
+            var arguments = Self.arena + ["lanes=8", "wire=\(wire)", "sharded=1"]
+            if !hosts.isEmpty { arguments.append("hosts=\(hosts)") }
+            let reports = try reports(ranks: ranks, arguments)
+            #expect(reports.reduce(0) { $0 + $1.owned } == 100_016)
+            for report in reports {
+                #expect(report.elementsOffTree == 0, "\(ranks) \(hosts)")
+                #expect(report.wrongSquares == 0, "\(ranks) \(hosts)")
+                results.insert(Result(hashes: report.hashes, squares: report.squares))
+            }
+        }
+        #expect(results.count == 1)
     }
 
     @Test(arguments: [
         ["lanes=8", "order=forward"], ["lanes=8", "order=scattered"], ["lanes=8", "slots=1"],
-        ["lanes=8", "bucket=64"], ["lanes=8", "bucket=1000000"], ["lanes=8", "threads=3"],
-        ["lanes=3", "count=16"], ["lanes=3", "count=32"],
-        ["lanes=7", "count=65536", "bucket=40000"],
+        ["lanes=8", "bucket=64"], ["lanes=8", "bucket=10000000"], ["lanes=8", "threads=3"],
+        ["lanes=3", "count=16"], ["lanes=3", "count=16400"],
+        ["lanes=7", "count=65536", "bucket=70000"],
     ])
     func bucketsOrderAndThreadsDoNotMatter(arguments: [String]) throws {
-        for report in try reports(ranks: 3, arguments) { #expect(report.elementsOffTree == 0) }
+        for hosts in ["0,0,0", "0,1,2"] {
+            let all = ["count=70000", "bucket=65536", "hosts=\(hosts)"] + arguments
+            for report in try reports(ranks: 3, all) {
+                #expect(report.elementsOffTree == 0)
+                #expect(report.wrongSquares == 0)
+            }
+        }
     }
 
     @Test func memoryGrowsWithTheLogarithmOfTheLanes() throws {
@@ -58,11 +97,49 @@ import Testing
         #expect(try reports(ranks: 4, ["lanes=4"]).map(\.buffers) == [1, 1, 1, 1])
     }
 
-    @Test func aRankSendsNoMoreThanARingWould() throws {
-        // 2 (P - 1) / P of the gradient, when every rank has one node.
-        for report in try reports(ranks: 4, ["lanes=8", "count=4096"]) {
-            #expect(report.bytesSent == 2 * 3 * 4096)
+    @Test func hostsSendNoMoreThanARingWould() throws {
+        // 2 (H - 1) / H of the gradient a host, when every host has one node; half of it in bf16.
+        let count = 16 * 16_384
+        let arguments = ["lanes=8", "count=\(count)", "bucket=262144"]
+        for report in try reports(ranks: 4, arguments + ["hosts=0,1,2,3"]) {
+            #expect(report.bytesSent == 2 * 3 * count)
         }
+        for wire in ["fp32", "bf16"] {
+            let ofHosts = try reports(ranks: 4, arguments + ["hosts=0,0,1,1", "wire=\(wire)"])
+            let bytes = wire == "bf16" ? 2 : 4
+            #expect(ofHosts.map(\.bytesSent) == Array(repeating: count / 2 * bytes, count: 4))
+        }
+        // Within a host nothing is sent at all.
+        #expect(try reports(ranks: 4, arguments).map(\.bytesSent) == [0, 0, 0, 0])
+    }
+
+    @Test func withoutRoomForSharedMemoryRanksSendMessages() throws {
+        let there = "/a folder that is not there"
+        let arguments = Self.arena + ["lanes=8"]
+        let alone = try reports(ranks: 3, arguments)
+        let apart = try reports(
+            ranks: 3, arguments,
+            environment: ["OMPI_MCA_osc_sm_backing_directory": there])
+        for (report, shared) in zip(apart, alone) {
+            #expect(report.hosts == 3)
+            #expect(report.notice == "\(there) cannot be used; mount a tmpfs there")
+            #expect(shared.hosts == 1)
+            #expect(shared.notice == "")
+            #expect(report.hashes == shared.hashes)
+            #expect(report.squares == shared.squares)
+            #expect(report.bytesSent > 0)
+        }
+    }
+
+    @Test func theEnvironmentSplitsHosts() throws {
+        let all = try reports(
+            ranks: 4, Self.arena + ["lanes=8"], environment: ["LOCKSTEP_RANKS_PER_NODE": "3"])
+        #expect(all.map(\.hosts) == [2, 2, 2, 2])
+        #expect(all.map(\.elementsOffTree) == [0, 0, 0, 0])
+        let outcome = try Launch.probe(
+            ranks: 2, "reduce", environment: ["LOCKSTEP_RANKS_PER_NODE": "many"])
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE is \"many\""))
     }
 
     @Test func moreRanksThanLanesAreRefused() throws {

@@ -104,6 +104,45 @@ import Testing
         }
     }
 
+    /// Ranks on hosts, also where a host's ranks do not follow one another.
+    @Test(arguments: [[0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 0, 2, 2], [0, 1, 2], [1, 0, 0]])
+    func hostsJoinTheirRanksNodesAndThenOneAnothers(hostOfRank: [Int]) {
+        let size = hostOfRank.count
+        for lanes in size...24 {
+            let tree = ReductionTree(laneCount: lanes)
+            let values = randomValues(lanes)
+            let all = Set(nodes(0, lanes))
+            var sums: [(node: Range<Int>, sum: Double)] = []
+            for host in Set(hostOfRank) {
+                let ranges = (0..<size).filter { hostOfRank[$0] == host }
+                    .map { tree.lanes(ofRank: $0, size: size) }
+                let small = ranges.flatMap { tree.wholeNodes(covering: $0) }
+                let large = tree.wholeNodes(covering: ranges)
+                #expect(large.allSatisfy(all.contains))
+                #expect(large.count <= small.count)
+                #expect(
+                    large.flatMap { Array($0) } == ranges.flatMap { Array($0) },
+                    "the host's lanes, once and in order")
+                for node in large {
+                    var memory = small.map { sum(values, $0.lowerBound, $0.upperBound) }
+                    for (left, right) in tree.additions(joining: small, into: node) {
+                        memory[left] += memory[right]
+                    }
+                    let first = small.firstIndex { $0.lowerBound == node.lowerBound } ?? -1
+                    let expected = sum(values, node.lowerBound, node.upperBound)
+                    #expect(memory[first].bitPattern == expected.bitPattern)
+                    sums.append((node, expected))
+                }
+            }
+            sums.sort { $0.node.lowerBound < $1.node.lowerBound }
+            var memory = sums.map(\.sum)
+            for (left, right) in tree.additions(joining: sums.map(\.node)) {
+                memory[left] += memory[right]
+            }
+            #expect(memory[0].bitPattern == sum(values, 0, lanes).bitPattern)
+        }
+    }
+
     @Test func sumFollowsTheTreeAndNotTheOrderOfLanes() {
         var differs = 0
         for lanes in 1...40 {

@@ -6,8 +6,9 @@ import Tensors
 
 /// Sums known gradients with the reducer and compares every bit with a naive recursive sum.
 ///
-/// `lanes`, `count` (elements), `bucket` (bytes), `slots`, `steps`, `threads`; `order` is how the
-/// last lane's ranges are finished: `backward` (end to start), `forward` or `scattered`.
+/// `lanes`, `count` (elements), `bucket` (bytes), `slots`, `steps`, `threads`, `wire`, `sharded`
+/// (0 or 1); `hosts` groups the ranks, as in `0,0,1`; `order` is how the last lane's ranges are
+/// finished: `backward` (end to start), `forward` or `scattered`.
 func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let laneCount = arguments.number("lanes", default: 8)
     // The whole batch is one sequence a lane.
@@ -16,16 +17,21 @@ func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     }
     let count = arguments.number("count", default: 4096)
     let team = ThreadTeam(threads: arguments.number("threads", default: 1), yields: true)
+    let wire = WireFormat(rawValue: arguments.text("wire", default: "fp32")) ?? .fp32
+    let isSharded = arguments.number("sharded", default: 0) == 1
     let reducer = try GradientReducer(
         communicator: world, tree: configuration.tree, elementCount: count, team: team,
         bucketBytes: arguments.number("bucket", default: 4096),
-        bucketsInExchange: arguments.number("slots", default: 8))
+        bucketsInExchange: arguments.number("slots", default: 8), wire: wire,
+        isSharded: isSharded, hostOfRank: hosts(arguments))
 
     var report = ReduceReport()
     report.rank = world.rank
     report.size = world.size
     report.host = Communicator.hostName
     report.lanes = Array(reducer.lanes)
+    report.hosts = reducer.hostCount
+    report.notice = reducer.notice ?? ""
     var buffers: Set<UInt> = []
     for step in 0..<arguments.number("steps", default: 2) {
         let gradients = KnownGradients(step: step)
@@ -40,13 +46,18 @@ func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
             }
             reducer.endLane()
         }
-        let sum = try reducer.finish()
+        var sum = try reducer.finish()
         buffers.insert(UInt(bitPattern: sum.base))
+        if isSharded { sum = try gathered(sum, by: reducer, rank: world.rank) }
         report.hashes.append(hash(sum))
+        report.squares.append(reducer.sumOfSquares.bitPattern)
+        if reducer.sumOfSquares.bitPattern != SumOfSquares.of(sum).bitPattern {
+            report.wrongSquares += 1
+        }
         for index in 0..<count {
-            let values = (0..<laneCount).map { gradients.value($0, index) }
-            let ordered = values.dropFirst().reduce(values[0], +)
-            let bits = treeSum(values[...]).bitPattern
+            let values = (0..<laneCount).map { rounded(gradients.value($0, index), wire) }
+            let ordered = values.dropFirst().reduce(values[0]) { rounded($0 + $1, wire) }
+            let bits = treeSum(values[...], wire).bitPattern
             if sum.base[index].bitPattern != bits { report.elementsOffTree += 1 }
             if ordered.bitPattern != bits { report.elementsOrderSensitive += 1 }
         }
@@ -54,23 +65,61 @@ func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     report.buffers = buffers.count
     report.bytesSent = reducer.bytesSent
     report.exposedSeconds = reducer.exposedSeconds
+    report.owned = reducer.ownedRanges(ofRank: world.rank).reduce(0) { $0 + $1.count }
+    try reducer.free()
     try printReports(report, on: world)
 }
 
+/// Each rank's host as `hosts=` has it, or nil.
+private func hosts(_ arguments: Arguments) -> [Int]? {
+    let text = arguments.text("hosts")
+    return text.isEmpty ? nil : text.split(separator: ",").compactMap { Int($0) }
+}
+
+/// The whole sum of a sharded step: every rank adds what it owns to parameters of zero.
+private func gathered(
+    _ sum: Buffer<Float>, by reducer: GradientReducer, rank: Int
+) throws(Failure) -> Buffer<Float> {
+    let owned = reducer.ownedRanges(ofRank: rank)
+    guard let parameters = reducer.parameters else { return sum }
+    try reducer.updateParameters { range in
+        precondition(owned.contains { range.clamped(to: $0) == range }, "a rank updates its own")
+        for index in range { parameters.base[index] = sum.base[index] }
+    }
+    return parameters
+}
+
+/// What a node's value becomes on a wire: for bfloat16 the nearest of the two values around it, the
+/// one with an even significand in the middle.
+private func rounded(_ value: Float, _ wire: WireFormat) -> Float {
+    guard wire == .bf16, value.isFinite else { return value }
+    let below = Float(bitPattern: value.bitPattern & 0xFFFF_0000)
+    let above = Float(bitPattern: (value.bitPattern & 0xFFFF_0000) &+ 0x1_0000)
+    // Exact: the distances are differences of neighbours.
+    let toBelow = abs(value - below)
+    let toAbove = abs(above - value)
+    if toBelow != toAbove { return toBelow < toAbove ? below : above }
+    return below.bitPattern & 0x1_0000 == 0 ? below : above
+}
+
 /// Gradients whose magnitudes span 2^-20 to 2^20, so that the order of additions shows; among them
-/// infinities, not-a-numbers, signed zeros and subnormal numbers.
+/// signed zeros and subnormal numbers, and in even steps infinities and not-a-numbers.
 private struct KnownGradients {
     private let random: CounterRandom
+    private let areFinite: Bool
 
-    init(step: Int) { random = CounterRandom(key: 77 + UInt64(step)) }
+    init(step: Int) {
+        areFinite = step % 2 == 1
+        random = CounterRandom(key: 77 + UInt64(step))
+    }
 
     func value(_ lane: Int, _ index: Int) -> Float {
         switch index {
-        case 1: return lane == 2 ? .infinity : 1
+        case 1: return lane == 2 && !areFinite ? .infinity : 1
         case 2: return lane % 2 == 0 ? -0.0 : 0.0
         case 3: return .leastNonzeroMagnitude * Float(lane)
         case 4: return -0.0
-        case 5: return lane == 1 ? .nan : 1
+        case 5: return lane == 1 && !areFinite ? .nan : 1
         default:
             let words = random.words(UInt32(index), UInt32(lane), 0, 0)
             let fraction = 1 + Float(words.x >> 9) * 0x1p-23
@@ -82,11 +131,12 @@ private struct KnownGradients {
 }
 
 /// The reduction tree's sum as the design defines it, written once more and naively.
-private func treeSum(_ values: ArraySlice<Float>) -> Float {
+private func treeSum(_ values: ArraySlice<Float>, _ wire: WireFormat) -> Float {
     if values.count == 1 { return values[values.startIndex] }
     var half = 1
     while half * 2 < values.count { half *= 2 }
-    return treeSum(values.prefix(half)) + treeSum(values.dropFirst(half))
+    return rounded(
+        treeSum(values.prefix(half), wire) + treeSum(values.dropFirst(half), wire), wire)
 }
 
 /// The arena in pieces of 16 to 1008 elements, in the order in which they are finished.
@@ -153,29 +203,38 @@ func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Fa
     try printReports(report, on: world)
 }
 
-/// Times exchanges: `mib`, `bucket` (bytes), `slots`, `steps`.
+/// Times exchanges beside MPI_Allreduce: `kib` or `mib`, `bucket` (bytes), `slots`, `steps`, `wire`,
+/// `sharded`, `hosts`, `mpi` (0 leaves MPI_Allreduce out).
 ///
 /// With `layers` and `layer_ms` the gradient is finished in so many parts, each after some
 /// milliseconds of arithmetic that calls `progress` `polls` times, as backward would; without, all
 /// at once. Prints the median and the fastest seconds of a step, the seconds that were not hidden
-/// behind arithmetic, and the gradient's bytes a second.
+/// behind arithmetic, the gradient's bytes a second, and MPI_Allreduce's median.
 func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
-    let mebibytes = arguments.number("mib", default: 64)
-    let count = mebibytes << 18
+    let kibibytes = arguments.number("kib", default: arguments.number("mib", default: 64) << 10)
+    let count = kibibytes << 8
     let layers = arguments.number("layers", default: 1)
     let layerSeconds = Double(arguments.number("layer_ms", default: 0)) / 1000
     let polls = arguments.number("polls", default: 1)
+    let isSharded = arguments.number("sharded", default: 0) == 1
     let reducer = try GradientReducer(
         communicator: world, tree: ReductionTree(laneCount: world.size), elementCount: count,
-        team: ThreadTeam(threads: 1),
+        team: ThreadTeam(threads: arguments.number("threads", default: 1)),
         bucketBytes: arguments.number("bucket", default: GradientReducer.defaultBucketBytes),
-        bucketsInExchange: arguments.number("slots", default: GradientReducer.defaultInExchange))
+        bucketsInExchange: arguments.number("slots", default: GradientReducer.defaultInExchange),
+        wire: WireFormat(rawValue: arguments.text("wire", default: "fp32")) ?? .fp32,
+        isSharded: isSharded, hostOfRank: hosts(arguments))
+    let usesMPI = arguments.number("mpi", default: 1) == 1
+    let source = Buffer<Float>(count: usesMPI ? count : 16)
+    let result = Buffer<Float>(count: usesMPI ? count : 16)
+    for index in 0..<source.count { source.base[index] = Float(index % 97) }
     var seconds: [Double] = []
     var exposed: [Double] = []
+    var peers: [Double] = []
     for step in 0..<arguments.number("steps", default: 7) {
         reducer.beginStep()
         let gradient = reducer.beginLane(world.rank)
-        if step == 0 { for index in 0..<count { gradient.base[index] = Float(index % 97) } }
+        for index in 0..<count { gradient.base[index] = Float((index + step) % 97) }
         try world.barrier()
         let start = ContinuousClock.now
         for layer in (0..<layers).reversed() {
@@ -187,20 +246,35 @@ func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
             reducer.finished(units * layer / layers * 16..<units * (layer + 1) / layers * 16)
         }
         reducer.endLane()
-        _ = try reducer.finish()
+        let sum = try reducer.finish()
+        if isSharded, let parameters = reducer.parameters {
+            try reducer.updateParameters { range in
+                (parameters.base + range.lowerBound).update(
+                    from: sum.base + range.lowerBound, count: range.count)
+            }
+        }
         seconds.append((ContinuousClock.now - start) / .seconds(1))
         exposed.append(reducer.exposedSeconds)
+        guard usesMPI else { continue }
+        try world.barrier()
+        let peerStart = ContinuousClock.now
+        try world.allReduce(source.base, into: result.base, count: count, .sum)
+        peers.append((ContinuousClock.now - peerStart) / .seconds(1))
     }
+    try reducer.free()
     // The first step touches the memory and opens connections.
     let sorted = seconds.dropFirst().sorted()
+    let sortedPeers = peers.dropFirst().sorted()
     guard world.rank == 0, let fastest = sorted.first else { return }
     let median = sorted[sorted.count / 2]
     let medianExposed = exposed.dropFirst().sorted()[sorted.count / 2]
+    let peer = sortedPeers.isEmpty ? 0 : sortedPeers[sortedPeers.count / 2]
     print(
-        "{\"ranks\": \(world.size), \"mib\": \(mebibytes), \"median\": \(median), "
+        "{\"ranks\": \(world.size), \"kib\": \(kibibytes), \"median\": \(median), "
             + "\"fastest\": \(fastest), \"exposed\": \(medianExposed), "
             + "\"gb_per_second\": \(Double(count) * 4e-9 / median), "
-            + "\"bytes_sent\": \(reducer.bytesSent)}")
+            + "\"bytes_sent\": \(reducer.bytesSent), \"mpi\": \(peer), "
+            + "\"ratio\": \(peer / median)}")
 }
 
 /// Keeps a core busy.

@@ -1,4 +1,5 @@
 import Failures
+import Foundation
 import MPI
 import MultiRankSupport
 import Tensors
@@ -174,4 +175,42 @@ func failAlone(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
         throw Failure(.inputOutput, "The disk is full; free some space.")
     }
     try world.barrier()
+}
+
+/// Writes into every rank's part of a window, reads what the others wrote, and frees it.
+func shareWindow(_ world: Communicator) throws(Failure) {
+    let bytes = 32 << 20
+    let node = try world.splitShared()
+    var report = WindowReport()
+    report.rank = node.rank
+    report.size = node.size
+    try node.barrier()
+    let before = SharedMemorySpace().freeBytes ?? 0
+    try node.barrier()
+    let window = try SharedWindow(node: node, bytes: bytes)
+    report.isOnPages = window.parts.allSatisfy { part in
+        Int(bitPattern: part.baseAddress) % SharedWindow.pageBytes == 0 && part.count >= bytes
+    }
+    let own = window.parts[node.rank]
+    report.wasZero = window.parts.allSatisfy { $0.allSatisfy { $0 == 0 } }
+    try node.barrier()
+    let counters = window.parts.compactMap(\.baseAddress).map { base in
+        (0..<node.size).map { SharedCounter(at: base + $0 * SharedCounter.stride) }
+    }
+    for page in stride(from: SharedWindow.pageBytes, to: bytes, by: SharedWindow.pageBytes) {
+        own.storeBytes(of: 1, toByteOffset: page, as: UInt8.self)
+    }
+    for peer in 0..<node.size { counters[peer][node.rank].publish(UInt64(node.rank + 1)) }
+    for (rank, counter) in counters[node.rank].enumerated() {
+        while counter.value == 0 { usleep(100) }
+        report.received.append(counter.value)
+        precondition(counter.value == UInt64(rank + 1), "each rank writes its own number")
+    }
+    try node.barrier()
+    report.bytesTaken = before - (SharedMemorySpace().freeBytes ?? 0)
+    try node.barrier()
+    try window.free()
+    try node.barrier()
+    report.bytesKept = before - (SharedMemorySpace().freeBytes ?? 0)
+    try printReports(report, on: world)
 }

@@ -50,6 +50,22 @@ package struct CollectivesReport: Codable {
     package init() {}
 }
 
+/// What one rank of the probe's `window` program found.
+package struct WindowReport: Codable {
+    package var rank = 0
+    package var size = 0
+    /// Whether all parts were zero at first, and began on pages.
+    package var wasZero = false
+    package var isOnPages = false
+    /// What each rank wrote into this rank's part.
+    package var received: [UInt64] = []
+    /// Bytes of the file system that the window took, and that were missing after it was freed.
+    package var bytesTaken = 0
+    package var bytesKept = 0
+
+    package init() {}
+}
+
 /// What one rank of the probe's `reduce` program computed.
 package struct ReduceReport: Codable {
     package var rank = 0
@@ -66,6 +82,16 @@ package struct ReduceReport: Codable {
     package var buffers = 0
     package var bytesSent = 0
     package var exposedSeconds = 0.0
+    /// Groups of ranks that share memory.
+    package var hosts = 0
+    /// Why ranks share no memory.
+    package var notice = ""
+    /// For each step, the bits of the sum of squares.
+    package var squares: [UInt64] = []
+    /// Steps in which that differed from one taken afterwards.
+    package var wrongSquares = 0
+    /// Elements of the arena that the rank owns.
+    package var owned = 0
 
     package init() {}
 }

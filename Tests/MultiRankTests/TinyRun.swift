@@ -38,14 +38,15 @@ final class Workshop {
 
     /// Trains to the end on a number of ranks and threads.
     func train(
-        _ arguments: [String], ranks: Int, threads: Int = 1, into run: RunResult
+        _ arguments: [String], ranks: Int, threads: Int = 1, into run: RunResult,
+        environment: [String: String] = [:]
     ) throws -> Outcome {
         try Launch.run(
             "\(Launch.root)/launch/mpirun",
             [
                 "--ranks", "\(ranks)", "--threads", "\(threads)", "--oversubscribe", "--",
                 Self.lockstep, "train", "--out", run.folder.path,
-            ] + arguments)
+            ] + arguments, environment: environment)
     }
 
     /// Some 20 KB with enough regularity to be learned.

@@ -147,6 +147,42 @@ struct OptimizerTests {
             parameters.elements.map(\.bitPattern) == Self.train(configuration, cuts: [])[0])
     }
 
+    @Test("shards together are the whole, in bits and in memory", arguments: configurations)
+    func shards(_ configuration: OptimizerConfiguration) {
+        let layout = Self.layout
+        let count = layout.count
+        // Two owners, of which one's parts have gaps between them.
+        let owned = [[0..<32, 336..<1008, count - 16..<count], [32..<336, 1008..<count - 16]]
+        let parameters = Self.random(layout, key: 1)
+        var optimizers = owned.map {
+            Optimizer(configuration: configuration, layout: layout, owned: $0)
+        }
+        for step in 0..<3 {
+            let gradients = Self.random(layout, key: UInt64(step + 10))
+            for index in optimizers.indices {
+                optimizers[index].beginStep()
+                optimizers[index].update(
+                    parameters: parameters, gradients: gradients, learningRate: 0.01,
+                    gradientScale: 0.7, range: 0..<count)
+            }
+        }
+        let whole = Self.train(configuration, cuts: [])
+        #expect(parameters.elements.map(\.bitPattern) == whole[0])
+        for (index, state) in whole.dropFirst().enumerated() {
+            var together: [UInt32] = Array(repeating: 0, count: count)
+            for optimizer in optimizers {
+                let buffer = optimizer.states[index].buffer
+                #expect(buffer.count == optimizer.shard.ranges.reduce(0) { $0 + $1.count })
+                for (elements, start) in optimizer.shard.pieces(of: 0..<count) {
+                    for (place, element) in elements.enumerated() {
+                        together[element] = buffer.elements[start + place].bitPattern
+                    }
+                }
+            }
+            #expect(together == state)
+        }
+    }
+
     @Test("a gradient scale is the same as scaled gradients", arguments: configurations)
     func gradientScale(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout

@@ -85,6 +85,7 @@ import Training
         weight_decay = 1e-323
         decay = "all"
         clip_norm = 0
+        sharded = true
         [schedule]
         name = "wsd"
         warmup_steps = 7
@@ -100,6 +101,7 @@ import Training
         [reduction]
         lanes = 10
         bucket_mib = 0.3
+        wire = "bf16"
         [evaluation]
         every = 0
         windows = 9

@@ -1,3 +1,4 @@
+import Collectives
 import Failures
 import Optimizers
 
@@ -131,6 +132,7 @@ extension ScheduleConfiguration.Decay: RecipeConvertible {}
 extension ScheduleConfiguration.PartConfiguration.Name: RecipeConvertible {}
 extension ScalingConfiguration.Rule: RecipeConvertible {}
 extension TrainingConfiguration.Precision: RecipeConvertible {}
+extension WireFormat: NamedChoice, RecipeConvertible {}
 
 /// Adam's two decay rates, which recipes write as one list.
 struct Betas: RecipeConvertible {

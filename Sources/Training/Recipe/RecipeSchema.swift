@@ -67,6 +67,9 @@ extension Recipe {
         .init(
             "optimizer", "clip_norm", \.optimizer.clipNorm,
             "The largest global gradient norm left as it is; 0 never clips."),
+        .init(
+            "optimizer", "sharded", \.optimizer.sharded,
+            "Each rank keeps its part of the optimizer's state alone; the same bits, less memory."),
     ]
 
     private static let scheduleFields: [RecipeField] = [
@@ -115,7 +118,10 @@ extension Recipe {
             "Slots of the global batch, the most ranks ever; 0: smallest divisor >= max(8, ranks)."),
         .init(
             "reduction", "bucket_mib", \.reduction.bucketMebibytes,
-            "Size of the messages in which gradients are reduced, in MiB."),
+            "Size of the pieces in which gradients are reduced, in MiB."),
+        .init(
+            "reduction", "wire", \.reduction.wire,
+            "fp32, or bf16: half the bytes between hosts, every sum rounded alike on any layout."),
     ]
 
     private static let evaluationFields: [RecipeField] = [

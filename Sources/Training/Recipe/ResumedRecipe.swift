@@ -47,6 +47,7 @@ extension Recipe {
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint
         recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes
+        recipe.optimizer.sharded = defaults.optimizer.sharded
         return recipe
     }
 

@@ -1,3 +1,4 @@
+import Collectives
 import Failures
 import Optimizers
 
@@ -55,8 +56,10 @@ package struct ReductionConfiguration: Sendable, Equatable {
     /// Slots into which the global batch is dealt, and the most ranks that can train it; 0 for the
     /// smallest divisor of the global batch that is at least 8 and at least the number of ranks.
     package var lanes = 0
-    /// Size of the messages in which gradients are reduced, in MiB.
+    /// Size of the pieces in which gradients are reduced, in MiB.
     package var bucketMebibytes = 1.0
+    /// How gradients travel between hosts; bf16 rounds every lane's gradient and every sum.
+    package var wire = WireFormat.fp32
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {

@@ -1,0 +1,82 @@
+import Tensors
+
+/// Who sums which part of a bucket: K segments, one for each owner on a host, and in each segment
+/// one part for each host.
+///
+/// All boundaries are those of `SumOfSquares` blocks, so that whoever has summed a part can take
+/// its blocks' squares while they are in cache.
+package struct BucketPartition: Sendable {
+    package let buckets: [Range<Int>]
+    package let segmentCount: Int
+    package let hostCount: Int
+
+    /// `buckets` begin on multiples of a block.
+    package init(buckets: [Range<Int>], segmentCount: Int, hostCount: Int) {
+        self.buckets = buckets
+        self.segmentCount = segmentCount
+        self.hostCount = hostCount
+    }
+
+    /// The elements of a bucket of about so many bytes, such that all parts are equal.
+    package static func bucketElements(bytes: Int, segmentCount: Int, hostCount: Int) -> Int {
+        let block = SumOfSquares.blockSize
+        let parts = segmentCount * hostCount
+        let blocks = max(1, bytes / (block * MemoryLayout<Float>.stride))
+        return (blocks + parts - 1) / parts * parts * block
+    }
+
+    /// The elements of a bucket's segment.
+    package func segment(_ segment: Int, ofBucket bucket: Int) -> Range<Int> {
+        let first = part(segment, host: 0, ofBucket: bucket)
+        return first.lowerBound..<part(segment, host: hostCount - 1, ofBucket: bucket).upperBound
+    }
+
+    /// The elements of a segment's part that a host sums.
+    package func part(_ segment: Int, host: Int, ofBucket bucket: Int) -> Range<Int> {
+        let range = buckets[bucket]
+        let index = segment * hostCount + host
+        let start = boundary(index, of: range)
+        return start..<boundary(index + 1, of: range)
+    }
+
+    /// All parts of a segment that a host sums, rising in the arena.
+    package func parts(_ segment: Int, host: Int) -> [Range<Int>] {
+        var parts: [Range<Int>] = []
+        for bucket in buckets.indices.reversed() {
+            let part = part(segment, host: host, ofBucket: bucket)
+            if part.isEmpty { continue }
+            if let last = parts.last, last.upperBound == part.lowerBound {
+                parts[parts.count - 1] = last.lowerBound..<part.upperBound
+            } else {
+                parts.append(part)
+            }
+        }
+        return parts
+    }
+
+    /// The most elements in a part.
+    package var longestPart: Int { longest { part($0, host: $1, ofBucket: $2).count } }
+
+    /// The most elements in a segment.
+    package var longestSegment: Int {
+        longest { segment, _, bucket in self.segment(segment, ofBucket: bucket).count }
+    }
+
+    private func longest(_ count: (_ segment: Int, _ host: Int, _ bucket: Int) -> Int) -> Int {
+        var longest = 0
+        // All buckets but the first are alike.
+        for bucket in buckets.indices.prefix(2) {
+            for segment in 0..<segmentCount {
+                for host in 0..<hostCount { longest = max(longest, count(segment, host, bucket)) }
+            }
+        }
+        return longest
+    }
+
+    /// Where part `index` of all parts of a bucket begins.
+    private func boundary(_ index: Int, of range: Range<Int>) -> Int {
+        let blocks = SumOfSquares.blockCount(range.count)
+        let block = blocks * index / (segmentCount * hostCount)
+        return min(range.upperBound, range.lowerBound + block * SumOfSquares.blockSize)
+    }
+}

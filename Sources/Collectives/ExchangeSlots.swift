@@ -1,0 +1,119 @@
+import Tensors
+
+/// Memory for the messages of the buckets that are under way between hosts.
+///
+/// On the fp32 wire nodes and sums are sent and received where they lie, and only other hosts' nodes
+/// need memory. On the bf16 wire all messages have a packed form beside.
+struct ExchangeSlots {
+    private let wire: WireFormat
+    private let longestPart: Int
+    private let longestSegment: Int
+    private let ownNodes: Int
+    private let foreignNodes: Int
+    /// Other hosts' nodes, by slot.
+    private let values: Buffer<Float>
+    /// By slot: packed own nodes of the segment, other hosts' nodes of the part, the part's sum and
+    /// the segment's sums.
+    private let packed: Buffer<UInt16>
+    private let packedStride: Int
+
+    init(
+        count: Int, foreignNodes: Int, ownNodes: Int, partition: BucketPartition, wire: WireFormat
+    ) {
+        self.wire = wire
+        self.ownNodes = ownNodes
+        self.foreignNodes = foreignNodes
+        longestPart = partition.longestPart
+        longestSegment = partition.longestSegment
+        values = Buffer(count: count * foreignNodes * longestPart)
+        packedStride =
+            wire == .fp32
+            ? 0 : (ownNodes + 1) * longestSegment + (foreignNodes + 1) * longestPart
+        packed = Buffer(count: count * packedStride)
+    }
+
+    var bytes: Int { values.bytes.count + packed.bytes.count }
+
+    /// Another host's node of this host's part, once it is unpacked.
+    func foreignValues(_ node: Int, slot: Int) -> UnsafeMutablePointer<Float> {
+        values.base + (slot * foreignNodes + node) * longestPart
+    }
+
+    /// Where another host's node is received.
+    func foreign(_ node: Int, slot: Int, count: Int) -> UnsafeMutableRawBufferPointer {
+        wire == .fp32
+            ? bytes(foreignValues(node, slot: slot), count)
+            : bytes(packedForeign(node, slot), count)
+    }
+
+    /// Unpacks elements of another host's node, counted from the part's start.
+    func unpackForeign(_ node: Int, slot: Int, range: Range<Int>) {
+        guard wire == .bf16 else { return }
+        unpackBFloat16(
+            packedForeign(node, slot) + range.lowerBound,
+            into: foreignValues(node, slot: slot) + range.lowerBound, count: range.count)
+    }
+
+    /// What is sent of an own node, `offset` elements into the segment.
+    func outgoing(
+        _ values: UnsafeMutablePointer<Float>, count: Int, node: Int, offset: Int, slot: Int,
+        team: ThreadTeam
+    ) -> UnsafeRawBufferPointer {
+        guard wire == .bf16 else { return UnsafeRawBufferPointer(bytes(values, count)) }
+        let target = packed.base + slot * packedStride + node * longestSegment + offset
+        pack(values, into: target, count: count, team: team)
+        return UnsafeRawBufferPointer(bytes(target, count))
+    }
+
+    /// What is sent of the own part's sum.
+    func outgoingSum(
+        _ values: UnsafeMutablePointer<Float>, count: Int, slot: Int, team: ThreadTeam
+    ) -> UnsafeRawBufferPointer {
+        guard wire == .bf16 else { return UnsafeRawBufferPointer(bytes(values, count)) }
+        let target =
+            packed.base + slot * packedStride + ownNodes * longestSegment
+            + foreignNodes * longestPart
+        pack(values, into: target, count: count, team: team)
+        return UnsafeRawBufferPointer(bytes(target, count))
+    }
+
+    /// Where another part's sum is received, `offset` elements into the segment.
+    func incomingSum(
+        _ values: UnsafeMutablePointer<Float>, count: Int, offset: Int, slot: Int
+    ) -> UnsafeMutableRawBufferPointer {
+        wire == .fp32 ? bytes(values, count) : bytes(packedSums(slot) + offset, count)
+    }
+
+    /// Unpacks elements of another part's sum, `offset` elements into the segment.
+    func unpackSum(
+        into values: UnsafeMutablePointer<Float>, count: Int, offset: Int, slot: Int
+    ) {
+        if wire == .bf16 { unpackBFloat16(packedSums(slot) + offset, into: values, count: count) }
+    }
+
+    private func packedForeign(_ node: Int, _ slot: Int) -> UnsafeMutablePointer<UInt16> {
+        packed.base + slot * packedStride + ownNodes * longestSegment + node * longestPart
+    }
+
+    private func packedSums(_ slot: Int) -> UnsafeMutablePointer<UInt16> {
+        packed.base + slot * packedStride + ownNodes * longestSegment
+            + (foreignNodes + 1) * longestPart
+    }
+
+    private func pack(
+        _ values: UnsafePointer<Float>, into target: UnsafeMutablePointer<UInt16>, count: Int,
+        team: ThreadTeam
+    ) {
+        forEachBlock(of: 0..<count, team: team) { _, elements in
+            packBFloat16(
+                values + elements.lowerBound, into: target + elements.lowerBound,
+                count: elements.count)
+        }
+    }
+
+    private func bytes<Element: BitwiseCopyable>(
+        _ start: UnsafeMutablePointer<Element>, _ count: Int
+    ) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: start, count: count))
+    }
+}

@@ -1,0 +1,298 @@
+import Failures
+import MPI
+import Tensors
+
+/// The exchange of one segment of each bucket between its owners on all hosts, which finishes the
+/// reduction tree.
+///
+/// The segment has a part for each host. Every owner sends each other one its hosts' nodes of that
+/// part; the owner of a part adds all hosts' nodes in the tree's order, stores the sum in the memory
+/// of every rank of its host and sends it to the other owners, who do the same. Over all hosts that
+/// moves 2 (H - 1) / H of the bytes a host, the least possible, when each host has one node.
+///
+/// Nothing moves between calls: the owner of the exchange calls `progress` now and then.
+final class HostExchange {
+    /// Bytes this rank has given to MPI for sending in this step.
+    private(set) var bytesSent = 0
+    /// Buckets of this step that are done, all before them being done too.
+    private(set) var finished = 0
+
+    private let communicator: Communicator
+    private let partition: BucketPartition
+    private let segment: Int
+    private let host: Int
+    /// The owners of this segment by host, as ranks.
+    private let owners: [Int]
+    /// All hosts' nodes in lane order: the host, and the node's place among the host's.
+    private let nodes: [(host: Int, index: Int)]
+    private let nodeCounts: [Int]
+    private let join: NodeJoin
+    /// This host's nodes, which are sent from where they lie.
+    private let ownNodes: [UnsafeMutablePointer<Float>]
+    /// Where sums go: this rank's memory, then that of the others of the host.
+    private let results: [UnsafeMutablePointer<Float>]
+    private let memory: HostMemory
+    private let wire: WireFormat
+    private let scatters: Bool
+
+    private var slots: ExchangeSlots
+    private var freeSlots: [Int]
+    private var requests = RequestSet()
+    private var states: [BucketState]
+    /// Buckets that wait for a slot, in order.
+    private var waiting: Range<Int> = 0..<0
+
+    private struct BucketState {
+        var slot = 0
+        /// Messages that are not done, those included that have not begun.
+        var open = 0
+        /// Other hosts' nodes that have not arrived.
+        var awaitedNodes = 0
+        /// For each host, nodes that MPI may still be reading.
+        var unsentNodes: [Int] = []
+        var isDone = false
+    }
+
+    /// What a message is; with its bucket and the other host, its label in the request set.
+    private enum Kind: Int {
+        case sentNode, receivedNode, sentSum, receivedSum
+        static let count = 4
+    }
+
+    /// `slots` buckets can be under way at once; `communicator` carries no other messages.
+    init(
+        communicator: Communicator, memory: HostMemory, local: LocalReduction,
+        hostNodes: [[Range<Int>]], tree: ReductionTree, partition: BucketPartition, segment: Int,
+        slots: Int, wire: WireFormat, scatters: Bool
+    ) {
+        self.communicator = communicator
+        self.partition = partition
+        self.segment = segment
+        self.memory = memory
+        self.wire = wire
+        self.scatters = scatters
+        host = memory.topology.host
+        owners = memory.topology.hosts.map { $0[segment] }
+        nodeCounts = hostNodes.map(\.count)
+        let all = hostNodes.enumerated().flatMap { host, nodes in
+            nodes.enumerated().map { (node: $1, host: host, index: $0) }
+        }.sorted { $0.node.lowerBound < $1.node.lowerBound }
+        nodes = all.map { ($0.host, $0.index) }
+        join = NodeJoin(additions: tree.additions(joining: all.map(\.node)), first: 0)
+        ownNodes = local.hostNodes
+        results = local.results
+        let slotCount = min(slots, max(1, partition.buckets.count))
+        self.slots = ExchangeSlots(
+            count: slotCount, foreignNodes: nodes.count - nodeCounts[host],
+            ownNodes: nodeCounts[host], partition: partition, wire: wire)
+        freeSlots = Array(0..<slotCount)
+        states = Array(repeating: BucketState(), count: partition.buckets.count)
+    }
+
+    /// Bytes of the memory for messages.
+    var bytes: Int { slots.bytes }
+
+    /// Whether nothing is under way.
+    var isIdle: Bool { requests.count == 0 && waiting.isEmpty }
+
+    /// Begins a step.
+    func begin() {
+        precondition(isIdle, "the last exchange is not finished")
+        waiting = 0..<0
+        finished = 0
+        bytesSent = 0
+        for bucket in states.indices { states[bucket].isDone = false }
+    }
+
+    /// Starts buckets up to `count`, whose nodes this host has summed.
+    func start(upTo count: Int, team: ThreadTeam) throws(Failure) {
+        waiting = waiting.lowerBound..<count
+        try startWaiting(team: team)
+    }
+
+    /// Lets messages move, without waiting; says whether any was done.
+    func progress(team: ThreadTeam) throws(Failure) -> Bool {
+        guard requests.count > 0 else { return false }
+        let done = try requests.testSome()
+        for label in done { try handle(label, team: team) }
+        return !done.isEmpty
+    }
+
+    // MARK: - One bucket
+
+    private func startWaiting(team: ThreadTeam) throws(Failure) {
+        while !waiting.isEmpty, let slot = freeSlots.popLast() {
+            let bucket = waiting.lowerBound
+            waiting = bucket + 1..<waiting.upperBound
+            try start(bucket, slot: slot, team: team)
+        }
+    }
+
+    private func start(_ bucket: Int, slot: Int, team: ThreadTeam) throws(Failure) {
+        states[bucket] = BucketState(
+            slot: slot, unsentNodes: Array(repeating: 0, count: owners.count))
+        let others = (1..<owners.count).map { (host + $0) % owners.count }
+        let own = part(host, bucket)
+        if !own.isEmpty {
+            for other in others.reversed() {
+                for node in 0..<nodeCounts[other] {
+                    try receive(
+                        slots.foreign(foreignIndex(other, node), slot: slot, count: own.count),
+                        from: other, tag: tag(bucket, node: node), kind: .receivedNode, bucket)
+                    states[bucket].awaitedNodes += 1
+                }
+            }
+            states[bucket].open += states[bucket].awaitedNodes + (scatters ? 0 : others.count)
+        }
+        // Hosts begin with different peers, lest all send to one.
+        for other in others {
+            let part = part(other, bucket)
+            if part.isEmpty { continue }
+            states[bucket].unsentNodes[other] = ownNodes.count
+            states[bucket].open += ownNodes.count + (scatters ? 0 : 1)
+            for (node, values) in ownNodes.enumerated() {
+                let offset =
+                    part.lowerBound - partition.segment(segment, ofBucket: bucket).lowerBound
+                let bytes = slots.outgoing(
+                    values + part.lowerBound, count: part.count, node: node, offset: offset,
+                    slot: slot, team: team)
+                try send(bytes, to: other, tag: tag(bucket, node: node), kind: .sentNode, bucket)
+            }
+        }
+        try finishIfDone(bucket, team: team)
+    }
+
+    private func handle(_ label: Int, team: ThreadTeam) throws(Failure) {
+        let other = label % owners.count
+        let bucket = label / owners.count / Kind.count
+        states[bucket].open -= 1
+        switch Kind(rawValue: label / owners.count % Kind.count) {
+        case .sentNode:
+            // The sum arrives where the node may lie, so only once MPI no longer reads the node.
+            states[bucket].unsentNodes[other] -= 1
+            if states[bucket].unsentNodes[other] == 0, !scatters {
+                let part = part(other, bucket)
+                let bytes = slots.incomingSum(
+                    results[0] + part.lowerBound, count: part.count,
+                    offset: part.lowerBound
+                        - partition.segment(segment, ofBucket: bucket).lowerBound,
+                    slot: states[bucket].slot)
+                try receive(bytes, from: other, tag: sumTag(bucket), kind: .receivedSum, bucket)
+            }
+        case .receivedNode:
+            states[bucket].awaitedNodes -= 1
+            if states[bucket].awaitedNodes == 0 {
+                sumPart(of: bucket, team: team)
+                try sendSum(of: bucket, team: team)
+            }
+        case .receivedSum:
+            spread(part(other, bucket), of: bucket, team: team)
+        case .sentSum, nil:
+            break
+        }
+        try finishIfDone(bucket, team: team)
+    }
+
+    private func finishIfDone(_ bucket: Int, team: ThreadTeam) throws(Failure) {
+        guard states[bucket].open == 0, !states[bucket].isDone else { return }
+        states[bucket].isDone = true
+        while finished < states.count, states[finished].isDone { finished += 1 }
+        freeSlots.append(states[bucket].slot)
+        try startWaiting(team: team)
+    }
+
+    /// Adds all hosts' nodes of this host's part in the tree's order, into every rank's memory.
+    private func sumPart(of bucket: Int, team: ThreadTeam) {
+        let own = part(host, bucket)
+        let slot = states[bucket].slot
+        let places = nodes.map { node in
+            node.host == host
+                ? ownNodes[node.index]
+                : slots.foreignValues(foreignIndex(node.host, node.index), slot: slot)
+                    - own.lowerBound
+        }
+        forEachBlock(of: own, team: team) { block, elements in
+            for node in nodes where node.host != host {
+                slots.unpackForeign(
+                    foreignIndex(node.host, node.index), slot: slot,
+                    range: elements.lowerBound - own.lowerBound..<elements.upperBound
+                        - own.lowerBound)
+            }
+            var squares: SumOfSquares.Accumulator? = .init()
+            join.run(elements, memory: places, results: results, wire: wire, squares: &squares)
+            memory.blockSums.base[block] = squares?.total ?? 0
+        }
+    }
+
+    private func sendSum(of bucket: Int, team: ThreadTeam) throws(Failure) {
+        if scatters { return }
+        let own = part(host, bucket)
+        let bytes = slots.outgoingSum(
+            results[0] + own.lowerBound, count: own.count, slot: states[bucket].slot, team: team)
+        for distance in 1..<owners.count {
+            try send(
+                bytes, to: (host + distance) % owners.count, tag: sumTag(bucket), kind: .sentSum,
+                bucket)
+        }
+    }
+
+    /// Brings another host's sum, which has arrived, into every rank's memory.
+    private func spread(_ part: Range<Int>, of bucket: Int, team: ThreadTeam) {
+        let start = partition.segment(segment, ofBucket: bucket).lowerBound
+        forEachBlock(of: part, team: team) { block, elements in
+            slots.unpackSum(
+                into: results[0] + elements.lowerBound, count: elements.count,
+                offset: elements.lowerBound - start, slot: states[bucket].slot)
+            var squares = SumOfSquares.Accumulator()
+            forEachTile(of: elements) { tile in
+                let values = results[0] + tile.lowerBound
+                for other in results.dropFirst() {
+                    copy(values, to: other + tile.lowerBound, count: tile.count)
+                }
+                squares.add(values, count: tile.count)
+            }
+            memory.blockSums.base[block] = squares.total
+        }
+    }
+
+    // MARK: - Places, tags and messages
+
+    private func part(_ host: Int, _ bucket: Int) -> Range<Int> {
+        partition.part(segment, host: host, ofBucket: bucket)
+    }
+
+    /// The place of another host's node among all nodes but this host's own.
+    private func foreignIndex(_ other: Int, _ node: Int) -> Int {
+        var index = node
+        for each in 0..<other where each != host { index += nodeCounts[each] }
+        return index
+    }
+
+    private func tag(_ bucket: Int, node: Int) -> Int { bucket * tagsPerBucket + node }
+
+    private func sumTag(_ bucket: Int) -> Int { bucket * tagsPerBucket + tagsPerBucket - 1 }
+
+    private var tagsPerBucket: Int { (nodeCounts.max() ?? 1) + 1 }
+
+    private func label(_ bucket: Int, _ kind: Kind, _ other: Int) -> Int {
+        (bucket * Kind.count + kind.rawValue) * owners.count + other
+    }
+
+    private func send(
+        _ bytes: UnsafeRawBufferPointer, to other: Int, tag: Int, kind: Kind, _ bucket: Int
+    ) throws(Failure) {
+        requests.add(
+            try communicator.isend(bytes, to: owners[other], tag: tag, keeping: self),
+            label: label(bucket, kind, other))
+        bytesSent += bytes.count
+    }
+
+    private func receive(
+        _ bytes: UnsafeMutableRawBufferPointer, from other: Int, tag: Int, kind: Kind,
+        _ bucket: Int
+    ) throws(Failure) {
+        requests.add(
+            try communicator.ireceive(into: bytes, from: owners[other], tag: tag, keeping: self),
+            label: label(bucket, kind, other))
+    }
+}

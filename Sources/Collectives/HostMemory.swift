@@ -1,0 +1,184 @@
+import Failures
+import MPI
+import Tensors
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// The memory in which the ranks of one host find one another's sums.
+///
+/// One shared window on each host, in which every rank has its counters, its whole nodes of the
+/// reduction tree and, where asked for, its parameters. A rank that is alone on its host, or that
+/// shares none, has plain memory instead.
+final class HostMemory {
+    let topology: HostTopology
+    /// Whole nodes by local rank, in lane order; the reduced gradient ends in the first.
+    let nodes: [[Buffer<Float>]]
+    /// Parameters by local rank; empty unless asked for.
+    let parameters: [Buffer<Float>]
+    /// The sum of squares of each of the arena's blocks, the same memory on all ranks of the host.
+    let blockSums: Buffer<Double>
+    /// Why a host's ranks share no memory though they could, for the log; nil where they do.
+    let notice: String?
+
+    private let window: SharedWindow?
+    private let counterMemory: [UnsafeMutableRawPointer]
+    /// Holds the counters where there is no window.
+    private let ownCounters: Buffer<UInt8>?
+
+    /// What a rank tells the others of its host by a counter of its own.
+    enum Progress: Int, CaseIterable {
+        /// Buckets whose nodes are complete, counted since the start.
+        case announced
+        /// Buckets whose own segment is in place on all ranks of the host.
+        case reduced
+        /// Times that the parameters this rank owns, or received, are in place on them.
+        case gathered
+    }
+
+    /// Collective over `communicator`.
+    ///
+    /// - Parameters:
+    ///   - hostOfRank: names each rank's host, for tests; nil for the real hosts, cut into groups
+    ///     as the environment's LOCKSTEP_RANKS_PER_NODE says.
+    /// - Throws: what MPI reports.
+    init(
+        communicator: Communicator, tree: ReductionTree, elementCount: Int,
+        sharesParameters: Bool, hostOfRank: [Int]? = nil
+    ) throws(Failure) {
+        let nodeCounts = (0..<communicator.size).map {
+            tree.wholeNodes(covering: tree.lanes(ofRank: $0, size: communicator.size)).count
+        }
+        let layout = Layout(elementCount: elementCount, sharesParameters: sharesParameters)
+        let host = try Self.group(communicator, hostOfRank: hostOfRank)
+        let bytes = layout.bytes(nodeCount: nodeCounts[communicator.rank])
+        let (window, reason) = try Self.window(host, bytes: bytes)
+
+        // Ranks without a window are hosts of their own.
+        let first = try host.allReduce(Int64(communicator.rank), .minimum)
+        let ids = try communicator.allGather([window == nil ? Int64(communicator.rank) : first])
+        let topology = HostTopology(hostOfRank: ids.map(Int.init), rank: communicator.rank)
+        self.topology = topology
+        let reasons = try communicator.allGatherBytes(Array((reason ?? "").utf8))
+        notice = reasons.first { !$0.isEmpty }.map { String(decoding: $0, as: UTF8.self) }
+        self.window = window
+
+        if let window {
+            let places = topology.localRanks.indices.map { local in
+                Places(
+                    base: window.parts[local], layout: layout,
+                    nodeCount: nodeCounts[topology.localRanks[local]], owner: window)
+            }
+            counterMemory = places.map(\.counters)
+            ownCounters = nil
+            nodes = places.map(\.nodes)
+            parameters = places.compactMap(\.parameters)
+            blockSums = places[0].blockSums
+            // The first to touch a page decides on which memory node it lies.
+            memset(places[topology.localRank].counters, 0, bytes)
+            try host.barrier()
+        } else {
+            let counters = Buffer<UInt8>(count: Layout.counterBytes)
+            ownCounters = counters
+            counterMemory = [UnsafeMutableRawPointer(counters.base)]
+            nodes = [(0..<nodeCounts[communicator.rank]).map { _ in Buffer(count: elementCount) }]
+            parameters = sharesParameters ? [Buffer(count: elementCount)] : []
+            blockSums = Buffer(count: SumOfSquares.blockCount(elementCount))
+        }
+    }
+
+    /// A counter of each rank of the host.
+    func counters(_ progress: Progress) -> [SharedCounter] {
+        counterMemory.map { SharedCounter(at: $0 + progress.rawValue * SharedCounter.stride) }
+    }
+
+    /// Gives shared memory back, on all ranks of the host together.
+    func free() throws(Failure) { try window?.free() }
+
+    // MARK: - Groups and windows
+
+    /// The ranks with which this one would share memory.
+    private static func group(
+        _ communicator: Communicator, hostOfRank: [Int]?
+    ) throws(Failure) -> Communicator {
+        let node = try communicator.splitShared()
+        if let hostOfRank {
+            return try node.split(color: hostOfRank[communicator.rank], key: node.rank)
+        }
+        guard let setting = getenv("LOCKSTEP_RANKS_PER_NODE").map({ String(cString: $0) }) else {
+            return node
+        }
+        guard let count = Int(setting), count >= 1 else {
+            throw Failure(
+                .usage,
+                "LOCKSTEP_RANKS_PER_NODE is \"\(setting)\", which is no number of ranks: set it to 1 "
+                    + "or more, or unset it to let all ranks of a host share memory.")
+        }
+        return try node.split(color: node.rank / count, key: node.rank)
+    }
+
+    /// A window with so many bytes for this rank; nil, and on one rank the reason, where the group
+    /// is a single rank or memory is short.
+    private static func window(
+        _ host: Communicator, bytes: Int
+    ) throws(Failure) -> (window: SharedWindow?, reason: String?) {
+        guard host.size > 1 else { return (nil, nil) }
+        let total = try host.allReduce(Int64(bytes + 2 * SharedWindow.pageBytes), .sum)
+        let reason = SharedMemorySpace().reasonAgainst(bytes: Int(total))
+        // Ranks of one host may look at different moments, so they decide together.
+        guard try host.allReduce(Int64(reason == nil ? 1 : 0), .minimum) == 1 else {
+            return (nil, host.rank == 0 ? reason ?? "its ranks found too little memory" : nil)
+        }
+        return (try SharedWindow(node: host, bytes: bytes), nil)
+    }
+}
+
+/// Where in a rank's part of the window everything lies, in bytes.
+private struct Layout {
+    static let counterBytes = SharedWindow.pageBytes
+    let elementCount: Int
+    let sharesParameters: Bool
+
+    var sumBytes: Int { Self.pages(SumOfSquares.blockCount(elementCount) * 8) }
+    var arenaBytes: Int { Self.pages(elementCount * 4) }
+
+    func bytes(nodeCount: Int) -> Int {
+        Self.counterBytes + sumBytes + (nodeCount + (sharesParameters ? 1 : 0)) * arenaBytes
+    }
+
+    private static func pages(_ bytes: Int) -> Int {
+        (bytes + SharedWindow.pageBytes - 1) / SharedWindow.pageBytes * SharedWindow.pageBytes
+    }
+}
+
+/// One rank's part of the window.
+private struct Places {
+    let counters: UnsafeMutableRawPointer
+    let blockSums: Buffer<Double>
+    let nodes: [Buffer<Float>]
+    let parameters: Buffer<Float>?
+
+    init(
+        base: UnsafeMutableRawBufferPointer, layout: Layout, nodeCount: Int, owner: SharedWindow
+    ) {
+        precondition(base.count >= layout.bytes(nodeCount: nodeCount), "the window is large enough")
+        guard var next = base.baseAddress else { preconditionFailure("a window has memory") }
+        counters = next
+        next += Layout.counterBytes
+        blockSums = Buffer(
+            at: next.assumingMemoryBound(to: Double.self),
+            count: SumOfSquares.blockCount(layout.elementCount), owner: owner)
+        next += layout.sumBytes
+        func arena() -> Buffer<Float> {
+            defer { next += layout.arenaBytes }
+            return Buffer(
+                at: next.assumingMemoryBound(to: Float.self), count: layout.elementCount,
+                owner: owner)
+        }
+        nodes = (0..<nodeCount).map { _ in arena() }
+        parameters = layout.sharesParameters ? arena() : nil
+    }
+}

@@ -1,0 +1,50 @@
+/// Which ranks share a host's memory, and which of them exchange sums with other hosts.
+///
+/// A bucket has K segments, where K is the number of ranks on the smallest host: the k-th rank of
+/// every host owns segment k there. Ranks of a host need not follow one another.
+package struct HostTopology: Sendable, Equatable {
+    /// The ranks of each host, rising; hosts in the order of their lowest rank.
+    package let hosts: [[Int]]
+    /// This rank's host.
+    package let host: Int
+    /// This rank's place among the ranks of its host.
+    package let localRank: Int
+
+    /// `hostOfRank` names each rank's host by any number.
+    package init(hostOfRank: [Int], rank: Int) {
+        var hosts: [[Int]] = []
+        var places: [Int: Int] = [:]
+        for (each, name) in hostOfRank.enumerated() {
+            if let place = places[name] {
+                hosts[place].append(each)
+            } else {
+                places[name] = hosts.count
+                hosts.append([each])
+            }
+        }
+        self.hosts = hosts
+        host = hosts.firstIndex { $0.contains(rank) } ?? 0
+        localRank = hosts[host].firstIndex(of: rank) ?? 0
+    }
+
+    /// The ranks of this rank's host.
+    package var localRanks: [Int] { hosts[host] }
+
+    /// K: the ranks of each host that own a segment.
+    package var segmentCount: Int { hosts.map(\.count).min() ?? 1 }
+
+    /// The segment that this rank owns on its host; nil where the host has more ranks than K.
+    package var ownSegment: Int? { localRank < segmentCount ? localRank : nil }
+
+    /// The places of a rank: its host, and its segment if it owns one.
+    package func place(of rank: Int) -> (host: Int, segment: Int?) {
+        let other = HostTopology(hosts: hosts, rank: rank)
+        return (other.host, other.ownSegment)
+    }
+
+    private init(hosts: [[Int]], rank: Int) {
+        self.hosts = hosts
+        host = hosts.firstIndex { $0.contains(rank) } ?? 0
+        localRank = hosts[host].firstIndex(of: rank) ?? 0
+    }
+}

@@ -1,0 +1,107 @@
+import MPI
+import Tensors
+
+/// The sum of a bucket's nodes over the ranks of one host, through memory that they share.
+///
+/// A rank announces that its nodes of a bucket are complete. Once all ranks of the host have, the
+/// owner of each segment reads every rank's nodes where they lie, adds them tile by tile as the
+/// tree says, and stores the result straight into every rank's memory; nothing is copied on the
+/// way. On one of several hosts the results are the host's own nodes of the tree, which stay with
+/// the owner for the exchange between hosts.
+struct LocalReduction {
+    /// The host's nodes of the tree, in lane order: the root alone where there is one host.
+    private let joins: [NodeJoin]
+    /// Memory of the ranks' nodes, in lane order.
+    private let memory: [UnsafeMutablePointer<Float>]
+    /// Where sums go: the first node of this rank, then of the others of the host.
+    let results: [UnsafeMutablePointer<Float>]
+
+    private let partition: BucketPartition
+    private let segment: Int?
+    private let isWhole: Bool
+    private let wire: WireFormat
+    private let blockSums: Buffer<Double>
+
+    private let localRank: Int
+    private let announcements: [SharedCounter]
+    /// The buckets announced by all ranks at the last look, counted since the start.
+    private var announcedByAll = 0
+    /// Buckets of all steps before this one.
+    private var base = 0
+    /// Buckets of this step that this rank has announced.
+    private(set) var announced = 0
+    /// Buckets of this step whose own segment is summed.
+    private(set) var summed = 0
+
+    /// `scatters`: whether sums go to their owner alone.
+    init(
+        memory host: HostMemory, tree: ReductionTree, hostNodes: [Range<Int>], size: Int,
+        partition: BucketPartition, wire: WireFormat, scatters: Bool
+    ) {
+        let topology = host.topology
+        let rankNodes = topology.localRanks.flatMap {
+            tree.wholeNodes(covering: tree.lanes(ofRank: $0, size: size))
+        }
+        joins = hostNodes.map { node in
+            NodeJoin(
+                additions: tree.additions(joining: rankNodes, into: node),
+                first: rankNodes.firstIndex { $0.lowerBound == node.lowerBound } ?? 0)
+        }
+        memory = host.nodes.flatMap { $0.map(\.base) }
+        let own = host.nodes[topology.localRank][0].base
+        let others = host.nodes.indices.filter { $0 != topology.localRank }
+        results = [own] + (scatters ? [] : others.map { host.nodes[$0][0].base })
+        self.partition = partition
+        segment = topology.ownSegment
+        isWhole = topology.hosts.count == 1
+        self.wire = wire
+        blockSums = host.blockSums
+        localRank = topology.localRank
+        announcements = host.counters(.announced)
+    }
+
+    /// Memory of the host's nodes of the tree, in lane order, once they are summed.
+    var hostNodes: [UnsafeMutablePointer<Float>] { joins.map { memory[$0.first] } }
+
+    /// Begins a step.
+    mutating func begin() {
+        base += announced
+        announced = 0
+        summed = 0
+    }
+
+    /// Tells the host's ranks that so many buckets of this step have complete nodes here.
+    mutating func announce(_ count: Int) {
+        announced = count
+        announcements[localRank].publish(UInt64(base + count))
+    }
+
+    /// Sums own segments of buckets that all ranks have announced; says whether there were any.
+    mutating func progress(team: ThreadTeam) -> Bool {
+        guard summed < announced else { return false }
+        if announcedByAll <= base + summed {
+            announcedByAll = announcements.reduce(.max) { min($0, Int($1.value)) }
+            guard announcedByAll > base + summed else { return false }
+        }
+        let first = summed
+        summed = min(announced, announcedByAll - base)
+        if let segment {
+            for bucket in first..<summed {
+                sum(partition.segment(segment, ofBucket: bucket), team: team)
+            }
+        }
+        return true
+    }
+
+    private func sum(_ range: Range<Int>, team: ThreadTeam) {
+        forEachBlock(of: range, team: team) { block, elements in
+            for join in joins {
+                var squares: SumOfSquares.Accumulator? = isWhole ? .init() : nil
+                join.run(
+                    elements, memory: memory, results: isWhole ? results : [memory[join.first]],
+                    wire: wire, squares: &squares)
+                if let squares { blockSums.base[block] = squares.total }
+            }
+        }
+    }
+}

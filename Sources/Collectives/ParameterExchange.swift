@@ -1,0 +1,117 @@
+import Failures
+import MPI
+import Tensors
+
+/// The other half of a sharded step: each rank updates the parameters it owns, and all get them.
+///
+/// On its host the owner stores each updated block into every rank's parameters while it is in
+/// cache; the owners of a segment on different hosts send one another their parts.
+final class ParameterExchange {
+    private let communicator: Communicator
+    private let partition: BucketPartition
+    private let topology: HostTopology
+    /// This rank's parameters, then those of the other ranks of its host.
+    private let parameters: [Buffer<Float>]
+    private let counters: [SharedCounter]
+    /// Keeps the counters' memory.
+    private let memory: HostMemory
+    private let yields: Bool
+    private var gathers = 0
+
+    /// `communicator` carries no other messages.
+    init(
+        communicator: Communicator, memory: HostMemory, partition: BucketPartition, yields: Bool
+    ) {
+        self.communicator = communicator
+        self.partition = partition
+        self.memory = memory
+        self.yields = yields
+        topology = memory.topology
+        let own = topology.localRank
+        parameters =
+            [memory.parameters[own]]
+            + memory.parameters.indices.filter { $0 != own }.map { memory.parameters[$0] }
+        counters = memory.counters(.gathered)
+    }
+
+    /// Updates what this rank owns, block by block, and returns when all ranks' updates are here.
+    ///
+    /// No rank of the host reads its parameters meanwhile: all have ended their backward.
+    func run(team: ThreadTeam, update: (Range<Int>) -> Void) throws(Failure) {
+        gathers += 1
+        var patience = Patience(yields: yields)
+        if let segment = topology.ownSegment {
+            var requests = RequestSet()
+            for bucket in partition.buckets.indices {
+                try receive(bucket, segment, &requests)
+                let own = partition.part(segment, host: topology.host, ofBucket: bucket)
+                forEachBlock(of: own, team: team) { _, elements in
+                    update(elements)
+                    spread(elements)
+                }
+                try send(own, bucket, segment, &requests)
+                for label in try requests.testSome() { spread(label, segment, team: team) }
+            }
+            while requests.count > 0 {
+                let done = try requests.testSome()
+                for label in done { spread(label, segment, team: team) }
+                if done.isEmpty { patience.wait() } else { patience.reset() }
+            }
+            counters[topology.localRank].publish(UInt64(gathers))
+        }
+        for owner in counters.prefix(topology.segmentCount) {
+            while owner.value < UInt64(gathers) { patience.wait() }
+            patience.reset()
+        }
+    }
+
+    private var others: [Int] {
+        let count = topology.hosts.count
+        return (1..<max(1, count)).map { (topology.host + $0) % count }
+    }
+
+    /// Labels of sent messages are negative; a received one's names its bucket and host.
+    private func receive(
+        _ bucket: Int, _ segment: Int, _ requests: inout RequestSet
+    ) throws(Failure) {
+        for other in others.reversed() {
+            let part = partition.part(segment, host: other, ofBucket: bucket)
+            if part.isEmpty { continue }
+            requests.add(
+                try communicator.ireceive(
+                    into: bytes(part), from: topology.hosts[other][segment], tag: bucket,
+                    keeping: memory), label: bucket * topology.hosts.count + other)
+        }
+    }
+
+    private func send(
+        _ part: Range<Int>, _ bucket: Int, _ segment: Int, _ requests: inout RequestSet
+    ) throws(Failure) {
+        if part.isEmpty { return }
+        for other in others {
+            requests.add(
+                try communicator.isend(
+                    UnsafeRawBufferPointer(bytes(part)), to: topology.hosts[other][segment],
+                    tag: bucket, keeping: memory), label: -1)
+        }
+    }
+
+    private func spread(_ label: Int, _ segment: Int, team: ThreadTeam) {
+        if label < 0 { return }
+        let hosts = topology.hosts.count
+        let part = partition.part(segment, host: label % hosts, ofBucket: label / hosts)
+        forEachBlock(of: part, team: team) { _, elements in spread(elements) }
+    }
+
+    private func spread(_ elements: Range<Int>) {
+        let values = parameters[0].base + elements.lowerBound
+        for other in parameters.dropFirst() {
+            copy(values, to: other.base + elements.lowerBound, count: elements.count)
+        }
+    }
+
+    private func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(
+            rebasing: parameters[0].bytes[range.lowerBound * 4..<range.upperBound * 4])
+    }
+}

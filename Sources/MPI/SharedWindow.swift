@@ -1,0 +1,119 @@
+import COpenMPI
+import Failures
+import Synchronization
+
+/// Memory of the ranks of one node that each of them reads and writes directly, by
+/// `MPI_Win_allocate_shared`.
+///
+/// Freeing is collective, so it never happens by itself: a rank that fails must not wait for the
+/// others in a `deinit`. Call `free`, or leave it to `MPIEnvironment.finalize`.
+package final class SharedWindow: @unchecked Sendable {
+    /// Each rank's memory in the ranks' order, as this process sees it: zeroed, on whole pages.
+    package let parts: [UnsafeMutableRawBufferPointer]
+    private let handle: MPI_Win
+
+    /// The bytes to which parts are rounded up: the smallest page.
+    package static let pageBytes = 4096
+
+    /// Allocates `bytes` for this rank; the ranks of the node may ask for different numbers.
+    ///
+    /// Collective over `node`, whose ranks must share memory (`Communicator.splitShared`). Whoever
+    /// calls it has seen to it that the memory is there: `SharedMemorySpace`.
+    ///
+    /// - Throws: what MPI reports, on the rank that it reports it to.
+    package init(node: Communicator, bytes: Int) throws(Failure) {
+        // One page more, since the standard promises no alignment.
+        let page = Self.pageBytes
+        let whole = (bytes + page - 1) / page * page + page
+        var base: UnsafeMutableRawPointer?
+        var window: MPI_Win?
+        let status = withUnsafeMutablePointer(to: &base) {
+            MPI_Win_allocate_shared(whole, 1, lockstep_info_null(), node.handle, $0, &window)
+        }
+        try check("MPI_Win_allocate_shared", status)
+        guard let window, window != lockstep_win_null() else {
+            throw Failure(.bug, "MPI gave a null window; please report this defect.")
+        }
+        var parts: [UnsafeMutableRawBufferPointer] = []
+        for rank in 0..<node.size {
+            parts.append(try Self.part(of: rank, in: window))
+        }
+        self.parts = parts
+        handle = window
+        openWindows.withLock { $0.append(WindowHandle(value: window)) }
+    }
+
+    /// Gives the memory back on all ranks together, by `MPI_Win_free`; it must not be touched after.
+    package func free() throws(Failure) {
+        let isOpen = openWindows.withLock { windows in
+            let count = windows.count
+            windows.removeAll { $0.value == handle }
+            return windows.count < count
+        }
+        precondition(isOpen, "a window is freed once")
+        var window: MPI_Win? = handle
+        try check("MPI_Win_free", MPI_Win_free(&window))
+    }
+
+    /// Frees every window that is still open, in the order in which they were made.
+    static func freeAll() throws(Failure) {
+        let windows = openWindows.withLock { windows in
+            defer { windows.removeAll() }
+            return windows
+        }
+        for each in windows {
+            var window: MPI_Win? = each.value
+            try check("MPI_Win_free", MPI_Win_free(&window))
+        }
+    }
+
+    private static func part(
+        of rank: Int, in window: MPI_Win
+    ) throws(Failure) -> UnsafeMutableRawBufferPointer {
+        var size: MPI_Aint = 0
+        var unit: Int32 = 0
+        var base: UnsafeMutableRawPointer?
+        let status = withUnsafeMutablePointer(to: &base) {
+            MPI_Win_shared_query(window, Int32(rank), &size, &unit, $0)
+        }
+        try check("MPI_Win_shared_query", status)
+        guard let base else {
+            throw Failure(.bug, "MPI gave a window without memory; please report this defect.")
+        }
+        // Mappings begin on pages, so all processes skip the same bytes.
+        let start = base.alignedUp(toMultipleOf: pageBytes)
+        return UnsafeMutableRawBufferPointer(start: start, count: Int(size) - (start - base))
+    }
+}
+
+/// MPI's handle, which any thread may pass on.
+private struct WindowHandle: @unchecked Sendable {
+    let value: MPI_Win
+}
+
+/// The windows that are not yet freed.
+private let openWindows = Mutex<[WindowHandle]>([])
+
+/// A number in memory that ranks share, by which one tells the others how far it has come.
+///
+/// What a rank wrote before `publish` is there for whoever has seen the number.
+package struct SharedCounter: @unchecked Sendable {
+    private let memory: UnsafeMutablePointer<UInt64>
+
+    /// Bytes from one counter to the next, so that no two are in one pair of cache lines.
+    package static let stride = 128
+
+    /// A counter at an address that is a multiple of `stride` and holds zeros or a counter.
+    package init(at address: UnsafeMutableRawPointer) {
+        memory = address.bindMemory(to: UInt64.self, capacity: 1)
+    }
+
+    /// The number last seen published; `__ATOMIC_ACQUIRE`.
+    package var value: UInt64 { lockstep_load_acquire(memory) }
+
+    /// Publishes a number; one rank alone does; `__ATOMIC_RELEASE`.
+    package func publish(_ value: UInt64) { lockstep_store_release(memory, value) }
+}
+
+/// Tells the processor that this thread waits in a loop.
+package func relaxProcessor() { lockstep_relax() }

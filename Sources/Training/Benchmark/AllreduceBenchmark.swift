@@ -1,0 +1,191 @@
+import Collectives
+import Failures
+import MPI
+import Telemetry
+import Tensors
+
+/// Measures the reduction of gradients beside `MPI_Allreduce`, on the ranks that there are.
+///
+/// Of each size both sum the same numbers by turns, freshly written each time, as gradients are.
+/// A repetition begins after a barrier and ends when the rank has the whole sum.
+package struct AllreduceBenchmark: Sendable {
+    /// Bytes of fp32 to be summed, rising; multiples of 64.
+    package var sizes: [Int]
+    package var wire: WireFormat
+    package var threads: Int
+    package var progress: ProgressMode
+
+    /// Seconds spent on a size, setting up left out, if more than `fewestRepetitions` fit in them.
+    private static let secondsPerSize = 0.5
+    private static let fewestRepetitions = 5
+    private static let mostRepetitions = 1000
+    /// Measurements before the first that counts: memory is touched and connections are opened.
+    private static let warmup = 2
+
+    package init(sizes: [Int], wire: WireFormat, threads: Int, progress: ProgressMode) {
+        self.sizes = sizes
+        self.wire = wire
+        self.threads = threads
+        self.progress = progress
+    }
+
+    /// Measures every size; all ranks must come here.
+    ///
+    /// - Throws: `Failure` (usage) on a single rank, which has nobody to exchange with;
+    ///   (configuration) where a size does not fit the memory; what MPI reports.
+    package func run(on communicator: Communicator) throws(Failure) -> AllreduceReport {
+        try communicator.agree { () throws(Failure) in
+            guard communicator.size < 2 else { return }
+            throw Failure(
+                .usage,
+                "bench allreduce measures an exchange between ranks, of which there is one: start "
+                    + "it as launch/mpirun --ranks 2 -- lockstep bench allreduce.")
+        }
+        try requireMemory(communicator)
+        let team = ThreadTeam(threads: threads, yields: ranksYield)
+        let line =
+            communicator.rank == 0
+            ? ProgressLine(
+                "measuring", total: sizes.count, unit: .things("sizes", showsRate: false),
+                mode: progress, environment: processEnvironment()) : nil
+        defer { line?.finish() }
+        var report = AllreduceReport(
+            ranks: communicator.size, hosts: 1, threads: threads, wire: wire, notice: nil)
+        for (index, bytes) in sizes.enumerated() {
+            let measurement = try SizeMeasurement(
+                bytes: bytes, wire: wire, team: team, communicator: communicator)
+            report.hosts = measurement.reducer.hostCount
+            report.notice = measurement.reducer.notice
+            report.rows.append(try row(measurement, communicator))
+            try measurement.reducer.free()
+            line?.update(done: index + 1, details: [Format.bytes(bytes)])
+        }
+        return report
+    }
+
+    private func row(
+        _ measurement: SizeMeasurement, _ communicator: Communicator
+    ) throws(Failure) -> AllreduceReport.Row {
+        var seconds = 0.0
+        for _ in 0..<Self.warmup {
+            seconds = try measurement.lockstep() + measurement.mpi()
+        }
+        try measurement.check()
+        let longest = try communicator.allReduce(seconds, .maximum)
+        let repetitions = min(
+            Self.mostRepetitions,
+            max(Self.fewestRepetitions, Int(Self.secondsPerSize / max(1e-9, longest))))
+        var ours: [Double] = []
+        var theirs: [Double] = []
+        for _ in 0..<repetitions {
+            ours.append(try measurement.lockstep())
+            theirs.append(try measurement.mpi())
+        }
+        // The slowest rank's, since a step waits for all.
+        return AllreduceReport.Row(
+            bytes: measurement.bytes, repetitions: repetitions,
+            seconds: try communicator.allReduce(Self.median(ours), .maximum),
+            mpiSeconds: try communicator.allReduce(Self.median(theirs), .maximum))
+    }
+
+    private static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        let middle = sorted.count / 2
+        return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+    }
+
+    private func requireMemory(_ communicator: Communicator) throws(Failure) {
+        let host = Array(Communicator.hostName.utf8)
+        let ranks = try communicator.allGatherBytes(host).count { $0 == host }
+        try communicator.agree { () throws(Failure) in
+            // The gradient, and what MPI_Allreduce reads and writes.
+            let there = machineMemoryBytes
+            guard let largest = sizes.max(), largest * 3 * ranks > there else { return }
+            throw Failure(
+                .configuration,
+                "Sums of \(Format.bytes(largest)) take \(Format.bytes(largest * 3)) of memory for each of "
+                    + "\(ranks) ranks, but the machine has \(Format.bytes(there)): lower --maximum "
+                    + "or --sizes, or start fewer ranks on it.")
+        }
+    }
+}
+
+/// One size's memory and how to sum it in both ways.
+private struct SizeMeasurement {
+    let bytes: Int
+    let reducer: GradientReducer
+    private let communicator: Communicator
+    private let count: Int
+    private let source: Buffer<Float>
+    private let result: Buffer<Float>
+
+    init(
+        bytes: Int, wire: WireFormat, team: ThreadTeam, communicator: Communicator
+    ) throws(Failure) {
+        self.bytes = bytes
+        self.communicator = communicator
+        count = bytes / MemoryLayout<Float>.stride
+        reducer = try GradientReducer(
+            communicator: communicator, tree: ReductionTree(laneCount: communicator.size),
+            elementCount: count, team: team, wire: wire)
+        source = Buffer(count: count)
+        result = Buffer(count: count)
+    }
+
+    /// Seconds of a reduction by the reducer.
+    func lockstep() throws(Failure) -> Double {
+        reducer.beginStep()
+        fill(reducer.beginLane(communicator.rank))
+        try communicator.barrier()
+        let start = MonotonicClock.nanoseconds
+        reducer.finished(0..<count)
+        reducer.endLane()
+        _ = try reducer.finish()
+        return Double(MonotonicClock.nanoseconds - start) * 1e-9
+    }
+
+    /// Seconds of a reduction by MPI.
+    func mpi() throws(Failure) -> Double {
+        fill(source)
+        try communicator.barrier()
+        let start = MonotonicClock.nanoseconds
+        try communicator.allReduce(source.base, into: result.base, count: count, .sum)
+        return Double(MonotonicClock.nanoseconds - start) * 1e-9
+    }
+
+    /// Checks that both have the sum: small whole numbers, which every order of additions and
+    /// bfloat16 give exactly.
+    ///
+    /// - Throws: `.bug` where a sum is wrong.
+    func check() throws(Failure) {
+        try lockstepSum { (sum) throws(Failure) in
+            for index in 0..<count {
+                let expected = Float(communicator.size) * value(index)
+                guard sum[index] == expected, result.base[index] == expected else {
+                    throw Failure(
+                        .bug,
+                        "Element \(index) of \(count) sums to \(sum[index]) here and to "
+                            + "\(result.base[index]) in MPI_Allreduce, but is \(expected); please "
+                            + "report this defect.")
+                }
+            }
+        }
+    }
+
+    private func lockstepSum(
+        _ body: (UnsafeMutablePointer<Float>) throws(Failure) -> Void
+    ) throws(Failure) {
+        reducer.beginStep()
+        fill(reducer.beginLane(communicator.rank))
+        reducer.finished(0..<count)
+        reducer.endLane()
+        try body(reducer.finish().base)
+    }
+
+    private func fill(_ buffer: Buffer<Float>) {
+        for index in 0..<count { buffer.base[index] = value(index) }
+    }
+
+    /// At most 2, so that the sum of up to 64 ranks has eight significant bits.
+    private func value(_ index: Int) -> Float { Float(index % 3) }
+}

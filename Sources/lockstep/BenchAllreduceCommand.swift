@@ -1,0 +1,95 @@
+import ArgumentParser
+import Collectives
+import Failures
+import Training
+
+/// `lockstep bench allreduce`
+struct BenchAllreduceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "allreduce",
+        abstract:
+            "Measures the sum of gradients over all ranks beside MPI_Allreduce, under mpirun.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep bench allreduce
+              launch/mpirun --ranks 4 -- lockstep bench allreduce --sizes 1m,8m,64m --json
+              cluster/emulate run -- lockstep bench allreduce --maximum 16m --wire bf16
+
+            Times are medians of the slowest rank. GB/s are bytes of the gradient, not
+            of messages, in 1e9 a second.
+            """)
+
+    @Option(
+        name: .long,
+        help: "Sizes to measure, such as 4k,1m,64m (default: powers of two up to --maximum).")
+    var sizes: String?
+
+    @Option(name: .long, help: "The largest size, from 4k up.")
+    var maximum = "1g"
+
+    @Option(name: .long, help: "How sums travel between hosts: fp32 or bf16.")
+    var wire = "fp32"
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    @Flag(name: .long, help: "Print one line of JSON.")
+    var json = false
+
+    func run() throws {
+        let benchmark = AllreduceBenchmark(
+            sizes: try chosenSizes(), wire: try chosenWire(),
+            threads: try threadCount(threadsPerRank), progress: try progressMode())
+        try runOnAllRanks { (world, _) throws(Failure) in
+            let report = try benchmark.run(on: world)
+            guard world.rank == 0 else { return 0 }
+            try StandardOutput.write(line: json ? report.json.text : report.text)
+            return 0
+        }
+    }
+
+    private static let smallest = 4096
+
+    private func chosenSizes() throws(Failure) -> [Int] {
+        guard let sizes else {
+            let largest = try bytes(maximum, "--maximum")
+            guard largest >= Self.smallest else {
+                throw Failure(.usage, "--maximum \(maximum) is below 4k: give 4k or more.")
+            }
+            var all = [Self.smallest]
+            while let last = all.last, last * 2 <= largest { all.append(last * 2) }
+            return all
+        }
+        var all: [Int] = []
+        for size in sizes.split(separator: ",", omittingEmptySubsequences: false) {
+            all.append(try bytes(String(size), "--sizes"))
+        }
+        return all.sorted()
+    }
+
+    /// "64", "4k", "4KiB", "1m", "2gib": bytes.
+    private func bytes(_ text: String, _ option: String) throws(Failure) -> Int {
+        let digits = text.prefix { $0.isNumber }
+        let units = ["": 0, "k": 10, "kib": 10, "m": 20, "mib": 20, "g": 30, "gib": 30]
+        guard let number = Int(digits), number >= 1, number < 1 << 30,
+            let shift = units[text.dropFirst(digits.count).lowercased()]
+        else {
+            throw Failure(
+                .usage, "\(option) has \"\(text)\", which is no size: write sizes as 4k, 1m or 1g.")
+        }
+        // MPI counts elements in 32 bits.
+        let bytes = number << shift
+        guard bytes % 64 == 0, bytes <= 4 << 30 else {
+            throw Failure(
+                .usage,
+                "\(option) has \"\(text)\", but sizes are multiples of 64 bytes up to 4g: give another."
+            )
+        }
+        return bytes
+    }
+
+    private func chosenWire() throws(Failure) -> WireFormat {
+        if let choice = WireFormat(rawValue: wire) { return choice }
+        throw Failure(.usage, "--wire \(wire) is not a format of messages: give fp32 or bf16.")
+    }
+}

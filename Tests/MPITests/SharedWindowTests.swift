@@ -1,0 +1,35 @@
+import MPI
+import MultiRankSupport
+import Testing
+
+@Suite struct SharedWindowTests {
+    @Test(arguments: [2, 3, 4])
+    func ranksReadAndWriteOneAnothersMemoryAndGiveItBack(ranks: Int) throws {
+        let outcome = try Launch.probe(ranks: ranks, "window")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let reports: [WindowReport] = try outcome.reports()
+        #expect(reports.map(\.rank) == Array(0..<ranks))
+        for report in reports {
+            #expect(report.size == ranks)
+            #expect(report.wasZero)
+            #expect(report.isOnPages)
+            // Every rank wrote its number into a place of every other's part.
+            #expect(report.received == (0..<ranks).map { UInt64($0 + 1) })
+            // The parts that the ranks have touched were taken from the file system, and came back.
+            #expect(report.bytesTaken >= ranks * 32 << 20)
+            #expect(report.bytesKept < 24 << 20)
+        }
+    }
+
+    @Test func roomIsLookedForBeforeItIsTaken() throws {
+        let space = SharedMemorySpace(folder: "/dev/shm")
+        let free = try #require(space.freeBytes)
+        #expect(space.reasonAgainst(bytes: 1 << 20) == nil)
+        let reason = try #require(space.reasonAgainst(bytes: free))
+        #expect(reason.hasPrefix("/dev/shm has \(free >> 20) MiB free of the "))
+        #expect(reason.contains("--shm-size"))
+        #expect(
+            SharedMemorySpace(folder: "/not/there").reasonAgainst(bytes: 0)
+                == "/not/there cannot be used; mount a tmpfs there")
+    }
+}
