@@ -132,6 +132,11 @@ package final class GradientReducer {
         reduced = memory.counters(.reduced)
     }
 
+    /// Buckets of this step whose gradient is complete on this rank; always all or none on one rank.
+    package var startedBuckets: Int { local.announced }
+    /// Buckets of this step whose sum this rank has in hand, or has published to its host.
+    package var finishedBuckets: Int { published }
+
     /// The lanes that this rank computes, in order.
     package var lanes: Range<Int> { stack.lanes }
 

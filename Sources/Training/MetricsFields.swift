@@ -44,11 +44,13 @@ package enum MetricsFields {
             name: "exposed_reduce_seconds",
             meaning: "All that the reduction adds: its work during backward, and reduce_seconds."
         ) { .number($0.times.exposedReduce) },
-        .init(name: "reduce_seconds", meaning: "Waiting for other ranks after backward.") {
+        .init(
+            name: "reduce_seconds", meaning: "Waiting for other ranks after backward, and the norm."
+        ) {
             .number($0.times[.wait])
         },
-        .init(name: "update_seconds", meaning: "Gradient norm, clipping and optimizer.") {
-            .number($0.times.update)
+        .init(name: "update_seconds", meaning: "Clipping and optimizer.") {
+            .number($0.times[.update])
         },
         .init(
             name: "skipped",

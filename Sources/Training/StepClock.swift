@@ -9,12 +9,10 @@ package enum StepPart: Int, CaseIterable, Sendable {
     case backward
     /// The reduction's work while backward goes on: adding lanes, sending, receiving, summing.
     case progress
-    /// Waiting for other ranks after backward.
+    /// Waiting for other ranks after backward, and the gradient norm that then is known.
     case wait
-    /// The gradient norm.
-    case norm
-    /// The optimizer's step.
-    case optimizer
+    /// Clipping and the optimizer.
+    case update
 }
 
 /// Seconds that a step spent on each of its parts.
@@ -31,8 +29,6 @@ package struct StepTimes: Sendable {
 
     /// What the reduction adds to the step: its work during backward and the wait after it.
     package var exposedReduce: Double { self[.progress] + self[.wait] }
-    /// Gradient norm and optimizer.
-    package var update: Double { self[.norm] + self[.optimizer] }
     /// What belongs to no part: bookkeeping between them.
     package var other: Double { total - seconds.sum() }
 

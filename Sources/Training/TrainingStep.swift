@@ -122,6 +122,7 @@ package final class TrainingStep {
             losses.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
         }
         let gradients = try clock.measure(.wait) { () throws(Failure) in try reducer.finish() }
+        noteBuckets()
         let asked = requests()
         let totals = try clock.measure(.wait) { () throws(Failure) in
             try exchange.exchange(losses, requests: asked)
@@ -134,7 +135,7 @@ package final class TrainingStep {
             state.nonFinite.skip()
         } else {
             state.nonFinite.passed()
-            try clock.measure(.optimizer) { () throws(Failure) in
+            try clock.measure(.update) { () throws(Failure) in
                 try update(gradients, norm: gradientNorm, learningRate: learningRate)
             }
         }
@@ -172,6 +173,7 @@ package final class TrainingStep {
                     finished(range) {
                         if isLast { reducer.finished(range) }
                         reducer.progress()
+                        noteBuckets()
                     }
                 }
             }
@@ -179,6 +181,11 @@ package final class TrainingStep {
         clock.measure(.progress) { reducer.endLane() }
         return LaneLoss(
             sum: loss, targets: Double(sequences.count * plan.recipe.model.contextLength))
+    }
+
+    /// Notes in the trace how far the buckets are.
+    private func noteBuckets() {
+        tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
     }
 
     /// Begins a lane and returns the memory for its gradient.

@@ -47,7 +47,7 @@ package struct StepReport: Sendable {
     private func parts(_ times: StepTimes) -> [(name: String, seconds: Double)] {
         [
             ("data", times[.data]), ("forward", times[.forward]), ("backward", times[.backward]),
-            ("exposed reduce", times.exposedReduce), ("update", times.update),
+            ("exposed reduce", times.exposedReduce), ("update", times[.update]),
             ("other", times.other),
         ]
     }

@@ -9,6 +9,8 @@ final class StepTracer {
     private var nextPart = 0
     private var partStart: Int64 = 0
     private var stepStart: Int64 = 0
+    private var startedBuckets = 0
+    private var finishedBuckets = 0
 
     /// Shorter work of the reduction is nothing but a look at what is under way.
     private static let shortestReduction: Int64 = 2_000
@@ -29,6 +31,7 @@ final class StepTracer {
     func beginStep() {
         recorder.beginGroup()
         stepStart = MonotonicClock.nanoseconds
+        (startedBuckets, finishedBuckets) = (0, 0)
     }
 
     /// Ends the step of this number.
@@ -40,6 +43,17 @@ final class StepTracer {
     func measured(_ part: StepPart, from start: Int64, to end: Int64) {
         if part == .progress, end - start < Self.shortestReduction { return }
         record(TraceKind(part), from: start, to: end)
+    }
+
+    /// Notes how many of the step's buckets have started and finished, where that has changed.
+    func buckets(started: Int, finished: Int) {
+        guard started != startedBuckets || finished != finishedBuckets else { return }
+        let now = MonotonicClock.nanoseconds
+        if started != startedBuckets { record(.bucketsStarted, index: started, from: now, to: now) }
+        if finished != finishedBuckets {
+            record(.bucketsFinished, index: finished, from: now, to: now)
+        }
+        (startedBuckets, finishedBuckets) = (started, finished)
     }
 
     private func record(_ kind: TraceKind, index: Int = -1, from start: Int64, to end: Int64) {

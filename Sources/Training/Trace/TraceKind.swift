@@ -1,6 +1,7 @@
 /// What a span of a trace is.
 enum TraceKind: Int32, CaseIterable, Sendable {
-    case step, data, forward, backward, reduction, wait, norm, optimizer, evaluation, checkpoint
+    case step, data, forward, backward, reduction, wait, update, evaluation, checkpoint
+    case bucketsStarted, bucketsFinished
     case embeddingForward, attentionForward, feedForwardForward, finalNormForward
     case headBackward, feedForwardBackward, attentionBackward, embeddingBackward
 
@@ -13,8 +14,9 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         case .backward: "backward"
         case .reduction: "reduce"
         case .wait: "exposed reduce"
-        case .norm: "norm"
-        case .optimizer: "update"
+        case .update: "update"
+        case .bucketsStarted: "buckets started"
+        case .bucketsFinished: "buckets finished"
         case .evaluation: "evaluation"
         case .checkpoint: "checkpoint"
         case .embeddingForward, .embeddingBackward: "embedding"
@@ -36,8 +38,8 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         case .backward, .headBackward, .feedForwardBackward, .attentionBackward,
             .embeddingBackward:
             "backward"
-        case .reduction, .wait: "reduce"
-        case .norm, .optimizer: "update"
+        case .reduction, .wait, .bucketsStarted, .bucketsFinished: "reduce"
+        case .update: "update"
         case .evaluation, .checkpoint: "run"
         }
     }
@@ -48,6 +50,7 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         case .step, .evaluation, .checkpoint: "step"
         case .attentionForward, .feedForwardForward, .feedForwardBackward, .attentionBackward:
             "layer"
+        case .bucketsStarted, .bucketsFinished: "buckets"
         default: nil
         }
     }
@@ -59,8 +62,7 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         case .backward: self = .backward
         case .progress: self = .reduction
         case .wait: self = .wait
-        case .norm: self = .norm
-        case .optimizer: self = .optimizer
+        case .update: self = .update
         }
     }
 }
