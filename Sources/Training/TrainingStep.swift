@@ -207,7 +207,8 @@ package final class TrainingStep {
         state.optimizer.beginStep()
         let optimizer = state.optimizer
         let parameters = state.parameters
-        let updateRange = { (range: Range<Int>) in
+        // A function and not a closure: those that have a name live on the heap.
+        func updateRange(_ range: Range<Int>) {
             optimizer.update(
                 parameters: parameters, gradients: gradients, learningRate: learningRate,
                 gradientScale: scale, range: range)
