@@ -63,8 +63,11 @@ package final class GPT {
     /// Tokens in a micro-batch (B T).
     package var tokenCount: Int { microBatch * configuration.contextLength }
 
-    /// Runs the micro-batch through all blocks and the final norm.
-    package func forward(_ batch: TokenBatch, parameters: Buffer<Float>, dropout: DropoutKey?) {
+    /// Runs the micro-batch through all blocks and the final norm; `finished` is told each part.
+    package func forward(
+        _ batch: TokenBatch, parameters: Buffer<Float>, dropout: DropoutKey?,
+        finished: (ForwardPart) -> Void = { _ in }
+    ) {
         let length = configuration.contextLength
         let a = activations
         embeddingForward(
@@ -73,12 +76,14 @@ package final class GPT {
             positionTable: parameters.matrix(layout.positionEmbedding), into: a.embedded,
             engine: engine)
         drop(a.embedded, .embedding, batch, dropout)
+        finished(.embedding)
         var residual = a.embedded
         for layer in 0..<configuration.layers {
-            forwardBlock(layer, residual, batch, parameters, dropout)
+            forwardBlock(layer, residual, batch, parameters, dropout, finished)
             residual = a.blocks[layer].output
         }
         normalize(residual, layout.finalNorm, a.finalNorm, parameters)
+        finished(.finalNorm)
     }
 
     /// The cross-entropy in nats summed over the micro-batch's counted targets, after `forward`.
@@ -136,7 +141,7 @@ package final class GPT {
 
     private func forwardBlock(
         _ layer: Int, _ input: Matrix, _ batch: TokenBatch, _ parameters: Buffer<Float>,
-        _ dropout: DropoutKey?
+        _ dropout: DropoutKey?, _ finished: (ForwardPart) -> Void
     ) {
         let a = activations.blocks[layer]
         let p = layout.blocks[layer]
@@ -148,6 +153,7 @@ package final class GPT {
         addBranch(
             a.attention, p.attentionProjection, parameters, to: input, into: a.middle,
             .attentionProjection(layer: layer), batch, dropout)
+        finished(.attention(layer: layer))
 
         normalize(a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters)
         linear(p.up, parameters).forward(
@@ -155,6 +161,7 @@ package final class GPT {
         addBranch(
             a.activated, p.down, parameters, to: a.middle, into: a.output,
             .feedForwardProjection(layer: layer), batch, dropout)
+        finished(.feedForward(layer: layer))
     }
 
     /// `output` = `residual` + dropout(`input` W + b), all (N, C).

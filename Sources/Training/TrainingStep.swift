@@ -161,7 +161,10 @@ package final class TrainingStep {
                 batches(state.step * plan.lanes.globalBatch + first, first)
             }
             clock.measure(.forward) {
-                model.forward(batch, parameters: state.parameters, dropout: dropout)
+                tracer?.beginForward()
+                model.forward(batch, parameters: state.parameters, dropout: dropout) { part in
+                    tracer?.forwardFinished(part)
+                }
             }
             let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
             loss += clock.measureBackward { finished in

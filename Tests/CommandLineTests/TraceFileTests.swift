@@ -72,7 +72,8 @@ extension CommandLineTests {
                     }
                 }
                 try expectNested(own)
-                try expectLayers(own, "backward", within: "backward")
+                try expectLayers(own, "forward")
+                try expectLayers(own, "backward")
             }
         }
 
@@ -101,11 +102,11 @@ extension CommandLineTests {
 
         /// Each pass has the parts of its layers in it.
         private func expectLayers(
-            _ events: [Event], _ category: String, within name: String
+            _ events: [Event], _ category: String
         ) throws {
-            for pass in events.filter({ $0.name == name }) {
+            for pass in events.filter({ $0.name == category }) {
                 let parts = events.filter {
-                    $0.category == category && $0.name != name && $0.start >= pass.start
+                    $0.category == category && $0.name != category && $0.start >= pass.start
                         && $0.end <= pass.end + 0.01
                 }
                 for part in ["attention", "MLP"] {
