@@ -9,7 +9,10 @@ struct BenchCommand: ParsableCommand {
             Examples:
               launch/mpirun -- lockstep bench step --size gpt2-124m
               launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size baby --json
+              launch/mpirun -- lockstep bench kernels --size baby
               launch/mpirun -- lockstep bench allreduce
             """,
-        subcommands: [BenchStepCommand.self, BenchAllreduceCommand.self])
+        subcommands: [
+            BenchStepCommand.self, BenchKernelsCommand.self, BenchAllreduceCommand.self,
+        ])
 }

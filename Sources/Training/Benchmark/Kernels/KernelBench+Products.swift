@@ -1,0 +1,107 @@
+import Kernels
+import Tensors
+
+// The matrix products of a step: the linear layers of a block, the tied head, and attention.
+
+extension KernelBench {
+    /// A block's four linear layers, each forward and backward.
+    func linearCases() -> [KernelCase] {
+        let c = size.width
+        let layers: [(name: String, inputs: Int, outputs: Int)] = [
+            ("qkv", c, 3 * c), ("attention projection", c, c), ("MLP up", c, 4 * c),
+            ("MLP down", 4 * c, c),
+        ]
+        return layers.flatMap { name, inputs, outputs in
+            linearCases(name, inputs: inputs, outputs: outputs)
+        }
+    }
+
+    private func linearCases(_ name: String, inputs: Int, outputs: Int) -> [KernelCase] {
+        let engine = self.engine
+        let layer = Linear(weight: matrix(inputs, outputs), bias: vector(outputs))
+        let gradient = Linear(weight: matrix(inputs, outputs), bias: vector(outputs))
+        let (x, y) = (matrix(rows, inputs), matrix(rows, outputs))
+        let forward: () -> Void
+        switch name {
+        case "MLP up":
+            let slope = matrix(rows, outputs)
+            forward = {
+                layer.forward(x, throughGELUInto: y, slope: slope, engine: engine)
+            }
+        case "qkv": forward = { layer.forward(x, into: y, engine: engine) }
+        default:
+            let residual = matrix(rows, outputs)
+            forward = { layer.forward(x, addedTo: residual, into: y, engine: engine) }
+        }
+        let (dx, dy) = (matrix(rows, inputs), matrix(rows, outputs))
+        let title = name == "MLP up" ? "MLP up and GELU" : name
+        return [
+            .product(
+                "\(title), forward", rows: rows, columns: outputs, depth: inputs, run: forward),
+            .product("\(name), input's gradient", rows: rows, columns: inputs, depth: outputs) {
+                layer.backwardInput(dy, into: dx, engine: engine)
+            },
+            .product("\(name), weight's gradient", rows: inputs, columns: outputs, depth: rows) {
+                gradient.backwardParameters(dy, input: x, accumulates: false, engine: engine)
+            },
+        ]
+    }
+
+    /// The logits of some rows, their cross-entropy, and the gradients.
+    func headCases() -> [KernelCase] {
+        let engine = self.engine
+        let c = size.width
+        let v = (size.vocabulary + 63) / 64 * 64
+        // As many rows as the logits of a large vocabulary are computed for at once.
+        let n = min(rows, 256)
+        let (x, dx) = (matrix(n, c), matrix(n, c))
+        let (table, tableGradient) = (matrix(v, c), matrix(v, c))
+        let logits = matrix(n, v)
+        let (targets, losses) = (tokens(), losses())
+        let vocabulary = size.vocabulary
+        return [
+            .product("head, logits", rows: n, columns: v, depth: c) {
+                engine.multiply(x, table, .transposed, into: logits)
+            },
+            .pass("cross-entropy and its gradient", shape: "\(n) x \(v)", arrays: 2, of: n * v) {
+                crossEntropy(
+                    logits, targets: targets, vocabularySize: vocabulary, losses: losses,
+                    gradientScale: 1 / Float(n), engine: engine)
+            },
+            .product("head, input's gradient", rows: n, columns: c, depth: v) {
+                engine.multiply(logits, table, into: dx)
+            },
+            .product("head, table's gradient", rows: v, columns: c, depth: n) {
+                engine.multiplyTransposed(logits, x, into: tableGradient)
+            },
+        ]
+    }
+
+    /// Causal attention over all heads; operations are those on and below the diagonal.
+    func attentionCases() -> [KernelCase] {
+        let (b, t, h) = (size.sequencesPerRank, size.sequenceLength, size.heads)
+        let d = size.width / h
+        let attention = Attention(batch: b, length: t, heads: h, headWidth: d, engine: engine)
+        let qkv = matrix(rows, 3 * size.width)
+        let (output, logSumExp) = (matrix(rows, size.width), vector(rows * h))
+        let dy = matrix(rows, size.width)
+        let dqkv = matrix(rows, 3 * size.width)
+        let shape = "\(b) x \(t), \(h) x \(d)"
+        // Two products forward, five backward, each of T (T + 1) / 2 scores and D columns.
+        let product = 2 * Double(b * h * d) * Double(t * (t + 1) / 2)
+        let activations = 4 * Double(rows * size.width)
+        return [
+            KernelCase(
+                name: "attention, forward", shape: shape, flops: 2 * product,
+                bytes: 4 * activations
+            ) { attention.forward(qkv, into: output, logSumExp: logSumExp, dropout: nil) },
+            KernelCase(
+                name: "attention, backward", shape: shape, flops: 5 * product,
+                bytes: 8 * activations
+            ) {
+                attention.backward(
+                    dy, qkv: qkv, output: output, logSumExp: logSumExp, into: dqkv, dropout: nil)
+            },
+        ]
+    }
+}

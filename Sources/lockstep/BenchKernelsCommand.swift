@@ -1,0 +1,41 @@
+import ArgumentParser
+import Failures
+import Training
+
+/// `lockstep bench kernels`
+struct BenchKernelsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kernels",
+        abstract: "Measures each kernel of a training step alone, alone or under mpirun.",
+        discussion: """
+            Examples:
+              lockstep bench kernels --size baby
+              launch/mpirun -- lockstep bench kernels --json
+
+            Each kernel runs on the shapes that it has in a step of this size, on all
+            ranks at once. Beside its time stand GFLOP/s, as a part of what the cores
+            can do at best, and GB/s of what it must read and write, as a part of what
+            the memory delivers; both limits are measured first.
+            """)
+
+    @Option(name: .long, help: "The model and the work of a rank, by name, as for bench step.")
+    var size = "gpt2-124m"
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    @Flag(name: .long, help: "Print one line of JSON.")
+    var json = false
+
+    func run() throws {
+        let benchmark = KernelBenchmark(
+            size: try BenchmarkSize.named(size), threads: try threadCount(threadsPerRank),
+            progress: try progressMode())
+        try runOnAllRanks { (world, _) throws(Failure) in
+            let report = try benchmark.run(on: world)
+            guard world.rank == 0 else { return 0 }
+            try StandardOutput.write(line: json ? report.json.text : report.text)
+            return 0
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// What a warm step takes from the heap: nothing.
+    @Suite(.serialized) struct AllocationTests {
+        @Test(arguments: [1, 2])
+        func aWarmStepAllocatesNothing(ranks: Int) throws {
+            let folder = FileManager.default.temporaryDirectory
+                .appending(path: "lockstep-allocations-\(UUID().uuidString)").path
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            let counter = "\(folder)/counter.so"
+            let compiled = try Launch.run(
+                "clang",
+                [
+                    "-shared", "-fPIC", "-O1", "-o", counter,
+                    "\(Launch.root)/Tests/AllocationCounter/counter.c",
+                ])
+            try #require(compiled.status == 0, "\(compiled.errors)")
+
+            // What start and end take is the same for any number of steps.
+            let (few, many) = (20, 220)
+            let fewest = try allocations(steps: few, ranks: ranks, counter: counter)
+            let most = try allocations(steps: many, ranks: ranks, counter: counter)
+            try #require(fewest.count == ranks && most.count == ranks)
+            for (less, more) in zip(fewest.sorted(), most.sorted()) {
+                #expect(less > 1000, "the counter counts")
+                // MPI's own start allocates a few times more or less from run to run.
+                #expect(abs(more - less) < 40, "\(Double(more - less) / 200) allocations a step")
+            }
+        }
+
+        /// The heap allocations of each rank in a benchmark of so many steps.
+        private func allocations(steps: Int, ranks: Int, counter: String) throws -> [Int] {
+            let outcome = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                [
+                    "--ranks", "\(ranks)", "--oversubscribe", "--", "env",
+                    "LD_PRELOAD=\(counter)", Workbench.lockstep, "bench", "step", "--size", "char",
+                    "--set", "model.layers=1", "--set", "training.global_batch=\(2 * ranks)",
+                    "--steps", "\(steps)",
+                ], environment: ["LOCKSTEP_PROGRESS": "none"])
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            return outcome.errors.matches(of: /allocations ([0-9]+)/).compactMap { Int($0.1) }
+        }
+    }
+}
