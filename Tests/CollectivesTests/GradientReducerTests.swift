@@ -46,7 +46,8 @@ import Testing
                 #expect(report.elementsOffTree == 0, "\(ranks) \(hosts)")
                 #expect(report.wrongSquares == 0, "\(ranks) \(hosts)")
                 // Another order of additions would have shown.
-                #expect(report.elementsOrderSensitive > 50_000)
+                // Rounding to bfloat16 hides it in some.
+                #expect(report.elementsOrderSensitive > (wire == "fp32" ? 50_000 : 25_000))
                 #expect(Set(report.hashes).count == 2)
                 #expect(
                     report.hosts == (hosts.isEmpty ? 1 : Set(hosts.split(separator: ",")).count))
