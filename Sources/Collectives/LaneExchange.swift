@@ -1,5 +1,6 @@
 import Failures
 import MPI
+import Tensors
 
 /// What one lane contributes to a step's totals: a fixed number of stored Doubles and nothing else.
 ///
@@ -35,51 +36,63 @@ package struct LaneTotals<Statistics: LaneStatistics>: Sendable {
 
 /// The small exchange of a step: every rank tells every other its lanes' statistics, by one
 /// `MPI_Allgather`.
-package struct LaneExchange<Statistics: LaneStatistics>: Sendable {
+///
+/// Its memory is made once, so an exchange allocates nothing.
+package final class LaneExchange<Statistics: LaneStatistics> {
     private let communicator: Communicator
     private let tree: ReductionTree
+    /// The ranks' requests and lanes in a message, which is as long for all ranks.
+    private let slots: Int
+    private let message: Buffer<UInt8>
+    private let all: Buffer<UInt8>
+    private var lanes: [Statistics] = []
+    private var allRequests: [RankRequests] = []
 
     package init(communicator: Communicator, tree: ReductionTree) {
         self.communicator = communicator
         self.tree = tree
+        let size = communicator.size
+        // Ranks may differ by one lane; equal messages need only one collective.
+        slots = (tree.laneCount + size - 1) / size
+        let bytes = Self.header + slots * MemoryLayout<Statistics>.stride
+        message = Buffer(count: bytes)
+        all = Buffer(count: bytes * size)
+        lanes.reserveCapacity(tree.laneCount)
+        allRequests.reserveCapacity(size)
     }
+
+    private static var header: Int { MemoryLayout<UInt64>.stride }
 
     /// Gathers the statistics of all lanes; `own` are those of this rank's lanes, in order.
     package func exchange(
         _ own: [Statistics], requests: RankRequests = []
     ) throws(Failure) -> LaneTotals<Statistics> {
-        let size = communicator.size
         precondition(
-            own.count == tree.lanes(ofRank: communicator.rank, size: size).count,
+            own.count == tree.lanes(ofRank: communicator.rank, size: communicator.size).count,
             "one value for each of the rank's lanes")
-        if size == 1 {
-            return LaneTotals(lanes: own, sum: tree.sum(own, by: +), requests: [requests])
+        message.bytes.storeBytes(of: requests.rawValue, as: UInt64.self)
+        own.withUnsafeBytes { values in
+            UnsafeMutableRawBufferPointer(rebasing: message.bytes[Self.header...])
+                .copyMemory(from: values)
         }
-        // Ranks may differ by one lane; equal messages need only one collective.
-        let slots = (tree.laneCount + size - 1) / size
-        let stride = MemoryLayout<Statistics>.stride
-        let header = MemoryLayout<UInt64>.stride
-        var message = [UInt8](repeating: 0, count: header + slots * stride)
-        message.withUnsafeMutableBytes { bytes in
-            bytes.storeBytes(of: requests.rawValue, as: UInt64.self)
-            own.withUnsafeBytes { bytes[header...].copyBytes(from: $0) }
-        }
-        let all = try communicator.allGather(message)
-        var lanes: [Statistics] = []
-        var allRequests: [RankRequests] = []
-        all.withUnsafeBytes { bytes in
-            for rank in 0..<size {
-                let start = rank * message.count
-                allRequests.append(
-                    RankRequests(
-                        rawValue: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)))
-                for slot in 0..<tree.lanes(ofRank: rank, size: size).count {
-                    lanes.append(
-                        bytes.loadUnaligned(
-                            fromByteOffset: start + header + slot * stride, as: Statistics.self))
-                }
-            }
-        }
+        try communicator.allGather(UnsafeRawBufferPointer(message.bytes), into: all.bytes)
+        lanes.removeAll(keepingCapacity: true)
+        allRequests.removeAll(keepingCapacity: true)
+        for rank in 0..<communicator.size { take(rank) }
         return LaneTotals(lanes: lanes, sum: tree.sum(lanes, by: +), requests: allRequests)
+    }
+
+    /// Reads what a rank has told.
+    private func take(_ rank: Int) {
+        let start = rank * message.count
+        let bytes = UnsafeRawBufferPointer(all.bytes)
+        allRequests.append(
+            RankRequests(rawValue: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)))
+        for slot in 0..<tree.lanes(ofRank: rank, size: communicator.size).count {
+            lanes.append(
+                bytes.loadUnaligned(
+                    fromByteOffset: start + Self.header + slot * MemoryLayout<Statistics>.stride,
+                    as: Statistics.self))
+        }
     }
 }

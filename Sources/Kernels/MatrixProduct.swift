@@ -23,11 +23,19 @@ package typealias Epilogue = (_ rows: Range<Int>, _ columns: Range<Int>) -> Void
 extension ComputeEngine {
     /// `c` (rows, columns) = `a` (rows, depth) times `b`, or `c` += it if it `accumulates`.
     ///
-    /// `b` is (depth, columns), or (columns, depth) if it is stored transposed. Every element of
-    /// the product is handed to the `epilogue` once, on the thread that computed it.
+    /// `b` is (depth, columns), or (columns, depth) if it is stored transposed.
     package func multiply(
         _ a: Matrix, _ b: Matrix, _ storage: Storage = .direct, into c: Matrix,
-        accumulates: Bool = false, epilogue: Epilogue? = nil
+        accumulates: Bool = false
+    ) {
+        multiply(a, b, storage, into: c, accumulates: accumulates) { _, _ in }
+    }
+
+    /// The same; every element of the product is handed to the `epilogue` once, on the thread that
+    /// computed it.
+    package func multiply(
+        _ a: Matrix, _ b: Matrix, _ storage: Storage = .direct, into c: Matrix,
+        accumulates: Bool = false, epilogue: Epilogue
     ) {
         let depth = a.columns
         precondition(a.rows == c.rows, "a product has its left operand's rows")
@@ -61,7 +69,7 @@ extension ComputeEngine {
                         c: c.row(first) + columns.lowerBound, c_stride: c.stride,
                         accumulates: accumulates || start > 0)
                     kernels.multiply_rows(&block)
-                    if end == depth, let epilogue { epilogue(first..<last, columns) }
+                    if end == depth { epilogue(first..<last, columns) }
                 }
                 start = end
             } while start < depth

@@ -80,16 +80,31 @@ extension Communicator {
         guard let first = values.first else { return [] }
         var gathered = [Element](repeating: first, count: values.count * size)
         let bytes = try messageCount(values.count * MemoryLayout<Element>.stride)
-        let byte = lockstep_byte()
         try check(
             "MPI_Allgather",
             values.withUnsafeBytes { own in
                 gathered.withUnsafeMutableBytes { all in
-                    MPI_Allgather(
-                        own.baseAddress, bytes, byte, all.baseAddress, bytes, byte, handle)
+                    allGather(own.baseAddress, into: all.baseAddress, bytes)
                 }
             })
         return gathered
+    }
+
+    /// Every rank's bytes into `all`, one rank's after another's, by `MPI_Allgather`.
+    ///
+    /// All ranks give the same number of bytes, of which `all` has room for `size` times as many.
+    package func allGather(
+        _ own: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer
+    ) throws(Failure) {
+        precondition(all.count == own.count * size, "there is room for every rank's bytes")
+        let count = try messageCount(own.count)
+        try check("MPI_Allgather", allGather(own.baseAddress, into: all.baseAddress, count))
+    }
+
+    private func allGather(
+        _ own: UnsafeRawPointer?, into all: UnsafeMutableRawPointer?, _ bytes: Int32
+    ) -> Int32 {
+        MPI_Allgather(own, bytes, lockstep_byte(), all, bytes, lockstep_byte(), handle)
     }
 
     /// Every rank's bytes, which may differ in number, by `MPI_Allgatherv`.

@@ -110,7 +110,7 @@ package struct Optimizer: Sendable {
             range.lowerBound >= 0 && range.upperBound <= count
                 && (range.lowerBound | range.upperBound) % ArenaLayout.alignment == 0,
             "range \(range) is not an aligned part of an arena of \(count) elements")
-        for (owned, start) in shard.pieces(of: range) {
+        shard.forEachPiece(of: range) { owned, start in
             var index = firstRun(endingAfter: owned.lowerBound)
             while index < runs.count, runs[index].range.lowerBound < owned.upperBound {
                 let run = runs[index]

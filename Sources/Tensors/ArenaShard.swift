@@ -27,16 +27,23 @@ package struct ArenaShard: Sendable, Equatable {
     /// compact buffer.
     package func pieces(of range: Range<Int>) -> [(elements: Range<Int>, start: Int)] {
         var pieces: [(elements: Range<Int>, start: Int)] = []
+        forEachPiece(of: range) { pieces.append(($0, $1)) }
+        return pieces
+    }
+
+    /// Calls `body` with each of them, for a step that must allocate nothing.
+    @inline(__always)
+    package func forEachPiece(
+        of range: Range<Int>, _ body: (_ elements: Range<Int>, _ start: Int) -> Void
+    ) {
         var index = firstRange(endingAfter: range.lowerBound)
         while index < ranges.count, ranges[index].lowerBound < range.upperBound {
             let elements = ranges[index].clamped(to: range)
             if !elements.isEmpty {
-                pieces.append(
-                    (elements, starts[index] + elements.lowerBound - ranges[index].lowerBound))
+                body(elements, starts[index] + elements.lowerBound - ranges[index].lowerBound)
             }
             index += 1
         }
-        return pieces
     }
 
     private func firstRange(endingAfter place: Int) -> Int {
