@@ -24,7 +24,8 @@ package struct GradientBuckets: Sendable {
 
     /// Forgets what is finished.
     package mutating func reset() {
-        unfinished = ranges.map(\.count)
+        // In place, because a step allocates nothing.
+        for bucket in ranges.indices { unfinished[bucket] = ranges[bucket].count }
         nextReady = 0
     }
 

@@ -13,6 +13,8 @@ struct LaneStack {
     private let elementCount: Int
     /// The buffers by depth: first those in which the nodes end.
     private var buffers: [Buffer<Float>]
+    /// Where they begin.
+    private var bases: [UnsafeMutablePointer<Float>]
     private var depth = 0
     private var nextLane: Int
 
@@ -27,6 +29,7 @@ struct LaneStack {
         self.elementCount = elementCount
         self.wire = wire
         buffers = nodes
+        bases = nodes.map(\.base)
         merges = tree.mergesAfterEachLane(of: lanes)
         nextLane = lanes.lowerBound
     }
@@ -55,7 +58,11 @@ struct LaneStack {
     mutating func begin(_ lane: Int) -> Buffer<Float> {
         precondition(lane == nextLane, "a rank goes through its lanes in order")
         nextLane += 1
-        if depth == buffers.count { buffers.append(Buffer<Float>(count: elementCount)) }
+        if depth == buffers.count {
+            let buffer = Buffer<Float>(count: elementCount)
+            buffers.append(buffer)
+            bases.append(buffer.base)
+        }
         depth += 1
         return buffers[depth - 1]
     }
@@ -67,13 +74,14 @@ struct LaneStack {
     func merge(_ range: Range<Int>, team: ThreadTeam, squares: Buffer<Double>? = nil) {
         let merged = merges[nextLane - 1 - lanes.lowerBound]
         if merged == 0, wire == .fp32, squares == nil { return }
-        let sums = buffers[0..<depth].map(\.base)
+        let sums = bases
+        let depth = depth
         let wire = wire
         forEachBlock(of: range, team: team) { block, elements in
             var accumulator = SumOfSquares.Accumulator()
             forEachTile(of: elements) { tile in
                 let offset = tile.lowerBound
-                var top = sums.count - 1
+                var top = depth - 1
                 if wire == .bf16 { roundToBFloat16(sums[top] + offset, count: tile.count) }
                 for _ in 0..<merged {
                     let left = sums[top - 1] + offset

@@ -129,10 +129,16 @@ package func sumRows(
                 s2 += row.load8(column + 16)
                 s3 += row.load8(column + 24)
             }
-            for (lane, value) in [s0, s1, s2, s3].enumerated() {
-                let place = column + 8 * lane
-                sums.base.store8(accumulates ? sums.base.load8(place) + value : value, place)
+            if accumulates {
+                s0 = sums.base.load8(column) + s0
+                s1 = sums.base.load8(column + 8) + s1
+                s2 = sums.base.load8(column + 16) + s2
+                s3 = sums.base.load8(column + 24) + s3
             }
+            sums.base.store8(s0, column)
+            sums.base.store8(s1, column + 8)
+            sums.base.store8(s2, column + 16)
+            sums.base.store8(s3, column + 24)
             column += 32
         }
         while column < end {
