@@ -22,16 +22,14 @@ package struct HostTopology: Sendable, Equatable {
                 hosts.append([each])
             }
         }
-        self.hosts = hosts
-        host = hosts.firstIndex { $0.contains(rank) } ?? 0
-        localRank = hosts[host].firstIndex(of: rank) ?? 0
+        self.init(hosts: hosts, rank: rank)
     }
 
     /// The ranks of this rank's host.
     package var localRanks: [Int] { hosts[host] }
 
     /// K: the ranks of each host that own a segment.
-    package var segmentCount: Int { hosts.map(\.count).min() ?? 1 }
+    package let segmentCount: Int
 
     /// The segment that this rank owns on its host; nil where the host has more ranks than K.
     package var ownSegment: Int? { localRank < segmentCount ? localRank : nil }
@@ -46,5 +44,6 @@ package struct HostTopology: Sendable, Equatable {
         self.hosts = hosts
         host = hosts.firstIndex { $0.contains(rank) } ?? 0
         localRank = hosts[host].firstIndex(of: rank) ?? 0
+        segmentCount = hosts.map(\.count).min() ?? 1
     }
 }
