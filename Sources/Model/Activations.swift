@@ -2,7 +2,7 @@ import Tensors
 
 /// Where each activation of a micro-batch lies in one arena.
 ///
-/// B sequences of T tokens, N = B T rows, C channels, H heads, V padded vocabulary. A model that only
+/// N = B T rows are the tokens of B sequences; C channels, H heads, V padded vocabulary. A model that only
 /// evaluates keeps nothing for backward: its blocks all write to the same place.
 struct Activations {
     let buffer: Buffer<Float>
@@ -39,8 +39,7 @@ struct Activations {
         let qkv: Matrix  // (N, 3C), in the memory of `wide`
     }
 
-    init(_ shape: GPTConfiguration, microBatch: Int, training: Bool, logitRows: Int) {
-        let n = microBatch * shape.contextLength
+    init(_ shape: GPTConfiguration, rows n: Int, training: Bool, logitRows: Int) {
         let c = shape.width
         var layout = ArenaLayout()
         func reserve(_ rows: Int, _ columns: Int) -> NamedTensor {

@@ -27,6 +27,8 @@ package struct TokenBatch: @unchecked Sendable {
 package final class GPT {
     package let configuration: GPTConfiguration
     package let layout: GPTLayout
+    /// Tokens in a sequence (T); at most the context length, which is the position table's.
+    package let sequenceLength: Int
     /// Sequences in a micro-batch (B).
     package let microBatch: Int
     private let engine: ComputeEngine
@@ -36,22 +38,30 @@ package final class GPT {
     private let head: Head
 
     /// Plans a model; one that is not `training` can only compute losses, with less memory.
+    ///
+    /// - Parameter sequenceLength: tokens in a sequence; where silent, the context length.
     package init(
-        _ configuration: GPTConfiguration, microBatch: Int, training: Bool, engine: ComputeEngine
+        _ configuration: GPTConfiguration, sequenceLength: Int? = nil, microBatch: Int,
+        training: Bool, engine: ComputeEngine
     ) {
         precondition(configuration.vocabularySize > 0, "the vocabulary is not known yet")
+        let length = sequenceLength ?? configuration.contextLength
+        precondition(
+            length >= 1 && length <= configuration.contextLength,
+            "sequences of \(length) tokens in a context of \(configuration.contextLength)")
         self.configuration = configuration
+        self.sequenceLength = length
         self.microBatch = microBatch
         self.engine = engine
         layout = GPTLayout(configuration)
-        let n = microBatch * configuration.contextLength
+        let n = microBatch * length
         let c = configuration.width
         let logitRows = Head.chunkRows(
             rows: n, vocabulary: configuration.paddedVocabularySize)
         activations = Activations(
-            configuration, microBatch: microBatch, training: training, logitRows: logitRows)
+            configuration, rows: n, training: training, logitRows: logitRows)
         attention = Attention(
-            batch: microBatch, length: configuration.contextLength, heads: configuration.heads,
+            batch: microBatch, length: length, heads: configuration.heads,
             headWidth: configuration.headWidth, engine: engine)
         normBackward = LayerNormBackward(rows: n, columns: c, engine: engine)
         head = Head(configuration, rows: n, engine: engine)
@@ -61,17 +71,16 @@ package final class GPT {
     package var activationBytes: Int { activations.buffer.bytes.count }
 
     /// Tokens in a micro-batch (B T).
-    package var tokenCount: Int { microBatch * configuration.contextLength }
+    package var tokenCount: Int { microBatch * sequenceLength }
 
     /// Runs the micro-batch through all blocks and the final norm; `finished` is told each part.
     package func forward(
         _ batch: TokenBatch, parameters: Buffer<Float>, dropout: DropoutKey?,
         finished: (ForwardPart) -> Void = { _ in }
     ) {
-        let length = configuration.contextLength
         let a = activations
         embeddingForward(
-            batch.inputs, sequenceLength: length,
+            batch.inputs, sequenceLength: sequenceLength,
             tokenTable: parameters.matrix(layout.tokenEmbedding),
             positionTable: parameters.matrix(layout.positionEmbedding), into: a.embedded,
             engine: engine)
@@ -129,7 +138,7 @@ package final class GPT {
         }
         drop(flow.residual, .embedding, batch, dropout)
         embeddingBackward(
-            flow.residual, tokens: batch.inputs, sequenceLength: configuration.contextLength,
+            flow.residual, tokens: batch.inputs, sequenceLength: sequenceLength,
             addingTo: tokenTable(gradients),
             positionGradient: gradients.matrix(layout.positionEmbedding),
             accumulates: accumulates, engine: engine)
@@ -272,7 +281,7 @@ package final class GPT {
     ) {
         guard let key else { return }
         dropout(
-            matrix, into: matrix, sequenceLength: configuration.contextLength,
+            matrix, into: matrix, sequenceLength: sequenceLength,
             firstSequence: batch.firstSequence, site: site, key: key, engine: engine)
     }
 
@@ -283,7 +292,7 @@ package final class GPT {
     ) -> Matrix {
         guard let key else { return flow.residual }
         dropout(
-            flow.residual, into: flow.branch, sequenceLength: configuration.contextLength,
+            flow.residual, into: flow.branch, sequenceLength: sequenceLength,
             firstSequence: batch.firstSequence, site: site, key: key, engine: engine)
         return flow.branch
     }

@@ -10,7 +10,7 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var heads = 4
     /// Channels of the residual stream (C).
     package var width = 128
-    /// Tokens in a sequence (T), and positions in the position embedding.
+    /// Tokens in a sequence (T) unless it is a shorter one, and rows of the position embedding.
     package var contextLength = 64
     /// Symbols of the tokenizer (V); 0 until the data is known.
     package var vocabularySize = 0
@@ -79,12 +79,11 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var paddedVocabularySize: Int { (vocabularySize + 63) / 64 * 64 }
 
     /// The least memory that training takes, in bytes: fp32 parameters and gradients, `moments`
-    /// numbers beside each parameter, and the activations of `microBatch` sequences.
-    package func leastTrainingBytes(moments: Int, microBatch: Int) -> Double {
+    /// numbers beside each parameter, and the activations of a micro-batch of `tokens`.
+    package func leastTrainingBytes(moments: Int, tokens: Int) -> Double {
         let (l, c, v) = (Double(layers), Double(width), Double(paddedVocabularySize))
-        let t = Double(contextLength)
-        let parameters = (v + t) * c + 12 * l * c * c
-        let activations = Double(microBatch) * t * 16 * c * l
+        let parameters = (v + Double(contextLength)) * c + 12 * l * c * c
+        let activations = Double(tokens) * 16 * c * l
         return 4 * (parameters * Double(2 + moments) + activations)
     }
 
@@ -93,8 +92,8 @@ package struct GPTConfiguration: Sendable, Equatable {
 
     /// Floating-point operations to train on one token of a sequence of T tokens: 6 N + 12 L H D T,
     /// where N leaves the position embedding out (Chowdhery et al. 2022, appendix B; nanoGPT).
-    package var flopsPerToken: Double {
+    package func flopsPerToken(sequenceLength: Int) -> Double {
         let counted = parameterCount - contextLength * width
-        return 6 * Double(counted) + 12 * Double(layers * width * contextLength)
+        return 6 * Double(counted) + 12 * Double(layers * width * sequenceLength)
     }
 }

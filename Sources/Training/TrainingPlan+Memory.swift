@@ -14,7 +14,7 @@ extension TrainingPlan {
         let ranks = try communicator.allGatherBytes(host).count { $0 == host }
         try communicator.agree { () throws(Failure) in
             let bytes = { (moments: Int) in
-                recipe.model.leastTrainingBytes(moments: moments, microBatch: lanes.microBatch)
+                recipe.model.leastTrainingBytes(moments: moments, tokens: tokensPerMicroBatch)
             }
             let owners = recipe.optimizer.sharded ? Double(communicator.size) : 1
             let moments = (bytes(recipe.optimizer.statesPerParameter) - bytes(0)) / owners

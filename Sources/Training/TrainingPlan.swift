@@ -11,12 +11,18 @@ package struct TrainingPlan: Sendable {
     package let lanes: LaneConfiguration
     package let rate: ScaledRate
     package let schedule: Schedule
+    /// Tokens in a sequence: the recipe's context length, or fewer in a benchmark.
+    package let sequenceLength: Int
 
     /// Resolves a recipe whose model's vocabulary is known.
     ///
+    /// - Parameter sequenceLength: tokens in a sequence; where silent, the context length.
     /// - Throws: `Failure` (configuration) that names the nearest values that would work.
-    package init(_ recipe: Recipe, ranks: Int) throws(Failure) {
+    package init(
+        _ recipe: Recipe, ranks: Int, sequenceLength: Int? = nil
+    ) throws(Failure) {
         try recipe.validate()
+        self.sequenceLength = sequenceLength ?? recipe.model.contextLength
         lanes = try LaneConfiguration(
             globalBatch: recipe.training.globalBatch, lanes: recipe.reduction.lanes,
             microBatch: recipe.training.microBatch, ranks: ranks)
@@ -56,9 +62,10 @@ package struct TrainingPlan: Sendable {
     }
 
     /// Tokens in one optimizer step, over all ranks.
-    package var tokensPerStep: Int {
-        recipe.training.globalBatch * recipe.model.contextLength
-    }
+    package var tokensPerStep: Int { recipe.training.globalBatch * sequenceLength }
+
+    /// Tokens that go through the model at once.
+    package var tokensPerMicroBatch: Int { lanes.microBatch * sequenceLength }
 
     /// The rate of the step that follows `step` finished ones.
     package func learningRate(after step: Int) -> Double { schedule.learningRate(at: step) }
@@ -167,10 +174,10 @@ extension TrainingPlan {
         let perLane = lanes.sequencesPerLane
         let sequenceRange =
             least == most ? "\(least * perLane)" : "\(least * perLane) or \(most * perLane)"
-        let tokens = most * perLane * recipe.model.contextLength
+        let tokens = most * perLane * sequenceLength
         return "\(laneRange) lanes = \(sequenceRange) sequences = "
             + (least == most ? "" : "up to ") + "\(Format.count(tokens)) tokens a step; "
-            + "\(Format.count(lanes.microBatch * recipe.model.contextLength)) tokens a micro-batch"
+            + "\(Format.count(tokensPerMicroBatch)) tokens a micro-batch"
     }
 
     private var rateText: String {

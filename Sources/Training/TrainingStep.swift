@@ -43,31 +43,24 @@ package final class TrainingStep {
     private let exchange: LaneExchange<LaneLoss>
     private let lanes: Range<Int>
     private var losses: [LaneLoss] = []
-    /// Parameters behind the model's own, which no gradient reaches.
-    private let idle: Range<Int>
     private let tracer: StepTracer?
 
     /// Allocates everything a step needs; `state` is filled by `initialize` or from a checkpoint.
     ///
-    /// - Parameters:
-    ///   - trace: where to note what steps do; nil for nowhere.
-    ///   - idleParameters: parameters that no step uses, though they are reduced and updated like
-    ///     all others: rows of a position table beyond the sequences' length.
+    /// - Parameter trace: where to note what steps do; nil for nowhere.
     package init(
         plan: TrainingPlan, communicator: Communicator, engine: ComputeEngine,
-        trace: Trace? = nil, idleParameters: Int = 0
+        trace: Trace? = nil
     ) throws(Failure) {
         self.plan = plan
         self.communicator = communicator
         self.engine = engine
         let recipe = plan.recipe
         model = GPT(
-            recipe.model, microBatch: plan.lanes.microBatch, training: true, engine: engine)
+            recipe.model, sequenceLength: plan.sequenceLength, microBatch: plan.lanes.microBatch,
+            training: true, engine: engine)
         tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
-        var layout = model.layout.arena
-        let used = layout.count
-        if idleParameters > 0 { layout.append("idle.weight", shape: [idleParameters, 1]) }
-        idle = used..<layout.count
+        let layout = model.layout.arena
         let reducer = try GradientReducer(
             communicator: communicator, tree: plan.lanes.tree, elementCount: layout.count,
             team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
@@ -153,7 +146,7 @@ package final class TrainingStep {
         _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
     ) -> LaneLoss {
         let sequences = plan.lanes.sequences(ofLane: lane)
-        let gradients = clock.measure(.progress) { beginLane(lane) }
+        let gradients = clock.measure(.progress) { reducer.beginLane(lane) }
         var loss = 0.0
         for microBatch in 0..<plan.lanes.microBatchesPerLane {
             let first = sequences.lowerBound + microBatch * plan.lanes.microBatch
@@ -183,22 +176,12 @@ package final class TrainingStep {
         }
         clock.measure(.progress) { reducer.endLane() }
         return LaneLoss(
-            sum: loss, targets: Double(sequences.count * plan.recipe.model.contextLength))
+            sum: loss, targets: Double(sequences.count * plan.sequenceLength))
     }
 
     /// Notes in the trace how far the buckets are.
     private func noteBuckets() {
         tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
-    }
-
-    /// Begins a lane and returns the memory for its gradient.
-    private func beginLane(_ lane: Int) -> Buffer<Float> {
-        let gradients = reducer.beginLane(lane)
-        if !idle.isEmpty {
-            (gradients.base + idle.lowerBound).update(repeating: 0, count: idle.count)
-            reducer.finished(idle)
-        }
-        return gradients
     }
 
     /// Clips and takes the optimizer's step: on every rank the same, or each its own part of it.

@@ -41,6 +41,9 @@ struct BenchStepCommand: ParsableCommand {
             valueName: "section.key=value"))
     var set: [String] = []
 
+    @Option(name: .long, help: "Tokens in a sequence (default: the size's).")
+    var sequenceLength: Int?
+
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
@@ -60,8 +63,9 @@ struct BenchStepCommand: ParsableCommand {
         }
         let benchmark = StepBenchmark(
             size: try BenchmarkSize.named(size), precision: try chosenPrecision(), steps: steps,
-            overrides: set, threads: try threadCount(threadsPerRank),
-            progress: try progressMode(), tracePath: trace)
+            overrides: set, sequenceLength: sequenceLength,
+            threads: try threadCount(threadsPerRank), progress: try progressMode(),
+            tracePath: trace)
         try runOnAllRanks { (world, _) throws(Failure) in
             let report = try benchmark.run(on: world)
             guard world.rank == 0 else { return 0 }

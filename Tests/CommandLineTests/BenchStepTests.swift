@@ -72,20 +72,28 @@ extension CommandLineTests {
             }
         }
 
-        /// The rows of the position table beyond the sequences are parameters like all others.
-        @Test func shortSequencesKeepTheWholeModel() throws {
-            let counts = try [64, 32].map { length in
-                let outcome = try Launch.run(
-                    Self.lockstep,
-                    Self.arguments(
-                        ranks: 1, ["--json", "--set", "model.context_length=\(length)"]))
-                let match = try #require(
-                    outcome.output.firstMatch(of: /"parameters":([0-9]+),/), "\(outcome.errors)")
-                return Int(match.1)
-            }
-            // Tokens 65, positions 64, four blocks and the final norm, all of width 128.
-            let expected = (65 + 64) * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128
-            #expect(counts == [expected, expected])
+        /// Sequences may be shorter than the context, whose positions are parameters all the same;
+        /// they are where the context is shorter than the size's sequences.
+        @Test(arguments: [
+            ([], 64, 64), (["--sequence-length", "32"], 64, 32),
+            (["--set", "model.context_length=32"], 32, 32),
+            (["--set", "model.context_length=128"], 128, 64),
+            (["--set", "model.context_length=128", "--sequence-length", "100"], 128, 100),
+        ])
+        func sequencesAndPositions(more: [String], positions: Int, length: Int) throws {
+            let outcome = try Launch.run(
+                Self.lockstep, Self.arguments(ranks: 1, ["--json"] + more))
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                    as? [String: Any])
+            // Tokens 65, four blocks and the final norm, all of width 128.
+            let expected = (65 + positions) * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128
+            #expect(report["parameters"] as? Int == expected)
+            #expect(report["sequence_length"] as? Int == length)
+            let step = try #require(report["step_seconds"] as? Double)
+            let speed = try #require(report["tokens_per_second"] as? Double)
+            #expect(abs(speed * step / Double(2 * length) - 1) < 0.01)
         }
 
         @Test(
@@ -94,6 +102,8 @@ extension CommandLineTests {
                 (["--size", "chars"], 64, "did you mean \"char\"?"),
                 (["--precision", "fp8"], 64, "--precision fp8 is not among"),
                 (["--steps", "0"], 64, "--steps is 0"),
+                (["--sequence-length", "0"], 64, "--sequence-length is 0"),
+                (["--sequence-length", "65"], 64, "--set model.context_length=65"),
                 (["--threads-per-rank", "0"], 64, "--threads-per-rank is 0"),
                 (["--set", "steps"], 64, "section.key=value"),
                 (["--set", "model.heads=5"], 78, "heads = 5 does not divide width"),

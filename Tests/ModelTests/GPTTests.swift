@@ -6,35 +6,6 @@ import Tensors
 import Testing
 
 @Suite struct GPTTests {
-    private func configuration(
-        layers: Int = 2, width: Int = 24, heads: Int = 3, context: Int = 9, vocabulary: Int = 17,
-        dropout: Double = 0
-    ) -> GPTConfiguration {
-        var configuration = GPTConfiguration()
-        configuration.layers = layers
-        configuration.width = width
-        configuration.heads = heads
-        configuration.contextLength = context
-        configuration.vocabularySize = vocabulary
-        configuration.dropout = dropout
-        return configuration
-    }
-
-    private func tokens(_ count: Int, below limit: Int, seed: UInt64) -> Buffer<Int32> {
-        let random = CounterRandom(key: seed)
-        let tokens = Buffer<Int32>(count: count)
-        for index in 0..<count {
-            tokens.base[index] = Int32(random.bits(UInt64(index)) % UInt64(limit))
-        }
-        return tokens
-    }
-
-    private func parameters(_ layout: GPTLayout, seed: UInt64 = 3) -> Buffer<Float> {
-        let parameters = Buffer<Float>(count: layout.arena.count)
-        layout.initialize(parameters, seed: seed)
-        return parameters
-    }
-
     @Test func initialLossIsTheLogarithmOfTheVocabulary() {
         let shape = configuration(layers: 4, width: 64, heads: 4, context: 32, vocabulary: 65)
         let model = GPT(shape, microBatch: 4, training: false, engine: ComputeEngine())
@@ -212,7 +183,7 @@ import Testing
         shape.vocabularySize = 50_304
         let n = Double(shape.parameterCount - 1024 * 768)
         #expect(shape.parameterCount == 124_475_904)
-        #expect(shape.flopsPerToken == 6 * n + 12 * 12 * 768 * 1024)
+        #expect(shape.flopsPerToken(sequenceLength: 256) == 6 * n + 12 * 12 * 768 * 256)
     }
 
     @Test(arguments: [

@@ -50,7 +50,7 @@ package struct BenchmarkSize: Sendable, Equatable {
         recipe.model.layers = layers
         recipe.model.heads = heads
         recipe.model.width = width
-        recipe.model.contextLength = sequenceLength
+        recipe.model.contextLength = positions
         recipe.model.vocabularySize = vocabulary
         recipe.training.steps = steps
         recipe.training.globalBatch = sequencesPerRank * ranks

@@ -18,6 +18,8 @@ package struct StepBenchmark: Sendable {
     package var steps: Int
     /// `section.key=value` for the recipe that the size stands for.
     package var overrides: [String]
+    /// Tokens in a sequence; nil for the size's own, or the context length where that is less.
+    package var sequenceLength: Int?
     package var threads: Int
     package var progress: ProgressMode
     /// Where to write a trace of the steps; nil for none.
@@ -28,12 +30,14 @@ package struct StepBenchmark: Sendable {
 
     package init(
         size: BenchmarkSize, precision: TrainingConfiguration.Precision, steps: Int,
-        overrides: [String], threads: Int, progress: ProgressMode, tracePath: String? = nil
+        overrides: [String], sequenceLength: Int? = nil, threads: Int, progress: ProgressMode,
+        tracePath: String? = nil
     ) {
         self.size = size
         self.precision = precision
         self.steps = steps
         self.overrides = overrides
+        self.sequenceLength = sequenceLength
         self.threads = threads
         self.progress = progress
         self.tracePath = tracePath
@@ -47,7 +51,7 @@ package struct StepBenchmark: Sendable {
             "build", try communicator.agree { () throws(Failure) in try digestOfThisProgram() },
             remedy: "install the same build on every host")
         let plan = try communicator.agree { () throws(Failure) in
-            try TrainingPlan(try recipe(ranks: communicator.size), ranks: communicator.size)
+            try makePlan(ranks: communicator.size)
         }
         try plan.requireMemory(communicator)
         let trace = try tracePath.map { (path) throws(Failure) in
@@ -56,8 +60,7 @@ package struct StepBenchmark: Sendable {
         let engine = ComputeEngine(threads: threads, yields: ranksYield)
         let peak = try ArithmeticPeak.measure(team: engine.team, communicator: communicator)
         let step = try TrainingStep(
-            plan: plan, communicator: communicator, engine: engine, trace: trace,
-            idleParameters: idleParameters(plan))
+            plan: plan, communicator: communicator, engine: engine, trace: trace)
         try step.initialize()
         let batch = SyntheticBatch(plan: plan, rank: communicator.rank)
         let records = try takeSteps(step, batch, isShown: communicator.rank == 0)
@@ -65,21 +68,25 @@ package struct StepBenchmark: Sendable {
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, records: records,
             peakFlopsPerCore: peak.flopsPerCore, memory: step.memory,
-            parameterCount: plan.recipe.model.parameterCount + idleParameters(plan),
             residentBytes: Int(try communicator.allReduce(Int64(peakResidentBytes), .maximum)))
     }
 
-    private func recipe(ranks: Int) throws(Failure) -> Recipe {
+    private func makePlan(ranks: Int) throws(Failure) -> TrainingPlan {
         let toml = size.recipe(
             ranks: ranks, steps: Self.warmupSteps + steps, precision: precision
         ).toml
-        return try Recipe(toml: toml, name: "the recipe of \(size.name)", overrides: overrides)
-    }
-
-    /// The position table's rows beyond the sequences, which are reduced and updated like all others.
-    private func idleParameters(_ plan: TrainingPlan) -> Int {
-        let model = plan.recipe.model
-        return max(0, size.positions - model.contextLength) * model.width
+        let recipe = try Recipe(
+            toml: toml, name: "the recipe of \(size.name)", overrides: overrides)
+        let context = recipe.model.contextLength
+        let length = sequenceLength ?? min(size.sequenceLength, context)
+        guard length >= 1, length <= context else {
+            throw Failure(
+                .usage,
+                "--sequence-length is \(length), but must be from 1 to the context length, which is "
+                    + "\(context): use less, or raise it with --set model.context_length=\(length)."
+            )
+        }
+        return try TrainingPlan(recipe, ranks: ranks, sequenceLength: length)
     }
 
     private func takeSteps(

@@ -12,7 +12,6 @@ package struct StepReport: Sendable {
     /// Measured, in fp32 operations a second.
     let peakFlopsPerCore: Double
     let memory: [(name: String, bytes: Int)]
-    let parameterCount: Int
     /// The most that any rank had resident.
     let residentBytes: Int
 
@@ -22,7 +21,10 @@ package struct StepReport: Sendable {
     package var tokensPerSecond: Double { Double(plan.tokensPerStep) / stepSeconds }
     /// Floating-point operations a second of one rank, by the model's formula.
     package var flopsPerRank: Double {
-        plan.recipe.model.flopsPerToken * tokensPerSecond / Double(ranks)
+        flopsPerToken * tokensPerSecond / Double(ranks)
+    }
+    private var flopsPerToken: Double {
+        plan.recipe.model.flopsPerToken(sequenceLength: plan.sequenceLength)
     }
     /// Model FLOP/s utilisation: the model's arithmetic as a part of what the cores can do at best
     /// (Chowdhery et al. 2022, appendix B).
@@ -62,12 +64,14 @@ extension StepReport {
         var object: JSONObject = [
             "peer": .string("lockstep \(version)"), "size": .string(benchmark.size.name),
             "precision": .string(plan.recipe.training.precision.rawValue),
+            "sequence_length": .integer(plan.sequenceLength),
             "ranks": .integer(ranks), "threads_per_rank": .integer(benchmark.threads),
             "step_seconds": rounded(stepSeconds, 5),
             "tokens_per_second": rounded(tokensPerSecond, 1),
             "gflops_per_rank": rounded(flopsPerRank / 1e9, 1),
             "peak_rss_gib": gibibytes(residentBytes), "loss": rounded(loss, 4),
-            "parameters": .integer(parameterCount), "steps": .integer(records.count),
+            "parameters": .integer(plan.recipe.model.parameterCount),
+            "steps": .integer(records.count),
             "mean_step_seconds": rounded(times.total, 6),
         ]
         for (name, seconds) in parts(times) {
@@ -98,10 +102,9 @@ extension StepReport {
 
     private var heading: String {
         let threads = "\(benchmark.threads) thread\(benchmark.threads == 1 ? "" : "s")"
-        let model = plan.recipe.model
         return "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
             + "\(ranks) rank\(ranks == 1 ? "" : "s") x \(threads): \(plan.lanes.globalBatch) sequences "
-            + "of \(model.contextLength) tokens a step, \(records.count) "
+            + "of \(plan.sequenceLength) tokens a step, \(records.count) "
             + "step\(records.count == 1 ? "" : "s") after \(StepBenchmark.warmupSteps) to warm up"
     }
 
@@ -112,14 +115,13 @@ extension StepReport {
     private var rates: [String] {
         let cores = ranks * benchmark.threads
         let seconds = sortedSeconds
-        let flops = plan.recipe.model.flopsPerToken
         return [
             "  speed    \(Format.rate(tokensPerSecond, of: "tokens"))",
             "  step     \(milliseconds(stepSeconds)) ms (median; from "
                 + "\(milliseconds(seconds.first ?? 0)) to \(milliseconds(seconds.last ?? 0)))",
             "  MFU      \(Format.fixed(100 * utilization, decimals: 1)) % = tokens/s x (6 N + 12 L C T) "
                 + "/ (cores x peak)",
-            "           with 6 N + 12 L C T = \(Format.significant(flops / 1e9, digits: 4)) GFLOP a "
+            "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP a "
                 + "token, N without the position table,",
             "           \(cores) core\(cores == 1 ? "" : "s") and a measured peak of "
                 + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a core in fp32",

@@ -9,16 +9,16 @@ struct SyntheticBatch {
 
     /// Tokens that are a function of the rank alone.
     init(plan: TrainingPlan, rank: Int) {
-        let model = plan.recipe.model
-        let length = model.contextLength
+        let vocabulary = plan.recipe.model.vocabularySize
+        let length = plan.sequenceLength
         inputs = Buffer(count: plan.lanes.microBatch * length)
         targets = Buffer(count: plan.lanes.microBatch * length)
         let random = CounterRandom(seed: UInt64(1 + rank), stream: .sampleOrder)
         for row in 0..<plan.lanes.microBatch {
-            var token = Self.token(random, row, 0, model.vocabularySize)
+            var token = Self.token(random, row, 0, vocabulary)
             for t in 0..<length {
                 inputs.base[row * length + t] = token
-                token = Self.token(random, row, t + 1, model.vocabularySize)
+                token = Self.token(random, row, t + 1, vocabulary)
                 targets.base[row * length + t] = token
             }
         }

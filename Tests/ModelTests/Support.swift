@@ -1,0 +1,71 @@
+import Kernels
+import Model
+import Tensors
+
+/// A small model's shape.
+func configuration(
+    layers: Int = 2, width: Int = 24, heads: Int = 3, context: Int = 9, vocabulary: Int = 17,
+    bias: Bool = true, dropout: Double = 0
+) -> GPTConfiguration {
+    var configuration = GPTConfiguration()
+    configuration.layers = layers
+    configuration.width = width
+    configuration.heads = heads
+    configuration.contextLength = context
+    configuration.vocabularySize = vocabulary
+    configuration.bias = bias
+    configuration.dropout = dropout
+    return configuration
+}
+
+/// Random tokens.
+func tokens(_ count: Int, below limit: Int, seed: UInt64) -> Buffer<Int32> {
+    let random = CounterRandom(key: seed)
+    let tokens = Buffer<Int32>(count: count)
+    for index in 0..<count {
+        tokens.base[index] = Int32(random.bits(UInt64(index)) % UInt64(limit))
+    }
+    return tokens
+}
+
+/// Initial parameters.
+func parameters(_ layout: GPTLayout, seed: UInt64 = 3) -> Buffer<Float> {
+    let parameters = Buffer<Float>(count: layout.arena.count)
+    layout.initialize(parameters, seed: seed)
+    return parameters
+}
+
+/// Random micro-batches for one model, one behind the other.
+struct MicroBatches {
+    private let inputs: Buffer<Int32>
+    private let targets: Buffer<Int32>
+    private let model: GPT
+    private let count: Int
+
+    init(_ count: Int, for model: GPT, seed: UInt64 = 21) {
+        let vocabulary = model.configuration.vocabularySize
+        inputs = tokens(count * model.tokenCount, below: vocabulary, seed: seed)
+        targets = tokens(count * model.tokenCount, below: vocabulary, seed: seed + 1)
+        self.model = model
+        self.count = count
+    }
+
+    /// The losses, and the gradients of all micro-batches together: the first one's written over
+    /// what is in `gradients`, or added as well if it `accumulates`.
+    func run(
+        parameters: Buffer<Float>, gradients: Buffer<Float>, accumulates: Bool = false,
+        dropout: DropoutKey? = nil
+    ) -> [Double] {
+        (0..<count).map { index in
+            let batch = TokenBatch(
+                inputs: inputs.base + index * model.tokenCount,
+                targets: targets.base + index * model.tokenCount,
+                firstSequence: 5 + index * model.microBatch)
+            model.forward(batch, parameters: parameters, dropout: dropout)
+            return model.backward(
+                batch, parameters: parameters, gradients: gradients, gradientScale: 0.25,
+                accumulates: accumulates || index > 0, dropout: dropout
+            ) { _ in }
+        }
+    }
+}
