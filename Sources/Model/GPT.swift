@@ -31,6 +31,7 @@ package final class GPT {
     package let sequenceLength: Int
     /// Sequences in a micro-batch (B).
     package let microBatch: Int
+    private let recomputes: Bool
     private let engine: ComputeEngine
     private let activations: Activations
     private let attention: Attention
@@ -39,10 +40,13 @@ package final class GPT {
 
     /// Plans a model; one that is not `training` can only compute losses, with less memory.
     ///
-    /// - Parameter sequenceLength: tokens in a sequence; where silent, the context length.
+    /// - Parameters:
+    ///   - sequenceLength: tokens in a sequence; where silent, the context length.
+    ///   - recomputes: whether backward runs each block's forward again, so that of a block only its
+    ///     input stays in memory: the same bits, with less memory and more time (Chen et al. 2016).
     package init(
         _ configuration: GPTConfiguration, sequenceLength: Int? = nil, microBatch: Int,
-        training: Bool, engine: ComputeEngine
+        training: Bool, recomputes: Bool = false, engine: ComputeEngine
     ) {
         precondition(configuration.vocabularySize > 0, "the vocabulary is not known yet")
         let length = sequenceLength ?? configuration.contextLength
@@ -52,6 +56,7 @@ package final class GPT {
         self.configuration = configuration
         self.sequenceLength = length
         self.microBatch = microBatch
+        self.recomputes = recomputes
         self.engine = engine
         layout = GPTLayout(configuration)
         let n = microBatch * length
@@ -59,7 +64,8 @@ package final class GPT {
         let logitRows = Head.chunkRows(
             rows: n, vocabulary: configuration.paddedVocabularySize)
         activations = Activations(
-            configuration, rows: n, training: training, logitRows: logitRows)
+            configuration, rows: n,
+            keeping: training ? (recomputes ? .residuals : .all) : .nothing, logitRows: logitRows)
         attention = Attention(
             batch: microBatch, length: length, heads: configuration.heads,
             headWidth: configuration.headWidth, engine: engine)
@@ -82,16 +88,21 @@ package final class GPT {
         embeddingForward(
             batch.inputs, sequenceLength: sequenceLength,
             tokenTable: parameters.matrix(layout.tokenEmbedding),
-            positionTable: parameters.matrix(layout.positionEmbedding), into: a.embedded,
+            positionTable: parameters.matrix(layout.positionEmbedding), into: a.residuals[0],
             engine: engine)
-        drop(a.embedded, .embedding, batch, dropout)
+        drop(a.residuals[0], .embedding, batch, dropout)
         finished(.embedding)
-        var residual = a.embedded
         for layer in 0..<configuration.layers {
-            forwardBlock(layer, residual, batch, parameters, dropout, finished)
-            residual = a.blocks[layer].output
+            forwardAttention(layer, batch, parameters, dropout)
+            finished(.attention(layer: layer))
+            forwardFeedForward(layer, parameters)
+            addBranch(
+                a.blocks[layer].activated, layout.blocks[layer].down, parameters,
+                to: a.blocks[layer].middle, into: a.residuals[layer + 1],
+                .feedForwardProjection(layer: layer), batch, dropout)
+            finished(.feedForward(layer: layer))
         }
-        normalize(residual, layout.finalNorm, a.finalNorm, parameters)
+        normalize(a.residuals[configuration.layers], layout.finalNorm, a.finalNorm, parameters)
         finished(.finalNorm)
     }
 
@@ -112,10 +123,11 @@ package final class GPT {
     /// Gradients are written over the arena's contents or, if it `accumulates`, added to them.
     /// `finished` is told each range of the arena as soon as it is complete, from the arena's end to
     /// its start: the final norm, the layers of the last block to the first, the embeddings.
+    /// `recomputed` is told each block whose forward was run again, just before its backward.
     package func backward(
         _ batch: TokenBatch, parameters: Buffer<Float>, gradients: Buffer<Float>,
         gradientScale: Float, accumulates: Bool, dropout: DropoutKey?,
-        finished: (Range<Int>) -> Void
+        recomputed: (_ layer: Int) -> Void = { _ in }, finished: (Range<Int>) -> Void
     ) -> Double {
         let a = activations
         guard let flow = a.gradients else {
@@ -125,16 +137,20 @@ package final class GPT {
             a.finalNorm.output, table: tokenTable(parameters), targets: batch.targets,
             gradientScale: gradientScale, logits: a.logits, inputGradient: flow.branch,
             tableGradient: tokenTable(gradients), accumulates: accumulates)
-        let lastOutput = a.blocks[configuration.layers - 1].output
         flow.residual.base.update(repeating: 0, count: tokenCount * configuration.width)
         normalizeBackward(
-            flow.branch, lastOutput, layout.finalNorm, a.finalNorm, parameters, gradients,
-            addingTo: flow.residual, accumulates)
+            flow.branch, a.residuals[configuration.layers], layout.finalNorm, a.finalNorm,
+            parameters, gradients, addingTo: flow.residual, accumulates)
         finished(layout.finalNorm.range)
         for layer in (0..<configuration.layers).reversed() {
-            let input = layer == 0 ? a.embedded : a.blocks[layer - 1].output
+            // The last block's activations are still there.
+            if recomputes && layer < configuration.layers - 1 {
+                forwardAttention(layer, batch, parameters, dropout)
+                forwardFeedForward(layer, parameters)
+                recomputed(layer)
+            }
             backwardBlock(
-                layer, input, batch, parameters, gradients, accumulates, dropout, flow, finished)
+                layer, batch, parameters, gradients, accumulates, dropout, flow, finished)
         }
         drop(flow.residual, .embedding, batch, dropout)
         embeddingBackward(
@@ -148,10 +164,11 @@ package final class GPT {
 
     // MARK: - One block
 
-    private func forwardBlock(
-        _ layer: Int, _ input: Matrix, _ batch: TokenBatch, _ parameters: Buffer<Float>,
-        _ dropout: DropoutKey?, _ finished: (ForwardPart) -> Void
+    /// The block's first half, up to the residual stream between the halves.
+    private func forwardAttention(
+        _ layer: Int, _ batch: TokenBatch, _ parameters: Buffer<Float>, _ dropout: DropoutKey?
     ) {
+        let input = activations.residuals[layer]
         let a = activations.blocks[layer]
         let p = layout.blocks[layer]
         normalize(input, p.attentionNorm, a.attentionNorm, parameters)
@@ -162,15 +179,15 @@ package final class GPT {
         addBranch(
             a.attention, p.attentionProjection, parameters, to: input, into: a.middle,
             .attentionProjection(layer: layer), batch, dropout)
-        finished(.attention(layer: layer))
+    }
 
+    /// The second half without its last product, whose result backward does not read.
+    private func forwardFeedForward(_ layer: Int, _ parameters: Buffer<Float>) {
+        let a = activations.blocks[layer]
+        let p = layout.blocks[layer]
         normalize(a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters)
         linear(p.up, parameters).forward(
             a.feedForwardNorm.output, throughGELUInto: a.activated, slope: a.slope, engine: engine)
-        addBranch(
-            a.activated, p.down, parameters, to: a.middle, into: a.output,
-            .feedForwardProjection(layer: layer), batch, dropout)
-        finished(.feedForward(layer: layer))
     }
 
     /// `output` = `residual` + dropout(`input` W + b), all (N, C).
@@ -191,7 +208,7 @@ package final class GPT {
 
     /// The residual stream's gradient, `flow.residual`, goes from behind the block to before it.
     private func backwardBlock(
-        _ layer: Int, _ input: Matrix, _ batch: TokenBatch, _ parameters: Buffer<Float>,
+        _ layer: Int, _ batch: TokenBatch, _ parameters: Buffer<Float>,
         _ gradients: Buffer<Float>, _ accumulates: Bool, _ dropout: DropoutKey?,
         _ flow: Activations.Gradients, _ finished: (Range<Int>) -> Void
     ) {
@@ -228,8 +245,8 @@ package final class GPT {
         finished(p.qkv.range)
         linear(p.qkv, parameters).backwardInput(flow.qkv, into: flow.branch, engine: engine)
         normalizeBackward(
-            flow.branch, input, p.attentionNorm, a.attentionNorm, parameters, gradients,
-            addingTo: flow.residual, accumulates)
+            flow.branch, activations.residuals[layer], p.attentionNorm, a.attentionNorm, parameters,
+            gradients, addingTo: flow.residual, accumulates)
         finished(p.attentionNorm.range)
     }
 

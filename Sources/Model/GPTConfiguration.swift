@@ -79,11 +79,12 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var paddedVocabularySize: Int { (vocabularySize + 63) / 64 * 64 }
 
     /// The least memory that training takes, in bytes: fp32 parameters and gradients, `moments`
-    /// numbers beside each parameter, and the activations of a micro-batch of `tokens`.
-    package func leastTrainingBytes(moments: Int, tokens: Int) -> Double {
+    /// numbers beside each parameter, and the activations of a micro-batch of `tokens`, of each
+    /// block all or, if backward `recomputes` them, its input alone.
+    package func leastTrainingBytes(moments: Int, tokens: Int, recomputes: Bool) -> Double {
         let (l, c, v) = (Double(layers), Double(width), Double(paddedVocabularySize))
         let parameters = (v + Double(contextLength)) * c + 12 * l * c * c
-        let activations = Double(tokens) * 16 * c * l
+        let activations = Double(tokens) * c * (recomputes ? l + 15 : 16 * l)
         return 4 * (parameters * Double(2 + moments) + activations)
     }
 

@@ -14,7 +14,9 @@ extension TrainingPlan {
         let ranks = try communicator.allGatherBytes(host).count { $0 == host }
         try communicator.agree { () throws(Failure) in
             let bytes = { (moments: Int) in
-                recipe.model.leastTrainingBytes(moments: moments, tokens: tokensPerMicroBatch)
+                recipe.model.leastTrainingBytes(
+                    moments: moments, tokens: tokensPerMicroBatch,
+                    recomputes: recipe.training.recompute)
             }
             let owners = recipe.optimizer.sharded ? Double(communicator.size) : 1
             let moments = (bytes(recipe.optimizer.statesPerParameter) - bytes(0)) / owners
@@ -26,8 +28,9 @@ extension TrainingPlan {
                 .configuration,
                 "Training this model takes at least \(Format.bytes(Int(needed))) of memory for each of "
                     + "\(ranks) \(ranks == 1 ? "rank" : "ranks"), but the machine has "
-                    + "\(Format.bytes(there)): lower [model] layers, width or context_length, set "
-                    + "[training] micro_batch lower, or start fewer ranks on it.")
+                    + "\(Format.bytes(there)): lower [model] layers, width or context_length, "
+                    + (recipe.training.recompute ? "" : "set [training] recompute = true, ")
+                    + "set [training] micro_batch lower, or start fewer ranks on it.")
         }
     }
 }

@@ -58,7 +58,7 @@ package final class TrainingStep {
         let recipe = plan.recipe
         model = GPT(
             recipe.model, sequenceLength: plan.sequenceLength, microBatch: plan.lanes.microBatch,
-            training: true, engine: engine)
+            training: true, recomputes: recipe.training.recompute, engine: engine)
         tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
         let layout = model.layout.arena
         let reducer = try GradientReducer(
@@ -164,7 +164,7 @@ package final class TrainingStep {
                 model.backward(
                     batch, parameters: state.parameters, gradients: gradients,
                     gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
-                    dropout: dropout
+                    dropout: dropout, recomputed: { layer in tracer?.recomputed(layer: layer) }
                 ) { range in
                     finished(range) {
                         if isLast { reducer.finished(range) }

@@ -96,6 +96,26 @@ extension CommandLineTests {
             #expect(abs(speed * step / Double(2 * length) - 1) < 0.01)
         }
 
+        @Test func recomputationTakesLessMemoryForTheSameLoss() throws {
+            let reports = try [false, true].map { recompute in
+                let outcome = try Launch.run(
+                    Self.lockstep,
+                    Self.arguments(
+                        ranks: 1,
+                        ["--json", "--set", "training.global_batch=16"]
+                            + ["--set", "training.recompute=\(recompute)"]))
+                #expect(outcome.status == 0, "\(outcome.errors)")
+                return try #require(
+                    try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                        as? [String: Any])
+            }
+            let losses = reports.compactMap { $0["loss"] as? Double }
+            let planned = reports.compactMap { $0["planned_gib"] as? Double }
+            try #require(losses.count == 2 && planned.count == 2)
+            #expect(losses[0] == losses[1])
+            #expect(planned[1] < 0.7 * planned[0])
+        }
+
         @Test(
             arguments: [
                 (["--size", "gpt3"], 64, "There is no size \"gpt3\""),

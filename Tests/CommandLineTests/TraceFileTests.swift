@@ -77,6 +77,30 @@ extension CommandLineTests {
             }
         }
 
+        /// A block that runs again for backward is told apart, and leaves backward's parts whole.
+        @Test func recomputationIsTraced() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                bench.training(set: "training.recompute=true", "model.layers=3")
+                    + ["--trace", bench.path("trace.json")])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let events = try Self.lines(bench.bytes(of: "trace.json")).compactMap(Event.init)
+            try expectNested(events)
+            let passes = events.filter { $0.name == "backward" }
+            #expect(passes.count == 6 * 4)
+            for pass in passes {
+                let parts = events.filter {
+                    $0.category == "backward" && $0.detail["layer"] != nil
+                        && $0.start >= pass.start && $0.end <= pass.end + 0.01
+                }
+                #expect(
+                    parts.map { "\($0.name) \($0.detail["layer"] ?? -1)" } == [
+                        "MLP 2", "attention 2", "recompute 1", "MLP 1", "attention 1",
+                        "recompute 0", "MLP 0", "attention 0",
+                    ])
+            }
+        }
+
         /// Events of one rank follow one another, or lie within one another.
         private func expectNested(_ events: [Event]) throws {
             #expect(zip(events, events.dropFirst()).allSatisfy { $0.start <= $1.start }, "monotone")

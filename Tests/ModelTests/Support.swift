@@ -54,7 +54,8 @@ struct MicroBatches {
     /// what is in `gradients`, or added as well if it `accumulates`.
     func run(
         parameters: Buffer<Float>, gradients: Buffer<Float>, accumulates: Bool = false,
-        dropout: DropoutKey? = nil
+        dropout: DropoutKey? = nil, recomputed: (Int) -> Void = { _ in },
+        finished: (Range<Int>) -> Void = { _ in }
     ) -> [Double] {
         (0..<count).map { index in
             let batch = TokenBatch(
@@ -64,8 +65,8 @@ struct MicroBatches {
             model.forward(batch, parameters: parameters, dropout: dropout)
             return model.backward(
                 batch, parameters: parameters, gradients: gradients, gradientScale: 0.25,
-                accumulates: accumulates || index > 0, dropout: dropout
-            ) { _ in }
+                accumulates: accumulates || index > 0, dropout: dropout,
+                recomputed: recomputed, finished: finished)
         }
     }
 }

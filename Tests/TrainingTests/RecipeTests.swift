@@ -73,6 +73,7 @@ import Training
         global_batch = 30
         micro_batch = 3
         precision = "fp32"
+        recompute = true
         seed = 9223372036854775807
         max_skipped_steps = 4
         [optimizer]

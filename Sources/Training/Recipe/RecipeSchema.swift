@@ -39,6 +39,9 @@ extension Recipe {
             "Sequences through the model at once; divides a lane's; 0 for a whole lane."),
         .init("training", "precision", \.training.precision, "Arithmetic of matrix products."),
         .init(
+            "training", "recompute", \.training.recompute,
+            "Keep each block's input alone and compute the rest again; the same bits, less memory."),
+        .init(
             "training", "seed", \.training.seed,
             "Seeds initial parameters, sample order and dropout."),
         .init(

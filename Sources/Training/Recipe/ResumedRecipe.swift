@@ -44,6 +44,7 @@ extension Recipe {
         let defaults = Recipe()
         recipe.training.steps = defaults.training.steps
         recipe.training.maximumSkippedSteps = defaults.training.maximumSkippedSteps
+        recipe.training.recompute = defaults.training.recompute
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint
         recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes

@@ -17,6 +17,9 @@ package struct TrainingConfiguration: Sendable, Equatable {
     /// Sequences that go through the model at once; 0 for a whole lane.
     package var microBatch = 0
     package var precision = Precision.fp32
+    /// Whether backward computes each block's activations again, from the block's input, which alone
+    /// is kept.
+    package var recompute = false
     /// Seeds the initial parameters, the order of samples, and dropout.
     package var seed: UInt64 = 1337
     /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run stops.

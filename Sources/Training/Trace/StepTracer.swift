@@ -87,6 +87,13 @@ final class StepTracer {
         partStart = MonotonicClock.nanoseconds
     }
 
+    /// Notes that a block's forward was run again.
+    func recomputed(layer: Int) {
+        let now = MonotonicClock.nanoseconds
+        record(.recomputation, index: layer, from: partStart, to: now)
+        partStart = now
+    }
+
     /// Notes that the gradients from this place to the arena's end are complete: backward finishes
     /// the arena from its end to its start, so places tell how far it is.
     func backwardFinished(_ range: Range<Int>, at time: Int64) {

@@ -3,7 +3,7 @@ enum TraceKind: Int32, CaseIterable, Sendable {
     case step, data, forward, backward, reduction, wait, update, evaluation, checkpoint
     case bucketsStarted, bucketsFinished
     case embeddingForward, attentionForward, feedForwardForward, finalNormForward
-    case headBackward, feedForwardBackward, attentionBackward, embeddingBackward
+    case headBackward, recomputation, feedForwardBackward, attentionBackward, embeddingBackward
 
     /// As a reader sees it.
     var name: String {
@@ -24,6 +24,7 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         case .feedForwardForward, .feedForwardBackward: "MLP"
         case .finalNormForward: "final norm"
         case .headBackward: "head and loss"
+        case .recomputation: "recompute"
         }
     }
 
@@ -35,7 +36,7 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         case .forward, .embeddingForward, .attentionForward, .feedForwardForward,
             .finalNormForward:
             "forward"
-        case .backward, .headBackward, .feedForwardBackward, .attentionBackward,
+        case .backward, .headBackward, .recomputation, .feedForwardBackward, .attentionBackward,
             .embeddingBackward:
             "backward"
         case .reduction, .wait, .bucketsStarted, .bucketsFinished: "reduce"
@@ -48,7 +49,8 @@ enum TraceKind: Int32, CaseIterable, Sendable {
     var indexName: String? {
         switch self {
         case .step, .evaluation, .checkpoint: "step"
-        case .attentionForward, .feedForwardForward, .feedForwardBackward, .attentionBackward:
+        case .attentionForward, .feedForwardForward, .recomputation, .feedForwardBackward,
+            .attentionBackward:
             "layer"
         case .bucketsStarted, .bucketsFinished: "buckets"
         default: nil

@@ -1,0 +1,83 @@
+import Kernels
+import Model
+import Tensors
+import Testing
+
+/// Backward that runs each block's forward again.
+@Suite struct RecomputationTests {
+    /// What three micro-batches give on a model, and what it told while it went backward.
+    private struct Result: Equatable {
+        var losses: [Double] = []
+        var gradients: [UInt32] = []
+        var finished: [Range<Int>] = []
+        /// The blocks that ran again, with the ranges that were finished before.
+        var recomputed: [[Int]] = []
+    }
+
+    private func run(
+        _ shape: GPTConfiguration, recomputes: Bool, threads: Int = 1
+    ) -> Result {
+        let model = GPT(
+            shape, microBatch: 2, training: true, recomputes: recomputes,
+            engine: ComputeEngine(threads: threads))
+        let key = shape.dropout > 0 ? DropoutKey(probability: 0.2, seed: 1, step: 3) : nil
+        let parameters = parameters(model.layout)
+        let gradients = Buffer<Float>(count: parameters.count)
+        gradients.elements.update(repeating: .nan)  // Whatever was there must not show.
+        let batches = MicroBatches(3, for: model)
+        var result = Result()
+        result.losses = batches.run(
+            parameters: parameters, gradients: gradients, dropout: key,
+            recomputed: { result.recomputed.append([$0, result.finished.count]) },
+            finished: { result.finished.append($0) })
+        result.gradients = model.layout.arena.tensors.flatMap { tensor in
+            gradients.elements[tensor.range].map(\.bitPattern)
+        }
+        return result
+    }
+
+    @Test(arguments: [(true, 0.0), (true, 0.2), (false, 0.0), (false, 0.2)], [1, 2, 4])
+    func theSameBits(model: (bias: Bool, dropout: Double), layers: Int) {
+        let shape = configuration(
+            layers: layers, context: 70, bias: model.bias, dropout: model.dropout)
+        let kept = run(shape, recomputes: false)
+        #expect(kept.recomputed.isEmpty)
+        #expect(kept.losses.count == 3 && kept.gradients.count == shape.parameterCount)
+        for threads in [1, 2] {
+            var again = run(shape, recomputes: true, threads: threads)
+            // Of each micro-batch all blocks but the last, whose activations are still there, each
+            // before the first of its six ranges is finished and behind the final norm's.
+            let order = (0..<3).flatMap { batch in
+                (0..<layers).reversed().dropFirst().map { layer in
+                    [layer, batch * (6 * layers + 2) + 1 + 6 * (layers - 1 - layer)]
+                }
+            }
+            #expect(again.recomputed == order)
+            again.recomputed = []
+            #expect(again == kept)
+        }
+    }
+
+    /// Of a block stays its input, (N, C), instead of that and 15 C + H + 4 numbers for each of N rows.
+    @Test(arguments: [1, 2, 5]) func memoryShrinksAsComputed(layers: Int) {
+        let shape = configuration(layers: layers, width: 48, heads: 4, context: 16)
+        let bytes = [false, true].map { recomputes in
+            GPT(
+                shape, microBatch: 2, training: true, recomputes: recomputes,
+                engine: ComputeEngine()
+            ).activationBytes
+        }
+        #expect(bytes[0] - bytes[1] == 4 * (layers - 1) * 32 * (15 * 48 + 4 + 4))
+    }
+
+    /// What a plan must hold at least is less than what the model takes.
+    @Test(arguments: [false, true]) func theLeastIsNoMoreThanWhatIsTaken(recomputes: Bool) {
+        let shape = configuration(layers: 6, width: 48, heads: 4, context: 16, vocabulary: 64)
+        let model = GPT(
+            shape, microBatch: 2, training: true, recomputes: recomputes, engine: ComputeEngine())
+        let least = shape.leastTrainingBytes(
+            moments: 2, tokens: model.tokenCount, recomputes: recomputes)
+        let taken = Double(4 * 4 * model.layout.arena.count + model.activationBytes)
+        #expect(least <= taken && least > 0.7 * taken)
+    }
+}

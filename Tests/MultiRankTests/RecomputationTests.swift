@@ -1,0 +1,92 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension MultiRankTests {
+    /// Activations that are computed again change what a run takes, and nothing of what it gives.
+    @Suite(.serialized) struct RecomputationTests {
+        private static let recipe = """
+            [model]
+            layers = 3
+            heads = 2
+            width = 32
+            context_length = 11
+            dropout = 0.1
+            [training]
+            steps = 6
+            global_batch = 16
+            [optimizer]
+            learning_rate = 1e-2
+            clip_norm = 0.5
+            [schedule]
+            decay_steps = 6
+            warmup_steps = 1
+            [reduction]
+            lanes = 4
+            [evaluation]
+            every = 3
+            [checkpoint]
+            every = 3
+            """
+
+        /// Trains, and returns what the plan says of activations.
+        private func train(
+            _ workshop: Workshop, _ arguments: [String], recompute: Bool, ranks: Int,
+            into run: RunResult
+        ) throws -> Substring {
+            let outcome = try workshop.train(
+                arguments + ["--set", "training.recompute=\(recompute)"], ranks: ranks, into: run)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            return try #require(
+                outcome.errors.firstMatch(of: /activations ([0-9.]+ [KM]iB)/)?.1)
+        }
+
+        /// In micro-batches of whole lanes, and of one sequence.
+        @Test(arguments: [0, 1]) func theSameRunInLessMemory(microBatch: Int) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let arguments = [
+                recipe, "--data", workshop.data, "--set", "training.micro_batch=\(microBatch)",
+            ]
+            var reference: (metrics: [String], state: [Data])?
+            var memory: Set<Substring> = []
+            for (ranks, recompute) in [(1, false), (1, true), (2, true)] {
+                let run = workshop.run("\(ranks) \(recompute)")
+                memory.insert(
+                    try train(workshop, arguments, recompute: recompute, ranks: ranks, into: run))
+                #expect(try run.rankCount(step: 6) == ranks, "really \(ranks) ranks")
+                let result = (try run.metrics(), try run.state(step: 3) + run.state(step: 6))
+                // Six steps, and evaluations after the third and the last.
+                #expect(result.0.count == 8)
+                guard let reference else {
+                    reference = result
+                    continue
+                }
+                #expect(result.0 == reference.metrics, "\(ranks) ranks")
+                #expect(result.1 == reference.state, "\(ranks) ranks")
+            }
+            #expect(memory.count == 2, "one with and one without")
+        }
+
+        @Test(arguments: [(1, false, 2), (2, true, 1)])
+        func aRunGoesOnTheOtherWay(before: Int, recompute: Bool, after: Int) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let whole = workshop.run("whole")
+            _ = try train(
+                workshop, [recipe, "--data", workshop.data], recompute: false, ranks: 1,
+                into: whole)
+            let run = workshop.run("resumed")
+            let first = try train(
+                workshop, [recipe, "--data", workshop.data, "--set", "training.steps=3"],
+                recompute: recompute, ranks: before, into: run)
+            let second = try train(
+                workshop, ["--resume", "--set", "training.steps=6"], recompute: !recompute,
+                ranks: after, into: run)
+            #expect(first != second)
+            #expect(try run.rankCount(step: 6) == after)
+            #expect(try run.metrics() == whole.metrics())
+            #expect(try run.state(step: 6) == whole.state(step: 6))
+        }
+    }
+}
