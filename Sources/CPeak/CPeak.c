@@ -27,6 +27,38 @@ CHAINS(12, 8, narrow, __attribute__((target("avx2,fma"), noinline)))
 CHAINS(24, 4, narrow, __attribute__((noinline)))
 #endif
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+__attribute__((target("avx512f,avx512bf16"), noinline)) static double bf16_pairs(
+    long rounds, float *sink) {
+    enum { chain_count = 24 };
+    __m512 chains[chain_count];
+    for (int chain = 0; chain < chain_count; chain++) chains[chain] = _mm512_set1_ps(chain);
+    /* Pairs of 0.5 and -0.5, whose products cancel: the values stay what they are. */
+    const __m512bh left = (__m512bh)_mm512_set1_epi32(0x3f003f00);
+    const __m512bh right = (__m512bh)_mm512_set1_epi32((int)0xbf003f00);
+    for (long round = 0; round < rounds; round++) {
+        _Pragma("clang loop unroll(full)") for (int chain = 0; chain < chain_count; chain++)
+            chains[chain] = _mm512_dpbf16_ps(chains[chain], left, right);
+        /* The compiler does not know that they stay so, and must not find out. */
+        _Pragma("clang loop unroll(full)") for (int chain = 0; chain < chain_count; chain++)
+            __asm__ volatile("" : "+v"(chains[chain]));
+    }
+    float sum = 0;
+    for (int chain = 0; chain < chain_count; chain++) sum += chains[chain][0];
+    *sink += sum / 1e9f;
+    return 2.0 * 32 * chain_count * (double)rounds;
+}
+#endif
+
+double lockstep_bf16_multiply_add(long rounds, float *sink) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bf16")) return bf16_pairs(rounds, sink);
+#endif
+    return lockstep_multiply_add(rounds, sink);
+}
+
 double lockstep_multiply_add(long rounds, float *sink) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) return wide(rounds, sink);

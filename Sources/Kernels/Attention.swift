@@ -13,13 +13,15 @@ import Tensors
 /// Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the block's
 /// last row, so that nothing above the diagonal's blocks is computed and only one block of
 /// probabilities exists at a time (Dao et al. 2022, without the split along keys). Forward keeps
-/// each row's log-sum-exp; backward makes the probabilities from it again.
+/// each row's log-sum-exp; backward makes the probabilities from it again. In bf16 the probabilities
+/// and their gradients are rounded before they enter products; softmax itself is in fp32.
 package final class Attention {
     private let batch: Int
     private let length: Int
     private let heads: Int
     private let headWidth: Int
     private let width: Int
+    private let precision: Precision
     private let engine: ComputeEngine
     private let kernels: lockstep_microkernels
     private let blocks: [Block]
@@ -27,9 +29,6 @@ package final class Attention {
     /// Elements between two rows of a block's probabilities: off the powers of two, whose rows would
     /// share a few cache sets.
     private let rowStride: Int
-    /// Columns of a head, and keys, once packed into panels.
-    private let paddedHeadWidth: Int
-    private let paddedLength: Int
 
     /// A block of query rows, and the keys that its last row may see.
     private struct Block {
@@ -38,15 +37,19 @@ package final class Attention {
         var keys: Int { start + rows }
     }
 
+    /// In bf16 the heads' width is even.
     package init(
-        batch: Int, length: Int, heads: Int, headWidth: Int, engine: ComputeEngine
+        batch: Int, length: Int, heads: Int, headWidth: Int, precision: Precision = .fp32,
+        engine: ComputeEngine
     ) {
+        precondition(precision == .fp32 || headWidth % 2 == 0, "heads of odd width in bf16")
         self.batch = batch
         self.length = length
         self.heads = heads
         self.headWidth = headWidth
+        self.precision = precision
         self.engine = engine
-        kernels = engine.singleKernels.pointee
+        kernels = engine.kernels(precision)
         width = heads * headWidth
         scale = 1 / Float(headWidth).squareRoot()
         // Fewer rows waste less above the diagonal, more use what is packed more often.
@@ -55,9 +58,6 @@ package final class Attention {
             Block(start: start, rows: min(blockRows, length - start))
         }
         rowStride = (length + 15) / 16 * 16 + 16
-        let panel = Int(kernels.tile_columns)
-        paddedHeadWidth = (headWidth + panel - 1) / panel * panel
-        paddedLength = (length + panel - 1) / panel * panel
     }
 
     /// Where a call's dropout masks come from.
@@ -75,20 +75,26 @@ package final class Attention {
 
     /// `output` (B*T, C) = attention(`qkv`); `logSumExp` (B*H*T) is kept for backward.
     package func forward(
-        _ qkv: Matrix, into output: Matrix, logSumExp: Vector, dropout: Dropout?
+        _ qkv: Operand, into output: Operand, logSumExp: Vector, dropout: Dropout?
     ) {
         precondition(qkv.rows == batch * length && qkv.stride == 3 * width)
+        precondition(qkv.precision == precision && output.precision == precision)
         engine.team.forEach(batch * heads) { tile, thread in
             let (sequence, head) = (tile / heads, tile % heads)
-            let q = qkv.row(sequence * length) + head * headWidth
-            let keys = packTransposed(q + width, .keys, thread)
-            let values = packRows(q + 2 * width, qkv.stride, length, .values, thread)
+            let column = head * headWidth
+            let rows = sequence * length..<(sequence + 1) * length
+            let keys = packTransposed(qkv, rows, column + width, .keys, thread)
+            let values = packRows(qkv, rows, column + 2 * width, .values, thread)
             let blockRows = blocks.first?.rows ?? 0
-            let scores = scratch(.probabilities, thread, (rowStride + 1) * blockRows)
+            let scores = floats(.probabilities, thread, (rowStride + 1) * blockRows)
             let totals = scores + rowStride * blockRows
+            let sums = Matrix(
+                floats(.product, thread, blockRows * headWidth), rows: blockRows,
+                columns: headWidth)
             for block in blocks {
+                let row = rows.lowerBound + block.start
                 multiply(
-                    q + block.start * qkv.stride, qkv.stride, rows: block.rows, keys,
+                    qkv.row(row, column: column), qkv.stride, rows: block.rows, keys,
                     columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
                     rowStride)
                 for i in 0..<block.rows {
@@ -97,20 +103,17 @@ package final class Attention {
                     totals[i] = total
                     logSumExp.base[tile * length + block.start + i] = top + logf(total)
                 }
-                if let dropout {
-                    mask(scores, block, sequence, head, dropout)
-                }
-                let row = sequence * length + block.start
+                if let dropout { mask(scores, block, sequence, head, dropout) }
+                roundRows(scores, block)
                 multiply(
-                    scores, rowStride, rows: block.rows, values, columns: headWidth,
-                    depth: block.keys, panelDepth: length,
-                    into: output.row(row) + head * headWidth, output.stride)
+                    scores, operandStride, rows: block.rows, values, columns: headWidth,
+                    depth: block.keys, panelDepth: length, into: sums.base, sums.stride)
                 // Cheaper here than among the probabilities, which are more.
                 for i in 0..<block.rows {
-                    let y = output.row(row + i) + head * headWidth
                     let factor = 1 / totals[i]
                     forEachVector(headWidth) { start, width in
-                        y.store(y.load(start, width: width) * factor, start, width: width)
+                        let y = sums.row(i).load(start, width: width) * factor
+                        output.store(y, row + i, column + start, width: width)
                     }
                 }
             }
@@ -119,131 +122,201 @@ package final class Attention {
 
     /// `qkvGradient` (B*T, 3C) from the output's gradient (B*T, C), with what forward was given and gave.
     package func backward(
-        _ outputGradient: Matrix, qkv: Matrix, output: Matrix, logSumExp: Vector,
-        into qkvGradient: Matrix, dropout: Dropout?
+        _ outputGradient: Operand, qkv: Operand, output: Operand, logSumExp: Vector,
+        into qkvGradient: Operand, dropout: Dropout?
     ) {
         engine.team.forEach(batch * heads) { tile, thread in
             let (sequence, head) = (tile / heads, tile % heads)
             let column = head * headWidth
-            let q = qkv.row(sequence * length) + column
-            let dq = qkvGradient.row(sequence * length) + column
-            let packed = PackedHead(
-                keysTransposed: packTransposed(q + width, .keys, thread),
-                keys: packRows(q + width, qkv.stride, length, .queries, thread),
-                valuesTransposed: packTransposed(q + 2 * width, .values, thread))
+            let rows = sequence * length..<(sequence + 1) * length
+            let keysTransposed = packTransposed(qkv, rows, column + width, .keys, thread)
+            let keys = packRows(qkv, rows, column + width, .queries, thread)
+            let valuesTransposed = packTransposed(qkv, rows, column + 2 * width, .values, thread)
             let blockRows = blocks.first?.rows ?? 0
-            let probabilities = scratch(.probabilities, thread, 2 * rowStride * blockRows)
+            let probabilities = floats(.probabilities, thread, 2 * rowStride * blockRows)
             let gradients = probabilities + rowStride * blockRows
+            let sums = GradientSums(
+                qkvGradient, rows, column: column, headWidth: headWidth, width: width
+            ) { floats(.gradients, thread, $0) }
             for block in blocks.reversed() {
-                let row = sequence * length + block.start
-                let queries = q + block.start * qkv.stride
-                let dOutput = outputGradient.row(row) + column
+                let row = rows.lowerBound + block.start
+                let blockOfRows = row..<row + block.rows
                 multiply(
-                    queries, qkv.stride, rows: block.rows, packed.keysTransposed,
+                    qkv.row(row, column: column), qkv.stride, rows: block.rows, keysTransposed,
                     columns: block.keys, depth: headWidth, panelDepth: headWidth,
                     into: probabilities, rowStride)
                 multiply(
-                    dOutput, outputGradient.stride, rows: block.rows, packed.valuesTransposed,
-                    columns: block.keys, depth: headWidth, panelDepth: headWidth, into: gradients,
-                    rowStride)
+                    outputGradient.row(row, column: column), outputGradient.stride,
+                    rows: block.rows, valuesTransposed, columns: block.keys, depth: headWidth,
+                    panelDepth: headWidth, into: gradients, rowStride)
                 for i in 0..<block.rows {
-                    let rowTotal = dot(
-                        outputGradient.row(row + i) + column, output.row(row + i) + column,
-                        headWidth)
+                    let rowTotal = dot(outputGradient, output, row: row + i, column, headWidth)
                     softmaxBackward(
                         probabilities, gradients, row: i, block,
                         logSumExp: logSumExp.base[tile * length + block.start + i],
                         rowTotal: rowTotal, sequence, head, dropout)
                 }
+                roundRows(probabilities, block)
+                roundRows(gradients, block)
                 multiply(
-                    gradients, rowStride, rows: block.rows, packed.keys, columns: headWidth,
+                    gradients, operandStride, rows: block.rows, keys, columns: headWidth,
                     depth: block.keys, panelDepth: length,
-                    into: dq + block.start * qkvGradient.stride, qkvGradient.stride)
+                    into: sums.queries.row(block.start), sums.queries.stride)
                 // The last block comes first and touches all keys; the others add.
                 let adds = block.keys < length
                 addOuterProduct(
-                    probabilities, dOutput, outputGradient.stride, block, adds,
-                    into: dq + 2 * width, qkvGradient.stride, thread)
+                    probabilities,
+                    packRows(outputGradient, blockOfRows, column, .packedRight, thread),
+                    block, adds, into: sums.values, thread)
                 addOuterProduct(
-                    gradients, queries, qkv.stride, block, adds, into: dq + width,
-                    qkvGradient.stride, thread)
+                    gradients, packRows(qkv, blockOfRows, column, .packedRight, thread), block,
+                    adds, into: sums.keys, thread)
+            }
+            sums.store(in: qkvGradient, rows, column: column, width: width)
+        }
+    }
+
+    /// A head's gradients, each (T, D): where they belong or, if that is in bf16, until they are
+    /// complete.
+    private struct GradientSums {
+        let queries: Matrix
+        let keys: Matrix
+        let values: Matrix
+
+        init(
+            _ gradient: Operand, _ rows: Range<Int>, column: Int, headWidth: Int, width: Int,
+            memory: (_ count: Int) -> UnsafeMutablePointer<Float>
+        ) {
+            if let matrix = gradient.rows(rows).matrix {
+                func part(_ number: Int) -> Matrix {
+                    let start = number * width + column
+                    return matrix.columns(start..<start + headWidth)
+                }
+                (queries, keys, values) = (part(0), part(1), part(2))
+            } else {
+                let base = memory(3 * rows.count * headWidth)
+                func part(_ number: Int) -> Matrix {
+                    Matrix(
+                        base + number * rows.count * headWidth, rows: rows.count,
+                        columns: headWidth)
+                }
+                (queries, keys, values) = (part(0), part(1), part(2))
+            }
+        }
+
+        func store(in gradient: Operand, _ rows: Range<Int>, column: Int, width: Int) {
+            guard gradient.precision != .fp32 else { return }
+            store(queries, in: gradient, rows, column)
+            store(keys, in: gradient, rows, column + width)
+            store(values, in: gradient, rows, column + 2 * width)
+        }
+
+        private func store(
+            _ part: Matrix, in gradient: Operand, _ rows: Range<Int>, _ column: Int
+        ) {
+            forEachVector(of: part) { i, start, width in
+                gradient.store(
+                    part.row(i).load(start, width: width), rows.lowerBound + i, column + start,
+                    width: width)
             }
         }
     }
 
     // MARK: - Products on one thread
 
-    /// A head's keys and values as the right operands of backward's products.
-    private struct PackedHead {
-        let keysTransposed: UnsafeMutablePointer<Float>  // (D, T)
-        let keys: UnsafeMutablePointer<Float>  // (T, D)
-        let valuesTransposed: UnsafeMutablePointer<Float>  // (D, T)
-    }
-
-    private func scratch(
+    private func floats(
         _ use: ScratchUse, _ thread: Int, _ count: Int
     ) -> UnsafeMutablePointer<Float> {
         engine.scratch(use, thread: thread, bytes: count * MemoryLayout<Float>.stride)
             .assumingMemoryBound(to: Float.self)
     }
 
-    /// Packs a head's T rows of D as the right operand (D, T).
+    /// Packs a head's T rows of D, from a column on, as the right operand (D, T).
     private func packTransposed(
-        _ rows: UnsafeMutablePointer<Float>, _ use: ScratchUse, _ thread: Int
-    ) -> UnsafeMutablePointer<Float> {
-        let panels = scratch(use, thread, headWidth * paddedLength)
-        kernels.pack_transposed(rows, 3 * width, headWidth, length, panels)
+        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, _ use: ScratchUse, _ thread: Int
+    ) -> UnsafeMutableRawPointer {
+        let panels = engine.scratch(
+            use, thread: thread, bytes: kernels.panelBytes(columns: length, depth: headWidth))
+        kernels.pack_transposed(
+            matrix.row(rows.lowerBound, column: column), matrix.stride, headWidth, rows.count,
+            panels)
         return panels
     }
 
-    /// Packs rows of D as the right operand (rows, D).
+    /// Packs rows of D, from a column on, as the right operand (rows, D).
     private func packRows(
-        _ rows: UnsafeMutablePointer<Float>, _ stride: Int, _ count: Int, _ use: ScratchUse,
-        _ thread: Int
-    ) -> UnsafeMutablePointer<Float> {
-        let panels = scratch(use, thread, count * paddedHeadWidth)
-        kernels.pack_rows(rows, stride, count, headWidth, panels)
+        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, _ use: ScratchUse, _ thread: Int
+    ) -> UnsafeMutableRawPointer {
+        let panels = engine.scratch(
+            use, thread: thread, bytes: kernels.panelBytes(columns: headWidth, depth: rows.count))
+        kernels.pack_rows(
+            matrix.row(rows.lowerBound, column: column), matrix.stride, rows.count, headWidth,
+            panels)
         return panels
     }
 
     /// `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed operand.
     private func multiply(
-        _ a: UnsafeMutablePointer<Float>, _ aStride: Int, rows: Int,
-        _ panels: UnsafeMutablePointer<Float>, columns: Int, depth: Int, panelDepth: Int,
+        _ a: UnsafeMutableRawPointer, _ aStride: Int, rows: Int,
+        _ panels: UnsafeMutableRawPointer, columns: Int, depth: Int, panelDepth: Int,
         into c: UnsafeMutablePointer<Float>, _ cStride: Int
     ) {
         var block = lockstep_block(
             rows: rows, columns: columns, depth: depth, a: a,
             a_panel_stride: Int(kernels.tile_rows) * aStride, a_row_stride: aStride,
-            a_depth_stride: 1, b: panels, b_panel_stride: panelDepth * Int(kernels.tile_columns),
-            c: c, c_stride: cStride, accumulates: false)
+            a_depth_stride: 1, b: panels,
+            b_panel_stride: kernels.padded(depth: panelDepth) * Int(kernels.tile_columns), c: c,
+            c_stride: cStride, accumulates: false)
         kernels.multiply_rows(&block)
     }
 
-    /// `c` (keys, D) = or += the transpose of `a` (rows, keys) times `b` (rows, D).
+    /// `c` (keys, D) = or += the transpose of a block's scores (rows, keys) times packed rows
+    /// (rows, D).
     private func addOuterProduct(
-        _ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePointer<Float>, _ bStride: Int,
-        _ rows: Block, _ adds: Bool, into c: UnsafeMutablePointer<Float>, _ cStride: Int,
-        _ thread: Int
+        _ scores: UnsafeMutablePointer<Float>, _ panels: UnsafeMutableRawPointer, _ rows: Block,
+        _ adds: Bool, into c: Matrix, _ thread: Int
     ) {
-        let panels = packRows(b, bStride, rows.rows, .packedRight, thread)
+        let tileRows = Int(kernels.tile_rows)
+        let depth = kernels.padded(depth: rows.rows)
         var block = lockstep_block(
-            rows: rows.keys, columns: headWidth, depth: rows.rows, a: a,
-            a_panel_stride: Int(kernels.tile_rows), a_row_stride: 1, a_depth_stride: rowStride,
-            b: panels, b_panel_stride: rows.rows * Int(kernels.tile_columns), c: c,
-            c_stride: cStride, accumulates: adds)
+            rows: rows.keys, columns: headWidth, depth: rows.rows, a: scores,
+            a_panel_stride: tileRows, a_row_stride: 1, a_depth_stride: rowStride, b: panels,
+            b_panel_stride: depth * Int(kernels.tile_columns), c: c.base, c_stride: c.stride,
+            accumulates: adds)
+        if precision == .bf16 {
+            let packed = engine.scratch(
+                .packedLeft, thread: thread,
+                bytes: kernels.leftPanelBytes(rows: rows.keys, depth: depth))
+            kernels.pack_left(scores, operandStride, rows.rows, rows.keys, packed)
+            block.a = UnsafeRawPointer(packed)
+            block.a_panel_stride = tileRows * depth
+            block.a_depth_stride = tileRows
+        }
         kernels.multiply_columns(&block)
+    }
+
+    /// Numbers between two rows of a block's probabilities once they are operands.
+    private var operandStride: Int { rowStride * 4 / precision.bytes }
+
+    /// Rounds a block's probabilities to the products' precision; each row keeps its place. What
+    /// lies between its keys and the next whole vector is zero.
+    private func roundRows(_ scores: UnsafeMutablePointer<Float>, _ block: Block) {
+        guard precision == .bf16 else { return }
+        for i in 0..<block.rows {
+            let row = scores + i * rowStride
+            roundToOperand(row, count: wholeVectors(block.keys), into: row)
+        }
     }
 
     // MARK: - Softmax
 
-    /// exp(scale x - max) in the first `valid` places, zero behind; returns the largest scaled score
-    /// and the sum.
+    /// exp(scale x - max) in the first `valid` places, zeros behind to the end of the vector in which
+    /// the `count` keys end; returns the largest scaled score and the sum.
     private func exponentiate(
         _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int
     ) -> (largest: Float, total: Float) {
         // Rows end on whole vectors, so what is invalid only has to count for nothing.
-        let end = (valid + 7) / 8 * 8
+        let end = wholeVectors(valid)
         (row + valid).update(repeating: -.infinity, count: end - valid)
         var largest = row.load8(0)
         for start in stride(from: 8, to: end, by: 8) {
@@ -258,7 +331,7 @@ package final class Attention {
             total += e
             row.store8(e, start)
         }
-        (row + valid).update(repeating: 0, count: max(end, count) - valid)
+        (row + valid).update(repeating: 0, count: wholeVectors(count) - valid)
         return (top, sum(total))
     }
 
@@ -275,7 +348,7 @@ package final class Attention {
         let dp = gradients + row * rowStride
         let position = block.start + row
         let valid = position + 1
-        let end = (valid + 7) / 8 * 8
+        let end = wholeVectors(valid)
         for start in stride(from: 0, to: end, by: 8) {
             let x = exponential(
                 Floats(repeating: -logSumExp).addingProduct(
@@ -290,7 +363,7 @@ package final class Attention {
             p.store8(kept, start)
             dp.store8(x * (dx - rowTotal) * scale, start)
         }
-        let behind = max(end, block.keys) - valid
+        let behind = wholeVectors(block.keys) - valid
         (p + valid).update(repeating: 0, count: behind)
         (dp + valid).update(repeating: 0, count: behind)
     }
@@ -317,6 +390,19 @@ package final class Attention {
             sequence: UInt32(truncatingIfNeeded: dropout.firstSequence + sequence),
             group: UInt32(position * ((length + 7) / 8) + start / 8))
     }
+}
+
+private func wholeVectors(_ count: Int) -> Int { (count + 7) / 8 * 8 }
+
+/// The dot product of the same columns of one row of two operands.
+@inline(__always)
+private func dot(_ x: Operand, _ y: Operand, row: Int, _ column: Int, _ count: Int) -> Float {
+    var total = Floats.zero
+    forEachVector(count) { start, width in
+        total = total.addingProduct(
+            x.load(row, column + start, width: width), y.load(row, column + start, width: width))
+    }
+    return sum(total)
 }
 
 @inline(__always)

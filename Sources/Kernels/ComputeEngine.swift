@@ -12,8 +12,8 @@ import Tensors
 /// Scratch grows when a shape is met for the first time and is used again ever after.
 package final class ComputeEngine: @unchecked Sendable {
     package let team: ThreadTeam
-    /// The matrix kernels for fp32 operands.
-    let singleKernels: UnsafePointer<lockstep_microkernels>
+    /// What its matrix kernels are compiled for.
+    package let instructionSet: InstructionSet
     // Element i belongs to thread i alone, and the last to the team between its loops.
     private let scratch: UnsafeMutablePointer<ScratchMemory>
 
@@ -23,7 +23,7 @@ package final class ComputeEngine: @unchecked Sendable {
         threads: Int = 1, yields: Bool = false, instructionSet: InstructionSet = .best
     ) {
         team = ThreadTeam(threads: threads, yields: yields)
-        singleKernels = lockstep_microkernels_for(instructionSet.kernels)
+        self.instructionSet = instructionSet
         scratch = .allocate(capacity: threads + 1)
         scratch.initialize(repeating: ScratchMemory(), count: threads + 1)
     }
@@ -36,6 +36,14 @@ package final class ComputeEngine: @unchecked Sendable {
 
     /// Threads that work on one kernel.
     package var threadCount: Int { team.threadCount }
+
+    /// The matrix kernels for operands of a precision.
+    func kernels(_ precision: Precision) -> lockstep_microkernels {
+        switch precision {
+        case .fp32: lockstep_microkernels_for(instructionSet.isa).pointee
+        case .bf16: lockstep_bf16_microkernels_for(instructionSet.isa).pointee
+        }
+    }
 
     /// Bytes of scratch memory in use by now.
     package var scratchBytes: Int { (0...threadCount).reduce(0) { $0 + scratch[$1].bytes } }
@@ -53,7 +61,7 @@ package final class ComputeEngine: @unchecked Sendable {
 
 /// What scratch memory is for; two uses are never in the same place.
 enum ScratchUse: Int, CaseIterable {
-    case packedLeft, packedRight, product, probabilities, keys, values, queries
+    case packedLeft, packedRight, product, probabilities, keys, values, queries, gradients
 }
 
 /// Memory for each use, grown on demand.
@@ -76,24 +84,45 @@ private struct ScratchMemory {
     func free() { for pointer in pointers { releaseMemory(pointer) } }
 }
 
-/// The instruction sets that the matrix kernels are compiled for; all give the same bits in fp32.
-package enum InstructionSet: CaseIterable, Sendable {
+/// The instruction sets that the matrix kernels are compiled for, the narrowest first; all give the
+/// same bits in fp32.
+package enum InstructionSet: Int, CaseIterable, Sendable {
     /// What every processor has that Lockstep runs on: AVX2 on x86-64.
     case base
     case avx512
+    /// With products of bf16 numbers at twice the speed of fp32; the others widen them first.
+    case avx512BF16
 
     /// The widest that this processor has.
     package static var best: InstructionSet {
-        lockstep_best_isa() == lockstep_isa_avx512 ? .avx512 : .base
+        switch lockstep_best_isa() {
+        case lockstep_isa_avx512_bf16: .avx512BF16
+        case lockstep_isa_avx512: .avx512
+        default: .base
+        }
     }
 
     /// Whether this processor has it.
-    package var isAvailable: Bool { self == .base || self == .best }
+    package var isAvailable: Bool { rawValue <= Self.best.rawValue }
 
-    var kernels: lockstep_isa { self == .avx512 ? lockstep_isa_avx512 : lockstep_isa_base }
+    /// Whether it has products of bf16 numbers.
+    package var multipliesBF16: Bool { self == .avx512BF16 }
 
-    /// Its name in the log.
-    package var name: String { String(cString: lockstep_microkernels_for(kernels).pointee.name) }
+    fileprivate var isa: lockstep_isa {
+        switch self {
+        case .base: lockstep_isa_base
+        case .avx512: lockstep_isa_avx512
+        case .avx512BF16: lockstep_isa_avx512_bf16
+        }
+    }
+
+    /// Its name in the log, as the kernels for a precision use it.
+    package func name(for precision: Precision) -> String {
+        switch precision {
+        case .fp32: String(cString: lockstep_microkernels_for(isa).pointee.name)
+        case .bf16: String(cString: lockstep_bf16_microkernels_for(isa).pointee.name)
+        }
+    }
 }
 
 private func releaseMemory(_ pointer: UnsafeMutableRawPointer?) { free(pointer) }

@@ -9,14 +9,16 @@ import Tensors
 /// A target that is not counted: padding behind a sequence's end.
 package let ignoredTarget: Int32 = -1
 
-/// The cross-entropy of each row in nats, and, if asked for, the gradient in place of the logits.
+/// The cross-entropy of each row in nats, and, if asked for, the gradient.
 ///
 /// `logits` is (rows, columns); only the first `vocabularySize` columns take part, those behind are
 /// padding and get gradient zero. `losses` (rows) is -log softmax(logits)[target], or 0 for ignored
-/// targets. With `gradientScale` s the logits become s (softmax - onehot(target)).
+/// targets. `gradient` (rows, columns) becomes `gradientScale` (softmax - onehot(target)); each of its
+/// rows may begin where the one of the logits does, which are overwritten.
 package func crossEntropy(
     _ logits: Matrix, targets: UnsafePointer<Int32>, vocabularySize: Int,
-    losses: UnsafeMutablePointer<Double>, gradientScale: Float?, engine: ComputeEngine
+    losses: UnsafeMutablePointer<Double>, gradient: Operand?, gradientScale: Float,
+    engine: ComputeEngine
 ) {
     precondition(vocabularySize <= logits.columns)
     engine.team.forEach((logits.rows + 7) / 8) { tile, _ in
@@ -25,24 +27,31 @@ package func crossEntropy(
             let target = Int(targets[i])
             guard target >= 0 else {
                 losses[i] = 0
-                if gradientScale != nil { row.update(repeating: 0, count: logits.columns) }
+                if let gradient { clear(gradient, row: i, 0..<logits.columns) }
                 continue
             }
             precondition(target < vocabularySize, "target outside the vocabulary")
             let largest = largestElement(row, vocabularySize)
             let targetLogit = row[target]
-            let sum = exponentials(row, vocabularySize, minus: largest, kept: gradientScale != nil)
+            let sum = exponentials(row, vocabularySize, minus: largest, kept: gradient != nil)
             losses[i] = Double(largest) - Double(targetLogit) + log(Double(sum))
-            if let gradientScale {
+            if let gradient {
                 let factor = gradientScale / sum
+                let ofTarget = row[target] * factor - gradientScale
                 forEachVector(vocabularySize) { start, width in
-                    row.store(row.load(start, width: width) * factor, start, width: width)
+                    gradient.store(
+                        row.load(start, width: width) * factor, i, start, width: width)
                 }
-                row[target] -= gradientScale
-                (row + vocabularySize).update(
-                    repeating: 0, count: logits.columns - vocabularySize)
+                gradient.store(Floats(repeating: ofTarget), i, target, width: 1)
+                clear(gradient, row: i, vocabularySize..<logits.columns)
             }
         }
+    }
+}
+
+private func clear(_ gradient: Operand, row: Int, _ columns: Range<Int>) {
+    forEachVector(columns.count) { start, width in
+        gradient.store(.zero, row, columns.lowerBound + start, width: width)
     }
 }
 

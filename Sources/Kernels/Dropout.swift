@@ -55,7 +55,7 @@ package enum DropoutSite {
 ///
 /// It is its own backward pass: the same key gives the same mask.
 package func dropout(
-    _ input: Matrix, into output: Matrix, sequenceLength: Int, firstSequence: Int,
+    _ input: Matrix, into output: Operand, sequenceLength: Int, firstSequence: Int,
     site: DropoutSite, key: DropoutKey, engine: ComputeEngine
 ) {
     let groups = (input.columns + 7) / 8
@@ -65,11 +65,11 @@ package func dropout(
             let sequence = UInt32(truncatingIfNeeded: firstSequence + row / sequenceLength)
             let firstGroup = (row % sequenceLength) * groups
             let x = input.row(row)
-            let y = output.row(row)
             forEachVector(input.columns) { start, width in
                 let factors = key.factors(
                     site: number, sequence: sequence, group: UInt32(firstGroup + start / 8))
-                y.store(x.load(start, width: width) * factors, start, width: width)
+                output.store(
+                    x.load(start, width: width) * factors, row, start, width: width)
             }
         }
     }

@@ -7,13 +7,12 @@ private let epsilon: Float = 1e-5
 
 /// `output` = LayerNorm(`input`), all (rows, C); `mean` and `rstd` (rows) are kept for backward.
 package func layerNormForward(
-    _ input: Matrix, weight: Vector, bias: Vector?, into output: Matrix, mean: Vector,
+    _ input: Matrix, weight: Vector, bias: Vector?, into output: Operand, mean: Vector,
     rstd: Vector, engine: ComputeEngine
 ) {
     forEachRowTile(input.rows, engine) { rows, _, _ in
         for i in rows {
             let x = input.row(i)
-            let y = output.row(i)
             let c = input.columns
             let m = total(c) { x.load($0, width: $1) } / Float(c)
             let variance = total(c) { start, width in
@@ -26,7 +25,7 @@ package func layerNormForward(
                 let normalized = (x.load(start, width: width) - m) * r
                 let scaled = normalized * weight.base.load(start, width: width)
                 let shifted = bias.map { scaled + $0.base.load(start, width: width) } ?? scaled
-                y.store(shifted, start, width: width)
+                output.store(shifted, i, start, width: width)
             }
             mean.base[i] = m
             rstd.base[i] = r
@@ -53,11 +52,12 @@ package final class LayerNormBackward {
     ///
     /// `inputGradient` (rows, C) already holds the gradient that the residual stream carries past
     /// the layer. With n = (x - mean) rstd and g = dy * weight:
-    /// dx = rstd (g - mean(g) - n mean(g n)), dweight = sum dy n, dbias = sum dy.
+    /// dx = rstd (g - mean(g) - n mean(g n)), dweight = sum dy n, dbias = sum dy. The total goes
+    /// into `rounded` (rows, C) as well, if there is one.
     package func run(
         _ outputGradient: Matrix, input: Matrix, weight: Vector, mean: Vector, rstd: Vector,
-        addingTo inputGradient: Matrix, weightGradient: Vector, biasGradient: Vector?,
-        accumulates: Bool
+        addingTo inputGradient: Matrix, rounded: Operand? = nil, weightGradient: Vector,
+        biasGradient: Vector?, accumulates: Bool
     ) {
         precondition(input.rows == rows && input.columns == columns)
         let c = columns
@@ -84,7 +84,9 @@ package final class LayerNormBackward {
                     let normalized = n(start, width)
                     let slope = dy.load(start, width: width)
                     let change = (g(start, width) - meanG - normalized * meanGN) * r
-                    dx.store(dx.load(start, width: width) + change, start, width: width)
+                    let total = dx.load(start, width: width) + change
+                    dx.store(total, start, width: width)
+                    if let rounded { rounded.store(total, i, start, width: width) }
                     weightSums.store(
                         weightSums.load(start, width: width).addingProduct(slope, normalized),
                         start, width: width)

@@ -17,109 +17,129 @@ package enum Storage: Sendable {
     case transposed
 }
 
-/// Called when the elements of some rows and columns of a product are complete, and in cache.
-package typealias Epilogue = (_ rows: Range<Int>, _ columns: Range<Int>) -> Void
+/// Called with elements of a product that are complete, in cache and the callee's to change: those
+/// from (`row`, `column`) on.
+package typealias Epilogue = (_ elements: Matrix, _ row: Int, _ column: Int) -> Void
 
 extension ComputeEngine {
     /// `c` (rows, columns) = `a` (rows, depth) times `b`, or `c` += it if it `accumulates`.
     ///
-    /// `b` is (depth, columns), or (columns, depth) if it is stored transposed.
+    /// `b` is (depth, columns), or (columns, depth) if it is stored transposed. Both are of one
+    /// precision, and in bf16 the depth is even.
     package func multiply(
-        _ a: Matrix, _ b: Matrix, _ storage: Storage = .direct, into c: Matrix,
+        _ a: Operand, _ b: Operand, _ storage: Storage = .direct, into c: Matrix,
         accumulates: Bool = false
     ) {
-        multiply(a, b, storage, into: c, accumulates: accumulates) { _, _ in }
-    }
-
-    /// The same; every element of the product is handed to the `epilogue` once, on the thread that
-    /// computed it.
-    package func multiply(
-        _ a: Matrix, _ b: Matrix, _ storage: Storage = .direct, into c: Matrix,
-        accumulates: Bool = false, epilogue: Epilogue
-    ) {
-        let depth = a.columns
-        precondition(a.rows == c.rows, "a product has its left operand's rows")
-        precondition(
-            storage == .direct
-                ? b.rows == depth && b.columns == c.columns
-                : b.columns == depth && b.rows == c.columns,
-            "the right operand does not fit the product")
-        guard c.rows > 0, c.columns > 0 else { return }
-        let kernels = singleKernels.pointee
-        let tiles = OutputTiles(rows: c.rows, columns: c.columns, threads: threadCount)
-        let part = depthPart(depth)
-        let blockRows = Int(kernels.tile_rows) * max(1, 56 / Int(kernels.tile_rows))
+        let product = Product(a, b, storage, kernels(a.precision))
+        precondition(product.rows == c.rows && product.columns == c.columns)
+        let tiles = product.tiles(threads: threadCount)
         team.forEach(tiles.count) { tile, thread in
-            let rows = tiles.rows(of: tile)
             let columns = tiles.columns(of: tile)
+            let rows = tiles.rows(of: tile)
             let panels = scratch(
                 .packedRight, thread: thread,
-                bytes: panelBytes(kernels, columns: columns.count, depth: part))
-            var start = 0
-            repeat {
-                let end = min(depth, start + part)
-                packRight(kernels, b, storage, start..<end, columns, into: panels)
-                for first in stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
-                    let last = min(rows.upperBound, first + blockRows)
-                    var block = lockstep_block(
-                        rows: last - first, columns: columns.count, depth: end - start,
-                        a: a.row(first) + start, a_panel_stride: Int(kernels.tile_rows) * a.stride,
-                        a_row_stride: a.stride, a_depth_stride: 1, b: panels,
-                        b_panel_stride: (end - start) * Int(kernels.tile_columns),
-                        c: c.row(first) + columns.lowerBound, c_stride: c.stride,
-                        accumulates: accumulates || start > 0)
-                    kernels.multiply_rows(&block)
-                    if end == depth { epilogue(first..<last, columns) }
+                bytes: product.panelBytes(columns: columns.count, depth: product.part))
+            for part in 0..<product.partCount {
+                product.packRight(part, columns, into: panels)
+                product.forEachRowBlock(rows) { block in
+                    product.multiply(
+                        block, part, panels, columns: columns.count,
+                        into: c.row(block.lowerBound) + columns.lowerBound, stride: c.stride,
+                        accumulates: accumulates || part > 0)
                 }
-                start = end
-            } while start < depth
+            }
+        }
+    }
+
+    /// The product of `a` (rows, depth) and `b`, as above; the `epilogue` is handed every element
+    /// once, on the thread that computed it, and nothing else keeps it.
+    package func multiply(
+        _ a: Operand, _ b: Operand, _ storage: Storage = .direct, epilogue: Epilogue
+    ) {
+        let product = Product(a, b, storage, kernels(a.precision))
+        let tiles = product.tiles(threads: threadCount)
+        team.forEach(tiles.count) { tile, thread in
+            let columns = tiles.columns(of: tile)
+            let partBytes = product.panelBytes(columns: columns.count, depth: product.part)
+            // All parts at once, lest sums wait in memory for the next.
+            let panels = scratch(
+                .packedRight, thread: thread, bytes: product.partCount * partBytes)
+            for part in 0..<product.partCount {
+                product.packRight(part, columns, into: panels + part * partBytes)
+            }
+            let elements = scratch(
+                .product, thread: thread, bytes: 4 * product.blockRows * columns.count
+            ).assumingMemoryBound(to: Float.self)
+            product.forEachRowBlock(tiles.rows(of: tile)) { block in
+                for part in 0..<product.partCount {
+                    product.multiply(
+                        block, part, panels + part * partBytes, columns: columns.count,
+                        into: elements, stride: columns.count, accumulates: part > 0)
+                }
+                epilogue(
+                    Matrix(elements, rows: block.count, columns: columns.count),
+                    block.lowerBound, columns.lowerBound)
+            }
+        }
+    }
+
+    /// The product of `a` (rows, depth) and `b`, as above, in the precision of `c` (rows, columns).
+    package func multiply(
+        _ a: Operand, _ b: Operand, _ storage: Storage = .direct, into c: Operand
+    ) {
+        if let c = c.matrix { return multiply(a, b, storage, into: c) }
+        multiply(a, b, storage) { elements, row, column in
+            forEachVector(of: elements) { i, start, width in
+                let values = elements.row(i).load(start, width: width)
+                c.store(values, row + i, column + start, width: width)
+            }
         }
     }
 
     /// `c` (rows, columns) = the transpose of `a` (depth, rows) times `b` (depth, columns), or
-    /// `c` += it if it `accumulates`.
+    /// `c` += it if it `accumulates`; `a` and `b` are of one precision.
     package func multiplyTransposed(
-        _ a: Matrix, _ b: Matrix, into c: Matrix, accumulates: Bool = false
+        _ a: Operand, _ b: Operand, into c: Matrix, accumulates: Bool = false
     ) {
         let depth = a.rows
         precondition(a.columns == c.rows && b.columns == c.columns && b.rows == depth)
+        precondition(a.precision == b.precision)
         guard c.rows > 0, c.columns > 0 else { return }
-        let kernels = singleKernels.pointee
-        let part = depthPart(depth)
+        let kernels = kernels(a.precision)
+        let part = depthPart(depth, kernels)
         let columnsAtOnce = min(c.columns, 3072)
         let panelWidth = 8 * Int(kernels.tile_columns)
         let panels = sharedScratch(
-            .packedRight, bytes: panelBytes(kernels, columns: columnsAtOnce, depth: part))
+            .packedRight, bytes: kernels.panelBytes(columns: columnsAtOnce, depth: part))
         let blockRows = Int(kernels.tile_rows) * max(1, 96 / Int(kernels.tile_rows))
         for left in stride(from: 0, to: c.columns, by: columnsAtOnce) {
             let columns = left..<min(c.columns, left + columnsAtOnce)
             var start = 0
             repeat {
                 let end = min(depth, start + part)
+                let padded = kernels.padded(depth: end - start)
                 // The right operand is packed once, by all; then each tile packs its own rows.
                 team.forEach((columns.count + panelWidth - 1) / panelWidth) { tile, _ in
                     let offset = tile * panelWidth
                     let width = min(columns.count - offset, panelWidth)
-                    packRight(
-                        kernels, b, .direct, start..<end,
-                        left + offset..<left + offset + width,
-                        into: panels + offset * (end - start) * MemoryLayout<Float>.stride)
+                    kernels.pack_rows(
+                        b.row(start, column: left + offset), b.stride, end - start, width,
+                        panels + offset * padded * Int(kernels.element_bytes))
                 }
                 team.forEach((c.rows + blockRows - 1) / blockRows) { tile, thread in
                     let rows = tile * blockRows..<min(c.rows, (tile + 1) * blockRows)
                     let tileRows = Int(kernels.tile_rows)
                     let leftPanels = scratch(
                         .packedLeft, thread: thread,
-                        bytes: blockRows * part * MemoryLayout<Float>.stride
-                    ).assumingMemoryBound(to: Float.self)
+                        bytes: kernels.leftPanelBytes(rows: blockRows, depth: part))
                     kernels.pack_left(
-                        a.row(start) + rows.lowerBound, a.stride, end - start, rows.count,
+                        a.row(start, column: rows.lowerBound), a.stride, end - start, rows.count,
                         leftPanels)
                     var block = lockstep_block(
                         rows: rows.count, columns: columns.count, depth: end - start,
-                        a: leftPanels, a_panel_stride: tileRows * (end - start), a_row_stride: 1,
+                        a: leftPanels, a_panel_stride: tileRows * padded, a_row_stride: 1,
                         a_depth_stride: tileRows, b: panels,
-                        b_panel_stride: (end - start) * Int(kernels.tile_columns),
+                        b_panel_stride: padded * Int(kernels.tile_columns),
                         c: c.row(rows.lowerBound) + left, c_stride: c.stride,
                         accumulates: accumulates || start > 0)
                     kernels.multiply_columns(&block)
@@ -128,56 +148,144 @@ extension ComputeEngine {
             } while start < depth
         }
     }
+}
 
-    private func packRight(
-        _ kernels: lockstep_microkernels, _ b: Matrix, _ storage: Storage, _ depth: Range<Int>,
-        _ columns: Range<Int>, into panels: UnsafeMutableRawPointer
-    ) {
-        let panels = panels.assumingMemoryBound(to: Float.self)
+/// A product of a left operand that is contiguous along the depth and a right one of either storage.
+private struct Product {
+    let a: Operand
+    let b: Operand
+    let storage: Storage
+    let kernels: lockstep_microkernels
+    let rows: Int
+    let columns: Int
+    let depth: Int
+    /// Of the depth, but for the last part.
+    let part: Int
+    let partCount: Int
+    /// Rows that are multiplied by one set of panels before the next: they stay in cache meanwhile.
+    let blockRows: Int
+
+    init(_ a: Operand, _ b: Operand, _ storage: Storage, _ kernels: lockstep_microkernels) {
+        let isDirect = storage == .direct
+        precondition(
+            a.columns == (isDirect ? b.rows : b.columns) && a.precision == b.precision,
+            "the right operand does not fit the left one")
+        precondition(a.columns % Int(kernels.depth_group) == 0, "the depth is odd")
+        self.a = a
+        self.b = b
+        self.storage = storage
+        self.kernels = kernels
+        rows = a.rows
+        columns = isDirect ? b.columns : b.rows
+        depth = a.columns
+        part = depthPart(depth, kernels)
+        partCount = max(1, (depth + part - 1) / part)
+        blockRows = Int(kernels.tile_rows) * max(1, 56 / Int(kernels.tile_rows))
+    }
+
+    func tiles(threads: Int) -> OutputTiles {
+        // As many columns as leave their panels about half of a second-level cache.
+        let bytes = part * Int(kernels.element_bytes)
+        let width = min(192, max(96, 96 * 768 * 4 / max(1, bytes) / 96 * 96))
+        return OutputTiles(rows: rows, columns: columns, width: width, threads: threads)
+    }
+
+    func panelBytes(columns: Int, depth: Int) -> Int {
+        kernels.panelBytes(columns: columns, depth: depth)
+    }
+
+    private func depth(of part: Int) -> Range<Int> {
+        part * self.part..<min(depth, (part + 1) * self.part)
+    }
+
+    func packRight(_ part: Int, _ columns: Range<Int>, into panels: UnsafeMutableRawPointer) {
+        let depth = depth(of: part)
         switch storage {
         case .direct:
             kernels.pack_rows(
-                b.row(depth.lowerBound) + columns.lowerBound, b.stride, depth.count,
+                b.row(depth.lowerBound, column: columns.lowerBound), b.stride, depth.count,
                 columns.count, panels)
         case .transposed:
             kernels.pack_transposed(
-                b.row(columns.lowerBound) + depth.lowerBound, b.stride, depth.count,
+                b.row(columns.lowerBound, column: depth.lowerBound), b.stride, depth.count,
                 columns.count, panels)
         }
     }
 
-    private func panelBytes(_ kernels: lockstep_microkernels, columns: Int, depth: Int) -> Int {
-        let width = Int(kernels.tile_columns)
-        return (columns + width - 1) / width * width * depth * MemoryLayout<Float>.stride
+    func forEachRowBlock(_ rows: Range<Int>, _ body: (Range<Int>) -> Void) {
+        var first = rows.lowerBound
+        while first < rows.upperBound {
+            let end = min(rows.upperBound, first + blockRows)
+            body(first..<end)
+            first = end
+        }
+    }
+
+    /// Multiplies some rows of a part of the depth by its panels.
+    func multiply(
+        _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer, columns: Int,
+        into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool
+    ) {
+        let depth = depth(of: part)
+        var block = lockstep_block(
+            rows: rows.count, columns: columns, depth: depth.count,
+            a: a.row(rows.lowerBound, column: depth.lowerBound),
+            a_panel_stride: Int(kernels.tile_rows) * a.stride, a_row_stride: a.stride,
+            a_depth_stride: 1, b: panels,
+            b_panel_stride: kernels.padded(depth: depth.count) * Int(kernels.tile_columns), c: c,
+            c_stride: stride, accumulates: accumulates)
+        kernels.multiply_rows(&block)
     }
 }
 
-/// The length of the parts into which a product's depth is cut; a function of the depth alone.
+extension lockstep_microkernels {
+    /// Elements along the depth that a panel holds, zeros behind included.
+    func padded(depth: Int) -> Int { padded(depth, to: depth_group) }
+
+    /// Bytes of a right operand's panels.
+    func panelBytes(columns: Int, depth: Int) -> Int {
+        padded(columns, to: tile_columns) * padded(depth: depth) * element_bytes
+    }
+
+    /// Bytes of a left operand's panels.
+    func leftPanelBytes(rows: Int, depth: Int) -> Int {
+        padded(rows, to: tile_rows) * padded(depth: depth) * element_bytes
+    }
+
+    private func padded(_ count: Int, to multiple: Int) -> Int {
+        (count + multiple - 1) / multiple * multiple
+    }
+}
+
+/// The length of the parts into which a product's depth is cut; a function of depth and precision
+/// alone.
 ///
-/// A panel of 768 by 16 is 48 KiB: it streams from the second-level cache, and the sums leave the
-/// registers seldom enough.
-private func depthPart(_ depth: Int) -> Int {
-    let parts = (depth + 767) / 768
+/// A panel of 768 by 16 floats is 48 KiB: it streams from the second-level cache, and the sums leave
+/// the registers seldom enough. As many bytes of bf16 are twice as deep.
+private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
+    let most = 768 * 4 / Int(kernels.element_bytes)
+    let parts = (depth + most - 1) / most
     return parts <= 1 ? max(1, depth) : ((depth + parts - 1) / parts + 7) / 8 * 8
 }
 
 /// The tiles of a product: columns that fit a core's cache once packed, and as many rows as leave
 /// the threads enough tiles.
 private struct OutputTiles {
-    private static let width = 96
     private let totalRows: Int
     private let totalColumns: Int
+    private let width: Int
     private let across: Int
     private let rowsOfTile: Int
 
-    init(rows: Int, columns: Int, threads: Int) {
+    init(rows: Int, columns: Int, width: Int, threads: Int) {
         totalRows = rows
         totalColumns = columns
-        across = (columns + Self.width - 1) / Self.width
+        self.width = width
+        across = (columns + width - 1) / width
         // Packing costs one pass over the right operand for each run of rows.
-        let wanted = threads == 1 ? 1 : (4 * threads + across - 1) / across
+        let wanted = threads == 1 ? 1 : (4 * threads + across - 1) / max(1, across)
         let down = max(1, min(wanted, rows / 256))
-        rowsOfTile = (rows + down - 1) / down
+        rowsOfTile = max(1, (rows + down - 1) / down)
     }
 
     var count: Int { across * ((totalRows + rowsOfTile - 1) / rowsOfTile) }
@@ -188,7 +296,17 @@ private struct OutputTiles {
     }
 
     func columns(of tile: Int) -> Range<Int> {
-        let start = tile % across * Self.width
-        return start..<min(totalColumns, start + Self.width)
+        let start = tile % across * width
+        return start..<min(totalColumns, start + width)
+    }
+}
+
+/// Calls `body` with the row, start and width of each vector of a matrix.
+@inline(__always)
+func forEachVector(
+    of matrix: Matrix, _ body: (_ row: Int, _ start: Int, _ width: Int) -> Void
+) {
+    for row in 0..<matrix.rows {
+        forEachVector(matrix.columns) { start, width in body(row, start, width) }
     }
 }

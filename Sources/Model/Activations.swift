@@ -2,7 +2,8 @@ import Tensors
 
 /// Where each activation of a micro-batch lies in one arena.
 ///
-/// N = B T rows are the tokens of B sequences; C channels, H heads, V padded vocabulary.
+/// N = B T rows are the tokens of B sequences; C channels, H heads, V padded vocabulary. What enters
+/// products is of the model's precision, all else fp32.
 struct Activations {
     /// What stays in memory until backward.
     enum Kept {
@@ -27,66 +28,86 @@ struct Activations {
 
     struct Block {
         let attentionNorm: Normalized
-        let qkv: Matrix  // (N, 3C)
-        let attention: Matrix  // (N, C)
+        let qkv: Operand  // (N, 3C)
+        let attention: Operand  // (N, C)
         let logSumExp: Vector  // (B H T)
         let middle: Matrix  // (N, C), the residual stream after attention
         let feedForwardNorm: Normalized
-        let slope: Matrix  // (N, 4C), GELU's derivative
-        let activated: Matrix  // (N, 4C), behind GELU
+        let slope: Operand  // (N, 4C), GELU's derivative
+        let activated: Operand  // (N, 4C), behind GELU
     }
 
     struct Normalized {
-        let output: Matrix  // (N, C)
+        let output: Operand  // (N, C)
         let mean: Vector  // (N)
         let rstd: Vector  // (N)
     }
 
     struct Gradients {
+        let logits: Operand  // (rows of a head chunk, V), in the memory of the logits
         let residual: Matrix  // (N, C)
+        /// (N, C), the residual stream's as products take it: in fp32 the same memory.
+        let rounded: Operand
+        /// (N, C), the same with elements dropped, in memory that is free then.
+        let dropped: Operand
         let branch: Matrix  // (N, C)
-        let wide: Matrix  // (N, 4C)
-        let qkv: Matrix  // (N, 3C), in the memory of `wide`
+        let attention: Operand  // (N, C), in the memory of the activations' `branch`
+        let wide: Operand  // (N, 4C)
+        let qkv: Operand  // (N, 3C), in the memory of `wide`
     }
 
-    init(_ shape: GPTConfiguration, rows n: Int, keeping kept: Kept, logitRows: Int) {
+    init(
+        _ shape: GPTConfiguration, rows n: Int, keeping kept: Kept, logitRows: Int,
+        precision: Precision
+    ) {
         let c = shape.width
         var layout = ArenaLayout()
         func reserve(_ rows: Int, _ columns: Int) -> NamedTensor {
             layout.append("", shape: [rows, columns])
         }
+        func reserveOperand(_ columns: Int) -> NamedTensor {
+            reserve(n, columns * precision.bytes / MemoryLayout<Float>.stride)
+        }
         typealias NormPlan = (output: NamedTensor, mean: NamedTensor, rstd: NamedTensor)
-        func reserveNorm() -> NormPlan { (reserve(n, c), reserve(1, n), reserve(1, n)) }
+        func reserveNorm() -> NormPlan { (reserveOperand(c), reserve(1, n), reserve(1, n)) }
 
         // A block may write over its input, which it reads no more when its output is made.
         let residuals = (0..<(kept == .nothing ? 1 : shape.layers + 1)).map { _ in reserve(n, c) }
         let blockPlans = (0..<(kept == .all ? shape.layers : 1)).map { _ in
             (
-                attentionNorm: reserveNorm(), qkv: reserve(n, 3 * c), attention: reserve(n, c),
-                logSumExp: reserve(1, n * shape.heads), middle: reserve(n, c),
-                feedForwardNorm: reserveNorm(), slope: reserve(n, 4 * c),
-                activated: reserve(n, 4 * c)
+                attentionNorm: reserveNorm(), qkv: reserveOperand(3 * c),
+                attention: reserveOperand(c), logSumExp: reserve(1, n * shape.heads),
+                middle: reserve(n, c), feedForwardNorm: reserveNorm(),
+                slope: reserveOperand(4 * c), activated: reserveOperand(4 * c)
             )
         }
         let finalNorm = reserveNorm()
         let logits = reserve(logitRows, shape.paddedVocabularySize)
         let branch = reserve(n, c)
-        let gradients = kept == .nothing ? nil : (reserve(n, c), reserve(n, c), reserve(n, 4 * c))
+        let isTraining = kept != .nothing
+        let gradients =
+            isTraining
+            ? (
+                residual: reserve(n, c), rounded: precision == .fp32 ? nil : reserveOperand(c),
+                branch: reserve(n, c), wide: reserveOperand(4 * c)
+            ) : nil
 
         let buffer = Buffer<Float>(count: layout.count)
         self.buffer = buffer
+        func operand(_ tensor: NamedTensor, _ columns: Int) -> Operand {
+            Operand(buffer.base + tensor.offset, rows: n, columns: columns, precision: precision)
+        }
         func norm(_ plan: NormPlan) -> Normalized {
             Normalized(
-                output: buffer.matrix(plan.output), mean: buffer.vector(plan.mean),
+                output: operand(plan.output, c), mean: buffer.vector(plan.mean),
                 rstd: buffer.vector(plan.rstd))
         }
         let planned = blockPlans.map { plan in
             Block(
-                attentionNorm: norm(plan.attentionNorm), qkv: buffer.matrix(plan.qkv),
-                attention: buffer.matrix(plan.attention),
-                logSumExp: buffer.vector(plan.logSumExp), middle: buffer.matrix(plan.middle),
-                feedForwardNorm: norm(plan.feedForwardNorm), slope: buffer.matrix(plan.slope),
-                activated: buffer.matrix(plan.activated))
+                attentionNorm: norm(plan.attentionNorm), qkv: operand(plan.qkv, 3 * c),
+                attention: operand(plan.attention, c), logSumExp: buffer.vector(plan.logSumExp),
+                middle: buffer.matrix(plan.middle), feedForwardNorm: norm(plan.feedForwardNorm),
+                slope: operand(plan.slope, 4 * c), activated: operand(plan.activated, 4 * c))
         }
         blocks = (0..<shape.layers).map { planned[kept == .all ? $0 : 0] }
         self.residuals = (0...shape.layers).map {
@@ -95,11 +116,18 @@ struct Activations {
         self.finalNorm = norm(finalNorm)
         self.logits = buffer.matrix(logits)
         self.branch = buffer.matrix(branch)
-        self.gradients = gradients.map { residual, branch, wide in
+        self.gradients = gradients.map { plan in
             Gradients(
-                residual: buffer.matrix(residual), branch: buffer.matrix(branch),
-                wide: buffer.matrix(wide),
-                qkv: Matrix(buffer.base + wide.offset, rows: n, columns: 3 * c))
+                logits: Operand(
+                    buffer.base + logits.offset, rows: logitRows,
+                    columns: shape.paddedVocabularySize,
+                    stride: shape.paddedVocabularySize * MemoryLayout<Float>.stride
+                        / precision.bytes, precision: precision),
+                residual: buffer.matrix(plan.residual),
+                rounded: operand(plan.rounded ?? plan.residual, c),
+                dropped: operand(plan.rounded ?? plan.branch, c),
+                branch: buffer.matrix(plan.branch), attention: operand(branch, c),
+                wide: operand(plan.wide, 4 * c), qkv: operand(plan.wide, 3 * c))
         }
     }
 }

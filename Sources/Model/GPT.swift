@@ -19,9 +19,10 @@ package struct TokenBatch: @unchecked Sendable {
     }
 }
 
-/// A GPT-2 planned for micro-batches of one shape: forward and backward written by hand, in fp32.
+/// A GPT-2 planned for micro-batches of one shape: forward and backward written by hand.
 ///
-/// It owns the activations; parameters and gradients are arenas of the caller's, laid out as `layout`
+/// In bf16 what enters matrix products is rounded; the products' sums, the residual stream, norms,
+/// softmax, loss, parameters and their gradients are fp32. It owns the activations; parameters and gradients are arenas of the caller's, laid out as `layout`
 /// says. Pre-LayerNorm blocks, fused QKV, tanh GELU and a head tied to the token embedding
 /// (Radford et al. 2019).
 package final class GPT {
@@ -31,6 +32,7 @@ package final class GPT {
     package let sequenceLength: Int
     /// Sequences in a micro-batch (B).
     package let microBatch: Int
+    package let precision: Precision
     private let recomputes: Bool
     private let engine: ComputeEngine
     private let activations: Activations
@@ -42,11 +44,13 @@ package final class GPT {
     ///
     /// - Parameters:
     ///   - sequenceLength: tokens in a sequence; where silent, the context length.
+    ///   - precision: what enters matrix products; in bf16 the heads' width is even.
     ///   - recomputes: whether backward runs each block's forward again, so that of a block only its
     ///     input stays in memory: the same bits, with less memory and more time (Chen et al. 2016).
     package init(
         _ configuration: GPTConfiguration, sequenceLength: Int? = nil, microBatch: Int,
-        training: Bool, recomputes: Bool = false, engine: ComputeEngine
+        training: Bool, precision: Precision = .fp32, recomputes: Bool = false,
+        engine: ComputeEngine
     ) {
         precondition(configuration.vocabularySize > 0, "the vocabulary is not known yet")
         let length = sequenceLength ?? configuration.contextLength
@@ -56,6 +60,7 @@ package final class GPT {
         self.configuration = configuration
         self.sequenceLength = length
         self.microBatch = microBatch
+        self.precision = precision
         self.recomputes = recomputes
         self.engine = engine
         layout = GPTLayout(configuration)
@@ -65,10 +70,11 @@ package final class GPT {
             rows: n, vocabulary: configuration.paddedVocabularySize)
         activations = Activations(
             configuration, rows: n,
-            keeping: training ? (recomputes ? .residuals : .all) : .nothing, logitRows: logitRows)
+            keeping: training ? (recomputes ? .residuals : .all) : .nothing, logitRows: logitRows,
+            precision: precision)
         attention = Attention(
             batch: microBatch, length: length, heads: configuration.heads,
-            headWidth: configuration.headWidth, engine: engine)
+            headWidth: configuration.headWidth, precision: precision, engine: engine)
         normBackward = LayerNormBackward(rows: n, columns: c, engine: engine)
         head = Head(configuration, rows: n, engine: engine)
     }
@@ -81,14 +87,14 @@ package final class GPT {
 
     /// Runs the micro-batch through all blocks and the final norm; `finished` is told each part.
     package func forward(
-        _ batch: TokenBatch, parameters: Buffer<Float>, dropout: DropoutKey?,
+        _ batch: TokenBatch, parameters: Parameters, dropout: DropoutKey?,
         finished: (ForwardPart) -> Void = { _ in }
     ) {
         let a = activations
         embeddingForward(
             batch.inputs, sequenceLength: sequenceLength,
-            tokenTable: parameters.matrix(layout.tokenEmbedding),
-            positionTable: parameters.matrix(layout.positionEmbedding), into: a.residuals[0],
+            tokenTable: parameters.values.matrix(layout.tokenEmbedding),
+            positionTable: parameters.values.matrix(layout.positionEmbedding), into: a.residuals[0],
             engine: engine)
         drop(a.residuals[0], .embedding, batch, dropout)
         finished(.embedding)
@@ -107,14 +113,14 @@ package final class GPT {
     }
 
     /// The cross-entropy in nats summed over the micro-batch's counted targets, after `forward`.
-    package func loss(_ batch: TokenBatch, parameters: Buffer<Float>) -> Double {
+    package func loss(_ batch: TokenBatch, parameters: Parameters) -> Double {
         head.loss(
             activations.finalNorm.output, table: tokenTable(parameters), targets: batch.targets,
             logits: activations.logits)
     }
 
     /// The logits (N, V padded) of the micro-batch, after `forward`.
-    package func logits(parameters: Buffer<Float>, into logits: Matrix) {
+    package func logits(parameters: Parameters, into logits: Matrix) {
         head.logits(activations.finalNorm.output, table: tokenTable(parameters), into: logits)
     }
 
@@ -125,7 +131,7 @@ package final class GPT {
     /// its start: the final norm, the layers of the last block to the first, the embeddings.
     /// `recomputed` is told each block whose forward was run again, just before its backward.
     package func backward(
-        _ batch: TokenBatch, parameters: Buffer<Float>, gradients: Buffer<Float>,
+        _ batch: TokenBatch, parameters: Parameters, gradients: Buffer<Float>,
         gradientScale: Float, accumulates: Bool, dropout: DropoutKey?,
         recomputed: (_ layer: Int) -> Void = { _ in }, finished: (Range<Int>) -> Void
     ) -> Double {
@@ -135,12 +141,13 @@ package final class GPT {
         }
         let loss = head.backward(
             a.finalNorm.output, table: tokenTable(parameters), targets: batch.targets,
-            gradientScale: gradientScale, logits: a.logits, inputGradient: flow.branch,
-            tableGradient: tokenTable(gradients), accumulates: accumulates)
+            gradientScale: gradientScale, logits: a.logits, logitGradient: flow.logits,
+            inputGradient: flow.branch, tableGradient: tokenTable(gradients),
+            accumulates: accumulates)
         flow.residual.base.update(repeating: 0, count: tokenCount * configuration.width)
         normalizeBackward(
-            flow.branch, a.residuals[configuration.layers], layout.finalNorm, a.finalNorm,
-            parameters, gradients, addingTo: flow.residual, accumulates)
+            a.residuals[configuration.layers], layout.finalNorm, a.finalNorm,
+            parameters, gradients, accumulates, dropout, flow)
         finished(layout.finalNorm.range)
         for layer in (0..<configuration.layers).reversed() {
             // The last block's activations are still there.
@@ -166,7 +173,7 @@ package final class GPT {
 
     /// The block's first half, up to the residual stream between the halves.
     private func forwardAttention(
-        _ layer: Int, _ batch: TokenBatch, _ parameters: Buffer<Float>, _ dropout: DropoutKey?
+        _ layer: Int, _ batch: TokenBatch, _ parameters: Parameters, _ dropout: DropoutKey?
     ) {
         let input = activations.residuals[layer]
         let a = activations.blocks[layer]
@@ -182,7 +189,7 @@ package final class GPT {
     }
 
     /// The second half without its last product, whose result backward does not read.
-    private func forwardFeedForward(_ layer: Int, _ parameters: Buffer<Float>) {
+    private func forwardFeedForward(_ layer: Int, _ parameters: Parameters) {
         let a = activations.blocks[layer]
         let p = layout.blocks[layer]
         normalize(a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters)
@@ -192,7 +199,7 @@ package final class GPT {
 
     /// `output` = `residual` + dropout(`input` W + b), all (N, C).
     private func addBranch(
-        _ input: Matrix, _ projection: GPTLayout.Projection, _ parameters: Buffer<Float>,
+        _ input: Operand, _ projection: GPTLayout.Projection, _ parameters: Parameters,
         to residual: Matrix, into output: Matrix, _ site: DropoutSite, _ batch: TokenBatch,
         _ key: DropoutKey?
     ) {
@@ -201,14 +208,14 @@ package final class GPT {
             return layer.forward(input, addedTo: residual, into: output, engine: engine)
         }
         let branch = activations.branch
-        layer.forward(input, into: branch, engine: engine)
+        layer.forward(input, into: branch.operand, engine: engine)
         drop(branch, site, batch, key)
         add(residual, branch, into: output, engine: engine)
     }
 
     /// The residual stream's gradient, `flow.residual`, goes from behind the block to before it.
     private func backwardBlock(
-        _ layer: Int, _ batch: TokenBatch, _ parameters: Buffer<Float>,
+        _ layer: Int, _ batch: TokenBatch, _ parameters: Parameters,
         _ gradients: Buffer<Float>, _ accumulates: Bool, _ dropout: DropoutKey?,
         _ flow: Activations.Gradients, _ finished: (Range<Int>) -> Void
     ) {
@@ -216,74 +223,93 @@ package final class GPT {
         let p = layout.blocks[layer]
 
         var branch = dropped(flow, .feedForwardProjection(layer: layer), batch, dropout)
-        linear(p.down, gradients).backwardParameters(
+        gradient(p.down, gradients).backward(
             branch, input: a.activated, accumulates: accumulates, engine: engine)
         finished(p.down.range)
         linear(p.down, parameters).backwardInput(
             branch, throughSlope: a.slope, into: flow.wide, engine: engine)
-        linear(p.up, gradients).backwardParameters(
+        gradient(p.up, gradients).backward(
             flow.wide, input: a.feedForwardNorm.output, accumulates: accumulates, engine: engine)
         finished(p.up.range)
-        linear(p.up, parameters).backwardInput(flow.wide, into: flow.branch, engine: engine)
+        linear(p.up, parameters).backwardInput(
+            flow.wide, into: flow.branch.operand, engine: engine)
         normalizeBackward(
-            flow.branch, a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters, gradients,
-            addingTo: flow.residual, accumulates)
+            a.middle, p.feedForwardNorm, a.feedForwardNorm, parameters, gradients, accumulates,
+            dropout, flow)
         finished(p.feedForwardNorm.range)
 
         branch = dropped(flow, .attentionProjection(layer: layer), batch, dropout)
-        linear(p.attentionProjection, gradients).backwardParameters(
+        gradient(p.attentionProjection, gradients).backward(
             branch, input: a.attention, accumulates: accumulates, engine: engine)
         finished(p.attentionProjection.range)
-        // `activations.branch` is free in backward.
         linear(p.attentionProjection, parameters).backwardInput(
-            branch, into: activations.branch, engine: engine)
+            branch, into: flow.attention, engine: engine)
         attention.backward(
-            activations.branch, qkv: a.qkv, output: a.attention, logSumExp: a.logSumExp,
+            flow.attention, qkv: a.qkv, output: a.attention, logSumExp: a.logSumExp,
             into: flow.qkv, dropout: attentionDropout(layer, batch, dropout))
-        linear(p.qkv, gradients).backwardParameters(
+        gradient(p.qkv, gradients).backward(
             flow.qkv, input: a.attentionNorm.output, accumulates: accumulates, engine: engine)
         finished(p.qkv.range)
-        linear(p.qkv, parameters).backwardInput(flow.qkv, into: flow.branch, engine: engine)
+        linear(p.qkv, parameters).backwardInput(
+            flow.qkv, into: flow.branch.operand, engine: engine)
         normalizeBackward(
-            flow.branch, activations.residuals[layer], p.attentionNorm, a.attentionNorm, parameters,
-            gradients, addingTo: flow.residual, accumulates)
+            activations.residuals[layer], p.attentionNorm, a.attentionNorm, parameters,
+            gradients, accumulates, dropout, flow)
         finished(p.attentionNorm.range)
     }
 
     // MARK: - Parts of a block
 
-    private func tokenTable(_ arena: Buffer<Float>) -> Matrix {
-        Matrix(
-            arena.base + layout.tokenEmbedding.offset, rows: configuration.paddedVocabularySize,
+    private func tokenTable(_ parameters: Parameters) -> Operand {
+        parameters.operand(
+            at: layout.tokenEmbedding.offset, rows: configuration.paddedVocabularySize,
             columns: configuration.width)
+    }
+
+    private func tokenTable(_ gradients: Buffer<Float>) -> Matrix {
+        Matrix(
+            gradients.base + layout.tokenEmbedding.offset,
+            rows: configuration.paddedVocabularySize, columns: configuration.width)
     }
 
     private func normalize(
         _ input: Matrix, _ norm: GPTLayout.Norm, _ result: Activations.Normalized,
-        _ parameters: Buffer<Float>
+        _ parameters: Parameters
     ) {
         layerNormForward(
-            input, weight: parameters.vector(norm.weight),
-            bias: norm.bias.map(parameters.vector), into: result.output, mean: result.mean,
+            input, weight: parameters.values.vector(norm.weight),
+            bias: norm.bias.map(parameters.values.vector), into: result.output, mean: result.mean,
             rstd: result.rstd, engine: engine)
     }
 
+    /// Adds the gradient behind a norm, `flow.branch`, to the residual stream's, as `input` goes into
+    /// both; in bf16 without dropout the sum is rounded for the products that read it next.
     private func normalizeBackward(
-        _ outputGradient: Matrix, _ input: Matrix, _ norm: GPTLayout.Norm,
-        _ result: Activations.Normalized, _ parameters: Buffer<Float>,
-        _ gradients: Buffer<Float>, addingTo inputGradient: Matrix, _ accumulates: Bool
+        _ input: Matrix, _ norm: GPTLayout.Norm, _ result: Activations.Normalized,
+        _ parameters: Parameters, _ gradients: Buffer<Float>, _ accumulates: Bool,
+        _ dropout: DropoutKey?, _ flow: Activations.Gradients
     ) {
         normBackward.run(
-            outputGradient, input: input, weight: parameters.vector(norm.weight),
-            mean: result.mean, rstd: result.rstd, addingTo: inputGradient,
+            flow.branch, input: input, weight: parameters.values.vector(norm.weight),
+            mean: result.mean, rstd: result.rstd, addingTo: flow.residual,
+            rounded: precision == .bf16 && dropout == nil ? flow.rounded : nil,
             weightGradient: gradients.vector(norm.weight),
             biasGradient: norm.bias.map(gradients.vector), accumulates: accumulates)
     }
 
-    /// A projection's weight and bias in an arena of parameters or of gradients.
-    private func linear(_ projection: GPTLayout.Projection, _ arena: Buffer<Float>) -> Linear {
+    private func linear(_ projection: GPTLayout.Projection, _ parameters: Parameters) -> Linear {
         Linear(
-            weight: arena.matrix(projection.weight), bias: projection.bias.map(arena.vector))
+            weight: parameters.operand(projection.weight),
+            bias: projection.bias.map(parameters.values.vector))
+    }
+
+    /// The place of a projection's gradients.
+    private func gradient(
+        _ projection: GPTLayout.Projection, _ gradients: Buffer<Float>
+    ) -> LinearGradient {
+        LinearGradient(
+            weight: gradients.matrix(projection.weight),
+            bias: projection.bias.map(gradients.vector))
     }
 
     private func attentionDropout(
@@ -298,7 +324,7 @@ package final class GPT {
     ) {
         guard let key else { return }
         dropout(
-            matrix, into: matrix, sequenceLength: sequenceLength,
+            matrix, into: matrix.operand, sequenceLength: sequenceLength,
             firstSequence: batch.firstSequence, site: site, key: key, engine: engine)
     }
 
@@ -306,11 +332,11 @@ package final class GPT {
     private func dropped(
         _ flow: Activations.Gradients, _ site: DropoutSite, _ batch: TokenBatch,
         _ key: DropoutKey?
-    ) -> Matrix {
-        guard let key else { return flow.residual }
+    ) -> Operand {
+        guard let key else { return flow.rounded }
         dropout(
-            flow.residual, into: flow.branch, sequenceLength: sequenceLength,
+            flow.residual, into: flow.dropped, sequenceLength: sequenceLength,
             firstSequence: batch.firstSequence, site: site, key: key, engine: engine)
-        return flow.branch
+        return flow.dropped
     }
 }

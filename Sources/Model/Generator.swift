@@ -67,7 +67,8 @@ package final class Generator {
         let table = Matrix(
             parameters.base + layout.tokenEmbedding.offset,
             rows: configuration.paddedVocabularySize, columns: configuration.width)
-        engine.multiply(memory.normalized, table, .transposed, into: memory.logits)
+        engine.multiply(
+            memory.normalized.operand, table.operand, .transposed, into: memory.logits)
         return UnsafeBufferPointer(
             start: memory.logits.base, count: configuration.vocabularySize)
     }
@@ -124,7 +125,7 @@ package final class Generator {
         let statistics = memory.statistics.base
         layerNormForward(
             memory.residual, weight: parameters.vector(norm.weight),
-            bias: norm.bias.map(parameters.vector), into: memory.normalized,
+            bias: norm.bias.map(parameters.vector), into: memory.normalized.operand,
             mean: Vector(statistics, count: 1), rstd: Vector(statistics + 1, count: 1),
             engine: engine)
     }
@@ -133,8 +134,8 @@ package final class Generator {
         _ input: Matrix, _ projection: GPTLayout.Projection, into output: Matrix
     ) {
         Linear(
-            weight: parameters.matrix(projection.weight),
+            weight: parameters.matrix(projection.weight).operand,
             bias: projection.bias.map(parameters.vector)
-        ).forward(input, into: output, engine: engine)
+        ).forward(input.operand, into: output.operand, engine: engine)
     }
 }

@@ -29,34 +29,38 @@ final class Head {
     }
 
     /// The logits of all rows.
-    func logits(_ input: Matrix, table: Matrix, into logits: Matrix) {
+    func logits(_ input: Operand, table: Operand, into logits: Matrix) {
         engine.multiply(input, table, .transposed, into: logits)
     }
 
     /// The summed loss of all rows, in nats.
     func loss(
-        _ input: Matrix, table: Matrix, targets: UnsafePointer<Int32>, logits: Matrix
+        _ input: Operand, table: Operand, targets: UnsafePointer<Int32>, logits: Matrix
     ) -> Double {
         for chunk in chunks {
             let chunkLogits = logits.rows(0..<chunk.count)
             engine.multiply(input.rows(chunk), table, .transposed, into: chunkLogits)
-            score(chunk, chunkLogits, targets, gradientScale: nil)
+            score(chunk, chunkLogits, targets, gradient: nil, gradientScale: 1)
         }
         return losses.elements.reduce(0, +)
     }
 
     /// The summed loss, the input's gradient (N, C), and the table's, written or added to.
+    ///
+    /// `logitGradient` may lie in the memory of the `logits`.
     func backward(
-        _ input: Matrix, table: Matrix, targets: UnsafePointer<Int32>, gradientScale: Float,
-        logits: Matrix, inputGradient: Matrix, tableGradient: Matrix, accumulates: Bool
+        _ input: Operand, table: Operand, targets: UnsafePointer<Int32>, gradientScale: Float,
+        logits: Matrix, logitGradient: Operand, inputGradient: Matrix, tableGradient: Matrix,
+        accumulates: Bool
     ) -> Double {
         for (index, chunk) in chunks.enumerated() {
             let chunkLogits = logits.rows(0..<chunk.count)
             engine.multiply(input.rows(chunk), table, .transposed, into: chunkLogits)
-            score(chunk, chunkLogits, targets, gradientScale: gradientScale)
-            engine.multiply(chunkLogits, table, into: inputGradient.rows(chunk))
+            let gradient = logitGradient.rows(0..<chunk.count)
+            score(chunk, chunkLogits, targets, gradient: gradient, gradientScale: gradientScale)
+            engine.multiply(gradient, table, into: inputGradient.rows(chunk))
             engine.multiplyTransposed(
-                chunkLogits, input.rows(chunk), into: tableGradient,
+                gradient, input.rows(chunk), into: tableGradient,
                 accumulates: accumulates || index > 0)
         }
         return losses.elements.reduce(0, +)
@@ -64,12 +68,12 @@ final class Head {
 
     private func score(
         _ chunk: Range<Int>, _ logits: Matrix, _ targets: UnsafePointer<Int32>,
-        gradientScale: Float?
+        gradient: Operand?, gradientScale: Float
     ) {
         crossEntropy(
             logits, targets: targets + chunk.lowerBound,
             vocabularySize: configuration.vocabularySize,
-            losses: losses.base + chunk.lowerBound, gradientScale: gradientScale,
-            engine: engine)
+            losses: losses.base + chunk.lowerBound, gradient: gradient,
+            gradientScale: gradientScale, engine: engine)
     }
 }

@@ -48,7 +48,7 @@ final class CheckpointKeeper {
     /// - Throws: `Failure` (configuration) that names the ranks that differ.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
-        let hash = Self.hash(state.parameters)
+        let hash = Self.hash(state.parameters.values)
         try communicator.sameOnAllRanks(
             "parameters' hash", hash,
             remedy: "a rank's memory or build is at fault, so resume from the last checkpoint")
@@ -100,7 +100,7 @@ final class CheckpointKeeper {
     private func write(_ state: TrainingState, _ parameterHash: String) throws(Failure) {
         let parameters = CheckpointFile(
             name: Self.parametersFile,
-            tensors: TensorSource.all(of: layout.arena, in: state.parameters),
+            tensors: TensorSource.all(of: layout.arena, in: state.parameters.values),
             metadata: ["format": "pt"])
         let moments = CheckpointFile(
             name: Self.optimizerFile,
@@ -164,7 +164,8 @@ final class CheckpointKeeper {
         state.nonFinite.skipped = Int(shared[2])
         state.nonFinite.skippedInARow = Int(shared[3])
         savedStep = state.step
-        try communicator.broadcast(state.parameters.bytes)
+        try communicator.broadcast(state.parameters.values.bytes)
+        state.parameters.round(0..<state.parameters.values.count)
         if let transfer {
             try scatterMoments(of: found, into: state, by: transfer)
         } else {
@@ -188,7 +189,7 @@ final class CheckpointKeeper {
         }
         try check(found.manifest, of: found.folder)
         let parameters = try found.open(Self.parametersFile)
-        try parameters.copy(layout.arena, into: state.parameters)
+        try parameters.copy(layout.arena, into: state.parameters.values)
         let moments = try found.open(Self.optimizerFile)
         for piece in state.optimizer.states {
             for tensor in layout.arena.tensors {
@@ -201,7 +202,7 @@ final class CheckpointKeeper {
                 }
             }
         }
-        guard Self.hash(state.parameters) == found.manifest.parameterHash else {
+        guard Self.hash(state.parameters.values) == found.manifest.parameterHash else {
             throw Failure(
                 .badData,
                 "The parameters in \(found.folder) do not have the hash that the manifest names; "

@@ -22,7 +22,7 @@ package struct Doctor {
         var findings: [Finding] = [
             ("Lockstep", version), ("MPI", MPIEnvironment.libraryVersion),
             ("thread level", threadLevel),
-            ("kernels", InstructionSet.best.name),
+            ("kernels", InstructionSet.best.name(for: .bf16)),
             (
                 "ranks",
                 "\(ranks.count) on \(hosts.count) \(hosts.count == 1 ? "host" : "hosts"), "

@@ -80,7 +80,7 @@ struct Evaluator {
 
     /// Evaluates; all ranks must come here. `progress` is told how many of its chunks a rank has done.
     func run(
-        _ model: GPT, parameters: Buffer<Float>, progress: (Int) -> Void = { _ in }
+        _ model: GPT, parameters: Parameters, progress: (Int) -> Void = { _ in }
     ) throws(Failure) -> Evaluation {
         // Places without a chunk are left out of the total.
         var own = [Double](repeating: 0, count: shares.slots)

@@ -47,7 +47,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         MachineFacts(
             host: Communicator.hostName, cores: allowedCores(),
             coresOnline: sysconf(Int32(_SC_NPROCESSORS_ONLN)), threads: threads,
-            instructionSet: InstructionSet.best.name,
+            instructionSet: InstructionSet.best.name(for: .bf16),
             memoryBytes: machineMemoryBytes,
             yields: ranksYield, build: try digestOfThisProgram())
     }

@@ -81,7 +81,10 @@ package struct RunInspection {
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
         let engine = ComputeEngine(threads: threads, yields: ranksYield)
         let microBatch = recipe.training.microBatch
-        let model = GPT(recipe.model, microBatch: microBatch, training: false, engine: engine)
+        let model = GPT(
+            recipe.model, microBatch: microBatch, training: false,
+            precision: recipe.training.precision, engine: engine)
+        let parameters = Parameters(parameters, precision: recipe.training.precision)
         let evaluator = Evaluator(
             data: data, microBatch: microBatch, windowLimit: 0, communicator: communicator)
         let line = ProgressLine(

@@ -22,11 +22,13 @@ package struct TrainingRequest: Sendable {
     package var isAlone: Bool
     /// Where to write a trace; nil for none.
     package var tracePath: String?
+    /// Whether bf16 may run on a processor that lacks it.
+    package var emulatesBF16: Bool
 
     package init(
         recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
         resumes: Bool, threads: Int, progress: ProgressMode, isAlone: Bool,
-        tracePath: String? = nil
+        tracePath: String? = nil, emulatesBF16: Bool = false
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
@@ -37,6 +39,7 @@ package struct TrainingRequest: Sendable {
         self.progress = progress
         self.isAlone = isAlone
         self.tracePath = tracePath
+        self.emulatesBF16 = emulatesBF16
     }
 }
 
@@ -72,6 +75,9 @@ package struct TrainingSession {
         try communicator.sameOnAllRanks("training data", data.fingerprint)
         try onFirstRank { () throws(Failure) in
             if !request.resumes { try run.requireFree() }
+        }
+        try communicator.agree { () throws(Failure) in
+            try plan.recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
         }
         try plan.requireMemory(communicator)
         let trace = try request.tracePath.map { (path) throws(Failure) in
@@ -160,8 +166,9 @@ package struct TrainingSession {
 
     /// Prints the plan, and what a user should know of the machines.
     private func announce(_ trainer: Trainer, _ data: TrainingData) throws(Failure) {
+        let precision = trainer.plan.recipe.training.precision
         let machines = try communicator.allGatherBytes(
-            Array("\(Communicator.hostName)\n\(InstructionSet.best.name)".utf8)
+            Array("\(Communicator.hostName)\n\(InstructionSet.best.name(for: precision))".utf8)
         ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
         let hosts = Set(machines.compactMap(\.first))
         let instructionSets = Set(machines.compactMap(\.last))

@@ -1,9 +1,10 @@
+import Model
 import Optimizers
 import Tensors
 
 /// What a run carries from step to step; of all ranks together, all that a checkpoint holds.
 package final class TrainingState {
-    package let parameters: Buffer<Float>
+    package let parameters: Parameters
     /// With the state of the parameters that this rank updates.
     package var optimizer: Optimizer
     /// Steps taken, skipped ones included.
@@ -15,7 +16,8 @@ package final class TrainingState {
     init(
         plan: TrainingPlan, layout: ArenaLayout, parameters: Buffer<Float>, owned: [Range<Int>]
     ) {
-        self.parameters = parameters
+        self.parameters = Parameters(
+            parameters, precision: plan.recipe.training.precision)
         optimizer = Optimizer(
             configuration: plan.recipe.optimizer, layout: layout, owned: owned)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)

@@ -58,7 +58,8 @@ package final class TrainingStep {
         let recipe = plan.recipe
         model = GPT(
             recipe.model, sequenceLength: plan.sequenceLength, microBatch: plan.lanes.microBatch,
-            training: true, recomputes: recipe.training.recompute, engine: engine)
+            training: true, precision: recipe.training.precision,
+            recomputes: recipe.training.recompute, engine: engine)
         tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
         let layout = model.layout.arena
         let reducer = try GradientReducer(
@@ -82,7 +83,7 @@ package final class TrainingStep {
     /// What each rank allocates, by what for, in bytes.
     package var memory: [(name: String, bytes: Int)] {
         [
-            ("parameters", state.parameters.bytes.count), ("gradients", reducer.bytes),
+            ("parameters", state.parameters.bytes), ("gradients", reducer.bytes),
             ("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
             ("activations", model.activationBytes),
         ]
@@ -91,9 +92,11 @@ package final class TrainingStep {
     /// Makes new parameters on rank 0, which the others receive.
     package func initialize() throws(Failure) {
         if communicator.rank == 0 {
-            model.layout.initialize(state.parameters, seed: plan.recipe.training.seed)
+            model.layout.initialize(
+                state.parameters.values, seed: plan.recipe.training.seed)
         }
-        try communicator.broadcast(state.parameters.bytes)
+        try communicator.broadcast(state.parameters.values.bytes)
+        state.parameters.round(engine: engine)
     }
 
     /// Takes the step; all ranks must come here.
@@ -196,14 +199,17 @@ package final class TrainingStep {
         // A function and not a closure: those that have a name live on the heap.
         func updateRange(_ range: Range<Int>) {
             optimizer.update(
-                parameters: parameters, gradients: gradients, learningRate: learningRate,
+                parameters: parameters.values, gradients: gradients, learningRate: learningRate,
                 gradientScale: scale, range: range)
         }
         if plan.recipe.optimizer.sharded {
             try reducer.updateParameters(updateRange)
+            parameters.round(engine: engine)
         } else {
             engine.team.forEach(SumOfSquares.blockCount(gradients.count)) { block, _ in
-                updateRange(SumOfSquares.range(ofBlock: block, count: gradients.count))
+                let range = SumOfSquares.range(ofBlock: block, count: gradients.count)
+                updateRange(range)
+                parameters.round(range)
             }
         }
     }

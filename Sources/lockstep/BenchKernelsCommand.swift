@@ -21,6 +21,8 @@ struct BenchKernelsCommand: ParsableCommand {
     @Option(name: .long, help: "The model and the work of a rank, by name, as for bench step.")
     var size = "gpt2-124m"
 
+    @OptionGroup var arithmetic: PrecisionOptions
+
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
@@ -29,7 +31,8 @@ struct BenchKernelsCommand: ParsableCommand {
 
     func run() throws {
         let benchmark = KernelBenchmark(
-            size: try BenchmarkSize.named(size), threads: try threadCount(threadsPerRank),
+            size: try BenchmarkSize.named(size), precision: try arithmetic.choice(),
+            emulatesBF16: arithmetic.emulateBf16, threads: try threadCount(threadsPerRank),
             progress: try progressMode())
         try runOnAllRanks { (world, _) throws(Failure) in
             let report = try benchmark.run(on: world)

@@ -28,8 +28,7 @@ struct BenchStepCommand: ParsableCommand {
     @Option(name: .long, help: "The model and the work of a rank, by name.")
     var size = "gpt2-124m"
 
-    @Option(name: .long, help: "Arithmetic of matrix products.")
-    var precision = "fp32"
+    @OptionGroup var arithmetic: PrecisionOptions
 
     @Option(name: .long, help: "Steps to measure.")
     var steps = 5
@@ -62,7 +61,8 @@ struct BenchStepCommand: ParsableCommand {
             throw Failure(.usage, "--steps is \(steps), but must be from 1 to 1000000; try 5.")
         }
         let benchmark = StepBenchmark(
-            size: try BenchmarkSize.named(size), precision: try chosenPrecision(), steps: steps,
+            size: try BenchmarkSize.named(size), precision: try arithmetic.choice(),
+            emulatesBF16: arithmetic.emulateBf16, steps: steps,
             overrides: set, sequenceLength: sequenceLength,
             threads: try threadCount(threadsPerRank), progress: try progressMode(),
             tracePath: trace)
@@ -72,14 +72,5 @@ struct BenchStepCommand: ParsableCommand {
             try StandardOutput.write(line: json ? report.json.text : report.text)
             return 0
         }
-    }
-
-    private func chosenPrecision() throws(Failure) -> TrainingConfiguration.Precision {
-        if let choice = TrainingConfiguration.Precision(rawValue: precision) { return choice }
-        let names = TrainingConfiguration.Precision.allCases.map(\.rawValue)
-        throw Failure(
-            .usage,
-            "--precision \(precision) is not among what this version trains in, which is "
-                + "\(names.joined(separator: " and ")): use --precision \(names[0]).")
     }
 }

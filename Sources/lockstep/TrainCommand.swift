@@ -46,6 +46,8 @@ struct TrainCommand: ParsableCommand {
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
+    @OptionGroup var emulation: EmulationOption
+
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -73,7 +75,8 @@ struct TrainCommand: ParsableCommand {
         let request = TrainingRequest(
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
             threads: try threadCount(threadsPerRank), progress: try progressMode(),
-            isAlone: !MPIEnvironment.hasLauncher, tracePath: trace)
+            isAlone: !MPIEnvironment.hasLauncher, tracePath: trace,
+            emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try TrainingSession(request, communicator: world).train()
             return try report(outcome, on: world)

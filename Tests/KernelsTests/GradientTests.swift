@@ -45,17 +45,21 @@ import Testing
         let (mean, rstd) = (Buffer<Float>(count: n), Buffer<Float>(count: n))
         layerNormForward(
             matrix(input, columns: c), weight: w.vector, bias: b.vector,
-            into: matrix(output, columns: c), mean: mean.vector, rstd: rstd.vector, engine: engine)
+            into: matrix(output, columns: c).operand, mean: mean.vector, rstd: rstd.vector,
+            engine: engine)
         let reference = referenceLayerNorm(x, weight: weight, bias: bias, columns: c)
         #expect(relativeError(output.doubles, reference) < 1e-6)
 
         let dx = buffer(carried)
         let dw = buffer(weight)
         let db = buffer(bias)
+        let rounded = Stored(rows: n, columns: c, .bf16)
         LayerNormBackward(rows: n, columns: c, engine: engine).run(
             matrix(dOutput, columns: c), input: matrix(input, columns: c), weight: w.vector,
             mean: mean.vector, rstd: rstd.vector, addingTo: matrix(dx, columns: c),
-            weightGradient: dw.vector, biasGradient: db.vector, accumulates: true)
+            rounded: rounded.operand, weightGradient: dw.vector, biasGradient: db.vector,
+            accumulates: true)
+        #expect(rounded.floats == Stored(dx.doubles, columns: c, .bf16).floats)
         guard n <= 40 else {
             // Too many differences to take; the parameters' gradients are linear in dy.
             let ones = [Double](repeating: 1, count: c)
@@ -78,43 +82,45 @@ import Testing
         #expect(relativeError(db.doubles, zip(bias, biasSlope).map(+)) < 2e-6)
     }
 
-    @Test(arguments: [(1, 1, 1), (3, 5, 7), (70, 33, 40), (130, 64, 200)], [1, 3])
-    func linear(shape: (Int, Int, Int), threads: Int) {
-        let (n, inputs, outputs) = shape
-        let engine = ComputeEngine(threads: threads)
-        let x = numbers(n * inputs, seed: 1)
-        let w = numbers(inputs * outputs, seed: 2)
-        let b = numbers(outputs, seed: 3)
-        let dy = numbers(n * outputs, seed: 4)
-        let (input, weight, bias, dOutput) = (buffer(x), buffer(w), buffer(b), buffer(dy))
-        let output = Buffer<Float>(count: n * outputs)
-        let layer = Linear(weight: matrix(weight, columns: outputs), bias: bias.vector)
-        layer.forward(
-            matrix(input, columns: inputs), into: matrix(output, columns: outputs), engine: engine)
-        let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
-        #expect(relativeError(output.doubles, reference) < 2e-6)
+    static let layers = [(1, 1, 1), (3, 5, 7), (70, 33, 40), (130, 64, 200)].flatMap { shape in
+        Precision.allCases.map { (shape, $0) }
+    }
 
-        let dx = Buffer<Float>(count: n * inputs)
-        layer.backwardInput(
-            matrix(dOutput, columns: outputs), into: matrix(dx, columns: inputs), engine: engine)
+    @Test(arguments: layers, [1, 3])
+    func linear(layer: ((Int, Int, Int), Precision), threads: Int) {
+        let (shape, precision) = layer
+        let (n, inputs, outputs) = (shape.0, precision.even(shape.1), precision.even(shape.2))
+        let engine = ComputeEngine(threads: threads)
+        let input = Stored(numbers(n * inputs, seed: 1), columns: inputs, precision)
+        let weight = Stored(numbers(inputs * outputs, seed: 2), columns: outputs, precision)
+        let b = numbers(outputs, seed: 3)
+        let dOutput = Stored(numbers(n * outputs, seed: 4), columns: outputs, precision)
+        let (x, w, dy, bias) = (input.doubles, weight.doubles, dOutput.doubles, buffer(b))
+        let output = Stored(rows: n, columns: outputs, precision)
+        let layer = Linear(weight: weight.operand, bias: bias.vector)
+        layer.forward(input.operand, into: output.operand, engine: engine)
+        let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
+        #expect(relativeError(output.doubles, reference) < precision.tolerance(2e-6))
+
+        let dx = Stored(rows: n, columns: inputs, precision)
+        layer.backwardInput(dOutput.operand, into: dx.operand, engine: engine)
         let dw = buffer(w)
         let db = buffer(b)
         for accumulates in [false, true] {
-            Linear(weight: matrix(dw, columns: outputs), bias: db.vector).backwardParameters(
-                matrix(dOutput, columns: outputs), input: matrix(input, columns: inputs),
-                accumulates: accumulates, engine: engine)
+            LinearGradient(weight: matrix(dw, columns: outputs), bias: db.vector).backward(
+                dOutput.operand, input: input.operand, accumulates: accumulates, engine: engine)
         }
         // The layer is linear in each argument, so its derivatives are products again.
         let transposed = (0..<outputs).flatMap { j in (0..<inputs).map { w[$0 * outputs + j] } }
         let noBias = [Double](repeating: 0, count: max(inputs, outputs))
         let slope = referenceLinear(dy, transposed, noBias, inputs: outputs, outputs: inputs)
-        #expect(relativeError(dx.doubles, slope) < 2e-6)
+        #expect(relativeError(dx.doubles, slope) < precision.tolerance(2e-6))
         let xT = (0..<inputs).flatMap { i in (0..<n).map { x[$0 * inputs + i] } }
         let weightSlope = referenceLinear(xT, dy, noBias, inputs: n, outputs: outputs)
         #expect(relativeError(dw.doubles, weightSlope.map { 2 * $0 }) < 2e-6)
         let biasSlope = (0..<outputs).map { j in (0..<n).reduce(0) { $0 + dy[$1 * outputs + j] } }
         #expect(relativeError(db.doubles, biasSlope.map { 2 * $0 }) < 2e-6)
-        if n * inputs <= 20 {
+        if n * inputs <= 20, precision == .fp32 {
             let differences = finiteDifferences(x) {
                 dot(referenceLinear($0, w, b, inputs: inputs, outputs: outputs), dy)
             }
@@ -123,57 +129,52 @@ import Testing
     }
 
     /// A layer's ends that are fused with the product: GELU and the residual stream.
-    @Test(arguments: [(1, 1, 1), (70, 33, 40), (130, 64, 200)], [1, 3])
-    func fusedLinear(shape: (Int, Int, Int), threads: Int) {
-        let (n, inputs, outputs) = shape
+    @Test(arguments: layers, [1, 3])
+    func fusedLinear(layer: ((Int, Int, Int), Precision), threads: Int) {
+        let (shape, precision) = layer
+        let (n, inputs, outputs) = (shape.0, precision.even(shape.1), precision.even(shape.2))
         let engine = ComputeEngine(threads: threads)
-        let x = numbers(n * inputs, seed: 1)
-        let w = numbers(inputs * outputs, seed: 2)
+        let input = Stored(numbers(n * inputs, seed: 1), columns: inputs, precision)
+        let weight = Stored(numbers(inputs * outputs, seed: 2), columns: outputs, precision)
         let b = numbers(outputs, seed: 3)
         let carried = numbers(n * outputs, seed: 4)
-        let (input, weight, bias, residual) = (buffer(x), buffer(w), buffer(b), buffer(carried))
-        let reference = referenceLinear(x, w, b, inputs: inputs, outputs: outputs)
+        let (x, w, bias, residual) = (input.doubles, weight.doubles, buffer(b), buffer(carried))
         for hasBias in [true, false] {
-            let layer = Linear(
-                weight: matrix(weight, columns: outputs), bias: hasBias ? bias.vector : nil)
-            let expected =
-                hasBias
-                ? reference
-                : referenceLinear(
-                    x, w, b.map { _ in 0 }, inputs: inputs, outputs: outputs)
-            let (activated, slope) = (buffer(carried), buffer(carried))
+            let layer = Linear(weight: weight.operand, bias: hasBias ? bias.vector : nil)
+            let expected = referenceLinear(
+                x, w, hasBias ? b : b.map { _ in 0 }, inputs: inputs, outputs: outputs)
+            let activated = Stored(carried, columns: outputs, precision)
+            let slope = Stored(carried, columns: outputs, precision)
             layer.forward(
-                matrix(input, columns: inputs),
-                throughGELUInto: matrix(activated, columns: outputs),
-                slope: matrix(slope, columns: outputs), engine: engine)
-            #expect(relativeError(activated.doubles, referenceGELU(expected)) < 2e-6)
+                input.operand, throughGELUInto: activated.operand, slope: slope.operand,
+                engine: engine)
+            let activation = referenceGELU(expected)
+            #expect(relativeError(activated.doubles, activation) < precision.tolerance(2e-6))
             let h = 1e-5
             let above = referenceGELU(expected.map { $0 + h })
             let below = referenceGELU(expected.map { $0 - h })
             let derivative = zip(above, below).map { ($0 - $1) / (2 * h) }
             // Near its zero the slope is a difference of larger numbers.
             let error = zip(slope.doubles, derivative).map { abs($0 - $1) }.max() ?? 1
-            #expect(error < 2e-6)
+            #expect(error < 2e-6 + precision.tolerance(0))
             let output = Buffer<Float>(count: n * outputs)
             layer.forward(
-                matrix(input, columns: inputs), addedTo: matrix(residual, columns: outputs),
+                input.operand, addedTo: matrix(residual, columns: outputs),
                 into: matrix(output, columns: outputs), engine: engine)
             #expect(relativeError(output.doubles, zip(expected, carried).map(+)) < 2e-6)
         }
-        // Backward through GELU is the input's gradient times the slope.
-        let dy = buffer(numbers(n * outputs, seed: 5))
-        let slope = numbers(n * inputs, seed: 6, scale: 3)
-        let slopes = buffer(slope)
-        let layer = Linear(weight: matrix(weight, columns: outputs), bias: nil)
-        let (fused, apart) = (Buffer<Float>(count: n * inputs), Buffer<Float>(count: n * inputs))
+        // Backward through GELU is the input's gradient times the slope, rounded once.
+        let dy = Stored(numbers(n * outputs, seed: 5), columns: outputs, precision)
+        let slope = Stored(numbers(n * inputs, seed: 6, scale: 3), columns: inputs, precision)
+        let layer = Linear(weight: weight.operand, bias: nil)
+        let fused = Stored(rows: n, columns: inputs, precision)
+        let apart = Buffer<Float>(count: n * inputs)
         layer.backwardInput(
-            matrix(dy, columns: outputs), throughSlope: matrix(slopes, columns: inputs),
-            into: matrix(fused, columns: inputs), engine: engine)
-        layer.backwardInput(
-            matrix(dy, columns: outputs), into: matrix(apart, columns: inputs), engine: engine)
-        for index in 0..<fused.count {
-            #expect(fused.base[index] == apart.base[index] * slopes.base[index])
-        }
+            dy.operand, throughSlope: slope.operand, into: fused.operand, engine: engine)
+        engine.multiply(
+            dy.operand, weight.operand, .transposed, into: matrix(apart, columns: inputs))
+        let products = zip(apart.elements, slope.floats).map { Double($0 * $1) }
+        #expect(fused.floats == Stored(products, columns: inputs, precision).floats)
     }
 
     /// Lengths within a block of query rows, at its border, and over several blocks.
@@ -184,27 +185,34 @@ import Testing
         ],
         [1, 3])
     func attention(shape: (Int, Int, Int, Int), threads: Int) {
-        checkAttention(shape, threads, dropout: nil)
+        for precision in Precision.allCases {
+            checkAttention(shape, precision, threads, dropout: nil)
+        }
     }
 
     @Test(arguments: [(2, 6, 2, 3), (1, 70, 1, 2)])
     func attentionWithDropout(shape: (Int, Int, Int, Int)) {
-        checkAttention(shape, 1, dropout: DropoutKey(probability: 0.3, seed: 5, step: 2))
+        let key = DropoutKey(probability: 0.3, seed: 5, step: 2)
+        for precision in Precision.allCases { checkAttention(shape, precision, 1, dropout: key) }
     }
 
     private func checkAttention(
-        _ shape: (Int, Int, Int, Int), _ threads: Int, dropout key: DropoutKey?
+        _ shape: (Int, Int, Int, Int), _ precision: Precision, _ threads: Int,
+        dropout key: DropoutKey?
     ) {
-        let (batch, length, heads, d) = shape
+        let (batch, length, heads) = (shape.0, shape.1, shape.2)
+        let d = precision.even(shape.3)
         let c = heads * d
         let engine = ComputeEngine(threads: threads)
-        let x = numbers(batch * length * 3 * c, seed: 1, scale: 2)
-        let dy = numbers(batch * length * c, seed: 2)
-        let (qkv, dOutput) = (buffer(x), buffer(dy))
-        let output = Buffer<Float>(count: dy.count)
+        let n = batch * length
+        let qkv = Stored(numbers(n * 3 * c, seed: 1, scale: 2), columns: 3 * c, precision)
+        let dOutput = Stored(numbers(n * c, seed: 2), columns: c, precision)
+        let (x, dy) = (qkv.doubles, dOutput.doubles)
+        let output = Stored(rows: n, columns: c, precision)
         let logSumExp = Buffer<Float>(count: batch * heads * length)
         let attention = Attention(
-            batch: batch, length: length, heads: heads, headWidth: d, engine: engine)
+            batch: batch, length: length, heads: heads, headWidth: d, precision: precision,
+            engine: engine)
         let dropout = key.map { Attention.Dropout(key: $0, layer: 3, firstSequence: 9) }
         let factors = key.map { key in
             (0..<batch * heads * length * length).map { index -> Double in
@@ -222,15 +230,16 @@ import Testing
                 x, batch: batch, length: length, heads: heads, headWidth: d, factors: factors)
         }
         attention.forward(
-            matrix(qkv, columns: 3 * c), into: matrix(output, columns: c),
-            logSumExp: logSumExp.vector, dropout: dropout)
-        #expect(relativeError(output.doubles, reference(x)) < 2e-6)
+            qkv.operand, into: output.operand, logSumExp: logSumExp.vector, dropout: dropout)
+        // In bf16 the probabilities are rounded before the output is.
+        let bound = precision.tolerance(2e-6)
+        #expect(relativeError(output.doubles, reference(x)) < bound)
 
-        let dqkv = buffer(x)  // Whatever was there before must not show.
+        // Whatever was there before must not show.
+        let dqkv = Stored(x, columns: 3 * c, precision)
         attention.backward(
-            matrix(dOutput, columns: c), qkv: matrix(qkv, columns: 3 * c),
-            output: matrix(output, columns: c), logSumExp: logSumExp.vector,
-            into: matrix(dqkv, columns: 3 * c), dropout: dropout)
+            dOutput.operand, qkv: qkv.operand, output: output.operand,
+            logSumExp: logSumExp.vector, into: dqkv.operand, dropout: dropout)
         // Sampled where the whole would take minutes.
         let sampled = stride(from: 0, to: x.count, by: max(1, x.count / 150))
         let expected = sampled.map { index in
@@ -240,9 +249,11 @@ import Testing
             return (dot(reference(plus), dy) - dot(reference(minus), dy)) / 2e-5
         }
         // Length 1 has no gradient for queries and keys: measure against the outputs' size as well.
-        let difference = zip(sampled, expected).map { dqkv.doubles[$0] - $1 }
+        let gradient = dqkv.doubles
+        let difference = zip(sampled, expected).map { gradient[$0] - $1 }
         let scale = max(dot(expected, expected), 1e-6).squareRoot()
-        #expect(dot(difference, difference).squareRoot() / scale < 1e-5)
+        let error = dot(difference, difference).squareRoot() / scale
+        #expect(error < (precision == .fp32 ? 1e-5 : 1.0 / 128))
     }
 
     @Test(arguments: [(1, 1, 1), (3, 7, 5), (20, 64, 50)], [1, 3])
@@ -255,7 +266,7 @@ import Testing
         let engine = ComputeEngine(threads: threads)
         crossEntropy(
             matrix(logits, columns: columns), targets: targets, vocabularySize: vocabulary,
-            losses: &losses, gradientScale: nil, engine: engine)
+            losses: &losses, gradient: nil, gradientScale: 0.5, engine: engine)
         let reference = { (x: [Double]) in
             referenceCrossEntropy(x, targets: targets, columns: columns, vocabulary: vocabulary)
         }
@@ -265,13 +276,28 @@ import Testing
         let before = losses
         crossEntropy(
             matrix(logits, columns: columns), targets: targets, vocabularySize: vocabulary,
-            losses: &losses, gradientScale: 0.5, engine: engine)
+            losses: &losses, gradient: matrix(logits, columns: columns).operand,
+            gradientScale: 0.5, engine: engine)
         #expect(losses == before, "the same loss with and without its gradient")
         let expected = finiteDifferences(x) { 0.5 * reference($0) }
         let error = zip(logits.doubles, expected).map { abs($0 - $1) }.max() ?? 1
         #expect(error < 1e-6)
         for row in rows(logits.doubles, columns) {
             #expect(row[vocabulary...].allSatisfy { $0 == 0 }, "padding has gradient zero")
+        }
+
+        // In bf16 it lies in the first half of each row and is the same, rounded once.
+        let again = buffer(x)
+        let halves = Operand(
+            again.base, rows: n, columns: columns, stride: 2 * columns, precision: .bf16)
+        crossEntropy(
+            matrix(again, columns: columns), targets: targets, vocabularySize: vocabulary,
+            losses: &losses, gradient: halves, gradientScale: 0.5, engine: engine)
+        for row in 0..<n {
+            let numbers = halves.row(row).assumingMemoryBound(to: UInt16.self)
+            for column in 0..<columns {
+                #expect(numbers[column] == roundedToBF16(logits.base[row * columns + column]))
+            }
         }
     }
 

@@ -10,67 +10,96 @@ import Testing
         (130, 200, 770), (260, 96, 1601),
     ]
 
-    @Test(arguments: shapes, InstructionSet.allCases.filter(\.isAvailable))
+    static let kernels = InstructionSet.allCases.filter(\.isAvailable).flatMap { set in
+        Precision.allCases.map { (set, $0) }
+    }
+
+    @Test(arguments: shapes, kernels)
     func isAChainOfFusedMultiplyAdds(
-        shape: (rows: Int, columns: Int, depth: Int), instructionSet: InstructionSet
+        shape: (rows: Int, columns: Int, depth: Int), kernels: (InstructionSet, Precision)
     ) {
-        let (rows, columns, depth) = shape
-        let a = buffer(numbers(rows * depth, seed: 1))
-        let b = buffer(numbers(depth * columns, seed: 2))
-        let before = buffer(numbers(rows * columns, seed: 3))
-        let aTransposed = transposed(a, columns: depth)
-        let bTransposed = transposed(b, columns: columns)
+        let (instructionSet, precision) = kernels
+        let (rows, columns) = (shape.rows, shape.columns)
+        let depth = precision.even(shape.depth)
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, precision)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, precision)
+        let before = numbers(rows * columns, seed: 3)
+        let (aTransposed, bTransposed) = (transposed(a), transposed(b))
         for (threads, accumulates) in [(1, false), (1, true), (3, true)] {
             let engine = ComputeEngine(threads: threads, instructionSet: instructionSet)
-            let expected = reference(a, b, depth: depth, before: accumulates ? before : nil)
+            let expected = reference(a, b, before: accumulates ? before : nil)
             for way in 0..<3 {
                 // What must not be read is not a number, so that it would show.
                 let c = Buffer<Float>(count: rows * columns)
                 for index in 0..<c.count {
-                    c.base[index] = accumulates ? before.base[index] : .nan
+                    c.base[index] = accumulates ? Float(before[index]) : .nan
                 }
                 let output = matrix(c, columns: columns)
                 switch way {
                 case 0:
-                    engine.multiply(
-                        matrix(a, columns: depth), matrix(b, columns: columns), into: output,
-                        accumulates: accumulates)
+                    engine.multiply(a.operand, b.operand, into: output, accumulates: accumulates)
                 case 1:
                     engine.multiply(
-                        matrix(a, columns: depth), matrix(bTransposed, columns: depth),
-                        .transposed, into: output, accumulates: accumulates)
+                        a.operand, bTransposed.operand, .transposed, into: output,
+                        accumulates: accumulates)
                 default:
                     engine.multiplyTransposed(
-                        matrix(aTransposed, columns: rows), matrix(b, columns: columns),
-                        into: output, accumulates: accumulates)
+                        aTransposed.operand, b.operand, into: output, accumulates: accumulates)
                 }
-                #expect(c.elements.elementsEqual(expected), "way \(way), \(threads) threads")
+                let isEqual = c.elements.elementsEqual(expected)
+                #expect(isEqual, "way \(way), \(threads) threads")
             }
         }
+    }
+
+    /// A depth that is odd where the operands need not be contiguous along it.
+    @Test(arguments: kernels)
+    func oddDepthsOfTransposedProducts(kernels: (InstructionSet, Precision)) {
+        let (rows, columns, depth) = (31, 45, 77)
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, kernels.1)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, kernels.1)
+        let aTransposed = transposed(a)
+        let c = Buffer<Float>(count: rows * columns)
+        ComputeEngine(instructionSet: kernels.0).multiplyTransposed(
+            aTransposed.operand, b.operand, into: matrix(c, columns: columns))
+        let isEqual = c.elements.elementsEqual(reference(a, b, before: nil))
+        #expect(isEqual)
+    }
+
+    /// An output in bf16 is the product rounded once.
+    @Test(arguments: [(1, 1, 2), (50, 97, 900), (70, 40, 3200)], [1, 3])
+    func outputsAreRoundedOnce(shape: (rows: Int, columns: Int, depth: Int), threads: Int) {
+        let (rows, columns, depth) = shape
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .bf16)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, .bf16)
+        let c = Stored(rows: rows, columns: columns, .bf16)
+        ComputeEngine(threads: threads).multiply(a.operand, b.operand, into: c.operand)
+        let expected = reference(a, b, before: nil).map {
+            Float(bitPattern: UInt32(roundedToBF16($0)) << 16)
+        }
+        #expect(c.floats == expected)
     }
 
     @Test(arguments: [(1, 1), (50, 97), (300, 200)], [1, 3])
     func theEpilogueSeesEveryElementOnceAndComplete(shape: (Int, Int), threads: Int) {
         let (rows, columns) = shape
         let depth = 900
-        let a = buffer(numbers(rows * depth, seed: 1))
-        let b = buffer(numbers(depth * columns, seed: 2))
-        let c = Buffer<Float>(count: rows * columns)
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .fp32)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, .fp32)
         let seen = Buffer<Float>(count: rows * columns)
         let visits = Buffer<Int32>(count: rows * columns)
-        ComputeEngine(threads: threads).multiply(
-            matrix(a, columns: depth), matrix(b, columns: columns),
-            into: matrix(c, columns: columns)
-        ) { rowRange, columnRange in
-            for i in rowRange {
-                for j in columnRange {
-                    visits.base[i * columns + j] += 1
-                    seen.base[i * columns + j] = c.base[i * columns + j]
+        ComputeEngine(threads: threads).multiply(a.operand, b.operand) { elements, row, column in
+            for i in 0..<elements.rows {
+                for j in 0..<elements.columns {
+                    let place = (row + i) * columns + column + j
+                    visits.base[place] += 1
+                    seen.base[place] = elements.row(i)[j]
                 }
             }
         }
         #expect(visits.elements.allSatisfy { $0 == 1 })
-        #expect(seen.elements.elementsEqual(c.elements))
+        let isEqual = seen.elements.elementsEqual(reference(a, b, before: nil))
+        #expect(isEqual)
     }
 
     /// Matrices that are columns of wider ones; what lies beside them stays as it is.
@@ -81,8 +110,8 @@ import Testing
         let c = buffer(numbers(rows * (columns + 7), seed: 3))
         let before = c.doubles
         ComputeEngine().multiply(
-            Matrix(a.base + 2, rows: rows, columns: depth, stride: depth + 3),
-            Matrix(b.base + 1, rows: depth, columns: columns, stride: columns + 5),
+            Matrix(a.base + 2, rows: rows, columns: depth, stride: depth + 3).operand,
+            Matrix(b.base + 1, rows: depth, columns: columns, stride: columns + 5).operand,
             into: Matrix(c.base + 4, rows: rows, columns: columns, stride: columns + 7))
         for i in 0..<rows {
             for j in 0..<columns + 7 {
@@ -100,30 +129,32 @@ import Testing
         }
     }
 
-    private func transposed(_ x: Buffer<Float>, columns: Int) -> Buffer<Float> {
-        let rows = x.count / columns
-        let y = Buffer<Float>(count: x.count)
-        for i in 0..<rows {
-            for j in 0..<columns { y.base[j * rows + i] = x.base[i * columns + j] }
-        }
-        return y
+    private func transposed(_ x: Stored) -> Stored {
+        let (rows, columns, values) = (x.operand.rows, x.operand.columns, x.doubles)
+        let result = (0..<columns).flatMap { j in (0..<rows).map { values[$0 * columns + j] } }
+        return Stored(result, columns: rows, x.operand.precision)
     }
 
-    /// The depth in equal parts of at most 768, rounded up to eights.
-    private func reference(
-        _ a: Buffer<Float>, _ b: Buffer<Float>, depth: Int, before: Buffer<Float>?
-    ) -> [Float] {
-        let (rows, columns) = (a.count / depth, b.count / depth)
-        let count = (depth + 767) / 768
+    /// The depth in equal parts of at most 3 KiB, rounded up to eights; in bf16 the second of each
+    /// pair before the first.
+    private func reference(_ a: Stored, _ b: Stored, before: [Double]?) -> [Float] {
+        let (rows, columns, depth) = (a.operand.rows, b.operand.columns, a.operand.columns)
+        let most = 3072 / a.operand.precision.bytes
+        let count = (depth + most - 1) / most
         let part = count == 1 ? depth : ((depth + count - 1) / count + 7) / 8 * 8
+        let group = a.operand.precision == .bf16 ? 2 : 1
+        let (left, right) = (a.floats, b.floats)
         var result: [Float] = []
         for i in 0..<rows {
             for j in 0..<columns {
-                var total = before?.base[i * columns + j]
+                var total = before.map { Float($0[i * columns + j]) }
                 for start in stride(from: 0, to: depth, by: part) {
+                    let end = min(depth, start + part)
                     var sum: Float = 0
-                    for k in start..<min(depth, start + part) {
-                        sum.addProduct(a.base[i * depth + k], b.base[k * columns + j])
+                    for pair in stride(from: start, to: end, by: group) {
+                        for k in (pair..<min(end, pair + group)).reversed() {
+                            sum.addProduct(left[i * depth + k], right[k * columns + j])
+                        }
                     }
                     total = total.map { $0 + sum } ?? sum
                 }

@@ -4,25 +4,23 @@ import Testing
 
 /// The bits of a kernel do not depend on the number of threads.
 @Suite struct ThreadInvarianceTests {
-    @Test func productsAreTheSameBitsOnAnyNumberOfThreads() {
+    @Test(arguments: Precision.allCases)
+    func productsAreTheSameBitsOnAnyNumberOfThreads(precision: Precision) {
         let (n, inputs, outputs) = (260, 300, 520)
-        let x = buffer(numbers(n * inputs, seed: 1))
-        let w = buffer(numbers(inputs * outputs, seed: 2))
-        let dy = buffer(numbers(n * outputs, seed: 3))
+        let x = Stored(numbers(n * inputs, seed: 1), columns: inputs, precision)
+        let w = Stored(numbers(inputs * outputs, seed: 2), columns: outputs, precision)
+        let dy = Stored(numbers(n * outputs, seed: 3), columns: outputs, precision)
         let results = [1, 2, 3, 5].map { threads in
             let engine = ComputeEngine(threads: threads)
-            let layer = Linear(weight: matrix(w, columns: outputs), bias: nil)
-            let y = Buffer<Float>(count: n * outputs)
+            let layer = Linear(weight: w.operand, bias: nil)
+            let y = Stored(rows: n, columns: outputs, precision)
             let dw = Buffer<Float>(count: inputs * outputs)
-            let dx = Buffer<Float>(count: n * inputs)
-            layer.forward(
-                matrix(x, columns: inputs), into: matrix(y, columns: outputs), engine: engine)
-            Linear(weight: matrix(dw, columns: outputs), bias: nil).backwardParameters(
-                matrix(dy, columns: outputs), input: matrix(x, columns: inputs),
-                accumulates: false, engine: engine)
-            layer.backwardInput(
-                matrix(dy, columns: outputs), into: matrix(dx, columns: inputs), engine: engine)
-            return [y, dw, dx].map { Array($0.elements) }
+            let dx = Stored(rows: n, columns: inputs, precision)
+            layer.forward(x.operand, into: y.operand, engine: engine)
+            LinearGradient(weight: matrix(dw, columns: outputs), bias: nil).backward(
+                dy.operand, input: x.operand, accumulates: false, engine: engine)
+            layer.backwardInput(dy.operand, into: dx.operand, engine: engine)
+            return [y.floats, Array(dw.elements), dx.floats]
         }
         for result in results.dropFirst() { #expect(result == results[0]) }
     }
@@ -48,13 +46,15 @@ import Testing
         let engine = ComputeEngine()
         let whole = Buffer<Float>(count: ones.count)
         dropout(
-            matrix(ones, columns: c), into: matrix(whole, columns: c), sequenceLength: length,
+            matrix(ones, columns: c), into: matrix(whole, columns: c).operand,
+            sequenceLength: length,
             firstSequence: 10, site: .embedding, key: key, engine: engine)
         // The same sequences, two at a time.
         for start in [0, 2] {
             let part = Buffer<Float>(count: 2 * length * c)
             dropout(
-                Matrix(ones.base, rows: 2 * length, columns: c), into: matrix(part, columns: c),
+                Matrix(ones.base, rows: 2 * length, columns: c),
+                into: matrix(part, columns: c).operand,
                 sequenceLength: length, firstSequence: 10 + start, site: .embedding, key: key,
                 engine: engine)
             let slice = whole.elements[start * length * c..<(start + 2) * length * c]
@@ -66,7 +66,8 @@ import Testing
         #expect(abs(share - 0.75) < 0.08)
         let other = Buffer<Float>(count: ones.count)
         dropout(
-            matrix(ones, columns: c), into: matrix(other, columns: c), sequenceLength: length,
+            matrix(ones, columns: c), into: matrix(other, columns: c).operand,
+            sequenceLength: length,
             firstSequence: 10, site: .embedding,
             key: DropoutKey(probability: 0.25, seed: 7, step: 12), engine: engine)
         #expect(!other.elements.elementsEqual(whole.elements), "each step draws its own mask")

@@ -1,27 +1,30 @@
-// The innermost loops of matrix products, once for each width of vector registers.
+// The innermost loops of matrix products, for each number format and width of vector registers.
 //
-// An output element is a chain of fused multiply-adds over the depth in rising order, added to what
-// is there or written over it. Which chain that is depends on neither the tile's shape nor the vector
-// width, so all instruction sets give the same bits.
+// An output element is a chain of fused multiply-adds over the depth, added to what is there or
+// written over it. Which chain that is depends on neither the tile's shape nor the vector width, so
+// all instruction sets give the same bits: in fp32 the depth rises; in bf16, whose products are exact
+// in fp32, the second element of each pair comes before the first, as in AVX512-BF16's VDPBF16PS
+// (which also takes subnormal numbers for zero).
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/// One block of a product, whose operands fit a core's caches.
+/// One block of a product, whose operands fit a core's caches. Strides are in elements.
 typedef struct {
     ptrdiff_t rows;
     ptrdiff_t columns;
+    /// Even if `a` is in bf16 and contiguous along the depth.
     ptrdiff_t depth;
-    /// The left operand: element (i, k) of the panel p of `tile_rows` rows is at
-    /// p * a_panel_stride + i * a_row_stride + k * a_depth_stride.
+    /// The left operand: row i of the panel p of `tile_rows` rows begins at
+    /// p * a_panel_stride + i * a_row_stride if it is contiguous along the depth.
     const void *a;
     ptrdiff_t a_panel_stride;
     ptrdiff_t a_row_stride;
+    /// From one of its rows to the next if it is contiguous along the rows.
     ptrdiff_t a_depth_stride;
-    /// The right operand in panels of `tile_columns` columns, each (depth, tile_columns) and
-    /// `b_panel_stride` elements apart.
+    /// The right operand in panels, `b_panel_stride` elements apart.
     const void *b;
     ptrdiff_t b_panel_stride;
     /// The product, rows `c_stride` elements apart.
@@ -31,36 +34,46 @@ typedef struct {
     bool accumulates;
 } lockstep_block;
 
-/// The kernels for one instruction set.
+/// The kernels for one number format of the operands and one instruction set.
+///
+/// Panels hold groups of `depth_group` elements along the depth side by side, and zeros behind a depth
+/// that is not a multiple of it: a right panel is (depth / group, tile_columns, group), a left one
+/// (depth / group, tile_rows, group).
 typedef struct {
     const char *name;
     /// Rows and columns of a tile, which is kept in registers.
     ptrdiff_t tile_rows;
     ptrdiff_t tile_columns;
-    /// A block whose left operand is contiguous along the depth (`a_depth_stride` is 1).
+    ptrdiff_t depth_group;
+    ptrdiff_t element_bytes;
+    /// A block whose left operand is contiguous along the depth.
     void (*multiply_rows)(const lockstep_block *block);
-    /// A block whose left operand is contiguous along the rows (`a_row_stride` is 1).
+    /// A block whose left operand is packed, or in fp32 contiguous along the rows.
     void (*multiply_columns)(const lockstep_block *block);
     /// Packs a right operand (depth, columns) with contiguous rows into panels.
     void (*pack_rows)(
-        const float *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, float *panels);
+        const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels);
     /// Packs a right operand that is stored transposed, (columns, depth) with contiguous rows.
     void (*pack_transposed)(
-        const float *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, float *panels);
+        const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels);
     /// Packs a left operand that is stored transposed, (depth, rows) with contiguous rows, into
-    /// panels of (depth, tile_rows).
+    /// panels of `tile_rows` rows.
     void (*pack_left)(
-        const float *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, float *panels);
+        const void *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, void *panels);
 } lockstep_microkernels;
 
 /// The instruction sets that kernels are compiled for, the widest last.
 typedef enum {
     lockstep_isa_base = 0,
     lockstep_isa_avx512 = 1,
+    lockstep_isa_avx512_bf16 = 2,
 } lockstep_isa;
 
 /// The widest that this processor has.
 lockstep_isa lockstep_best_isa(void);
 
-/// The kernels for an instruction set that this processor has.
+/// The kernels for fp32 operands and an instruction set that this processor has.
 const lockstep_microkernels *lockstep_microkernels_for(lockstep_isa isa);
+
+/// The kernels for bf16 operands. Before AVX512-BF16 they compute in fp32, at fp32's speed.
+const lockstep_microkernels *lockstep_bf16_microkernels_for(lockstep_isa isa);

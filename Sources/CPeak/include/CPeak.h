@@ -4,3 +4,6 @@
 /// Runs `rounds` rounds of independent fused multiply-adds in the widest vectors that the processor
 /// has, and returns the floating-point operations done; `sink` receives a value that depends on all.
 double lockstep_multiply_add(long rounds, float *sink);
+
+/// The same for products of bf16 numbers, two in each fp32 lane, or in fp32 where there are none.
+double lockstep_bf16_multiply_add(long rounds, float *sink);

@@ -1,5 +1,6 @@
 import Failures
 import Model
+import Tensors
 
 /// A model and the work of one rank in a step, as benchmarks know them by name.
 package struct BenchmarkSize: Sendable, Equatable {
@@ -45,7 +46,7 @@ package struct BenchmarkSize: Sendable, Equatable {
     }
 
     /// The recipe that trains this size on some ranks, each with one lane in one micro-batch.
-    func recipe(ranks: Int, steps: Int, precision: TrainingConfiguration.Precision) -> Recipe {
+    func recipe(ranks: Int, steps: Int, precision: Precision) -> Recipe {
         var recipe = Recipe()
         recipe.model.layers = layers
         recipe.model.heads = heads

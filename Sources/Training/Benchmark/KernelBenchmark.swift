@@ -2,10 +2,14 @@ import Failures
 import Kernels
 import MPI
 import Telemetry
+import Tensors
 
 /// Measures each kernel of a training step alone, on the shapes of a size.
 package struct KernelBenchmark: Sendable {
     package var size: BenchmarkSize
+    package var precision: Precision
+    /// Whether bf16 may run on a processor that lacks it.
+    package var emulatesBF16: Bool
     package var threads: Int
     package var progress: ProgressMode
 
@@ -13,8 +17,13 @@ package struct KernelBenchmark: Sendable {
     private static let seconds = 0.05
     private static let measurements = 5
 
-    package init(size: BenchmarkSize, threads: Int, progress: ProgressMode) {
+    package init(
+        size: BenchmarkSize, precision: Precision, emulatesBF16: Bool, threads: Int,
+        progress: ProgressMode
+    ) {
         self.size = size
+        self.precision = precision
+        self.emulatesBF16 = emulatesBF16
         self.threads = threads
         self.progress = progress
     }
@@ -23,11 +32,15 @@ package struct KernelBenchmark: Sendable {
     ///
     /// - Throws: what MPI reports.
     package func run(on communicator: Communicator) throws(Failure) -> KernelReport {
+        try communicator.agree { () throws(Failure) in
+            try precision.requireProcessor(emulates: emulatesBF16)
+        }
         let engine = ComputeEngine(threads: threads, yields: ranksYield)
-        let peak = try ArithmeticPeak.measure(team: engine.team, communicator: communicator)
+        let peak = try ArithmeticPeak.measure(
+            precision, team: engine.team, communicator: communicator)
         let bandwidth = try MemoryBandwidth.measure(
             team: engine.team, communicator: communicator)
-        let bench = KernelBench(size: size, engine: engine)
+        let bench = KernelBench(size: size, precision: precision, engine: engine)
         // The cases see its memory through pointers.
         defer { withExtendedLifetime(bench) {} }
         let cases = bench.cases()
@@ -48,8 +61,9 @@ package struct KernelBenchmark: Sendable {
             line?.update(done: index + 1)
         }
         return KernelReport(
-            size: size, ranks: communicator.size, threads: threads,
-            instructionSet: InstructionSet.best.name, peakFlopsPerCore: peak.flopsPerCore,
+            size: size, precision: precision, ranks: communicator.size, threads: threads,
+            instructionSet: InstructionSet.best.name(for: precision),
+            peakFlopsPerCore: peak.flopsPerCore,
             bytesPerSecond: bandwidth.bytesPerSecond, rows: rows)
     }
 

@@ -1,4 +1,5 @@
 import Telemetry
+import Tensors
 
 /// What a benchmark of the kernels measured, for a reader and as JSON.
 package struct KernelReport: Sendable {
@@ -15,10 +16,11 @@ package struct KernelReport: Sendable {
     }
 
     let size: BenchmarkSize
+    let precision: Precision
     let ranks: Int
     let threads: Int
     let instructionSet: String
-    /// Measured, in fp32 operations a second.
+    /// Measured, in operations a second of the precision.
     let peakFlopsPerCore: Double
     /// Measured, over all ranks.
     let bytesPerSecond: Double
@@ -37,7 +39,7 @@ package struct KernelReport: Sendable {
     package var json: JSONObject {
         [
             "peer": .string("lockstep \(version)"), "size": .string(size.name),
-            "precision": "fp32", "ranks": .integer(ranks),
+            "precision": .string(precision.rawValue), "ranks": .integer(ranks),
             "threads_per_rank": .integer(threads),
             "instruction_set": .string(instructionSet),
             "peak_gflops_per_core": .number(peakFlopsPerCore * 1e-9),
@@ -77,7 +79,8 @@ package struct KernelReport: Sendable {
         let bandwidth = Format.fixed(bytesPerSecond * 1e-9, decimals: 1)
         return
             ([
-                "the kernels of \(size.name) in fp32 on \(layout), each alone, with \(instructionSet)",
+                "the kernels of \(size.name) in \(precision.rawValue) on \(layout), each alone, with "
+                    + instructionSet,
                 "",
             ] + table.lines + [
                 "",

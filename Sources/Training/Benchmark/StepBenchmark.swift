@@ -3,6 +3,7 @@ import Kernels
 import MPI
 import Model
 import Telemetry
+import Tensors
 
 #if canImport(Glibc)
     import Glibc
@@ -13,7 +14,9 @@ import Telemetry
 /// Measures training steps on random tokens: the arithmetic of a run without its data.
 package struct StepBenchmark: Sendable {
     package var size: BenchmarkSize
-    package var precision: TrainingConfiguration.Precision
+    package var precision: Precision
+    /// Whether bf16 may run on a processor that lacks it.
+    package var emulatesBF16: Bool
     /// Steps that are measured, after `warmupSteps`.
     package var steps: Int
     /// `section.key=value` for the recipe that the size stands for.
@@ -29,12 +32,13 @@ package struct StepBenchmark: Sendable {
     package static let warmupSteps = 2
 
     package init(
-        size: BenchmarkSize, precision: TrainingConfiguration.Precision, steps: Int,
+        size: BenchmarkSize, precision: Precision, emulatesBF16: Bool, steps: Int,
         overrides: [String], sequenceLength: Int? = nil, threads: Int, progress: ProgressMode,
         tracePath: String? = nil
     ) {
         self.size = size
         self.precision = precision
+        self.emulatesBF16 = emulatesBF16
         self.steps = steps
         self.overrides = overrides
         self.sequenceLength = sequenceLength
@@ -51,14 +55,17 @@ package struct StepBenchmark: Sendable {
             "build", try communicator.agree { () throws(Failure) in try digestOfThisProgram() },
             remedy: "install the same build on every host")
         let plan = try communicator.agree { () throws(Failure) in
-            try makePlan(ranks: communicator.size)
+            let plan = try makePlan(ranks: communicator.size)
+            try plan.recipe.training.precision.requireProcessor(emulates: emulatesBF16)
+            return plan
         }
         try plan.requireMemory(communicator)
         let trace = try tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
         let engine = ComputeEngine(threads: threads, yields: ranksYield)
-        let peak = try ArithmeticPeak.measure(team: engine.team, communicator: communicator)
+        let peak = try ArithmeticPeak.measure(
+            plan.recipe.training.precision, team: engine.team, communicator: communicator)
         let step = try TrainingStep(
             plan: plan, communicator: communicator, engine: engine, trace: trace)
         try step.initialize()

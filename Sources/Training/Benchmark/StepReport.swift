@@ -9,7 +9,7 @@ package struct StepReport: Sendable {
     let ranks: Int
     /// The measured steps, in order.
     let records: [StepRecord]
-    /// Measured, in fp32 operations a second.
+    /// Measured, in operations a second of the precision.
     let peakFlopsPerCore: Double
     let memory: [(name: String, bytes: Int)]
     /// The most that any rank had resident.
@@ -124,7 +124,8 @@ extension StepReport {
             "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP a "
                 + "token, N without the position table,",
             "           \(cores) core\(cores == 1 ? "" : "s") and a measured peak of "
-                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a core in fp32",
+                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a core in "
+                + "\(plan.recipe.training.precision.rawValue)",
             "  loss     \(Format.fixed(loss, decimals: 4))",
         ]
     }

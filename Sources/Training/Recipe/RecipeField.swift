@@ -1,6 +1,7 @@
 import Collectives
 import Failures
 import Optimizers
+import Tensors
 
 /// A Swift type that a recipe's value can be read into and written from.
 protocol RecipeConvertible: SendableMetatype {
@@ -131,7 +132,7 @@ extension ScheduleConfiguration.Warmup: RecipeConvertible {}
 extension ScheduleConfiguration.Decay: RecipeConvertible {}
 extension ScheduleConfiguration.PartConfiguration.Name: RecipeConvertible {}
 extension ScalingConfiguration.Rule: RecipeConvertible {}
-extension TrainingConfiguration.Precision: RecipeConvertible {}
+extension Precision: RecipeConvertible {}
 extension WireFormat: NamedChoice, RecipeConvertible {}
 
 /// Adam's two decay rates, which recipes write as one list.

@@ -37,7 +37,9 @@ extension Recipe {
         .init(
             "training", "micro_batch", \.training.microBatch,
             "Sequences through the model at once; divides a lane's; 0 for a whole lane."),
-        .init("training", "precision", \.training.precision, "Arithmetic of matrix products."),
+        .init(
+            "training", "precision", \.training.precision,
+            "fp32, or bf16: what enters matrix products is rounded, sums and parameters are not."),
         .init(
             "training", "recompute", \.training.recompute,
             "Keep each block's input alone and compute the rest again; the same bits, less memory."),

@@ -1,21 +1,17 @@
 import Collectives
 import Failures
 import Optimizers
+import Tensors
 
 /// A recipe's `[training]` section: how long, how much at a time, in which arithmetic.
 package struct TrainingConfiguration: Sendable, Equatable {
-    /// Arithmetic of the matrix products.
-    package enum Precision: String, NamedChoice {
-        /// 32-bit floats throughout.
-        case fp32
-    }
-
     /// Optimizer steps.
     package var steps = 2000
     /// Sequences in one optimizer step, over all ranks.
     package var globalBatch = 12
     /// Sequences that go through the model at once; 0 for a whole lane.
     package var microBatch = 0
+    /// What enters matrix products.
     package var precision = Precision.fp32
     /// Whether backward computes each block's activations again, from the block's input, which alone
     /// is kept.

@@ -29,7 +29,8 @@ extension KernelBench {
     func normCases() -> [KernelCase] {
         let engine = self.engine
         let c = size.width
-        let (x, y, dx) = (matrix(rows, c), matrix(rows, c), matrix(rows, c))
+        let (x, y, dx) = (matrix(rows, c), operand(rows, c), matrix(rows, c))
+        let dy = matrix(rows, c)
         let (weight, bias) = (vector(c), vector(c))
         let (weightGradient, biasGradient) = (vector(c), vector(c))
         let (mean, rstd) = (vector(rows), vector(rows))
@@ -42,7 +43,7 @@ extension KernelBench {
             },
             .pass("layer norm, backward", shape: shape, arrays: 4, of: rows * c) {
                 backward.run(
-                    y, input: x, weight: weight, mean: mean, rstd: rstd, addingTo: dx,
+                    dy, input: x, weight: weight, mean: mean, rstd: rstd, addingTo: dx,
                     weightGradient: weightGradient, biasGradient: biasGradient,
                     accumulates: false)
             },
@@ -53,14 +54,14 @@ extension KernelBench {
         let engine = self.engine
         let c = 4 * size.width
         let (x, y, slope) = (matrix(rows, c), matrix(rows, c), matrix(rows, c))
-        let bias = vector(c)
+        let (gradient, bias) = (operand(rows, c), vector(c))
         let shape = "\(rows) x \(c)"
         return [
             .pass("GELU and its slope, alone", shape: shape, arrays: 3, of: rows * c) {
                 geluForward(x, into: y, slope: slope, engine: engine)
             },
             .pass("bias's gradient", shape: shape, arrays: 1, of: rows * c) {
-                sumRows(x, into: bias, accumulates: false, engine: engine)
+                sumRows(gradient, into: bias, accumulates: false, engine: engine)
             },
         ]
     }

@@ -18,31 +18,39 @@ extension KernelBench {
 
     private func linearCases(_ name: String, inputs: Int, outputs: Int) -> [KernelCase] {
         let engine = self.engine
-        let layer = Linear(weight: matrix(inputs, outputs), bias: vector(outputs))
-        let gradient = Linear(weight: matrix(inputs, outputs), bias: vector(outputs))
-        let (x, y) = (matrix(rows, inputs), matrix(rows, outputs))
+        let precision = self.precision
+        let layer = Linear(weight: operand(inputs, outputs), bias: vector(outputs))
+        let gradient = LinearGradient(weight: matrix(inputs, outputs), bias: vector(outputs))
+        let x = operand(rows, inputs)
         let forward: () -> Void
         switch name {
         case "MLP up":
-            let slope = matrix(rows, outputs)
+            let (y, slope) = (operand(rows, outputs), operand(rows, outputs))
             forward = {
                 layer.forward(x, throughGELUInto: y, slope: slope, engine: engine)
             }
-        case "qkv": forward = { layer.forward(x, into: y, engine: engine) }
+        case "qkv":
+            let y = operand(rows, outputs)
+            forward = { layer.forward(x, into: y, engine: engine) }
         default:
-            let residual = matrix(rows, outputs)
+            let (residual, y) = (matrix(rows, outputs), matrix(rows, outputs))
             forward = { layer.forward(x, addedTo: residual, into: y, engine: engine) }
         }
-        let (dx, dy) = (matrix(rows, inputs), matrix(rows, outputs))
+        let (dx, dy) = (operand(rows, inputs), operand(rows, outputs))
         let title = name == "MLP up" ? "MLP up and GELU" : name
         return [
             .product(
-                "\(title), forward", rows: rows, columns: outputs, depth: inputs, run: forward),
-            .product("\(name), input's gradient", rows: rows, columns: inputs, depth: outputs) {
+                "\(title), forward", rows: rows, columns: outputs, depth: inputs, precision,
+                run: forward),
+            .product(
+                "\(name), input's gradient", rows: rows, columns: inputs, depth: outputs, precision
+            ) {
                 layer.backwardInput(dy, into: dx, engine: engine)
             },
-            .product("\(name), weight's gradient", rows: inputs, columns: outputs, depth: rows) {
-                gradient.backwardParameters(dy, input: x, accumulates: false, engine: engine)
+            .product(
+                "\(name), weight's gradient", rows: inputs, columns: outputs, depth: rows, precision
+            ) {
+                gradient.backward(dy, input: x, accumulates: false, engine: engine)
             },
         ]
     }
@@ -54,25 +62,26 @@ extension KernelBench {
         let v = (size.vocabulary + 63) / 64 * 64
         // As many rows as the logits of a large vocabulary are computed for at once.
         let n = min(rows, 256)
-        let (x, dx) = (matrix(n, c), matrix(n, c))
-        let (table, tableGradient) = (matrix(v, c), matrix(v, c))
-        let logits = matrix(n, v)
+        let precision = self.precision
+        let (x, dx) = (operand(n, c), matrix(n, c))
+        let (table, tableGradient) = (operand(v, c), matrix(v, c))
+        let (logits, logitGradient) = (matrix(n, v), operand(n, v))
         let (targets, losses) = (tokens(), losses())
         let vocabulary = size.vocabulary
         return [
-            .product("head, logits", rows: n, columns: v, depth: c) {
+            .product("head, logits", rows: n, columns: v, depth: c, precision) {
                 engine.multiply(x, table, .transposed, into: logits)
             },
             .pass("cross-entropy and its gradient", shape: "\(n) x \(v)", arrays: 2, of: n * v) {
                 crossEntropy(
                     logits, targets: targets, vocabularySize: vocabulary, losses: losses,
-                    gradientScale: 1 / Float(n), engine: engine)
+                    gradient: logitGradient, gradientScale: 1 / Float(n), engine: engine)
             },
-            .product("head, input's gradient", rows: n, columns: c, depth: v) {
-                engine.multiply(logits, table, into: dx)
+            .product("head, input's gradient", rows: n, columns: c, depth: v, precision) {
+                engine.multiply(logitGradient, table, into: dx)
             },
-            .product("head, table's gradient", rows: v, columns: c, depth: n) {
-                engine.multiplyTransposed(logits, x, into: tableGradient)
+            .product("head, table's gradient", rows: v, columns: c, depth: n, precision) {
+                engine.multiplyTransposed(logitGradient, x, into: tableGradient)
             },
         ]
     }
@@ -81,15 +90,16 @@ extension KernelBench {
     func attentionCases() -> [KernelCase] {
         let (b, t, h) = (size.sequencesPerRank, size.sequenceLength, size.heads)
         let d = size.width / h
-        let attention = Attention(batch: b, length: t, heads: h, headWidth: d, engine: engine)
-        let qkv = matrix(rows, 3 * size.width)
-        let (output, logSumExp) = (matrix(rows, size.width), vector(rows * h))
-        let dy = matrix(rows, size.width)
-        let dqkv = matrix(rows, 3 * size.width)
+        let attention = Attention(
+            batch: b, length: t, heads: h, headWidth: d, precision: precision, engine: engine)
+        let qkv = operand(rows, 3 * size.width)
+        let (output, logSumExp) = (operand(rows, size.width), vector(rows * h))
+        let dy = operand(rows, size.width)
+        let dqkv = operand(rows, 3 * size.width)
         let shape = "\(b) x \(t), \(h) x \(d)"
         // Two products forward, five backward, each of T (T + 1) / 2 scores and D columns.
         let product = 2 * Double(b * h * d) * Double(t * (t + 1) / 2)
-        let activations = 4 * Double(rows * size.width)
+        let activations = Double(precision.bytes * rows * size.width)
         return [
             KernelCase(
                 name: "attention, forward", shape: shape, flops: 2 * product,

@@ -12,14 +12,16 @@ struct KernelCase {
     let bytes: Double
     let run: () -> Void
 
-    /// A matrix product of (rows, depth) and (depth, columns).
+    /// A matrix product of (rows, depth) and (depth, columns) in a precision; its result is fp32.
     static func product(
-        _ name: String, rows: Int, columns: Int, depth: Int, run: @escaping () -> Void
+        _ name: String, rows: Int, columns: Int, depth: Int, _ precision: Precision,
+        run: @escaping () -> Void
     ) -> KernelCase {
         KernelCase(
             name: name, shape: "\(rows) x \(depth) x \(columns)",
             flops: 2 * Double(rows) * Double(columns) * Double(depth),
-            bytes: 4 * Double(rows * depth + depth * columns + rows * columns), run: run)
+            bytes: Double(precision.bytes * (rows + columns) * depth + 4 * rows * columns),
+            run: run)
     }
 
     /// A pass over memory: `arrays` of so many floats are read or written.
@@ -34,12 +36,14 @@ struct KernelCase {
 /// What the cases of a size share: its shape, and memory with plausible numbers, which lives as long.
 final class KernelBench {
     let size: BenchmarkSize
+    let precision: Precision
     let engine: ComputeEngine
     private var memory: [AnyObject] = []
     private let random = CounterRandom(seed: 1, stream: .initialization)
 
-    init(size: BenchmarkSize, engine: ComputeEngine) {
+    init(size: BenchmarkSize, precision: Precision, engine: ComputeEngine) {
         self.size = size
+        self.precision = precision
         self.engine = engine
     }
 
@@ -57,6 +61,14 @@ final class KernelBench {
     /// Numbers between -0.5 and 0.5.
     func matrix(_ rows: Int, _ columns: Int) -> Matrix {
         Matrix(buffer(rows * columns).base, rows: rows, columns: columns)
+    }
+
+    /// Numbers between -0.5 and 0.5, as products take them.
+    func operand(_ rows: Int, _ columns: Int) -> Operand {
+        let matrix = matrix(rows, columns)
+        guard precision == .bf16 else { return matrix.operand }
+        roundToOperand(matrix.base, count: rows * columns, into: matrix.base)
+        return Operand(matrix.base, rows: rows, columns: columns, precision: precision)
     }
 
     /// Numbers between -0.5 and 0.5.

@@ -1,0 +1,54 @@
+import Kernels
+import Tensors
+
+/// A model's parameters: an arena in fp32 and, for products in bf16, a rounded copy of it.
+///
+/// Whoever changes the values rounds them again before a model reads them.
+package struct Parameters: Sendable {
+    /// The arena, laid out as `GPTLayout` says; a checkpoint holds it, an optimizer updates it.
+    package let values: Buffer<Float>
+    package let precision: Precision
+    private let rounded: Buffer<UInt16>?
+
+    /// The parameters in `values`, for products in a precision; rounds them all.
+    package init(_ values: Buffer<Float>, precision: Precision = .fp32) {
+        self.values = values
+        self.precision = precision
+        rounded = precision == .bf16 ? Buffer(count: values.count) : nil
+        round(0..<values.count)
+    }
+
+    /// Bytes of the values and of what is kept beside them.
+    package var bytes: Int { values.bytes.count + (rounded?.bytes.count ?? 0) }
+
+    /// Rounds a range of the values again, after they have changed; the threads of a team may do so
+    /// with ranges of their own.
+    package func round(_ range: Range<Int>) {
+        guard let rounded else { return }
+        roundToOperand(
+            values.base + range.lowerBound, count: range.count,
+            into: rounded.base + range.lowerBound)
+    }
+
+    /// Rounds all values again, after they have changed.
+    package func round(engine: ComputeEngine) {
+        guard rounded != nil else { return }
+        engine.team.forEach(SumOfSquares.blockCount(values.count)) { block, _ in
+            round(SumOfSquares.range(ofBlock: block, count: values.count))
+        }
+    }
+
+    /// A matrix of `rows` x `columns` from a place in the arena on, as the products take it.
+    func operand(at offset: Int, rows: Int, columns: Int) -> Operand {
+        if let rounded {
+            return Operand(
+                rounded.base + offset, rows: rows, columns: columns, precision: .bf16)
+        }
+        return Operand(values.base + offset, rows: rows, columns: columns, precision: .fp32)
+    }
+
+    /// A tensor of two axes, as the products take it.
+    func operand(_ tensor: NamedTensor) -> Operand {
+        operand(at: tensor.offset, rows: tensor.shape[0], columns: tensor.shape[1])
+    }
+}

@@ -1,0 +1,49 @@
+/// A view of `rows` x `columns` numbers of either precision whose rows start `stride` numbers apart;
+/// it owns nothing.
+///
+/// It is what matrix products read and what is kept for them; all else is a `Matrix`, in fp32.
+@frozen package struct Operand: @unchecked Sendable {
+    package let base: UnsafeMutableRawPointer
+    package let rows: Int
+    package let columns: Int
+    package let stride: Int
+    package let precision: Precision
+
+    package init(
+        _ base: UnsafeMutableRawPointer, rows: Int, columns: Int, stride: Int? = nil,
+        precision: Precision
+    ) {
+        self.base = base
+        self.rows = rows
+        self.columns = columns
+        self.stride = stride ?? columns
+        self.precision = precision
+    }
+
+    /// The first number of a row, or the one in a column of it.
+    @inlinable @inline(__always)
+    package func row(_ index: Int, column: Int = 0) -> UnsafeMutableRawPointer {
+        base + (index * stride + column) * precision.bytes
+    }
+
+    /// Some of the rows.
+    package func rows(_ range: Range<Int>) -> Operand {
+        Operand(
+            row(range.lowerBound), rows: range.count, columns: columns, stride: stride,
+            precision: precision)
+    }
+
+    /// The numbers as floats; nil if they are none.
+    package var matrix: Matrix? {
+        guard precision == .fp32 else { return nil }
+        return Matrix(
+            base.assumingMemoryBound(to: Float.self), rows: rows, columns: columns, stride: stride)
+    }
+}
+
+extension Matrix {
+    /// The same numbers as an operand.
+    package var operand: Operand {
+        Operand(base, rows: rows, columns: columns, stride: stride, precision: .fp32)
+    }
+}

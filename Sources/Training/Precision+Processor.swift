@@ -1,0 +1,21 @@
+import Failures
+import Kernels
+import MPI
+import Optimizers
+import Tensors
+
+extension Precision: NamedChoice {}
+
+extension Precision {
+    /// Refuses arithmetic that the processor has no instructions for, unless the user `emulates` it.
+    ///
+    /// - Throws: `Failure` (configuration) that recommends fp32.
+    func requireProcessor(emulates: Bool) throws(Failure) {
+        guard self == .bf16, !emulates, !InstructionSet.best.multipliesBF16 else { return }
+        throw Failure(
+            .configuration,
+            "[training] precision = \"bf16\" needs a processor with AVX512-BF16, which "
+                + "\(Communicator.hostName) has not: use precision = \"fp32\", or add --emulate-bf16 for "
+                + "the same results at no more than fp32's speed.")
+    }
+}
