@@ -5,8 +5,8 @@ import Testing
 extension CommandLineTests {
     /// What a warm step takes from the heap: nothing.
     @Suite(.serialized) struct AllocationTests {
-        @Test(arguments: [1, 2])
-        func aWarmStepAllocatesNothing(ranks: Int) throws {
+        @Test(arguments: [(1, false), (2, false), (2, true)])
+        func aWarmStepAllocatesNothing(ranks: Int, recompute: Bool) throws {
             let folder = FileManager.default.temporaryDirectory
                 .appending(path: "lockstep-allocations-\(UUID().uuidString)").path
             try FileManager.default.createDirectory(
@@ -23,8 +23,12 @@ extension CommandLineTests {
 
             // What start and end take is the same for any number of steps.
             let (few, many) = (20, 220)
-            let fewest = try allocations(steps: few, ranks: ranks, counter: counter)
-            let most = try allocations(steps: many, ranks: ranks, counter: counter)
+            let counts = try [few, many].map { steps in
+                try allocations(
+                    steps: steps, ranks: ranks, counter: counter,
+                    set: "training.recompute=\(recompute)")
+            }
+            let (fewest, most) = (counts[0], counts[1])
             try #require(fewest.count == ranks && most.count == ranks)
             for (less, more) in zip(fewest.sorted(), most.sorted()) {
                 #expect(less > 1000, "the counter counts")
@@ -34,13 +38,16 @@ extension CommandLineTests {
         }
 
         /// The heap allocations of each rank in a benchmark of so many steps.
-        private func allocations(steps: Int, ranks: Int, counter: String) throws -> [Int] {
+        private func allocations(
+            steps: Int, ranks: Int, counter: String, set override: String
+        ) throws -> [Int] {
             let outcome = try Launch.run(
                 "\(Launch.root)/launch/mpirun",
                 [
                     "--ranks", "\(ranks)", "--oversubscribe", "--", "env",
                     "LD_PRELOAD=\(counter)", Workbench.lockstep, "bench", "step", "--size", "char",
-                    "--set", "model.layers=1", "--set", "training.global_batch=\(2 * ranks)",
+                    "--set", override, "--set", "model.layers=2", "--set",
+                    "training.global_batch=\(2 * ranks)",
                     "--steps", "\(steps)",
                 ], environment: ["LOCKSTEP_PROGRESS": "none"])
             try #require(outcome.status == 0, "\(outcome.errors)")

@@ -43,6 +43,7 @@ import Testing
         let kept = run(shape, recomputes: false)
         #expect(kept.recomputed.isEmpty)
         #expect(kept.losses.count == 3 && kept.gradients.count == shape.parameterCount)
+        #expect(kept.gradients.allSatisfy { Float(bitPattern: $0).isFinite })
         for threads in [1, 2] {
             var again = run(shape, recomputes: true, threads: threads)
             // Of each micro-batch all blocks but the last, whose activations are still there, each
