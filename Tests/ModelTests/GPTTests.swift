@@ -13,8 +13,8 @@ import Testing
         let targets = tokens(128, below: 65, seed: 2)
         let batch = TokenBatch(inputs: inputs.base, targets: targets.base)
         let parameters = parameters(model.layout)
-        model.forward(batch, parameters: parameters, dropout: nil)
-        let loss = model.loss(batch, parameters: parameters) / 128
+        model.forward(batch, parameters: Parameters(parameters), dropout: nil)
+        let loss = model.loss(batch, parameters: Parameters(parameters)) / 128
         #expect(abs(loss - log(65)) < 0.03 * log(65))
     }
 
@@ -49,9 +49,9 @@ import Testing
         let batch = TokenBatch(inputs: inputs.base, targets: targets.base)
         let parameters = parameters(model.layout)
         let gradients = Buffer<Float>(count: parameters.count)
-        model.forward(batch, parameters: parameters, dropout: nil)
+        model.forward(batch, parameters: Parameters(parameters), dropout: nil)
         _ = model.backward(
-            batch, parameters: parameters, gradients: gradients, gradientScale: 1,
+            batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
             accumulates: false, dropout: nil
         ) { _ in }
         let rows = gradients.matrix(model.layout.positionEmbedding)
@@ -72,9 +72,9 @@ import Testing
         let run = { (model: GPT, start: Int, gradients: Buffer<Float>, accumulates: Bool) in
             let batch = TokenBatch(
                 inputs: inputs.base + start * 9, targets: targets.base + start * 9)
-            model.forward(batch, parameters: parameters, dropout: nil)
+            model.forward(batch, parameters: Parameters(parameters), dropout: nil)
             return model.backward(
-                batch, parameters: parameters, gradients: gradients, gradientScale: 1 / 36,
+                batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1 / 36,
                 accumulates: accumulates, dropout: nil
             ) { _ in }
         }
@@ -96,9 +96,9 @@ import Testing
         let gradients = Buffer<Float>(count: parameters.count)
         var ranges: [Range<Int>] = []
         var atFinish: [[Float]] = []
-        model.forward(batch, parameters: parameters, dropout: nil)
+        model.forward(batch, parameters: Parameters(parameters), dropout: nil)
         _ = model.backward(
-            batch, parameters: parameters, gradients: gradients, gradientScale: 1,
+            batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
             accumulates: false, dropout: nil
         ) { range in
             ranges.append(range)
@@ -124,13 +124,13 @@ import Testing
         let parameters = parameters(model.layout)
         for index in 0..<parameters.count { parameters.base[index] *= 5 }
         let gradients = Buffer<Float>(count: parameters.count)
-        model.forward(batch, parameters: parameters, dropout: key)
+        model.forward(batch, parameters: Parameters(parameters), dropout: key)
         let loss = model.backward(
-            batch, parameters: parameters, gradients: gradients, gradientScale: 1,
+            batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
             accumulates: false, dropout: key
         ) { _ in }
-        model.forward(batch, parameters: parameters, dropout: nil)
-        #expect(abs(model.loss(batch, parameters: parameters) - loss) > 1e-3)
+        model.forward(batch, parameters: Parameters(parameters), dropout: nil)
+        #expect(abs(model.loss(batch, parameters: Parameters(parameters)) - loss) > 1e-3)
 
         for tensor in model.layout.arena.tensors {
             let gradient = gradients.values(tensor)
@@ -143,8 +143,8 @@ import Testing
                 for (index, slope) in gradient.enumerated() {
                     moved.base[tensor.offset + index] += Float(h * slope / norm)
                 }
-                model.forward(batch, parameters: moved, dropout: key)
-                return model.loss(batch, parameters: moved)
+                model.forward(batch, parameters: Parameters(moved), dropout: key)
+                return model.loss(batch, parameters: Parameters(moved))
             }
             let slope = (losses[0] - losses[1]) / (2 * h)
             #expect(abs(slope / norm - 1) < 0.02, "\(tensor.name): \(slope) against \(norm)")
@@ -167,10 +167,10 @@ import Testing
             let padded = Buffer<Int32>(count: 12)
             for t in start...position { padded.base[t - start] = text.base[t] }
             let batch = TokenBatch(inputs: padded.base, targets: padded.base)
-            model.forward(batch, parameters: parameters, dropout: nil)
+            model.forward(batch, parameters: Parameters(parameters), dropout: nil)
             let all = Buffer<Float>(count: 12 * shape.paddedVocabularySize)
             model.logits(
-                parameters: parameters,
+                parameters: Parameters(parameters),
                 into: Matrix(all.base, rows: 12, columns: shape.paddedVocabularySize))
             let row = (position - start) * shape.paddedVocabularySize
             let expected = (0..<17).map { Double(all.base[row + $0]) }

@@ -55,15 +55,18 @@ final class GoldenModel {
 
     var targetCount: Int { targets.count { $0 >= 0 } }
 
-    func model(threads: Int = 1, training: Bool = true) -> GPT {
+    func model(threads: Int = 1, training: Bool = true, precision: Precision = .fp32) -> GPT {
         GPT(
-            configuration, microBatch: batch, training: training,
+            configuration, microBatch: batch, training: training, precision: precision,
             engine: ComputeEngine(threads: threads))
     }
 
     /// Runs forward and backward; returns the loss and gradients of the mean over targets.
-    func run(threads: Int = 1) -> (loss: Double, gradients: Buffer<Float>) {
-        let model = model(threads: threads)
+    func run(
+        threads: Int = 1, precision: Precision = .fp32
+    ) -> (loss: Double, gradients: Buffer<Float>) {
+        let model = model(threads: threads, precision: precision)
+        let parameters = Parameters(parameters, precision: precision)
         let gradients = Buffer<Float>(count: layout.arena.count)
         gradients.elements.update(repeating: .nan)  // Whatever was there must not show.
         let loss = inputs.withUnsafeBufferPointer { inputs in

@@ -15,10 +15,10 @@ import Testing
     }
 
     private func run(
-        _ shape: GPTConfiguration, recomputes: Bool, threads: Int = 1
+        _ shape: GPTConfiguration, _ precision: Precision, recomputes: Bool, threads: Int = 1
     ) -> Result {
         let model = GPT(
-            shape, microBatch: 2, training: true, recomputes: recomputes,
+            shape, microBatch: 2, training: true, precision: precision, recomputes: recomputes,
             engine: ComputeEngine(threads: threads))
         let key = shape.dropout > 0 ? DropoutKey(probability: 0.2, seed: 1, step: 3) : nil
         let parameters = parameters(model.layout)
@@ -36,16 +36,20 @@ import Testing
         return result
     }
 
-    @Test(arguments: [(true, 0.0), (true, 0.2), (false, 0.0), (false, 0.2)], [1, 2, 4])
-    func theSameBits(model: (bias: Bool, dropout: Double), layers: Int) {
+    @Test(
+        arguments: [
+            (true, 0.0, Precision.fp32), (true, 0.2, Precision.fp32), (false, 0.0, Precision.fp32), (false, 0.2, Precision.fp32),
+            (true, 0.0, Precision.bf16), (true, 0.2, Precision.bf16),
+        ], [1, 2, 4])
+    func theSameBits(model: (bias: Bool, dropout: Double, precision: Precision), layers: Int) {
         let shape = configuration(
             layers: layers, context: 70, bias: model.bias, dropout: model.dropout)
-        let kept = run(shape, recomputes: false)
+        let kept = run(shape, model.precision, recomputes: false)
         #expect(kept.recomputed.isEmpty)
         #expect(kept.losses.count == 3 && kept.gradients.count == shape.parameterCount)
         #expect(kept.gradients.allSatisfy { Float(bitPattern: $0).isFinite })
         for threads in [1, 2] {
-            var again = run(shape, recomputes: true, threads: threads)
+            var again = run(shape, model.precision, recomputes: true, threads: threads)
             // Of each micro-batch all blocks but the last, whose activations are still there, each
             // before the first of its six ranges is finished and behind the final norm's.
             let order = (0..<3).flatMap { batch in

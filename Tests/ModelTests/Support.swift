@@ -57,7 +57,8 @@ struct MicroBatches {
         dropout: DropoutKey? = nil, recomputed: (Int) -> Void = { _ in },
         finished: (Range<Int>) -> Void = { _ in }
     ) -> [Double] {
-        (0..<count).map { index in
+        let parameters = Parameters(parameters, precision: model.precision)
+        return (0..<count).map { index in
             let batch = TokenBatch(
                 inputs: inputs.base + index * model.tokenCount,
                 targets: targets.base + index * model.tokenCount,
