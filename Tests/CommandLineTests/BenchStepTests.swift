@@ -120,7 +120,7 @@ extension CommandLineTests {
             arguments: [
                 (["--size", "gpt3"], 64, "There is no size \"gpt3\""),
                 (["--size", "chars"], 64, "did you mean \"char\"?"),
-                (["--precision", "fp8"], 64, "--precision fp8 is not among"),
+                (["--precision", "fp8"], 64, "--precision fp8 is not a precision"),
                 (["--steps", "0"], 64, "--steps is 0"),
                 (["--sequence-length", "0"], 64, "--sequence-length is 0"),
                 (["--sequence-length", "65"], 64, "--set model.context_length=65"),
@@ -135,6 +135,33 @@ extension CommandLineTests {
             let outcome = try Launch.run(
                 Self.lockstep, ["bench", "step", "--size", "char"] + arguments)
             expectRefusal(outcome, code, [words])
+        }
+
+        /// bf16 where the processor multiplies it, or where it is asked for all the same.
+        @Test func bf16IsRefusedWhereItIsSlow() throws {
+            let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
+            let arguments = Self.arguments(ranks: 1, ["--precision", "bf16", "--json"])
+            let outcome = try Launch.run(Self.lockstep, arguments)
+            if processor.contains("avx512_bf16") {
+                #expect(outcome.status == 0, "\(outcome.errors)")
+            } else {
+                expectRefusal(
+                    outcome, 78, ["AVX512-BF16", "precision = \"fp32\"", "--emulate-bf16"])
+            }
+            let reports = try [
+                arguments + ["--emulate-bf16"], Self.arguments(ranks: 1, ["--json"]),
+            ]
+            .map { arguments in
+                let outcome = try Launch.run(Self.lockstep, arguments)
+                #expect(outcome.status == 0, "\(outcome.errors)")
+                return try #require(
+                    try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                        as? [String: Any])
+            }
+            #expect(reports[0]["precision"] as? String == "bf16")
+            let losses = reports.compactMap { $0["loss"] as? Double }
+            try #require(losses.count == 2)
+            #expect(losses[0] != losses[1] && abs(losses[0] - losses[1]) < 0.01)
         }
 
         @Test func aMistakeIsToldOnceForAllRanks() throws {

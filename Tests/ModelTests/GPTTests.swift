@@ -74,7 +74,8 @@ import Testing
                 inputs: inputs.base + start * 9, targets: targets.base + start * 9)
             model.forward(batch, parameters: Parameters(parameters), dropout: nil)
             return model.backward(
-                batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1 / 36,
+                batch, parameters: Parameters(parameters), gradients: gradients,
+                gradientScale: 1 / 36,
                 accumulates: accumulates, dropout: nil
             ) { _ in }
         }

@@ -58,7 +58,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [("odd", Precision.fp32), ("long", Precision.fp32), ("long", Precision.bf16), ("biasless", Precision.bf16)])
+    @Test(arguments: [
+        ("odd", Precision.fp32), ("long", Precision.fp32), ("long", Precision.bf16),
+        ("biasless", Precision.bf16),
+    ])
     func threadsDoNotChangeABit(name: String, precision: Precision) throws {
         let golden = try GoldenModel(name)
         let (loss, gradients) = golden.run(precision: precision)

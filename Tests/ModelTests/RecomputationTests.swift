@@ -38,7 +38,8 @@ import Testing
 
     @Test(
         arguments: [
-            (true, 0.0, Precision.fp32), (true, 0.2, Precision.fp32), (false, 0.0, Precision.fp32), (false, 0.2, Precision.fp32),
+            (true, 0.0, Precision.fp32), (true, 0.2, Precision.fp32), (false, 0.0, Precision.fp32),
+            (false, 0.2, Precision.fp32),
             (true, 0.0, Precision.bf16), (true, 0.2, Precision.bf16),
         ], [1, 2, 4])
     func theSameBits(model: (bias: Bool, dropout: Double, precision: Precision), layers: Int) {

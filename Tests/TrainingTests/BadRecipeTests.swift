@@ -40,6 +40,10 @@ import Training
         ("[training]\nmax_skipped_steps = 0", ["max_skipped_steps = 0"]),
         ("[training]\nseed = -1", ["[training] seed = -1", "from 0 up"]),
         ("[training]\nprecision = \"fp64\"", ["\"fp64\"", "did you mean \"fp32\"?"]),
+        (
+            "[model]\nheads = 3\nwidth = 21\n[training]\nprecision = \"bf16\"",
+            ["width = 21 and heads = 3 make heads of 7", "precision = \"fp32\""]
+        ),
         ("[optimizer]\nname = \"adamv\"", ["\"adamv\"", "did you mean \"adam"]),
         ("[optimizer]\nlearning_rate = -1e-3", ["learning_rate = -0.001", "above 0"]),
         ("[optimizer]\nlearning_rate = nan", ["learning_rate = nan"]),

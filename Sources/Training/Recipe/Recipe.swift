@@ -73,6 +73,13 @@ package struct Recipe: Sendable, Equatable {
         try reduction.validate()
         try evaluation.validate()
         try checkpoint.validate()
+        guard training.precision == .fp32 || model.headWidth.isMultiple(of: 2) else {
+            throw Failure(
+                .configuration,
+                "[training] precision = \"bf16\" takes numbers in pairs, but [model] width = "
+                    + "\(model.width) and heads = \(model.heads) make heads of \(model.headWidth): use an "
+                    + "even width per head, or precision = \"fp32\".")
+        }
         let tokens =
             Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)
         guard tokens < 0x1p62 else {

@@ -1,0 +1,150 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension MultiRankTests {
+    /// Runs whose products take bf16 operands: as little as in fp32 shows of how they were laid out.
+    @Suite(.serialized) struct PrecisionTests {
+        private static let steps = 4
+
+        private static let recipe = """
+            [model]
+            layers = 2
+            heads = 2
+            width = 24
+            context_length = 11
+            dropout = 0.1
+            [training]
+            steps = \(steps)
+            global_batch = 16
+            micro_batch = 1
+            precision = "bf16"
+            [optimizer]
+            learning_rate = 1e-2
+            clip_norm = 0.5
+            [reduction]
+            lanes = 8
+            bucket_mib = 0.01
+            [evaluation]
+            every = 2
+            [checkpoint]
+            every = 2
+            """
+
+        /// How a run is laid out: what must not show in its results.
+        struct Layout: CustomStringConvertible, Sendable {
+            var ranks: Int
+            var threads = 1
+            var ranksPerHost = 0
+            var sharded = false
+            var recompute = false
+
+            var description: String {
+                "\(ranks) x \(threads), \(ranksPerHost) a host, sharded \(sharded), "
+                    + "recompute \(recompute)"
+            }
+
+            var options: [String] {
+                [
+                    "--emulate-bf16", "--set", "optimizer.sharded=\(sharded)", "--set",
+                    "training.recompute=\(recompute)",
+                ]
+            }
+        }
+
+        private func train(
+            _ workshop: Workshop, _ arguments: [String], _ layout: Layout, into run: RunResult
+        ) throws {
+            let environment =
+                layout.ranksPerHost == 0
+                ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.ranksPerHost)"]
+            let outcome = try workshop.train(
+                arguments + layout.options, ranks: layout.ranks, threads: layout.threads,
+                into: run, environment: environment)
+            try #require(outcome.status == 0, "\(layout): \(outcome.errors)")
+        }
+
+        @Test(arguments: ["fp32", "bf16"]) func layoutsDoNotChangeABit(wire: String) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let arguments = [
+                recipe, "--data", workshop.data, "--set", "reduction.wire=\"\(wire)\"",
+            ]
+            var reference: (metrics: [String], state: [Data])?
+            for layout in [
+                Layout(ranks: 1), Layout(ranks: 1, threads: 2), Layout(ranks: 2),
+                Layout(ranks: 2, sharded: true, recompute: true),
+                Layout(ranks: 3, threads: 2, ranksPerHost: 2, recompute: true),
+                Layout(ranks: 4, ranksPerHost: 2, sharded: true),
+                Layout(ranks: 5, threads: 2, ranksPerHost: 1, sharded: true),
+            ] {
+                let run = workshop.run("\(layout)".replacing(",", with: ""))
+                try train(workshop, arguments, layout, into: run)
+                #expect(try run.rankCount(step: Self.steps) == layout.ranks, "really so many")
+                let result = (try run.metrics(), try run.state(step: Self.steps))
+                guard let reference else {
+                    reference = result
+                    continue
+                }
+                #expect(result.0 == reference.metrics, "\(layout)")
+                #expect(result.1 == reference.state, "\(layout)")
+            }
+        }
+
+        @Test func aRunGoesOnAsIfItHadNotStopped() throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let schedule = [
+                "--set", "schedule.decay_steps=8", "--set", "schedule.warmup_steps=0",
+            ]
+            let start = [recipe, "--data", workshop.data] + schedule
+            let whole = workshop.run("whole")
+            try train(
+                workshop, start + ["--set", "training.steps=8"], Layout(ranks: 1), into: whole)
+            let run = workshop.run("resumed")
+            try train(workshop, start, Layout(ranks: 2, sharded: true), into: run)
+            try train(
+                workshop, ["--resume", "--set", "training.steps=8"],
+                Layout(ranks: 3, threads: 2), into: run)
+            #expect(try run.rankCount(step: 8) == 3)
+            #expect(try run.state(step: 8) == whole.state(step: 8))
+        }
+
+        /// What the tests above rest on does matter; and it stays what it was.
+        @Test func thePrecisionChangesBitsAndCannotChangeMidway() throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let runs = try ["bf16", "fp32"].map { precision in
+                let run = workshop.run(precision)
+                let chosen = ["--set", "training.precision=\"\(precision)\""]
+                try train(
+                    workshop, [recipe, "--data", workshop.data] + chosen, Layout(ranks: 1),
+                    into: run)
+                return run
+            }
+            #expect(try runs[0].state(step: Self.steps) != runs[1].state(step: Self.steps))
+            let outcome = try workshop.train(
+                ["--resume", "--set", "training.precision=\"fp32\""], ranks: 1, into: runs[0])
+            #expect(outcome.status == 78)
+            #expect(outcome.errors.contains("[training] precision"))
+        }
+
+        /// The loss that a finished run is evaluated at is the one that training ended with.
+        @Test func evaluationIsInTheRunsPrecision() throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let run = workshop.run("run")
+            let trained = try workshop.train(
+                [recipe, "--data", workshop.data, "--emulate-bf16"], ranks: 2, into: run)
+            try #require(trained.status == 0, "\(trained.errors)")
+            let evaluated = try Launch.run(
+                Workshop.lockstep, ["evaluate", run.folder.path])
+            try #require(evaluated.status == 0, "\(evaluated.errors)")
+            let loss = { (text: String) in
+                text.firstMatch(of: /validation loss ([0-9.]+)/).map { String($0.1) }
+            }
+            #expect(loss(trained.output) != nil)
+            #expect(loss(evaluated.output) == loss(trained.output))
+        }
+    }
+}
