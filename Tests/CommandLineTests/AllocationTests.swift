@@ -5,8 +5,12 @@ import Testing
 extension CommandLineTests {
     /// What a warm step takes from the heap: nothing.
     @Suite(.serialized) struct AllocationTests {
-        @Test(arguments: [(1, false), (2, false), (2, true)])
-        func aWarmStepAllocatesNothing(ranks: Int, recompute: Bool) throws {
+        @Test(
+            arguments: [
+                (1, []), (2, []), (2, ["--set", "training.recompute=true"]),
+                (2, ["--precision", "bf16", "--emulate-bf16"]),
+            ] as [(Int, [String])])
+        func aWarmStepAllocatesNothing(ranks: Int, options: [String]) throws {
             let folder = FileManager.default.temporaryDirectory
                 .appending(path: "lockstep-allocations-\(UUID().uuidString)").path
             try FileManager.default.createDirectory(
@@ -25,8 +29,7 @@ extension CommandLineTests {
             let (few, many) = (20, 220)
             let counts = try [few, many].map { steps in
                 try allocations(
-                    steps: steps, ranks: ranks, counter: counter,
-                    set: "training.recompute=\(recompute)")
+                    steps: steps, ranks: ranks, counter: counter, options: options)
             }
             let (fewest, most) = (counts[0], counts[1])
             try #require(fewest.count == ranks && most.count == ranks)
@@ -39,17 +42,16 @@ extension CommandLineTests {
 
         /// The heap allocations of each rank in a benchmark of so many steps.
         private func allocations(
-            steps: Int, ranks: Int, counter: String, set override: String
+            steps: Int, ranks: Int, counter: String, options: [String]
         ) throws -> [Int] {
             let outcome = try Launch.run(
                 "\(Launch.root)/launch/mpirun",
                 [
                     "--ranks", "\(ranks)", "--oversubscribe", "--", "env",
                     "LD_PRELOAD=\(counter)", Workbench.lockstep, "bench", "step", "--size", "char",
-                    "--set", override, "--set", "model.layers=2", "--set",
-                    "training.global_batch=\(2 * ranks)",
+                    "--set", "model.layers=2", "--set", "training.global_batch=\(2 * ranks)",
                     "--steps", "\(steps)",
-                ], environment: ["LOCKSTEP_PROGRESS": "none"])
+                ] + options, environment: ["LOCKSTEP_PROGRESS": "none"])
             try #require(outcome.status == 0, "\(outcome.errors)")
             return outcome.errors.matches(of: /allocations ([0-9]+)/).compactMap { Int($0.1) }
         }
