@@ -1,3 +1,5 @@
+import CVector
+
 /// Eight exponentials, within 2 units in the last place; below -87.3 the result is about 1e-38.
 ///
 /// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2, where exp(r) is a polynomial
@@ -5,10 +7,9 @@
 /// its low bits, because SIMD float-to-int conversion is not vectorised. NaN stays NaN.
 @inline(__always)
 package func exponential(_ x: Floats) -> Floats {
-    let low = Floats(repeating: -87.3)
-    let high = Floats(repeating: 88.3)
-    var clamped = x.replacing(with: low, where: x .< low)
-    clamped = clamped.replacing(with: high, where: x .> high)
+    // What is not a number does not compare, so it passes.
+    let clamped = lockstep_min8(
+        Floats(repeating: 88.3), lockstep_max8(Floats(repeating: -87.3), x))
 
     let magic = Floats(repeating: 0x1.8p23)
     let shifted = magic.addingProduct(clamped, Floats(repeating: 1.442_695_04))

@@ -20,16 +20,10 @@
         self.precision = precision
     }
 
-    /// The first number of a row, or the one in a column of it.
-    @inlinable @inline(__always)
-    package func row(_ index: Int, column: Int = 0) -> UnsafeMutableRawPointer {
-        base + (index * stride + column) * precision.bytes
-    }
-
     /// Some of the rows.
     package func rows(_ range: Range<Int>) -> Operand {
         Operand(
-            row(range.lowerBound), rows: range.count, columns: columns, stride: stride,
+            base + range.lowerBound * stride * precision.bytes, rows: range.count, columns: columns, stride: stride,
             precision: precision)
     }
 

@@ -5,6 +5,5 @@ package enum Precision: String, CaseIterable, Sendable {
     case bf16
 
     /// Bytes of a number.
-    @inlinable
     package var bytes: Int { self == .fp32 ? 4 : 2 }
 }

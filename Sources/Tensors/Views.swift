@@ -14,10 +14,6 @@
         self.stride = stride ?? columns
     }
 
-    /// The first element of a row.
-    @inlinable @inline(__always)
-    package func row(_ index: Int) -> UnsafeMutablePointer<Float> { base + index * stride }
-
     /// Some of the rows.
     package func rows(_ range: Range<Int>) -> Matrix {
         Matrix(

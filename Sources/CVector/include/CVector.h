@@ -1,4 +1,4 @@
-// What Swift 6.3 does not vectorise: SIMD square roots, conversions and the larger of two.
+// What Swift 6.3 does not vectorise: SIMD square roots, conversions, the larger and the smaller of two.
 #pragma once
 
 typedef float lockstep_float8 __attribute__((ext_vector_type(8)));
@@ -15,6 +15,11 @@ LOCKSTEP_INLINE lockstep_float8 lockstep_sqrt8(lockstep_float8 x) {
 /// The larger of each two; the second where they do not compare.
 LOCKSTEP_INLINE lockstep_float8 lockstep_max8(lockstep_float8 x, lockstep_float8 y) {
     return x > y ? x : y;
+}
+
+/// The smaller of each two; the second where they do not compare.
+LOCKSTEP_INLINE lockstep_float8 lockstep_min8(lockstep_float8 x, lockstep_float8 y) {
+    return x < y ? x : y;
 }
 
 /// Eight bf16 numbers as fp32.
