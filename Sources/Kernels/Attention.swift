@@ -251,7 +251,7 @@ package final class Attention {
             use, thread: thread, bytes: kernels.panelBytes(columns: headWidth, depth: rows.count))
         kernels.pack_rows(
             matrix.row(rows.lowerBound, column: column), matrix.stride, rows.count, headWidth,
-            panels)
+            panels, nil)
         return panels
     }
 

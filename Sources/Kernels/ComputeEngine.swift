@@ -61,7 +61,7 @@ package final class ComputeEngine: @unchecked Sendable {
 
 /// What scratch memory is for; two uses are never in the same place.
 enum ScratchUse: Int, CaseIterable {
-    case packedLeft, packedRight, product, probabilities, keys, values, queries, gradients
+    case packedLeft, packedRight, product, probabilities, keys, values, queries, gradients, sums
 }
 
 /// Memory for each use, grown on demand.

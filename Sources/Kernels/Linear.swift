@@ -95,54 +95,7 @@ package struct LinearGradient: Sendable {
     package func backward(
         _ outputGradient: Operand, input: Operand, accumulates: Bool, engine: ComputeEngine
     ) {
-        engine.multiplyTransposed(input, outputGradient, into: weight, accumulates: accumulates)
-        if let bias {
-            sumRows(outputGradient, into: bias, accumulates: accumulates, engine: engine)
-        }
-    }
-}
-
-/// `sums[j]` = the sum over rows of `matrix[i][j]`, rows in order; added to `sums` if `accumulates`.
-package func sumRows(
-    _ matrix: Operand, into sums: Vector, accumulates: Bool, engine: ComputeEngine
-) {
-    precondition(matrix.columns == sums.count)
-    // A tile is a run of columns, so no sum is ever split.
-    let width = 64
-    engine.team.forEach((matrix.columns + width - 1) / width) { tile, _ in
-        let start = tile * width
-        let end = min(matrix.columns, start + width)
-        var column = start
-        while column + 32 <= end {
-            var s0 = Floats.zero
-            var s1 = Floats.zero
-            var s2 = Floats.zero
-            var s3 = Floats.zero
-            for i in 0..<matrix.rows {
-                s0 += matrix.load(i, column, width: 8)
-                s1 += matrix.load(i, column + 8, width: 8)
-                s2 += matrix.load(i, column + 16, width: 8)
-                s3 += matrix.load(i, column + 24, width: 8)
-            }
-            if accumulates {
-                s0 = sums.base.load8(column) + s0
-                s1 = sums.base.load8(column + 8) + s1
-                s2 = sums.base.load8(column + 16) + s2
-                s3 = sums.base.load8(column + 24) + s3
-            }
-            sums.base.store8(s0, column)
-            sums.base.store8(s1, column + 8)
-            sums.base.store8(s2, column + 16)
-            sums.base.store8(s3, column + 24)
-            column += 32
-        }
-        while column < end {
-            let count = min(8, end - column)
-            var s = Floats.zero
-            for i in 0..<matrix.rows { s += matrix.load(i, column, width: count) }
-            if accumulates { s = sums.base.load(column, width: count) + s }
-            sums.base.store(s, column, width: count)
-            column += count
-        }
+        engine.multiplyTransposed(
+            input, outputGradient, into: weight, columnSums: bias, accumulates: accumulates)
     }
 }

@@ -98,8 +98,12 @@ extension ComputeEngine {
 
     /// `c` (rows, columns) = the transpose of `a` (depth, rows) times `b` (depth, columns), or
     /// `c` += it if it `accumulates`; `a` and `b` are of one precision.
+    ///
+    /// The same goes for `columnSums` (columns), if they are asked for, and the sum of b's rows, in
+    /// their order.
     package func multiplyTransposed(
-        _ a: Operand, _ b: Operand, into c: Matrix, accumulates: Bool = false
+        _ a: Operand, _ b: Operand, into c: Matrix, columnSums: Vector? = nil,
+        accumulates: Bool = false
     ) {
         let depth = a.rows
         precondition(a.columns == c.rows && b.columns == c.columns && b.rows == depth)
@@ -109,6 +113,14 @@ extension ComputeEngine {
         let part = depthPart(depth, kernels)
         let columnsAtOnce = min(c.columns, 3072)
         let panelWidth = 8 * Int(kernels.tile_columns)
+        let sums = columnSums.map { _ in
+            // Whole tiles, of which the last may reach beyond the columns.
+            let count = (c.columns + panelWidth - 1) / panelWidth * panelWidth
+            let sums = sharedScratch(.sums, bytes: count * MemoryLayout<Float>.stride)
+                .assumingMemoryBound(to: Float.self)
+            sums.update(repeating: 0, count: count)
+            return sums
+        }
         let panels = sharedScratch(
             .packedRight, bytes: kernels.panelBytes(columns: columnsAtOnce, depth: part))
         let blockRows = Int(kernels.tile_rows) * max(1, 96 / Int(kernels.tile_rows))
@@ -124,7 +136,8 @@ extension ComputeEngine {
                     let width = min(columns.count - offset, panelWidth)
                     kernels.pack_rows(
                         b.row(start, column: left + offset), b.stride, end - start, width,
-                        panels + offset * padded * Int(kernels.element_bytes))
+                        panels + offset * padded * Int(kernels.element_bytes),
+                        sums.map { $0 + left + offset })
                 }
                 team.forEach((c.rows + blockRows - 1) / blockRows) { tile, thread in
                     let rows = tile * blockRows..<min(c.rows, (tile + 1) * blockRows)
@@ -146,6 +159,12 @@ extension ComputeEngine {
                 }
                 start = end
             } while start < depth
+        }
+        guard let columnSums, let sums else { return }
+        forEachVector(c.columns) { start, width in
+            var value = sums.load(start, width: width)
+            if accumulates { value = columnSums.base.load(start, width: width) + value }
+            columnSums.base.store(value, start, width: width)
         }
     }
 }
@@ -204,7 +223,7 @@ private struct Product {
         case .direct:
             kernels.pack_rows(
                 b.row(depth.lowerBound, column: columns.lowerBound), b.stride, depth.count,
-                columns.count, panels)
+                columns.count, panels, nil)
         case .transposed:
             kernels.pack_transposed(
                 b.row(columns.lowerBound, column: depth.lowerBound), b.stride, depth.count,

@@ -73,10 +73,10 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// Channels of one head (D).
     package var headWidth: Int { width / heads }
 
-    /// Rows of the token embedding in memory: the vocabulary padded to a multiple of 64.
+    /// Rows of the token embedding in memory: the vocabulary padded to a multiple of 16.
     ///
     /// The padding never takes part: its logits are left out of every softmax and it stays zero.
-    package var paddedVocabularySize: Int { (vocabularySize + 63) / 64 * 64 }
+    package var paddedVocabularySize: Int { (vocabularySize + 15) / 16 * 16 }
 
     /// The least memory that training takes, in bytes: fp32 parameters and gradients, `moments`
     /// numbers beside each parameter, and the activations of a micro-batch of `tokens`, of each

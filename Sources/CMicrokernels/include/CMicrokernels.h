@@ -50,9 +50,11 @@ typedef struct {
     void (*multiply_rows)(const lockstep_block *block);
     /// A block whose left operand is packed, or in fp32 contiguous along the rows.
     void (*multiply_columns)(const lockstep_block *block);
-    /// Packs a right operand (depth, columns) with contiguous rows into panels.
+    /// Packs a right operand (depth, columns) with contiguous rows into panels. Adds its rows in
+    /// order to `sums`, if that is not null, which has room for whole tiles.
     void (*pack_rows)(
-        const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels);
+        const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels,
+        float *sums);
     /// Packs a right operand that is stored transposed, (columns, depth) with contiguous rows.
     void (*pack_transposed)(
         const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels);

@@ -22,7 +22,7 @@ extension Recipe {
             "Tokens in a sequence, and learned positions."),
         .init(
             "model", "vocabulary_size", \.model.vocabularySize,
-            "Symbols; 0 for the tokenizer's. Padded to a multiple of 64 inside."),
+            "Symbols; 0 for the tokenizer's. Padded to a multiple of 16 inside."),
         .init("model", "bias", \.model.bias, "Biases in linear layers and layer norms."),
         .init(
             "model", "dropout", \.model.dropout,

@@ -54,14 +54,10 @@ extension KernelBench {
         let engine = self.engine
         let c = 4 * size.width
         let (x, y, slope) = (matrix(rows, c), matrix(rows, c), matrix(rows, c))
-        let (gradient, bias) = (operand(rows, c), vector(c))
         let shape = "\(rows) x \(c)"
         return [
             .pass("GELU and its slope, alone", shape: shape, arrays: 3, of: rows * c) {
                 geluForward(x, into: y, slope: slope, engine: engine)
-            },
-            .pass("bias's gradient", shape: shape, arrays: 1, of: rows * c) {
-                sumRows(gradient, into: bias, accumulates: false, engine: engine)
             },
         ]
     }

@@ -59,7 +59,7 @@ extension KernelBench {
     func headCases() -> [KernelCase] {
         let engine = self.engine
         let c = size.width
-        let v = (size.vocabulary + 63) / 64 * 64
+        let v = (size.vocabulary + 15) / 16 * 16
         // As many rows as the logits of a large vocabulary are computed for at once.
         let n = min(rows, 256)
         let precision = self.precision
