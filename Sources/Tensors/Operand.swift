@@ -23,7 +23,8 @@
     /// Some of the rows.
     package func rows(_ range: Range<Int>) -> Operand {
         Operand(
-            base + range.lowerBound * stride * precision.bytes, rows: range.count, columns: columns, stride: stride,
+            base + range.lowerBound * stride * precision.bytes, rows: range.count, columns: columns,
+            stride: stride,
             precision: precision)
     }
 

@@ -58,7 +58,7 @@ extension KernelBench {
         return [
             .pass("GELU and its slope, alone", shape: shape, arrays: 3, of: rows * c) {
                 geluForward(x, into: y, slope: slope, engine: engine)
-            },
+            }
         ]
     }
 
