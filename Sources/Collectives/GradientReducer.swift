@@ -22,7 +22,9 @@ package final class GradientReducer {
     /// measures it.
     package static let defaultBucketBytes = 1 << 20
     /// How many buckets can be on their way between hosts at once by default.
-    package static let defaultInExchange = 8
+    ///
+    /// Enough to keep a link busy, and no more: what else is sent only makes sums wait in line.
+    package static let defaultInExchange = 4
 
     /// Seconds that `finish` took in the last step: communication that backward did not hide.
     package private(set) var exposedSeconds = 0.0
