@@ -23,8 +23,9 @@ package final class GradientReducer {
     package static let defaultBucketBytes = 1 << 20
     /// How many buckets can be on their way between hosts at once by default.
     ///
-    /// Enough to keep a link busy, and no more: what else is sent only makes sums wait in line.
-    package static let defaultInExchange = 4
+    /// Between two looks at the network, which backward allows once in many milliseconds, no more
+    /// than these can move.
+    package static let defaultInExchange = 16
 
     /// Seconds that `finish` took in the last step: communication that backward did not hide.
     package private(set) var exposedSeconds = 0.0
