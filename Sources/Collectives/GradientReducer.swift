@@ -207,8 +207,14 @@ package final class GradientReducer {
     /// backward, for nothing moves by itself. It never waits.
     package func progress() {
         if local.summed == local.announced, exchange?.isIdle ?? true { return }
-        _ = advance()
+        // Open MPI takes one message from a connection in a look, and many may have come since the
+        // last.
+        var looks = exchange == nil ? 1 : Self.looksInVain
+        while looks > 0 { looks = advance() && exchange != nil ? Self.looksInVain : looks - 1 }
     }
+
+    /// Looks at the network that find nothing done before `progress` gives up.
+    private static let looksInVain = 4
 
     /// Waits for the exchange and returns the sum over all lanes, valid until the next `beginStep`.
     ///
