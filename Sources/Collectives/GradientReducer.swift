@@ -22,7 +22,10 @@ package final class GradientReducer {
     /// measures it.
     package static let defaultBucketBytes = 1 << 20
     /// How many buckets can be on their way between hosts at once by default.
-    package static let defaultInExchange = 8
+    ///
+    /// Between two looks at the network, which backward allows once in many milliseconds, no more
+    /// than these can move.
+    package static let defaultInExchange = 16
 
     /// Seconds that `finish` took in the last step: communication that backward did not hide.
     package private(set) var exposedSeconds = 0.0
@@ -204,8 +207,14 @@ package final class GradientReducer {
     /// backward, for nothing moves by itself. It never waits.
     package func progress() {
         if local.summed == local.announced, exchange?.isIdle ?? true { return }
-        _ = advance()
+        // Open MPI takes one message from a connection in a look, and many may have come since the
+        // last.
+        var looks = exchange == nil ? 1 : Self.looksInVain
+        while looks > 0 { looks = advance() && exchange != nil ? Self.looksInVain : looks - 1 }
     }
+
+    /// Looks at the network that find nothing done before `progress` gives up.
+    private static let looksInVain = 4
 
     /// Waits for the exchange and returns the sum over all lanes, valid until the next `beginStep`.
     ///

@@ -50,6 +50,7 @@ package struct MPIEnvironment: ~Copyable {
             throw Failure(.bug, "MPI is initialised twice in one process; please report this.")
         }
         let isSingleton = !Self.hasLauncher
+        Self.preferEagerMessages()
         var provided: Int32 = 0
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
         let threadLevel = ThreadLevel(rawValue: provided) ?? .single
@@ -97,6 +98,17 @@ package struct MPIEnvironment: ~Copyable {
     /// To be asked before MPI starts: a process without one then gives itself its variables.
     package static var hasLauncher: Bool {
         ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { integer($0) != nil }
+    }
+
+    /// Has messages of up to a mebibyte sent at once over TCP rather than after an exchange of words.
+    ///
+    /// Open MPI moves a message only while both sides are inside its calls. One that must be asked
+    /// for crosses three times instead of once, and between the layers of backward each crossing
+    /// waits for a look. Settings that the user has made stay.
+    private static func preferEagerMessages() {
+        for name in ["eager_limit", "max_send_size"] {
+            setenv("OMPI_MCA_btl_tcp_\(name)", "\(1 << 20)", 0)
+        }
     }
 
     /// Refuses to train as many separate jobs what was meant as one.

@@ -7,15 +7,10 @@ import Testing
 /// Needs root, iproute2 and a kernel that lets root make network namespaces; elsewhere the tests
 /// are skipped, and the report says so.
 @Suite struct EmulatedClusterTests {
-    private static let emulate = "\(Launch.root)/cluster/emulate"
+    private static let emulate = EmulatedCluster.script
 
-    private static let isPossible: Bool = {
-        guard geteuid() == 0 else { return false }
-        let script = "n=lockstep-try$$-0; ip netns add $n && ip netns delete $n && command -v tc"
-        return (try? Launch.run("sh", ["-c", script]).status) == 0
-    }()
-
-    @Test(.enabled(if: isPossible, "root cannot make network namespaces here"))
+    @Test(
+        .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
     func twoHostsReduceToTheBytesOfOne() throws {
         let name = "t\(getpid())a"
         defer { _ = try? Launch.run(Self.emulate, ["down", "--name", name]) }
@@ -54,7 +49,8 @@ import Testing
         #expect(!left.output.contains("lockstep-\(name)"))
     }
 
-    @Test(.enabled(if: isPossible, "root cannot make network namespaces here"))
+    @Test(
+        .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
     func downEndsWhatRunsThere() throws {
         let name = "t\(getpid())b"
         defer { _ = try? Launch.run(Self.emulate, ["down", "--name", name]) }

@@ -5,11 +5,13 @@ import MultiRankSupport
 final class Job {
     private let process = Process()
 
-    init(_ command: String, _ arguments: [String]) throws {
+    init(
+        _ command: String, _ arguments: [String], environment: [String: String] = [:]
+    ) throws {
         process.executableURL = URL(filePath: command)
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment
-            .merging(Workshop.environment) { $1 }
+            .merging(Workshop.environment) { $1 }.merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice

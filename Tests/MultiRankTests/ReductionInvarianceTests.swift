@@ -32,20 +32,39 @@ extension MultiRankTests {
             """
         }
 
-        /// Ranks, and of them on each emulated host; 0 for all.
+        /// Where a run takes place.
+        struct Layout: CustomStringConvertible, Sendable {
+            let ranks: Int
+            /// Ranks on each emulated host; 0 for all.
+            let perHost: Int
+            let threads: Int
+
+            init(_ ranks: Int, perHost: Int = 0, threads: Int = 1) {
+                self.ranks = ranks
+                self.perHost = perHost
+                self.threads = threads
+            }
+
+            var description: String { "\(ranks) ranks, \(perHost) a host, x \(threads)" }
+        }
+
         private static let layouts = [
-            (1, 0), (2, 0), (3, 0), (4, 2), (6, 3), (3, 2), (4, 1), (8, 0),
+            Layout(1), Layout(2, threads: 2), Layout(3), Layout(4, perHost: 2, threads: 2),
+            Layout(6, perHost: 3), Layout(3, perHost: 2), Layout(4, perHost: 1, threads: 3),
+            Layout(8),
         ]
 
         private func train(
-            _ workshop: Workshop, _ arguments: [String], layout: (ranks: Int, perHost: Int),
-            into run: RunResult
+            _ workshop: Workshop, _ arguments: [String], layout: Layout, into run: RunResult
         ) throws {
             let environment =
                 layout.perHost == 0 ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.perHost)"]
             let outcome = try workshop.train(
-                arguments, ranks: layout.ranks, into: run, environment: environment)
+                arguments, ranks: layout.ranks, threads: layout.threads, into: run,
+                environment: environment)
             try #require(outcome.status == 0, "\(layout): \(outcome.errors)")
+            let threads = "\(layout.threads) thread"
+            #expect(outcome.errors.contains(" x \(threads)"), "really \(layout)")
         }
 
         @Test(arguments: ["fp32", "bf16"])
@@ -55,14 +74,14 @@ extension MultiRankTests {
             var reference: (metrics: [String], state: [Data])?
             for layout in Self.layouts {
                 for sharded in [false, true] {
-                    let run = workshop.run("\(layout.0) \(layout.1) \(sharded)")
+                    let run = workshop.run("\(layout) \(sharded)")
                     try train(
                         workshop,
                         [
                             recipe, "--data", workshop.data, "--set",
                             "optimizer.sharded=\(sharded)",
                         ], layout: layout, into: run)
-                    #expect(try run.rankCount(step: Self.steps) == layout.0, "really so many")
+                    #expect(try run.rankCount(step: Self.steps) == layout.ranks, "\(layout)")
                     let result = (try run.metrics(), try run.state(step: Self.steps))
                     guard let reference else {
                         reference = result
@@ -80,22 +99,40 @@ extension MultiRankTests {
             let states = try ["fp32", "bf16"].map { wire in
                 let recipe = try workshop.recipe(wire, Self.recipe(wire: wire))
                 let run = workshop.run("run \(wire)")
-                try train(workshop, [recipe, "--data", workshop.data], layout: (1, 0), into: run)
+                try train(
+                    workshop, [recipe, "--data", workshop.data], layout: Layout(1), into: run)
                 return try run.state(step: Self.steps)
             }
             #expect(states[0] != states[1])
         }
 
-        @Test(arguments: [(2, true, 3, false), (3, false, 4, true), (4, true, 2, true)])
-        func aRunGoesOnInTheOtherMode(
-            before: Int, wasSharded: Bool, after: Int, isSharded: Bool
-        ) throws {
+        /// A run that stops in one mode and goes on in another, elsewhere.
+        struct Change: Sendable {
+            let wire: String
+            let before: Layout
+            let wasSharded: Bool
+            let after: Layout
+            let isSharded: Bool
+        }
+
+        @Test(arguments: [
+            Change(
+                wire: "fp32", before: Layout(2, threads: 2), wasSharded: true,
+                after: Layout(3, perHost: 2), isSharded: false),
+            Change(
+                wire: "bf16", before: Layout(3, perHost: 2), wasSharded: false,
+                after: Layout(4, perHost: 2, threads: 2), isSharded: true),
+            Change(
+                wire: "bf16", before: Layout(4, perHost: 2), wasSharded: true, after: Layout(2),
+                isSharded: true),
+        ])
+        func aRunGoesOnInTheOtherMode(change: Change) throws {
             let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
+            let recipe = try workshop.recipe("recipe", Self.recipe(wire: change.wire))
             let whole = workshop.run("whole")
             try train(
                 workshop, [recipe, "--data", workshop.data, "--set", "training.steps=8"],
-                layout: (1, 0), into: whole)
+                layout: Layout(1), into: whole)
             let run = workshop.run("resumed")
             // The schedule is that of eight steps, of which the first part takes four.
             try train(
@@ -103,23 +140,36 @@ extension MultiRankTests {
                 [
                     recipe, "--data", workshop.data, "--set", "training.steps=4", "--set",
                     "schedule.decay_steps=8", "--set", "schedule.warmup_steps=0", "--set",
-                    "optimizer.sharded=\(wasSharded)",
-                ], layout: (before, 0), into: run)
+                    "optimizer.sharded=\(change.wasSharded)",
+                ], layout: change.before, into: run)
+            #expect(try run.rankCount(step: 4) == change.before.ranks)
             try train(
                 workshop,
                 [
                     "--resume", "--set", "training.steps=8", "--set",
-                    "optimizer.sharded=\(isSharded)",
-                ], layout: (after, 2), into: run)
-            #expect(try run.rankCount(step: 8) == after)
+                    "optimizer.sharded=\(change.isSharded)",
+                ], layout: change.after, into: run)
+            #expect(try run.rankCount(step: 8) == change.after.ranks)
+            #expect(try run.metrics() == whole.metrics())
             #expect(try run.state(step: 8) == whole.state(step: 8))
+        }
+
+        /// The layouts above are hosts only if training looks at the variable that says so.
+        @Test func trainingReadsWhatRanksAHostHas() throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
+            let outcome = try workshop.train(
+                [recipe, "--data", workshop.data], ranks: 2, into: workshop.run("run"),
+                environment: ["LOCKSTEP_RANKS_PER_NODE": "0"])
+            #expect(outcome.status == 64)
+            #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE is \"0\""))
         }
 
         @Test func theWireCannotChangeMidway() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
             let run = workshop.run("run")
-            try train(workshop, [recipe, "--data", workshop.data], layout: (1, 0), into: run)
+            try train(workshop, [recipe, "--data", workshop.data], layout: Layout(1), into: run)
             let outcome = try workshop.train(
                 ["--resume", "--set", "reduction.wire=bf16"], ranks: 1, into: run)
             #expect(outcome.status == 78)

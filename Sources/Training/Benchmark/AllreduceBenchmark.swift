@@ -141,7 +141,7 @@ private struct SizeMeasurement {
         reducer.finished(0..<count)
         reducer.endLane()
         _ = try reducer.finish()
-        return Double(MonotonicClock.nanoseconds - start) * 1e-9
+        return try seconds(since: start)
     }
 
     /// Seconds of a reduction by MPI.
@@ -150,7 +150,17 @@ private struct SizeMeasurement {
         try communicator.barrier()
         let start = MonotonicClock.nanoseconds
         try communicator.allReduce(source.base, into: result.base, count: count, .sum)
-        return Double(MonotonicClock.nanoseconds - start) * 1e-9
+        return try seconds(since: start)
+    }
+
+    /// Seconds until now; returns when all ranks have theirs.
+    ///
+    /// Where ranks share a core, one that went on to write its next numbers would keep another from
+    /// noticing that the sum is there.
+    private func seconds(since start: Int64) throws(Failure) -> Double {
+        let seconds = Double(MonotonicClock.nanoseconds - start) * 1e-9
+        try communicator.barrier()
+        return seconds
     }
 
     /// Checks that both have the sum: small whole numbers, which every order of additions and

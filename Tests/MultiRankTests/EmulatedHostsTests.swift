@@ -1,0 +1,71 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension MultiRankTests {
+    /// Training on several hosts that share no memory and talk over TCP.
+    ///
+    /// Needs root and a kernel that lets it make network namespaces; elsewhere the tests are skipped,
+    /// and the report says so.
+    @Suite(.serialized) struct EmulatedHostsTests {
+        private static let steps = 4
+
+        private static func recipe(wire: String) -> String {
+            """
+            [model]
+            layers = 2
+            heads = 2
+            width = 64
+            context_length = 7
+            dropout = 0.1
+            [training]
+            steps = \(steps)
+            global_batch = 16
+            [optimizer]
+            learning_rate = 1e-2
+            [reduction]
+            lanes = 8
+            bucket_mib = 0.1
+            wire = "\(wire)"
+            [evaluation]
+            every = 2
+            [checkpoint]
+            every = 2
+            """
+        }
+
+        /// Two hosts of two ranks with two threads each, sharded and not, and a resume on one rank.
+        @Test(
+            .enabled(
+                if: EmulatedCluster.isPossible, "root cannot make network namespaces here"),
+            arguments: ["fp32", "bf16"])
+        func hostsDoNotChangeABit(wire: String) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe(wire: wire))
+            let alone = workshop.run("alone")
+            let reference = try workshop.train(
+                [recipe, "--data", workshop.data], ranks: 1, into: alone)
+            try #require(reference.status == 0, "\(reference.errors)")
+
+            let name = "t\(getpid())\(wire)"
+            defer { _ = try? Launch.run(EmulatedCluster.script, ["down", "--name", name]) }
+            let up = try Launch.run(EmulatedCluster.script, ["up", "2", "--name", name])
+            try #require(up.status == 0, "\(up.errors)")
+            for sharded in [false, true] {
+                let run = workshop.run("sharded \(sharded)")
+                let outcome = try Launch.run(
+                    EmulatedCluster.script,
+                    ["run", "--name", name, "--slots", "2", "--ranks", "4", "--threads", "2"]
+                        + ["--", Workshop.lockstep, "train", recipe, "--data", workshop.data]
+                        + ["--out", run.folder.path, "--set", "optimizer.sharded=\(sharded)"])
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                #expect(outcome.errors.contains("4 ranks x 2 threads on 2 hosts"))
+                #expect(try run.rankCount(step: Self.steps) == 4, "really four ranks")
+                #expect(try run.metrics() == alone.metrics(), "sharded: \(sharded)")
+                #expect(
+                    try run.state(step: Self.steps) == alone.state(step: Self.steps),
+                    "sharded: \(sharded)")
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension MultiRankTests {
+    /// What can go wrong with the memory that the ranks of a host share.
+    @Suite(.serialized) struct SharedMemoryFaultTests {
+        private static func recipe(steps: Int) -> String {
+            """
+            [model]
+            layers = 1
+            heads = 2
+            width = 16
+            context_length = 8
+            [training]
+            steps = \(steps)
+            global_batch = 12
+            [evaluation]
+            every = 0
+            [checkpoint]
+            every = 0
+            """
+        }
+
+        private static let canMount: Bool = {
+            let mount = ["--mount", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/dev/shm"]
+            return (try? Launch.run("unshare", mount).status) == 0
+        }()
+
+        /// A rank that stands still is waited for in shared memory; once it is killed all others end,
+        /// and no memory stays.
+        @Test(arguments: [0, 2])
+        func aKilledRankEndsThoseThatWaitForIt(victim: Int) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe(steps: 1_000_000))
+            let shared = URL(filePath: "/dev/shm/lockstep-test-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: shared, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: shared) }
+            let run = workshop.run("run")
+            let job = try Job(
+                "\(Launch.root)/launch/mpirun",
+                [
+                    "--ranks", "3", "--oversubscribe", "--", Workshop.lockstep, "train", recipe,
+                    "--data", workshop.data, "--out", run.folder.path,
+                ],
+                environment: [
+                    "OMPI_MCA_osc_sm_backing_directory": shared.path,
+                    "OMPI_MCA_btl_vader_backing_directory": shared.path,
+                ])
+            try job.wait(until: { run.stepsTaken >= 20 }, "step 20")
+            let ranks = job.ranks(of: run.folder.path)
+            try #require(ranks.count == 3, "really three ranks")
+            let inUse = try FileManager.default.contentsOfDirectory(atPath: shared.path)
+            #expect(!inUse.isEmpty, "the ranks share memory here")
+            kill(try #require(ranks[victim]), SIGSTOP)
+            // The others take no step without it.
+            var before = -1
+            try job.wait(
+                until: {
+                    usleep(300_000)
+                    defer { before = run.stepsTaken }
+                    return run.stepsTaken == before
+                }, "standstill")
+            kill(try #require(ranks[victim]), SIGKILL)
+            #expect(job.waitUntilExit() == 128 + SIGKILL)
+            // Those that were killed may take a moment to be gone.
+            for _ in 0..<50 where !job.ranks(of: run.folder.path).isEmpty { usleep(100_000) }
+            #expect(job.ranks(of: run.folder.path).isEmpty)
+            let left = try FileManager.default.contentsOfDirectory(atPath: shared.path)
+            #expect(left.isEmpty, "\(left)")
+        }
+
+        /// As in a container whose /dev/shm is small: ranks send messages, and one line says why.
+        @Test(.enabled(if: canMount, "root cannot mount here"))
+        func aSmallFileSystemIsToldOnceAndTheRunIsTheSame() throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe("recipe", Self.recipe(steps: 4))
+            let arguments = [
+                "--ranks", "2", "--oversubscribe", "--", Workshop.lockstep, "train", recipe,
+                "--data", workshop.data, "--out",
+            ]
+            let roomy = workshop.run("roomy")
+            let first = try Launch.run(
+                "\(Launch.root)/launch/mpirun", arguments + [roomy.folder.path])
+            try #require(first.status == 0, "\(first.errors)")
+            #expect(!first.errors.contains("instead of sharing memory"))
+            let cramped = workshop.run("cramped")
+            let script = "mount -t tmpfs -o size=16m tmpfs /dev/shm && exec \"$0\" \"$@\""
+            let second = try Launch.run(
+                "unshare",
+                ["--mount", "sh", "-c", script, "\(Launch.root)/launch/mpirun"] + arguments
+                    + [cramped.folder.path])
+            try #require(second.status == 0, "\(second.errors)")
+            let notices = second.errors.split(separator: "\n").filter {
+                $0.contains("exchange messages instead of sharing memory: /dev/shm has")
+            }
+            #expect(notices.count == 1, "\(second.errors)")
+            for run in [roomy, cramped] { #expect(try run.rankCount(step: 4) == 2) }
+            #expect(try cramped.metrics() == roomy.metrics())
+            #expect(try cramped.state(step: 4) == roomy.state(step: 4))
+        }
+    }
+}
