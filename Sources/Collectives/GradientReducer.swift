@@ -206,11 +206,16 @@ package final class GradientReducer {
     /// Sums what has become ready and lets messages move; to be called now and then during
     /// backward, for nothing moves by itself. It never waits.
     package func progress() {
-        if local.summed == local.announced, exchange?.isIdle ?? true { return }
+        guard isUnderWay else { return }
         // Open MPI takes one message from a connection in a look, and many may have come since the
         // last.
         var looks = exchange == nil ? 1 : Self.looksInVain
         while looks > 0 { looks = advance() && exchange != nil ? Self.looksInVain : looks - 1 }
+    }
+
+    /// Whether there is anything to sum, send or receive by now.
+    package var isUnderWay: Bool {
+        local.summed != local.announced || !(exchange?.isIdle ?? true)
     }
 
     /// Looks at the network that find nothing done before `progress` gives up.

@@ -48,6 +48,7 @@ extension ComputeEngine {
                         accumulates: accumulates || part > 0)
                 }
             }
+            tileEnds()
         }
     }
 
@@ -80,6 +81,7 @@ extension ComputeEngine {
                     Matrix(elements, rows: block.count, columns: columns.count),
                     block.lowerBound, columns.lowerBound)
             }
+            tileEnds()
         }
     }
 
@@ -156,6 +158,7 @@ extension ComputeEngine {
                         c: c.row(rows.lowerBound) + left, c_stride: c.stride,
                         accumulates: accumulates || start > 0)
                     kernels.multiply_columns(&block)
+                    tileEnds()
                 }
                 start = end
             } while start < depth

@@ -68,13 +68,17 @@ struct StepClock {
     }
 
     /// Runs backward, which tells through the closure it is handed each range of gradients that is
-    /// complete, with the reduction's work that this allows, whose time is charged to `progress`.
+    /// complete, with the reduction's work that this allows, whose time is charged to `progress` as
+    /// is that of the `interlude`.
     mutating func measureBackward<Value>(
+        _ interlude: ReductionInterlude,
         _ body: (_ finished: (_ range: Range<Int>, _ reduction: () -> Void) -> Void) -> Value
     ) -> Value {
         let before = MonotonicClock.nanoseconds
         tracer?.beginBackward()
         var progress = 0.0
+        interlude.isOn = true
+        defer { interlude.isOn = false }
         let value = body { range, reduction in
             let start = MonotonicClock.nanoseconds
             tracer?.backwardFinished(range, at: start)
@@ -84,6 +88,7 @@ struct StepClock {
             progress += Self.seconds(from: start, to: end)
         }
         let after = MonotonicClock.nanoseconds
+        progress += interlude.takeSeconds()
         times[.progress] += progress
         times[.backward] += Self.seconds(from: before, to: after) - progress
         tracer?.measured(.backward, from: before, to: after)

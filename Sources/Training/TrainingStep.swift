@@ -40,6 +40,7 @@ package final class TrainingStep {
     private let communicator: Communicator
     private let engine: ComputeEngine
     private let reducer: GradientReducer
+    private let interlude: ReductionInterlude
     private let exchange: LaneExchange<LaneLoss>
     private let lanes: Range<Int>
     private var losses: [LaneLoss] = []
@@ -67,6 +68,9 @@ package final class TrainingStep {
             team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
             wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded)
         self.reducer = reducer
+        let interlude = ReductionInterlude(reducer)
+        self.interlude = interlude
+        engine.interlude = { interlude.run() }
         shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
         state = TrainingState(
             plan: plan, layout: layout,
@@ -163,7 +167,7 @@ package final class TrainingStep {
                 }
             }
             let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
-            loss += clock.measureBackward { finished in
+            loss += clock.measureBackward(interlude) { finished in
                 model.backward(
                     batch, parameters: state.parameters, gradients: gradients,
                     gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
