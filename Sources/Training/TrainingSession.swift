@@ -178,7 +178,7 @@ package struct TrainingSession {
             validationTargets: trainer.validationTargets,
             validationTokens: data.validation.tokenCount,
             decayedTensors: trainer.decayedTensors,
-            tensorCount: trainer.model.layout.arena.tensors.count, memory: trainer.memory)
+            tensorCount: trainer.model.layout.arena.tensors.count, memory: try trainer.memory())
         tell(trainer.plan.summary(around))
         if request.isAlone {
             tell("started without mpirun, so this is the only rank; use launch/mpirun for more")

@@ -30,7 +30,9 @@ import Training
             ranks: ranks, threads: 2, hosts: 1, runPath: "runs/a b", trainingTokens: 10_000,
             validationTargets: 999, validationTokens: 1000,
             decayedTensors: ["wte.weight", "h.0.attn.c_attn.weight", "h.1.attn.c_attn.weight"],
-            tensorCount: 16, memory: [("parameters", 1024), ("gradients", 2048)])
+            tensorCount: 16,
+            memory: MemoryPlan(
+                parts: [.init("parameters", 1024), .init("gradients", 2048)], hostBytes: 5120))
     }
 
     @Test func settlesWhatWasSilent() throws {

@@ -70,11 +70,12 @@ package struct StepBenchmark: Sendable {
             plan: plan, communicator: communicator, engine: engine, trace: trace)
         try step.initialize()
         let batch = SyntheticBatch(plan: plan, rank: communicator.rank)
+        let memory = try step.memory(batchBytes: batch.bytes)
         let records = try takeSteps(step, batch, isShown: communicator.rank == 0)
         try trace?.write()
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, records: records,
-            peakFlopsPerCore: peak.flopsPerCore, memory: step.memory,
+            peakFlopsPerCore: peak.flopsPerCore, memory: memory,
             residentBytes: Int(try communicator.allReduce(Int64(peakResidentBytes), .maximum)))
     }
 
