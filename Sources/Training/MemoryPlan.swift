@@ -1,6 +1,12 @@
 import Failures
 import MPI
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// The memory that ranks will have resident in training, known before the first step.
 package struct MemoryPlan: Sendable {
     /// One purpose and its bytes.
@@ -67,5 +73,12 @@ struct ResidentMemory: Sendable {
         }
         return ResidentMemory(
             own: bytes("RssAnon:") + bytes("RssShmem:"), files: bytes("RssFile:"))
+    }
+
+    /// The most that any rank has had resident so far, in bytes; all ranks must come here.
+    static func peak(of communicator: Communicator) throws(Failure) -> Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return Int(try communicator.allReduce(Int64(usage.ru_maxrss * 1024), .maximum))
     }
 }

@@ -31,7 +31,7 @@ extension TrainingPlan {
     }
 
     /// The least memory that a rank takes; ranks share none of it.
-    func leastBytes(ofRank rank: Int, size: Int) -> Double {
+    package func leastBytes(ofRank rank: Int, size: Int) -> Double {
         let gradients = GradientReducer.arenaCount(ofRank: rank, size: size, tree: lanes.tree)
         let moments =
             Double(recipe.optimizer.statesPerParameter)

@@ -5,12 +5,6 @@ import Model
 import Telemetry
 import Tensors
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
-
 /// Measures training steps on random tokens: the arithmetic of a run without its data.
 package struct StepBenchmark: Sendable {
     package var size: BenchmarkSize
@@ -76,7 +70,7 @@ package struct StepBenchmark: Sendable {
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, records: records,
             peakFlopsPerCore: peak.flopsPerCore, memory: memory,
-            residentBytes: Int(try communicator.allReduce(Int64(peakResidentBytes), .maximum)))
+            residentBytes: try ResidentMemory.peak(of: communicator))
     }
 
     private func makePlan(ranks: Int) throws(Failure) -> TrainingPlan {
@@ -118,11 +112,4 @@ package struct StepBenchmark: Sendable {
         }
         return records
     }
-}
-
-/// The most memory that this process has had resident, in bytes.
-private var peakResidentBytes: Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024
 }

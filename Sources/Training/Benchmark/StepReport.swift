@@ -141,7 +141,8 @@ extension StepReport {
     }
 
     private var memoryLines: [String] {
-        let rows = memory.parts.map { ($0.name, $0.bytes) }
+        let rows =
+            memory.parts.map { ($0.name, $0.bytes) }
             + [("planned", memory.rankBytes), ("resident at most", residentBytes)]
             + (ranks > 1 ? [("planned on a host", memory.hostBytes)] : [])
         return ["  \(padded("memory of a rank", 20))\(aligned("MiB", 12))"]
