@@ -132,7 +132,10 @@ extension CommandLineTests {
                 (["--set", "model.heads=5"], 78, "heads = 5 does not divide width"),
                 (["--set", "model.layer=5"], 78, "did you mean \"layers\"?"),
                 (["--set", "model.width=1048576"], 78, "takes at least"),
-                (["--set", "model.width=65536"], 78, "set [reduction] lanes lower"),
+                (
+                    ["--set", "model.width=65536", "--set", "reduction.lanes=4"], 78,
+                    "set [reduction] lanes lower"
+                ),
                 (["--speed"], 64, "--speed"),
             ] as [([String], Int32, String)])
         func mistakesAreRefused(arguments: [String], code: Int32, words: String) throws {
