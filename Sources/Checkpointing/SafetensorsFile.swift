@@ -46,8 +46,14 @@ package struct SafetensorsFile: ~Copyable {
         of tensor: StoredTensor,
         _ body: (UnsafeRawBufferPointer) throws(Problem) -> Result
     ) throws(Problem) -> Result {
-        let range = dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound
+        let range = place(of: tensor)
+        defer { memory.release(range) }
         return try body(UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+    }
+
+    /// Where a tensor's bytes are in the file.
+    private borrowing func place(of tensor: StoredTensor) -> Range<Int> {
+        dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound
     }
 
     /// Copies the tensor called `name` into memory for exactly its elements.
@@ -57,12 +63,19 @@ package struct SafetensorsFile: ~Copyable {
     package borrowing func copy(
         _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
-        withBytes(of: try tensor(name, shape: shape)) { bytes in
-            guard let source = bytes.baseAddress else { return }
-            UnsafeMutableRawPointer(destination).copyMemory(
-                from: source, byteCount: bytes.count)
+        let range = place(of: try tensor(name, shape: shape))
+        // Piece by piece, lest the file's pages be resident beside the memory that they go into.
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceBytes) {
+            let piece = start..<min(range.upperBound, start + Self.pieceBytes)
+            UnsafeMutableRawBufferPointer(
+                start: UnsafeMutableRawPointer(destination) + (start - range.lowerBound),
+                count: piece.count
+            ).copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[piece]))
+            memory.release(piece)
         }
     }
+
+    private static let pieceBytes = 4 << 20
 
     /// The tensor called `name`, of fp32 and the shape that it must have.
     ///
@@ -125,6 +138,16 @@ private struct MappedMemory: ~Copyable {
             memory != MAP_FAILED
         else { throw .systemCall("read", path, error: errno) }
         bytes = UnsafeRawBufferPointer(start: memory, count: size)
+    }
+
+    /// Gives the pages up to the end of a range back to the file, where they can be read again.
+    func release(_ range: Range<Int>) {
+        guard let base = bytes.baseAddress, !range.isEmpty else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let start = range.lowerBound / page * page
+        madvise(
+            UnsafeMutableRawPointer(mutating: base) + start, range.upperBound - start,
+            MADV_DONTNEED)
     }
 
     deinit {

@@ -34,8 +34,24 @@ package final class GradientReducer {
     /// Bytes that this rank sent in the last step.
     package var bytesSent: Int { exchange?.bytesSent ?? 0 }
 
-    /// Bytes of gradients and messages that this rank holds.
-    package var bytes: Int { stack.bytes + (exchange?.bytes ?? 0) }
+    /// Bytes of gradients, messages and bookkeeping that this rank holds, its part of shared memory
+    /// included, but for the parameters there.
+    package var bytes: Int { stack.bytes + (exchange?.bytes ?? 0) + memory.bookkeepingBytes }
+
+    /// Bytes of other ranks' shared memory that this rank maps too when it has read what it sums and
+    /// written what it sums or updates: resident in each of them, but there once.
+    package var peerBytes: Int {
+        guard let segment = memory.topology.ownSegment else { return 0 }
+        let ranges = partition.buckets.indices.reversed().map {
+            partition.segment(segment, ofBucket: $0)
+        }
+        return memory.mappedPeerBytes(of: ranges)
+    }
+
+    /// The arenas of gradients that a rank of `size` holds at once.
+    package static func arenaCount(ofRank rank: Int, size: Int, tree: ReductionTree) -> Int {
+        LaneStack.bufferCount(lanes: tree.lanes(ofRank: rank, size: size), tree: tree)
+    }
 
     /// Why ranks of a host exchange messages though they could share memory, with the remedy, for
     /// the log; nil where they share it.

@@ -95,6 +95,41 @@ final class HostMemory {
         counterMemory.map { SharedCounter(at: $0 + progress.rawValue * SharedCounter.stride) }
     }
 
+    /// Bytes of counters and sums of squares.
+    var bookkeepingBytes: Int { Layout.counterBytes + blockSums.bytes.count }
+
+    /// Bytes of the other ranks' memory that are mapped here once this rank has read some ranges of
+    /// their nodes, which rise, and written them in their parameters.
+    func mappedPeerBytes(of ranges: [Range<Int>]) -> Int {
+        let peers = topology.localRanks.indices.filter { $0 != topology.localRank }
+        var bytes = 0
+        for peer in peers where peer < nodes.count {
+            for node in nodes[peer] {
+                bytes += Self.mappedBytes(ranges, of: node, pages: SharedWindow.readAroundBytes)
+            }
+            if peer < parameters.count {
+                bytes += Self.mappedBytes(
+                    ranges, of: parameters[peer], pages: SharedWindow.pageBytes)
+            }
+        }
+        return bytes
+    }
+
+    /// Bytes of the pages in which ranges of a buffer lie.
+    private static func mappedBytes(
+        _ ranges: [Range<Int>], of buffer: Buffer<Float>, pages: Int
+    ) -> Int {
+        var bytes = 0
+        var mapped = 0
+        for range in ranges where !range.isEmpty {
+            let first = Int(bitPattern: buffer.base + range.lowerBound) / pages
+            let end = (Int(bitPattern: buffer.base + range.upperBound) + pages - 1) / pages
+            bytes += max(0, end - max(first, mapped)) * pages
+            mapped = max(mapped, end)
+        }
+        return bytes
+    }
+
     /// Gives shared memory back, on all ranks of the host together.
     func free() throws(Failure) { try window?.free() }
 

@@ -38,7 +38,15 @@ struct LaneStack {
     var isInLastLane: Bool { nextLane == lanes.upperBound }
 
     /// Bytes of all buffers, once the first step has made them.
-    var bytes: Int {
+    var bytes: Int { Self.depth(merges) * elementCount * MemoryLayout<Float>.stride }
+
+    /// The buffers that lanes will take on their way to their whole nodes.
+    static func bufferCount(lanes: Range<Int>, tree: ReductionTree) -> Int {
+        depth(tree.mergesAfterEachLane(of: lanes))
+    }
+
+    /// The most partial sums at once.
+    private static func depth(_ merges: [Int]) -> Int {
         var depth = 0
         var deepest = 0
         for merged in merges {
@@ -46,7 +54,7 @@ struct LaneStack {
             deepest = max(deepest, depth)
             depth -= merged
         }
-        return deepest * elementCount * MemoryLayout<Float>.stride
+        return deepest
     }
 
     mutating func reset() {

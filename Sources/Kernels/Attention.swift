@@ -176,6 +176,27 @@ package final class Attention {
         }
     }
 
+    /// Notes the scratch memory that forward and backward take.
+    package func note(in demand: inout ScratchDemand) {
+        let floatBytes = MemoryLayout<Float>.stride
+        let blockRows = blocks.first?.rows ?? 0
+        let transposed = kernels.panelBytes(columns: length, depth: headWidth)
+        let rows = kernels.panelBytes(columns: headWidth, depth: length)
+        demand.note(.keys, bytes: transposed)
+        demand.note(.queries, bytes: rows)
+        demand.note(.values, bytes: max(transposed, rows))
+        demand.note(.probabilities, bytes: floatBytes * 2 * rowStride * blockRows)
+        demand.note(.probabilities, bytes: floatBytes * (rowStride + 1) * blockRows)
+        demand.note(.product, bytes: floatBytes * blockRows * headWidth)
+        demand.note(
+            .packedRight, bytes: kernels.panelBytes(columns: headWidth, depth: blockRows))
+        guard precision == .bf16 else { return }
+        demand.note(.gradients, bytes: floatBytes * 3 * length * headWidth)
+        demand.note(
+            .packedLeft,
+            bytes: kernels.leftPanelBytes(rows: length, depth: kernels.padded(depth: blockRows)))
+    }
+
     /// A head's gradients, each (T, D): where they belong or, if that is in bf16, until they are
     /// complete.
     private struct GradientSums {

@@ -48,6 +48,9 @@ package final class LayerNormBackward {
         partial = Buffer(count: rowTiles(rows) * 2 * columns)
     }
 
+    /// Bytes of its memory.
+    package var bytes: Int { partial.bytes.count }
+
     /// Adds the input's gradient to `inputGradient`, and writes (or adds) the parameters' gradients.
     ///
     /// `inputGradient` (rows, C) already holds the gradient that the residual stream carries past

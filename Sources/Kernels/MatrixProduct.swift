@@ -113,7 +113,7 @@ extension ComputeEngine {
         guard c.rows > 0, c.columns > 0 else { return }
         let kernels = kernels(a.precision)
         let part = depthPart(depth, kernels)
-        let columnsAtOnce = min(c.columns, 3072)
+        let columnsAtOnce = min(c.columns, mostColumnsAtOnce)
         let panelWidth = 8 * Int(kernels.tile_columns)
         let sums = columnSums.map { _ in
             // Whole tiles, of which the last may reach beyond the columns.
@@ -125,7 +125,7 @@ extension ComputeEngine {
         }
         let panels = sharedScratch(
             .packedRight, bytes: kernels.panelBytes(columns: columnsAtOnce, depth: part))
-        let blockRows = Int(kernels.tile_rows) * max(1, 96 / Int(kernels.tile_rows))
+        let blockRows = transposedBlockRows(kernels)
         for left in stride(from: 0, to: c.columns, by: columnsAtOnce) {
             let columns = left..<min(c.columns, left + columnsAtOnce)
             var start = 0
@@ -170,6 +170,43 @@ extension ComputeEngine {
             columnSums.base.store(value, start, width: width)
         }
     }
+}
+
+extension ScratchDemand {
+    /// Notes the product of `a` and `b` as `ComputeEngine.multiply` takes it, with an epilogue or
+    /// straight into fp32.
+    package mutating func noteProduct(
+        _ a: Operand, _ b: Operand, _ storage: Storage = .direct, hasEpilogue: Bool,
+        engine: ComputeEngine
+    ) {
+        let product = Product(a, b, storage, engine.kernels(a.precision))
+        let columns = product.tiles(threads: engine.threadCount).columns(of: 0).count
+        let partBytes = product.panelBytes(columns: columns, depth: product.part)
+        note(.packedRight, bytes: (hasEpilogue ? product.partCount : 1) * partBytes)
+        if hasEpilogue { note(.product, bytes: 4 * product.blockRows * columns) }
+    }
+
+    /// Notes the product of the transpose of `a` and `b` as `multiplyTransposed` takes it.
+    package mutating func noteTransposedProduct(
+        _ a: Operand, _ b: Operand, engine: ComputeEngine
+    ) {
+        let kernels = engine.kernels(a.precision)
+        let part = depthPart(a.rows, kernels)
+        noteShared(
+            .packedRight,
+            bytes: kernels.panelBytes(columns: min(b.columns, mostColumnsAtOnce), depth: part))
+        note(
+            .packedLeft,
+            bytes: kernels.leftPanelBytes(rows: transposedBlockRows(kernels), depth: part))
+    }
+}
+
+/// The columns of a transposed product whose right operand is packed at once.
+private let mostColumnsAtOnce = 3072
+
+/// The rows of a transposed product that a tile packs.
+private func transposedBlockRows(_ kernels: lockstep_microkernels) -> Int {
+    Int(kernels.tile_rows) * max(1, 96 / Int(kernels.tile_rows))
 }
 
 /// A product of a left operand that is contiguous along the depth and a right one of either storage.

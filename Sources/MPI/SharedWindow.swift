@@ -15,6 +15,10 @@ package final class SharedWindow: @unchecked Sendable {
     /// The bytes to which parts are rounded up: the smallest page.
     package static let pageBytes = 4096
 
+    /// The bytes to which the kernel rounds what it maps when a page is first read, if others have
+    /// the pages around it: Linux's fault_around_bytes.
+    package static let readAroundBytes = 65_536
+
     /// Allocates `bytes` for this rank; the ranks of the node may ask for different numbers.
     ///
     /// Collective over `node`, whose ranks must share memory (`Communicator.splitShared`). Whoever

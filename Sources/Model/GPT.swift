@@ -34,11 +34,11 @@ package final class GPT {
     package let microBatch: Int
     package let precision: Precision
     private let recomputes: Bool
-    private let engine: ComputeEngine
-    private let activations: Activations
-    private let attention: Attention
+    let engine: ComputeEngine
+    let activations: Activations
+    let attention: Attention
     private let normBackward: LayerNormBackward
-    private let head: Head
+    let head: Head
 
     /// Plans a model; one that is not `training` can only compute losses, with less memory.
     ///
@@ -79,8 +79,10 @@ package final class GPT {
         head = Head(configuration, rows: n, engine: engine)
     }
 
-    /// Bytes of activations.
-    package var activationBytes: Int { activations.buffer.bytes.count }
+    /// Bytes of activations, their gradients and what is summed over them.
+    package var activationBytes: Int {
+        activations.buffer.bytes.count + normBackward.bytes + head.bytes
+    }
 
     /// Tokens in a micro-batch (B T).
     package var tokenCount: Int { microBatch * sequenceLength }
@@ -260,7 +262,7 @@ package final class GPT {
 
     // MARK: - Parts of a block
 
-    private func tokenTable(_ parameters: Parameters) -> Operand {
+    func tokenTable(_ parameters: Parameters) -> Operand {
         parameters.operand(
             at: layout.tokenEmbedding.offset, rows: configuration.paddedVocabularySize,
             columns: configuration.width)

@@ -1,4 +1,5 @@
 import Failures
+import Tensors
 
 /// The shape of a GPT-2 (Radford et al. 2019): the recipe's `[model]` section.
 package struct GPTConfiguration: Sendable, Equatable {
@@ -78,14 +79,19 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// The padding never takes part: its logits are left out of every softmax and it stays zero.
     package var paddedVocabularySize: Int { (vocabularySize + 15) / 16 * 16 }
 
-    /// The least memory that training takes, in bytes: fp32 parameters and gradients, `moments`
-    /// numbers beside each parameter, and the activations of a micro-batch of `tokens`, of each
-    /// block all or, if backward `recomputes` them, its input alone.
-    package func leastTrainingBytes(moments: Int, tokens: Int, recomputes: Bool) -> Double {
+    /// The least memory that training takes, in bytes: fp32 parameters and a copy of them in a lower
+    /// precision, `arenas` fp32 numbers beside each, and the activations of a micro-batch of
+    /// `tokens`, of each block all or, if backward `recomputes` them, its input alone.
+    package func leastTrainingBytes(
+        arenas: Double, tokens: Int, recomputes: Bool, precision: Precision = .fp32
+    ) -> Double {
         let (l, c, v) = (Double(layers), Double(width), Double(paddedVocabularySize))
         let parameters = (v + Double(contextLength)) * c + 12 * l * c * c
-        let activations = Double(tokens) * c * (recomputes ? l + 15 : 16 * l)
-        return 4 * (parameters * Double(2 + moments) + activations)
+        // Beside its input a block keeps the stream between its halves, and 14 C for products.
+        let block = 1 + 14 * Double(precision.bytes) / 4
+        let activations = Double(tokens) * c * (recomputes ? l + block : l * (1 + block))
+        let copies = precision == .fp32 ? 0 : Double(precision.bytes) / 4
+        return 4 * (parameters * (1 + copies + arenas) + activations)
     }
 
     /// Parameters, embeddings included.

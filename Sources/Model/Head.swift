@@ -28,6 +28,21 @@ final class Head {
         losses = Buffer(count: rows)
     }
 
+    /// Bytes of its memory, which the logits are no part of.
+    var bytes: Int { losses.bytes.count }
+
+    /// Notes the scratch memory that backward takes, and loss with it.
+    func note(
+        _ input: Operand, table: Operand, logitGradient: Operand, in demand: inout ScratchDemand
+    ) {
+        guard let chunk = chunks.first else { return }
+        let rows = input.rows(chunk)
+        let gradient = logitGradient.rows(0..<chunk.count)
+        demand.noteProduct(rows, table, .transposed, hasEpilogue: false, engine: engine)
+        demand.noteProduct(gradient, table, hasEpilogue: false, engine: engine)
+        demand.noteTransposedProduct(gradient, rows, engine: engine)
+    }
+
     /// The logits of all rows.
     func logits(_ input: Operand, table: Operand, into logits: Matrix) {
         engine.multiply(input, table, .transposed, into: logits)

@@ -29,6 +29,9 @@ package final class TraceRecorder {
     /// Whether it has stopped, because another group of spans might not fit as a whole.
     package private(set) var isFull = false
 
+    /// Bytes that are set aside.
+    package var bytes: Int { capacity * MemoryLayout<Span>.stride }
+
     private var groupStart = 0
     private var longestGroup = 0
 

@@ -75,6 +75,9 @@ struct Evaluator {
         (0..<shares.windowCount).reduce(0) { $0 + windows.window($1).length }
     }
 
+    /// Bytes of its memory.
+    var bytes: Int { loader.bytes }
+
     /// Chunks of one micro-batch that this rank evaluates.
     var chunksOfThisRank: Int { shares.chunks(ofRank: communicator.rank).count }
 

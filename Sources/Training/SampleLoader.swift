@@ -22,6 +22,9 @@ struct SampleLoader {
         targets = Buffer(count: microBatch * contextLength)
     }
 
+    /// Bytes of its memory.
+    var bytes: Int { window.bytes.count + inputs.bytes.count + targets.bytes.count }
+
     /// The micro-batch whose first sequence has this number in the run's order of samples.
     ///
     /// The batch is valid until the next one is loaded.

@@ -57,8 +57,10 @@ package final class Trainer {
     var model: GPT { step.model }
     var state: TrainingState { step.state }
 
-    /// What each rank allocates, by what for, in bytes.
-    package var memory: [(name: String, bytes: Int)] { step.memory }
+    /// The memory that ranks will have resident; all ranks must come here.
+    package func memory() throws(Failure) -> MemoryPlan {
+        try step.memory(batchBytes: loader.bytes + evaluator.bytes)
+    }
 
     /// Targets that each evaluation predicts.
     package var validationTargets: Int { evaluator.targetCount }

@@ -1,3 +1,4 @@
+import Collectives
 import Failures
 import MPI
 import Model
@@ -10,27 +11,40 @@ extension TrainingPlan {
     ///
     /// - Throws: `Failure` (configuration) that names the memory needed, and what would need less.
     func requireMemory(_ communicator: Communicator) throws(Failure) {
-        let host = Array(Communicator.hostName.utf8)
-        let ranks = try communicator.allGatherBytes(host).count { $0 == host }
+        let own = Array(Communicator.hostName.utf8)
+        let hosts = try communicator.allGatherBytes(own)
+        let ranks = hosts.indices.filter { hosts[$0] == own }
         try communicator.agree { () throws(Failure) in
-            let bytes = { (moments: Int) in
-                recipe.model.leastTrainingBytes(
-                    moments: moments, tokens: tokensPerMicroBatch,
-                    recomputes: recipe.training.recompute)
-            }
-            let owners = recipe.optimizer.sharded ? Double(communicator.size) : 1
-            let moments = (bytes(recipe.optimizer.statesPerParameter) - bytes(0)) / owners
+            let total = ranks.reduce(0) { $0 + leastBytes(ofRank: $1, size: communicator.size) }
             // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
-            let needed = min(0x1p62, bytes(0) + moments)
+            let needed = min(0x1p62, total)
             let there = machineMemoryBytes
-            guard needed * Double(ranks) > Double(there) else { return }
+            guard needed > Double(there) else { return }
             throw Failure(
                 .configuration,
-                "Training this model takes at least \(Format.bytes(Int(needed))) of memory for each of "
-                    + "\(ranks) \(ranks == 1 ? "rank" : "ranks"), but the machine has "
+                "Training this model takes at least \(Format.bytes(Int(needed))) of memory for "
+                    + "\(ranks.count) \(ranks.count == 1 ? "rank" : "ranks"), but the machine has "
                     + "\(Format.bytes(there)): lower [model] layers, width or context_length, "
-                    + (recipe.training.recompute ? "" : "set [training] recompute = true, ")
+                    + remedies(ranks: communicator.size)
                     + "set [training] micro_batch lower, or start fewer ranks on it.")
         }
+    }
+
+    /// The least memory that a rank takes; ranks share none of it.
+    package func leastBytes(ofRank rank: Int, size: Int) -> Double {
+        let gradients = GradientReducer.arenaCount(ofRank: rank, size: size, tree: lanes.tree)
+        let moments =
+            Double(recipe.optimizer.statesPerParameter)
+            / Double(recipe.optimizer.sharded ? size : 1)
+        return recipe.model.leastTrainingBytes(
+            arenas: Double(gradients) + moments, tokens: tokensPerMicroBatch,
+            recomputes: recipe.training.recompute, precision: recipe.training.precision)
+    }
+
+    /// The settings that would take less, each where it is not so already.
+    private func remedies(ranks: Int) -> String {
+        (recipe.training.recompute ? "" : "set [training] recompute = true, ")
+            + (recipe.optimizer.sharded || ranks == 1 ? "" : "set [optimizer] sharded = true, ")
+            + (lanes.laneCount == ranks ? "" : "set [reduction] lanes lower, ")
     }
 }

@@ -82,13 +82,12 @@ package struct PlanSurroundings: Sendable {
     package var validationTokens: Int
     package var decayedTensors: [String]
     package var tensorCount: Int
-    /// What each rank allocates, by what for, in bytes.
-    package var memory: [(name: String, bytes: Int)]
+    package var memory: MemoryPlan
 
     package init(
         ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
         validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
-        memory: [(name: String, bytes: Int)]
+        memory: MemoryPlan
     ) {
         self.ranks = ranks
         self.threads = threads
@@ -138,12 +137,7 @@ extension TrainingPlan {
                 "evaluation",
                 evaluationText(around)
             ),
-            (
-                "memory",
-                "about \(Format.bytes(around.memory.reduce(0) { $0 + $1.bytes })) a rank: "
-                    + around.memory.map { "\($0.name) \(Format.bytes($0.bytes))" }
-                    .joined(separator: ", ")
-            ),
+            ("memory", memoryText(around)),
         ]
         let width = rows.map(\.0.count).max() ?? 0
         return
@@ -224,6 +218,13 @@ extension TrainingPlan {
             : "the first \(Format.count(around.validationTargets)) targets of "
                 + "\(Format.count(max(0, around.validationTokens - 1)))"
         return "\(every), on \(part)"
+    }
+
+    private func memoryText(_ around: PlanSurroundings) -> String {
+        let memory = around.memory
+        let host = around.ranks > 1 ? ", \(Format.bytes(memory.hostBytes)) a host" : ""
+        return "\(Format.bytes(memory.rankBytes)) a rank\(host): "
+            + memory.parts.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", ")
     }
 
     /// Tensor names with the layers' numbers replaced by a star, each once.

@@ -88,7 +88,8 @@ package struct TrainingSession {
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
             progress: request.progress, trace: trace)
         let lock = try prepareFolder(plan, data)
-        try announce(trainer, data)
+        let memory = try trainer.memory()
+        try announce(trainer, data, memory)
         defer { withExtendedLifetime(lock) {} }
         if request.resumes {
             let step = try trainer.resume()
@@ -102,6 +103,10 @@ package struct TrainingSession {
         }
         if request.isAlone { StopSignals.listenForTermination() }
         let outcome = try trainer.run()
+        let resident = try ResidentMemory.peak(of: communicator)
+        tell(
+            "at most \(Format.bytes(resident)) resident on a rank, of "
+                + "\(Format.bytes(memory.rankBytes)) planned")
         try trace?.write()
         return outcome
     }
@@ -165,7 +170,9 @@ package struct TrainingSession {
     }
 
     /// Prints the plan, and what a user should know of the machines.
-    private func announce(_ trainer: Trainer, _ data: TrainingData) throws(Failure) {
+    private func announce(
+        _ trainer: Trainer, _ data: TrainingData, _ memory: MemoryPlan
+    ) throws(Failure) {
         let precision = trainer.plan.recipe.training.precision
         let machines = try communicator.allGatherBytes(
             Array("\(Communicator.hostName)\n\(InstructionSet.best.name(for: precision))".utf8)
@@ -178,7 +185,7 @@ package struct TrainingSession {
             validationTargets: trainer.validationTargets,
             validationTokens: data.validation.tokenCount,
             decayedTensors: trainer.decayedTensors,
-            tensorCount: trainer.model.layout.arena.tensors.count, memory: trainer.memory)
+            tensorCount: trainer.model.layout.arena.tensors.count, memory: memory)
         tell(trainer.plan.summary(around))
         if request.isAlone {
             tell("started without mpirun, so this is the only rank; use launch/mpirun for more")

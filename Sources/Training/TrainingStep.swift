@@ -45,6 +45,9 @@ package final class TrainingStep {
     private let lanes: Range<Int>
     private var losses: [LaneLoss] = []
     private let tracer: StepTracer?
+    private let traceBytes: Int
+    /// What was resident before anything was allocated here.
+    private let program: ResidentMemory
 
     /// Allocates everything a step needs; `state` is filled by `initialize` or from a checkpoint.
     ///
@@ -53,6 +56,7 @@ package final class TrainingStep {
         plan: TrainingPlan, communicator: Communicator, engine: ComputeEngine,
         trace: Trace? = nil
     ) throws(Failure) {
+        program = .now
         self.plan = plan
         self.communicator = communicator
         self.engine = engine
@@ -61,6 +65,7 @@ package final class TrainingStep {
             recipe.model, sequenceLength: plan.sequenceLength, microBatch: plan.lanes.microBatch,
             training: true, precision: recipe.training.precision,
             recomputes: recipe.training.recompute, engine: engine)
+        traceBytes = trace?.recorder.bytes ?? 0
         tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
         let layout = model.layout.arena
         let reducer = try GradientReducer(
@@ -84,13 +89,24 @@ package final class TrainingStep {
     /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
     var reductionNotice: String? { reducer.notice }
 
-    /// What each rank allocates, by what for, in bytes.
-    package var memory: [(name: String, bytes: Int)] {
-        [
-            ("parameters", state.parameters.bytes), ("gradients", reducer.bytes),
-            ("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
-            ("activations", model.activationBytes),
+    /// The memory that ranks have resident once they have taken a step; all ranks must come here.
+    ///
+    /// - Parameter batchBytes: what the batches take.
+    package func memory(batchBytes: Int) throws(Failure) -> MemoryPlan {
+        let peerBytes = reducer.peerBytes
+        let own: [MemoryPlan.Part] = [
+            .init("program", program.bytes),
+            .init("parameters", state.parameters.bytes),
+            .init("gradients", reducer.bytes),
+            .init("other ranks' pages", peerBytes),
+            .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
+            .init("activations", model.activationBytes),
+            .init("scratch", model.scratchBytes(parameters: state.parameters)),
+            .init("batches", batchBytes),
+            .init("trace", traceBytes),
         ]
+        return try MemoryPlan(
+            own: own, program: program, peerBytes: peerBytes, communicator: communicator)
     }
 
     /// Makes new parameters on rank 0, which the others receive.

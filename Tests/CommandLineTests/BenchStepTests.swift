@@ -46,7 +46,8 @@ extension CommandLineTests {
             // 6 N + 12 L C T for 4 layers of width 128: 5.203 MFLOP a token.
             let rate = try number("gflops_per_rank")
             #expect(abs(rate - speed / Double(count) * 5.203e-3) < 0.06)
-            #expect(try number("peak_rss_gib") > number("planned_gib") && number("planned_gib") > 0)
+            #expect(try number("peak_rss_gib") > 0.02 && number("planned_gib") > 0.02)
+            #expect(try number("planned_host_gib") >= number("planned_gib"))
             #expect(try number("loss") > 2 && number("loss") < 5)
             #expect(try number("mfu") > 0 && number("mfu") < 1)
             #expect(
@@ -63,7 +64,8 @@ extension CommandLineTests {
             for words in [
                 "char in fp32 on 1 rank x 1 thread", "with training.global_batch=2", "tokens/s",
                 "MFU", "6 N + 12 L C T", "measured peak of", "data", "forward", "backward",
-                "exposed reduce", "update", "planned", "resident",
+                "exposed reduce", "update", "program", "parameters", "gradients", "moments",
+                "activations", "scratch", "planned", "resident at most",
             ] {
                 #expect(outcome.output.contains(words), "\(outcome.output)")
             }
@@ -113,7 +115,8 @@ extension CommandLineTests {
             let planned = reports.compactMap { $0["planned_gib"] as? Double }
             try #require(losses.count == 2 && planned.count == 2)
             #expect(losses[0] == losses[1])
-            #expect(planned[1] < 0.7 * planned[0])
+            // Beside the program, which is the larger part of the rest.
+            #expect(planned[1] < 0.85 * planned[0])
         }
 
         @Test(
@@ -129,6 +132,10 @@ extension CommandLineTests {
                 (["--set", "model.heads=5"], 78, "heads = 5 does not divide width"),
                 (["--set", "model.layer=5"], 78, "did you mean \"layers\"?"),
                 (["--set", "model.width=1048576"], 78, "takes at least"),
+                (
+                    ["--set", "model.width=65536", "--set", "reduction.lanes=4"], 78,
+                    "set [reduction] lanes lower"
+                ),
                 (["--speed"], 64, "--speed"),
             ] as [([String], Int32, String)])
         func mistakesAreRefused(arguments: [String], code: Int32, words: String) throws {

@@ -82,7 +82,7 @@ import Testing
         let model = GPT(
             shape, microBatch: 2, training: true, recomputes: recomputes, engine: ComputeEngine())
         let least = shape.leastTrainingBytes(
-            moments: 2, tokens: model.tokenCount, recomputes: recomputes)
+            arenas: 3, tokens: model.tokenCount, recomputes: recomputes)
         let taken = Double(4 * 4 * model.layout.arena.count + model.activationBytes)
         #expect(least <= taken && least > 0.7 * taken)
     }

@@ -30,7 +30,9 @@ import Training
             ranks: ranks, threads: 2, hosts: 1, runPath: "runs/a b", trainingTokens: 10_000,
             validationTargets: 999, validationTokens: 1000,
             decayedTensors: ["wte.weight", "h.0.attn.c_attn.weight", "h.1.attn.c_attn.weight"],
-            tensorCount: 16, memory: [("parameters", 1024), ("gradients", 2048)])
+            tensorCount: 16,
+            memory: MemoryPlan(
+                parts: [.init("parameters", 1024), .init("gradients", 2048)], hostBytes: 5120))
     }
 
     @Test func settlesWhatWasSilent() throws {
@@ -77,6 +79,34 @@ import Training
             #expect(other.learningRate(after: step) == plan.learningRate(after: step))
         }
         #expect(abs(other.learningRate(after: 149) - 3e-5) < 1e-15)
+    }
+
+    /// The memory is told by its parts, and for all of a host where that is more than one rank.
+    @Test func memoryIsToldByItsParts() throws {
+        let plan = try TrainingPlan(recipe(toml), ranks: 2)
+        let parts = "parameters 1.0 KiB, gradients 2.0 KiB"
+        #expect(plan.summary(around(ranks: 1)).contains("  3.0 KiB a rank: \(parts)"))
+        #expect(
+            plan.summary(around(ranks: 2)).contains("3.0 KiB a rank, 5.0 KiB a host: \(parts)"))
+    }
+
+    /// What a rank must hold at least has one arena of gradients for each partial sum that its lanes
+    /// leave open: of 8 lanes 4, of 4 lanes 3, of 2 lanes 2; of 3 lanes 3 if the pair is last.
+    @Test(arguments: [
+        (1, [4]), (2, [3, 3]), (4, [2, 2, 2, 2]), (3, [2, 2, 3]),
+        (8, [1, 1, 1, 1, 1, 1, 1, 1]),
+    ])
+    func theLeastMemoryCountsPartialSums(ranks: Int, arenas: [Int]) throws {
+        for sharded in [false, true] {
+            let plan = try TrainingPlan(
+                recipe(toml, set: "optimizer.sharded=\(sharded)"), ranks: ranks)
+            let moments = 2 / Double(sharded ? ranks : 1)
+            for (rank, gradients) in arenas.enumerated() {
+                let expected = plan.recipe.model.leastTrainingBytes(
+                    arenas: Double(gradients) + moments, tokens: 8, recomputes: false)
+                #expect(plan.leastBytes(ofRank: rank, size: ranks) == expected, "rank \(rank)")
+            }
+        }
     }
 
     @Test func theLowestRateScalesWithTheBatch() throws {
@@ -130,7 +160,7 @@ import Training
             "warmup over 20 steps (3,840 tokens), then cosine to 0.0002 at step 1,000",
             "weight decay 0.1 on 3 of 16 tensors: wte.weight, h.*.attn.c_attn.weight",
             "every 250 steps, on all 999 targets of the validation set",
-            "about 3.0 KiB a rank: parameters 1.0 KiB, gradients 2.0 KiB",
+            "3.0 KiB a rank, 5.0 KiB a host: parameters 1.0 KiB, gradients 2.0 KiB",
         ] {
             #expect(summary.contains(piece), "\(summary)")
         }

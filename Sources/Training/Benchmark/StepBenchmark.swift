@@ -5,12 +5,6 @@ import Model
 import Telemetry
 import Tensors
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
-
 /// Measures training steps on random tokens: the arithmetic of a run without its data.
 package struct StepBenchmark: Sendable {
     package var size: BenchmarkSize
@@ -70,12 +64,13 @@ package struct StepBenchmark: Sendable {
             plan: plan, communicator: communicator, engine: engine, trace: trace)
         try step.initialize()
         let batch = SyntheticBatch(plan: plan, rank: communicator.rank)
+        let memory = try step.memory(batchBytes: batch.bytes)
         let records = try takeSteps(step, batch, isShown: communicator.rank == 0)
         try trace?.write()
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, records: records,
-            peakFlopsPerCore: peak.flopsPerCore, memory: step.memory,
-            residentBytes: Int(try communicator.allReduce(Int64(peakResidentBytes), .maximum)))
+            peakFlopsPerCore: peak.flopsPerCore, memory: memory,
+            residentBytes: try ResidentMemory.peak(of: communicator))
     }
 
     private func makePlan(ranks: Int) throws(Failure) -> TrainingPlan {
@@ -117,11 +112,4 @@ package struct StepBenchmark: Sendable {
         }
         return records
     }
-}
-
-/// The most memory that this process has had resident, in bytes.
-private var peakResidentBytes: Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024
 }

@@ -11,7 +11,7 @@ package struct StepReport: Sendable {
     let records: [StepRecord]
     /// Measured, in operations a second of the precision.
     let peakFlopsPerCore: Double
-    let memory: [(name: String, bytes: Int)]
+    let memory: MemoryPlan
     /// The most that any rank had resident.
     let residentBytes: Int
 
@@ -42,8 +42,6 @@ package struct StepReport: Sendable {
     private var sortedSeconds: [Double] { records.map(\.times.total).sorted() }
 
     private var loss: Double { records.last?.loss ?? .nan }
-
-    private var plannedBytes: Int { memory.reduce(0) { $0 + $1.bytes } }
 
     /// The parts of a step, in their order.
     private func parts(_ times: StepTimes) -> [(name: String, seconds: Double)] {
@@ -77,7 +75,8 @@ extension StepReport {
         for (name, seconds) in parts(times) {
             object[name.replacing(" ", with: "_") + "_seconds"] = rounded(seconds, 6)
         }
-        object["planned_gib"] = gibibytes(plannedBytes)
+        object["planned_gib"] = gibibytes(memory.rankBytes)
+        object["planned_host_gib"] = gibibytes(memory.hostBytes)
         object["mfu"] = rounded(utilization, 4)
         object["peak_gflops_per_core"] = rounded(peakFlopsPerCore / 1e9, 1)
         object["overrides"] = .array(benchmark.overrides.map { .string($0) })
@@ -142,11 +141,15 @@ extension StepReport {
     }
 
     private var memoryLines: [String] {
-        [
-            "  memory of a rank: planned \(Format.bytes(plannedBytes)), at most resident "
-                + "\(Format.bytes(residentBytes))",
-            "    " + memory.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", "),
-        ]
+        let rows =
+            memory.parts.map { ($0.name, $0.bytes) }
+            + [("planned", memory.rankBytes), ("resident at most", residentBytes)]
+            + (ranks > 1 ? [("planned on a host", memory.hostBytes)] : [])
+        return ["  \(padded("memory of a rank", 20))\(aligned("MiB", 12))"]
+            + rows.map { name, bytes in
+                let mebibytes = Format.fixed(Double(bytes) / 0x1p20, decimals: 1)
+                return "  \(padded(name, 20))\(aligned(mebibytes, 12))"
+            }
     }
 
     private func milliseconds(_ seconds: Double) -> String {

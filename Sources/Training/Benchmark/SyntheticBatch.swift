@@ -24,6 +24,9 @@ struct SyntheticBatch {
         }
     }
 
+    /// Bytes of its memory.
+    var bytes: Int { inputs.bytes.count + targets.bytes.count }
+
     func load(firstSequence: Int) -> TokenBatch {
         TokenBatch(inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
     }

@@ -1,0 +1,103 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// The memory that is planned before the first step, and what is resident at most in the end.
+    @Suite(.serialized) struct MemoryPlanTests {
+        /// Within 5 %, or within 4 MiB of what is small: a step runs code of the program, its
+        /// libraries and MPI for the first time, whose pages and heap are 1 to 2 MiB, and JSON tells
+        /// memory in steps of 1 MiB.
+        private func expectClose(planned: Double, resident: Double, _ what: String) {
+            let difference = abs(planned - resident)
+            #expect(
+                difference <= max(0.05 * resident, 4),
+                "\(what): planned \(planned) MiB, resident \(resident) MiB")
+        }
+
+        /// A model of 16 million parameters, nearly all of them in its token table.
+        private static let wideTable = [
+            "model.layers=1", "model.width=256", "model.vocabulary_size=60000",
+        ]
+        private static func lanes(_ lanes: Int, batch: Int) -> [String] {
+            ["reduction.lanes=\(lanes)", "training.global_batch=\(batch)"]
+        }
+
+        struct Case: Sendable, CustomTestStringConvertible {
+            let ranks: Int
+            var settings: [String] = []
+            var options: [String] = []
+            /// What is at least resident, in MiB, lest the program be all there is.
+            var least = 60.0
+
+            var testDescription: String { "\(ranks) \(settings) \(options)" }
+        }
+
+        private static let cases = [
+            Case(ranks: 1), Case(ranks: 2),
+            Case(ranks: 1, options: ["--threads-per-rank", "2"]),
+            Case(ranks: 1, settings: ["training.recompute=true", "model.layers=8"]),
+            Case(ranks: 1, options: ["--precision", "bf16", "--emulate-bf16"], least: 50),
+            Case(ranks: 1, settings: wideTable + lanes(4, batch: 4), least: 350),
+            Case(ranks: 2, settings: wideTable + lanes(2, batch: 4), least: 300),
+            Case(ranks: 2, settings: wideTable + lanes(8, batch: 8), least: 400),
+            Case(
+                ranks: 2, settings: wideTable + lanes(2, batch: 4) + ["optimizer.sharded=true"],
+                least: 250),
+            Case(
+                ranks: 2, settings: wideTable + lanes(2, batch: 4) + ["training.recompute=true"],
+                options: ["--precision", "bf16", "--emulate-bf16"], least: 300),
+        ]
+
+        @Test(arguments: cases) func aBenchmarkTakesWhatIsPlanned(_ each: Case) throws {
+            let outcome = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                ["--ranks", "\(each.ranks)", "--oversubscribe", "--", Workbench.lockstep]
+                    + ["bench", "step", "--size", "char", "--steps", "1", "--json"]
+                    + each.settings.flatMap { ["--set", $0] } + each.options)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                    as? [String: Any])
+            #expect(report["ranks"] as? Int == each.ranks)
+            let planned = try #require(report["planned_gib"] as? Double) * 1024
+            let resident = try #require(report["peak_rss_gib"] as? Double) * 1024
+            expectClose(planned: planned, resident: resident, each.testDescription)
+            #expect(resident > each.least)
+            let host = try #require(report["planned_host_gib"] as? Double) * 1024
+            if each.ranks == 1 {
+                #expect(host == planned)
+            } else {
+                #expect(host > planned && host < planned * Double(each.ranks) - 10)
+            }
+        }
+
+        /// Evaluations and checkpoints are part of training, and so is reading one to go on.
+        @Test(arguments: [(1, false), (2, true)])
+        func trainingTakesWhatIsPlanned(ranks: Int, sharded: Bool) throws {
+            let workbench = try Workbench()
+            let settings = [
+                "model.width=384", "model.layers=4", "training.steps=1", "evaluation.every=1",
+                "optimizer.sharded=\(sharded)",
+            ]
+            let training =
+                workbench.training() + settings.flatMap { ["--set", $0] }
+            let resuming = [
+                "train", "--resume", "--out", workbench.path("run"), "--set", "training.steps=2",
+            ]
+            for arguments in [training, resuming] {
+                let outcome = try workbench.lockstep(arguments, ranks: ranks)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                let told = try #require(
+                    outcome.errors.firstMatch(
+                        of: /at most ([0-9.]+) MiB resident on a rank, of ([0-9.]+) MiB planned/))
+                let resident = try #require(Double(told.1))
+                let planned = try #require(Double(told.2))
+                expectClose(planned: planned, resident: resident, "\(arguments)")
+                // Four arenas of 7.1 million numbers, or somewhat less than three.
+                #expect(resident > (sharded ? 90 : 130))
+                #expect(outcome.errors.contains(" planned\n"), "told in the end")
+            }
+        }
+    }
+}
