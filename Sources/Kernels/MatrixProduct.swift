@@ -116,11 +116,9 @@ extension ComputeEngine {
         let columnsAtOnce = min(c.columns, mostColumnsAtOnce)
         let panelWidth = 8 * Int(kernels.tile_columns)
         let sums = columnSums.map { _ in
-            // Whole tiles, of which the last may reach beyond the columns.
-            let count = (c.columns + panelWidth - 1) / panelWidth * panelWidth
-            let sums = sharedScratch(.sums, bytes: count * MemoryLayout<Float>.stride)
-                .assumingMemoryBound(to: Float.self)
-            sums.update(repeating: 0, count: count)
+            let bytes = kernels.columnSumBytes(columns: c.columns)
+            let sums = sharedScratch(.sums, bytes: bytes).assumingMemoryBound(to: Float.self)
+            sums.update(repeating: 0, count: bytes / MemoryLayout<Float>.stride)
             return sums
         }
         let panels = sharedScratch(
@@ -186,15 +184,17 @@ extension ScratchDemand {
         if hasEpilogue { note(.product, bytes: 4 * product.blockRows * columns) }
     }
 
-    /// Notes the product of the transpose of `a` and `b` as `multiplyTransposed` takes it.
+    /// Notes the product of the transpose of `a` and `b` as `multiplyTransposed` takes it, with the
+    /// sums of b's columns or without.
     package mutating func noteTransposedProduct(
-        _ a: Operand, _ b: Operand, engine: ComputeEngine
+        _ a: Operand, _ b: Operand, columnSums: Bool, engine: ComputeEngine
     ) {
         let kernels = engine.kernels(a.precision)
         let part = depthPart(a.rows, kernels)
         noteShared(
             .packedRight,
             bytes: kernels.panelBytes(columns: min(b.columns, mostColumnsAtOnce), depth: part))
+        if columnSums { noteShared(.sums, bytes: kernels.columnSumBytes(columns: b.columns)) }
         note(
             .packedLeft,
             bytes: kernels.leftPanelBytes(rows: transposedBlockRows(kernels), depth: part))
@@ -304,6 +304,11 @@ extension lockstep_microkernels {
     /// Bytes of a right operand's panels.
     func panelBytes(columns: Int, depth: Int) -> Int {
         padded(columns, to: tile_columns) * padded(depth: depth) * element_bytes
+    }
+
+    /// Bytes of the sums of a right operand's columns, in whole tiles.
+    func columnSumBytes(columns: Int) -> Int {
+        padded(columns, to: tile_columns) * MemoryLayout<Float>.stride
     }
 
     /// Bytes of a left operand's panels.

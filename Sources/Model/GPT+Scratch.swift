@@ -45,7 +45,8 @@ extension GPT {
             (flow.rounded, p.attentionProjection, a.attention, isRounded),
             (flow.qkv, p.qkv, a.attentionNorm.output, false),
         ] {
-            demand.noteTransposedProduct(input, output, engine: engine)
+            demand.noteTransposedProduct(
+                input, output, columnSums: projection.bias != nil, engine: engine)
             demand.noteProduct(
                 output, parameters.operand(projection.weight), .transposed,
                 hasEpilogue: hasEpilogue, engine: engine)

@@ -40,7 +40,7 @@ final class Head {
         let gradient = logitGradient.rows(0..<chunk.count)
         demand.noteProduct(rows, table, .transposed, hasEpilogue: false, engine: engine)
         demand.noteProduct(gradient, table, hasEpilogue: false, engine: engine)
-        demand.noteTransposedProduct(gradient, rows, engine: engine)
+        demand.noteTransposedProduct(gradient, rows, columnSums: false, engine: engine)
     }
 
     /// The logits of all rows.
