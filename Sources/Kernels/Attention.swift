@@ -287,7 +287,7 @@ package final class Attention {
             a_panel_stride: Int(kernels.tile_rows) * aStride, a_row_stride: aStride,
             a_depth_stride: 1, b: panels,
             b_panel_stride: kernels.padded(depth: panelDepth) * Int(kernels.tile_columns), c: c,
-            c_stride: cStride, accumulates: false)
+            c_stride: cStride, accumulates: false, soon: nothingSoon)
         kernels.multiply_rows(&block)
     }
 
@@ -303,7 +303,7 @@ package final class Attention {
             rows: rows.keys, columns: headWidth, depth: rows.rows, a: scores,
             a_panel_stride: tileRows, a_row_stride: 1, a_depth_stride: rowStride, b: panels,
             b_panel_stride: depth * Int(kernels.tile_columns), c: c.base, c_stride: c.stride,
-            accumulates: adds)
+            accumulates: adds, soon: nothingSoon)
         if precision == .bf16 {
             let packed = engine.scratch(
                 .packedLeft, thread: thread,

@@ -16,7 +16,7 @@ package struct Linear: Sendable {
     /// `output` (rows, outputs) = `input` (rows, inputs) W + b.
     package func forward(_ input: Operand, into output: Operand, engine: ComputeEngine) {
         guard let bias else { return engine.multiply(input, weight, into: output) }
-        engine.multiply(input, weight) { elements, row, column in
+        engine.multiply(input, weight, touching: (output, nil)) { elements, row, column in
             forEachVector(of: elements) { i, start, width in
                 let y =
                     elements.row(i).load(start, width: width)
@@ -30,7 +30,8 @@ package struct Linear: Sendable {
     package func forward(
         _ input: Operand, addedTo residual: Matrix, into output: Matrix, engine: ComputeEngine
     ) {
-        engine.multiply(input, weight) { elements, row, column in
+        engine.multiply(input, weight, touching: (residual.operand, output.operand)) {
+            elements, row, column in
             forEachVector(of: elements) { i, start, width in
                 var branch = elements.row(i).load(start, width: width)
                 if let bias { branch += bias.base.load(column + start, width: width) }
@@ -45,7 +46,7 @@ package struct Linear: Sendable {
     package func forward(
         _ input: Operand, throughGELUInto output: Operand, slope: Operand?, engine: ComputeEngine
     ) {
-        engine.multiply(input, weight) { elements, row, column in
+        engine.multiply(input, weight, touching: (output, slope)) { elements, row, column in
             forEachVector(of: elements) { i, start, width in
                 var x = elements.row(i).load(start, width: width)
                 if let bias { x += bias.base.load(column + start, width: width) }
@@ -68,7 +69,9 @@ package struct Linear: Sendable {
         _ outputGradient: Operand, throughSlope slope: Operand, into hiddenGradient: Operand,
         engine: ComputeEngine
     ) {
-        engine.multiply(outputGradient, weight, .transposed) { elements, row, column in
+        engine.multiply(
+            outputGradient, weight, .transposed, touching: (slope, hiddenGradient)
+        ) { elements, row, column in
             forEachVector(of: elements) { i, start, width in
                 let dx =
                     elements.row(i).load(start, width: width)

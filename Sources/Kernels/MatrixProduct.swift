@@ -54,8 +54,12 @@ extension ComputeEngine {
 
     /// The product of `a` (rows, depth) and `b`, as above; the `epilogue` is handed every element
     /// once, on the thread that computed it, and nothing else keeps it.
+    ///
+    /// `touched` are matrices of the product's shape in which the epilogue reads or writes the places
+    /// of its elements: they are fetched meanwhile.
     package func multiply(
-        _ a: Operand, _ b: Operand, _ storage: Storage = .direct, epilogue: Epilogue
+        _ a: Operand, _ b: Operand, _ storage: Storage = .direct,
+        touching touched: (Operand?, Operand?) = (nil, nil), epilogue: Epilogue
     ) {
         let product = Product(a, b, storage, kernels(a.precision))
         let tiles = product.tiles(threads: threadCount)
@@ -75,7 +79,13 @@ extension ComputeEngine {
                 for part in 0..<product.partCount {
                     product.multiply(
                         block, part, panels + part * partBytes, columns: columns.count,
-                        into: elements, stride: columns.count, accumulates: part > 0)
+                        into: elements, stride: columns.count, accumulates: part > 0,
+                        soon: part < product.partCount - 1
+                            ? nothingSoon
+                            : (
+                                soon(touched.0, block.lowerBound, columns.lowerBound),
+                                soon(touched.1, block.lowerBound, columns.lowerBound)
+                            ))
                 }
                 epilogue(
                     Matrix(elements, rows: block.count, columns: columns.count),
@@ -90,7 +100,7 @@ extension ComputeEngine {
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct, into c: Operand
     ) {
         if let c = c.matrix { return multiply(a, b, storage, into: c) }
-        multiply(a, b, storage) { elements, row, column in
+        multiply(a, b, storage, touching: (c, nil)) { elements, row, column in
             forEachVector(of: elements) { i, start, width in
                 let values = elements.row(i).load(start, width: width)
                 c.store(values, row + i, column + start, width: width)
@@ -154,7 +164,7 @@ extension ComputeEngine {
                         a_depth_stride: tileRows, b: panels,
                         b_panel_stride: padded * Int(kernels.tile_columns),
                         c: c.row(rows.lowerBound) + left, c_stride: c.stride,
-                        accumulates: accumulates || start > 0)
+                        accumulates: accumulates || start > 0, soon: nothingSoon)
                     kernels.multiply_columns(&block)
                     tileEnds()
                 }
@@ -207,6 +217,18 @@ private let mostColumnsAtOnce = 3072
 /// The rows of a transposed product that a tile packs.
 private func transposedBlockRows(_ kernels: lockstep_microkernels) -> Int {
     Int(kernels.tile_rows) * max(1, 96 / Int(kernels.tile_rows))
+}
+
+/// Nothing to fetch.
+var nothingSoon: (lockstep_soon, lockstep_soon) { (lockstep_soon(), lockstep_soon()) }
+
+/// A matrix to fetch, from a place on.
+private func soon(_ matrix: Operand?, _ row: Int, _ column: Int) -> lockstep_soon {
+    guard let matrix else { return lockstep_soon() }
+    return lockstep_soon(
+        base: UnsafePointer(
+            matrix.row(row, column: column).assumingMemoryBound(to: CChar.self)),
+        row_bytes: matrix.stride * matrix.precision.bytes, element_bytes: matrix.precision.bytes)
 }
 
 /// A product of a left operand that is contiguous along the depth and a right one of either storage.
@@ -283,7 +305,8 @@ private struct Product {
     /// Multiplies some rows of a part of the depth by its panels.
     func multiply(
         _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer, columns: Int,
-        into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool
+        into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool,
+        soon: (lockstep_soon, lockstep_soon) = nothingSoon
     ) {
         let depth = depth(of: part)
         var block = lockstep_block(
@@ -292,7 +315,7 @@ private struct Product {
             a_panel_stride: Int(kernels.tile_rows) * a.stride, a_row_stride: a.stride,
             a_depth_stride: 1, b: panels,
             b_panel_stride: kernels.padded(depth: depth.count) * Int(kernels.tile_columns), c: c,
-            c_stride: stride, accumulates: accumulates)
+            c_stride: stride, accumulates: accumulates, soon: soon)
         kernels.multiply_rows(&block)
     }
 }

@@ -52,7 +52,7 @@ struct Activations {
         let dropped: Operand
         let branch: Matrix  // (N, C)
         let attention: Operand  // (N, C), in the memory of the activations' `branch`
-        let wide: Operand  // (N, 4C)
+        let wide: Operand  // (N, 4C), in the memory of the logits
         let qkv: Operand  // (N, 3C), in the memory of `wide`
     }
 
@@ -82,14 +82,16 @@ struct Activations {
             )
         }
         let finalNorm = reserveNorm()
-        let logits = reserve(logitRows, shape.paddedVocabularySize)
+        // Backward has no use for logits once it comes to the blocks, nor before for what is wide.
+        let wide = kept == .nothing ? 0 : n * 4 * c * precision.bytes / MemoryLayout<Float>.stride
+        let logits = reserve(1, max(wide, logitRows * shape.paddedVocabularySize))
         let branch = reserve(n, c)
         let isTraining = kept != .nothing
         let gradients =
             isTraining
             ? (
                 residual: reserve(n, c), rounded: precision == .fp32 ? nil : reserveOperand(c),
-                branch: reserve(n, c), wide: reserveOperand(4 * c)
+                branch: reserve(n, c)
             ) : nil
 
         let buffer = Buffer<Float>(count: layout.count)
@@ -114,7 +116,8 @@ struct Activations {
             buffer.matrix(residuals[kept == .nothing ? 0 : $0])
         }
         self.finalNorm = norm(finalNorm)
-        self.logits = buffer.matrix(logits)
+        self.logits = Matrix(
+            buffer.base + logits.offset, rows: logitRows, columns: shape.paddedVocabularySize)
         self.branch = buffer.matrix(branch)
         self.gradients = gradients.map { plan in
             Gradients(
@@ -127,7 +130,7 @@ struct Activations {
                 rounded: operand(plan.rounded ?? plan.residual, c),
                 dropped: operand(plan.rounded ?? plan.branch, c),
                 branch: buffer.matrix(plan.branch), attention: operand(branch, c),
-                wide: operand(plan.wide, 4 * c), qkv: operand(plan.wide, 3 * c))
+                wide: operand(logits, 4 * c), qkv: operand(logits, 3 * c))
         }
     }
 }

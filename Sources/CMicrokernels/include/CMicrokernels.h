@@ -11,6 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// A matrix of a block's shape, to be fetched into the caches; null for none.
+typedef struct {
+    const char *base;
+    ptrdiff_t row_bytes;
+    ptrdiff_t element_bytes;
+} lockstep_soon;
+
 /// One block of a product, whose operands fit a core's caches. Strides are in elements.
 typedef struct {
     ptrdiff_t rows;
@@ -32,6 +39,8 @@ typedef struct {
     ptrdiff_t c_stride;
     /// Whether the product is added to what is there.
     bool accumulates;
+    /// What is read or written next, where the product's elements are taken up.
+    lockstep_soon soon[2];
 } lockstep_block;
 
 /// The kernels for one number format of the operands and one instruction set.
