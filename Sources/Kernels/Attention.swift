@@ -208,38 +208,24 @@ package final class Attention {
             _ gradient: Operand, _ rows: Range<Int>, column: Int, headWidth: Int, width: Int,
             memory: (_ count: Int) -> UnsafeMutablePointer<Float>
         ) {
-            if let matrix = gradient.rows(rows).matrix {
-                func part(_ number: Int) -> Matrix {
-                    let start = number * width + column
-                    return matrix.columns(start..<start + headWidth)
-                }
-                (queries, keys, values) = (part(0), part(1), part(2))
-            } else {
-                let base = memory(3 * rows.count * headWidth)
-                func part(_ number: Int) -> Matrix {
-                    Matrix(
-                        base + number * rows.count * headWidth, rows: rows.count,
-                        columns: headWidth)
-                }
-                (queries, keys, values) = (part(0), part(1), part(2))
+            let place = gradient.rows(rows).matrix
+            let whole =
+                place
+                ?? Matrix(
+                    memory(3 * rows.count * headWidth), rows: rows.count, columns: 3 * headWidth)
+            let (first, step) = place == nil ? (0, headWidth) : (column, width)
+            func part(_ number: Int) -> Matrix {
+                let start = first + number * step
+                return whole.columns(start..<start + headWidth)
             }
+            (queries, keys, values) = (part(0), part(1), part(2))
         }
 
         func store(in gradient: Operand, _ rows: Range<Int>, column: Int, width: Int) {
             guard gradient.precision != .fp32 else { return }
-            store(queries, in: gradient, rows, column)
-            store(keys, in: gradient, rows, column + width)
-            store(values, in: gradient, rows, column + 2 * width)
-        }
-
-        private func store(
-            _ part: Matrix, in gradient: Operand, _ rows: Range<Int>, _ column: Int
-        ) {
-            forEachVector(of: part) { i, start, width in
-                gradient.store(
-                    part.row(i).load(start, width: width), rows.lowerBound + i, column + start,
-                    width: width)
-            }
+            gradient.store(queries, rows.lowerBound, column)
+            gradient.store(keys, rows.lowerBound, column + width)
+            gradient.store(values, rows.lowerBound, column + 2 * width)
         }
     }
 

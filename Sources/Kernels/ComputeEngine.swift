@@ -46,10 +46,7 @@ package final class ComputeEngine: @unchecked Sendable {
 
     /// The matrix kernels for operands of a precision.
     func kernels(_ precision: Precision) -> lockstep_microkernels {
-        switch precision {
-        case .fp32: lockstep_microkernels_for(instructionSet.isa).pointee
-        case .bf16: lockstep_bf16_microkernels_for(instructionSet.isa).pointee
-        }
+        instructionSet.kernels(precision).pointee
     }
 
     /// Bytes of scratch memory in use by now.
@@ -115,7 +112,7 @@ package enum InstructionSet: Int, CaseIterable, Sendable {
     /// Whether it has products of bf16 numbers.
     package var multipliesBF16: Bool { self == .avx512BF16 }
 
-    fileprivate var isa: lockstep_isa {
+    private var isa: lockstep_isa {
         switch self {
         case .base: lockstep_isa_base
         case .avx512: lockstep_isa_avx512
@@ -125,9 +122,14 @@ package enum InstructionSet: Int, CaseIterable, Sendable {
 
     /// Its name in the log, as the kernels for a precision use it.
     package func name(for precision: Precision) -> String {
+        String(cString: kernels(precision).pointee.name)
+    }
+
+    /// The matrix kernels for operands of a precision.
+    fileprivate func kernels(_ precision: Precision) -> UnsafePointer<lockstep_microkernels> {
         switch precision {
-        case .fp32: String(cString: lockstep_microkernels_for(isa).pointee.name)
-        case .bf16: String(cString: lockstep_bf16_microkernels_for(isa).pointee.name)
+        case .fp32: lockstep_microkernels_for(isa)
+        case .bf16: lockstep_bf16_microkernels_for(isa)
         }
     }
 }

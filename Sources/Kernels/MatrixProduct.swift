@@ -38,7 +38,7 @@ extension ComputeEngine {
             let rows = tiles.rows(of: tile)
             let panels = scratch(
                 .packedRight, thread: thread,
-                bytes: product.panelBytes(columns: columns.count, depth: product.part))
+                bytes: product.panelBytes(columns: columns.count))
             for part in 0..<product.partCount {
                 product.packRight(part, columns, into: panels)
                 product.forEachRowBlock(rows) { block in
@@ -65,7 +65,7 @@ extension ComputeEngine {
         let tiles = product.tiles(threads: threadCount)
         team.forEach(tiles.count) { tile, thread in
             let columns = tiles.columns(of: tile)
-            let partBytes = product.panelBytes(columns: columns.count, depth: product.part)
+            let partBytes = product.panelBytes(columns: columns.count)
             // All parts at once, lest sums wait in memory for the next.
             let panels = scratch(
                 .packedRight, thread: thread, bytes: product.partCount * partBytes)
@@ -101,10 +101,7 @@ extension ComputeEngine {
     ) {
         if let c = c.matrix { return multiply(a, b, storage, into: c) }
         multiply(a, b, storage, touching: (c, nil)) { elements, row, column in
-            forEachVector(of: elements) { i, start, width in
-                let values = elements.row(i).load(start, width: width)
-                c.store(values, row + i, column + start, width: width)
-            }
+            c.store(elements, row, column)
         }
     }
 
@@ -189,7 +186,7 @@ extension ScratchDemand {
     ) {
         let product = Product(a, b, storage, engine.kernels(a.precision))
         let columns = product.tiles(threads: engine.threadCount).columns(of: 0).count
-        let partBytes = product.panelBytes(columns: columns, depth: product.part)
+        let partBytes = product.panelBytes(columns: columns)
         note(.packedRight, bytes: (hasEpilogue ? product.partCount : 1) * partBytes)
         if hasEpilogue { note(.product, bytes: 4 * product.blockRows * columns) }
     }
@@ -271,9 +268,8 @@ private struct Product {
         return OutputTiles(rows: rows, columns: columns, width: width, threads: threads)
     }
 
-    func panelBytes(columns: Int, depth: Int) -> Int {
-        kernels.panelBytes(columns: columns, depth: depth)
-    }
+    /// Bytes of the panels of one part of the depth.
+    func panelBytes(columns: Int) -> Int { kernels.panelBytes(columns: columns, depth: part) }
 
     private func depth(of part: Int) -> Range<Int> {
         part * self.part..<min(depth, (part + 1) * self.part)
@@ -385,15 +381,5 @@ private struct OutputTiles {
     func columns(of tile: Int) -> Range<Int> {
         let start = tile % across * width
         return start..<min(totalColumns, start + width)
-    }
-}
-
-/// Calls `body` with the row, start and width of each vector of a matrix.
-@inline(__always)
-func forEachVector(
-    of matrix: Matrix, _ body: (_ row: Int, _ start: Int, _ width: Int) -> Void
-) {
-    for row in 0..<matrix.rows {
-        forEachVector(matrix.columns) { start, width in body(row, start, width) }
     }
 }

@@ -28,6 +28,15 @@ extension Operand {
         case .bf16: storeRounded(value, at: place, width: width)
         }
     }
+
+    /// Writes a matrix into a part of this, from a row and a column on.
+    @inline(__always)
+    func store(_ matrix: Matrix, _ row: Int, _ column: Int) {
+        forEachVector(of: matrix) { i, start, width in
+            store(
+                matrix.row(i).load(start, width: width), row + i, column + start, width: width)
+        }
+    }
 }
 
 /// Writes eight numbers in bf16, or the first `width`.

@@ -83,10 +83,10 @@ struct Activations {
         }
         let finalNorm = reserveNorm()
         // Backward has no use for logits once it comes to the blocks, nor before for what is wide.
-        let wide = kept == .nothing ? 0 : n * 4 * c * precision.bytes / MemoryLayout<Float>.stride
+        let isTraining = kept != .nothing
+        let wide = isTraining ? n * 4 * c * precision.bytes / MemoryLayout<Float>.stride : 0
         let logits = reserve(1, max(wide, logitRows * shape.paddedVocabularySize))
         let branch = reserve(n, c)
-        let isTraining = kept != .nothing
         let gradients =
             isTraining
             ? (

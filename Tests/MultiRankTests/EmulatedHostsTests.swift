@@ -8,31 +8,7 @@ extension MultiRankTests {
     /// Needs root and a kernel that lets it make network namespaces; elsewhere the tests are skipped,
     /// and the report says so.
     @Suite(.serialized) struct EmulatedHostsTests {
-        private static let steps = 4
-
-        private static func recipe(wire: String) -> String {
-            """
-            [model]
-            layers = 2
-            heads = 2
-            width = 64
-            context_length = 7
-            dropout = 0.1
-            [training]
-            steps = \(steps)
-            global_batch = 16
-            [optimizer]
-            learning_rate = 1e-2
-            [reduction]
-            lanes = 8
-            bucket_mib = 0.1
-            wire = "\(wire)"
-            [evaluation]
-            every = 2
-            [checkpoint]
-            every = 2
-            """
-        }
+        private static let steps = ReductionInvarianceTests.steps
 
         /// Two hosts of two ranks with two threads each, sharded and not, and a resume on one rank.
         @Test(
@@ -41,7 +17,7 @@ extension MultiRankTests {
             arguments: ["fp32", "bf16"])
         func hostsDoNotChangeABit(wire: String) throws {
             let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(wire: wire))
+            let recipe = try workshop.recipe("recipe", ReductionInvarianceTests.recipe(wire: wire))
             let alone = workshop.run("alone")
             let reference = try workshop.train(
                 [recipe, "--data", workshop.data], ranks: 1, into: alone)

@@ -47,22 +47,16 @@ extension MultiRankTests {
                 "lanes-\(lanes)",
                 Self.recipe(
                     lanes: lanes, batch: batch, microBatch: microBatch, dropout: dropout))
-            var reference: (metrics: [String], state: [Data])?
+            var first = FirstRun()
             for ranks in [1, 2, 3, 4, 5, 6, 8] {
                 let run = workshop.run("ranks \(ranks)")
                 let outcome = try workshop.train(
                     [recipe, "--data", workshop.data], ranks: ranks, into: run)
                 try #require(outcome.status == 0, "\(ranks) ranks: \(outcome.errors)")
                 #expect(try run.rankCount(step: Self.steps) == ranks, "really \(ranks) ranks")
-                let result = (try run.metrics(), try run.state(step: Self.steps))
+                let metrics = try first.expectSame(run, steps: [Self.steps], "\(ranks) ranks")
                 // Five steps, and evaluations after the third and the last.
-                #expect(result.0.count == Self.steps + 2)
-                guard let reference else {
-                    reference = result
-                    continue
-                }
-                #expect(result.0 == reference.metrics, "\(ranks) ranks")
-                #expect(result.1 == reference.state, "\(ranks) ranks")
+                #expect(metrics.count == Self.steps + 2)
             }
         }
 
@@ -70,7 +64,7 @@ extension MultiRankTests {
             let workshop = try Workshop()
             let recipe = try workshop.recipe(
                 "threads", Self.recipe(lanes: 4, batch: 24, microBatch: 0, dropout: 0.1))
-            var reference: (metrics: [String], state: [Data])?
+            var first = FirstRun()
             for (ranks, threads) in [(1, 1), (1, 2), (2, 3), (4, 2)] {
                 let run = workshop.run("layout \(ranks) x \(threads)")
                 let outcome = try workshop.train(
@@ -79,13 +73,8 @@ extension MultiRankTests {
                 #expect(
                     outcome.errors.contains(
                         "\(ranks) \(ranks == 1 ? "rank" : "ranks") x \(threads) thread"))
-                let result = (try run.metrics(), try run.state(step: Self.steps))
-                guard let reference else {
-                    reference = result
-                    continue
-                }
-                #expect(result.0 == reference.metrics, "\(ranks) ranks x \(threads) threads")
-                #expect(result.1 == reference.state, "\(ranks) ranks x \(threads) threads")
+                try first.expectSame(
+                    run, steps: [Self.steps], "\(ranks) ranks x \(threads) threads")
             }
         }
 

@@ -5,9 +5,9 @@ import Testing
 extension MultiRankTests {
     /// Hosts, the wire and sharding: what they may change in a run, and what not.
     @Suite(.serialized) struct ReductionInvarianceTests {
-        private static let steps = 4
+        static let steps = 4
 
-        private static func recipe(wire: String) -> String {
+        static func recipe(wire: String) -> String {
             """
             [model]
             layers = 2
@@ -32,63 +32,28 @@ extension MultiRankTests {
             """
         }
 
-        /// Where a run takes place.
-        struct Layout: CustomStringConvertible, Sendable {
-            let ranks: Int
-            /// Ranks on each emulated host; 0 for all.
-            let perHost: Int
-            let threads: Int
-
-            init(_ ranks: Int, perHost: Int = 0, threads: Int = 1) {
-                self.ranks = ranks
-                self.perHost = perHost
-                self.threads = threads
-            }
-
-            var description: String { "\(ranks) ranks, \(perHost) a host, x \(threads)" }
-        }
-
         private static let layouts = [
             Layout(1), Layout(2, threads: 2), Layout(3), Layout(4, perHost: 2, threads: 2),
             Layout(6, perHost: 3), Layout(3, perHost: 2), Layout(4, perHost: 1, threads: 3),
             Layout(8),
         ]
 
-        private func train(
-            _ workshop: Workshop, _ arguments: [String], layout: Layout, into run: RunResult
-        ) throws {
-            let environment =
-                layout.perHost == 0 ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.perHost)"]
-            let outcome = try workshop.train(
-                arguments, ranks: layout.ranks, threads: layout.threads, into: run,
-                environment: environment)
-            try #require(outcome.status == 0, "\(layout): \(outcome.errors)")
-            let threads = "\(layout.threads) thread"
-            #expect(outcome.errors.contains(" x \(threads)"), "really \(layout)")
-        }
-
         @Test(arguments: ["fp32", "bf16"])
         func neitherHostsNorShardsChangeABit(wire: String) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: wire))
-            var reference: (metrics: [String], state: [Data])?
+            var first = FirstRun()
             for layout in Self.layouts {
                 for sharded in [false, true] {
                     let run = workshop.run("\(layout) \(sharded)")
-                    try train(
-                        workshop,
+                    try workshop.train(
                         [
                             recipe, "--data", workshop.data, "--set",
                             "optimizer.sharded=\(sharded)",
                         ], layout: layout, into: run)
                     #expect(try run.rankCount(step: Self.steps) == layout.ranks, "\(layout)")
-                    let result = (try run.metrics(), try run.state(step: Self.steps))
-                    guard let reference else {
-                        reference = result
-                        continue
-                    }
-                    #expect(result.0 == reference.metrics, "\(layout), sharded: \(sharded)")
-                    #expect(result.1 == reference.state, "\(layout), sharded: \(sharded)")
+                    try first.expectSame(
+                        run, steps: [Self.steps], "\(layout), sharded: \(sharded)")
                 }
             }
         }
@@ -99,8 +64,8 @@ extension MultiRankTests {
             let states = try ["fp32", "bf16"].map { wire in
                 let recipe = try workshop.recipe(wire, Self.recipe(wire: wire))
                 let run = workshop.run("run \(wire)")
-                try train(
-                    workshop, [recipe, "--data", workshop.data], layout: Layout(1), into: run)
+                try workshop.train(
+                    [recipe, "--data", workshop.data], layout: Layout(1), into: run)
                 return try run.state(step: Self.steps)
             }
             #expect(states[0] != states[1])
@@ -130,21 +95,19 @@ extension MultiRankTests {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: change.wire))
             let whole = workshop.run("whole")
-            try train(
-                workshop, [recipe, "--data", workshop.data, "--set", "training.steps=8"],
+            try workshop.train(
+                [recipe, "--data", workshop.data, "--set", "training.steps=8"],
                 layout: Layout(1), into: whole)
             let run = workshop.run("resumed")
             // The schedule is that of eight steps, of which the first part takes four.
-            try train(
-                workshop,
+            try workshop.train(
                 [
                     recipe, "--data", workshop.data, "--set", "training.steps=4", "--set",
                     "schedule.decay_steps=8", "--set", "schedule.warmup_steps=0", "--set",
                     "optimizer.sharded=\(change.wasSharded)",
                 ], layout: change.before, into: run)
             #expect(try run.rankCount(step: 4) == change.before.ranks)
-            try train(
-                workshop,
+            try workshop.train(
                 [
                     "--resume", "--set", "training.steps=8", "--set",
                     "optimizer.sharded=\(change.isSharded)",
@@ -169,7 +132,7 @@ extension MultiRankTests {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
             let run = workshop.run("run")
-            try train(workshop, [recipe, "--data", workshop.data], layout: Layout(1), into: run)
+            try workshop.train([recipe, "--data", workshop.data], layout: Layout(1), into: run)
             let outcome = try workshop.train(
                 ["--resume", "--set", "reduction.wire=bf16"], ranks: 1, into: run)
             #expect(outcome.status == 78)

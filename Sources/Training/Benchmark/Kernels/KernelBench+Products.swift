@@ -59,8 +59,8 @@ extension KernelBench {
     func headCases() -> [KernelCase] {
         let engine = self.engine
         let c = size.width
-        let v = (size.vocabulary + 15) / 16 * 16
-        // As many rows as the logits of a large vocabulary are computed for at once.
+        let v = size.recipe(ranks: 1, steps: 1, precision: precision).model.paddedVocabularySize
+        // Some hundred rows, as the logits of a large vocabulary are computed for at once.
         let n = min(rows, 256)
         let precision = self.precision
         let (x, dx) = (operand(n, c), matrix(n, c))

@@ -1,0 +1,55 @@
+import Foundation
+import Testing
+
+/// Where a run takes place: what must not show in its results.
+struct Layout: CustomStringConvertible, Sendable {
+    let ranks: Int
+    /// Ranks on each emulated host; 0 for all.
+    let perHost: Int
+    let threads: Int
+
+    init(_ ranks: Int, perHost: Int = 0, threads: Int = 1) {
+        self.ranks = ranks
+        self.perHost = perHost
+        self.threads = threads
+    }
+
+    var description: String { "\(ranks) ranks, \(perHost) a host, x \(threads)" }
+}
+
+extension Workshop {
+    /// Trains to the end on a layout, and expects that it does.
+    func train(_ arguments: [String], layout: Layout, into run: RunResult) throws {
+        let environment =
+            layout.perHost == 0 ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.perHost)"]
+        let outcome = try train(
+            arguments, ranks: layout.ranks, threads: layout.threads, into: run,
+            environment: environment)
+        try #require(outcome.status == 0, "\(layout): \(outcome.errors)")
+        let threads = "\(layout.threads) thread"
+        #expect(outcome.errors.contains(" x \(threads)"), "really \(layout)")
+    }
+}
+
+/// Holds every run to the bits of the first.
+struct FirstRun {
+    private var results: (metrics: [String], state: [Data])?
+
+    /// Expects that a run has the first one's metrics, and its state at some steps; returns the
+    /// metrics.
+    @discardableResult
+    mutating func expectSame(
+        _ run: RunResult, steps: [Int], _ name: String,
+        location: SourceLocation = #_sourceLocation
+    ) throws -> [String] {
+        let metrics = try run.metrics()
+        let state = try steps.flatMap { try run.state(step: $0) }
+        if let results {
+            #expect(metrics == results.metrics, "\(name)", sourceLocation: location)
+            #expect(state == results.state, "\(name)", sourceLocation: location)
+        } else {
+            results = (metrics, state)
+        }
+        return metrics
+    }
+}
