@@ -43,7 +43,7 @@ struct ArithmeticPeak: Sendable {
             }
             best = max(best, flops / elapsed)
         }
-        precondition(sink.isFinite, "the chains' values approach 1")
+        precondition(sink.isFinite, "the chains' values are bounded")
         return best
     }
 }
