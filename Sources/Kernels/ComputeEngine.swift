@@ -14,7 +14,7 @@ package final class ComputeEngine: @unchecked Sendable {
     package let team: ThreadTeam
     /// What its matrix kernels are compiled for.
     package let instructionSet: InstructionSet
-    /// Called between two tiles of a matrix product, if it is set, on an engine of one thread: work
+    /// Called between two parts of a matrix product, if it is set, on an engine of one thread: work
     /// that must not wait for the end of a large product. It may use the team.
     package var interlude: (() -> Void)?
     // Element i belongs to thread i alone, and the last to the team between its loops.
@@ -40,9 +40,9 @@ package final class ComputeEngine: @unchecked Sendable {
     /// Threads that work on one kernel.
     package var threadCount: Int { team.threadCount }
 
-    /// Between two tiles of a loop of the team.
+    /// Between two parts of a product.
     @inline(__always)
-    func tileEnds() { if threadCount == 1, let interlude { interlude() } }
+    func partEnds() { if threadCount == 1, let interlude { interlude() } }
 
     /// The matrix kernels for operands of a precision.
     func kernels(_ precision: Precision) -> lockstep_microkernels {

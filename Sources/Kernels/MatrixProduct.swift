@@ -32,23 +32,23 @@ extension ComputeEngine {
     ) {
         let product = Product(a, b, storage, kernels(a.precision))
         precondition(product.rows == c.rows && product.columns == c.columns)
-        let tiles = product.tiles(threads: threadCount)
-        team.forEach(tiles.count) { tile, thread in
-            let columns = tiles.columns(of: tile)
-            let rows = tiles.rows(of: tile)
-            let panels = scratch(
-                .packedRight, thread: thread,
-                bytes: product.panelBytes(columns: columns.count))
+        let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
+        let panels = sharedScratch(.packedRight, bytes: tiling.partBytes)
+        for slab in tiling.slabs {
             for part in 0..<product.partCount {
-                product.packRight(part, columns, into: panels)
-                product.forEachRowBlock(rows) { block in
-                    product.multiply(
-                        block, part, panels, columns: columns.count,
-                        into: c.row(block.lowerBound) + columns.lowerBound, stride: c.stride,
-                        accumulates: accumulates || part > 0)
+                packRight(product, part, slab, into: panels)
+                team.forEach(tiling.tileCount(slab)) { tile, _ in
+                    let columns = tiling.columns(of: tile, slab)
+                    product.forEachRowBlock(tiling.rows(of: tile)) { block in
+                        product.multiply(
+                            block, part, panels + product.panelOffset(part, columns, slab),
+                            columns: columns.count,
+                            into: c.row(block.lowerBound) + columns.lowerBound, stride: c.stride,
+                            accumulates: accumulates || part > 0)
+                    }
                 }
             }
-            tileEnds()
+            partEnds()
         }
     }
 
@@ -62,36 +62,53 @@ extension ComputeEngine {
         touching touched: (Operand?, Operand?) = (nil, nil), epilogue: Epilogue
     ) {
         let product = Product(a, b, storage, kernels(a.precision))
-        let tiles = product.tiles(threads: threadCount)
-        team.forEach(tiles.count) { tile, thread in
-            let columns = tiles.columns(of: tile)
-            let partBytes = product.panelBytes(columns: columns.count)
-            // All parts at once, lest sums wait in memory for the next.
-            let panels = scratch(
-                .packedRight, thread: thread, bytes: product.partCount * partBytes)
-            for part in 0..<product.partCount {
-                product.packRight(part, columns, into: panels + part * partBytes)
+        // All parts at once, lest sums wait in memory for the next.
+        let parts = product.partCount
+        let tiling = Tiling(product, partsAtOnce: parts, threads: threadCount)
+        let panels = sharedScratch(.packedRight, bytes: parts * tiling.partBytes)
+        for slab in tiling.slabs {
+            for part in 0..<parts {
+                packRight(product, part, slab, into: panels + part * tiling.partBytes)
             }
-            let elements = scratch(
-                .product, thread: thread, bytes: 4 * product.blockRows * columns.count
-            ).assumingMemoryBound(to: Float.self)
-            product.forEachRowBlock(tiles.rows(of: tile)) { block in
-                for part in 0..<product.partCount {
-                    product.multiply(
-                        block, part, panels + part * partBytes, columns: columns.count,
-                        into: elements, stride: columns.count, accumulates: part > 0,
-                        soon: part < product.partCount - 1
-                            ? nothingSoon
-                            : (
-                                soon(touched.0, block.lowerBound, columns.lowerBound),
-                                soon(touched.1, block.lowerBound, columns.lowerBound)
-                            ))
+            team.forEach(tiling.tileCount(slab)) { tile, thread in
+                let columns = tiling.columns(of: tile, slab)
+                let elements = scratch(
+                    .product, thread: thread, bytes: 4 * product.blockRows * tiling.columnsOfTile
+                ).assumingMemoryBound(to: Float.self)
+                product.forEachRowBlock(tiling.rows(of: tile)) { block in
+                    for part in 0..<parts {
+                        product.multiply(
+                            block, part,
+                            panels + part * tiling.partBytes
+                                + product.panelOffset(part, columns, slab),
+                            columns: columns.count, into: elements, stride: columns.count,
+                            accumulates: part > 0,
+                            soon: part < parts - 1
+                                ? nothingSoon
+                                : (
+                                    soon(touched.0, block.lowerBound, columns.lowerBound),
+                                    soon(touched.1, block.lowerBound, columns.lowerBound)
+                                ))
+                    }
+                    epilogue(
+                        Matrix(elements, rows: block.count, columns: columns.count),
+                        block.lowerBound, columns.lowerBound)
                 }
-                epilogue(
-                    Matrix(elements, rows: block.count, columns: columns.count),
-                    block.lowerBound, columns.lowerBound)
             }
-            tileEnds()
+            partEnds()
+        }
+    }
+
+    /// Packs the columns of a slab, for a part of the depth, on all threads.
+    private func packRight(
+        _ product: Product, _ part: Int, _ slab: Range<Int>, into panels: UnsafeMutableRawPointer
+    ) {
+        let width = threadCount == 1 ? slab.count : columnsPackedByTile
+        team.forEach((slab.count + width - 1) / width) { tile, _ in
+            let start = slab.lowerBound + tile * width
+            let columns = start..<min(slab.upperBound, start + width)
+            product.packRight(
+                part, columns, into: panels + product.panelOffset(part, columns, slab))
         }
     }
 
@@ -121,7 +138,6 @@ extension ComputeEngine {
         let kernels = kernels(a.precision)
         let part = depthPart(depth, kernels)
         let columnsAtOnce = min(c.columns, mostColumnsAtOnce)
-        let panelWidth = 8 * Int(kernels.tile_columns)
         let sums = columnSums.map { _ in
             let bytes = kernels.columnSumBytes(columns: c.columns)
             let sums = sharedScratch(.sums, bytes: bytes).assumingMemoryBound(to: Float.self)
@@ -130,7 +146,7 @@ extension ComputeEngine {
         }
         let panels = sharedScratch(
             .packedRight, bytes: kernels.panelBytes(columns: columnsAtOnce, depth: part))
-        let blockRows = transposedBlockRows(kernels)
+        let blockRows = transposedBlockRows(c.rows, threads: threadCount, kernels)
         for left in stride(from: 0, to: c.columns, by: columnsAtOnce) {
             let columns = left..<min(c.columns, left + columnsAtOnce)
             var start = 0
@@ -138,9 +154,11 @@ extension ComputeEngine {
                 let end = min(depth, start + part)
                 let padded = kernels.padded(depth: end - start)
                 // The right operand is packed once, by all; then each tile packs its own rows.
-                team.forEach((columns.count + panelWidth - 1) / panelWidth) { tile, _ in
-                    let offset = tile * panelWidth
-                    let width = min(columns.count - offset, panelWidth)
+                team.forEach(
+                    (columns.count + columnsPackedByTile - 1) / columnsPackedByTile
+                ) { tile, _ in
+                    let offset = tile * columnsPackedByTile
+                    let width = min(columns.count - offset, columnsPackedByTile)
                     kernels.pack_rows(
                         b.row(start, column: left + offset), b.stride, end - start, width,
                         panels + offset * padded * Int(kernels.element_bytes),
@@ -163,7 +181,7 @@ extension ComputeEngine {
                         c: c.row(rows.lowerBound) + left, c_stride: c.stride,
                         accumulates: accumulates || start > 0, soon: nothingSoon)
                     kernels.multiply_columns(&block)
-                    tileEnds()
+                    partEnds()
                 }
                 start = end
             } while start < depth
@@ -185,10 +203,10 @@ extension ScratchDemand {
         engine: ComputeEngine
     ) {
         let product = Product(a, b, storage, engine.kernels(a.precision))
-        let columns = product.tiles(threads: engine.threadCount).columns(of: 0).count
-        let partBytes = product.panelBytes(columns: columns)
-        note(.packedRight, bytes: (hasEpilogue ? product.partCount : 1) * partBytes)
-        if hasEpilogue { note(.product, bytes: 4 * product.blockRows * columns) }
+        let parts = hasEpilogue ? product.partCount : 1
+        let tiling = Tiling(product, partsAtOnce: parts, threads: engine.threadCount)
+        noteShared(.packedRight, bytes: parts * tiling.partBytes)
+        if hasEpilogue { note(.product, bytes: 4 * product.blockRows * tiling.columnsOfTile) }
     }
 
     /// Notes the product of the transpose of `a` and `b` as `multiplyTransposed` takes it, with the
@@ -204,16 +222,26 @@ extension ScratchDemand {
         if columnSums { noteShared(.sums, bytes: kernels.columnSumBytes(columns: b.columns)) }
         note(
             .packedLeft,
-            bytes: kernels.leftPanelBytes(rows: transposedBlockRows(kernels), depth: part))
+            bytes: kernels.leftPanelBytes(
+                rows: transposedBlockRows(a.columns, threads: engine.threadCount, kernels),
+                depth: part))
     }
 }
 
 /// The columns of a transposed product whose right operand is packed at once.
 private let mostColumnsAtOnce = 3072
 
-/// The rows of a transposed product that a tile packs.
-private func transposedBlockRows(_ kernels: lockstep_microkernels) -> Int {
-    Int(kernels.tile_rows) * max(1, 96 / Int(kernels.tile_rows))
+/// The rows of a transposed product that a tile packs: as many as fit a core's cache, or fewer of the
+/// `rows` there are, so that threads end together.
+private func transposedBlockRows(
+    _ rows: Int, threads: Int, _ kernels: lockstep_microkernels
+) -> Int {
+    let tileRows = Int(kernels.tile_rows)
+    let most = max(1, 96 / tileRows)
+    guard threads > 1 else { return tileRows * most }
+    let wanted = 4 * threads
+    let tiles = (rows + tileRows - 1) / tileRows
+    return tileRows * min(most, max(min(4, most), (tiles + wanted - 1) / wanted))
 }
 
 /// Nothing to fetch.
@@ -261,18 +289,17 @@ private struct Product {
         blockRows = Int(kernels.tile_rows) * max(1, 56 / Int(kernels.tile_rows))
     }
 
-    func tiles(threads: Int) -> OutputTiles {
-        // As many columns as leave their panels about half of a second-level cache.
-        let bytes = part * Int(kernels.element_bytes)
-        let width = min(192, max(96, 96 * 768 * 4 / max(1, bytes) / 96 * 96))
-        return OutputTiles(rows: rows, columns: columns, width: width, threads: threads)
-    }
-
     /// Bytes of the panels of one part of the depth.
     func panelBytes(columns: Int) -> Int { kernels.panelBytes(columns: columns, depth: part) }
 
     private func depth(of part: Int) -> Range<Int> {
         part * self.part..<min(depth, (part + 1) * self.part)
+    }
+
+    /// Where the panels of a slab's columns begin.
+    func panelOffset(_ part: Int, _ columns: Range<Int>, _ slab: Range<Int>) -> Int {
+        kernels.panelBytes(
+            columns: columns.lowerBound - slab.lowerBound, depth: depth(of: part).count)
     }
 
     func packRight(_ part: Int, _ columns: Range<Int>, into panels: UnsafeMutableRawPointer) {
@@ -351,35 +378,65 @@ private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
     return parts <= 1 ? max(1, depth) : ((depth + parts - 1) / parts + 7) / 8 * 8
 }
 
-/// The tiles of a product: columns that fit a core's cache once packed, and as many rows as leave
-/// the threads enough tiles.
-private struct OutputTiles {
-    private let totalRows: Int
-    private let totalColumns: Int
-    private let width: Int
-    private let across: Int
+/// How a product is shared out: slabs of columns, which are packed by all threads and then computed by
+/// all threads, in tiles whose packed columns fit a core's cache.
+private struct Tiling {
+    /// Bytes of a slab's panels, for one part of the depth.
+    let partBytes: Int
+    let columnsOfTile: Int
+    private let columns: Int
+    private let columnsOfSlab: Int
+    private let rows: Int
     private let rowsOfTile: Int
 
-    init(rows: Int, columns: Int, width: Int, threads: Int) {
-        totalRows = rows
-        totalColumns = columns
-        self.width = width
-        across = (columns + width - 1) / width
-        // Packing costs one pass over the right operand for each run of rows.
-        let wanted = threads == 1 ? 1 : (4 * threads + across - 1) / max(1, across)
-        let down = max(1, min(wanted, rows / 256))
-        rowsOfTile = max(1, (rows + down - 1) / down)
+    /// For slabs of which the panels of `partsAtOnce` parts of the depth are in memory together.
+    init(_ product: Product, partsAtOnce: Int, threads: Int) {
+        columns = product.columns
+        rows = product.rows
+        // As many columns as leave their panels about half of a second-level cache.
+        let bytes = product.part * Int(product.kernels.element_bytes)
+        let width = min(192, max(96, 96 * 768 * 4 / max(1, bytes) / 96 * 96))
+        columnsOfTile = min(width, columns)
+        guard threads > 1 else {
+            // Packed columns are in the one core's cache, and stay there.
+            columnsOfSlab = columnsOfTile
+            rowsOfTile = rows
+            partBytes = product.panelBytes(columns: columnsOfSlab)
+            return
+        }
+        // Threads wait for each other twice a slab, so it is as large as fits a cache they share.
+        let most = mostSlabBytes / max(1, partsAtOnce * bytes)
+        columnsOfSlab = min(columns, max(1, most / width) * width)
+        rowsOfTile = product.blockRows
+        partBytes = product.panelBytes(columns: columnsOfSlab)
     }
 
-    var count: Int { across * ((totalRows + rowsOfTile - 1) / rowsOfTile) }
+    var slabs: some Sequence<Range<Int>> {
+        stride(from: 0, to: columns, by: max(1, columnsOfSlab)).lazy.map {
+            $0..<min(columns, $0 + columnsOfSlab)
+        }
+    }
+
+    private var down: Int { (rows + rowsOfTile - 1) / max(1, rowsOfTile) }
+
+    /// Tiles of a slab: the rows of some columns before the next columns.
+    func tileCount(_ slab: Range<Int>) -> Int {
+        (slab.count + columnsOfTile - 1) / columnsOfTile * down
+    }
 
     func rows(of tile: Int) -> Range<Int> {
-        let start = tile / across * rowsOfTile
-        return start..<min(totalRows, start + rowsOfTile)
+        let start = tile % down * rowsOfTile
+        return start..<min(rows, start + rowsOfTile)
     }
 
-    func columns(of tile: Int) -> Range<Int> {
-        let start = tile % across * width
-        return start..<min(totalColumns, start + width)
+    func columns(of tile: Int, _ slab: Range<Int>) -> Range<Int> {
+        let start = slab.lowerBound + tile / down * columnsOfTile
+        return start..<min(slab.upperBound, start + columnsOfTile)
     }
 }
+
+/// Bytes of packed columns that threads share.
+private let mostSlabBytes = 2 << 20
+
+/// The columns of a slab that one thread of several packs at a time; a multiple of every panel's.
+private let columnsPackedByTile = 64

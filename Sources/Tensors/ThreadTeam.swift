@@ -20,12 +20,13 @@ package final class ThreadTeam: Sendable {
 
     /// Starts `threads - 1` workers, each of which first runs `prepare`; the caller runs it too.
     ///
-    /// Workers spin a few microseconds for their next loop before they sleep; with `yields` (more
-    /// threads than cores) they sleep at once.
+    /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes longer
+    /// than most loops, on a virtual machine most of all. With `yields` (more threads than cores)
+    /// they sleep at once.
     package init(threads: Int, yields: Bool = false, prepare: @escaping @Sendable () -> Void = {}) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads
-        loop = SharedLoop(spins: yields ? 0 : 20_000)
+        loop = SharedLoop(sleepsAtOnce: yields)
         var workers: [pthread_t] = []
         prepare()
         for thread in 1..<max(1, threads) {
@@ -92,10 +93,12 @@ private final class SharedLoop: @unchecked Sendable {
     private let stopping = Atomic<Bool>(false)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private let spins: Int
+    /// Looks for what a thread waits for before it offers its core to others between two looks, and
+    /// looks after that before a worker sleeps.
+    private let (spins, offers): (Int, Int)
 
-    init(spins: Int) {
-        self.spins = spins
+    init(sleepsAtOnce: Bool) {
+        (spins, offers) = sleepsAtOnce ? (0, 0) : (20_000, 3000)
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(wake, nil)
     }
@@ -146,10 +149,9 @@ private final class SharedLoop: @unchecked Sendable {
     }
 
     private func waitForGeneration(after seen: Int) {
-        var spun = 0
-        while spun < spins {
+        for look in 0..<spins + offers {
             if generation.load(ordering: .acquiring) != seen { return }
-            spun += 1
+            if look >= spins { sched_yield() }
         }
         pthread_mutex_lock(mutex)
         while generation.load(ordering: .acquiring) == seen { pthread_cond_wait(wake, mutex) }

@@ -4,10 +4,11 @@ import Testing
 
 /// Matrix products against chains of fused multiply-adds written out: the bits, not only the values.
 @Suite struct MatrixProductTests {
-    /// Tiles' borders of both vector widths, depths below, at and beyond one part, odd sizes.
+    /// Tiles' borders of both vector widths, depths below, at and beyond one part, odd sizes, and
+    /// more columns than threads pack at once.
     static let shapes = [
         (1, 1, 1), (6, 16, 8), (7, 17, 9), (14, 32, 40), (15, 33, 100), (83, 97, 31),
-        (130, 200, 770), (260, 96, 1601),
+        (130, 200, 770), (260, 96, 1601), (61, 1501, 774),
     ]
 
     static let kernels = InstructionSet.allCases.filter(\.isAvailable).flatMap { set in
