@@ -66,8 +66,7 @@ package final class GPT {
         layout = GPTLayout(configuration)
         let n = microBatch * length
         let c = configuration.width
-        let logitRows = Head.chunkRows(
-            rows: n, vocabulary: configuration.paddedVocabularySize)
+        let logitRows = configuration.logitRows(of: n)
         activations = Activations(
             configuration, rows: n,
             keeping: training ? (recomputes ? .residuals : .all) : .nothing, logitRows: logitRows,

@@ -79,6 +79,16 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// The padding never takes part: its logits are left out of every softmax and it stays zero.
     package var paddedVocabularySize: Int { (vocabularySize + 15) / 16 * 16 }
 
+    /// Of a micro-batch's rows, those whose logits the head computes at once: all while their logits are
+    /// at most 96 MiB, else at least 64.
+    ///
+    /// Each run of rows reads the table twice and adds to all of its gradient, so runs are few.
+    package func logitRows(of rows: Int) -> Int {
+        let most = max(64, (24 << 20) / paddedVocabularySize)
+        let count = (rows + most - 1) / most
+        return min(rows, ((rows + count - 1) / count + 7) / 8 * 8)
+    }
+
     /// The least memory that training takes, in bytes: fp32 parameters and a copy of them in a lower
     /// precision, `arenas` fp32 numbers beside each, and the activations of a micro-batch of
     /// `tokens`, of each block all or, if backward `recomputes` them, its input alone.

@@ -11,19 +11,10 @@ final class Head {
     private let chunks: [Range<Int>]
     private let losses: Buffer<Double>
 
-    /// Rows of a chunk: all of them while their logits are at most 96 MiB, else at least 64.
-    ///
-    /// Each chunk reads the table twice and adds to all of its gradient, so chunks are few.
-    static func chunkRows(rows: Int, vocabulary: Int) -> Int {
-        let most = max(64, (24 << 20) / vocabulary)
-        let count = (rows + most - 1) / most
-        return min(rows, ((rows + count - 1) / count + 7) / 8 * 8)
-    }
-
     init(_ configuration: GPTConfiguration, rows: Int, engine: ComputeEngine) {
         self.configuration = configuration
         self.engine = engine
-        let size = Self.chunkRows(rows: rows, vocabulary: configuration.paddedVocabularySize)
+        let size = configuration.logitRows(of: rows)
         chunks = stride(from: 0, to: rows, by: size).map { $0..<min(rows, $0 + size) }
         losses = Buffer(count: rows)
     }

@@ -15,7 +15,7 @@ extension Precision {
         throw Failure(
             .configuration,
             "[training] precision = \"bf16\" needs a processor with AVX512-BF16, which "
-                + "\(Communicator.hostName) has not: use precision = \"fp32\", or add --emulate-bf16 for "
-                + "the same results at no more than fp32's speed.")
+                + "\(Communicator.hostName) has not: use precision = \"fp32\", or add --emulate-bf16 to "
+                + "compute it at no more than fp32's speed.")
     }
 }

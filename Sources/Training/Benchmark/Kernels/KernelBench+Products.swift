@@ -55,13 +55,13 @@ extension KernelBench {
         ]
     }
 
-    /// The logits of some rows, their cross-entropy, and the gradients.
+    /// The logits of as many rows as a step takes at once, their cross-entropy, and the gradients.
     func headCases() -> [KernelCase] {
         let engine = self.engine
         let c = size.width
-        let v = size.recipe(ranks: 1, steps: 1, precision: precision).model.paddedVocabularySize
-        // Some hundred rows, as the logits of a large vocabulary are computed for at once.
-        let n = min(rows, 256)
+        let model = size.recipe(ranks: 1, steps: 1, precision: precision).model
+        let v = model.paddedVocabularySize
+        let n = model.logitRows(of: rows)
         let precision = self.precision
         let (x, dx) = (operand(n, c), matrix(n, c))
         let (table, tableGradient) = (operand(v, c), matrix(v, c))
