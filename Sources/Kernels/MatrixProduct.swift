@@ -34,8 +34,9 @@ extension ComputeEngine {
         precondition(product.rows == c.rows && product.columns == c.columns)
         let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
         let panels = sharedScratch(.packedRight, bytes: tiling.partBytes)
-        for slab in tiling.slabs {
-            for part in 0..<product.partCount {
+        // All slabs of one part before the next, so that the part of `a` is read from memory once.
+        for part in 0..<product.partCount {
+            for slab in tiling.slabs {
                 packRight(product, part, slab, into: panels)
                 team.forEach(tiling.tileCount(slab)) { tile, _ in
                     let columns = tiling.columns(of: tile, slab)
@@ -47,8 +48,8 @@ extension ComputeEngine {
                             accumulates: accumulates || part > 0)
                     }
                 }
+                partEnds()
             }
-            partEnds()
         }
     }
 
