@@ -192,9 +192,9 @@ package final class Attention {
             .packedRight, bytes: kernels.panelBytes(columns: headWidth, depth: blockRows))
         guard precision == .bf16 else { return }
         demand.note(.gradients, bytes: floatBytes * 3 * length * headWidth)
-        demand.note(
-            .packedLeft,
-            bytes: kernels.leftPanelBytes(rows: length, depth: kernels.padded(depth: blockRows)))
+        for block in blocks {
+            demand.note(.packedLeft, bytes: packedScoreBytes(block))
+        }
     }
 
     /// A head's gradients, each (T, D): where they belong or, if that is in bf16, until they are
@@ -292,14 +292,18 @@ package final class Attention {
             accumulates: adds, soon: nothingSoon)
         if precision == .bf16 {
             let packed = engine.scratch(
-                .packedLeft, thread: thread,
-                bytes: kernels.leftPanelBytes(rows: rows.keys, depth: depth))
+                .packedLeft, thread: thread, bytes: packedScoreBytes(rows))
             kernels.pack_left(scores, operandStride, rows.rows, rows.keys, packed)
             block.a = UnsafeRawPointer(packed)
             block.a_panel_stride = tileRows * depth
             block.a_depth_stride = tileRows
         }
         kernels.multiply_columns(&block)
+    }
+
+    /// Bytes of a block's scores as a left operand that is stored transposed.
+    private func packedScoreBytes(_ block: Block) -> Int {
+        kernels.leftPanelBytes(rows: block.keys, depth: block.rows)
     }
 
     /// Numbers between two rows of a block's probabilities once they are operands.

@@ -30,26 +30,40 @@ extension ComputeEngine {
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct, into c: Matrix,
         accumulates: Bool = false
     ) {
-        let product = Product(a, b, storage, kernels(a.precision))
+        let product = Product(a, .direct, b, storage, kernels(a.precision))
         precondition(product.rows == c.rows && product.columns == c.columns)
         let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
         let panels = sharedScratch(.packedRight, bytes: tiling.partBytes)
         // All slabs of one part before the next, so that the part of `a` is read from memory once.
         for part in 0..<product.partCount {
-            for slab in tiling.slabs {
+            for index in 0..<tiling.slabCount {
+                let slab = tiling.slab(index)
                 packRight(product, part, slab, into: panels)
-                team.forEach(tiling.tileCount(slab)) { tile, _ in
-                    let columns = tiling.columns(of: tile, slab)
-                    product.forEachRowBlock(tiling.rows(of: tile)) { block in
-                        product.multiply(
-                            block, part, panels + product.panelOffset(part, columns, slab),
-                            columns: columns.count,
-                            into: c.row(block.lowerBound) + columns.lowerBound, stride: c.stride,
-                            accumulates: accumulates || part > 0)
-                    }
-                }
-                partEnds()
+                multiply(
+                    product, part, 0..<product.rows, slab, tiling, panels, into: c,
+                    accumulates: accumulates)
             }
+        }
+    }
+
+    /// Adds a part of the depth to a slab of some rows, on all threads; the first part is written
+    /// over what is there unless it `accumulates`.
+    private func multiply(
+        _ product: Product, _ part: Int, _ rows: Range<Int>, _ slab: Range<Int>, _ tiling: Tiling,
+        _ panels: UnsafeMutableRawPointer, packedRows: UnsafeMutableRawPointer? = nil,
+        into c: Matrix, accumulates: Bool
+    ) {
+        team.forEach(tiling.tileCount(rows, slab)) { tile, _ in
+            let columns = tiling.columns(of: tile, rows, slab)
+            product.forEachRowBlock(tiling.rows(of: tile, rows)) { block in
+                product.multiply(
+                    block, part, panels + product.panelOffset(part, columns, slab),
+                    packedRows: packedRows.map { $0 + product.leftPanelOffset(part, block, rows) },
+                    columns: columns.count,
+                    into: c.row(block.lowerBound) + columns.lowerBound, stride: c.stride,
+                    accumulates: accumulates || part > 0)
+            }
+            partEnds()
         }
     }
 
@@ -62,21 +76,23 @@ extension ComputeEngine {
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct,
         touching touched: (Operand?, Operand?) = (nil, nil), epilogue: Epilogue
     ) {
-        let product = Product(a, b, storage, kernels(a.precision))
+        let product = Product(a, .direct, b, storage, kernels(a.precision))
+        let rows = 0..<product.rows
         // All parts at once, lest sums wait in memory for the next.
         let parts = product.partCount
         let tiling = Tiling(product, partsAtOnce: parts, threads: threadCount)
         let panels = sharedScratch(.packedRight, bytes: parts * tiling.partBytes)
-        for slab in tiling.slabs {
+        for index in 0..<tiling.slabCount {
+            let slab = tiling.slab(index)
             for part in 0..<parts {
                 packRight(product, part, slab, into: panels + part * tiling.partBytes)
             }
-            team.forEach(tiling.tileCount(slab)) { tile, thread in
-                let columns = tiling.columns(of: tile, slab)
+            team.forEach(tiling.tileCount(rows, slab)) { tile, thread in
+                let columns = tiling.columns(of: tile, rows, slab)
                 let elements = scratch(
                     .product, thread: thread, bytes: 4 * product.blockRows * tiling.columnsOfTile
                 ).assumingMemoryBound(to: Float.self)
-                product.forEachRowBlock(tiling.rows(of: tile)) { block in
+                product.forEachRowBlock(tiling.rows(of: tile, rows)) { block in
                     for part in 0..<parts {
                         product.multiply(
                             block, part,
@@ -95,21 +111,35 @@ extension ComputeEngine {
                         Matrix(elements, rows: block.count, columns: columns.count),
                         block.lowerBound, columns.lowerBound)
                 }
+                partEnds()
             }
-            partEnds()
         }
     }
 
-    /// Packs the columns of a slab, for a part of the depth, on all threads.
+    /// Packs the columns of a slab, for a part of the depth, on all threads; adds to their sums.
     private func packRight(
-        _ product: Product, _ part: Int, _ slab: Range<Int>, into panels: UnsafeMutableRawPointer
+        _ product: Product, _ part: Int, _ slab: Range<Int>, into panels: UnsafeMutableRawPointer,
+        sums: UnsafeMutablePointer<Float>? = nil
     ) {
         let width = threadCount == 1 ? slab.count : columnsPackedByTile
         team.forEach((slab.count + width - 1) / width) { tile, _ in
             let start = slab.lowerBound + tile * width
             let columns = start..<min(slab.upperBound, start + width)
             product.packRight(
-                part, columns, into: panels + product.panelOffset(part, columns, slab))
+                part, columns, into: panels + product.panelOffset(part, columns, slab), sums: sums)
+        }
+    }
+
+    /// Packs some rows of a left operand that is stored transposed, on all threads.
+    private func packLeft(
+        _ product: Product, _ part: Int, _ rows: Range<Int>, into panels: UnsafeMutableRawPointer
+    ) {
+        let height = product.blockRows
+        team.forEach((rows.count + height - 1) / height) { tile, _ in
+            let start = rows.lowerBound + tile * height
+            let block = start..<min(rows.upperBound, start + height)
+            product.packLeft(
+                part, block, into: panels + product.leftPanelOffset(part, block, rows))
         }
     }
 
@@ -132,60 +162,30 @@ extension ComputeEngine {
         _ a: Operand, _ b: Operand, into c: Matrix, columnSums: Vector? = nil,
         accumulates: Bool = false
     ) {
-        let depth = a.rows
-        precondition(a.columns == c.rows && b.columns == c.columns && b.rows == depth)
-        precondition(a.precision == b.precision)
-        guard c.rows > 0, c.columns > 0 else { return }
-        let kernels = kernels(a.precision)
-        let part = depthPart(depth, kernels)
-        let columnsAtOnce = min(c.columns, mostColumnsAtOnce)
+        let product = Product(a, .transposed, b, .direct, kernels(a.precision))
+        precondition(product.rows == c.rows && product.columns == c.columns)
         let sums = columnSums.map { _ in
-            let bytes = kernels.columnSumBytes(columns: c.columns)
+            let bytes = product.kernels.columnSumBytes(columns: c.columns)
             let sums = sharedScratch(.sums, bytes: bytes).assumingMemoryBound(to: Float.self)
             sums.update(repeating: 0, count: bytes / MemoryLayout<Float>.stride)
             return sums
         }
-        let panels = sharedScratch(
-            .packedRight, bytes: kernels.panelBytes(columns: columnsAtOnce, depth: part))
-        let blockRows = transposedBlockRows(c.rows, threads: threadCount, kernels)
-        for left in stride(from: 0, to: c.columns, by: columnsAtOnce) {
-            let columns = left..<min(c.columns, left + columnsAtOnce)
-            var start = 0
-            repeat {
-                let end = min(depth, start + part)
-                let padded = kernels.padded(depth: end - start)
-                // The right operand is packed once, by all; then each tile packs its own rows.
-                team.forEach(
-                    (columns.count + columnsPackedByTile - 1) / columnsPackedByTile
-                ) { tile, _ in
-                    let offset = tile * columnsPackedByTile
-                    let width = min(columns.count - offset, columnsPackedByTile)
-                    kernels.pack_rows(
-                        b.row(start, column: left + offset), b.stride, end - start, width,
-                        panels + offset * padded * Int(kernels.element_bytes),
-                        sums.map { $0 + left + offset })
+        let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
+        let panels = sharedScratch(.packedRight, bytes: tiling.partBytes)
+        let packedRows = sharedScratch(.packedLeft, bytes: product.leftPanelBytes)
+        for index in 0..<product.stripCount {
+            let rows = product.strip(index)
+            for part in 0..<product.partCount {
+                packLeft(product, part, rows, into: packedRows)
+                for index in 0..<tiling.slabCount {
+                    let slab = tiling.slab(index)
+                    packRight(
+                        product, part, slab, into: panels, sums: rows.lowerBound == 0 ? sums : nil)
+                    multiply(
+                        product, part, rows, slab, tiling, panels, packedRows: packedRows, into: c,
+                        accumulates: accumulates)
                 }
-                team.forEach((c.rows + blockRows - 1) / blockRows) { tile, thread in
-                    let rows = tile * blockRows..<min(c.rows, (tile + 1) * blockRows)
-                    let tileRows = Int(kernels.tile_rows)
-                    let leftPanels = scratch(
-                        .packedLeft, thread: thread,
-                        bytes: kernels.leftPanelBytes(rows: blockRows, depth: part))
-                    kernels.pack_left(
-                        a.row(start, column: rows.lowerBound), a.stride, end - start, rows.count,
-                        leftPanels)
-                    var block = lockstep_block(
-                        rows: rows.count, columns: columns.count, depth: end - start,
-                        a: leftPanels, a_panel_stride: tileRows * padded, a_row_stride: 1,
-                        a_depth_stride: tileRows, b: panels,
-                        b_panel_stride: padded * Int(kernels.tile_columns),
-                        c: c.row(rows.lowerBound) + left, c_stride: c.stride,
-                        accumulates: accumulates || start > 0, soon: nothingSoon)
-                    kernels.multiply_columns(&block)
-                    partEnds()
-                }
-                start = end
-            } while start < depth
+            }
         }
         guard let columnSums, let sums else { return }
         forEachVector(c.columns) { start, width in
@@ -203,7 +203,7 @@ extension ScratchDemand {
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct, hasEpilogue: Bool,
         engine: ComputeEngine
     ) {
-        let product = Product(a, b, storage, engine.kernels(a.precision))
+        let product = Product(a, .direct, b, storage, engine.kernels(a.precision))
         let parts = hasEpilogue ? product.partCount : 1
         let tiling = Tiling(product, partsAtOnce: parts, threads: engine.threadCount)
         noteShared(.packedRight, bytes: parts * tiling.partBytes)
@@ -215,34 +215,13 @@ extension ScratchDemand {
     package mutating func noteTransposedProduct(
         _ a: Operand, _ b: Operand, columnSums: Bool, engine: ComputeEngine
     ) {
-        let kernels = engine.kernels(a.precision)
-        let part = depthPart(a.rows, kernels)
-        noteShared(
-            .packedRight,
-            bytes: kernels.panelBytes(columns: min(b.columns, mostColumnsAtOnce), depth: part))
-        if columnSums { noteShared(.sums, bytes: kernels.columnSumBytes(columns: b.columns)) }
-        note(
-            .packedLeft,
-            bytes: kernels.leftPanelBytes(
-                rows: transposedBlockRows(a.columns, threads: engine.threadCount, kernels),
-                depth: part))
+        let product = Product(a, .transposed, b, .direct, engine.kernels(a.precision))
+        let tiling = Tiling(product, partsAtOnce: 1, threads: engine.threadCount)
+        noteShared(.packedRight, bytes: tiling.partBytes)
+        noteShared(.packedLeft, bytes: product.leftPanelBytes)
+        guard columnSums else { return }
+        noteShared(.sums, bytes: product.kernels.columnSumBytes(columns: b.columns))
     }
-}
-
-/// The columns of a transposed product whose right operand is packed at once.
-private let mostColumnsAtOnce = 3072
-
-/// The rows of a transposed product that a tile packs: as many as fit a core's cache, or fewer of the
-/// `rows` there are, so that threads end together.
-private func transposedBlockRows(
-    _ rows: Int, threads: Int, _ kernels: lockstep_microkernels
-) -> Int {
-    let tileRows = Int(kernels.tile_rows)
-    let most = max(1, 96 / tileRows)
-    guard threads > 1 else { return tileRows * most }
-    let wanted = 4 * threads
-    let tiles = (rows + tileRows - 1) / tileRows
-    return tileRows * min(most, max(min(4, most), (tiles + wanted - 1) / wanted))
 }
 
 /// Nothing to fetch.
@@ -257,11 +236,14 @@ private func soon(_ matrix: Operand?, _ row: Int, _ column: Int) -> lockstep_soo
         row_bytes: matrix.stride * matrix.precision.bytes, element_bytes: matrix.precision.bytes)
 }
 
-/// A product of a left operand that is contiguous along the depth and a right one of either storage.
+/// A product: a left operand (rows, depth) times a right one (depth, columns), of either storage.
+///
+/// A left operand that is stored transposed is packed before it is multiplied.
 private struct Product {
     let a: Operand
     let b: Operand
-    let storage: Storage
+    let leftStorage: Storage
+    let rightStorage: Storage
     let kernels: lockstep_microkernels
     let rows: Int
     let columns: Int
@@ -272,22 +254,40 @@ private struct Product {
     /// Rows that are multiplied by one set of panels before the next: they stay in cache meanwhile.
     let blockRows: Int
 
-    init(_ a: Operand, _ b: Operand, _ storage: Storage, _ kernels: lockstep_microkernels) {
-        let isDirect = storage == .direct
+    init(
+        _ a: Operand, _ leftStorage: Storage, _ b: Operand, _ rightStorage: Storage,
+        _ kernels: lockstep_microkernels
+    ) {
+        let isDirect = leftStorage == .direct
+        (rows, depth) = isDirect ? (a.rows, a.columns) : (a.columns, a.rows)
+        let (rightDepth, columns) =
+            rightStorage == .direct ? (b.rows, b.columns) : (b.columns, b.rows)
         precondition(
-            a.columns == (isDirect ? b.rows : b.columns) && a.precision == b.precision,
+            rightDepth == depth && a.precision == b.precision,
             "the right operand does not fit the left one")
-        precondition(a.columns % Int(kernels.depth_group) == 0, "the depth is odd")
+        precondition(!isDirect || depth % Int(kernels.depth_group) == 0, "the depth is odd")
+        self.columns = columns
         self.a = a
         self.b = b
-        self.storage = storage
+        self.leftStorage = leftStorage
+        self.rightStorage = rightStorage
         self.kernels = kernels
-        rows = a.rows
-        columns = isDirect ? b.columns : b.rows
-        depth = a.columns
         part = depthPart(depth, kernels)
         partCount = max(1, (depth + part - 1) / part)
-        blockRows = Int(kernels.tile_rows) * max(1, 56 / Int(kernels.tile_rows))
+        let tileRows = Int(kernels.tile_rows)
+        blockRows = tileRows * max(1, (isDirect ? 56 : 96) / tileRows)
+    }
+
+    /// Strips of rows whose panels are in memory together.
+    var stripCount: Int { (rows + mostRowsPacked - 1) / mostRowsPacked }
+
+    func strip(_ index: Int) -> Range<Int> {
+        index * mostRowsPacked..<min(rows, (index + 1) * mostRowsPacked)
+    }
+
+    /// Bytes of the panels of a strip, for one part of the depth.
+    var leftPanelBytes: Int {
+        kernels.leftPanelBytes(rows: min(rows, mostRowsPacked), depth: part)
     }
 
     /// Bytes of the panels of one part of the depth.
@@ -303,13 +303,30 @@ private struct Product {
             columns: columns.lowerBound - slab.lowerBound, depth: depth(of: part).count)
     }
 
-    func packRight(_ part: Int, _ columns: Range<Int>, into panels: UnsafeMutableRawPointer) {
+    /// Where the panels of a strip's rows begin.
+    func leftPanelOffset(_ part: Int, _ rows: Range<Int>, _ strip: Range<Int>) -> Int {
+        kernels.leftPanelBytes(
+            rows: rows.lowerBound - strip.lowerBound, depth: depth(of: part).count)
+    }
+
+    func packLeft(_ part: Int, _ rows: Range<Int>, into panels: UnsafeMutableRawPointer) {
         let depth = depth(of: part)
-        switch storage {
+        kernels.pack_left(
+            a.row(depth.lowerBound, column: rows.lowerBound), a.stride, depth.count, rows.count,
+            panels)
+    }
+
+    /// Packs some columns; adds to the sums of those of a direct operand, if they are asked for.
+    func packRight(
+        _ part: Int, _ columns: Range<Int>, into panels: UnsafeMutableRawPointer,
+        sums: UnsafeMutablePointer<Float>? = nil
+    ) {
+        let depth = depth(of: part)
+        switch rightStorage {
         case .direct:
             kernels.pack_rows(
                 b.row(depth.lowerBound, column: columns.lowerBound), b.stride, depth.count,
-                columns.count, panels, nil)
+                columns.count, panels, sums.map { $0 + columns.lowerBound })
         case .transposed:
             kernels.pack_transposed(
                 b.row(columns.lowerBound, column: depth.lowerBound), b.stride, depth.count,
@@ -326,20 +343,27 @@ private struct Product {
         }
     }
 
-    /// Multiplies some rows of a part of the depth by its panels.
+    /// Multiplies some rows of a part of the depth by its panels. A left operand that is stored
+    /// transposed is in `packedRows`.
     func multiply(
-        _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer, columns: Int,
+        _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer,
+        packedRows: UnsafeMutableRawPointer? = nil, columns: Int,
         into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool,
         soon: (lockstep_soon, lockstep_soon) = nothingSoon
     ) {
         let depth = depth(of: part)
+        let tileRows = Int(kernels.tile_rows)
+        let padded = kernels.padded(depth: depth.count)
         var block = lockstep_block(
-            rows: rows.count, columns: columns, depth: depth.count,
-            a: a.row(rows.lowerBound, column: depth.lowerBound),
-            a_panel_stride: Int(kernels.tile_rows) * a.stride, a_row_stride: a.stride,
-            a_depth_stride: 1, b: panels,
-            b_panel_stride: kernels.padded(depth: depth.count) * Int(kernels.tile_columns), c: c,
-            c_stride: stride, accumulates: accumulates, soon: soon)
+            rows: rows.count, columns: columns, depth: depth.count, a: packedRows,
+            a_panel_stride: tileRows * padded, a_row_stride: 1, a_depth_stride: tileRows,
+            b: panels, b_panel_stride: padded * Int(kernels.tile_columns), c: c, c_stride: stride,
+            accumulates: accumulates, soon: soon)
+        if leftStorage == .transposed { return kernels.multiply_columns(&block) }
+        block.a = UnsafeRawPointer(a.row(rows.lowerBound, column: depth.lowerBound))
+        block.a_panel_stride = tileRows * a.stride
+        block.a_row_stride = a.stride
+        block.a_depth_stride = 1
         kernels.multiply_rows(&block)
     }
 }
@@ -387,13 +411,11 @@ private struct Tiling {
     let columnsOfTile: Int
     private let columns: Int
     private let columnsOfSlab: Int
-    private let rows: Int
     private let rowsOfTile: Int
 
     /// For slabs of which the panels of `partsAtOnce` parts of the depth are in memory together.
     init(_ product: Product, partsAtOnce: Int, threads: Int) {
         columns = product.columns
-        rows = product.rows
         // As many columns as leave their panels about half of a second-level cache.
         let bytes = product.part * Int(product.kernels.element_bytes)
         let width = min(192, max(96, 96 * 768 * 4 / max(1, bytes) / 96 * 96))
@@ -401,7 +423,7 @@ private struct Tiling {
         guard threads > 1 else {
             // Packed columns are in the one core's cache, and stay there.
             columnsOfSlab = columnsOfTile
-            rowsOfTile = rows
+            rowsOfTile = max(1, 1024 / product.blockRows) * product.blockRows
             partBytes = product.panelBytes(columns: columnsOfSlab)
             return
         }
@@ -412,26 +434,26 @@ private struct Tiling {
         partBytes = product.panelBytes(columns: columnsOfSlab)
     }
 
-    var slabs: some Sequence<Range<Int>> {
-        stride(from: 0, to: columns, by: max(1, columnsOfSlab)).lazy.map {
-            $0..<min(columns, $0 + columnsOfSlab)
-        }
+    var slabCount: Int { (columns + columnsOfSlab - 1) / max(1, columnsOfSlab) }
+
+    func slab(_ index: Int) -> Range<Int> {
+        index * columnsOfSlab..<min(columns, (index + 1) * columnsOfSlab)
     }
 
-    private var down: Int { (rows + rowsOfTile - 1) / max(1, rowsOfTile) }
+    private func down(_ rows: Range<Int>) -> Int { (rows.count + rowsOfTile - 1) / rowsOfTile }
 
-    /// Tiles of a slab: the rows of some columns before the next columns.
-    func tileCount(_ slab: Range<Int>) -> Int {
-        (slab.count + columnsOfTile - 1) / columnsOfTile * down
+    /// Tiles of a slab of some rows: the rows of some columns before the next columns.
+    func tileCount(_ rows: Range<Int>, _ slab: Range<Int>) -> Int {
+        (slab.count + columnsOfTile - 1) / max(1, columnsOfTile) * down(rows)
     }
 
-    func rows(of tile: Int) -> Range<Int> {
-        let start = tile % down * rowsOfTile
-        return start..<min(rows, start + rowsOfTile)
+    func rows(of tile: Int, _ rows: Range<Int>) -> Range<Int> {
+        let start = rows.lowerBound + tile % down(rows) * rowsOfTile
+        return start..<min(rows.upperBound, start + rowsOfTile)
     }
 
-    func columns(of tile: Int, _ slab: Range<Int>) -> Range<Int> {
-        let start = slab.lowerBound + tile / down * columnsOfTile
+    func columns(of tile: Int, _ rows: Range<Int>, _ slab: Range<Int>) -> Range<Int> {
+        let start = slab.lowerBound + tile / down(rows) * columnsOfTile
         return start..<min(slab.upperBound, start + columnsOfTile)
     }
 }
@@ -441,3 +463,6 @@ private let mostSlabBytes = 2 << 20
 
 /// The columns of a slab that one thread of several packs at a time; a multiple of every panel's.
 private let columnsPackedByTile = 64
+
+/// The rows of a left operand that is stored transposed whose panels are in memory together.
+private let mostRowsPacked = 768
