@@ -132,9 +132,10 @@ extension ComputeEngine {
 
     /// Packs some rows of a left operand that is stored transposed, on all threads.
     private func packLeft(
-        _ product: Product, _ part: Int, _ rows: Range<Int>, into panels: UnsafeMutableRawPointer
+        _ product: Product, _ part: Int, _ rows: Range<Int>, _ tiling: Tiling,
+        into panels: UnsafeMutableRawPointer
     ) {
-        let height = product.blockRows
+        let height = min(product.blockRows, tiling.rowsOfTile)
         team.forEach((rows.count + height - 1) / height) { tile, _ in
             let start = rows.lowerBound + tile * height
             let block = start..<min(rows.upperBound, start + height)
@@ -176,7 +177,7 @@ extension ComputeEngine {
         for index in 0..<product.stripCount {
             let rows = product.strip(index)
             for part in 0..<product.partCount {
-                packLeft(product, part, rows, into: packedRows)
+                packLeft(product, part, rows, tiling, into: packedRows)
                 for index in 0..<tiling.slabCount {
                     let slab = tiling.slab(index)
                     packRight(
@@ -411,7 +412,7 @@ private struct Tiling {
     let columnsOfTile: Int
     private let columns: Int
     private let columnsOfSlab: Int
-    private let rowsOfTile: Int
+    let rowsOfTile: Int
 
     /// For slabs of which the panels of `partsAtOnce` parts of the depth are in memory together.
     init(_ product: Product, partsAtOnce: Int, threads: Int) {
@@ -430,7 +431,12 @@ private struct Tiling {
         // Threads wait for each other twice a slab, so it is as large as fits a cache they share.
         let most = mostSlabBytes / max(1, partsAtOnce * bytes)
         columnsOfSlab = min(columns, max(1, most / width) * width)
-        rowsOfTile = product.blockRows
+        // Some tiles for each thread, so that all end together.
+        let tileRows = Int(product.kernels.tile_rows)
+        let across = (columnsOfSlab + width - 1) / width
+        let wanted = (4 * threads + across - 1) / max(1, across)
+        let panelsOfTile = (product.rows + wanted * tileRows - 1) / (wanted * tileRows)
+        rowsOfTile = min(product.blockRows, tileRows * max(3, panelsOfTile))
         partBytes = product.panelBytes(columns: columnsOfSlab)
     }
 
