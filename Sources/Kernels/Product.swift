@@ -1,0 +1,238 @@
+import CMicrokernels
+import Tensors
+
+/// A product: a left operand (rows, depth) times a right one (depth, columns), of either storage.
+///
+/// A left operand that is stored transposed is packed before it is multiplied.
+struct Product {
+    let a: Operand
+    let b: Operand
+    let leftStorage: Storage
+    let rightStorage: Storage
+    let kernels: lockstep_microkernels
+    let rows: Int
+    let columns: Int
+    let depth: Int
+    /// Of the depth, but for the last part.
+    let part: Int
+    let partCount: Int
+    /// Rows that are multiplied by one set of panels before the next: they stay in cache meanwhile.
+    let blockRows: Int
+
+    init(
+        _ a: Operand, _ leftStorage: Storage, _ b: Operand, _ rightStorage: Storage,
+        _ kernels: lockstep_microkernels
+    ) {
+        let isDirect = leftStorage == .direct
+        (rows, depth) = isDirect ? (a.rows, a.columns) : (a.columns, a.rows)
+        let (rightDepth, columns) =
+            rightStorage == .direct ? (b.rows, b.columns) : (b.columns, b.rows)
+        precondition(
+            rightDepth == depth && a.precision == b.precision,
+            "the right operand does not fit the left one")
+        precondition(!isDirect || depth % Int(kernels.depth_group) == 0, "the depth is odd")
+        self.columns = columns
+        self.a = a
+        self.b = b
+        self.leftStorage = leftStorage
+        self.rightStorage = rightStorage
+        self.kernels = kernels
+        part = depthPart(depth, kernels)
+        partCount = max(1, (depth + part - 1) / part)
+        let tileRows = Int(kernels.tile_rows)
+        blockRows = tileRows * max(1, (isDirect ? 56 : 96) / tileRows)
+    }
+
+    /// Strips of rows whose panels are in memory together.
+    var stripCount: Int { (rows + mostRowsPacked - 1) / mostRowsPacked }
+
+    func strip(_ index: Int) -> Range<Int> {
+        index * mostRowsPacked..<min(rows, (index + 1) * mostRowsPacked)
+    }
+
+    /// Bytes of the panels of a strip, for one part of the depth.
+    var leftPanelBytes: Int {
+        kernels.leftPanelBytes(rows: min(rows, mostRowsPacked), depth: part)
+    }
+
+    /// Bytes of the panels of one part of the depth.
+    func panelBytes(columns: Int) -> Int { kernels.panelBytes(columns: columns, depth: part) }
+
+    private func depth(of part: Int) -> Range<Int> {
+        part * self.part..<min(depth, (part + 1) * self.part)
+    }
+
+    /// Where the panels of a slab's columns begin.
+    func panelOffset(_ part: Int, _ columns: Range<Int>, _ slab: Range<Int>) -> Int {
+        kernels.panelBytes(
+            columns: columns.lowerBound - slab.lowerBound, depth: depth(of: part).count)
+    }
+
+    /// Where the panels of a strip's rows begin.
+    func leftPanelOffset(_ part: Int, _ rows: Range<Int>, _ strip: Range<Int>) -> Int {
+        kernels.leftPanelBytes(
+            rows: rows.lowerBound - strip.lowerBound, depth: depth(of: part).count)
+    }
+
+    func packLeft(_ part: Int, _ rows: Range<Int>, into panels: UnsafeMutableRawPointer) {
+        let depth = depth(of: part)
+        kernels.pack_left(
+            a.row(depth.lowerBound, column: rows.lowerBound), a.stride, depth.count, rows.count,
+            panels)
+    }
+
+    /// Packs some columns; adds to the sums of those of a direct operand, if they are asked for.
+    func packRight(
+        _ part: Int, _ columns: Range<Int>, into panels: UnsafeMutableRawPointer,
+        sums: UnsafeMutablePointer<Float>? = nil
+    ) {
+        let depth = depth(of: part)
+        switch rightStorage {
+        case .direct:
+            kernels.pack_rows(
+                b.row(depth.lowerBound, column: columns.lowerBound), b.stride, depth.count,
+                columns.count, panels, sums.map { $0 + columns.lowerBound })
+        case .transposed:
+            kernels.pack_transposed(
+                b.row(columns.lowerBound, column: depth.lowerBound), b.stride, depth.count,
+                columns.count, panels)
+        }
+    }
+
+    func forEachRowBlock(_ rows: Range<Int>, _ body: (Range<Int>) -> Void) {
+        var first = rows.lowerBound
+        while first < rows.upperBound {
+            let end = min(rows.upperBound, first + blockRows)
+            body(first..<end)
+            first = end
+        }
+    }
+
+    /// Multiplies some rows of a part of the depth by its panels. A left operand that is stored
+    /// transposed is in `packedRows`.
+    func multiply(
+        _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer,
+        packedRows: UnsafeMutableRawPointer? = nil, columns: Int,
+        into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool,
+        soon: (lockstep_soon, lockstep_soon) = nothingSoon
+    ) {
+        let depth = depth(of: part)
+        let tileRows = Int(kernels.tile_rows)
+        let padded = kernels.padded(depth: depth.count)
+        var block = lockstep_block(
+            rows: rows.count, columns: columns, depth: depth.count, a: packedRows,
+            a_panel_stride: tileRows * padded, a_row_stride: 1, a_depth_stride: tileRows,
+            b: panels, b_panel_stride: padded * Int(kernels.tile_columns), c: c, c_stride: stride,
+            accumulates: accumulates, soon: soon)
+        if leftStorage == .transposed { return kernels.multiply_columns(&block) }
+        block.a = UnsafeRawPointer(a.row(rows.lowerBound, column: depth.lowerBound))
+        block.a_panel_stride = tileRows * a.stride
+        block.a_row_stride = a.stride
+        block.a_depth_stride = 1
+        kernels.multiply_rows(&block)
+    }
+}
+
+extension lockstep_microkernels {
+    /// Elements along the depth that a panel holds, zeros behind included.
+    func padded(depth: Int) -> Int { padded(depth, to: depth_group) }
+
+    /// Bytes of a right operand's panels.
+    func panelBytes(columns: Int, depth: Int) -> Int {
+        padded(columns, to: tile_columns) * padded(depth: depth) * element_bytes
+    }
+
+    /// Bytes of the sums of a right operand's columns, in whole tiles.
+    func columnSumBytes(columns: Int) -> Int {
+        padded(columns, to: tile_columns) * MemoryLayout<Float>.stride
+    }
+
+    /// Bytes of a left operand's panels.
+    func leftPanelBytes(rows: Int, depth: Int) -> Int {
+        padded(rows, to: tile_rows) * padded(depth: depth) * element_bytes
+    }
+
+    private func padded(_ count: Int, to multiple: Int) -> Int {
+        (count + multiple - 1) / multiple * multiple
+    }
+}
+
+/// The length of the parts into which a product's depth is cut; a function of depth and precision
+/// alone.
+///
+/// A panel of 768 by 16 floats is 48 KiB: it streams from the second-level cache, and the sums leave
+/// the registers seldom enough. As many bytes of bf16 are twice as deep.
+private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
+    let most = 768 * 4 / Int(kernels.element_bytes)
+    let parts = (depth + most - 1) / most
+    return parts <= 1 ? max(1, depth) : ((depth + parts - 1) / parts + 7) / 8 * 8
+}
+
+/// How a product is shared out: slabs of columns, which are packed by all threads and then computed by
+/// all threads, in tiles whose packed columns fit a core's cache.
+struct Tiling {
+    /// Bytes of a slab's panels, for one part of the depth.
+    let partBytes: Int
+    let columnsOfTile: Int
+    private let columns: Int
+    private let columnsOfSlab: Int
+    let rowsOfTile: Int
+
+    /// For slabs of which the panels of `partsAtOnce` parts of the depth are in memory together.
+    init(_ product: Product, partsAtOnce: Int, threads: Int) {
+        columns = product.columns
+        // As many columns as leave their panels about half of a second-level cache.
+        let bytes = product.part * Int(product.kernels.element_bytes)
+        let width = min(192, max(96, 96 * 768 * 4 / max(1, bytes) / 96 * 96))
+        columnsOfTile = min(width, columns)
+        guard threads > 1 else {
+            // Packed columns are in the one core's cache, and stay there.
+            columnsOfSlab = columnsOfTile
+            rowsOfTile = max(1, 1024 / product.blockRows) * product.blockRows
+            partBytes = product.panelBytes(columns: columnsOfSlab)
+            return
+        }
+        // Threads wait for each other twice a slab, so it is as large as fits a cache they share.
+        let most = mostSlabBytes / max(1, partsAtOnce * bytes)
+        columnsOfSlab = min(columns, max(1, most / width) * width)
+        // Some tiles for each thread, so that all end together.
+        let tileRows = Int(product.kernels.tile_rows)
+        let across = (columnsOfSlab + width - 1) / width
+        let wanted = (4 * threads + across - 1) / max(1, across)
+        let panelsOfTile = (product.rows + wanted * tileRows - 1) / (wanted * tileRows)
+        rowsOfTile = min(product.blockRows, tileRows * max(3, panelsOfTile))
+        partBytes = product.panelBytes(columns: columnsOfSlab)
+    }
+
+    var slabCount: Int { (columns + columnsOfSlab - 1) / max(1, columnsOfSlab) }
+
+    func slab(_ index: Int) -> Range<Int> {
+        index * columnsOfSlab..<min(columns, (index + 1) * columnsOfSlab)
+    }
+
+    private func down(_ rows: Range<Int>) -> Int { (rows.count + rowsOfTile - 1) / rowsOfTile }
+
+    /// Tiles of a slab of some rows: the rows of some columns before the next columns.
+    func tileCount(_ rows: Range<Int>, _ slab: Range<Int>) -> Int {
+        (slab.count + columnsOfTile - 1) / max(1, columnsOfTile) * down(rows)
+    }
+
+    func rows(of tile: Int, _ rows: Range<Int>) -> Range<Int> {
+        let start = rows.lowerBound + tile % down(rows) * rowsOfTile
+        return start..<min(rows.upperBound, start + rowsOfTile)
+    }
+
+    func columns(of tile: Int, _ rows: Range<Int>, _ slab: Range<Int>) -> Range<Int> {
+        let start = slab.lowerBound + tile / down(rows) * columnsOfTile
+        return start..<min(slab.upperBound, start + columnsOfTile)
+    }
+}
+
+/// Bytes of packed columns that threads share.
+private let mostSlabBytes = 2 << 20
+
+/// The columns of a slab that one thread of several packs at a time; a multiple of every panel's.
+private let columnsPackedByTile = 64
+
+/// The rows of a left operand that is stored transposed whose panels are in memory together.
+private let mostRowsPacked = 768
