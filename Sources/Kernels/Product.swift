@@ -232,7 +232,7 @@ struct Tiling {
 private let mostSlabBytes = 2 << 20
 
 /// The columns of a slab that one thread of several packs at a time; a multiple of every panel's.
-private let columnsPackedByTile = 64
+let columnsPackedByTile = 64
 
 /// The rows of a left operand that is stored transposed whose panels are in memory together.
 private let mostRowsPacked = 768
