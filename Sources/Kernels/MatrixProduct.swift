@@ -32,16 +32,30 @@ extension ComputeEngine {
     ) {
         let product = Product(a, .direct, b, storage, kernels(a.precision))
         precondition(product.rows == c.rows && product.columns == c.columns)
+        compute(product, into: c, accumulates: accumulates)
+    }
+
+    /// `c` = the product or, if it `accumulates`, += it; adds the rows of b to `sums`.
+    private func compute(
+        _ product: Product, into c: Matrix, sums: UnsafeMutablePointer<Float>? = nil,
+        accumulates: Bool
+    ) {
         let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
-        let panels = sharedScratch(.packedRight, bytes: tiling.partBytes)
-        // All slabs of one part before the next, so that the part of `a` is read from memory once.
-        for part in 0..<product.partCount {
-            for index in 0..<tiling.slabCount {
-                let slab = tiling.slab(index)
-                packRight(product, part, slab, into: panels)
-                multiply(
-                    product, part, 0..<product.rows, slab, tiling, panels, into: c,
-                    accumulates: accumulates)
+        let panels = sharedScratch(.packedRight, bytes: tiling.panelBytes)
+        let packedRows =
+            product.packsLeft ? sharedScratch(.packedLeft, bytes: product.leftPanelBytes) : nil
+        for strip in 0..<product.stripCount {
+            let rows = product.strip(strip)
+            // All slabs of one part before the next, so that the part of `a` is read from memory once.
+            for part in 0..<product.partCount {
+                if let packedRows { packLeft(product, part, rows, tiling, into: packedRows) }
+                for index in 0..<tiling.slabCount {
+                    let slab = tiling.slab(index)
+                    packRight(product, part, slab, into: panels, sums: strip == 0 ? sums : nil)
+                    multiply(
+                        product, part, rows, slab, tiling, panels, packedRows: packedRows, into: c,
+                        accumulates: accumulates)
+                }
             }
         }
     }
@@ -50,12 +64,12 @@ extension ComputeEngine {
     /// over what is there unless it `accumulates`.
     private func multiply(
         _ product: Product, _ part: Int, _ rows: Range<Int>, _ slab: Range<Int>, _ tiling: Tiling,
-        _ panels: UnsafeMutableRawPointer, packedRows: UnsafeMutableRawPointer? = nil,
+        _ panels: UnsafeMutableRawPointer, packedRows: UnsafeMutableRawPointer?,
         into c: Matrix, accumulates: Bool
     ) {
         team.forEach(tiling.tileCount(rows, slab)) { tile, _ in
-            let columns = tiling.columns(of: tile, rows, slab)
-            product.forEachRowBlock(tiling.rows(of: tile, rows)) { block in
+            let (tileRows, columns) = tiling.tile(tile, rows, slab)
+            product.forEachRowBlock(tileRows) { block in
                 product.multiply(
                     block, part, panels + product.panelOffset(part, columns, slab),
                     packedRows: packedRows.map { $0 + product.leftPanelOffset(part, block, rows) },
@@ -81,18 +95,18 @@ extension ComputeEngine {
         // All parts at once, lest sums wait in memory for the next.
         let parts = product.partCount
         let tiling = Tiling(product, partsAtOnce: parts, threads: threadCount)
-        let panels = sharedScratch(.packedRight, bytes: parts * tiling.partBytes)
+        let panels = sharedScratch(.packedRight, bytes: tiling.panelBytes)
         for index in 0..<tiling.slabCount {
             let slab = tiling.slab(index)
             for part in 0..<parts {
                 packRight(product, part, slab, into: panels + part * tiling.partBytes)
             }
             team.forEach(tiling.tileCount(rows, slab)) { tile, thread in
-                let columns = tiling.columns(of: tile, rows, slab)
+                let (tileRows, columns) = tiling.tile(tile, rows, slab)
                 let elements = scratch(
                     .product, thread: thread, bytes: 4 * product.blockRows * tiling.columnsOfTile
                 ).assumingMemoryBound(to: Float.self)
-                product.forEachRowBlock(tiling.rows(of: tile, rows)) { block in
+                product.forEachRowBlock(tileRows) { block in
                     for part in 0..<parts {
                         product.multiply(
                             block, part,
@@ -171,23 +185,7 @@ extension ComputeEngine {
             sums.update(repeating: 0, count: bytes / MemoryLayout<Float>.stride)
             return sums
         }
-        let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
-        let panels = sharedScratch(.packedRight, bytes: tiling.partBytes)
-        let packedRows = sharedScratch(.packedLeft, bytes: product.leftPanelBytes)
-        for index in 0..<product.stripCount {
-            let rows = product.strip(index)
-            for part in 0..<product.partCount {
-                packLeft(product, part, rows, tiling, into: packedRows)
-                for index in 0..<tiling.slabCount {
-                    let slab = tiling.slab(index)
-                    packRight(
-                        product, part, slab, into: panels, sums: rows.lowerBound == 0 ? sums : nil)
-                    multiply(
-                        product, part, rows, slab, tiling, panels, packedRows: packedRows, into: c,
-                        accumulates: accumulates)
-                }
-            }
-        }
+        compute(product, into: c, sums: sums, accumulates: accumulates)
         guard let columnSums, let sums else { return }
         forEachVector(c.columns) { start, width in
             var value = sums.load(start, width: width)
@@ -207,7 +205,7 @@ extension ScratchDemand {
         let product = Product(a, .direct, b, storage, engine.kernels(a.precision))
         let parts = hasEpilogue ? product.partCount : 1
         let tiling = Tiling(product, partsAtOnce: parts, threads: engine.threadCount)
-        noteShared(.packedRight, bytes: parts * tiling.partBytes)
+        noteShared(.packedRight, bytes: tiling.panelBytes)
         if hasEpilogue { note(.product, bytes: 4 * product.blockRows * tiling.columnsOfTile) }
     }
 
@@ -218,7 +216,7 @@ extension ScratchDemand {
     ) {
         let product = Product(a, .transposed, b, .direct, engine.kernels(a.precision))
         let tiling = Tiling(product, partsAtOnce: 1, threads: engine.threadCount)
-        noteShared(.packedRight, bytes: tiling.partBytes)
+        noteShared(.packedRight, bytes: tiling.panelBytes)
         noteShared(.packedLeft, bytes: product.leftPanelBytes)
         guard columnSums else { return }
         noteShared(.sums, bytes: product.kernels.columnSumBytes(columns: b.columns))

@@ -7,7 +7,8 @@ import Tensors
 struct Product {
     let a: Operand
     let b: Operand
-    let leftStorage: Storage
+    /// Whether the left operand is stored transposed.
+    let packsLeft: Bool
     let rightStorage: Storage
     let kernels: lockstep_microkernels
     let rows: Int
@@ -18,42 +19,41 @@ struct Product {
     let partCount: Int
     /// Rows that are multiplied by one set of panels before the next: they stay in cache meanwhile.
     let blockRows: Int
+    private let rowsOfStrip: Int
 
     init(
         _ a: Operand, _ leftStorage: Storage, _ b: Operand, _ rightStorage: Storage,
         _ kernels: lockstep_microkernels
     ) {
-        let isDirect = leftStorage == .direct
-        (rows, depth) = isDirect ? (a.rows, a.columns) : (a.columns, a.rows)
+        packsLeft = leftStorage == .transposed
+        (rows, depth) = packsLeft ? (a.columns, a.rows) : (a.rows, a.columns)
         let (rightDepth, columns) =
             rightStorage == .direct ? (b.rows, b.columns) : (b.columns, b.rows)
         precondition(
             rightDepth == depth && a.precision == b.precision,
             "the right operand does not fit the left one")
-        precondition(!isDirect || depth % Int(kernels.depth_group) == 0, "the depth is odd")
+        precondition(packsLeft || depth % Int(kernels.depth_group) == 0, "the depth is odd")
         self.columns = columns
         self.a = a
         self.b = b
-        self.leftStorage = leftStorage
         self.rightStorage = rightStorage
         self.kernels = kernels
         part = depthPart(depth, kernels)
         partCount = max(1, (depth + part - 1) / part)
         let tileRows = Int(kernels.tile_rows)
-        blockRows = tileRows * max(1, (isDirect ? 56 : 96) / tileRows)
+        rowsOfStrip = packsLeft ? mostRowsPacked : max(1, rows)
+        blockRows = tileRows * max(1, (packsLeft ? 96 : 56) / tileRows)
     }
 
-    /// Strips of rows whose panels are in memory together.
-    var stripCount: Int { (rows + mostRowsPacked - 1) / mostRowsPacked }
+    /// Strips of rows whose panels are in memory together; one where none are packed.
+    var stripCount: Int { (rows + rowsOfStrip - 1) / rowsOfStrip }
 
     func strip(_ index: Int) -> Range<Int> {
-        index * mostRowsPacked..<min(rows, (index + 1) * mostRowsPacked)
+        index * rowsOfStrip..<min(rows, (index + 1) * rowsOfStrip)
     }
 
     /// Bytes of the panels of a strip, for one part of the depth.
-    var leftPanelBytes: Int {
-        kernels.leftPanelBytes(rows: min(rows, mostRowsPacked), depth: part)
-    }
+    var leftPanelBytes: Int { kernels.leftPanelBytes(rows: min(rows, rowsOfStrip), depth: part) }
 
     /// Bytes of the panels of one part of the depth.
     func panelBytes(columns: Int) -> Int { kernels.panelBytes(columns: columns, depth: part) }
@@ -124,7 +124,7 @@ struct Product {
             a_panel_stride: tileRows * padded, a_row_stride: 1, a_depth_stride: tileRows,
             b: panels, b_panel_stride: padded * Int(kernels.tile_columns), c: c, c_stride: stride,
             accumulates: accumulates, soon: soon)
-        if leftStorage == .transposed { return kernels.multiply_columns(&block) }
+        if packedRows != nil { return kernels.multiply_columns(&block) }
         block.a = UnsafeRawPointer(a.row(rows.lowerBound, column: depth.lowerBound))
         block.a_panel_stride = tileRows * a.stride
         block.a_row_stride = a.stride
@@ -171,40 +171,40 @@ private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
 /// How a product is shared out: slabs of columns, which are packed by all threads and then computed by
 /// all threads, in tiles whose packed columns fit a core's cache.
 struct Tiling {
-    /// Bytes of a slab's panels, for one part of the depth.
-    let partBytes: Int
+    /// Bytes of a slab's panels in memory, and of those for one part of the depth.
+    let (panelBytes, partBytes): (Int, Int)
     let columnsOfTile: Int
+    let rowsOfTile: Int
     private let columns: Int
     private let columnsOfSlab: Int
-    let rowsOfTile: Int
 
     /// For slabs of which the panels of `partsAtOnce` parts of the depth are in memory together.
     init(_ product: Product, partsAtOnce: Int, threads: Int) {
         columns = product.columns
         // As many columns as leave their panels about half of a second-level cache.
         let bytes = product.part * Int(product.kernels.element_bytes)
-        let width = min(192, max(96, 96 * 768 * 4 / max(1, bytes) / 96 * 96))
-        columnsOfTile = min(width, columns)
-        guard threads > 1 else {
+        let width = min(192, max(96, 96 * 768 * 4 / bytes / 96 * 96))
+        columnsOfTile = max(1, min(width, columns))
+        if threads == 1 {
             // Packed columns are in the one core's cache, and stay there.
             columnsOfSlab = columnsOfTile
             rowsOfTile = max(1, 1024 / product.blockRows) * product.blockRows
-            partBytes = product.panelBytes(columns: columnsOfSlab)
-            return
+        } else {
+            // Threads wait for each other twice a slab, so it is as large as fits a cache they share.
+            let most = mostSlabBytes / (partsAtOnce * bytes)
+            columnsOfSlab = max(1, min(columns, max(1, most / width) * width))
+            // Some tiles for each thread, so that all end together.
+            let tileRows = Int(product.kernels.tile_rows)
+            let across = (columnsOfSlab + width - 1) / width
+            let wanted = (4 * threads + across - 1) / across
+            let panelsOfTile = (product.rows + wanted * tileRows - 1) / (wanted * tileRows)
+            rowsOfTile = min(product.blockRows, tileRows * max(3, panelsOfTile))
         }
-        // Threads wait for each other twice a slab, so it is as large as fits a cache they share.
-        let most = mostSlabBytes / max(1, partsAtOnce * bytes)
-        columnsOfSlab = min(columns, max(1, most / width) * width)
-        // Some tiles for each thread, so that all end together.
-        let tileRows = Int(product.kernels.tile_rows)
-        let across = (columnsOfSlab + width - 1) / width
-        let wanted = (4 * threads + across - 1) / max(1, across)
-        let panelsOfTile = (product.rows + wanted * tileRows - 1) / (wanted * tileRows)
-        rowsOfTile = min(product.blockRows, tileRows * max(3, panelsOfTile))
         partBytes = product.panelBytes(columns: columnsOfSlab)
+        panelBytes = partsAtOnce * partBytes
     }
 
-    var slabCount: Int { (columns + columnsOfSlab - 1) / max(1, columnsOfSlab) }
+    var slabCount: Int { (columns + columnsOfSlab - 1) / columnsOfSlab }
 
     func slab(_ index: Int) -> Range<Int> {
         index * columnsOfSlab..<min(columns, (index + 1) * columnsOfSlab)
@@ -214,17 +214,19 @@ struct Tiling {
 
     /// Tiles of a slab of some rows: the rows of some columns before the next columns.
     func tileCount(_ rows: Range<Int>, _ slab: Range<Int>) -> Int {
-        (slab.count + columnsOfTile - 1) / max(1, columnsOfTile) * down(rows)
+        (slab.count + columnsOfTile - 1) / columnsOfTile * down(rows)
     }
 
-    func rows(of tile: Int, _ rows: Range<Int>) -> Range<Int> {
-        let start = rows.lowerBound + tile % down(rows) * rowsOfTile
-        return start..<min(rows.upperBound, start + rowsOfTile)
-    }
-
-    func columns(of tile: Int, _ rows: Range<Int>, _ slab: Range<Int>) -> Range<Int> {
-        let start = slab.lowerBound + tile / down(rows) * columnsOfTile
-        return start..<min(slab.upperBound, start + columnsOfTile)
+    /// The rows and columns of a tile.
+    func tile(
+        _ index: Int, _ rows: Range<Int>, _ slab: Range<Int>
+    ) -> (rows: Range<Int>, columns: Range<Int>) {
+        let row = rows.lowerBound + index % down(rows) * rowsOfTile
+        let column = slab.lowerBound + index / down(rows) * columnsOfTile
+        return (
+            row..<min(rows.upperBound, row + rowsOfTile),
+            column..<min(slab.upperBound, column + columnsOfTile)
+        )
     }
 }
 
