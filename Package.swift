@@ -61,7 +61,7 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "JSONText", "CPeak", .product(name: "TOMLKit", package: "TOMLKit"),
+                "Statistics", "JSONText", "CPeak", .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),

@@ -7,7 +7,7 @@ import Tensors
 /// In a step a rank goes through its lanes in order: `beginLane` hands out the buffer for a lane's
 /// gradient, `finished` tells which parts of it are complete, `endLane` ends it, and `finish` gives
 /// the sum over all lanes of all ranks: the same bytes on every rank and for every number of ranks.
-/// In the last lane each bucket is merged and exchanged as soon as `finished` completes it.
+/// Each bucket is merged as soon as `finished` completes it, and in the last lane exchanged.
 ///
 /// Ranks of one host add one another's sums where they lie, in memory that they share; the hosts
 /// exchange messages. Sharded, each rank gets only the part of the sum that it owns, and afterwards
@@ -176,7 +176,6 @@ package final class GradientReducer {
     package func beginStep() {
         precondition(!laneIsOpen, "a step begins when the last lane has ended")
         stack.reset()
-        buckets.reset()
         bucketsBefore += local.announced
         published = 0
         local.begin()
@@ -187,36 +186,36 @@ package final class GradientReducer {
     package func beginLane(_ lane: Int) -> Buffer<Float> {
         precondition(!laneIsOpen, "a lane begins when the one before has ended")
         laneIsOpen = true
+        buckets.reset()
         return stack.begin(lane)
     }
 
     /// Notes that part of the lane's gradient is complete: no element twice in a lane.
+    ///
+    /// It is added to earlier lanes' at once, while it is in cache.
     package func finished(_ range: Range<Int>) {
         precondition(laneIsOpen, "gradients are finished within a lane")
-        // Earlier lanes are merged as a whole when they end; the ranges matter where sums leave.
-        guard stack.isInLastLane else { return }
         let ready = buckets.finish(range)
         if ready.isEmpty { return }
         let isAlone = communicator.size == 1
-        for bucket in ready {
-            stack.merge(
-                buckets.ranges[bucket], team: team, squares: isAlone ? memory.blockSums : nil)
-        }
-        if isAlone { return }
+        let squares = isAlone && stack.isInLastLane ? memory.blockSums : nil
+        for bucket in ready { stack.merge(buckets.ranges[bucket], team: team, squares: squares) }
+        if isAlone || !stack.isInLastLane { return }
         local.announce(ready.upperBound)
         progress()
     }
 
     /// Ends the lane, all of whose gradient is complete.
-    package func endLane() {
+    ///
+    /// - Returns: the sum of squares of the lane's own gradient.
+    @discardableResult
+    package func endLane() -> Double {
         precondition(laneIsOpen, "a lane ends once")
-        if stack.isInLastLane {
-            precondition(buckets.areAllReady, "all of the last lane's gradient is finished")
-        } else {
-            stack.merge(0..<elementCount, team: team)
-        }
+        precondition(buckets.areAllReady, "all of a lane's gradient is finished")
+        let squares = stack.sumOfSquares
         stack.pop()
         laneIsOpen = false
+        return squares
     }
 
     /// Sums what has become ready and lets messages move; to be called now and then during

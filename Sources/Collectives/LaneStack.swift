@@ -17,6 +17,8 @@ struct LaneStack {
     private var bases: [UnsafeMutablePointer<Float>]
     private var depth = 0
     private var nextLane: Int
+    /// The sum of squares of the newest lane's gradient, block by block.
+    private let laneSquares: Buffer<Double>
 
     /// `nodes` are the buffers for the whole nodes in which the lanes end, in lane order.
     init(
@@ -32,13 +34,20 @@ struct LaneStack {
         bases = nodes.map(\.base)
         merges = tree.mergesAfterEachLane(of: lanes)
         nextLane = lanes.lowerBound
+        laneSquares = Buffer(count: SumOfSquares.blockCount(elementCount))
     }
 
     /// Whether the lane being computed is the rank's last.
     var isInLastLane: Bool { nextLane == lanes.upperBound }
 
     /// Bytes of all buffers, once the first step has made them.
-    var bytes: Int { Self.depth(merges) * elementCount * MemoryLayout<Float>.stride }
+    var bytes: Int {
+        Self.depth(merges) * elementCount * MemoryLayout<Float>.stride + laneSquares.bytes.count
+    }
+
+    /// The sum of squares of the newest lane's gradient, all of which is merged, before it was added
+    /// to others: in fp32 within a tile, and the same bits wherever the lane is computed.
+    var sumOfSquares: Double { SumOfSquares.total(laneSquares) }
 
     /// The buffers that lanes will take on their way to their whole nodes.
     static func bufferCount(lanes: Range<Int>, tree: ReductionTree) -> Int {
@@ -81,16 +90,18 @@ struct LaneStack {
     /// `squares`, where given, gets each block's sum of squares of the result.
     func merge(_ range: Range<Int>, team: ThreadTeam, squares: Buffer<Double>? = nil) {
         let merged = merges[nextLane - 1 - lanes.lowerBound]
-        if merged == 0, wire == .fp32, squares == nil { return }
         let sums = bases
+        let laneSquares = laneSquares
         let depth = depth
         let wire = wire
         forEachBlock(of: range, team: team) { block, elements in
             var accumulator = SumOfSquares.Accumulator()
+            var ofLane = 0.0
             forEachTile(of: elements) { tile in
                 let offset = tile.lowerBound
                 var top = depth - 1
                 if wire == .bf16 { roundToBFloat16(sums[top] + offset, count: tile.count) }
+                ofLane += SumOfSquares.inSinglePrecision(sums[top] + offset, count: tile.count)
                 for _ in 0..<merged {
                     let left = sums[top - 1] + offset
                     add(left, sums[top] + offset, into: left, count: tile.count, wire: wire)
@@ -99,6 +110,7 @@ struct LaneStack {
                 if squares != nil { accumulator.add(sums[top] + offset, count: tile.count) }
             }
             squares?.base[block] = accumulator.total
+            laneSquares.base[block] = ofLane
         }
     }
 

@@ -51,13 +51,17 @@ package final class MetricsLog {
 
     /// Reads a log; half a line at its end is left out.
     ///
+    /// - Parameter last: how many lines to read, from the end; nil for all.
     /// - Throws: `.missingInput`; `.badData` naming the line that is not a JSON object; `.inputOutput`.
-    package static func read(_ path: String) throws(Failure) -> [MetricsRecord] {
+    package static func read(
+        _ path: String, last: Int? = nil
+    ) throws(Failure) -> [MetricsRecord] {
         guard let content = try AppendedFile.content(of: path) else {
             throw Failure(.missingInput, "there is no file \(path): give the folder of a run")
         }
         var records: [MetricsRecord] = []
-        for (index, line) in lines(of: content).enumerated() {
+        let lines = lines(of: content)
+        for (index, line) in lines.enumerated().suffix(last ?? lines.count) {
             guard let record = MetricsRecord(parsing: line) else {
                 throw Failure(
                     .badData,

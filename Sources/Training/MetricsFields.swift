@@ -1,11 +1,11 @@
 import Telemetry
 
 /// A field of a line of metrics.jsonl: its name, what it means, and where it comes from.
-struct MetricsField<Record>: Sendable {
-    let name: String
+package struct MetricsField<Record>: Sendable {
+    package let name: String
     let meaning: String
     /// The value, or nil where the line does not have the field.
-    let value: @Sendable (Record) -> JSONValue?
+    package let value: @Sendable (Record) -> JSONValue?
 }
 
 /// What metrics.jsonl says of a step and of an evaluation.
@@ -21,6 +21,14 @@ package enum MetricsFields {
         .init(name: "gradient_norm", meaning: "Global norm of the gradient, before clipping.") {
             .number($0.gradientNorm)
         },
+        .init(
+            name: "gradient_variance",
+            meaning: "S: trace of the covariance of one sequence's gradient, from the lanes' spread."
+        ) { $0.noise.map { .number($0.variance) } },
+        .init(
+            name: "gradient_signal",
+            meaning: "|G|^2: squared norm of the whole data's gradient; noise can make it negative."
+        ) { $0.noise.map { .number($0.signal) } },
         .init(name: "tokens", meaning: "Tokens seen since the run began, over all ranks.") {
             .integer($0.tokens)
         },
@@ -58,6 +66,26 @@ package enum MetricsFields {
         ) { $0.isSkipped ? .bool(true) : nil },
     ]
 
+    /// What follows a step's fields.
+    package static let noise: [MetricsField<NoiseScale>] = [
+        .init(
+            name: "noise_scale",
+            meaning: "S / |G|^2 over the last \(NoiseScaleWindow.capacity) steps, in sequences; "
+                + "null while |G|^2 may be 0."
+        ) { scale in
+            guard case .determined(let sequences, _) = scale else { return .null }
+            return .number(sequences)
+        },
+        .init(name: "noise_scale_lower", meaning: "The lower end of its 95 % interval.") { scale in
+            guard case .determined(_, let interval) = scale else { return nil }
+            return .number(interval.lower)
+        },
+        .init(name: "noise_scale_upper", meaning: "The upper end of its 95 % interval.") { scale in
+            guard case .determined(_, let interval) = scale else { return nil }
+            return .number(interval.upper)
+        },
+    ]
+
     static let evaluation: [MetricsField<(step: Int, evaluation: Evaluation)>] = [
         .init(name: "step", meaning: "Steps taken before the evaluation.") { .integer($0.step) },
         .init(name: "validation_loss", meaning: "Mean cross-entropy in nats a token.") {
@@ -68,8 +96,18 @@ package enum MetricsFields {
         },
     ]
 
-    static func line<Record>(_ fields: [MetricsField<Record>], _ record: Record) -> JSONObject {
-        JSONObject(fields.compactMap { field in field.value(record).map { (field.name, $0) } })
+    static func line(_ record: StepRecord, _ scale: NoiseScale?) -> JSONObject {
+        JSONObject(values(step, record) + (scale.map { values(noise, $0) } ?? []))
+    }
+
+    static func line(_ record: Evaluation, step: Int) -> JSONObject {
+        JSONObject(values(evaluation, (step, record)))
+    }
+
+    private static func values<Record>(
+        _ fields: [MetricsField<Record>], _ record: Record
+    ) -> [(String, JSONValue)] {
+        fields.compactMap { field in field.value(record).map { (field.name, $0) } }
     }
 
     /// A table of every field, for the command line's help.
@@ -77,6 +115,6 @@ package enum MetricsFields {
         func table<Record>(_ fields: [MetricsField<Record>]) -> String {
             fields.map { "  \($0.name)\n      \($0.meaning)\n" }.joined()
         }
-        return "A step:\n" + table(step) + "\nAn evaluation:\n" + table(evaluation)
+        return "A step:\n" + table(step) + table(noise) + "\nAn evaluation:\n" + table(evaluation)
     }
 }

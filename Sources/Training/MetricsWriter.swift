@@ -12,6 +12,7 @@ final class MetricsWriter {
     private var log: MetricsLog?
     private var progress: ProgressLine?
     private var validationLoss: Double?
+    private var noise = NoiseScaleWindow()
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
@@ -38,6 +39,9 @@ final class MetricsWriter {
                 "moved \(log.supersededLines) lines of later steps to metrics.superseded.jsonl")
         }
         self.log = log
+        // Evaluations stand between the steps.
+        noise = NoiseScaleWindow(
+            try MetricsLog.read(run.metrics, last: 2 * NoiseScaleWindow.capacity))
     }
 
     /// Starts the progress line.
@@ -68,7 +72,11 @@ final class MetricsWriter {
                 \(Self.text(step.gradientNorm))
                 """)
         }
-        append(MetricsFields.line(MetricsFields.step, step))
+        if let sample = step.noise {
+            noise.add(variance: sample.variance, signal: sample.signal)
+        }
+        let scale = noise.estimate
+        append(MetricsFields.line(step, scale))
         // Smoothed, because one step's rate says little of what the run does.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
@@ -76,19 +84,29 @@ final class MetricsWriter {
             details: ProgressStatus.trainingDetails(
                 loss: step.loss, learningRate: step.learningRate,
                 tokensPerSecond: rate.rate ?? Double(step.tokensInStep) / step.times.total)
+                + Self.details(scale)
                 + (validationLoss.map { ["validation \(Format.fixed($0, decimals: 4))"] } ?? []))
     }
 
     func record(_ evaluation: Evaluation, step: Int) {
         validationLoss = evaluation.loss
         guard isWriter else { return }
-        append(MetricsFields.line(MetricsFields.evaluation, (step, evaluation)))
+        append(MetricsFields.line(evaluation, step: step))
     }
 
     /// Brings the log to the disk, so that a checkpoint never knows more than it.
     func synchronize() {
         do throws(Failure) { try log?.synchronize() } catch {
             logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
+        }
+    }
+
+    private static func details(_ scale: NoiseScale?) -> [String] {
+        switch scale {
+        case nil: []
+        case .undetermined: ["noise scale undetermined"]
+        case .determined(let sequences, _):
+            ["noise scale \(Format.significant(sequences, digits: 2))"]
         }
     }
 

@@ -15,6 +15,8 @@ package struct StepRecord: Sendable {
     package let learningRate: Double
     /// Before clipping.
     package let gradientNorm: Double
+    /// What the lanes' gradients say of the gradient's noise; nil with one lane.
+    package let noise: GradientNoise?
     /// Seen since the run began, this step's included.
     package let tokens: Int
     /// In this step, over all ranks.
@@ -41,9 +43,9 @@ package final class TrainingStep {
     private let engine: ComputeEngine
     private let reducer: GradientReducer
     private let interlude: ReductionInterlude
-    private let exchange: LaneExchange<LaneLoss>
+    private let exchange: LaneExchange<LaneStep>
     private let lanes: Range<Int>
-    private var losses: [LaneLoss] = []
+    private var laneSteps: [LaneStep] = []
     private let tracer: StepTracer?
     private let traceBytes: Int
     /// What was resident before anything was allocated here.
@@ -83,7 +85,7 @@ package final class TrainingStep {
             owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
         lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
-        losses.reserveCapacity(lanes.count)
+        laneSteps.reserveCapacity(lanes.count)
     }
 
     /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
@@ -132,18 +134,18 @@ package final class TrainingStep {
         tracer?.beginStep()
         var clock = StepClock(tracer: tracer)
         let dropout = dropoutKey
-        losses.removeAll(keepingCapacity: true)
+        laneSteps.removeAll(keepingCapacity: true)
         clock.measure(.progress) { reducer.beginStep() }
         for lane in lanes {
-            losses.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
+            laneSteps.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
         }
         let gradients = try clock.measure(.wait) { () throws(Failure) in try reducer.finish() }
         noteBuckets()
         let asked = requests()
         let totals = try clock.measure(.wait) { () throws(Failure) in
-            try exchange.exchange(losses, requests: asked)
+            try exchange.exchange(laneSteps, requests: asked)
         }
-        let loss = totals.sum.sum / totals.sum.targets
+        let loss = totals.sum.loss / totals.sum.targets
         let learningRate = plan.learningRate(after: state.step)
         let gradientNorm = reducer.sumOfSquares.squareRoot()
         let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
@@ -159,6 +161,9 @@ package final class TrainingStep {
         tracer?.endStep(state.step)
         let record = StepRecord(
             step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
+            noise: GradientNoise(
+                partSquares: totals.sum.squares, sumSquares: reducer.sumOfSquares,
+                lanes: plan.lanes.laneCount, sequencesPerLane: plan.lanes.sequencesPerLane),
             tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
             isSkipped: isSkipped, times: clock.finish())
         return (record, totals.anyRequest)
@@ -167,7 +172,7 @@ package final class TrainingStep {
     /// Forward and backward over one lane's micro-batches, in their order.
     private func trainLane(
         _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
-    ) -> LaneLoss {
+    ) -> LaneStep {
         let sequences = plan.lanes.sequences(ofLane: lane)
         let gradients = clock.measure(.progress) { reducer.beginLane(lane) }
         var loss = 0.0
@@ -197,9 +202,9 @@ package final class TrainingStep {
                 }
             }
         }
-        clock.measure(.progress) { reducer.endLane() }
-        return LaneLoss(
-            sum: loss, targets: Double(sequences.count * plan.sequenceLength))
+        let squares = clock.measure(.progress) { reducer.endLane() }
+        return LaneStep(
+            loss: loss, targets: Double(sequences.count * plan.sequenceLength), squares: squares)
     }
 
     /// Notes in the trace how far the buckets are.
@@ -242,12 +247,17 @@ package final class TrainingStep {
     }
 }
 
-/// What a lane tells the others of a step: its loss summed over its targets, and their number.
-struct LaneLoss: LaneStatistics {
-    var sum: Double
+/// What a lane tells the others of a step.
+struct LaneStep: LaneStatistics {
+    /// The loss, summed over the lane's targets.
+    var loss: Double
     var targets: Double
+    /// The sum of squares of the lane's part of the gradient.
+    var squares: Double
 
-    static func + (left: LaneLoss, right: LaneLoss) -> LaneLoss {
-        LaneLoss(sum: left.sum + right.sum, targets: left.targets + right.targets)
+    static func + (left: LaneStep, right: LaneStep) -> LaneStep {
+        LaneStep(
+            loss: left.loss + right.loss, targets: left.targets + right.targets,
+            squares: left.squares + right.squares)
     }
 }

@@ -1,0 +1,160 @@
+import Collectives
+import Foundation
+import Statistics
+import Telemetry
+import Testing
+
+import Training
+
+/// Planted truths: lanes' gradients that are drawn around a known one with a known variance.
+@Suite struct NoiseScaleTests {
+    private static let dimensions = 400
+    private static let lanes = 8
+    private static let sequencesPerLane = 2
+    private static let steps = 100
+
+    /// One step's estimates: G has squared norm 1, and a sequence's gradient the total variance S.
+    private static func noise(
+        variance: Double, signal: Double, from random: inout NormalNumbers
+    ) -> GradientNoise? {
+        let lanes = Double(lanes)
+        let deviation = (variance / Double(dimensions * sequencesPerLane)).squareRoot()
+        var partSquares = 0.0
+        var sum = [Double](repeating: 0, count: dimensions)
+        for _ in 0..<Self.lanes {
+            for place in 0..<dimensions {
+                let truth = (signal / Double(dimensions)).squareRoot()
+                let part = (truth + deviation * random.next()) / lanes
+                partSquares += part * part
+                sum[place] += part
+            }
+        }
+        return GradientNoise(
+            partSquares: partSquares, sumSquares: sum.reduce(0) { $0 + $1 * $1 },
+            lanes: Self.lanes, sequencesPerLane: sequencesPerLane)
+    }
+
+    private static func window(
+        variance: Double, signal: Double, seed: UInt64
+    ) throws -> NoiseScaleWindow {
+        var random = NormalNumbers(seed: seed)
+        var window = NoiseScaleWindow()
+        for _ in 0..<steps {
+            let noise = try #require(
+                noise(variance: variance, signal: signal, from: &random))
+            window.add(variance: noise.variance, signal: noise.signal)
+        }
+        return window
+    }
+
+    /// An interval of 95 % holds the truth in 16 of 20 trials or more but once in 400 times.
+    @Test(arguments: [2.0, 40.0, 300.0])
+    func recoversAPlantedNoiseScale(scale: Double) throws {
+        var held = 0
+        for seed in 1...20 {
+            let window = try Self.window(variance: scale, signal: 1, seed: UInt64(seed))
+            guard case .determined(let sequences, let interval) = window.estimate else {
+                Issue.record("undetermined for seed \(seed)")
+                continue
+            }
+            #expect(interval.contains(sequences))
+            #expect(interval.upper / interval.lower < 2, "it says something")
+            if interval.contains(scale) { held += 1 }
+        }
+        #expect(held >= 16, "\(held) of 20 intervals hold \(scale)")
+    }
+
+    @Test func isUndeterminedWithoutASignal() throws {
+        var undetermined = 0
+        for seed in 1...20 {
+            let window = try Self.window(variance: 1000, signal: 0, seed: UInt64(seed))
+            if window.estimate == .undetermined { undetermined += 1 }
+        }
+        // The lower end is above 0 in 2.5 % of trials.
+        #expect(undetermined >= 17, "\(undetermined) of 20")
+    }
+
+    @Test func needsSomeSteps() {
+        var window = NoiseScaleWindow()
+        for _ in 1..<NoiseScaleWindow.fewest { window.add(variance: 1, signal: 1) }
+        #expect(window.estimate == nil)
+        window.add(variance: .nan, signal: 1)
+        #expect(window.estimate == nil, "what is not finite is left out")
+        window.add(variance: 1, signal: 1)
+        #expect(window.estimate != nil)
+    }
+
+    /// An old regime does not weigh on a new one.
+    @Test func forgetsOldSteps() throws {
+        var window = try Self.window(variance: 2, signal: 100, seed: 5)
+        let new = try Self.window(variance: 40, signal: 1, seed: 6)
+        var random = NormalNumbers(seed: 6)
+        for _ in 0..<NoiseScaleWindow.capacity {
+            let noise = try #require(Self.noise(variance: 40, signal: 1, from: &random))
+            window.add(variance: noise.variance, signal: noise.signal)
+        }
+        #expect(window.estimate == new.estimate)
+    }
+
+    /// A run that is resumed goes on with the window that it had, from its log.
+    @Test func goesOnFromTheLog() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "lockstep noise \(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appending(path: "metrics.jsonl").path
+        let log = try MetricsLog(creating: path)
+        var random = NormalNumbers(seed: 7)
+        var window = NoiseScaleWindow()
+        for step in 1...NoiseScaleWindow.capacity + 50 {
+            let noise = try #require(Self.noise(variance: 9, signal: 1, from: &random))
+            window.add(variance: noise.variance, signal: noise.signal)
+            let fields: [(String, JSONValue)] = [
+                ("step", .integer(step)), ("gradient_variance", .number(noise.variance)),
+                ("gradient_signal", .number(noise.signal)),
+            ]
+            #expect(log.append(JSONObject(fields)) == nil)
+            #expect(log.append(JSONObject([("step", .integer(step))])) == nil)
+        }
+        let read = NoiseScaleWindow(
+            try MetricsLog.read(path, last: 2 * NoiseScaleWindow.capacity))
+        #expect(read.estimate == window.estimate)
+    }
+
+    @Test func metricsTellIt() throws {
+        let interval = Interval(lower: 10, upper: 20, level: 0.95)
+        let fields = MetricsFields.noise
+        func line(_ scale: NoiseScale) -> [String: JSONValue] {
+            Dictionary(
+                uniqueKeysWithValues: fields.compactMap { field in
+                    field.value(scale).map { (field.name, $0) }
+                })
+        }
+        #expect(
+            line(.determined(sequences: 15, interval: interval)) == [
+                "noise_scale": .number(15), "noise_scale_lower": .number(10),
+                "noise_scale_upper": .number(20),
+            ])
+        #expect(line(.undetermined) == ["noise_scale": .null])
+    }
+}
+
+/// Normal numbers from a seed: SplitMix64 (Steele et al. 2014) and Box & Muller 1958.
+private struct NormalNumbers {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
+
+    mutating func next() -> Double {
+        let radius = (-2 * log(1 - uniform())).squareRoot()
+        return radius * cos(2 * .pi * uniform())
+    }
+
+    private mutating func uniform() -> Double {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+        return Double((z ^ z >> 31) >> 11) * 0x1p-53
+    }
+}
