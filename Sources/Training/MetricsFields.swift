@@ -23,7 +23,7 @@ package enum MetricsFields {
         },
         .init(
             name: "gradient_variance",
-            meaning: "S: trace of the covariance of one sequence's gradient, from the lanes' spread."
+            meaning: "S: trace of one sequence's gradient's covariance, from the lanes' spread."
         ) { $0.noise.map { .number($0.variance) } },
         .init(
             name: "gradient_signal",
