@@ -56,19 +56,28 @@ extension Recipe {
         .init(
             "optimizer", "learning_rate", \.optimizer.learningRate,
             "The peak rate at base_batch; see [scaling]."),
-        .init("optimizer", "momentum", \.optimizer.momentum, "SGD's momentum; 0 for none."),
-        .init("optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD."),
+        .init(
+            "optimizer", "momentum", \.optimizer.momentum, "SGD's and LARS's momentum; 0 for none."),
+        .init(
+            "optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD and LARS."),
         .init(
             "optimizer", "dampening", \.optimizer.dampening,
-            "Part of the gradient kept out of SGD's momentum."),
-        .init("optimizer", "betas", \.optimizer.betas, "Adam's decay rates of its two moments."),
-        .init("optimizer", "epsilon", \.optimizer.epsilon, "Added to Adam's denominator."),
+            "Part of the gradient kept out of the momentum."),
+        .init(
+            "optimizer", "betas", \.optimizer.betas,
+            "Adam's and LAMB's decay rates of their moments."),
+        .init(
+            "optimizer", "epsilon", \.optimizer.epsilon, "Added to Adam's and LAMB's denominator."),
         .init(
             "optimizer", "weight_decay", \.optimizer.weightDecay,
-            "Decoupled for AdamW (default 0.1), added to the gradient otherwise (default 0)."),
+            "Decoupled for AdamW (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."
+        ),
         .init(
             "optimizer", "decay", \.optimizer.decay,
-            "What decays: matrices and embeddings only, or all tensors."),
+            "What decays, and LAMB and LARS fit to norms: matrices and embeddings, or all tensors."),
+        .init(
+            "optimizer", "trust_coefficient", \.optimizer.trustCoefficient,
+            "The size of LARS's step at a rate of 1, over the tensor's own."),
         .init(
             "optimizer", "clip_norm", \.optimizer.clipNorm,
             "The largest global gradient norm left as it is; 0 never clips."),
