@@ -6,7 +6,7 @@ import Telemetry
 
 /// A recipe resolved for its data and a number of ranks: everything a run will do, in numbers.
 package struct TrainingPlan: Sendable {
-    /// The recipe with nothing left silent.
+    /// The recipe with nothing left silent; what `[scaling]` makes of its values is in `rate`.
     package let recipe: Recipe
     package let lanes: LaneConfiguration
     package let rate: ScaledRate
@@ -27,7 +27,7 @@ package struct TrainingPlan: Sendable {
             globalBatch: recipe.training.globalBatch, lanes: recipe.reduction.lanes,
             microBatch: recipe.training.microBatch, ranks: ranks)
         rate = try recipe.scaling.resolve(
-            learningRate: recipe.optimizer.learningRate, globalBatch: recipe.training.globalBatch)
+            recipe.optimizer, globalBatch: recipe.training.globalBatch)
         schedule = try recipe.schedule.resolve(rate, trainingSteps: recipe.training.steps)
         self.recipe = Self.settled(recipe, lanes: lanes, rate: rate)
     }
@@ -43,6 +43,9 @@ package struct TrainingPlan: Sendable {
         recipe.reduction.lanes = lanes.laneCount
         recipe.training.microBatch = lanes.microBatch
         recipe.scaling.baseBatch = rate.baseBatch
+        if rate.rule == .noiseScale {
+            recipe.scaling.noiseExponent = recipe.scaling.noiseExponent(for: recipe.optimizer.name)
+        }
         let name = recipe.schedule.name
         if let last = recipe.schedule.parts.indices.last, recipe.schedule.parts[last].steps == nil {
             let before = recipe.schedule.parts.dropLast().reduce(0) { $0 + ($1.steps ?? 0) }
@@ -54,7 +57,7 @@ package struct TrainingPlan: Sendable {
         }
         if name != .sequence, name != .constant {
             recipe.schedule.decaySteps = recipe.schedule.decaySteps(
-                trainingSteps: recipe.training.steps)
+                trainingSteps: recipe.training.steps, at: rate)
             recipe.schedule.minimumLearningRate =
                 recipe.schedule.minimumLearningRate ?? rate.baseLearningRate / 10
         }

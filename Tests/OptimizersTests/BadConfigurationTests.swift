@@ -47,7 +47,10 @@ struct BadConfigurationTests {
             "[optimizer] name = \"adamW\" is not one of \"sgd\", \"adam\", \"adamw\", \"lamb\", "
                 + "\"lars\": did you mean \"adamw\"?"
         ) { _ = try OptimizerConfiguration.Name("adamW", key: "[optimizer] name") }
-        expect("[scaling] rule = \"\" is not one of \"linear\", \"sqrt\", \"none\", \"power\"") {
+        expect(
+            "[scaling] rule = \"\" is not one of \"linear\", \"sqrt\", \"none\", \"power\", "
+                + "\"adam-sde\", \"beta2-half-life\", \"noise-scale\", \"surge\", \"formula\""
+        ) {
             _ = try ScalingConfiguration.Rule("", key: "[scaling] rule")
         }
         #expect(try ScheduleConfiguration.Name("wsd", key: "[schedule] name") == .wsd)
@@ -157,7 +160,7 @@ struct BadConfigurationTests {
     @Test("scaling")
     func scaling() {
         let resolve = { (scaling: ScalingConfiguration, batch: Int) throws in
-            _ = try scaling.resolve(learningRate: 1e-3, globalBatch: batch)
+            _ = try scaling.resolve(.init(learningRate: 1e-3), globalBatch: batch)
         }
         expect(
             "[scaling] base_batch = 0 is not a number of sequences from 1 up: set the global batch "
