@@ -159,7 +159,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
 
     /// The lowest rate at the run's batch.
     private func lowestRate(_ rate: ScaledRate) throws(Failure) -> Double {
-        guard let minimumLearningRate else { return rate.peakLearningRate / 10 }
+        // A tenth before scaling: what a run's recipe has written out, and a resumed run reads.
+        let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
         guard minimumLearningRate >= 0, minimumLearningRate <= rate.baseLearningRate else {
             throw invalid(
                 "[schedule] minimum_learning_rate", minimumLearningRate,
