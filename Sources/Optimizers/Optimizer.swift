@@ -9,8 +9,9 @@ import Tensors
 /// An update rule with its state, over an arena of parameters and one of gradients.
 ///
 /// A training step calls `beginStep` once and then `update` on ranges that together cover the
-/// arena. Every element's update depends on that element alone, so the bits are the same however
-/// the ranges are cut and in whatever order or on whichever threads they run.
+/// arena. `beginStep` passes over the arena only for rules that need norms of whole tensors; after
+/// it every element's update depends on that element alone, so the bits are the same however the
+/// ranges are cut and in whatever order or on whichever threads they run.
 ///
 /// State is fp32, in the arena's layout or, where the optimizer owns a shard of it, in the shard's;
 /// scalars are computed in double and rounded once. The order
@@ -28,12 +29,16 @@ package struct Optimizer: Sendable {
         case descent
         case momentum(Buffer<Float>)
         case adam(mean: Buffer<Float>, square: Buffer<Float>)
+        case lamb(mean: Buffer<Float>, square: Buffer<Float>)
     }
 
-    /// A run of the arena whose elements all decay or all do not.
+    /// A run of the arena whose elements all decay or all do not; one tensor where the rule has
+    /// trust ratios.
     private struct Run: Sendable {
         var range: Range<Int>
         let decays: Bool
+        /// Whether the rule fits its step to the tensor's norm.
+        let adapts: Bool
     }
 
     package let configuration: OptimizerConfiguration
@@ -48,8 +53,11 @@ package struct Optimizer: Sendable {
     private let rule: Rule
     private let runs: [Run]
     private let count: Int
+    /// Each run's factor; nil where the rule looks at no norms.
+    private let trust: TrustRatios?
 
-    /// An optimizer with zero state; `configuration` has been validated.
+    /// An optimizer with zero state; `configuration` has been validated and is what the scaling rule
+    /// made of the recipe's.
     ///
     /// `owned` are the parts of the arena that it is to update, rising, with ends on multiples of
     /// `ArenaLayout.alignment`; nil for all of it.
@@ -62,11 +70,18 @@ package struct Optimizer: Sendable {
         decayedTensors = configuration.decayedTensors(in: layout)
         count = layout.count
         runs = Self.runs(layout, configuration)
+        let adapts = configuration.name.hasTrustRatios
+        precondition(
+            !adapts || shard.count == layout.count, "trust ratios need norms of whole tensors")
+        trust = adapts ? TrustRatios(runs: runs.count, elements: layout.count) : nil
         switch configuration.name {
-        case .sgd where configuration.momentum == 0: rule = .descent
-        case .sgd: rule = .momentum(Buffer(count: shard.count))
+        case .sgd where configuration.momentum == 0, .lars where configuration.momentum == 0:
+            rule = .descent
+        case .sgd, .lars: rule = .momentum(Buffer(count: shard.count))
         case .adam, .adamw:
             rule = .adam(mean: Buffer(count: shard.count), square: Buffer(count: shard.count))
+        case .lamb:
+            rule = .lamb(mean: Buffer(count: shard.count), square: Buffer(count: shard.count))
         }
     }
 
@@ -75,7 +90,7 @@ package struct Optimizer: Sendable {
         switch rule {
         case .descent: []
         case .momentum(let buffer): [State(name: "momentum_buffer", buffer: buffer)]
-        case .adam(let mean, let square):
+        case .adam(let mean, let square), .lamb(let mean, let square):
             [State(name: "exp_avg", buffer: mean), State(name: "exp_avg_sq", buffer: square)]
         }
     }
@@ -87,7 +102,35 @@ package struct Optimizer: Sendable {
     }
 
     /// Counts a step; a step that is skipped is not begun.
-    package mutating func beginStep() { step += 1 }
+    ///
+    /// For rules without trust ratios alone: the others must see the step's gradients first.
+    package mutating func beginStep() {
+        precondition(trust == nil, "trust ratios need the step's gradients")
+        step += 1
+    }
+
+    /// Counts a step and, where the rule has trust ratios, takes them from the norms of whole
+    /// tensors: a pass over the arena, by the team, after which LAMB's moments are this step's.
+    ///
+    /// The arguments are those of the updates that follow.
+    package mutating func beginStep(
+        parameters: Buffer<Float>, gradients: Buffer<Float>, gradientScale: Float = 1,
+        team: ThreadTeam
+    ) {
+        step += 1
+        guard let trust else { return }
+        let optimizer = self
+        team.forEach(SumOfSquares.blockCount(count)) { block, _ in
+            optimizer.measure(
+                block, parameters: parameters, gradients: gradients, gradientScale: gradientScale,
+                into: trust)
+        }
+        for (index, run) in runs.enumerated() where run.adapts {
+            trust.settle(index, over: run.range) { parameterNorm, norm in
+                optimizer.ratio(parameterNorm, norm, gradientScale: gradientScale)
+            }
+        }
+    }
 
     /// Updates the parameters of a range and their state from the range's gradients.
     ///
@@ -120,7 +163,7 @@ package struct Optimizer: Sendable {
                     gradients: gradients.base + part.lowerBound,
                     stateStart: start + part.lowerBound - owned.lowerBound, count: part.count,
                     learningRate: learningRate, gradientScale: gradientScale,
-                    weightDecay: run.decays ? configuration.weightDecay : 0)
+                    weightDecay: decay(of: run), trust: trust?[index] ?? 1)
                 index += 1
             }
         }
@@ -130,17 +173,18 @@ package struct Optimizer: Sendable {
     private func update(
         parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
         stateStart: Int, count: Int, learningRate: Double, gradientScale: Float,
-        weightDecay: Double
+        weightDecay: Double, trust: Double
     ) {
         switch rule {
         case .descent:
             descend(
                 parameters, gradients, 0..<count, rate: Float(-learningRate),
-                scale: gradientScale, weightDecay: Float(weightDecay))
+                scale: Float(Double(gradientScale) * trust),
+                weightDecay: Float(weightDecay * trust))
         case .momentum(let buffer):
             let coefficients = MomentumCoefficients(
                 configuration, step: step, learningRate: learningRate,
-                gradientScale: gradientScale, weightDecay: weightDecay)
+                gradientScale: gradientScale, weightDecay: weightDecay, trust: trust)
             descendWithMomentum(
                 parameters, gradients, buffer.base + stateStart, 0..<count, coefficients)
         case .adam(let mean, let square):
@@ -150,7 +194,56 @@ package struct Optimizer: Sendable {
             adam(
                 parameters, gradients, mean.base + stateStart, square.base + stateStart, 0..<count,
                 coefficients)
+        case .lamb(let mean, let square):
+            moveByLamb(
+                parameters, mean.base + stateStart, square.base + stateStart, 0..<count,
+                rate: Float(-learningRate * trust),
+                lambCoefficients(gradientScale: gradientScale, weightDecay: weightDecay))
         }
+    }
+
+    /// One block's part of the pass before the updates: LAMB's moments, and sums of squares.
+    private func measure(
+        _ block: Int, parameters: Buffer<Float>, gradients: Buffer<Float>, gradientScale: Float,
+        into trust: TrustRatios
+    ) {
+        let elements = SumOfSquares.range(ofBlock: block, count: count)
+        var index = firstRun(endingAfter: elements.lowerBound)
+        while index < runs.count, runs[index].range.lowerBound < elements.upperBound {
+            let run = runs[index]
+            let part = run.range.clamped(to: elements)
+            let sums: NormSums
+            if case .lamb(let mean, let square) = rule {
+                sums = advanceLamb(
+                    parameters.base, gradients.base, mean.base, square.base, part,
+                    lambCoefficients(gradientScale: gradientScale, weightDecay: decay(of: run)))
+            } else {
+                sums = NormSums(
+                    parameters.base + part.lowerBound, gradients.base + part.lowerBound,
+                    count: part.count)
+            }
+            trust.note(sums, ofRun: index, inBlock: block)
+            index += 1
+        }
+    }
+
+    /// A tensor's trust ratio from its norm and that of LAMB's direction or LARS's gradient.
+    private func ratio(
+        _ parameterNorm: Double, _ norm: Double, gradientScale: Float
+    ) -> Double {
+        guard configuration.name == .lars else { return parameterNorm / norm }
+        let gradientNorm = norm * Double(abs(gradientScale))
+        return configuration.trustCoefficient * parameterNorm
+            / (gradientNorm + configuration.weightDecay * parameterNorm)
+    }
+
+    private func decay(of run: Run) -> Double { run.decays ? configuration.weightDecay : 0 }
+
+    private func lambCoefficients(gradientScale: Float, weightDecay: Double) -> LambCoefficients {
+        LambCoefficients(
+            AdamCoefficients(
+                configuration, step: step, learningRate: 1, gradientScale: gradientScale,
+                weightDecay: 0), weightDecay: Float(weightDecay))
     }
 
     /// The arena's runs in order; a tensor's gap and padding go with it.
@@ -162,10 +255,13 @@ package struct Optimizer: Sendable {
             let isLast = index + 1 == layout.tensors.count
             let end = isLast ? layout.count : layout.tensors[index + 1].offset
             let decays = configuration.decays(tensor)
-            if let last = runs.last, last.decays == decays {
+            if let last = runs.last, last.decays == decays, !configuration.name.hasTrustRatios {
                 runs[runs.count - 1].range = last.range.lowerBound..<end
             } else {
-                runs.append(Run(range: tensor.offset..<end, decays: decays))
+                runs.append(
+                    Run(
+                        range: tensor.offset..<end, decays: decays,
+                        adapts: configuration.adapts(tensor)))
             }
         }
         return runs
@@ -186,13 +282,13 @@ package struct Optimizer: Sendable {
 extension MomentumCoefficients {
     fileprivate init(
         _ configuration: OptimizerConfiguration, step: Int, learningRate: Double,
-        gradientScale: Float, weightDecay: Double
+        gradientScale: Float, weightDecay: Double, trust: Double
     ) {
         // The first momentum is the gradient itself, whatever the dampening.
         let isFirst = step == 1
         self.init(
-            rate: Float(-learningRate), scale: gradientScale, weightDecay: Float(weightDecay),
-            momentum: Float(configuration.momentum),
+            rate: Float(-learningRate), scale: Float(Double(gradientScale) * trust),
+            weightDecay: Float(weightDecay * trust), momentum: Float(configuration.momentum),
             retained: isFirst ? 0 : Float(configuration.momentum),
             admitted: isFirst ? 1 : Float(1 - configuration.dampening),
             nesterov: configuration.nesterov)

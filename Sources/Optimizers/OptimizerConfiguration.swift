@@ -11,6 +11,28 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         case adam
         /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
         case adamw
+        /// Adam's direction with decay, fitted to each tensor's norm (You et al. 2020, "Large Batch
+        /// Optimization for Deep Learning", Algorithm 2, with the identity for phi).
+        case lamb
+        /// SGD whose gradient with L2 decay is fitted to each tensor's norm (You et al. 2017, "Large
+        /// Batch Training of Convolutional Networks", Algorithm 1); as in `sgd` the learning rate
+        /// multiplies the momentum instead of entering it, which is the same while it is constant.
+        case lars
+
+        /// Whether it steps along Adam's two moments, so that `betas` and `epsilon` count.
+        var isAdam: Bool { self == .adam || self == .adamw || self == .lamb }
+        /// Whether it steps along the gradient or its momentum.
+        var isDescent: Bool { !isAdam }
+        /// Whether steps are fitted to the norms of whole tensors.
+        package var hasTrustRatios: Bool { self == .lamb || self == .lars }
+        /// Weight decay where a recipe is silent.
+        var usualWeightDecay: Double {
+            switch self {
+            case .adamw: 0.1
+            case .lamb: 0.01
+            case .sgd, .adam, .lars: 0
+            }
+        }
     }
 
     /// The tensors that weight decay shrinks.
@@ -25,7 +47,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     package var name: Name
     /// `learning_rate`: the rate at the scaling rule's base batch; above 0.
     package var learningRate: Double
-    /// `momentum`: SGD's; in [0, 1), 0 for none.
+    /// `momentum`: SGD's and LARS's; in [0, 1), 0 for none.
     package var momentum: Double
     /// `nesterov`: whether SGD looks ahead along its momentum.
     package var nesterov: Bool
@@ -39,8 +61,11 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     package var epsilon: Double
     /// `weight_decay`: 0 for none.
     package var weightDecay: Double
-    /// `decay`: what weight decay applies to.
+    /// `decay`: what weight decay applies to; LAMB and LARS fit the steps of these tensors alone to
+    /// their norms, as the authors' own implementations do, and the others step as Adam or SGD.
     package var decay: DecayScope
+    /// `trust_coefficient`: LARS's, the size of a step at a rate of 1 over the tensor's own; above 0.
+    package var trustCoefficient: Double
     /// `clip_norm`: the largest global gradient norm that is left as it is; 0 never clips.
     package var clipNorm: Double
     /// `sharded`: whether each rank keeps the state of, and updates, its own part of the parameters
@@ -49,13 +74,15 @@ package struct OptimizerConfiguration: Sendable, Equatable {
 
     /// A configuration whose silent values are GPT practice for AdamW.
     ///
-    /// Weight decay is 0.1 for AdamW where left out, and 0 for SGD and Adam: their decay is coupled
-    /// to the gradient, so that the same number would mean something else.
+    /// Weight decay is 0.1 for AdamW where left out, 0.01 for LAMB as in its paper, and 0 for the
+    /// others: their decay is coupled to the gradient, so that the same number would mean something
+    /// else.
     package init(
         name: Name = .adamw, learningRate: Double = 3e-4, momentum: Double = 0,
         nesterov: Bool = false, dampening: Double = 0, beta1: Double = 0.9, beta2: Double = 0.95,
         epsilon: Double = 1e-8, weightDecay: Double? = nil, decay: DecayScope = .matrices,
-        clipNorm: Double = 1, sharded: Bool = false
+        trustCoefficient: Double = usualTrustCoefficient, clipNorm: Double = 1,
+        sharded: Bool = false
     ) {
         self.name = name
         self.learningRate = learningRate
@@ -65,17 +92,21 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
-        self.weightDecay = weightDecay ?? (name == .adamw ? 0.1 : 0)
+        self.weightDecay = weightDecay ?? name.usualWeightDecay
         self.decay = decay
+        self.trustCoefficient = trustCoefficient
         self.clipNorm = clipNorm
         self.sharded = sharded
     }
 
+    /// LARS's `trust_coefficient` where a recipe is silent: its paper's.
+    package static let usualTrustCoefficient = 0.001
+
     /// Values of state that the rule keeps for each parameter.
     package var statesPerParameter: Int {
         switch name {
-        case .sgd: momentum > 0 ? 1 : 0
-        case .adam, .adamw: 2
+        case .sgd, .lars: momentum > 0 ? 1 : 0
+        case .adam, .adamw, .lamb: 2
         }
     }
 
@@ -91,6 +122,9 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         case .all: true
         }
     }
+
+    /// Whether the rule fits its step to this tensor's norm.
+    func adapts(_ tensor: NamedTensor) -> Bool { name.hasTrustRatios && decays(tensor) }
 
     /// Checks every value.
     ///
@@ -113,6 +147,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         }
         try validateMomentum()
         try validateAdam()
+        try validateTrustRatios()
     }
 
     private func validateMomentum() throws(Failure) {
@@ -126,20 +161,21 @@ package struct OptimizerConfiguration: Sendable, Equatable {
                 "[optimizer] dampening", dampening, "in [0, 1]",
                 "use \(dampening > 1 ? "1 at most" : "0 for none")")
         }
-        guard name == .sgd || momentum == 0 else {
+        guard name.isDescent || momentum == 0 else {
             throw conflict(
                 "[optimizer] momentum", momentum, "does nothing with name = \"\(name.rawValue)\"",
                 "set betas instead, or name = \"sgd\"")
         }
+        let descent = name == .lars ? "lars" : "sgd"
         guard !nesterov || momentum > 0 else {
             throw conflict(
                 "[optimizer] nesterov", nesterov, "needs momentum",
-                "set name = \"sgd\" and momentum = 0.9, or nesterov = false")
+                "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false")
         }
         guard dampening == 0 || momentum > 0 else {
             throw conflict(
                 "[optimizer] dampening", dampening, "needs momentum",
-                "set name = \"sgd\" and momentum = 0.9, or dampening = 0")
+                "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0")
         }
         guard !nesterov || dampening == 0 else {
             throw conflict(
@@ -161,6 +197,25 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         }
         guard Float(epsilon).isFinite else {
             throw invalid("[optimizer] epsilon", epsilon, "a number that fp32 can hold", "use 1e-8")
+        }
+    }
+
+    private func validateTrustRatios() throws(Failure) {
+        guard trustCoefficient.isFinite, trustCoefficient > 0 else {
+            throw invalid(
+                "[optimizer] trust_coefficient", trustCoefficient, "a number above 0", "use 0.001")
+        }
+        guard name == .lars || trustCoefficient == Self.usualTrustCoefficient else {
+            throw conflict(
+                "[optimizer] trust_coefficient", trustCoefficient,
+                "does nothing with name = \"\(name.rawValue)\"",
+                "remove it, or set name = \"lars\"")
+        }
+        guard !sharded || !name.hasTrustRatios else {
+            throw conflict(
+                "[optimizer] sharded", sharded,
+                "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
+                "set sharded = false, or another name such as \"adamw\"")
         }
     }
 }

@@ -76,6 +76,7 @@ extension ScheduleConfiguration {
             ("[schedule] decay_steps", decaySteps.map { "\($0)" }),
             ("[schedule] minimum_learning_rate", minimumLearningRate.map { "\($0)" }),
             ("[scaling] gradual_warmup", rate.gradualWarmup ? "true" : nil),
+            ("[scaling] warmup", rate.warmup == .tokens ? "\"tokens\"" : nil),
         ]
         for case (let key, let value?) in given {
             throw conflict(

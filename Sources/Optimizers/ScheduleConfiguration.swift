@@ -39,7 +39,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     package var name: Name
     /// `warmup`: how the rate rises.
     package var warmup: Warmup
-    /// `warmup_steps`: nil for 2 % of the training steps, rounded down; 0 for no warmup.
+    /// `warmup_steps`: nil for 2 % of the training steps, rounded down; 0 for no warmup. They are steps
+    /// of the base batch where `[scaling] warmup` keeps its tokens.
     package var warmupSteps: Int?
     /// `warmup_start_factor`: the part of the peak to start from, in [0, 1]; nil for 0, or for what
     /// gradual warmup gives.
@@ -74,16 +75,22 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         self.parts = parts
     }
 
-    /// The steps of warmup in a run of `trainingSteps`; a sequence's are in its parts.
+    /// The `warmup_steps` of a run of `trainingSteps`, as the recipe has or means them; a sequence's
+    /// are in its parts.
     package func warmupSteps(trainingSteps: Int) -> Int {
         name == .sequence ? 0 : warmupSteps ?? trainingSteps / 50
+    }
+
+    /// The steps of warmup that a run of `trainingSteps` takes at its batch.
+    package func warmupSteps(trainingSteps: Int, at rate: ScaledRate) -> Int {
+        rate.warmupSteps(warmupSteps(trainingSteps: trainingSteps))
     }
 
     /// The step at which the rate is at its lowest in a run of `trainingSteps`.
     ///
     /// A run that is shorter than its warmup, as a trial of a long recipe is, ends within it.
-    package func decaySteps(trainingSteps: Int) -> Int {
-        decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps) + 1)
+    package func decaySteps(trainingSteps: Int, at rate: ScaledRate) -> Int {
+        decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps, at: rate) + 1)
     }
 
     /// The schedule of a run.
@@ -130,7 +137,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         }
         if name == .constant { return [.init(.constant(peak), steps: trainingSteps)] }
         let lowest = try lowestRate(rate)
-        let decaySteps = try validatedDecaySteps(warmupSteps, trainingSteps: trainingSteps)
+        let decaySteps = try validatedDecaySteps(rate, warmupSteps, trainingSteps: trainingSteps)
         let length = decaySteps - warmupSteps
         switch name {
         case .linear:
@@ -152,7 +159,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
 
     /// The lowest rate at the run's batch.
     private func lowestRate(_ rate: ScaledRate) throws(Failure) -> Double {
-        guard let minimumLearningRate else { return rate.peakLearningRate / 10 }
+        // A tenth before scaling: what a run's recipe has written out, and a resumed run reads.
+        let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
         guard minimumLearningRate >= 0, minimumLearningRate <= rate.baseLearningRate else {
             throw invalid(
                 "[schedule] minimum_learning_rate", minimumLearningRate,
@@ -201,20 +209,24 @@ package struct ScheduleConfiguration: Sendable, Equatable {
                     "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false")
             }
         }
-        return steps
+        return rate.warmupSteps(steps)
     }
 
-    private func validatedDecaySteps(_ warmupSteps: Int, trainingSteps: Int) throws(Failure) -> Int
-    {
-        let steps = decaySteps(trainingSteps: trainingSteps)
+    private func validatedDecaySteps(
+        _ rate: ScaledRate, _ warmupSteps: Int, trainingSteps: Int
+    ) throws(Failure) -> Int {
+        let steps = decaySteps(trainingSteps: trainingSteps, at: rate)
         guard steps >= 1 else {
             throw invalid(
                 "[schedule] decay_steps", steps, "a number from 1 up",
                 "use \(trainingSteps), the training steps, or leave it out")
         }
         guard warmupSteps < steps else {
+            let written = self.warmupSteps(trainingSteps: trainingSteps)
+            let scaled =
+                written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch,"
             throw invalid(
-                "[schedule] warmup_steps", warmupSteps, "below decay_steps = \(steps)",
+                "[schedule] warmup_steps", "\(written)\(scaled)", "below decay_steps = \(steps)",
                 "use \(steps - 1) at most, so that the rate can fall after it has risen")
         }
         return steps

@@ -8,18 +8,18 @@ private typealias Floats = SIMD8<Float>
 
 extension UnsafePointer<Float> {
     @inline(__always)
-    fileprivate func load8(_ index: Int) -> Floats {
-        UnsafeRawPointer(self + index).loadUnaligned(as: Floats.self)
+    func load8(_ index: Int) -> SIMD8<Float> {
+        UnsafeRawPointer(self + index).loadUnaligned(as: SIMD8<Float>.self)
     }
 }
 
 extension UnsafeMutablePointer<Float> {
     @inline(__always)
-    fileprivate func load8(_ index: Int) -> Floats { UnsafePointer(self).load8(index) }
+    func load8(_ index: Int) -> SIMD8<Float> { UnsafePointer(self).load8(index) }
 
     @inline(__always)
-    fileprivate func store8(_ value: Floats, _ index: Int) {
-        UnsafeMutableRawPointer(self + index).storeBytes(of: value, as: Floats.self)
+    func store8(_ value: SIMD8<Float>, _ index: Int) {
+        UnsafeMutableRawPointer(self + index).storeBytes(of: value, as: SIMD8<Float>.self)
     }
 }
 
@@ -104,12 +104,42 @@ struct AdamCoefficients {
     let epsilon: Float
 }
 
+/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2, for eight gradients.
+///
+/// Where beta1 is at most 1/2 the mean is computed as g - beta1 (g - m), as PyTorch's `lerp` does,
+/// so that with beta1 = 0 it is g exactly.
+struct MomentUpdate {
+    private let weight: SIMD8<Float>
+    private let fromGradient: SIMDMask<SIMD8<Int32>>
+    private let beta2: SIMD8<Float>
+    private let newSquare: SIMD8<Float>
+
+    init(_ coefficients: AdamCoefficients) {
+        let startsFromGradient = coefficients.meanWeight >= 0.5
+        weight = Floats(
+            repeating: startsFromGradient ? coefficients.meanWeight - 1 : coefficients.meanWeight)
+        fromGradient = SIMDMask(repeating: startsFromGradient)
+        beta2 = Floats(repeating: coefficients.beta2)
+        newSquare = Floats(repeating: coefficients.newSquare)
+    }
+
+    /// The new moments.
+    @inline(__always)
+    func callAsFunction(
+        _ gradient: SIMD8<Float>, mean: SIMD8<Float>, square: SIMD8<Float>
+    ) -> (mean: SIMD8<Float>, square: SIMD8<Float>) {
+        (
+            mean.replacing(with: gradient, where: fromGradient)
+                .addingProduct(weight, gradient - mean),
+            (beta2 * square).addingProduct(newSquare * gradient, gradient)
+        )
+    }
+}
+
 /// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
 /// p = kept p + rate m / (sqrt(v) / correction + epsilon).
 ///
-/// Where beta1 is at most 1/2 the mean is computed as g - beta1 (g - m), as PyTorch's `lerp` does,
-/// so that with beta1 = 0 it is g exactly. Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019,
-/// Algorithm 2.
+/// Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
 func adam(
     _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
     _ means: UnsafeMutablePointer<Float>, _ squares: UnsafeMutablePointer<Float>,
@@ -119,22 +149,15 @@ func adam(
     let scale = Floats(repeating: coefficients.scale)
     let coupledDecay = Floats(repeating: coefficients.coupledDecay)
     let kept = Floats(repeating: coefficients.kept)
-    let startsFromGradient = coefficients.meanWeight >= 0.5
-    let weight = Floats(
-        repeating: startsFromGradient ? coefficients.meanWeight - 1 : coefficients.meanWeight)
-    let fromGradient = SIMDMask<SIMD8<Int32>>(repeating: startsFromGradient)
-    let beta2 = Floats(repeating: coefficients.beta2)
-    let newSquare = Floats(repeating: coefficients.newSquare)
+    let moments = MomentUpdate(coefficients)
     let correction = Floats(repeating: coefficients.correction)
     let epsilon = Floats(repeating: coefficients.epsilon)
     var index = range.lowerBound
     while index < range.upperBound {
         let parameter = parameters.load8(index)
         let gradient = (scale * gradients.load8(index)).addingProduct(coupledDecay, parameter)
-        let oldMean = means.load8(index)
-        let mean = oldMean.replacing(with: gradient, where: fromGradient)
-            .addingProduct(weight, gradient - oldMean)
-        let square = (beta2 * squares.load8(index)).addingProduct(newSquare * gradient, gradient)
+        let (mean, square) = moments(
+            gradient, mean: means.load8(index), square: squares.load8(index))
         means.store8(mean, index)
         squares.store8(square, index)
         let denominator = lockstep_sqrt8(square) / correction + epsilon

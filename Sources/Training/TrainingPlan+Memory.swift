@@ -43,8 +43,9 @@ extension TrainingPlan {
 
     /// The settings that would take less, each where it is not so already.
     private func remedies(ranks: Int) -> String {
-        (recipe.training.recompute ? "" : "set [training] recompute = true, ")
-            + (recipe.optimizer.sharded || ranks == 1 ? "" : "set [optimizer] sharded = true, ")
+        let canShard = !recipe.optimizer.sharded && !recipe.optimizer.name.hasTrustRatios
+        return (recipe.training.recompute ? "" : "set [training] recompute = true, ")
+            + (canShard && ranks > 1 ? "set [optimizer] sharded = true, " : "")
             + (lanes.laneCount == ranks ? "" : "set [reduction] lanes lower, ")
     }
 }

@@ -6,9 +6,10 @@ import Telemetry
 
 /// A recipe resolved for its data and a number of ranks: everything a run will do, in numbers.
 package struct TrainingPlan: Sendable {
-    /// The recipe with nothing left silent.
+    /// The recipe with nothing left silent; what `[scaling]` makes of its values is in `rate`.
     package let recipe: Recipe
     package let lanes: LaneConfiguration
+    /// What the scaling rule made of the recipe's optimizer, which the steps are taken with.
     package let rate: ScaledRate
     package let schedule: Schedule
     /// Tokens in a sequence: the recipe's context length, or fewer in a benchmark.
@@ -27,7 +28,7 @@ package struct TrainingPlan: Sendable {
             globalBatch: recipe.training.globalBatch, lanes: recipe.reduction.lanes,
             microBatch: recipe.training.microBatch, ranks: ranks)
         rate = try recipe.scaling.resolve(
-            learningRate: recipe.optimizer.learningRate, globalBatch: recipe.training.globalBatch)
+            recipe.optimizer, globalBatch: recipe.training.globalBatch)
         schedule = try recipe.schedule.resolve(rate, trainingSteps: recipe.training.steps)
         self.recipe = Self.settled(recipe, lanes: lanes, rate: rate)
     }
@@ -43,6 +44,9 @@ package struct TrainingPlan: Sendable {
         recipe.reduction.lanes = lanes.laneCount
         recipe.training.microBatch = lanes.microBatch
         recipe.scaling.baseBatch = rate.baseBatch
+        if rate.rule == .noiseScale {
+            recipe.scaling.noiseExponent = recipe.scaling.noiseExponent(for: recipe.optimizer.name)
+        }
         let name = recipe.schedule.name
         if let last = recipe.schedule.parts.indices.last, recipe.schedule.parts[last].steps == nil {
             let before = recipe.schedule.parts.dropLast().reduce(0) { $0 + ($1.steps ?? 0) }
@@ -54,7 +58,7 @@ package struct TrainingPlan: Sendable {
         }
         if name != .sequence, name != .constant {
             recipe.schedule.decaySteps = recipe.schedule.decaySteps(
-                trainingSteps: recipe.training.steps)
+                trainingSteps: recipe.training.steps, at: rate)
             recipe.schedule.minimumLearningRate =
                 recipe.schedule.minimumLearningRate ?? rate.baseLearningRate / 10
         }
@@ -131,6 +135,8 @@ extension TrainingPlan {
             ("lanes", laneText),
             ("per rank", perRankText(around.ranks)),
             ("rate", rateText),
+            ("betas", betasText),
+            ("epsilon", epsilonText),
             ("schedule", scheduleText),
             ("decay", decayText(around)),
             (
@@ -138,7 +144,7 @@ extension TrainingPlan {
                 evaluationText(around)
             ),
             ("memory", memoryText(around)),
-        ]
+        ].filter { !$0.1.isEmpty }
         let width = rows.map(\.0.count).max() ?? 0
         return
             ([first]
@@ -176,9 +182,45 @@ extension TrainingPlan {
 
     private var rateText: String {
         let base = "\(rate.baseLearningRate) at batch \(rate.baseBatch)"
-        let rule = rate.rule == .power ? "power \(rate.exponent)" : rate.rule.rawValue
-        return "\(base), rule \(rule): x \(Format.significant(rate.factor, digits: 6)) for batch "
+        return
+            "\(base), rule \(ruleText): x \(Format.significant(rate.factor, digits: 6)) for batch "
             + "\(rate.globalBatch), peak \(Format.significant(rate.peakLearningRate, digits: 6))"
+    }
+
+    /// The rule's name, with the numbers that it was given.
+    private var ruleText: String {
+        let scaling = recipe.scaling
+        let name = rate.rule.rawValue
+        let noise = Format.significant(scaling.noiseScale ?? 0, digits: 6)
+        switch rate.rule {
+        case .power: return "\(name) \(scaling.exponent ?? 0)"
+        case .beta2HalfLife: return name + (scaling.exponent.map { " with exponent \($0)" } ?? "")
+        case .noiseScale:
+            return "\(name) \(noise) with exponent \(scaling.noiseExponent ?? 0)"
+        case .surge: return "\(name) at noise scale \(noise)"
+        case .formula: return (scaling.formula ?? "").debugDescription
+        case .linear, .sqrt, .none, .adamSDE: return name
+        }
+    }
+
+    /// What the rule made of the betas; empty where they are as the recipe has them.
+    private var betasText: String {
+        let (base, scaled) = (recipe.optimizer, rate.optimizer)
+        guard base.beta1 != scaled.beta1 || base.beta2 != scaled.beta2 else { return "" }
+        return scaledText(
+            "\(Format.significant(scaled.beta1, digits: 6)) and "
+                + Format.significant(scaled.beta2, digits: 6),
+            from: "\(base.beta1) and \(base.beta2)")
+    }
+
+    private var epsilonText: String {
+        let (base, scaled) = (recipe.optimizer.epsilon, rate.optimizer.epsilon)
+        guard base != scaled else { return "" }
+        return scaledText(Format.significant(scaled, digits: 6), from: "\(base)")
+    }
+
+    private func scaledText(_ scaled: String, from base: String) -> String {
+        "\(scaled) for batch \(rate.globalBatch), from \(base) at batch \(rate.baseBatch)"
     }
 
     private var scheduleText: String {
@@ -186,13 +228,17 @@ extension TrainingPlan {
         guard schedule.name != .sequence else {
             return "a sequence of \(schedule.parts.count) parts"
         }
-        let warmup = schedule.warmupSteps(trainingSteps: recipe.training.steps)
+        let written = schedule.warmupSteps(trainingSteps: recipe.training.steps)
+        let warmup = schedule.warmupSteps(trainingSteps: recipe.training.steps, at: rate)
+        let atBase =
+            warmup == written
+            ? "" : "; \(Format.count(written)) steps at batch \(rate.baseBatch)"
         let start = rate.gradualWarmup ? " from the base rate" : ""
         let rise =
             warmup == 0
             ? "no warmup"
             : "warmup over \(Format.count(warmup)) steps (\(Format.count(warmup * tokensPerStep)) "
-                + "tokens)\(start)"
+                + "tokens\(atBase))\(start)"
                 + (warmup >= recipe.training.steps ? ", where the run ends" : "")
         guard schedule.name != .constant else { return "\(rise), then constant" }
         let lowest = Format.significant(
@@ -203,7 +249,11 @@ extension TrainingPlan {
 
     private func decayText(_ around: PlanSurroundings) -> String {
         guard !around.decayedTensors.isEmpty else { return "no weight decay" }
-        return "weight decay \(recipe.optimizer.weightDecay) on \(around.decayedTensors.count) of "
+        let (base, scaled) = (recipe.optimizer.weightDecay, rate.optimizer.weightDecay)
+        let decay =
+            scaled == base
+            ? "\(base)" : "\(scaledText(Format.significant(scaled, digits: 6), from: "\(base)")),"
+        return "weight decay \(decay) on \(around.decayedTensors.count) of "
             + "\(around.tensorCount) tensors: "
             + condensed(around.decayedTensors).joined(separator: ", ")
     }

@@ -19,7 +19,7 @@ package final class TrainingState {
         self.parameters = Parameters(
             parameters, precision: plan.recipe.training.precision)
         optimizer = Optimizer(
-            configuration: plan.recipe.optimizer, layout: layout, owned: owned)
+            configuration: plan.rate.optimizer, layout: layout, owned: owned)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
     }
 }

@@ -218,7 +218,9 @@ package final class TrainingStep {
     ) throws(Failure) {
         let scale = clippingCoefficient(
             norm: norm, clipNorm: plan.recipe.optimizer.clipNorm)
-        state.optimizer.beginStep()
+        state.optimizer.beginStep(
+            parameters: state.parameters.values, gradients: gradients, gradientScale: scale,
+            team: engine.team)
         let optimizer = state.optimizer
         let parameters = state.parameters
         // A function and not a closure: those that have a name live on the heap.

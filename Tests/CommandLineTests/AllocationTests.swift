@@ -8,6 +8,7 @@ extension CommandLineTests {
         @Test(
             arguments: [
                 (1, []), (2, []), (2, ["--set", "training.recompute=true"]),
+                (2, ["--set", "optimizer.name=lamb"]), (1, ["--set", "optimizer.name=lars"]),
                 (2, ["--precision", "bf16", "--emulate-bf16"]),
             ] as [(Int, [String])])
         func aWarmStepAllocatesNothing(ranks: Int, options: [String]) throws {

@@ -25,23 +25,32 @@ struct BadConfigurationTests {
             name: .adam, beta1: 0, beta2: 0.999_999, epsilon: 1.2e-38, weightDecay: 3
         ).validate()
         try OptimizerConfiguration(name: .sgd, momentum: 0.9, nesterov: true).validate()
+        try OptimizerConfiguration(name: .lamb).validate()
+        try OptimizerConfiguration(
+            name: .lars, momentum: 0.9, dampening: 0.1, trustCoefficient: 1e-9
+        ).validate()
     }
 
-    @Test("weight decay where a recipe is silent is AdamW's alone")
+    @Test("weight decay where a recipe is silent is AdamW's and LAMB's alone")
     func silentDecay() {
         #expect(OptimizerConfiguration(name: .adamw).weightDecay == 0.1)
         #expect(OptimizerConfiguration(name: .adam).weightDecay == 0)
         #expect(OptimizerConfiguration(name: .sgd).weightDecay == 0)
+        #expect(OptimizerConfiguration(name: .lamb).weightDecay == 0.01)
+        #expect(OptimizerConfiguration(name: .lars).weightDecay == 0)
         #expect(OptimizerConfiguration(name: .sgd, weightDecay: 0.1).weightDecay == 0.1)
     }
 
     @Test("a misspelt choice is answered with the nearest")
     func misspelt() throws {
         expect(
-            "[optimizer] name = \"adamW\" is not one of \"sgd\", \"adam\", \"adamw\": did you mean "
-                + "\"adamw\"?"
+            "[optimizer] name = \"adamW\" is not one of \"sgd\", \"adam\", \"adamw\", \"lamb\", "
+                + "\"lars\": did you mean \"adamw\"?"
         ) { _ = try OptimizerConfiguration.Name("adamW", key: "[optimizer] name") }
-        expect("[scaling] rule = \"\" is not one of \"linear\", \"sqrt\", \"none\", \"power\"") {
+        expect(
+            "[scaling] rule = \"\" is not one of \"linear\", \"sqrt\", \"none\", \"power\", "
+                + "\"adam-sde\", \"beta2-half-life\", \"noise-scale\", \"surge\", \"formula\""
+        ) {
             _ = try ScalingConfiguration.Rule("", key: "[scaling] rule")
         }
         #expect(try ScheduleConfiguration.Name("wsd", key: "[schedule] name") == .wsd)
@@ -123,10 +132,35 @@ struct BadConfigurationTests {
         }
     }
 
+    @Test("optimizer: trust ratios and what needs whole tensors")
+    func trustRatios() {
+        for value in [0, -0.001, .nan, .infinity] {
+            expect(
+                "[optimizer] trust_coefficient = \(value) is not a number above 0: use 0.001"
+            ) { try OptimizerConfiguration(name: .lars, trustCoefficient: value).validate() }
+        }
+        expect(
+            "[optimizer] trust_coefficient = 0.02 does nothing with name = \"lamb\": remove it, or "
+                + "set name = \"lars\""
+        ) { try OptimizerConfiguration(name: .lamb, trustCoefficient: 0.02).validate() }
+        for name in ["lamb", "lars"] {
+            expect(
+                "[optimizer] sharded = true leaves no rank the whole tensors whose norms name = "
+                    + "\"\(name)\" needs: set sharded = false, or another name such as \"adamw\""
+            ) {
+                try OptimizerConfiguration(name: .init(name, key: "name"), sharded: true).validate()
+            }
+        }
+        expect(
+            "[optimizer] nesterov = true needs momentum: set name = \"lars\" and momentum = 0.9, or "
+                + "nesterov = false"
+        ) { try OptimizerConfiguration(name: .lars, nesterov: true).validate() }
+    }
+
     @Test("scaling")
     func scaling() {
         let resolve = { (scaling: ScalingConfiguration, batch: Int) throws in
-            _ = try scaling.resolve(learningRate: 1e-3, globalBatch: batch)
+            _ = try scaling.resolve(.init(learningRate: 1e-3), globalBatch: batch)
         }
         expect(
             "[scaling] base_batch = 0 is not a number of sequences from 1 up: set the global batch "

@@ -11,7 +11,7 @@ struct BadScheduleTests {
     ) {
         #expect(throws: Failure(.configuration, sentence), sourceLocation: sourceLocation) {
             let rate = try ScalingConfiguration(baseBatch: 8, gradualWarmup: gradualWarmup)
-                .resolve(learningRate: 1e-3, globalBatch: 16)
+                .resolve(.init(learningRate: 1e-3), globalBatch: 16)
             _ = try schedule.resolve(rate, trainingSteps: trainingSteps)
         }
     }

@@ -10,7 +10,7 @@ struct ScalingTests {
             (.power, 0.25, 0.25, 1.681792830507429), (.power, 1, 1, 8), (.power, -1, -1, 0.125),
         ] as [(ScalingConfiguration.Rule, Double?, Double, Double)] {
             let scaling = ScalingConfiguration(rule: rule, exponent: exponent, baseBatch: 12)
-            let rate = try scaling.resolve(learningRate: 1e-3, globalBatch: 96)
+            let rate = try scaling.resolve(.init(learningRate: 1e-3), globalBatch: 96)
             #expect(rate.exponent == power)
             #expect(abs(rate.factor / factor - 1) < 1e-15)
             #expect(rate.peakLearningRate == 1e-3 * rate.factor)
@@ -22,14 +22,14 @@ struct ScalingTests {
     @Test("linear is the default, and a silent base batch leaves the rate as it is")
     func silent() throws {
         #expect(ScalingConfiguration().rule == .linear)
-        let rate = try ScalingConfiguration().resolve(learningRate: 1e-3, globalBatch: 96)
+        let rate = try ScalingConfiguration().resolve(.init(learningRate: 1e-3), globalBatch: 96)
         #expect(rate.factor == 1 && rate.baseBatch == 96 && rate.peakLearningRate == 1e-3)
     }
 
     @Test("a smaller batch lowers the rate by the same rule")
     func smaller() throws {
         let rate = try ScalingConfiguration(baseBatch: 64)
-            .resolve(learningRate: 1e-3, globalBatch: 16)
+            .resolve(.init(learningRate: 1e-3), globalBatch: 16)
         #expect(rate.factor == 0.25 && rate.peakLearningRate == 2.5e-4)
         #expect(rate.gradualStartFactor == 1)
     }
@@ -42,7 +42,7 @@ struct ScalingTests {
             let schedule = ScheduleConfiguration(name: name, minimumLearningRate: minimum)
             let rates = try [16, 64].map { batch in
                 let rate = try ScalingConfiguration(baseBatch: 16)
-                    .resolve(learningRate: 1e-3, globalBatch: batch)
+                    .resolve(.init(learningRate: 1e-3), globalBatch: batch)
                 return try schedule.resolve(rate, trainingSteps: 200)
             }
             for step in 0...220 {
@@ -57,12 +57,12 @@ struct ScalingTests {
         let scaling = ScalingConfiguration(baseBatch: 16, gradualWarmup: true)
         let schedule = ScheduleConfiguration(name: .constant, warmupSteps: 10)
         let large = try schedule.resolve(
-            scaling.resolve(learningRate: 0.1, globalBatch: 128), trainingSteps: 100)
+            scaling.resolve(.init(learningRate: 0.1), globalBatch: 128), trainingSteps: 100)
         #expect(large.learningRate(at: 0) == 0.1)
         #expect(abs(large.learningRate(at: 5) - 0.45) < 1e-15)
         #expect(large.learningRate(at: 10) == 0.8)
         let small = try schedule.resolve(
-            scaling.resolve(learningRate: 0.1, globalBatch: 8), trainingSteps: 100)
+            scaling.resolve(.init(learningRate: 0.1), globalBatch: 8), trainingSteps: 100)
         #expect(small.learningRate(at: 0) == 0.05)
         #expect(small.learningRate(at: 10) == 0.05)
     }

@@ -7,7 +7,7 @@ struct ScheduleTests {
 
     /// A peak rate that no batch scales.
     private static func rate(_ learningRate: Double = peak) throws -> ScaledRate {
-        try ScalingConfiguration().resolve(learningRate: learningRate, globalBatch: 12)
+        try ScalingConfiguration().resolve(.init(learningRate: learningRate), globalBatch: 12)
     }
 
     /// Compares every step with a golden list.

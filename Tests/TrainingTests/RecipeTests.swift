@@ -99,6 +99,7 @@ import Training
         rule = "power"
         exponent = -0.25
         base_batch = 60
+        warmup = "tokens"
         [reduction]
         lanes = 10
         bucket_mib = 0.3
@@ -128,8 +129,34 @@ import Training
         #expect(
             same == [
                 "architecture = \"gpt2\"", "precision = \"fp32\"", "dampening = 0.0",
-                "warmup = \"linear\"", "gradual_warmup = false",
+                "trust_coefficient = 0.001", "warmup = \"linear\"", "weight_decay = \"kept\"",
+                "gradual_warmup = false",
             ], "these have one value, or one that goes with the others")
+    }
+
+    /// The keys that go with some rules alone.
+    @Test(arguments: [
+        "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 0.1\nnoise_exponent = 0.75",
+        "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 300",
+        "[scaling]\nrule = \"sqrt\"\nbase_batch = 8\n[optimizer]\nlearning_rate = 1e-3",
+        "[scaling]\nrule = \"surge\"\nnoise_scale = 1e300\nweight_decay = \"timescale\"",
+        "[scaling]\nrule = \"formula\"\nformula = 'lr * (B\t/ B0)^0.7'\nbase_batch = 5",
+        "[scaling]\nrule = \"formula\"\nformula = 'lr / (1 + Bn/B)'\nnoise_scale = 12",
+        "[scaling]\nrule = \"adam-sde\"", "[scaling]\nrule = \"beta2-half-life\"\nexponent = 0.5",
+        "[optimizer]\nname = \"lars\"\ntrust_coefficient = 0.02", "[optimizer]\nname = \"lamb\"",
+    ])
+    func scalingSurvivesARoundTrip(toml: String) throws {
+        let first = try recipe(toml, set: "training.global_batch=16")
+        let text = first.toml
+        #expect(try recipe(text) == first)
+        #expect(try recipe(text).toml == text)
+        let plan = try TrainingPlan(first, ranks: 1)
+        #expect(plan.recipe.optimizer == first.optimizer, "as written, not as scaled")
+        let again = try TrainingPlan(recipe(plan.recipe.toml), ranks: 1)
+        #expect(again.recipe == plan.recipe)
+        #expect(again.rate == plan.rate)
+        let steps = 0...first.training.steps
+        #expect(steps.map(again.learningRate) == steps.map(plan.learningRate))
     }
 
     @Test func aSequenceOfSchedulesSurvivesARoundTrip() throws {
@@ -187,6 +214,7 @@ import Training
         #expect(try recipe("[optimizer]\nname = \"sgd\"").optimizer.weightDecay == 0)
         #expect(try recipe("", set: "optimizer.name=adam").optimizer.weightDecay == 0)
         let named = "[optimizer]\nname = \"sgd\"\nweight_decay = 0.01"
+        #expect(try recipe("", set: "optimizer.name=lamb").optimizer.weightDecay == 0.01)
         #expect(try recipe(named).optimizer.weightDecay == 0.01)
         #expect(try recipe(named, set: "optimizer.name=adamw").optimizer.weightDecay == 0.01)
         #expect(

@@ -47,7 +47,7 @@ import Testing
             clipNorm: number("clip_norm"))
         var optimizer = Optimizer(configuration: configuration, layout: layout)
         let rate = try ScalingConfiguration().resolve(
-            learningRate: configuration.learningRate, globalBatch: batch)
+            configuration, globalBatch: batch)
         let schedule = try ScheduleConfiguration(
             warmup: .nanogpt, warmupSteps: Int(number("warmup_steps")),
             minimumLearningRate: number("minimum_learning_rate")

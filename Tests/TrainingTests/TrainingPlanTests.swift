@@ -128,6 +128,67 @@ import Training
         }
     }
 
+    /// The optimizer takes what the rule makes of the recipe; the run's recipe stays as written.
+    @Test func scalesBetasEpsilonDecayAndWarmup() throws {
+        let plan = try TrainingPlan(
+            recipe(
+                toml, set: "scaling.rule=adam-sde", "scaling.base_batch=6",
+                "scaling.weight_decay=timescale", "scaling.warmup=tokens",
+                "schedule.warmup_steps=100"), ranks: 1)
+        #expect(plan.recipe.optimizer.beta1 == 0.9 && plan.recipe.optimizer.beta2 == 0.95)
+        #expect(plan.recipe.optimizer.epsilon == 1e-8)
+        #expect(plan.recipe.optimizer.weightDecay == 0.1)
+        #expect(plan.recipe.schedule.warmupSteps == 100)
+        #expect(abs(plan.rate.optimizer.beta1 - 0.6) < 1e-15)
+        #expect(abs(plan.rate.optimizer.beta2 - 0.8) < 1e-15)
+        #expect(plan.rate.optimizer.epsilon == 5e-9 && plan.rate.optimizer.weightDecay == 0.2)
+        #expect(plan.learningRate(after: 24) < 2e-3 && plan.learningRate(after: 25) == 2e-3)
+        let summary = plan.summary(around(ranks: 1))
+        for piece in [
+            "  rate        0.001 at batch 6, rule adam-sde: x 2 for batch 24, peak 0.002\n",
+            "  betas       0.6 and 0.8 for batch 24, from 0.9 and 0.95 at batch 6\n",
+            "  epsilon     5e-09 for batch 24, from 1e-08 at batch 6\n",
+            "warmup over 25 steps (4,800 tokens; 100 steps at batch 6), then cosine to 0.0002",
+            "weight decay 0.2 for batch 24, from 0.1 at batch 6, on 3 of 16 tensors: wte.weight",
+        ] {
+            #expect(summary.contains(piece), "\(summary)")
+        }
+        let kept = try TrainingPlan(recipe(toml), ranks: 1)
+        #expect(kept.rate.optimizer.beta1 == 0.9)
+        #expect(!kept.summary(around(ranks: 1)).contains("betas"))
+        #expect(!kept.summary(around(ranks: 1)).contains("epsilon"))
+    }
+
+    @Test(
+        arguments: [
+            (
+                ["scaling.rule=surge", "scaling.noise_scale=24"],
+                "rule surge at noise scale 24: x 1.06"
+            ),
+            (
+                ["scaling.rule=noise-scale", "scaling.noise_scale=12"],
+                "rule noise-scale 12 with exponent 0.5: x 1.1547 "
+            ),
+            (
+                ["scaling.rule=noise-scale", "scaling.noise_scale=12", "optimizer.name=sgd"],
+                "rule noise-scale 12 with exponent 1.0: x 1.33333 "
+            ),
+            (["scaling.rule=beta2-half-life"], "rule beta2-half-life: x 1 for"),
+            (
+                ["scaling.rule=beta2-half-life", "scaling.exponent=0.5"],
+                "rule beta2-half-life with exponent 0.5: x 1.41421 for"
+            ),
+            (
+                ["scaling.rule=formula", "scaling.formula=\"lr * k^2\""],
+                "rule \"lr * k^2\": x 4 for batch 24, peak 0.004"
+            ),
+        ] as [([String], String)])
+    func tellsTheRule(overrides: [String], text: String) throws {
+        let recipe = try Recipe(toml: toml, name: "test.toml", overrides: overrides)
+        let summary = try TrainingPlan(recipe, ranks: 1).summary(around(ranks: 1))
+        #expect(summary.contains(text), "\(summary)")
+    }
+
     @Test func refusesMoreRanksThanLanes() throws {
         let recipe = try recipe(toml)
         expectFailure(.configuration, ["9 ranks", "8 lanes", "lanes to 12"]) {

@@ -89,8 +89,7 @@ package struct Recipe: Sendable, Equatable {
                     + "[model] context_length = \(model.contextLength) give \(tokens) tokens, more "
                     + "than can be counted: use fewer steps or smaller batches.")
         }
-        let rate = try scaling.resolve(
-            learningRate: optimizer.learningRate, globalBatch: training.globalBatch)
+        let rate = try scaling.resolve(optimizer, globalBatch: training.globalBatch)
         _ = try schedule.resolve(rate, trainingSteps: training.steps)
     }
 

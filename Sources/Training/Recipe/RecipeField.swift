@@ -132,6 +132,8 @@ extension ScheduleConfiguration.Warmup: RecipeConvertible {}
 extension ScheduleConfiguration.Decay: RecipeConvertible {}
 extension ScheduleConfiguration.PartConfiguration.Name: RecipeConvertible {}
 extension ScalingConfiguration.Rule: RecipeConvertible {}
+extension ScalingConfiguration.WeightDecay: RecipeConvertible {}
+extension ScalingConfiguration.Warmup: RecipeConvertible {}
 extension Precision: RecipeConvertible {}
 extension WireFormat: NamedChoice, RecipeConvertible {}
 

@@ -56,19 +56,28 @@ extension Recipe {
         .init(
             "optimizer", "learning_rate", \.optimizer.learningRate,
             "The peak rate at base_batch; see [scaling]."),
-        .init("optimizer", "momentum", \.optimizer.momentum, "SGD's momentum; 0 for none."),
-        .init("optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD."),
+        .init(
+            "optimizer", "momentum", \.optimizer.momentum, "SGD's and LARS's momentum; 0 for none."),
+        .init(
+            "optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD and LARS."),
         .init(
             "optimizer", "dampening", \.optimizer.dampening,
-            "Part of the gradient kept out of SGD's momentum."),
-        .init("optimizer", "betas", \.optimizer.betas, "Adam's decay rates of its two moments."),
-        .init("optimizer", "epsilon", \.optimizer.epsilon, "Added to Adam's denominator."),
+            "Part of the gradient kept out of the momentum."),
+        .init(
+            "optimizer", "betas", \.optimizer.betas,
+            "Adam's and LAMB's decay rates of their moments."),
+        .init(
+            "optimizer", "epsilon", \.optimizer.epsilon, "Added to Adam's and LAMB's denominator."),
         .init(
             "optimizer", "weight_decay", \.optimizer.weightDecay,
-            "Decoupled for AdamW (default 0.1), added to the gradient otherwise (default 0)."),
+            "Decoupled for AdamW (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."
+        ),
         .init(
             "optimizer", "decay", \.optimizer.decay,
-            "What decays: matrices and embeddings only, or all tensors."),
+            "What decays, and LAMB and LARS fit to norms: matrices and embeddings, or all tensors."),
+        .init(
+            "optimizer", "trust_coefficient", \.optimizer.trustCoefficient,
+            "The size of LARS's step at a rate of 1, over the tensor's own."),
         .init(
             "optimizer", "clip_norm", \.optimizer.clipNorm,
             "The largest global gradient norm left as it is; 0 never clips."),
@@ -107,11 +116,28 @@ extension Recipe {
     private static let scalingFields: [RecipeField] = [
         .init(
             "scaling", "rule", \.scaling.rule,
-            "Peak rate = learning_rate * (global_batch / base_batch)^exponent: 1, 1/2, 0 or given."),
-        .init("scaling", "exponent", \.scaling.exponent, "The exponent of rule \"power\"."),
+            "How the peak rate, or betas, follow k = global_batch / base_batch; see the README."),
+        .init(
+            "scaling", "exponent", \.scaling.exponent,
+            "Rule \"power\"'s exponent of k; \"beta2-half-life\"'s, where silent 0."),
         .init(
             "scaling", "base_batch", \.scaling.baseBatch,
             "The batch learning_rate is for; where silent, the global_batch written here."),
+        .init(
+            "scaling", "noise_scale", \.scaling.noiseScale,
+            "Gradient noise scale in sequences, for \"noise-scale\", \"surge\" and a formula's Bn."),
+        .init(
+            "scaling", "noise_exponent", \.scaling.noiseExponent,
+            "Rule \"noise-scale\"'s, in [0.5, 1]; where silent, 1 for SGD and LARS, else 0.5."),
+        .init(
+            "scaling", "formula", \.scaling.formula,
+            "Rule \"formula\"'s peak rate of lr, B, B0, k, Bn: \"lr * (B / B0)^0.7\"."),
+        .init(
+            "scaling", "weight_decay", \.scaling.weightDecay,
+            "Kept, or scaled to keep AdamW's timescale in tokens: times k / (rate / base rate)."),
+        .init(
+            "scaling", "warmup", \.scaling.warmup,
+            "What of the warmup is kept; tokens: warmup_steps are of base_batch."),
         .init(
             "scaling", "gradual_warmup", \.scaling.gradualWarmup,
             "Warm up from the base rate to the scaled one, as Goyal et al. 2017 do."),

@@ -60,6 +60,7 @@ extension Recipe {
         }
         if reduction.lanes == 0 { recipe.reduction.lanes = original.reduction.lanes }
         if training.microBatch == 0 { recipe.training.microBatch = original.training.microBatch }
+        recipe.scaling.noiseExponent = scaling.noiseExponent ?? original.scaling.noiseExponent
         let there = original.schedule
         recipe.schedule.warmupSteps = schedule.warmupSteps ?? there.warmupSteps
         recipe.schedule.decaySteps = schedule.decaySteps ?? there.decaySteps
