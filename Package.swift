@@ -77,6 +77,7 @@ let package = Package(
         target("MPI", ["COpenMPI", "Failures"]),
         target("Tensors", unchecked: true),
         target("Digests", ["COpenSSL"]),
+        target("Statistics", ["CMinpack"]),
         target("Failures"),
         target("JSONText"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
@@ -86,12 +87,15 @@ let package = Package(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CMinpack", pkgConfig: "cminpack", providers: [.apt(["libcminpack-dev"])]),
 
         // Tests
         tests("Tensors", ["Tensors"]),
         tests("Digests", ["Digests"]),
         tests("Failures", ["Failures"]),
         tests("JSONText", ["JSONText"]),
+        tests("Statistics", ["Statistics"], exclude: ["Golden"]),
         tests("Kernels", ["Kernels"]),
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),

@@ -14,7 +14,7 @@ die() {
 }
 
 # Debian packages that building and running need; `packages` may be extended by the caller.
-packages=(libopenmpi-dev openmpi-bin libssl-dev bible-kjv)
+packages=(libopenmpi-dev openmpi-bin libssl-dev libcminpack-dev bible-kjv)
 
 missing_packages() {
     local package
@@ -28,7 +28,7 @@ missing_packages() {
 install_packages() {
     command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
         die 78 "This script installs with apt, which is not here: on another system than Debian or" \
-            "Ubuntu install Open MPI and OpenSSL with their headers, and run" \
+            "Ubuntu install Open MPI, OpenSSL and cminpack with their headers, and run" \
             "'swift build -c release'."
     local missing
     missing=$(missing_packages | tr '\n' ' ')

@@ -1,0 +1,59 @@
+/// Parameters that minimise a weighted sum of squared residuals, and how well they are known.
+package struct LeastSquaresFit: Sendable, Equatable {
+    package let parameters: [Double]
+    /// (J^T W J)^-1, with J the residuals' Jacobian: the covariance for residuals of variance 1.
+    private let unscaledCovariance: [[Double]]
+    /// The weighted sum of squared residuals.
+    package let residualSumOfSquares: Double
+    /// Observations less parameters.
+    package let degreesOfFreedom: Int
+
+    init(
+        parameters: [Double], unscaledCovariance: [[Double]], residualSumOfSquares: Double,
+        degreesOfFreedom: Int
+    ) {
+        self.parameters = parameters
+        self.unscaledCovariance = unscaledCovariance
+        self.residualSumOfSquares = residualSumOfSquares
+        self.degreesOfFreedom = degreesOfFreedom
+    }
+
+    /// The residuals' variance (for a residual of weight 1); nil without degrees of freedom.
+    package var noise: Noise? {
+        degreesOfFreedom >= 1
+            ? Noise(
+                variance: residualSumOfSquares / Double(degreesOfFreedom),
+                degreesOfFreedom: degreesOfFreedom) : nil
+    }
+
+    /// The parameters' covariance under `noise`, of the residuals or known from elsewhere.
+    package func covariance(_ noise: Noise) -> [[Double]] {
+        unscaledCovariance.map { row in row.map { $0 * noise.variance } }
+    }
+
+    /// A parameter with its interval.
+    ///
+    /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
+    package func estimate(_ parameter: Int, noise: Noise? = nil, level: Double) -> Estimate {
+        let value = parameters[parameter]
+        guard let noise = noise ?? self.noise else { return Estimate(value) }
+        let variance = unscaledCovariance[parameter][parameter] * noise.variance
+        return Estimate(
+            value,
+            interval: Interval(
+                around: value, standardError: variance.squareRoot(),
+                degreesOfFreedom: noise.degreesOfFreedom, level: level))
+    }
+}
+
+/// The variance of observations around the truth, and how many degrees of freedom it rests on.
+package struct Noise: Sendable, Equatable {
+    package let variance: Double
+    package let degreesOfFreedom: Int
+
+    package init(variance: Double, degreesOfFreedom: Int) {
+        precondition(variance >= 0 && degreesOfFreedom >= 1, "a variance that was estimated")
+        self.variance = variance
+        self.degreesOfFreedom = degreesOfFreedom
+    }
+}

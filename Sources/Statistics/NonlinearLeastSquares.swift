@@ -1,0 +1,73 @@
+import CMinpack
+
+/// Parameters near `start` that minimise a sum of squared residuals.
+///
+/// Levenberg-Marquardt with differences for derivatives; MINPACK's `lmdif` and `covar` (Moré, Garbow
+/// & Hillstrom 1980). Where residuals have weights, they come multiplied by their square roots.
+///
+/// - Parameters:
+///   - count: the residuals, at least as many as parameters.
+///   - residuals: takes parameters and returns `count` numbers; where one is not finite, the step
+///     there is refused.
+/// - Returns: nil where no minimum was reached, or the residuals do not tell the parameters apart.
+package func nonlinearLeastSquares(
+    start: [Double], count m: Int, residuals: ([Double]) -> [Double]
+) -> LeastSquaresFit? {
+    let n = start.count
+    precondition(n >= 1, "at least one parameter")
+    guard m >= n else { return nil }
+    var parameters = start
+    var values = [Double](repeating: 0, count: m)
+    var jacobian = [Double](repeating: 0, count: m * n)
+    var pivots = [Int32](repeating: 0, count: n)
+    var scales = [Double](repeating: 1, count: n)
+    let zeros = [Double](repeating: 0, count: n)
+    var (scaledGradient, work1, work2, work3) = (zeros, zeros, zeros, zeros)
+    var work4 = [Double](repeating: 0, count: m)
+    var evaluations: Int32 = 0
+    let status = withoutActuallyEscaping(residuals) { residuals in
+        withUnsafePointer(to: ResidualFunction(evaluate: residuals)) { context in
+            lmdif(
+                residualCallback, UnsafeMutableRawPointer(mutating: context), Int32(m), Int32(n),
+                &parameters, &values, 1e-14, 1e-12, 0, Int32(1000 * (n + 1)), 0, &scales, 1, 100,
+                0, &evaluations, &jacobian, Int32(m), &pivots, &scaledGradient, &work1,
+                &work2, &work3, &work4)
+        }
+    }
+    // 1 to 4: converged; 6 to 8: no further decrease is possible in fp64. 5: evaluations ran out.
+    guard (1...4).contains(status) || (6...8).contains(status) else { return nil }
+    guard parameters.allSatisfy(\.isFinite), values.allSatisfy(isAcceptable) else { return nil }
+    let diagonal = (0..<n).map { jacobian[$0 + $0 * m].magnitude }
+    // Derivatives by differences are good to half of fp64's digits.
+    guard let least = diagonal.min(), least > 1e-8 * diagonal[0] else { return nil }
+    return LeastSquaresFit(
+        parameters: parameters,
+        unscaledCovariance: unscaledCovariance(&jacobian, m, n, pivots, tolerance: 0),
+        residualSumOfSquares: values.reduce(0) { $0 + $1 * $1 },
+        degreesOfFreedom: m - n)
+}
+
+/// A residual so large that a step to it is refused, and its square still finite.
+private let refusedResidual = 1e100
+
+private func isAcceptable(_ residual: Double) -> Bool { residual.magnitude < refusedResidual }
+
+private struct ResidualFunction {
+    let evaluate: ([Double]) -> [Double]
+}
+
+/// MINPACK's view of a `ResidualFunction`.
+private func residualCallback(
+    context: UnsafeMutableRawPointer?, m: Int32, n: Int32, parameters: UnsafePointer<Double>?,
+    values: UnsafeMutablePointer<Double>?, flag: Int32
+) -> Int32 {
+    guard let context, let parameters, let values else { return -1 }
+    let function = context.assumingMemoryBound(to: ResidualFunction.self).pointee
+    let residuals = function.evaluate(
+        Array(UnsafeBufferPointer(start: parameters, count: Int(n))))
+    precondition(residuals.count == Int(m), "as many residuals as were announced")
+    for (index, residual) in residuals.enumerated() {
+        values[index] = isAcceptable(residual) ? residual : refusedResidual
+    }
+    return 0
+}

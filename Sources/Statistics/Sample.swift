@@ -1,0 +1,57 @@
+/// Numbers drawn independently from one distribution.
+package struct Sample: Sendable, Equatable {
+    package let values: [Double]
+
+    /// - Parameter values: at least one.
+    package init(_ values: [Double]) {
+        precondition(!values.isEmpty, "a sample has at least one value")
+        self.values = values
+    }
+
+    package var count: Int { values.count }
+
+    package var mean: Double { values.reduce(0, +) / Double(count) }
+
+    /// The unbiased variance, with count - 1 in its denominator; nil for a single value.
+    package var variance: Double? {
+        guard count >= 2 else { return nil }
+        let mean = mean
+        return values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(count - 1)
+    }
+
+    /// The square root of `variance`.
+    package var standardDeviation: Double? { variance?.squareRoot() }
+
+    /// The mean with Student's interval (count - 1 degrees of freedom).
+    package func meanEstimate(level: Double) -> Estimate {
+        guard let variance else { return Estimate(mean) }
+        return Estimate(
+            mean,
+            interval: Interval(
+                around: mean, standardError: (variance / Double(count)).squareRoot(),
+                degreesOfFreedom: count - 1, level: level))
+    }
+
+    /// The mean under weights that are proportional to the values' inverse variances.
+    ///
+    /// Its variance is the weighted spread over (count - 1) times the weights' sum, so that only
+    /// the weights' ratios count.
+    ///
+    /// - Parameter weights: one for each value, positive.
+    package func weightedMeanEstimate(weights: [Double], level: Double) -> Estimate {
+        precondition(weights.count == count, "a weight for each value")
+        precondition(weights.allSatisfy { $0 > 0 }, "weights are positive")
+        let total = weights.reduce(0, +)
+        let mean = zip(values, weights).reduce(0) { $0 + $1.0 * $1.1 } / total
+        guard count >= 2 else { return Estimate(mean) }
+        let spread = zip(values, weights).reduce(0) {
+            $0 + $1.1 * ($1.0 - mean) * ($1.0 - mean)
+        }
+        return Estimate(
+            mean,
+            interval: Interval(
+                around: mean,
+                standardError: (spread / (Double(count - 1) * total)).squareRoot(),
+                degreesOfFreedom: count - 1, level: level))
+    }
+}

@@ -1,0 +1,68 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Student's t distribution with a whole number of degrees of freedom.
+package enum StudentT {
+    /// The probability of a value up to `t`.
+    ///
+    /// With theta = atan(t / sqrt(n)), it is a finite sum of powers of cos(theta), one for odd and
+    /// one for even n (Abramowitz & Stegun 1964, 26.7.3 and 26.7.4).
+    ///
+    /// - Parameter degreesOfFreedom: n, from 1 up.
+    package static func cumulative(_ t: Double, degreesOfFreedom: Int) -> Double {
+        precondition(degreesOfFreedom >= 1, "Student's t has at least one degree of freedom")
+        guard t.isFinite else { return t.isNaN ? t : t > 0 ? 1 : 0 }
+        let central = central(t.magnitude, degreesOfFreedom)
+        return t < 0 ? (1 - central) / 2 : (1 + central) / 2
+    }
+
+    /// The value up to which the probability is `probability`, by bisection of `cumulative`.
+    ///
+    /// - Parameter probability: in (0, 1).
+    package static func quantile(_ probability: Double, degreesOfFreedom: Int) -> Double {
+        precondition(degreesOfFreedom >= 1, "Student's t has at least one degree of freedom")
+        precondition(probability > 0 && probability < 1, "a probability lies between 0 and 1")
+        guard probability >= 0.5 else {
+            return -quantile(1 - probability, degreesOfFreedom: degreesOfFreedom)
+        }
+        let target = 2 * probability - 1
+        var (lower, upper) = (0.0, 1.0)
+        while central(upper, degreesOfFreedom) < target, upper < 0x1p60 {
+            (lower, upper) = (upper, 2 * upper)
+        }
+        while true {
+            let middle = lower + (upper - lower) / 2
+            guard middle > lower, middle < upper else { return middle }
+            if central(middle, degreesOfFreedom) < target {
+                lower = middle
+            } else {
+                upper = middle
+            }
+        }
+    }
+
+    /// The half-width of a two-sided interval of a `level`, in standard errors.
+    package static func twoSided(level: Double, degreesOfFreedom: Int) -> Double {
+        quantile((1 + level) / 2, degreesOfFreedom: degreesOfFreedom)
+    }
+
+    /// The probability between -t and t, for t from 0 up.
+    private static func central(_ t: Double, _ degreesOfFreedom: Int) -> Double {
+        let n = Double(degreesOfFreedom)
+        let cosineSquared = n / (n + t * t)
+        let sine = t / (n + t * t).squareRoot()
+        let even = degreesOfFreedom.isMultiple(of: 2)
+        var term = even ? 1 : cosineSquared.squareRoot()
+        var sum = degreesOfFreedom == 1 ? 0 : term
+        for power in stride(from: even ? 2 : 3, through: degreesOfFreedom - 2, by: 2) {
+            term *= cosineSquared * Double(power - 1) / Double(power)
+            sum += term
+            // What follows is smaller than a geometric series of this ratio: below rounding.
+            if term < (1 - cosineSquared) * 1e-18 * sum { break }
+        }
+        return even ? sine * sum : 2 / Double.pi * (atan(t / n.squareRoot()) + sine * sum)
+    }
+}

@@ -1,0 +1,154 @@
+import Foundation
+import Statistics
+import Testing
+
+@Suite("Least squares")
+struct LeastSquaresTests {
+    @Test("linear fits are NumPy's, with and without weights")
+    func linear() throws {
+        let fits = try GoldenFits.load()
+        for expected in [fits.linear, fits.weighted] {
+            let fit = try #require(
+                linearLeastSquares(
+                    expected.x.map { [1, $0, $0 * $0] }, observations: expected.y,
+                    weights: expected.weights))
+            #expect(fit.degreesOfFreedom == 6)
+            // NumPy's normal equations lose the square of the condition number, some 1e3.
+            #expect(
+                relativeDifference(fit.residualSumOfSquares, expected.residualSumOfSquares) < 1e-11)
+            let covariance = fit.covariance(try #require(fit.noise))
+            for i in 0..<3 {
+                #expect(relativeDifference(fit.parameters[i], expected.parameters[i]) < 1e-11)
+                for j in 0..<3 {
+                    #expect(
+                        relativeDifference(covariance[i][j], expected.covariance[i][j]) < 1e-10)
+                }
+                let interval = try #require(fit.estimate(i, level: 0.95).interval)
+                let bounds = try #require(expected.intervals)[i]
+                #expect(relativeDifference(interval.lower, bounds[0]) < 1e-10)
+                #expect(relativeDifference(interval.upper, bounds[1]) < 1e-10)
+            }
+        }
+    }
+
+    @Test("a fit through as many points as parameters is exact and has no interval")
+    func exact() throws {
+        let fit = try #require(linearLeastSquares([[1, 2], [1, 4]], observations: [3, 7]))
+        #expect(abs(fit.parameters[0] + 1) < 1e-14 && abs(fit.parameters[1] - 2) < 1e-14)
+        #expect(fit.noise == nil && fit.estimate(1, level: 0.95).interval == nil)
+    }
+
+    @Test("columns that depend on one another, or too few rows, have no fit")
+    func undetermined() {
+        #expect(linearLeastSquares([[1, 2], [1, 2], [1, 2]], observations: [1, 2, 3]) == nil)
+        #expect(linearLeastSquares([[1, 2]], observations: [1]) == nil)
+    }
+
+    @Test("a nonlinear fit is SciPy's, its covariance too")
+    func nonlinear() throws {
+        let expected = try GoldenFits.load().nonlinear
+        let fit = try #require(
+            nonlinearLeastSquares(start: [0, 3], count: 8) { parameters in
+                zip(expected.x, expected.y).map {
+                    $1 - (parameters[0] - log1p(exp(parameters[1]) / $0))
+                }
+            })
+        let covariance = fit.covariance(try #require(fit.noise))
+        #expect(relativeDifference(fit.residualSumOfSquares, expected.residualSumOfSquares) < 1e-12)
+        for i in 0..<2 {
+            // A sum of squares is flat at its least: parameters are good to the root of rounding.
+            #expect(relativeDifference(fit.parameters[i], expected.parameters[i]) < 1e-7)
+            for j in 0..<2 {
+                // Both programs take derivatives by differences, good to 1e-8.
+                #expect(relativeDifference(covariance[i][j], expected.covariance[i][j]) < 1e-6)
+            }
+        }
+    }
+
+    @Test("a step to where a residual is not a number is refused, not fatal")
+    func notFinite() throws {
+        let fit = try #require(
+            nonlinearLeastSquares(start: [9], count: 2) { [log($0[0]), log($0[0])] })
+        #expect(abs(fit.parameters[0] - 1) < 1e-6)
+        #expect(nonlinearLeastSquares(start: [1], count: 2) { _ in [.nan, 1] } == nil)
+    }
+}
+
+@Suite("Parabolas")
+struct ParabolaTests {
+    @Test("three points give the parabola through them, far from zero as well")
+    func exact() throws {
+        let x = [-9.2, -8.5, -7.8]
+        let parabola = try #require(
+            Parabola(x: x, y: x.map { 2.5 + 0.3 * ($0 + 8.3) * ($0 + 8.3) }))
+        #expect(abs(try #require(parabola.vertex) + 8.3) < 1e-12)
+        #expect(abs(parabola(-8.3) - 2.5) < 1e-14)
+        let curvature = parabola.curvature(level: 0.95)
+        #expect(abs(curvature.value - 0.3) < 1e-12 && curvature.interval == nil)
+        #expect(parabola.noise == nil)
+        #expect(try #require(parabola.vertexEstimate(level: 0.95)).interval == nil)
+        #expect(Parabola(x: [1, 1, 2], y: [1, 2, 3]) == nil)
+    }
+
+    @Test("the vertex's interval holds the truth in about 95 % of repetitions")
+    func coverage() throws {
+        let x = (0..<7).map { Double($0) - 2 }
+        var held = 0
+        for repetition in 0..<400 {
+            var noise = SeededNoise(seed: UInt64(1000 + repetition))
+            let y = x.map { 0.1 * ($0 - 1.5) * ($0 - 1.5) + 0.05 * noise.normal() }
+            let parabola = try #require(Parabola(x: x, y: y))
+            let vertex = try #require(parabola.vertexEstimate(level: 0.95))
+            if try #require(vertex.interval).contains(1.5) { held += 1 }
+        }
+        // 380 expected, with a binomial standard deviation of 4.4.
+        #expect((363...395).contains(held), "\(held) of 400")
+    }
+
+    @Test("without a significant curvature no vertex is refused, so there is no interval")
+    func flat() throws {
+        var noise = SeededNoise(seed: 3)
+        let x = (0..<7).map(Double.init)
+        let parabola = try #require(Parabola(x: x, y: x.map { _ in noise.normal() }))
+        #expect(try #require(parabola.curvature(level: 0.95).interval).contains(0))
+        #expect(try #require(parabola.vertexEstimate(level: 0.95)).interval == nil)
+    }
+
+    @Test("noise known from elsewhere gives three points an interval")
+    func knownNoise() throws {
+        let parabola = try #require(Parabola(x: [-1, 0, 1], y: [1, 0, 1]))
+        let noise = Noise(variance: 1e-4, degreesOfFreedom: 8)
+        let interval = try #require(parabola.vertexEstimate(noise: noise, level: 0.95)?.interval)
+        // The vertex is -b / 2 with Vb = 1e-4 / 2; Fieller's is a little wider than that.
+        let half = 2.306 * (1e-4 / 2).squareRoot() / 2
+        #expect(abs(interval.upper - half) < 0.002 * half + 1e-4 && interval.upper > half)
+        #expect(abs(interval.upper + interval.lower) < 1e-15)
+    }
+}
+
+@Suite("Akaike's criterion")
+struct InformationCriterionTests {
+    @Test("the corrected criterion, by hand, and none with too few observations")
+    func corrected() throws {
+        let value = try #require(
+            InformationCriterion.corrected(
+                residualSumOfSquares: 10, count: 10, parameterCount: 3))
+        #expect(value == 0 + 6 + 24.0 / 6)
+        #expect(
+            InformationCriterion.corrected(residualSumOfSquares: 1, count: 4, parameterCount: 3)
+                == nil)
+        #expect(
+            InformationCriterion.corrected(
+                residualSumOfSquares: 0, count: 5, parameterCount: 2, leastVariance: 1e-18)
+                == InformationCriterion.corrected(
+                    residualSumOfSquares: 5e-19, count: 5, parameterCount: 2, leastVariance: 1e-18))
+    }
+
+    @Test("weights fall with exp(-delta / 2) and add up to one")
+    func weights() {
+        let weights = InformationCriterion.akaikeWeights([10, 12, 14])
+        #expect(abs(weights.reduce(0, +) - 1) < 1e-15)
+        #expect(relativeDifference(weights[1] / weights[0], exp(-1)) < 1e-14)
+        #expect(InformationCriterion.akaikeWeights([]).isEmpty)
+    }
+}

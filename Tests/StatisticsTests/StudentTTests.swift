@@ -1,0 +1,47 @@
+import Statistics
+import Testing
+
+@Suite("Student's t")
+struct StudentTTests {
+    private struct Point: Decodable {
+        let t: Double
+        let degreesOfFreedom: Int
+        let probability: Double
+    }
+    private struct Points: Decodable {
+        let cumulative: [Point]
+        let quantiles: [Point]
+    }
+
+    @Test("probabilities are those of 40 digits")
+    func cumulative() throws {
+        let points = try golden("student", as: Points.self).cumulative
+        try #require(points.count == 99)
+        for point in points {
+            let probability = StudentT.cumulative(
+                point.t, degreesOfFreedom: point.degreesOfFreedom)
+            // cos(theta)^2 is raised to powers up to n / 2, and its rounding with it.
+            let tolerance = 1e-15 + 1e-17 * Double(point.degreesOfFreedom)
+            #expect(abs(probability - point.probability) < tolerance, "\(point)")
+        }
+    }
+
+    @Test("quantiles are those of 40 digits")
+    func quantiles() throws {
+        let points = try golden("student", as: Points.self).quantiles
+        try #require(points.count == 60)
+        for point in points {
+            let t = StudentT.quantile(point.probability, degreesOfFreedom: point.degreesOfFreedom)
+            // In the tail, 1e-16 of the probability is some 1e-14 of t.
+            #expect(relativeDifference(t, point.t) < 1e-12, "\(point)")
+        }
+    }
+
+    @Test("the ends of the line, and a two-sided interval in a textbook's digits")
+    func special() {
+        #expect(StudentT.cumulative(.infinity, degreesOfFreedom: 3) == 1)
+        #expect(StudentT.cumulative(-.infinity, degreesOfFreedom: 3) == 0)
+        #expect(StudentT.quantile(0.5, degreesOfFreedom: 7) < 1e-15)
+        #expect(abs(StudentT.twoSided(level: 0.95, degreesOfFreedom: 2) - 4.303) < 5e-4)
+    }
+}
