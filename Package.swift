@@ -72,6 +72,9 @@ let package = Package(
         target(
             "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
 
+        // Experiments on training
+        target("Laboratory", ["Statistics", "Telemetry", "Failures"]),
+
         // Foundations
         target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
         target("MPI", ["COpenMPI", "Failures"]),
@@ -107,6 +110,7 @@ let package = Package(
         tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
         tests("Telemetry", ["Telemetry"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
+        tests("Laboratory", ["Laboratory", "Statistics", "Failures"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),
     ]

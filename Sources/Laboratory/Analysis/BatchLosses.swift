@@ -1,0 +1,93 @@
+import Statistics
+
+/// The losses of one batch over rates and seeds, at one design's mark.
+struct BatchLosses {
+    let batch: Int
+    /// By seed; each has an entry at least.
+    let seeds: [RateLosses]
+
+    /// - Parameter points: the grid's runs of this batch.
+    init(batch: Int, points: [TrainedPoint], design: Design) {
+        self.batch = batch
+        seeds = Dictionary(grouping: points, by: \.seed).sorted { $0.key < $1.key }
+            .map { RateLosses(seed: $0.key, points: $0.value, design: design) }
+            .filter { !$0.entries.isEmpty }
+    }
+
+    /// A rate of the grid and what the seeds together say about it.
+    struct MeanEntry {
+        let logRate: Double
+        /// Infinite where some seed diverged.
+        let loss: Double
+        /// How many seeds have it.
+        let count: Int
+    }
+
+    /// The seeds' mean loss at every rate, by rate.
+    ///
+    /// Seeds differ by an offset that all rates share, the same start and the same data; it is taken
+    /// out before averaging, so that a rate that only a good seed has does not look good for that.
+    var mean: [MeanEntry] {
+        let rates = allRates
+        let shared = rates.filter { rate in
+            seeds.allSatisfy { loss(of: $0, at: rate)?.isFinite ?? false }
+        }
+        let offsets = seeds.map { seed in
+            shared.isEmpty
+                ? 0
+                : shared.reduce(0) { $0 + (loss(of: seed, at: $1) ?? 0) }
+                    / Double(shared.count)
+        }
+        let offset = offsets.reduce(0, +) / Double(max(1, offsets.count))
+        return rates.map { rate in
+            let losses = zip(seeds, offsets).compactMap { seed, own in
+                loss(of: seed, at: rate).map { $0 - own }
+            }
+            return MeanEntry(
+                logRate: rate, loss: offset + losses.reduce(0, +) / Double(losses.count),
+                count: losses.count)
+        }
+    }
+
+    /// The noise of a single run's loss around the curve of its seed.
+    ///
+    /// From what is left of the table of seeds by rates after each rate's mean and each seed's own
+    /// straight line are taken out: a seed whose optimum lies elsewhere has other losses by a line,
+    /// where all curve alike, and that is no noise.
+    ///
+    /// Nil with fewer than two seeds, or three rates between the bounds that all seeds have.
+    func noise(from lower: Double, to upper: Double) -> Noise? {
+        let rates = allRates.filter { rate in
+            (rate >= lower || isSameRate(rate, lower)) && (rate <= upper || isSameRate(rate, upper))
+                && seeds.allSatisfy { loss(of: $0, at: rate)?.isFinite ?? false }
+        }
+        guard seeds.count >= 2, rates.count >= 3 else { return nil }
+        let means = rates.map { rate in
+            seeds.reduce(0) { $0 + (loss(of: $1, at: rate) ?? 0) } / Double(seeds.count)
+        }
+        let lines = seeds.compactMap { seed in
+            linearLeastSquares(
+                rates.map { [1, $0] },
+                observations: zip(rates, means).map { (loss(of: seed, at: $0) ?? 0) - $1 })
+        }
+        let degreesOfFreedom = (seeds.count - 1) * (rates.count - 2)
+        return Noise(
+            variance: lines.reduce(0) { $0 + $1.residualSumOfSquares } / Double(degreesOfFreedom),
+            degreesOfFreedom: degreesOfFreedom)
+    }
+
+    private var allRates: [Double] {
+        var rates: [Double] = []
+        for rate in seeds.flatMap({ $0.entries.map(\.logRate) }).sorted() {
+            guard let last = rates.last, isSameRate(last, rate) else {
+                rates.append(rate)
+                continue
+            }
+        }
+        return rates
+    }
+
+    private func loss(of seed: RateLosses, at rate: Double) -> Double? {
+        seed.entries.first { isSameRate($0.logRate, rate) }?.loss
+    }
+}

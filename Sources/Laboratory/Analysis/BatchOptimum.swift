@@ -1,0 +1,64 @@
+import Statistics
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// The best rate of one batch, over seeds.
+package struct BatchOptimum: Sendable, Equatable {
+    package let batch: Int
+    /// Over seeds: the mean of ln(rate), with Student's interval. Found only where every seed's is.
+    package let optimum: RateOptimum
+    /// By seed.
+    package let seeds: [SeedOptimum]
+    /// The rates of the grid that did not diverge for any seed, and what comes next to them.
+    package let grid: GridEdges
+    /// How much a single run's loss differs from the curve of its seed, in nats; nil when unknown.
+    package let noise: Double?
+
+    init(batch: Int, points: [TrainedPoint], design: Design, settings: AnalysisSettings) {
+        let losses = BatchLosses(batch: batch, points: points, design: design)
+        let window = RateWindow(losses, window: settings.window, level: settings.level)
+        self.batch = batch
+        seeds = losses.seeds.map { SeedOptimum($0, window: window, level: settings.level) }
+        grid = GridEdges(losses.mean)
+        noise = window.noise?.variance.squareRoot()
+        let found = seeds.compactMap(\.optimum.best)
+        guard !found.isEmpty, found.count == seeds.count else {
+            optimum = seeds.first { $0.optimum.best == nil }?.optimum ?? .insufficient
+            return
+        }
+        let logRate = Sample(found.map(\.logRate)).meanEstimate(level: settings.level)
+        optimum = .found(
+            BestRate(
+                rate: exp(logRate.value), loss: Sample(found.map(\.loss)).mean,
+                interval: logRate.interval?.mapped(exp)))
+    }
+
+    /// The runs that this batch lacks for a best rate; nil where it has one.
+    package var decidingRuns: DecidingRuns? {
+        switch optimum {
+        case .found: return nil
+        case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
+        case .flat:
+            // The loss rises with the square of the distance: rates further out show the curve where
+            // more seeds would have to be many.
+            return .rates(grid.further(to: .below) + grid.further(to: .above), batch: batch)
+        case .insufficient:
+            let side: Side = grid.divergingRate == nil ? .above : .below
+            let rates = grid.further(to: side)
+            return rates.isEmpty ? .longer(batch: batch) : .rates(rates, batch: batch)
+        }
+    }
+
+    func seed(_ seed: Int) -> SeedOptimum? { seeds.first { $0.seed == seed } }
+
+    /// The rate of the grid whose runs stand for this batch: the nearest to the best one in
+    /// ln(rate), or the one with the least mean loss where no best one was found.
+    var gridRate: Double? {
+        guard let best = optimum.best else { return grid.leastLossRate }
+        return grid.rates.min { abs(log($0) - best.logRate) < abs(log($1) - best.logRate) }
+    }
+}

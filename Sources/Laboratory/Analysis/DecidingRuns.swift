@@ -1,0 +1,50 @@
+import Statistics
+import Telemetry
+
+/// The runs that would turn an open question into an answer.
+package enum DecidingRuns: Sendable, Equatable {
+    /// So many seeds more, at each of these batches.
+    case seeds(Int, batches: [Int])
+    /// These rates, with every seed, at this batch.
+    case rates([Double], batch: Int)
+    /// Runs at this batch that reach the design's mark.
+    case longer(batch: Int)
+    /// Runs at other batches, at least so many.
+    case batches(Int)
+    /// The value is so near its bound that no sensible number of seeds would tell.
+    case tooClose
+
+    /// In words, to follow "to decide, run".
+    package var phrase: String {
+        switch self {
+        case .seeds(let count, let batches):
+            "\(count) more \(count == 1 ? "seed" : "seeds") at B = \(listed(batches.map(String.init)))"
+        case .rates(let rates, let batch):
+            "\(rates.count == 1 ? "rate" : "rates") "
+                + listed(rates.map { Format.significant($0, digits: 3) }) + " at B = \(batch)"
+        case .longer(let batch): "longer runs at B = \(batch), up to the mark they are judged at"
+        case .batches(let count): "\(count) more \(count == 1 ? "batch" : "batches")"
+        case .tooClose: "nothing: it is too near its bound for any sensible number of seeds"
+        }
+    }
+}
+
+/// "a", "a and b", "a, b and c".
+func listed(_ items: [String]) -> String {
+    guard let last = items.last, items.count > 1 else { return items.first ?? "" }
+    return items.dropLast().joined(separator: ", ") + " and " + last
+}
+
+/// How many seeds it takes for Student's interval of a mean to be no wider than `halfWidth` to
+/// either side, if the standard deviation stays what it is; nil above a thousand.
+func seedsNeeded(standardDeviation: Double, halfWidth: Double, level: Double) -> Int? {
+    guard halfWidth > 0 else { return nil }
+    return (2...1000).first { count in
+        let t = StudentT.twoSided(level: level, degreesOfFreedom: count - 1)
+        return t * standardDeviation / Double(count).squareRoot() <= halfWidth
+    }
+}
+
+/// The seeds with which a question is first given an interval: a spread from two alone is so
+/// uncertain that t is 12.7.
+let fewestUsefulSeeds = 3

@@ -1,0 +1,101 @@
+import Statistics
+import Telemetry
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// How the best rate goes with the batch: the exponent p of rate proportional to B^p.
+///
+/// A straight line of ln(rate) on ln(batch) for each seed, then Student's interval over seeds: a
+/// seed's runs share their start and data, so its best rates at several batches are no independent
+/// replicates, and the seed is the unit.
+package struct RateExponent: Sendable, Equatable {
+    package struct SeedExponent: Sendable, Equatable {
+        package let seed: Int
+        package let exponent: Double
+    }
+
+    /// Nil where fewer than two batches have a best rate.
+    package let exponent: Estimate?
+    package let seeds: [SeedExponent]
+    /// The batches it rests on.
+    package let batches: [Int]
+    /// Of the common rules' exponents 0, 1/2 and 1, those that the interval holds.
+    package let possibleRules: [Double]
+    /// Whether there is an interval, and it holds at most one of the common rules' exponents.
+    package let isConclusive: Bool
+    /// What to run where it is not conclusive.
+    package let decidingRuns: DecidingRuns?
+
+    init(_ optima: [BatchOptimum], level: Double) {
+        let found = optima.filter { $0.optimum.best != nil }
+        let common = found.dropFirst().reduce(Set(found.first?.seeds.map(\.seed) ?? [])) {
+            $0.intersection($1.seeds.map(\.seed))
+        }.sorted()
+        batches = found.map(\.batch)
+        guard found.count >= 2, !common.isEmpty else {
+            (exponent, seeds, possibleRules, isConclusive) = (nil, [], [0, 0.5, 1], false)
+            decidingRuns = Self.runsForOptima(optima, found: found.count)
+            return
+        }
+        seeds = common.compactMap { seed in
+            let rows = found.map { [1, log(Double($0.batch))] }
+            let rates = found.compactMap { $0.seed(seed)?.optimum.best?.logRate }
+            return linearLeastSquares(rows, observations: rates).map {
+                SeedExponent(seed: seed, exponent: $0.parameters[1])
+            }
+        }
+        let sample = Sample(seeds.map(\.exponent))
+        let estimate = sample.meanEstimate(level: level)
+        exponent = estimate
+        possibleRules = [0, 0.5, 1].filter { estimate.interval?.contains($0) ?? true }
+        isConclusive = estimate.interval != nil && possibleRules.count <= 1
+        guard !isConclusive else {
+            decidingRuns = nil
+            return
+        }
+        guard let deviation = sample.standardDeviation else {
+            decidingRuns = .seeds(fewestUsefulSeeds - 1, batches: batches)
+            return
+        }
+        // An interval no wider than the distance of two rules' exponents holds at most one of them.
+        let needed = seedsNeeded(standardDeviation: deviation, halfWidth: 0.249, level: level)
+        guard let needed else {
+            decidingRuns = .tooClose
+            return
+        }
+        decidingRuns = .seeds(max(1, needed - seeds.count), batches: batches)
+    }
+
+    /// What is missing for two batches with a best rate.
+    private static func runsForOptima(_ optima: [BatchOptimum], found: Int) -> DecidingRuns {
+        optima.lazy.compactMap(\.decidingRuns).first ?? .batches(2 - found)
+    }
+
+    /// In one sentence.
+    package var sentence: String {
+        guard let exponent else {
+            return "The exponent of the best rate is undecided: fewer than two batches have a best "
+                + "rate" + remedy
+        }
+        let value = "The best rate goes as B^\(Format.fixed(exponent.value, decimals: 2))"
+        guard let interval = exponent.interval else {
+            return value + ", from one seed and so without an interval: undecided" + remedy
+        }
+        let range =
+            " (\(Format.fixed(interval.lower, decimals: 2)) to "
+            + "\(Format.fixed(interval.upper, decimals: 2)) at "
+            + "\(Format.significant(100 * interval.level, digits: 3)) %)"
+        let rules = possibleRules.map { $0 == 0 ? "none" : $0 == 1 ? "linear" : "sqrt" }
+        switch rules.count {
+        case 0: return value + range + ": none of the rules none, sqrt and linear."
+        case 1: return value + range + ": of none, sqrt and linear only \(rules[0]) agrees."
+        default: return value + range + ": undecided between \(listed(rules))" + remedy
+        }
+    }
+
+    private var remedy: String { decidingRuns.map { "; to decide, run \($0.phrase)." } ?? "." }
+}

@@ -1,0 +1,129 @@
+import Statistics
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// The rate with the least loss, or why there is none.
+package enum RateOptimum: Sendable, Equatable {
+    case found(BestRate)
+    /// The least loss is at the grid's lowest or highest rate: the grid must extend to that side.
+    case unbracketed(Side)
+    /// The losses of the rates differ by no more than noise does.
+    case flat
+    /// Fewer than three rates reached the mark without diverging.
+    case insufficient
+
+    package var best: BestRate? {
+        if case .found(let best) = self { best } else { nil }
+    }
+}
+
+/// Where a parabola in ln(rate) has its least loss.
+package struct BestRate: Sendable, Equatable {
+    package let rate: Double
+    /// In nats a token.
+    package let loss: Double
+    /// Of the rate; symmetric in ln(rate). Nil where there is nothing to judge the noise by.
+    package let interval: Interval?
+
+    package var logRate: Double { log(rate) }
+}
+
+/// One seed's best rate at one batch.
+package struct SeedOptimum: Sendable, Equatable {
+    package let seed: Int
+    package let optimum: RateOptimum
+    /// The runs it rests on.
+    package let losses: RateLosses
+    /// What the losses inside the window are smoothed by; nil where no optimum was found.
+    let parabola: Parabola?
+    let bounds: ClosedRange<Double>?
+
+    /// Fits this seed's parabola.
+    ///
+    /// Over the batch's window if that turns within it, else over the seed's own least loss and its
+    /// neighbours.
+    init(_ losses: RateLosses, window: RateWindow, level: Double) {
+        seed = losses.seed
+        self.losses = losses
+        var found: (parabola: Parabola, bounds: ClosedRange<Double>, vertex: Estimate)?
+        if window.state == .bracketed, let bounds = window.bounds {
+            let inside = losses.finite.filter { entry in
+                bounds.contains(entry.logRate) || isSameRate(entry.logRate, bounds.lowerBound)
+                    || isSameRate(entry.logRate, bounds.upperBound)
+            }
+            found =
+                Self.fit(inside[...], noise: window.noise, level: level)
+                ?? Self.fit(losses.aroundLeast, noise: window.noise, level: level)
+        }
+        parabola = found?.parabola
+        bounds = found?.bounds
+        if let found {
+            optimum = .found(
+                BestRate(
+                    rate: exp(found.vertex.value), loss: found.parabola(found.vertex.value),
+                    interval: found.vertex.interval?.mapped(exp)))
+        } else {
+            optimum =
+                switch window.state {
+                case .bracketed: losses.stateWithoutFit
+                case .flat: .flat
+                case .unbracketed(let side): .unbracketed(side)
+                case .insufficient: .insufficient
+                }
+        }
+    }
+
+    private static func fit(
+        _ entries: ArraySlice<RateLosses.Entry>, noise: Noise?, level: Double
+    ) -> (parabola: Parabola, bounds: ClosedRange<Double>, vertex: Estimate)? {
+        guard let first = entries.first, let last = entries.last,
+            let parabola = Parabola(x: entries.map(\.logRate), y: entries.map(\.loss)),
+            parabola.curvature(level: level).value > 0,
+            let vertex = parabola.vertexEstimate(noise: noise, level: level),
+            (first.logRate...last.logRate).contains(vertex.value)
+        else { return nil }
+        return (parabola, first.logRate...last.logRate, vertex)
+    }
+
+    /// The loss at a rate: from the parabola inside its window, else interpolated.
+    func lookup(_ logRate: Double) -> RateLosses.Lookup {
+        if let parabola, let bounds, bounds.contains(logRate) { return .loss(parabola(logRate)) }
+        return losses.lookup(logRate)
+    }
+
+    /// The best loss that rules are measured against; nil without a run that did not diverge.
+    ///
+    /// The parabola's least; on a flat grid the mean, as the least of noisy losses would be too low;
+    /// else the grid's least, which the true best may undercut.
+    var referenceLoss: Double? {
+        switch optimum {
+        case .found(let best): return best.loss
+        case .flat: return losses.finite.isEmpty ? nil : Sample(losses.finite.map(\.loss)).mean
+        case .unbracketed, .insufficient: return losses.finite.map(\.loss).min()
+        }
+    }
+}
+
+extension RateLosses {
+    /// The least loss's entry and its two neighbours, without those that diverged.
+    fileprivate var aroundLeast: ArraySlice<Entry> {
+        let finite = finite
+        guard let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss }),
+            least > 0, least < finite.count - 1
+        else { return [] }
+        return finite[least - 1...least + 1]
+    }
+
+    /// Why a seed has no optimum although its batch's mean has one.
+    fileprivate var stateWithoutFit: RateOptimum {
+        let finite = finite
+        guard finite.count >= 3,
+            let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss })
+        else { return .insufficient }
+        return least == 0 ? .unbracketed(.below) : .unbracketed(.above)
+    }
+}

@@ -1,0 +1,167 @@
+import Statistics
+import Telemetry
+
+/// Up to which batch a rule holds, by one design.
+package struct RuleVerdict: Sendable, Equatable {
+    /// A batch at which the rule neither holds nor fails.
+    package struct Undecided: Sendable, Equatable {
+        package let batch: Int
+        /// Such as "the rule's rate lies above the grid".
+        package let reason: String
+        package let decidingRuns: DecidingRuns
+    }
+
+    package enum Conclusion: Sendable, Equatable {
+        /// At every batch from the base up to this one, the largest that was trained.
+        case holds(upTo: Int)
+        /// It holds up to some batch, or none, and fails at the next one.
+        case fails(from: Int)
+        /// Between the batches where it holds and those where it fails, some are undecided.
+        case inconclusive
+    }
+
+    package let rule: String
+    /// Whether the rule's own runs were judged, not its rates on the grid.
+    package let isTrained: Bool
+    /// One for each batch, rising.
+    package let regrets: [Regret]
+    /// The largest batch such that the regret's interval lies within the tolerance there and at
+    /// every smaller batch from the base up.
+    package let holdsUpTo: Int?
+    /// The smallest batch from the base up where the regret's interval lies above the tolerance.
+    package let failsFrom: Int?
+    /// From the base up to where it fails.
+    package let undecided: [Undecided]
+    package let conclusion: Conclusion
+    private let baseBatch: Int
+
+    init(
+        rule: String, isTrained: Bool, regrets: [Regret], optima: [BatchOptimum], baseBatch: Int,
+        settings: AnalysisSettings
+    ) {
+        self.rule = rule
+        self.isTrained = isTrained
+        self.regrets = regrets
+        self.baseBatch = baseBatch
+        let judged = regrets.filter { $0.batch >= baseBatch }
+        let judgements = judged.map { Judgement($0, tolerance: settings.tolerance) }
+        let failure = judgements.firstIndex(of: .fails)
+        holdsUpTo = zip(judged, judgements).prefix { $0.1 == .holds }.last?.0.batch
+        failsFrom = failure.map { judged[$0].batch }
+        let base = optima.first { $0.batch == baseBatch }
+        undecided = zip(judged, judgements).prefix(failure ?? judged.count)
+            .filter { $0.1 == .undecided }
+            .map { regret, _ in
+                Undecided(
+                    regret, optimum: optima.first { $0.batch == regret.batch },
+                    base: isTrained ? nil : base, settings: settings)
+            }
+        if let last = judged.last, undecided.isEmpty {
+            conclusion = failsFrom.map { .fails(from: $0) } ?? .holds(upTo: last.batch)
+        } else {
+            conclusion = .inconclusive
+        }
+    }
+
+    /// The rule in words; trained rules are told from those looked up on the grid.
+    package var name: String {
+        let name = rule == ScalingRule.none.name ? "no scaling" : rule
+        return isTrained ? "\(name) (trained)" : name
+    }
+
+    /// `holdsUpTo`, unless that is the base batch, where a rule changes nothing.
+    package var reachBeyondBase: Int? { holdsUpTo.flatMap { $0 > baseBatch ? $0 : nil } }
+
+    /// In one sentence.
+    package var sentence: String {
+        let reach =
+            switch holdsUpTo {
+            case nil: "\(name) holds at no batch"
+            case baseBatch where regrets.count > 1: "\(name) holds at the base batch only"
+            case let batch?: "\(name) holds up to B = \(batch)"
+            }
+        guard undecided.isEmpty else {
+            let gaps = undecided.map { gap in
+                "B = \(gap.batch) is undecided (\(gap.reason); to decide, run "
+                    + "\(gap.decidingRuns.phrase))"
+            }
+            let failure = failsFrom.map { ", and it fails from B = \($0)" } ?? ""
+            let start = holdsUpTo == nil ? "\(name) is inconclusive" : reach
+            return start + ": " + gaps.joined(separator: "; ") + failure + "."
+        }
+        return reach + (failsFrom.map { " and fails from B = \($0)." } ?? ", the largest trained.")
+    }
+}
+
+private enum Judgement {
+    case holds
+    case fails
+    case undecided
+
+    /// - Parameter tolerance: in nats.
+    init(_ regret: Regret, tolerance: Double) {
+        switch regret.outcome {
+        case .measured(let estimate, _):
+            guard let interval = estimate.interval else {
+                self = .undecided
+                return
+            }
+            self =
+                interval.lower > tolerance
+                ? .fails
+                : interval.upper <= tolerance && !regret.isLowerBound ? .holds : .undecided
+        // The mean of an infinite regret is infinite, but one seed alone decides nothing.
+        case .diverged: self = regret.seedCount >= 2 ? .fails : .undecided
+        case .outsideGrid, .unavailable: self = .undecided
+        }
+    }
+}
+
+extension RuleVerdict.Undecided {
+    /// - Parameter base: the batch whose rate the rule scales; nil for a rule that was trained.
+    fileprivate init(
+        _ regret: Regret, optimum: BatchOptimum?, base: BatchOptimum?, settings: AnalysisSettings
+    ) {
+        batch = regret.batch
+        let anchor = base.flatMap(\.decidingRuns)
+        // A rule's regret needs a seed at the batch and, for its rate, at the base.
+        let batches = Set([regret.batch, base?.batch ?? regret.batch]).sorted()
+        switch regret.outcome {
+        case .measured(let estimate, let deviation) where anchor == nil:
+            (reason, decidingRuns) = Self.measured(
+                estimate, deviation, regret, optimum: optimum, batches: batches, settings: settings)
+        case .diverged where anchor == nil:
+            reason = "one seed alone diverged"
+            decidingRuns = .seeds(fewestUsefulSeeds - 1, batches: batches)
+        case .outsideGrid(let side) where anchor == nil:
+            reason = "the rule's rate lies \(side.rawValue) the grid"
+            decidingRuns = .rates(regret.rate.map { [$0] } ?? [], batch: batch)
+        default:
+            reason =
+                anchor == nil
+                ? "no run reached the mark" : "the base batch has no best rate to scale"
+            decidingRuns = anchor ?? optimum?.decidingRuns ?? .longer(batch: batch)
+        }
+    }
+
+    /// Why an estimated regret decides nothing.
+    private static func measured(
+        _ estimate: Estimate, _ deviation: Double?, _ regret: Regret, optimum: BatchOptimum?,
+        batches: [Int], settings: AnalysisSettings
+    ) -> (String, DecidingRuns) {
+        guard let interval = estimate.interval, let deviation else {
+            return ("one seed has no interval", .seeds(fewestUsefulSeeds - 1, batches: batches))
+        }
+        if interval.upper <= settings.tolerance, let runs = optimum?.decidingRuns {
+            return ("the best loss lies at the grid's edge", runs)
+        }
+        let needed = seedsNeeded(
+            standardDeviation: deviation, halfWidth: abs(settings.tolerance - estimate.value),
+            level: settings.level)
+        let reason =
+            "the regret's interval, \(Format.significant(interval.lower, digits: 2)) to "
+            + "\(Format.significant(interval.upper, digits: 2)), holds the tolerance"
+        guard let needed else { return (reason, .tooClose) }
+        return (reason, .seeds(max(1, needed - regret.seedCount), batches: batches))
+    }
+}

@@ -1,0 +1,71 @@
+import Statistics
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// The fit of y = c + shape(ln(x0 / x)): a curve that bends at a scale x0.
+struct ScaleFit {
+    /// c.
+    let offset: Estimate
+    /// ln(x0).
+    let logScale: Estimate
+    let residualSumOfSquares: Double
+    /// The side on which x0 lies so far outside the data that they do not show it.
+    let scaleOutside: Side?
+
+    /// How far outside the data x0 is looked for: there the curves are straight to .1 %.
+    private static let reach = log(1000.0)
+
+    /// Least squares: for each x0 on a fine grid c is a mean, so the best of them is a start that no
+    /// other minimum hides; from it MINPACK goes on.
+    ///
+    /// - Parameters:
+    ///   - x: positive, at least two different ones.
+    ///   - shape: takes ln(x0 / x).
+    init?(x: [Double], y: [Double], level: Double, shape: (Double) -> Double) {
+        let logs = x.map { log($0) }
+        guard let least = logs.min(), let greatest = logs.max(), least < greatest else {
+            return nil
+        }
+        let range = least - Self.reach...greatest + Self.reach
+        func residuals(_ scale: Double) -> [Double] {
+            zip(logs, y).map { $1 - shape(scale - $0) }
+        }
+        func squares(_ scale: Double) -> Double {
+            let sample = Sample(residuals(scale))
+            return (sample.variance ?? 0) * Double(sample.count - 1)
+        }
+        // The curves bend over several units of ln(x0), so starts .3 apart miss no minimum.
+        let steps = 64
+        let scan = (0...steps).map { step in
+            range.lowerBound + (range.upperBound - range.lowerBound) * Double(step) / Double(steps)
+        }
+        guard let start = scan.min(by: { squares($0) < squares($1) }) else { return nil }
+        let fit = nonlinearLeastSquares(
+            start: [Sample(residuals(start)).mean, start], count: x.count
+        ) { parameters in residuals(parameters[1]).map { $0 - parameters[0] } }
+        guard let fit, fit.parameters[1] > range.lowerBound, fit.parameters[1] < range.upperBound,
+            start > range.lowerBound, start < range.upperBound
+        else {
+            let end = start < (least + greatest) / 2 ? range.lowerBound : range.upperBound
+            offset = Estimate(Sample(residuals(end)).mean)
+            logScale = Estimate(end)
+            residualSumOfSquares = squares(end)
+            scaleOutside = end == range.lowerBound ? .below : .above
+            return
+        }
+        offset = fit.estimate(0, level: level)
+        logScale = fit.estimate(1, level: level)
+        residualSumOfSquares = fit.residualSumOfSquares
+        scaleOutside = nil
+    }
+}
+
+/// ln(1 + e^u), without overflow.
+func softplus(_ u: Double) -> Double { max(u, 0) + log1p(exp(-abs(u))) }
+
+/// ln(cosh(v)), without overflow.
+func logCosh(_ v: Double) -> Double { abs(v) + log1p(exp(-2 * abs(v))) - log(2.0) }

@@ -1,0 +1,112 @@
+import Statistics
+
+extension TrainedPoint {
+    /// The steps after which the validation loss first reaches a target, a fraction between two
+    /// evaluations; nil where it does not.
+    package func steps(to target: Double) -> Double? {
+        guard let index = curve.firstIndex(where: { $0.validationLoss <= target }) else {
+            return nil
+        }
+        let earlier =
+            index > 0
+            ? curve[index - 1] : CurvePoint(step: 0, tokens: 0, validationLoss: initialLoss)
+        let later = curve[index]
+        guard earlier.validationLoss > target, earlier.validationLoss > later.validationLoss else {
+            return Double(later.step)
+        }
+        let part =
+            (earlier.validationLoss - target) / (earlier.validationLoss - later.validationLoss)
+        return Double(earlier.step) + part * Double(later.step - earlier.step)
+    }
+
+    /// The tokens of one step; nil without an evaluation after a step.
+    var tokensPerStep: Double? {
+        curve.last.flatMap { $0.step > 0 ? Double($0.tokens) / Double($0.step) : nil }
+    }
+}
+
+/// What it takes one batch to reach a target loss, at the grid's rate nearest to its best.
+package struct BatchCost: Sendable, Equatable {
+    package let batch: Int
+    package let rate: Double
+    /// Means over seeds with Student's intervals; nil where some seed does not reach the target.
+    package let steps: Estimate?
+    package let tokens: Estimate?
+    package let seconds: Estimate?
+    /// Each seed's steps, for what is fitted over seeds.
+    let stepsBySeed: [Int: Double]
+    let tokensPerStep: Double?
+
+    /// - Parameter runs: the batch's runs at one rate of the grid, one for each seed.
+    init(batch: Int, rate: Double, runs: [TrainedPoint], target: Double, level: Double) {
+        self.batch = batch
+        self.rate = rate
+        tokensPerStep = runs.lazy.compactMap(\.tokensPerStep).first
+        let reached = runs.compactMap { run in
+            run.steps(to: target).map { (run: run, steps: $0) }
+        }
+        stepsBySeed = Dictionary(reached.map { ($0.run.seed, $0.steps) }) { first, _ in first }
+        guard !reached.isEmpty, reached.count == runs.count else {
+            (steps, tokens, seconds) = (nil, nil, nil)
+            return
+        }
+        let size = tokensPerStep
+        let steps = Sample(reached.map { $0.steps }).meanEstimate(level: level)
+        self.steps = steps
+        tokens = size.map { size in steps.mapped { size * $0 } }
+        seconds = Sample(reached.map { $0.steps * $0.run.secondsPerStep })
+            .meanEstimate(level: level)
+    }
+}
+
+/// What it takes each batch to reach a target loss, and the critical batch that follows.
+package struct TargetLoss: Sendable, Equatable {
+    /// In nats a token.
+    package let loss: Double
+    /// By batch.
+    package let costs: [BatchCost]
+    /// Nil where fewer than three batches reach the target.
+    package let criticalBatch: CriticalBatch?
+    /// The batch that takes the least time to the target; nil where none reaches it.
+    package let fastestBatch: Int?
+
+    init(loss: Double, optima: [BatchOptimum], points: [TrainedPoint], level: Double) {
+        self.loss = loss
+        costs = optima.compactMap { optimum in
+            guard let rate = optimum.gridRate else { return nil }
+            return BatchCost(
+                batch: optimum.batch, rate: rate,
+                runs: points.runs(batch: optimum.batch, rate: rate), target: loss, level: level)
+        }
+        criticalBatch = CriticalBatch(costs, level: level)
+        fastestBatch =
+            costs.compactMap { cost in
+                cost.seconds.map { (batch: cost.batch, seconds: $0.value) }
+            }.min { $0.seconds < $1.seconds }?.batch
+    }
+
+    /// Three targets that every seed of every batch reaches at its best rate: the least such loss,
+    /// and those 5 % and 10 % of the way back to the initial loss.
+    static func reachable(optima: [BatchOptimum], points: [TrainedPoint]) -> [Double] {
+        let runs = optima.map { optimum in
+            optimum.gridRate.map { points.runs(batch: optimum.batch, rate: $0) } ?? []
+        }
+        let least = runs.compactMap { runs in
+            // The worst seed's, so that all reach it.
+            runs.compactMap { $0.curve.map(\.validationLoss).min() }.max()
+        }
+        let start = runs.joined().map(\.initialLoss).min()
+        guard let worst = least.max(), let start, start > worst else { return [] }
+        return [0, 0.05, 0.1].map { worst + $0 * (start - worst) }
+    }
+}
+
+extension [TrainedPoint] {
+    /// The grid's runs of one batch and rate that did not diverge.
+    fileprivate func runs(batch: Int, rate: Double) -> [TrainedPoint] {
+        filter {
+            $0.rule == TrainedPoint.grid && $0.batch == batch && !$0.diverged
+                && abs($0.learningRate / rate - 1) < 1e-9
+        }
+    }
+}

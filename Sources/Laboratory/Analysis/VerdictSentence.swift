@@ -1,0 +1,36 @@
+import Telemetry
+
+/// Several rules' verdicts in one sentence, such as "linear holds up to B = 64, sqrt up to 512
+/// (regret <= 0.01 at 95 %); neither beyond".
+func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> String {
+    let level = Format.significant(100 * settings.level, digits: 3)
+    let bound = "(regret <= \(Format.significant(settings.tolerance, digits: 3)) at \(level) %)"
+    var parts: [String] = []
+    let holding = verdicts.compactMap { verdict in
+        verdict.reachBeyondBase.map { (name: verdict.name, batch: $0) }
+    }
+    let clauses = holding.enumerated().map { index, rule in
+        "\(rule.name) \(index == 0 ? "holds up to B =" : "up to") \(rule.batch)"
+    }
+    parts.append(
+        clauses.isEmpty
+            ? "no rule is shown to hold beyond the base batch \(bound)"
+            : clauses.joined(separator: ", ") + " \(bound)")
+    let failing = verdicts.filter { if case .fails = $0.conclusion { true } else { false } }
+    let ending = failing.filter { $0.reachBeyondBase != nil }
+    if !holding.isEmpty, ending.count == holding.count {
+        parts.append(
+            ending.count == 1 ? "not beyond" : ending.count == 2 ? "neither beyond" : "none beyond")
+    } else {
+        parts += ending.compactMap { verdict in
+            verdict.failsFrom.map { "\(verdict.name) fails from \($0)" }
+        }
+    }
+    parts += failing.filter { $0.reachBeyondBase == nil }.compactMap { verdict in
+        verdict.failsFrom.map { "\(verdict.name) fails from \($0)" }
+    }
+    parts += verdicts.compactMap { verdict in
+        verdict.undecided.first.map { "\(verdict.name) is undecided at \($0.batch)" }
+    }
+    return parts.joined(separator: "; ") + "."
+}

@@ -1,0 +1,164 @@
+import Foundation
+import Laboratory
+import Testing
+
+@Suite("Best rates")
+struct RateOptimumTests {
+    @Test("without noise the best rate is the planted one, at every batch and seed")
+    func exact() throws {
+        let sweep = PlantedSweep(lossNoise: 0, rateNoise: 0)
+        for optimum in try sweep.analysis().optima {
+            let best = try #require(optimum.optimum.best)
+            // A parabola's vertex from a handful of numbers near 2.5: rounding only.
+            #expect(abs(best.rate / sweep.bestRate(optimum.batch) - 1) < 1e-9)
+            #expect(optimum.seeds.count == 4)
+            for seed in optimum.seeds {
+                let own = try #require(seed.optimum.best)
+                #expect(abs(own.rate / best.rate - 1) < 1e-9)
+            }
+        }
+    }
+
+    @Test("a batch's interval holds the planted rate in about 95 % of repetitions")
+    func coverage() throws {
+        var held = 0
+        let sweep = PlantedSweep(batches: [32])
+        for repetition in 0..<200 {
+            let optimum = try sweep.analysis(noise: repetition).optima[0].optimum
+            let interval = try #require(optimum.best?.interval)
+            if interval.contains(sweep.bestRate(32)) { held += 1 }
+        }
+        // 190 expected, with a binomial standard deviation of 3.
+        #expect((178...199).contains(held), "\(held) of 200")
+    }
+
+    @Test("an optimum outside the grid is unbracketed on its side, and the next rates are named")
+    func unbracketed() throws {
+        for (rate, side, next) in [
+            (1e-5, Side.below, [2.5e-5, 5e-5]), (1, .above, [0.4096, 0.8192]),
+        ] {
+            let analysis = try PlantedSweep(bestRate: { _ in rate }).analysis()
+            let optimum = try analysis.optimum(32)
+            #expect(optimum.optimum == .unbracketed(side))
+            guard case .rates(let rates, let batch) = optimum.decidingRuns else {
+                Issue.record("\(String(describing: optimum.decidingRuns))")
+                continue
+            }
+            #expect(batch == 32 && rates.count == 2)
+            for (rate, expected) in zip(rates, next) { #expect(abs(rate / expected - 1) < 1e-9) }
+            #expect(analysis.exponent.exponent == nil && !analysis.exponent.isConclusive)
+        }
+    }
+
+    @Test("losses without a curve are flat, or at worst at an edge: never a steep optimum")
+    func noiseOnly() throws {
+        var flat = 0
+        var found = 0
+        for repetition in 0..<100 {
+            let sweep = PlantedSweep(batches: [8], curvature: 0, lossNoise: 0.01)
+            let optimum = try sweep.analysis(noise: repetition).optima[0]
+            switch optimum.optimum {
+            case .flat:
+                flat += 1
+                // Two rates further out on either side.
+                guard case .rates(let rates, batch: 8) = optimum.decidingRuns else {
+                    Issue.record("\(String(describing: optimum.decidingRuns))")
+                    continue
+                }
+                #expect(rates.count == 4 && rates[1] < 1e-4 && rates[2] > 0.2)
+            case .found: found += 1
+            case .unbracketed, .insufficient: break
+            }
+        }
+        // The curvature passes a test at 95 %, on the side that the choice of the least favours.
+        #expect(flat >= 80, "\(flat) flat of 100")
+        #expect(found <= 10, "\(found) found of 100")
+    }
+
+    @Test("a rate that diverges bounds the optimum, and is no point of the parabola")
+    func divergedEdge() throws {
+        let sweep = PlantedSweep(
+            lossNoise: 0, rateNoise: 0, diverges: { rate, _ in rate > 3.5e-3 })
+        let analysis = try sweep.analysis()
+        // Best at 8: 1e-3, and at 32: 2e-3, below the cliff.
+        for batch in [8, 16, 32] {
+            let best = try #require(try analysis.optimum(batch).optimum.best)
+            #expect(abs(best.rate / sweep.bestRate(batch) - 1) < 1e-9)
+        }
+        // At 128 it would be 4e-3; the highest rate that trains is 3.2e-3.
+        let optimum = try analysis.optimum(128)
+        #expect(optimum.optimum == .unbracketed(.above))
+        guard case .rates(let rates, _) = optimum.decidingRuns else {
+            Issue.record("\(String(describing: optimum.decidingRuns))")
+            return
+        }
+        #expect(rates.count == 1 && abs(rates[0] / (3.2e-3 * 2.0.squareRoot()) - 1) < 1e-9)
+    }
+
+    @Test("two rates are too few, and a batch where all diverged asks for lower rates")
+    func insufficient() throws {
+        let two = try PlantedSweep(rates: [1e-3, 2e-3]).analysis()
+        #expect(try two.optimum(8).optimum == .insufficient)
+        let none = try PlantedSweep(diverges: { _, batch in batch == 64 }).analysis()
+        #expect(try none.optimum(64).optimum == .insufficient)
+        guard case .rates(let lower, batch: 64) = try none.optimum(64).decidingRuns else {
+            Issue.record("\(String(describing: try none.optimum(64).decidingRuns))")
+            return
+        }
+        #expect(abs(lower[0] / (1e-4 / 16) - 1) < 1e-9 && abs(lower[1] / (1e-4 / 4) - 1) < 1e-9)
+        #expect(try none.optimum(32).optimum.best != nil)
+    }
+
+    @Test("one seed has its own intervals, from its parabola, and none over seeds")
+    func oneSeed() throws {
+        // A shallow curve keeps more than three rates in the window.
+        let analysis = try PlantedSweep(seeds: 1, curvature: 0.03).analysis()
+        let optimum = try analysis.optimum(32)
+        let best = try #require(optimum.optimum.best)
+        #expect(best.interval == nil)
+        let own = try #require(optimum.seeds[0].optimum.best)
+        #expect(try #require(own.interval).contains(own.rate))
+        #expect(analysis.exponent.exponent != nil && !analysis.exponent.isConclusive)
+        #expect(
+            analysis.exponent.decidingRuns == .seeds(2, batches: [8, 16, 32, 64, 128]))
+    }
+}
+
+@Suite("The exponent of the best rate")
+struct RateExponentTests {
+    @Test("planted exponents are recovered", arguments: [0.0, 0.25, 0.5, 1.0])
+    func planted(exponent: Double) throws {
+        let sweep = PlantedSweep(bestRate: { 1e-3 * pow(Double($0) / 8, exponent) })
+        let result = try sweep.analysis().exponent
+        let estimate = try #require(result.exponent)
+        // A slope over ln(16) from 5 batches and 4 seeds with .1 of noise has an error of .02.
+        #expect(abs(estimate.value - exponent) < 0.08)
+        #expect(result.isConclusive && result.seeds.count == 4)
+        #expect(result.possibleRules == (exponent == 0.25 ? [] : [exponent]))
+    }
+
+    @Test("the interval holds the planted exponent in about 95 % of repetitions")
+    func coverage() throws {
+        var held = 0
+        for repetition in 0..<200 {
+            let sweep = PlantedSweep(batches: [8, 32, 128], seeds: 3)
+            let result = try sweep.analysis(noise: 500 + repetition).exponent
+            if try #require(result.exponent?.interval).contains(0.5) { held += 1 }
+        }
+        // 190 expected, with a binomial standard deviation of 3.
+        #expect((178...199).contains(held), "\(held) of 200")
+    }
+
+    @Test("seeds that disagree leave it open, and the seeds that would decide are counted")
+    func open() throws {
+        let result = try PlantedSweep(batches: [8, 16, 32], seeds: 3, rateNoise: 0.4).analysis()
+            .exponent
+        #expect(!result.isConclusive && result.possibleRules.count >= 2)
+        guard case .seeds(let count, let batches) = result.decidingRuns else {
+            Issue.record("\(String(describing: result.decidingRuns))")
+            return
+        }
+        #expect(count >= 1 && batches == [8, 16, 32])
+        #expect(result.sentence.contains("undecided") && result.sentence.contains("more seed"))
+    }
+}
