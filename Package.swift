@@ -49,7 +49,8 @@ let package = Package(
         .executableTarget(
             name: "lockstep",
             dependencies: [
-                "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Laboratory", "Training",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -73,7 +74,12 @@ let package = Package(
             "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
 
         // Experiments on training
-        target("Laboratory", ["Statistics", "Telemetry", "Failures"]),
+        target(
+            "Laboratory",
+            [
+                "Training", "Optimizers", "Checkpointing", "Telemetry", "Statistics", "Kernels", "MPI",
+                "Digests", "Failures", .product(name: "Logging", package: "swift-log"),
+            ]),
 
         // Foundations
         target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),

@@ -79,7 +79,7 @@ package enum FileSystem {
     /// Removes a folder that holds nothing but files; a folder that is not there is no error.
     ///
     /// - Throws: `.inputOutput`, also where the folder holds another one.
-    static func removeFlatFolder(_ path: String) throws(Failure) {
+    package static func removeFlatFolder(_ path: String) throws(Failure) {
         guard exists(path) else { return }
         for name in try names(in: path) {
             guard unlink("\(path)/\(name)") == 0 else {

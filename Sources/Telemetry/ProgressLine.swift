@@ -37,8 +37,13 @@ package final class ProgressLine {
     /// Reports how far the operation is; cheap enough to be called every few milliseconds.
     ///
     /// `details` is evaluated only when something is shown, and at the end.
-    package func update(done: Int, details: @autoclosure () -> [String] = []) {
+    ///
+    /// - Parameter total: where it is not what it was, as work turns up.
+    package func update(
+        done: Int, total: Int? = nil, details: @autoclosure () -> [String] = []
+    ) {
         let time = seconds
+        status.total = total ?? status.total
         status.done = done
         estimator.record(done: Double(done), at: time)
         if schedule.shouldShow(fraction: status.fraction, at: time) {

@@ -27,6 +27,8 @@ final class CheckpointKeeper {
     /// The parameters' file in a checkpoint, under Hugging Face's names.
     static let parametersFile = "model.safetensors"
     private static let optimizerFile = "optimizer.safetensors"
+    /// Where the recipe asks for an average of the parameters.
+    private static let averageFile = "average.safetensors"
 
     /// `shards` are the elements of the arena that each rank updates, by rank.
     init(
@@ -107,8 +109,14 @@ final class CheckpointKeeper {
             tensors: state.optimizer.states.indices.flatMap { index in
                 layout.arena.tensors.map { source(of: $0, inState: index, state) }
             })
+        let average = state.average.map {
+            CheckpointFile(
+                name: Self.averageFile,
+                tensors: TensorSource.all(of: layout.arena, in: $0.parameters.values),
+                metadata: ["format": "pt"])
+        }
         let result = try store.save(
-            [parameters, moments], manifest: manifest(of: state, parameterHash))
+            [parameters, moments] + (average.map { [$0] } ?? []), manifest: manifest(of: state, parameterHash))
         for warning in result.warnings { logger.warning("\(warning.sentence)") }
         logger.info("checkpoint \(result.checkpoint.folder)")
     }
@@ -171,6 +179,10 @@ final class CheckpointKeeper {
         } else {
             for piece in state.optimizer.states { try communicator.broadcast(piece.buffer.bytes) }
         }
+        if let average = state.average?.parameters {
+            try communicator.broadcast(average.values.bytes)
+            average.round(0..<average.values.count)
+        }
         return true
     }
 
@@ -190,6 +202,9 @@ final class CheckpointKeeper {
         try check(found.manifest, of: found.folder)
         let parameters = try found.open(Self.parametersFile)
         try parameters.copy(layout.arena, into: state.parameters.values)
+        if let average = state.average {
+            try found.open(Self.averageFile).copy(layout.arena, into: average.parameters.values)
+        }
         let moments = try found.open(Self.optimizerFile)
         for piece in state.optimizer.states {
             for tensor in layout.arena.tensors {

@@ -97,4 +97,4 @@ package struct MachineFacts: Codable, Sendable, Equatable {
 var machineMemoryBytes: Int { sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) }
 
 /// Whether the launcher told waiting ranks to give their core away, as more ranks than cores must.
-var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
+package var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }

@@ -29,7 +29,7 @@ func environmentVariable(_ name: String) -> String? {
 }
 
 /// A path that means the same from any working folder.
-func absolute(_ path: String) -> String {
+package func absolute(_ path: String) -> String {
     guard let resolved = realpath(path, nil) else { return path }
     defer { free(resolved) }
     return String(cString: resolved)

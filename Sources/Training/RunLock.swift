@@ -9,7 +9,7 @@ import Failures
 /// The right to write to a run's folder, which one process at a time has, until it ends.
 ///
 /// A requeued job may start while a hung one is still there; both writing would lose results.
-final class RunLock {
+package final class RunLock {
     private let descriptor: Int32
 
     /// Takes the lock, by `flock`.
@@ -18,7 +18,7 @@ final class RunLock {
     ///
     /// - Throws: `Failure` (configuration) where another process has it; (I/O) where the lock's file
     ///   cannot be opened.
-    init(_ run: RunFolder) throws(Failure) {
+    package init(_ run: RunFolder) throws(Failure) {
         let path = "\(run.path)/lock"
         descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
@@ -31,7 +31,7 @@ final class RunLock {
         close(descriptor)
         throw Failure(
             .configuration,
-            "Another process is training the run in \(run.path): wait until it has ended, or stop it."
+            "Another process is at work in \(run.path): wait until it has ended, or stop it."
         )
     }
 

@@ -54,6 +54,14 @@ package final class Trainer {
     /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
     var reductionNotice: String? { step.reductionNotice }
 
+    /// Whether so many steps in a row had no finite loss or gradient that the run is at its end.
+    package var hasDiverged: Bool {
+        state.nonFinite.skippedInARow >= plan.recipe.training.maximumSkippedSteps
+    }
+
+    /// Gives shared memory back, on all ranks together; nothing may be called after.
+    package func free() throws(Failure) { try step.free() }
+
     var model: GPT { step.model }
     var state: TrainingState { step.state }
 
@@ -98,10 +106,11 @@ package final class Trainer {
         metrics.begin(at: state.step)
         defer { metrics.end() }
         var evaluation: Evaluation?
+        if state.step == 0, plan.recipe.evaluation.at.first == 0 { evaluation = try evaluate() }
         while state.step < steps {
             let requests = try takeStep()
             let isLast = state.step == steps
-            if isLast || isDue(plan.recipe.evaluation.every) { evaluation = try evaluate() }
+            if isLast || isEvaluationDue { evaluation = try evaluate() }
             if isLast || !requests.isEmpty || isDue(plan.recipe.checkpoint.every) {
                 try checkpoint(isRequired: isLast || requests.contains(.stop))
             }
@@ -109,7 +118,7 @@ package final class Trainer {
         }
         if let evaluation { return .finished(evaluation) }
         // All steps were done before, and the log has their evaluation.
-        return .finished(try evaluator.run(model, parameters: state.parameters))
+        return .finished(try evaluator.run(model, parameters: state.evaluated))
     }
 
     /// One optimizer step on all ranks; returns what any of them was asked for.
@@ -151,7 +160,7 @@ package final class Trainer {
         let progress = metrics.evaluationProgress(chunks: evaluator.chunksOfThisRank)
         defer { progress?.finish() }
         let evaluation = try note(.evaluation) { () throws(Failure) in
-            try evaluator.run(model, parameters: state.parameters) { done in
+            try evaluator.run(model, parameters: state.evaluated) { done in
                 progress?.update(done: done)
             }
         }
@@ -168,6 +177,10 @@ package final class Trainer {
         trace?.recorder.record(
             kind.rawValue, index: state.step, from: start, to: MonotonicClock.nanoseconds)
         return value
+    }
+
+    private var isEvaluationDue: Bool {
+        isDue(plan.recipe.evaluation.every) || plan.recipe.evaluation.at.contains(state.step)
     }
 
     private func isDue(_ every: Int) -> Bool { every > 0 && state.step % every == 0 }

@@ -10,6 +10,11 @@ package final class TrainingState {
     /// Steps taken, skipped ones included.
     package var step = 0
     var nonFinite: NonFiniteGuard
+    /// Nil where the recipe asks for none.
+    let average: ParameterAverage?
+
+    /// What evaluations look at.
+    var evaluated: Parameters { average?.parameters ?? parameters }
 
     /// `parameters` is zeroed memory for the layout's arena; `owned` are the parts of it that this
     /// rank updates.
@@ -21,5 +26,9 @@ package final class TrainingState {
         optimizer = Optimizer(
             configuration: plan.rate.optimizer, layout: layout, owned: owned)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
+        average = plan.recipe.training.averagingPower.map {
+            ParameterAverage(
+                power: $0, count: layout.count, precision: plan.recipe.training.precision)
+        }
     }
 }

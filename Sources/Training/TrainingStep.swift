@@ -101,6 +101,7 @@ package final class TrainingStep {
             .init("parameters", state.parameters.bytes),
             .init("gradients", reducer.bytes),
             .init("other ranks' pages", peerBytes),
+            .init("average", state.average?.parameters.bytes ?? 0),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
             .init("activations", model.activationBytes),
             .init("scratch", model.scratchBytes(parameters: state.parameters)),
@@ -111,6 +112,9 @@ package final class TrainingStep {
             own: own, program: program, peerBytes: peerBytes, communicator: communicator)
     }
 
+    /// Gives shared memory back, on all ranks together; nothing may be called after.
+    package func free() throws(Failure) { try reducer.free() }
+
     /// Makes new parameters on rank 0, which the others receive.
     package func initialize() throws(Failure) {
         if communicator.rank == 0 {
@@ -119,6 +123,7 @@ package final class TrainingStep {
         }
         try communicator.broadcast(state.parameters.values.bytes)
         state.parameters.round(engine: engine)
+        state.average?.add(state.parameters, step: 1, engine: engine)
     }
 
     /// Takes the step; all ranks must come here.
@@ -158,6 +163,9 @@ package final class TrainingStep {
             }
         }
         state.step += 1
+        clock.measure(.update) {
+            state.average?.add(state.parameters, step: state.step, engine: engine)
+        }
         tracer?.endStep(state.step)
         let record = StepRecord(
             step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,

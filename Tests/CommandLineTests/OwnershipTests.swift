@@ -16,7 +16,7 @@ extension CommandLineTests {
             for ranks in [0, 2] {
                 expectRefusal(
                     try bench.lockstep(resume, ranks: ranks), 78,
-                    ["Another process is training the run in \(bench.path("run"))"])
+                    ["Another process is at work in \(bench.path("run"))"])
             }
             #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
             close(lock)

@@ -137,6 +137,26 @@ extension ScalingConfiguration.Warmup: RecipeConvertible {}
 extension Precision: RecipeConvertible {}
 extension WireFormat: NamedChoice, RecipeConvertible {}
 
+/// Steps, which are left out where there are none.
+struct StepList: RecipeConvertible {
+    var steps: [Int]
+
+    static let expectation = "a list of whole numbers, such as [100, 200]"
+    static func read(_ value: RecipeValue, key: String) -> StepList? {
+        guard case .list(let values) = value else { return nil }
+        let numbers = values.compactMap { Int.read($0, key: key) }
+        return numbers.count == values.count ? StepList(steps: numbers) : nil
+    }
+    var recipeValue: RecipeValue? { steps.isEmpty ? nil : .list(steps.map { .integer($0) }) }
+}
+
+extension EvaluationConfiguration {
+    var marks: StepList {
+        get { StepList(steps: at) }
+        set { at = newValue.steps }
+    }
+}
+
 /// Adam's two decay rates, which recipes write as one list.
 struct Betas: RecipeConvertible {
     var first: Double

@@ -47,6 +47,9 @@ extension Recipe {
             "training", "seed", \.training.seed,
             "Seeds initial parameters, sample order and dropout."),
         .init(
+            "training", "averaging_power", \.training.averagingPower,
+            "Evaluate an average of the parameters in which step t weighs t^this; silent for none."),
+        .init(
             "training", "max_skipped_steps", \.training.maximumSkippedSteps,
             "Steps in a row without a finite loss and gradient after which the run stops."),
     ]
@@ -159,6 +162,9 @@ extension Recipe {
         .init(
             "evaluation", "every", \.evaluation.every,
             "Steps between validation losses; 0 for one at the end."),
+        .init(
+            "evaluation", "at", \.evaluation.marks,
+            "Steps after which there is an evaluation besides, such as [0, 100, 200, 400]."),
         .init(
             "evaluation", "windows", \.evaluation.windows,
             "Windows of the validation set that are evaluated, from its start; 0 for all."),

@@ -3,7 +3,7 @@ import JSONText
 import TOMLKit
 
 /// A value in a recipe, as TOML has it.
-enum RecipeValue: Equatable {
+package enum RecipeValue: Equatable, Sendable {
     case flag(Bool)
     case integer(Int)
     case real(Double)
@@ -12,7 +12,7 @@ enum RecipeValue: Equatable {
     case table([String: RecipeValue])
 
     /// The value as TOML text.
-    var toml: String {
+    package var toml: String {
         switch self {
         case .flag(let flag): return flag ? "true" : "false"
         case .integer(let number): return "\(number)"
@@ -28,7 +28,7 @@ enum RecipeValue: Equatable {
     }
 
     /// What kind of value it is, for a reader.
-    var kind: String {
+    package var kind: String {
         switch self {
         case .flag: "true or false"
         case .integer: "a whole number"
@@ -68,7 +68,7 @@ enum RecipeValue: Equatable {
     /// The top-level entries of a TOML document.
     ///
     /// - Throws: `Failure` (configuration) that names the line and column of what is not TOML.
-    static func document(_ text: String, name: String) throws(Failure) -> [String: RecipeValue] {
+    package static func document(_ text: String, name: String) throws(Failure) -> [String: RecipeValue] {
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)

@@ -18,6 +18,9 @@ package struct TrainingConfiguration: Sendable, Equatable {
     package var recompute = false
     /// Seeds the initial parameters, the order of samples, and dropout.
     package var seed: UInt64 = 1337
+    /// Has evaluations look at an average of the parameters in which step t weighs t^this; nil for
+    /// the parameters themselves.
+    package var averagingPower: Double?
     /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run stops.
     package var maximumSkippedSteps = 10
 
@@ -40,6 +43,12 @@ package struct TrainingConfiguration: Sendable, Equatable {
             throw Failure(
                 .configuration,
                 "[training] \(key) = \(value) is more than \(Self.largestCount): use less.")
+        }
+        if let averagingPower, !(averagingPower >= 0 && averagingPower <= 1000) {
+            throw Failure(
+                .configuration,
+                "[training] averaging_power = \(averagingPower) is not from 0 to 1000: use 7 for "
+                    + "about the last tenth of the run, or remove it for no average.")
         }
         guard microBatch >= 0 else {
             throw Failure(
@@ -81,6 +90,8 @@ package struct ReductionConfiguration: Sendable, Equatable {
 package struct EvaluationConfiguration: Sendable, Equatable {
     /// Steps between evaluations; 0 for one after the last step alone.
     package var every = 250
+    /// Steps after which there is an evaluation besides, rising; 0 for one before the first step.
+    package var at: [Int] = []
     /// Windows of the context length that are evaluated, from the validation set's start; 0 for all.
     package var windows = 0
 
@@ -90,6 +101,12 @@ package struct EvaluationConfiguration: Sendable, Equatable {
             throw Failure(
                 .configuration,
                 "[evaluation] \(key) = \(value) is not a whole number from 0 up: use 0 or more.")
+        }
+        guard at.allSatisfy({ $0 >= 0 }), zip(at, at.dropFirst()).allSatisfy(<) else {
+            throw Failure(
+                .configuration,
+                "[evaluation] at = \(at) is not a rising list of steps: write one such as "
+                    + "[100, 200, 400].")
         }
     }
 }

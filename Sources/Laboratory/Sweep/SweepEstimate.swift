@@ -1,0 +1,83 @@
+import Failures
+import Kernels
+import MPI
+import Telemetry
+import Training
+
+/// How long a sweep would take on a layout, from steps and evaluations that were measured there.
+package struct SweepEstimate: Sendable, Equatable {
+    /// One batch's runs.
+    package struct Row: Sendable, Equatable {
+        package let batch: Int
+        package let runs: Int
+        package let steps: Int
+        package let evaluations: Int
+        package let cost: RunCost
+
+        /// Of one run.
+        package var seconds: Double {
+            Double(steps) * cost.secondsPerStep
+                + Double(evaluations) * cost.secondsPerEvaluation
+        }
+    }
+
+    package let rows: [Row]
+    /// Groups that train at the same time.
+    package let groups: Int
+
+    /// From start to end, if groups end together and no grid grows.
+    package var seconds: Double {
+        rows.reduce(0) { $0 + Double($1.runs) * $1.seconds } / Double(groups)
+    }
+
+    /// A table, and the sum in a sentence.
+    package var text: String {
+        var table = TextTable(
+            ["batch", "runs", "steps", "ms a step", "evaluations", "s each", "a run"],
+            leftColumns: 0)
+        for row in rows {
+            table.add([
+                "\(row.batch)", "\(row.runs)", Format.count(row.steps),
+                Format.significant(row.cost.secondsPerStep * 1000, digits: 3),
+                "\(row.evaluations)",
+                Format.significant(row.cost.secondsPerEvaluation, digits: 2),
+                Format.duration(row.seconds, tenths: false),
+            ])
+        }
+        let runs = rows.reduce(0) { $0 + $1.runs }
+        return table.lines.joined(separator: "\n")
+            + "\n\(Format.count(runs)) runs on \(groups) \(groups == 1 ? "group" : "groups"): about "
+            + "\(Format.duration(seconds, tenths: false)); more if a grid has to grow"
+    }
+}
+
+extension SweepSession {
+    /// Measures a few steps of each batch, on all groups at the same time; all ranks must come here.
+    package func estimate() throws(Failure) -> SweepEstimate {
+        let input = try world.agree { () throws(Failure) in try readInput() }
+        let groups = try world.agree { () throws(Failure) in
+            try groupCount(input.specification)
+        }
+        let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
+        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let points = SweepSchedule(
+            input.specification, contextLength: input.recipe.model.contextLength
+        ).firstPoints
+        var rows: [SweepEstimate.Row] = []
+        for batch in input.specification.batches {
+            let runs = points.filter { $0.batch == batch }
+            let (plan, data) = try world.agree { () throws(Failure) in
+                var recipe = try input.specification.recipe(for: runs[0])
+                let data = try TrainingData(path: input.data.path, recipe: &recipe)
+                return (try TrainingPlan(recipe, ranks: group.size), data)
+            }
+            let cost = try RunCost.measure(
+                plan: plan, data: data, communicator: group, engine: engine)
+            rows.append(
+                SweepEstimate.Row(
+                    batch: batch, runs: runs.count, steps: plan.recipe.training.steps,
+                    evaluations: plan.recipe.evaluation.at.count, cost: cost))
+        }
+        return SweepEstimate(rows: rows, groups: groups)
+    }
+}

@@ -1,0 +1,100 @@
+import Checkpointing
+import Failures
+import Telemetry
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// The folder of one sweep and what lies where in it.
+///
+/// The first rank of every group reads and writes here, so that hosts must share it.
+package struct SweepFolder: Sendable {
+    package let path: String
+
+    package init(_ path: String) { self.path = RunFolder(path).path }
+
+    /// The specification as it was given.
+    package var specification: String { "\(path)/sweep.toml" }
+    /// The recipe that it names.
+    package var recipe: String { "\(path)/base-recipe.toml" }
+    /// Where the data lie, and which they are.
+    package var data: String { "\(path)/data.json" }
+    /// A line for each point that has ended.
+    package var ledger: String { "\(path)/ledger.jsonl" }
+    /// How long they took: apart, because it is the only thing that another layout changes.
+    package var timings: String { "\(path)/timings.jsonl" }
+    /// Which group trains which point now.
+    package var claims: String { "\(path)/claims" }
+    package var points: String { "\(path)/points" }
+    /// Held while a group reads or writes what all share.
+    package var groupsLock: String { "\(path)/groups.lock" }
+
+    package func run(of point: SweepPoint) -> RunFolder { RunFolder("\(points)/\(point.name)") }
+
+    /// Whether a sweep was started here.
+    package var holdsSweep: Bool { access(specification, F_OK) == 0 }
+
+    /// Makes the folder of a new sweep, whole or not at all.
+    ///
+    /// - Throws: a `.usage` failure where something is there; `.inputOutput`.
+    package func create(
+        specification text: String, recipe recipeText: String, dataPath: String,
+        fingerprint: String
+    ) throws(Failure) {
+        try RunFolder(path).requireFree()
+        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+            try FileSystem.makeFolders(String(path[..<slash]))
+        }
+        // Nothing but an empty folder is removed by this.
+        rmdir(path)
+        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+            let inside = SweepFolder(partial)
+            try AtomicFile.write(recipeText, to: inside.recipe)
+            let data: JSONObject = [
+                "path": .string(dataPath), "fingerprint": .string(fingerprint),
+            ]
+            try AtomicFile.write(data.text + "\n", to: inside.data)
+            try AtomicFile.write(text, to: inside.specification)
+        }
+        try FileSystem.makeFolders(claims)
+        try FileSystem.makeFolders(points)
+    }
+
+    /// The specification that the sweep was started with.
+    ///
+    /// - Throws: a `.missingInput` failure where there is no sweep; what reading throws.
+    package func readSpecification() throws(Failure) -> SweepSpecification {
+        guard holdsSweep else {
+            throw Failure(
+                .missingInput,
+                "\(path) holds no sweep: give the folder that `lockstep sweep` was given as --out.")
+        }
+        return try SweepSpecification(
+            toml: try readText(specification), name: specification
+        ) { (_) throws(Failure) in try readText(recipe) }
+    }
+
+    /// The data folder, and the fingerprint of what was in it.
+    package func readData() throws(Failure) -> (path: String, fingerprint: String) {
+        let records = try MetricsLog.read(data)
+        guard let record = records.first, case .string(let path)? = record.fields["path"],
+            case .string(let fingerprint)? = record.fields["fingerprint"]
+        else {
+            throw Failure(.badData, "\(data) does not say where the data lie: give --data.")
+        }
+        return (path, fingerprint)
+    }
+
+    /// Removes a finished point's checkpoints: its losses are in the ledger.
+    package func removeCheckpoints(of point: SweepPoint) {
+        let checkpoints = run(of: point).checkpoints
+        for name in (try? FileSystem.names(in: checkpoints)) ?? [] {
+            try? FileSystem.removeFlatFolder("\(checkpoints)/\(name)")
+        }
+        rmdir(checkpoints)
+    }
+}

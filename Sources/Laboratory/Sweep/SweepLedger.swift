@@ -1,0 +1,196 @@
+import Checkpointing
+import Failures
+import Telemetry
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// What a group is to do next.
+package enum Assignment: Sendable, Equatable {
+    case train(SweepPoint)
+    /// Nothing yet: what others train may ask for more.
+    case wait
+    /// All points have results.
+    case done
+}
+
+/// A sweep's results and who trains what, in files that groups share under a lock.
+///
+/// A point's line is written once, when it has ended, and says nothing that depends on where or when
+/// it was trained. A claim is a small file that holds its session's name: those of a session that
+/// was killed count for nothing.
+package struct SweepLedger: Sendable {
+    private let folder: SweepFolder
+    private let schedule: SweepSchedule
+    /// Tells the claims of this start of the sweep from those of others.
+    private let session: String
+
+    package init(_ folder: SweepFolder, schedule: SweepSchedule, session: String) {
+        self.folder = folder
+        self.schedule = schedule
+        self.session = session
+    }
+
+    /// How far the sweep is.
+    package struct Progress: Sendable, Equatable {
+        package let done: Int
+        /// As far as is known: a grid can grow.
+        package let total: Int
+    }
+
+    /// How far the sweep is now.
+    ///
+    /// - Throws: as `results` does.
+    package func progress() throws(Failure) -> Progress {
+        let results = try self.results()
+        return Progress(done: results.count, total: schedule.points(results).count)
+    }
+
+    /// Takes the next point for a group.
+    ///
+    /// - Throws: `.inputOutput`; `.badData` where the ledger is damaged.
+    package func next() throws(Failure) -> (Assignment, Progress) {
+        try locked { () throws(Failure) in
+            let results = try self.results()
+            let finished = Set(results.map(\.point.name))
+            let points = schedule.points(results)
+            let open = points.filter { !finished.contains($0.name) }
+            let progress = Progress(done: points.count - open.count, total: points.count)
+            guard !open.isEmpty else { return (.done, progress) }
+            let claimed = try claimedNames()
+            guard let point = open.first(where: { !claimed.contains($0.name) }) else {
+                return (.wait, progress)
+            }
+            try AtomicFile.write(session, to: claim(of: point))
+            return (.train(point), progress)
+        }
+    }
+
+    /// Writes down how a point ended.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func record(_ result: PointResult, secondsPerStep: Double) throws(Failure) {
+        try locked { () throws(Failure) in
+            try append(result.line, to: folder.ledger)
+            try append(
+                ["point": .string(result.point.name), "seconds_per_step": .number(secondsPerStep)],
+                to: folder.timings)
+        }
+        unlink(claim(of: result.point))
+    }
+
+    /// All points that have ended, in the order in which they did.
+    ///
+    /// - Throws: `.badData` naming the line that is damaged; `.inputOutput`.
+    package func results() throws(Failure) -> [PointResult] {
+        guard access(folder.ledger, F_OK) == 0 else { return [] }
+        var results: [PointResult] = []
+        for (index, record) in try MetricsLog.read(folder.ledger).enumerated() {
+            guard let result = PointResult(record.fields) else {
+                throw Failure(
+                    .badData,
+                    "line \(index + 1) of \(folder.ledger) is no point's result: remove that line, "
+                        + "and the point is trained again.")
+            }
+            results.append(result)
+        }
+        return results
+    }
+
+    /// The points as the analysis takes them, in an order that does not depend on how they came.
+    ///
+    /// - Throws: as `results` does.
+    package func trainedPoints() throws(Failure) -> [TrainedPoint] {
+        var seconds: [String: Double] = [:]
+        if access(folder.timings, F_OK) == 0 {
+            for record in try MetricsLog.read(folder.timings) {
+                if case .string(let name)? = record.fields["point"] {
+                    seconds[name] = record["seconds_per_step"]
+                }
+            }
+        }
+        return try results().sorted { $0.point.name < $1.point.name }.map {
+            $0.trained(secondsPerStep: seconds[$0.point.name] ?? 0)
+        }
+    }
+
+    private func append(_ line: JSONObject, to path: String) throws(Failure) {
+        let log =
+            access(path, F_OK) == 0
+            ? try MetricsLog(resuming: path, after: .max) : try MetricsLog(creating: path)
+        if let failure = log.append(line) { throw failure }
+        try log.synchronize()
+    }
+
+    private func claim(of point: SweepPoint) -> String { "\(folder.claims)/\(point.name)" }
+
+    private func claimedNames() throws(Failure) -> Set<String> {
+        var names: Set<String> = []
+        for name in try FileSystem.names(in: folder.claims) {
+            // A claim may go away between the two looks.
+            if (try? readText("\(folder.claims)/\(name)")) == session { names.insert(name) }
+        }
+        return names
+    }
+
+    /// Runs `body` while no other group reads or writes.
+    private func locked<Value>(
+        _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        let path = folder.groupsLock
+        let descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
+        guard descriptor >= 0, flock(descriptor, LOCK_EX) == 0 else {
+            throw Failure(
+                .inputOutput,
+                "\(path) cannot be locked: \(String(cString: strerror(errno))); put the sweep on a "
+                    + "file system that has locks.")
+        }
+        defer { close(descriptor) }
+        return try body()
+    }
+}
+
+extension PointResult {
+    /// The ledger's line.
+    var line: JSONObject {
+        [
+            "point": .string(point.name), "rule": .string(point.rule),
+            "batch": .integer(point.batch), "rate": .number(point.rate),
+            "seed": .string(String(point.seed)), "learning_rate": .number(learningRate),
+            "diverged": .bool(diverged),
+            "curve": .array(
+                curve.map {
+                    [.integer($0.step), .integer($0.tokens), .number($0.validationLoss)]
+                }),
+        ]
+    }
+
+    /// Reads a ledger's line; nil where it is none.
+    init?(_ fields: [String: JSONValue]) {
+        func number(_ key: String) -> Double? {
+            if case .number(let number)? = fields[key] { number } else { nil }
+        }
+        guard case .string(let rule)? = fields["rule"], case .string(let seedText)? = fields["seed"],
+            let seed = UInt64(seedText), let batch = number("batch").flatMap(Int.init(exactly:)),
+            let rate = number("rate"), let learningRate = number("learning_rate"),
+            case .bool(let diverged)? = fields["diverged"],
+            case .array(let curveValues)? = fields["curve"]
+        else { return nil }
+        var curve: [CurvePoint] = []
+        for value in curveValues {
+            guard case .array(let triple) = value, triple.count == 3,
+                case .number(let step) = triple[0], let step = Int(exactly: step),
+                case .number(let tokens) = triple[1], let tokens = Int(exactly: tokens),
+                case .number(let loss) = triple[2]
+            else { return nil }
+            curve.append(CurvePoint(step: step, tokens: tokens, validationLoss: loss))
+        }
+        self.init(
+            point: SweepPoint(rule: rule, batch: batch, rate: rate, seed: seed),
+            learningRate: learningRate, diverged: diverged, curve: curve)
+    }
+}

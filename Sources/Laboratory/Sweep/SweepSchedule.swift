@@ -1,0 +1,106 @@
+import Failures
+import Statistics
+
+/// Which points of a sweep are to be trained, from what has been found so far.
+///
+/// It looks at results alone, never at the order in which they came, so that any number of groups,
+/// killed and started again, ends with the same points.
+package struct SweepSchedule: Sendable {
+    private let specification: SweepSpecification
+    private let contextLength: Int
+
+    package init(_ specification: SweepSpecification, contextLength: Int) {
+        self.specification = specification
+        self.contextLength = contextLength
+    }
+
+    /// All points that the results so far ask for, those with results among them, in the order in
+    /// which they are taken: the longest first, so that groups end together.
+    package func points(_ results: [PointResult]) -> [SweepPoint] {
+        let batches = specification.batches.sorted { seconds(ofBatch: $0) > seconds(ofBatch: $1) }
+        var points = batches.flatMap { batch in
+            let rates = rates(ofBatch: batch, results)
+            return specification.seeds.flatMap { seed in
+                rates.map { SweepPoint(batch: batch, rate: $0, seed: seed) }
+            }
+        }
+        for (rule, rate) in trainedRules(results) {
+            points += batches.flatMap { batch in
+                specification.seeds.map {
+                    SweepPoint(rule: rule.name, batch: batch, rate: rate, seed: $0)
+                }
+            }
+        }
+        return points
+    }
+
+    /// Points of the grid as it is written, before anything is known.
+    package var firstPoints: [SweepPoint] { points([]) }
+
+    /// Tokens stand for time.
+    private func seconds(ofBatch batch: Int) -> Int {
+        batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
+    }
+
+    /// A batch's rates, with those by which its grid has grown.
+    private func rates(ofBatch batch: Int, _ results: [PointResult]) -> [Double] {
+        var rates = specification.rates(ofBatch: batch)
+        let own = results.filter { $0.point.batch == batch && $0.point.rule == TrainedPoint.grid }
+        var (below, above) = (0, 0)
+        while let edge = edge(of: rates, own) {
+            switch edge {
+            case .below where below < specification.extend:
+                below += 1
+                rates.insert(rates[0] / specification.rateRatio, at: 0)
+            case .above where above < specification.extend:
+                above += 1
+                rates.append(rates[rates.count - 1] * specification.rateRatio)
+            default: return rates
+            }
+        }
+        return rates
+    }
+
+    private enum Edge { case below, above }
+
+    /// The edge of a batch's grid on which a comparison's best rate lies; nil where it lies inside,
+    /// or some points have no result yet.
+    private func edge(of rates: [Double], _ results: [PointResult]) -> Edge? {
+        let byRate = Dictionary(grouping: results, by: \.point.rate)
+        let complete = rates.allSatisfy { byRate[$0]?.count == specification.seeds.count }
+        guard complete, let lowest = rates.first, let highest = rates.last else { return nil }
+        for design in specification.designs {
+            let losses = rates.map { rate -> Double in
+                let runs = (byRate[rate] ?? []).map {
+                    $0.trained(secondsPerStep: 0).loss(at: design) ?? .infinity
+                }
+                return runs.reduce(0, +) / Double(runs.count)
+            }
+            guard let best = losses.min(), best.isFinite,
+                let place = losses.firstIndex(of: best)
+            else { continue }
+            // A neighbour on each side, so that a parabola has its three points.
+            if rates[place] == lowest { return .below }
+            if rates[place] == highest { return .above }
+        }
+        return nil
+    }
+
+    /// The rules that need runs of their own, with the rate at the base batch from which they start:
+    /// that batch's best of the first comparison; none before its grid is complete.
+    private func trainedRules(_ results: [PointResult]) -> [(SweepRule, Double)] {
+        let rules = specification.rules.filter(\.isTrained)
+        guard !rules.isEmpty else { return [] }
+        let base = specification.baseBatch
+        let rates = rates(ofBatch: base, results)
+        let own = results.filter { $0.point.batch == base && $0.point.rule == TrainedPoint.grid }
+        guard own.count == rates.count * specification.seeds.count,
+            let design = specification.designs.first
+        else { return [] }
+        let optimum = BatchOptimum(
+            batch: base, points: own.map { $0.trained(secondsPerStep: 0) }, design: design,
+            settings: specification.analysisSettings)
+        guard let rate = optimum.optimum.best?.rate ?? optimum.gridRate else { return [] }
+        return rules.map { ($0, rate) }
+    }
+}

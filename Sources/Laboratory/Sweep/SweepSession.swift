@@ -1,0 +1,285 @@
+import Digests
+import Failures
+import Kernels
+import Logging
+import MPI
+import Telemetry
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// What `lockstep sweep` was asked to do.
+package struct SweepRequest: Sendable {
+    /// The specification's file; nil to resume with the sweep's own.
+    package var specificationPath: String?
+    /// The data folder; nil to resume with the sweep's own.
+    package var dataPath: String?
+    package var sweepPath: String
+    package var resumes: Bool
+    /// Groups of ranks that train a point each; nil for a group of each rank.
+    package var groups: Int?
+    package var threads: Int
+    package var progress: ProgressMode
+    /// Whether no launcher started this process.
+    package var isAlone: Bool
+
+    package init(
+        specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
+        groups: Int?, threads: Int, progress: ProgressMode, isAlone: Bool
+    ) {
+        self.specificationPath = specificationPath
+        self.dataPath = dataPath
+        self.sweepPath = sweepPath
+        self.resumes = resumes
+        self.groups = groups
+        self.threads = threads
+        self.progress = progress
+        self.isAlone = isAlone
+    }
+}
+
+/// How a sweep ended.
+package enum SweepOutcome: Sendable {
+    /// With the analysis on rank 0.
+    case finished(Analysis?)
+    /// A signal asked for it; nothing that had ended is lost.
+    case stopped
+}
+
+/// Sets up a sweep on all ranks together, has groups of them train its points, and analyses it.
+package struct SweepSession {
+    let request: SweepRequest
+    let world: Communicator
+    private let folder: SweepFolder
+    private let logger = Logger(label: "lockstep")
+
+    package init(_ request: SweepRequest, communicator: Communicator) {
+        self.request = request
+        world = communicator
+        folder = SweepFolder(request.sweepPath)
+    }
+
+    /// Trains every point that has no result yet; all ranks must come here.
+    package func run() throws(Failure) -> SweepOutcome {
+        let input = try world.agree { () throws(Failure) in try readInput() }
+        try world.sameOnAllRanks("specification", SHA256.hash(input.text))
+        try world.sameOnAllRanks("training data", input.data.fingerprint)
+        let groups = try world.agree { () throws(Failure) in
+            try groupCount(input.specification)
+        }
+        try onFirstRank { () throws(Failure) in try prepareFolder(input) }
+        let lock = try onFirstRank { () throws(Failure) in try RunLock(RunFolder(folder.path)) }
+        defer { withExtendedLifetime(lock) {} }
+        let schedule = SweepSchedule(
+            input.specification, contextLength: input.recipe.model.contextLength)
+        let ledger = SweepLedger(folder, schedule: schedule, session: try sessionName())
+        try onFirstRank { () throws(Failure) in announce(input, groups, try ledger.results()) }
+        if request.isAlone { StopSignals.listenForTermination() }
+        let isStopped = try trainPoints(input, groups, ledger)
+        if isStopped { return .stopped }
+        // The first rank writes it down; the others only know that all went well.
+        let analysis = try onFirstRank { () throws(Failure) in try folder.analyze() }
+        return .finished(analysis)
+    }
+
+    // MARK: - Set-up
+
+    struct Input {
+        let text: String
+        let specification: SweepSpecification
+        /// Of the first point, for what all points share.
+        let recipe: Recipe
+        let data: TrainingData
+    }
+
+    func readInput() throws(Failure) -> Input {
+        let specification: SweepSpecification
+        let text: String
+        if request.resumes {
+            specification = try folder.readSpecification()
+            text = try readText(folder.specification)
+        } else {
+            guard let path = request.specificationPath else {
+                throw Failure(
+                    .usage,
+                    "No specification is given: name one, such as launch/recipes/studies/"
+                        + "king-james-adamw.toml, or add --resume to go on with the sweep in --out.")
+            }
+            text = try readText(path)
+            specification = try SweepSpecification(toml: text, name: path) {
+                (recipe) throws(Failure) in try readText(Self.beside(path, recipe))
+            }
+        }
+        try specification.validate()
+        let first = SweepPoint(
+            batch: specification.batches[0], rate: specification.learningRates[0],
+            seed: specification.seeds[0])
+        var recipe = try specification.recipe(for: first)
+        let data = try TrainingData(path: try dataPath(), recipe: &recipe)
+        return Input(text: text, specification: specification, recipe: recipe, data: data)
+    }
+
+    private func dataPath() throws(Failure) -> String {
+        if let path = request.dataPath { return path }
+        guard request.resumes else {
+            throw Failure(
+                .usage,
+                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+        }
+        return try folder.readData().path
+    }
+
+    /// A path as it is written in a file: from that file's folder on.
+    private static func beside(_ file: String, _ path: String) -> String {
+        guard !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
+        return String(file[...slash]) + path
+    }
+
+    func groupCount(_ specification: SweepSpecification) throws(Failure) -> Int {
+        let groups = request.groups ?? world.size
+        guard groups >= 1, groups <= world.size else {
+            throw Failure(
+                .usage,
+                "--groups is \(groups), but there are \(world.size) ranks, and a group has one at "
+                    + "least: use 1 to \(world.size).")
+        }
+        let largest = (world.size + groups - 1) / groups
+        for batch in specification.batches {
+            let recipe = try specification.recipe(
+                for: SweepPoint(
+                    batch: batch, rate: specification.learningRates[0],
+                    seed: specification.seeds[0]))
+            guard recipe.reduction.lanes < largest else { continue }
+            throw Failure(
+                .usage,
+                "Batch \(batch) has \(recipe.reduction.lanes) lanes, too few for the \(largest) ranks "
+                    + "of a group: use --groups \(world.size), or start fewer ranks.")
+        }
+        return groups
+    }
+
+    private func prepareFolder(_ input: Input) throws(Failure) {
+        guard request.resumes else {
+            return try folder.create(
+                specification: input.text, recipe: input.specification.recipe,
+                dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint)
+        }
+        let (path, fingerprint) = try folder.readData()
+        guard fingerprint == input.data.fingerprint else {
+            throw Failure(
+                .badData,
+                "\(input.data.path) does not hold the data that the sweep in \(folder.path) was "
+                    + "started with: give --data the same, which were in \(path).")
+        }
+    }
+
+    /// A name that no other start of the sweep has, on all ranks.
+    private func sessionName() throws(Failure) -> String {
+        let own = world.rank == 0 ? UInt64.random(in: .min ... .max) : 0
+        return String(try world.allReduce(Int64(bitPattern: own >> 1), .maximum), radix: 36)
+    }
+
+    private func announce(_ input: Input, _ groups: Int, _ results: [PointResult]) {
+        let specification = input.specification
+        let points = SweepSchedule(
+            specification, contextLength: input.recipe.model.contextLength
+        ).points(results)
+        let begun =
+            results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
+        logger.notice(
+            """
+            sweeping \(specification.batches.count) batches x \(specification.learningRates.count) \
+            rates x \(specification.seeds.count) seeds, \(Format.count(points.count)) runs\(begun), \
+            on \(groups) \(groups == 1 ? "group" : "groups") of \(world.size) ranks, into \
+            \(folder.path)
+            """)
+    }
+
+    // MARK: - Training
+
+    /// Has each group take points until there are none; says whether a signal stopped it.
+    private func trainPoints(
+        _ input: Input, _ groups: Int, _ ledger: SweepLedger
+    ) throws(Failure) -> Bool {
+        let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
+        let trainer = PointTrainer(
+            specification: input.specification, folder: folder, dataPath: input.data.path,
+            group: group,
+            engine: ComputeEngine(threads: request.threads, yields: ranksYield))
+        var progress = SweepProgress(
+            isShown: world.rank == 0, mode: request.progress, ledger: ledger)
+        defer { progress.finish() }
+        var isStopped = false
+        while !isStopped, let point = try nextPoint(ledger, group, &progress) {
+            switch try trainer.train(point) {
+            case .stopped: isStopped = true
+            case .ended(let result, let seconds):
+                try group.agree { () throws(Failure) in
+                    guard group.rank == 0 else { return }
+                    try ledger.record(result, secondsPerStep: seconds)
+                    folder.removeCheckpoints(of: point)
+                }
+                progress.ended(result)
+            }
+        }
+        return try world.allReduce(Int64(isStopped ? 1 : 0), .maximum) == 1
+    }
+
+    /// The group's next point, which its first rank takes; nil where there is none any more, or a
+    /// signal asks for the end.
+    private func nextPoint(
+        _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
+    ) throws(Failure) -> SweepPoint? {
+        while true {
+            let taken = try group.agree { () throws(Failure) -> (Assignment, SweepLedger.Progress)? in
+                guard group.rank == 0, !StopSignals.stopRequested else { return nil }
+                return try ledger.next()
+            }
+            if let taken { progress.update(taken.1) }
+            let told = try group.allGatherBytes(Self.encoded(taken?.0))
+            guard let assignment = Self.decoded(told[0]) else { return nil }
+            switch assignment {
+            case .train(let point): return point
+            case .done: return nil
+            case .wait: usleep(200_000)
+            }
+        }
+    }
+
+    /// An assignment as bytes, for the other ranks of the group; empty for none.
+    private static func encoded(_ assignment: Assignment?) -> [UInt8] {
+        switch assignment {
+        case nil: []
+        case .done: Array("done".utf8)
+        case .wait: Array("wait".utf8)
+        case .train(let point):
+            Array("\(point.batch) \(point.rate) \(point.seed) \(point.rule)".utf8)
+        }
+    }
+
+    private static func decoded(_ bytes: [UInt8]) -> Assignment? {
+        let text = String(decoding: bytes, as: UTF8.self)
+        if text == "done" { return .done }
+        if text == "wait" { return .wait }
+        let parts = text.split(separator: " ", maxSplits: 3)
+        guard parts.count == 4, let batch = Int(parts[0]), let rate = Double(parts[1]),
+            let seed = UInt64(parts[2])
+        else { return nil }
+        return .train(
+            SweepPoint(rule: String(parts[3]), batch: batch, rate: rate, seed: seed))
+    }
+
+    /// Runs `body` on rank 0 alone; all ranks learn whether it failed.
+    @discardableResult
+    private func onFirstRank<Value>(
+        _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value? {
+        try world.agree { () throws(Failure) -> Value? in
+            world.rank == 0 ? try body() : nil
+        }
+    }
+}

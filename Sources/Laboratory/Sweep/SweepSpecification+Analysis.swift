@@ -1,0 +1,61 @@
+import Failures
+import Optimizers
+import Training
+
+extension SweepSpecification {
+    /// The comparisons, the first of which anchors the rules that are trained.
+    package var designs: [Design] {
+        tokens.reversed().map(Design.equalTokens) + steps.reversed().map(Design.equalSteps)
+    }
+
+    /// How the results are analysed.
+    package var analysisSettings: AnalysisSettings {
+        AnalysisSettings(
+            baseBatch: baseBatch, designs: designs, rules: lookedUpRules,
+            targetLosses: targetLosses, tolerance: tolerance)
+    }
+
+    /// The rules that change the rate alone, so that the grid shows what they do.
+    private var lookedUpRules: [ScalingRule] {
+        rules.filter { !$0.isTrained }.map { rule in
+            ScalingRule(rule.name) { ratio in
+                let batch = Int((ratio * Double(baseBatch)).rounded())
+                return (try? factor(of: rule, batch: batch)) ?? .nan
+            }
+        }
+    }
+
+    /// What a rule makes of the rate at a batch.
+    ///
+    /// - Throws: a `.configuration` failure where the rule cannot be applied to the recipe or the
+    ///   batch.
+    package func factor(of rule: SweepRule, batch: Int) throws(Failure) -> Double {
+        let rate = learningRates[learningRates.count / 2]
+        let recipe = try Recipe(
+            toml: recipe, name: recipePath,
+            overrides: overrides + rule.overrides + [
+                "scaling.base_batch=\(baseBatch)", "training.global_batch=\(batch)",
+                "optimizer.learning_rate=\(rate)",
+            ])
+        return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).factor
+    }
+
+    /// Checks that every point that is known beforehand has a recipe, and every rule a factor.
+    ///
+    /// - Throws: a `.configuration` failure that names the first that has not.
+    package func validate() throws(Failure) {
+        for batch in batches {
+            for rate in rates(ofBatch: batch) {
+                _ = try recipe(for: SweepPoint(batch: batch, rate: rate, seed: seeds[0]))
+            }
+            for rule in rules {
+                _ = try factor(of: rule, batch: batch)
+                guard rule.isTrained else { continue }
+                _ = try recipe(
+                    for: SweepPoint(
+                        rule: rule.name, batch: batch,
+                        rate: learningRates[learningRates.count / 2], seed: seeds[0]))
+            }
+        }
+    }
+}

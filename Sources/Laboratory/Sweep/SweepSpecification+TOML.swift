@@ -1,0 +1,123 @@
+import Failures
+import Optimizers
+import Training
+
+extension SweepSpecification {
+    private static let keys = [
+        "recipe", "batches", "learning_rates", "grid_exponent", "seeds", "base_batch", "rules",
+        "tokens", "steps", "evaluations", "extend", "tolerance", "target_losses",
+    ]
+
+    /// Reads a specification.
+    ///
+    /// - Parameters:
+    ///   - toml: its text.
+    ///   - name: its file, for messages.
+    ///   - recipe: gives the text of the recipe that it names.
+    /// - Throws: a `.configuration` failure that names the first key that is missing, unknown or
+    ///   impossible; what `recipe` throws.
+    package init(
+        toml: String, name: String, recipe: (_ path: String) throws(Failure) -> String
+    ) throws(Failure) {
+        let document = try RecipeValue.document(toml, name: name)
+        let table = try SpecificationTable(document, name: name, keys: Self.keys)
+        guard let recipePath = try table.text("recipe") else {
+            throw table.missing("recipe", "\"char.toml\", the recipe that every run starts from")
+        }
+        self.recipePath = recipePath
+        self.recipe = try recipe(recipePath)
+        overrides = try table.overrides
+        batches = try table.required("batches", "[8, 16, 32]", of: table.integers)
+        learningRates = try table.required(
+            "learning_rates", "[1e-4, 2e-4, 4e-4, 8e-4]", of: table.numbers)
+        gridExponent = try table.number("grid_exponent") ?? 0
+        seeds = try table.required("seeds", "[1, 2, 3]", of: table.integers).map {
+            (seed) throws(Failure) in
+            guard let seed = UInt64(exactly: seed) else {
+                throw table.impossible("seeds", "\(seed)", "a number from 0 up", "use 1, 2, 3")
+            }
+            return seed
+        }
+        baseBatch = try table.integer("base_batch") ?? (batches.first ?? 1)
+        tokens = try table.integers("tokens") ?? []
+        steps = try table.integers("steps") ?? []
+        evaluations = try table.integer("evaluations") ?? 8
+        extend = try table.integer("extend") ?? 3
+        tolerance = try table.number("tolerance") ?? 0.01
+        targetLosses = try table.numbers("target_losses") ?? []
+        rules = []
+        rules = try (table.list("rules") ?? [.text("none"), .text("sqrt"), .text("linear")]).map {
+            (value) throws(Failure) in try SweepRule(value, table: table)
+        }
+        try validate(table)
+    }
+
+    private func validate(_ table: SpecificationTable) throws(Failure) {
+        try table.checkRising("batches", batches.map(Double.init), "a batch of 1 or more")
+        try table.checkRising("learning_rates", learningRates, "a rate above 0")
+        try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
+        try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
+        guard !tokens.isEmpty || !steps.isEmpty else {
+            throw table.missing("tokens", "[1000000], after which the batches are compared")
+        }
+        guard learningRates.count >= 3 else {
+            throw table.impossible(
+                "learning_rates", "\(learningRates)", "at least 3 rates",
+                "a parabola through the losses needs them; 7 rates a factor of 2 apart are usual")
+        }
+        guard Set(seeds).count == seeds.count else {
+            throw table.impossible("seeds", "\(seeds)", "without repetitions", "use 1, 2, 3")
+        }
+        guard batches.contains(baseBatch) else {
+            throw table.impossible("base_batch", "\(baseBatch)", "one of batches", "use one of them")
+        }
+        guard evaluations >= 1, evaluations <= 1000 else {
+            throw table.impossible("evaluations", "\(evaluations)", "from 1 to 1000", "use 8")
+        }
+        guard extend >= 0, extend <= 20 else {
+            throw table.impossible("extend", "\(extend)", "from 0 to 20", "use 3")
+        }
+        guard gridExponent.isFinite, abs(gridExponent) <= 4 else {
+            throw table.impossible("grid_exponent", "\(gridExponent)", "from -4 to 4", "use 0.5")
+        }
+        guard tolerance > 0, tolerance.isFinite else {
+            throw table.impossible("tolerance", "\(tolerance)", "above 0", "use 0.01")
+        }
+        guard Set(rules.map(\.name)).count == rules.count else {
+            throw table.impossible(
+                "rules", "\(rules.map(\.name))", "without repetitions", "name each once")
+        }
+    }
+}
+
+extension SweepRule {
+    /// A rule as a specification has it: a name, or a table of [scaling]'s keys.
+    fileprivate init(_ value: RecipeValue, table: SpecificationTable) throws(Failure) {
+        let keys: [String: RecipeValue]
+        switch value {
+        case .text(let name): keys = ["rule": .text(name)]
+        case .table(let entries): keys = entries
+        default:
+            throw table.impossible(
+                "rules", value.toml, "a rule's name or a table of [scaling]'s keys",
+                "write \"linear\" or { rule = \"power\", exponent = 0.7 }")
+        }
+        guard case .text(let text)? = keys["rule"] else {
+            throw table.impossible(
+                "rules", value.toml, "a table with a rule", "add rule = \"power\"")
+        }
+        let rule = try ScalingConfiguration.Rule(text, key: "\(table.name) rules")
+        let others = keys.filter { $0.key != "rule" }.sorted { $0.key < $1.key }
+        name =
+            ([text] + others.map { key, value in
+                if case .text(let text) = value { return text }
+                return "\(key) \(value.toml)"
+            }).joined(separator: " ")
+        overrides =
+            ["scaling.rule=\(RecipeValue.text(text).toml)"]
+            + others.map { "scaling.\($0.key)=\($0.value.toml)" }
+        isTrained =
+            rule == .adamSDE || rule == .beta2HalfLife || keys["weight_decay"] != nil
+            || keys["warmup"] != nil
+    }
+}

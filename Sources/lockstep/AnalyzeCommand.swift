@@ -1,0 +1,31 @@
+import ArgumentParser
+import Failures
+import Laboratory
+import Telemetry
+import Training
+
+/// `lockstep analyze`
+struct AnalyzeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "analyze",
+        abstract: "Says what a sweep found: best rates, rules' regrets, the critical batch.",
+        discussion: """
+            Examples:
+              lockstep analyze sweeps/study
+              lockstep analyze sweeps/study --tolerance 0.02
+
+            It also works on a sweep that has not ended, and writes results.csv and
+            analysis.json into the sweep's folder anew.
+            """)
+
+    @Argument(help: "The folder that `lockstep sweep` was given as --out.")
+    var sweep: String
+
+    @Option(name: .long, help: "The regret up to which a rule holds, in nats (default: the sweep's).")
+    var tolerance: Double?
+
+    func run() throws {
+        let analysis = try SweepFolder(sweep).analyze(tolerance: tolerance)
+        try StandardOutput.write(line: analysis.summary)
+    }
+}

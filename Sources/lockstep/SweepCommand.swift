@@ -1,0 +1,95 @@
+import ArgumentParser
+import Failures
+import Laboratory
+import MPI
+import Telemetry
+import Training
+
+/// `lockstep sweep`
+struct SweepCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sweep",
+        abstract: "Trains a grid of batches, rates and seeds, and says which scaling rule holds.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep sweep study.toml --data data/book --out sweeps/study
+              launch/mpirun --ranks 4 -- lockstep sweep study.toml --data data/book \\
+                  --out sweeps/study --groups 2
+              launch/mpirun -- lockstep sweep study.toml --data data/book --estimate
+              launch/mpirun -- lockstep sweep --resume --out sweeps/study
+              lockstep sweep --keys
+
+            Ranks are split into groups; each trains one run of the grid at a time, and a
+            free group takes the next. A run that has ended is in ledger.jsonl, and is
+            never trained again, on any number of ranks and groups. Several hosts must
+            share the folder. The end is an analysis, as `lockstep analyze` gives it.
+            """)
+
+    @Argument(help: "The specification, a TOML file; with --resume the sweep's own.")
+    var specification: String?
+
+    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    var data: String?
+
+    @Option(name: .long, help: "The sweep's folder, which is made.")
+    var out: String?
+
+    @Flag(name: .long, help: "Go on with the sweep in --out.")
+    var resume = false
+
+    @Option(name: .long, help: "Groups of ranks that train a run each (default: one for each rank).")
+    var groups: Int?
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    @Flag(name: .long, help: "Say how long it would take on these ranks, and train nothing.")
+    var estimate = false
+
+    @Flag(name: .long, help: "List every key of a specification with its meaning, and exit.")
+    var keys = false
+
+    func run() throws {
+        if keys {
+            if MPIEnvironment.launchedRank == 0 {
+                try StandardOutput.write(Array(SweepSpecification.reference.utf8))
+            }
+            return
+        }
+        guard let out = estimate ? out ?? "" : out else {
+            throw Failure(.usage, "No output folder is given: add --out with the sweep's folder.")
+        }
+        let request = SweepRequest(
+            specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
+            groups: groups, threads: try threadCount(threadsPerRank),
+            progress: try progressMode(), isAlone: !MPIEnvironment.hasLauncher)
+        try runOnAllRanks { (world, _) throws(Failure) in
+            let session = SweepSession(request, communicator: world)
+            if estimate {
+                let estimate = try session.estimate()
+                if world.rank == 0 { try StandardOutput.write(line: estimate.text) }
+                return 0
+            }
+            return try report(try session.run(), on: world, out)
+        }
+    }
+
+    /// Says how it ended, on rank 0, and returns the exit code.
+    private func report(
+        _ outcome: SweepOutcome, on world: Communicator, _ out: String
+    ) throws(Failure) -> Int32 {
+        switch outcome {
+        case .finished(let analysis):
+            if let analysis { try StandardOutput.write(line: analysis.summary) }
+            return 0
+        case .stopped:
+            let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""
+            if world.rank == 0 {
+                try StandardOutput.write(
+                    line: "stopped because a signal asked for it; go on with `\(launcher)lockstep "
+                        + "sweep --resume --out \(shellQuoted(out))`")
+            }
+            return Failure.Code.requeue.rawValue
+        }
+    }
+}
