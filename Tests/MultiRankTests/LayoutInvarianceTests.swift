@@ -78,6 +78,37 @@ extension MultiRankTests {
             }
         }
 
+        /// Norms of whole tensors are the same wherever they are taken, and after a resume.
+        @Test(arguments: ["lamb", "lars"])
+        func trustRatiosDoNotChangeABit(name: String) throws {
+            let workshop = try Workshop()
+            let recipe = try workshop.recipe(
+                name, Self.recipe(lanes: 4, batch: 8, microBatch: 0, dropout: 0))
+            let options = [
+                "--data", workshop.data, "--set", "optimizer.name=\(name)", "--set",
+                "optimizer.weight_decay=0.1", "--set", "schedule.decay_steps=\(Self.steps)",
+            ]
+            var first = FirstRun()
+            for (ranks, threads) in [(1, 1), (1, 3), (2, 2), (3, 1)] {
+                let run = workshop.run("\(ranks) x \(threads)")
+                let outcome = try workshop.train(
+                    [recipe] + options, ranks: ranks, threads: threads, into: run)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                try first.expectSame(
+                    run, steps: [Self.steps], "\(ranks) ranks x \(threads) threads")
+            }
+            let run = workshop.run("resumed")
+            for arguments in [
+                [recipe] + options + ["--set", "training.steps=3"],
+                ["--resume", "--set", "training.steps=\(Self.steps)"],
+            ] {
+                let outcome = try workshop.train(arguments, ranks: 2, into: run)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+            }
+            let whole = workshop.run("1 x 1")
+            #expect(try run.state(step: Self.steps) == whole.state(step: Self.steps))
+        }
+
         /// What the invariance rests on does matter: other lanes give other bits.
         @Test func lanesDoChangeBits() throws {
             let workshop = try Workshop()
