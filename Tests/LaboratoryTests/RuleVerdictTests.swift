@@ -1,5 +1,6 @@
 import Foundation
 import Laboratory
+import Statistics
 import Testing
 
 @Suite("Verdicts on scaling rules")
@@ -57,6 +58,17 @@ struct RuleVerdictTests {
             return
         }
         #expect(count >= 1 && batches == [8, 16])
+        // With as many seeds the interval just clears the tolerance; with one fewer it does not.
+        guard case .measured(let regret, let deviation?) = verdict.regrets[1].outcome else {
+            Issue.record("\(verdict.regrets[1])")
+            return
+        }
+        func halfWidth(_ seeds: Int) -> Double {
+            StudentT.twoSided(level: 0.95, degreesOfFreedom: seeds - 1) * deviation
+                / Double(seeds).squareRoot()
+        }
+        #expect(halfWidth(3 + count) <= abs(0.01 - regret.value))
+        #expect(halfWidth(3 + count - 1) > abs(0.01 - regret.value))
     }
 
     @Test("verdicts are seldom wrong: twice the tolerance holds, or a fifth of it fails")
@@ -141,6 +153,32 @@ struct RuleVerdictTests {
         }
         #expect(noisy.exponent.exponent == nil && !noisy.exponent.isConclusive)
         #expect(noisy.sentence.contains("no rule is shown to hold"))
+    }
+
+    @Test("in a flat window the best loss is the window's mean, whatever lies outside it")
+    func flatWindow() throws {
+        var points = PlantedSweep(batches: [8], lossNoise: 0, rateNoise: 0).points()
+        var noise = SeededNoise(seed: 5)
+        for seed in 0..<4 {
+            for (index, rate) in (0..<12).map({ 1e-4 * Double(1 << $0) }).enumerated() {
+                // Four rates alike, steep losses on both sides.
+                let distance = max(0, abs(Double(index) - 5.5) - 1.5)
+                points.append(
+                    .planted(
+                        batch: 16, rate: rate, seed: seed,
+                        loss: 2.5 + distance + 0.001 * noise.normal()))
+            }
+        }
+        let analysis = try Analysis(
+            points, settings: AnalysisSettings(designs: [PlantedSweep.design])
+        ).designs[0]
+        try #require(analysis.optimum(16).optimum == .flat)
+        // The rate without scaling, 1e-3, lies a third of the way from the fourth rate to the fifth.
+        guard case .measured(let regret, _) = try analysis.verdict("none").regrets[1].outcome else {
+            Issue.record("\(try analysis.verdict("none").regrets[1])")
+            return
+        }
+        #expect(regret.value > 0.3 && regret.value < 1)
     }
 
     @Test("rules that were trained are judged by their own runs")

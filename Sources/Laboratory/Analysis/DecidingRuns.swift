@@ -39,10 +39,18 @@ func listed(_ items: [String]) -> String {
 /// either side, if the standard deviation stays what it is; nil above a thousand.
 func seedsNeeded(standardDeviation: Double, halfWidth: Double, level: Double) -> Int? {
     guard halfWidth > 0 else { return nil }
-    return (2...1000).first { count in
+    func suffices(_ count: Int) -> Bool {
         let t = StudentT.twoSided(level: level, degreesOfFreedom: count - 1)
         return t * standardDeviation / Double(count).squareRoot() <= halfWidth
     }
+    // The width falls with the count, so halving finds the first that suffices.
+    var (tooFew, enough) = (1, 1000)
+    guard suffices(enough) else { return nil }
+    while enough - tooFew > 1 {
+        let middle = (tooFew + enough) / 2
+        if suffices(middle) { enough = middle } else { tooFew = middle }
+    }
+    return enough
 }
 
 /// The seeds with which a question is first given an interval: a spread from two alone is so

@@ -38,8 +38,9 @@ package struct SeedOptimum: Sendable, Equatable {
     package let optimum: RateOptimum
     /// The runs it rests on.
     package let losses: RateLosses
-    /// What the losses inside the window are smoothed by; nil where no optimum was found.
+    /// What the losses inside the bounds are smoothed by; nil where no optimum was found.
     let parabola: Parabola?
+    /// In ln(rate): of the parabola's points, or of the batch's window.
     let bounds: ClosedRange<Double>?
 
     /// Fits this seed's parabola.
@@ -51,16 +52,12 @@ package struct SeedOptimum: Sendable, Equatable {
         self.losses = losses
         var found: (parabola: Parabola, bounds: ClosedRange<Double>, vertex: Estimate)?
         if window.state == .bracketed, let bounds = window.bounds {
-            let inside = losses.finite.filter { entry in
-                bounds.contains(entry.logRate) || isSameRate(entry.logRate, bounds.lowerBound)
-                    || isSameRate(entry.logRate, bounds.upperBound)
-            }
             found =
-                Self.fit(inside[...], noise: window.noise, level: level)
+                Self.fit(losses.inside(bounds), noise: window.noise, level: level)
                 ?? Self.fit(losses.aroundLeast, noise: window.noise, level: level)
         }
         parabola = found?.parabola
-        bounds = found?.bounds
+        bounds = found?.bounds ?? window.bounds
         if let found {
             optimum = .found(
                 BestRate(
@@ -97,18 +94,28 @@ package struct SeedOptimum: Sendable, Equatable {
 
     /// The best loss that rules are measured against; nil without a run that did not diverge.
     ///
-    /// The parabola's least; on a flat grid the mean, as the least of noisy losses would be too low;
+    /// The parabola's least; in a flat window the mean, as the least of noisy losses would be too low;
     /// else the grid's least, which the true best may undercut.
     var referenceLoss: Double? {
         switch optimum {
         case .found(let best): return best.loss
-        case .flat: return losses.finite.isEmpty ? nil : Sample(losses.finite.map(\.loss)).mean
+        case .flat:
+            let inside = bounds.map { losses.inside($0) } ?? []
+            return inside.isEmpty ? nil : Sample(inside.map(\.loss)).mean
         case .unbracketed, .insufficient: return losses.finite.map(\.loss).min()
         }
     }
 }
 
 extension RateLosses {
+    /// The entries between two ln(rate), without those that diverged.
+    fileprivate func inside(_ bounds: ClosedRange<Double>) -> ArraySlice<Entry> {
+        finite.filter { entry in
+            bounds.contains(entry.logRate) || isSameRate(entry.logRate, bounds.lowerBound)
+                || isSameRate(entry.logRate, bounds.upperBound)
+        }[...]
+    }
+
     /// The least loss's entry and its two neighbours, without those that diverged.
     fileprivate var aroundLeast: ArraySlice<Entry> {
         let finite = finite
@@ -124,6 +131,11 @@ extension RateLosses {
         guard finite.count >= 3,
             let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss })
         else { return .insufficient }
-        return least == 0 ? .unbracketed(.below) : .unbracketed(.above)
+        switch least {
+        case 0: return .unbracketed(.below)
+        case finite.count - 1: return .unbracketed(.above)
+        // A least loss inside that three rates do not curve around: they are equal.
+        default: return .flat
+        }
     }
 }

@@ -40,6 +40,7 @@ extension Regret {
     /// - Parameter base: the batch whose own best rate, per seed, the rule scales.
     init(_ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, level: Double) {
         let factor = rule.factor(Double(batch.batch) / Double(base.batch))
+        precondition(factor > 0 && factor.isFinite, "a rule's factor is a positive number")
         let pairs: [(seed: SeedOptimum, logRate: Double)] = batch.seeds.compactMap { seed in
             base.seed(seed.seed)?.optimum.best.map { (seed, $0.logRate + log(factor)) }
         }

@@ -1,7 +1,8 @@
 /// A rule that scales the learning rate with the batch.
 package struct ScalingRule: Sendable {
     package let name: String
-    /// Takes the batch over the base batch; gives the rate over the base batch's rate.
+    /// Takes the batch over the base batch; gives the rate over the base batch's rate, a
+    /// positive number.
     package let factor: @Sendable (Double) -> Double
 
     package init(_ name: String, factor: @escaping @Sendable (Double) -> Double) {
