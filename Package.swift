@@ -71,6 +71,8 @@ let package = Package(
         target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
         target(
             "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
+        // Pages of charts, from plain descriptions of what commands have found.
+        target("Report", ["Telemetry", "Failures"]),
 
         // Foundations
         target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
@@ -102,6 +104,7 @@ let package = Package(
         tests("Collectives", ["Collectives", "MultiRankSupport", "multirank-probe"]),
         tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
         tests("Telemetry", ["Telemetry"]),
+        tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),
