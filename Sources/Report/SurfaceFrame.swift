@@ -74,7 +74,7 @@ struct SurfaceFrame {
             labels.append(
                 Label(
                     place: point(0, across: nearEdge), text: axis.title, align: align,
-                    offset: (side * 20, 34), isTitle: true))
+                    offset: (side * 20, 44), isTitle: true))
         }
     }
 
@@ -145,12 +145,18 @@ struct SurfaceFrame {
     }
 
     static var labelMarks: [JSONValue] {
-        [
+        // A title at the side of a narrow picture would run over the edge; 6.8 pixels are a
+        // character's width.
+        let x = "originX + unit * datum.x + datum.dx"
+        let length = "6.8 * length(datum.text)"
+        let inside =
+            "datum.align === 'left' ? min(\(x), width - \(length)) : max(\(x), \(length))"
+        return [
             .object(
                 mark(
                     "text", from: "frameLabels",
                     [
-                        "x": signal("originX + unit * datum.x + datum.dx"),
+                        "x": signal(inside),
                         "y": signal("originY + unit * datum.y + datum.dy"),
                         "text": ["field": "text"], "align": ["field": "align"],
                         "baseline": constant("middle"),
