@@ -72,6 +72,8 @@ let package = Package(
         target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
         target(
             "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
+        // Pages of charts, from plain descriptions of what commands have found.
+        target("Report", ["Telemetry", "Failures"]),
 
         // Experiments on training
         target(
@@ -115,6 +117,7 @@ let package = Package(
         tests("Collectives", ["Collectives", "MultiRankSupport", "multirank-probe"]),
         tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
         tests("Telemetry", ["Telemetry"]),
+        tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
         tests("Laboratory", ["Laboratory", "Statistics", "Failures"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),

@@ -14,7 +14,7 @@ die() {
 }
 
 # Debian packages that building and running need; `packages` may be extended by the caller.
-packages=(libopenmpi-dev openmpi-bin libssl-dev libcminpack-dev bible-kjv)
+packages=(libopenmpi-dev openmpi-bin libssl-dev libcminpack-dev libjs-vega bible-kjv)
 
 missing_packages() {
     local package

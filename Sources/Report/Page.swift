@@ -1,0 +1,76 @@
+/// A report: what a page says, in reading order.
+package struct Page: Sendable {
+    package var title: String
+    /// One sentence under the title: what was run, where and when.
+    package var subtitle: String
+    package var sections: [Section]
+
+    package init(title: String, subtitle: String = "", sections: [Section]) {
+        self.title = title
+        self.subtitle = subtitle
+        self.sections = sections
+    }
+
+    package struct Section: Sendable {
+        package var title: String
+        /// Paragraphs before the items.
+        package var text: [String]
+        package var items: [Item]
+
+        package init(_ title: String, text: [String] = [], items: [Item] = []) {
+            self.title = title
+            self.text = text
+            self.items = items
+        }
+    }
+
+    package enum Item: Sendable {
+        case chart(Chart)
+        case table(Table)
+        case note(Note.Kind, String)
+        case verdict(Verdict)
+
+        /// A chart from its description.
+        package static func chart(_ description: some ChartDescription) -> Item {
+            .chart(description.chart)
+        }
+    }
+
+    package enum Note {
+        package enum Kind: String, Sendable, CaseIterable {
+            case information
+            case warning
+            case problem
+
+            /// The word that stands before the text, so that colour is not all that tells.
+            var word: String {
+                switch self {
+                case .information: "Note"
+                case .warning: "Warning"
+                case .problem: "Problem"
+                }
+            }
+        }
+    }
+}
+
+/// What was concluded, in a box of its own.
+package struct Verdict: Sendable {
+    package enum Kind: String, Sendable, CaseIterable {
+        case holds
+        case fails
+        case undecided
+    }
+
+    package var kind: Kind
+    /// The conclusion in a few words: "The square-root rule holds from 12 to 96".
+    package var headline: String
+    /// What it rests on.
+    package var text: String
+
+    package init(_ kind: Kind, _ headline: String, text: String = "") {
+        self.kind = kind
+        self.headline = headline
+        self.text = text
+    }
+}

@@ -1,0 +1,71 @@
+/// Rows under a header.
+package struct Table: Sendable {
+    package enum Alignment: String, Sendable {
+        /// Text.
+        case left
+        /// Numbers.
+        case right
+    }
+
+    package struct Column: Sendable {
+        package var title: String
+        package var alignment: Alignment
+
+        package init(_ title: String, _ alignment: Alignment = .right) {
+            self.title = title
+            self.alignment = alignment
+        }
+    }
+
+    package struct Row: Sendable {
+        package var cells: [String]
+        package var isEmphasised: Bool
+
+        package init(_ cells: [String], isEmphasised: Bool = false) {
+            self.cells = cells
+            self.isEmphasised = isEmphasised
+        }
+    }
+
+    package var caption: String
+    package var columns: [Column]
+    package private(set) var rows: [Row]
+
+    /// - Parameter rows: each with a cell for each column.
+    package init(caption: String = "", columns: [Column], rows: [Row] = []) {
+        self.caption = caption
+        self.columns = columns
+        self.rows = []
+        for row in rows { add(row) }
+    }
+
+    /// Adds a row with a cell for each column.
+    package mutating func add(_ row: Row) {
+        precondition(row.cells.count == columns.count, "a row has a cell for each column")
+        rows.append(row)
+    }
+
+    /// The table as HTML, in a box that scrolls sideways where it is too wide.
+    var html: String {
+        func cells(_ texts: [String], tag: String) -> String {
+            zip(texts, columns).map { text, column in
+                let scope = tag == "th" ? " scope=\"col\"" : ""
+                return "<\(tag)\(scope) class=\"\(column.alignment.rawValue)\">"
+                    + "\(HTMLText.escaped(text))</\(tag)>"
+            }.joined()
+        }
+        let body = rows.map { row in
+            "<tr\(row.isEmphasised ? " class=\"emphasised\"" : "")>\(cells(row.cells, tag: "td"))</tr>"
+        }
+        // A box that scrolls must be reachable by keyboard, and then needs a name.
+        let name = HTMLText.escaped(caption.isEmpty ? "Table" : caption)
+        return """
+            <div class="scroll" tabindex="0" role="region" aria-label="\(name)"><table>
+            \(caption.isEmpty ? "" : "<caption>\(HTMLText.escaped(caption))</caption>")
+            <thead><tr>\(cells(columns.map(\.title), tag: "th"))</tr></thead>
+            <tbody>
+            \(body.joined(separator: "\n"))
+            </tbody></table></div>
+            """
+    }
+}

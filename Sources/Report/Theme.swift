@@ -1,0 +1,95 @@
+import Telemetry
+
+/// The colours of a page and its charts, light or dark.
+///
+/// The series' colours keep apart for people who see no red, no green or no blue, and every one
+/// stands out from the background by a contrast of 3 or more (WCAG 2.1, 1.4.11); the tests
+/// measure both. The ramps change steadily in lightness, and the low end, which is the good one for
+/// losses, stands out most.
+package struct Theme: Sendable {
+    /// The page's background, which is also that of charts.
+    package let surface: String
+    package let raised: String
+    package let ink: String
+    package let muted: String
+    package let faint: String
+    package let accent: String
+    /// Of lines between the levels of a contour map.
+    package let isoline: String
+    /// Of cells without a value.
+    package let absent: String
+    package let series: [String]
+    /// From low to high.
+    package let heat: [String]
+    /// From low to high, calm enough for paths to be drawn on.
+    package let terrain: [String]
+    package let good: String
+    package let warning: String
+    package let bad: String
+
+    /// How many colours each theme has for series.
+    package static let seriesCount = 6
+
+    package static let light = Theme(
+        surface: "#ffffff", raised: "#f6f7f9", ink: "#1b2026", muted: "#59636e", faint: "#e3e6ea",
+        accent: "#8a3ffc", isoline: "#ffffff", absent: "#eceff2",
+        series: ["#154fba", "#bd8200", "#009068", "#c2409c", "#6b3410", "#3a3f47"],
+        heat: ["#0c2c84", "#225ea8", "#1d91c0", "#41b6c4", "#7fcdbb", "#c7e9b4", "#f3fac8"],
+        terrain: ["#86acc9", "#b3cde0", "#d9e6f0", "#f3f6f9"],
+        good: "#00704a", warning: "#8a5a00", bad: "#b3261e")
+
+    package static let dark = Theme(
+        surface: "#14181d", raised: "#1c2127", ink: "#e6e9ed", muted: "#a0a9b4", faint: "#2d343c",
+        accent: "#be95ff", isoline: "#14181d", absent: "#262c33",
+        series: ["#6292eb", "#ffb945", "#45d6a0", "#cd67a5", "#8a8420", "#d4dcf0"],
+        heat: ["#f3fac8", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#14306f"],
+        terrain: ["#41678a", "#304a64", "#243648", "#1b2530"],
+        good: "#5ad1a0", warning: "#e5b454", bad: "#ff8a80")
+
+    /// What the page's style sheet calls the colours.
+    package var styleVariables: String {
+        [
+            ("surface", surface), ("raised", raised), ("ink", ink), ("muted", muted),
+            ("faint", faint), ("accent", accent), ("good", good), ("warning", warning),
+            ("bad", bad),
+        ].map { "--\($0.0): \($0.1);" }.joined(separator: " ")
+    }
+
+    /// A Vega configuration: what specifications leave open, and the signals for their colours.
+    package var configuration: JSONObject {
+        func named(_ name: String, _ value: JSONValue) -> JSONValue {
+            ["name": .string(name), "value": value]
+        }
+        func list(_ colours: [String]) -> JSONValue { .array(colours.map(JSONValue.string)) }
+        let font: JSONValue = .string(PageStyle.font)
+        let (ink, muted) = (JSONValue.string(ink), JSONValue.string(muted))
+        let faint = JSONValue.string(faint)
+        return [
+            "signals": [
+                named("surface", .string(surface)), named("ink", ink), named("muted", muted),
+                named("faint", faint), named("accent", .string(accent)),
+                named("isoline", .string(isoline)), named("absent", .string(absent)),
+                named("series", list(series)), named("heat", list(heat)),
+                named("terrain", list(terrain)),
+            ],
+            "background": .string(surface),
+            "axis": [
+                "labelFont": font, "labelFontSize": 11, "labelColor": muted, "labelPadding": 6,
+                "titleFont": font, "titleFontSize": 12, "titleFontWeight": "normal",
+                "titleColor": ink, "titlePadding": 10, "titleLimit": 600,
+                "gridColor": faint, "domainColor": muted, "tickColor": muted, "tickSize": 4,
+            ],
+            "legend": [
+                "labelFont": font, "labelFontSize": 12, "labelColor": ink, "titleFont": font,
+                "titleFontSize": 12, "titleFontWeight": "normal", "titleColor": ink,
+                "titleLimit": 400, "symbolSize": 160, "symbolStrokeWidth": 2, "columnPadding": 18,
+                "rowPadding": 4, "offset": 14, "titlePadding": 6,
+                "layout": ["bottom": ["anchor": "start", "direction": "vertical", "margin": 14]],
+            ],
+            "title": [
+                "font": font, "fontSize": 12, "fontWeight": "normal", "color": ink,
+            ],
+            "text": ["font": font, "fontSize": 11, "fill": ink],
+        ]
+    }
+}

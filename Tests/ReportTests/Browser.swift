@@ -1,0 +1,121 @@
+import Foundation
+import MultiRankSupport
+import Report
+import Testing
+
+/// What a page did in a browser.
+struct Visit {
+    /// The document after its scripts ran.
+    let document: String
+    /// What was written on the console: errors, warnings and exceptions that nobody caught.
+    let console: [String]
+
+    /// A data attribute of the root element, as the page or the probe left it.
+    func recorded(_ name: String) -> String? {
+        // The report stands escaped in an attribute of its frame; only the outer root has plain quotes.
+        guard let start = document.range(of: " data-\(name)=\"") else { return nil }
+        return String(document[start.upperBound...].prefix { $0 != "\"" })
+    }
+}
+
+/// Headless Chromium.
+enum Browser {
+    /// Waits until all charts stand, then writes on the outer page's root element how far the report
+    /// runs over its width, how many marks each chart has, and what a pointer in it is told.
+    private static let probe = """
+        <script>
+        addEventListener("load", async () => {
+          const root = document.documentElement;
+          const pause = (time) => new Promise((done) => setTimeout(done, time));
+          while (!root.dataset.charts) await pause(20);
+          const charts = [...document.querySelectorAll(".chart")];
+          const found = {
+            charts: root.dataset.charts, width: innerWidth,
+            overflow: root.scrollWidth - root.clientWidth,
+            marks: charts.map((chart) => chart.querySelectorAll(
+              "svg .role-mark path, svg .role-mark text, svg .role-mark line, svg .role-scope path"
+            ).length).join(" "),
+            wide: charts.filter((chart) => [...chart.querySelectorAll("svg")].some(
+              (svg) => svg.width.baseVal.value > chart.clientWidth + 0.5)).length,
+            backgrounds: [...new Set([...document.querySelectorAll("body, .chart svg")].map(
+              (element) => getComputedStyle(element).backgroundColor))].join(" "),
+          };
+          const tips = [];
+          for (const chart of charts) {
+            chart.scrollIntoView({ behavior: "instant", block: "center" });
+            await pause(50);
+            const box = chart.getBoundingClientRect();
+            const at = { clientX: box.x + box.width * 0.45, clientY: box.y + box.height * 0.4 };
+            const target = document.elementFromPoint(at.clientX, at.clientY) || chart;
+            target.dispatchEvent(new MouseEvent("mousemove", { ...at, bubbles: true, view: window }));
+            await pause(100);
+            const tooltip = document.getElementById("tooltip");
+            tips.push(tooltip.hidden ? "" : tooltip.textContent.replaceAll("\\n", "; "));
+          }
+          found.tips = tips.join(" | ");
+          found.failures = [...document.querySelectorAll(".failure")].map((one) => one.textContent)
+            .join(" | ");
+          dispatchEvent(new Event("beforeprint"));
+          // Printing waits for no timer: what is to be printed must stand after the event's promises.
+          await Promise.resolve().then(() => new Promise((done) => {
+            const channel = new MessageChannel();
+            channel.port1.onmessage = done;
+            channel.port2.postMessage(null);
+          }));
+          found.printed = [...new Set([...document.querySelectorAll(".chart svg")].map(
+            (svg) => getComputedStyle(svg).backgroundColor))].join(" ");
+          found.sheets = document.querySelectorAll(".chart svg .role-axis").length > 0
+            ? document.querySelectorAll(".chart svg").length : 0;
+          dispatchEvent(new Event("afterprint"));
+          await pause(500);
+          found.restored = charts.filter((chart) => {
+            const svg = chart.querySelector("svg");
+            return svg && getComputedStyle(svg).backgroundColor
+              === getComputedStyle(document.body).backgroundColor;
+          }).length;
+          Object.assign(parent.document.documentElement.dataset, found);
+        });
+        </script>
+        </body>
+        """
+
+    /// A page around the report, because a window of Chromium is never as narrow as a phone.
+    private static func frame(_ html: String, width: Int) -> String {
+        """
+        <!DOCTYPE html><meta name="color-scheme" content="light dark"><body style="margin: 0">
+        <iframe style="border: 0; width: \(width)px; height: 900px"
+          srcdoc="\(HTMLText.escaped(html))"></iframe>
+        """
+    }
+
+    /// Opens a page from a file that is `width` pixels wide.
+    ///
+    /// - Throws: an `ExpectationFailedError` where Chromium is missing.
+    static func visit(_ html: String, width: Int, dark: Bool = false) throws -> Visit {
+        try #require(
+            try Launch.run("sh", ["-c", "command -v chromium"]).status == 0,
+            "Chromium is missing, in which the report is tested: run 'apt-get install chromium'")
+        let folder = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-report-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appending(path: "report.html")
+        let end = try #require(html.range(of: "</body>", options: .backwards))
+        try frame(html.replacingCharacters(in: end, with: probe), width: width)
+            .write(to: file, atomically: true, encoding: .utf8)
+        let outcome = try Launch.run(
+            "chromium",
+            [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+                "--hide-scrollbars", "--virtual-time-budget=20000", "--window-size=1280,900",
+                "--user-data-dir=\(folder.path)/profile",
+                "--blink-settings=preferredColorScheme=\(dark ? 0 : 1)", "--dump-dom",
+                "file://\(file.path)",
+            ])
+        try #require(outcome.status == 0, "Chromium failed: \(outcome.errors.suffix(2000))")
+        return Visit(
+            document: outcome.output,
+            console: outcome.errors.split(separator: "\n").map(String.init)
+                .filter { $0.contains("CONSOLE") })
+    }
+}

@@ -1,0 +1,137 @@
+import Foundation
+import Report
+import Telemetry
+import Testing
+
+@Suite("The report in a browser")
+struct BrowserTests {
+    @Test(
+        "Every chart is drawn, nothing runs over the window, nothing is complained about",
+        arguments: [(1200, false), (1200, true), (390, false), (390, true)])
+    func demo(width: Int, dark: Bool) throws {
+        let visit = try Browser.visit(
+            DemoPage.page.html(vega: VegaLibrary.script()), width: width, dark: dark)
+        #expect(visit.console == [])
+        #expect(visit.recorded("charts") == "ok \(DemoPage.chartCount)")
+        #expect(visit.recorded("width") == "\(width)")
+        #expect(visit.recorded("overflow") == "0")
+        #expect(visit.recorded("wide") == "0")
+        let theme = dark ? Theme.dark : Theme.light
+        #expect(visit.recorded("backgrounds") == functional(theme.surface))
+        // On paper all is light, and afterwards as it was.
+        #expect(visit.recorded("printed") == functional(Theme.light.surface))
+        #expect(visit.recorded("sheets") == "\(DemoPage.chartCount)")
+        #expect(visit.recorded("restored") == "\(DemoPage.chartCount)")
+        let marks = try #require(visit.recorded("marks")).split(separator: " ").compactMap {
+            Int($0)
+        }
+        #expect(marks.count == DemoPage.chartCount)
+        #expect(marks.allSatisfy { $0 >= 3 }, "\(marks)")
+    }
+
+    /// "#ffffff" as a browser gives it back: "rgb(255, 255, 255)".
+    private func functional(_ colour: String) -> String {
+        let number = Int(colour.dropFirst(), radix: 16) ?? 0
+        return "rgb(\(number >> 16), \(number >> 8 & 255), \(number & 255))"
+    }
+
+    @Test("A pointer over a chart is told the numbers there")
+    func tooltips() throws {
+        let visit = try Browser.visit(DemoPage.page.html(vega: VegaLibrary.script()), width: 1200)
+        let tips = try #require(visit.recorded("tips")).components(separatedBy: " | ")
+        try #require(tips.count == DemoPage.chartCount)
+        #expect(tips[0].hasPrefix("Tokens: 1.") && tips[0].contains(" M; batch 12, rate 1e-3: "))
+        #expect(tips[1].hasPrefix("Step: 8") && tips[1].contains("; rate: 6."))
+        #expect(tips[1].contains("e-4"))
+        #expect(
+            tips[3].hasPrefix("Time: 3") && tips[3].contains(" min ") && tips[3].contains(" to "))
+        #expect(tips[4].contains("backward: 22") && tips[4].contains(" ms"))
+        #expect(tips[8].contains("; fit of batch 48: 1.9"), "fits: \(tips[8])")
+        #expect(tips[11].contains("4e-3") || tips[11].contains("2e-3"), "heat map: \(tips[11])")
+        #expect(tips[13].first?.isNumber == true, "surface: \(tips[13])")
+    }
+
+    @Test("Texts stay texts, whatever they contain")
+    func hostile() throws {
+        let text = "</script><script>document.documentElement.dataset.charts='owned'</script>"
+        let chart = LineChart(
+            title: text, sentence: text, x: ChartAxis(text), y: ChartAxis(text),
+            series: [
+                .init(text, points: [.init(0, 1), .init(1, .nan), .init(2, 3)]),
+                .init("'\"\\\n\u{2028}<!--", .points, points: [.init(.infinity, 1), .init(1, 2)]),
+            ], markers: [.init(1, text)], spans: [.init(0...1, text)], levels: [.init(2, text)])
+        let bars = StackedChart(
+            title: text, sentence: text, parts: [text, "b"], quantity: ChartAxis(text),
+            amounts: .bars([(text, [1, .nan]), ("", [])]))
+        let map = HeatMap(
+            title: text, sentence: text, columns: (text, [text]), rows: (text, [text]),
+            cells: [[.value(.infinity)]], quantity: ChartAxis(text))
+        let page = Page(
+            title: text, subtitle: text,
+            sections: [
+                .init(text, text: [text], items: [.chart(chart), .chart(bars), .chart(map)])
+            ])
+        let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: 800)
+        #expect(visit.console == [])
+        #expect(visit.recorded("charts") == "ok 3")
+        #expect(visit.recorded("overflow") == "0")
+    }
+
+    @Test("Charts without any number that can be drawn are drawn empty")
+    func empty() throws {
+        let log = ChartAxis("rate", scale: .log, style: .scientific)
+        let charts: [Page.Item] = [
+            .chart(LineChart(title: "a", sentence: "", x: log, y: log, series: [])),
+            .chart(
+                LineChart(
+                    title: "b", sentence: "", x: log, y: log,
+                    series: [.init("zero", .lineAndPoints, points: [.init(0, 0), .init(-1, .nan)])])
+            ),
+            .chart(
+                LineChart(
+                    title: "c", sentence: "", x: ChartAxis("x"), y: ChartAxis("y"),
+                    series: [.init("one", .lineAndPoints, points: [.init(5, 5)])])),
+            .chart(
+                StackedChart(
+                    title: "d", sentence: "", parts: [], quantity: ChartAxis("s"),
+                    amounts: .areas(x: ChartAxis("x"), []))),
+            .chart(
+                SurfaceChart(
+                    title: "e", sentence: "", xTitle: "x", yTitle: "y",
+                    grid: RegularGrid(
+                        x: 0...1, y: 0...1, columns: 2, rows: 2, values: [.nan, 1, 1, 1]),
+                    quantity: ChartAxis("v"))),
+            .chart(
+                ContourMap(
+                    title: "f", sentence: "", xTitle: "x", yTitle: "y",
+                    grid: RegularGrid(
+                        x: 0...1, y: 0...1, columns: 2, rows: 2,
+                        values: [.nan, .infinity, .nan, .nan]),
+                    quantity: log, paths: [.init("p", points: [(.nan, 0)])])),
+        ]
+        let page = Page(title: "Empty", sections: [.init("Empty", items: charts)])
+        let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: 800)
+        #expect(visit.console == [])
+        #expect(visit.recorded("charts") == "ok \(charts.count)")
+    }
+
+    @Test("A chart that cannot be drawn says so in its place, and the others stand")
+    func broken() throws {
+        let broken = Chart(
+            title: "broken", sentence: "",
+            specification: [
+                "signals": [], "marks": [["type": "symbol", "from": ["data": "nowhere"]]],
+            ])
+        let line = LineChart(
+            title: "whole", sentence: "", x: ChartAxis("x"), y: ChartAxis("y"),
+            series: [.init("s", points: [.init(0, 1), .init(1, 2)])])
+        let page = Page(
+            title: "Broken", sections: [.init("Charts", items: [.chart(broken), .chart(line)])])
+        let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: 800)
+        #expect(visit.recorded("charts")?.hasPrefix("failed") == true)
+        #expect(visit.console.count >= 1)
+        #expect(visit.recorded("failures")?.hasPrefix("This chart could not be drawn") == true)
+        let marks = try #require(visit.recorded("marks")).split(separator: " ")
+        #expect(marks.first == "0" && marks.last != "0")
+    }
+}

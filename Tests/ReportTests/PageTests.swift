@@ -1,0 +1,124 @@
+import Failures
+import Foundation
+import Report
+import Telemetry
+import Testing
+
+@Suite("The report's page")
+struct PageTests {
+    private let hostile = "</script><script>alert(1)</script>"
+
+    @Test("Text is escaped for elements and attributes")
+    func escaping() {
+        #expect(
+            HTMLText.escaped("a < b & \"c\" > 'd'\0")
+                == "a &lt; b &amp; &quot;c&quot; &gt; &#39;d&#39;\u{FFFD}")
+        #expect(HTMLText.escaped(hostile).contains("<") == false)
+    }
+
+    @Test("JSON in a script keeps its value and cannot end the script")
+    func scriptJSON() throws {
+        let text = hostile + "<!-- & \u{2028}\u{2029} \\ \"é"
+        let safe = HTMLText.scriptJSON(JSONValue.array([.string(text)]).text)
+        #expect(!safe.contains("<") && !safe.contains("\u{2028}") && !safe.contains("\u{2029}"))
+        let read = try JSONSerialization.jsonObject(with: Data(safe.utf8)) as? [String]
+        #expect(read == [text])
+    }
+
+    @Test("JavaScript in a script cannot end it")
+    func script() {
+        #expect(
+            HTMLText.script("a<b; '</Script>' + '<!--' + \"<\"")
+                == "a<b; '<\\/Script>' + '<\\!--' + \"<\"")
+    }
+
+    @Test("No text gets out of its place")
+    func hostilePage() {
+        let chart = LineChart(
+            title: hostile, sentence: hostile, x: ChartAxis(hostile), y: ChartAxis(hostile),
+            series: [.init(hostile, points: [.init(0, .infinity)])])
+        let page = Page(
+            title: hostile, subtitle: hostile,
+            sections: [
+                .init(
+                    hostile, text: [hostile],
+                    items: [
+                        .chart(chart), .note(.problem, hostile),
+                        .verdict(Verdict(.fails, hostile, text: hostile)),
+                        .table(
+                            Table(
+                                caption: hostile, columns: [.init(hostile)],
+                                rows: [.init([hostile])])),
+                    ])
+            ])
+        let html = page.html(vega: "")
+        #expect(!html.contains("<script>alert"))
+        // Three of the page's own: the data, Vega, the script.
+        #expect(html.components(separatedBy: "<script").count - 1 == 3)
+        #expect(html.components(separatedBy: "</script").count - 1 == 3)
+    }
+
+    @Test("The page is self-contained and says what it is")
+    func selfContained() throws {
+        let html = DemoPage.page.html(vega: "VEGA")
+        #expect(html.hasPrefix("<!DOCTYPE html>\n<html lang=\"en\">"))
+        for loading in ["src=", "<link", "@import", "url(", "<iframe", "<img", "fetch("] {
+            #expect(!html.contains(loading), "\(loading)")
+        }
+        #expect(html.contains("default-src 'none'"))
+        #expect(
+            html.components(separatedBy: "role=\"img\" aria-label=\"").count - 1
+                == DemoPage.chartCount)
+        #expect(html.contains("<nav aria-label=\"Contents\">"))
+    }
+
+    @Test("Headings are in order: one of the first level, none skipped")
+    func headings() {
+        let html = DemoPage.page.html(vega: "")
+        let levels = html.matches(of: /<h([1-6])/).compactMap { Int($0.1) }
+        #expect(levels.first == 1 && levels.count { $0 == 1 } == 1)
+        #expect(zip(levels, levels.dropFirst()).allSatisfy { $1 <= $0 + 1 })
+    }
+
+    @Test("A page without charts has no script, a short one no contents")
+    func plain() {
+        let html = Page(title: "T", sections: [.init("S", items: [.note(.warning, "N")])])
+            .html(vega: "VEGA")
+        #expect(!html.contains("<script") && !html.contains("VEGA") && !html.contains("<nav"))
+        #expect(html.contains("<strong>Warning.</strong> N"))
+    }
+
+    @Test("A table has its cells, alignments and emphasis")
+    func table() {
+        let table = Table(
+            caption: "C", columns: [.init("name", .left), .init("loss")],
+            rows: [.init(["a", "1"]), .init(["b", "2"], isEmphasised: true)])
+        let html = Page(title: "T", sections: [.init("S", items: [.table(table)])]).html(vega: "")
+        #expect(html.contains("<caption>C</caption>"))
+        #expect(
+            html.contains(
+                "<th scope=\"col\" class=\"left\">name</th><th scope=\"col\" class=\"right\">loss</th>"
+            ))
+        #expect(html.contains("<tr><td class=\"left\">a</td><td class=\"right\">1</td></tr>"))
+        #expect(html.contains("<tr class=\"emphasised\"><td class=\"left\">b</td>"))
+    }
+
+    @Test("Without libjs-vega the remedy is named")
+    func missingVega() {
+        do {
+            _ = try VegaLibrary.script(from: ["/nowhere", "/nowhere/else"])
+            Issue.record("A script was made of nothing.")
+        } catch {
+            #expect(error.code == .missingInput)
+            #expect(error.sentence.contains("apt-get install libjs-vega"))
+            #expect(error.sentence.contains("/nowhere or /nowhere/else"))
+        }
+    }
+
+    @Test("The script of libjs-vega asks for nothing and keeps the licence")
+    func vega() throws {
+        let script = try VegaLibrary.script()
+        #expect(!script.contains("sourceMappingURL"))
+        #expect(script.contains("BSD-3-Clause"))
+    }
+}
