@@ -42,8 +42,6 @@ enum Browser {
           };
           const tips = [];
           for (const chart of charts) {
-            chart.scrollIntoView({ behavior: "instant", block: "center" });
-            await pause(50);
             const box = chart.getBoundingClientRect();
             const at = { clientX: box.x + box.width * 0.45, clientY: box.y + box.height * 0.4 };
             const target = document.elementFromPoint(at.clientX, at.clientY) || chart;
@@ -79,11 +77,12 @@ enum Browser {
         </body>
         """
 
-    /// A page around the report, because a window of Chromium is never as narrow as a phone.
+    /// A page around the report, because a window of Chromium is never as narrow as a phone; it is so
+    /// high that nothing scrolls, since scroll events come when they like and hide tooltips.
     private static func frame(_ html: String, width: Int) -> String {
         """
         <!DOCTYPE html><meta name="color-scheme" content="light dark"><body style="margin: 0">
-        <iframe style="border: 0; width: \(width)px; height: 900px"
+        <iframe style="border: 0; width: \(width)px; height: 20000px"
           srcdoc="\(HTMLText.escaped(html))"></iframe>
         """
     }

@@ -40,7 +40,8 @@ struct BrowserTests {
         let visit = try Browser.visit(DemoPage.page.html(vega: VegaLibrary.script()), width: 1200)
         let tips = try #require(visit.recorded("tips")).components(separatedBy: " | ")
         try #require(tips.count == DemoPage.chartCount)
-        #expect(tips[0].hasPrefix("Tokens: 1.") && tips[0].contains(" M; batch 12, rate 1e-3: "))
+        #expect(tips[0].hasPrefix("Tokens: 1."), "loss: \(tips[0])")
+        #expect(tips[0].contains(" M; batch 12, rate 1e-3: "), "loss: \(tips[0])")
         #expect(tips[1].hasPrefix("Step: 8") && tips[1].contains("; rate: 6."))
         #expect(tips[1].contains("e-4"))
         #expect(
