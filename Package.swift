@@ -79,7 +79,9 @@ let package = Package(
         target(
             "Laboratory",
             [
-                "Training", "Optimizers", "Checkpointing", "Telemetry", "Statistics", "Kernels", "MPI",
+                "Training", "Report", "Optimizers", "Checkpointing", "Telemetry", "Statistics",
+                "Kernels",
+                "MPI",
                 "Digests", "Failures", .product(name: "Logging", package: "swift-log"),
             ]),
 

@@ -107,7 +107,7 @@ extension TargetLoss {
         return table
     }
 
-    fileprivate var sentences: [String] {
+    var sentences: [String] {
         var sentences: [String] = []
         if let fastestBatch { sentences.append("  The least time is at B = \(fastestBatch).") }
         guard let critical = criticalBatch else {

@@ -100,7 +100,8 @@ struct SpecificationTable {
         guard let values = try read(key) else { throw missing(key, example) }
         guard !values.isEmpty else {
             throw Failure(
-                .configuration, "\(name): \(key) is empty, so there is nothing to train: write "
+                .configuration,
+                "\(name): \(key) is empty, so there is nothing to train: write "
                     + "\(key) = \(example).")
         }
         return values
@@ -128,7 +129,8 @@ struct SpecificationTable {
 
     private func wrongKind(_ key: String, _ value: RecipeValue, _ kind: String) -> Failure {
         Failure(
-            .configuration, "\(name): \(key) = \(value.toml) is \(value.kind), but must be \(kind).")
+            .configuration, "\(name): \(key) = \(value.toml) is \(value.kind), but must be \(kind)."
+        )
     }
 
     private static func number(_ value: RecipeValue) -> Double? {

@@ -174,7 +174,8 @@ extension PointResult {
         func number(_ key: String) -> Double? {
             if case .number(let number)? = fields[key] { number } else { nil }
         }
-        guard case .string(let rule)? = fields["rule"], case .string(let seedText)? = fields["seed"],
+        guard case .string(let rule)? = fields["rule"],
+            case .string(let seedText)? = fields["seed"],
             let seed = UInt64(seedText), let batch = number("batch").flatMap(Int.init(exactly:)),
             let rate = number("rate"), let learningRate = number("learning_rate"),
             case .bool(let diverged)? = fields["diverged"],

@@ -82,8 +82,9 @@ extension SweepSpecification {
             recipe.reduction.lanes =
                 (8...max(8, point.batch)).first { point.batch % $0 == 0 } ?? point.batch
         }
-        guard hasOneComparison(batch: point.batch, contextLength: context)
-            || recipe.schedule.name == .constant
+        guard
+            hasOneComparison(batch: point.batch, contextLength: context)
+                || recipe.schedule.name == .constant
         else {
             throw Failure(
                 .configuration,

@@ -27,7 +27,8 @@ struct SweepProgress {
     mutating func ended(_ result: PointResult) {
         let loss = result.curve.last?.validationLoss ?? .nan
         details = [
-            "batch \(result.point.batch)", "lr \(Format.scientific(result.learningRate, digits: 3))",
+            "batch \(result.point.batch)",
+            "lr \(Format.scientific(result.learningRate, digits: 3))",
             result.diverged ? "diverged" : "validation \(Format.fixed(loss, decimals: 4))",
         ]
     }

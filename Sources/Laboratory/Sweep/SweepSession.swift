@@ -107,7 +107,8 @@ package struct SweepSession {
                 throw Failure(
                     .usage,
                     "No specification is given: name one, such as launch/recipes/studies/"
-                        + "king-james-adamw.toml, or add --resume to go on with the sweep in --out.")
+                        + "king-james-adamw.toml, or add --resume to go on with the sweep in --out."
+                )
             }
             text = try readText(path)
             specification = try SweepSpecification(toml: text, name: path) {
@@ -235,7 +236,8 @@ package struct SweepSession {
         _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
     ) throws(Failure) -> SweepPoint? {
         while true {
-            let taken = try group.agree { () throws(Failure) -> (Assignment, SweepLedger.Progress)? in
+            let taken = try group.agree {
+                () throws(Failure) -> (Assignment, SweepLedger.Progress)? in
                 guard group.rank == 0, !StopSignals.stopRequested else { return nil }
                 return try ledger.next()
             }

@@ -69,7 +69,8 @@ extension SweepSpecification {
             throw table.impossible("seeds", "\(seeds)", "without repetitions", "use 1, 2, 3")
         }
         guard batches.contains(baseBatch) else {
-            throw table.impossible("base_batch", "\(baseBatch)", "one of batches", "use one of them")
+            throw table.impossible(
+                "base_batch", "\(baseBatch)", "one of batches", "use one of them")
         }
         guard evaluations >= 1, evaluations <= 1000 else {
             throw table.impossible("evaluations", "\(evaluations)", "from 1 to 1000", "use 8")
@@ -109,7 +110,8 @@ extension SweepRule {
         let rule = try ScalingConfiguration.Rule(text, key: "\(table.name) rules")
         let others = keys.filter { $0.key != "rule" }.sorted { $0.key < $1.key }
         name =
-            ([text] + others.map { key, value in
+            ([text]
+            + others.map { key, value in
                 if case .text(let text) = value { return text }
                 return "\(key) \(value.toml)"
             }).joined(separator: " ")

@@ -1,0 +1,113 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    @Suite(.serialized) struct SweepTests {
+        private static let specification = """
+            recipe = "constant.toml"
+            batches = [4, 8]
+            learning_rates = [1e-3, 4e-3, 1.6e-2]
+            seeds = [1, 2]
+            tokens = [640]
+            steps = [20]
+            evaluations = 2
+            extend = 0
+            """
+
+        private func bench() throws -> Workbench {
+            let bench = try Workbench()
+            try bench.write(
+                Workbench.recipe + "\n[schedule]\nname = \"constant\"\n", to: "constant.toml")
+            return bench
+        }
+
+        private func sweep(
+            _ bench: Workbench, _ text: String, _ more: [String] = [], ranks: Int = 0
+        ) throws -> Outcome {
+            try bench.write(text, to: "sweep.toml")
+            return try bench.lockstep(
+                ["sweep", bench.path("sweep.toml"), "--data", bench.path("data"), "--out"]
+                    + [bench.path("sweep")] + more, ranks: ranks)
+        }
+
+        @Test func endsWithTablesAndAnAnalysis() throws {
+            let bench = try bench()
+            let outcome = try sweep(bench, Self.specification, ranks: 2)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("By equal tokens (640)"))
+            #expect(outcome.output.contains("By equal steps (20)"))
+            let table = String(decoding: try bench.bytes(of: "sweep/results.csv"), as: UTF8.self)
+            // Two seeds and three rates; 0, 10 and 20 steps of batch 8, and 14 for the evaluations.
+            let rows = table.split(separator: "\n")
+            #expect(rows.filter { $0.hasPrefix("grid,8,") && $0.contains(",20,1280,") }.count == 6)
+            #expect(rows.filter { $0.hasPrefix("grid,4,") && $0.contains(",20,640,") }.count == 6)
+            let point = "sweep/points/grid-b8-lr0.001-s1"
+            #expect(bench.exists("\(point)/metrics.jsonl"))
+            #expect(!bench.exists("\(point)/checkpoints"), "results are kept, not weights")
+            #expect(try bench.names(in: "sweep/claims").isEmpty)
+
+            let again = try bench.lockstep("analyze", bench.path("sweep"))
+            #expect(again.status == 0 && again.output == outcome.output, "\(again.errors)")
+            let resumed = try bench.lockstep(
+                ["sweep", "--resume", "--out", bench.path("sweep")], ranks: 2)
+            #expect(resumed.status == 0 && resumed.output == outcome.output)
+
+            let refused = try sweep(bench, Self.specification)
+            #expect(refused.status == 64)
+            #expect(refused.sentences.count == 1)
+        }
+
+        @Test func estimatesWithoutTraining() throws {
+            let bench = try bench()
+            let outcome = try sweep(bench, Self.specification, ["--estimate"], ranks: 2)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("12 runs on 2 groups: about"))
+            #expect(!bench.exists("sweep"))
+        }
+
+        /// What is changed in the specification, and what the sentence says of it.
+        private static let mistakes: [(from: String, to: String, says: String)] = [
+            ("batches = [4, 8]", "batches = []", "batches is empty"),
+            ("batches = [4, 8]", "", "has no batches"),
+            ("batches = [4, 8]", "batches = [8, 4]", "is not a rising list"),
+            ("batches = [4, 8]", "batches = [0, 4]", "is not a batch of 1 or more"),
+            ("batches = [4, 8]", "batches = \"4\"", "must be a list"),
+            ("[1e-3, 4e-3, 1.6e-2]", "[1e-3, 4e-3]", "is not at least 3 rates"),
+            ("[1e-3, 4e-3, 1.6e-2]", "[-1e-3, 4e-3, 1]", "is not a rate above 0"),
+            ("seeds = [1, 2]", "seeds = [1, 1]", "without repetitions"),
+            ("seeds = [1, 2]", "seeds = [-1]", "is not a number from 0 up"),
+            ("tokens = [640]", "tokens = [650]", "use 640, or other batches"),
+            ("extend = 0", "extend = 0\nbase_batch = 5", "is not one of batches"),
+            ("extend = 0", "extend = 0\ntolerance = 0", "is not above 0"),
+            ("extend = 0", "extnd = 0", "did you mean \"extend\"?"),
+            ("extend = 0", "extend = 0\nrules = [\"liner\"]", "did you mean \"linear\"?"),
+            (
+                "extend = 0", "extend = 0\nrules = [{ rule = \"formula\", formula = \"lr * (B\" }]",
+                "[scaling] formula"
+            ),
+            (
+                "extend = 0",
+                "extend = 0\nrules = [{ rule = \"formula\", formula = \"lr * (1 - B)\" }]",
+                "[scaling] formula"
+            ),
+            ("extend = 0", "extend = 0\n[set]\n\"model.layer\" = 2", "did you mean \"layers\"?"),
+            ("recipe = \"constant.toml\"", "recipe = \"none.toml\"", "none.toml cannot be read"),
+            ("recipe = \"constant.toml\"", "recipe = \"recipe.toml\"", "set schedule.name"),
+            ("extend = 0", "extend = = 0", "is not valid TOML"),
+        ]
+
+        @Test(arguments: mistakes.indices)
+        func aMistakeGetsOneSentence(index: Int) throws {
+            let mistake = Self.mistakes[index]
+            let bench = try bench()
+            let text = Self.specification.replacing(mistake.from, with: mistake.to)
+            try #require(text != Self.specification)
+            let outcome = try sweep(bench, text)
+            #expect([64, 65, 66, 78].contains(outcome.status), "\(outcome.status)")
+            #expect(outcome.sentences.count == 1, "\(outcome.errors)")
+            #expect(outcome.errors.contains(mistake.says), "\(outcome.errors)")
+            #expect(!bench.exists("sweep"))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import Failures
+import Laboratory
+import Testing
+
+/// Which points a sweep asks for, from results that are made up.
+@Suite struct SweepScheduleTests {
+    private static func specification(_ more: String = "") throws -> SweepSpecification {
+        try SweepSpecification(
+            toml: """
+                recipe = "r.toml"
+                batches = [4, 8]
+                learning_rates = [1e-3, 2e-3, 4e-3]
+                seeds = [1, 2]
+                tokens = [3200]
+                \(more)
+                """, name: "sweep.toml"
+        ) { _ in "[model]\ncontext_length = 8\n" }
+    }
+
+    /// A result with a loss that is a parabola in the rate's doublings around `best`.
+    private static func result(_ point: SweepPoint, best: Double) -> PointResult {
+        let distance = abs(point.rate / best - 1)
+        return PointResult(
+            point: point, learningRate: point.rate, diverged: false,
+            curve: [
+                CurvePoint(step: 0, tokens: 0, validationLoss: 4),
+                CurvePoint(
+                    step: 3200 / (8 * point.batch), tokens: 3200, validationLoss: 2 + distance),
+            ])
+    }
+
+    /// Trains all that is asked for, until nothing more is.
+    private static func complete(
+        _ schedule: SweepSchedule, best: (Int) -> Double
+    ) -> [PointResult] {
+        var results: [PointResult] = []
+        while true {
+            let names = Set(results.map(\.point.name))
+            let open = schedule.points(results).filter { !names.contains($0.name) }
+            if open.isEmpty { return results }
+            results += open.map { result($0, best: best($0.batch)) }
+        }
+    }
+
+    @Test func startsWithTheGridLongestFirst() throws {
+        let points = SweepSchedule(try Self.specification(), contextLength: 8).firstPoints
+        #expect(points.count == 12)
+        #expect(Set(points.map(\.name)).count == 12)
+        #expect(points.allSatisfy { $0.rule == TrainedPoint.grid })
+    }
+
+    @Test func theGridMovesWithTheBatch() throws {
+        let specification = try Self.specification("grid_exponent = 1")
+        #expect(specification.rates(ofBatch: 8) == [2e-3, 4e-3, 8e-3])
+        #expect(specification.rates(ofBatch: 4) == [1e-3, 2e-3, 4e-3])
+    }
+
+    /// Upwards at batch 8, downwards at batch 4, and no further than the specification says.
+    @Test func growsWhereTheBestLiesOnTheEdge() throws {
+        let schedule = SweepSchedule(try Self.specification("extend = 2"), contextLength: 8)
+        let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 1e-9 }
+        let rates = { (batch: Int) in
+            Set(results.filter { $0.point.batch == batch }.map(\.point.rate)).sorted()
+        }
+        #expect(rates(8).count == 5, "8e-3 and its neighbour above")
+        #expect(abs((rates(8).last ?? 0) - 1.6e-2) < 1e-9)
+        #expect(rates(4).count == 5, "two more below, and then no more")
+        #expect(abs((rates(4).first ?? 0) - 2.5e-4) < 1e-9)
+        #expect(results.count == 20)
+    }
+
+    @Test func waitsForAllSeedsBeforeItGrows() throws {
+        let schedule = SweepSchedule(try Self.specification(), contextLength: 8)
+        let first = schedule.firstPoints
+        let oneSeed = first.filter { $0.seed == 1 }.map { Self.result($0, best: 1) }
+        #expect(schedule.points(oneSeed) == first)
+    }
+
+    /// Runs of their own start from the base batch's best rate, once that is known.
+    @Test func rulesThatChangeMoreThanTheRateAreTrained() throws {
+        let schedule = SweepSchedule(
+            try Self.specification("rules = [\"linear\", \"adam-sde\"]"), contextLength: 8)
+        #expect(schedule.firstPoints.allSatisfy { $0.rule == TrainedPoint.grid })
+        let results = Self.complete(schedule) { _ in 2e-3 }
+        let trained = results.filter { $0.point.rule != TrainedPoint.grid }
+        #expect(Set(trained.map(\.point.rule)) == ["adam-sde"])
+        #expect(trained.count == 4)
+        #expect(Set(trained.map(\.point.rate)).count == 1)
+        #expect(trained.allSatisfy { $0.point.rate > 1e-3 && $0.point.rate < 4e-3 })
+    }
+
+    /// The order in which results come changes nothing.
+    @Test func looksAtResultsAlone() throws {
+        let schedule = SweepSchedule(
+            try Self.specification("rules = [\"adam-sde\"]"), contextLength: 8)
+        let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 2e-3 }
+        #expect(schedule.points(results) == schedule.points(results.reversed()))
+    }
+
+    @Test func marksHoldTheComparisonsAndTheStart() throws {
+        let specification = try Self.specification("steps = [30]\nevaluations = 5")
+        // 3200 tokens are 100 steps of batch 4, and 50 of batch 8.
+        for (batch, last) in [(4, 100), (8, 50)] {
+            let marks = specification.marks(ofBatch: batch, contextLength: 8)
+            #expect(marks.first == 0 && marks.last == last)
+            #expect(marks.contains(30))
+            #expect(marks.count >= 6)
+            #expect(zip(marks, marks.dropFirst()).allSatisfy(<))
+        }
+    }
+}

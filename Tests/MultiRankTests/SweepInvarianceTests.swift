@@ -1,0 +1,121 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension MultiRankTests {
+    /// A sweep has the same results on any number of ranks and groups, killed or not.
+    @Suite(.serialized) struct SweepInvarianceTests {
+        private static let recipe = """
+            [model]
+            layers = 1
+            heads = 2
+            width = 16
+            context_length = 8
+            [training]
+            averaging_power = 3
+            [schedule]
+            name = "constant"
+            warmup_steps = 4
+            [checkpoint]
+            every = 40
+            """
+
+        private static let specification = """
+            recipe = "recipe.toml"
+            batches = [4, 8, 16]
+            learning_rates = [1e-3, 4e-3, 1.6e-2]
+            seeds = [1, 2]
+            rules = ["none", "linear", "adam-sde"]
+            tokens = [12800]
+            steps = [100]
+            evaluations = 3
+            extend = 2
+            """
+
+        /// Ledger lines by point, and the table, as bytes.
+        private func results(_ folder: URL) throws -> (ledger: [String], table: Data) {
+            let text = try String(
+                contentsOf: folder.appending(path: "ledger.jsonl"), encoding: .utf8)
+            return (
+                text.split(separator: "\n").map(String.init).sorted(),
+                try Data(contentsOf: folder.appending(path: "results.csv"))
+            )
+        }
+
+        private func arguments(
+            _ workshop: Workshop, _ specification: String, ranks: Int, groups: Int, out: URL
+        ) -> [String] {
+            [
+                "--ranks", "\(ranks)", "--oversubscribe", "--", Workshop.lockstep, "sweep",
+                specification, "--data", workshop.data, "--out", out.path, "--groups", "\(groups)",
+            ]
+        }
+
+        @Test func layoutsAndKillsDoNotChangeAByte() throws {
+            let workshop = try Workshop()
+            _ = try workshop.recipe("recipe", Self.recipe)
+            let specification = try workshop.recipe("sweep", Self.specification)
+            let whole = workshop.folder.appending(path: "whole")
+            let straight = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                arguments(workshop, specification, ranks: 1, groups: 1, out: whole))
+            try #require(straight.status == 0, "\(straight.errors)")
+            let expected = try results(whole)
+            // 3 batches x 3 rates x 2 seeds, and 3 x 2 of adam-sde's, at least.
+            try #require(expected.ledger.count >= 24)
+            #expect(expected.ledger.contains { $0.contains("\"rule\":\"adam-sde\"") })
+            #expect(Set(expected.ledger).count == expected.ledger.count)
+
+            for (ranks, groups) in [(3, 3), (4, 2)] {
+                let folder = workshop.folder.appending(path: "layout \(ranks) \(groups)")
+                let outcome = try Launch.run(
+                    "\(Launch.root)/launch/mpirun",
+                    arguments(
+                        workshop, specification, ranks: ranks, groups: groups, out: folder))
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                #expect(
+                    outcome.errors.contains("on \(groups) groups of \(ranks) ranks"),
+                    "really \(ranks) ranks")
+                let found = try results(folder)
+                #expect(found.ledger == expected.ledger, "\(ranks) ranks, \(groups) groups")
+                #expect(found.table == expected.table)
+            }
+            try killAndResume(workshop, specification, expected: expected)
+        }
+
+        private func killAndResume(
+            _ workshop: Workshop, _ specification: String,
+            expected: (ledger: [String], table: Data)
+        ) throws {
+            let folder = workshop.folder.appending(path: "killed")
+            func lines() -> Int {
+                let text = try? String(
+                    contentsOf: folder.appending(path: "ledger.jsonl"), encoding: .utf8)
+                return text?.split(separator: "\n").count ?? 0
+            }
+            var command = arguments(workshop, specification, ranks: 2, groups: 2, out: folder)
+            for ranks in [2, 3] {
+                let job = try Job("\(Launch.root)/launch/mpirun", command)
+                let goal = lines() + Int.random(in: 2...6)
+                try job.wait(until: { lines() >= goal }, "\(goal) runs that have ended")
+                usleep(UInt32.random(in: 0..<200_000))
+                let processes = job.ranks(of: folder.path)
+                try #require(processes.count == ranks, "really \(ranks) ranks")
+                kill(try #require(processes.values.randomElement()), SIGKILL)
+                #expect(job.waitUntilExit() == 128 + SIGKILL)
+                try #require(lines() < expected.ledger.count, "it was killed before its end")
+                command = [
+                    "--ranks", "\(ranks == 2 ? 3 : 4)", "--oversubscribe", "--",
+                    Workshop.lockstep, "sweep", "--resume", "--out", folder.path, "--groups",
+                    "\(ranks == 2 ? 3 : 2)",
+                ]
+            }
+            let resumed = try Launch.run("\(Launch.root)/launch/mpirun", command)
+            try #require(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("have ended before"))
+            let found = try results(folder)
+            #expect(found.ledger == expected.ledger)
+            #expect(found.table == expected.table)
+        }
+    }
+}
