@@ -46,6 +46,21 @@ extension CommandLineTests {
             #expect(bench.exists("\(point)/metrics.jsonl"))
             #expect(!bench.exists("\(point)/checkpoints"), "results are kept, not weights")
             #expect(try bench.names(in: "sweep/claims").isEmpty)
+            let analysis = try JSONSerialization.jsonObject(
+                with: bench.bytes(of: "sweep/analysis.json"))
+            let designs = (analysis as? [String: Any])?["designs"] as? [[String: Any]]
+            #expect(designs?.compactMap { $0["mark"] as? Int } == [640, 20])
+
+            let report = try bench.lockstep("report", bench.path("sweep"))
+            #expect(report.status == 0, "\(report.errors)")
+            let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
+            #expect(page.contains("Best rate against batch"))
+            let runs = try bench.lockstep(
+                "report", bench.path("sweep/points/grid-b8-lr0.001-s1"),
+                bench.path("sweep/points/grid-b8-lr0.004-s1"), "--out", bench.path("two.html"))
+            #expect(runs.status == 0 && bench.exists("two.html"), "\(runs.errors)")
+            let nowhere = try bench.lockstep("report", bench.path("data"))
+            #expect(nowhere.status == 66 && nowhere.sentences.count == 1)
 
             let again = try bench.lockstep("analyze", bench.path("sweep"))
             #expect(again.status == 0 && again.output == outcome.output, "\(again.errors)")

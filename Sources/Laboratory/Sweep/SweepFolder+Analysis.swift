@@ -6,6 +6,8 @@ import Training
 extension SweepFolder {
     /// A row for each evaluation of each run.
     package var table: String { "\(path)/results.csv" }
+    /// What the analysis found, for other programs.
+    package var analysis: String { "\(path)/analysis.json" }
 
     /// Analyses what the ledger holds, and writes it down as tables.
     ///
@@ -26,6 +28,7 @@ extension SweepFolder {
         let analysis = try Analysis(
             try ledger.trainedPoints(), settings: specification.analysisSettings)
         try AtomicFile.write(Self.table(of: results), to: table)
+        try AtomicFile.write(analysis.json.text + "\n", to: self.analysis)
         return analysis
     }
 
