@@ -79,7 +79,8 @@ let package = Package(
         target(
             "Laboratory",
             [
-                "Training", "Optimizers", "Checkpointing", "Telemetry", "Statistics", "Kernels", "MPI",
+                "Training", "Optimizers", "Checkpointing", "Telemetry", "Report", "Statistics", "Kernels",
+                "MPI",
                 "Digests", "Failures", .product(name: "Logging", package: "swift-log"),
             ]),
 
@@ -119,7 +120,8 @@ let package = Package(
         tests("Telemetry", ["Telemetry"]),
         tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
-        tests("Laboratory", ["Laboratory", "Statistics", "Failures"]),
+        tests(
+            "Laboratory", ["Laboratory", "Training", "Statistics", "Failures"], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),
     ]
