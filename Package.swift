@@ -54,7 +54,8 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "multirank-probe", dependencies: ["Collectives", "MultiRankSupport"],
+            name: "multirank-probe",
+            dependencies: ["Collectives", "Laboratory", "MultiRankSupport"],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
         // The pipeline: Training wires the six below it, which never import one another.
@@ -121,7 +122,11 @@ let package = Package(
         tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
         tests(
-            "Laboratory", ["Laboratory", "Training", "Statistics", "Failures"], exclude: ["Golden"]),
+            "Laboratory",
+            [
+                "Laboratory", "Training", "Statistics", "Failures", "MultiRankSupport",
+                "multirank-probe",
+            ], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),
     ]

@@ -82,7 +82,8 @@ extension Recipe {
             throw Failure(
                 .configuration,
                 "The recipe has \(difference.key) = \(difference.value), but the run in \(run.path) "
-                    + "has \(difference.otherValue): use that run's recipe, which is \(run.recipe).")
+                    + "has \(difference.otherValue): use that run's recipe, which is \(run.recipe)."
+            )
         }
     }
 }

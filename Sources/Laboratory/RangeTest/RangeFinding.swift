@@ -54,29 +54,34 @@ package struct RangeFinding: Sendable, Equatable {
         case (.rate(let valley, _), .rate(let tenth, _)):
             guard min(valley, tenth) >= ramp.from else {
                 return .none(
-                    reason: "the loss is least at the beginning of the ramp, so a safe rate lies below "
+                    reason:
+                        "the loss is least at the beginning of the ramp, so a safe rate lies below "
                         + "it: give --from a hundredth of \(ramp.from)")
             }
             if valley <= tenth {
                 return .rate(
                     valley,
-                    reason: "the valley, half way into the longest fall of the loss and not above a "
+                    reason:
+                        "the valley, half way into the longest fall of the loss and not above a "
                         + "tenth of the rate where it is least")
             }
             return .rate(
                 tenth,
-                reason: "a tenth of the rate where the loss is least, because the valley lies above "
+                reason:
+                    "a tenth of the rate where the loss is least, because the valley lies above "
                     + "it and so near to where the loss rises")
         case (.none(.tooFewPoints), _), (_, .none(.tooFewPoints)):
             return curve.ending == .complete
                 ? .none(reason: "there are too few losses: give --steps 100 or more")
                 : .none(
-                    reason: "the loss diverged after \(curve.points.count) of \(ramp.steps) steps: give "
+                    reason:
+                        "the loss diverged after \(curve.points.count) of \(ramp.steps) steps: give "
                         + "--from a hundredth of \(ramp.from)")
         case (.none(.neverFalls), _), (_, .none(.neverFalls)):
             return curve.ending == .complete
                 ? .none(
-                    reason: "the loss never falls by more than the noise of single batches: give --to "
+                    reason:
+                        "the loss never falls by more than the noise of single batches: give --to "
                         + "more than \(ramp.to), --steps more than \(ramp.steps), or both")
                 : .none(
                     reason: "the loss rises before it has fallen by more than the noise of single "
@@ -84,7 +89,8 @@ package struct RangeFinding: Sendable, Equatable {
                         + "\(ramp.steps), or both")
         case (.none(.fallsToTheEnd), _), (_, .none(.fallsToTheEnd)):
             return .none(
-                reason: "the loss still falls at the end of the ramp, so better rates may lie beyond "
+                reason:
+                    "the loss still falls at the end of the ramp, so better rates may lie beyond "
                     + "it: give --to more than \(ramp.to)")
         }
     }

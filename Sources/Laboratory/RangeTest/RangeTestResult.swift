@@ -88,7 +88,8 @@ package struct RangeTestResult: Sendable {
             + finding.recommendation.reason
         let base = plan.rate.baseBatch
         guard let baseRate else {
-            return found + "\nthe rule \(plan.rate.rule.rawValue) gives no rate at batch \(base) for "
+            return found
+                + "\nthe rule \(plan.rate.rule.rawValue) gives no rate at batch \(base) for "
                 + "it: set [optimizer] learning_rate by hand"
         }
         return found
@@ -113,7 +114,9 @@ package struct RangeTestResult: Sendable {
         for (name, suggestion) in finding.suggestions {
             switch suggestion {
             case .rate(let rate, let loss):
-                suggestions[name] = ["learning_rate": .number(rate), "smoothed_loss": .number(loss)]
+                suggestions[name] = [
+                    "learning_rate": .number(rate), "smoothed_loss": .number(loss),
+                ]
             case .none(let reason): suggestions[name] = ["reason": .string(reason.rawValue)]
             }
         }

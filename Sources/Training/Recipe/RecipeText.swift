@@ -2,10 +2,12 @@ import Failures
 
 /// A recipe as its author wrote it, for edits that leave comments, order and everything else alone.
 package struct RecipeText: Sendable {
-    private var lines: [Substring]
+    private var lines: [String]
 
     package init(_ text: String) {
-        lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        // By scalars, because a carriage return and a line feed are one character.
+        lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { String($0) }
     }
 
     package var text: String { lines.joined(separator: "\n") }
@@ -32,7 +34,7 @@ package struct RecipeText: Sendable {
     }
 
     /// The name in a line that begins a section.
-    private static func section(of line: Substring) -> String? {
+    private static func section(of line: String) -> String? {
         let line = line.prefix { $0 != "#" }
         let trimmed = line.filter { !$0.isWhitespace }
         // A list may go on in a line of its own that begins alike, but then ends with a comma or
@@ -45,17 +47,17 @@ package struct RecipeText: Sendable {
     }
 
     /// The key that a line gives a value.
-    private static func key(of line: Substring) -> String? {
+    private static func key(of line: String) -> String? {
         guard let equals = line.firstIndex(of: "=") else { return nil }
         return String(line[..<equals].filter { !$0.isWhitespace && $0 != "\"" && $0 != "'" })
     }
 
     /// A line with another number; what stands before and behind it, a comment for example, stays.
-    private static func line(_ line: Substring, with value: String) -> Substring {
+    private static func line(_ line: String, with value: String) -> String {
         guard let equals = line.firstIndex(of: "=") else { return line }
         let rest = line[line.index(after: equals)...]
         let gap = rest.prefix { $0.isWhitespace }
         let behind = rest.dropFirst(gap.count).drop { !$0.isWhitespace && $0 != "#" }
-        return line[...equals] + gap + value + behind
+        return String(line[...equals]) + gap + value + behind
     }
 }
