@@ -1,5 +1,5 @@
 /// The losses of a range test.
-package struct RangeCurve: Sendable, Equatable {
+package struct RangeCurve: Sendable {
     package struct Point: Sendable, Equatable {
         package let rate: Double
         /// Of the global batch, before the step with this rate; not finite at the end of a curve that
@@ -83,9 +83,12 @@ package struct RangeCurve: Sendable, Equatable {
     package var noise: Double {
         let losses = considered.map(\.loss)
         guard losses.count >= 3 else { return 0 }
-        let differences = (1..<losses.count - 1).map {
-            (losses[$0 - 1] - 2 * losses[$0] + losses[$0 + 1]).magnitude
-        }.sorted()
+        var differences: [Double] = []
+        for place in 1..<losses.count - 1 {
+            let neighbours: Double = losses[place - 1] + losses[place + 1]
+            differences.append((neighbours - 2 * losses[place]).magnitude)
+        }
+        differences.sort()
         return differences[differences.count / 2] / (0.6745 * 6.0.squareRoot())
     }
 
