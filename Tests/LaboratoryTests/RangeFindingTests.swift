@@ -101,7 +101,7 @@ struct RangeFindingTests {
 
     @Test("the least loss at the beginning of the ramp leaves no room for a tenth of it")
     func leastAtTheBeginning() throws {
-        let losses = (0..<100).map { pow((Double($0) - 8) / 10, 2) + 2 }
+        let losses = (0..<100).map { pow((Double($0) - 11) / 10, 2) + 2 }
         let finding = try finding(losses)
         #expect(try #require(finding.tenthOfMinimum.rate) < 1e-5)
         #expect(finding.recommendation.rate == nil)

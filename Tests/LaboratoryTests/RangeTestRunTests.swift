@@ -26,12 +26,15 @@ struct RangeTestRunTests {
     func restored(ranks: Int, words: [String]) throws {
         let settings = words.joined(separator: ",")
         let all = try reports(ranks, words: words)
-        let untouched = try reports(ranks, words: words + ["steps=10", "to=1e-3"])
-        for (report, other) in zip(all, untouched) {
-            #expect(report.after == report.before, "\(settings)")
+        for piece in all[0].before.indices {
+            // So small a model may leave a rank without a shard.
             #expect(
-                zip(report.during, report.before).allSatisfy { $0 != $1 },
-                "every piece of the state was changed by the test: \(settings)")
+                all.contains { $0.during[piece] != $0.before[piece] },
+                "the test changes every piece of the state: \(settings)")
+        }
+        let others = try reports(ranks, words: words + ["steps=10", "to=1e-3"])
+        for (report, other) in zip(all, others) {
+            #expect(report.after == report.before, "\(settings)")
             #expect(report.following.count == 3)
             // Another test in the middle leaves the training where this one does.
             #expect(report.losses != other.losses)
