@@ -80,9 +80,9 @@ let package = Package(
         target(
             "Laboratory",
             [
-                "Training", "Optimizers", "Checkpointing", "Telemetry", "Report", "Statistics", "Kernels",
-                "MPI",
-                "Digests", "Failures", .product(name: "Logging", package: "swift-log"),
+                "Training", "Optimizers", "Checkpointing", "Telemetry", "Report", "Statistics",
+                "Kernels", "MPI", "Digests", "Failures",
+                .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Foundations

@@ -92,8 +92,9 @@ package struct RangeTestResult: Sendable {
                 + "\nthe rule \(plan.rate.rule.rawValue) gives no rate at batch \(base) for "
                 + "it: set [optimizer] learning_rate by hand"
         }
-        return found
-            + "\nlearning_rate = \(baseRate) at base_batch \(base), of which rule "
+        let written = found + "\nlearning_rate = \(baseRate) at base_batch \(base)"
+        guard base != globalBatch else { return written + ", which is the batch" }
+        return written + ", of which rule "
             + "\(plan.rate.rule.rawValue) makes x \(Format.significant(plan.rate.factor, digits: 6)) "
             + "at batch \(globalBatch)"
     }

@@ -132,18 +132,19 @@ package struct RangeTestSession {
             "finding a rate", total: request.ramp.steps,
             unit: .things("steps", showsRate: true),
             mode: world.rank == 0 ? request.progress : .none, environment: processEnvironment())
-        defer { line.finish() }
+        var details: [String] = []
+        // The last step, where the test ended early, was none that the line was due at.
+        defer { line.finish(details: details) }
         let loader = SampleLoader(
             dataset: input.data.training, contextLength: input.plan.recipe.model.contextLength,
             microBatch: input.plan.lanes.microBatch)
         return try RangeTest(request.ramp).run(step: step) { curve in
             guard let point = curve.points.last else { return }
-            line.update(
-                done: curve.points.count,
-                details: [
-                    "lr \(Format.scientific(point.rate, digits: 3))",
-                    "loss \(Format.fixed(point.loss, decimals: 4))",
-                ])
+            details = [
+                "lr \(Format.scientific(point.rate, digits: 3))",
+                "loss \(Format.fixed(point.loss, decimals: 4))",
+            ]
+            line.update(done: curve.points.count, details: details)
         } batches: { sample, sequence in
             loader.load(firstSample: sample, order: input.data.order, firstSequence: sequence)
         }
