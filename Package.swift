@@ -54,7 +54,8 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "multirank-probe", dependencies: ["Collectives", "MultiRankSupport"],
+            name: "multirank-probe",
+            dependencies: ["Collectives", "Laboratory", "MultiRankSupport"],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
         // The pipeline: Training wires the six below it, which never import one another.
@@ -79,10 +80,9 @@ let package = Package(
         target(
             "Laboratory",
             [
-                "Training", "Report", "Optimizers", "Checkpointing", "Telemetry", "Statistics",
-                "Kernels",
-                "MPI",
-                "Digests", "Failures", .product(name: "Logging", package: "swift-log"),
+                "Training", "Optimizers", "Checkpointing", "Telemetry", "Report", "Statistics",
+                "Kernels", "MPI", "Digests", "Failures",
+                .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Foundations
@@ -121,7 +121,12 @@ let package = Package(
         tests("Telemetry", ["Telemetry"]),
         tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
-        tests("Laboratory", ["Laboratory", "Statistics", "Failures"]),
+        tests(
+            "Laboratory",
+            [
+                "Laboratory", "Training", "Statistics", "Failures", "MultiRankSupport",
+                "multirank-probe",
+            ], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),
     ]

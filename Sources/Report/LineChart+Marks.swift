@@ -79,7 +79,7 @@ extension LineChart {
                 "x": scaled("x", "x"), "y": scaled("y", "y"),
                 "defined": signal("isValid(datum.y)"),
                 "stroke": colour, "strokeDash": scaled("dash", "s"),
-                "strokeWidth": constant(1.6), "strokeCap": constant("round"),
+                "strokeWidth": scaled("lineWidth", "s"), "strokeCap": constant("round"),
                 "strokeJoin": constant("round"),
             ])
         let lines: JSONValue = [

@@ -142,6 +142,10 @@ extension LineChart {
             ],
             ["name": "dash", "type": "ordinal", "domain": places, "range": .array(dashes)],
             ["name": "shape", "type": "ordinal", "domain": places, "range": .array(shapes)],
+            [
+                "name": "lineWidth", "type": "ordinal", "domain": places,
+                "range": .array(series.map { .number($0.lineWidth) }),
+            ],
         ]
     }
 

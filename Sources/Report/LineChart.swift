@@ -35,16 +35,19 @@ package struct LineChart: ChartDescription {
         package var colour: Int?
         /// Whether the legend names it.
         package var isListed: Bool
+        /// Of its line, in pixels.
+        package var lineWidth: Double
 
         package init(
             _ name: String, _ style: Style = .line, points: [Point], colour: Int? = nil,
-            isListed: Bool = true
+            isListed: Bool = true, lineWidth: Double = 1.6
         ) {
             self.name = name
             self.style = style
             self.points = points
             self.colour = colour
             self.isListed = isListed
+            self.lineWidth = lineWidth
         }
     }
 

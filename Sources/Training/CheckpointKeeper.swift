@@ -157,12 +157,14 @@ final class CheckpointKeeper {
     ///
     /// Each damaged one is told of, with the reason, before the one before it is tried.
     ///
+    /// - Parameter goesOn: whether the run goes on, which needs its data and lanes; else its
+    ///   parameters and moments are where something else begins.
     /// - Throws: `Failure` (missing input) if none of them is whole; (bad data) if the newest whole one is of
     ///   other data or another recipe.
-    func load(into state: TrainingState) throws(Failure) -> Bool {
+    func load(into state: TrainingState, goesOn: Bool = true) throws(Failure) -> Bool {
         let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
-            return try read(into: state)
+            return try read(into: state, goesOn: goesOn)
         }
         // Rank 0's own come first.
         let shared = try communicator.allGather(counters(of: found))
@@ -188,7 +190,7 @@ final class CheckpointKeeper {
 
     /// Finds the checkpoint on rank 0, checks all of it and fills the state, but for moments that
     /// are sharded.
-    private func read(into state: TrainingState) throws(Failure) -> Checkpoint {
+    private func read(into state: TrainingState, goesOn: Bool) throws(Failure) -> Checkpoint {
         let found = try store.newestValid { step, reason in
             logger.warning(
                 "checkpoint of step \(step) rejected, trying the one before: \(reason.sentence)")
@@ -199,7 +201,7 @@ final class CheckpointKeeper {
                 "\(store.folder) holds no checkpoint that is whole: give --out another folder and "
                     + "train from the start.")
         }
-        try check(found.manifest, of: found.folder)
+        if goesOn { try check(found.manifest, of: found.folder) }
         let parameters = try found.open(Self.parametersFile)
         try parameters.copy(layout.arena, into: state.parameters.values)
         if let average = state.average {

@@ -10,7 +10,7 @@ extension Precision {
     /// Refuses arithmetic that the processor has no instructions for, unless the user `emulates` it.
     ///
     /// - Throws: `Failure` (configuration) that recommends fp32.
-    func requireProcessor(emulates: Bool) throws(Failure) {
+    package func requireProcessor(emulates: Bool) throws(Failure) {
         guard self == .bf16, !emulates, !InstructionSet.best.multipliesBF16 else { return }
         throw Failure(
             .configuration,

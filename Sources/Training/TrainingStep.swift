@@ -38,8 +38,8 @@ package final class TrainingStep {
     package let state: TrainingState
     /// The parameters that each rank updates, by rank, as elements of the arena.
     let shards: [[Range<Int>]]
-    private let plan: TrainingPlan
-    private let communicator: Communicator
+    let plan: TrainingPlan
+    let communicator: Communicator
     private let engine: ComputeEngine
     private let reducer: GradientReducer
     private let interlude: ReductionInterlude
@@ -129,12 +129,13 @@ package final class TrainingStep {
     /// Takes the step; all ranks must come here.
     ///
     /// - Parameters:
+    ///   - learningRate: the step's, on all ranks the same; nil for the schedule's.
     ///   - requests: asked, late in the step, for what this rank wants of all ranks.
     ///   - batches: where the step's micro-batches come from.
     /// - Returns: what the step did, and what any rank wants.
     /// - Throws: what MPI reports.
     package func take(
-        requests: () -> RankRequests = { [] }, batches: Batches
+        learningRate: Double? = nil, requests: () -> RankRequests = { [] }, batches: Batches
     ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
         tracer?.beginStep()
         var clock = StepClock(tracer: tracer)
@@ -151,7 +152,7 @@ package final class TrainingStep {
             try exchange.exchange(laneSteps, requests: asked)
         }
         let loss = totals.sum.loss / totals.sum.targets
-        let learningRate = plan.learningRate(after: state.step)
+        let learningRate = learningRate ?? plan.learningRate(after: state.step)
         let gradientNorm = reducer.sumOfSquares.squareRoot()
         let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
         if isSkipped {

@@ -17,7 +17,7 @@ struct Lockstep: ParsableCommand {
         version: "lockstep \(version)",
         subcommands: [
             TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
-            SweepCommand.self, AnalyzeCommand.self, ReportCommand.self,
+            FindLRCommand.self, SweepCommand.self, AnalyzeCommand.self, ReportCommand.self,
             DoctorCommand.self, BenchCommand.self,
         ])
 

@@ -29,6 +29,7 @@ func runInMPI(_ arguments: Arguments) throws(Failure) {
         case "fail": try failAlone(world, arguments)
         case "reduce": try reduce(world, arguments)
         case "statistics": try exchangeStatistics(world, arguments)
+        case "range-test": try testRange(world, arguments)
         case "bench": try benchmark(world, arguments)
         default:
             throw Failure(

@@ -109,3 +109,20 @@ package struct StatisticsReport: Codable {
 
     package init() {}
 }
+
+/// What one rank of the probe's `range-test` program saw.
+package struct RangeTestReport: Codable {
+    package var rank = 0
+    package var size = 0
+    /// Hashes of parameters and moments, and the counters, around the test and at its last step.
+    package var before: [String] = []
+    package var during: [String] = []
+    package var after: [String] = []
+    /// The bits of the test's losses.
+    package var losses: [UInt64] = []
+    package var ending = ""
+    /// The bits of the losses of the training's own steps after the test.
+    package var following: [UInt64] = []
+
+    package init() {}
+}

@@ -1,0 +1,216 @@
+import Checkpointing
+import Digests
+import Failures
+import Kernels
+import Logging
+import MPI
+import Report
+import Telemetry
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Sets up a range test on all ranks together, takes its steps, and writes down what it found.
+package struct RangeTestSession {
+    private let request: RangeTestRequest
+    private let world: Communicator
+    private let logger = Logger(label: "lockstep")
+
+    package init(_ request: RangeTestRequest, communicator: Communicator) {
+        self.request = request
+        world = communicator
+    }
+
+    /// Runs the test; all ranks must come here, and get the same result.
+    ///
+    /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
+    package func run() throws(Failure) -> RangeTestResult {
+        let input = try world.agree { () throws(Failure) in try readInput() }
+        try world.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
+        try world.sameOnAllRanks("training data", input.data.fingerprint)
+        let vega = try onFirstRank { () throws(Failure) in try prepareOutput() }
+        try input.plan.requireMemory(world)
+        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let step = try TrainingStep(plan: input.plan, communicator: world, engine: engine)
+        let startStep = try begin(step, input.data)
+        announce(input.plan, startStep: startStep)
+        let curve = try takeSteps(step, input)
+        try step.free()
+        let result = RangeTestResult(
+            curve: curve, plan: input.plan, recipeText: input.text, startStep: startStep,
+            start: request.startPath)
+        try onFirstRank { () throws(Failure) in
+            if let out = request.outPath { try write(result, to: out, vega: vega ?? "") }
+        }
+        return result
+    }
+
+    // MARK: - Set-up
+
+    private struct Input {
+        /// Of the recipe.
+        let text: String
+        let plan: TrainingPlan
+        let data: TrainingData
+    }
+
+    private func readInput() throws(Failure) -> Input {
+        let text = try readText(request.recipePath)
+        var recipe = try Recipe(
+            toml: text, name: request.recipePath, overrides: request.overrides)
+        // Nothing is evaluated.
+        recipe.training.averagingPower = nil
+        let data = try TrainingData(path: request.dataPath, recipe: &recipe)
+        let plan = try TrainingPlan(recipe, ranks: world.size)
+        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
+        return Input(text: text, plan: plan, data: data)
+    }
+
+    /// Checks that what is to be written can be, before steps are taken for it.
+    ///
+    /// - Returns: the script that draws the report's chart; empty where there is no report.
+    private func prepareOutput() throws(Failure) -> String {
+        if let path = request.writePath {
+            guard !path.isEmpty else {
+                throw Failure(
+                    .usage, "--write is an empty name: give it the new recipe's file.")
+            }
+            if access(path, F_OK) == 0 {
+                throw Failure(
+                    .usage,
+                    "\(path) exists already, and is never overwritten: give --write another name.")
+            }
+            let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+            guard access(folder, W_OK) == 0 else {
+                throw Failure(
+                    .inputOutput,
+                    "\(folder), where --write is to make a file, cannot be written: "
+                        + "\(String(cString: strerror(errno))); check the path.")
+            }
+        }
+        guard let out = request.outPath else { return "" }
+        try RunFolder(out).requireFree()
+        return try VegaLibrary.script()
+    }
+
+    /// Fills the state: from a run, or with new parameters; returns the run's step.
+    private func begin(_ step: TrainingStep, _ data: TrainingData) throws(Failure) -> Int {
+        guard let start = request.startPath else {
+            try step.initialize()
+            return 0
+        }
+        return try step.begin(from: RunFolder(start), data: data)
+    }
+
+    private func announce(_ plan: TrainingPlan, startStep: Int) {
+        guard world.rank == 0 else { return }
+        let ramp = request.ramp
+        let start =
+            request.startPath.map { "the checkpoint of step \(startStep) in \($0)" }
+            ?? "new parameters"
+        let ranks = "\(world.size) \(world.size == 1 ? "rank" : "ranks")"
+        let threads = "\(request.threads) \(request.threads == 1 ? "thread" : "threads")"
+        logger.notice(
+            """
+            trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
+            \(Format.count(ramp.steps)) steps of \(plan.recipe.training.globalBatch) sequences = \
+            \(Format.count(plan.tokensPerStep)) tokens, on \(ranks) x \(threads), from \(start); \
+            what is trained is thrown away
+            """)
+    }
+
+    // MARK: - Steps
+
+    private func takeSteps(
+        _ step: TrainingStep, _ input: Input
+    ) throws(Failure) -> RangeCurve {
+        let line = ProgressLine(
+            "finding a rate", total: request.ramp.steps,
+            unit: .things("steps", showsRate: true),
+            mode: world.rank == 0 ? request.progress : .none, environment: processEnvironment())
+        var details: [String] = []
+        // The last step, where the test ended early, was none that the line was due at.
+        defer { line.finish(details: details) }
+        let loader = SampleLoader(
+            dataset: input.data.training, contextLength: input.plan.recipe.model.contextLength,
+            microBatch: input.plan.lanes.microBatch)
+        return try RangeTest(request.ramp).run(step: step) { curve in
+            guard let point = curve.points.last else { return }
+            details = [
+                "lr \(Format.scientific(point.rate, digits: 3))",
+                "loss \(Format.fixed(point.loss, decimals: 4))",
+            ]
+            line.update(done: curve.points.count, details: details)
+        } batches: { sample, sequence in
+            loader.load(firstSample: sample, order: input.data.order, firstSequence: sequence)
+        }
+    }
+
+    // MARK: - Results
+
+    /// Writes the results' folder, whole or not at all.
+    private func write(
+        _ result: RangeTestResult, to out: String, vega: String
+    ) throws(Failure) {
+        let path = RunFolder(out).path
+        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+            try FileSystem.makeFolders(String(path[..<slash]))
+        }
+        // Nothing but an empty folder is removed by this.
+        rmdir(path)
+        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+            try AtomicFile.write(result.csv, to: "\(partial)/curve.csv")
+            try AtomicFile.write(result.json.text + "\n", to: "\(partial)/find-lr.json")
+            try AtomicFile.write(result.page.html(vega: vega), to: "\(partial)/report.html")
+        }
+    }
+
+    /// Makes the recipe that was asked for, where there is a rate for it; all ranks must come here.
+    ///
+    /// - Returns: whether it was made.
+    /// - Throws: `Failure` (configuration) where the recipe takes no such rate, or where it is written
+    ///   in a way that cannot be edited.
+    package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> Bool {
+        guard let path = request.writePath, let rate = result.baseRate else { return false }
+        try onFirstRank { () throws(Failure) in
+            try writeRecipe(result.recipeText, rate: rate, to: path)
+        }
+        return true
+    }
+
+    private func writeRecipe(_ text: String, rate: Double, to path: String) throws(Failure) {
+        var edited = RecipeText(text)
+        edited.set("optimizer", "learning_rate", to: "\(rate)")
+        let recipe = try Recipe(toml: edited.text, name: path)
+        var expected = try Recipe(toml: text, name: request.recipePath)
+        expected.optimizer.learningRate = rate
+        if let difference = recipe.firstDifference(from: expected) {
+            throw Failure(
+                .configuration,
+                "\(request.recipePath) is written in a way that cannot be edited safely (\(difference.key) "
+                    + "would become \(difference.value)): copy it and set [optimizer] learning_rate = "
+                    + "\(rate) by hand.")
+        }
+        // By now another may have made one.
+        guard access(path, F_OK) != 0 else {
+            throw Failure(
+                .usage,
+                "\(path) exists already, and is never overwritten: give --write another name.")
+        }
+        try AtomicFile.write(edited.text, to: path)
+    }
+
+    /// Runs `body` on rank 0 alone; all ranks learn whether it failed.
+    @discardableResult
+    private func onFirstRank<Value>(
+        _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value? {
+        try world.agree { () throws(Failure) -> Value? in
+            world.rank == 0 ? try body() : nil
+        }
+    }
+}

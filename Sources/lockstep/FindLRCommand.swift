@@ -1,0 +1,110 @@
+import ArgumentParser
+import Failures
+import Laboratory
+import MPI
+import Telemetry
+import Training
+
+/// `lockstep find-lr`
+struct FindLRCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "find-lr",
+        abstract: "Finds a learning rate for a recipe: a range test over some steps.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep find-lr recipe.toml --data data/book
+              launch/mpirun --ranks 4 -- lockstep find-lr recipe.toml --data data/book \\
+                  --out rates/book --write found.toml
+              lockstep find-lr runs/book/recipe.toml --data data/book --start runs/book
+
+            Each step has a higher rate than the one before (Smith 2015). The loss falls
+            once rates are high enough to learn, and rises when they are too high; rates
+            in between are suggested. The curve is the same on any number of ranks and
+            threads. What is trained is thrown away.
+
+            The rate is that of the recipe's global batch. --write makes a copy of the
+            recipe with the learning_rate at base_batch that the scaling rule makes it of.
+            """)
+
+    @Argument(help: "The recipe, a TOML file.")
+    var recipe: String
+
+    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    var data: String?
+
+    @Option(name: .long, help: "The first learning rate.")
+    var from = 1e-7
+
+    @Option(name: .long, help: "The last learning rate.")
+    var to = 10.0
+
+    @Option(name: .long, help: "Steps from the first rate to the last.")
+    var steps = 100
+
+    @Flag(name: .long, help: "Raise the rate by equal differences instead of equal factors.")
+    var linear = false
+
+    @Option(
+        name: .long, parsing: .singleValue,
+        help: ArgumentHelp(
+            "Overrides a recipe's key; can be repeated.", valueName: "section.key=value"))
+    var set: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Begin from a run's newest checkpoint instead of new parameters.", valueName: "run"))
+    var start: String?
+
+    @Option(
+        name: .long,
+        help: "A folder to make, for curve.csv, find-lr.json and report.html.")
+    var out: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A recipe to make: the given one with the rate that was found.", valueName: "new.toml"))
+    var write: String?
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    @OptionGroup var emulation: EmulationOption
+
+    func run() throws {
+        guard let data else {
+            throw Failure(
+                .usage,
+                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+        }
+        let request = RangeTestRequest(
+            recipePath: recipe, dataPath: data,
+            ramp: try RateRamp(
+                from: from, to: to, steps: steps, shape: linear ? .linear : .geometric),
+            overrides: set, startPath: start, outPath: out, writePath: write,
+            threads: try threadCount(threadsPerRank), progress: try progressMode(),
+            emulatesBF16: emulation.emulateBf16)
+        try runOnAllRanks { (world, _) throws(Failure) in
+            let session = RangeTestSession(request, communicator: world)
+            let result = try session.run()
+            if world.rank == 0 {
+                try StandardOutput.write(line: result.text)
+                if let out {
+                    try StandardOutput.write(line: "the curve and a report are in \(out)")
+                }
+            }
+            let isWritten = try session.writeRecipe(result)
+            if world.rank == 0, let write { try tell(written: isWritten, write) }
+            return 0
+        }
+    }
+
+    /// Says what became of --write.
+    private func tell(written: Bool, _ path: String) throws(Failure) {
+        guard written else { return try StandardOutput.write(line: "\(path) is not written") }
+        let others = set.filter { !$0.hasPrefix("training.global_batch=") }
+        let again = others.isEmpty ? "" : "; train it with the same --set, which it does not hold"
+        try StandardOutput.write(line: "\(path) is \(recipe) with this learning_rate\(again)")
+    }
+}

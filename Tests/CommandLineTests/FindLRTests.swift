@@ -1,0 +1,195 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// `lockstep find-lr`
+    @Suite(.serialized) struct FindLRTests {
+        private func arguments(_ bench: Workbench, _ more: String...) -> [String] {
+            ["find-lr", bench.path("recipe.toml"), "--data", bench.path("data")] + more
+        }
+
+        /// Rates and steps at which the tiny recipe has a whole curve.
+        private static let ramp = ["--from", "1e-5", "--to", "10", "--steps", "60"]
+
+        @Test func layoutsGiveTheSameCurve() throws {
+            let bench = try Workbench()
+            var outputs: [String] = []
+            for (ranks, name) in [(0, "alone"), (2, "two"), (4, "four")] {
+                let outcome = try bench.lockstep(
+                    arguments(bench, "--out", bench.path(name)) + Self.ramp, ranks: ranks)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                #expect(
+                    outcome.errors.contains("trying learning rates from 1e-05 to 10.0, geometric"))
+                #expect(outcome.errors.contains(ranks == 0 ? "1 rank x" : "\(ranks) ranks x"))
+                outputs.append(outcome.output.replacing(bench.path(name), with: "OUT"))
+                #expect(
+                    try bench.names(in: name) == ["curve.csv", "find-lr.json", "report.html"])
+            }
+            #expect(Set(outputs).count == 1)
+            for file in ["curve.csv", "find-lr.json", "report.html"] {
+                let alone = try bench.bytes(of: "alone/\(file)")
+                #expect(try bench.bytes(of: "two/\(file)") == alone, "\(file)")
+                #expect(try bench.bytes(of: "four/\(file)") == alone, "\(file)")
+            }
+            try expectWholeFiles(in: bench)
+        }
+
+        private func expectWholeFiles(in bench: Workbench) throws {
+            let rows = String(decoding: try bench.bytes(of: "alone/curve.csv"), as: UTF8.self)
+                .split(separator: "\n")
+            #expect(rows.first == "step,learning_rate,loss,smoothed_loss")
+            let points = rows.dropFirst().map { $0.split(separator: ",").map { Double($0) } }
+            #expect(points.allSatisfy { $0.count == 4 && $0[1] != nil })
+            #expect(points.first?[1] == 1e-5)
+            // The vocabulary has 21 symbols, and nothing is learned before the first loss.
+            let first = try #require(points.first?[2])
+            #expect(abs(first / log(21) - 1) < 0.1, "\(first)")
+            let json = try #require(
+                try JSONSerialization.jsonObject(with: bench.bytes(of: "alone/find-lr.json"))
+                    as? [String: Any])
+            #expect(json["global_batch"] as? Int == 4)
+            #expect(json["steps_taken"] as? Int == points.count)
+            let suggestions = try #require(json["suggestions"] as? [String: Any])
+            #expect(suggestions.keys.sorted() == ["minimum/10", "steepest", "valley"])
+            let page = String(decoding: try bench.bytes(of: "alone/report.html"), as: UTF8.self)
+            #expect(page.contains("Learning-rate range test"))
+        }
+
+        /// The rate is of the batch that is trained with; the recipe's is of its base batch.
+        @Test func theRecipeGetsTheRateAtItsBaseBatch() throws {
+            let bench = try Workbench()
+            let recipe = Workbench.recipe.replacing(
+                "learning_rate = 1e-2", with: "learning_rate  = 1e-2   # by hand")
+            try bench.write("# mine\n" + recipe, to: "recipe.toml")
+            let outcome = try bench.lockstep(
+                arguments(
+                    bench, "--set", "training.global_batch=8", "--write", bench.path("found.toml"))
+                    + Self.ramp)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            let match = try #require(
+                outcome.output.firstMatch(
+                    of:
+                        /recommended: ([-.e0-9]+) at batch 8, [^\n]+\nlearning_rate = ([-.e0-9]+) at base_batch 4, of which rule linear makes x 2 at batch 8\n/
+                ), "\(outcome.output)")
+            let (rate, base) = (try #require(Double(match.1)), try #require(Double(match.2)))
+            // Both are printed in three digits.
+            #expect(abs(rate / (2 * base) - 1) < 0.01)
+            let written = String(decoding: try bench.bytes(of: "found.toml"), as: UTF8.self)
+            #expect(
+                written
+                    == "# mine\n"
+                    + recipe.replacing("= 1e-2 ", with: "= \(match.2) "))
+            #expect(try bench.bytes(of: "recipe.toml") == Data(("# mine\n" + recipe).utf8))
+
+            let trained = try bench.lockstep(
+                "train", bench.path("found.toml"), "--data", bench.path("data"), "--out",
+                bench.path("run"))
+            #expect(trained.status == 0, "\(trained.errors)")
+            let again = try bench.lockstep(
+                arguments(bench, "--write", bench.path("found.toml")) + Self.ramp)
+            expectRefusal(again, 64, ["found.toml exists already, and is never overwritten"])
+        }
+
+        @Test func aRunIsOnlyReadToStartFrom() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let names = try FileManager.default.subpathsOfDirectory(
+                atPath: bench.path("run")
+            ).sorted()
+            let state = try bench.state(6)
+            let start = ["--start", bench.path("run")] + Self.ramp
+            var curves: [Data] = []
+            for (ranks, sharded) in [(0, "false"), (2, "false"), (2, "true")] {
+                let out = bench.path("from \(ranks) \(sharded)")
+                let outcome = try bench.lockstep(
+                    arguments(bench, "--out", out, "--set", "optimizer.sharded=\(sharded)") + start,
+                    ranks: ranks)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                #expect(outcome.errors.contains("from the checkpoint of step 6 in "))
+                curves.append(try bench.bytes(of: "from \(ranks) \(sharded)/curve.csv"))
+            }
+            #expect(Set(curves).count == 1)
+            #expect(
+                try FileManager.default.subpathsOfDirectory(atPath: bench.path("run")).sorted()
+                    == names)
+            #expect(try bench.state(6) == state)
+            // The first loss is that of the trained parameters on the samples that would come next.
+            let resumed = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), "--set", "training.steps=7")
+            try #require(resumed.status == 0, "\(resumed.errors)")
+            let seventh = try #require(
+                try bench.metrics().first { $0["step"] as? Int == 7 }?["loss"] as? Double)
+            let row = String(decoding: curves[0], as: UTF8.self).split(separator: "\n")[1]
+            let loss = try #require(Double(row.split(separator: ",")[2]))
+            // JSONSerialization may be off in the last bit.
+            #expect(abs(loss / seventh - 1) < 1e-15)
+        }
+
+        @Test func otherModelsAndMissingRunsAreRefused() throws {
+            let bench = try Workbench()
+            try bench.train()
+            expectRefusal(
+                try bench.lockstep(
+                    arguments(
+                        bench, "--start", bench.path("run"), "--set", "model.width=32"), ranks: 2),
+                78, ["[model] width = 32", "has 16"])
+            expectRefusal(
+                try bench.lockstep(
+                    arguments(bench, "--start", bench.path("run"), "--set", "optimizer.name=sgd")),
+                78, ["[optimizer] name = \"sgd\""])
+            expectRefusal(
+                try bench.lockstep(arguments(bench, "--start", bench.path("none"))), 66,
+                ["holds no run"])
+        }
+
+        @Test(arguments: [
+            (["--from", "1", "--to", "1e-3"], 64 as Int32, "--from is 1.0 and --to is 0.001"),
+            (["--from", "0"], 64, "--from is 0.0"), (["--to=-1"], 64, "--to is -1.0"),
+            (["--steps", "9"], 64, "--steps is 9"),
+            (["--set", "steps=3"], 64, "section.key=value"),
+            (["--set", "optimizer.learning_rate=-1"], 78, "learning_rate = -1.0"),
+            (["--out", ""], 64, "--out is an empty name"),
+            (["--write", ""], 64, "--write is an empty name"),
+            (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
+        ])
+        func impossibleRequests(more: [String], code: Int32, words: String) throws {
+            let bench = try Workbench()
+            let before = try bench.names()
+            for ranks in [0, 2] {
+                expectRefusal(
+                    try bench.lockstep(arguments(bench) + more, ranks: ranks), code, [words])
+            }
+            #expect(try bench.names() == before)
+        }
+
+        @Test func missingInputsAreRefused() throws {
+            let bench = try Workbench()
+            expectRefusal(
+                try bench.lockstep("find-lr", bench.path("recipe.toml")), 64, ["add --data"])
+            expectRefusal(
+                try bench.lockstep(
+                    "find-lr", bench.path("none.toml"), "--data", bench.path("data")), 66,
+                ["none.toml"])
+            expectRefusal(
+                try bench.lockstep(
+                    "find-lr", bench.path("recipe.toml"), "--data", bench.path("none")), 66,
+                [bench.path("none")])
+            let taken = try bench.lockstep(arguments(bench, "--out", bench.path("data")))
+            expectRefusal(taken, 64, ["is not empty"])
+        }
+
+        /// Nothing is learned at such rates, so there is nothing to recommend.
+        @Test func withoutAFallThereIsNoRecommendation() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                arguments(
+                    bench, "--write", bench.path("found.toml"), "--from", "1e-12", "--to", "1e-10"))
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("no recommendation: the loss never falls"))
+            #expect(outcome.output.contains("give --to more than 1e-10"))
+            #expect(outcome.output.contains("found.toml is not written"))
+            #expect(!bench.exists("found.toml"))
+        }
+    }
+}
