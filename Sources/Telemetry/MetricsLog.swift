@@ -1,6 +1,7 @@
 import Failures
 
-/// The log of a run's metrics: one JSON object on a line for each step and each evaluation.
+/// The log of a run's metrics: one JSON object on a line for each step, evaluation and
+/// diagnosis.
 ///
 /// Each line is one write(2), so it survives the process; a line that cannot be written is dropped
 /// and counted, since no training should stop for it. One rank alone keeps the log.

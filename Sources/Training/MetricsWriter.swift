@@ -13,15 +13,22 @@ final class MetricsWriter {
     private var progress: ProgressLine?
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
+    private var diagnostician = Diagnostician()
+    private let warnsOfDiagnoses: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
 
-    init(run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode) {
+    /// - Parameter warnsOfDiagnoses: whether they are also messages; the log has them always.
+    init(
+        run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode,
+        warnsOfDiagnoses: Bool
+    ) {
         self.run = run
         self.plan = plan
         self.isWriter = isWriter
         mode = progress
+        self.warnsOfDiagnoses = warnsOfDiagnoses
         environment = processEnvironment()
     }
 
@@ -42,6 +49,7 @@ final class MetricsWriter {
         // Evaluations stand between the steps.
         noise = NoiseScaleWindow(
             try MetricsLog.read(run.metrics, last: 2 * NoiseScaleWindow.capacity))
+        diagnostician = try Diagnostician(resuming: run.metrics)
     }
 
     /// Starts the progress line.
@@ -77,6 +85,11 @@ final class MetricsWriter {
         }
         let scale = noise.estimate
         append(MetricsFields.line(step, scale))
+        tell(
+            diagnostician.add(
+                ObservedStep(
+                    step: step.step, loss: step.loss, learningRate: step.learningRate,
+                    gradientNorm: step.gradientNorm, isSkipped: step.isSkipped)))
         // Smoothed, because one step's rate says little of what the run does.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
@@ -92,6 +105,15 @@ final class MetricsWriter {
         validationLoss = evaluation.loss
         guard isWriter else { return }
         append(MetricsFields.line(evaluation, step: step))
+        tell(
+            diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
+    }
+
+    private func tell(_ diagnoses: [Diagnosis]) {
+        for diagnosis in diagnoses {
+            append(MetricsFields.line(diagnosis))
+            if warnsOfDiagnoses { logger.warning("\(diagnosis.sentence)") }
+        }
     }
 
     /// Brings the log to the disk, so that a checkpoint never knows more than it.

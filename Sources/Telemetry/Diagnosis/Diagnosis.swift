@@ -32,7 +32,8 @@ package struct Diagnosis: Sendable, Equatable {
     /// Reads a line of metrics.jsonl; nil where it is about something else.
     package init?(_ record: MetricsRecord) {
         guard let step = record.step, case .string(let name) = record.fields["diagnosis"],
-            let sign = DiagnosisSign(rawValue: name), case .string(let cause) = record.fields["cause"],
+            let sign = DiagnosisSign(rawValue: name),
+            case .string(let cause) = record.fields["cause"],
             case .string(let remedy) = record.fields["remedy"]
         else { return nil }
         self.init(step: step, sign: sign, cause: cause, remedy: remedy)

@@ -2,9 +2,9 @@ import Failures
 
 /// Watches a training for the signs of a wrong rate, bad data and overfitting, and tells each once.
 ///
-/// It sees nothing but what metrics.jsonl holds, so that a resumed run, which reads that again, tells
-/// what an uninterrupted one does. Rather than alarm on noise it stays silent: each detector's bounds
-/// are many standard deviations wide.
+/// It sees nothing but what metrics.jsonl holds, so that a resumed run, which reads that again,
+/// tells what an uninterrupted one does. Rather than alarm on noise it stays silent: each detector's
+/// bounds are many standard deviations wide.
 package struct Diagnostician: Sendable {
     private var stall = StallDetector()
     private var oscillation = OscillationDetector()
@@ -63,8 +63,9 @@ extension Diagnosis {
         let what = step.loss.isFinite ? "gradient norm" : "loss"
         return Diagnosis(
             step: step.step, sign: .notANumber,
-            cause: "the \(what) is not finite at a learning rate of \(rateText(step.learningRate)): "
-                + "the rate is far too large, a number overflowed, or the data are bad",
+            cause: "the \(what) is not finite at a learning rate of "
+                + "\(rateText(step.learningRate)): the rate is far too large, a number overflowed, "
+                + "or the data are bad",
             remedy: "lower [optimizer] learning_rate three to ten times or lengthen [schedule] "
                 + "warmup_steps, keep clip_norm at 1, and check the data")
     }

@@ -21,7 +21,7 @@ package struct ObservedStep: Sendable, Equatable {
     }
 
     /// Reads a line of metrics.jsonl, where what is not finite is null; nil where it is of no step.
-    package init?(_ record: MetricsRecord) {
+    init?(_ record: MetricsRecord) {
         guard let step = record.step, record.fields["loss"] != nil,
             let learningRate = record["learning_rate"]
         else { return nil }
@@ -44,7 +44,7 @@ package struct ObservedEvaluation: Sendable, Equatable {
     }
 
     /// Reads a line of metrics.jsonl; nil where it is of no evaluation.
-    package init?(_ record: MetricsRecord) {
+    init?(_ record: MetricsRecord) {
         guard let step = record.step, record.fields["validation_loss"] != nil else { return nil }
         self.init(step: step, validationLoss: record["validation_loss"] ?? .nan)
     }

@@ -1,17 +1,17 @@
 /// Looks for swings of the loss that the batches' noise cannot explain.
 ///
-/// Independent noise is the same at every time scale, so three things give a rate away that is too
-/// large: losses above that of a model that knows nothing, medians of blocks of steps that swing up
-/// and down by more than their noise, and losses that jump from one side to the other at every step.
+/// Batches' noise has no memory, so three things give a rate away that is too large: losses above
+/// that of a model that knows nothing, medians of blocks of steps that swing up and down by more than
+/// their noise, and losses that jump from one side to the other at every step.
 struct OscillationDetector: Sendable {
     static let block = 10
     static let capacity = 200
-    /// Losses that are looked at for being above the start, and how many of them must be, by how much.
+    /// Losses that are looked at for being above the start; how many must be, and by how much.
     static let overshoot = (window: 20, count: 8, factor: 1.1)
     /// Swings, up and down again, among the blocks.
     static let fewestSwings = 2
-    /// The least swing of a block's median: in its standard errors, about sqrt(pi/2) of a mean's, and
-    /// as a part of the loss. The lowest of twenty medians is two errors below their middle.
+    /// The least swing of a block's median: in its standard errors, about sqrt(pi/2) of a mean's,
+    /// and as a part of the loss. The lowest of twenty medians is two errors below their middle.
     static let leastSwing = (errors: 7.0, ofLoss: 0.05)
     /// The least ratio of half the mean squared successive difference to the variance (von Neumann
     /// 1941): 1 for independent noise, with a standard deviation of 0.1 over 100 steps, 2 for jumps
@@ -39,8 +39,8 @@ struct OscillationDetector: Sendable {
             last.count(where: { $0 > Self.overshoot.factor * start }) >= Self.overshoot.count,
             let highest = last.max()
         else { return nil }
-        return "the loss began at \(lossText(start)) and rose up to \(lossText(highest)) in the last "
-            + "\(last.count) steps"
+        return "the loss began at \(lossText(start)) and rose up to \(lossText(highest)) in the "
+            + "last \(last.count) steps"
     }
 
     private func swing() -> String? {

@@ -4,8 +4,8 @@ struct OverfittingDetector: Sendable {
     static let rising = 3
     /// Evaluations before there is a verdict: what the noise is estimated from.
     static let fewest = 5
-    /// The least rise above the best: in standard deviations of the evaluations' noise, and as a part
-    /// of the loss. The best of fifty equal ones is 2.3 deviations below their mean.
+    /// The least rise above the best: in standard deviations of the evaluations' noise, and as a
+    /// part of the loss. The best of fifty equal ones is 2.3 deviations below their mean.
     static let leastRise = (deviations: 5.0, ofLoss: 0.01)
     /// Standard errors by which the training loss must have fallen since the best evaluation.
     static let errors = 3.0
@@ -65,8 +65,8 @@ struct OverfittingDetector: Sendable {
         stages.dropLast(Self.rising).min { $0.validationLoss < $1.validationLoss }
     }
 
-    /// The standard deviation of an evaluation about a smooth course, from second differences, whose
-    /// variance is six times as large.
+    /// The standard deviation of an evaluation about a smooth course, from second differences, the
+    /// variance of which is six times as large.
     private var noise: Double {
         let losses = stages.map(\.validationLoss)
         let second = losses.indices.dropFirst().dropLast().map {
@@ -91,7 +91,8 @@ struct OverfittingDetector: Sendable {
                 + "\(lossText(evaluation.validationLoss)) while the training loss goes on falling: "
                 + "the model learns its text by heart"
                 + (decays ? "" : ", or the learning rate needs to decay"),
-            remedy: "stop earlier, train on more data or a smaller model, or raise [model] dropout or "
-                + "[optimizer] weight_decay" + (decays ? "" : ", and let [schedule] decay the rate"))
+            remedy: "stop earlier, train on more data or a smaller model, or raise [model] dropout "
+                + "or [optimizer] weight_decay"
+                + (decays ? "" : ", and let [schedule] decay the rate"))
     }
 }

@@ -24,8 +24,8 @@ struct SpikeDetector: Sendable {
         return Diagnosis(
             step: step.step, sign: .lossSpike,
             cause: "the loss is \(lossText(step.loss)) after a median of \(lossText(middle)) over "
-                + "\(losses.count) steps: the learning rate (\(rateText(step.learningRate))) is too "
-                + "large, or this batch's data are bad",
+                + "\(losses.count) steps: the learning rate (\(rateText(step.learningRate))) is "
+                + "too large, or this batch's data are bad",
             remedy: "if it comes again, lower [optimizer] learning_rate two to three times, set "
                 + "clip_norm to 1 or less, and look for damaged text in the data")
     }

@@ -4,8 +4,8 @@ struct StallDetector: Sendable {
     static let patience = 100
     /// Steps whose mean loss is compared with the start, and steps between two looks.
     static let window = 50
-    /// The fall that counts as learning, as a part of the loss at the start: any useful rate takes it
-    /// down by a fifth and more in so many steps, since that is what letters' frequencies give.
+    /// The fall that counts as learning, as a part of the loss at the start: any useful rate takes
+    /// it down by a fifth and more in so many steps, since tokens' frequencies alone give that.
     static let leastFall = 0.05
     /// Standard errors between a fall and `leastFall` for a verdict.
     static let errors = 3.0
@@ -52,7 +52,7 @@ struct StallDetector: Sendable {
             step: step.step, sign: .lossNotFalling,
             cause: "\(evidence): the learning rate (\(rate)) is far too small, if the data can be "
                 + "learned at all",
-            remedy: "find a rate with `lockstep find-lr`, or raise [optimizer] learning_rate three to "
-                + "ten times, and again until the loss falls")
+            remedy: "find a rate with `lockstep find-lr`, or raise [optimizer] learning_rate three "
+                + "to ten times, and again until the loss falls")
     }
 }
