@@ -2,6 +2,12 @@ import Failures
 import Logging
 import Telemetry
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// Tells of a run: metrics.jsonl and the progress line, on rank 0; nothing on the others.
 final class MetricsWriter {
     private let run: RunFolder
@@ -13,7 +19,7 @@ final class MetricsWriter {
     private var progress: ProgressLine?
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
-    private var diagnostician = Diagnostician()
+    private var diagnostician: Diagnostician
     private let warnsOfDiagnoses: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
@@ -30,6 +36,7 @@ final class MetricsWriter {
         mode = progress
         self.warnsOfDiagnoses = warnsOfDiagnoses
         environment = processEnvironment()
+        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
     }
 
     /// Starts a new run's log.
@@ -49,7 +56,8 @@ final class MetricsWriter {
         // Evaluations stand between the steps.
         noise = NoiseScaleWindow(
             try MetricsLog.read(run.metrics, last: 2 * NoiseScaleWindow.capacity))
-        diagnostician = try Diagnostician(resuming: run.metrics)
+        diagnostician = try Diagnostician(
+            startingLoss: Self.startingLoss(plan), resuming: run.metrics)
     }
 
     /// Starts the progress line.
@@ -123,6 +131,11 @@ final class MetricsWriter {
         }
     }
 
+    /// The loss of a model that knows nothing.
+    private static func startingLoss(_ plan: TrainingPlan) -> Double {
+        naturalLogarithm(Double(plan.recipe.model.vocabularySize))
+    }
+
     private static func details(_ scale: NoiseScale?) -> [String] {
         switch scale {
         case nil: []
@@ -145,3 +158,6 @@ final class MetricsWriter {
         }
     }
 }
+
+// The function that shares its name with a property here.
+private func naturalLogarithm(_ number: Double) -> Double { log(number) }

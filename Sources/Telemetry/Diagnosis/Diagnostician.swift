@@ -10,16 +10,18 @@ package struct Diagnostician: Sendable {
     private var oscillation = OscillationDetector()
     private var spike = SpikeDetector()
     private var overfitting = OverfittingDetector()
-    private var start = StartingLoss()
+    private let start: Double
     private var told: Set<DiagnosisSign> = []
 
-    package init() {}
+    /// - Parameter startingLoss: what a model that knows nothing has, the logarithm of the
+    ///   vocabulary's size.
+    package init(startingLoss: Double) { start = startingLoss }
 
     /// Goes on from the log of a run.
     ///
     /// - Throws: as `MetricsLog.read`.
-    package init(resuming path: String) throws(Failure) {
-        var diagnostician = Self()
+    package init(startingLoss: Double, resuming path: String) throws(Failure) {
+        var diagnostician = Self(startingLoss: startingLoss)
         try MetricsLog.forEachRecord(of: path) { record in
             if let step = ObservedStep(record) {
                 _ = diagnostician.add(step)
@@ -33,9 +35,7 @@ package struct Diagnostician: Sendable {
     /// Takes a step; returns what is told of it for the first time.
     package mutating func add(_ step: ObservedStep) -> [Diagnosis] {
         guard !step.isSkipped, step.loss.isFinite else { return new([.notANumber(step)]) }
-        start.add(step.loss)
         overfitting.add(step)
-        guard let start = start.value else { return [] }
         let found = [
             spike.add(step, start: start), oscillation.add(step, start: start),
             stall.add(step, start: start),
@@ -68,20 +68,6 @@ extension Diagnosis {
                 + "or the data are bad",
             remedy: "lower [optimizer] learning_rate three to ten times or lengthen [schedule] "
                 + "warmup_steps, keep clip_norm at 1, and check the data")
-    }
-}
-
-/// The loss of a model that knows nothing: about the logarithm of the vocabulary.
-private struct StartingLoss: Sendable {
-    private var first: [Double] = []
-    /// Known from the third step on.
-    private(set) var value: Double?
-
-    mutating func add(_ loss: Double) {
-        guard value == nil else { return }
-        first.append(loss)
-        // A rate that is far too large throws the loss up from the second step on.
-        if first.count == 3 { value = min(first[0], median(first)) }
     }
 }
 

@@ -6,8 +6,9 @@
 struct OscillationDetector: Sendable {
     static let block = 10
     static let capacity = 200
-    /// Losses that are looked at for being above the start; how many must be, and by how much.
-    static let overshoot = (window: 20, count: 8, factor: 1.1)
+    /// Losses that are looked at for being above the start; how many must be, by which factor, and
+    /// the factor that the highest must reach.
+    static let overshoot = (window: 20, count: 8, factor: 1.1, highest: 1.5)
     /// Swings, up and down again, among the blocks.
     static let fewestSwings = 2
     /// The least swing of a block's median: in its standard errors, about sqrt(pi/2) of a mean's,
@@ -37,9 +38,9 @@ struct OscillationDetector: Sendable {
         let last = losses.values.suffix(Self.overshoot.window)
         guard last.count == Self.overshoot.window,
             last.count(where: { $0 > Self.overshoot.factor * start }) >= Self.overshoot.count,
-            let highest = last.max()
+            let highest = last.max(), highest > Self.overshoot.highest * start
         else { return nil }
-        return "the loss began at \(lossText(start)) and rose up to \(lossText(highest)) in the "
+        return "the loss began at about \(lossText(start)) and rose to \(lossText(highest)) in the "
             + "last \(last.count) steps"
     }
 

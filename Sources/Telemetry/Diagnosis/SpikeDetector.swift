@@ -15,7 +15,10 @@ struct SpikeDetector: Sendable {
     /// Takes a step whose loss is finite.
     mutating func add(_ step: ObservedStep, start: Double) -> Diagnosis? {
         defer { losses.append(step.loss) }
-        guard losses.count >= Self.fewest else { return nil }
+        // The median is above the lowest, and need not be found for most steps.
+        guard losses.count >= Self.fewest, let lowest = losses.values.min(),
+            step.loss > lowest + Self.leastRise.ofStart * start
+        else { return nil }
         let middle = median(losses.values)
         let rise = max(
             Self.deviations * robustDeviation(losses.values), Self.leastRise.ofMedian * middle,

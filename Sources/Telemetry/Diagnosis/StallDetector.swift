@@ -37,7 +37,7 @@ struct StallDetector: Sendable {
 
     private func diagnosis(_ step: ObservedStep, start: Double, mean: Double) -> Diagnosis {
         let evidence =
-            "the loss began at \(lossText(start)) and is \(lossText(mean)) "
+            "the loss began at about \(lossText(start)) and is \(lossText(mean)) "
             + "\(stepsAfterWarmup) steps after warmup"
         let rate = rateText(highestRate)
         // A rate that moves nothing cannot raise the loss.
