@@ -70,8 +70,9 @@ import Testing
             var random = Normal(seed: UInt64(seed))
             let found = Self.diagnoses(
                 steps: 2500, validation: { _ in 1.5 + 0.03 * random.next() },
-                loss: { 1.5 + 2.8 * exp(-Double($0) / 30) - 1e-4 * Double($0) + 0.3 * random.next() }
-            )
+                loss: { step in
+                    1.5 + 2.8 * exp(-Double(step) / 30) - 1e-4 * Double(step) + 0.3 * random.next()
+                })
             #expect(found.isEmpty, "seed \(seed): \(found)")
         }
     }
@@ -229,8 +230,10 @@ import Testing
                         "cause": .string(diagnosis.cause), "remedy": .string(diagnosis.remedy),
                     ]) == nil)
             }
-            if step == cut { resumed = try Diagnostician(
-                    startingLoss: Self.start, resuming: path) }
+            if step == cut {
+                resumed = try Diagnostician(
+                    startingLoss: Self.start, resuming: path)
+            }
         }
         let expected: [DiagnosisSign] = [.notANumber, .lossSpike].filter {
             cut >= ($0 == .notANumber ? 77 : 300)
