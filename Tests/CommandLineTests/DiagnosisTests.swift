@@ -58,7 +58,7 @@ extension CommandLineTests {
             let bench = try Workbench()
             let words = Set(Workbench.text.split { " \n.,;".contains($0) }).sorted()
             var state: UInt64 = 1
-            let text = (0..<400).map { _ in
+            let text = (0..<100).map { _ in
                 state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
                 return String(words[Int(state >> 33) % words.count])
             }.joined(separator: " ")
@@ -67,8 +67,8 @@ extension CommandLineTests {
                 "tokenize", bench.path("words.txt"), "--out", bench.path("words"))
             try #require(tokenized.status == 0, "\(tokenized.errors)")
             let (found, _) = try diagnose(
-                in: bench, data: "words", "model.width=64", "model.context_length=16",
-                "training.steps=600", "training.global_batch=8", "evaluation.every=20",
+                in: bench, data: "words", "model.layers=2", "model.width=64",
+                "model.context_length=16", "optimizer.learning_rate=5e-3", "training.steps=600", "training.global_batch=8", "evaluation.every=20",
                 "checkpoint.every=0")
             #expect(names(found) == ["overfitting"])
         }
