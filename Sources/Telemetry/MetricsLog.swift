@@ -1,6 +1,7 @@
 import Failures
 
-/// The log of a run's metrics: one JSON object on a line for each step and each evaluation.
+/// The log of a run's metrics: one JSON object on a line for each step, evaluation and
+/// diagnosis.
 ///
 /// Each line is one write(2), so it survives the process; a line that cannot be written is dropped
 /// and counted, since no training should stop for it. One rank alone keeps the log.
@@ -56,10 +57,21 @@ package final class MetricsLog {
     package static func read(
         _ path: String, last: Int? = nil
     ) throws(Failure) -> [MetricsRecord] {
+        var records: [MetricsRecord] = []
+        try forEachRecord(of: path, last: last) { records.append($0) }
+        return records
+    }
+
+    /// Gives a log's records to `body` one after another, as `read` has them: a long run's would be
+    /// many to have at once.
+    ///
+    /// - Throws: as `read`.
+    package static func forEachRecord(
+        of path: String, last: Int? = nil, _ body: (MetricsRecord) -> Void
+    ) throws(Failure) {
         guard let content = try AppendedFile.content(of: path) else {
             throw Failure(.missingInput, "there is no file \(path): give the folder of a run")
         }
-        var records: [MetricsRecord] = []
         let lines = lines(of: content)
         for (index, line) in lines.enumerated().suffix(last ?? lines.count) {
             guard let record = MetricsRecord(parsing: line) else {
@@ -67,9 +79,8 @@ package final class MetricsLog {
                     .badData,
                     "line \(index + 1) of \(path) is not a JSON object: remove that line")
             }
-            records.append(record)
+            body(record)
         }
-        return records
     }
 
     /// The whole lines of a text; the last one need not end with a line break if it is an object.

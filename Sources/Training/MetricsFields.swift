@@ -8,7 +8,7 @@ package struct MetricsField<Record>: Sendable {
     package let value: @Sendable (Record) -> JSONValue?
 }
 
-/// What metrics.jsonl says of a step and of an evaluation.
+/// What metrics.jsonl says of a step, of an evaluation and of a diagnosis.
 package enum MetricsFields {
     static let step: [MetricsField<StepRecord>] = [
         .init(name: "step", meaning: "Steps taken since the run began.") { .integer($0.step) },
@@ -96,12 +96,29 @@ package enum MetricsFields {
         },
     ]
 
+    static let diagnosis: [MetricsField<Diagnosis>] = [
+        .init(name: "step", meaning: "Steps taken when the sign was seen.") { .integer($0.step) },
+        .init(
+            name: "diagnosis",
+            meaning: DiagnosisSign.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+                + "; each at most once in a run."
+        ) { .string($0.sign.rawValue) },
+        .init(name: "cause", meaning: "What was seen, and what it likely comes from.") {
+            .string($0.cause)
+        },
+        .init(name: "remedy", meaning: "What to do.") { .string($0.remedy) },
+    ]
+
     static func line(_ record: StepRecord, _ scale: NoiseScale?) -> JSONObject {
         JSONObject(values(step, record) + (scale.map { values(noise, $0) } ?? []))
     }
 
     static func line(_ record: Evaluation, step: Int) -> JSONObject {
         JSONObject(values(evaluation, (step, record)))
+    }
+
+    static func line(_ record: Diagnosis) -> JSONObject {
+        JSONObject(values(diagnosis, record))
     }
 
     private static func values<Record>(
@@ -116,5 +133,6 @@ package enum MetricsFields {
             fields.map { "  \($0.name)\n      \($0.meaning)\n" }.joined()
         }
         return "A step:\n" + table(step) + table(noise) + "\nAn evaluation:\n" + table(evaluation)
+            + "\nA diagnosis:\n" + table(diagnosis)
     }
 }

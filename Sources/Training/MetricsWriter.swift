@@ -2,6 +2,12 @@ import Failures
 import Logging
 import Telemetry
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// Tells of a run: metrics.jsonl and the progress line, on rank 0; nothing on the others.
 final class MetricsWriter {
     private let run: RunFolder
@@ -13,16 +19,24 @@ final class MetricsWriter {
     private var progress: ProgressLine?
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
+    private var diagnostician: Diagnostician
+    private let warnsOfDiagnoses: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
 
-    init(run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode) {
+    /// - Parameter warnsOfDiagnoses: whether they are also messages; the log has them always.
+    init(
+        run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode,
+        warnsOfDiagnoses: Bool
+    ) {
         self.run = run
         self.plan = plan
         self.isWriter = isWriter
         mode = progress
+        self.warnsOfDiagnoses = warnsOfDiagnoses
         environment = processEnvironment()
+        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
     }
 
     /// Starts a new run's log.
@@ -42,6 +56,8 @@ final class MetricsWriter {
         // Evaluations stand between the steps.
         noise = NoiseScaleWindow(
             try MetricsLog.read(run.metrics, last: 2 * NoiseScaleWindow.capacity))
+        diagnostician = try Diagnostician(
+            startingLoss: Self.startingLoss(plan), resuming: run.metrics)
     }
 
     /// Starts the progress line.
@@ -77,6 +93,11 @@ final class MetricsWriter {
         }
         let scale = noise.estimate
         append(MetricsFields.line(step, scale))
+        tell(
+            diagnostician.add(
+                ObservedStep(
+                    step: step.step, loss: step.loss, learningRate: step.learningRate,
+                    gradientNorm: step.gradientNorm, isSkipped: step.isSkipped)))
         // Smoothed, because one step's rate says little of what the run does.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
@@ -92,6 +113,15 @@ final class MetricsWriter {
         validationLoss = evaluation.loss
         guard isWriter else { return }
         append(MetricsFields.line(evaluation, step: step))
+        tell(
+            diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
+    }
+
+    private func tell(_ diagnoses: [Diagnosis]) {
+        for diagnosis in diagnoses {
+            append(MetricsFields.line(diagnosis))
+            if warnsOfDiagnoses { logger.warning("\(diagnosis.sentence)") }
+        }
     }
 
     /// Brings the log to the disk, so that a checkpoint never knows more than it.
@@ -99,6 +129,11 @@ final class MetricsWriter {
         do throws(Failure) { try log?.synchronize() } catch {
             logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
         }
+    }
+
+    /// The loss of a model that knows nothing.
+    private static func startingLoss(_ plan: TrainingPlan) -> Double {
+        naturalLogarithm(Double(plan.recipe.model.vocabularySize))
     }
 
     private static func details(_ scale: NoiseScale?) -> [String] {
@@ -123,3 +158,6 @@ final class MetricsWriter {
         }
     }
 }
+
+// The function that shares its name with a property here.
+private func naturalLogarithm(_ number: Double) -> Double { log(number) }

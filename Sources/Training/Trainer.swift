@@ -27,9 +27,13 @@ package final class Trainer {
     private let trace: Trace?
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
+    ///
+    /// - Parameter warnsOfDiagnoses: whether the signs of a wrong rate are messages; metrics.jsonl
+    ///   has them always.
     package init(
         plan: TrainingPlan, data: TrainingData, run: RunFolder, communicator: Communicator,
-        engine: ComputeEngine, progress: ProgressMode, trace: Trace? = nil
+        engine: ComputeEngine, progress: ProgressMode, trace: Trace? = nil,
+        warnsOfDiagnoses: Bool = true
     ) throws(Failure) {
         self.plan = plan
         self.data = data
@@ -45,7 +49,8 @@ package final class Trainer {
             data: data, microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
             communicator: communicator)
         metrics = MetricsWriter(
-            run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress)
+            run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress,
+            warnsOfDiagnoses: warnsOfDiagnoses)
         checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: step.model.layout, shards: step.shards,
             communicator: communicator)

@@ -32,8 +32,10 @@ struct PointTrainer {
         let isResumed = try group.agree { () throws(Failure) in
             group.rank == 0 ? try prepare(run, plan, data) : false
         }
+        // A sweep's grid has wrong rates on purpose.
         let trainer = try Trainer(
-            plan: plan, data: data, run: run, communicator: group, engine: engine, progress: .none)
+            plan: plan, data: data, run: run, communicator: group, engine: engine, progress: .none,
+            warnsOfDiagnoses: false)
         // The first rank alone looked.
         if try group.allReduce(Int64(isResumed ? 1 : 0), .maximum) == 1 {
             _ = try trainer.resume()

@@ -1,0 +1,102 @@
+/// Looks for swings of the loss that the batches' noise cannot explain.
+///
+/// Batches' noise has no memory, so three things give a rate away that is too large: losses above
+/// that of a model that knows nothing, medians of blocks of steps that swing up and down by more than
+/// their noise, and losses that jump from one side to the other at every step.
+struct OscillationDetector: Sendable {
+    static let block = 10
+    static let capacity = 200
+    /// Losses that are looked at for being above the start; how many must be, by which factor, and
+    /// the factor that the highest must reach.
+    static let overshoot = (window: 20, count: 8, factor: 1.1, highest: 1.5)
+    /// Swings, up and down again, among the blocks.
+    static let fewestSwings = 2
+    /// The least swing of a block's median: in its standard errors, about sqrt(pi/2) of a mean's,
+    /// and as a part of the loss. The lowest of twenty medians is two errors below their middle.
+    static let leastSwing = (errors: 7.0, ofLoss: 0.05)
+    /// The least ratio of half the mean squared successive difference to the variance (von Neumann
+    /// 1941): 1 for independent noise, with a standard deviation of 0.1 over 100 steps, 2 for jumps
+    /// from side to side. Epochs of two batches give 1.5.
+    static let alternation = (window: 100, ratio: 1.8, deviationOfLoss: 0.03)
+
+    private var losses = TrailingValues(capacity: capacity)
+    private var count = 0
+
+    /// Takes a step whose loss is finite.
+    mutating func add(_ step: ObservedStep, start: Double) -> Diagnosis? {
+        losses.append(step.loss)
+        count += 1
+        guard count.isMultiple(of: Self.block) else { return nil }
+        if let overshoot = overshoot(start: start) {
+            return diagnosis(step, isFar: true, overshoot)
+        }
+        if let swing = swing() ?? alternation() { return diagnosis(step, isFar: false, swing) }
+        return nil
+    }
+
+    private func overshoot(start: Double) -> String? {
+        let last = losses.values.suffix(Self.overshoot.window)
+        guard last.count == Self.overshoot.window,
+            last.count(where: { $0 > Self.overshoot.factor * start }) >= Self.overshoot.count,
+            let highest = last.max(), highest > Self.overshoot.highest * start
+        else { return nil }
+        return "the loss began at about \(lossText(start)) and rose to \(lossText(highest)) in the "
+            + "last \(last.count) steps"
+    }
+
+    private func swing() -> String? {
+        let values = losses.values
+        let medians = stride(from: 0, to: values.count - Self.block + 1, by: Self.block).map {
+            median(values[$0..<$0 + Self.block])
+        }
+        let error =
+            differenceDeviation(values) * (Double.pi / 2 / Double(Self.block)).squareRoot()
+        let least = max(
+            Self.leastSwing.errors * error, Self.leastSwing.ofLoss * median(values))
+        guard swings(in: medians, of: least) >= Self.fewestSwings, let low = medians.min(),
+            let high = medians.max()
+        else { return nil }
+        return "the smoothed loss swings up and down again and again, between \(lossText(low)) and "
+            + "\(lossText(high)), in the last \(values.count) steps"
+    }
+
+    /// How often a course goes up by `least` from its lowest and down again from its highest.
+    private func swings(in course: [Double], of least: Double) -> Int {
+        var (rising, turn, count) = (false, course.first ?? 0, 0)
+        for value in course {
+            turn = rising ? max(turn, value) : min(turn, value)
+            guard abs(value - turn) > least else { continue }
+            if rising { count += 1 }
+            rising.toggle()
+            turn = value
+        }
+        return count
+    }
+
+    private func alternation() -> String? {
+        let last = losses.values.suffix(Self.alternation.window)
+        guard last.count == Self.alternation.window else { return nil }
+        let mean = last.reduce(0, +) / Double(last.count)
+        let variance = last.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(last.count)
+        let differences = zip(last, last.dropFirst()).reduce(0) {
+            $0 + ($1.1 - $1.0) * ($1.1 - $1.0)
+        }
+        let ratio = differences / Double(last.count - 1) / (2 * variance)
+        guard variance.squareRoot() > Self.alternation.deviationOfLoss * mean,
+            ratio > Self.alternation.ratio
+        else { return nil }
+        return "the loss jumps up and down at every step, by \(lossText(2 * variance.squareRoot()))"
+    }
+
+    private func diagnosis(_ step: ObservedStep, isFar: Bool, _ evidence: String) -> Diagnosis {
+        let rate = rateText(step.learningRate)
+        return Diagnosis(
+            step: step.step, sign: .strongOscillation,
+            cause: "\(evidence): the learning rate (\(rate)) is \(isFar ? "far " : "")too large",
+            remedy: isFar
+                ? "lower [optimizer] learning_rate three to ten times, or find one with `lockstep "
+                    + "find-lr`"
+                : "lower [optimizer] learning_rate two to three times, or lengthen [schedule] "
+                    + "warmup_steps")
+    }
+}

@@ -1,0 +1,46 @@
+/// The median; of an even count, the mean of the middle two.
+///
+/// - Parameter values: at least one.
+func median(_ values: some Collection<Double>) -> Double {
+    precondition(!values.isEmpty, "a median is of one value or more")
+    let sorted = values.sorted()
+    let middle = sorted.count / 2
+    return sorted.count.isMultiple(of: 2)
+        ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
+}
+
+/// A normal distribution's standard deviation over its median absolute deviation, 1 / 0.6745
+/// (Rousseeuw & Croux 1993, section 1).
+let deviationsPerMedianDeviation = 1.4826
+
+/// The standard deviation, from the median absolute deviation: a few outliers do not count.
+func robustDeviation(_ values: some Collection<Double>) -> Double {
+    let middle = median(values)
+    return deviationsPerMedianDeviation * median(values.map { abs($0 - middle) })
+}
+
+/// The standard deviation of independent noise about a slow course, from successive differences.
+///
+/// - Parameter values: at least two.
+func differenceDeviation(_ values: some Collection<Double>) -> Double {
+    let differences = zip(values, values.dropFirst()).map { abs($1 - $0) }
+    return deviationsPerMedianDeviation * median(differences) / 2.0.squareRoot()
+}
+
+/// The last values of a course, oldest first.
+struct TrailingValues: Sendable {
+    let capacity: Int
+    private(set) var values: [Double] = []
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        values.reserveCapacity(capacity)
+    }
+
+    var count: Int { values.count }
+
+    mutating func append(_ value: Double) {
+        if values.count == capacity { values.removeFirst() }
+        values.append(value)
+    }
+}

@@ -1,0 +1,107 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Trainings that go wrong on purpose say so once, and those that are well say nothing.
+    @Suite(.serialized) struct DiagnosisTests {
+        /// Trains under mpirun; returns the diagnoses in metrics.jsonl, and the run's warnings.
+        private func diagnose(
+            in bench: Workbench, into run: String = "run", data: String = "data", ranks: Int = 2,
+            _ settings: String...
+        ) throws -> (found: [[String: Any]], warnings: [Substring]) {
+            let arguments =
+                [
+                    "train", bench.path("recipe.toml"), "--data", bench.path(data), "--out",
+                    bench.path(run),
+                ] + settings.flatMap { ["--set", $0] }
+            let outcome = try bench.lockstep(arguments, ranks: ranks)
+            // Numbers that are not finite may end a run.
+            try #require([0, 78].contains(outcome.status), "\(outcome.errors)")
+            return (
+                try bench.metrics(of: run).filter { $0["diagnosis"] != nil },
+                outcome.errors.split(separator: "\n").filter { $0.contains("warning: step") }
+            )
+        }
+
+        private func names(_ found: [[String: Any]]) -> [String] {
+            found.compactMap { $0["diagnosis"] as? String }
+        }
+
+        @Test func aTinyRateIsToldOnce() throws {
+            let bench = try Workbench()
+            let (found, warnings) = try diagnose(
+                in: bench, "optimizer.learning_rate=1e-7", "training.steps=220")
+            #expect(names(found) == ["loss not falling"])
+            #expect((found.first?["step"] as? Int ?? 999) <= 110)
+            #expect((found.first?["cause"] as? String)?.contains("far too small") == true)
+            #expect((found.first?["remedy"] as? String)?.contains("find-lr") == true)
+            #expect(warnings.count == 1 && warnings[0].contains("loss not falling"))
+        }
+
+        @Test(arguments: [("adamw", "1.0"), ("sgd", "50")])
+        func aHugeRateIsToldOnce(optimizer: String, rate: String) throws {
+            let bench = try Workbench()
+            let (found, warnings) = try diagnose(
+                in: bench, "optimizer.name=\"\(optimizer)\"", "optimizer.learning_rate=\(rate)",
+                "training.steps=120")
+            let told = names(found)
+            #expect(told.contains("strong oscillation") || told.contains("not a number"))
+            #expect(!told.contains("loss not falling") && Set(told).count == told.count)
+            #expect((found.first?["step"] as? Int ?? 999) <= 40)
+            #expect((found.first?["cause"] as? String)?.contains("too large") == true)
+            #expect(warnings.count >= told.count, "\(warnings)")
+        }
+
+        /// Words in no order: the words can be learned, their order only by heart.
+        @Test func overfittingIsToldOnce() throws {
+            let bench = try Workbench()
+            let words = Set(Workbench.text.split { " \n.,;".contains($0) }).sorted()
+            var state: UInt64 = 1
+            let text = (0..<100).map { _ in
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                return String(words[Int(state >> 33) % words.count])
+            }.joined(separator: " ")
+            try bench.write(text, to: "words.txt")
+            let tokenized = try bench.lockstep(
+                "tokenize", bench.path("words.txt"), "--out", bench.path("words"))
+            try #require(tokenized.status == 0, "\(tokenized.errors)")
+            let (found, _) = try diagnose(
+                in: bench, data: "words", "model.layers=2", "model.width=64",
+                "model.context_length=16", "optimizer.learning_rate=5e-3", "training.steps=600",
+                "training.global_batch=8", "evaluation.every=20",
+                "checkpoint.every=0")
+            #expect(names(found) == ["overfitting"])
+        }
+
+        /// On other ranks and after a resume, the same lines and none twice.
+        @Test func aResumedRunTellsTheSame() throws {
+            let bench = try Workbench()
+            let rate = "optimizer.learning_rate=1e-7"
+            let warmup = "schedule.warmup_steps=2"
+            let decay = "schedule.decay_steps=200"
+            let whole = try diagnose(
+                in: bench, into: "whole", ranks: 0, rate, warmup, decay, "training.steps=180")
+            for steps in [60, 150] {
+                let run = "run-\(steps)"
+                let first = try diagnose(
+                    in: bench, into: run, rate, warmup, decay, "training.steps=\(steps)")
+                let second = try bench.lockstep(
+                    "train", "--resume", "--out", bench.path(run), "--set", "training.steps=180",
+                    ranks: 4)
+                try #require(second.status == 0, "\(second.errors)")
+                let lines = try bench.metrics(of: run).filter { $0["diagnosis"] != nil }
+                #expect(lines as NSArray == whole.found as NSArray)
+                #expect(names(lines) == ["loss not falling"])
+                #expect(first.warnings.count == (steps == 60 ? 0 : 1))
+                #expect(second.errors.contains("loss not falling") == (steps == 60))
+            }
+        }
+
+        @Test func aTrainingThatIsWellIsToldNothing() throws {
+            let bench = try Workbench()
+            let (found, warnings) = try diagnose(in: bench, "training.steps=300")
+            #expect(found.isEmpty && warnings.isEmpty, "\(found)")
+        }
+    }
+}
