@@ -79,8 +79,9 @@ let package = Package(
         target(
             "Laboratory",
             [
-                "Training", "Optimizers", "Checkpointing", "Telemetry", "Statistics", "Kernels", "MPI",
-                "Digests", "Failures", .product(name: "Logging", package: "swift-log"),
+                "Training", "Model", "Optimizers", "Checkpointing", "Telemetry", "Report",
+                "Statistics", "Kernels", "Tensors", "MPI", "Digests", "Failures",
+                .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Foundations
@@ -119,7 +120,7 @@ let package = Package(
         tests("Telemetry", ["Telemetry"]),
         tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
         tests("Training", ["Training"], exclude: ["Golden"]),
-        tests("Laboratory", ["Laboratory", "Statistics", "Failures"]),
+        tests("Laboratory", ["Laboratory", "Statistics", "Model", "Tensors", "Failures"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),
     ]

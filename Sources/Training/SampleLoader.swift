@@ -4,7 +4,7 @@ import Model
 import Tensors
 
 /// Reads the sequences of micro-batches into memory that is used again for each.
-struct SampleLoader {
+package struct SampleLoader {
     private let dataset: TokenDataset
     private let contextLength: Int
     private let microBatch: Int
@@ -13,7 +13,7 @@ struct SampleLoader {
     private let inputs: Buffer<Int32>  // (B, T)
     private let targets: Buffer<Int32>  // (B, T)
 
-    init(dataset: TokenDataset, contextLength: Int, microBatch: Int) {
+    package init(dataset: TokenDataset, contextLength: Int, microBatch: Int) {
         self.dataset = dataset
         self.contextLength = contextLength
         self.microBatch = microBatch
@@ -28,7 +28,7 @@ struct SampleLoader {
     /// The micro-batch whose first sequence has this number in the run's order of samples.
     ///
     /// The batch is valid until the next one is loaded.
-    func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
+    package func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
         for row in 0..<microBatch {
             place(
                 offset: order.offset(ofSample: firstSample + row), length: contextLength, row: row)
@@ -38,10 +38,13 @@ struct SampleLoader {
     }
 
     /// The micro-batch of some validation windows; rows without a window have no targets.
-    func load(_ windows: Range<Int>, of all: ValidationWindows) -> TokenBatch {
+    func load(
+        _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
+    ) -> TokenBatch {
         for row in 0..<microBatch {
             if row < windows.count {
-                let (offset, length) = all.window(windows.lowerBound + row)
+                let window = windows[windows.index(windows.startIndex, offsetBy: row)]
+                let (offset, length) = all.window(window)
                 place(offset: offset, length: length, row: row)
             } else {
                 place(offset: 0, length: 0, row: row)
