@@ -79,8 +79,8 @@ let package = Package(
         target(
             "Laboratory",
             [
-                "Training", "Model", "Optimizers", "Checkpointing", "Telemetry", "Report",
-                "Statistics", "Kernels", "Tensors", "MPI", "Digests", "Failures",
+                "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
+                "Report", "Statistics", "Kernels", "Tensors", "MPI", "Digests", "Failures",
                 .product(name: "Logging", package: "swift-log"),
             ]),
 

@@ -26,8 +26,12 @@ package struct SymmetricEigenvectors: Sendable {
             if !rotated { break }
         }
         // Rows of v are eigenvectors; a stable order makes equal values come out alike each time.
-        let order = (0..<n).sorted { a[$0][$0] != a[$1][$1] ? a[$0][$0] > a[$1][$1] : $0 < $1 }
-        values = order.map { a[$0][$0] }
+        let diagonal = (0..<n).map { a[$0][$0] }
+        let order = (0..<n).sorted { left, right in
+            if diagonal[left] != diagonal[right] { return diagonal[left] > diagonal[right] }
+            return left < right
+        }
+        values = order.map { diagonal[$0] }
         vectors = order.map { row in
             let first = v[row].first { $0.magnitude > 1e-9 } ?? 1
             return v[row].map { first < 0 ? -$0 : $0 }

@@ -10,7 +10,7 @@ extension TrainingPlan {
     /// come here.
     ///
     /// - Throws: `Failure` (configuration) that names the memory needed, and what would need less.
-    func requireMemory(_ communicator: Communicator) throws(Failure) {
+    package func requireMemory(_ communicator: Communicator) throws(Failure) {
         let own = Array(Communicator.hostName.utf8)
         let hosts = try communicator.allGatherBytes(own)
         let ranks = hosts.indices.filter { hosts[$0] == own }

@@ -17,7 +17,8 @@ struct Lockstep: ParsableCommand {
         version: "lockstep \(version)",
         subcommands: [
             TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
-            SweepCommand.self, AnalyzeCommand.self, DoctorCommand.self, BenchCommand.self,
+            SweepCommand.self, AnalyzeCommand.self, LandscapeCommand.self, RegimesCommand.self,
+            DoctorCommand.self, BenchCommand.self,
         ])
 
     /// The names of the commands.

@@ -9,7 +9,9 @@ package struct GridShares: Sendable, Equatable {
         self.size = size
     }
 
-    package func pieces(ofRank rank: Int) -> [Int] { Array(stride(from: rank, to: count, by: size)) }
+    package func pieces(ofRank rank: Int) -> [Int] {
+        Array(stride(from: rank, to: count, by: size))
+    }
 
     /// Numbers that every rank sends, so that all send as many.
     package var slots: Int { (count + size - 1) / size }

@@ -23,17 +23,31 @@ package struct LossSurface: Sendable {
     /// - Returns: nil where a signal asked a rank to stop.
     package init?(
         _ grid: PlaneGrid, on plane: ParameterPlane, communicator: Communicator,
-        loss: (Buffer<Float>) -> Double, progress: Progress = { _ in }
+        loss: @escaping (Buffer<Float>) -> Double, progress: Progress = { _ in }
     ) throws(Failure) {
+        let losses = try measure(
+            grid.count, communicator: communicator, progress: progress,
+            piece: Self.pointLoss(of: grid, on: plane, loss: loss))
+        guard let losses else { return nil }
+        self.init(grid: grid, losses: losses)
+    }
+
+    package init(grid: PlaneGrid, losses: [Double]) {
+        precondition(losses.count == grid.count, "a loss for each place")
+        self.grid = grid
+        self.losses = losses
+    }
+
+    /// The loss of the place with a number, in memory of its own.
+    package static func pointLoss(
+        of grid: PlaneGrid, on plane: ParameterPlane, loss: @escaping (Buffer<Float>) -> Double
+    ) -> (Int) -> Double {
         let parameters = Buffer<Float>(count: plane.origin.count)
-        let losses = try measure(grid.count, communicator: communicator, progress: progress) {
-            let (x, y) = grid.place($0)
+        return { index in
+            let (x, y) = grid.place(index)
             plane.copy(x: x, y: y, into: parameters)
             return loss(parameters)
         }
-        guard let losses else { return nil }
-        self.grid = grid
-        self.losses = losses
     }
 
     /// The least finite loss and its place; nil where none is finite.

@@ -44,3 +44,18 @@ package struct PlaneGrid: Sendable, Equatable {
         RegularGrid(x: x, y: y, columns: size, rows: size, values: values)
     }
 }
+
+extension PlaneGrid {
+    /// Where a straight line from a place on the grid leaves it for one beside it.
+    package func edge(
+        from start: (x: Double, y: Double), to end: (x: Double, y: Double)
+    ) -> (x: Double, y: Double) {
+        func part(_ from: Double, _ to: Double, _ range: ClosedRange<Double>) -> Double {
+            if to > range.upperBound { return (range.upperBound - from) / (to - from) }
+            if to < range.lowerBound { return (range.lowerBound - from) / (to - from) }
+            return 1
+        }
+        let part = min(part(start.x, end.x, x), part(start.y, end.y, y))
+        return (start.x + part * (end.x - start.x), start.y + part * (end.y - start.y))
+    }
+}
