@@ -28,7 +28,7 @@ extension Landscape {
     /// The report.
     package var page: Page {
         Page(
-            title: "The loss around \(runName)",
+            title: "Loss landscape of \(runName)",
             subtitle:
                 "\(Format.count(surface.grid.count)) points of a plane through the parameters "
                 + "of step \(Format.count(step)), each the loss over \(Format.count(targets)) targets "

@@ -79,7 +79,7 @@ package struct RegimeCurve: Sendable {
     package func sentence(best: Double) -> String {
         let number = NumberStyle.plain
         let (from, to) = (number.text(start), number.text(end))
-        let more = number.text(end - best)
+        let more = Format.significant(end - best, digits: 2)
         let steps = "\(Format.count(losses.count)) steps"
         let rate = "The rate \(NumberStyle.scientific.text(learningRate))"
         let verdict: (Regime, String)

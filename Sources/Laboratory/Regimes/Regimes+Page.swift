@@ -86,8 +86,8 @@ extension Regimes {
         ContourMap(
             title: isClose ? "Close to the good rate" : "All three ways",
             sentence: isClose
-                ? "The same plane around the way at the good rate; ways that leave the map are cut "
-                    + "off at its edge."
+                ? "The same plane around the way at the good rate; a diamond at the edge is where a way "
+                    + "leaves the map."
                 : "Each line begins at the common start, at 0, and ends at its diamond.",
             xTitle: "First principal direction", yTitle: "Second principal direction",
             grid: surface.grid.regular(surface.losses), quantity: .loss(of: surface.losses),
