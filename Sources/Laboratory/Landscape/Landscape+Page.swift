@@ -72,7 +72,8 @@ extension Landscape {
     private var hills: SurfaceChart {
         SurfaceChart(
             title: "The same as a surface", sentence: "Seen from above and aside.",
-            xTitle: titles.x, yTitle: titles.y, grid: surface.grid.regular(surface.losses),
+            xTitle: "Direction 1", yTitle: "Direction 2",
+            grid: surface.grid.regular(surface.losses),
             quantity: ChartAxis("Loss, nats a token"))
     }
 
@@ -101,12 +102,15 @@ extension Landscape {
         ]
         if let least = surface.least {
             let (x, y) = (NumberStyle.plain.text(least.x), NumberStyle.plain.text(least.y))
-            rows.append(
-                ("Least loss on the grid", "\(NumberStyle.plain.text(least.loss)) at (\(x), \(y))"))
+            rows += [
+                ("Least loss on the grid", NumberStyle.plain.text(least.loss)),
+                ("Its place", "\(x), \(y)"),
+            ]
         }
         if !explained.isEmpty { rows.append(("Checkpoints", "\(path.count)")) }
         return Table(
-            columns: [.init("What", .left), .init("Value")], rows: rows.map { .init([$0.0, $0.1]) })
+            columns: [.init("What", .left), .init("Value", .left)],
+            rows: rows.map { .init([$0.0, $0.1]) })
     }
 }
 
