@@ -89,7 +89,7 @@ extension CommandLineTests {
                     ["holds no run"])
                 expectRefusal(
                     try bench.lockstep("landscape", run, "--out", run, ranks: ranks), 64,
-                    ["already holds a run"])
+                    ["run is there already", "--out"])
             }
             #expect(try bench.names(in: "run").allSatisfy { !$0.hasPrefix("landscape") })
         }
@@ -163,7 +163,7 @@ extension CommandLineTests {
                     ["regimes", bench.path("none.toml"), "--data", data] + out), 66,
                 ["none.toml cannot be read"])
             expectRefusal(
-                try bench.lockstep(["regimes", "--data", data, "--out", data]), 64, ["not empty"])
+                try bench.lockstep(["regimes", "--data", data, "--out", data]), 64, ["data is there already"])
             #expect(!bench.exists("out"))
         }
     }

@@ -16,7 +16,15 @@ struct ResultFolder {
     init(_ path: String) { self.path = RunFolder(path).path }
 
     /// - Throws: a `.usage` failure where something is there; `.inputOutput` below a file.
-    func requireFree() throws(Failure) { try RunFolder(path).requireFree() }
+    func requireFree() throws(Failure) {
+        let isEmpty = (try? FileSystem.names(in: path))?.isEmpty ?? false
+        guard path.isEmpty || !FileSystem.exists(path) || isEmpty else {
+            throw Failure(
+                .usage,
+                "\(path) is there already and is never overwritten: give --out a new folder.")
+        }
+        try RunFolder(path).requireFree()
+    }
 
     /// Makes the folder with files of some names and texts.
     ///
