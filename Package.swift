@@ -80,8 +80,8 @@ let package = Package(
         target(
             "Laboratory",
             [
-                "Training", "Optimizers", "Checkpointing", "Telemetry", "Report", "Statistics",
-                "Kernels", "MPI", "Digests", "Failures",
+                "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
+                "Report", "Statistics", "Kernels", "Tensors", "MPI", "Digests", "Failures",
                 .product(name: "Logging", package: "swift-log"),
             ]),
 
@@ -124,8 +124,8 @@ let package = Package(
         tests(
             "Laboratory",
             [
-                "Laboratory", "Training", "Statistics", "Failures", "MultiRankSupport",
-                "multirank-probe",
+                "Laboratory", "Training", "Model", "Tensors", "Statistics", "Failures",
+                "MultiRankSupport", "multirank-probe",
             ], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),

@@ -23,7 +23,7 @@ extension GPTLayout {
                 let scale = tensor.name.hasSuffix("c_proj.weight") ? 0.02 * residualScale : 0.02
                 fillNormal(
                     values, count: tensor.count, standardDeviation: scale, random,
-                    number(of: tensor.name))
+                    placeNumber(of: tensor.name))
             } else {
                 let isNormWeight = tensor.name.hasSuffix(".weight")
                 values.update(repeating: isNormWeight ? 1 : 0, count: tensor.count)
@@ -32,13 +32,15 @@ extension GPTLayout {
     }
 }
 
-/// A number for a name, which other tensors in the model do not change (FNV-1a, 64 bits).
-private func number(of name: String) -> UInt64 {
+/// A number for a name, which other names do not change (FNV-1a, 64 bits): where a tensor's random
+/// numbers are drawn.
+package func placeNumber(of name: String) -> UInt64 {
     name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
 }
 
-/// Normal numbers by pairs (Box & Muller 1958).
-private func fillNormal(
+/// Normal numbers by pairs (Box & Muller 1958), each a function of its place, the generator and
+/// `tensor` alone.
+package func fillNormal(
     _ values: UnsafeMutablePointer<Float>, count: Int, standardDeviation: Float,
     _ random: CounterRandom, _ tensor: UInt64
 ) {

@@ -21,6 +21,7 @@ package struct CounterRandom: Sendable {
         case sampleOrder = 2
         case dropout = 3
         case generation = 4
+        case landscape = 5
     }
 
     /// The four words at a counter.

@@ -94,7 +94,9 @@ package struct MachineFacts: Codable, Sendable, Equatable {
 }
 
 /// The machine's memory in bytes.
-var machineMemoryBytes: Int { sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) }
+package var machineMemoryBytes: Int {
+    sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+}
 
 /// Whether the launcher told waiting ranks to give their core away, as more ranks than cores must.
 package var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }

@@ -38,10 +38,13 @@ package struct SampleLoader {
     }
 
     /// The micro-batch of some validation windows; rows without a window have no targets.
-    func load(_ windows: Range<Int>, of all: ValidationWindows) -> TokenBatch {
+    func load(
+        _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
+    ) -> TokenBatch {
         for row in 0..<microBatch {
             if row < windows.count {
-                let (offset, length) = all.window(windows.lowerBound + row)
+                let window = windows[windows.index(windows.startIndex, offsetBy: row)]
+                let (offset, length) = all.window(window)
                 place(offset: offset, length: length, row: row)
             } else {
                 place(offset: 0, length: 0, row: row)

@@ -1,0 +1,26 @@
+/// How numbered pieces of work are dealt to ranks: rank r of P takes the pieces r, r + P, ...
+package struct GridShares: Sendable, Equatable {
+    package let count: Int
+    package let size: Int
+
+    package init(count: Int, size: Int) {
+        precondition(count >= 1 && size >= 1, "some work and some ranks")
+        self.count = count
+        self.size = size
+    }
+
+    package func pieces(ofRank rank: Int) -> [Int] {
+        Array(stride(from: rank, to: count, by: size))
+    }
+
+    /// Numbers that every rank sends, so that all send as many.
+    package var slots: Int { (count + size - 1) / size }
+
+    /// The pieces' results in their order.
+    ///
+    /// - Parameter gathered: `slots` numbers of each rank, in the ranks' order.
+    package func assemble(_ gathered: [Double]) -> [Double] {
+        precondition(gathered.count == slots * size, "every rank sends \(slots) numbers")
+        return (0..<count).map { gathered[$0 % size * slots + $0 / size] }
+    }
+}

@@ -1,0 +1,167 @@
+import Digests
+import Failures
+import Kernels
+import MPI
+import Model
+import Report
+import Telemetry
+import Tensors
+import Training
+
+/// How the measurement of a landscape ended.
+package enum LandscapeOutcome: Sendable {
+    /// What was found, and the folder that holds it.
+    case finished(Landscape, folder: String)
+    /// A signal asked for it; nothing was written.
+    case stopped
+}
+
+/// Measures the loss over a plane through a run's newest checkpoint, on all ranks together.
+package struct LandscapeSession {
+    private let request: LandscapeRequest
+    private let communicator: Communicator
+    private let folder: ResultFolder
+
+    package init(_ request: LandscapeRequest, communicator: Communicator) {
+        self.request = request
+        self.communicator = communicator
+        folder = ResultFolder(
+            request.outPath
+                ?? "\(RunFolder(request.runPath).path)/landscape-\(request.directions.rawValue)")
+    }
+
+    /// Measures and writes the folder; all ranks must come here.
+    package func run() throws(Failure) -> LandscapeOutcome {
+        let (run, data) = try communicator.agree { () throws(Failure) in
+            try request.validate()
+            let run = try RunCheckpoints(
+                run: request.runPath, newestAlone: request.directions == .filter)
+            return (run, try run.openData(at: request.dataPath))
+        }
+        // What is missing is missed before the work and not after it.
+        let vega = try onFirstRank { () throws(Failure) in
+            try folder.requireFree()
+            return try VegaLibrary.script()
+        }
+        let steps = run.checkpoints.map { "\($0.step) \($0.manifest.parameterHash)" }
+        try communicator.sameOnAllRanks(
+            "list of checkpoints", SHA256.hash(steps.joined(separator: "\n")),
+            remedy: "give every host the same run folder")
+        try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
+        let chosen = try communicator.agree { () throws(Failure) in try plane(run) }
+        guard let landscape = try measure(run, data, chosen) else { return .stopped }
+        try onFirstRank { () throws(Failure) in
+            try folder.write([
+                ("landscape.csv", landscape.table), ("landscape.json", landscape.json.text + "\n"),
+                ("report.html", landscape.page.html(vega: vega ?? "")),
+            ])
+        }
+        return .finished(landscape, folder: folder.path)
+    }
+
+    /// A plane, the grid on it, and where the run went.
+    private struct Chosen {
+        let plane: ParameterPlane
+        let grid: PlaneGrid
+        let path: [Landscape.Step]
+        let explained: [Double]
+    }
+
+    private func plane(_ run: RunCheckpoints) throws(Failure) -> Chosen {
+        let origin = try run.parameters(of: run.checkpoints.count - 1)
+        switch request.directions {
+        case .filter:
+            let extent = request.extent ?? 1
+            let directions = (1...2).map {
+                FilterDirections.direction(
+                    $0, seed: request.seed, at: origin, layout: run.layout)
+            }
+            return Chosen(
+                plane: ParameterPlane(
+                    origin: origin, first: directions[0], second: directions[1]),
+                grid: PlaneGrid(x: -extent...extent, y: -extent...extent, size: request.grid),
+                path: [], explained: [])
+        case .pca: return try principalPlane(run, origin)
+        }
+    }
+
+    private func principalPlane(
+        _ run: RunCheckpoints, _ origin: Buffer<Float>
+    ) throws(Failure) -> Chosen {
+        let count = run.checkpoints.count
+        let remedy =
+            "train with [checkpoint] keep = 0 and a smaller every, such as `--set checkpoint.keep=0 "
+            + "--set checkpoint.every=\(max(1, run.recipe.training.steps / 20))`, or use "
+            + "--directions filter."
+        guard count >= 3 else {
+            throw Failure(
+                .missingInput,
+                "\(request.runPath) has \(count) whole \(count == 1 ? "checkpoint" : "checkpoints"), "
+                    + "but --directions pca needs at least 3: \(remedy)")
+        }
+        let path = ParameterPath(layout: run.layout.arena, count: count) {
+            (point, tensor, values) throws(Failure) in
+            try run.copy(tensor, of: point, into: values)
+        }
+        guard
+            let principal = PrincipalPlane(
+                products: try path.products(from: origin), isCentred: true)
+        else {
+            throw Failure(
+                .badData,
+                "The checkpoints of \(request.runPath) are the same or lie on a line, which spans no "
+                    + "plane: \(remedy)")
+        }
+        let directions = try path.directions(principal.weights, from: origin)
+        return Chosen(
+            plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
+            grid: PlaneGrid(
+                around: principal.coordinates, margin: request.extent ?? 0.25, size: request.grid),
+            path: zip(run.checkpoints, principal.coordinates).map {
+                Landscape.Step(step: $0.step, x: $1.x, y: $1.y)
+            },
+            explained: principal.explained)
+    }
+
+    private func measure(
+        _ run: RunCheckpoints, _ data: TrainingData, _ chosen: Chosen
+    ) throws(Failure) -> Landscape? {
+        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let precision = run.recipe.training.precision
+        let loss = WindowLoss(
+            recipe: run.recipe, data: data, sequences: request.sequences, engine: engine)
+        let originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
+        let progress = gridProgress(chosen.grid, communicator, request.progress)
+        defer { progress.finish() }
+        let surface = try LossSurface(
+            chosen.grid, on: chosen.plane, communicator: communicator,
+            loss: { loss(Parameters($0, precision: precision)) },
+            progress: { progress.update(done: $0) })
+        return surface.map {
+            Landscape(
+                run: request.runPath, directions: request.directions, seed: request.seed,
+                step: run.checkpoints[run.checkpoints.count - 1].step, sequences: loss.sequences,
+                targets: loss.targets, originLoss: originLoss, surface: $0, path: chosen.path,
+                explained: chosen.explained, cosine: chosen.plane.cosine)
+        }
+    }
+
+    private func onFirstRank<Value>(
+        _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value? {
+        try communicator.agree { () throws(Failure) -> Value? in
+            communicator.rank == 0 ? try body() : nil
+        }
+    }
+}
+
+/// The progress of this rank's part of a grid, shown by rank 0.
+func gridProgress(
+    _ grid: PlaneGrid, _ communicator: Communicator, _ mode: ProgressMode
+) -> ProgressLine {
+    let shares = GridShares(count: grid.count, size: communicator.size)
+    return ProgressLine(
+        "measuring losses", total: shares.pieces(ofRank: communicator.rank).count,
+        unit: .things("points of each rank", showsRate: false),
+        mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
+}

@@ -1,0 +1,61 @@
+import Report
+
+/// A regular grid of places on a plane.
+package struct PlaneGrid: Sendable, Equatable {
+    package let x: ClosedRange<Double>
+    package let y: ClosedRange<Double>
+    /// Along each axis, at least two.
+    package let size: Int
+
+    package init(x: ClosedRange<Double>, y: ClosedRange<Double>, size: Int) {
+        precondition(size >= 2, "a grid has two points or more along each axis")
+        self.x = x
+        self.y = y
+        self.size = size
+    }
+
+    /// A grid with all points of some paths inside.
+    ///
+    /// - Parameter margin: what stays free on each side, as a part of the paths' extent.
+    package init(around points: [(x: Double, y: Double)], margin: Double, size: Int) {
+        func range(_ values: [Double]) -> ClosedRange<Double> {
+            let (low, high) = (values.min() ?? 0, values.max() ?? 0)
+            let free = high > low ? (high - low) * margin : 1
+            return (low - free)...(high + free)
+        }
+        self.init(x: range(points.map(\.x)), y: range(points.map(\.y)), size: size)
+    }
+
+    /// Places in all.
+    package var count: Int { size * size }
+
+    /// The place with a number, row by row, y rising with the row.
+    package func place(_ index: Int) -> (x: Double, y: Double) {
+        func coordinate(_ step: Int, in range: ClosedRange<Double>) -> Double {
+            // Both ends are met exactly, and so is the middle of a symmetric range.
+            let part = Double(step) / Double(size - 1)
+            return range.lowerBound * (1 - part) + range.upperBound * part
+        }
+        return (coordinate(index % size, in: x), coordinate(index / size, in: y))
+    }
+
+    /// The grid with a value for each place, for a chart.
+    package func regular(_ values: [Double]) -> RegularGrid {
+        RegularGrid(x: x, y: y, columns: size, rows: size, values: values)
+    }
+}
+
+extension PlaneGrid {
+    /// Where a straight line from a place on the grid leaves it for one beside it.
+    package func edge(
+        from start: (x: Double, y: Double), to end: (x: Double, y: Double)
+    ) -> (x: Double, y: Double) {
+        func part(_ from: Double, _ to: Double, _ range: ClosedRange<Double>) -> Double {
+            if to > range.upperBound { return (range.upperBound - from) / (to - from) }
+            if to < range.lowerBound { return (range.lowerBound - from) / (to - from) }
+            return 1
+        }
+        let part = min(part(start.x, end.x, x), part(start.y, end.y, y))
+        return (start.x + part * (end.x - start.x), start.y + part * (end.y - start.y))
+    }
+}

@@ -1,0 +1,43 @@
+import Checkpointing
+import Failures
+import Report
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// A new folder for what a command has found, whole or not at all.
+struct ResultFolder {
+    let path: String
+
+    init(_ path: String) { self.path = RunFolder(path).path }
+
+    /// - Throws: a `.usage` failure where something is there; `.inputOutput` below a file.
+    func requireFree() throws(Failure) {
+        let isEmpty = (try? FileSystem.names(in: path))?.isEmpty ?? false
+        guard path.isEmpty || !FileSystem.exists(path) || isEmpty else {
+            throw Failure(
+                .usage,
+                "\(path) is there already and is never overwritten: give --out a new folder.")
+        }
+        try RunFolder(path).requireFree()
+    }
+
+    /// Makes the folder with files of some names and texts.
+    ///
+    /// - Throws: as `requireFree`; `.inputOutput`.
+    func write(_ files: [(name: String, text: String)]) throws(Failure) {
+        try requireFree()
+        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+            try FileSystem.makeFolders(String(path[..<slash]))
+        }
+        // Nothing but an empty folder is removed by this.
+        rmdir(path)
+        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+            for file in files { try AtomicFile.write(file.text, to: "\(partial)/\(file.name)") }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+/// The eigenvalues and eigenvectors of a symmetric matrix, the greatest first.
+///
+/// Jacobi's rotations in cyclic order (Golub & Van Loan 2013, Algorithm 8.5.3): exact to rounding
+/// for the small matrices that are met here. An eigenvector's first component that is not about
+/// zero is positive, so that it does not depend on chance.
+package struct SymmetricEigenvectors: Sendable {
+    /// Falling.
+    package let values: [Double]
+    /// Of length 1, one for each value.
+    package let vectors: [[Double]]
+
+    /// - Parameter matrix: square and symmetric; the part above the diagonal is looked at.
+    package init(_ matrix: [[Double]]) {
+        let n = matrix.count
+        precondition(matrix.allSatisfy { $0.count == n }, "a square matrix")
+        var a = matrix
+        var v = (0..<n).map { i in (0..<n).map { $0 == i ? 1.0 : 0 } }
+        for _ in 0..<Self.sweeps {
+            var rotated = false
+            for p in 0..<max(0, n - 1) {
+                for q in (p + 1)..<n where Self.counts(a[p][q], beside: a[p][p], a[q][q]) {
+                    Self.rotate(&a, &v, p, q)
+                    rotated = true
+                }
+            }
+            if !rotated { break }
+        }
+        // Rows of v are eigenvectors; a stable order makes equal values come out alike each time.
+        let diagonal = (0..<n).map { a[$0][$0] }
+        let order = (0..<n).sorted { left, right in
+            if diagonal[left] != diagonal[right] { return diagonal[left] > diagonal[right] }
+            return left < right
+        }
+        values = order.map { diagonal[$0] }
+        vectors = order.map { row in
+            let first = v[row].first { $0.magnitude > 1e-9 } ?? 1
+            return v[row].map { first < 0 ? -$0 : $0 }
+        }
+    }
+
+    /// More than ever are needed: the method converges quadratically.
+    private static let sweeps = 60
+
+    /// Whether an element off the diagonal is more than rounding.
+    private static func counts(_ value: Double, beside p: Double, _ q: Double) -> Bool {
+        value.magnitude > 1e-17 * (p.magnitude + q.magnitude) && value != 0
+    }
+
+    /// Makes element (p, q) zero.
+    private static func rotate(_ a: inout [[Double]], _ v: inout [[Double]], _ p: Int, _ q: Int) {
+        let theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
+        let t =
+            (theta < 0 ? -1 : 1) / (theta.magnitude + (theta * theta + 1).squareRoot())
+        let c = 1 / (t * t + 1).squareRoot()
+        let s = t * c
+        let (pp, qq, pq) = (a[p][p], a[q][q], a[p][q])
+        for k in a.indices where k != p && k != q {
+            let (kp, kq) = (k < p ? a[k][p] : a[p][k], k < q ? a[k][q] : a[q][k])
+            let (newP, newQ) = (c * kp - s * kq, s * kp + c * kq)
+            if k < p { a[k][p] = newP } else { a[p][k] = newP }
+            if k < q { a[k][q] = newQ } else { a[q][k] = newQ }
+        }
+        a[p][p] = pp - t * pq
+        a[q][q] = qq + t * pq
+        a[p][q] = 0
+        for k in v.indices {
+            let (vp, vq) = (v[p][k], v[q][k])
+            v[p][k] = c * vp - s * vq
+            v[q][k] = s * vp + c * vq
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Failures
+import Laboratory
+import MPI
+import Training
+
+/// `lockstep regimes`
+struct RegimesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "regimes",
+        abstract: "Shows what too small, good and too large learning rates do to one model.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep regimes --data data/book --out regimes
+              launch/mpirun -- lockstep regimes recipe.toml --data data/book --out regimes \\
+                  --rates 1e-4,3e-3,1e-1
+
+            It trains a small model, or that of a recipe, three times from the same start,
+            on all ranks one run after another, and draws the losses and where the runs
+            went, on a plane that holds all three. Any number of ranks gives the same
+            bits. The folder gets regimes.csv, regimes.json and report.html.
+            """)
+
+    @Argument(help: "The recipe, a TOML file (default: a built-in small model).")
+    var recipe: String?
+
+    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    var data: String?
+
+    @Option(name: .long, help: "The folder that is made.")
+    var out: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The three rates (default: the recipe's, a thirtieth of it and thirty times it).",
+            valueName: "small,good,large"))
+    var rates: String?
+
+    @Option(name: .long, help: "Points along each axis of the maps.")
+    var grid = 21
+
+    @Option(name: .long, help: "Validation sequences at each point; all where there are fewer.")
+    var sequences = 64
+
+    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    func run() throws {
+        guard let data else {
+            throw Failure(
+                .usage,
+                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+        }
+        guard let out else {
+            throw Failure(.usage, "No output folder is given: add --out with a new folder.")
+        }
+        let request = RegimesRequest(
+            recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
+            sequences: sequences, threads: try threadCount(threadsPerRank),
+            progress: try progressMode())
+        try runOnAllRanks { (world, _) throws(Failure) in
+            let outcome = try RegimesSession(request, communicator: world).run()
+            guard world.rank == 0 else { return code(of: outcome) }
+            switch outcome {
+            case .finished(let regimes):
+                for sentence in regimes.sentences { try StandardOutput.write(line: sentence) }
+                try StandardOutput.write(line: "the report is \(out)/report.html")
+            case .stopped:
+                try StandardOutput.write(
+                    line: "stopped because a signal asked for it; nothing was written")
+            }
+            return code(of: outcome)
+        }
+    }
+
+    private func code(of outcome: RegimesOutcome) -> Int32 {
+        if case .stopped = outcome { Failure.Code.requeue.rawValue } else { 0 }
+    }
+}

@@ -1,0 +1,170 @@
+import Foundation
+import Testing
+
+extension CommandLineTests {
+    /// Losses around a run.
+    @Suite(.serialized) struct LandscapeTests {
+        private let small = ["--grid", "5", "--sequences", "7"]
+
+        private func landscape(
+            _ bench: Workbench, _ out: String, _ options: [String], ranks: Int = 0
+        ) throws -> Data {
+            let outcome = try bench.lockstep(
+                ["landscape", bench.path("run"), "--out", bench.path(out)] + small + options,
+                ranks: ranks)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("\(out)/report.html"))
+            #expect(try bench.names(in: out) == ["landscape.csv", "landscape.json", "report.html"])
+            return try bench.bytes(of: "\(out)/landscape.csv")
+        }
+
+        private func json(_ bench: Workbench, _ out: String) throws -> [String: Any] {
+            try #require(
+                try JSONSerialization.jsonObject(with: bench.bytes(of: "\(out)/landscape.json"))
+                    as? [String: Any])
+        }
+
+        @Test func anyLayoutGivesTheSameBytes() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let one = try landscape(bench, "one", [])
+            let lines = String(decoding: one, as: UTF8.self).split(separator: "\n")
+            #expect(lines.count == 26)
+            #expect(lines[0] == "x,y,loss")
+            #expect(try landscape(bench, "two", [], ranks: 2) == one)
+            #expect(try landscape(bench, "three", ["--threads-per-rank", "2"], ranks: 3) == one)
+            #expect(
+                try bench.bytes(of: "one/landscape.json") == bench.bytes(of: "two/landscape.json"))
+            #expect(try landscape(bench, "seed", ["--seed", "2"]) != one)
+            // The grid's middle is the checkpoint itself.
+            let loss = try #require(try json(bench, "one")["loss"] as? Double)
+            let middle = try #require(lines[13].split(separator: ",").last.flatMap { Double($0) })
+            #expect(abs(loss - middle) <= loss.ulp)
+        }
+
+        @Test func theWholeValidationSetGivesTheEvaluationsLoss() throws {
+            let bench = try Workbench()
+            try bench.train()
+            _ = try landscape(bench, "all", ["--sequences", "1000000"])
+            let loss = try #require(try json(bench, "all")["loss"] as? Double)
+            // Summed by micro-batches in one order, as an evaluation does.
+            #expect(abs(loss - (try bench.lastValidationLoss())) < 1e-12)
+        }
+
+        @Test func theRunsWayIsOnItsPrincipalPlane() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                bench.training(set: "checkpoint.keep=0", "checkpoint.every=1"))
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            let one = try landscape(bench, "one", ["--directions", "pca"])
+            #expect(try landscape(bench, "two", ["--directions", "pca"], ranks: 2) == one)
+            let json = try json(bench, "one")
+            let path = try #require(json["path"] as? [[String: Double]])
+            #expect(path.map { $0["step"] } == [1, 2, 3, 4, 5, 6])
+            // The plane goes through the newest checkpoint.
+            #expect(abs(path[5]["x"] ?? 1) < 1e-6 && abs(path[5]["y"] ?? 1) < 1e-6)
+            let explained = try #require(json["explained"] as? [Double])
+            #expect(explained[0] > explained[1] && explained[1] > 0)
+            #expect(explained[0] + explained[1] <= 1 + 1e-12)
+        }
+
+        @Test func refusesWhatItCannotDraw() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let run = bench.path("run")
+            for (options, word) in [
+                (["--grid", "2"], "--grid is 2"), (["--grid", "502"], "--grid is 502"),
+                (["--sequences", "0"], "--sequences is 0"), (["--extent", "0"], "--extent is 0.0"),
+                (["--extent", "nan"], "--extent is nan"),
+                (["--directions", "hessian"], "filter or pca"),
+            ] {
+                expectRefusal(try bench.lockstep(["landscape", run] + options), 64, [word])
+            }
+            for ranks in [0, 2] {
+                expectRefusal(
+                    try bench.lockstep("landscape", run, "--directions", "pca", ranks: ranks), 66,
+                    ["has 2 whole checkpoints", "at least 3", "checkpoint.keep=0"])
+                expectRefusal(
+                    try bench.lockstep("landscape", bench.path("data"), ranks: ranks), 66,
+                    ["holds no run"])
+                expectRefusal(
+                    try bench.lockstep("landscape", run, "--out", run, ranks: ranks), 64,
+                    ["run is there already", "--out"])
+            }
+            #expect(try bench.names(in: "run").allSatisfy { !$0.hasPrefix("landscape") })
+        }
+    }
+
+    /// Three rates.
+    @Suite(.serialized) struct RegimesTests {
+        private func regimes(
+            _ bench: Workbench, _ out: String, _ options: String..., ranks: Int = 0
+        ) throws -> String {
+            let outcome = try bench.lockstep(
+                [
+                    "regimes", bench.path("recipe.toml"), "--data", bench.path("data"), "--out",
+                    bench.path(out), "--grid", "3", "--sequences", "5",
+                ] + options, ranks: ranks)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            #expect(try bench.names(in: out) == ["regimes.csv", "regimes.json", "report.html"])
+            return outcome.output
+        }
+
+        @Test func anyLayoutGivesTheSameBytes() throws {
+            let bench = try Workbench()
+            let output = try regimes(bench, "one")
+            #expect(output.split(separator: "\n").count == 4, "a sentence a run, and where it is")
+            _ = try regimes(bench, "two", ranks: 2)
+            for name in ["regimes.csv", "regimes.json"] {
+                #expect(try bench.bytes(of: "one/\(name)") == bench.bytes(of: "two/\(name)"))
+            }
+            let lines = String(decoding: try bench.bytes(of: "one/regimes.csv"), as: UTF8.self)
+                .split(separator: "\n").map {
+                    $0.split(separator: ",", omittingEmptySubsequences: false)
+                }
+            #expect(lines.count == 1 + 3 * 7, "six steps, and the parameters after the last")
+            for start in [1, 8, 15] {
+                #expect(lines[start][4] == lines[1][4], "the same first loss")
+                #expect(lines[start][6...8] == ["0.0", "0.0", "0.0"], "the same start")
+            }
+            #expect(lines[8][1] == "0.01" && lines[14][4].isEmpty)
+        }
+
+        /// The good run is the one that `train` would have done.
+        @Test func theGoodRunIsTheRecipes() throws {
+            let bench = try Workbench()
+            try bench.train()
+            _ = try regimes(bench, "out", "--rates", "1e-4,1e-2,5e-2")
+            let trained = try bench.metrics().compactMap { $0["loss"] as? Double }
+            let lines = String(decoding: try bench.bytes(of: "out/regimes.csv"), as: UTF8.self)
+                .split(separator: "\n").filter { $0.hasPrefix("good,") }
+            let losses = lines.compactMap { Double($0.split(separator: ",")[4]) }
+            #expect(losses.count == 6)
+            // `JSONSerialization` is not exact to the last bit.
+            for (loss, wanted) in zip(losses, trained) { #expect(abs(loss - wanted) < 1e-12) }
+        }
+
+        @Test func refusesWhatItCannotTrain() throws {
+            let bench = try Workbench()
+            let data = bench.path("data")
+            let out = ["--out", bench.path("out")]
+            for ranks in [0, 2] {
+                for rates in ["1e-3", "1e-3,1e-4,1", "0,1,2", "a,b,c", "1,2,inf"] {
+                    expectRefusal(
+                        try bench.lockstep(
+                            ["regimes", "--data", data, "--rates", rates] + out, ranks: ranks), 64,
+                        ["--rates is \"\(rates)\"", "three rising rates"])
+                }
+            }
+            expectRefusal(try bench.lockstep(["regimes"] + out), 64, ["add --data"])
+            expectRefusal(try bench.lockstep("regimes", "--data", data), 64, ["add --out"])
+            expectRefusal(
+                try bench.lockstep(
+                    ["regimes", bench.path("none.toml"), "--data", data] + out), 66,
+                ["none.toml cannot be read"])
+            expectRefusal(
+                try bench.lockstep(["regimes", "--data", data, "--out", data]), 64, ["data is there already"])
+            #expect(!bench.exists("out"))
+        }
+    }
+}
