@@ -111,7 +111,7 @@ import Testing
         for seed in 1...10 {
             var random = Normal(seed: UInt64(seed))
             let found = Self.diagnoses(steps: 1000) { step in
-                let swing = step > 200 ? 0.8 * sin(2 * .pi * Double(step) / 60) : 0
+                let swing = step > 200 ? 0.8 * sin(2 * .pi * Double(step - 200) / 60) : 0
                 return 2.2 + 2 * exp(-Double(step) / 20) + swing + noise * random.next()
             }
             try #require(found.map(\.sign) == [.strongOscillation], "seed \(seed): \(found)")
