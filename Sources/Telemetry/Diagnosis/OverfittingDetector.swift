@@ -6,7 +6,7 @@ struct OverfittingDetector: Sendable {
     static let fewest = 5
     /// The least rise above the best: in standard deviations of the evaluations' noise, and as a
     /// part of the loss. The best is taken with its neighbours: alone it may be an outlier.
-    static let leastRise = (deviations: 5.0, ofLoss: 0.01)
+    static let leastRise = (deviations: 4.0, ofLoss: 0.01)
     /// Standard errors by which the training loss must have fallen since the best evaluation.
     static let errors = 3.0
 
@@ -56,7 +56,7 @@ struct OverfittingDetector: Sendable {
         let last = stages.suffix(Self.rising).map(\.validationLoss)
         let rise = last.reduce(0, +) / Double(last.count) - around
         let least = max(
-            Self.leastRise.deviations * noise, Self.leastRise.ofLoss * best.validationLoss)
+            deviations * noise, Self.leastRise.ofLoss * best.validationLoss)
         guard rise > least, last.allSatisfy({ $0 > around + least / 2 }),
             trainingFell(since: best)
         else { return nil }
@@ -68,6 +68,11 @@ struct OverfittingDetector: Sendable {
         stages.indices.dropLast(Self.rising).min {
             stages[$0].validationLoss < stages[$1].validationLoss
         }
+    }
+
+    /// `leastRise.deviations`, and more while few evaluations say how large the noise is.
+    private var deviations: Double {
+        Self.leastRise.deviations * (1 + 4 / Double(stages.count - 2))
     }
 
     /// The standard deviation of an evaluation about a smooth course, from second differences, the
