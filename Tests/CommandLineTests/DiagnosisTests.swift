@@ -68,9 +68,8 @@ extension CommandLineTests {
             try #require(tokenized.status == 0, "\(tokenized.errors)")
             let (found, _) = try diagnose(
                 in: bench, data: "words", "model.layers=2", "model.width=64",
-                "model.context_length=16", "optimizer.learning_rate=5e-3", "training.steps=600",
-                "training.global_batch=8", "evaluation.every=20",
-                "checkpoint.every=0")
+                "model.context_length=16", "optimizer.learning_rate=2.5e-3", "training.steps=800",
+                "training.global_batch=8", "evaluation.every=40", "checkpoint.every=0")
             #expect(names(found) == ["overfitting"])
         }
 

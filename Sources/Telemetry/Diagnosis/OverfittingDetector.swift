@@ -5,8 +5,8 @@ struct OverfittingDetector: Sendable {
     /// Evaluations before there is a verdict: what the noise is estimated from.
     static let fewest = 5
     /// The least rise above the best: in standard deviations of the evaluations' noise, and as a
-    /// part of the loss. The best of fifty equal ones is 2.3 deviations below their mean.
-    static let leastRise = (deviations: 5.0, ofLoss: 0.01)
+    /// part of the loss. The best is taken with its neighbours: alone it may be an outlier.
+    static let leastRise = (deviations: 4.0, ofLoss: 0.01)
     /// Standard errors by which the training loss must have fallen since the best evaluation.
     static let errors = 3.0
 
@@ -49,20 +49,30 @@ struct OverfittingDetector: Sendable {
         guard training.count > 0 else { return nil }
         stages.append(Stage(validationLoss: evaluation.validationLoss, training: training))
         training = Moments()
-        guard stages.count >= Self.fewest, let best = bestStage else { return nil }
+        guard stages.count >= Self.fewest, let place = bestPlace else { return nil }
+        let best = stages[place]
+        let around = median(
+            stages[max(0, place - 1)...min(place + 1, stages.count - 1)].map(\.validationLoss))
         let last = stages.suffix(Self.rising).map(\.validationLoss)
-        let rise = last.reduce(0, +) / Double(last.count) - best.validationLoss
+        let rise = last.reduce(0, +) / Double(last.count) - around
         let least = max(
-            Self.leastRise.deviations * noise, Self.leastRise.ofLoss * best.validationLoss)
-        guard rise > least, last.allSatisfy({ $0 > best.validationLoss + least / 2 }),
+            deviations * noise, Self.leastRise.ofLoss * best.validationLoss)
+        guard rise > least, last.allSatisfy({ $0 > around + least / 2 }),
             trainingFell(since: best)
         else { return nil }
         return diagnosis(evaluation, best: best)
     }
 
-    /// The lowest evaluation before the last ones.
-    private var bestStage: Stage? {
-        stages.dropLast(Self.rising).min { $0.validationLoss < $1.validationLoss }
+    /// Where the lowest evaluation before the last ones is.
+    private var bestPlace: Int? {
+        stages.indices.dropLast(Self.rising).min {
+            stages[$0].validationLoss < stages[$1].validationLoss
+        }
+    }
+
+    /// `leastRise.deviations`, and more while few evaluations say how large the noise is.
+    private var deviations: Double {
+        Self.leastRise.deviations * (1 + 4 / Double(stages.count - 2))
     }
 
     /// The standard deviation of an evaluation about a smooth course, from second differences, the

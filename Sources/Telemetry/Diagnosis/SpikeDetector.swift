@@ -5,7 +5,7 @@ struct SpikeDetector: Sendable {
     /// Steps before there is a verdict: fewer say too little of the noise.
     static let fewest = 20
     /// Standard deviations above the median; a mean over few tokens has a long upper tail.
-    static let deviations = 8.0
+    static let deviations = 10.0
     /// The least rise, as a part of the median and of the loss at the start: a model that knows its
     /// text by heart has hardly any noise, and a long tail.
     static let leastRise = (ofMedian: 0.2, ofStart: 0.1)
