@@ -165,7 +165,8 @@ extension CommandLineTests {
                     ["regimes", bench.path("none.toml"), "--data", data] + out), 66,
                 ["none.toml cannot be read"])
             expectRefusal(
-                try bench.lockstep(["regimes", "--data", data, "--out", data]), 64, ["data is there already"])
+                try bench.lockstep(["regimes", "--data", data, "--out", data]), 64,
+                ["data is there already"])
             #expect(!bench.exists("out"))
         }
     }
