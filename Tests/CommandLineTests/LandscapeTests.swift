@@ -138,7 +138,9 @@ extension CommandLineTests {
             let trained = try bench.metrics().compactMap { $0["loss"] as? Double }
             let lines = String(decoding: try bench.bytes(of: "out/regimes.csv"), as: UTF8.self)
                 .split(separator: "\n").filter { $0.hasPrefix("good,") }
-            let losses = lines.compactMap { Double($0.split(separator: ",")[4]) }
+            let losses = lines.compactMap {
+                Double($0.split(separator: ",", omittingEmptySubsequences: false)[4])
+            }
             #expect(losses.count == 6)
             // `JSONSerialization` is not exact to the last bit.
             for (loss, wanted) in zip(losses, trained) { #expect(abs(loss - wanted) < 1e-12) }
@@ -163,7 +165,8 @@ extension CommandLineTests {
                     ["regimes", bench.path("none.toml"), "--data", data] + out), 66,
                 ["none.toml cannot be read"])
             expectRefusal(
-                try bench.lockstep(["regimes", "--data", data, "--out", data]), 64, ["data is there already"])
+                try bench.lockstep(["regimes", "--data", data, "--out", data]), 64,
+                ["data is there already"])
             #expect(!bench.exists("out"))
         }
     }
