@@ -116,7 +116,8 @@ final class CheckpointKeeper {
                 metadata: ["format": "pt"])
         }
         let result = try store.save(
-            [parameters, moments] + (average.map { [$0] } ?? []), manifest: manifest(of: state, parameterHash))
+            [parameters, moments] + (average.map { [$0] } ?? []),
+            manifest: manifest(of: state, parameterHash))
         for warning in result.warnings { logger.warning("\(warning.sentence)") }
         logger.info("checkpoint \(result.checkpoint.folder)")
     }

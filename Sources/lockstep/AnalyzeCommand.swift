@@ -21,7 +21,8 @@ struct AnalyzeCommand: ParsableCommand {
     @Argument(help: "The folder that `lockstep sweep` was given as --out.")
     var sweep: String
 
-    @Option(name: .long, help: "The regret up to which a rule holds, in nats (default: the sweep's).")
+    @Option(
+        name: .long, help: "The regret up to which a rule holds, in nats (default: the sweep's).")
     var tolerance: Double?
 
     func run() throws {

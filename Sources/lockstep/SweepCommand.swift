@@ -37,7 +37,8 @@ struct SweepCommand: ParsableCommand {
     @Flag(name: .long, help: "Go on with the sweep in --out.")
     var resume = false
 
-    @Option(name: .long, help: "Groups of ranks that train a run each (default: one for each rank).")
+    @Option(
+        name: .long, help: "Groups of ranks that train a run each (default: one for each rank).")
     var groups: Int?
 
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")

@@ -3,7 +3,6 @@ import Foundation
 import Statistics
 import Telemetry
 import Testing
-
 import Training
 
 /// Planted truths: lanes' gradients that are drawn around a known one with a known variance.
