@@ -38,6 +38,17 @@ extension Communicator {
         throw common
     }
 
+    /// Runs `body` on rank 0 alone, and gives its value there, nil elsewhere; the body must not
+    /// communicate.
+    ///
+    /// - Throws: on every rank alike, what `body` does.
+    @discardableResult
+    package func onFirstRank<Value>(
+        _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value? {
+        try agree { () throws(Failure) -> Value? in rank == 0 ? try body() : nil }
+    }
+
     /// Checks that all ranks hold the same string: a hash, a build's name, a recipe.
     ///
     /// - Throws: on every rank alike, `.configuration` naming the ranks that differ from rank 0, if

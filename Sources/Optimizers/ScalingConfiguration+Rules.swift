@@ -145,6 +145,14 @@ extension ScalingConfiguration {
         optimizer.epsilon /= batches.ratio.squareRoot()
     }
 
+    /// Whether a rule that is right for an optimizer goes as far as a batch: `adam-sde` ends where it
+    /// would leave no beta above 0.
+    package func reaches(_ globalBatch: Int, with optimizer: OptimizerConfiguration) -> Bool {
+        guard rule == .adamSDE, let baseBatch, globalBatch != baseBatch else { return true }
+        return Self.keeps(
+            min(optimizer.beta1, optimizer.beta2), at: Double(globalBatch) / Double(baseBatch))
+    }
+
     /// Whether 1 - k (1 - beta) is above 0 by more than the rounding of what the user meant as 0.9.
     private static func keeps(_ beta: Double, at ratio: Double) -> Bool {
         ratio * (1 - beta) < 1 - 1e-12

@@ -20,21 +20,22 @@ final class MetricsWriter {
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
     private var diagnostician: Diagnostician
-    private let warnsOfDiagnoses: Bool
+    private let warnsOfWrongRates: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
 
-    /// - Parameter warnsOfDiagnoses: whether they are also messages; the log has them always.
+    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are also messages;
+    ///   the log has them always.
     init(
         run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode,
-        warnsOfDiagnoses: Bool
+        warnsOfWrongRates: Bool
     ) {
         self.run = run
         self.plan = plan
         self.isWriter = isWriter
         mode = progress
-        self.warnsOfDiagnoses = warnsOfDiagnoses
+        self.warnsOfWrongRates = warnsOfWrongRates
         environment = processEnvironment()
         diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
     }
@@ -81,7 +82,7 @@ final class MetricsWriter {
 
     func record(_ step: StepRecord) {
         guard isWriter else { return }
-        if step.isSkipped {
+        if step.isSkipped, warnsOfWrongRates {
             logger.warning(
                 """
                 step \(step.step) skipped, its loss is \(Self.text(step.loss)) and its gradient norm \
@@ -120,7 +121,7 @@ final class MetricsWriter {
     private func tell(_ diagnoses: [Diagnosis]) {
         for diagnosis in diagnoses {
             append(MetricsFields.line(diagnosis))
-            if warnsOfDiagnoses { logger.warning("\(diagnosis.sentence)") }
+            if warnsOfWrongRates { logger.warning("\(diagnosis.sentence)") }
         }
     }
 

@@ -1,6 +1,3 @@
-import Digests
-import Failures
-
 #if canImport(Glibc)
     import Glibc
 #else
@@ -43,25 +40,4 @@ package func shellQuoted(_ word: String) -> String {
                 .contains($0)
     }
     return plain && !word.isEmpty ? word : "'\(word.replacing("'", with: "'\\''"))'"
-}
-
-/// SHA-256 of the program's file: the same on two hosts only if they run the same build.
-///
-/// - Throws: `Failure` (I/O) where the program cannot read itself.
-func digestOfThisProgram() throws(Failure) -> String {
-    guard let file = fopen("/proc/self/exe", "r") else {
-        throw Failure(
-            .inputOutput,
-            "The program cannot read itself at /proc/self/exe: \(String(cString: strerror(errno)));"
-                + " mount /proc.")
-    }
-    defer { fclose(file) }
-    var hash = SHA256()
-    var chunk = [UInt8](repeating: 0, count: 1 << 20)
-    while true {
-        let count = fread(&chunk, 1, chunk.count, file)
-        guard count > 0 else { break }
-        chunk.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-    }
-    return hash.finish()
 }

@@ -28,12 +28,12 @@ package final class Trainer {
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
     ///
-    /// - Parameter warnsOfDiagnoses: whether the signs of a wrong rate are messages; metrics.jsonl
+    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are messages; metrics.jsonl
     ///   has them always.
     package init(
         plan: TrainingPlan, data: TrainingData, run: RunFolder, communicator: Communicator,
         engine: ComputeEngine, progress: ProgressMode, trace: Trace? = nil,
-        warnsOfDiagnoses: Bool = true
+        warnsOfWrongRates: Bool = true
     ) throws(Failure) {
         self.plan = plan
         self.data = data
@@ -50,7 +50,7 @@ package final class Trainer {
             communicator: communicator)
         metrics = MetricsWriter(
             run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress,
-            warnsOfDiagnoses: warnsOfDiagnoses)
+            warnsOfWrongRates: warnsOfWrongRates)
         checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: step.model.layout, shards: step.shards,
             communicator: communicator)

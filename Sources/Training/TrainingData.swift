@@ -17,6 +17,10 @@ package struct TrainingData: Sendable {
     package let order: SampleOrder
     package let validationWindows: ValidationWindows
 
+    /// Where a command that needs data was given none.
+    package static let notGiven = Failure(
+        .usage, "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+
     /// Opens a data folder for a model, and settles the model's vocabulary.
     ///
     /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the folder

@@ -58,8 +58,7 @@ package struct TrainingSession {
 
     /// Trains as requested; all ranks must come here.
     package func train() throws(Failure) -> TrainingOutcome {
-        try communicator.sameOnAllRanks(
-            "build", try buildIdentity(), remedy: "install the same build on every host")
+        try communicator.requireSameBuild()
         let (recipe, data) = try communicator.agree { () throws(Failure) in
             var recipe = try readRecipe()
             let path = try dataPath()
@@ -73,7 +72,7 @@ package struct TrainingSession {
         }
         try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(plan.recipe.toml))
         try communicator.sameOnAllRanks("training data", data.fingerprint)
-        try onFirstRank { () throws(Failure) in
+        try communicator.onFirstRank { () throws(Failure) in
             if !request.resumes { try run.requireFree() }
         }
         try communicator.agree { () throws(Failure) in
@@ -93,7 +92,9 @@ package struct TrainingSession {
         defer { withExtendedLifetime(lock) {} }
         if request.resumes {
             let step = try trainer.resume()
-            try onFirstRank { () throws(Failure) in try run.replaceRecipe(plan.recipe.toml) }
+            try communicator.onFirstRank { () throws(Failure) in
+                try run.replaceRecipe(plan.recipe.toml)
+            }
             tell(
                 step == 0
                     ? "no checkpoint was written yet, starting again from the first step"
@@ -131,9 +132,7 @@ package struct TrainingSession {
     private func dataPath() throws(Failure) -> String {
         if let path = request.dataPath { return path }
         guard request.resumes else {
-            throw Failure(
-                .usage,
-                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+            throw TrainingData.notGiven
         }
         return try run.readDataPath()
     }
@@ -144,7 +143,7 @@ package struct TrainingSession {
     private func prepareFolder(
         _ plan: TrainingPlan, _ data: TrainingData
     ) throws(Failure) -> RunLock? {
-        try onFirstRank { () throws(Failure) -> RunLock in
+        try communicator.onFirstRank { () throws(Failure) -> RunLock in
             if !request.resumes {
                 try run.create(
                     recipe: plan.recipe.toml, dataPath: absolute(data.path),
@@ -152,21 +151,6 @@ package struct TrainingSession {
             }
             return try RunLock(run)
         }
-    }
-
-    /// Runs `body` on rank 0 alone; all ranks learn whether it failed.
-    @discardableResult
-    private func onFirstRank<Value>(
-        _ body: () throws(Failure) -> Value
-    ) throws(Failure) -> Value? {
-        try communicator.agree { () throws(Failure) -> Value? in
-            communicator.rank == 0 ? try body() : nil
-        }
-    }
-
-    /// A digest of the running program.
-    private func buildIdentity() throws(Failure) -> String {
-        try communicator.agree { () throws(Failure) in try digestOfThisProgram() }
     }
 
     /// Prints the plan, and what a user should know of the machines.

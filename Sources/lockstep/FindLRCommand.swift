@@ -74,9 +74,7 @@ struct FindLRCommand: ParsableCommand {
 
     func run() throws {
         guard let data else {
-            throw Failure(
-                .usage,
-                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+            throw TrainingData.notGiven
         }
         let request = RangeTestRequest(
             recipePath: recipe, dataPath: data,

@@ -48,9 +48,7 @@ struct RegimesCommand: ParsableCommand {
 
     func run() throws {
         guard let data else {
-            throw Failure(
-                .usage,
-                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+            throw TrainingData.notGiven
         }
         guard let out else {
             throw Failure(.usage, "No output folder is given: add --out with a new folder.")

@@ -4,11 +4,13 @@ import Testing
 
 /// Which points a sweep asks for, from results that are made up.
 @Suite struct SweepScheduleTests {
-    private static func specification(_ more: String = "") throws -> SweepSpecification {
+    private static func specification(
+        _ more: String = "", batches: [Int] = [4, 8]
+    ) throws -> SweepSpecification {
         try SweepSpecification(
             toml: """
                 recipe = "r.toml"
-                batches = [4, 8]
+                batches = \(batches)
                 learning_rates = [1e-3, 2e-3, 4e-3]
                 seeds = [1, 2]
                 tokens = [3200]
@@ -43,7 +45,7 @@ import Testing
     }
 
     @Test func startsWithTheGridLongestFirst() throws {
-        let points = SweepSchedule(try Self.specification(), contextLength: 8).firstPoints
+        let points = try SweepSchedule(try Self.specification()).firstPoints
         #expect(points.count == 12)
         #expect(Set(points.map(\.name)).count == 12)
         #expect(points.allSatisfy { $0.rule == TrainedPoint.grid })
@@ -57,7 +59,7 @@ import Testing
 
     /// Upwards at batch 8, downwards at batch 4, and no further than the specification says.
     @Test func growsWhereTheBestLiesOnTheEdge() throws {
-        let schedule = SweepSchedule(try Self.specification("extend = 2"), contextLength: 8)
+        let schedule = try SweepSchedule(try Self.specification("extend = 2"))
         let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 1e-9 }
         let rates = { (batch: Int) in
             Set(results.filter { $0.point.batch == batch }.map(\.point.rate)).sorted()
@@ -70,7 +72,7 @@ import Testing
     }
 
     @Test func waitsForAllSeedsBeforeItGrows() throws {
-        let schedule = SweepSchedule(try Self.specification(), contextLength: 8)
+        let schedule = try SweepSchedule(try Self.specification())
         let first = schedule.firstPoints
         let oneSeed = first.filter { $0.seed == 1 }.map { Self.result($0, best: 1) }
         #expect(schedule.points(oneSeed) == first)
@@ -78,8 +80,8 @@ import Testing
 
     /// Runs of their own start from the base batch's best rate, once that is known.
     @Test func rulesThatChangeMoreThanTheRateAreTrained() throws {
-        let schedule = SweepSchedule(
-            try Self.specification("rules = [\"linear\", \"adam-sde\"]"), contextLength: 8)
+        let schedule = try SweepSchedule(
+            try Self.specification("rules = [\"linear\", \"adam-sde\"]"))
         #expect(schedule.firstPoints.allSatisfy { $0.rule == TrainedPoint.grid })
         let results = Self.complete(schedule) { _ in 2e-3 }
         let trained = results.filter { $0.point.rule != TrainedPoint.grid }
@@ -89,10 +91,21 @@ import Testing
         #expect(trained.allSatisfy { $0.point.rate > 1e-3 && $0.point.rate < 4e-3 })
     }
 
+    /// With beta1 = 0.9 it has no betas at ten times the base batch, and is judged below alone.
+    @Test func aRuleIsTrainedAsFarAsItReaches() throws {
+        let specification = try Self.specification(
+            "rules = [\"linear\", \"adam-sde\"]", batches: [4, 8, 40])
+        try specification.validate()
+        let results = Self.complete(try SweepSchedule(specification)) { _ in 2e-3 }
+        let trained = results.filter { $0.point.rule == "adam-sde" }
+        #expect(Set(trained.map(\.point.batch)) == [4, 8])
+        #expect(trained.count == 4)
+    }
+
     /// The order in which results come changes nothing.
     @Test func looksAtResultsAlone() throws {
-        let schedule = SweepSchedule(
-            try Self.specification("rules = [\"adam-sde\"]"), contextLength: 8)
+        let schedule = try SweepSchedule(
+            try Self.specification("rules = [\"adam-sde\"]"))
         let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 2e-3 }
         #expect(schedule.points(results) == schedule.points(results.reversed()))
     }

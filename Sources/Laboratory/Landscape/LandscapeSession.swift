@@ -32,6 +32,7 @@ package struct LandscapeSession {
 
     /// Measures and writes the folder; all ranks must come here.
     package func run() throws(Failure) -> LandscapeOutcome {
+        try communicator.requireSameBuild()
         let (run, data) = try communicator.agree { () throws(Failure) in
             try request.validate()
             let run = try RunCheckpoints(
@@ -39,7 +40,7 @@ package struct LandscapeSession {
             return (run, try run.openData(at: request.dataPath))
         }
         // What is missing is missed before the work and not after it.
-        let vega = try onFirstRank { () throws(Failure) in
+        let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
         }
@@ -50,7 +51,7 @@ package struct LandscapeSession {
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
         let chosen = try communicator.agree { () throws(Failure) in try plane(run) }
         guard let landscape = try measure(run, data, chosen) else { return .stopped }
-        try onFirstRank { () throws(Failure) in
+        try communicator.onFirstRank { () throws(Failure) in
             try folder.write([
                 ("landscape.csv", landscape.table), ("landscape.json", landscape.json.text + "\n"),
                 ("report.html", landscape.page.html(vega: vega ?? "")),
@@ -143,14 +144,6 @@ package struct LandscapeSession {
                 step: run.checkpoints[run.checkpoints.count - 1].step, sequences: loss.sequences,
                 targets: loss.targets, originLoss: originLoss, surface: $0, path: chosen.path,
                 explained: chosen.explained, cosine: chosen.plane.cosine)
-        }
-    }
-
-    private func onFirstRank<Value>(
-        _ body: () throws(Failure) -> Value
-    ) throws(Failure) -> Value? {
-        try communicator.agree { () throws(Failure) -> Value? in
-            communicator.rank == 0 ? try body() : nil
         }
     }
 }

@@ -29,10 +29,11 @@ package struct RangeTestSession {
     ///
     /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
     package func run() throws(Failure) -> RangeTestResult {
+        try world.requireSameBuild()
         let input = try world.agree { () throws(Failure) in try readInput() }
         try world.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
         try world.sameOnAllRanks("training data", input.data.fingerprint)
-        let vega = try onFirstRank { () throws(Failure) in try prepareOutput() }
+        let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput() }
         try input.plan.requireMemory(world)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let step = try TrainingStep(plan: input.plan, communicator: world, engine: engine)
@@ -43,7 +44,7 @@ package struct RangeTestSession {
         let result = RangeTestResult(
             curve: curve, plan: input.plan, recipeText: input.text, startStep: startStep,
             start: request.startPath)
-        try onFirstRank { () throws(Failure) in
+        try world.onFirstRank { () throws(Failure) in
             if let out = request.outPath { try write(result, to: out, vega: vega ?? "") }
         }
         return result
@@ -176,7 +177,7 @@ package struct RangeTestSession {
     ///   in a way that cannot be edited.
     package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> Bool {
         guard let path = request.writePath, let rate = result.baseRate else { return false }
-        try onFirstRank { () throws(Failure) in
+        try world.onFirstRank { () throws(Failure) in
             try writeRecipe(result.recipeText, rate: rate, to: path)
         }
         return true
@@ -202,15 +203,5 @@ package struct RangeTestSession {
                 "\(path) exists already, and is never overwritten: give --write another name.")
         }
         try AtomicFile.write(edited.text, to: path)
-    }
-
-    /// Runs `body` on rank 0 alone; all ranks learn whether it failed.
-    @discardableResult
-    private func onFirstRank<Value>(
-        _ body: () throws(Failure) -> Value
-    ) throws(Failure) -> Value? {
-        try world.agree { () throws(Failure) -> Value? in
-            world.rank == 0 ? try body() : nil
-        }
     }
 }

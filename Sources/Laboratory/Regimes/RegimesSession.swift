@@ -29,9 +29,9 @@ package struct RegimesSession {
 
     /// Trains, measures and writes the folder; all ranks must come here.
     package func run() throws(Failure) -> RegimesOutcome {
+        try communicator.requireSameBuild()
         let (plans, data) = try communicator.agree { () throws(Failure) in try readInput() }
-        let vega = try communicator.agree { () throws(Failure) -> String? in
-            guard communicator.rank == 0 else { return nil }
+        let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
         }
@@ -51,8 +51,7 @@ package struct RegimesSession {
         let loss = WindowLoss(
             recipe: plans[1].recipe, data: data, sequences: request.sequences, engine: engine)
         guard let regimes = try measure(runs, plans[1], loss) else { return .stopped }
-        try communicator.agree { () throws(Failure) in
-            guard communicator.rank == 0 else { return }
+        try communicator.onFirstRank { () throws(Failure) in
             try folder.write([
                 ("regimes.csv", regimes.table), ("regimes.json", regimes.json.text + "\n"),
                 ("report.html", regimes.page.html(vega: vega ?? "")),

@@ -35,7 +35,7 @@ struct PointTrainer {
         // A sweep's grid has wrong rates on purpose.
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: group, engine: engine, progress: .none,
-            warnsOfDiagnoses: false)
+            warnsOfWrongRates: false)
         // The first rank alone looked.
         if try group.allReduce(Int64(isResumed ? 1 : 0), .maximum) == 1 {
             _ = try trainer.resume()

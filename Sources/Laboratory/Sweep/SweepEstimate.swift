@@ -60,9 +60,7 @@ extension SweepSession {
         }
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
-        let points = SweepSchedule(
-            input.specification, contextLength: input.recipe.model.contextLength
-        ).firstPoints
+        let points = try SweepSchedule(input.specification).firstPoints
         var rows: [SweepEstimate.Row] = []
         for batch in input.specification.batches {
             let runs = points.filter { $0.batch == batch }

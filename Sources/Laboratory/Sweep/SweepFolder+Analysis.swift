@@ -17,12 +17,7 @@ extension SweepFolder {
     package func analyze(tolerance: Double? = nil) throws(Failure) -> Analysis {
         var specification = try readSpecification()
         specification.tolerance = tolerance ?? specification.tolerance
-        let point = SweepPoint(
-            batch: specification.batches[0], rate: specification.learningRates[0],
-            seed: specification.seeds[0])
-        let schedule = SweepSchedule(
-            specification,
-            contextLength: try specification.recipe(for: point).model.contextLength)
+        let schedule = try SweepSchedule(specification)
         let ledger = SweepLedger(self, schedule: schedule, session: "")
         let results = try ledger.results().sorted { $0.point.name < $1.point.name }
         let analysis = try Analysis(

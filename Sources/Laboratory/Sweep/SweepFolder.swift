@@ -60,6 +60,12 @@ package struct SweepFolder: Sendable {
             try AtomicFile.write(data.text + "\n", to: inside.data)
             try AtomicFile.write(text, to: inside.specification)
         }
+    }
+
+    /// Makes what groups write in, where it is not there yet.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func prepareForGroups() throws(Failure) {
         try FileSystem.makeFolders(claims)
         try FileSystem.makeFolders(points)
     }

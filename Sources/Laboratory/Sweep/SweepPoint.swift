@@ -53,6 +53,16 @@ package struct PointResult: Sendable, Equatable {
 }
 
 extension SweepSpecification {
+    /// The recipe of the grid's first point, for what all share.
+    ///
+    /// - Throws: as `recipe(for:)` does.
+    package var firstRecipe: Recipe {
+        get throws(Failure) {
+            try recipe(
+                for: SweepPoint(batch: batches[0], rate: learningRates[0], seed: seeds[0]))
+        }
+    }
+
     /// The recipe of a point's run.
     ///
     /// The lanes are set where the recipe is silent, because their default looks at the number of

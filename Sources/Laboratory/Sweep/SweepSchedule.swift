@@ -8,10 +8,17 @@ import Statistics
 package struct SweepSchedule: Sendable {
     private let specification: SweepSpecification
     private let contextLength: Int
+    /// The rules that need runs of their own, and the batches that they reach.
+    private let trainedRules: [(rule: SweepRule, batches: Set<Int>)]
 
-    package init(_ specification: SweepSpecification, contextLength: Int) {
+    /// - Throws: a `.configuration` failure of the specification's recipe.
+    package init(_ specification: SweepSpecification) throws(Failure) {
         self.specification = specification
-        self.contextLength = contextLength
+        contextLength = try specification.firstRecipe.model.contextLength
+        trainedRules = try specification.rules.filter(\.isTrained).map {
+            (rule) throws(Failure) in
+            (rule, Set(try specification.batches(reachedBy: rule)))
+        }
     }
 
     /// All points that the results so far ask for, those with results among them, in the order in
@@ -24,8 +31,9 @@ package struct SweepSchedule: Sendable {
                 rates.map { SweepPoint(batch: batch, rate: $0, seed: seed) }
             }
         }
-        for (rule, rate) in trainedRules(results) {
-            points += batches.flatMap { batch in
+        guard !trainedRules.isEmpty, let rate = baseRate(results) else { return points }
+        for (rule, reached) in trainedRules {
+            points += batches.filter(reached.contains).flatMap { batch in
                 specification.seeds.map {
                     SweepPoint(rule: rule.name, batch: batch, rate: rate, seed: $0)
                 }
@@ -86,21 +94,18 @@ package struct SweepSchedule: Sendable {
         return nil
     }
 
-    /// The rules that need runs of their own, with the rate at the base batch from which they start:
-    /// that batch's best of the first comparison; none before its grid is complete.
-    private func trainedRules(_ results: [PointResult]) -> [(SweepRule, Double)] {
-        let rules = specification.rules.filter(\.isTrained)
-        guard !rules.isEmpty else { return [] }
+    /// The rate from which rules that are trained start: the base batch's best of the first
+    /// comparison; nil before its grid is complete.
+    private func baseRate(_ results: [PointResult]) -> Double? {
         let base = specification.baseBatch
         let rates = rates(ofBatch: base, results)
         let own = results.filter { $0.point.batch == base && $0.point.rule == TrainedPoint.grid }
         guard own.count == rates.count * specification.seeds.count,
             let design = specification.designs.first
-        else { return [] }
+        else { return nil }
         let optimum = BatchOptimum(
             batch: base, points: own.map { $0.trained(secondsPerStep: 0) }, design: design,
             settings: specification.analysisSettings)
-        guard let rate = optimum.optimum.best?.rate ?? optimum.gridRate else { return [] }
-        return rules.map { ($0, rate) }
+        return optimum.optimum.best?.rate ?? optimum.gridRate
     }
 }

@@ -65,24 +65,28 @@ package struct SweepSession {
 
     /// Trains every point that has no result yet; all ranks must come here.
     package func run() throws(Failure) -> SweepOutcome {
+        try world.requireSameBuild()
         let input = try world.agree { () throws(Failure) in try readInput() }
         try world.sameOnAllRanks("specification", SHA256.hash(input.text))
         try world.sameOnAllRanks("training data", input.data.fingerprint)
         let groups = try world.agree { () throws(Failure) in
             try groupCount(input.specification)
         }
-        try onFirstRank { () throws(Failure) in try prepareFolder(input) }
-        let lock = try onFirstRank { () throws(Failure) in try RunLock(RunFolder(folder.path)) }
+        try world.onFirstRank { () throws(Failure) in try prepareFolder(input) }
+        let lock = try world.onFirstRank { () throws(Failure) in try RunLock(RunFolder(folder.path))
+        }
         defer { withExtendedLifetime(lock) {} }
-        let schedule = SweepSchedule(
-            input.specification, contextLength: input.recipe.model.contextLength)
+        try world.onFirstRank { () throws(Failure) in try folder.prepareForGroups() }
+        let schedule = try SweepSchedule(input.specification)
         let ledger = SweepLedger(folder, schedule: schedule, session: try sessionName())
-        try onFirstRank { () throws(Failure) in announce(input, groups, try ledger.results()) }
+        try world.onFirstRank { () throws(Failure) in
+            announce(input, groups, schedule, try ledger.results())
+        }
         if request.isAlone { StopSignals.listenForTermination() }
         let isStopped = try trainPoints(input, groups, ledger)
         if isStopped { return .stopped }
         // The first rank writes it down; the others only know that all went well.
-        let analysis = try onFirstRank { () throws(Failure) in try folder.analyze() }
+        let analysis = try world.onFirstRank { () throws(Failure) in try folder.analyze() }
         return .finished(analysis)
     }
 
@@ -116,10 +120,7 @@ package struct SweepSession {
             }
         }
         try specification.validate()
-        let first = SweepPoint(
-            batch: specification.batches[0], rate: specification.learningRates[0],
-            seed: specification.seeds[0])
-        var recipe = try specification.recipe(for: first)
+        var recipe = try specification.firstRecipe
         let data = try TrainingData(path: try dataPath(), recipe: &recipe)
         return Input(text: text, specification: specification, recipe: recipe, data: data)
     }
@@ -127,9 +128,7 @@ package struct SweepSession {
     private func dataPath() throws(Failure) -> String {
         if let path = request.dataPath { return path }
         guard request.resumes else {
-            throw Failure(
-                .usage,
-                "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+            throw TrainingData.notGiven
         }
         return try folder.readData().path
     }
@@ -184,11 +183,11 @@ package struct SweepSession {
         return String(try world.allReduce(Int64(bitPattern: own >> 1), .maximum), radix: 36)
     }
 
-    private func announce(_ input: Input, _ groups: Int, _ results: [PointResult]) {
+    private func announce(
+        _ input: Input, _ groups: Int, _ schedule: SweepSchedule, _ results: [PointResult]
+    ) {
         let specification = input.specification
-        let points = SweepSchedule(
-            specification, contextLength: input.recipe.model.contextLength
-        ).points(results)
+        let points = schedule.points(results)
         let begun =
             results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
         logger.notice(
@@ -273,15 +272,5 @@ package struct SweepSession {
         else { return nil }
         return .train(
             SweepPoint(rule: String(parts[3]), batch: batch, rate: rate, seed: seed))
-    }
-
-    /// Runs `body` on rank 0 alone; all ranks learn whether it failed.
-    @discardableResult
-    private func onFirstRank<Value>(
-        _ body: () throws(Failure) -> Value
-    ) throws(Failure) -> Value? {
-        try world.agree { () throws(Failure) -> Value? in
-            world.rank == 0 ? try body() : nil
-        }
     }
 }

@@ -30,17 +30,30 @@ extension SweepSpecification {
     /// - Throws: a `.configuration` failure where the rule cannot be applied to the recipe or the
     ///   batch.
     package func factor(of rule: SweepRule, batch: Int) throws(Failure) -> Double {
-        let rate = learningRates[learningRates.count / 2]
-        let recipe = try Recipe(
-            toml: recipe, name: recipePath,
-            overrides: overrides + rule.overrides + [
-                "scaling.base_batch=\(baseBatch)", "training.global_batch=\(batch)",
-                "optimizer.learning_rate=\(rate)",
-            ])
+        let recipe = try recipe(of: rule, batch: batch)
         return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).factor
     }
 
-    /// Checks that every point that is known beforehand has a recipe, and every rule a factor.
+    /// The batches at which a rule is trained, if it is: those that it reaches.
+    ///
+    /// - Throws: a `.configuration` failure of the recipe.
+    package func batches(reachedBy rule: SweepRule) throws(Failure) -> [Int] {
+        let recipe = try recipe(of: rule, batch: baseBatch)
+        return batches.filter { recipe.scaling.reaches($0, with: recipe.optimizer) }
+    }
+
+    /// The recipe with a rule in it, at a rate that is as good as any.
+    private func recipe(of rule: SweepRule, batch: Int) throws(Failure) -> Recipe {
+        try Recipe(
+            toml: recipe, name: recipePath,
+            overrides: overrides + rule.overrides + [
+                "scaling.base_batch=\(baseBatch)", "training.global_batch=\(batch)",
+                "optimizer.learning_rate=\(learningRates[learningRates.count / 2])",
+            ])
+    }
+
+    /// Checks that every point that is known beforehand has a recipe, and every rule a factor at each
+    /// batch that it reaches.
     ///
     /// - Throws: a `.configuration` failure that names the first that has not.
     package func validate() throws(Failure) {
@@ -48,7 +61,9 @@ extension SweepSpecification {
             for rate in rates(ofBatch: batch) {
                 _ = try recipe(for: SweepPoint(batch: batch, rate: rate, seed: seeds[0]))
             }
-            for rule in rules {
+        }
+        for rule in rules {
+            for batch in try batches(reachedBy: rule) {
                 _ = try factor(of: rule, batch: batch)
                 guard rule.isTrained else { continue }
                 _ = try recipe(

@@ -16,7 +16,8 @@ extension SweepSpecification {
         rules = ["none", "sqrt", "linear"]
             What is judged: names, or tables of [scaling]'s keys such as
             { rule = "power", exponent = 0.7 } or { rule = "formula", formula = "lr*(B/B0)^0.7" }.
-            Rules that change more than the rate (adam-sde, beta2-half-life) get runs of their own.
+            Rules that change more than the rate (adam-sde, beta2-half-life) get runs of their own,
+            at the batches that they reach.
         tokens = [262144, 1048576]
             Batches are compared after equal tokens; a multiple of every batch's tokens a step.
         steps = [64, 256]
