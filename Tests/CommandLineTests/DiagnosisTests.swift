@@ -37,6 +37,11 @@ extension CommandLineTests {
             #expect((found.first?["cause"] as? String)?.contains("far too small") == true)
             #expect((found.first?["remedy"] as? String)?.contains("find-lr") == true)
             #expect(warnings.count == 1 && warnings[0].contains("loss not falling"))
+            let report = try bench.lockstep("report", bench.path("run"))
+            try #require(report.status == 0, "\(report.errors)")
+            let page = String(decoding: try bench.bytes(of: "run/report.html"), as: UTF8.self)
+            #expect(page.contains("loss not falling: ") && page.contains("find-lr"))
+            #expect(!page.contains("No sign of"))
         }
 
         @Test(arguments: [("adamw", "1.0"), ("sgd", "50")])
@@ -101,6 +106,10 @@ extension CommandLineTests {
             let bench = try Workbench()
             let (found, warnings) = try diagnose(in: bench, "training.steps=300")
             #expect(found.isEmpty && warnings.isEmpty, "\(found)")
+            let report = try bench.lockstep("report", bench.path("run"))
+            try #require(report.status == 0, "\(report.errors)")
+            let page = String(decoding: try bench.bytes(of: "run/report.html"), as: UTF8.self)
+            #expect(page.contains("No sign of"))
         }
     }
 }

@@ -16,14 +16,16 @@ import Testing
                 tokens = [3200]
                 \(more)
                 """, name: "sweep.toml"
-        ) { _ in "[model]\ncontext_length = 8\n" }
+        ) { _ in "[model]\ncontext_length = 8\n[schedule]\nname = \"constant\"\n" }
     }
 
     /// A result with a loss that is a parabola in the rate's doublings around `best`.
-    private static func result(_ point: SweepPoint, best: Double) -> PointResult {
+    private static func result(
+        _ point: SweepPoint, best: Double, diverged: Bool = false
+    ) -> PointResult {
         let distance = abs(point.rate / best - 1)
         return PointResult(
-            point: point, learningRate: point.rate, diverged: false,
+            point: point, learningRate: point.rate, diverged: diverged,
             curve: [
                 CurvePoint(step: 0, tokens: 0, validationLoss: 4),
                 CurvePoint(
@@ -33,14 +35,15 @@ import Testing
 
     /// Trains all that is asked for, until nothing more is.
     private static func complete(
-        _ schedule: SweepSchedule, best: (Int) -> Double
+        _ schedule: SweepSchedule, best: (Int) -> Double,
+        diverges: (SweepPoint) -> Bool = { _ in false }
     ) -> [PointResult] {
         var results: [PointResult] = []
         while true {
             let names = Set(results.map(\.point.name))
             let open = schedule.points(results).filter { !names.contains($0.name) }
             if open.isEmpty { return results }
-            results += open.map { result($0, best: best($0.batch)) }
+            results += open.map { result($0, best: best($0.batch), diverged: diverges($0)) }
         }
     }
 
@@ -69,6 +72,44 @@ import Testing
         #expect(rates(4).count == 5, "two more below, and then no more")
         #expect(abs((rates(4).first ?? 0) - 2.5e-4) < 1e-9)
         #expect(results.count == 20)
+    }
+
+    /// Half way between the best and what diverges, again and again, and no more than it may.
+    @Test func closesInOnADivergence() throws {
+        let schedule = try SweepSchedule(try Self.specification("extend = 2"))
+        let results = Self.complete(schedule) { _ in 1e-2 } diverges: { $0.rate > 2.5e-3 }
+        let rates = Set(results.filter { $0.point.batch == 8 }.map(\.point.rate)).sorted()
+        #expect(rates.count == 5)
+        #expect(abs(rates[2] - 2e-3 * 2.0.squareRoot().squareRoot()) < 1e-12, "2e-3 * 2^(1/4)")
+        #expect(abs(rates[3] - 2e-3 * 2.0.squareRoot()) < 1e-12)
+        #expect(results.count == 20)
+    }
+
+    /// One comparison has its best below the grid and has grown as far as it may, the other above.
+    @Test func growsForEveryComparison() throws {
+        let specification = try Self.specification("extend = 1\nsteps = [200]")
+        let schedule = try SweepSchedule(specification)
+        var results: [PointResult] = []
+        while true {
+            let names = Set(results.map(\.point.name))
+            let open = schedule.points(results).filter { !names.contains($0.name) }
+            if open.isEmpty { break }
+            results += open.map { point in
+                PointResult(
+                    point: point, learningRate: point.rate, diverged: false,
+                    curve: [
+                        CurvePoint(step: 0, tokens: 0, validationLoss: 4),
+                        CurvePoint(
+                            step: 3200 / (8 * point.batch), tokens: 3200,
+                            validationLoss: 2 + point.rate),
+                        CurvePoint(
+                            step: 200, tokens: 1600 * point.batch, validationLoss: 2 - point.rate),
+                    ])
+            }
+        }
+        let rates = Set(results.filter { $0.point.batch == 4 }.map(\.point.rate))
+        #expect(rates.count == 5)
+        #expect(rates.contains { $0 < 6e-4 } && rates.contains { $0 > 7e-3 })
     }
 
     @Test func waitsForAllSeedsBeforeItGrows() throws {

@@ -18,6 +18,8 @@ package struct RunLog: Sendable {
     package let steps: [Step]
     /// Validation losses by step.
     package let evaluations: [(step: Int, loss: Double)]
+    /// In the order in which they were made.
+    package let diagnoses: [Diagnosis]
 
     /// - Throws: as `RunFolder.read` and `MetricsLog.read` do; a `.badData` failure where there is no
     ///   step yet.
@@ -31,10 +33,13 @@ package struct RunLog: Sendable {
         name = run.path.split(separator: "/").last.map(String.init) ?? run.path
         var steps: [Step] = []
         var evaluations: [(step: Int, loss: Double)] = []
+        var diagnoses: [Diagnosis] = []
         var seconds = 0.0
         for record in try MetricsLog.read(run.metrics) {
             guard let step = record.step else { continue }
-            if let loss = record["validation_loss"] {
+            if let diagnosis = Diagnosis(record) {
+                diagnoses.append(diagnosis)
+            } else if let loss = record["validation_loss"] {
                 evaluations.append((step, loss))
             } else if let tokens = record["tokens"] {
                 seconds += record["step_seconds"] ?? 0
@@ -47,6 +52,7 @@ package struct RunLog: Sendable {
         }
         self.steps = steps
         self.evaluations = evaluations
+        self.diagnoses = diagnoses
     }
 
     /// Where an evaluation lies on an axis: at the step before it.

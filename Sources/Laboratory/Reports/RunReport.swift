@@ -15,7 +15,7 @@ package struct RunReport: Sendable {
         return Page(
             title: runs.count == 1 ? "Run \(names)" : "\(runs.count) runs", subtitle: summary,
             sections: [
-                Page.Section("Loss", items: lossCharts.map { .chart($0) }),
+                Page.Section("Loss", items: diagnoses + lossCharts.map { .chart($0) }),
                 Page.Section(
                     "Learning rate and gradient",
                     items: [.chart(rateChart), .chart(normChart)]
@@ -37,6 +37,23 @@ package struct RunReport: Sendable {
                 + "\(NumberStyle.count.text(last.tokens)) tokens in "
                 + "\(NumberStyle.duration.text(last.seconds))\(loss)"
         }.joined(separator: "; ") + "."
+    }
+
+    /// What a training's signs say about it, or that there are none.
+    private var diagnoses: [Page.Item] {
+        let items = runs.flatMap { run in
+            run.diagnoses.map { diagnosis in
+                Page.Item.note(
+                    .warning,
+                    runs.count == 1 ? diagnosis.sentence : "\(run.name), \(diagnosis.sentence)")
+            }
+        }
+        guard items.isEmpty else { return items }
+        return [
+            .note(
+                .information,
+                "No sign of a wrong learning rate, of bad data or of overfitting was seen.")
+        ]
     }
 
     // MARK: - Charts
@@ -71,7 +88,12 @@ package struct RunReport: Sendable {
         return LineChart(
             title: title,
             sentence: "Mean cross-entropy over the global batch, and over the validation set.",
-            x: x, y: ChartAxis("loss, nats a token"), series: series)
+            x: x, y: ChartAxis("loss, nats a token"), series: series,
+            markers: runs.flatMap { run in
+                run.diagnoses.map {
+                    LineChart.Marker(run.position(of: $0.step, position), $0.sign.rawValue)
+                }
+            })
     }
 
     private var rateChart: LineChart {

@@ -50,34 +50,49 @@ package struct SweepSchedule: Sendable {
         batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
     }
 
-    /// A batch's rates, with those by which its grid has grown.
+    /// A batch's rates, with those by which its grid has grown: outwards, or between a best rate and
+    /// one that diverges.
     private func rates(ofBatch batch: Int, _ results: [PointResult]) -> [Double] {
         var rates = specification.rates(ofBatch: batch)
         let own = results.filter { $0.point.batch == batch && $0.point.rule == TrainedPoint.grid }
-        var (below, above) = (0, 0)
-        while let edge = edge(of: rates, own) {
-            switch edge {
-            case .below where below < specification.extend:
-                below += 1
-                rates.insert(rates[0] / specification.rateRatio, at: 0)
-            case .above where above < specification.extend:
-                above += 1
-                rates.append(rates[rates.count - 1] * specification.rateRatio)
-            default: return rates
+        var (below, above, between) = (0, 0, 0)
+        growing: while true {
+            for edge in edges(of: rates, own) {
+                switch edge {
+                case .below where below < specification.extend:
+                    below += 1
+                    rates.insert(rates[0] / specification.rateRatio, at: 0)
+                    continue growing
+                case .above where above < specification.extend:
+                    above += 1
+                    rates.append(rates[rates.count - 1] * specification.rateRatio)
+                    continue growing
+                case .divergence(let place) where between < specification.extend:
+                    between += 1
+                    rates.insert((rates[place - 1] * rates[place]).squareRoot(), at: place)
+                    continue growing
+                case .below, .above, .divergence: continue
+                }
             }
+            return rates
         }
-        return rates
     }
 
-    private enum Edge { case below, above }
+    /// A side of the best rate on which a parabola lacks a neighbour.
+    private enum Edge {
+        case below
+        case above
+        /// There is one, at this place, but it diverges.
+        case divergence(at: Int)
+    }
 
-    /// The edge of a batch's grid on which a comparison's best rate lies; nil where it lies inside,
-    /// or some points have no result yet.
-    private func edge(of rates: [Double], _ results: [PointResult]) -> Edge? {
+    /// The edges of a batch's grid on which comparisons' best rates lie; none while some points have
+    /// no result yet.
+    private func edges(of rates: [Double], _ results: [PointResult]) -> [Edge] {
         let byRate = Dictionary(grouping: results, by: \.point.rate)
         let complete = rates.allSatisfy { byRate[$0]?.count == specification.seeds.count }
-        guard complete, let lowest = rates.first, let highest = rates.last else { return nil }
-        for design in specification.designs {
+        guard complete else { return [] }
+        return specification.designs.flatMap { design -> [Edge] in
             let losses = rates.map { rate -> Double in
                 let runs = (byRate[rate] ?? []).map {
                     $0.trained(secondsPerStep: 0).loss(at: design) ?? .infinity
@@ -86,12 +101,12 @@ package struct SweepSchedule: Sendable {
             }
             guard let best = losses.min(), best.isFinite,
                 let place = losses.firstIndex(of: best)
-            else { continue }
-            // A neighbour on each side, so that a parabola has its three points.
-            if rates[place] == lowest { return .below }
-            if rates[place] == highest { return .above }
+            else { return [] }
+            return (place == 0 ? [.below] : [])
+                + (place == rates.count - 1
+                    ? [.above]
+                    : losses[place + 1].isFinite ? [] : [.divergence(at: place + 1)])
         }
-        return nil
     }
 
     /// The rate from which rules that are trained start: the base batch's best of the first

@@ -25,7 +25,8 @@ extension SweepSpecification {
         evaluations = 8
             Validation losses of a run, each on the full set; more where comparisons need them.
         extend = 3
-            Rates by which a batch's grid may grow on each side where its best lies on the edge.
+            Rates by which a batch's grid may grow on each side where its best lies on the edge, and
+            by which it may close in on a rate that diverges next to its best.
         tolerance = 0.01
             The regret in nats up to which a rule holds.
         target_losses = [1.8, 1.7]

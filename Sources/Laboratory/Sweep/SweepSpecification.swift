@@ -30,7 +30,7 @@ package struct SweepSpecification: Sendable, Equatable {
     /// `evaluations`: validation losses of a run, at least those that the comparisons need.
     package var evaluations: Int
     /// `extend`: how many rates a batch's grid may grow by on each side, where its best rate lies on
-    /// that edge.
+    /// that edge, and below a rate that diverges.
     package var extend: Int
     /// `tolerance`: the regret up to which a rule holds, in nats.
     package var tolerance: Double

@@ -1,5 +1,3 @@
-import Failures
-
 /// What may be wrong with a training, by names in metrics.jsonl.
 package enum DiagnosisSign: String, Sendable, CaseIterable {
     /// The loss stays where it began.
@@ -42,18 +40,5 @@ package struct Diagnosis: Sendable, Equatable {
     /// As a message says it.
     package var sentence: String {
         "step \(Format.count(step)): \(sign.rawValue): \(cause); \(remedy)"
-    }
-}
-
-extension MetricsLog {
-    /// The diagnoses of a run, in the order in which they were made.
-    ///
-    /// - Throws: as `read`.
-    package static func diagnoses(_ path: String) throws(Failure) -> [Diagnosis] {
-        var diagnoses: [Diagnosis] = []
-        try forEachRecord(of: path) { record in
-            if let diagnosis = Diagnosis(record) { diagnoses.append(diagnosis) }
-        }
-        return diagnoses
     }
 }
