@@ -77,7 +77,11 @@ import Testing
     /// Half way between the best and what diverges, again and again, and no more than it may.
     @Test func closesInOnADivergence() throws {
         let schedule = try SweepSchedule(try Self.specification("extend = 2"))
-        let results = Self.complete(schedule) { _ in 1e-2 } diverges: { $0.rate > 2.5e-3 }
+        let results = Self.complete(schedule) { _ in
+            1e-2
+        } diverges: {
+            $0.rate > 2.5e-3
+        }
         let rates = Set(results.filter { $0.point.batch == 8 }.map(\.point.rate)).sorted()
         #expect(rates.count == 5)
         #expect(abs(rates[2] - 2e-3 * 2.0.squareRoot().squareRoot()) < 1e-12, "2e-3 * 2^(1/4)")
