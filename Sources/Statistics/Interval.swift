@@ -27,6 +27,11 @@ package struct Interval: Sendable, Equatable {
 
     package var width: Double { upper - lower }
 
+    /// The interval with its ends further out.
+    package func widened(by length: Double) -> Interval {
+        Interval(lower: lower - length, upper: upper + length, level: level)
+    }
+
     package func contains(_ value: Double) -> Bool { lower <= value && value <= upper }
 
     /// The interval of an increasing function of the estimated value, such as `exp`.
@@ -44,6 +49,11 @@ package struct Estimate: Sendable, Equatable {
     package init(_ value: Double, interval: Interval? = nil) {
         self.value = value
         self.interval = interval
+    }
+
+    /// The same value, with the ends of its interval further out.
+    package func widened(by length: Double) -> Estimate {
+        Estimate(value, interval: interval?.widened(by: length))
     }
 
     /// The estimate of an increasing function of the estimated value, such as `exp`.

@@ -25,9 +25,13 @@ package final class MetricsLog {
     /// Lines of later steps go to `metrics.superseded.jsonl` beside it, and so do lines that are not
     /// JSON; half a line at the end is dropped. A missing log is made.
     ///
+    /// - Parameter reading: gets the records that stay, one after another.
     /// - Throws: `.inputOutput`; the log is then as it was.
-    package init(resuming path: String, after step: Int) throws(Failure) {
-        supersededLines = try Self.supersede(path, after: step)
+    package init(
+        resuming path: String, after step: Int,
+        reading: (MetricsRecord) -> Void = { _ in }
+    ) throws(Failure) {
+        supersededLines = try Self.supersede(path, after: step, reading)
         file = try AppendedFile(opening: path)
     }
 
@@ -52,35 +56,21 @@ package final class MetricsLog {
 
     /// Reads a log; half a line at its end is left out.
     ///
-    /// - Parameter last: how many lines to read, from the end; nil for all.
     /// - Throws: `.missingInput`; `.badData` naming the line that is not a JSON object; `.inputOutput`.
-    package static func read(
-        _ path: String, last: Int? = nil
-    ) throws(Failure) -> [MetricsRecord] {
-        var records: [MetricsRecord] = []
-        try forEachRecord(of: path, last: last) { records.append($0) }
-        return records
-    }
-
-    /// Gives a log's records to `body` one after another, as `read` has them: a long run's would be
-    /// many to have at once.
-    ///
-    /// - Throws: as `read`.
-    package static func forEachRecord(
-        of path: String, last: Int? = nil, _ body: (MetricsRecord) -> Void
-    ) throws(Failure) {
+    package static func read(_ path: String) throws(Failure) -> [MetricsRecord] {
         guard let content = try AppendedFile.content(of: path) else {
             throw Failure(.missingInput, "there is no file \(path): give the folder of a run")
         }
-        let lines = lines(of: content)
-        for (index, line) in lines.enumerated().suffix(last ?? lines.count) {
+        var records: [MetricsRecord] = []
+        for (index, line) in lines(of: content).enumerated() {
             guard let record = MetricsRecord(parsing: line) else {
                 throw Failure(
                     .badData,
                     "line \(index + 1) of \(path) is not a JSON object: remove that line")
             }
-            body(record)
+            records.append(record)
         }
+        return records
     }
 
     /// The whole lines of a text; the last one need not end with a line break if it is an object.
@@ -93,8 +83,10 @@ package final class MetricsLog {
         return lines
     }
 
-    /// Moves lines of later steps away; returns how many.
-    private static func supersede(_ path: String, after step: Int) throws(Failure) -> Int {
+    /// Moves lines of later steps away, and reads the others; returns how many it moved.
+    private static func supersede(
+        _ path: String, after step: Int, _ reading: (MetricsRecord) -> Void
+    ) throws(Failure) -> Int {
         guard let content = try AppendedFile.content(of: path) else { return 0 }
         let newline = [UInt8(ascii: "\n")]
         var kept: [UInt8] = []
@@ -103,6 +95,7 @@ package final class MetricsLog {
         for line in lines(of: content) {
             if let record = MetricsRecord(parsing: line), record.step ?? step <= step {
                 kept += line + newline
+                reading(record)
             } else {
                 superseded += line + newline
                 count += 1

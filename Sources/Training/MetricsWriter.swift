@@ -48,17 +48,17 @@ final class MetricsWriter {
     /// Goes on with the log of a run that resumes after a step.
     func resume(after step: Int) throws(Failure) {
         guard isWriter else { return }
-        let log = try MetricsLog(resuming: run.metrics, after: step)
+        noise = NoiseScaleWindow()
+        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
+        let log = try MetricsLog(resuming: run.metrics, after: step) { record in
+            noise.recall(record)
+            diagnostician.recall(record)
+        }
         if log.supersededLines > 0 {
             logger.notice(
                 "moved \(log.supersededLines) lines of later steps to metrics.superseded.jsonl")
         }
         self.log = log
-        // Evaluations stand between the steps.
-        noise = NoiseScaleWindow(
-            try MetricsLog.read(run.metrics, last: 2 * NoiseScaleWindow.capacity))
-        diagnostician = try Diagnostician(
-            startingLoss: Self.startingLoss(plan), resuming: run.metrics)
     }
 
     /// Starts the progress line.

@@ -34,13 +34,12 @@ package struct NoiseScaleWindow {
 
     package init() {}
 
-    /// Goes on from the log of a run, so that a resumed run tells what an uninterrupted one does.
-    package init(_ records: [MetricsRecord]) {
-        for record in records {
-            guard let variance = record["gradient_variance"], let signal = record["gradient_signal"]
-            else { continue }
-            add(variance: variance, signal: signal)
-        }
+    /// Takes a line of the log of a run that is gone on with, so that it tells what an uninterrupted
+    /// one does.
+    package mutating func recall(_ record: MetricsRecord) {
+        guard let variance = record["gradient_variance"], let signal = record["gradient_signal"]
+        else { return }
+        add(variance: variance, signal: signal)
     }
 
     /// Takes a step's estimates; what is not finite is left out.

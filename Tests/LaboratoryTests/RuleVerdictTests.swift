@@ -112,7 +112,15 @@ struct RuleVerdictTests {
         let sweep = PlantedSweep(
             bestRate: linearThenFlat, rateNoise: 0, diverges: { rate, _ in rate > 7e-3 })
         let cliff = try sweep.analysis().verdict("linear")
-        #expect(cliff.regrets[3].outcome == .diverged && cliff.failsFrom == 64)
+        // Between 6.4e-3, which trains, and 1.28e-2, which does not.
+        #expect(cliff.regrets[3].outcome == .belowDivergence)
+        #expect(cliff.undecided.map(\.batch) == [64])
+        guard case .rates(let missing, batch: 64) = cliff.undecided[0].decidingRuns else {
+            Issue.record("\(cliff.undecided)")
+            return
+        }
+        #expect(missing.count == 1 && abs(missing[0] / 8e-3 - 1) < 0.05)
+        #expect(cliff.regrets[4].outcome == .diverged(seeds: 4) && cliff.failsFrom == 128)
     }
 
     @Test("a best loss at the grid's edge bounds the regret from below: it may fail, never hold")
@@ -202,7 +210,7 @@ struct RuleVerdictTests {
         let verdict = try analysis.designs[0].verdict("adam-sde", isTrained: true)
         // The planted best rates lie within half a spacing of the grid's: at most .012 nats less.
         #expect(verdict.regrets.map(\.batch) == sweep.batches)
-        #expect(verdict.regrets[4].outcome == .diverged)
+        #expect(verdict.regrets[4].outcome == .diverged(seeds: 4))
         #expect(verdict.failsFrom == 64)
         #expect(verdict.name == "adam-sde (trained)")
         #expect(analysis.designs[0].optima.allSatisfy { $0.optimum.best != nil })

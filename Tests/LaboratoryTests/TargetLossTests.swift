@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Steps and tokens to a loss")
 struct TargetLossTests {
-    /// Runs whose loss falls from 4 to reach 3 after Smin (1 + Bcrit / B) steps.
+    /// Runs whose loss falls to reach 3 after Smin (1 + Bcrit / B) steps.
     private func points(
         batches: [Int] = [8, 16, 32, 64, 128, 256], critical: Double = 48, seeds: Int = 3,
         noise: Double = 0.02
@@ -16,11 +16,11 @@ struct TargetLossTests {
                 let steps =
                     200 * (1 + critical / Double(batch)) * exp(noise * random.normal())
                 for (rate, slow) in [(0.5e-3, 1.3), (1e-3, 1.0), (2e-3, 1.3)] {
-                    // A straight line: interpolation between evaluations is exact.
+                    // A straight line in ln(step): interpolation between evaluations is exact.
                     let curve = stride(from: 25, through: 3000, by: 25).map { step in
                         CurvePoint(
                             step: step, tokens: step * batch * 64,
-                            validationLoss: 4 - Double(step) / (steps * slow))
+                            validationLoss: 3 - log(Double(step) / (steps * slow)))
                     }
                     points.append(
                         TrainedPoint(
@@ -85,7 +85,7 @@ struct TargetLossTests {
                         curve: $0.curve.map { mark in
                             CurvePoint(
                                 step: mark.step * 1_000_000, tokens: mark.tokens * 1_000_000,
-                                validationLoss: 4 - (4 - mark.validationLoss) * 1_000_000)
+                                validationLoss: mark.validationLoss - log(1_000_000))
                         }, secondsPerStep: 0)
                 }
             ).criticalBatch)
@@ -101,8 +101,9 @@ struct TargetLossTests {
         #expect(result.criticalBatch == nil && result.fastestBatch == nil)
     }
 
-    @Test("steps to a loss lie on the line between evaluations, from the initial loss on")
-    func interpolation() {
+    @Test(
+        "steps to a loss lie on the line in ln(step) between evaluations, from the start in steps")
+    func interpolation() throws {
         let point = TrainedPoint(
             batch: 4, learningRate: 1e-3, seed: 0, initialLoss: 5,
             curve: [
@@ -111,7 +112,7 @@ struct TargetLossTests {
                 CurvePoint(step: 40, tokens: 160, validationLoss: 3.5),
             ], secondsPerStep: 1)
         #expect(point.steps(to: 4.5) == 5)
-        #expect(point.steps(to: 3.25) == 25)
+        #expect(abs(try #require(point.steps(to: 3.25)) / (10 * pow(3, 0.75)) - 1) < 1e-12)
         #expect(point.steps(to: 3) == 30)
         #expect(point.steps(to: 2.9) == nil)
     }

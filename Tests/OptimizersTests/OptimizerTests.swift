@@ -25,17 +25,6 @@ struct OptimizerTests {
         return layout
     }
 
-    private static func random(_ layout: ArenaLayout, key: UInt64) -> Buffer<Float> {
-        let generator = CounterRandom(key: key)
-        let buffer = Buffer<Float>(count: layout.count)
-        for tensor in layout.tensors {
-            for index in tensor.range {
-                buffer.elements[index] = Float(generator.uniform(UInt64(index)) * 2 - 1)
-            }
-        }
-        return buffer
-    }
-
     /// Parameters and state after three steps whose updates are cut at `cuts`.
     private static func train(
         _ configuration: OptimizerConfiguration, cuts: [Int], reversed: Bool = false,
@@ -64,7 +53,7 @@ struct OptimizerTests {
     func cuts(_ configuration: OptimizerConfiguration) {
         let count = Self.layout.count
         let whole = Self.train(configuration, cuts: [])
-        #expect(whole[0] != Self.random(Self.layout, key: 1).elements.map(\.bitPattern))
+        #expect(whole[0] != random(Self.layout, key: 1).elements.map(\.bitPattern))
         #expect(Self.train(configuration, cuts: [16]) == whole)
         #expect(Self.train(configuration, cuts: [count - 16, count]) == whole)
         #expect(Self.train(configuration, cuts: [320, 320, 480, 1008]) == whole)
@@ -76,10 +65,10 @@ struct OptimizerTests {
     @Test("threads that share an arena by ranges give the same bits", arguments: configurations)
     func threads(_ configuration: OptimizerConfiguration) async {
         let layout = Self.layout
-        let parameters = Self.random(layout, key: 1)
+        let parameters = random(layout, key: 1)
         var optimizer = Optimizer(configuration: configuration, layout: layout)
         for step in 0..<3 {
-            let gradients = Self.random(layout, key: UInt64(step + 10))
+            let gradients = random(layout, key: UInt64(step + 10))
             optimizer.beginStep()
             let current = optimizer
             await withTaskGroup(of: Void.self) { group in
@@ -103,13 +92,13 @@ struct OptimizerTests {
     @Test("a range leaves everything outside it alone", arguments: configurations)
     func outside(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
-        let before = Self.random(layout, key: 1)
-        let parameters = Self.random(layout, key: 1)
+        let before = random(layout, key: 1)
+        let parameters = random(layout, key: 1)
         var optimizer = Optimizer(configuration: configuration, layout: layout)
         optimizer.beginStep()
         let range = 288..<1040
         optimizer.update(
-            parameters: parameters, gradients: Self.random(layout, key: 2),
+            parameters: parameters, gradients: random(layout, key: 2),
             learningRate: 0.01, range: range)
         for index in 0..<layout.count where !range.contains(index) {
             #expect(parameters.elements[index] == before.elements[index])
@@ -124,12 +113,12 @@ struct OptimizerTests {
     func resuming(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         var first = Optimizer(configuration: configuration, layout: layout)
-        let parameters = Self.random(layout, key: 1)
+        let parameters = random(layout, key: 1)
         for step in 0..<2 {
             first.beginStep()
             first.update(
                 parameters: parameters,
-                gradients: Self.random(layout, key: UInt64(step + 10)), learningRate: 0.01,
+                gradients: random(layout, key: UInt64(step + 10)), learningRate: 0.01,
                 gradientScale: 0.7, range: 0..<layout.count)
         }
         var second = Optimizer(configuration: configuration, layout: layout)
@@ -141,7 +130,7 @@ struct OptimizerTests {
         second.beginStep()
         #expect(second.step == 3)
         second.update(
-            parameters: parameters, gradients: Self.random(layout, key: 12),
+            parameters: parameters, gradients: random(layout, key: 12),
             learningRate: 0.01, gradientScale: 0.7, range: 0..<layout.count)
         #expect(
             parameters.elements.map(\.bitPattern) == Self.train(configuration, cuts: [])[0])
@@ -153,12 +142,12 @@ struct OptimizerTests {
         let count = layout.count
         // Two owners, of which one's parts have gaps between them.
         let owned = [[0..<32, 336..<1008, count - 16..<count], [32..<336, 1008..<count - 16]]
-        let parameters = Self.random(layout, key: 1)
+        let parameters = random(layout, key: 1)
         var optimizers = owned.map {
             Optimizer(configuration: configuration, layout: layout, owned: $0)
         }
         for step in 0..<3 {
-            let gradients = Self.random(layout, key: UInt64(step + 10))
+            let gradients = random(layout, key: UInt64(step + 10))
             for index in optimizers.indices {
                 optimizers[index].beginStep()
                 optimizers[index].update(
@@ -186,12 +175,12 @@ struct OptimizerTests {
     @Test("a gradient scale is the same as scaled gradients", arguments: configurations)
     func gradientScale(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
-        let scaled = Self.random(layout, key: 2)
+        let scaled = random(layout, key: 2)
         for index in 0..<layout.count { scaled.elements[index] *= 0.3 }
         var results: [[UInt32]] = []
-        for (gradients, scale) in [(Self.random(layout, key: 2), Float(0.3)), (scaled, 1)] {
+        for (gradients, scale) in [(random(layout, key: 2), Float(0.3)), (scaled, 1)] {
             var optimizer = Optimizer(configuration: configuration, layout: layout)
-            let parameters = Self.random(layout, key: 1)
+            let parameters = random(layout, key: 1)
             optimizer.beginStep()
             optimizer.update(
                 parameters: parameters, gradients: gradients, learningRate: 0.01,
@@ -205,8 +194,8 @@ struct OptimizerTests {
     func zeroGradients(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         let zero = Buffer<Float>(count: layout.count)
-        let before = Self.random(layout, key: 1)
-        let parameters = Self.random(layout, key: 1)
+        let before = random(layout, key: 1)
+        let parameters = random(layout, key: 1)
         var optimizer = Optimizer(configuration: configuration, layout: layout)
         for _ in 0..<5 {
             optimizer.beginStep()
@@ -229,8 +218,8 @@ struct OptimizerTests {
     func decoupledDecay() {
         let layout = Self.layout
         let zero = Buffer<Float>(count: layout.count)
-        let parameters = Self.random(layout, key: 1)
-        let before = Self.random(layout, key: 1)
+        let parameters = random(layout, key: 1)
+        let before = random(layout, key: 1)
         var optimizer = Optimizer(configuration: .init(weightDecay: 0.5), layout: layout)
         optimizer.beginStep()
         optimizer.update(

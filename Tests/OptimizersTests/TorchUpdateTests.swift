@@ -2,46 +2,11 @@ import Optimizers
 import Tensors
 import Testing
 
-/// The content of `updates.json`.
-private struct Updates: Decodable {
-    struct Shape: Decodable {
-        let name: String
-        let shape: [Int]
-    }
-
-    struct Case: Decodable {
-        let title: String
-        let name: String
-        let decay: String
-        let weightDecay: Double
-        let momentum: Double
-        let dampening: Double
-        let nesterov: Bool
-        let betas: [Double]
-        let epsilon: Double
-        let parameters: [String: NamedValues]
-        let state: [String: NamedValues]
-
-        func configuration() throws -> OptimizerConfiguration {
-            OptimizerConfiguration(
-                name: try .init(name, key: "name"), momentum: momentum, nesterov: nesterov,
-                dampening: dampening, beta1: betas[0], beta2: betas[1], epsilon: epsilon,
-                weightDecay: weightDecay, decay: try .init(decay, key: "decay"))
-        }
-    }
-
-    let shapes: [Shape]
-    let learningRates: [Double]
-    let initial: NamedValues
-    let gradients: [NamedValues]
-    let cases: [Case]
-}
-
 @Suite("Updates against PyTorch")
 struct TorchUpdateTests {
     @Test("20 steps of every rule on the same gradients end within 1e-7 of PyTorch's")
     func twentySteps() throws {
-        let updates = try golden("updates", as: Updates.self)
+        let updates = try golden("updates", as: UpdateCases.self)
         #expect(updates.gradients.count == 20)
         #expect(updates.cases.count == 12)
         var layout = ArenaLayout()
@@ -54,7 +19,7 @@ struct TorchUpdateTests {
         }
     }
 
-    private func check(_ reference: Updates.Case, _ updates: Updates, _ layout: ArenaLayout)
+    private func check(_ reference: UpdateCases.Case, _ updates: UpdateCases, _ layout: ArenaLayout)
         throws
     {
         let configuration = try reference.configuration()

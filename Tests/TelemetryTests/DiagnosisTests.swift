@@ -233,8 +233,9 @@ import Testing
                     ]) == nil)
             }
             if step == cut {
-                resumed = try Diagnostician(
-                    startingLoss: Self.start, resuming: path)
+                var recalling = Diagnostician(startingLoss: Self.start)
+                for record in try MetricsLog.read(path) { recalling.recall(record) }
+                resumed = recalling
             }
         }
         let expected: [DiagnosisSign] = [.notANumber, .lossSpike].filter {

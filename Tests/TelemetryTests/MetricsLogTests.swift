@@ -48,8 +48,12 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
                 + #"{"step":5,"lo"#,
             to: "metrics.jsonl")
         do {
-            let log = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 2)
+            var read: [Int?] = []
+            let log = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 2) {
+                read.append($0.step)
+            }
             #expect(log.supersededLines == 3)
+            #expect(read == [nil, 1, 2, 2])
             #expect(log.append(["step": 3, "loss": 7]) == nil)
         }
         let kept = header + line(1) + line(2) + evaluation(2)

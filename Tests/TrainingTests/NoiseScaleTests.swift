@@ -115,8 +115,8 @@ import Training
             #expect(log.append(JSONObject(fields)) == nil)
             #expect(log.append(JSONObject([("step", .integer(step))])) == nil)
         }
-        let read = NoiseScaleWindow(
-            try MetricsLog.read(path, last: 2 * NoiseScaleWindow.capacity))
+        var read = NoiseScaleWindow()
+        for record in try MetricsLog.read(path) { read.recall(record) }
         #expect(read.estimate == window.estimate)
     }
 

@@ -55,6 +55,7 @@ extension BatchOptimum {
             object["upper"] = best.interval.map { .number($0.upper) } ?? .null
         case .unbracketed(let side): object["state"] = .string("\(side.rawValue) the grid")
         case .flat: object["state"] = "flat"
+        case .coarse: object["state"] = "coarse"
         case .insufficient: object["state"] = "insufficient"
         }
         return object
@@ -82,7 +83,10 @@ extension Regret {
         case .measured(let estimate, _):
             object["state"] = "measured"
             object["nats"] = .object(estimate.json)
-        case .diverged: object["state"] = "diverged"
+        case .diverged(let seeds):
+            object["state"] = "diverged"
+            object["diverged_seeds"] = .integer(seeds)
+        case .belowDivergence: object["state"] = "below divergence"
         case .outsideGrid(let side): object["state"] = .string("\(side.rawValue) the grid")
         case .unavailable: object["state"] = "unavailable"
         }

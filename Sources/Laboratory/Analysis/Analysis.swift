@@ -26,7 +26,7 @@ package struct Analysis: Sendable, Equatable {
                 .badData,
                 "the sweep has no run whose rate was given directly: train a grid of rates")
         }
-        try settings.validate(points)
+        try settings.validate()
         let base = settings.baseBatch ?? smallest
         baseBatch = base
         tolerance = settings.tolerance
@@ -89,10 +89,15 @@ package struct DesignAnalysis: Sendable, Equatable {
         targets = losses.map {
             TargetLoss(loss: $0, optima: optima, points: grid, level: settings.level)
         }
+        // A trained rule starts from the base batch's best rate by the first design, and would be
+        // blamed for that by the others.
+        let isAnchor = settings.designs.isEmpty || design == settings.designs.first
         verdicts =
             Self.lookedUp(optima, baseBatch: baseBatch, settings: settings)
-            + Self.trained(
-                points, design: design, optima: optima, baseBatch: baseBatch, settings: settings)
+            + (isAnchor
+                ? Self.trained(
+                    points, design: design, optima: optima, baseBatch: baseBatch,
+                    settings: settings) : [])
         sentence = verdictSentence(verdicts, settings: settings)
     }
 
@@ -104,7 +109,7 @@ package struct DesignAnalysis: Sendable, Equatable {
             RuleVerdict(
                 rule: rule.name, isTrained: false,
                 regrets: optima.map {
-                    Regret(rule, at: $0, base: base, level: settings.level)
+                    Regret(rule, at: $0, base: base, settings: settings)
                 }, optima: optima, baseBatch: baseBatch, settings: settings)
         }
     }
@@ -116,11 +121,11 @@ package struct DesignAnalysis: Sendable, Equatable {
         let byRule = Dictionary(
             grouping: points.filter { $0.rule != TrainedPoint.grid }, by: \.rule)
         return byRule.sorted { $0.key < $1.key }.map { rule, points in
-            let regrets = optima.compactMap { optimum -> Regret? in
-                let runs = points.filter { $0.batch == optimum.batch }
-                return runs.isEmpty
-                    ? nil
-                    : Regret(trained: runs, at: optimum, design: design, level: settings.level)
+            let largest = points.map(\.batch).max() ?? 0
+            let regrets = optima.filter { $0.batch <= largest }.map { optimum in
+                Regret(
+                    trained: points.filter { $0.batch == optimum.batch }, at: optimum,
+                    design: design, settings: settings)
             }
             return RuleVerdict(
                 rule: rule, isTrained: true, regrets: regrets, optima: optima,

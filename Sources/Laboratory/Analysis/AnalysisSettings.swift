@@ -36,10 +36,10 @@ package struct AnalysisSettings: Sendable {
         self.window = window
     }
 
-    /// Checks every value against a sweep.
+    /// Checks every value.
     ///
-    /// - Throws: a failure that names the first value that is impossible, or that the sweep lacks.
-    package func validate(_ points: [TrainedPoint]) throws(Failure) {
+    /// - Throws: a failure that names the first value that is impossible.
+    package func validate() throws(Failure) {
         guard tolerance > 0, tolerance.isFinite else {
             throw Failure(
                 .usage, "the tolerance \(tolerance) is not a positive number of nats: try 0.01")
@@ -54,13 +54,6 @@ package struct AnalysisSettings: Sendable {
         }
         if let loss = targetLosses.first(where: { !$0.isFinite }) {
             throw Failure(.usage, "the target loss \(loss) is not a number: name one in nats")
-        }
-        let batches = Set(points.filter { $0.rule == TrainedPoint.grid }.map(\.batch)).sorted()
-        if let baseBatch, !batches.contains(baseBatch) {
-            throw Failure(
-                .usage,
-                "the base batch \(baseBatch) has no runs on the grid: choose one of "
-                    + batches.map(String.init).joined(separator: ", "))
         }
     }
 }

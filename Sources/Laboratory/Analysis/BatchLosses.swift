@@ -76,6 +76,42 @@ struct BatchLosses {
             degreesOfFreedom: degreesOfFreedom)
     }
 
+    /// How far above a rate, in ln(rate), the next one is; nil unless that diverges for some seed.
+    func distanceToDivergence(from logRate: Double) -> Double? {
+        let next = mean.first { $0.logRate > logRate && !isSameRate($0.logRate, logRate) }
+        return next.flatMap { $0.loss.isFinite ? nil : $0.logRate - logRate }
+    }
+
+    /// Whether the losses at a rate are worse than at another beyond doubt, by Student's test over the
+    /// seeds' differences.
+    func isWorse(at logRate: Double, than better: Double) -> Bool {
+        let differences = seeds.compactMap { seed -> Double? in
+            guard let own = loss(of: seed, at: logRate), let other = loss(of: seed, at: better)
+            else { return nil }
+            return own - other
+        }
+        guard differences.count == seeds.count, differences.allSatisfy(\.isFinite) else {
+            return false
+        }
+        let estimate = Sample(differences).meanEstimate(level: Self.beyondDoubt)
+        return estimate.interval.map { $0.lower > 0 } ?? false
+    }
+
+    /// Whether every seed has a lower loss at the least mean loss's rate than at its two neighbours.
+    var isBestOfEverySeed: Bool {
+        let mean = mean.filter(\.loss.isFinite)
+        let best = mean.indices.min { mean[$0].loss < mean[$1].loss }
+        guard let best, best > 0, best < mean.count - 1 else { return false }
+        return seeds.allSatisfy { seed in
+            let losses = [best, best - 1, best + 1].compactMap {
+                loss(of: seed, at: mean[$0].logRate)
+            }
+            return losses.count == 3 && losses[0] < losses[1] && losses[0] < losses[2]
+        }
+    }
+
+    private static let beyondDoubt = 0.99
+
     private var allRates: [Double] {
         var rates: [Double] = []
         for rate in seeds.flatMap({ $0.entries.map(\.logRate) }).sorted() {

@@ -17,11 +17,14 @@ package struct BatchOptimum: Sendable, Equatable {
     package let grid: GridEdges
     /// How much a single run's loss differs from the curve of its seed, in nats; nil when unknown.
     package let noise: Double?
+    /// Whether every seed has a lower loss at the least mean loss's rate than at its neighbours.
+    private let isBestOfEverySeed: Bool
 
     init(batch: Int, points: [TrainedPoint], design: Design, settings: AnalysisSettings) {
         let losses = BatchLosses(batch: batch, points: points, design: design)
-        let window = RateWindow(losses, window: settings.window, level: settings.level)
+        let window = RateWindow(losses, settings: settings)
         self.batch = batch
+        isBestOfEverySeed = losses.isBestOfEverySeed
         seeds = losses.seeds.map { SeedOptimum($0, window: window, level: settings.level) }
         grid = GridEdges(losses.mean)
         noise = window.noise?.variance.squareRoot()
@@ -31,10 +34,13 @@ package struct BatchOptimum: Sendable, Equatable {
             return
         }
         let logRate = Sample(found.map(\.logRate)).meanEstimate(level: settings.level)
+        // The grid's resolution is the same for all seeds and does not average out.
+        let resolution = found.map(\.resolution).max() ?? 0
         optimum = .found(
             BestRate(
                 rate: exp(logRate.value), loss: Sample(found.map(\.loss)).mean,
-                interval: logRate.interval?.mapped(exp)))
+                interval: logRate.interval?.widened(by: resolution).mapped(exp),
+                resolution: resolution))
     }
 
     /// The runs that this batch lacks for a best rate; nil where it has one.
@@ -42,6 +48,10 @@ package struct BatchOptimum: Sendable, Equatable {
         switch optimum {
         case .found: return nil
         case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
+        case .coarse: return .rates(grid.between, batch: batch)
+        case .flat where isBestOfEverySeed:
+            // There is something to be seen, but for the noise.
+            return .seeds(fewestUsefulSeeds, batches: [batch])
         case .flat:
             // The loss rises with the square of the distance: rates further out show the curve where
             // more seeds would have to be many.

@@ -30,21 +30,21 @@ package enum Design: Sendable, Hashable {
 }
 
 extension TrainedPoint {
-    /// The loss by which a design judges this run: infinite where it diverged, nil where it ended
-    /// before the mark.
+    /// The loss by which a design judges this run: infinite where it diverged before the mark, nil
+    /// where it ended before it.
     ///
     /// Between two evaluations the loss is taken from the straight line. A mark that is no whole
     /// number of steps counts as reached at the last whole step before it.
     package func loss(at design: Design) -> Double? {
-        if diverged { return .infinity }
-        guard let last = curve.last else { return nil }
+        let beyond: Double? = diverged ? .infinity : nil
+        guard let last = curve.last else { return beyond }
         let (mark, step): (Int, Double) =
             switch design {
             case .equalSteps(let steps): (steps, Double(steps))
             case .equalTokens(let tokens):
                 (tokens, Double(tokens) * Double(last.step) / Double(max(1, last.tokens)))
             }
-        guard mark >= 1, step < Double(last.step) + 1 else { return nil }
+        guard mark >= 1, step < Double(last.step) + 1 else { return mark >= 1 ? beyond : nil }
         let next = curve.firstIndex { Double($0.step) >= step } ?? curve.count - 1
         let earlier =
             next > 0

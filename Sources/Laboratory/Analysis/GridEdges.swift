@@ -21,6 +21,14 @@ package struct GridEdges: Sendable, Equatable {
         leastLossRate = finite.min { $0.loss < $1.loss }.map { exp($0.logRate) }
     }
 
+    /// Rates half way from that of the least loss to its neighbours.
+    package var between: [Double] {
+        guard let leastLossRate, let place = rates.firstIndex(of: leastLossRate) else { return [] }
+        return [place - 1, place + 1].filter(rates.indices.contains).map {
+            (rates[$0] * leastLossRate).squareRoot()
+        }
+    }
+
     /// Rates that would extend the grid to one side: two more at its own spacing, or, below a rate
     /// that diverges, the one half way to it. Where all rates diverge, lower ones; none without runs.
     package func further(to side: Side) -> [Double] {

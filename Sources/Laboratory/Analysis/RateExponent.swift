@@ -50,6 +50,7 @@ package struct RateExponent: Sendable, Equatable {
         }
         let sample = Sample(seeds.map(\.exponent))
         let estimate = sample.meanEstimate(level: level)
+            .widened(by: Self.slopeUncertainty(of: found))
         exponent = estimate
         possibleRules = [0, 0.5, 1].filter { estimate.interval?.contains($0) ?? true }
         isConclusive = estimate.interval != nil && possibleRules.count <= 1
@@ -68,6 +69,17 @@ package struct RateExponent: Sendable, Equatable {
             return
         }
         decidingRuns = .seeds(max(1, needed - seeds.count), batches: batches)
+    }
+
+    /// By how much a line's slope may be off where best rates are known to the grid's resolution only.
+    private static func slopeUncertainty(of optima: [BatchOptimum]) -> Double {
+        let logs = optima.map { log(Double($0.batch)) }
+        let mean = Sample(logs).mean
+        let squares = logs.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        let errors = zip(logs, optima).map {
+            abs($0 - mean) * ($1.optimum.best?.resolution ?? 0)
+        }
+        return errors.reduce(0, +) / squares
     }
 
     /// What is missing for two batches with a best rate.

@@ -39,8 +39,10 @@ package struct RateLosses: Sendable, Equatable {
     /// What is known about the loss at a rate that may not be on the grid.
     enum Lookup: Equatable {
         case loss(Double)
-        /// Beside a rate that diverged, or above one.
+        /// At a rate that diverged, or above one.
         case diverged
+        /// Between a rate and one above it that diverged.
+        case belowDivergence
         case outsideGrid(Side)
     }
 
@@ -57,7 +59,8 @@ package struct RateLosses: Sendable, Equatable {
         }
         guard next > 0 else { return .outsideGrid(.below) }
         let (left, right) = (entries[next - 1], entries[next])
-        guard left.loss.isFinite, right.loss.isFinite else { return .diverged }
+        guard left.loss.isFinite else { return .diverged }
+        guard right.loss.isFinite else { return .belowDivergence }
         let width = right.logRate - left.logRate
         let t = (logRate - left.logRate) / width
         let (slope0, slope1) = (width * slope(next - 1), width * slope(next))

@@ -147,7 +147,11 @@ extension RateModel {
                 $1 - parameters[0] + parameters[2] * softplus(parameters[1] - log($0))
             }
         }
-        if let free, bounds.contains(free.parameters[2]), start.fit.scaleOutside == nil {
+        let logs = batches.map { log($0) }
+        if let free, bounds.contains(free.parameters[2]), start.fit.scaleOutside == nil,
+            let least = logs.min(), let greatest = logs.max(),
+            ScaleFit.range(least...greatest).contains(free.parameters[1])
+        {
             self.init(
                 .saturatingPower,
                 [

@@ -13,6 +13,8 @@ package enum RateOptimum: Sendable, Equatable {
     case unbracketed(Side)
     /// The losses of the rates differ by no more than noise does.
     case flat
+    /// The loss rises so abruptly beside the least one that the grid does not show where it turns.
+    case coarse
     /// Fewer than three rates reached the mark without diverging.
     case insufficient
 
@@ -21,13 +23,22 @@ package enum RateOptimum: Sendable, Equatable {
     }
 }
 
-/// Where a parabola in ln(rate) has its least loss.
+/// Where a parabola in ln(rate) has its least loss; beside a rate that diverges, the grid's least.
 package struct BestRate: Sendable, Equatable {
     package let rate: Double
     /// In nats a token.
     package let loss: Double
     /// Of the rate; symmetric in ln(rate). Nil where there is nothing to judge the noise by.
     package let interval: Interval?
+    /// How far off the grid's least may be in ln(rate); 0 for a parabola's.
+    package let resolution: Double
+
+    package init(rate: Double, loss: Double, interval: Interval?, resolution: Double = 0) {
+        self.rate = rate
+        self.loss = loss
+        self.interval = interval
+        self.resolution = resolution
+    }
 
     package var logRate: Double { log(rate) }
 }
@@ -57,6 +68,16 @@ package struct SeedOptimum: Sendable, Equatable {
                 ?? Self.fit(losses.aroundLeast, noise: window.noise, level: level)
         }
         parabola = found?.parabola
+        if case .belowDivergence(let resolution) = window.state,
+            let least = losses.finite.min(by: { $0.loss < $1.loss })
+        {
+            bounds = nil
+            optimum = .found(
+                BestRate(
+                    rate: exp(least.logRate), loss: least.loss, interval: nil,
+                    resolution: resolution))
+            return
+        }
         bounds = found?.bounds ?? window.bounds
         if let found {
             optimum = .found(
@@ -66,7 +87,8 @@ package struct SeedOptimum: Sendable, Equatable {
         } else {
             optimum =
                 switch window.state {
-                case .bracketed: losses.stateWithoutFit
+                case .bracketed, .belowDivergence: losses.stateWithoutFit
+                case .coarse: .coarse
                 case .flat: .flat
                 case .unbracketed(let side): .unbracketed(side)
                 case .insufficient: .insufficient
@@ -92,6 +114,13 @@ package struct SeedOptimum: Sendable, Equatable {
         return losses.lookup(logRate)
     }
 
+    /// How much the losses inside the bounds differ, in nats.
+    var spread: Double {
+        let inside = bounds.map { losses.inside($0).map(\.loss) } ?? []
+        guard let least = inside.min(), let most = inside.max() else { return 0 }
+        return most - least
+    }
+
     /// The best loss that rules are measured against; nil without a run that did not diverge.
     ///
     /// The parabola's least; in a flat window the mean, as the least of noisy losses would be too low;
@@ -102,7 +131,7 @@ package struct SeedOptimum: Sendable, Equatable {
         case .flat:
             let inside = bounds.map { losses.inside($0) } ?? []
             return inside.isEmpty ? nil : Sample(inside.map(\.loss)).mean
-        case .unbracketed, .insufficient: return losses.finite.map(\.loss).min()
+        case .unbracketed, .coarse, .insufficient: return losses.finite.map(\.loss).min()
         }
     }
 }

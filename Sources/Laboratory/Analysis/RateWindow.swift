@@ -6,8 +6,12 @@ import Statistics
 struct RateWindow {
     enum State: Equatable {
         case bracketed
+        /// Between the highest rates and one that diverges, so near to it that the grid's least is
+        /// the best rate but for so much in ln(rate).
+        case belowDivergence(resolution: Double)
         case flat
         case unbracketed(Side)
+        case coarse
         case insufficient
     }
 
@@ -17,15 +21,24 @@ struct RateWindow {
     /// The noise of a single run there; nil where there is nothing to judge it by.
     let noise: Noise?
 
+    /// How near, in ln(rate), a rate that diverges must be to the best for there to be nothing
+    /// between them that matters.
+    private static let nearDivergence = 0.2
+
     /// Chooses the window and judges whether it holds an optimum.
     ///
     /// The window is the best rate and its neighbours, and what follows on either side while the
     /// loss stays within a part `window` of the best. Where the parabola through all of that turns
-    /// outside the best rate's neighbours, its sides are too unlike, and the window is those three.
+    /// outside the best rate's neighbours, or misses losses by more than noise does, its sides are
+    /// too unlike, and the window is those three.
+    ///
     /// The batch is flat where the curvature's interval (at the grid's edge, the slope's as well)
     /// holds zero, in the wide window or in the narrow one: three rates that noise chose for their
-    /// middle's loss always curve.
-    init(_ losses: BatchLosses, window: Double, level: Double) {
+    /// middle's loss always curve. It is not where the best rate's neighbours are both worse beyond
+    /// doubt. It is
+    /// coarse where the three rates' parabola is far above the rate next to them: beside a cliff it
+    /// turns lower than any loss is.
+    init(_ losses: BatchLosses, settings: AnalysisSettings) {
         let mean = losses.mean.filter(\.loss.isFinite)
         let best = mean.indices.min { mean[$0].loss < mean[$1].loss }
         guard let best, mean.count >= 3 else {
@@ -36,30 +49,49 @@ struct RateWindow {
         // At an edge there are three rates as well, to tell a slope from noise.
         var first = max(0, best - (edge == .above ? 2 : 1))
         var last = min(mean.count - 1, best + (edge == .below ? 2 : 1))
-        let core = mean[first...last]
-        let highest = mean[best].loss + window * abs(mean[best].loss)
+        let core = first...last
+        let highest = mean[best].loss + settings.window * abs(mean[best].loss)
         while first > 0, mean[first - 1].loss <= highest { first -= 1 }
         while last < mean.count - 1, mean[last + 1].loss <= highest { last += 1 }
-        let wide = Stretch(mean[first...last], losses, level: level)
-        let narrow = Stretch(core, losses, level: level)
-        guard let wide, let narrow else {
+        guard let wide = Stretch(mean[first...last], losses, level: settings.level),
+            let narrow = Stretch(mean[core], losses, level: settings.level)
+        else {
             (state, bounds, noise) = (.insufficient, nil, nil)
             return
         }
         if let edge {
             (bounds, noise) = (wide.bounds, wide.noise)
-            state = wide.isStraight && wide.isLevel ? .flat : .unbracketed(edge)
+            let distance = losses.distanceToDivergence(from: mean[best].logRate)
+            if edge == .above, let distance, distance < Self.nearDivergence {
+                state = .belowDivergence(resolution: distance)
+            } else {
+                state = wide.isStraight && wide.isLevel ? .flat : .unbracketed(edge)
+            }
             return
         }
         let turnsInside = wide.parabola.vertex.map(narrow.bounds.contains) ?? false
-        let chosen = turnsInside ? wide : narrow
+        let chosen =
+            turnsInside && !wide.isMissed(by: settings.tolerance / 4) ? wide : narrow
         (bounds, noise) = (chosen.bounds, chosen.noise)
-        state = wide.isStraight || chosen.isStraight ? .flat : .bracketed
+        let outer = [core.lowerBound - 1, core.upperBound + 1].filter(mean.indices.contains)
+        if outer.contains(where: {
+            narrow.overshoots(mean[$0], best: mean[best], by: settings.tolerance)
+        }) {
+            state = .coarse
+        } else if wide.isStraight || chosen.isStraight {
+            let neighbours = [mean[best - 1].logRate, mean[best + 1].logRate]
+            state =
+                neighbours.allSatisfy { losses.isWorse(at: $0, than: mean[best].logRate) }
+                ? .bracketed : .flat
+        } else {
+            state = .bracketed
+        }
     }
 }
 
 /// Neighbouring rates of a batch, and the parabola through their mean losses.
 private struct Stretch {
+    private let entries: ArraySlice<BatchLosses.MeanEntry>
     let bounds: ClosedRange<Double>
     let parabola: Parabola
     let noise: Noise?
@@ -74,11 +106,43 @@ private struct Stretch {
                 x: entries.map(\.logRate), y: entries.map(\.loss),
                 weights: entries.map { Double($0.count) })
         else { return nil }
+        self.entries = entries
         bounds = first.logRate...last.logRate
         self.parabola = parabola
         noise = losses.noise(from: first.logRate, to: last.logRate)
         let curvature = parabola.curvature(noise: noise, level: level)
         isStraight = curvature.value <= 0 || curvature.interval?.contains(0) ?? false
         isLevel = parabola.slope(noise: noise, level: level).interval?.contains(0) ?? false
+    }
+
+    /// Whether a mean loss lies off the parabola by more than `least` and than noise can explain;
+    /// where no noise is known, nothing is said.
+    func isMissed(by least: Double) -> Bool {
+        guard let noise else { return false }
+        return entries.contains { entry in
+            abs(entry.loss - parabola(entry.logRate))
+                > max(least, Self.reach(noise, variance: 1 / Double(entry.count)))
+        }
+    }
+
+    /// Whether the parabola of three rates is, at the rate next to them, twice as far above the best
+    /// loss as that rate's own loss, and by more than `least` and than noise can explain; where no
+    /// noise is known, nothing is said.
+    func overshoots(
+        _ outer: BatchLosses.MeanEntry, best: BatchLosses.MeanEntry, by least: Double
+    ) -> Bool {
+        guard let noise else { return false }
+        let predicted = parabola(outer.logRate) - best.loss
+        let actual = outer.loss - best.loss
+        // At equal spacings the difference is 1, -3, 3 and -1 times the four losses.
+        let reach = Self.reach(noise, variance: 20 / Double(best.count))
+        return actual < predicted / 2 && predicted - actual > max(least, reach)
+    }
+
+    /// What noise can explain, but for one time in a hundred, in a sum whose variance is so many times
+    /// that of a loss.
+    private static func reach(_ noise: Noise, variance: Double) -> Double {
+        (variance * noise.variance).squareRoot()
+            * StudentT.twoSided(level: 0.99, degreesOfFreedom: noise.degreesOfFreedom)
     }
 }

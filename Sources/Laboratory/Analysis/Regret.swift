@@ -16,8 +16,10 @@ package struct Regret: Sendable, Equatable {
     package enum Outcome: Sendable, Equatable {
         /// In nats, the mean over seeds with Student's interval.
         case measured(Estimate, standardDeviation: Double?)
-        /// The rule's rate diverges, or lies between one that does and its neighbour, for some seed.
-        case diverged
+        /// The rule's rate diverges for so many seeds.
+        case diverged(seeds: Int)
+        /// The rule's rate lies between the grid's rates and one that diverges for some seed.
+        case belowDivergence
         /// The rule's rate lies outside the rates that were trained, and nothing is extrapolated.
         case outsideGrid(Side)
         /// There is no base rate to scale, or no run to compare with.
@@ -30,30 +32,41 @@ package struct Regret: Sendable, Equatable {
     package let outcome: Outcome
     /// How many seeds it rests on.
     package let seedCount: Int
-    /// Whether the batch's best loss lies on the grid's edge, so that the regret may be larger.
+    /// Whether the batch's best loss is not known well enough for the regret to be no larger: it lies
+    /// on the grid's edge, or where the grid is coarse, or is hidden in noise larger than the
+    /// tolerance.
     package let isLowerBound: Bool
 }
 
 extension Regret {
     /// The regret of a rule whose rate is looked up on the grid.
     ///
-    /// - Parameter base: the batch whose own best rate, per seed, the rule scales.
-    init(_ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, level: Double) {
-        let factor = rule.factor(Double(batch.batch) / Double(base.batch))
-        precondition(factor > 0 && factor.isFinite, "a rule's factor is a positive number")
+    /// - Parameter base: the batch whose own best rate, per seed, the rule scales; it must have one.
+    init(
+        _ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, settings: AnalysisSettings
+    ) {
+        let ratio = Double(batch.batch) / Double(base.batch)
         let pairs: [(seed: SeedOptimum, logRate: Double)] = batch.seeds.compactMap { seed in
-            base.seed(seed.seed)?.optimum.best.map { (seed, $0.logRate + log(factor)) }
+            // Where some seed has no best rate, the others' would be a choice of seeds.
+            guard base.optimum.best != nil, let best = base.seed(seed.seed)?.optimum.best else {
+                return nil
+            }
+            let rate = rule.rate(best.rate, ratio)
+            return rate > 0 && rate.isFinite ? (seed, log(rate)) : nil
         }
         let rates = pairs.map { $0.logRate }
         self.init(
             batch: batch, rate: rates.isEmpty ? nil : exp(Sample(rates).mean),
-            losses: pairs.map { ($0.seed, $0.seed.lookup($0.logRate)) }, level: level)
+            losses: pairs.map { ($0.seed, $0.seed.lookup($0.logRate)) }, settings: settings)
     }
 
     /// The regret of a rule that was trained itself.
     ///
     /// - Parameter points: the rule's runs at this batch.
-    init(trained points: [TrainedPoint], at batch: BatchOptimum, design: Design, level: Double) {
+    init(
+        trained points: [TrainedPoint], at batch: BatchOptimum, design: Design,
+        settings: AnalysisSettings
+    ) {
         let pairs: [(SeedOptimum, RateLosses.Lookup)] = points.compactMap { point in
             guard let seed = batch.seed(point.seed), let loss = point.loss(at: design) else {
                 return nil
@@ -63,35 +76,40 @@ extension Regret {
         let rates = points.map { log($0.learningRate) }
         self.init(
             batch: batch, rate: rates.isEmpty ? nil : exp(Sample(rates).mean), losses: pairs,
-            level: level)
+            settings: settings)
     }
 
     private init(
         batch: BatchOptimum, rate: Double?, losses: [(SeedOptimum, RateLosses.Lookup)],
-        level: Double
+        settings: AnalysisSettings
     ) {
         self.batch = batch.batch
         self.rate = rate
         seedCount = losses.count
         isLowerBound = losses.contains { seed, _ in
             switch seed.optimum {
-            case .found, .flat: false
-            case .unbracketed, .insufficient: true
+            case .found: false
+            case .flat: seed.spread > settings.tolerance
+            case .unbracketed, .coarse, .insufficient: true
             }
         }
         var regrets: [Double] = []
         var outside: Side?
-        var diverged = false
+        var diverged = 0
+        var isBelowDivergence = false
         for (seed, lookup) in losses {
             switch lookup {
-            case .diverged: diverged = true
+            case .diverged: diverged += 1
+            case .belowDivergence: isBelowDivergence = true
             case .outsideGrid(let side): outside = side
             case .loss(let loss):
                 if let reference = seed.referenceLoss { regrets.append(loss - reference) }
             }
         }
-        if diverged {
-            outcome = .diverged
+        if diverged > 0 {
+            outcome = .diverged(seeds: diverged)
+        } else if isBelowDivergence {
+            outcome = .belowDivergence
         } else if let outside {
             outcome = .outsideGrid(outside)
         } else if regrets.isEmpty || regrets.count < losses.count {
@@ -99,7 +117,8 @@ extension Regret {
         } else {
             let sample = Sample(regrets)
             outcome = .measured(
-                sample.meanEstimate(level: level), standardDeviation: sample.standardDeviation)
+                sample.meanEstimate(level: settings.level),
+                standardDeviation: sample.standardDeviation)
         }
     }
 }

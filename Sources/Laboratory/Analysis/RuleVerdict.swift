@@ -23,7 +23,7 @@ package struct RuleVerdict: Sendable, Equatable {
     package let rule: String
     /// Whether the rule's own runs were judged, not its rates on the grid.
     package let isTrained: Bool
-    /// One for each batch, rising.
+    /// One for each batch, rising; of a trained rule, up to the largest that it was trained at.
     package let regrets: [Regret]
     /// The largest batch such that the regret's interval lies within the tolerance there and at
     /// every smaller batch from the base up.
@@ -34,6 +34,8 @@ package struct RuleVerdict: Sendable, Equatable {
     package let undecided: [Undecided]
     package let conclusion: Conclusion
     private let baseBatch: Int
+    /// Whether the rule was judged up to the largest batch of all.
+    private let isEndOfGrid: Bool
 
     init(
         rule: String, isTrained: Bool, regrets: [Regret], optima: [BatchOptimum], baseBatch: Int,
@@ -61,6 +63,7 @@ package struct RuleVerdict: Sendable, Equatable {
         } else {
             conclusion = .inconclusive
         }
+        isEndOfGrid = judged.last?.batch == optima.last?.batch
     }
 
     /// The rule in words; trained rules are told from those looked up on the grid.
@@ -74,10 +77,14 @@ package struct RuleVerdict: Sendable, Equatable {
 
     /// In one sentence.
     package var sentence: String {
+        guard regrets.contains(where: { $0.batch >= baseBatch }) else {
+            return "\(name) was trained at no batch from the base up, and is not judged."
+        }
         let reach =
             switch holdsUpTo {
             case nil: "\(name) holds at no batch"
-            case baseBatch where regrets.count > 1: "\(name) holds at the base batch only"
+            case baseBatch where reachBeyondBase == nil && undecided.isEmpty && failsFrom != nil:
+                "\(name) holds at the base batch only"
             case let batch?: "\(name) holds up to B = \(batch)"
             }
         guard undecided.isEmpty else {
@@ -89,7 +96,10 @@ package struct RuleVerdict: Sendable, Equatable {
             let start = holdsUpTo == nil ? "\(name) is inconclusive" : reach
             return start + ": " + gaps.joined(separator: "; ") + failure + "."
         }
-        return reach + (failsFrom.map { " and fails from B = \($0)." } ?? ", the largest trained.")
+        return reach
+            + (failsFrom.map { " and fails from B = \($0)." }
+                ?? (isEndOfGrid
+                    ? ", the largest trained." : ", the largest at which it was trained."))
     }
 }
 
@@ -111,8 +121,8 @@ private enum Judgement {
                 ? .fails
                 : interval.upper <= tolerance && !regret.isLowerBound ? .holds : .undecided
         // The mean of an infinite regret is infinite, but one seed alone decides nothing.
-        case .diverged: self = regret.seedCount >= 2 ? .fails : .undecided
-        case .outsideGrid, .unavailable: self = .undecided
+        case .diverged(let seeds): self = seeds >= 2 ? .fails : .undecided
+        case .belowDivergence, .outsideGrid, .unavailable: self = .undecided
         }
     }
 }
@@ -133,6 +143,9 @@ extension RuleVerdict.Undecided {
         case .diverged where anchor == nil:
             reason = "one seed alone diverged"
             decidingRuns = .seeds(fewestUsefulSeeds - 1, batches: batches)
+        case .belowDivergence where anchor == nil:
+            reason = "the rule's rate lies between the best rates and one that diverges"
+            decidingRuns = .rates(regret.rate.map { [$0] } ?? [], batch: batch)
         case .outsideGrid(let side) where anchor == nil:
             reason = "the rule's rate lies \(side.rawValue) the grid"
             decidingRuns = .rates(regret.rate.map { [$0] } ?? [], batch: batch)
@@ -153,7 +166,7 @@ extension RuleVerdict.Undecided {
             return ("one seed has no interval", .seeds(fewestUsefulSeeds - 1, batches: batches))
         }
         if interval.upper <= settings.tolerance, let runs = optimum?.decidingRuns {
-            return ("the best loss lies at the grid's edge", runs)
+            return ("the batch's best loss is not known well enough", runs)
         }
         let needed = seedsNeeded(
             standardDeviation: deviation, halfWidth: abs(settings.tolerance - estimate.value),

@@ -19,6 +19,11 @@ struct ScaleFit {
     /// How far outside the data x0 is looked for: there the curves are straight to .1 %.
     private static let reach = log(1000.0)
 
+    /// The ln(x0) that data between two ln(x) can show.
+    static func range(_ logs: ClosedRange<Double>) -> ClosedRange<Double> {
+        logs.lowerBound - reach...logs.upperBound + reach
+    }
+
     /// Least squares: for each x0 on a fine grid c is a mean, so the best of them is a start that no
     /// other minimum hides; from it MINPACK goes on.
     ///
@@ -30,7 +35,7 @@ struct ScaleFit {
         guard let least = logs.min(), let greatest = logs.max(), least < greatest else {
             return nil
         }
-        let range = least - Self.reach...greatest + Self.reach
+        let range = Self.range(least...greatest)
         func residuals(_ scale: Double) -> [Double] {
             zip(logs, y).map { $1 - shape(scale - $0) }
         }

@@ -1,13 +1,20 @@
 /// A rule that scales the learning rate with the batch.
 package struct ScalingRule: Sendable {
     package let name: String
-    /// Takes the batch over the base batch; gives the rate over the base batch's rate, a
-    /// positive number.
-    package let factor: @Sendable (Double) -> Double
+    /// What the rule makes of the base batch's rate at so many times that batch; what is no positive
+    /// number is no rate.
+    package let rate: @Sendable (_ base: Double, _ ratio: Double) -> Double
 
-    package init(_ name: String, factor: @escaping @Sendable (Double) -> Double) {
+    package init(
+        _ name: String, rate: @escaping @Sendable (_ base: Double, _ ratio: Double) -> Double
+    ) {
         self.name = name
-        self.factor = factor
+        self.rate = rate
+    }
+
+    /// A rule that multiplies the rate.
+    package init(_ name: String, factor: @escaping @Sendable (_ ratio: Double) -> Double) {
+        self.init(name) { $0 * factor($1) }
     }
 
     /// One rate for every batch.

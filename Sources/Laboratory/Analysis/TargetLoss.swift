@@ -1,8 +1,17 @@
 import Statistics
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 extension TrainedPoint {
     /// The steps after which the validation loss first reaches a target, a fraction between two
     /// evaluations; nil where it does not.
+    ///
+    /// Between them the loss is taken from the straight line in ln(step), as it falls by like amounts
+    /// over like ratios of steps; from the start, in steps.
     package func steps(to target: Double) -> Double? {
         guard let index = curve.firstIndex(where: { $0.validationLoss <= target }) else {
             return nil
@@ -16,7 +25,8 @@ extension TrainedPoint {
         }
         let part =
             (earlier.validationLoss - target) / (earlier.validationLoss - later.validationLoss)
-        return Double(earlier.step) + part * Double(later.step - earlier.step)
+        guard earlier.step > 0 else { return part * Double(later.step) }
+        return Double(earlier.step) * pow(Double(later.step) / Double(earlier.step), part)
     }
 
     /// The tokens of one step; nil without an evaluation after a step.

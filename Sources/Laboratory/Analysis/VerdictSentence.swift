@@ -5,6 +5,9 @@ import Telemetry
 func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> String {
     let level = Format.significant(100 * settings.level, digits: 3)
     let bound = "(regret <= \(Format.significant(settings.tolerance, digits: 3)) at \(level) %)"
+    guard !verdicts.isEmpty else {
+        return "no run of the base batch has ended, so no rule is judged."
+    }
     var parts: [String] = []
     let holding = verdicts.compactMap { verdict in
         verdict.reachBeyondBase.map { (name: verdict.name, batch: $0) }

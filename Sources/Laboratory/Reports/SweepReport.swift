@@ -51,13 +51,15 @@ struct DesignReport {
     var section: Page.Section {
         Page.Section(
             "By \(analysis.design.name)",
-            items: [.verdict(verdict), .chart(lossChart), .chart(bestRateChart)] + laws
-                + [.table(regrets)] + verdictNotes + [.chart(heatMap)]
+            items: [
+                .verdict(verdict), .chart(lossChart), .chart(bestRateChart),
+                .table(analysis.optimaTable),
+            ] + laws + [.table(analysis.regretTable)] + verdictNotes + [
+                .chart(heatMap), .table(analysis.sensitivityTable),
+            ]
                 + analysis.targets.flatMap { target in
-                    [.chart(targetChart(target)), .table(costs(target))]
-                        + target.sentences.map {
-                            .note(.information, String($0.drop { $0 == " " }))
-                        }
+                    [.chart(targetChart(target)), .table(target.table)]
+                        + target.sentences.map { .note(.information, $0) }
                 })
     }
 
@@ -75,68 +77,10 @@ struct DesignReport {
         analysis.verdicts.map { .note($0.undecided.isEmpty ? .information : .warning, $0.sentence) }
     }
 
-    private var regrets: Table {
-        var table = Table(
-            caption: "Regret in nats, with its interval",
-            columns: [.init("rule", .left)]
-                + analysis.optima.map { .init("B = \($0.batch)") })
-        for verdict in analysis.verdicts {
-            let cells = analysis.optima.map { optimum in
-                verdict.regrets.first { $0.batch == optimum.batch }.map(text) ?? "-"
-            }
-            table.add(.init([verdict.name] + cells))
-        }
-        return table
-    }
-
-    private func text(_ regret: Regret) -> String {
-        switch regret.outcome {
-        case .measured(let estimate, _):
-            let sign = regret.isLowerBound ? ">= " : ""
-            let ends =
-                estimate.interval.map {
-                    " (\(Format.fixed($0.lower, decimals: 3)) to "
-                        + "\(Format.fixed($0.upper, decimals: 3)))"
-                } ?? ""
-            return sign + Format.fixed(estimate.value, decimals: 4) + ends
-        case .diverged: return "diverges"
-        case .outsideGrid(let side): return "\(side.rawValue) the grid"
-        case .unavailable: return "-"
-        }
-    }
-
-    /// A table, or what it lacks.
+    /// A table, and what it lacks.
     private var laws: [Page.Item] {
-        guard analysis.models.best != nil else {
-            return [
-                .note(
-                    .information,
-                    "Laws of the best rate are compared over 4 batches or more that have one; here "
-                        + "are \(analysis.models.batches.count).")
-            ]
-        }
-        var table = Table(
-            caption: "Laws of the best rate, by Akaike's corrected criterion",
-            columns: [
-                .init("law", .left), .init("AICc"), .init("delta"), .init("weight"),
-                .init("parameters", .left),
-            ])
-        for model in analysis.models.models {
-            let parameters = model.parameters.map {
-                "\($0.name) \(Format.significant($0.estimate.value, digits: 3))"
-            }
-            table.add(
-                .init(
-                    [
-                        model.law.rawValue, number(model.criterion), number(model.delta),
-                        number(model.weight), parameters.joined(separator: ", "),
-                    ], isEmphasised: model.law == analysis.models.best?.law))
-        }
-        return [.table(table)]
-    }
-
-    private func number(_ value: Double?) -> String {
-        value.map { Format.significant($0, digits: 3) } ?? "-"
+        [.table(analysis.lawTable)]
+            + (analysis.refusedLaws.map { [.note(.information, $0)] } ?? [])
     }
 
     // MARK: - Charts
@@ -206,9 +150,9 @@ struct DesignReport {
                 rule.name, .dashed,
                 points: specification.batches.compactMap { batch in
                     guard let base,
-                        let factor = try? specification.factor(of: rule, batch: batch)
+                        let rate = try? specification.rate(of: rule, batch: batch, base: base)
                     else { return nil }
-                    return LineChart.Point(Double(batch), base * factor)
+                    return LineChart.Point(Double(batch), rate)
                 }, colour: index + 1)
         }
         return LineChart(
@@ -260,22 +204,5 @@ struct DesignReport {
             markers: target.fastestBatch.map {
                 [LineChart.Marker(Double($0), "fastest: \($0)")]
             } ?? [])
-    }
-
-    private func costs(_ target: TargetLoss) -> Table {
-        var table = Table(
-            caption: "To a loss of \(Format.fixed(target.loss, decimals: 3)), at each batch's rate",
-            columns: [.init("B"), .init("rate"), .init("steps"), .init("tokens"), .init("time")])
-        for cost in target.costs {
-            table.add(
-                .init(
-                    [
-                        "\(cost.batch)", NumberStyle.scientific.text(cost.rate),
-                        cost.steps.map { NumberStyle.count.text($0.value) } ?? "not reached",
-                        cost.tokens.map { NumberStyle.count.text($0.value) } ?? "-",
-                        cost.seconds.map { NumberStyle.duration.text($0.value) } ?? "-",
-                    ], isEmphasised: cost.batch == target.fastestBatch))
-        }
-        return table
     }
 }

@@ -94,11 +94,24 @@ struct PointTrainer {
             curve.append(
                 CurvePoint(step: step, tokens: step * plan.tokensPerStep, validationLoss: loss))
         }
+        let evaluated = Set(records.filter { $0.fields["validation_loss"] != nil }.map(\.step))
+        if !diverged, let mark = plan.recipe.evaluation.at.first(where: { !evaluated.contains($0) })
+        {
+            throw Failure(
+                .inputOutput,
+                "\(run.metrics) lacks the validation loss of step \(mark), as after a full disk: make "
+                    + "room, remove the folder \(run.path), and go on with --resume.")
+        }
+        // A loss that is no number is null in the log, and no point of the curve.
+        let isWhole = plan.recipe.evaluation.at.allSatisfy { mark in
+            curve.contains { $0.step == mark }
+        }
         let seconds = records.compactMap { $0["step_seconds"] }.sorted()
         return (
             PointResult(
-                point: point, learningRate: plan.rate.peakLearningRate, diverged: diverged,
-                curve: curve), seconds.isEmpty ? 0 : seconds[seconds.count / 2]
+                point: point, learningRate: plan.rate.peakLearningRate,
+                diverged: diverged || !isWhole, curve: curve),
+            seconds.isEmpty ? 0 : seconds[seconds.count / 2]
         )
     }
 }

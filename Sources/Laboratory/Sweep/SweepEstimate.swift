@@ -60,12 +60,14 @@ extension SweepSession {
         }
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
-        let points = try SweepSchedule(input.specification).firstPoints
+        let schedule = try SweepSchedule(input.specification)
         var rows: [SweepEstimate.Row] = []
         for batch in input.specification.batches {
-            let runs = points.filter { $0.batch == batch }
+            let first = SweepPoint(
+                batch: batch, rate: input.specification.rates(ofBatch: batch)[0],
+                seed: input.specification.seeds[0])
             let (plan, data) = try world.agree { () throws(Failure) in
-                var recipe = try input.specification.recipe(for: runs[0])
+                var recipe = try input.specification.recipe(for: first)
                 let data = try TrainingData(path: input.data.path, recipe: &recipe)
                 return (try TrainingPlan(recipe, ranks: group.size), data)
             }
@@ -73,7 +75,8 @@ extension SweepSession {
                 plan: plan, data: data, communicator: group, engine: engine)
             rows.append(
                 SweepEstimate.Row(
-                    batch: batch, runs: runs.count, steps: plan.recipe.training.steps,
+                    batch: batch, runs: schedule.fewestRuns(ofBatch: batch),
+                    steps: plan.recipe.training.steps,
                     evaluations: plan.recipe.evaluation.at.count, cost: cost))
         }
         return SweepEstimate(rows: rows, groups: groups)

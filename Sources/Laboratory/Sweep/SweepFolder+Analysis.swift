@@ -16,6 +16,7 @@ extension SweepFolder {
     @discardableResult
     package func analyze(tolerance: Double? = nil) throws(Failure) -> Analysis {
         var specification = try readSpecification()
+        try specification.validate()
         specification.tolerance = tolerance ?? specification.tolerance
         let schedule = try SweepSchedule(specification)
         let ledger = SweepLedger(self, schedule: schedule, session: "")

@@ -30,6 +30,8 @@ package struct SweepFolder: Sendable {
     /// Which group trains which point now.
     package var claims: String { "\(path)/claims" }
     package var points: String { "\(path)/points" }
+    /// Holds the name of the start that was asked to stop.
+    package var stopRequest: String { "\(path)/stop" }
     /// Held while a group reads or writes what all share.
     package var groupsLock: String { "\(path)/groups.lock" }
 

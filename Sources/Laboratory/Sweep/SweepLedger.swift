@@ -14,6 +14,8 @@ package enum Assignment: Sendable, Equatable {
     case train(SweepPoint)
     /// Nothing yet: what others train may ask for more.
     case wait
+    /// A group was asked to stop, and so all do.
+    case stop
     /// All points have results.
     case done
 }
@@ -46,8 +48,17 @@ package struct SweepLedger: Sendable {
     ///
     /// - Throws: as `results` does.
     package func progress() throws(Failure) -> Progress {
-        let results = try self.results()
-        return Progress(done: results.count, total: schedule.points(results).count)
+        try locked { () throws(Failure) in
+            let results = try self.results()
+            return Progress(done: results.count, total: schedule.points(results).count)
+        }
+    }
+
+    /// Has every group stop before its next point.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func requestStop() throws(Failure) {
+        try AtomicFile.write(session, to: folder.stopRequest)
     }
 
     /// Takes the next point for a group.
@@ -61,6 +72,8 @@ package struct SweepLedger: Sendable {
             let open = points.filter { !finished.contains($0.name) }
             let progress = Progress(done: points.count - open.count, total: points.count)
             guard !open.isEmpty else { return (.done, progress) }
+            // A request of an earlier start says nothing of this one.
+            guard (try? readText(folder.stopRequest)) != session else { return (.stop, progress) }
             let claimed = try claimedNames()
             guard let point = open.first(where: { !claimed.contains($0.name) }) else {
                 return (.wait, progress)

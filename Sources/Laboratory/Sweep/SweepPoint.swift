@@ -1,3 +1,4 @@
+import Digests
 import Failures
 import Training
 
@@ -20,8 +21,13 @@ package struct SweepPoint: Sendable, Equatable {
 
     /// Tells the point from all others of the sweep, and names its folder.
     package var name: String {
-        let rule = String(
-            rule.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == ".") ? $0 : "-" })
+        let isPlain = rule.allSatisfy {
+            $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == ".")
+        }
+        // What cannot be part of a file's name, or is too long for one, is told apart by its digest.
+        let rule =
+            isPlain && rule.count <= 40
+            ? rule : "\(rule.prefix { $0.isLetter })-\(SHA256.hash(rule).prefix(12))"
         return "\(rule)-b\(batch)-lr\(rate)-s\(seed)"
     }
 }
@@ -65,7 +71,7 @@ extension SweepSpecification {
 
     /// The recipe of a point's run.
     ///
-    /// The lanes are set where the recipe is silent, because their default looks at the number of
+    /// The recipe's own [scaling] has no part in it. The lanes are set where the recipe is silent, because their default looks at the number of
     /// ranks, and a point must be the same on any.
     ///
     /// - Throws: a `.configuration` failure of the recipe, or where a number of tokens is no whole
@@ -80,7 +86,7 @@ extension SweepSpecification {
             overrides: overrides + [
                 "training.global_batch=\(point.batch)", "training.seed=\(point.seed)",
                 "optimizer.learning_rate=\(point.rate)",
-            ] + scaling)
+            ] + scaling, omitting: "scaling")
         let context = recipe.model.contextLength
         try checkTokens(batch: point.batch, contextLength: context)
         let marks = marks(ofBatch: point.batch, contextLength: context)
@@ -115,12 +121,24 @@ extension SweepSpecification {
     private func checkTokens(batch: Int, contextLength: Int) throws(Failure) {
         let perStep = batch * contextLength
         for count in tokens where count % perStep != 0 || count < perStep {
-            let largest = (batches.last ?? batch) * contextLength
-            let nearest = max(1, (Double(count) / Double(largest)).rounded()) * Double(largest)
+            // Tokens that are whole steps of all batches.
+            let common =
+                Double(batches.reduce(1, leastCommonMultiple)) * Double(contextLength)
+            let nearest = max(1, (Double(count) / common).rounded()) * common
+            let remedy =
+                common < 1e9 ? "use \(Int(nearest)), or other batches" : "use other batches"
             throw Failure(
                 .configuration,
                 "tokens = \(count) is no whole number of steps of batch \(batch), which take "
-                    + "\(perStep) tokens each: use \(Int(nearest)), or other batches.")
+                    + "\(perStep) tokens each: \(remedy).")
         }
     }
+}
+
+/// Or 2^52 where that is not enough.
+private func leastCommonMultiple(_ a: Int, _ b: Int) -> Int {
+    var (divisor, rest) = (a, b)
+    while rest != 0 { (divisor, rest) = (rest, divisor % rest) }
+    let (product, overflow) = (a / divisor).multipliedReportingOverflow(by: b)
+    return overflow ? 1 << 52 : min(product, 1 << 52)
 }

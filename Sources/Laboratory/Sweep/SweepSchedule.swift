@@ -45,6 +45,12 @@ package struct SweepSchedule: Sendable {
     /// Points of the grid as it is written, before anything is known.
     package var firstPoints: [SweepPoint] { points([]) }
 
+    /// How many runs a batch will have at least: the grid's, and those of rules that are trained.
+    package func fewestRuns(ofBatch batch: Int) -> Int {
+        let rules = trainedRules.count { $0.batches.contains(batch) }
+        return (specification.learningRates.count + rules) * specification.seeds.count
+    }
+
     /// Tokens stand for time.
     private func seconds(ofBatch batch: Int) -> Int {
         batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
@@ -61,15 +67,16 @@ package struct SweepSchedule: Sendable {
                 switch edge {
                 case .below where below < specification.extend:
                     below += 1
-                    rates.insert(rates[0] / specification.rateRatio, at: 0)
+                    rates.insert(shortened(rates[0] / specification.rateRatio), at: 0)
                     continue growing
                 case .above where above < specification.extend:
                     above += 1
-                    rates.append(rates[rates.count - 1] * specification.rateRatio)
+                    rates.append(shortened(rates[rates.count - 1] * specification.rateRatio))
                     continue growing
                 case .divergence(let place) where between < specification.extend:
                     between += 1
-                    rates.insert((rates[place - 1] * rates[place]).squareRoot(), at: place)
+                    rates.insert(
+                        shortened((rates[place - 1] * rates[place]).squareRoot()), at: place)
                     continue growing
                 case .below, .above, .divergence: continue
                 }
@@ -112,6 +119,10 @@ package struct SweepSchedule: Sendable {
     /// The rate from which rules that are trained start: the base batch's best of the first
     /// comparison; nil before its grid is complete.
     private func baseRate(_ results: [PointResult]) -> Double? {
+        // A rule that is being trained goes on from where it began.
+        if let begun = results.first(where: { $0.point.rule != TrainedPoint.grid }) {
+            return begun.point.rate
+        }
         let base = specification.baseBatch
         let rates = rates(ofBatch: base, results)
         let own = results.filter { $0.point.batch == base && $0.point.rule == TrainedPoint.grid }
@@ -121,6 +132,6 @@ package struct SweepSchedule: Sendable {
         let optimum = BatchOptimum(
             batch: base, points: own.map { $0.trained(secondsPerStep: 0) }, design: design,
             settings: specification.analysisSettings)
-        return optimum.optimum.best?.rate ?? optimum.gridRate
+        return (optimum.optimum.best?.rate ?? optimum.gridRate).map(shortened)
     }
 }

@@ -187,13 +187,14 @@ package struct SweepSession {
         _ input: Input, _ groups: Int, _ schedule: SweepSchedule, _ results: [PointResult]
     ) {
         let specification = input.specification
-        let points = schedule.points(results)
+        let known = specification.batches.reduce(0) { $0 + schedule.fewestRuns(ofBatch: $1) }
+        let runs = max(known, schedule.points(results).count)
         let begun =
             results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
         logger.notice(
             """
             sweeping \(specification.batches.count) batches x \(specification.learningRates.count) \
-            rates x \(specification.seeds.count) seeds, \(Format.count(points.count)) runs\(begun), \
+            rates x \(specification.seeds.count) seeds, \(Format.count(runs)) runs\(begun), \
             on \(groups) \(groups == 1 ? "group" : "groups") of \(world.size) ranks, into \
             \(folder.path)
             """)
@@ -214,9 +215,21 @@ package struct SweepSession {
             isShown: world.rank == 0, mode: request.progress, ledger: ledger)
         defer { progress.finish() }
         var isStopped = false
-        while !isStopped, let point = try nextPoint(ledger, group, &progress) {
+        training: while true {
+            let point: SweepPoint
+            switch try nextAssignment(ledger, group, &progress) {
+            case .train(let next): point = next
+            case .done: break training
+            case .stop:
+                isStopped = true
+                break training
+            case .wait:
+                usleep(200_000)
+                continue
+            }
             switch try trainer.train(point) {
-            case .stopped: isStopped = true
+            case .stopped:
+                try group.onFirstRank { () throws(Failure) in try ledger.requestStop() }
             case .ended(let result, let seconds):
                 try group.agree { () throws(Failure) in
                     guard group.rank == 0 else { return }
@@ -229,34 +242,29 @@ package struct SweepSession {
         return try world.allReduce(Int64(isStopped ? 1 : 0), .maximum) == 1
     }
 
-    /// The group's next point, which its first rank takes; nil where there is none any more, or a
-    /// signal asks for the end.
-    private func nextPoint(
+    /// What the group does next, which its first rank asks for; a signal to one rank stops all.
+    private func nextAssignment(
         _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
-    ) throws(Failure) -> SweepPoint? {
-        while true {
-            let taken = try group.agree {
-                () throws(Failure) -> (Assignment, SweepLedger.Progress)? in
-                guard group.rank == 0, !StopSignals.stopRequested else { return nil }
-                return try ledger.next()
-            }
-            if let taken { progress.update(taken.1) }
-            let told = try group.allGatherBytes(Self.encoded(taken?.0))
-            guard let assignment = Self.decoded(told[0]) else { return nil }
-            switch assignment {
-            case .train(let point): return point
-            case .done: return nil
-            case .wait: usleep(200_000)
-            }
+    ) throws(Failure) -> Assignment {
+        let stops = try group.allReduce(Int64(StopSignals.stopRequested ? 1 : 0), .maximum) == 1
+        let taken = try group.onFirstRank { () throws(Failure) in
+            if stops { try ledger.requestStop() }
+            return try ledger.next()
         }
+        if let taken { progress.update(taken.1) }
+        let told = try group.allGatherBytes(taken.map { Self.encoded($0.0) } ?? [])
+        guard let assignment = Self.decoded(told[0]) else {
+            throw Failure(.bug, "a group's first rank told what no rank can read")
+        }
+        return assignment
     }
 
-    /// An assignment as bytes, for the other ranks of the group; empty for none.
-    private static func encoded(_ assignment: Assignment?) -> [UInt8] {
+    /// An assignment as bytes, for the other ranks of the group.
+    private static func encoded(_ assignment: Assignment) -> [UInt8] {
         switch assignment {
-        case nil: []
         case .done: Array("done".utf8)
         case .wait: Array("wait".utf8)
+        case .stop: Array("stop".utf8)
         case .train(let point):
             Array("\(point.batch) \(point.rate) \(point.seed) \(point.rule)".utf8)
         }
@@ -266,6 +274,7 @@ package struct SweepSession {
         let text = String(decoding: bytes, as: UTF8.self)
         if text == "done" { return .done }
         if text == "wait" { return .wait }
+        if text == "stop" { return .stop }
         let parts = text.split(separator: " ", maxSplits: 3)
         guard parts.count == 4, let batch = Int(parts[0]), let rate = Double(parts[1]),
             let seed = UInt64(parts[2])

@@ -18,42 +18,44 @@ extension SweepSpecification {
     /// The rules that change the rate alone, so that the grid shows what they do.
     private var lookedUpRules: [ScalingRule] {
         rules.filter { !$0.isTrained }.map { rule in
-            ScalingRule(rule.name) { ratio in
+            ScalingRule(rule.name) { base, ratio in
                 let batch = Int((ratio * Double(baseBatch)).rounded())
-                return (try? factor(of: rule, batch: batch)) ?? .nan
+                return (try? rate(of: rule, batch: batch, base: base)) ?? .nan
             }
         }
     }
 
-    /// What a rule makes of the rate at a batch.
+    /// What a rule makes of the base batch's rate at a batch.
     ///
     /// - Throws: a `.configuration` failure where the rule cannot be applied to the recipe or the
     ///   batch.
-    package func factor(of rule: SweepRule, batch: Int) throws(Failure) -> Double {
-        let recipe = try recipe(of: rule, batch: batch)
-        return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).factor
+    package func rate(of rule: SweepRule, batch: Int, base: Double) throws(Failure) -> Double {
+        let recipe = try recipe(of: rule, batch: batch, rate: base)
+        return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).peakLearningRate
     }
 
     /// The batches at which a rule is trained, if it is: those that it reaches.
     ///
     /// - Throws: a `.configuration` failure of the recipe.
     package func batches(reachedBy rule: SweepRule) throws(Failure) -> [Int] {
-        let recipe = try recipe(of: rule, batch: baseBatch)
+        let recipe = try recipe(of: rule, batch: baseBatch, rate: learningRates[0])
         return batches.filter { recipe.scaling.reaches($0, with: recipe.optimizer) }
     }
 
-    /// The recipe with a rule in it, at a rate that is as good as any.
-    private func recipe(of rule: SweepRule, batch: Int) throws(Failure) -> Recipe {
+    /// The recipe with a rule in it.
+    private func recipe(
+        of rule: SweepRule, batch: Int, rate: Double
+    ) throws(Failure) -> Recipe {
         try Recipe(
             toml: recipe, name: recipePath,
             overrides: overrides + rule.overrides + [
                 "scaling.base_batch=\(baseBatch)", "training.global_batch=\(batch)",
-                "optimizer.learning_rate=\(learningRates[learningRates.count / 2])",
-            ])
+                "optimizer.learning_rate=\(rate)",
+            ], omitting: "scaling")
     }
 
-    /// Checks that every point that is known beforehand has a recipe, and every rule a factor at each
-    /// batch that it reaches.
+    /// Checks that every point that is known beforehand has a recipe, and every rule a rate at each
+    /// batch that it reaches, whatever rate of the grid it starts from.
     ///
     /// - Throws: a `.configuration` failure that names the first that has not.
     package func validate() throws(Failure) {
@@ -64,7 +66,7 @@ extension SweepSpecification {
         }
         for rule in rules {
             for batch in try batches(reachedBy: rule) {
-                _ = try factor(of: rule, batch: batch)
+                for base in learningRates { _ = try rate(of: rule, batch: batch, base: base) }
                 guard rule.isTrained else { continue }
                 _ = try recipe(
                     for: SweepPoint(

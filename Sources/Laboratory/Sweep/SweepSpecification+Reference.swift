@@ -34,7 +34,7 @@ extension SweepSpecification {
 
         [set]
         "optimizer.name" = "sgd"
-            Keys of the recipe that differ from it.
+            Keys of the recipe that differ from it. Its [scaling] is not read: rules stand for it.
 
         A run is compared at several steps, so its rate must be constant: schedule.name = "constant",
         with training.averaging_power = 7 to evaluate averaged parameters.

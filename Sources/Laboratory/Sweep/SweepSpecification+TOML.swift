@@ -27,6 +27,7 @@ extension SweepSpecification {
         self.recipePath = recipePath
         self.recipe = try recipe(recipePath)
         overrides = try table.overrides
+        try Self.refuseOwnKeys(overrides, table)
         batches = try table.required("batches", "[8, 16, 32]", of: table.integers)
         learningRates = try table.required(
             "learning_rates", "[1e-4, 2e-4, 4e-4, 8e-4]", of: table.numbers)
@@ -50,6 +51,26 @@ extension SweepSpecification {
             (value) throws(Failure) in try SweepRule(value, table: table)
         }
         try validate(table)
+    }
+
+    /// Refuses keys in [set] that every run has of its own.
+    private static func refuseOwnKeys(
+        _ overrides: [String], _ table: SpecificationTable
+    ) throws(Failure) {
+        let own = [
+            "training.global_batch", "training.seed", "training.steps", "optimizer.learning_rate",
+            "evaluation.every", "evaluation.at", "evaluation.windows",
+        ]
+        for override in overrides {
+            let key = String(override.prefix { $0 != "=" })
+            guard own.contains(key) || key.hasPrefix("scaling.") else { continue }
+            throw table.impossible(
+                "[set] \(key)", String(override.dropFirst(key.count + 1)),
+                "a key that all runs share",
+                key.hasPrefix("scaling.")
+                    ? "write it in rules, as { rule = \"sqrt\", weight_decay = \"timescale\" }"
+                    : "say it by batches, learning_rates, seeds, tokens, steps and evaluations")
+        }
     }
 
     private func validate(_ table: SpecificationTable) throws(Failure) {
@@ -119,7 +140,7 @@ extension SweepRule {
             ["scaling.rule=\(RecipeValue.text(text).toml)"]
             + others.map { "scaling.\($0.key)=\($0.value.toml)" }
         isTrained =
-            rule == .adamSDE || rule == .beta2HalfLife || keys["weight_decay"] != nil
-            || keys["warmup"] != nil
+            rule == .adamSDE || rule == .beta2HalfLife
+            || ["weight_decay", "warmup", "gradual_warmup"].contains { keys[$0] != nil }
     }
 }

@@ -41,7 +41,7 @@ package struct SweepSpecification: Sendable, Equatable {
     /// The rates of a batch's grid, rising, before it is extended.
     package func rates(ofBatch batch: Int) -> [Double] {
         let factor = power(Double(batch) / Double(baseBatch), gridExponent)
-        return learningRates.map { $0 * factor }
+        return learningRates.map { shortened($0 * factor) }
     }
 
     /// How much larger a grid's next rate is: its rates' geometric mean spacing.

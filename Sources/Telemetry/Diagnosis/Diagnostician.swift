@@ -1,5 +1,3 @@
-import Failures
-
 /// Watches a training for the signs of a wrong rate, bad data and overfitting, and tells each once.
 ///
 /// It sees nothing but what metrics.jsonl holds, so that a resumed run, which reads that again,
@@ -17,19 +15,13 @@ package struct Diagnostician: Sendable {
     ///   vocabulary's size.
     package init(startingLoss: Double) { start = startingLoss }
 
-    /// Goes on from the log of a run.
-    ///
-    /// - Throws: as `MetricsLog.read`.
-    package init(startingLoss: Double, resuming path: String) throws(Failure) {
-        var diagnostician = Self(startingLoss: startingLoss)
-        try MetricsLog.forEachRecord(of: path) { record in
-            if let step = ObservedStep(record) {
-                _ = diagnostician.add(step)
-            } else if let evaluation = ObservedEvaluation(record) {
-                _ = diagnostician.add(evaluation)
-            }
+    /// Takes a line of the log of a run that is gone on with; what it says of it was told before.
+    package mutating func recall(_ record: MetricsRecord) {
+        if let step = ObservedStep(record) {
+            _ = add(step)
+        } else if let evaluation = ObservedEvaluation(record) {
+            _ = add(evaluation)
         }
-        self = diagnostician
     }
 
     /// Takes a step; returns what is told of it for the first time.

@@ -19,12 +19,15 @@ package struct Recipe: Sendable, Equatable {
     ///
     /// `overrides` are `section.key=value`. A recipe that is silent about `base_batch` means its own
     /// `global_batch`, before overrides, so that overriding the batch scales the learning rate.
-    /// `name` stands for the recipe in errors.
+    /// `name` stands for the recipe in errors, `omitting` for a section that is not read.
     ///
     /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
-    package init(toml: String, name: String, overrides: [String] = []) throws(Failure) {
+    package init(
+        toml: String, name: String, overrides: [String] = [], omitting: String? = nil
+    ) throws(Failure) {
         var written: Set<String> = []
-        let document = try RecipeValue.document(toml, name: name)
+        var document = try RecipeValue.document(toml, name: name)
+        if let omitting { document[omitting] = nil }
         for (section, value) in document.sorted(by: { $0.key < $1.key }) {
             guard case .table(let entries) = value else {
                 throw Failure(

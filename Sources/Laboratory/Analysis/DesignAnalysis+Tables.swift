@@ -1,0 +1,178 @@
+import Report
+import Statistics
+import Telemetry
+
+/// What a design says as tables, the same on a page and on a terminal.
+extension DesignAnalysis {
+    var optimaTable: Table {
+        var table = Table(
+            caption: "Best rates",
+            columns: [
+                .init("B"), .init("best rate"), .init("interval"), .init("loss"), .init("seeds"),
+                .init("why there is none"),
+            ])
+        for optimum in optima {
+            let best = optimum.optimum.best
+            table.add(
+                .init([
+                    "\(optimum.batch)", best.map { rate($0.rate) } ?? "-",
+                    best?.interval.map { interval($0, rate) } ?? "-",
+                    best.map { Format.fixed($0.loss, decimals: 4) } ?? "-",
+                    "\(optimum.seeds.count)", optimum.optimum.reason,
+                ]))
+        }
+        return table
+    }
+
+    /// Rows are rules, columns batches.
+    var regretTable: Table {
+        var table = Table(
+            caption: "Regrets in nats",
+            columns: [.init("rule", .left)] + optima.map { .init("B = \($0.batch)") })
+        for verdict in verdicts {
+            let cells = optima.map { optimum in
+                verdict.regrets.first { $0.batch == optimum.batch }?.cell ?? "-"
+            }
+            table.add(.init([verdict.name] + cells))
+        }
+        return table
+    }
+
+    /// The laws that the batches are enough for, the best one emphasised.
+    var lawTable: Table {
+        var table = Table(
+            caption: "Laws of the best rate, by Akaike's corrected criterion",
+            columns: [
+                .init("law", .left), .init("AICc"), .init("delta"), .init("weight"),
+                .init("parameters"),
+            ])
+        for model in models.models where model.criterion != nil {
+            let parameters = model.parameters.map {
+                "\($0.name) " + estimate($0.estimate) { Format.significant($0, digits: 3) }
+            }
+            let outside = model.noiseScaleOutside.map { " (\($0.rawValue) all batches)" } ?? ""
+            table.add(
+                .init(
+                    [
+                        model.law.rawValue, number(model.criterion, decimals: 2),
+                        number(model.delta, decimals: 2), number(model.weight, decimals: 3),
+                        parameters.joined(separator: ", ") + outside,
+                    ], isEmphasised: model.law == models.best?.law))
+        }
+        return table
+    }
+
+    /// The laws that the batches are too few for, in a sentence; nil where there are none.
+    var refusedLaws: String? {
+        guard !models.refused.isEmpty else { return nil }
+        return "Not enough batches with a best rate (\(models.batches.count)) for: "
+            + "\(listed(models.refused.map(\.rawValue)))."
+    }
+
+    var sensitivityTable: Table {
+        var table = Table(
+            caption: "Sensitivity to the rate: mean loss above the best, over the grid",
+            columns: [.init("B"), .init("nats"), .init("interval"), .init("rates")])
+        for sensitivity in sensitivities {
+            table.add(
+                .init([
+                    "\(sensitivity.batch)", loss(sensitivity.value.value),
+                    sensitivity.value.interval.map { interval($0, loss) } ?? "-",
+                    "\(rate(sensitivity.lowestRate)) to \(rate(sensitivity.highestRate))",
+                ]))
+        }
+        return table
+    }
+}
+
+extension TargetLoss {
+    /// The fastest batch emphasised.
+    var table: Table {
+        var table = Table(
+            caption: "To a loss of \(Format.fixed(loss, decimals: 4))",
+            columns: [.init("B"), .init("rate"), .init("steps"), .init("tokens"), .init("time")])
+        for cost in costs {
+            table.add(
+                .init(
+                    [
+                        "\(cost.batch)", rate(cost.rate),
+                        cost.steps.map { estimate($0, NumberStyle.count.text) } ?? "not reached",
+                        cost.tokens.map { estimate($0, NumberStyle.count.text) } ?? "-",
+                        cost.seconds.map { estimate($0, NumberStyle.duration.text) } ?? "-",
+                    ], isEmphasised: cost.batch == fastestBatch))
+        }
+        return table
+    }
+
+    /// What the table says of the batch to choose.
+    var sentences: [String] {
+        let fastest = fastestBatch.map { ["The least time is at B = \($0)."] } ?? []
+        guard let critical = criticalBatch else {
+            return fastest + ["Fewer than three batches reach it: no critical batch."]
+        }
+        if let side = critical.outside {
+            return fastest + ["The critical batch lies \(side.rawValue) all of these batches."]
+        }
+        return fastest + [
+            "Critical batch (McCandlish 2018, Emin / Smin): "
+                + "\(estimate(critical.sequences, NumberStyle.count.text)) sequences, "
+                + "\(estimate(critical.tokens, NumberStyle.count.text)) tokens.",
+            "Batch that costs 20 % more tokens (Zhang 2024, a fifth of it): "
+                + "\(estimate(critical.twentyPercentSequences, NumberStyle.count.text)) sequences.",
+        ]
+    }
+}
+
+extension Table {
+    /// For a terminal; columns that are set from the left come first.
+    var lines: [String] {
+        var table = TextTable(
+            columns.map(\.title), leftColumns: columns.prefix { $0.alignment == .left }.count)
+        for row in rows { table.add(row.cells) }
+        return table.lines
+    }
+}
+
+extension RateOptimum {
+    /// Why there is no best rate; empty where there is one.
+    fileprivate var reason: String {
+        switch self {
+        case .found: ""
+        case .unbracketed(let side): "best \(side.rawValue) the grid"
+        case .flat: "hidden by noise"
+        case .coarse: "grid too coarse"
+        case .insufficient: "too few rates"
+        }
+    }
+}
+
+extension Regret {
+    fileprivate var cell: String {
+        let bound = isLowerBound ? ">= " : ""
+        switch outcome {
+        case .measured(let estimate, _):
+            let half = estimate.interval.map { " ±\(Format.fixed($0.width / 2, decimals: 4))" }
+            return bound + loss(estimate.value) + (half ?? "")
+        case .diverged: return "diverges"
+        case .belowDivergence: return "below divergence"
+        case .outsideGrid(let side): return "\(side.rawValue) the grid"
+        case .unavailable: return "-"
+        }
+    }
+}
+
+private func rate(_ value: Double) -> String { NumberStyle.scientific.text(value) }
+
+private func loss(_ value: Double) -> String { Format.fixed(value, decimals: 4) }
+
+private func interval(_ interval: Interval, _ text: (Double) -> String) -> String {
+    "\(text(interval.lower)) to \(text(interval.upper))"
+}
+
+private func estimate(_ estimate: Estimate, _ text: (Double) -> String) -> String {
+    text(estimate.value) + (estimate.interval.map { " (\(interval($0, text)))" } ?? "")
+}
+
+private func number(_ value: Double?, decimals: Int) -> String {
+    value.map { Format.fixed($0, decimals: decimals) } ?? "-"
+}

@@ -1,0 +1,56 @@
+import Kernels
+import Optimizers
+import Tensors
+
+/// The content of `updates.json` and `trust_ratios.json`: steps on the same gradients, by rule.
+struct UpdateCases: Decodable {
+    struct Shape: Decodable {
+        let name: String
+        let shape: [Int]
+    }
+
+    struct Case: Decodable {
+        let title: String
+        let name: String
+        let decay: String
+        let weightDecay: Double
+        let momentum: Double
+        let dampening: Double
+        let nesterov: Bool
+        let betas: [Double]
+        let epsilon: Double
+        /// LARS's; nil where it is of no rule of the file.
+        let trustCoefficient: Double?
+        /// Nil for 1.
+        let gradientScale: Float?
+        let parameters: [String: NamedValues]
+        let state: [String: NamedValues]
+
+        func configuration() throws -> OptimizerConfiguration {
+            var configuration = OptimizerConfiguration(
+                name: try .init(name, key: "name"), momentum: momentum, nesterov: nesterov,
+                dampening: dampening, beta1: betas[0], beta2: betas[1], epsilon: epsilon,
+                weightDecay: weightDecay, decay: try .init(decay, key: "decay"))
+            if let trustCoefficient { configuration.trustCoefficient = trustCoefficient }
+            return configuration
+        }
+    }
+
+    let shapes: [Shape]
+    let learningRates: [Double]
+    let initial: NamedValues
+    let gradients: [NamedValues]
+    let cases: [Case]
+}
+
+/// Numbers from -1 to 1 in an arena's tensors, zero in its padding.
+func random(_ layout: ArenaLayout, key: UInt64) -> Buffer<Float> {
+    let generator = CounterRandom(key: key)
+    let buffer = Buffer<Float>(count: layout.count)
+    for tensor in layout.tensors {
+        for index in tensor.range {
+            buffer.elements[index] = Float(generator.uniform(UInt64(index)) * 2 - 1)
+        }
+    }
+    return buffer
+}
