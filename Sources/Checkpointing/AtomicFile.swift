@@ -39,6 +39,24 @@ package enum AtomicFile {
     package static func write(_ text: String, to path: String) throws(Failure) -> FileRecord {
         try write(to: path) { (file) throws(Failure) in try file.write(text) }
     }
+
+    /// Writes a text file over another, which is kept: "recipe.toml" as "recipe.superseded-1.toml", or
+    /// with the next number that is free. The same text changes nothing.
+    ///
+    /// - Parameter before: what the file holds.
+    /// - Throws: `.inputOutput`.
+    package static func supersede(
+        _ path: String, holding before: String, with text: String
+    ) throws(Failure) {
+        guard before != text else { return }
+        let name = path.suffix(from: path.lastIndex(of: "/") ?? path.startIndex)
+        let dot = name.lastIndex(of: ".") ?? path.endIndex
+        let kept = { (number: Int) in "\(path[..<dot]).superseded-\(number)\(path[dot...])" }
+        var number = 1
+        while FileSystem.exists(kept(number)) { number += 1 }
+        try write(before, to: kept(number))
+        try write(text, to: path)
+    }
 }
 
 /// Folders that appear whole or not at all.

@@ -57,6 +57,18 @@ package enum FileSystem {
         throw .systemCall("create the folder", path, error: error)
     }
 
+    /// Checks that something can be made at a path: that the folder which is to hold it, or the
+    /// nearest above that is there, can be written.
+    ///
+    /// - Throws: `.inputOutput`.
+    package static func requireWritableParent(of path: String) throws(Failure) {
+        var folder = parent(of: path)
+        while !exists(folder), parent(of: folder) != folder { folder = parent(of: folder) }
+        guard access(folder, W_OK) == 0 else {
+            throw .systemCall("write in the folder", folder, error: errno)
+        }
+    }
+
     /// Makes a folder that must not exist yet.
     ///
     /// - Throws: `.inputOutput`.

@@ -59,6 +59,15 @@ package enum Format {
         return "\(number) \(unit)/s"
     }
 
+    /// A number of things: "1 rank", "2 ranks", "1,000 batches".
+    ///
+    /// - Parameter plural: where it is not made by an s.
+    package static func counted(
+        _ number: Int, _ thing: String, _ plural: String? = nil
+    ) -> String {
+        "\(count(number)) \(number == 1 ? thing : plural ?? thing + "s")"
+    }
+
     /// A number with a fixed number of decimals: "1.8857".
     package static func fixed(_ number: Double, decimals: Int) -> String {
         formatted("%.\(decimals)f", number)

@@ -57,6 +57,7 @@ package struct RunFolder: Sendable {
                     + "is under way: remove it if nothing runs there, or give --out another folder."
             )
         }
+        try FileSystem.requireWritableParent(of: path)
         guard isEmptyOrMissing else {
             throw Failure(
                 .usage,
@@ -88,12 +89,7 @@ package struct RunFolder: Sendable {
     ///
     /// - Throws: `Failure` (I/O).
     package func replaceRecipe(_ text: String) throws(Failure) {
-        let before = try read(recipe)
-        guard before != text else { return }
-        var number = 1
-        while access("\(path)/recipe.superseded-\(number).toml", F_OK) == 0 { number += 1 }
-        try AtomicFile.write(before, to: "\(path)/recipe.superseded-\(number).toml")
-        try AtomicFile.write(text, to: recipe)
+        try AtomicFile.supersede(recipe, holding: try read(recipe), with: text)
     }
 
     /// The whole of one of the run's files.
@@ -149,6 +145,9 @@ package func readText(_ path: String) throws(Failure) -> String {
         bytes += chunk[..<count]
     }
     guard ferror(file) == 0 else {
+        guard errno != EISDIR else {
+            throw Failure(.missingInput, "\(path) is a folder: give the file that is meant.")
+        }
         throw Failure(.inputOutput, "\(path) cannot be read to its end; check the disk.")
     }
     guard let text = String(validating: bytes, as: UTF8.self) else {

@@ -113,7 +113,7 @@ extension TrainingPlan {
         let steps = recipe.training.steps
         let total = tokensPerStep * steps
         let layoutText =
-            "\(counted(around.ranks, "rank")) x \(counted(around.threads, "thread"))"
+            "\(Format.counted(around.ranks, "rank")) x \(Format.counted(around.threads, "thread"))"
             + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
         let first =
             "training a GPT of \(Format.count(model.parameterCount)) parameters for "
@@ -121,13 +121,13 @@ extension TrainingPlan {
         let rows: [(String, String)] = [
             (
                 "model",
-                "\(counted(model.layers, "layer")), \(counted(model.heads, "head")), width \(model.width), context "
+                "\(Format.counted(model.layers, "layer")), \(Format.counted(model.heads, "head")), width \(model.width), context "
                     + "\(model.contextLength), vocabulary \(Format.count(model.vocabularySize))"
                     + (model.dropout > 0 ? ", dropout \(model.dropout)" : "")
             ),
             (
                 "step",
-                "\(counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
+                "\(Format.counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
                     + "tokens; \(Format.count(total)) tokens in all, "
                     + "\(Format.significant(Double(total) / Double(max(1, around.trainingTokens)), digits: 3)) "
                     + "epochs of \(Format.count(around.trainingTokens))"
@@ -153,17 +153,12 @@ extension TrainingPlan {
             }).joined(separator: "\n")
     }
 
-    /// "1 layer", "2 layers".
-    private func counted(_ count: Int, _ noun: String) -> String {
-        "\(Format.count(count)) \(noun)\(count == 1 ? "" : "s")"
-    }
-
     private var laneText: String {
         let accumulation =
             lanes.microBatchesPerLane == 1
             ? "at once" : "in \(lanes.microBatchesPerLane) micro-batches of \(lanes.microBatch)"
         return
-            "\(lanes.laneCount) lanes of \(counted(lanes.sequencesPerLane, "sequence")), each \(accumulation)"
+            "\(lanes.laneCount) lanes of \(Format.counted(lanes.sequencesPerLane, "sequence")), each \(accumulation)"
             + "; at most \(lanes.laneCount) ranks"
     }
 

@@ -22,11 +22,14 @@ struct AnalyzeCommand: ParsableCommand {
     var sweep: String
 
     @Option(
-        name: .long, help: "The regret up to which a rule holds, in nats (default: the sweep's).")
+        name: .long, parsing: .unconditional,
+        help: "The regret up to which a rule holds, in nats (default: the sweep's).")
     var tolerance: Double?
 
     func run() throws {
-        let analysis = try SweepFolder(sweep).analyze(tolerance: tolerance)
-        try StandardOutput.write(line: analysis.summary)
+        let folder = SweepFolder(sweep)
+        let findings = try folder.findings(tolerance: tolerance)
+        try StandardOutput.write(line: findings.text)
+        try folder.write(findings)
     }
 }

@@ -85,22 +85,27 @@ struct FindLRCommand: ParsableCommand {
             emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in
             let session = RangeTestSession(request, communicator: world)
-            let result = try session.run()
+            guard let result = try session.run() else {
+                if world.rank == 0 {
+                    try StandardOutput.write(
+                        line: "stopped because a signal asked for it; nothing was written")
+                }
+                return Failure.Code.requeue.rawValue
+            }
             if world.rank == 0 {
                 try StandardOutput.write(line: result.text)
                 if let out {
                     try StandardOutput.write(line: "the curve and a report are in \(out)")
                 }
             }
-            let isWritten = try session.writeRecipe(result)
-            if world.rank == 0, let write { try tell(written: isWritten, write) }
+            try session.writeRecipe(result)
+            if world.rank == 0, let write { try tellOfRecipe(write) }
             return 0
         }
     }
 
-    /// Says what became of --write.
-    private func tell(written: Bool, _ path: String) throws(Failure) {
-        guard written else { return try StandardOutput.write(line: "\(path) is not written") }
+    /// Says what --write has made.
+    private func tellOfRecipe(_ path: String) throws(Failure) {
         let others = set.filter { !$0.hasPrefix("training.global_batch=") }
         let again = others.isEmpty ? "" : "; train it with the same --set, which it does not hold"
         try StandardOutput.write(line: "\(path) is \(recipe) with this learning_rate\(again)")

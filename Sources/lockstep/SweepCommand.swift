@@ -17,15 +17,17 @@ struct SweepCommand: ParsableCommand {
                   --out sweeps/study --groups 2
               launch/mpirun -- lockstep sweep study.toml --data data/book --estimate
               launch/mpirun -- lockstep sweep --resume --out sweeps/study
+              launch/mpirun -- lockstep sweep more-seeds.toml --resume --out sweeps/study
               lockstep sweep --keys
 
             Ranks are split into groups; each trains one run of the grid at a time, and a
             free group takes the next. A run that has ended is in ledger.jsonl, and is
             never trained again, on any number of ranks and groups. Several hosts must
-            share the folder. The end is an analysis, as `lockstep analyze` gives it.
+            share the folder. With --resume a specification may name other
+            batches, rates, seeds and rules; runs that it shares are kept. The end is an analysis, as `lockstep analyze` gives it.
             """)
 
-    @Argument(help: "The specification, a TOML file; with --resume the sweep's own.")
+    @Argument(help: "The specification, a TOML file (default with --resume: the sweep's own).")
     var specification: String?
 
     @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
@@ -38,7 +40,8 @@ struct SweepCommand: ParsableCommand {
     var resume = false
 
     @Option(
-        name: .long, help: "Groups of ranks that train a run each (default: one for each rank).")
+        name: .long, parsing: .unconditional,
+        help: "Groups of ranks that train a run each (default: one for each rank).")
     var groups: Int?
 
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
@@ -80,8 +83,8 @@ struct SweepCommand: ParsableCommand {
         _ outcome: SweepOutcome, on world: Communicator, _ out: String
     ) throws(Failure) -> Int32 {
         switch outcome {
-        case .finished(let analysis):
-            if let analysis { try StandardOutput.write(line: analysis.summary) }
+        case .finished(let findings):
+            if let findings { try StandardOutput.write(line: findings.text) }
             return 0
         case .stopped:
             let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""

@@ -81,6 +81,75 @@ extension CommandLineTests {
             #expect(!bench.exists("sweep"))
         }
 
+        /// A specification with more seeds goes on with a sweep; one whose runs do not compare is
+        /// refused, and so is a recipe that was changed in between.
+        @Test func aSweepCanGrow() throws {
+            let bench = try bench()
+            let small = Self.specification.replacing("seeds = [1, 2]", with: "seeds = [2]")
+            let first = try sweep(bench, small)
+            try #require(first.status == 0, "\(first.errors)")
+            let ledger = try bench.bytes(of: "sweep/ledger.jsonl")
+            let resume = ["sweep", bench.path("sweep.toml"), "--resume"]
+            let out = ["--out", bench.path("sweep")]
+
+            try bench.write(
+                Self.specification.replacing("steps = [20]", with: "steps = [10]"),
+                to: "sweep.toml")
+            let other = try bench.lockstep(resume + out)
+            #expect(other.status == 78 && other.sentences.count == 1, "\(other.errors)")
+            #expect(other.errors.contains("has another steps"))
+
+            try bench.write(Self.specification, to: "sweep.toml")
+            let more = try bench.lockstep(resume + out, ranks: 2)
+            try #require(more.status == 0, "\(more.errors)")
+            let grown = try bench.bytes(of: "sweep/ledger.jsonl")
+            #expect(grown.starts(with: ledger), "runs that have ended are kept")
+            #expect(grown.count { $0 == UInt8(ascii: "\n") } == 12)
+            #expect(bench.exists("sweep/sweep.superseded-1.toml"))
+
+            let recipe = String(
+                decoding: try bench.bytes(of: "sweep/base-recipe.toml"), as: UTF8.self)
+            try bench.write(recipe + "\n[reduction]\nlanes = 4\n", to: "sweep/base-recipe.toml")
+            let changed = try bench.lockstep(["sweep", "--resume"] + out)
+            #expect(changed.status == 78 && changed.sentences.count == 1, "\(changed.errors)")
+        }
+
+        /// Before its first run has ended, and while others are missing, a sweep says so.
+        @Test func anUnfinishedSweepSaysSo() throws {
+            let bench = try bench()
+            let outcome = try sweep(bench, Self.specification)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            let ledger = String(
+                decoding: try bench.bytes(of: "sweep/ledger.jsonl"), as: UTF8.self)
+            let lines = ledger.split(separator: "\n")
+            try bench.write(
+                lines.prefix(5).joined(separator: "\n") + "\n", to: "sweep/ledger.jsonl")
+            let partial = try bench.lockstep("analyze", bench.path("sweep"))
+            #expect(partial.status == 0, "\(partial.errors)")
+            #expect(partial.output.hasPrefix("Only 5 of at least 12 runs have ended"))
+            _ = try bench.lockstep("report", bench.path("sweep"))
+            let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
+            #expect(page.contains("Only 5 of at least 12 runs"))
+            try bench.write("", to: "sweep/ledger.jsonl")
+            let none = try bench.lockstep("analyze", bench.path("sweep"))
+            #expect(none.status == 66 && none.sentences.count == 1, "\(none.errors)")
+            #expect(none.errors.contains("--resume"))
+        }
+
+        /// Losses that are no numbers, in runs that were never stopped for it, are results as well.
+        @Test func runsWithoutALossAreResults() throws {
+            let bench = try bench()
+            let outcome = try sweep(
+                bench,
+                Self.specification.replacing("[1e-3, 4e-3, 1.6e-2]", with: "[1e-3, 1e28, 1e30]")
+                    + "\n[set]\n\"training.max_skipped_steps\" = 1000\n")
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let ledger = String(
+                decoding: try bench.bytes(of: "sweep/ledger.jsonl"), as: UTF8.self)
+            let diverged = ledger.split(separator: "\n").filter { $0.contains("\"diverged\":true") }
+            #expect(diverged.count == 8, "two rates, two batches, two seeds")
+        }
+
         /// What is changed in the specification, and what the sentence says of it.
         private static let mistakes: [(from: String, to: String, says: String)] = [
             ("batches = [4, 8]", "batches = []", "batches is empty"),
@@ -95,6 +164,26 @@ extension CommandLineTests {
             ("tokens = [640]", "tokens = [650]", "use 640, or other batches"),
             ("extend = 0", "extend = 0\nbase_batch = 5", "is not one of batches"),
             ("extend = 0", "extend = 0\ntolerance = 0", "is not above 0"),
+            ("extend = 0", "extend = 0\ntarget_losses = [nan]", "a list of losses above 0"),
+            ("seeds = [1, 2]", "seeds = [\"a\"]", "is not a list of whole numbers"),
+            ("batches = [4, 8]", "batches = [4, 4]", "batches = 4, 4 is not a rising list"),
+            (
+                "extend = 0",
+                "extend = 0\nrules = [{ rule = \"power\", exponent = 1, base_batch = 8 }]",
+                "the sweep's own base_batch"
+            ),
+            (
+                "extend = 0", "extend = 0\n[set]\n\"optimizer.learning_rate\" = 3",
+                "a key that all runs share"
+            ),
+            (
+                "extend = 0", "extend = 0\n[set]\n\"scaling.weight_decay\" = \"timescale\"",
+                "write it in rules"
+            ),
+            (
+                "extend = 0", "extend = 0\n[set]\n\"reduction.lanes\" = 3", "does not divide"
+            ),
+            ("recipe = \"constant.toml\"", "recipe = \"data\"", "is a folder"),
             ("extend = 0", "extnd = 0", "did you mean \"extend\"?"),
             ("extend = 0", "extend = 0\nrules = [\"liner\"]", "did you mean \"linear\"?"),
             (

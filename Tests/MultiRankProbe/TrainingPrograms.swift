@@ -55,8 +55,8 @@ func testRange(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
             report.during = hashes(step.state)
         }, batches: batches)
     report.after = hashes(step.state)
-    report.losses = curve.points.map(\.loss.bitPattern)
-    report.ending = curve.ending?.rawValue ?? ""
+    report.losses = curve?.points.map(\.loss.bitPattern) ?? []
+    report.ending = curve?.ending?.rawValue ?? ""
     for _ in 0..<3 {
         report.following.append(try step.take(batches: batches).record.loss.bitPattern)
     }

@@ -39,7 +39,8 @@ extension TrainedPoint {
 package struct BatchCost: Sendable, Equatable {
     package let batch: Int
     package let rate: Double
-    /// Means over seeds with Student's intervals; nil where some seed does not reach the target.
+    /// Geometric means over seeds with Student's intervals of their logarithms; nil where some seed does
+    /// not reach the target.
     package let steps: Estimate?
     package let tokens: Estimate?
     package let seconds: Estimate?
@@ -61,11 +62,19 @@ package struct BatchCost: Sendable, Equatable {
             return
         }
         let size = tokensPerStep
-        let steps = Sample(reached.map { $0.steps }).meanEstimate(level: level)
+        let steps = Self.geometricMean(reached.map { $0.steps }, level: level)
         self.steps = steps
         tokens = size.map { size in steps.mapped { size * $0 } }
-        seconds = Sample(reached.map { $0.steps * $0.run.secondsPerStep })
-            .meanEstimate(level: level)
+        let times = reached.map { $0.steps * $0.run.secondsPerStep }
+        seconds =
+            times.allSatisfy { $0 > 0 } ? Self.geometricMean(times, level: level) : nil
+    }
+}
+
+extension BatchCost {
+    /// Of numbers above 0, so that the interval's ends are.
+    private static func geometricMean(_ values: [Double], level: Double) -> Estimate {
+        Sample(values.map { log($0) }).meanEstimate(level: level).mapped { exp($0) }
     }
 }
 

@@ -92,6 +92,12 @@ package struct RangeCurve: Sendable {
         return differences[differences.count / 2] / (0.6745 * 6.0.squareRoot())
     }
 
+    /// Whether the smoothed loss ends higher than it began by more than noise.
+    package var rises: Bool {
+        guard let first = considered.first, let last = considered.last else { return false }
+        return last.smoothed - first.smoothed > leastFall
+    }
+
     /// What the smoothed loss must fall by to be no work of chance: four standard deviations of the
     /// difference between the first average considered and a late one.
     package var leastFall: Double {

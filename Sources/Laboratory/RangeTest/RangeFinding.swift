@@ -1,3 +1,5 @@
+import Telemetry
+
 /// What a range test found: three suggestions and a recommendation.
 package struct RangeFinding: Sendable, Equatable {
     /// A rate to train with, or why there is none and what to do.
@@ -76,22 +78,31 @@ package struct RangeFinding: Sendable, Equatable {
                 : .none(
                     reason:
                         "the loss diverged after \(curve.points.count) of \(ramp.steps) steps: give "
-                        + "--from a hundredth of \(ramp.from)")
+                        + lowerRates(ramp))
         case (.none(.neverFalls), _), (_, .none(.neverFalls)):
-            return curve.ending == .complete
+            return curve.ending == .complete && !curve.rises
                 ? .none(
                     reason:
                         "the loss never falls by more than the noise of single batches: give --to "
                         + "more than \(ramp.to), --steps more than \(ramp.steps), or both")
                 : .none(
                     reason: "the loss rises before it has fallen by more than the noise of single "
-                        + "batches: give --from less than \(ramp.from), --steps more than "
-                        + "\(ramp.steps), or both")
+                        + "batches: give \(lowerRates(ramp)), --steps more than \(ramp.steps), or both"
+                )
         case (.none(.fallsToTheEnd), _), (_, .none(.fallsToTheEnd)):
             return .none(
                 reason:
                     "the loss still falls at the end of the ramp, so better rates may lie beyond "
                     + "it: give --to more than \(ramp.to)")
         }
+    }
+}
+
+/// Options for a ramp that begins lower: a linear one is nearly at its highest rates from the first
+/// step on, wherever it begins.
+private func lowerRates(_ ramp: RateRamp) -> String {
+    switch ramp.shape {
+    case .geometric: "--from \(Format.significant(ramp.from / 100, digits: 3))"
+    case .linear: "--to \(Format.significant(ramp.to / 100, digits: 3))"
     }
 }

@@ -12,15 +12,22 @@ package struct RangeTest: Sendable {
     ///
     /// - Parameters:
     ///   - observe: told of each loss.
+    ///   - isStopped: asked before each step on all ranks, which must be answered alike.
     ///   - batches: where the steps' micro-batches come from.
+    /// - Returns: nil where it was stopped.
     /// - Throws: what MPI reports.
     package func run(
         step: TrainingStep, observe: (RangeCurve) -> Void = { _ in },
+        isStopped: () throws(Failure) -> Bool = { () throws(Failure) in false },
         batches: TrainingStep.Batches
-    ) throws(Failure) -> RangeCurve {
+    ) throws(Failure) -> RangeCurve? {
         let before = try step.snapshot()
         var curve = RangeCurve(ramp)
         while let rate = curve.nextRate {
+            if try isStopped() {
+                try step.restore(before)
+                return nil
+            }
             let (record, _) = try step.take(learningRate: rate, batches: batches)
             curve.add(record.loss, isFinite: !record.isSkipped)
             observe(curve)

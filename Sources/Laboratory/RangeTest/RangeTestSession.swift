@@ -25,10 +25,11 @@ package struct RangeTestSession {
         world = communicator
     }
 
-    /// Runs the test; all ranks must come here, and get the same result.
+    /// Runs the test; all ranks must come here, and get the same result, or nil where a signal asked
+    /// to stop.
     ///
     /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
-    package func run() throws(Failure) -> RangeTestResult {
+    package func run() throws(Failure) -> RangeTestResult? {
         try world.requireSameBuild()
         let input = try world.agree { () throws(Failure) in try readInput() }
         try world.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
@@ -41,11 +42,16 @@ package struct RangeTestSession {
         announce(input.plan, startStep: startStep)
         let curve = try takeSteps(step, input)
         try step.free()
+        guard let curve else { return nil }
         let result = RangeTestResult(
             curve: curve, plan: input.plan, recipeText: input.text, startStep: startStep,
             start: request.startPath)
         try world.onFirstRank { () throws(Failure) in
-            if let out = request.outPath { try write(result, to: out, vega: vega ?? "") }
+            guard let out = request.outPath else { return }
+            try ResultFolder(out).write([
+                ("curve.csv", result.csv), ("find-lr.json", result.json.text + "\n"),
+                ("report.html", result.page.html(vega: vega ?? "")),
+            ])
         }
         return result
     }
@@ -94,7 +100,7 @@ package struct RangeTestSession {
             }
         }
         guard let out = request.outPath else { return "" }
-        try RunFolder(out).requireFree()
+        try ResultFolder(out).requireFree()
         return try VegaLibrary.script()
     }
 
@@ -113,8 +119,8 @@ package struct RangeTestSession {
         let start =
             request.startPath.map { "the checkpoint of step \(startStep) in \($0)" }
             ?? "new parameters"
-        let ranks = "\(world.size) \(world.size == 1 ? "rank" : "ranks")"
-        let threads = "\(request.threads) \(request.threads == 1 ? "thread" : "threads")"
+        let ranks = Format.counted(world.size, "rank")
+        let threads = Format.counted(request.threads, "thread")
         logger.notice(
             """
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
@@ -128,7 +134,7 @@ package struct RangeTestSession {
 
     private func takeSteps(
         _ step: TrainingStep, _ input: Input
-    ) throws(Failure) -> RangeCurve {
+    ) throws(Failure) -> RangeCurve? {
         let line = ProgressLine(
             "finding a rate", total: request.ramp.steps,
             unit: .things("steps", showsRate: true),
@@ -146,6 +152,8 @@ package struct RangeTestSession {
                 "loss \(Format.fixed(point.loss, decimals: 4))",
             ]
             line.update(done: curve.points.count, details: details)
+        } isStopped: { () throws(Failure) in
+            try world.allReduce(Int64(StopSignals.stopRequested ? 1 : 0), .maximum) == 1
         } batches: { sample, sequence in
             loader.load(firstSample: sample, order: input.data.order, firstSequence: sequence)
         }
@@ -153,34 +161,24 @@ package struct RangeTestSession {
 
     // MARK: - Results
 
-    /// Writes the results' folder, whole or not at all.
-    private func write(
-        _ result: RangeTestResult, to out: String, vega: String
-    ) throws(Failure) {
-        let path = RunFolder(out).path
-        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
-            try FileSystem.makeFolders(String(path[..<slash]))
-        }
-        // Nothing but an empty folder is removed by this.
-        rmdir(path)
-        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
-            try AtomicFile.write(result.csv, to: "\(partial)/curve.csv")
-            try AtomicFile.write(result.json.text + "\n", to: "\(partial)/find-lr.json")
-            try AtomicFile.write(result.page.html(vega: vega), to: "\(partial)/report.html")
-        }
-    }
-
-    /// Makes the recipe that was asked for, where there is a rate for it; all ranks must come here.
+    /// Makes the recipe that was asked for; all ranks must come here.
     ///
-    /// - Returns: whether it was made.
-    /// - Throws: `Failure` (configuration) where the recipe takes no such rate, or where it is written
-    ///   in a way that cannot be edited.
-    package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> Bool {
-        guard let path = request.writePath, let rate = result.baseRate else { return false }
+    /// - Throws: `Failure` (bad data) where there is no rate for it; (configuration) where the recipe
+    ///   takes no such rate, or where it is written in a way that cannot be edited.
+    package func writeRecipe(_ result: RangeTestResult) throws(Failure) {
+        guard let path = request.writePath else { return }
+        guard let rate = result.baseRate else {
+            try world.agree { () throws(Failure) in
+                throw Failure(
+                    .badData,
+                    "\(path) is not written, because no rate was found for it: follow what is said "
+                        + "above, or write the recipe's learning_rate by hand.")
+            }
+            return
+        }
         try world.onFirstRank { () throws(Failure) in
             try writeRecipe(result.recipeText, rate: rate, to: path)
         }
-        return true
     }
 
     private func writeRecipe(_ text: String, rate: Double, to path: String) throws(Failure) {

@@ -11,11 +11,12 @@ import Telemetry
 extension SweepFolder {
     /// A page about what the sweep has found so far.
     ///
-    /// - Throws: as `analyze` does.
+    /// - Throws: as `findings` does.
     package func report() throws(Failure) -> Page {
-        let specification = try readSpecification()
-        let analysis = try analyze()
+        let findings = try findings()
+        let (specification, analysis) = (findings.specification, findings.analysis)
         let name = path.split(separator: "/").last.map(String.init) ?? path
+        let caveat = findings.caveat.map { [Page.Section("Not all", items: [.note(.warning, $0)])] }
         let sections = analysis.designs.map {
             DesignReport($0, analysis: analysis, specification: specification).section
         }
@@ -28,7 +29,7 @@ extension SweepFolder {
                 + "seed's best rate at batch \(analysis.baseBatch), and holds while its regret, the "
                 + "loss above the best rate's, is at most "
                 + "\(Format.significant(analysis.tolerance, digits: 3)) nats.",
-            sections: sections)
+            sections: (caveat ?? []) + sections)
     }
 }
 

@@ -78,7 +78,8 @@ struct SpecificationTable {
         guard let values = try list(key) else { return nil }
         let integers = values.compactMap(Self.integer)
         guard integers.count == values.count else {
-            throw wrongKind(key, .list(values), "a list of whole numbers")
+            throw impossible(
+                key, RecipeValue.list(values).toml, "a list of whole numbers", "use whole numbers")
         }
         return integers
     }
@@ -87,7 +88,8 @@ struct SpecificationTable {
         guard let values = try list(key) else { return nil }
         let numbers = values.compactMap(Self.number)
         guard numbers.count == values.count else {
-            throw wrongKind(key, .list(values), "a list of numbers")
+            throw impossible(
+                key, RecipeValue.list(values).toml, "a list of numbers", "use numbers alone")
         }
         return numbers
     }
@@ -109,12 +111,18 @@ struct SpecificationTable {
 
     func checkRising(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
         for value in values where !(value.isFinite && value > 0) {
-            throw impossible(key, "\(value)", element, "remove it")
+            throw impossible(key, shown(value), element, "remove it")
         }
         for (value, next) in zip(values, values.dropFirst()) where next <= value {
             throw impossible(
-                key, "\(value), \(next)", "a rising list", "sort it, and name nothing twice")
+                key, "\(shown(value)), \(shown(next))", "a rising list",
+                "sort it, and name nothing twice")
         }
+    }
+
+    /// A whole number without a point.
+    private func shown(_ value: Double) -> String {
+        Int(exactly: value).map(String.init) ?? "\(value)"
     }
 
     func missing(_ key: String, _ example: String) -> Failure {

@@ -46,7 +46,7 @@ package struct SweepEstimate: Sendable, Equatable {
         }
         let runs = rows.reduce(0) { $0 + $1.runs }
         return table.lines.joined(separator: "\n")
-            + "\n\(Format.count(runs)) runs on \(groups) \(groups == 1 ? "group" : "groups"): about "
+            + "\n\(Format.counted(runs, "run")) on \(Format.counted(groups, "group")): about "
             + "\(Format.duration(seconds, tenths: false)); more if a grid has to grow"
     }
 }
@@ -63,9 +63,7 @@ extension SweepSession {
         let schedule = try SweepSchedule(input.specification)
         var rows: [SweepEstimate.Row] = []
         for batch in input.specification.batches {
-            let first = SweepPoint(
-                batch: batch, rate: input.specification.rates(ofBatch: batch)[0],
-                seed: input.specification.seeds[0])
+            let first = input.specification.firstPoint(ofBatch: batch)
             let (plan, data) = try world.agree { () throws(Failure) in
                 var recipe = try input.specification.recipe(for: first)
                 let data = try TrainingData(path: input.data.path, recipe: &recipe)

@@ -3,29 +3,63 @@ import Failures
 import Telemetry
 import Training
 
+/// What a sweep says so far.
+package struct SweepFindings: Sendable {
+    package let specification: SweepSpecification
+    /// By name.
+    package let results: [PointResult]
+    package let progress: SweepLedger.Progress
+    package let analysis: Analysis
+
+    /// What is missing, in a sentence; nil where all runs have ended.
+    package var caveat: String? {
+        progress.done < progress.total
+            ? "Only \(Format.count(progress.done)) of at least \(Format.count(progress.total)) runs have "
+                + "ended: what the others bring may change all of this."
+            : nil
+    }
+
+    /// For a terminal.
+    package var text: String {
+        (caveat.map { $0 + "\n\n" } ?? "") + analysis.summary
+    }
+}
+
 extension SweepFolder {
     /// A row for each evaluation of each run.
     package var table: String { "\(path)/results.csv" }
     /// What the analysis found, for other programs.
     package var analysis: String { "\(path)/analysis.json" }
 
-    /// Analyses what the ledger holds, and writes it down as tables.
+    /// Analyses what the ledger holds.
     ///
     /// - Parameter tolerance: the regret up to which a rule holds, in nats; nil for the sweep's own.
-    /// - Throws: a `.missingInput` failure where there is no sweep; what the analysis throws.
-    @discardableResult
-    package func analyze(tolerance: Double? = nil) throws(Failure) -> Analysis {
+    /// - Throws: a `.missingInput` failure where there is no sweep, or no run has ended; what the
+    ///   analysis throws.
+    package func findings(tolerance: Double? = nil) throws(Failure) -> SweepFindings {
         var specification = try readSpecification()
         try specification.validate()
         specification.tolerance = tolerance ?? specification.tolerance
-        let schedule = try SweepSchedule(specification)
-        let ledger = SweepLedger(self, schedule: schedule, session: "")
+        let ledger = SweepLedger(self, schedule: try SweepSchedule(specification), session: "")
         let results = try ledger.results().sorted { $0.point.name < $1.point.name }
-        let analysis = try Analysis(
-            try ledger.trainedPoints(), settings: specification.analysisSettings)
-        try AtomicFile.write(Self.table(of: results), to: table)
-        try AtomicFile.write(analysis.json.text + "\n", to: self.analysis)
-        return analysis
+        guard results.contains(where: { $0.point.rule == TrainedPoint.grid }) else {
+            throw Failure(
+                .missingInput,
+                "No run of the sweep in \(path) has ended yet: go on with it by `lockstep sweep "
+                    + "--resume --out \(shellQuoted(path))`.")
+        }
+        return SweepFindings(
+            specification: specification, results: results, progress: try ledger.progress(),
+            analysis: try Analysis(
+                try ledger.trainedPoints(), settings: specification.analysisSettings))
+    }
+
+    /// Writes the findings' tables into the folder.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func write(_ findings: SweepFindings) throws(Failure) {
+        try AtomicFile.write(Self.table(of: findings.results), to: table)
+        try AtomicFile.write(findings.analysis.json.text + "\n", to: analysis)
     }
 
     /// The results as comma-separated values, the same for the same results.

@@ -1,4 +1,5 @@
 import Checkpointing
+import Digests
 import Failures
 import Telemetry
 import Training
@@ -21,8 +22,8 @@ package struct SweepFolder: Sendable {
     package var specification: String { "\(path)/sweep.toml" }
     /// The recipe that it names.
     package var recipe: String { "\(path)/base-recipe.toml" }
-    /// Where the data lie, and which they are.
-    package var data: String { "\(path)/data.json" }
+    /// What the sweep was started with: where the data lie, and which they and the recipe are.
+    package var origin: String { "\(path)/origin.json" }
     /// A line for each point that has ended.
     package var ledger: String { "\(path)/ledger.jsonl" }
     /// How long they took: apart, because it is the only thing that another layout changes.
@@ -47,6 +48,12 @@ package struct SweepFolder: Sendable {
         specification text: String, recipe recipeText: String, dataPath: String,
         fingerprint: String
     ) throws(Failure) {
+        guard !holdsSweep else {
+            throw Failure(
+                .usage,
+                "\(path) already holds a sweep, which is never overwritten: add --resume to go on with "
+                    + "it, or give --out another folder.")
+        }
         try RunFolder(path).requireFree()
         if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
             try FileSystem.makeFolders(String(path[..<slash]))
@@ -56,10 +63,11 @@ package struct SweepFolder: Sendable {
         try AtomicFolder.create(at: path) { (partial) throws(Failure) in
             let inside = SweepFolder(partial)
             try AtomicFile.write(recipeText, to: inside.recipe)
-            let data: JSONObject = [
-                "path": .string(dataPath), "fingerprint": .string(fingerprint),
+            let origin: JSONObject = [
+                "data": .string(dataPath), "data_fingerprint": .string(fingerprint),
+                "recipe_sha256": .string(SHA256.hash(recipeText)),
             ]
-            try AtomicFile.write(data.text + "\n", to: inside.data)
+            try AtomicFile.write(origin.text + "\n", to: inside.origin)
             try AtomicFile.write(text, to: inside.specification)
         }
     }
@@ -86,15 +94,25 @@ package struct SweepFolder: Sendable {
         ) { (_) throws(Failure) in try readText(recipe) }
     }
 
-    /// The data folder, and the fingerprint of what was in it.
-    package func readData() throws(Failure) -> (path: String, fingerprint: String) {
-        let records = try MetricsLog.read(data)
-        guard let record = records.first, case .string(let path)? = record.fields["path"],
-            case .string(let fingerprint)? = record.fields["fingerprint"]
+    /// What a sweep was started with.
+    package struct Origin: Sendable {
+        package let dataPath: String
+        package let fingerprint: String
+        package let recipeHash: String
+    }
+
+    /// - Throws: `.badData` where the file is damaged; as `MetricsLog.read` does.
+    package func readOrigin() throws(Failure) -> Origin {
+        let records = try MetricsLog.read(origin)
+        guard let record = records.first, case .string(let path)? = record.fields["data"],
+            case .string(let fingerprint)? = record.fields["data_fingerprint"],
+            case .string(let hash)? = record.fields["recipe_sha256"]
         else {
-            throw Failure(.badData, "\(data) does not say where the data lie: give --data.")
+            throw Failure(
+                .badData, "\(origin) does not say what the sweep was started with: start a new one."
+            )
         }
-        return (path, fingerprint)
+        return Origin(dataPath: path, fingerprint: fingerprint, recipeHash: hash)
     }
 
     /// Removes a finished point's checkpoints: its losses are in the ledger.

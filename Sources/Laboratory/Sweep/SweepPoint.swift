@@ -64,9 +64,13 @@ extension SweepSpecification {
     /// - Throws: as `recipe(for:)` does.
     package var firstRecipe: Recipe {
         get throws(Failure) {
-            try recipe(
-                for: SweepPoint(batch: batches[0], rate: learningRates[0], seed: seeds[0]))
+            try recipe(for: firstPoint(ofBatch: batches[0]))
         }
+    }
+
+    /// A point of a batch that stands for its others where rate and seed do not matter.
+    package func firstPoint(ofBatch batch: Int) -> SweepPoint {
+        SweepPoint(batch: batch, rate: rates(ofBatch: batch)[0], seed: seeds[0])
     }
 
     /// The recipe of a point's run.

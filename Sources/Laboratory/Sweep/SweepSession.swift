@@ -1,3 +1,4 @@
+import Checkpointing
 import Digests
 import Failures
 import Kernels
@@ -44,8 +45,8 @@ package struct SweepRequest: Sendable {
 
 /// How a sweep ended.
 package enum SweepOutcome: Sendable {
-    /// With the analysis on rank 0.
-    case finished(Analysis?)
+    /// With what was found, on rank 0.
+    case finished(SweepFindings?)
     /// A signal asked for it; nothing that had ended is lost.
     case stopped
 }
@@ -86,8 +87,12 @@ package struct SweepSession {
         let isStopped = try trainPoints(input, groups, ledger)
         if isStopped { return .stopped }
         // The first rank writes it down; the others only know that all went well.
-        let analysis = try world.onFirstRank { () throws(Failure) in try folder.analyze() }
-        return .finished(analysis)
+        let findings = try world.onFirstRank { () throws(Failure) in
+            let findings = try folder.findings()
+            try folder.write(findings)
+            return findings
+        }
+        return .finished(findings)
     }
 
     // MARK: - Set-up
@@ -103,25 +108,29 @@ package struct SweepSession {
     func readInput() throws(Failure) -> Input {
         let specification: SweepSpecification
         let text: String
-        if request.resumes {
-            specification = try folder.readSpecification()
-            text = try readText(folder.specification)
-        } else {
-            guard let path = request.specificationPath else {
-                throw Failure(
-                    .usage,
-                    "No specification is given: name one, such as launch/recipes/studies/"
-                        + "king-james-adamw.toml, or add --resume to go on with the sweep in --out."
-                )
-            }
+        if let path = request.specificationPath {
             text = try readText(path)
             specification = try SweepSpecification(toml: text, name: path) {
                 (recipe) throws(Failure) in try readText(Self.beside(path, recipe))
             }
+            if request.resumes { try specification.requireSameRuns(as: folder.readSpecification()) }
+        } else if request.resumes {
+            specification = try folder.readSpecification()
+            text = try readText(folder.specification)
+        } else {
+            throw Failure(
+                .usage,
+                "No specification is given: name one, such as launch/recipes/studies/"
+                    + "king-james-adamw.toml, or add --resume to go on with the sweep in --out.")
         }
         try specification.validate()
         var recipe = try specification.firstRecipe
         let data = try TrainingData(path: try dataPath(), recipe: &recipe)
+        for batch in specification.batches {
+            var own = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
+            own.model.vocabularySize = recipe.model.vocabularySize
+            _ = try TrainingPlan(own, ranks: 1)
+        }
         return Input(text: text, specification: specification, recipe: recipe, data: data)
     }
 
@@ -130,7 +139,7 @@ package struct SweepSession {
         guard request.resumes else {
             throw TrainingData.notGiven
         }
-        return try folder.readData().path
+        return try folder.readOrigin().dataPath
     }
 
     /// A path as it is written in a file: from that file's folder on.
@@ -149,10 +158,7 @@ package struct SweepSession {
         }
         let largest = (world.size + groups - 1) / groups
         for batch in specification.batches {
-            let recipe = try specification.recipe(
-                for: SweepPoint(
-                    batch: batch, rate: specification.learningRates[0],
-                    seed: specification.seeds[0]))
+            let recipe = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
             guard recipe.reduction.lanes < largest else { continue }
             throw Failure(
                 .usage,
@@ -168,13 +174,21 @@ package struct SweepSession {
                 specification: input.text, recipe: input.specification.recipe,
                 dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint)
         }
-        let (path, fingerprint) = try folder.readData()
-        guard fingerprint == input.data.fingerprint else {
+        let origin = try folder.readOrigin()
+        guard origin.fingerprint == input.data.fingerprint else {
             throw Failure(
                 .badData,
                 "\(input.data.path) does not hold the data that the sweep in \(folder.path) was "
-                    + "started with: give --data the same, which were in \(path).")
+                    + "started with: give --data the same, which were in \(origin.dataPath).")
         }
+        guard origin.recipeHash == SHA256.hash(input.specification.recipe) else {
+            throw Failure(
+                .configuration,
+                "\(folder.recipe) is not the recipe that the sweep was started with: undo the change, "
+                    + "or start a new sweep.")
+        }
+        try AtomicFile.supersede(
+            folder.specification, holding: try readText(folder.specification), with: input.text)
     }
 
     /// A name that no other start of the sweep has, on all ranks.
@@ -193,9 +207,10 @@ package struct SweepSession {
             results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
         logger.notice(
             """
-            sweeping \(specification.batches.count) batches x \(specification.learningRates.count) \
-            rates x \(specification.seeds.count) seeds, \(Format.count(runs)) runs\(begun), \
-            on \(groups) \(groups == 1 ? "group" : "groups") of \(world.size) ranks, into \
+            sweeping \(Format.counted(specification.batches.count, "batch", "batches")) x \
+            \(Format.counted(specification.learningRates.count, "rate")) x \
+            \(Format.counted(specification.seeds.count, "seed")), \(Format.counted(runs, "run"))\(begun), \
+            on \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")), into \
             \(folder.path)
             """)
     }

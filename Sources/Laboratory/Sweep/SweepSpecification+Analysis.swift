@@ -54,6 +54,25 @@ extension SweepSpecification {
             ], omitting: "scaling")
     }
 
+    /// Checks that runs of this specification and of another can stand in one sweep.
+    ///
+    /// - Throws: a `.configuration` failure that names what differs.
+    package func requireSameRuns(as other: SweepSpecification) throws(Failure) {
+        let differences = [
+            ("recipe", recipe != other.recipe), ("[set]", overrides != other.overrides),
+            ("base_batch", baseBatch != other.baseBatch),
+            ("grid_exponent", gridExponent != other.gridExponent),
+            ("tokens", tokens != other.tokens), ("steps", steps != other.steps),
+            ("evaluations", evaluations != other.evaluations),
+        ]
+        guard let difference = differences.first(where: { $0.1 }) else { return }
+        throw Failure(
+            .configuration,
+            "This specification has another \(difference.0) than the sweep that is to be gone on with, "
+                + "so that their runs do not compare: keep it, or start a new sweep; batches, "
+                + "learning_rates, seeds, rules, extend, tolerance and target_losses may change.")
+    }
+
     /// Checks that every point that is known beforehand has a recipe, and every rule a rate at each
     /// batch that it reaches, whatever rate of the grid it starts from.
     ///

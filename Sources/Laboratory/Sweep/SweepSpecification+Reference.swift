@@ -6,7 +6,7 @@ extension SweepSpecification {
         batches = [8, 16, 32, 64]
             Global batches, in sequences.
         learning_rates = [1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3]
-            The grid's rates, at base_batch; at equal ratios.
+            The grid's rates, at base_batch; a factor of 2 apart or less tells most.
         grid_exponent = 0
             The grid moves with (batch / base_batch)^this, to keep the optimum in its middle.
         seeds = [1, 2, 3]

@@ -78,6 +78,11 @@ extension SweepSpecification {
         try table.checkRising("learning_rates", learningRates, "a rate above 0")
         try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
         try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
+        guard targetLosses.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+            throw table.impossible(
+                "target_losses", "\(targetLosses)", "a list of losses above 0", "remove what is not"
+            )
+        }
         guard !tokens.isEmpty || !steps.isEmpty else {
             throw table.missing("tokens", "[1000000], after which the batches are compared")
         }
@@ -123,6 +128,11 @@ extension SweepRule {
             throw table.impossible(
                 "rules", value.toml, "a rule's name or a table of [scaling]'s keys",
                 "write \"linear\" or { rule = \"power\", exponent = 0.7 }")
+        }
+        guard keys["base_batch"] == nil else {
+            throw table.impossible(
+                "rules", value.toml, "about the sweep's own base_batch",
+                "give base_batch beside batches, where it is of all rules")
         }
         guard case .text(let text)? = keys["rule"] else {
             throw table.impossible(
