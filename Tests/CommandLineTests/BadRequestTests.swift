@@ -85,13 +85,18 @@ extension CommandLineTests {
             let version = try bench.lockstep("--version", ranks: 2)
             #expect(version.status == 0)
             #expect(version.output.wholeMatch(of: /lockstep [0-9.]+\n/) != nil, "once")
-            for command in ["tokenize", "train", "evaluate", "sample", "doctor", "bench"] {
+            for command in [
+                "tokenize", "train", "evaluate", "sample", "find-lr", "sweep", "analyze", "report",
+                "landscape", "regimes", "doctor", "bench",
+            ] {
                 let help = try bench.lockstep(command, "--help")
                 #expect(help.status == 0 && help.errors.isEmpty)
                 #expect(help.output.contains("USAGE: lockstep \(command)"))
             }
             let keys = try bench.lockstep("train", "--keys")
             #expect(keys.status == 0 && keys.output.contains("[scaling]"))
+            let sweepKeys = try bench.lockstep("sweep", "--keys")
+            #expect(sweepKeys.status == 0 && sweepKeys.output.contains("target_losses"))
             let fields = try bench.lockstep("train", "--fields", ranks: 2)
             #expect(fields.status == 0)
             #expect(fields.output.ranges(of: "exposed_reduce_seconds\n").count == 1, "told once")

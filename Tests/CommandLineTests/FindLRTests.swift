@@ -179,6 +179,20 @@ extension CommandLineTests {
             expectRefusal(taken, 64, ["is there already"])
         }
 
+        /// A recipe whose lowest rate is above the one that was found cannot have it.
+        @Test func aRateThatTheRecipeCannotTakeIsRefused() throws {
+            let bench = try Workbench()
+            try bench.write(
+                Workbench.recipe.replacing("learning_rate = 1e-2", with: "learning_rate = 9")
+                    + "\n[schedule]\nname = \"cosine\"\nminimum_learning_rate = 8\n",
+                to: "recipe.toml")
+            let outcome = try bench.lockstep(
+                arguments(bench, "--write", bench.path("found.toml")) + Self.ramp)
+            #expect(outcome.status == 78, "\(outcome.errors)")
+            #expect(outcome.errors.contains("minimum_learning_rate"))
+            #expect(!bench.exists("found.toml"))
+        }
+
         /// Nothing is learned at such rates, so there is nothing to recommend.
         @Test func withoutAFallThereIsNoRecommendation() throws {
             let bench = try Workbench()

@@ -28,6 +28,38 @@ struct ModelComparisonTests {
         #expect(models.refused.isEmpty)
     }
 
+    /// A step of SGD from x leaves, of a quadratic's loss, (1 - rate)^2 + rate^2 Bn / B: losses by that,
+    /// which are no parabolas in ln(rate), show the exponents of the best rate 1 / (1 + Bn / B).
+    @Test(
+        "losses of a noisy quadratic show SGD's exponent at a batch",
+        arguments: [(0.01, 0.99), (1, 0.5), (10, 0.09)])
+    func stepsOnANoisyQuadratic(ratio: Double, exponent: Double) throws {
+        let noiseScale = 2000.0
+        var noise = SeededNoise(seed: 3)
+        var points: [TrainedPoint] = []
+        for seed in 0..<4 {
+            for part in [0.5, 0.7, 1, 1.4, 2] {
+                let batch = Int((ratio * noiseScale * part).rounded())
+                let variance = noiseScale / Double(batch)
+                let least = variance / (1 + variance)
+                for rate in (0..<22).map({ 1e-3 * pow(2, Double($0) / 2) }) {
+                    let left = (1 - rate) * (1 - rate) + rate * rate * variance
+                    // The same depth for all batches: 0.3 nats from no step to the best.
+                    let loss = 2 + 0.3 * (left - least) / (1 - least)
+                    points.append(
+                        .planted(
+                            batch: batch, rate: rate, seed: seed,
+                            loss: loss + 0.001 * noise.normal(),
+                            diverged: loss > 4))
+                }
+            }
+        }
+        let found = try Analysis(points, settings: AnalysisSettings(designs: [PlantedSweep.design]))
+            .designs[0].exponent
+        let estimate = try #require(found.exponent)
+        #expect(abs(estimate.value - exponent) < 0.03, "\(estimate)")
+    }
+
     @Test("each law is chosen on its own rates")
     func each() throws {
         let laws: [(RateLaw, (Double) -> Double)] = [

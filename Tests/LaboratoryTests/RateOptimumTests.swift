@@ -101,6 +101,48 @@ struct RateOptimumTests {
         #expect(rates.count == 1 && abs(rates[0] / (3.2e-3 * 2.0.squareRoot()) - 1) < 1e-9)
     }
 
+    /// A loss that falls slowly and then jumps: a parabola would turn .03 nats below any loss.
+    @Test("beside a cliff the grid is too coarse, and rates on both sides of the best are named")
+    func cliff() throws {
+        var noise = SeededNoise(seed: 4)
+        let losses = [2.58, 2.50, 2.44, 2.40, 2.75]
+        let points = (0..<3).flatMap { seed in
+            losses.enumerated().map { index, loss in
+                TrainedPoint.planted(
+                    batch: 8, rate: 1e-3 * Double(1 << index), seed: seed,
+                    loss: loss + 0.002 * noise.normal())
+            }
+        }
+        let optimum = try Analysis(
+            points, settings: AnalysisSettings(designs: [PlantedSweep.design])
+        )
+        .designs[0].optima[0]
+        #expect(optimum.optimum == .coarse)
+        guard case .rates(let rates, batch: 8) = optimum.decidingRuns else {
+            Issue.record("\(String(describing: optimum.decidingRuns))")
+            return
+        }
+        #expect(rates.count == 2 && rates[0] > 4e-3 && rates[0] < 8e-3 && rates[1] > 8e-3)
+    }
+
+    /// 8e-3 trains and 9e-3 does not: no parabola, but little is left to be found.
+    @Test("just below a rate that diverges the grid's best is the best, to its resolution")
+    func nearDivergence() throws {
+        let rates = [1e-3, 2e-3, 4e-3, 8e-3, 9e-3]
+        let sweep = PlantedSweep(
+            batches: [8, 16], rates: rates, seeds: 3, bestRate: { $0 == 8 ? 2e-3 : 3e-2 },
+            rateNoise: 0, diverges: { rate, _ in rate > 8.5e-3 })
+        let analysis = try sweep.analysis()
+        let best = try #require(try analysis.optimum(16).optimum.best)
+        #expect(abs(best.rate / 8e-3 - 1) < 1e-9)
+        let interval = try #require(best.interval)
+        #expect(abs(interval.upper / 9e-3 - 1) < 1e-9, "the rate that diverges")
+        // ln(8e-3 / 2e-3) / ln(2) is 2; the resolution, ln(9/8), may be off by that over ln(2).
+        let exponent = try #require(analysis.exponent.exponent)
+        #expect(abs(exponent.value - 2) < 0.1)
+        #expect(try #require(exponent.interval).width > log(9.0 / 8) / log(2))
+    }
+
     @Test("two rates are too few, and a batch where all diverged asks for lower rates")
     func insufficient() throws {
         let two = try PlantedSweep(rates: [1e-3, 2e-3]).analysis()

@@ -84,7 +84,7 @@ import Testing
         }
         let rates = Set(results.filter { $0.point.batch == 8 }.map(\.point.rate)).sorted()
         #expect(rates.count == 5)
-        #expect(rates[2] == 2.37841e-3 && rates[3] == 2.82843e-3, "2e-3 * 2^(1/4) and 2^(1/2)")
+        #expect(rates[2] == 2.37842e-3 && rates[3] == 2.82843e-3, "2e-3 * 2^(1/4) and 2^(1/2)")
         #expect(results.count == 20)
     }
 

@@ -36,8 +36,8 @@ struct RateWindow {
     /// holds zero, in the wide window or in the narrow one: three rates that noise chose for their
     /// middle's loss always curve. It is not where the best rate's neighbours are both worse beyond
     /// doubt. It is
-    /// coarse where the three rates' parabola is far above the rate next to them: beside a cliff it
-    /// turns lower than any loss is.
+    /// coarse where the three rates' parabola turns lower than any loss is, as beside a cliff, and is
+    /// far above the rate next to them.
     init(_ losses: BatchLosses, settings: AnalysisSettings) {
         let mean = losses.mean.filter(\.loss.isFinite)
         let best = mean.indices.min { mean[$0].loss < mean[$1].loss }
@@ -74,9 +74,11 @@ struct RateWindow {
             turnsInside && !wide.isMissed(by: settings.tolerance / 4) ? wide : narrow
         (bounds, noise) = (chosen.bounds, chosen.noise)
         let outer = [core.lowerBound - 1, core.upperBound + 1].filter(mean.indices.contains)
-        if outer.contains(where: {
-            narrow.overshoots(mean[$0], best: mean[best], by: settings.tolerance)
-        }) {
+        if chosen.bounds == narrow.bounds,
+            outer.contains(where: {
+                narrow.overshoots(mean[$0], best: mean[best], by: settings.tolerance)
+            })
+        {
             state = .coarse
         } else if wide.isStraight || chosen.isStraight {
             let neighbours = [mean[best - 1].logRate, mean[best + 1].logRate]
@@ -125,13 +127,17 @@ private struct Stretch {
         }
     }
 
-    /// Whether the parabola of three rates is, at the rate next to them, twice as far above the best
-    /// loss as that rate's own loss, and by more than `least` and than noise can explain; where no
-    /// noise is known, nothing is said.
+    /// Whether the parabola of three rates turns lower than the best loss by more than twice `least`,
+    /// and makes nothing of it: at the rate next to them it is twice as far above the best loss as that
+    /// rate's own loss, by more than `least` and than noise can explain. Where no noise is known,
+    /// nothing is said.
     func overshoots(
         _ outer: BatchLosses.MeanEntry, best: BatchLosses.MeanEntry, by least: Double
     ) -> Bool {
-        guard let noise else { return false }
+        guard let noise, let vertex = parabola.vertex, best.loss - parabola(vertex) > 2 * least
+        else {
+            return false
+        }
         let predicted = parabola(outer.logRate) - best.loss
         let actual = outer.loss - best.loss
         // At equal spacings the difference is 1, -3, 3 and -1 times the four losses.

@@ -52,7 +52,7 @@ package struct SweepEstimate: Sendable, Equatable {
 }
 
 extension SweepSession {
-    /// Measures a few steps of each batch, on all groups at the same time; all ranks must come here.
+    /// What is still to be trained: measures a few steps of each batch, on all groups at the same time; all ranks must come here.
     package func estimate() throws(Failure) -> SweepEstimate {
         let input = try world.agree { () throws(Failure) in try readInput() }
         let groups = try world.agree { () throws(Failure) in
@@ -61,6 +61,10 @@ extension SweepSession {
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let schedule = try SweepSchedule(input.specification)
+        let results = try world.agree { () throws(Failure) in
+            request.resumes
+                ? try SweepLedger(folder, schedule: schedule, session: "").results() : []
+        }
         var rows: [SweepEstimate.Row] = []
         for batch in input.specification.batches {
             let first = input.specification.firstPoint(ofBatch: batch)
@@ -73,7 +77,7 @@ extension SweepSession {
                 plan: plan, data: data, communicator: group, engine: engine)
             rows.append(
                 SweepEstimate.Row(
-                    batch: batch, runs: schedule.fewestRuns(ofBatch: batch),
+                    batch: batch, runs: schedule.fewestRuns(ofBatch: batch, after: results),
                     steps: plan.recipe.training.steps,
                     evaluations: plan.recipe.evaluation.at.count, cost: cost))
         }

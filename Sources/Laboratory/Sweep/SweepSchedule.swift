@@ -45,10 +45,14 @@ package struct SweepSchedule: Sendable {
     /// Points of the grid as it is written, before anything is known.
     package var firstPoints: [SweepPoint] { points([]) }
 
-    /// How many runs a batch will have at least: the grid's, and those of rules that are trained.
-    package func fewestRuns(ofBatch batch: Int) -> Int {
+    /// How many runs of a batch are still to come at least: those that are known of, and those of rules
+    /// that will be trained.
+    package func fewestRuns(ofBatch batch: Int, after results: [PointResult]) -> Int {
+        let ended = Set(results.map(\.point.name))
+        let open = points(results).filter { $0.batch == batch && !ended.contains($0.name) }
+        guard baseRate(results) == nil else { return open.count }
         let rules = trainedRules.count { $0.batches.contains(batch) }
-        return (specification.learningRates.count + rules) * specification.seeds.count
+        return open.count + rules * specification.seeds.count
     }
 
     /// Tokens stand for time.

@@ -55,7 +55,7 @@ package enum SweepOutcome: Sendable {
 package struct SweepSession {
     let request: SweepRequest
     let world: Communicator
-    private let folder: SweepFolder
+    let folder: SweepFolder
     private let logger = Logger(label: "lockstep")
 
     package init(_ request: SweepRequest, communicator: Communicator) {
@@ -201,8 +201,9 @@ package struct SweepSession {
         _ input: Input, _ groups: Int, _ schedule: SweepSchedule, _ results: [PointResult]
     ) {
         let specification = input.specification
-        let known = specification.batches.reduce(0) { $0 + schedule.fewestRuns(ofBatch: $1) }
-        let runs = max(known, schedule.points(results).count)
+        let runs = specification.batches.reduce(results.count) {
+            $0 + schedule.fewestRuns(ofBatch: $1, after: results)
+        }
         let begun =
             results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
         logger.notice(
