@@ -44,11 +44,14 @@ extension MultiRankTests {
                     "--ranks", "\(before)", "--oversubscribe", "--", Workshop.lockstep, "train",
                     recipe, "--data", workshop.data, "--out", run.folder.path,
                 ])
-            try job.wait(until: { run.stepsTaken >= killStep }, "step \(killStep)")
-            let victim = Int.random(in: 0..<before)
+            // The ranks are looked up beforehand, as the run goes on meanwhile.
+            try job.wait(until: { run.stepsTaken >= 1 }, "the first step")
             let ranks = job.ranks(of: run.folder.path)
             try #require(ranks.count == before, "really \(before) ranks")
-            kill(try #require(ranks[victim]), SIGKILL)
+            let victim = Int.random(in: 0..<before)
+            let process = try #require(ranks[victim])
+            try job.wait(until: { run.stepsTaken >= killStep }, "step \(killStep)")
+            kill(process, SIGKILL)
             let status = job.waitUntilExit()
             #expect(status == 128 + SIGKILL, "rank \(victim) killed at step \(killStep)")
             try #require(run.stepsTaken < Self.steps, "it was killed before its end")

@@ -115,7 +115,7 @@ import Training
         expectFailure(.missingInput, ["\(path).not", "cannot be read"]) { () throws(Failure) in
             _ = try readText("\(path).not")
         }
-        expectFailure(.inputOutput, [folder.path]) { () throws(Failure) in
+        expectFailure(.missingInput, [folder.path, "is a folder"]) { () throws(Failure) in
             _ = try readText(folder.path)
         }
     }
