@@ -20,6 +20,23 @@ package struct Parabola: Sendable, Equatable {
         self.center = center
     }
 
+    /// As `init(x:y:weights:)`, but with a curvature that is known, where one is given.
+    package init?(x: [Double], y: [Double], curvature: Double?) {
+        guard let curvature else {
+            self.init(x: x, y: y)
+            return
+        }
+        let center = x.reduce(0, +) / Double(max(1, x.count))
+        let bend = x.map { curvature * ($0 - center) * ($0 - center) }
+        let line = linearLeastSquares(
+            x.map { [1, $0 - center] }, observations: zip(y, bend).map { $0 - $1 })
+        guard let line else { return nil }
+        // A parabola goes through the line and the bend together exactly.
+        self.init(
+            x: x,
+            y: zip(x, bend).map { line.parameters[0] + line.parameters[1] * ($0 - center) + $1 })
+    }
+
     /// The residuals' variance; nil for three points, which it meets exactly.
     package var noise: Noise? { fit.noise }
 

@@ -61,7 +61,7 @@ struct RateOptimumTests {
             switch optimum.optimum {
             case .flat:
                 flat += 1
-                // Two rates further out on either side, but where all seeds happen to agree.
+                // Two rates further out, on the sides where none is worse; but where all seeds happen to agree.
                 if case .seeds? = optimum.decidingRuns {
                     asksForSeeds += 1
                     continue
@@ -70,7 +70,8 @@ struct RateOptimumTests {
                     Issue.record("\(String(describing: optimum.decidingRuns))")
                     continue
                 }
-                #expect(rates.count == 4 && rates[1] < 1e-4 && rates[2] > 0.2)
+                #expect(rates.count == 4 || rates.count == 2)
+                #expect(rates.allSatisfy { $0 < 1e-4 || $0 > 0.2 })
             case .found: found += 1
             case .unbracketed, .coarse, .insufficient: break
             }

@@ -97,6 +97,31 @@ struct BatchLosses {
         return estimate.interval.map { $0.lower > 0 } ?? false
     }
 
+    /// From the nearest rate below another that is worse beyond doubt to the nearest such rate above; nil
+    /// where one of them is missing.
+    func walls(around logRate: Double) -> ClosedRange<Double>? {
+        guard let lower = wall(.below, of: logRate), let upper = wall(.above, of: logRate) else {
+            return nil
+        }
+        return lower...upper
+    }
+
+    /// The nearest rate on a side that is worse beyond doubt.
+    func wall(_ side: Side, of logRate: Double) -> Double? {
+        switch side {
+        case .below: allRates.last { $0 < logRate && isWorse(at: $0, than: logRate) }
+        case .above: allRates.first { $0 > logRate && isWorse(at: $0, than: logRate) }
+        }
+    }
+
+    /// The sides of the least mean loss on which no rate is worse beyond doubt.
+    var openSides: [Side] {
+        let best = mean.filter(\.loss.isFinite).min { $0.loss < $1.loss }
+        return [.below, .above].filter { side in
+            best.map { wall(side, of: $0.logRate) == nil } ?? true
+        }
+    }
+
     /// Whether every seed has a lower loss at the least mean loss's rate than at its two neighbours.
     var isBestOfEverySeed: Bool {
         let mean = mean.filter(\.loss.isFinite)

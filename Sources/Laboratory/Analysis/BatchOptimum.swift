@@ -19,12 +19,15 @@ package struct BatchOptimum: Sendable, Equatable {
     package let noise: Double?
     /// Whether every seed has a lower loss at the least mean loss's rate than at its neighbours.
     private let isBestOfEverySeed: Bool
+    /// The sides on which no rate is worse than the best beyond doubt.
+    private let openSides: [Side]
 
     init(batch: Int, points: [TrainedPoint], design: Design, settings: AnalysisSettings) {
         let losses = BatchLosses(batch: batch, points: points, design: design)
         let window = RateWindow(losses, settings: settings)
         self.batch = batch
         isBestOfEverySeed = losses.isBestOfEverySeed
+        openSides = losses.openSides
         seeds = losses.seeds.map { SeedOptimum($0, window: window, level: settings.level) }
         grid = GridEdges(losses.mean)
         noise = window.noise?.variance.squareRoot()
@@ -49,13 +52,13 @@ package struct BatchOptimum: Sendable, Equatable {
         case .found: return nil
         case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
         case .coarse: return .rates(grid.between, batch: batch)
-        case .flat where isBestOfEverySeed:
+        case .flat where isBestOfEverySeed || openSides.isEmpty:
             // There is something to be seen, but for the noise.
             return .seeds(fewestUsefulSeeds, batches: [batch])
         case .flat:
             // The loss rises with the square of the distance: rates further out show the curve where
             // more seeds would have to be many.
-            return .rates(grid.further(to: .below) + grid.further(to: .above), batch: batch)
+            return .rates(openSides.flatMap { grid.further(to: $0) }, batch: batch)
         case .insufficient:
             let side: Side = grid.divergingRate == nil ? .above : .below
             let rates = grid.further(to: side)

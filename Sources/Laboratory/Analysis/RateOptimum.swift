@@ -57,7 +57,8 @@ package struct SeedOptimum: Sendable, Equatable {
     /// Fits this seed's parabola.
     ///
     /// Over the batch's window if that turns within it, else over the seed's own least loss and its
-    /// neighbours.
+    /// neighbours, else over the window with the curvature that the seeds have together: one whose noise
+    /// hides its own tells where it lies on that.
     init(_ losses: RateLosses, window: RateWindow, level: Double) {
         seed = losses.seed
         self.losses = losses
@@ -66,6 +67,9 @@ package struct SeedOptimum: Sendable, Equatable {
             found =
                 Self.fit(losses.inside(bounds), noise: window.noise, level: level)
                 ?? Self.fit(losses.aroundLeast, noise: window.noise, level: level)
+                ?? Self.fit(
+                    losses.inside(bounds), noise: window.noise, level: level,
+                    curvature: window.curvature)
         }
         parabola = found?.parabola
         if case .belowDivergence(let resolution) = window.state,
@@ -97,10 +101,12 @@ package struct SeedOptimum: Sendable, Equatable {
     }
 
     private static func fit(
-        _ entries: ArraySlice<RateLosses.Entry>, noise: Noise?, level: Double
+        _ entries: ArraySlice<RateLosses.Entry>, noise: Noise?, level: Double,
+        curvature: Double? = nil
     ) -> (parabola: Parabola, bounds: ClosedRange<Double>, vertex: Estimate)? {
         guard let first = entries.first, let last = entries.last,
-            let parabola = Parabola(x: entries.map(\.logRate), y: entries.map(\.loss)),
+            let parabola = Parabola(
+                x: entries.map(\.logRate), y: entries.map(\.loss), curvature: curvature),
             parabola.curvature(level: level).value > 0,
             let vertex = parabola.vertexEstimate(noise: noise, level: level),
             (first.logRate...last.logRate).contains(vertex.value)

@@ -20,6 +20,8 @@ struct RateWindow {
     let bounds: ClosedRange<Double>?
     /// The noise of a single run there; nil where there is nothing to judge it by.
     let noise: Noise?
+    /// That of the mean losses inside the bounds, in nats; nil where they are not bracketed.
+    let curvature: Double?
 
     /// How near, in ln(rate), a rate that diverges must be to the best for there to be nothing
     /// between them that matters.
@@ -34,15 +36,14 @@ struct RateWindow {
     ///
     /// The batch is flat where the curvature's interval (at the grid's edge, the slope's as well)
     /// holds zero, in the wide window or in the narrow one: three rates that noise chose for their
-    /// middle's loss always curve. It is not where the best rate's neighbours are both worse beyond
-    /// doubt. It is
-    /// coarse where the three rates' parabola turns lower than any loss is, as beside a cliff, and is
+    /// middle's loss always curve. It is not where rates on both sides are worse beyond doubt and a
+    /// parabola goes through what lies between them, which is then the window. It is coarse where the three rates' parabola turns lower than any loss is, as beside a cliff, and is
     /// far above the rate next to them.
     init(_ losses: BatchLosses, settings: AnalysisSettings) {
         let mean = losses.mean.filter(\.loss.isFinite)
         let best = mean.indices.min { mean[$0].loss < mean[$1].loss }
         guard let best, mean.count >= 3 else {
-            (state, bounds, noise) = (.insufficient, nil, nil)
+            (state, bounds, noise, curvature) = (.insufficient, nil, nil, nil)
             return
         }
         let edge: Side? = best == 0 ? .below : best == mean.count - 1 ? .above : nil
@@ -56,11 +57,11 @@ struct RateWindow {
         guard let wide = Stretch(mean[first...last], losses, level: settings.level),
             let narrow = Stretch(mean[core], losses, level: settings.level)
         else {
-            (state, bounds, noise) = (.insufficient, nil, nil)
+            (state, bounds, noise, curvature) = (.insufficient, nil, nil, nil)
             return
         }
         if let edge {
-            (bounds, noise) = (wide.bounds, wide.noise)
+            (bounds, noise, curvature) = (wide.bounds, wide.noise, nil)
             let distance = losses.distanceToDivergence(from: mean[best].logRate)
             if edge == .above, let distance, distance < Self.nearDivergence {
                 state = .belowDivergence(resolution: distance)
@@ -70,9 +71,8 @@ struct RateWindow {
             return
         }
         let turnsInside = wide.parabola.vertex.map(narrow.bounds.contains) ?? false
-        let chosen =
+        var chosen =
             turnsInside && !wide.isMissed(by: settings.tolerance / 4) ? wide : narrow
-        (bounds, noise) = (chosen.bounds, chosen.noise)
         let outer = [core.lowerBound - 1, core.upperBound + 1].filter(mean.indices.contains)
         if chosen.bounds == narrow.bounds,
             outer.contains(where: {
@@ -80,14 +80,21 @@ struct RateWindow {
             })
         {
             state = .coarse
-        } else if wide.isStraight || chosen.isStraight {
-            let neighbours = [mean[best - 1].logRate, mean[best + 1].logRate]
-            state =
-                neighbours.allSatisfy { losses.isWorse(at: $0, than: mean[best].logRate) }
-                ? .bracketed : .flat
-        } else {
+        } else if !wide.isStraight, !chosen.isStraight {
             state = .bracketed
+        } else if let walls = losses.walls(around: mean[best].logRate),
+            let between = Stretch(
+                mean.filter { walls.contains($0.logRate) }[...], losses, level: settings.level),
+            between.bounds == narrow.bounds
+                || !between.isStraight && !between.isMissed(by: settings.tolerance)
+        {
+            chosen = between
+            state = .bracketed
+        } else {
+            state = .flat
         }
+        (bounds, noise) = (chosen.bounds, chosen.noise)
+        curvature = chosen.parabola.curvature(level: settings.level).value
     }
 }
 

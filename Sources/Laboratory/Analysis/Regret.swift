@@ -57,10 +57,12 @@ extension Regret {
         let rates = pairs.map { $0.logRate }
         self.init(
             batch: batch, rate: rates.isEmpty ? nil : exp(Sample(rates).mean),
-            losses: pairs.map { ($0.seed, $0.seed.lookup($0.logRate)) }, settings: settings)
+            losses: pairs.map { ($0.seed, $0.seed.lookup($0.logRate)) }, settings: settings,
+            reference: \.referenceLoss)
     }
 
-    /// The regret of a rule that was trained itself.
+    /// The regret of a rule that was trained itself, against each seed's loss at the batch's best rate:
+    /// at a best rate of its own a seed is lucky with its noise, and the rule's runs are not.
     ///
     /// - Parameter points: the rule's runs at this batch.
     init(
@@ -76,12 +78,17 @@ extension Regret {
         let rates = points.map { log($0.learningRate) }
         self.init(
             batch: batch, rate: rates.isEmpty ? nil : exp(Sample(rates).mean), losses: pairs,
-            settings: settings)
+            settings: settings
+        ) { seed in
+            guard let best = batch.optimum.best, case .loss(let loss) = seed.lookup(best.logRate)
+            else { return seed.referenceLoss }
+            return loss
+        }
     }
 
     private init(
         batch: BatchOptimum, rate: Double?, losses: [(SeedOptimum, RateLosses.Lookup)],
-        settings: AnalysisSettings
+        settings: AnalysisSettings, reference: (SeedOptimum) -> Double?
     ) {
         self.batch = batch.batch
         self.rate = rate
@@ -103,7 +110,7 @@ extension Regret {
             case .belowDivergence: isBelowDivergence = true
             case .outsideGrid(let side): outside = side
             case .loss(let loss):
-                if let reference = seed.referenceLoss { regrets.append(loss - reference) }
+                if let reference = reference(seed) { regrets.append(loss - reference) }
             }
         }
         if diverged > 0 {
