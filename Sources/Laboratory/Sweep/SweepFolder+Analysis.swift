@@ -40,7 +40,8 @@ extension SweepFolder {
         var specification = try readSpecification()
         try specification.validate()
         specification.tolerance = tolerance ?? specification.tolerance
-        let ledger = SweepLedger(self, schedule: try SweepSchedule(specification), session: "")
+        let schedule = try SweepSchedule(specification)
+        let ledger = SweepLedger(self, schedule: schedule, session: "")
         let results = try ledger.results().sorted { $0.point.name < $1.point.name }
         guard results.contains(where: { $0.point.rule == TrainedPoint.grid }) else {
             throw Failure(
@@ -49,7 +50,7 @@ extension SweepFolder {
                     + "--resume --out \(shellQuoted(path))`.")
         }
         return SweepFindings(
-            specification: specification, results: results, progress: try ledger.progress(),
+            specification: specification, results: results, progress: schedule.progress(results),
             analysis: try Analysis(
                 try ledger.trainedPoints(), settings: specification.analysisSettings))
     }

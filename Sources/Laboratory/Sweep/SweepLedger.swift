@@ -48,10 +48,7 @@ package struct SweepLedger: Sendable {
     ///
     /// - Throws: as `results` does.
     package func progress() throws(Failure) -> Progress {
-        try locked { () throws(Failure) in
-            let results = try self.results()
-            return Progress(done: results.count, total: schedule.points(results).count)
-        }
+        try locked { () throws(Failure) in schedule.progress(try results()) }
     }
 
     /// Has every group stop before its next point.
@@ -67,10 +64,8 @@ package struct SweepLedger: Sendable {
     package func next() throws(Failure) -> (Assignment, Progress) {
         try locked { () throws(Failure) in
             let results = try self.results()
-            let finished = Set(results.map(\.point.name))
-            let points = schedule.points(results)
-            let open = points.filter { !finished.contains($0.name) }
-            let progress = Progress(done: points.count - open.count, total: points.count)
+            let open = schedule.openPoints(results)
+            let progress = schedule.progress(results)
             guard !open.isEmpty else { return (.done, progress) }
             // A request of an earlier start says nothing of this one.
             guard (try? readText(folder.stopRequest)) != session else { return (.stop, progress) }

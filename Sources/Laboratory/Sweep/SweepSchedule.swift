@@ -45,14 +45,25 @@ package struct SweepSchedule: Sendable {
     /// Points of the grid as it is written, before anything is known.
     package var firstPoints: [SweepPoint] { points([]) }
 
+    /// Those of all points that have no result yet.
+    package func openPoints(_ results: [PointResult]) -> [SweepPoint] {
+        let ended = Set(results.map(\.point.name))
+        return points(results).filter { !ended.contains($0.name) }
+    }
+
+    /// How far a sweep with these results is.
+    package func progress(_ results: [PointResult]) -> SweepLedger.Progress {
+        let total = points(results).count
+        return SweepLedger.Progress(done: total - openPoints(results).count, total: total)
+    }
+
     /// How many runs of a batch are still to come at least: those that are known of, and those of rules
     /// that will be trained.
     package func fewestRuns(ofBatch batch: Int, after results: [PointResult]) -> Int {
-        let ended = Set(results.map(\.point.name))
-        let open = points(results).filter { $0.batch == batch && !ended.contains($0.name) }
-        guard baseRate(results) == nil else { return open.count }
+        let open = openPoints(results).count { $0.batch == batch }
+        guard baseRate(results) == nil else { return open }
         let rules = trainedRules.count { $0.batches.contains(batch) }
-        return open.count + rules * specification.seeds.count
+        return open + rules * specification.seeds.count
     }
 
     /// Tokens stand for time.
