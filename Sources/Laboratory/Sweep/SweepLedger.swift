@@ -64,8 +64,10 @@ package struct SweepLedger: Sendable {
     package func next() throws(Failure) -> (Assignment, Progress) {
         try locked { () throws(Failure) in
             let results = try self.results()
-            let open = schedule.openPoints(results)
-            let progress = schedule.progress(results)
+            let ended = Set(results.map(\.point.name))
+            let points = schedule.points(results)
+            let open = points.filter { !ended.contains($0.name) }
+            let progress = Progress(done: points.count - open.count, total: points.count)
             guard !open.isEmpty else { return (.done, progress) }
             // A request of an earlier start says nothing of this one.
             guard (try? readText(folder.stopRequest)) != session else { return (.stop, progress) }

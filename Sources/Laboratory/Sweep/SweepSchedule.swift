@@ -45,7 +45,7 @@ package struct SweepSchedule: Sendable {
     /// Points of the grid as it is written, before anything is known.
     package var firstPoints: [SweepPoint] { points([]) }
 
-    /// Those of all points that have no result yet.
+    /// Those of all points that have no result yet, in their order.
     package func openPoints(_ results: [PointResult]) -> [SweepPoint] {
         let ended = Set(results.map(\.point.name))
         return points(results).filter { !ended.contains($0.name) }
@@ -53,8 +53,10 @@ package struct SweepSchedule: Sendable {
 
     /// How far a sweep with these results is.
     package func progress(_ results: [PointResult]) -> SweepLedger.Progress {
-        let total = points(results).count
-        return SweepLedger.Progress(done: total - openPoints(results).count, total: total)
+        let ended = Set(results.map(\.point.name))
+        let points = points(results)
+        return SweepLedger.Progress(
+            done: points.count { ended.contains($0.name) }, total: points.count)
     }
 
     /// How many runs of a batch are still to come at least: those that are known of, and those of rules
