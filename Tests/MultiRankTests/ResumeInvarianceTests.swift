@@ -37,7 +37,7 @@ extension MultiRankTests {
             try #require(straight.status == 0, "\(straight.errors)")
 
             let run = workshop.run("killed")
-            let killStep = Int.random(in: 120..<700)
+            let killStep = Int.random(in: 120..<500)
             let job = try Job(
                 "\(Launch.root)/launch/mpirun",
                 [
