@@ -104,11 +104,12 @@ let package = Package(
             name: "CMinpack", pkgConfig: "cminpack", providers: [.apt(["libcminpack-dev"])]),
 
         // Tests
+        .target(name: "SeededNoise", path: "Tests/SeededNoise", swiftSettings: swiftSettings),
         tests("Tensors", ["Tensors"]),
         tests("Digests", ["Digests"]),
         tests("Failures", ["Failures"]),
         tests("JSONText", ["JSONText"]),
-        tests("Statistics", ["Statistics"], exclude: ["Golden"]),
+        tests("Statistics", ["Statistics", "SeededNoise"], exclude: ["Golden"]),
         tests("Kernels", ["Kernels"]),
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
@@ -118,14 +119,14 @@ let package = Package(
         tests("Optimizers", ["Optimizers"], exclude: ["Golden"]),
         tests("Collectives", ["Collectives", "MultiRankSupport", "multirank-probe"]),
         tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
-        tests("Telemetry", ["Telemetry"]),
+        tests("Telemetry", ["Telemetry", "SeededNoise"]),
         tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
-        tests("Training", ["Training"], exclude: ["Golden"]),
+        tests("Training", ["Training", "SeededNoise"], exclude: ["Golden"]),
         tests(
             "Laboratory",
             [
                 "Laboratory", "Training", "Model", "Tensors", "Statistics", "Failures",
-                "MultiRankSupport", "multirank-probe",
+                "SeededNoise", "MultiRankSupport", "multirank-probe",
             ], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
         tests("CommandLine", ["MultiRankSupport", "lockstep"]),

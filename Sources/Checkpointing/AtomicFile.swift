@@ -67,7 +67,7 @@ package enum AtomicFolder {
     /// Makes a folder under a temporary name, has it filled, and then gives it its name.
     ///
     /// - Parameters:
-    ///   - path: a name that nothing has yet, in a folder that exists.
+    ///   - path: a name that nothing has yet, or an empty folder; the folders above it are made.
     ///   - fill: gets the temporary folder's path and must bring every file it writes there to the
     ///     disk, as `OutputFile.finish()` does.
     /// - Throws: `.inputOutput`, or what `fill` throws; the temporary folder is then removed.
@@ -75,13 +75,12 @@ package enum AtomicFolder {
         at path: String, _ fill: (_ partial: String) throws(Failure) -> Void
     ) throws(Failure) {
         let partial = path + partialSuffix
+        try FileSystem.makeFolders(FileSystem.parent(of: path))
         try FileSystem.makeNewFolder(partial)
         do throws(Failure) {
             try fill(partial)
             try FileSystem.synchronizeFolder(partial)
-            guard !FileSystem.exists(path) else {
-                throw .systemCall("create the folder", path, error: EEXIST)
-            }
+            // rename(2) puts a folder in an empty one's place, and in no other's.
             try FileSystem.rename(partial, to: path)
         } catch {
             // The first error is the one that matters; what cannot be removed now is removed later.

@@ -100,7 +100,7 @@ struct InputFile: ~Copyable {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
         var filled = 0
         while filled < buffer.count {
-            let count = Glibc.read(
+            let count = readFile(
                 descriptor, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
             if count < 0 {
                 if errno == EINTR { continue }
@@ -143,4 +143,9 @@ func readTextFile(_ path: String) throws(Failure) -> String {
     let prefix = bytes.withUnsafeBytes { UTF8Prefix(of: $0) }
     guard prefix.bytes == bytes.count else { throw invalidUTF8(path, offset: prefix.bytes) }
     return String(decoding: bytes, as: UTF8.self)
+}
+
+// The system call shares its name with a method here.
+private func readFile(_ number: Int32, _ bytes: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+    read(number, bytes, count)
 }

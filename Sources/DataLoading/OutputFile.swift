@@ -113,7 +113,7 @@ struct OutputFile: ~Copyable {
     private mutating func flush() throws(Failure) {
         var written = 0
         while written < buffered {
-            let count = Glibc.write(
+            let count = writeFile(
                 descriptor, buffer.baseAddress?.advanced(by: written), buffered - written)
             if count < 0 {
                 if errno == EINTR { continue }
@@ -167,4 +167,9 @@ func syncFolder(of path: String) throws(Failure) {
 func parentFolder(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
+}
+
+// The system call shares its name with a method here.
+private func writeFile(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+    write(number, bytes, count)
 }

@@ -72,6 +72,13 @@ extension Communicator {
         throw failure
     }
 
+    /// The ranks on this rank's host, by its name, rising; all ranks must come here.
+    package func ranksOnThisHost() throws(Failure) -> [Int] {
+        let own = Array(Self.hostName.utf8)
+        let hosts = try allGatherBytes(own)
+        return hosts.indices.filter { hosts[$0] == own }
+    }
+
     /// Ends the job because of a failure: prints its sentence on stderr and exits with its code.
     ///
     /// A failure that all ranks threw together is printed by rank 0 alone; any other by the rank

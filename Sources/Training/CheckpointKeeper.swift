@@ -14,6 +14,7 @@ import Tensors
 /// ranks; the optimizer's state may be sharded, and then passes between rank 0 and its owners piece
 /// by piece. The files do not show it.
 final class CheckpointKeeper {
+    private let run: RunFolder
     private let store: CheckpointStore
     private let plan: TrainingPlan
     private let data: TrainingData
@@ -30,11 +31,24 @@ final class CheckpointKeeper {
     /// Where the recipe asks for an average of the parameters.
     private static let averageFile = "average.safetensors"
 
+    /// The file with the parameters that evaluations look at.
+    static func evaluatedFile(of recipe: Recipe) -> String {
+        recipe.training.averagingPower == nil ? parametersFile : averageFile
+    }
+
+    /// What the manifest's `extra` calls the counters of a state.
+    private enum Counter: String, CaseIterable {
+        case optimizerStep = "optimizer_step"
+        case skippedSteps = "skipped_steps"
+        case skippedStepsInARow = "skipped_steps_in_a_row"
+    }
+
     /// `shards` are the elements of the arena that each rank updates, by rank.
     init(
         run: RunFolder, plan: TrainingPlan, data: TrainingData, layout: GPTLayout,
         shards: [[Range<Int>]], communicator: Communicator
     ) throws(Failure) {
+        self.run = run
         store = try CheckpointStore(folder: run.checkpoints, keep: plan.recipe.checkpoint.keep)
         self.plan = plan
         self.data = data
@@ -148,9 +162,9 @@ final class CheckpointKeeper {
             dataFingerprint: data.fingerprint, tokenizerFingerprint: data.tokenizerFingerprint,
             parameterHash: parameterHash, version: version,
             extra: [
-                "optimizer_step": "\(state.optimizer.step)",
-                "skipped_steps": "\(state.nonFinite.skipped)",
-                "skipped_steps_in_a_row": "\(state.nonFinite.skippedInARow)",
+                Counter.optimizerStep.rawValue: "\(state.optimizer.step)",
+                Counter.skippedSteps.rawValue: "\(state.nonFinite.skipped)",
+                Counter.skippedStepsInARow.rawValue: "\(state.nonFinite.skippedInARow)",
             ])
     }
 
@@ -167,8 +181,11 @@ final class CheckpointKeeper {
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
             return try read(into: state, goesOn: goesOn)
         }
+        let counters = try communicator.agree { () throws(Failure) -> [Int64] in
+            try self.counters(of: found)
+        }
         // Rank 0's own come first.
-        let shared = try communicator.allGather(counters(of: found))
+        let shared = try communicator.allGather(counters)
         guard shared[0] >= 0 else { return false }
         state.step = Int(shared[0])
         state.optimizer.resume(after: Int(shared[1]))
@@ -197,10 +214,10 @@ final class CheckpointKeeper {
                 "checkpoint of step \(step) rejected, trying the one before: \(reason.sentence)")
         }
         guard let found else {
-            throw Failure(
-                .missingInput,
-                "\(store.folder) holds no checkpoint that is whole: give --out another folder and "
-                    + "train from the start.")
+            throw goesOn
+                ? run.noWholeCheckpoint(
+                    remedy: "give --out another folder and train from the start")
+                : run.noWholeCheckpoint()
         }
         if goesOn { try check(found.manifest, of: found.folder) }
         let parameters = try found.open(Self.parametersFile)
@@ -230,13 +247,22 @@ final class CheckpointKeeper {
     }
 
     /// Step, optimizer step and the guard's two counters; a step of -1 where there is no checkpoint.
-    private func counters(of checkpoint: Checkpoint?) -> [Int64] {
-        guard let manifest = checkpoint?.manifest else { return [-1, 0, 0, 0] }
-        let extra = { (key: String) in manifest.extra[key].flatMap { Int64($0) } ?? 0 }
-        return [
-            Int64(manifest.step), extra("optimizer_step"), extra("skipped_steps"),
-            extra("skipped_steps_in_a_row"),
-        ]
+    ///
+    /// - Throws: `Failure` (bad data) where the manifest lacks one.
+    private func counters(of checkpoint: Checkpoint?) throws(Failure) -> [Int64] {
+        guard let checkpoint else { return [-1] + Counter.allCases.map { _ in 0 } }
+        var counters = [Int64(checkpoint.step)]
+        for counter in Counter.allCases {
+            guard let value = checkpoint.manifest.extra[counter.rawValue].flatMap({ Int64($0) })
+            else {
+                throw Failure(
+                    .badData,
+                    "The manifest in \(checkpoint.folder) has no \(counter.rawValue): remove this "
+                        + "checkpoint and resume from the one before.")
+            }
+            counters.append(value)
+        }
+        return counters
     }
 
     /// Brings each rank its shard of the moments, from the file that rank 0 has checked.

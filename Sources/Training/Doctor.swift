@@ -25,7 +25,7 @@ package struct Doctor {
             ("kernels", InstructionSet.best.name(for: .bf16)),
             (
                 "ranks",
-                "\(ranks.count) on \(hosts.count) \(hosts.count == 1 ? "host" : "hosts"), "
+                "\(ranks.count) on \(Format.counted(hosts.count, "host")), "
                     + "\(threadRange(ranks)) each"
                     + (launched ? "" : "; started without mpirun, so this is the only rank")
             ),

@@ -28,9 +28,7 @@ package struct RunCheckpoints: Sendable {
             }
         }
         guard !found.isEmpty else {
-            throw Failure(
-                .missingInput,
-                "\(run.checkpoints) holds no checkpoint that is whole: train the run first.")
+            throw run.noWholeCheckpoint()
         }
         self.recipe = recipe
         layout = GPTLayout(recipe.model)

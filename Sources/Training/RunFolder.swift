@@ -72,11 +72,6 @@ package struct RunFolder: Sendable {
         recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?
     ) throws(Failure) {
         try requireFree()
-        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
-            try FileSystem.makeFolders(String(path[..<slash]))
-        }
-        // Nothing but an empty folder is removed by this.
-        rmdir(path)
         try AtomicFolder.create(at: path) { (partial) throws(Failure) in
             let inside = RunFolder(partial)
             if let dataTokenizer { try AtomicFile.write(dataTokenizer, to: inside.tokenizer) }
@@ -112,18 +107,17 @@ package struct RunFolder: Sendable {
         String(try read(dataPath).dropLast())
     }
 
+    /// That no checkpoint is whole, where one is needed.
+    ///
+    /// - Parameter remedy: ends the sentence.
+    func noWholeCheckpoint(remedy: String = "train the run first") -> Failure {
+        Failure(.missingInput, "\(checkpoints) holds no checkpoint that is whole: \(remedy).")
+    }
+
     /// Whether there is no such folder, or nothing in it.
     private var isEmptyOrMissing: Bool {
-        // What is there but cannot be opened as a folder is refused.
-        guard let folder = opendir(path) else { return access(path, F_OK) != 0 }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { return false }
-        }
-        return true
+        // What is there but cannot be listed as a folder is refused.
+        (try? FileSystem.names(in: path))?.isEmpty ?? !FileSystem.exists(path)
     }
 }
 

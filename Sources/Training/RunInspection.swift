@@ -8,7 +8,8 @@ import Model
 import Telemetry
 import Tensors
 
-/// A finished or unfinished run, opened to evaluate or sample one of its checkpoints.
+/// A finished or unfinished run, opened to evaluate or sample one of its checkpoints: the average of
+/// the parameters where the recipe has one, as the run's own evaluations do.
 package struct RunInspection {
     /// The checkpoint's step.
     package let step: Int
@@ -26,7 +27,7 @@ package struct RunInspection {
         let layout = GPTLayout(recipe.model).arena
         parameters = Buffer(count: layout.count)
         let checkpoint = try Self.checkpoint(in: run, recipe: recipe, step: step)
-        let file = try checkpoint.open(CheckpointKeeper.parametersFile)
+        let file = try checkpoint.open(CheckpointKeeper.evaluatedFile(of: recipe))
         try file.copy(layout, into: parameters)
         self.step = checkpoint.step
     }
@@ -51,9 +52,7 @@ package struct RunInspection {
                     "checkpoint of step \(step) rejected: \(reason.sentence)")
             }
             if let newest { return newest }
-            throw Failure(
-                .missingInput,
-                "\(run.checkpoints) holds no checkpoint that is whole: train the run first.")
+            throw run.noWholeCheckpoint()
         }
         guard let candidate = candidates.first(where: { $0.step == step }) else {
             let steps = candidates.map { "\($0.step)" }.reversed().joined(separator: ", ")

@@ -11,9 +11,7 @@ extension TrainingPlan {
     ///
     /// - Throws: `Failure` (configuration) that names the memory needed, and what would need less.
     package func requireMemory(_ communicator: Communicator) throws(Failure) {
-        let own = Array(Communicator.hostName.utf8)
-        let hosts = try communicator.allGatherBytes(own)
-        let ranks = hosts.indices.filter { hosts[$0] == own }
+        let ranks = try communicator.ranksOnThisHost()
         try communicator.agree { () throws(Failure) in
             let total = ranks.reduce(0) { $0 + leastBytes(ofRank: $1, size: communicator.size) }
             // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
@@ -23,7 +21,7 @@ extension TrainingPlan {
             throw Failure(
                 .configuration,
                 "Training this model takes at least \(Format.bytes(Int(needed))) of memory for "
-                    + "\(ranks.count) \(ranks.count == 1 ? "rank" : "ranks"), but the machine has "
+                    + "\(Format.counted(ranks.count, "rank")), but the machine has "
                     + "\(Format.bytes(there)): lower [model] layers, width or context_length, "
                     + remedies(ranks: communicator.size)
                     + "set [training] micro_batch lower, or start fewer ranks on it.")

@@ -158,19 +158,21 @@ extension TrainingPlan {
             lanes.microBatchesPerLane == 1
             ? "at once" : "in \(lanes.microBatchesPerLane) micro-batches of \(lanes.microBatch)"
         return
-            "\(lanes.laneCount) lanes of \(Format.counted(lanes.sequencesPerLane, "sequence")), each \(accumulation)"
-            + "; at most \(lanes.laneCount) ranks"
+            "\(Format.counted(lanes.laneCount, "lane")) of "
+            + "\(Format.counted(lanes.sequencesPerLane, "sequence")), each \(accumulation)"
+            + "; at most \(Format.counted(lanes.laneCount, "rank"))"
     }
 
     private func perRankText(_ ranks: Int) -> String {
         let least = lanes.laneCount / ranks
         let most = (lanes.laneCount + ranks - 1) / ranks
-        let laneRange = least == most ? "\(least)" : "\(least) or \(most)"
         let perLane = lanes.sequencesPerLane
-        let sequenceRange =
-            least == most ? "\(least * perLane)" : "\(least * perLane) or \(most * perLane)"
+        let range = { (least: Int, most: Int, thing: String) in
+            (least == most ? "" : "\(Format.count(least)) or ") + Format.counted(most, thing)
+        }
         let tokens = most * perLane * sequenceLength
-        return "\(laneRange) lanes = \(sequenceRange) sequences = "
+        return "\(range(least, most, "lane")) = "
+            + "\(range(least * perLane, most * perLane, "sequence")) = "
             + (least == most ? "" : "up to ") + "\(Format.count(tokens)) tokens a step; "
             + "\(Format.count(tokensPerMicroBatch)) tokens a micro-batch"
     }

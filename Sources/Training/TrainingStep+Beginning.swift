@@ -58,9 +58,7 @@ extension TrainingStep {
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,
             communicator: communicator)
         guard try checkpoints.load(into: state, goesOn: false) else {
-            throw Failure(
-                .missingInput,
-                "\(run.checkpoints) holds no checkpoint that is whole: train the run first.")
+            throw run.noWholeCheckpoint()
         }
         state.nonFinite = NonFiniteGuard(limit: state.nonFinite.limit)
         try checkpoints.compareParameters(of: state)

@@ -113,7 +113,11 @@ package final class TrainingStep {
     }
 
     /// Gives shared memory back, on all ranks together; nothing may be called after.
-    package func free() throws(Failure) { try reducer.free() }
+    package func free() throws(Failure) {
+        // The engine lives on, and would keep the reduction's memory.
+        engine.interlude = nil
+        try reducer.free()
+    }
 
     /// Makes new parameters on rank 0, which the others receive.
     package func initialize() throws(Failure) {

@@ -18,7 +18,8 @@ struct LandscapeCommand: ParsableCommand {
             With filter the plane has two random directions, each filter as long as the
             model's (Li et al. 2018, arXiv 1712.09913); with pca the two principal
             directions of the run's checkpoints, and the run's way is drawn on it: train
-            with --set checkpoint.keep=0 to have them. Ranks share the grid's points; any
+            with --set checkpoint.keep=0 to have them. It is the loss of the parameters
+            that the optimizer moves, not of their average. Ranks share the grid's points; any
             number of ranks gives the same bits. The folder gets landscape.csv,
             landscape.json and report.html.
             """)

@@ -27,6 +27,21 @@ extension CommandLineTests {
             #expect(Workbench.validationLosses(in: earlier.output) != [trained])
         }
 
+        /// Where the run has an average of the parameters, evaluations look at it, in training and
+        /// afterwards.
+        @Test func evaluationEqualsTrainingOfAnAverage() throws {
+            let bench = try Workbench()
+            let training = bench.training(set: "training.averaging_power=2")
+            let outcome = try bench.lockstep(training, ranks: 2)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            let trained = try bench.lastValidationLoss()
+            let evaluated = try bench.lockstep("evaluate", bench.path("run"), "--json")
+            #expect(Workbench.validationLosses(in: evaluated.output) == [trained])
+            // The parameters themselves have another loss.
+            try bench.train(into: "plain")
+            #expect(try bench.lastValidationLoss(of: "plain") != trained)
+        }
+
         /// A mean over targets does not depend on how many windows share a micro-batch.
         @Test func theLossIsAMeanOverAllTargets() throws {
             let bench = try Workbench()

@@ -39,7 +39,7 @@ struct AnalysisTests {
         // to the batch at equal tokens.
         var points: [TrainedPoint] = []
         for batch in [8, 16, 32, 64] {
-            for seed in 0..<3 {
+            for seed in UInt64(0)..<3 {
                 for rate in (0..<12).map({ 1e-4 * Double(1 << $0) }) {
                     let curve = [50, 100, 200, 400].map { step in
                         let distance = log(rate * Double(step) / (0.4 + 0.02 * Double(seed)))

@@ -1,5 +1,6 @@
 import Foundation
 import Laboratory
+import SeededNoise
 import Testing
 
 @Suite("Laws of the best rate")
@@ -37,7 +38,7 @@ struct ModelComparisonTests {
         let noiseScale = 2000.0
         var noise = SeededNoise(seed: 3)
         var points: [TrainedPoint] = []
-        for seed in 0..<4 {
+        for seed in UInt64(0)..<4 {
             for part in [0.5, 0.7, 1, 1.4, 2] {
                 let batch = Int((ratio * noiseScale * part).rounded())
                 let variance = noiseScale / Double(batch)

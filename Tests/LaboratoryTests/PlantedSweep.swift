@@ -1,33 +1,13 @@
 import Foundation
 import Laboratory
-
-/// SplitMix64 (Steele, Lea & Flood 2014), with normal numbers by Box & Muller 1958.
-struct SeededNoise {
-    private var state: UInt64
-
-    init(seed: Int) { state = UInt64(seed) }
-
-    /// Uniform in (0, 1].
-    mutating func uniform() -> Double {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Double(((z ^ (z >> 31)) >> 11) + 1) * 0x1p-53
-    }
-
-    /// Normal, with mean 0 and variance 1.
-    mutating func normal() -> Double {
-        (-2 * log(uniform())).squareRoot() * cos(2 * Double.pi * uniform())
-    }
-}
+import SeededNoise
 
 /// A sweep whose losses are parabolas in ln(rate) with known optima.
 struct PlantedSweep {
     var batches = [8, 16, 32, 64, 128]
     /// A factor of 2 apart.
     var rates = (0..<12).map { 1e-4 * Double(1 << $0) }
-    var seeds = 4
+    var seeds: UInt64 = 4
     /// Nats, a unit of ln(rate) from the best rate.
     var curvature = 0.1
     var leastLoss: (Int) -> Double = { _ in 2.5 }
@@ -42,10 +22,10 @@ struct PlantedSweep {
     static let contextLength = 64
     static let design = Design.equalSteps(steps)
 
-    func points(noise seed: Int = 1) -> [TrainedPoint] {
+    func points(noise seed: UInt64 = 1) -> [TrainedPoint] {
         var noise = SeededNoise(seed: seed)
         var points: [TrainedPoint] = []
-        for seed in 0..<seeds {
+        for seed in UInt64(0)..<seeds {
             // What all runs of a seed share must not matter.
             let offset = 0.05 * noise.normal()
             for batch in batches {
@@ -66,7 +46,7 @@ struct PlantedSweep {
     }
 
     func analysis(
-        noise seed: Int = 1, settings: AnalysisSettings = AnalysisSettings()
+        noise seed: UInt64 = 1, settings: AnalysisSettings = AnalysisSettings()
     ) throws -> DesignAnalysis {
         var settings = settings
         settings.designs = [Self.design]
@@ -77,7 +57,7 @@ struct PlantedSweep {
 extension TrainedPoint {
     /// A run with one evaluation, after `PlantedSweep.steps`.
     static func planted(
-        rule: String = grid, batch: Int, rate: Double, seed: Int, loss: Double,
+        rule: String = grid, batch: Int, rate: Double, seed: UInt64, loss: Double,
         diverged: Bool = false
     ) -> TrainedPoint {
         TrainedPoint(

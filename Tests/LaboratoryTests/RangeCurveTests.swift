@@ -1,6 +1,7 @@
 import Failures
 import Foundation
 import Laboratory
+import SeededNoise
 import Testing
 
 @Suite("Curves of the range test")
@@ -90,32 +91,12 @@ struct RangeCurveTests {
     @Test("noise is measured around a trend, and not by it")
     func noise() throws {
         let ramp = try RateRamp(from: 1e-4, to: 1, steps: 1000)
-        var generator = PlantedNoise(seed: 3)
+        var generator = SeededNoise(seed: 3)
         let noisy = (0..<1000).map { 5 - 0.003 * Double($0) + 0.1 * generator.normal() }
         // The median of a thousand second differences, of which three have a loss in common, is
         // good to about 5 %; three times that.
         #expect(abs(RangeCurve(ramp, losses: noisy).noise / 0.1 - 1) < 0.15)
         let smooth = (0..<1000).map { 5 - 0.003 * Double($0) }
         #expect(RangeCurve(ramp, losses: smooth).noise < 1e-12)
-    }
-}
-
-/// Normal numbers, the same each time: splitmix64 and Box-Muller.
-struct PlantedNoise: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func normal() -> Double {
-        let radius = (-2 * log(Double.random(in: 1e-12..<1, using: &self))).squareRoot()
-        return radius * cos(2 * .pi * Double.random(in: 0..<1, using: &self))
     }
 }

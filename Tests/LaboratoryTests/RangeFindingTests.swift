@@ -1,5 +1,6 @@
 import Foundation
 import Laboratory
+import SeededNoise
 import Testing
 
 @Suite("Recommendations of the range test")
@@ -9,7 +10,7 @@ struct RangeFindingTests {
     private func descent(_ ramp: RateRamp, curvatures: [Double], noise: Double) -> RangeCurve {
         var curve = RangeCurve(ramp)
         var place = curvatures.map { _ in 1 / curvatures[0].squareRoot() }
-        var generator = PlantedNoise(seed: 11)
+        var generator = SeededNoise(seed: 11)
         while let rate = curve.nextRate {
             let loss = zip(curvatures, place).reduce(0) { $0 + $1.0 * $1.1 * $1.1 / 2 }
             curve.add(1 + loss + noise * generator.normal())
@@ -41,7 +42,7 @@ struct RangeFindingTests {
         let ramp = try RateRamp(from: 1e-7, to: 10, steps: 100)
         var recommended = 0
         for seed in 0..<300 {
-            var generator = PlantedNoise(seed: UInt64(seed))
+            var generator = SeededNoise(seed: UInt64(seed))
             let losses = (0..<100).map { _ in 4 + 0.1 * generator.normal() }
             let finding = RangeFinding(RangeCurve(ramp, losses: losses))
             if finding.recommendation.rate != nil { recommended += 1 }
@@ -59,7 +60,7 @@ struct RangeFindingTests {
     func fallsThroughNoise() throws {
         let ramp = try RateRamp(from: 1e-7, to: 10, steps: 100)
         for seed in 0..<50 {
-            var generator = PlantedNoise(seed: UInt64(seed))
+            var generator = SeededNoise(seed: UInt64(seed))
             let losses = (0..<100).map {
                 4 - 0.6 / (1 + exp(-(Double($0) - 50) / 4)) + exp((Double($0) - 85) / 3)
                     + 0.1 * generator.normal()

@@ -1,5 +1,6 @@
 import Foundation
 import Laboratory
+import SeededNoise
 import Testing
 
 @Suite("Best rates")
@@ -23,7 +24,7 @@ struct RateOptimumTests {
     func coverage() throws {
         var held = 0
         let sweep = PlantedSweep(batches: [32])
-        for repetition in 0..<200 {
+        for repetition in UInt64(0)..<200 {
             let optimum = try sweep.analysis(noise: repetition).optima[0].optimum
             let interval = try #require(optimum.best?.interval)
             if interval.contains(sweep.bestRate(32)) { held += 1 }
@@ -55,7 +56,7 @@ struct RateOptimumTests {
         var flat = 0
         var found = 0
         var asksForSeeds = 0
-        for repetition in 0..<100 {
+        for repetition in UInt64(0)..<100 {
             let sweep = PlantedSweep(batches: [8], curvature: 0, lossNoise: 0.01)
             let optimum = try sweep.analysis(noise: repetition).optima[0]
             switch optimum.optimum {
@@ -189,7 +190,7 @@ struct RateExponentTests {
     @Test("the interval holds the planted exponent in about 95 % of repetitions")
     func coverage() throws {
         var held = 0
-        for repetition in 0..<200 {
+        for repetition in UInt64(0)..<200 {
             let sweep = PlantedSweep(batches: [8, 32, 128], seeds: 3)
             let result = try sweep.analysis(noise: 500 + repetition).exponent
             if try #require(result.exponent?.interval).contains(0.5) { held += 1 }

@@ -1,5 +1,6 @@
 import Foundation
 import Laboratory
+import SeededNoise
 import Statistics
 import Testing
 
@@ -77,7 +78,7 @@ struct RuleVerdictTests {
         for (curvature, isTooLarge) in [(0.02 / 0.14, true), (0.002 / 0.14, false)] {
             let sweep = PlantedSweep(batches: [8, 16], seeds: 3, curvature: curvature)
             let settings = AnalysisSettings(rules: [.linear], targetLosses: [-1])
-            let wrong = try (0..<100).filter { repetition in
+            let wrong = try (UInt64(0)..<100).filter { repetition in
                 let verdict = try sweep.analysis(noise: 300 + repetition, settings: settings)
                     .verdict("linear")
                 return isTooLarge ? verdict.holdsUpTo == 16 : verdict.failsFrom == 16
@@ -167,7 +168,7 @@ struct RuleVerdictTests {
     func flatWindow() throws {
         var points = PlantedSweep(batches: [8], lossNoise: 0, rateNoise: 0).points()
         var noise = SeededNoise(seed: 5)
-        for seed in 0..<4 {
+        for seed in UInt64(0)..<4 {
             for (index, rate) in (0..<12).map({ 1e-4 * Double(1 << $0) }).enumerated() {
                 // Four rates alike, steep losses on both sides.
                 let distance = max(0, abs(Double(index) - 5.5) - 1.5)

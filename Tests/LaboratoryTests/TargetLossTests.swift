@@ -1,12 +1,13 @@
 import Foundation
 import Laboratory
+import SeededNoise
 import Testing
 
 @Suite("Steps and tokens to a loss")
 struct TargetLossTests {
     /// Runs whose loss falls to reach 3 after Smin (1 + Bcrit / B) steps.
     private func points(
-        batches: [Int] = [8, 16, 32, 64, 128, 256], critical: Double = 48, seeds: Int = 3,
+        batches: [Int] = [8, 16, 32, 64, 128, 256], critical: Double = 48, seeds: UInt64 = 3,
         noise: Double = 0.02
     ) -> [TrainedPoint] {
         var random = SeededNoise(seed: 11)

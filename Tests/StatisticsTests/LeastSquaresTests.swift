@@ -1,4 +1,5 @@
 import Foundation
+import SeededNoise
 import Statistics
 import Testing
 

@@ -1,3 +1,4 @@
+import SeededNoise
 import Statistics
 import Testing
 

@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import SeededNoise
 import Telemetry
 import Testing
 
@@ -46,18 +47,18 @@ import Testing
     @Test func noiseIsNoSign() {
         var alarms: [String] = []
         for seed in 0..<200 {
-            var random = Normal(seed: UInt64(seed))
+            var random = SeededNoise(seed: UInt64(seed))
             let shape = Self.shapes[seed % 4]
             let noise = [0.02, 0.1, 0.3, 0.6][seed / 4 % 4]
             let isSkewed = seed / 16 % 2 == 1
             let found = Self.diagnoses(
                 steps: 1000, rate: { 1e-3 * min(1, Double($0) / 50) },
-                validation: { shape(Double($0)) + 0.1 + 0.02 * random.next() },
+                validation: { shape(Double($0)) + 0.1 + 0.02 * random.normal() },
                 loss: { step in
                     let mean = shape(Double(step))
                     let deviation = noise * min(1, (Self.start - mean) + 0.05)
                     return mean
-                        + deviation * (isSkewed ? random.nextSkewed() : random.next())
+                        + deviation * (isSkewed ? random.skewed() : random.normal())
                 })
             if let first = found.first { alarms.append("seed \(seed): \(first.sentence)") }
         }
@@ -67,11 +68,12 @@ import Testing
     /// Noise without the decay that shrinks it at the start, and a validation loss that stays.
     @Test func aFlatEndIsNoSign() {
         for seed in 1...20 {
-            var random = Normal(seed: UInt64(seed))
+            var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(
-                steps: 2500, validation: { _ in 1.5 + 0.03 * random.next() },
+                steps: 2500, validation: { _ in 1.5 + 0.03 * random.normal() },
                 loss: { step in
-                    1.5 + 2.8 * exp(-Double(step) / 30) - 1e-4 * Double(step) + 0.3 * random.next()
+                    1.5 + 2.8 * exp(-Double(step) / 30) - 1e-4 * Double(step) + 0.3
+                        * random.normal()
                 })
             #expect(found.isEmpty, "seed \(seed): \(found)")
         }
@@ -82,10 +84,10 @@ import Testing
     @Test(arguments: [0.01, 0.1, 0.3])
     func aLossThatStaysIsToldOnce(noise: Double) throws {
         for seed in 1...10 {
-            var random = Normal(seed: UInt64(seed))
+            var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(
                 steps: 1000, rate: { 1e-7 * min(1, Double($0) / 20) },
-                loss: { Self.start - 1e-5 * Double($0) + noise * random.next() })
+                loss: { Self.start - 1e-5 * Double($0) + noise * random.normal() })
             try #require(found.map(\.sign) == [.lossNotFalling], "seed \(seed): \(found)")
             // Warmup, a hundred steps, and some looks more where the noise is large.
             #expect(found[0].step <= (noise > 0.1 ? 420 : 120))
@@ -109,10 +111,10 @@ import Testing
     @Test(arguments: [0.05, 0.3])
     func swingsAreToldOnce(noise: Double) throws {
         for seed in 1...10 {
-            var random = Normal(seed: UInt64(seed))
+            var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(steps: 1000) { step in
                 let swing = step > 200 ? 0.8 * sin(2 * .pi * Double(step - 200) / 60) : 0
-                return 2.2 + 2 * exp(-Double(step) / 20) + swing + noise * random.next()
+                return 2.2 + 2 * exp(-Double(step) / 20) + swing + noise * random.normal()
             }
             // The first rise may stand out of little noise as a spike does.
             let swings = found.filter { $0.sign != .lossSpike }
@@ -124,19 +126,19 @@ import Testing
     }
 
     @Test func jumpsAtEveryStepAreToldOnce() {
-        var random = Normal(seed: 1)
+        var random = SeededNoise(seed: 1)
         let found = Self.diagnoses(steps: 600) { step in
             2.2 + 2 * exp(-Double(step) / 20) + (step.isMultiple(of: 2) ? 0.2 : -0.2)
-                + 0.05 * random.next()
+                + 0.05 * random.normal()
         }
         #expect(found.map(\.sign) == [.strongOscillation])
         #expect((found.first?.step ?? 999) <= 250)
     }
 
     @Test func lossesAboveTheStartAreToldOnce() {
-        var random = Normal(seed: 1)
+        var random = SeededNoise(seed: 1)
         let found = Self.diagnoses(steps: 600) { step in
-            step < 3 ? Self.start : 4 + abs(3 * random.next())
+            step < 3 ? Self.start : 4 + abs(3 * random.normal())
         }
         #expect(found.map(\.sign) == [.strongOscillation])
         #expect((found.first?.step ?? 999) <= 30)
@@ -145,9 +147,9 @@ import Testing
 
     @Test func aSpikeIsToldAtOnce() {
         for seed in 1...10 {
-            var random = Normal(seed: UInt64(seed))
+            var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(steps: 600) { step in
-                let loss = 2.2 + 2 * exp(-Double(step) / 20) + 0.1 * random.next()
+                let loss = 2.2 + 2 * exp(-Double(step) / 20) + 0.1 * random.normal()
                 return [300, 301, 450].contains(step) ? 2 * loss : loss
             }
             #expect(found.map(\.sign) == [.lossSpike], "seed \(seed): \(found)")
@@ -171,17 +173,17 @@ import Testing
     @Test(arguments: [false, true])
     func overfittingIsToldOnce(decays: Bool) throws {
         for seed in 1...10 {
-            var random = Normal(seed: UInt64(seed))
+            var random = SeededNoise(seed: UInt64(seed))
             func validation(_ step: Int) -> Double {
                 let step = Double(step)
                 return 1.8 + 2 * exp(-step / 100) + max(0, step - 500) * 6e-4
-                    + 0.01 * random.next()
+                    + 0.01 * random.normal()
             }
             let rate = { (step: Int) in decays ? 1e-3 * (1 - Double(step) / 2000) : 1e-3 }
-            let noise = Normal(seed: UInt64(100 + seed))
+            let noise = SeededNoise(seed: UInt64(100 + seed))
             var training = noise
             let found = Self.diagnoses(steps: 1500, rate: rate, validation: validation) { step in
-                1.7 + 2.4 * exp(-Double(step) / 100) - 5e-4 * Double(step) + 0.1 * training.next()
+                1.7 + 2.4 * exp(-Double(step) / 100) - 5e-4 * Double(step) + 0.1 * training.normal()
             }
             try #require(found.map(\.sign) == [.overfitting], "seed \(seed): \(found)")
             #expect(found[0].step > 550 && found[0].step <= 900)
@@ -189,7 +191,7 @@ import Testing
             // The same validation loss, where the training loss has stopped falling.
             training = noise
             let still = Self.diagnoses(steps: 1500, rate: rate, validation: validation) { step in
-                1.7 + 2.4 * exp(-Double(step) / 30) + 0.1 * training.next()
+                1.7 + 2.4 * exp(-Double(step) / 30) + 0.1 * training.normal()
             }
             #expect(still.isEmpty, "seed \(seed): \(still)")
         }
@@ -203,7 +205,7 @@ import Testing
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/metrics.jsonl"
         let log = try MetricsLog(creating: path)
-        var random = Normal(seed: 3)
+        var random = SeededNoise(seed: 3)
         var whole = Diagnostician(startingLoss: Self.start)
         var resumed: Diagnostician?
         for step in 1...600 {
@@ -211,7 +213,7 @@ import Testing
                 switch step {
                 case 77: Double.nan
                 case 300: 9.0
-                default: 4.29 + 0.01 * random.next()
+                default: 4.29 + 0.01 * random.normal()
                 }
             let record = Self.observed(step, loss, rate: 1e-7)
             let found = whole.add(record)
@@ -260,27 +262,9 @@ import Testing
     }
 }
 
-/// Seeded normal numbers: SplitMix64 (Steele et al. 2014) through Box and Muller's formula (1958).
-private struct Normal {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0xD1B5_4A32_D192_ED03 }
-
-    /// In (0, 1).
-    private mutating func uniform() -> Double {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return (Double((mixed ^ (mixed >> 31)) >> 11) + 0.5) * 0x1p-53
-    }
-
-    mutating func next() -> Double {
-        (-2 * log(uniform())).squareRoot() * cos(2 * .pi * uniform())
-    }
-
+extension SeededNoise {
     /// With mean 0, variance 1 and a long upper tail: of 8 exponential numbers the mean.
-    mutating func nextSkewed() -> Double {
+    fileprivate mutating func skewed() -> Double {
         ((0..<8).reduce(0) { sum, _ in sum - log(uniform()) } - 8) / 8.0.squareRoot()
     }
 }

@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import SeededNoise
 import Statistics
 import Telemetry
 import Testing
@@ -14,7 +15,7 @@ import Training
 
     /// One step's estimates: G has squared norm 1, and a sequence's gradient the total variance S.
     private static func noise(
-        variance: Double, signal: Double, from random: inout NormalNumbers
+        variance: Double, signal: Double, from random: inout SeededNoise
     ) -> GradientNoise? {
         let lanes = Double(lanes)
         let deviation = (variance / Double(dimensions * sequencesPerLane)).squareRoot()
@@ -23,7 +24,7 @@ import Training
         for _ in 0..<Self.lanes {
             for place in 0..<dimensions {
                 let truth = (signal / Double(dimensions)).squareRoot()
-                let part = (truth + deviation * random.next()) / lanes
+                let part = (truth + deviation * random.normal()) / lanes
                 partSquares += part * part
                 sum[place] += part
             }
@@ -36,7 +37,7 @@ import Training
     private static func window(
         variance: Double, signal: Double, seed: UInt64
     ) throws -> NoiseScaleWindow {
-        var random = NormalNumbers(seed: seed)
+        var random = SeededNoise(seed: seed)
         var window = NoiseScaleWindow()
         for _ in 0..<steps {
             let noise = try #require(
@@ -87,7 +88,7 @@ import Training
     @Test func forgetsOldSteps() throws {
         var window = try Self.window(variance: 2, signal: 100, seed: 5)
         let new = try Self.window(variance: 40, signal: 1, seed: 6)
-        var random = NormalNumbers(seed: 6)
+        var random = SeededNoise(seed: 6)
         for _ in 0..<NoiseScaleWindow.capacity {
             let noise = try #require(Self.noise(variance: 40, signal: 1, from: &random))
             window.add(variance: noise.variance, signal: noise.signal)
@@ -103,7 +104,7 @@ import Training
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.appending(path: "metrics.jsonl").path
         let log = try MetricsLog(creating: path)
-        var random = NormalNumbers(seed: 7)
+        var random = SeededNoise(seed: 7)
         var window = NoiseScaleWindow()
         for step in 1...NoiseScaleWindow.capacity + 50 {
             let noise = try #require(Self.noise(variance: 9, signal: 1, from: &random))
@@ -135,25 +136,5 @@ import Training
                 "noise_scale_upper": .number(20),
             ])
         #expect(line(.undetermined) == ["noise_scale": .null])
-    }
-}
-
-/// Normal numbers from a seed: SplitMix64 (Steele et al. 2014) and Box & Muller 1958.
-private struct NormalNumbers {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func next() -> Double {
-        let radius = (-2 * log(1 - uniform())).squareRoot()
-        return radius * cos(2 * .pi * uniform())
-    }
-
-    private mutating func uniform() -> Double {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return Double((z ^ z >> 31) >> 11) * 0x1p-53
     }
 }

@@ -43,7 +43,7 @@ package struct Analysis: Sendable, Equatable {
             let rule: String
             let batch: Int
             let rate: Double
-            let seed: Int
+            let seed: UInt64
         }
         var seen: Set<Key> = []
         for point in points {

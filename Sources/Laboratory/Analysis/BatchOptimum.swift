@@ -66,7 +66,7 @@ package struct BatchOptimum: Sendable, Equatable {
         }
     }
 
-    func seed(_ seed: Int) -> SeedOptimum? { seeds.first { $0.seed == seed } }
+    func seed(_ seed: UInt64) -> SeedOptimum? { seeds.first { $0.seed == seed } }
 
     /// The rate of the grid whose runs stand for this batch: the nearest to the best one in
     /// ln(rate), or the one with the least mean loss where no best one was found.

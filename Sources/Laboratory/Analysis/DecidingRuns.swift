@@ -18,12 +18,12 @@ package enum DecidingRuns: Sendable, Equatable {
     package var phrase: String {
         switch self {
         case .seeds(let count, let batches):
-            "\(count) more \(count == 1 ? "seed" : "seeds") at B = \(listed(batches.map(String.init)))"
+            "\(Format.counted(count, "more seed")) at B = \(listed(batches.map(String.init)))"
         case .rates(let rates, let batch):
             "\(rates.count == 1 ? "rate" : "rates") "
                 + listed(rates.map { Format.significant($0, digits: 3) }) + " at B = \(batch)"
         case .longer(let batch): "longer runs at B = \(batch), up to the mark they are judged at"
-        case .batches(let count): "\(count) more \(count == 1 ? "batch" : "batches")"
+        case .batches(let count): "\(Format.counted(count, "more batch", "more batches"))"
         case .tooClose: "nothing: it is too near its bound for any sensible number of seeds"
         }
     }

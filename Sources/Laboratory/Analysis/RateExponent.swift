@@ -14,7 +14,7 @@ import Telemetry
 /// replicates, and the seed is the unit.
 package struct RateExponent: Sendable, Equatable {
     package struct SeedExponent: Sendable, Equatable {
-        package let seed: Int
+        package let seed: UInt64
         package let exponent: Double
     }
 

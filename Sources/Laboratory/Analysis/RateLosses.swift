@@ -19,12 +19,12 @@ package struct RateLosses: Sendable, Equatable {
         package let initialLoss: Double
     }
 
-    package let seed: Int
+    package let seed: UInt64
     /// By rate.
     package let entries: [Entry]
 
     /// - Parameter points: runs of one batch and seed; those that ended before the mark are left out.
-    init(seed: Int, points: [TrainedPoint], design: Design) {
+    init(seed: UInt64, points: [TrainedPoint], design: Design) {
         self.seed = seed
         entries = points.compactMap { point in
             point.loss(at: design).map {

@@ -45,7 +45,7 @@ package struct BestRate: Sendable, Equatable {
 
 /// One seed's best rate at one batch.
 package struct SeedOptimum: Sendable, Equatable {
-    package let seed: Int
+    package let seed: UInt64
     package let optimum: RateOptimum
     /// The runs it rests on.
     package let losses: RateLosses

@@ -45,7 +45,7 @@ package struct BatchCost: Sendable, Equatable {
     package let tokens: Estimate?
     package let seconds: Estimate?
     /// Each seed's steps, for what is fitted over seeds.
-    let stepsBySeed: [Int: Double]
+    let stepsBySeed: [UInt64: Double]
     let tokensPerStep: Double?
 
     /// - Parameter runs: the batch's runs at one rate of the grid, one for each seed.

@@ -27,7 +27,7 @@ package struct TrainedPoint: Sendable, Equatable {
     package let batch: Int
     /// The schedule's peak.
     package let learningRate: Double
-    package let seed: Int
+    package let seed: UInt64
     /// Whether training broke down; then the rate counts as one with an infinite loss.
     package let diverged: Bool
     /// The validation loss before the first step, in nats a token.
@@ -37,7 +37,7 @@ package struct TrainedPoint: Sendable, Equatable {
     package let secondsPerStep: Double
 
     package init(
-        rule: String = TrainedPoint.grid, batch: Int, learningRate: Double, seed: Int,
+        rule: String = TrainedPoint.grid, batch: Int, learningRate: Double, seed: UInt64,
         diverged: Bool = false, initialLoss: Double, curve: [CurvePoint], secondsPerStep: Double
     ) {
         self.rule = rule

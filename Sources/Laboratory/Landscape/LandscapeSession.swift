@@ -97,7 +97,7 @@ package struct LandscapeSession {
         guard count >= 3 else {
             throw Failure(
                 .missingInput,
-                "\(request.runPath) has \(count) whole \(count == 1 ? "checkpoint" : "checkpoints"), "
+                "\(request.runPath) has \(Format.counted(count, "whole checkpoint")), "
                     + "but --directions pca needs at least 3: \(remedy)")
         }
         let path = ParameterPath(layout: run.layout.arena, count: count) {

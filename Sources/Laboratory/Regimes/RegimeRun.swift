@@ -68,8 +68,6 @@ struct RegimeRun {
             snapshots.append((losses.count, copy(step.state.parameters.values)))
         }
         try step.free()
-        // It would go on to call the reduction that was given back.
-        engine.interlude = nil
         return isStopped
             ? nil
             : RegimeRun(

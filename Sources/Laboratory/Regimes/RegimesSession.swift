@@ -78,7 +78,7 @@ package struct RegimesSession {
         let needed =
             3 * RegimeRun.snapshotCount * GPTLayout(plan.recipe.model).arena.count
             * MemoryLayout<Float>.stride
-        let there = machineMemoryBytes / communicator.size
+        let there = try machineMemoryBytes / communicator.ranksOnThisHost().count
         try communicator.agree { () throws(Failure) in
             guard needed > there else { return }
             throw Failure(

@@ -31,11 +31,6 @@ struct ResultFolder {
     /// - Throws: as `requireFree`; `.inputOutput`.
     func write(_ files: [(name: String, text: String)]) throws(Failure) {
         try requireFree()
-        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
-            try FileSystem.makeFolders(String(path[..<slash]))
-        }
-        // Nothing but an empty folder is removed by this.
-        rmdir(path)
         try AtomicFolder.create(at: path) { (partial) throws(Failure) in
             for file in files { try AtomicFile.write(file.text, to: "\(partial)/\(file.name)") }
         }

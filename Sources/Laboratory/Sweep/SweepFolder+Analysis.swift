@@ -42,6 +42,7 @@ extension SweepFolder {
         specification.tolerance = tolerance ?? specification.tolerance
         let schedule = try SweepSchedule(specification)
         let ledger = SweepLedger(self, schedule: schedule, session: "")
+        // In an order that does not depend on how they came.
         let results = try ledger.results().sorted { $0.point.name < $1.point.name }
         guard results.contains(where: { $0.point.rule == TrainedPoint.grid }) else {
             throw Failure(
@@ -52,7 +53,7 @@ extension SweepFolder {
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
             analysis: try Analysis(
-                try ledger.trainedPoints(), settings: specification.analysisSettings))
+                try ledger.trainedPoints(results), settings: specification.analysisSettings))
     }
 
     /// Writes the findings' tables into the folder.

@@ -55,11 +55,6 @@ package struct SweepFolder: Sendable {
                     + "it, or give --out another folder.")
         }
         try RunFolder(path).requireFree()
-        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
-            try FileSystem.makeFolders(String(path[..<slash]))
-        }
-        // Nothing but an empty folder is removed by this.
-        rmdir(path)
         try AtomicFolder.create(at: path) { (partial) throws(Failure) in
             let inside = SweepFolder(partial)
             try AtomicFile.write(recipeText, to: inside.recipe)

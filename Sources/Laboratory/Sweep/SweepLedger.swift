@@ -111,10 +111,10 @@ package struct SweepLedger: Sendable {
         return results
     }
 
-    /// The points as the analysis takes them, in an order that does not depend on how they came.
+    /// Results as the analysis takes them: with the time that their steps took.
     ///
-    /// - Throws: as `results` does.
-    package func trainedPoints() throws(Failure) -> [TrainedPoint] {
+    /// - Throws: `.badData`, `.inputOutput`.
+    package func trainedPoints(_ results: [PointResult]) throws(Failure) -> [TrainedPoint] {
         var seconds: [String: Double] = [:]
         if access(folder.timings, F_OK) == 0 {
             for record in try MetricsLog.read(folder.timings) {
@@ -123,7 +123,7 @@ package struct SweepLedger: Sendable {
                 }
             }
         }
-        return try results().sorted { $0.point.name < $1.point.name }.map {
+        return results.map {
             $0.trained(secondsPerStep: seconds[$0.point.name] ?? 0)
         }
     }

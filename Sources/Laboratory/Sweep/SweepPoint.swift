@@ -52,7 +52,7 @@ package struct PointResult: Sendable, Equatable {
     func trained(secondsPerStep: Double) -> TrainedPoint {
         TrainedPoint(
             rule: point.rule, batch: point.batch, learningRate: learningRate,
-            seed: Int(clamping: point.seed), diverged: diverged,
+            seed: point.seed, diverged: diverged,
             initialLoss: curve.first?.validationLoss ?? 0, curve: Array(curve.dropFirst()),
             secondsPerStep: secondsPerStep)
     }

@@ -95,8 +95,7 @@ package struct AllreduceBenchmark: Sendable {
     }
 
     private func requireMemory(_ communicator: Communicator) throws(Failure) {
-        let host = Array(Communicator.hostName.utf8)
-        let ranks = try communicator.allGatherBytes(host).count { $0 == host }
+        let ranks = try communicator.ranksOnThisHost().count
         try communicator.agree { () throws(Failure) in
             // The gradient, and what MPI_Allreduce reads and writes.
             let there = machineMemoryBytes

@@ -74,7 +74,7 @@ package struct KernelReport: Sendable {
             ])
         }
         let layout =
-            "\(ranks) rank\(ranks == 1 ? "" : "s") x \(threads) thread\(threads == 1 ? "" : "s")"
+            "\(Format.counted(ranks, "rank")) x \(Format.counted(threads, "thread"))"
         let peak = Format.fixed(peakFlopsPerCore * 1e-9, decimals: 1)
         let bandwidth = Format.fixed(bytesPerSecond * 1e-9, decimals: 1)
         return

@@ -100,11 +100,11 @@ extension StepReport {
     }
 
     private var heading: String {
-        let threads = "\(benchmark.threads) thread\(benchmark.threads == 1 ? "" : "s")"
-        return "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
-            + "\(ranks) rank\(ranks == 1 ? "" : "s") x \(threads): \(plan.lanes.globalBatch) sequences "
-            + "of \(plan.sequenceLength) tokens a step, \(records.count) "
-            + "step\(records.count == 1 ? "" : "s") after \(StepBenchmark.warmupSteps) to warm up"
+        "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
+            + "\(Format.counted(ranks, "rank")) x \(Format.counted(benchmark.threads, "thread")): "
+            + "\(Format.counted(plan.lanes.globalBatch, "sequence")) of \(plan.sequenceLength) tokens "
+            + "a step, \(Format.counted(records.count, "step")) after \(StepBenchmark.warmupSteps) to "
+            + "warm up"
     }
 
     private var overrideLines: [String] {
@@ -122,7 +122,7 @@ extension StepReport {
                 + "/ (cores x peak)",
             "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP a "
                 + "token, N without the position table,",
-            "           \(cores) core\(cores == 1 ? "" : "s") and a measured peak of "
+            "           \(Format.counted(cores, "core")) and a measured peak of "
                 + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a core in "
                 + "\(plan.recipe.training.precision.rawValue)",
             "  loss     \(Format.fixed(loss, decimals: 4))",
