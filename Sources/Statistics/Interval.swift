@@ -56,6 +56,17 @@ package struct Estimate: Sendable, Equatable {
         Estimate(value, interval: interval?.widened(by: length))
     }
 
+    /// The same value, with an interval that reaches so far to both sides at least.
+    package func widened(atLeast length: Double) -> Estimate {
+        Estimate(
+            value,
+            interval: interval.map {
+                Interval(
+                    lower: min($0.lower, value - length), upper: max($0.upper, value + length),
+                    level: $0.level)
+            })
+    }
+
     /// The estimate of an increasing function of the estimated value, such as `exp`.
     package func mapped(_ increasing: (Double) -> Double) -> Estimate {
         Estimate(increasing(value), interval: interval?.mapped(increasing))

@@ -35,13 +35,24 @@ package struct LeastSquaresFit: Sendable, Equatable {
     ///
     /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
     package func estimate(_ parameter: Int, noise: Noise? = nil, level: Double) -> Estimate {
-        let value = parameters[parameter]
+        estimate(ofSum: [parameter], noise: noise, level: level)
+    }
+
+    /// A sum of different parameters with its interval.
+    ///
+    /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
+    package func estimate(
+        ofSum places: [Int], noise: Noise? = nil, level: Double
+    ) -> Estimate {
+        let value = places.reduce(0) { $0 + parameters[$1] }
         guard let noise = noise ?? self.noise else { return Estimate(value) }
-        let variance = unscaledCovariance[parameter][parameter] * noise.variance
+        let variance = places.reduce(0) { sum, row in
+            places.reduce(sum) { $0 + unscaledCovariance[row][$1] * noise.variance }
+        }
         return Estimate(
             value,
             interval: Interval(
-                around: value, standardError: variance.squareRoot(),
+                around: value, standardError: max(0, variance).squareRoot(),
                 degreesOfFreedom: noise.degreesOfFreedom, level: level))
     }
 }

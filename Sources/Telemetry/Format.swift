@@ -70,7 +70,10 @@ package enum Format {
 
     /// A number with a fixed number of decimals: "1.8857".
     package static func fixed(_ number: Double, decimals: Int) -> String {
-        formatted("%.\(decimals)f", number)
+        let text = formatted("%.\(decimals)f", number)
+        // What rounds to nothing has no sign.
+        return text.hasPrefix("-") && !text.contains { "123456789".contains($0) }
+            ? String(text.dropFirst()) : text
     }
 
     /// A number with some significant digits and an exponent: "9.81e-04".

@@ -61,7 +61,7 @@ struct AnalysisTests {
         #expect(try designs[1].verdict("none").conclusion == .holds(upTo: 64))
     }
 
-    @Test("sensitivity is the mean excess over the grid, capped at the initial loss")
+    @Test("sensitivity is the mean excess over ln(rate), capped at the initial loss")
     func sensitivity() throws {
         let losses: [(Double, Double, Bool)] = [
             (1e-3, 3, false), (2e-3, 2, false), (4e-3, 2.5, false), (8e-3, 9, false),
@@ -76,8 +76,8 @@ struct AnalysisTests {
         let analysis = try Analysis(
             points, settings: AnalysisSettings(designs: [PlantedSweep.design]))
         let sensitivity = try #require(analysis.designs[0].sensitivities.first)
-        // (1 + 0 + .5 + 2 + 2) / 5, with an initial loss of 4.
-        #expect(abs(sensitivity.value.value - 1.1) < 1e-12)
+        // ((1 + 0) / 2 + (0 + .5) / 2 + (.5 + 2) / 2 + (2 + 2) / 2) / 4, with an initial loss of 4.
+        #expect(abs(sensitivity.value.value - 1) < 1e-12)
         #expect(abs(sensitivity.lowestRate / 1e-3 - 1) < 1e-12)
         #expect(abs(sensitivity.highestRate / 16e-3 - 1) < 1e-12)
     }

@@ -61,6 +61,20 @@ struct ModelComparisonTests {
         #expect(abs(estimate.value - exponent) < 0.03, "\(estimate)")
     }
 
+    @Test("which law is undecided while the free power cannot be judged, or fits as well")
+    func lawSentence() throws {
+        // Four batches of B^0.3 are nearer to the square root than to none.
+        let few = PlantedSweep(
+            batches: [8, 16, 32, 64], bestRate: { 1e-3 * pow(Double($0) / 8, 0.3) },
+            rateNoise: 0.01)
+        let open = try #require(try few.analysis().lawSentence)
+        #expect(open.contains("undecided") && open.contains("run 2 more batches"), "\(open)")
+        let many = PlantedSweep(
+            batches: [4, 8, 16, 32, 64, 128, 256, 512], rateNoise: 0.03)
+        let settled = try #require(try many.analysis().lawSentence)
+        #expect(settled.contains("square root fits best"), "\(settled)")
+    }
+
     @Test("each law is chosen on its own rates")
     func each() throws {
         let laws: [(RateLaw, (Double) -> Double)] = [

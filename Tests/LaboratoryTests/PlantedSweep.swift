@@ -10,6 +10,8 @@ struct PlantedSweep {
     var seeds: UInt64 = 4
     /// Nats, a unit of ln(rate) from the best rate.
     var curvature = 0.1
+    /// Nats at a distance in ln(rate) from the best rate; nil for a parabola.
+    var valley: ((Double) -> Double)?
     var leastLoss: (Int) -> Double = { _ in 2.5 }
     var bestRate: (Int) -> Double = { 1e-3 * (Double($0) / 8).squareRoot() }
     /// The standard deviation of a loss.
@@ -33,7 +35,8 @@ struct PlantedSweep {
                 for rate in rates {
                     let distance = log(rate) - best
                     let loss =
-                        leastLoss(batch) + offset + curvature * distance * distance
+                        leastLoss(batch) + offset
+                        + (valley?(distance) ?? curvature * distance * distance)
                         + lossNoise * noise.normal()
                     points.append(
                         .planted(

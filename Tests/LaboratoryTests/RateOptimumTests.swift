@@ -187,6 +187,43 @@ struct RateExponentTests {
         #expect(result.possibleRules == (exponent == 0.25 ? [] : [exponent]))
     }
 
+    @Test("without noise the exponent of a rule is that rule's, to rounding")
+    func exactExponent() throws {
+        let sweep = PlantedSweep(
+            bestRate: { 1e-3 * Double($0) / 8 }, lossNoise: 0, rateNoise: 0)
+        let result = try sweep.analysis().exponent
+        #expect(result.possibleRules == [1] && result.isConclusive)
+        #expect(result.sentence.contains("only linear agrees"))
+    }
+
+    @Test("two batches show no law, and which they are is said")
+    func twoBatches() throws {
+        // At 16 and 32 the best rate lies above the grid.
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 64], bestRate: { [16, 32].contains($0) ? 1 : 1e-3 },
+            rateNoise: 0.01)
+        let result = try sweep.analysis().exponent
+        #expect(result.batches == [8, 64] && !result.isConclusive)
+        #expect(result.sentence.contains("by B = 8 and 64 alone"))
+        #expect(result.sentence.contains("undecided, as two batches show no law; to decide, run"))
+    }
+
+    @Test("runs that some seeds lack are named where a batch has no best rate")
+    func missingRuns() throws {
+        let points = PlantedSweep(batches: [8], bestRate: { _ in 0.06 }).points().filter {
+            $0.seed != 2 || $0.learningRate < 0.03
+        }
+        let optimum = try Analysis(
+            points, settings: AnalysisSettings(designs: [PlantedSweep.design])
+        )
+        .designs[0].optima[0]
+        #expect(optimum.optimum.best == nil)
+        let runs = try #require(optimum.decidingRuns)
+        #expect(
+            runs.phrase == "what seed 2 lacks of rates 0.0512, 0.102 and 0.205 at B = 8",
+            "\(runs.phrase)")
+    }
+
     @Test("the interval holds the planted exponent in about 95 % of repetitions")
     func coverage() throws {
         var held = 0

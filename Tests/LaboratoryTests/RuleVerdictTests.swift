@@ -35,6 +35,17 @@ struct RuleVerdictTests {
         #expect(try analysis.verdict("linear").conclusion == .fails(from: 16))
     }
 
+    @Test("a rule that fails at one batch and holds at others says so")
+    func failsAtOne() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 64], bestRate: { $0 == 16 ? 3e-3 : 1e-3 }, rateNoise: 0.01)
+        let analysis = try sweep.analysis()
+        let none = try analysis.verdict("none")
+        #expect(none.failsFrom == 16 && none.holdsBeyondFailure == [32, 64])
+        #expect(none.sentence.hasSuffix("fails at B = 16, though not at 32 and 64."))
+        #expect(analysis.sentence.contains("no scaling fails at B = 16, though not at 32 and 64"))
+    }
+
     @Test("the caller's own rule is judged like the built-in ones")
     func ownRule() throws {
         let settings = AnalysisSettings(

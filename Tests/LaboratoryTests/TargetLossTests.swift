@@ -25,7 +25,7 @@ struct TargetLossTests {
                     }
                     points.append(
                         TrainedPoint(
-                            batch: batch, learningRate: rate, seed: seed, initialLoss: 4,
+                            batch: batch, learningRate: rate, seed: seed, initialLoss: 10,
                             curve: curve, secondsPerStep: 0.02 + 0.001 * Double(batch)))
                 }
             }
@@ -103,7 +103,51 @@ struct TargetLossTests {
     }
 
     @Test(
-        "steps to a loss lie on the line in ln(step) between evaluations, from the start in steps")
+        "a loss reached before the first evaluation is a bound, and no part of the critical batch")
+    func reachedAtFirst() throws {
+        // To 5.2 it takes exp(-2.2) of the steps to 3: 23.9 at 256, where 25 are the first.
+        let result = try target(points(critical: 20, noise: 0), loss: 5.2)
+        let early = result.costs.filter(\.isUpperBound)
+        #expect(early.map(\.batch) == [256])
+        #expect(abs(try #require(early[0].steps).value / 25 - 1) < 1e-12)
+        #expect(result.fastestBatch == nil)
+        let critical = try #require(result.criticalBatch)
+        #expect(abs(critical.sequences.value / 20 - 1) < 1e-5)
+        #expect(result.sentences[0].contains("By B = 256 it is reached before"))
+    }
+
+    @Test("targets are chosen that no run has reached when it is first evaluated")
+    func chosenTargets() throws {
+        let settings = AnalysisSettings(designs: [.equalSteps(200)])
+        let analysis = try Analysis(points(noise: 0), settings: settings).designs[0]
+        #expect((1...3).contains(analysis.targets.count))
+        #expect(
+            analysis.targets.dropFirst().allSatisfy { !$0.costs.contains(where: \.isUpperBound) })
+    }
+
+    @Test("where steps lie on no hyperbola the critical batch's interval is wide")
+    func noHyperbola() throws {
+        // Steps as B^-1/4, which no critical batch gives: 8 times fewer for 4096 times the batch.
+        var random = SeededNoise(seed: 2)
+        let points = points(noise: 0).map { point in
+            let slow = exp(0.003 * random.normal())
+            let fitted = 200 * (1 + 48 / Double(point.batch))
+            let ratio = 400 * pow(Double(point.batch), -0.25) * slow / fitted
+            return TrainedPoint(
+                batch: point.batch, learningRate: point.learningRate, seed: point.seed,
+                initialLoss: 10,
+                curve: point.curve.map {
+                    CurvePoint(
+                        step: $0.step, tokens: $0.tokens,
+                        validationLoss: $0.validationLoss + log(ratio))
+                }, secondsPerStep: 0.02)
+        }
+        let critical = try #require(try target(points).criticalBatch)
+        let interval = try #require(critical.sequences.interval)
+        #expect(interval.upper / interval.lower > 5, "\(interval)")
+    }
+
+    @Test("steps to a loss lie on the line in ln(step) between evaluations")
     func interpolation() throws {
         let point = TrainedPoint(
             batch: 4, learningRate: 1e-3, seed: 0, initialLoss: 5,
@@ -112,7 +156,7 @@ struct TargetLossTests {
                 CurvePoint(step: 30, tokens: 120, validationLoss: 3),
                 CurvePoint(step: 40, tokens: 160, validationLoss: 3.5),
             ], secondsPerStep: 1)
-        #expect(point.steps(to: 4.5) == 5)
+        #expect(point.steps(to: 4.5) == 10, "a bound: nothing was measured before")
         #expect(abs(try #require(point.steps(to: 3.25)) / (10 * pow(3, 0.75)) - 1) < 1e-12)
         #expect(point.steps(to: 3) == 30)
         #expect(point.steps(to: 2.9) == nil)

@@ -42,7 +42,8 @@ import Testing
 
     @Test func otherNumbers() {
         #expect(Format.fixed(1.88566, decimals: 4) == "1.8857")
-        #expect(Format.fixed(-0.5, decimals: 0) == "-0")
+        #expect(Format.fixed(-0.5, decimals: 0) == "0", "nothing has no sign")
+        #expect(Format.fixed(-0.5, decimals: 1) == "-0.5")
         #expect(Format.fixed(.greatestFiniteMagnitude, decimals: 2).count == 312)
         #expect(Format.scientific(0.000981, digits: 3) == "9.81e-04")
         #expect(Format.scientific(0, digits: 3) == "0.00e+00")

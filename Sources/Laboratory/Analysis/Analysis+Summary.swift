@@ -20,8 +20,9 @@ extension DesignAnalysis {
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
             + lines(optimaTable, [exponent.sentence])
-            + lines(regretTable, verdicts.map(\.sentence))
-            + lines(lawTable, refusedLaws.map { [$0] } ?? [])
+            + lines(
+                regretTable, verdicts.map(\.sentence) + (trainedElsewhere.map { [$0] } ?? []))
+            + lines(lawTable, [lawSentence, refusedLaws].compactMap(\.self))
             + lines(sensitivityTable, [])
             + targets.flatMap { lines($0.table, $0.sentences) }
     }

@@ -72,6 +72,8 @@ package struct DesignAnalysis: Sendable, Equatable {
     package let targets: [TargetLoss]
     /// The rules' verdicts in one sentence.
     package let sentence: String
+    /// Why rules that were trained are not among the verdicts; nil where they are, or none was.
+    package let trainedElsewhere: String?
 
     init(_ design: Design, points: [TrainedPoint], baseBatch: Int, settings: AnalysisSettings) {
         self.design = design
@@ -99,6 +101,12 @@ package struct DesignAnalysis: Sendable, Equatable {
                     points, design: design, optima: optima, baseBatch: baseBatch,
                     settings: settings) : [])
         sentence = verdictSentence(verdicts, settings: settings)
+        let trained = Set(points.map(\.rule)).subtracting([TrainedPoint.grid]).sorted()
+        trainedElsewhere =
+            isAnchor || trained.isEmpty
+            ? nil
+            : "\(listed(trained)) started from the base batch's best rate by "
+                + "\(settings.designs[0].name), and \(trained.count == 1 ? "is" : "are") judged there."
     }
 
     private static func lookedUp(

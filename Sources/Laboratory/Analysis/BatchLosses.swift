@@ -1,5 +1,11 @@
 import Statistics
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// The losses of one batch over rates and seeds, at one design's mark.
 struct BatchLosses {
     let batch: Int
@@ -46,6 +52,14 @@ struct BatchLosses {
             return MeanEntry(
                 logRate: rate, loss: offset + losses.reduce(0, +) / Double(losses.count),
                 count: losses.count)
+        }
+    }
+
+    /// The seeds that lack rates which others have, each with those rates.
+    var missing: [(seed: UInt64, rates: [Double])] {
+        seeds.compactMap { seed in
+            let rates = allRates.filter { loss(of: seed, at: $0) == nil }
+            return rates.isEmpty ? nil : (seed.seed, rates.map { exp($0) })
         }
     }
 

@@ -17,6 +17,8 @@ package struct BatchOptimum: Sendable, Equatable {
     package let grid: GridEdges
     /// How much a single run's loss differs from the curve of its seed, in nats; nil when unknown.
     package let noise: Double?
+    /// The runs that some seeds lack and others have; nil where all have the same.
+    let unfinished: DecidingRuns?
     /// Whether every seed has a lower loss at the least mean loss's rate than at its neighbours.
     private let isBestOfEverySeed: Bool
     /// The sides on which no rate is worse than the best beyond doubt.
@@ -28,6 +30,13 @@ package struct BatchOptimum: Sendable, Equatable {
         self.batch = batch
         isBestOfEverySeed = losses.isBestOfEverySeed
         openSides = losses.openSides
+        let missing = losses.missing
+        unfinished =
+            missing.isEmpty
+            ? nil
+            : .missing(
+                seeds: missing.map(\.seed), rates: Set(missing.flatMap(\.rates)).sorted(),
+                batch: batch)
         seeds = losses.seeds.map { SeedOptimum($0, window: window, level: settings.level) }
         grid = GridEdges(losses.mean)
         noise = window.noise?.variance.squareRoot()
@@ -37,23 +46,24 @@ package struct BatchOptimum: Sendable, Equatable {
             return
         }
         let logRate = Sample(found.map(\.logRate)).meanEstimate(level: settings.level)
-        // The grid's resolution is the same for all seeds and does not average out.
+        // What is the same for all seeds does not average out.
         let resolution = found.map(\.resolution).max() ?? 0
         optimum = .found(
             BestRate(
                 rate: exp(logRate.value), loss: Sample(found.map(\.loss)).mean,
-                interval: logRate.interval?.widened(by: resolution).mapped(exp),
-                resolution: resolution))
+                interval: logRate.interval?.widened(by: resolution + window.misfit).mapped(exp),
+                resolution: resolution, misfit: window.misfit))
     }
 
     /// The runs that this batch lacks for a best rate; nil where it has one.
     package var decidingRuns: DecidingRuns? {
         switch optimum {
         case .found: return nil
+        case _ where unfinished != nil: return unfinished
         case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
         case .coarse: return .rates(grid.between, batch: batch)
-        case .flat where isBestOfEverySeed || openSides.isEmpty:
-            // There is something to be seen, but for the noise.
+        case .flat where isBestOfEverySeed || openSides.isEmpty || seeds.count < fewestUsefulSeeds:
+            // There is something to be seen, but for the noise, or too few seeds to tell that from it.
             return .seeds(fewestUsefulSeeds, batches: [batch])
         case .flat:
             // The loss rises with the square of the distance: rates further out show the curve where

@@ -14,7 +14,8 @@ import Statistics
 package struct CriticalBatch: Sendable, Equatable {
     /// What the intervals rest on.
     package enum Basis: Sendable, Equatable {
-        /// A fit for each seed, and Student's t over so many seeds, in logarithms.
+        /// A fit for each seed, and Student's t over so many seeds, in logarithms; or the covariance of
+        /// one fit of their means where that is wider.
         case seeds(Int)
         /// One fit's covariance.
         case covariance
@@ -40,9 +41,9 @@ package struct CriticalBatch: Sendable, Equatable {
     package let outside: Side?
     package let basis: Basis
 
-    /// Nil with fewer than three batches that reach the target.
+    /// Nil with fewer than three batches that reach the target, in steps that are measured.
     init?(_ costs: [BatchCost], level: Double) {
-        let reached = costs.filter { $0.steps != nil }
+        let reached = costs.filter { $0.steps != nil && !$0.isUpperBound }
         let sizes = reached.compactMap(\.tokensPerStep)
         guard reached.count >= 3, sizes.count == reached.count,
             let fit = Self.fit(sizes, reached.compactMap { $0.steps?.value }, level)
@@ -59,17 +60,22 @@ package struct CriticalBatch: Sendable, Equatable {
         let logScale: Estimate
         if fit.scaleOutside == nil, fits.count >= 2, fits.allSatisfy({ $0.scaleOutside == nil }) {
             basis = .seeds(fits.count)
-            func over(_ value: (ScaleFit) -> Double) -> Estimate {
-                Sample(fits.map(value)).meanEstimate(level: level)
+            // Where the hyperbola misses the batches by more than seeds differ, its own standard error
+            // says more of how far it may be off.
+            func over(_ value: (ScaleFit) -> Double, _ covariance: Estimate) -> Estimate {
+                let half = (covariance.interval?.width ?? 0) / 2
+                let t = { StudentT.twoSided(level: level, degreesOfFreedom: $0) }
+                return Sample(fits.map(value)).meanEstimate(level: level)
+                    .widened(atLeast: half * t(fits.count - 1) / t(max(1, fit.degreesOfFreedom)))
             }
-            logSteps = over { $0.offset.value }
-            logScale = over { $0.logScale.value }
-            logTokens = over { $0.offset.value + $0.logScale.value }
+            logSteps = over({ $0.offset.value }, fit.offset)
+            logScale = over({ $0.logScale.value }, fit.logScale)
+            logTokens = over({ $0.offset.value + $0.logScale.value }, fit.offsetAndScale)
         } else {
             basis = fit.scaleOutside == nil && fit.logScale.interval != nil ? .covariance : .none
             logSteps = fit.offset
             logScale = fit.logScale
-            logTokens = Estimate(fit.offset.value + fit.logScale.value)
+            logTokens = fit.offsetAndScale
         }
         leastSteps = logSteps.mapped(exp)
         tokens = logScale.mapped(exp)

@@ -7,6 +7,8 @@ package enum DecidingRuns: Sendable, Equatable {
     case seeds(Int, batches: [Int])
     /// These rates, with every seed, at this batch.
     case rates([Double], batch: Int)
+    /// What these seeds lack of these rates, which others have, at this batch.
+    case missing(seeds: [UInt64], rates: [Double], batch: Int)
     /// Runs at this batch that reach the design's mark.
     case longer(batch: Int)
     /// Runs at other batches, at least so many.
@@ -22,6 +24,11 @@ package enum DecidingRuns: Sendable, Equatable {
         case .rates(let rates, let batch):
             "\(rates.count == 1 ? "rate" : "rates") "
                 + listed(rates.map { Format.significant($0, digits: 3) }) + " at B = \(batch)"
+        case .missing(let seeds, let rates, let batch):
+            "what \(seeds.count == 1 ? "seed" : "seeds") \(listed(seeds.map { "\($0)" })) "
+                + "\(seeds.count == 1 ? "lacks" : "lack") of "
+                + "\(rates.count == 1 ? "rate" : "rates") "
+                + "\(listed(rates.map { Format.significant($0, digits: 3) })) at B = \(batch)"
         case .longer(let batch): "longer runs at B = \(batch), up to the mark they are judged at"
         case .batches(let count): "\(Format.counted(count, "more batch", "more batches"))"
         case .tooClose: "nothing: it is too near its bound for any sensible number of seeds"

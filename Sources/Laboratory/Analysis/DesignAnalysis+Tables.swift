@@ -18,7 +18,7 @@ extension DesignAnalysis {
                     "\(optimum.batch)", best.map { rate($0.rate) } ?? "-",
                     best?.interval.map { interval($0, rate) } ?? "-",
                     best.map { Format.fixed($0.loss, decimals: 4) } ?? "-",
-                    "\(optimum.seeds.count)", optimum.optimum.reason,
+                    "\(optimum.seeds.count)", optimum.reason,
                 ]))
         }
         return table
@@ -62,6 +62,23 @@ extension DesignAnalysis {
         return table
     }
 
+    /// Which law the best rates follow, in a sentence; nil where none could be judged.
+    package var lawSentence: String? {
+        guard let best = models.best else { return nil }
+        let rivals = models.rivals(of: best, exponent: exponent.exponent)
+        guard !rivals.isEmpty || models.refused.contains(.power) else {
+            return "Of these laws \(best.law.rawValue) fits best (weight "
+                + "\(number(best.weight, decimals: 2)))."
+        }
+        let names = ([best] + rivals).map(\.law.rawValue)
+        let open =
+            names.count > 1
+            ? "Which law they follow is undecided between \(listed(names))"
+            : "Whether they follow \(names[0]) is undecided"
+        let missing = max(1, ModelComparison.fewestBatches - models.batches.count)
+        return open + "; to decide, run \(DecidingRuns.batches(missing).phrase)."
+    }
+
     /// The laws that the batches are too few for, in a sentence; nil where there are none.
     var refusedLaws: String? {
         guard !models.refused.isEmpty else { return nil }
@@ -96,19 +113,28 @@ extension TargetLoss {
                 .init(
                     [
                         "\(cost.batch)", rate(cost.rate),
-                        cost.steps.map { estimate($0, NumberStyle.count.text) } ?? "not reached",
-                        cost.tokens.map { estimate($0, NumberStyle.count.text) } ?? "-",
-                        cost.seconds.map { estimate($0, NumberStyle.duration.text) } ?? "-",
+                        cost.steps.map { cost.cell($0, NumberStyle.count.text) } ?? "not reached",
+                        cost.tokens.map { cost.cell($0, NumberStyle.count.text) } ?? "-",
+                        cost.seconds.map { cost.cell($0, NumberStyle.duration.text) } ?? "-",
                     ], isEmphasised: cost.batch == fastestBatch))
         }
         return table
     }
 
     /// What the table says of the batch to choose.
-    var sentences: [String] {
-        let fastest = fastestBatch.map { ["The least time is at B = \($0)."] } ?? []
+    package var sentences: [String] {
+        var fastest = fastestBatch.map { ["The least time is at B = \($0)."] } ?? []
+        let early = costs.filter(\.isUpperBound).map { "\($0.batch)" }
+        if !early.isEmpty {
+            fastest.append(
+                "By B = \(listed(early)) it is reached before the first evaluation, which is no "
+                    + "measurement: evaluate more often, or choose a lower loss.")
+        }
         guard let critical = criticalBatch else {
-            return fastest + ["Fewer than three batches reach it: no critical batch."]
+            return fastest
+                + [
+                    "Fewer than three batches reach it in steps that are measured: no critical batch."
+                ]
         }
         if let side = critical.outside {
             return fastest + ["The critical batch lies \(side.rawValue) all of these batches."]
@@ -123,6 +149,12 @@ extension TargetLoss {
     }
 }
 
+extension BatchCost {
+    fileprivate func cell(_ value: Estimate, _ text: (Double) -> String) -> String {
+        isUpperBound ? "<= \(text(value.value))" : estimate(value, text)
+    }
+}
+
 extension Table {
     /// For a terminal; columns that are set from the left come first.
     var lines: [String] {
@@ -133,11 +165,13 @@ extension Table {
     }
 }
 
-extension RateOptimum {
+extension BatchOptimum {
     /// Why there is no best rate; empty where there is one.
     fileprivate var reason: String {
-        switch self {
+        switch optimum {
         case .found: ""
+        case _ where unfinished != nil: "runs are missing"
+        case .unbracketed(.above) where grid.divergingRate != nil: "best beside one that diverges"
         case .unbracketed(let side): "best \(side.rawValue) the grid"
         case .flat: "hidden by noise"
         case .coarse: "grid too coarse"
@@ -147,12 +181,18 @@ extension RateOptimum {
 }
 
 extension Regret {
+    /// How far an interval reaches from the value: "±" where that is as far to both sides.
+    private func range(_ interval: Interval) -> String {
+        intervalOfSeeds == nil
+            ? " ±\(loss(interval.width / 2))"
+            : " (\(loss(interval.lower)) to \(loss(interval.upper)))"
+    }
+
     fileprivate var cell: String {
         let bound = isLowerBound ? ">= " : ""
         switch outcome {
         case .measured(let estimate, _):
-            let half = estimate.interval.map { " ±\(Format.fixed($0.width / 2, decimals: 4))" }
-            return bound + loss(estimate.value) + (half ?? "")
+            return bound + loss(estimate.value) + (estimate.interval.map(range) ?? "")
         case .diverged: return "diverges"
         case .belowDivergence: return "below divergence"
         case .outsideGrid(let side): return "\(side.rawValue) the grid"

@@ -47,6 +47,22 @@ package struct ModelComparison: Sendable, Equatable {
         refused = RateLaw.allCases.filter { !names.contains($0) }
     }
 
+    /// With which every law can be judged.
+    static let fewestBatches = 6
+
+    /// The laws that the batches do not tell from the best one: those within 2 of its criterion, for
+    /// which there is substantial support (Burnham & Anderson 2004); and where the exponent's interval
+    /// excludes the best law's, the free power.
+    func rivals(of best: RateModel, exponent: Estimate?) -> [RateModel] {
+        let interval = exponent?.interval?.widened(by: 1e-9)
+        let isExcluded =
+            best.law.exponent.flatMap { own in interval.map { !$0.contains(own) } } ?? false
+        return models.filter { model in
+            guard let delta = model.delta, model.law != best.law else { return false }
+            return delta < 2 || isExcluded && model.law == .power
+        }
+    }
+
     /// The law with the least criterion; nil where none could be judged.
     package var best: RateModel? {
         models.filter { $0.delta != nil }.min { ($0.delta ?? 0) < ($1.delta ?? 0) }

@@ -14,7 +14,8 @@ package enum Side: String, Sendable, Equatable {
 package struct RateLosses: Sendable, Equatable {
     package struct Entry: Sendable, Equatable {
         package let logRate: Double
-        /// Infinite where the run diverged.
+        /// Infinite where the run diverged; at most the loss it began with, as one that ended higher
+        /// has learned nothing.
         package let loss: Double
         package let initialLoss: Double
     }
@@ -28,7 +29,10 @@ package struct RateLosses: Sendable, Equatable {
         self.seed = seed
         entries = points.compactMap { point in
             point.loss(at: design).map {
-                Entry(logRate: log(point.learningRate), loss: $0, initialLoss: point.initialLoss)
+                Entry(
+                    logRate: log(point.learningRate),
+                    loss: $0.isFinite ? min($0, point.initialLoss) : $0,
+                    initialLoss: point.initialLoss)
             }
         }.sorted { $0.logRate < $1.logRate }
     }

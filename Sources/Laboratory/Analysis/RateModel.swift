@@ -22,6 +22,16 @@ package enum RateLaw: String, Sendable, Equatable, CaseIterable {
     case saturatingPower = "saturating power"
     /// rate_max / ((sqrt(Bn / B) + sqrt(B / Bn)) / 2): greatest at Bn (Li et al. 2024, for Adam).
     case surge
+
+    /// Of a law that has the same one, known beforehand, at every batch.
+    var exponent: Double? {
+        switch self {
+        case .constant: 0
+        case .squareRoot: 0.5
+        case .linear: 1
+        case .power, .saturating, .saturatingPower, .surge: nil
+        }
+    }
 }
 
 /// A law fitted to the best rates, in ln(rate).

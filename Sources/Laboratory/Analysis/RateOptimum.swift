@@ -32,15 +32,24 @@ package struct BestRate: Sendable, Equatable {
     package let interval: Interval?
     /// How far off the grid's least may be in ln(rate); 0 for a parabola's.
     package let resolution: Double
+    /// How far off a parabola's vertex may be in ln(rate), as the losses are none; 0 for a single
+    /// seed's.
+    package let misfit: Double
 
-    package init(rate: Double, loss: Double, interval: Interval?, resolution: Double = 0) {
+    package init(
+        rate: Double, loss: Double, interval: Interval?, resolution: Double = 0, misfit: Double = 0
+    ) {
         self.rate = rate
         self.loss = loss
         self.interval = interval
         self.resolution = resolution
+        self.misfit = misfit
     }
 
     package var logRate: Double { log(rate) }
+
+    /// How far off it may be in ln(rate) for what all seeds have in common.
+    var commonError: Double { resolution + misfit }
 }
 
 /// One seed's best rate at one batch.

@@ -22,6 +22,9 @@ struct RateWindow {
     let noise: Noise?
     /// That of the mean losses inside the bounds, in nats; nil where they are not bracketed.
     let curvature: Double?
+    /// How far, in ln(rate), the parabola's vertex may lie from the least loss because the losses are no
+    /// parabola; all seeds share it.
+    private(set) var misfit = 0.0
 
     /// How near, in ln(rate), a rate that diverges must be to the best for there to be nothing
     /// between them that matters.
@@ -37,8 +40,9 @@ struct RateWindow {
     /// The batch is flat where the curvature's interval (at the grid's edge, the slope's as well)
     /// holds zero, in the wide window or in the narrow one: three rates that noise chose for their
     /// middle's loss always curve. It is not where rates on both sides are worse beyond doubt and a
-    /// parabola goes through what lies between them, which is then the window. It is coarse where the three rates' parabola turns lower than any loss is, as beside a cliff, and is
-    /// far above the rate next to them.
+    /// parabola goes through what lies between them, which is then the window. It is coarse where the
+    /// three rates' parabola turns lower than any loss is, as beside a cliff, and is far above the rate
+    /// next to them.
     init(_ losses: BatchLosses, settings: AnalysisSettings) {
         let mean = losses.mean.filter(\.loss.isFinite)
         let best = mean.indices.min { mean[$0].loss < mean[$1].loss }
@@ -66,7 +70,8 @@ struct RateWindow {
             if edge == .above, let distance, distance < Self.nearDivergence {
                 state = .belowDivergence(resolution: distance)
             } else {
-                state = wide.isStraight && wide.isLevel ? .flat : .unbracketed(edge)
+                state =
+                    wide.isStraight && wide.isLevel || wide.isConstant ? .flat : .unbracketed(edge)
             }
             return
         }
@@ -95,6 +100,10 @@ struct RateWindow {
         }
         (bounds, noise) = (chosen.bounds, chosen.noise)
         curvature = chosen.parabola.curvature(level: settings.level).value
+        if state == .bracketed {
+            misfit = chosen.misfit(
+                of: mean, core: core, others: [wide, narrow], tolerance: settings.tolerance)
+        }
     }
 }
 
@@ -122,6 +131,43 @@ private struct Stretch {
         let curvature = parabola.curvature(noise: noise, level: level)
         isStraight = curvature.value <= 0 || curvature.interval?.contains(0) ?? false
         isLevel = parabola.slope(noise: noise, level: level).interval?.contains(0) ?? false
+    }
+
+    /// Whether all losses are one but for rounding.
+    var isConstant: Bool {
+        let losses = entries.map(\.loss)
+        guard let least = losses.min(), let greatest = losses.max() else { return true }
+        return greatest - least <= 1e-9 * abs(greatest)
+    }
+
+    /// How far the vertex may lie from the least loss, in ln(rate), as the losses are no parabola.
+    ///
+    /// To the farthest of the vertices of other parabolas, of the minima of cubics through the `core`'s
+    /// three rates and the next, and of rates that are as good as the best one although the parabola
+    /// denies it. No bound, but of the size of what a valley with two unlike sides, or a wide floor,
+    /// does to the vertex.
+    func misfit(
+        of mean: [BatchLosses.MeanEntry], core: ClosedRange<Int>, others: [Stretch],
+        tolerance: Double
+    ) -> Double {
+        guard let vertex = parabola.vertex, let best = mean.min(by: { $0.loss < $1.loss }) else {
+            return 0
+        }
+        let neighbours = mean[core.lowerBound].logRate...mean[core.upperBound].logRate
+        let cubics = [core.lowerBound - 1...core.upperBound, core.lowerBound...core.upperBound + 1]
+            .filter { mean.indices.contains($0.lowerBound) && mean.indices.contains($0.upperBound) }
+            .compactMap { Cubic(x: mean[$0].map(\.logRate), y: mean[$0].map(\.loss))?.minimum }
+        let vertices = others.filter { !$0.isStraight }.compactMap(\.parabola.vertex)
+        let turns = (cubics + vertices).map {
+            min(max($0, neighbours.lowerBound), neighbours.upperBound)
+        }
+        let ties = mean.filter { entry in
+            let excess = entry.loss - best.loss
+            let denied = parabola(entry.logRate) - parabola(best.logRate) - excess
+            let reach = noise.map { Self.reach($0, variance: 1 / Double(entry.count)) } ?? 0
+            return excess <= tolerance / 4 && denied > max(tolerance / 4, reach)
+        }.map(\.logRate)
+        return (turns + ties).map { abs($0 - vertex) }.max() ?? 0
     }
 
     /// Whether a mean loss lies off the parabola by more than `least` and than noise can explain;

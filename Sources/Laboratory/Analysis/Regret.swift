@@ -29,21 +29,60 @@ package struct Regret: Sendable, Equatable {
     package let batch: Int
     /// The rule's rate, the geometric mean over seeds; nil where there is no base rate.
     package let rate: Double?
-    package let outcome: Outcome
+    package private(set) var outcome: Outcome
     /// How many seeds it rests on.
     package let seedCount: Int
     /// Whether the batch's best loss is not known well enough for the regret to be no larger: it lies
     /// on the grid's edge, or where the grid is coarse, or is hidden in noise larger than the
     /// tolerance.
     package let isLowerBound: Bool
+    /// The interval if the base's best rate had no error but the seeds'; nil where it makes no difference.
+    package private(set) var intervalOfSeeds: Interval?
+    /// Whether the base's best rate may be such that the rule's rate was not trained.
+    package private(set) var isBaseTooUncertain = false
 }
 
 extension Regret {
     /// The regret of a rule whose rate is looked up on the grid.
     ///
+    /// What the seeds have in common in the error of the base's best rate is taken to both its ends, and
+    /// the interval holds all that come of it.
+    ///
     /// - Parameter base: the batch whose own best rate, per seed, the rule scales; it must have one.
     init(
         _ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, settings: AnalysisSettings
+    ) {
+        func regret(shift: Double) -> Regret {
+            Regret(rule, at: batch, base: base, shift: shift, settings: settings)
+        }
+        self = regret(shift: 0)
+        let error = base.optimum.best?.commonError ?? 0
+        guard error > 0, case .measured(let estimate, let deviation) = outcome,
+            let interval = estimate.interval
+        else { return }
+        var (lower, upper) = (interval.lower, interval.upper)
+        for shift in [-error, error] {
+            guard case .measured(let other, _) = regret(shift: shift).outcome,
+                let interval = other.interval
+            else {
+                isBaseTooUncertain = true
+                continue
+            }
+            lower = min(lower, interval.lower)
+            upper = max(upper, interval.upper)
+        }
+        intervalOfSeeds = interval
+        outcome = .measured(
+            Estimate(
+                estimate.value,
+                interval: Interval(lower: lower, upper: upper, level: interval.level)),
+            standardDeviation: deviation)
+    }
+
+    /// - Parameter shift: in ln(rate), of the base's best rates.
+    private init(
+        _ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, shift: Double,
+        settings: AnalysisSettings
     ) {
         let ratio = Double(batch.batch) / Double(base.batch)
         let pairs: [(seed: SeedOptimum, logRate: Double)] = batch.seeds.compactMap { seed in
@@ -51,7 +90,7 @@ extension Regret {
             guard base.optimum.best != nil, let best = base.seed(seed.seed)?.optimum.best else {
                 return nil
             }
-            let rate = rule.rate(best.rate, ratio)
+            let rate = rule.rate(best.rate * exp(shift), ratio)
             return rate > 0 && rate.isFinite ? (seed, log(rate)) : nil
         }
         let rates = pairs.map { $0.logRate }

@@ -1,6 +1,12 @@
 import Statistics
 import Telemetry
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// Up to which batch a rule holds, by one design.
 package struct RuleVerdict: Sendable, Equatable {
     /// A batch at which the rule neither holds nor fails.
@@ -33,6 +39,8 @@ package struct RuleVerdict: Sendable, Equatable {
     /// From the base up to where it fails.
     package let undecided: [Undecided]
     package let conclusion: Conclusion
+    /// The batches beyond `failsFrom` at which it holds nevertheless.
+    package let holdsBeyondFailure: [Int]
     private let baseBatch: Int
     /// Whether the rule was judged up to the largest batch of all.
     private let isEndOfGrid: Bool
@@ -45,11 +53,14 @@ package struct RuleVerdict: Sendable, Equatable {
         self.isTrained = isTrained
         self.regrets = regrets
         self.baseBatch = baseBatch
-        let judged = regrets.filter { $0.batch >= baseBatch }
+        // At the base batch a rule changes nothing: what was trained shows its runs' noise.
+        let judged = regrets.filter { isTrained ? $0.batch > baseBatch : $0.batch >= baseBatch }
         let judgements = judged.map { Judgement($0, tolerance: settings.tolerance) }
         let failure = judgements.firstIndex(of: .fails)
         holdsUpTo = zip(judged, judgements).prefix { $0.1 == .holds }.last?.0.batch
         failsFrom = failure.map { judged[$0].batch }
+        holdsBeyondFailure = zip(judged, judgements).dropFirst(failure ?? judged.count)
+            .filter { $0.1 == .holds }.map(\.0.batch)
         let base = optima.first { $0.batch == baseBatch }
         undecided = zip(judged, judgements).prefix(failure ?? judged.count)
             .filter { $0.1 == .undecided }
@@ -75,31 +86,58 @@ package struct RuleVerdict: Sendable, Equatable {
     /// `holdsUpTo`, unless that is the base batch, where a rule changes nothing.
     package var reachBeyondBase: Int? { holdsUpTo.flatMap { $0 > baseBatch ? $0 : nil } }
 
+    /// Such as "fails from B = 16"; nil where it does not.
+    var failure: String? {
+        failsFrom.map { batch in
+            holdsBeyondFailure.isEmpty
+                ? "fails from B = \(batch)"
+                : "fails at B = \(batch), though not at \(listed(holdsBeyondFailure.map(String.init)))"
+        }
+    }
+
     /// In one sentence.
     package var sentence: String {
-        guard regrets.contains(where: { $0.batch >= baseBatch }) else {
-            return "\(name) was trained at no batch from the base up, and is not judged."
+        guard regrets.contains(where: { isTrained ? $0.batch > baseBatch : $0.batch >= baseBatch })
+        else {
+            return "\(name) was trained at no batch above the base, and is not judged."
         }
         let reach =
             switch holdsUpTo {
-            case nil: "\(name) holds at no batch"
+            case nil: "\(name) holds at no batch\(isTrained ? " above the base" : "")"
             case baseBatch where reachBeyondBase == nil && undecided.isEmpty && failsFrom != nil:
                 "\(name) holds at the base batch only"
             case let batch?: "\(name) holds up to B = \(batch)"
             }
         guard undecided.isEmpty else {
-            let gaps = undecided.map { gap in
-                "B = \(gap.batch) is undecided (\(gap.reason); to decide, run "
-                    + "\(gap.decidingRuns.phrase))"
-            }
-            let failure = failsFrom.map { ", and it fails from B = \($0)" } ?? ""
-            let start = holdsUpTo == nil ? "\(name) is inconclusive" : reach
+            let failure = failure.map { ", and it \($0)" } ?? ""
+            let start = reachBeyondBase == nil ? "\(name) is inconclusive" : reach
             return start + ": " + gaps.joined(separator: "; ") + failure + "."
         }
         return reach
-            + (failsFrom.map { " and fails from B = \($0)." }
+            + (failure.map { " and \($0)." }
                 ?? (isEndOfGrid
                     ? ", the largest trained." : ", the largest at which it was trained."))
+    }
+}
+
+extension RuleVerdict {
+    /// What is open at which batches, those alike together.
+    private var gaps: [String] {
+        var groups: [(gap: Undecided, batches: [Int])] = []
+        for gap in undecided {
+            let place = groups.firstIndex {
+                $0.gap.reason == gap.reason && $0.gap.decidingRuns == gap.decidingRuns
+            }
+            if let place {
+                groups[place].batches.append(gap.batch)
+            } else {
+                groups.append((gap, [gap.batch]))
+            }
+        }
+        return groups.map { gap, batches in
+            "B = \(listed(batches.map(String.init))) \(batches.count == 1 ? "is" : "are") undecided "
+                + "(\(gap.reason); to decide, run \(gap.decidingRuns.phrase))"
+        }
     }
 }
 
@@ -119,7 +157,8 @@ private enum Judgement {
             self =
                 interval.lower > tolerance
                 ? .fails
-                : interval.upper <= tolerance && !regret.isLowerBound ? .holds : .undecided
+                : interval.upper <= tolerance && !regret.isLowerBound && !regret.isBaseTooUncertain
+                    ? .holds : .undecided
         // The mean of an infinite regret is infinite, but one seed alone decides nothing.
         case .diverged(let seeds): self = seeds >= 2 ? .fails : .undecided
         case .belowDivergence, .outsideGrid, .unavailable: self = .undecided
@@ -139,7 +178,8 @@ extension RuleVerdict.Undecided {
         switch regret.outcome {
         case .measured(let estimate, let deviation) where anchor == nil:
             (reason, decidingRuns) = Self.measured(
-                estimate, deviation, regret, optimum: optimum, batches: batches, settings: settings)
+                estimate, deviation, regret, optimum: optimum, base: base, batches: batches,
+                settings: settings)
         case .diverged where anchor == nil:
             reason = "one seed alone diverged"
             decidingRuns = .seeds(fewestUsefulSeeds - 1, batches: batches)
@@ -160,13 +200,24 @@ extension RuleVerdict.Undecided {
     /// Why an estimated regret decides nothing.
     private static func measured(
         _ estimate: Estimate, _ deviation: Double?, _ regret: Regret, optimum: BatchOptimum?,
-        batches: [Int], settings: AnalysisSettings
+        base: BatchOptimum?, batches: [Int], settings: AnalysisSettings
     ) -> (String, DecidingRuns) {
         guard let interval = estimate.interval, let deviation else {
             return ("one seed has no interval", .seeds(fewestUsefulSeeds - 1, batches: batches))
         }
-        if interval.upper <= settings.tolerance, let runs = optimum?.decidingRuns {
+        if regret.isLowerBound, estimate.value <= settings.tolerance,
+            let runs = optimum?.decidingRuns
+        {
             return ("the batch's best loss is not known well enough", runs)
+        }
+        if let base, let best = base.optimum.best, let ofSeeds = regret.intervalOfSeeds,
+            ofSeeds.upper <= settings.tolerance || ofSeeds.lower > settings.tolerance
+        {
+            let factor = Format.significant(exp(best.commonError), digits: 3)
+            return (
+                "the base batch's best rate may be off by a factor of \(factor), whatever the seeds",
+                .rates(base.grid.between, batch: base.batch)
+            )
         }
         let needed = seedsNeeded(
             standardDeviation: deviation, halfWidth: abs(settings.tolerance - estimate.value),

@@ -12,12 +12,19 @@ struct ScaleFit {
     let offset: Estimate
     /// ln(x0).
     let logScale: Estimate
+    /// c + ln(x0).
+    let offsetAndScale: Estimate
     let residualSumOfSquares: Double
+    /// Points less parameters.
+    let degreesOfFreedom: Int
     /// The side on which x0 lies so far outside the data that they do not show it.
     let scaleOutside: Side?
 
     /// How far outside the data x0 is looked for: there the curves are straight to .1 %.
     private static let reach = log(1000.0)
+    /// How far outside the data x0 is still believed: beyond, slopes differ from a straight line's by
+    /// less than a tenth at any x, which other causes do as well.
+    private static let believed = log(10.0)
 
     /// The ln(x0) that data between two ln(x) can show.
     static func range(_ logs: ClosedRange<Double>) -> ClosedRange<Double> {
@@ -35,6 +42,7 @@ struct ScaleFit {
         guard let least = logs.min(), let greatest = logs.max(), least < greatest else {
             return nil
         }
+        degreesOfFreedom = x.count - 2
         let range = Self.range(least...greatest)
         func residuals(_ scale: Double) -> [Double] {
             zip(logs, y).map { $1 - shape(scale - $0) }
@@ -58,14 +66,19 @@ struct ScaleFit {
             let end = start < (least + greatest) / 2 ? range.lowerBound : range.upperBound
             offset = Estimate(Sample(residuals(end)).mean)
             logScale = Estimate(end)
+            offsetAndScale = Estimate(offset.value + end)
             residualSumOfSquares = squares(end)
             scaleOutside = end == range.lowerBound ? .below : .above
             return
         }
         offset = fit.estimate(0, level: level)
         logScale = fit.estimate(1, level: level)
+        offsetAndScale = fit.estimate(ofSum: [0, 1], level: level)
         residualSumOfSquares = fit.residualSumOfSquares
-        scaleOutside = nil
+        let scale = fit.parameters[1]
+        scaleOutside =
+            scale < least - Self.believed
+            ? .below : scale > greatest + Self.believed ? .above : nil
     }
 }
 

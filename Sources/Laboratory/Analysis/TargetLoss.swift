@@ -11,22 +11,23 @@ extension TrainedPoint {
     /// evaluations; nil where it does not.
     ///
     /// Between them the loss is taken from the straight line in ln(step), as it falls by like amounts
-    /// over like ratios of steps; from the start, in steps.
+    /// over like ratios of steps. At the first evaluation after the start it is that one's steps, a bound.
     package func steps(to target: Double) -> Double? {
         guard let index = curve.firstIndex(where: { $0.validationLoss <= target }) else {
             return nil
         }
-        let earlier =
-            index > 0
-            ? curve[index - 1] : CurvePoint(step: 0, tokens: 0, validationLoss: initialLoss)
         let later = curve[index]
-        guard earlier.validationLoss > target, earlier.validationLoss > later.validationLoss else {
-            return Double(later.step)
-        }
+        guard index > 0, case let earlier = curve[index - 1], earlier.step > 0,
+            earlier.validationLoss > target, earlier.validationLoss > later.validationLoss
+        else { return Double(later.step) }
         let part =
             (earlier.validationLoss - target) / (earlier.validationLoss - later.validationLoss)
-        guard earlier.step > 0 else { return part * Double(later.step) }
         return Double(earlier.step) * pow(Double(later.step) / Double(earlier.step), part)
+    }
+
+    /// Whether it has reached a target when it is first evaluated after the start.
+    fileprivate func reachesAtFirst(_ target: Double) -> Bool {
+        curve.first { $0.step > 0 }.map { $0.validationLoss <= target } ?? false
     }
 
     /// The tokens of one step; nil without an evaluation after a step.
@@ -39,6 +40,9 @@ extension TrainedPoint {
 package struct BatchCost: Sendable, Equatable {
     package let batch: Int
     package let rate: Double
+    /// Whether some seed reaches the target before its first evaluation after the start. What it takes
+    /// is then not measured, and the estimates are bounds that it does not exceed.
+    package let isUpperBound: Bool
     /// Geometric means over seeds with Student's intervals of their logarithms; nil where some seed does
     /// not reach the target.
     package let steps: Estimate?
@@ -56,6 +60,7 @@ package struct BatchCost: Sendable, Equatable {
         let reached = runs.compactMap { run in
             run.steps(to: target).map { (run: run, steps: $0) }
         }
+        isUpperBound = runs.contains { $0.reachesAtFirst(target) }
         stepsBySeed = Dictionary(reached.map { ($0.run.seed, $0.steps) }) { first, _ in first }
         guard !reached.isEmpty, reached.count == runs.count else {
             (steps, tokens, seconds) = (nil, nil, nil)
@@ -86,7 +91,8 @@ package struct TargetLoss: Sendable, Equatable {
     package let costs: [BatchCost]
     /// Nil where fewer than three batches reach the target.
     package let criticalBatch: CriticalBatch?
-    /// The batch that takes the least time to the target; nil where none reaches it.
+    /// The batch that takes the least time to the target; nil where none reaches it, or where bounds do
+    /// not tell.
     package let fastestBatch: Int?
 
     init(loss: Double, optima: [BatchOptimum], points: [TrainedPoint], level: Double) {
@@ -98,14 +104,18 @@ package struct TargetLoss: Sendable, Equatable {
                 runs: points.runs(batch: optimum.batch, rate: rate), target: loss, level: level)
         }
         criticalBatch = CriticalBatch(costs, level: level)
-        fastestBatch =
-            costs.compactMap { cost in
-                cost.seconds.map { (batch: cost.batch, seconds: $0.value) }
-            }.min { $0.seconds < $1.seconds }?.batch
+        let timed = costs.compactMap { cost in
+            cost.seconds.map { (cost: cost, seconds: $0.value) }
+        }
+        let fastest = timed.min { $0.seconds < $1.seconds }?.cost
+        // Of a batch that has a bound alone nothing is known but that it takes no longer.
+        let isTold = !timed.contains { $0.cost.isUpperBound && $0.cost != fastest }
+        fastestBatch = isTold ? fastest?.batch : nil
     }
 
-    /// Three targets that every seed of every batch reaches at its best rate: the least such loss,
-    /// and those 5 % and 10 % of the way back to the initial loss.
+    /// Up to three targets that every seed of every batch reaches at its best rate: the least such
+    /// loss, and those 5 % and 10 % of the way back to the initial loss, but for those that some run has
+    /// reached when it is first evaluated.
     static func reachable(optima: [BatchOptimum], points: [TrainedPoint]) -> [Double] {
         let runs = optima.map { optimum in
             optimum.gridRate.map { points.runs(batch: optimum.batch, rate: $0) } ?? []
@@ -116,7 +126,11 @@ package struct TargetLoss: Sendable, Equatable {
         }
         let start = runs.joined().map(\.initialLoss).min()
         guard let worst = least.max(), let start, start > worst else { return [] }
-        return [0, 0.05, 0.1].map { worst + $0 * (start - worst) }
+        let targets = [0, 0.05, 0.1].map { worst + $0 * (start - worst) }
+        return targets.prefix(1)
+            + targets.dropFirst().filter { target in
+                !runs.joined().contains { $0.reachesAtFirst(target) }
+            }
     }
 }
 

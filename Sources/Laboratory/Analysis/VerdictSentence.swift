@@ -26,14 +26,17 @@ func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> S
             ending.count == 1 ? "not beyond" : ending.count == 2 ? "neither beyond" : "none beyond")
     } else {
         parts += ending.compactMap { verdict in
-            verdict.failsFrom.map { "\(verdict.name) fails from \($0)" }
+            verdict.failure.map { "\(verdict.name) \($0)" }
         }
     }
     parts += failing.filter { $0.reachBeyondBase == nil }.compactMap { verdict in
-        verdict.failsFrom.map { "\(verdict.name) fails from \($0)" }
+        verdict.failure.map { "\(verdict.name) \($0)" }
     }
     parts += verdicts.compactMap { verdict in
-        verdict.undecided.first.map { "\(verdict.name) is undecided at \($0.batch)" }
+        verdict.undecided.first.map { gap in
+            let failure = verdict.failure.map { " and \($0)" } ?? ""
+            return "\(verdict.name) is undecided at B = \(gap.batch)" + failure
+        }
     }
     return parts.joined(separator: "; ") + "."
 }

@@ -76,12 +76,15 @@ struct DesignReport {
 
     private var verdictNotes: [Page.Item] {
         analysis.verdicts.map { .note($0.undecided.isEmpty ? .information : .warning, $0.sentence) }
+            + (analysis.trainedElsewhere.map { [.note(.information, $0)] } ?? [])
     }
 
     /// A table, and what it lacks.
     private var laws: [Page.Item] {
         [.table(analysis.lawTable)]
-            + (analysis.refusedLaws.map { [.note(.information, $0)] } ?? [])
+            + [analysis.lawSentence, analysis.refusedLaws].compactMap {
+                $0.map { .note(.information, $0) }
+            }
     }
 
     // MARK: - Charts

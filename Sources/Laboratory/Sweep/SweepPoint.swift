@@ -75,8 +75,8 @@ extension SweepSpecification {
 
     /// The recipe of a point's run.
     ///
-    /// The recipe's own [scaling] has no part in it. The lanes are set where the recipe is silent, because their default looks at the number of
-    /// ranks, and a point must be the same on any.
+    /// The recipe's own [scaling] has no part in it. The lanes are set where the recipe is silent,
+    /// because their default looks at the number of ranks, and a point must be the same on any.
     ///
     /// - Throws: a `.configuration` failure of the recipe, or where a number of tokens is no whole
     ///   number of the batch's steps.
@@ -130,7 +130,8 @@ extension SweepSpecification {
                 Double(batches.reduce(1, leastCommonMultiple)) * Double(contextLength)
             let nearest = max(1, (Double(count) / common).rounded()) * common
             let remedy =
-                common < 1e9 ? "use \(Int(nearest)), or other batches" : "use other batches"
+                common < 1e9 && nearest < 1e15
+                ? "use \(Int(nearest)), or other batches" : "use other batches"
             throw Failure(
                 .configuration,
                 "tokens = \(count) is no whole number of steps of batch \(batch), which take "

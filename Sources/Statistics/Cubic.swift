@@ -1,0 +1,33 @@
+/// The cubic through four points.
+package struct Cubic: Sendable, Equatable {
+    private let coefficients: [Double]
+    /// The points' mean x, about which the cubic is written.
+    private let center: Double
+
+    /// - Returns: nil with fewer than four different x.
+    package init?(x: [Double], y: [Double]) {
+        precondition(x.count == 4 && y.count == 4, "a cubic has four points")
+        let center = x.reduce(0, +) / 4
+        let rows = x.map { x in (0..<4).map { power in Self.power(x - center, power) } }
+        guard Set(x).count == 4, let fit = linearLeastSquares(rows, observations: y) else {
+            return nil
+        }
+        coefficients = fit.parameters
+        self.center = center
+    }
+
+    private static func power(_ x: Double, _ exponent: Int) -> Double {
+        (0..<exponent).reduce(1) { product, _ in product * x }
+    }
+
+    /// Where it turns from falling to rising; nil where it does not.
+    package var minimum: Double? {
+        let (b, c, d) = (coefficients[1], coefficients[2], coefficients[3])
+        // b + 2 c u + 3 d u^2 = 0 where 2 c + 6 d u > 0, in a form that bears d = 0.
+        let discriminant = c * c - 3 * b * d
+        guard discriminant > 0 else { return nil }
+        let denominator = c + discriminant.squareRoot()
+        let minimum = center - b / denominator
+        return minimum.isFinite ? minimum : nil
+    }
+}
