@@ -79,6 +79,11 @@ extension Communicator {
         return hosts.indices.filter { hosts[$0] == own }
     }
 
+    /// How many hosts the ranks are on, by their names; all ranks must come here.
+    package func hostCount() throws(Failure) -> Int {
+        Set(try allGatherBytes(Array(Self.hostName.utf8))).count
+    }
+
     /// Ends the job because of a failure: prints its sentence on stderr and exits with its code.
     ///
     /// A failure that all ranks threw together is printed by rank 0 alone; any other by the rank

@@ -87,17 +87,21 @@ extension LineChart {
             "from": ["facet": ["name": "one", "data": "lined", "groupby": "s"]],
             "marks": [.object(band), .object(line)],
         ]
+        // What is not there is not seen, but has a place: far outside it would make room for itself.
+        let place = { (field: String) in
+            signal("isValid(datum.\(field)) ? scale('y', datum.\(field)) : 0")
+        }
         let whisker = mark(
             "rule", from: "whiskered",
             [
-                "x": scaled("x", "x"), "y": scaled("y", "lower"), "y2": scaled("y", "upper"),
+                "x": scaled("x", "x"), "y": place("lower"), "y2": place("upper"),
                 "stroke": colour, "strokeWidth": constant(1.5),
                 "opacity": signal("isValid(datum.lower) ? 1 : 0"),
             ])
         let point = mark(
             "symbol", from: "dotted",
             [
-                "x": scaled("x", "x"), "y": scaled("y", "y"), "size": constant(44),
+                "x": scaled("x", "x"), "y": place("y"), "size": constant(44),
                 "fill": colour, "stroke": signal("surface"), "strokeWidth": constant(1),
                 "opacity": signal("isValid(datum.y) ? 1 : 0"),
             ])

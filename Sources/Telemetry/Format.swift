@@ -12,6 +12,7 @@ package enum Format {
     package static func duration(_ seconds: Double, tenths: Bool = true) -> String {
         guard seconds.isFinite, seconds < 1e15 else { return "unknown" }
         let seconds = max(0, seconds)
+        if tenths, seconds < 0.00995 { return "\(significant(seconds * 1000, digits: 2)) ms" }
         if tenths, seconds < 0.9995 { return "\(Int((seconds * 1000).rounded())) ms" }
         if tenths, seconds < 9.95 { return fixed(seconds, decimals: 1) + " s" }
         let whole = Int(seconds.rounded())

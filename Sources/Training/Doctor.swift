@@ -76,6 +76,14 @@ package struct Doctor {
                         + "would be idle: start more ranks or threads.")
             }
         }
+        for (host, members) in byHost(ranks) where members.count > 1 {
+            let free = members[0].facts.sharedMemoryBytes ?? 0
+            guard free < usefulSharedMemory else { continue }
+            warnings.append(
+                "/dev/shm on \(host) has \(Format.bytes(free)) free, too little for the ranks there to "
+                    + "share gradients of most models, which they then send as slower messages: make it "
+                    + "larger, in a container with --shm-size.")
+        }
         if Set(ranks.map(\.build)).count > 1 {
             warnings.append(
                 "The hosts have different builds, with which training is refused: install the same "
@@ -94,6 +102,9 @@ package struct Doctor {
         }
         return warnings
     }
+
+    /// Below this even a small model's gradients find no place; Docker's own default is 64 MiB.
+    private static let usefulSharedMemory = 128 << 20
 
     private static func byHost(
         _ ranks: [MachineFacts]
@@ -139,11 +150,9 @@ package struct Doctor {
             }
             existing = slash == existing.startIndex ? "/" : String(existing[..<slash])
         }
-        var information = statvfs()
-        guard statvfs(existing, &information) == 0,
+        guard let free = freeBytes(of: existing),
             let type = fileSystemType(of: absolute(existing))
         else { return nil }
-        let free = Int(information.f_bavail) * Int(information.f_frsize)
         return "\(type), \(Format.bytes(free)) free"
     }
 

@@ -21,6 +21,8 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     /// The instruction set of the matrix kernels.
     package var instructionSet: String
     package var memoryBytes: Int
+    /// Free in /dev/shm, where ranks of a host share memory; nil where there is none.
+    package var sharedMemoryBytes: Int?
     /// Whether waiting ranks give their core away.
     package var yields: Bool
     /// SHA-256 of the program.
@@ -28,7 +30,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
 
     package init(
         host: String, cores: [Int], coresOnline: Int, threads: Int, instructionSet: String,
-        memoryBytes: Int, yields: Bool, build: String
+        memoryBytes: Int, sharedMemoryBytes: Int?, yields: Bool, build: String
     ) {
         self.host = host
         self.cores = cores
@@ -36,6 +38,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         self.threads = threads
         self.instructionSet = instructionSet
         self.memoryBytes = memoryBytes
+        self.sharedMemoryBytes = sharedMemoryBytes
         self.yields = yields
         self.build = build
     }
@@ -48,7 +51,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             host: Communicator.hostName, cores: allowedCores(),
             coresOnline: sysconf(Int32(_SC_NPROCESSORS_ONLN)), threads: threads,
             instructionSet: InstructionSet.best.name(for: .bf16),
-            memoryBytes: machineMemoryBytes,
+            memoryBytes: machineMemoryBytes, sharedMemoryBytes: freeBytes(of: "/dev/shm"),
             yields: ranksYield, build: try digestOfThisProgram())
     }
 
@@ -91,6 +94,13 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             return Array(first...last)
         }
     }
+}
+
+/// What is free on the file system of a folder; nil where that cannot be told.
+func freeBytes(of folder: String) -> Int? {
+    var information = statvfs()
+    guard statvfs(folder, &information) == 0 else { return nil }
+    return Int(information.f_bavail) * Int(information.f_frsize)
 }
 
 /// The machine's memory in bytes.

@@ -12,6 +12,7 @@ package struct RunCost: Sendable, Equatable {
     private static let warmupSteps = 2
     private static let measuredSteps = 5
     private static let measuredChunks = 8
+    private static let measuredEvaluations = 3
 
     /// Measures; all ranks must come here.
     ///
@@ -50,10 +51,14 @@ package struct RunCost: Sendable, Equatable {
             data: data, microBatch: plan.lanes.microBatch, windowLimit: windows,
             communicator: communicator)
         _ = try evaluator.run(step.model, parameters: step.state.parameters)
-        let start = MonotonicClock.nanoseconds
-        _ = try evaluator.run(step.model, parameters: step.state.parameters)
-        let seconds = Double(MonotonicClock.nanoseconds - start) * 1e-9
-        return seconds * Double(data.validationWindows.count) / Double(windows)
+        var times: [Double] = []
+        for _ in 0..<measuredEvaluations {
+            let start = MonotonicClock.nanoseconds
+            _ = try evaluator.run(step.model, parameters: step.state.parameters)
+            times.append(Double(MonotonicClock.nanoseconds - start) * 1e-9)
+        }
+        return times.sorted()[times.count / 2] * Double(data.validationWindows.count)
+            / Double(windows)
     }
 
     private static func slowest(

@@ -91,7 +91,8 @@ package final class Trainer {
     /// Goes on from the newest checkpoint that is whole, or from the start where none was ever
     /// written; returns the step.
     package func resume() throws(Failure) -> Int {
-        if try !checkpoints.load(into: state) { try step.initialize() }
+        let isThere = try checkpoints.load(into: state)
+        if !isThere { try step.initialize() }
         try checkpoints.compareParameters(of: state)
         let steps = plan.recipe.training.steps
         try communicator.agree { () throws(Failure) in
@@ -101,7 +102,9 @@ package final class Trainer {
                 "[training] steps = \(steps) is less than the \(state.step) steps that the run has "
                     + "taken: resume with \(state.step) or more.")
         }
-        try communicator.agree { () throws(Failure) in try metrics.resume(after: state.step) }
+        // From the start again, the evaluation before the first step is made again too.
+        let last = isThere ? state.step : -1
+        try communicator.agree { () throws(Failure) in try metrics.resume(after: last) }
         return state.step
     }
 

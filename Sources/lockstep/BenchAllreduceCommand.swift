@@ -40,6 +40,7 @@ struct BenchAllreduceCommand: ParsableCommand {
         let benchmark = AllreduceBenchmark(
             sizes: try chosenSizes(), wire: try chosenWire(),
             threads: try threadCount(threadsPerRank), progress: try progressMode())
+        StopSignals.exitAtOnce()
         try runOnAllRanks { (world, _) throws(Failure) in
             let report = try benchmark.run(on: world)
             guard world.rank == 0 else { return 0 }

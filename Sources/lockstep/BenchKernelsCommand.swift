@@ -34,6 +34,7 @@ struct BenchKernelsCommand: ParsableCommand {
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(),
             emulatesBF16: arithmetic.emulateBf16, threads: try threadCount(threadsPerRank),
             progress: try progressMode())
+        StopSignals.exitAtOnce()
         try runOnAllRanks { (world, _) throws(Failure) in
             let report = try benchmark.run(on: world)
             guard world.rank == 0 else { return 0 }

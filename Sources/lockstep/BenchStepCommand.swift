@@ -66,6 +66,7 @@ struct BenchStepCommand: ParsableCommand {
             overrides: set, sequenceLength: sequenceLength,
             threads: try threadCount(threadsPerRank), progress: try progressMode(),
             tracePath: trace)
+        StopSignals.exitAtOnce()
         try runOnAllRanks { (world, _) throws(Failure) in
             let report = try benchmark.run(on: world)
             guard world.rank == 0 else { return 0 }

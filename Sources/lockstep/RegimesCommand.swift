@@ -12,8 +12,8 @@ struct RegimesCommand: ParsableCommand {
         discussion: """
             Examples:
               launch/mpirun -- lockstep regimes --data data/book --out regimes
-              launch/mpirun -- lockstep regimes recipe.toml --data data/book --out regimes \\
-                  --rates 1e-4,3e-3,1e-1
+              launch/mpirun -- lockstep regimes recipe.toml --data data/book \\
+                  --out regimes --rates 1e-4,3e-3,1e-1
 
             It trains a small model, or that of a recipe, three times from the same start,
             on all ranks one run after another, and draws the losses and where the runs
@@ -46,6 +46,8 @@ struct RegimesCommand: ParsableCommand {
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
+    @OptionGroup var emulation: EmulationOption
+
     func run() throws {
         guard let data else {
             throw TrainingData.notGiven
@@ -56,7 +58,7 @@ struct RegimesCommand: ParsableCommand {
         let request = RegimesRequest(
             recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
             sequences: sequences, threads: try threadCount(threadsPerRank),
-            progress: try progressMode())
+            progress: try progressMode(), emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try RegimesSession(request, communicator: world).run()
             guard world.rank == 0 else { return code(of: outcome) }

@@ -12,19 +12,20 @@ struct SweepCommand: ParsableCommand {
         abstract: "Trains a grid of batches, rates and seeds, and says which scaling rule holds.",
         discussion: """
             Examples:
-              launch/mpirun -- lockstep sweep study.toml --data data/book --out sweeps/study
-              launch/mpirun --ranks 4 -- lockstep sweep study.toml --data data/book \\
-                  --out sweeps/study --groups 2
+              launch/mpirun -- lockstep sweep study.toml --data data/book --out study
+              launch/mpirun --ranks 4 -- lockstep sweep study.toml \\
+                  --data data/book --out study --groups 2
               launch/mpirun -- lockstep sweep study.toml --data data/book --estimate
-              launch/mpirun -- lockstep sweep --resume --out sweeps/study
-              launch/mpirun -- lockstep sweep more-seeds.toml --resume --out sweeps/study
+              launch/mpirun -- lockstep sweep --resume --out study
+              launch/mpirun -- lockstep sweep more-seeds.toml --resume --out study
               lockstep sweep --keys
 
             Ranks are split into groups; each trains one run of the grid at a time, and a
             free group takes the next. A run that has ended is in ledger.jsonl, and is
             never trained again, on any number of ranks and groups. Several hosts must
-            share the folder. With --resume a specification may name other
-            batches, rates, seeds and rules; runs that it shares are kept. The end is an analysis, as `lockstep analyze` gives it.
+            share the folder. With --resume a specification may name other batches,
+            rates, seeds and rules; runs that it shares are kept. The end is an analysis,
+            as `lockstep analyze` gives it.
             """)
 
     @Argument(help: "The specification, a TOML file (default with --resume: the sweep's own).")
@@ -47,6 +48,8 @@ struct SweepCommand: ParsableCommand {
     @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
+    @OptionGroup var emulation: EmulationOption
+
     @Flag(name: .long, help: "Say how long it would take on these ranks, and train nothing.")
     var estimate = false
 
@@ -66,7 +69,8 @@ struct SweepCommand: ParsableCommand {
         let request = SweepRequest(
             specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
             groups: groups, threads: try threadCount(threadsPerRank),
-            progress: try progressMode(), isAlone: !MPIEnvironment.hasLauncher)
+            progress: try progressMode(), isAlone: !MPIEnvironment.hasLauncher,
+            emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in
             let session = SweepSession(request, communicator: world)
             if estimate {

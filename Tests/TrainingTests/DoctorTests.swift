@@ -5,11 +5,13 @@ import Training
 @Suite struct DoctorTests {
     private func rank(
         _ host: String = "one", cores: [Int], online: Int = 4, threads: Int = 1,
-        instructionSet: String = "Intel AVX2", yields: Bool = false, build: String = "a"
+        instructionSet: String = "Intel AVX2", yields: Bool = false, build: String = "a",
+        sharedMemory: Int? = 1 << 30
     ) -> MachineFacts {
         MachineFacts(
             host: host, cores: cores, coresOnline: online, threads: threads,
-            instructionSet: instructionSet, memoryBytes: 1 << 30, yields: yields, build: build)
+            instructionSet: instructionSet, memoryBytes: 1 << 30,
+            sharedMemoryBytes: sharedMemory, yields: yields, build: build)
     }
 
     private func warnings(_ ranks: MachineFacts...) -> [String] {
@@ -28,6 +30,14 @@ import Training
 
     private func warnings(_ ranks: [MachineFacts]) -> [String] {
         Doctor.warnings(ranks, runFolder: nil)
+    }
+
+    @Test(arguments: [64 << 20, nil])
+    func littleSharedMemory(bytes: Int?) {
+        let found = warnings((0..<4).map { rank(cores: [$0], sharedMemory: bytes) })
+        #expect(found.count == 1 && found[0].contains("--shm-size"))
+        // A rank alone on its host shares with nobody.
+        #expect(warnings(rank(cores: [0], online: 1, sharedMemory: bytes)).isEmpty)
     }
 
     @Test func allRanksOnOneCore() {

@@ -24,8 +24,12 @@ extension DesignAnalysis {
                 regretTable, verdicts.map(\.sentence) + (trainedElsewhere.map { [$0] } ?? []))
             + lines(lawTable, [lawSentence, refusedLaws].compactMap(\.self))
             + lines(sensitivityTable, [])
-            + targets.flatMap { lines($0.table, $0.sentences) }
+            + (repeatsTargets
+                ? ["", Self.sameTargets] : targets.flatMap { lines($0.table, $0.sentences) })
     }
+
+    /// In the place of tables that would say the same again.
+    static let sameTargets = "Steps, tokens and time to a loss are those above."
 
     /// A table under its title, and what is to be said of it.
     private func lines(_ table: Table, _ sentences: [String]) -> [String] {

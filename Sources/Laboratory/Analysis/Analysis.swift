@@ -33,9 +33,14 @@ package struct Analysis: Sendable, Equatable {
         level = settings.level
         let grid = points.filter { $0.rule == TrainedPoint.grid }
         let designs = settings.designs.isEmpty ? Design.furthest(in: grid) : settings.designs
-        self.designs = designs.map {
+        var analyses = designs.map {
             DesignAnalysis($0, points: points, baseBatch: base, settings: settings)
         }
+        for index in analyses.indices.dropFirst()
+        where analyses[index].targets == analyses[0].targets {
+            analyses[index].repeatsTargets = true
+        }
+        self.designs = analyses
     }
 
     private static func refuseRepetitions(_ points: [TrainedPoint]) throws(Failure) {
@@ -70,6 +75,8 @@ package struct DesignAnalysis: Sendable, Equatable {
     /// By batch.
     package let sensitivities: [Sensitivity]
     package let targets: [TargetLoss]
+    /// Whether they are the first design's, as its best rates lie nearest to the same rates of the grid.
+    package fileprivate(set) var repeatsTargets = false
     /// The rules' verdicts in one sentence.
     package let sentence: String
     /// Why rules that were trained are not among the verdicts; nil where they are, or none was.

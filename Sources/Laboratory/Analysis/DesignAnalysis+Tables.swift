@@ -123,7 +123,7 @@ extension TargetLoss {
 
     /// What the table says of the batch to choose.
     package var sentences: [String] {
-        var fastest = fastestBatch.map { ["The least time is at B = \($0)."] } ?? []
+        var fastest = fastestSentence.map { [$0] } ?? []
         let early = costs.filter(\.isUpperBound).map { "\($0.batch)" }
         if !early.isEmpty {
             fastest.append(
@@ -139,6 +139,16 @@ extension TargetLoss {
         if let side = critical.outside {
             return fastest + ["The critical batch lies \(side.rawValue) all of these batches."]
         }
+        if let interval = critical.sequences.interval,
+            interval.upper > Self.widestInterval * interval.lower
+        {
+            return fastest + [
+                "The critical batch is undetermined: it may lie anywhere from "
+                    + "\(NumberStyle.count.text(interval.lower)) to "
+                    + "\(NumberStyle.count.text(interval.upper)) sequences; to decide, run more seeds, or "
+                    + "batches further apart."
+            ]
+        }
         return fastest + [
             "Critical batch (McCandlish 2018, Emin / Smin): "
                 + "\(estimate(critical.sequences, NumberStyle.count.text)) sequences, "
@@ -146,6 +156,28 @@ extension TargetLoss {
             "Batch that costs 20 % more tokens (Zhang 2024, a fifth of it): "
                 + "\(estimate(critical.twentyPercentSequences, NumberStyle.count.text)) sequences.",
         ]
+    }
+}
+
+extension TargetLoss {
+    /// The factor between an interval's ends above which it says nothing.
+    private static let widestInterval = 100.0
+
+    /// Which batch takes the least time, and which might as well; nil where none is known to.
+    private var fastestSentence: String? {
+        guard let fastest = costs.first(where: { $0.batch == fastestBatch }),
+            let time = fastest.seconds
+        else { return nil }
+        let highest = time.interval?.upper ?? time.value
+        let rivals = costs.filter { cost in
+            guard let other = cost.seconds, cost.batch != fastest.batch else { return false }
+            return other.interval?.lower ?? other.value <= highest
+        }
+        return "The least time is at B = \(fastest.batch)"
+            + (rivals.isEmpty
+                ? "."
+                : "; by the intervals it may as well be at "
+                    + "\(listed(rivals.map { "\($0.batch)" })).")
     }
 }
 

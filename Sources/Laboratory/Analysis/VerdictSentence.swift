@@ -6,7 +6,9 @@ func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> S
     let level = Format.significant(100 * settings.level, digits: 3)
     let bound = "(regret <= \(Format.significant(settings.tolerance, digits: 3)) at \(level) %)"
     guard !verdicts.isEmpty else {
-        return "no run of the base batch has ended, so no rule is judged."
+        return settings.rules.isEmpty
+            ? "no rule was asked for, so none is judged."
+            : "no run of the base batch has ended, so no rule is judged."
     }
     var parts: [String] = []
     let holding = verdicts.compactMap { verdict in

@@ -1,6 +1,7 @@
 import Digests
 import Failures
 import Kernels
+import Logging
 import MPI
 import Model
 import Report
@@ -50,6 +51,7 @@ package struct LandscapeSession {
             remedy: "give every host the same run folder")
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
         let chosen = try communicator.agree { () throws(Failure) in try plane(run) }
+        announce(chosen)
         guard let landscape = try measure(run, data, chosen) else { return .stopped }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write([
@@ -58,6 +60,18 @@ package struct LandscapeSession {
             ])
         }
         return .finished(landscape, folder: folder.path)
+    }
+
+    private func announce(_ chosen: Chosen) {
+        guard communicator.rank == 0 else { return }
+        Logger(label: "lockstep").notice(
+            """
+            measuring the loss around \(request.runPath) at \(request.grid) x \(request.grid) points of a \
+            plane (\(request.directions.rawValue)), over \
+            \(Format.counted(request.sequences, "validation sequence")) at most, on \
+            \(Format.counted(communicator.size, "rank")) x \
+            \(Format.counted(request.threads, "thread"))
+            """)
     }
 
     /// A plane, the grid on it, and where the run went.

@@ -34,7 +34,7 @@ package struct RangeTestSession {
         let input = try world.agree { () throws(Failure) in try readInput() }
         try world.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
         try world.sameOnAllRanks("training data", input.data.fingerprint)
-        let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput() }
+        let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(input.text) }
         try input.plan.requireMemory(world)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         let step = try TrainingStep(plan: input.plan, communicator: world, engine: engine)
@@ -80,7 +80,7 @@ package struct RangeTestSession {
     /// Checks that what is to be written can be, before steps are taken for it.
     ///
     /// - Returns: the script that draws the report's chart; empty where there is no report.
-    private func prepareOutput() throws(Failure) -> String {
+    private func prepareOutput(_ text: String) throws(Failure) -> String {
         if let path = request.writePath {
             guard !path.isEmpty else {
                 throw Failure(
@@ -99,6 +99,7 @@ package struct RangeTestSession {
                         + "\(String(cString: strerror(errno))); check the path.")
             }
         }
+        if request.writePath != nil { try requireEditable(text) }
         guard let out = request.outPath else { return "" }
         try ResultFolder(out).requireFree()
         return try VegaLibrary.script()
@@ -182,24 +183,34 @@ package struct RangeTestSession {
     }
 
     private func writeRecipe(_ text: String, rate: Double, to path: String) throws(Failure) {
-        var edited = RecipeText(text)
-        edited.set("optimizer", "learning_rate", to: "\(rate)")
-        let recipe = try Recipe(toml: edited.text, name: path)
-        var expected = try Recipe(toml: text, name: request.recipePath)
-        expected.optimizer.learningRate = rate
-        if let difference = recipe.firstDifference(from: expected) {
-            throw Failure(
-                .configuration,
-                "\(request.recipePath) is written in a way that cannot be edited safely (\(difference.key) "
-                    + "would become \(difference.value)): copy it and set [optimizer] learning_rate = "
-                    + "\(rate) by hand.")
-        }
+        let edited = Self.edited(text, rate: rate)
+        _ = try Recipe(toml: edited, name: "\(request.recipePath) with this learning_rate")
         // By now another may have made one.
         guard access(path, F_OK) != 0 else {
             throw Failure(
                 .usage,
                 "\(path) exists already, and is never overwritten: give --write another name.")
         }
-        try AtomicFile.write(edited.text, to: path)
+        try AtomicFile.write(edited, to: path)
+    }
+
+    /// The recipe's text with another rate.
+    private static func edited(_ text: String, rate: Double) -> String {
+        var edited = RecipeText(text)
+        edited.set("optimizer", "learning_rate", to: "\(rate)")
+        return edited.text
+    }
+
+    /// Checks that a recipe's text stays the same recipe where its rate is written anew.
+    ///
+    /// - Throws: `Failure` (configuration) where it does not.
+    private func requireEditable(_ text: String) throws(Failure) {
+        let recipe = try Recipe(toml: text, name: request.recipePath)
+        let again = Self.edited(text, rate: recipe.optimizer.learningRate)
+        guard (try? Recipe(toml: again, name: request.recipePath)) != recipe else { return }
+        throw Failure(
+            .configuration,
+            "\(request.recipePath) is written in a way in which --write cannot change its "
+                + "learning_rate: give it a section [optimizer] with a line for each key.")
     }
 }

@@ -17,7 +17,7 @@ extension Regimes {
                 Page.Section(
                     "Where the runs go",
                     text: [method],
-                    items: [.chart(map(whole, isClose: false)), .chart(map(close, isClose: true))]),
+                    items: [map(whole, isClose: false), map(close, isClose: true)]),
             ])
     }
 
@@ -82,9 +82,17 @@ extension Regimes {
             + "run's own. The axes are not to the same scale."
     }
 
-    private func map(_ surface: LossSurface, isClose: Bool) -> ContourMap {
-        ContourMap(
-            title: isClose ? "Close to the good rate" : "All three ways",
+    /// A map, or why there is none.
+    private func map(_ surface: LossSurface, isClose: Bool) -> Page.Item {
+        let title = isClose ? "Close to the good rate" : "All three ways"
+        let heights = surface.losses.filter(\.isFinite)
+        guard let least = heights.min(), let greatest = heights.max(), least < greatest else {
+            return .note(
+                .information,
+                "\(title): no map, as the loss is not finite, or the same, at all points of it.")
+        }
+        let map = ContourMap(
+            title: title,
             sentence: isClose
                 ? "The same plane around the way at the good rate; a diamond at the edge is where a way "
                     + "leaves the map."
@@ -97,6 +105,7 @@ extension Regimes {
                     points: isClose
                         ? inside(surface.grid, curve) : curve.snapshots.map { ($0.x, $0.y) })
             })
+        return .chart(map)
     }
 
     /// The part of a way up to the edge of a map.

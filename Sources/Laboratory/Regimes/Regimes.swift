@@ -30,11 +30,14 @@ package struct Regimes: Sendable {
         for curve in curves {
             let snapshots = Dictionary(
                 uniqueKeysWithValues: curve.snapshots.map { ($0.step, $0) })
+            // What is no number has an empty field.
+            let field = { (number: Double) in number.isFinite ? "\(number)" : "" }
             for step in 0...curve.losses.count {
                 // The loss of a step is that of the parameters before it.
-                let loss = step < curve.losses.count ? "\(curve.losses[step])" : ""
+                let loss = step < curve.losses.count ? field(curve.losses[step]) : ""
                 let place = snapshots[step].map {
-                    "\($0.validationLoss),\($0.x),\($0.y),\($0.distance)"
+                    [$0.validationLoss, $0.x, $0.y, $0.distance].map(field)
+                        .joined(separator: ",")
                 }
                 lines.append(
                     "\(curve.regime.rawValue),\(curve.learningRate),\(step),"

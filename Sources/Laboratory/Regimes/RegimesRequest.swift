@@ -16,10 +16,12 @@ package struct RegimesRequest: Sendable {
     package var sequences: Int
     package var threads: Int
     package var progress: ProgressMode
+    /// Whether bf16 is wanted even where the processor has no instructions for it.
+    package var emulatesBF16: Bool
 
     package init(
         recipePath: String?, dataPath: String, outPath: String, rates: String?, grid: Int,
-        sequences: Int, threads: Int, progress: ProgressMode
+        sequences: Int, threads: Int, progress: ProgressMode, emulatesBF16: Bool
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
@@ -29,6 +31,7 @@ package struct RegimesRequest: Sendable {
         self.sequences = sequences
         self.threads = threads
         self.progress = progress
+        self.emulatesBF16 = emulatesBF16
     }
 
     /// By what the default rates are smaller and larger than the recipe's.

@@ -1,6 +1,7 @@
 import Digests
 import Failures
 import Kernels
+import Logging
 import MPI
 import Model
 import Report
@@ -39,6 +40,7 @@ package struct RegimesSession {
         try communicator.sameOnAllRanks("training data", data.fingerprint)
         try plans[1].requireMemory(communicator)
         try requireSnapshotMemory(plans[1])
+        announce(plans)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
         var runs: [RegimeRun] = []
         for (regime, plan) in zip(Regime.allCases, plans) {
@@ -60,10 +62,24 @@ package struct RegimesSession {
         return .finished(regimes)
     }
 
+    private func announce(_ plans: [TrainingPlan]) {
+        guard communicator.rank == 0 else { return }
+        let rates = plans.map { Format.scientific($0.rate.peakLearningRate, digits: 2) }
+        Logger(label: "lockstep").notice(
+            """
+            training one model of \(Format.count(plans[1].recipe.model.parameterCount)) parameters at \
+            rates \(listed(rates)), \(Format.count(plans[1].recipe.training.steps)) steps each, on \
+            \(Format.counted(communicator.size, "rank")) x \
+            \(Format.counted(request.threads, "thread")); then the loss at \
+            2 x \(request.grid) x \(request.grid) points around them
+            """)
+    }
+
     private func readInput() throws(Failure) -> (plans: [TrainingPlan], data: TrainingData) {
         try checkGrid(request.grid, sequences: request.sequences)
         var recipe = try request.readRecipe()
         let rates = try request.learningRates(of: recipe)
+        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
         let data = try TrainingData(path: request.dataPath, recipe: &recipe)
         var plans: [TrainingPlan] = []
         for rate in rates {

@@ -85,10 +85,12 @@ package struct RunReport: Sendable {
                         LineChart.Point(run.position(of: $0.step, position), $0.loss)
                     }, colour: runs.count + index))
         }
+        let limits = lossLimits(series)
         return LineChart(
             title: title,
-            sentence: "Mean cross-entropy over the global batch, and over the validation set.",
-            x: x, y: ChartAxis("loss, nats a token"), series: series,
+            sentence: "Mean cross-entropy over the global batch, and over the validation set"
+                + (limits.map { "; cut off above \(NumberStyle.plain.text($0.upperBound))." } ?? "."),
+            x: x, y: ChartAxis("loss, nats a token", limits: limits), series: series,
             markers: runs.flatMap { run in
                 run.diagnoses.map {
                     LineChart.Marker(run.position(of: $0.step, position), $0.sign.rawValue)
@@ -96,10 +98,30 @@ package struct RunReport: Sendable {
             })
     }
 
+    /// Ends of the axis that leave out what a diverging run does far above all starts; nil where the
+    /// losses themselves will do.
+    private func lossLimits(_ series: [LineChart.Series]) -> ClosedRange<Double>? {
+        let losses = series.flatMap { $0.points.map(\.y) }.filter(\.isFinite)
+        let starts = runs.compactMap { run in
+            run.steps.lazy.compactMap { $0.record["loss"] }.first { $0.isFinite }
+        }
+        guard let highest = losses.max(), let lowest = losses.min(), let start = starts.max(),
+            highest > 3 * start
+        else { return nil }
+        let top = 1.5 * start
+        return lowest - 0.06 * (top - lowest)...top
+    }
+
     private var rateChart: LineChart {
-        chart(
+        let highest = runs.compactMap { run in
+            run.steps.compactMap { $0.record["learning_rate"] }.max()
+        }
+        // Runs whose rates differ by orders of magnitude are compared by their ratios.
+        let isWide = (highest.max() ?? 0) > 20 * (highest.min() ?? 0)
+        return chart(
             "Learning rate", "The rate that each step used.",
-            ChartAxis("learning rate", style: .scientific), "learning_rate")
+            ChartAxis("learning rate", scale: isWide ? .log : .linear, style: .scientific),
+            "learning_rate")
     }
 
     private var normChart: LineChart {

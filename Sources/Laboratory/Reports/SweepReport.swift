@@ -58,10 +58,17 @@ struct DesignReport {
             ] + laws + [.table(analysis.regretTable)] + verdictNotes + [
                 .chart(heatMap), .table(analysis.sensitivityTable),
             ]
-                + analysis.targets.flatMap { target in
-                    [.chart(targetChart(target)), .table(target.table)]
-                        + target.sentences.map { .note(.information, $0) }
-                })
+                + targets)
+    }
+
+    private var targets: [Page.Item] {
+        guard !analysis.repeatsTargets else {
+            return [.note(.information, DesignAnalysis.sameTargets)]
+        }
+        return analysis.targets.flatMap { target in
+            [.chart(targetChart(target)), .table(target.table)]
+                + target.sentences.map { .note(.information, $0) }
+        }
     }
 
     // MARK: - Verdicts

@@ -41,7 +41,7 @@ package struct SweepEstimate: Sendable, Equatable {
                 Format.significant(row.cost.secondsPerStep * 1000, digits: 3),
                 "\(row.evaluations)",
                 Format.significant(row.cost.secondsPerEvaluation, digits: 2),
-                Format.duration(row.seconds, tenths: false),
+                Format.duration(row.seconds),
             ])
         }
         let runs = rows.reduce(0) { $0 + $1.runs }
@@ -61,6 +61,7 @@ extension SweepSession {
         }
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
         let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        announceEstimate(input, groups)
         let schedule = try SweepSchedule(input.specification)
         let results = try world.agree { () throws(Failure) in
             request.resumes

@@ -27,10 +27,12 @@ package struct SweepRequest: Sendable {
     package var progress: ProgressMode
     /// Whether no launcher started this process.
     package var isAlone: Bool
+    /// Whether bf16 is wanted even where the processor has no instructions for it.
+    package var emulatesBF16: Bool
 
     package init(
         specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
-        groups: Int?, threads: Int, progress: ProgressMode, isAlone: Bool
+        groups: Int?, threads: Int, progress: ProgressMode, isAlone: Bool, emulatesBF16: Bool
     ) {
         self.specificationPath = specificationPath
         self.dataPath = dataPath
@@ -40,6 +42,7 @@ package struct SweepRequest: Sendable {
         self.threads = threads
         self.progress = progress
         self.isAlone = isAlone
+        self.emulatesBF16 = emulatesBF16
     }
 }
 
@@ -125,6 +128,7 @@ package struct SweepSession {
         }
         try specification.validate()
         var recipe = try specification.firstRecipe
+        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
         let data = try TrainingData(path: try dataPath(), recipe: &recipe)
         for batch in specification.batches {
             var own = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
@@ -166,6 +170,17 @@ package struct SweepSession {
                     + "of a group: use --groups \(world.size), or start fewer ranks.")
         }
         return groups
+    }
+
+    /// Says what an estimate measures.
+    func announceEstimate(_ input: Input, _ groups: Int) {
+        guard world.rank == 0 else { return }
+        logger.notice(
+            """
+            measuring a few steps and evaluations of \
+            \(Format.counted(input.specification.batches.count, "batch", "batches")) on \
+            \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")); nothing is kept
+            """)
     }
 
     private func prepareFolder(_ input: Input) throws(Failure) {
@@ -214,6 +229,7 @@ package struct SweepSession {
             on \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")), into \
             \(folder.path)
             """)
+        if let hint = specification.otherComparison { logger.notice("\(hint)") }
     }
 
     // MARK: - Training

@@ -8,6 +8,15 @@ extension SweepSpecification {
         tokens.reversed().map(Design.equalTokens) + steps.reversed().map(Design.equalSteps)
     }
 
+    /// How to have the comparison that the specification lacks, in a sentence; nil where it has both.
+    var otherComparison: String? {
+        guard tokens.isEmpty || steps.isEmpty else { return nil }
+        let (own, other) = steps.isEmpty ? ("tokens", "steps") : ("steps", "tokens")
+        return
+            "batches are compared by equal \(own) alone; \(other) in the specification would compare "
+            + "them by equal \(other) as well, which may have another answer"
+    }
+
     /// How the results are analysed.
     package var analysisSettings: AnalysisSettings {
         AnalysisSettings(

@@ -50,11 +50,11 @@ package struct AllreduceBenchmark: Sendable {
                 mode: progress, environment: processEnvironment()) : nil
         defer { line?.finish() }
         var report = AllreduceReport(
-            ranks: communicator.size, hosts: 1, threads: threads, wire: wire, notice: nil)
+            ranks: communicator.size, hosts: try communicator.hostCount(), threads: threads,
+            wire: wire, notice: nil)
         for (index, bytes) in sizes.enumerated() {
             let measurement = try SizeMeasurement(
                 bytes: bytes, wire: wire, team: team, communicator: communicator)
-            report.hosts = measurement.reducer.hostCount
             report.notice = measurement.reducer.notice
             report.rows.append(try row(measurement, communicator))
             try measurement.reducer.free()

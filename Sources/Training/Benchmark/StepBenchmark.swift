@@ -68,7 +68,7 @@ package struct StepBenchmark: Sendable {
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, records: records,
             peakFlopsPerCore: peak.flopsPerCore, memory: memory,
-            residentBytes: try ResidentMemory.peak(of: communicator))
+            residentBytes: try ResidentMemory.peak(of: communicator), notice: step.reductionNotice)
     }
 
     private func makePlan(ranks: Int) throws(Failure) -> TrainingPlan {

@@ -14,6 +14,8 @@ package struct StepReport: Sendable {
     let memory: MemoryPlan
     /// The most that any rank had resident.
     let residentBytes: Int
+    /// Why ranks of a host share no memory though they could; nil where they do.
+    let notice: String?
 
     /// Seconds of the median step.
     package var stepSeconds: Double { sortedSeconds[records.count / 2] }
@@ -77,6 +79,7 @@ extension StepReport {
         }
         object["planned_gib"] = gibibytes(memory.rankBytes)
         object["planned_host_gib"] = gibibytes(memory.hostBytes)
+        if let notice { object["notice"] = .string(notice) }
         object["mfu"] = rounded(utilization, 4)
         object["peak_gflops_per_core"] = rounded(peakFlopsPerCore / 1e9, 1)
         object["overrides"] = .array(benchmark.overrides.map { .string($0) })
@@ -95,8 +98,8 @@ extension StepReport {
 extension StepReport {
     /// The measurement for a reader, in lines.
     package var text: String {
-        ([heading] + overrideLines + [""] + rates + [""] + breakdown + [""] + memoryLines).joined(
-            separator: "\n")
+        ([heading] + overrideLines + [""] + rates + [""] + breakdown + [""] + memoryLines
+            + (notice.map { ["ranks share no memory: \($0)"] } ?? [])).joined(separator: "\n")
     }
 
     private var heading: String {
