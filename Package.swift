@@ -49,13 +49,17 @@ let package = Package(
         .executableTarget(
             name: "lockstep",
             dependencies: [
-                "Laboratory", "Training",
+                "Laboratory", "Training", "DataLoading", "Model", "Collectives", "Telemetry",
+                "Tensors", "MPI", "Failures",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "multirank-probe",
-            dependencies: ["Collectives", "Laboratory", "MultiRankSupport"],
+            dependencies: [
+                "Laboratory", "Training", "Model", "Collectives", "Kernels", "Tensors", "MPI",
+                "Digests", "Failures", "MultiRankSupport",
+            ],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
         // The pipeline: Training wires the six below it, which never import one another.
@@ -63,13 +67,15 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "JSONText", "CPeak", .product(name: "TOMLKit", package: "TOMLKit"),
+                "Statistics", "Kernels", "Tensors", "MPI", "Digests", "JSONText", "Failures",
+                "CPeak",
+                .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
-        target("Model", ["Kernels", "Failures"]),
+        target("Model", ["Kernels", "Tensors", "Failures"]),
         target("Collectives", ["MPI", "Tensors", "Failures"], unchecked: true),
-        target("Optimizers", ["Kernels", "Failures"], unchecked: true),
+        target("Optimizers", ["Tensors", "CVector", "Failures"], unchecked: true),
         target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
         target(
             "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
@@ -110,18 +116,32 @@ let package = Package(
         tests("Failures", ["Failures"]),
         tests("JSONText", ["JSONText"]),
         tests("Statistics", ["Statistics", "SeededNoise"], exclude: ["Golden"]),
-        tests("Kernels", ["Kernels"]),
+        tests("Kernels", ["Kernels", "Tensors"]),
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
         tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),
         tests("DataLoading", ["DataLoading", "Digests", "Failures"], exclude: ["Golden"]),
-        tests("Model", ["Model", "Checkpointing"], exclude: ["Golden"]),
-        tests("Optimizers", ["Optimizers"], exclude: ["Golden"]),
-        tests("Collectives", ["Collectives", "MultiRankSupport", "multirank-probe"]),
-        tests("Checkpointing", ["Checkpointing"], exclude: ["Golden"]),
-        tests("Telemetry", ["Telemetry", "SeededNoise"]),
+        tests(
+            "Model", ["Model", "Checkpointing", "Kernels", "Tensors", "Failures"],
+            exclude: ["Golden"]),
+        tests("Optimizers", ["Optimizers", "Kernels", "Tensors", "Failures"], exclude: ["Golden"]),
+        tests(
+            "Collectives",
+            ["Collectives", "Tensors", "Failures", "MultiRankSupport", "multirank-probe"]),
+        tests("Checkpointing", ["Checkpointing", "Tensors", "Failures"], exclude: ["Golden"]),
+        tests(
+            "Telemetry",
+            [
+                "Telemetry", "Failures", "SeededNoise",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
-        tests("Training", ["Training", "SeededNoise"], exclude: ["Golden"]),
+        tests(
+            "Training",
+            [
+                "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
+                "Statistics", "Kernels", "Tensors", "Failures", "SeededNoise",
+            ], exclude: ["Golden"]),
         tests(
             "Laboratory",
             [

@@ -40,8 +40,8 @@ package enum AtomicFile {
         try write(to: path) { (file) throws(Failure) in try file.write(text) }
     }
 
-    /// Writes a text file over another, which is kept: "recipe.toml" as "recipe.superseded-1.toml", or
-    /// with the next number that is free. The same text changes nothing.
+    /// Writes a text file over another, which is kept: "recipe.toml" as "recipe.superseded-1.toml",
+    /// or with the next number that is free. The same text changes nothing.
     ///
     /// - Parameter before: what the file holds.
     /// - Throws: `.inputOutput`.

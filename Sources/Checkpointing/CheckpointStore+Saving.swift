@@ -31,8 +31,8 @@ extension CheckpointStore {
     /// they are read again and compared; then the folder gets its name. Whatever fails, the
     /// checkpoints that were there before stay, and the partial folder goes.
     ///
-    /// A checkpoint of this step that is already there is never overwritten: a whole one of the same
-    /// state is kept as it is, a damaged one is renamed to `step-N.rejected`.
+    /// A checkpoint of this step that is already there is never overwritten: a whole one of the
+    /// same state is kept as it is, a damaged one is renamed to `step-N.rejected`.
     ///
     /// - Parameter manifest: its step names the folder; its list of files is filled in here.
     /// - Throws: `.inputOutput` where writing fails, a full disk included; `.configuration` where a
@@ -135,8 +135,8 @@ extension CheckpointStore {
 
     /// Removes the oldest checkpoints before a step; returns what could not be removed.
     ///
-    /// Later ones are not counted: a run that went on from an earlier checkpoint did so because they
-    /// were no good.
+    /// Later ones are not counted: a run that went on from an earlier checkpoint did so because
+    /// they were no good.
     private func removeOld(below step: Int) -> [Failure] {
         guard keep > 0 else { return [] }
         return removing { () throws(Failure) in

@@ -10,7 +10,8 @@ extension Failure {
     /// What to tell the user when a system call on a file or folder failed.
     ///
     /// `action` completes "cannot ..."; `error` is the `errno` that the call left behind. A missing
-    /// file or folder is `.missingInput` where it was to be read, else everything is `.inputOutput`.
+    /// file or folder is `.missingInput` where it was to be read, else everything is
+    /// `.inputOutput`.
     static func systemCall(
         _ action: String, _ path: String, error: Int32, reading: Bool = false
     ) -> Failure {

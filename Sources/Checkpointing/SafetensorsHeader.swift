@@ -43,8 +43,8 @@ package struct StoredTensor: Sendable, Equatable {
 
 /// The header of a safetensors file, checked against all rules of the format.
 ///
-/// Source: the format's description in huggingface/safetensors, and the checks of its reader; stricter
-/// in that a key may not appear twice and that the header must begin with `{`.
+/// Source: the format's description in huggingface/safetensors, and the checks of its reader;
+/// stricter in that a key may not appear twice and that the header must begin with `{`.
 struct SafetensorsHeader {
     /// Sorted by their place in the data.
     let tensors: [StoredTensor]

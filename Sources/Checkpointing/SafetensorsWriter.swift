@@ -69,9 +69,9 @@ package struct TensorSource {
 package enum SafetensorsWriter {
     /// Writes tensors straight from their memory.
     ///
-    /// Equal tensors and metadata give equal bytes, whatever order they come in: the data is ordered
-    /// by element size, largest first, then by name, and so starts aligned for its type. For one
-    /// element type these are the bytes that the Python library writes.
+    /// Equal tensors and metadata give equal bytes, whatever order they come in: the data is
+    /// ordered by element size, largest first, then by name, and so starts aligned for its type.
+    /// For one element type these are the bytes that the Python library writes.
     ///
     /// - Throws: `.inputOutput`; `.bug` where names repeat or a size does not match its shape.
     package static func write(

@@ -2,8 +2,8 @@ import Tensors
 
 /// Memory for the messages of the buckets that are under way between hosts.
 ///
-/// On the fp32 wire nodes and sums are sent and received where they lie, and only other hosts' nodes
-/// need memory. On the bf16 wire all messages have a packed form beside.
+/// On the fp32 wire nodes and sums are sent and received where they lie, and only other hosts'
+/// nodes need memory. On the bf16 wire all messages have a packed form beside.
 struct ExchangeSlots {
     private let wire: WireFormat
     private let longestPart: Int

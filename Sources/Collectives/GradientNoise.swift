@@ -1,9 +1,10 @@
-/// What the gradients of one step's lanes say of the gradient over all data: two unbiased estimates,
-/// whose averages over steps give the simple noise scale (McCandlish et al. 2018, appendix A.1).
+/// What the gradients of one step's lanes say of the gradient over all data: two unbiased
+/// estimates, whose averages over steps give the simple noise scale (McCandlish et al. 2018,
+/// appendix A.1).
 ///
-/// With `N` lanes of `b` sequences whose mean gradients are `g_i`, and their mean `g`:
-/// `variance` = b / (N - 1) * sum |g_i - g|^2, and `signal` = sum over i != j of g_i.g_j / (N (N - 1)).
-/// Both follow from the lanes' squared norms and that of the sum, so that no gradient is kept.
+/// With `N` lanes of `b` sequences whose mean gradients are `g_i`, and their mean `g`: `variance` =
+/// b / (N - 1) * sum |g_i - g|^2, and `signal` = sum over i != j of g_i.g_j / (N (N - 1)). Both
+/// follow from the lanes' squared norms and that of the sum, so that no gradient is kept.
 package struct GradientNoise: Sendable, Equatable {
     /// The trace of the covariance of one sequence's gradient: S.
     package let variance: Double

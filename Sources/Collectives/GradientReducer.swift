@@ -38,8 +38,8 @@ package final class GradientReducer {
     /// included, but for the parameters there.
     package var bytes: Int { stack.bytes + (exchange?.bytes ?? 0) + memory.bookkeepingBytes }
 
-    /// Bytes of other ranks' shared memory that this rank maps too when it has read what it sums and
-    /// written what it sums or updates: resident in each of them, but there once.
+    /// Bytes of other ranks' shared memory that this rank maps too when it has read what it sums
+    /// and written what it sums or updates: resident in each of them, but there once.
     package var peerBytes: Int {
         guard let segment = memory.topology.ownSegment else { return 0 }
         let ranges = partition.buckets.indices.reversed().map {
@@ -151,7 +151,8 @@ package final class GradientReducer {
         reduced = memory.counters(.reduced)
     }
 
-    /// Buckets of this step whose gradient is complete on this rank; always all or none on one rank.
+    /// Buckets of this step whose gradient is complete on this rank; always all or none on one
+    /// rank.
     package var startedBuckets: Int { local.announced }
     /// Buckets of this step whose sum this rank has in hand, or has published to its host.
     package var finishedBuckets: Int { published }

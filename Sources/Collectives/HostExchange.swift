@@ -6,9 +6,10 @@ import Tensors
 /// reduction tree.
 ///
 /// The segment has a part for each host. Every owner sends each other one its hosts' nodes of that
-/// part; the owner of a part adds all hosts' nodes in the tree's order, stores the sum in the memory
-/// of every rank of its host and sends it to the other owners, who do the same. Over all hosts that
-/// moves 2 (H - 1) / H of the bytes a host, the least possible, when each host has one node.
+/// part; the owner of a part adds all hosts' nodes in the tree's order, stores the sum in the
+/// memory of every rank of its host and sends it to the other owners, who do the same. Over all
+/// hosts that moves 2 (H - 1) / H of the bytes a host, the least possible, when each host has one
+/// node.
 ///
 /// Nothing moves between calls: the owner of the exchange calls `progress` now and then.
 final class HostExchange {

@@ -45,8 +45,8 @@ struct LaneStack {
         Self.depth(merges) * elementCount * MemoryLayout<Float>.stride + laneSquares.bytes.count
     }
 
-    /// The sum of squares of the newest lane's gradient, all of which is merged, before it was added
-    /// to others: in fp32 within a tile, and the same bits wherever the lane is computed.
+    /// The sum of squares of the newest lane's gradient, all of which is merged, before it was
+    /// added to others: in fp32 within a tile, and the same bits wherever the lane is computed.
     var sumOfSquares: Double { SumOfSquares.total(laneSquares) }
 
     /// The buffers that lanes will take on their way to their whole nodes.

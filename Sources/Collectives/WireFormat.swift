@@ -3,8 +3,8 @@
 package enum WireFormat: String, Sendable, CaseIterable {
     /// As they are.
     case fp32
-    /// In half the bytes: each lane's gradient and each sum of the tree, wherever it is computed, is
-    /// rounded to bfloat16, to nearest, ties to even, so that the layout does not show. Sums are
+    /// In half the bytes: each lane's gradient and each sum of the tree, wherever it is computed,
+    /// is rounded to bfloat16, to nearest, ties to even, so that the layout does not show. Sums are
     /// computed in fp32, and memory holds fp32.
     case bf16
 }

@@ -25,7 +25,8 @@ final class BytePairVocabulary: Sendable {
 
     /// What a pair of ids merges into, in an open-addressing hash table.
     private struct PairSlot: BitwiseCopyable {
-        /// The pair, left id high, with all bits inverted so that zeroed memory means an empty slot.
+        /// The pair, left id high, with all bits inverted so that zeroed memory means an empty
+        /// slot.
         var invertedPair: UInt64
         var rank: UInt32
         var id: UInt32

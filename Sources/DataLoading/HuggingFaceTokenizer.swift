@@ -54,8 +54,8 @@ struct HuggingFaceTokenizer: Decodable {
 
     /// The tokenizer that the file describes.
     ///
-    /// - Throws: `Failure` (bad data) if it is no byte-level byte-pair encoding with GPT-2's pattern,
-    ///   or inconsistent.
+    /// - Throws: `Failure` (bad data) if it is no byte-level byte-pair encoding with GPT-2's
+    ///   pattern, or inconsistent.
     func tokenizer(path: String) throws(Failure) -> BytePairTokenizer {
         guard model.type ?? "BPE" == "BPE", normalizer == nil, let preTokenizer,
             preTokenizer.type == "ByteLevel", preTokenizer.addPrefixSpace == false,

@@ -8,8 +8,8 @@ import Failures
 
 /// A folder that appears under its name only when everything in it is there.
 ///
-/// Files go into `PATH.partial`; `commit` renames it. A folder that is not committed is removed with
-/// all that is in it, and one that has anything in it is never replaced.
+/// Files go into `PATH.partial`; `commit` renames it. A folder that is not committed is removed
+/// with all that is in it, and one that has anything in it is never replaced.
 struct PartialFolder: ~Copyable {
     /// The final path.
     let target: String
@@ -59,7 +59,8 @@ struct PartialFolder: ~Copyable {
 
     /// Gives the folder its name.
     ///
-    /// - Throws: `Failure` (usage) if something has appeared there, (input/output) if renaming fails.
+    /// - Throws: `Failure` (usage) if something has appeared there, (input/output) if renaming
+    ///   fails.
     consuming func commit() throws(Failure) {
         try Self.refuseUsed(target)
         guard rename(path, target) == 0 else {

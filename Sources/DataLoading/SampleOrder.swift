@@ -3,13 +3,14 @@ import Tensors
 
 /// Which window of the training tokens each sample is, as a pure function of its number.
 ///
-/// A sample is `contextLength` inputs and, one further, their targets. An epoch cuts the tokens into
-/// `windowsPerEpoch` windows side by side and visits each once, in an order that is a keyed
+/// A sample is `contextLength` inputs and, one further, their targets. An epoch cuts the tokens
+/// into `windowsPerEpoch` windows side by side and visits each once, in an order that is a keyed
 /// permutation (a Feistel network with cycle walking: Luby & Rackoff 1988; Black & Rogaway 2002); a
 /// phase drawn anew for each epoch moves the windows' borders. Nothing depends on the layout, and
 /// memory is constant.
 package struct SampleOrder: Sendable {
-    /// Rounds of the Feistel network; four suffice for large domains, tiny ones mix better in eight.
+    /// Rounds of the Feistel network; four suffice for large domains, tiny ones mix better in
+    /// eight.
     private static let rounds = 8
 
     package let contextLength: Int

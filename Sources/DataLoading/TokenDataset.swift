@@ -101,9 +101,9 @@ package struct TokenDataset: Sendable {
 
     /// SHA-256, in hexadecimal, of what training sees: the token count and a sample of the tokens.
     ///
-    /// All tokens up to 2^20 of them; otherwise 256 blocks of 4096, the first at the start, the last
-    /// at the end, the others evenly between. Cutting the same tokens into other shards or another
-    /// format gives the same fingerprint; a change between the blocks is not seen.
+    /// All tokens up to 2^20 of them; otherwise 256 blocks of 4096, the first at the start, the
+    /// last at the end, the others evenly between. Cutting the same tokens into other shards or
+    /// another format gives the same fingerprint; a change between the blocks is not seen.
     package var fingerprint: String {
         let block = 4096
         var hash = SHA256()

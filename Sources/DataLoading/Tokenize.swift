@@ -9,9 +9,9 @@ import Failures
 /// Turns texts into a data folder: token files of both splits, `tokenizer.json`, `dataset.json`.
 ///
 /// The texts are one long text; its first `Int((1 - validationFraction) * n)` characters (bytes for
-/// the byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded by
-/// itself. Texts are read twice, and memory stays bounded by the longest word. The folder appears
-/// only when it is complete; after a failure nothing is left of it.
+/// the byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
+/// by itself. Texts are read twice, and memory stays bounded by the longest word. The folder
+/// appears only when it is complete; after a failure nothing is left of it.
 ///
 /// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
 ///   bad data for invalid UTF-8 or fewer than two tokens in a split; input/output otherwise.

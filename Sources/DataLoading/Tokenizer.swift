@@ -6,7 +6,8 @@ package protocol Tokenizer: Sendable {
     var kind: String { get }
     /// The number of ids (V).
     var vocabularySize: Int { get }
-    /// The id that separates documents; it never comes from text. Nil where the vocabulary has none.
+    /// The id that separates documents; it never comes from text. Nil where the vocabulary has
+    /// none.
     var endOfText: UInt32? { get }
     /// The content of `tokenizer.json`: everything `loadTokenizer(folder:)` needs.
     var savedForm: String { get }

@@ -4,8 +4,8 @@ import Failures
 package let tokenizerFileName = "tokenizer.json"
 
 extension BytePairTokenizer {
-    /// Reads a vocabulary: `vocab.json` and `merges.txt`, or `encoder.json` and `vocab.bpe`, or else
-    /// Hugging Face's `tokenizer.json`.
+    /// Reads a vocabulary: `vocab.json` and `merges.txt`, or `encoder.json` and `vocab.bpe`, or
+    /// else Hugging Face's `tokenizer.json`.
     ///
     /// - Throws: `Failure` (missing input, input/output, bad data) that names the file.
     package init(folder: String) throws(Failure) {
@@ -47,7 +47,8 @@ private struct PlainTokenizer: Decodable {
 
 /// Loads the tokenizer that a folder's `tokenizer.json` describes.
 ///
-/// - Throws: `Failure` (missing input, input/output, bad data) that says what is wrong with the file.
+/// - Throws: `Failure` (missing input, input/output, bad data) that says what is wrong with the
+///   file.
 package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
     let path = "\(folder)/\(tokenizerFileName)"
     guard fileExists(path) else {

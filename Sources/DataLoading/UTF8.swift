@@ -9,7 +9,8 @@ enum UTF8Scalar {
     case invalid
 }
 
-/// Reads the scalar at an offset, as Unicode 15, table 3-7 has it: no overlong forms, no surrogates.
+/// Reads the scalar at an offset, as Unicode 15, table 3-7 has it: no overlong forms, no
+/// surrogates.
 @inline(__always)
 func utf8Scalar(_ bytes: UnsafePointer<UInt8>, at offset: Int, end: Int) -> UTF8Scalar {
     let lead = bytes[offset]

@@ -1,4 +1,5 @@
-/// Cuts text into the words within which byte pairs merge (Radford et al. 2019, GPT-2's `encoder.py`).
+/// Cuts text into the words within which byte pairs merge (Radford et al. 2019, GPT-2's
+/// `encoder.py`).
 ///
 /// The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, the
 /// first alternative that matches; every byte of a text belongs to exactly one word.

@@ -2,7 +2,8 @@
 ///
 /// Every error a user can cause or cure is a `Failure`; an internal invariant is a `precondition`.
 package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
-    /// An exit code of sysexits.h, which says to scripts and schedulers what kind of failure it was.
+    /// An exit code of sysexits.h, which says to scripts and schedulers what kind of failure it
+    /// was.
     package enum Code: Int32, Sendable {
         /// The command line is wrong (EX_USAGE).
         case usage = 64

@@ -10,11 +10,12 @@ import Tensors
 /// Planned causal multi-head self-attention over B sequences of T tokens, forward beside backward.
 ///
 /// `qkv` is (B*T, 3C): queries, keys and values side by side, each of H heads of D = C / H columns.
-/// Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the block's
-/// last row, so that nothing above the diagonal's blocks is computed and only one block of
+/// Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the
+/// block's last row, so that nothing above the diagonal's blocks is computed and only one block of
 /// probabilities exists at a time (Dao et al. 2022, without the split along keys). Forward keeps
-/// each row's log-sum-exp; backward makes the probabilities from it again. In bf16 the probabilities
-/// and their gradients are rounded before they enter products; softmax itself is in fp32.
+/// each row's log-sum-exp; backward makes the probabilities from it again. In bf16 the
+/// probabilities and their gradients are rounded before they enter products; softmax itself is in
+/// fp32.
 package final class Attention {
     private let batch: Int
     private let length: Int
@@ -26,8 +27,8 @@ package final class Attention {
     private let kernels: lockstep_microkernels
     private let blocks: [Block]
     private let scale: Float
-    /// Elements between two rows of a block's probabilities: off the powers of two, whose rows would
-    /// share a few cache sets.
+    /// Elements between two rows of a block's probabilities: off the powers of two, whose rows
+    /// would share a few cache sets.
     private let rowStride: Int
 
     /// A block of query rows, and the keys that its last row may see.
@@ -120,7 +121,8 @@ package final class Attention {
         }
     }
 
-    /// `qkvGradient` (B*T, 3C) from the output's gradient (B*T, C), with what forward was given and gave.
+    /// `qkvGradient` (B*T, 3C) from the output's gradient (B*T, C), with what forward was given and
+    /// gave.
     package func backward(
         _ outputGradient: Operand, qkv: Operand, output: Operand, logSumExp: Vector,
         into qkvGradient: Operand, dropout: Dropout?
@@ -321,8 +323,8 @@ package final class Attention {
 
     // MARK: - Softmax
 
-    /// exp(scale x - max) in the first `valid` places, zeros behind to the end of the vector in which
-    /// the `count` keys end; returns the largest scaled score and the sum.
+    /// exp(scale x - max) in the first `valid` places, zeros behind to the end of the vector in
+    /// which the `count` keys end; returns the largest scaled score and the sum.
     private func exponentiate(
         _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int
     ) -> (largest: Float, total: Float) {

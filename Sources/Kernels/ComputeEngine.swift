@@ -7,7 +7,8 @@ import Tensors
     import Musl
 #endif
 
-/// Where kernels run: a thread team, the matrix kernels that suit the processor, and scratch memory.
+/// Where kernels run: a thread team, the matrix kernels that suit the processor, and scratch
+/// memory.
 ///
 /// Scratch grows when a shape is met for the first time and is used again ever after.
 package final class ComputeEngine: @unchecked Sendable {

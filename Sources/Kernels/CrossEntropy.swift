@@ -13,8 +13,8 @@ package let ignoredTarget: Int32 = -1
 ///
 /// `logits` is (rows, columns); only the first `vocabularySize` columns take part, those behind are
 /// padding and get gradient zero. `losses` (rows) is -log softmax(logits)[target], or 0 for ignored
-/// targets. `gradient` (rows, columns) becomes `gradientScale` (softmax - onehot(target)); each of its
-/// rows may begin where the one of the logits does, which are overwritten.
+/// targets. `gradient` (rows, columns) becomes `gradientScale` (softmax - onehot(target)); each of
+/// its rows may begin where the one of the logits does, which are overwritten.
 package func crossEntropy(
     _ logits: Matrix, targets: UnsafePointer<Int32>, vocabularySize: Int,
     losses: UnsafeMutablePointer<Double>, gradient: Operand?, gradientScale: Float,

@@ -51,7 +51,8 @@ package enum DropoutSite {
     }
 }
 
-/// `output` = dropout(`input`), both (B*T, C); sequence b of the matrix is number `firstSequence` + b.
+/// `output` = dropout(`input`), both (B*T, C); sequence b of the matrix is number `firstSequence` +
+/// b.
 ///
 /// It is its own backward pass: the same key gives the same mask.
 package func dropout(

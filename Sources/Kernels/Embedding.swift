@@ -1,6 +1,7 @@
 import Tensors
 
-/// `output` (B*T, C) = the token's row of `tokenTable` (V, C) + the position's of `positionTable` (T, C).
+/// `output` (B*T, C) = the token's row of `tokenTable` (V, C) + the position's of `positionTable`
+/// (T, C).
 package func embeddingForward(
     _ tokens: UnsafePointer<Int32>, sequenceLength: Int, tokenTable: Matrix, positionTable: Matrix,
     into output: Matrix, engine: ComputeEngine

@@ -26,7 +26,8 @@ package func exponential(_ x: Floats) -> Floats {
     p = Floats(repeating: 5.000_000_1e-1).addingProduct(p, r)
     let e = (r + 1).addingProduct(p, r * r)
 
-    // Adding n to the exponent field; e is in [0.7, 1.42], so the field neither over- nor underflows.
+    // Adding n to the exponent field; e is in [0.7, 1.42], so the field neither over- nor
+    // underflows.
     let exponent = unsafeBitCast(shifted, to: SIMD8<UInt32>.self) &<< 23
     return unsafeBitCast(
         unsafeBitCast(e, to: SIMD8<UInt32>.self) &+ exponent, to: Floats.self)

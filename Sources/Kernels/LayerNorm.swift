@@ -51,7 +51,8 @@ package final class LayerNormBackward {
     /// Bytes of its memory.
     package var bytes: Int { partial.bytes.count }
 
-    /// Adds the input's gradient to `inputGradient`, and writes (or adds) the parameters' gradients.
+    /// Adds the input's gradient to `inputGradient`, and writes (or adds) the parameters'
+    /// gradients.
     ///
     /// `inputGradient` (rows, C) already holds the gradient that the residual stream carries past
     /// the layer. With n = (x - mean) rstd and g = dy * weight:

@@ -2,8 +2,8 @@ import Tensors
 
 /// A linear layer y = x W + b; it owns nothing.
 ///
-/// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). What enters
-/// a product is of W's precision; the bias and what is no operand is fp32.
+/// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). What
+/// enters a product is of W's precision; the bias and what is no operand is fp32.
 package struct Linear: Sendable {
     package let weight: Operand
     package let bias: Vector?

@@ -46,7 +46,8 @@ extension ComputeEngine {
             product.packsLeft ? sharedScratch(.packedLeft, bytes: product.leftPanelBytes) : nil
         for strip in 0..<product.stripCount {
             let rows = product.strip(strip)
-            // All slabs of one part before the next, so that the part of `a` is read from memory once.
+            // All slabs of one part before the next, so that the part of `a` is read from memory
+            // once.
             for part in 0..<product.partCount {
                 if let packedRows { packLeft(product, part, rows, tiling, into: packedRows) }
                 for index in 0..<tiling.slabCount {
@@ -84,8 +85,8 @@ extension ComputeEngine {
     /// The product of `a` (rows, depth) and `b`, as above; the `epilogue` is handed every element
     /// once, on the thread that computed it, and nothing else keeps it.
     ///
-    /// `touched` are matrices of the product's shape in which the epilogue reads or writes the places
-    /// of its elements: they are fetched meanwhile.
+    /// `touched` are matrices of the product's shape in which the epilogue reads or writes the
+    /// places of its elements: they are fetched meanwhile.
     package func multiply(
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct,
         touching touched: (Operand?, Operand?) = (nil, nil), epilogue: Epilogue

@@ -160,16 +160,16 @@ extension lockstep_microkernels {
 /// The length of the parts into which a product's depth is cut; a function of depth and precision
 /// alone.
 ///
-/// A panel of 768 by 16 floats is 48 KiB: it streams from the second-level cache, and the sums leave
-/// the registers seldom enough. As many bytes of bf16 are twice as deep.
+/// A panel of 768 by 16 floats is 48 KiB: it streams from the second-level cache, and the sums
+/// leave the registers seldom enough. As many bytes of bf16 are twice as deep.
 private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
     let most = 768 * 4 / Int(kernels.element_bytes)
     let parts = (depth + most - 1) / most
     return parts <= 1 ? max(1, depth) : ((depth + parts - 1) / parts + 7) / 8 * 8
 }
 
-/// How a product is shared out: slabs of columns, which are packed by all threads and then computed by
-/// all threads, in tiles whose packed columns fit a core's cache.
+/// How a product is shared out: slabs of columns, which are packed by all threads and then computed
+/// by all threads, in tiles whose packed columns fit a core's cache.
 struct Tiling {
     /// Bytes of a slab's panels in memory, and of those for one part of the depth.
     let (panelBytes, partBytes): (Int, Int)
@@ -190,7 +190,8 @@ struct Tiling {
             columnsOfSlab = columnsOfTile
             rowsOfTile = max(1, 1024 / product.blockRows) * product.blockRows
         } else {
-            // Threads wait for each other twice a slab, so it is as large as fits a cache they share.
+            // Threads wait for each other twice a slab, so it is as large as fits a cache they
+            // share.
             let most = mostSlabBytes / (partsAtOnce * bytes)
             columnsOfSlab = max(1, min(columns, max(1, most / width) * width))
             // Some tiles for each thread, so that all end together.

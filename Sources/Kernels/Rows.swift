@@ -1,7 +1,7 @@
 import Tensors
 
-// Where a view's rows begin. These stand here and not beside the views because a function of another
-// module is called, not inlined.
+// Where a view's rows begin. These stand here and not beside the views because a function of
+// another module is called, not inlined.
 
 extension Matrix {
     /// The first element of a row.

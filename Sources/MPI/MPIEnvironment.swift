@@ -100,7 +100,8 @@ package struct MPIEnvironment: ~Copyable {
         ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { integer($0) != nil }
     }
 
-    /// Has messages of up to a mebibyte sent at once over TCP rather than after an exchange of words.
+    /// Has messages of up to a mebibyte sent at once over TCP rather than after an exchange of
+    /// words.
     ///
     /// Open MPI moves a message only while both sides are inside its calls. One that must be asked
     /// for crosses three times instead of once, and between the layers of backward each crossing

@@ -80,11 +80,6 @@ package struct RequestSet: ~Copyable {
         try takeDone("MPI_Waitsome", MPI_Waitsome)
     }
 
-    /// Waits until all messages are done.
-    package mutating func waitAll() throws(Failure) {
-        while count > 0 { _ = try waitSome() }
-    }
-
     private typealias SomeFunction = (
         Int32, UnsafeMutablePointer<MPI_Request?>?, UnsafeMutablePointer<Int32>?,
         UnsafeMutablePointer<Int32>?, UnsafeMutablePointer<MPI_Status>?

@@ -47,7 +47,8 @@ package final class SharedWindow: @unchecked Sendable {
         openWindows.withLock { $0.append(WindowHandle(value: window)) }
     }
 
-    /// Gives the memory back on all ranks together, by `MPI_Win_free`; it must not be touched after.
+    /// Gives the memory back on all ranks together, by `MPI_Win_free`; it must not be touched
+    /// after.
     package func free() throws(Failure) {
         let isOpen = openWindows.withLock { windows in
             let count = windows.count

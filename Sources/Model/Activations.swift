@@ -2,8 +2,8 @@ import Tensors
 
 /// Where each activation of a micro-batch lies in one arena.
 ///
-/// N = B T rows are the tokens of B sequences; C channels, H heads, V padded vocabulary. What enters
-/// products is of the model's precision, all else fp32.
+/// N = B T rows are the tokens of B sequences; C channels, H heads, V padded vocabulary. What
+/// enters products is of the model's precision, all else fp32.
 struct Activations {
     /// What stays in memory until backward.
     enum Kept {

@@ -22,9 +22,9 @@ package struct TokenBatch: @unchecked Sendable {
 /// A GPT-2 planned for micro-batches of one shape: forward and backward written by hand.
 ///
 /// In bf16 what enters matrix products is rounded; the products' sums, the residual stream, norms,
-/// softmax, loss, parameters and their gradients are fp32. It owns the activations; parameters and gradients are arenas of the caller's, laid out as `layout`
-/// says. Pre-LayerNorm blocks, fused QKV, tanh GELU and a head tied to the token embedding
-/// (Radford et al. 2019).
+/// softmax, loss, parameters and their gradients are fp32. It owns the activations; parameters and
+/// gradients are arenas of the caller's, laid out as `layout` says. Pre-LayerNorm blocks, fused
+/// QKV, tanh GELU and a head tied to the token embedding (Radford et al. 2019).
 package final class GPT {
     package let configuration: GPTConfiguration
     package let layout: GPTLayout
@@ -45,7 +45,8 @@ package final class GPT {
     /// - Parameters:
     ///   - sequenceLength: tokens in a sequence; where silent, the context length.
     ///   - precision: what enters matrix products; in bf16 the heads' width is even.
-    ///   - recomputes: whether backward runs each block's forward again, so that of a block only its
+    ///   - recomputes: whether backward runs each block's forward again, so that of a block only
+    ///     its
     ///     input stays in memory: the same bits, with less memory and more time (Chen et al. 2016).
     package init(
         _ configuration: GPTConfiguration, sequenceLength: Int? = nil, microBatch: Int,
@@ -128,8 +129,8 @@ package final class GPT {
     /// The loss as `loss` gives it and, after `forward`, the gradients of `gradientScale` times it.
     ///
     /// Gradients are written over the arena's contents or, if it `accumulates`, added to them.
-    /// `finished` is told each range of the arena as soon as it is complete, from the arena's end to
-    /// its start: the final norm, the layers of the last block to the first, the embeddings.
+    /// `finished` is told each range of the arena as soon as it is complete, from the arena's end
+    /// to its start: the final norm, the layers of the last block to the first, the embeddings.
     /// `recomputed` is told each block whose forward was run again, just before its backward.
     package func backward(
         _ batch: TokenBatch, parameters: Parameters, gradients: Buffer<Float>,
@@ -283,8 +284,8 @@ package final class GPT {
             rstd: result.rstd, engine: engine)
     }
 
-    /// Adds the gradient behind a norm, `flow.branch`, to the residual stream's, as `input` goes into
-    /// both; in bf16 without dropout the sum is rounded for the products that read it next.
+    /// Adds the gradient behind a norm, `flow.branch`, to the residual stream's, as `input` goes
+    /// into both; in bf16 without dropout the sum is rounded for the products that read it next.
     private func normalizeBackward(
         _ input: Matrix, _ norm: GPTLayout.Norm, _ result: Activations.Normalized,
         _ parameters: Parameters, _ gradients: Buffer<Float>, _ accumulates: Bool,

@@ -24,7 +24,8 @@ package struct GPTConfiguration: Sendable, Equatable {
 
     /// Checks that the shape is one that can be built.
     ///
-    /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid value.
+    /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid
+    ///   value.
     package func validate() throws(Failure) {
         guard architecture == "gpt2" else {
             throw Failure(
@@ -79,8 +80,8 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// The padding never takes part: its logits are left out of every softmax and it stays zero.
     package var paddedVocabularySize: Int { (vocabularySize + 15) / 16 * 16 }
 
-    /// Of a micro-batch's rows, those whose logits the head computes at once: all while their logits are
-    /// at most 96 MiB, else at least 64.
+    /// Of a micro-batch's rows, those whose logits the head computes at once: all while their
+    /// logits are at most 96 MiB, else at least 64.
     ///
     /// Each run of rows reads the table twice and adds to all of its gradient, so runs are few.
     package func logitRows(of rows: Int) -> Int {
@@ -89,8 +90,8 @@ package struct GPTConfiguration: Sendable, Equatable {
         return min(rows, ((rows + count - 1) / count + 7) / 8 * 8)
     }
 
-    /// The least memory that training takes, in bytes: fp32 parameters and a copy of them in a lower
-    /// precision, `arenas` fp32 numbers beside each, and the activations of a micro-batch of
+    /// The least memory that training takes, in bytes: fp32 parameters and a copy of them in a
+    /// lower precision, `arenas` fp32 numbers beside each, and the activations of a micro-batch of
     /// `tokens`, of each block all or, if backward `recomputes` them, its input alone.
     package func leastTrainingBytes(
         arenas: Double, tokens: Int, recomputes: Bool, precision: Precision = .fp32

@@ -9,10 +9,10 @@ import Tensors
 extension GPTLayout {
     /// Fills a parameter arena with GPT-2's initialisation.
     ///
-    /// Matrices and embeddings are normal with standard deviation 0.02, the projections back into the
-    /// residual stream with 0.02 / sqrt(2 L) (Radford et al. 2019, section 2.3); norms start as the
-    /// identity and biases at zero. Each number is a function of the seed, its tensor's name and its
-    /// place there alone.
+    /// Matrices and embeddings are normal with standard deviation 0.02, the projections back into
+    /// the residual stream with 0.02 / sqrt(2 L) (Radford et al. 2019, section 2.3); norms start as
+    /// the identity and biases at zero. Each number is a function of the seed, its tensor's name
+    /// and its place there alone.
     package func initialize(_ parameters: Buffer<Float>, seed: UInt64) {
         precondition(parameters.count >= arena.count, "the arena holds all parameters")
         let random = CounterRandom(seed: seed, stream: .initialization)

@@ -34,7 +34,8 @@ package struct Sampling: Sendable {
         }
     }
 
-    /// The token chosen at a place in the text; the same place, seed and logits give the same token.
+    /// The token chosen at a place in the text; the same place, seed and logits give the same
+    /// token.
     package func choose(_ logits: UnsafeBufferPointer<Float>, place: Int) -> Int32 {
         precondition(!logits.isEmpty)
         // Ties go to the lower token, so that the order never depends on the sort.

@@ -6,7 +6,8 @@
 
 /// What step `step`, from 1 up, weighs in an average in which step t counts t^power: 1 - b.
 ///
-/// Karras et al. 2024 ("Analyzing and Improving the Training Dynamics of Diffusion Models"), eq. 127.
+/// Karras et al. 2024 ("Analyzing and Improving the Training Dynamics of Diffusion Models"), eq.
+/// 127.
 package func averagingWeight(step: Int, power: Double) -> Double {
     precondition(step >= 1, "steps are counted from 1")
     return 1 - pow(1 - 1 / Double(step), power + 1)

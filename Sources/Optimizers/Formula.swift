@@ -9,8 +9,8 @@ import Failures
 /// A formula of a recipe, such as `lr * (B / B0)^0.7`, checked and ready to be evaluated.
 ///
 /// It has numbers, variables, + - * / ^, parentheses, and sqrt, log (natural) and exp of one value
-/// and min and max of two or more. `^` binds tightest and from the right, so 2^3^2 is 2^9 and -2^2 is
-/// -4, as in mathematics and Python; its exponent may have a sign, as in k^-0.5.
+/// and min and max of two or more. `^` binds tightest and from the right, so 2^3^2 is 2^9 and -2^2
+/// is -4, as in mathematics and Python; its exponent may have a sign, as in k^-0.5.
 package struct Formula: Sendable {
     /// The most bytes that a formula may have.
     package static let longest = 500

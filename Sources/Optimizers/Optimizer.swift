@@ -56,8 +56,8 @@ package struct Optimizer: Sendable {
     /// Each run's factor; nil where the rule looks at no norms.
     private let trust: TrustRatios?
 
-    /// An optimizer with zero state; `configuration` has been validated and is what the scaling rule
-    /// made of the recipe's.
+    /// An optimizer with zero state; `configuration` has been validated and is what the scaling
+    /// rule made of the recipe's.
     ///
     /// `owned` are the parts of the arena that it is to update, rising, with ends on multiples of
     /// `ArenaLayout.alignment`; nil for all of it.

@@ -14,9 +14,10 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         /// Adam's direction with decay, fitted to each tensor's norm (You et al. 2020, "Large Batch
         /// Optimization for Deep Learning", Algorithm 2, with the identity for phi).
         case lamb
-        /// SGD whose gradient with L2 decay is fitted to each tensor's norm (You et al. 2017, "Large
-        /// Batch Training of Convolutional Networks", Algorithm 1); as in `sgd` the learning rate
-        /// multiplies the momentum instead of entering it, which is the same while it is constant.
+        /// SGD whose gradient with L2 decay is fitted to each tensor's norm (You et al. 2017,
+        /// "Large Batch Training of Convolutional Networks", Algorithm 1); as in `sgd` the learning
+        /// rate multiplies the momentum instead of entering it, which is the same while it is
+        /// constant.
         case lars
 
         /// Whether it steps along Adam's two moments, so that `betas` and `epsilon` count.
@@ -64,7 +65,8 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// `decay`: what weight decay applies to; LAMB and LARS fit the steps of these tensors alone to
     /// their norms, as the authors' own implementations do, and the others step as Adam or SGD.
     package var decay: DecayScope
-    /// `trust_coefficient`: LARS's, the size of a step at a rate of 1 over the tensor's own; above 0.
+    /// `trust_coefficient`: LARS's, the size of a step at a rate of 1 over the tensor's own; above
+    /// 0.
     package var trustCoefficient: Double
     /// `clip_norm`: the largest global gradient norm that is left as it is; 0 never clips.
     package var clipNorm: Double

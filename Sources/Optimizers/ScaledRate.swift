@@ -15,8 +15,8 @@ package struct ScaledRate: Sendable, Equatable {
     package let gradualWarmup: Bool
     /// What is kept of the warmup when the batch changes.
     package let warmup: ScalingConfiguration.Warmup
-    /// The configuration that the optimizer takes at `globalBatch`: the recipe's, with the peak rate
-    /// and the betas, epsilon and weight decay of the rule.
+    /// The configuration that the optimizer takes at `globalBatch`: the recipe's, with the peak
+    /// rate and the betas, epsilon and weight decay of the rule.
     package let optimizer: OptimizerConfiguration
 
     /// The part of the peak that gradual warmup starts from: base rate over peak rate.
@@ -28,7 +28,8 @@ package struct ScaledRate: Sendable, Equatable {
     func warmupSteps(_ written: Int) -> Int {
         guard warmup == .tokens, written > 0, globalBatch != baseBatch else { return written }
         let ratio = Double(globalBatch) / Double(baseBatch)
-        // Clamped to what can be counted; the schedule refuses it by comparison with its other steps.
+        // Clamped to what can be counted; the schedule refuses it by comparison with its other
+        // steps.
         return max(1, Int(min(0x1p60, (Double(written) / ratio).rounded())))
     }
 }

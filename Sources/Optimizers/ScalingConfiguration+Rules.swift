@@ -18,8 +18,8 @@ extension ScalingConfiguration {
     /// What a global batch of `globalBatch` sequences makes of an optimizer's configuration.
     ///
     /// - Parameter optimizer: the recipe's, for the base batch.
-    /// - Throws: what `validate` does, and a `.configuration` failure where the rule does not hold for
-    ///   the optimizer or the batch, or what it gives is no value that the optimizer can take.
+    /// - Throws: what `validate` does, and a `.configuration` failure where the rule does not hold
+    ///   for the optimizer or the batch, or what it gives is no value that the optimizer can take.
     package func resolve(
         _ optimizer: OptimizerConfiguration, globalBatch: Int
     ) throws(Failure) -> ScaledRate {
@@ -69,7 +69,8 @@ extension ScalingConfiguration {
         }
     }
 
-    /// The rate at the global batch, over the base rate and itself, and the power that this is of k.
+    /// The rate at the global batch, over the base rate and itself, and the power that this is of
+    /// k.
     private func peak(
         _ optimizer: OptimizerConfiguration, _ batches: Batches
     ) throws(Failure) -> (exponent: Double?, factor: Double, peak: Double) {
@@ -145,8 +146,8 @@ extension ScalingConfiguration {
         optimizer.epsilon /= batches.ratio.squareRoot()
     }
 
-    /// Whether a rule that is right for an optimizer goes as far as a batch: `adam-sde` ends where it
-    /// would leave no beta above 0.
+    /// Whether a rule that is right for an optimizer goes as far as a batch: `adam-sde` ends where
+    /// it would leave no beta above 0.
     package func reaches(_ globalBatch: Int, with optimizer: OptimizerConfiguration) -> Bool {
         guard rule == .adamSDE, let baseBatch, globalBatch != baseBatch else { return true }
         return Self.keeps(

@@ -3,8 +3,8 @@ import Failures
 /// A recipe's `[scaling]`: how the learning rate, and what goes with it, follow the global batch.
 ///
 /// Rules are written with B for `global_batch`, B0 for `base_batch`, k for B / B0, and Bn for
-/// `noise_scale`. All of them leave everything as it is where B is B0, but for `formula`, which gives
-/// what it gives. Ranks, threads and nodes have no part in it.
+/// `noise_scale`. All of them leave everything as it is where B is B0, but for `formula`, which
+/// gives what it gives. Ranks, threads and nodes have no part in it.
 package struct ScalingConfiguration: Sendable, Equatable {
     /// The rules, by their names in recipes.
     package enum Rule: String, NamedChoice {
@@ -17,8 +17,8 @@ package struct ScalingConfiguration: Sendable, Equatable {
         /// k to the exponent that the recipe gives.
         case power
         /// k^(1/2), with betas of 1 - k (1 - beta) and epsilon / k^(1/2), so that Adam follows the
-        /// same stochastic differential equation (Malladi et al. 2022, "On the SDEs and Scaling Rules
-        /// for Adaptive Gradient Algorithms"); k must be below 1 / (1 - beta).
+        /// same stochastic differential equation (Malladi et al. 2022, "On the SDEs and Scaling
+        /// Rules for Adaptive Gradient Algorithms"); k must be below 1 / (1 - beta).
         case adamSDE = "adam-sde"
         /// beta2^k, so that the second moment's half-life in tokens is kept (Marek et al. 2025,
         /// "Small Batch Size Training for Language Models"). The rate itself is left to the user:
@@ -28,9 +28,9 @@ package struct ScalingConfiguration: Sendable, Equatable {
         /// `learning_rate` at B0 (McCandlish et al. 2018, "An Empirical Model of
         /// Large-Batch Training"). With a = 1 it is AdaScale's gain (Johnson et al. 2020).
         case noiseScale = "noise-scale"
-        /// The best rate of Adam-style optimizers, lr_max / ((sqrt(Bn/B) + sqrt(B/Bn)) / 2), with the
-        /// lr_max that gives `learning_rate` at B0: it rises up to B = Bn and then falls (Li et al. 2024, "Surge
-        /// Phenomenon in Optimal Learning Rate and Batch Size Scaling").
+        /// The best rate of Adam-style optimizers, lr_max / ((sqrt(Bn/B) + sqrt(B/Bn)) / 2), with
+        /// the lr_max that gives `learning_rate` at B0: it rises up to B = Bn and then falls (Li et
+        /// al. 2024, "Surge Phenomenon in Optimal Learning Rate and Batch Size Scaling").
         case surge
         /// The rate that `formula` gives.
         case formula
@@ -55,19 +55,19 @@ package struct ScalingConfiguration: Sendable, Equatable {
 
     /// `rule`.
     package var rule: Rule
-    /// `exponent`: the rule `power`'s, any number; that of `beta2-half-life` where nil is 0; nil with
-    /// the other rules.
+    /// `exponent`: the rule `power`'s, any number; that of `beta2-half-life` where nil is 0; nil
+    /// with the other rules.
     package var exponent: Double?
     /// `base_batch`: the global batch, in sequences, that `learning_rate` was chosen for.
     ///
     /// Whoever reads a recipe that is silent puts its `global_batch` here before any override, so
     /// that overriding the batch scales the rate; nil means the batch that is trained with.
     package var baseBatch: Int?
-    /// `noise_scale`: the gradient noise scale Bn in sequences, above 0, for `noise-scale`, `surge` and
-    /// `formula`.
+    /// `noise_scale`: the gradient noise scale Bn in sequences, above 0, for `noise-scale`, `surge`
+    /// and `formula`.
     package var noiseScale: Double?
-    /// `noise_exponent`: `noise-scale`'s a, in [0.5, 1]; nil for 1 with SGD and LARS, whose best rate
-    /// is proportional to the batch below the noise scale, and 1/2 with Adam and its kin.
+    /// `noise_exponent`: `noise-scale`'s a, in [0.5, 1]; nil for 1 with SGD and LARS, whose best
+    /// rate is proportional to the batch below the noise scale, and 1/2 with Adam and its kin.
     package var noiseExponent: Double?
     /// `formula`: the peak rate as a function of lr, B, B0, k and, if there is a noise scale, Bn.
     package var formula: String?
@@ -163,7 +163,8 @@ package struct ScalingConfiguration: Sendable, Equatable {
         }
     }
 
-    /// The formula of the rule `formula`, of the variables lr, B, B0, k and Bn; nil with the others.
+    /// The formula of the rule `formula`, of the variables lr, B, B0, k and Bn; nil with the
+    /// others.
     func validatedFormula() throws(Failure) -> Formula? {
         guard let formula else {
             guard rule != .formula else {

@@ -39,8 +39,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     package var name: Name
     /// `warmup`: how the rate rises.
     package var warmup: Warmup
-    /// `warmup_steps`: nil for 2 % of the training steps, rounded down; 0 for no warmup. They are steps
-    /// of the base batch where `[scaling] warmup` keeps its tokens.
+    /// `warmup_steps`: nil for 2 % of the training steps, rounded down; 0 for no warmup. They are
+    /// steps of the base batch where `[scaling] warmup` keeps its tokens.
     package var warmupSteps: Int?
     /// `warmup_start_factor`: the part of the peak to start from, in [0, 1]; nil for 0, or for what
     /// gradual warmup gives.
@@ -48,7 +48,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     /// `stable_steps`: `wsd`'s steps at the peak; nil for what leaves the last fifth to the decay.
     package var stableSteps: Int?
     /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest
-    /// and stays there; nil for the training steps, or for the step after warmup if that is later. Constant schedules do not look at it.
+    /// and stays there; nil for the training steps, or for the step after warmup if that is later.
+    /// Constant schedules do not look at it.
     package var decaySteps: Int?
     /// `minimum_learning_rate`: the lowest rate; nil for a tenth of the peak. Like `learning_rate`
     /// it is the rate at the base batch and scales with it, so that scaling keeps the schedule's
@@ -75,8 +76,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         self.parts = parts
     }
 
-    /// The `warmup_steps` of a run of `trainingSteps`, as the recipe has or means them; a sequence's
-    /// are in its parts.
+    /// The `warmup_steps` of a run of `trainingSteps`, as the recipe has or means them; a
+    /// sequence's are in its parts.
     package func warmupSteps(trainingSteps: Int) -> Int {
         name == .sequence ? 0 : warmupSteps ?? trainingSteps / 50
     }

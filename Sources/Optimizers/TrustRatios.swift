@@ -33,7 +33,8 @@ struct TrustRatios: Sendable {
     }
 
     /// Sets a run's ratio from its two norms; 1 where either is zero, as a tensor's first step from
-    /// zeros must be. Never more than fp32 holds: gradients may be as small as its smallest numbers.
+    /// zeros must be. Never more than fp32 holds: gradients may be as small as its smallest
+    /// numbers.
     func settle(
         _ run: Int, over elements: Range<Int>,
         _ ratio: (_ parameters: Double, _ compared: Double)

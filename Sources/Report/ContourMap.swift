@@ -105,13 +105,14 @@ package struct ContourMap: ChartDescription {
                 [
                     "type": "isocontour",
                     "thresholds": .array(thresholds(heights).map(JSONValue.number)),
-                    // The transform puts a value into the middle of a unit square; here the first and
-                    // the last stand at the ends of the axes.
+                    // The transform puts a value into the middle of a unit square; here the first
+                    // and the last stand at the ends of the axes.
                     "scale": signal("[width / \(grid.columns - 1), height / \(grid.rows - 1)]"),
                     "translate": signal(
                         "[-0.5 * width / \(grid.columns - 1), -0.5 * height / \(grid.rows - 1)]"),
                 ],
-                // A level that nothing reaches is an empty path, whose bounds Vega takes for endless.
+                // A level that nothing reaches is an empty path, whose bounds Vega takes for
+                // endless.
                 ["type": "filter", "expr": "length(datum.contour.coordinates) > 0"],
             ],
         ]

@@ -87,7 +87,8 @@ extension LineChart {
             "from": ["facet": ["name": "one", "data": "lined", "groupby": "s"]],
             "marks": [.object(band), .object(line)],
         ]
-        // What is not there is not seen, but has a place: far outside it would make room for itself.
+        // What is not there is not seen, but has a place: far outside it would make room for
+        // itself.
         let place = { (field: String) in
             signal("isValid(datum.\(field)) ? scale('y', datum.\(field)) : 0")
         }

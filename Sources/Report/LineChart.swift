@@ -1,4 +1,5 @@
-/// One or several series over a common axis: losses, rates, norms, fits, and what was found in them.
+/// One or several series over a common axis: losses, rates, norms, fits, and what was found in
+/// them.
 package struct LineChart: ChartDescription {
     /// A point of a series; what cannot be drawn on its axis leaves a gap.
     package struct Point: Sendable, Equatable {

@@ -8,8 +8,8 @@ package struct SurfaceChart: ChartDescription {
     package var yTitle: String
     /// What is not finite is left out.
     package var grid: RegularGrid
-    /// What the heights measure, always on a linear scale; with limits, what is beyond them is cut to
-    /// them.
+    /// What the heights measure, always on a linear scale; with limits, what is beyond them is cut
+    /// to them.
     package var quantity: ChartAxis
     package var projection: SurfaceProjection
 

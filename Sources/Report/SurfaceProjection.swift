@@ -24,8 +24,8 @@ package struct SurfaceTile: Sendable, Equatable {
 
 /// A parallel projection of a box onto the picture, as seen from above and aside.
 ///
-/// The box spans -1/2 to 1/2 in both directions of the ground and 0 to `height` upwards. The eye turns
-/// round the vertical axis by `azimuth`, then looks down by `elevation`.
+/// The box spans -1/2 to 1/2 in both directions of the ground and 0 to `height` upwards. The eye
+/// turns round the vertical axis by `azimuth`, then looks down by `elevation`.
 package struct SurfaceProjection: Sendable {
     /// Radians.
     package var azimuth: Double

@@ -32,7 +32,8 @@ extension ChartAxis {
         let first = (domain.lowerBound / step - 1e-9).rounded(.up)
         let last = (domain.upperBound / step + 1e-9).rounded(.down)
         guard first <= last else { return [] }
-        // Dividing by a whole number where the step is below one gives 0.3 and not 0.30000000000000004.
+        // Dividing by a whole number where the step is below one gives 0.3 and not
+        // 0.30000000000000004.
         let inverse = (1 / step).rounded()
         return stride(from: first, through: last, by: 1).map {
             step < 1 ? $0 / inverse : $0 * step
@@ -66,7 +67,8 @@ extension ChartAxis {
         for digits in [Array(1...9), [1, 2, 5], [1, 3], [1]] {
             let places = multiples(digits)
             if places.count <= most {
-                // A domain within one digit's reach has no round place; an even division then serves.
+                // A domain within one digit's reach has no round place; an even division then
+                // serves.
                 return places.count >= 2 ? places : linear(domain, most: most)
             }
         }

@@ -36,8 +36,9 @@ package enum VegaLibrary {
             throw missing(folders.joined(separator: " or "))
         }
         var script = "/* Vega and d3, of Debian's package libjs-vega:\n\(licenceText)\n*/\n"
-        // What a module requires is what was defined before it. The package's build calls one module
-        // by a wrong name, and one whose function is never called, for exotic maps, is not in it.
+        // What a module requires is what was defined before it. The package's build calls one
+        // module by a wrong name, and one whose function is never called, for exotic maps, is not
+        // in it.
         script += """
             "use strict";
             (() => {

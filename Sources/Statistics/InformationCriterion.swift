@@ -24,8 +24,8 @@ package enum InformationCriterion {
         return n * log(variance) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
     }
 
-    /// Each model's share of exp(-delta / 2), where delta is its criterion's distance from the least
-    /// (Burnham & Anderson 2002, section 2.9).
+    /// Each model's share of exp(-delta / 2), where delta is its criterion's distance from the
+    /// least (Burnham & Anderson 2002, section 2.9).
     package static func akaikeWeights(_ criteria: [Double]) -> [Double] {
         guard let least = criteria.min() else { return [] }
         let likelihoods = criteria.map { exp((least - $0) / 2) }

@@ -2,8 +2,9 @@ import CMinpack
 
 /// Parameters near `start` that minimise a sum of squared residuals.
 ///
-/// Levenberg-Marquardt with differences for derivatives; MINPACK's `lmdif` and `covar` (Moré, Garbow
-/// & Hillstrom 1980). Where residuals have weights, they come multiplied by their square roots.
+/// Levenberg-Marquardt with differences for derivatives; MINPACK's `lmdif` and `covar` (Moré,
+/// Garbow & Hillstrom 1980). Where residuals have weights, they come multiplied by their square
+/// roots.
 ///
 /// - Parameters:
 ///   - count: the residuals, at least as many as parameters.

@@ -66,11 +66,12 @@ package struct Parabola: Sendable, Equatable {
         return vertex.isFinite ? vertex : nil
     }
 
-    /// The vertex with its interval, by Fieller 1954: the x at which a slope of zero is not refused.
+    /// The vertex with its interval, by Fieller 1954: the x at which a slope of zero is not
+    /// refused.
     ///
-    /// The slope at v is b + 2 a v, whose variance is a quadratic in v, so the x with a slope within
-    /// t standard errors of zero lie between the roots of a quadratic. Nil intervals: no noise is
-    /// known, or the curvature's interval holds zero, so that no x is refused.
+    /// The slope at v is b + 2 a v, whose variance is a quadratic in v, so the x with a slope
+    /// within t standard errors of zero lie between the roots of a quadratic. Nil intervals: no
+    /// noise is known, or the curvature's interval holds zero, so that no x is refused.
     ///
     /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
     package func vertexEstimate(noise: Noise? = nil, level: Double) -> Estimate? {

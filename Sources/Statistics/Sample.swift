@@ -31,27 +31,4 @@ package struct Sample: Sendable, Equatable {
                 around: mean, standardError: (variance / Double(count)).squareRoot(),
                 degreesOfFreedom: count - 1, level: level))
     }
-
-    /// The mean under weights that are proportional to the values' inverse variances.
-    ///
-    /// Its variance is the weighted spread over (count - 1) times the weights' sum, so that only
-    /// the weights' ratios count.
-    ///
-    /// - Parameter weights: one for each value, positive.
-    package func weightedMeanEstimate(weights: [Double], level: Double) -> Estimate {
-        precondition(weights.count == count, "a weight for each value")
-        precondition(weights.allSatisfy { $0 > 0 }, "weights are positive")
-        let total = weights.reduce(0, +)
-        let mean = zip(values, weights).reduce(0) { $0 + $1.0 * $1.1 } / total
-        guard count >= 2 else { return Estimate(mean) }
-        let spread = zip(values, weights).reduce(0) {
-            $0 + $1.1 * ($1.0 - mean) * ($1.0 - mean)
-        }
-        return Estimate(
-            mean,
-            interval: Interval(
-                around: mean,
-                standardError: (spread / (Double(count - 1) * total)).squareRoot(),
-                degreesOfFreedom: count - 1, level: level))
-    }
 }

@@ -93,7 +93,8 @@ package enum Format {
         small == 0 ? "\(large) \(largeUnit)" : "\(large) \(largeUnit) \(small) \(smallUnit)"
     }
 
-    /// printf(3) for one number; the longest fp64 in fixed notation has 309 digits before its point.
+    /// printf(3) for one number; the longest fp64 in fixed notation has 309 digits before its
+    /// point.
     private static func formatted(_ format: String, _ number: Double) -> String {
         var buffer = [CChar](repeating: 0, count: 400)
         withVaList([number]) { _ = vsnprintf(&buffer, buffer.count, format, $0) }

@@ -45,8 +45,8 @@ package struct JSONObject: Sendable, Equatable {
 extension JSONValue {
     /// The value as text, on one line and without spaces.
     ///
-    /// Numbers have the fewest digits that read back to the same bits; JSON has no infinities and no
-    /// NaN, which become `null`.
+    /// Numbers have the fewest digits that read back to the same bits; JSON has no infinities and
+    /// no NaN, which become `null`.
     package var text: String {
         var text = ""
         write(to: &text)

@@ -7,7 +7,8 @@ package enum Log {
     ///
     /// - Parameters:
     ///   - rank: this process's rank; 0 without mpirun.
-    ///   - environment: `LOCKSTEP_LOG` is the lowest level that is shown: trace, debug, info, notice
+    ///   - environment: `LOCKSTEP_LOG` is the lowest level that is shown: trace, debug, info,
+    ///     notice
     ///     (the default), warning, error or critical.
     /// - Throws: `.configuration` where that is none of these.
     package static func bootstrap(
@@ -35,8 +36,8 @@ package enum Log {
         return level
     }
 
-    /// The line of a message: `lockstep: warning: message key=value`, and `lockstep[rank 3]: ...` from
-    /// other ranks than 0.
+    /// The line of a message: `lockstep: warning: message key=value`, and `lockstep[rank 3]: ...`
+    /// from other ranks than 0.
     package static func line(
         rank: Int, level: Logger.Level, message: String, metadata: Logger.Metadata
     ) -> String {

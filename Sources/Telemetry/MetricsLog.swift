@@ -22,8 +22,8 @@ package final class MetricsLog {
 
     /// Goes on with the log of a run that resumes after a step.
     ///
-    /// Lines of later steps go to `metrics.superseded.jsonl` beside it, and so do lines that are not
-    /// JSON; half a line at the end is dropped. A missing log is made.
+    /// Lines of later steps go to `metrics.superseded.jsonl` beside it, and so do lines that are
+    /// not JSON; half a line at the end is dropped. A missing log is made.
     ///
     /// - Parameter reading: gets the records that stay, one after another.
     /// - Throws: `.inputOutput`; the log is then as it was.
@@ -56,7 +56,8 @@ package final class MetricsLog {
 
     /// Reads a log; half a line at its end is left out.
     ///
-    /// - Throws: `.missingInput`; `.badData` naming the line that is not a JSON object; `.inputOutput`.
+    /// - Throws: `.missingInput`; `.badData` naming the line that is not a JSON object;
+    ///   `.inputOutput`.
     package static func read(_ path: String) throws(Failure) -> [MetricsRecord] {
         guard let content = try AppendedFile.content(of: path) else {
             throw Failure(.missingInput, "there is no file \(path): give the folder of a run")

@@ -7,8 +7,8 @@
 /// How fast something advances, from reports of how far it is: a mean over time in which a report
 /// counts for less the longer ago it is.
 ///
-/// The weight of a report falls by e in `timeConstant` seconds, in the amount and in the time alike,
-/// so the estimate is unbiased from the first report on.
+/// The weight of a report falls by e in `timeConstant` seconds, in the amount and in the time
+/// alike, so the estimate is unbiased from the first report on.
 package struct RateEstimator: Sendable {
     private let timeConstant: Double
     private var last: (done: Double, time: Double)

@@ -6,7 +6,8 @@ import Synchronization
     import Musl
 #endif
 
-/// What a terminal's last line shows, and the text that changes it: log lines scroll by above a bar.
+/// What a terminal's last line shows, and the text that changes it: log lines scroll by above a
+/// bar.
 package struct Screen: Sendable {
     private var bar = ""
 

@@ -50,8 +50,8 @@ package enum SumOfSquares {
         return total(sums)
     }
 
-    /// The sum of squares of a short run of values, computed in fp32: half the work of the exact one,
-    /// for statistics. Beyond 1e19 a value makes it infinite.
+    /// The sum of squares of a short run of values, computed in fp32: half the work of the exact
+    /// one, for statistics. Beyond 1e19 a value makes it infinite.
     ///
     /// - Parameter count: a multiple of sixteen, a few thousand at most.
     @inline(__always)

@@ -20,9 +20,9 @@ package final class ThreadTeam: Sendable {
 
     /// Starts `threads - 1` workers, each of which first runs `prepare`; the caller runs it too.
     ///
-    /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes longer
-    /// than most loops, on a virtual machine most of all. With `yields` (more threads than cores)
-    /// they sleep at once.
+    /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes
+    /// longer than most loops, on a virtual machine most of all. With `yields` (more threads than
+    /// cores) they sleep at once.
     package init(threads: Int, yields: Bool = false, prepare: @escaping @Sendable () -> Void = {}) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads

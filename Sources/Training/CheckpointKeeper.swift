@@ -10,9 +10,9 @@ import Tensors
 
 /// Brings a run's state to its checkpoints and back.
 ///
-/// Rank 0 writes and reads, and all ranks learn whether it went well. Parameters are the same on all
-/// ranks; the optimizer's state may be sharded, and then passes between rank 0 and its owners piece
-/// by piece. The files do not show it.
+/// Rank 0 writes and reads, and all ranks learn whether it went well. Parameters are the same on
+/// all ranks; the optimizer's state may be sharded, and then passes between rank 0 and its owners
+/// piece by piece. The files do not show it.
 final class CheckpointKeeper {
     private let run: RunFolder
     private let store: CheckpointStore
@@ -174,8 +174,8 @@ final class CheckpointKeeper {
     ///
     /// - Parameter goesOn: whether the run goes on, which needs its data and lanes; else its
     ///   parameters and moments are where something else begins.
-    /// - Throws: `Failure` (missing input) if none of them is whole; (bad data) if the newest whole one is of
-    ///   other data or another recipe.
+    /// - Throws: `Failure` (missing input) if none of them is whole; (bad data) if the newest whole
+    ///   one is of other data or another recipe.
     func load(into state: TrainingState, goesOn: Bool = true) throws(Failure) -> Bool {
         let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
@@ -246,7 +246,8 @@ final class CheckpointKeeper {
         return found
     }
 
-    /// Step, optimizer step and the guard's two counters; a step of -1 where there is no checkpoint.
+    /// Step, optimizer step and the guard's two counters; a step of -1 where there is no
+    /// checkpoint.
     ///
     /// - Throws: `Failure` (bad data) where the manifest lacks one.
     private func counters(of checkpoint: Checkpoint?) throws(Failure) -> [Int64] {

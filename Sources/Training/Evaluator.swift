@@ -81,7 +81,8 @@ struct Evaluator {
     /// Chunks of one micro-batch that this rank evaluates.
     var chunksOfThisRank: Int { shares.chunks(ofRank: communicator.rank).count }
 
-    /// Evaluates; all ranks must come here. `progress` is told how many of its chunks a rank has done.
+    /// Evaluates; all ranks must come here. `progress` is told how many of its chunks a rank has
+    /// done.
     func run(
         _ model: GPT, parameters: Parameters, progress: (Int) -> Void = { _ in }
     ) throws(Failure) -> Evaluation {

@@ -34,8 +34,8 @@ package struct NoiseScaleWindow {
 
     package init() {}
 
-    /// Takes a line of the log of a run that is gone on with, so that it tells what an uninterrupted
-    /// one does.
+    /// Takes a line of the log of a run that is gone on with, so that it tells what an
+    /// uninterrupted one does.
     package mutating func recall(_ record: MetricsRecord) {
         guard let variance = record["gradient_variance"], let signal = record["gradient_signal"]
         else { return }

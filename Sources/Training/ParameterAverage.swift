@@ -5,10 +5,10 @@ import Tensors
 
 /// A running average of a run's parameters, which evaluations look at in their stead.
 ///
-/// Under a constant learning rate the parameters jitter around where they go; their average lies near
-/// what a decayed rate would have reached, at every step and not only at a schedule's end. Step t's
-/// parameters weigh in with t^power, so that the average always covers the same part of the run
-/// (Karras et al. 2024, section 3.1): a = b a + (1 - b) p, with b = (1 - 1/t)^(power + 1).
+/// Under a constant learning rate the parameters jitter around where they go; their average lies
+/// near what a decayed rate would have reached, at every step and not only at a schedule's end.
+/// Step t's parameters weigh in with t^power, so that the average always covers the same part of
+/// the run (Karras et al. 2024, section 3.1): a = b a + (1 - b) p, with b = (1 - 1/t)^(power + 1).
 package final class ParameterAverage {
     let parameters: Parameters
     private let power: Double

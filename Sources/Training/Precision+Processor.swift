@@ -7,7 +7,8 @@ import Tensors
 extension Precision: NamedChoice {}
 
 extension Precision {
-    /// Refuses arithmetic that the processor has no instructions for, unless the user `emulates` it.
+    /// Refuses arithmetic that the processor has no instructions for, unless the user `emulates`
+    /// it.
     ///
     /// - Throws: `Failure` (configuration) that recommends fp32.
     package func requireProcessor(emulates: Bool) throws(Failure) {

@@ -8,8 +8,8 @@ import Model
 import Telemetry
 import Tensors
 
-/// A finished or unfinished run, opened to evaluate or sample one of its checkpoints: the average of
-/// the parameters where the recipe has one, as the run's own evaluations do.
+/// A finished or unfinished run, opened to evaluate or sample one of its checkpoints: the average
+/// of the parameters where the recipe has one, as the run's own evaluations do.
 package struct RunInspection {
     /// The checkpoint's step.
     package let step: Int
@@ -64,8 +64,8 @@ package struct RunInspection {
         return try store.verify(candidate)
     }
 
-    /// The loss over the whole validation set of the run's data or of another folder; all ranks must
-    /// come here.
+    /// The loss over the whole validation set of the run's data or of another folder; all ranks
+    /// must come here.
     package func evaluate(
         dataPath: String?, threads: Int, communicator: Communicator, progress mode: ProgressMode
     ) throws(Failure) -> Evaluation {
@@ -96,8 +96,8 @@ package struct RunInspection {
 
     /// Writes texts that go on from a prompt; `write` gets their bytes as they come.
     ///
-    /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the prompt
-    ///   has a character that the model does not know.
+    /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the
+    ///   prompt has a character that the model does not know.
     package func generate(
         prompt: String, tokens: Int, samples: Int, sampling: Sampling, threads: Int,
         write: ([UInt8]) throws(Failure) -> Void

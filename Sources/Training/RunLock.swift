@@ -16,8 +16,8 @@ package final class RunLock {
     ///
     /// A file system without locks has none to take; the run goes on without.
     ///
-    /// - Throws: `Failure` (configuration) where another process has it; (I/O) where the lock's file
-    ///   cannot be opened.
+    /// - Throws: `Failure` (configuration) where another process has it; (I/O) where the lock's
+    ///   file cannot be opened.
     package init(_ run: RunFolder) throws(Failure) {
         let path = "\(run.path)/lock"
         descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)

@@ -7,16 +7,17 @@ import Synchronization
     import Musl
 #endif
 
-/// What somebody asked this process for, by a signal: to checkpoint and stop, or to checkpoint and go
-/// on.
+/// What somebody asked this process for, by a signal: to checkpoint and stop, or to checkpoint and
+/// go on.
 ///
-/// mpirun forwards SIGUSR1 and SIGUSR2 to its ranks. It also forwards SIGTERM, but kills them a second
-/// later, so SIGTERM and SIGINT are heeded only where no launcher stands between.
+/// mpirun forwards SIGUSR1 and SIGUSR2 to its ranks. It also forwards SIGTERM, but kills them a
+/// second later, so SIGTERM and SIGINT are heeded only where no launcher stands between.
 package enum StopSignals {
     private static let stop = Atomic<Bool>(false)
     private static let checkpoint = Atomic<Bool>(false)
 
-    /// Starts to listen to SIGUSR1 and SIGUSR2, which else would end a rank that is still setting up.
+    /// Starts to listen to SIGUSR1 and SIGUSR2, which else would end a rank that is still setting
+    /// up.
     package static func install() {
         // Globals must exist before a handler, which may not initialise anything, touches them.
         stop.store(false, ordering: .relaxed)
@@ -31,8 +32,8 @@ package enum StopSignals {
         listen(to: SIGINT, once: true)
     }
 
-    /// Ends the process at once, with `Failure.Code.requeue`, where SIGUSR1 asks for it: for what has
-    /// nothing to keep. mpirun takes the other ranks down.
+    /// Ends the process at once, with `Failure.Code.requeue`, where SIGUSR1 asks for it: for what
+    /// has nothing to keep. mpirun takes the other ranks down.
     package static func exitAtOnce() {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in _exit(Failure.Code.requeue.rawValue) }

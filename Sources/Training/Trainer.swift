@@ -28,8 +28,8 @@ package final class Trainer {
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
     ///
-    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are messages; metrics.jsonl
-    ///   has them always.
+    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are messages;
+    ///   metrics.jsonl has them always.
     package init(
         plan: TrainingPlan, data: TrainingData, run: RunFolder, communicator: Communicator,
         engine: ComputeEngine, progress: ProgressMode, trace: Trace? = nil,

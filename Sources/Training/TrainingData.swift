@@ -23,9 +23,9 @@ package struct TrainingData: Sendable {
 
     /// Opens a data folder for a model, and settles the model's vocabulary.
     ///
-    /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the folder
-    ///   was made for another tokenizer, a token is outside the vocabulary, or the data are shorter
-    ///   than one context.
+    /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the
+    ///   folder was made for another tokenizer, a token is outside the vocabulary, or the data are
+    ///   shorter than one context.
     package init(path: String, recipe: inout Recipe) throws(Failure) {
         self.path = path
         let folder = try DataFolder(path)
@@ -73,8 +73,8 @@ package struct TrainingData: Sendable {
 }
 
 extension RunFolder {
-    /// Checks that a data folder was made with the tokenizer that the run was trained with, as far as
-    /// both are known.
+    /// Checks that a data folder was made with the tokenizer that the run was trained with, as far
+    /// as both are known.
     ///
     /// - Throws: `Failure` (bad data) where it was made with another.
     func refuseOtherTokenizer(than dataPath: String) throws(Failure) {

@@ -31,7 +31,8 @@ package struct StepRecord: Sendable {
 /// It holds all memory that a step needs, so a step after the first allocates nothing of its own.
 package final class TrainingStep {
     /// Where a step's micro-batches come from: the one whose first sequence is number `firstSample`
-    /// in the run's order and number `firstSequence` in the global batch, valid until the next call.
+    /// in the run's order and number `firstSequence` in the global batch, valid until the next
+    /// call.
     package typealias Batches = (_ firstSample: Int, _ firstSequence: Int) -> TokenBatch
 
     package let model: GPT

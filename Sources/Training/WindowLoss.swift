@@ -52,7 +52,8 @@ package final class WindowLoss {
         return sum / Double(targets)
     }
 
-    /// `count` numbers of `0..<total`, evenly spread and rising; all of them where there are no more.
+    /// `count` numbers of `0..<total`, evenly spread and rising; all of them where there are no
+    /// more.
     package static func spread(_ count: Int, over total: Int) -> [Int] {
         let count = min(count, total)
         return (0..<count).map { $0 * total / count }

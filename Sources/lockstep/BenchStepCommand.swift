@@ -1,6 +1,5 @@
 import ArgumentParser
 import Failures
-import Optimizers
 import Training
 
 /// `lockstep bench step`

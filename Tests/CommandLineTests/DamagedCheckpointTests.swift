@@ -46,7 +46,8 @@ extension CommandLineTests {
             let told = outcome.sentences.filter { $0.contains("checkpoint of step 6 rejected") }
             #expect(told.count == 1 && told[0].contains("trying the one before"))
             #expect(outcome.errors.contains("resumed from the checkpoint of step 4"))
-            // The steps that are taken again end in the same bits, and the damage is kept to be seen.
+            // The steps that are taken again end in the same bits, and the damage is kept to be
+            // seen.
             #expect(try bench.state(6) == whole)
             #expect(try bench.lastValidationLoss() == loss)
             let trained = try bench.metrics().filter { $0["loss"] != nil }

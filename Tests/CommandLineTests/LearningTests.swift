@@ -29,7 +29,8 @@ extension CommandLineTests {
             return (try bench.lastValidationLoss(), try #require(Double(match.1)))
         }
 
-        /// A sixth of the quickstart, on Genesis alone, is enough to know more than pairs of letters.
+        /// A sixth of the quickstart, on Genesis alone, is enough to know more than pairs of
+        /// letters.
         @Test(
             .enabled(
                 if: bible != nil,

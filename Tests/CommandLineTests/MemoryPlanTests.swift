@@ -6,8 +6,8 @@ extension CommandLineTests {
     /// The memory that is planned before the first step, and what is resident at most in the end.
     @Suite(.serialized) struct MemoryPlanTests {
         /// Within 5 %, or within 4 MiB of what is small: a step runs code of the program, its
-        /// libraries and MPI for the first time, whose pages and heap are 1 to 2 MiB, and JSON tells
-        /// memory in steps of 1 MiB.
+        /// libraries and MPI for the first time, whose pages and heap are 1 to 2 MiB, and JSON
+        /// tells memory in steps of 1 MiB.
         private func expectClose(planned: Double, resident: Double, _ what: String) {
             let difference = abs(planned - resident)
             #expect(

@@ -69,7 +69,8 @@ extension CommandLineTests {
             #expect(same.status == 0, "\(same.errors)")
         }
 
-        /// With the run's own recipe and with the one it was started with, whose schedule is silent.
+        /// With the run's own recipe and with the one it was started with, whose schedule is
+        /// silent.
         @Test(arguments: [[], ["recipe.toml"]])
         func moreStepsGoOn(recipe: [String]) throws {
             let bench = try Workbench()

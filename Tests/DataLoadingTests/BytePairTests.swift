@@ -38,7 +38,8 @@ struct BytePairGoldens: Decodable {
     }
 }
 
-/// The same text as the script's `code_point_text`: each code point between every kind of neighbour.
+/// The same text as the script's `code_point_text`: each code point between every kind of
+/// neighbour.
 private func codePointText(block: Int) -> [UInt8] {
     var text: [UInt8] = []
     for value in block * 0x4000..<(block + 1) * 0x4000 {

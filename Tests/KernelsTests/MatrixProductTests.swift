@@ -2,7 +2,8 @@ import Kernels
 import Tensors
 import Testing
 
-/// Matrix products against chains of fused multiply-adds written out: the bits, not only the values.
+/// Matrix products against chains of fused multiply-adds written out: the bits, not only the
+/// values.
 @Suite struct MatrixProductTests {
     /// Tiles' borders of both vector widths, depths below, at and beyond one part, odd sizes, and
     /// more columns than threads pack at once.

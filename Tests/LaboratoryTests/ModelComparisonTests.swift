@@ -29,8 +29,9 @@ struct ModelComparisonTests {
         #expect(models.refused.isEmpty)
     }
 
-    /// A step of SGD from x leaves, of a quadratic's loss, (1 - rate)^2 + rate^2 Bn / B: losses by that,
-    /// which are no parabolas in ln(rate), show the exponents of the best rate 1 / (1 + Bn / B).
+    /// A step of SGD from x leaves, of a quadratic's loss, (1 - rate)^2 + rate^2 Bn / B: losses by
+    /// that, which are no parabolas in ln(rate), show the exponents of the best rate 1 / (1 + Bn /
+    /// B).
     @Test(
         "losses of a noisy quadratic show SGD's exponent at a batch",
         arguments: [(0.01, 0.99), (1, 0.5), (10, 0.09)])

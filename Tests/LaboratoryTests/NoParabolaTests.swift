@@ -3,12 +3,12 @@ import Laboratory
 import Statistics
 import Testing
 
-/// Losses that rise otherwise on one side of the best rate than on the other, or hardly at all near it:
-/// a parabola's vertex is then off for all seeds alike, which no interval over seeds shows.
+/// Losses that rise otherwise on one side of the best rate than on the other, or hardly at all near
+/// it: a parabola's vertex is then off for all seeds alike, which no interval over seeds shows.
 @Suite("Valleys that are no parabola")
 struct NoParabolaTests {
-    /// The sweeps of some repetitions, whose grids lie otherwise to the best rates, proportional to the
-    /// batch's square root.
+    /// The sweeps of some repetitions, whose grids lie otherwise to the best rates, proportional to
+    /// the batch's square root.
     private func sweeps(
         _ valley: @escaping (Double) -> Double, noise: Double = 0.003
     ) throws -> [(best: (Int) -> Double, analysis: DesignAnalysis)] {

@@ -62,7 +62,8 @@ struct RateOptimumTests {
             switch optimum.optimum {
             case .flat:
                 flat += 1
-                // Two rates further out, on the sides where none is worse; but where all seeds happen to agree.
+                // Two rates further out, on the sides where none is worse; but where all seeds
+                // happen to agree.
                 if case .seeds? = optimum.decidingRuns {
                     asksForSeeds += 1
                     continue

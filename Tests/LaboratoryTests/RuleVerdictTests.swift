@@ -193,7 +193,8 @@ struct RuleVerdictTests {
             points, settings: AnalysisSettings(designs: [PlantedSweep.design])
         ).designs[0]
         try #require(analysis.optimum(16).optimum == .flat)
-        // The rate without scaling, 1e-3, lies a third of the way from the fourth rate to the fifth.
+        // The rate without scaling, 1e-3, lies a third of the way from the fourth rate to the
+        // fifth.
         guard case .measured(let regret, _) = try analysis.verdict("none").regrets[1].outcome else {
             Issue.record("\(try analysis.verdict("none").regrets[1])")
             return

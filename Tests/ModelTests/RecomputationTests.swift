@@ -64,7 +64,8 @@ import Testing
         }
     }
 
-    /// Of a block stays its input, (N, C), instead of that and 15 C + H + 4 numbers for each of N rows.
+    /// Of a block stays its input, (N, C), instead of that and 15 C + H + 4 numbers for each of N
+    /// rows.
     @Test(arguments: [1, 2, 5]) func memoryShrinksAsComputed(layers: Int) {
         let shape = configuration(layers: layers, width: 48, heads: 4, context: 16)
         let bytes = [false, true].map { recomputes in

@@ -203,8 +203,8 @@ func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Fa
     try printReports(report, on: world)
 }
 
-/// Times exchanges beside MPI_Allreduce: `kib` or `mib`, `bucket` (bytes), `slots`, `steps`, `wire`,
-/// `sharded`, `hosts`, `mpi` (0 leaves MPI_Allreduce out).
+/// Times exchanges beside MPI_Allreduce: `kib` or `mib`, `bucket` (bytes), `slots`, `steps`,
+/// `wire`, `sharded`, `hosts`, `mpi` (0 leaves MPI_Allreduce out).
 ///
 /// With `layers` and `layer_ms` the gradient is finished in so many parts, each after some
 /// milliseconds of arithmetic that calls `progress` `polls` times, as backward would; without, all

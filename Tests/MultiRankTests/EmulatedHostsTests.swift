@@ -5,8 +5,8 @@ import Testing
 extension MultiRankTests {
     /// Training on several hosts that share no memory and talk over TCP.
     ///
-    /// Needs root and a kernel that lets it make network namespaces; elsewhere the tests are skipped,
-    /// and the report says so.
+    /// Needs root and a kernel that lets it make network namespaces; elsewhere the tests are
+    /// skipped, and the report says so.
     @Suite(.serialized) struct EmulatedHostsTests {
         private static let steps = ReductionInvarianceTests.steps
 

@@ -3,7 +3,8 @@ import MultiRankSupport
 import Testing
 
 extension MultiRankTests {
-    /// Runs whose products take bf16 operands: as little as in fp32 shows of how they were laid out.
+    /// Runs whose products take bf16 operands: as little as in fp32 shows of how they were laid
+    /// out.
     @Suite(.serialized) struct PrecisionTests {
         private static let steps = 4
 

@@ -139,7 +139,8 @@ extension MultiRankTests {
             #expect(outcome.errors.contains("[reduction] wire"))
         }
 
-        /// Where the ranks' shared memory would not fit, one line says so and the bits are the same.
+        /// Where the ranks' shared memory would not fit, one line says so and the bits are the
+        /// same.
         @Test func withoutSharedMemoryTheRunIsTheSame() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))

@@ -3,7 +3,8 @@ import MultiRankSupport
 import Testing
 
 extension MultiRankTests {
-    /// A run that is killed and resumed, on other rank counts, ends with the bytes of one that was not.
+    /// A run that is killed and resumed, on other rank counts, ends with the bytes of one that was
+    /// not.
     @Suite(.serialized) struct ResumeInvarianceTests {
         private static let steps = 1500
 
@@ -66,7 +67,8 @@ extension MultiRankTests {
                 "killed at step \(killStep)")
         }
 
-        /// Asked to stop by a signal, it checkpoints at the end of the step and exits with 75; twice.
+        /// Asked to stop by a signal, it checkpoints at the end of the step and exits with 75;
+        /// twice.
         @Test func stoppedBySignalsAndResumed() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("stop", Self.recipe)

@@ -27,8 +27,8 @@ extension MultiRankTests {
             return (try? Launch.run("unshare", mount).status) == 0
         }()
 
-        /// A rank that stands still is waited for in shared memory; once it is killed all others end,
-        /// and no memory stays.
+        /// A rank that stands still is waited for in shared memory; once it is killed all others
+        /// end, and no memory stays.
         @Test(arguments: [0, 2])
         func aKilledRankEndsThoseThatWaitForIt(victim: Int) throws {
             let workshop = try Workshop()

@@ -60,7 +60,8 @@ struct ScalingRuleTests {
             #expect(isNear(rate.factor, expected.factor), "\(title)")
             #expect(rate.peakLearningRate == 1e-3 * rate.factor, "\(title)")
             #expect(rate.optimizer.learningRate == rate.peakLearningRate, "\(title)")
-            // 1 - k (1 - beta) loses what is below the last digit of 1, and beta2^512 is 512 factors.
+            // 1 - k (1 - beta) loses what is below the last digit of 1, and beta2^512 is 512
+            // factors.
             #expect(abs(rate.optimizer.beta1 - expected.betas[0]) < 1e-15, "\(title)")
             #expect(abs(rate.optimizer.beta2 - expected.betas[1]) < 2e-15, "\(title)")
             #expect(isNear(rate.optimizer.epsilon, expected.epsilon), "\(title)")

@@ -12,7 +12,8 @@ struct Visit {
 
     /// A data attribute of the root element, as the page or the probe left it.
     func recorded(_ name: String) -> String? {
-        // The report stands escaped in an attribute of its frame; only the outer root has plain quotes.
+        // The report stands escaped in an attribute of its frame; only the outer root has plain
+        // quotes.
         guard let start = document.range(of: " data-\(name)=\"") else { return nil }
         return String(document[start.upperBound...].prefix { $0 != "\"" })
     }
@@ -20,8 +21,8 @@ struct Visit {
 
 /// Headless Chromium.
 enum Browser {
-    /// Waits until all charts stand, then writes on the outer page's root element how far the report
-    /// runs over its width, how many marks each chart has, and what a pointer in it is told.
+    /// Waits until all charts stand, then writes on the outer page's root element how far the
+    /// report runs over its width, how many marks each chart has, and what a pointer in it is told.
     private static let probe = """
         <script>
         addEventListener("load", async () => {
@@ -54,7 +55,8 @@ enum Browser {
           found.failures = [...document.querySelectorAll(".failure")].map((one) => one.textContent)
             .join(" | ");
           dispatchEvent(new Event("beforeprint"));
-          // Printing waits for no timer: what is to be printed must stand after the event's promises.
+          // Printing waits for no timer: what is to be printed must stand after the event's
+          // promises.
           await Promise.resolve().then(() => new Promise((done) => {
             const channel = new MessageChannel();
             channel.port1.onmessage = done;
@@ -77,8 +79,8 @@ enum Browser {
         </body>
         """
 
-    /// A page around the report, because a window of Chromium is never as narrow as a phone; it is so
-    /// high that nothing scrolls, since scroll events come when they like and hide tooltips.
+    /// A page around the report, because a window of Chromium is never as narrow as a phone; it is
+    /// so high that nothing scrolls, since scroll events come when they like and hide tooltips.
     private static func frame(_ html: String, width: Int) -> String {
         """
         <!DOCTYPE html><meta name="color-scheme" content="light dark"><body style="margin: 0">

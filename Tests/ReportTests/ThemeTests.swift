@@ -4,8 +4,8 @@ import Testing
 
 @Suite("The themes' colours")
 struct ThemeTests {
-    /// What is seen of a linear RGB colour with all cones, and without one kind: Machado, Oliveira &
-    /// Fernandes 2009, severity 1.
+    /// What is seen of a linear RGB colour with all cones, and without one kind: Machado, Oliveira
+    /// & Fernandes 2009, severity 1.
     private static let eyes: [(name: String, rows: [SIMD3<Double>])] = [
         ("all", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
         (
@@ -77,8 +77,8 @@ struct ThemeTests {
             for (index, first) in seen.enumerated() {
                 for second in seen[(index + 1)...] {
                     let difference = first - second
-                    // About ten times what is just noticed between patches (2.3 by Mahy et al. 1994),
-                    // since lines are thin and far apart.
+                    // About ten times what is just noticed between patches (2.3 by Mahy et al.
+                    // 1994), since lines are thin and far apart.
                     #expect((difference * difference).sum().squareRoot() > 23, "\(name)")
                 }
             }

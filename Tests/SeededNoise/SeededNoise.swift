@@ -9,7 +9,8 @@
 package struct SeededNoise {
     private var state: UInt64
 
-    /// - Parameter seed: the numbers of one seed say nothing of those of another, the next included.
+    /// - Parameter seed: the numbers of one seed say nothing of those of another, the next
+    ///   included.
     package init(seed: UInt64) { state = seed }
 
     /// Uniform in (0, 1].

@@ -32,17 +32,6 @@ struct SampleTests {
         #expect(interval.width == 2)
     }
 
-    @Test("equal weights change nothing; a heavy value pulls the mean")
-    func weights() throws {
-        let sample = Sample([1, 2, 6])
-        let plain = sample.meanEstimate(level: 0.95)
-        let equal = sample.weightedMeanEstimate(weights: [5, 5, 5], level: 0.95)
-        #expect(relativeDifference(equal.value, plain.value) < 1e-15)
-        let widths = try (#require(equal.interval?.width), #require(plain.interval?.width))
-        #expect(relativeDifference(widths.0, widths.1) < 1e-14)
-        #expect(sample.weightedMeanEstimate(weights: [1, 1, 2], level: 0.95).value == 3.75)
-    }
-
     @Test("the jackknife of a mean is the mean with Student's interval")
     func jackknifeOfMean() throws {
         let values = [1.5, 2.25, -1, 4, 0.5, 3]

@@ -9,7 +9,8 @@ import Testing
     /// The loss of a model that knows nothing of 73 letters.
     private static let start = 4.29
 
-    /// What a course of losses is told, with an evaluation after every 50th step where there is one.
+    /// What a course of losses is told, with an evaluation after every 50th step where there is
+    /// one.
     private static func diagnoses(
         steps: Int, rate: (Int) -> Double = { _ in 1e-3 },
         validation: (Int) -> Double? = { _ in nil }, loss: (Int) -> Double
@@ -42,8 +43,8 @@ import Testing
 
     // MARK: - No sign
 
-    /// A mean over few tokens has noise of up to 0.6 nats and a long upper tail; while a model knows
-    /// nothing there is hardly any.
+    /// A mean over few tokens has noise of up to 0.6 nats and a long upper tail; while a model
+    /// knows nothing there is hardly any.
     @Test func noiseIsNoSign() {
         var alarms: [String] = []
         for seed in 0..<200 {

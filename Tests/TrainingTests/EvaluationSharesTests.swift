@@ -1,7 +1,8 @@
 import Testing
 import Training
 
-/// However many ranks share an evaluation, every window is in it once and the sum has the same bits.
+/// However many ranks share an evaluation, every window is in it once and the sum has the same
+/// bits.
 @Suite struct EvaluationSharesTests {
     @Test(arguments: [0, 1, 2, 3, 7, 16, 100], [1, 2, 3, 5])
     func everyWindowIsTakenOnceAndSumsKeepTheirOrder(windowCount: Int, microBatch: Int) {

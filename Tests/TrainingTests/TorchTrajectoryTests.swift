@@ -6,7 +6,8 @@ import Optimizers
 import Tensors
 import Testing
 
-/// Thirty steps of model, clipping, schedule and AdamW together against PyTorch in double precision.
+/// Thirty steps of model, clipping, schedule and AdamW together against PyTorch in double
+/// precision.
 @Suite struct TorchTrajectoryTests {
     /// In bf16 each step's rounding is part of the next one's parameters, so only roughly.
     @Test(arguments: [(Precision.fp32, 2e-6), (.bf16, 1e-3)])

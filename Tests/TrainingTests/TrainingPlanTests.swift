@@ -90,8 +90,9 @@ import Training
             plan.summary(around(ranks: 2)).contains("3.0 KiB a rank, 5.0 KiB a host: \(parts)"))
     }
 
-    /// What a rank must hold at least has one arena of gradients for each partial sum that its lanes
-    /// leave open: of 8 lanes 4, of 4 lanes 3, of 2 lanes 2; of 3 lanes 3 if the pair is last.
+    /// What a rank must hold at least has one arena of gradients for each partial sum that its
+    /// lanes leave open: of 8 lanes 4, of 4 lanes 3, of 2 lanes 2; of 3 lanes 3 if the pair is
+    /// last.
     @Test(arguments: [
         (1, [4]), (2, [3, 3]), (4, [2, 2, 2, 2]), (3, [2, 2, 3]),
         (8, [1, 1, 1, 1, 1, 1, 1, 1]),

@@ -75,7 +75,8 @@ package struct DesignAnalysis: Sendable, Equatable {
     /// By batch.
     package let sensitivities: [Sensitivity]
     package let targets: [TargetLoss]
-    /// Whether they are the first design's, as its best rates lie nearest to the same rates of the grid.
+    /// Whether they are the first design's, as its best rates lie nearest to the same rates of the
+    /// grid.
     package fileprivate(set) var repeatsTargets = false
     /// The rules' verdicts in one sentence.
     package let sentence: String

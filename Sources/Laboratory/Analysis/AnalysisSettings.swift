@@ -18,8 +18,8 @@ package struct AnalysisSettings: Sendable {
     ///
     /// A loss is a parabola in ln(rate) near its least only: further away it rises like a cliff on
     /// one side and like a slope on the other, and a wide fit would move the vertex towards the
-    /// slope. 5 % of a language model's loss, .1 to .2 nats, is ten times the tolerance and more, so
-    /// that what lies beyond matters to no verdict, and spans a few rates a factor of 2 apart.
+    /// slope. 5 % of a language model's loss, .1 to .2 nats, is ten times the tolerance and more,
+    /// so that what lies beyond matters to no verdict, and spans a few rates a factor of 2 apart.
     package var window: Double
 
     package init(

@@ -31,8 +31,9 @@ struct BatchLosses {
 
     /// The seeds' mean loss at every rate, by rate.
     ///
-    /// Seeds differ by an offset that all rates share, the same start and the same data; it is taken
-    /// out before averaging, so that a rate that only a good seed has does not look good for that.
+    /// Seeds differ by an offset that all rates share, the same start and the same data; it is
+    /// taken out before averaging, so that a rate that only a good seed has does not look good for
+    /// that.
     var mean: [MeanEntry] {
         let rates = allRates
         let shared = rates.filter { rate in
@@ -96,8 +97,8 @@ struct BatchLosses {
         return next.flatMap { $0.loss.isFinite ? nil : $0.logRate - logRate }
     }
 
-    /// Whether the losses at a rate are worse than at another beyond doubt, by Student's test over the
-    /// seeds' differences.
+    /// Whether the losses at a rate are worse than at another beyond doubt, by Student's test over
+    /// the seeds' differences.
     func isWorse(at logRate: Double, than better: Double) -> Bool {
         let differences = seeds.compactMap { seed -> Double? in
             guard let own = loss(of: seed, at: logRate), let other = loss(of: seed, at: better)
@@ -111,8 +112,8 @@ struct BatchLosses {
         return estimate.interval.map { $0.lower > 0 } ?? false
     }
 
-    /// From the nearest rate below another that is worse beyond doubt to the nearest such rate above; nil
-    /// where one of them is missing.
+    /// From the nearest rate below another that is worse beyond doubt to the nearest such rate
+    /// above; nil where one of them is missing.
     func walls(around logRate: Double) -> ClosedRange<Double>? {
         guard let lower = wall(.below, of: logRate), let upper = wall(.above, of: logRate) else {
             return nil
@@ -136,7 +137,8 @@ struct BatchLosses {
         }
     }
 
-    /// Whether every seed has a lower loss at the least mean loss's rate than at its two neighbours.
+    /// Whether every seed has a lower loss at the least mean loss's rate than at its two
+    /// neighbours.
     var isBestOfEverySeed: Bool {
         let mean = mean.filter(\.loss.isFinite)
         let best = mean.indices.min { mean[$0].loss < mean[$1].loss }

@@ -63,11 +63,12 @@ package struct BatchOptimum: Sendable, Equatable {
         case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
         case .coarse: return .rates(grid.between, batch: batch)
         case .flat where isBestOfEverySeed || openSides.isEmpty || seeds.count < fewestUsefulSeeds:
-            // There is something to be seen, but for the noise, or too few seeds to tell that from it.
+            // There is something to be seen, but for the noise, or too few seeds to tell that from
+            // it.
             return .seeds(fewestUsefulSeeds, batches: [batch])
         case .flat:
-            // The loss rises with the square of the distance: rates further out show the curve where
-            // more seeds would have to be many.
+            // The loss rises with the square of the distance: rates further out show the curve
+            // where more seeds would have to be many.
             return .rates(openSides.flatMap { grid.further(to: $0) }, batch: batch)
         case .insufficient:
             let side: Side = grid.divergingRate == nil ? .above : .below

@@ -14,8 +14,8 @@ import Statistics
 package struct CriticalBatch: Sendable, Equatable {
     /// What the intervals rest on.
     package enum Basis: Sendable, Equatable {
-        /// A fit for each seed, and Student's t over so many seeds, in logarithms; or the covariance of
-        /// one fit of their means where that is wider.
+        /// A fit for each seed, and Student's t over so many seeds, in logarithms; or the
+        /// covariance of one fit of their means where that is wider.
         case seeds(Int)
         /// One fit's covariance.
         case covariance
@@ -27,15 +27,13 @@ package struct CriticalBatch: Sendable, Equatable {
     package let leastSteps: Estimate
     /// Emin: what no batch, however small, can do with less.
     package let leastTokens: Estimate
-    /// Bcrit = Emin / Smin, in tokens: twice the least tokens, and twice the least steps (McCandlish
-    /// et al. 2018).
+    /// Bcrit = Emin / Smin, in tokens: twice the least tokens, and twice the least steps
+    /// (McCandlish et al. 2018).
     package let tokens: Estimate
     /// Bcrit in sequences.
     package let sequences: Estimate
     /// The same hyperbola where a run costs 20 % more than the least tokens, Bcrit / 5: the
-    /// convention of Zhang et al. 2024. In tokens.
-    package var twentyPercentTokens: Estimate { tokens.mapped { $0 / 5 } }
-    /// Bcrit / 5 in sequences.
+    /// convention of Zhang et al. 2024. In sequences.
     package var twentyPercentSequences: Estimate { sequences.mapped { $0 / 5 } }
     /// The side on which Bcrit lies so far outside the batches that they do not show it.
     package let outside: Side?
@@ -60,8 +58,8 @@ package struct CriticalBatch: Sendable, Equatable {
         let logScale: Estimate
         if fit.scaleOutside == nil, fits.count >= 2, fits.allSatisfy({ $0.scaleOutside == nil }) {
             basis = .seeds(fits.count)
-            // Where the hyperbola misses the batches by more than seeds differ, its own standard error
-            // says more of how far it may be off.
+            // Where the hyperbola misses the batches by more than seeds differ, its own standard
+            // error says more of how far it may be off.
             func over(_ value: (ScaleFit) -> Double, _ covariance: Estimate) -> Estimate {
                 let half = (covariance.interval?.width ?? 0) / 2
                 let t = { StudentT.twoSided(level: level, degreesOfFreedom: $0) }

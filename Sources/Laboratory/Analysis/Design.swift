@@ -1,15 +1,16 @@
 /// What is held equal when batches are compared: the mark of the curve at which a run is judged.
 ///
-/// The two are different questions. With equal tokens a larger batch takes fewer steps, so a rate in
-/// proportion to the batch keeps rate times steps, and the linear rule looks better than it is with
-/// equal steps. A fair report holds both.
+/// The two are different questions. With equal tokens a larger batch takes fewer steps, so a rate
+/// in proportion to the batch keeps rate times steps, and the linear rule looks better than it is
+/// with equal steps. A fair report holds both.
 package enum Design: Sendable, Hashable {
     /// Every run is judged after this many tokens.
     case equalTokens(Int)
     /// Every run is judged after this many steps.
     case equalSteps(Int)
 
-    /// Equal tokens and equal steps, each at the furthest mark that some run of every batch reaches.
+    /// Equal tokens and equal steps, each at the furthest mark that some run of every batch
+    /// reaches.
     package static func furthest(in points: [TrainedPoint]) -> [Design] {
         func reach(_ mark: (CurvePoint) -> Int) -> Int {
             let byBatch = Dictionary(grouping: points.filter { !$0.diverged }, by: \.batch)

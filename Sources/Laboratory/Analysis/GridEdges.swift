@@ -30,7 +30,8 @@ package struct GridEdges: Sendable, Equatable {
     }
 
     /// Rates that would extend the grid to one side: two more at its own spacing, or, below a rate
-    /// that diverges, the one half way to it. Where all rates diverge, lower ones; none without runs.
+    /// that diverges, the one half way to it. Where all rates diverge, lower ones; none without
+    /// runs.
     package func further(to side: Side) -> [Double] {
         guard let lowest = rates.first, let highest = rates.last else {
             return divergingRate.map { [$0 / 16, $0 / 4] } ?? []

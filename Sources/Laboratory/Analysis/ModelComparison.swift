@@ -50,9 +50,9 @@ package struct ModelComparison: Sendable, Equatable {
     /// With which every law can be judged.
     static let fewestBatches = 6
 
-    /// The laws that the batches do not tell from the best one: those within 2 of its criterion, for
-    /// which there is substantial support (Burnham & Anderson 2004); and where the exponent's interval
-    /// excludes the best law's, the free power.
+    /// The laws that the batches do not tell from the best one: those within 2 of its criterion,
+    /// for which there is substantial support (Burnham & Anderson 2004); and where the exponent's
+    /// interval excludes the best law's, the free power.
     func rivals(of best: RateModel, exponent: Estimate?) -> [RateModel] {
         let interval = exponent?.interval?.widened(by: 1e-9)
         let isExcluded =

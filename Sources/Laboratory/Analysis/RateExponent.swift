@@ -12,8 +12,8 @@ import Telemetry
 /// A straight line of ln(rate) on ln(batch) for each seed, then Student's interval over seeds: a
 /// seed's runs share their start and data, so its best rates at several batches are no independent
 /// replicates, and the seed is the unit. Where the batches scatter more around the line than seeds
-/// do, as they do where losses are no parabolas or rates no power of the batch, the interval is that
-/// of their scatter, with the seeds' t.
+/// do, as they do where losses are no parabolas or rates no power of the batch, the interval is
+/// that of their scatter, with the seeds' t.
 package struct RateExponent: Sendable, Equatable {
     package struct SeedExponent: Sendable, Equatable {
         package let seed: UInt64
@@ -27,8 +27,8 @@ package struct RateExponent: Sendable, Equatable {
     package let batches: [Int]
     /// Of the common rules' exponents 0, 1/2 and 1, those that the interval holds.
     package let possibleRules: [Double]
-    /// Whether there is an interval that rests on three batches at least, and it holds at most one of
-    /// the common rules' exponents. Two batches have a line through them whatever the truth.
+    /// Whether there is an interval that rests on three batches at least, and it holds at most one
+    /// of the common rules' exponents. Two batches have a line through them whatever the truth.
     package let isConclusive: Bool
     /// What to run where it is not conclusive.
     package let decidingRuns: DecidingRuns?
@@ -86,8 +86,8 @@ package struct RateExponent: Sendable, Equatable {
         decidingRuns = .seeds(max(1, needed - seeds.count), batches: batches)
     }
 
-    /// Half the interval of the line's slope from the batches' scatter around it; 0 where there is none
-    /// to be seen.
+    /// Half the interval of the line's slope from the batches' scatter around it; 0 where there is
+    /// none to be seen.
     private static func scatter(of optima: [BatchOptimum], seeds: Int, level: Double) -> Double {
         guard seeds >= 2, optima.count >= 3,
             let line = linearLeastSquares(
@@ -99,7 +99,8 @@ package struct RateExponent: Sendable, Equatable {
             * StudentT.twoSided(level: level, degreesOfFreedom: seeds - 1)
     }
 
-    /// By how much a line's slope may be off where best rates are known to the grid's resolution only.
+    /// By how much a line's slope may be off where best rates are known to the grid's resolution
+    /// only.
     private static func slopeUncertainty(of optima: [BatchOptimum]) -> Double {
         let logs = optima.map { log(Double($0.batch)) }
         let mean = Sample(logs).mean

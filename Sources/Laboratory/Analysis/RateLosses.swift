@@ -14,8 +14,8 @@ package enum Side: String, Sendable, Equatable {
 package struct RateLosses: Sendable, Equatable {
     package struct Entry: Sendable, Equatable {
         package let logRate: Double
-        /// Infinite where the run diverged; at most the loss it began with, as one that ended higher
-        /// has learned nothing.
+        /// Infinite where the run diverged; at most the loss it began with, as one that ended
+        /// higher has learned nothing.
         package let loss: Double
         package let initialLoss: Double
     }
@@ -24,7 +24,8 @@ package struct RateLosses: Sendable, Equatable {
     /// By rate.
     package let entries: [Entry]
 
-    /// - Parameter points: runs of one batch and seed; those that ended before the mark are left out.
+    /// - Parameter points: runs of one batch and seed; those that ended before the mark are left
+    ///   out.
     init(seed: UInt64, points: [TrainedPoint], design: Design) {
         self.seed = seed
         entries = points.compactMap { point in

@@ -66,8 +66,8 @@ package struct SeedOptimum: Sendable, Equatable {
     /// Fits this seed's parabola.
     ///
     /// Over the batch's window if that turns within it, else over the seed's own least loss and its
-    /// neighbours, else over the window with the curvature that the seeds have together: one whose noise
-    /// hides its own tells where it lies on that.
+    /// neighbours, else over the window with the curvature that the seeds have together: one whose
+    /// noise hides its own tells where it lies on that.
     init(_ losses: RateLosses, window: RateWindow, level: Double) {
         seed = losses.seed
         self.losses = losses
@@ -138,8 +138,8 @@ package struct SeedOptimum: Sendable, Equatable {
 
     /// The best loss that rules are measured against; nil without a run that did not diverge.
     ///
-    /// The parabola's least; in a flat window the mean, as the least of noisy losses would be too low;
-    /// else the grid's least, which the true best may undercut.
+    /// The parabola's least; in a flat window the mean, as the least of noisy losses would be too
+    /// low; else the grid's least, which the true best may undercut.
     var referenceLoss: Double? {
         switch optimum {
         case .found(let best): return best.loss

@@ -1,6 +1,7 @@
 import Statistics
 
-/// The rates around a batch's least mean loss to which parabolas are fitted, the same for all seeds.
+/// The rates around a batch's least mean loss to which parabolas are fitted, the same for all
+/// seeds.
 ///
 /// One window for all seeds keeps a single noisy run from choosing the points it is judged by.
 struct RateWindow {
@@ -22,8 +23,8 @@ struct RateWindow {
     let noise: Noise?
     /// That of the mean losses inside the bounds, in nats; nil where they are not bracketed.
     let curvature: Double?
-    /// How far, in ln(rate), the parabola's vertex may lie from the least loss because the losses are no
-    /// parabola; all seeds share it.
+    /// How far, in ln(rate), the parabola's vertex may lie from the least loss because the losses
+    /// are no parabola; all seeds share it.
     private(set) var misfit = 0.0
 
     /// How near, in ln(rate), a rate that diverges must be to the best for there to be nothing
@@ -40,9 +41,9 @@ struct RateWindow {
     /// The batch is flat where the curvature's interval (at the grid's edge, the slope's as well)
     /// holds zero, in the wide window or in the narrow one: three rates that noise chose for their
     /// middle's loss always curve. It is not where rates on both sides are worse beyond doubt and a
-    /// parabola goes through what lies between them, which is then the window. It is coarse where the
-    /// three rates' parabola turns lower than any loss is, as beside a cliff, and is far above the rate
-    /// next to them.
+    /// parabola goes through what lies between them, which is then the window. It is coarse where
+    /// the three rates' parabola turns lower than any loss is, as beside a cliff, and is far above
+    /// the rate next to them.
     init(_ losses: BatchLosses, settings: AnalysisSettings) {
         let mean = losses.mean.filter(\.loss.isFinite)
         let best = mean.indices.min { mean[$0].loss < mean[$1].loss }
@@ -142,10 +143,10 @@ private struct Stretch {
 
     /// How far the vertex may lie from the least loss, in ln(rate), as the losses are no parabola.
     ///
-    /// To the farthest of the vertices of other parabolas, of the minima of cubics through the `core`'s
-    /// three rates and the next, and of rates that are as good as the best one although the parabola
-    /// denies it. No bound, but of the size of what a valley with two unlike sides, or a wide floor,
-    /// does to the vertex.
+    /// To the farthest of the vertices of other parabolas, of the minima of cubics through the
+    /// `core`'s three rates and the next, and of rates that are as good as the best one although
+    /// the parabola denies it. No bound, but of the size of what a valley with two unlike sides, or
+    /// a wide floor, does to the vertex.
     func misfit(
         of mean: [BatchLosses.MeanEntry], core: ClosedRange<Int>, others: [Stretch],
         tolerance: Double
@@ -180,10 +181,10 @@ private struct Stretch {
         }
     }
 
-    /// Whether the parabola of three rates turns lower than the best loss by more than twice `least`,
-    /// and makes nothing of it: at the rate next to them it is twice as far above the best loss as that
-    /// rate's own loss, by more than `least` and than noise can explain. Where no noise is known,
-    /// nothing is said.
+    /// Whether the parabola of three rates turns lower than the best loss by more than twice
+    /// `least`, and makes nothing of it: at the rate next to them it is twice as far above the best
+    /// loss as that rate's own loss, by more than `least` and than noise can explain. Where no
+    /// noise is known, nothing is said.
     func overshoots(
         _ outer: BatchLosses.MeanEntry, best: BatchLosses.MeanEntry, by least: Double
     ) -> Bool {
@@ -198,8 +199,8 @@ private struct Stretch {
         return actual < predicted / 2 && predicted - actual > max(least, reach)
     }
 
-    /// What noise can explain, but for one time in a hundred, in a sum whose variance is so many times
-    /// that of a loss.
+    /// What noise can explain, but for one time in a hundred, in a sum whose variance is so many
+    /// times that of a loss.
     private static func reach(_ noise: Noise, variance: Double) -> Double {
         (variance * noise.variance).squareRoot()
             * StudentT.twoSided(level: 0.99, degreesOfFreedom: noise.degreesOfFreedom)

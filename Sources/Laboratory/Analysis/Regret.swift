@@ -8,10 +8,10 @@ import Statistics
 
 /// What following a rule costs at one batch: the loss at its rate, less the batch's best loss.
 ///
-/// Paired by seed. The noise of the base's best rate and of the batch's own adds to the regret, as it
-/// does for whoever follows the rule. Regrets are skewed to the right, which makes Student's interval
-/// over three or four seeds a little short at its upper end: where the true regret is the tolerance
-/// itself, "holds" is said in some 5 % of sweeps instead of 2.5 %.
+/// Paired by seed. The noise of the base's best rate and of the batch's own adds to the regret, as
+/// it does for whoever follows the rule. Regrets are skewed to the right, which makes Student's
+/// interval over three or four seeds a little short at its upper end: where the true regret is the
+/// tolerance itself, "holds" is said in some 5 % of sweeps instead of 2.5 %.
 package struct Regret: Sendable, Equatable {
     package enum Outcome: Sendable, Equatable {
         /// In nats, the mean over seeds with Student's interval.
@@ -32,11 +32,12 @@ package struct Regret: Sendable, Equatable {
     package private(set) var outcome: Outcome
     /// How many seeds it rests on.
     package let seedCount: Int
-    /// Whether the batch's best loss is not known well enough for the regret to be no larger: it lies
-    /// on the grid's edge, or where the grid is coarse, or is hidden in noise larger than the
+    /// Whether the batch's best loss is not known well enough for the regret to be no larger: it
+    /// lies on the grid's edge, or where the grid is coarse, or is hidden in noise larger than the
     /// tolerance.
     package let isLowerBound: Bool
-    /// The interval if the base's best rate had no error but the seeds'; nil where it makes no difference.
+    /// The interval if the base's best rate had no error but the seeds'; nil where it makes no
+    /// difference.
     package private(set) var intervalOfSeeds: Interval?
     /// Whether the base's best rate may be such that the rule's rate was not trained.
     package private(set) var isBaseTooUncertain = false
@@ -45,10 +46,12 @@ package struct Regret: Sendable, Equatable {
 extension Regret {
     /// The regret of a rule whose rate is looked up on the grid.
     ///
-    /// What the seeds have in common in the error of the base's best rate is taken to both its ends, and
-    /// the interval holds all that come of it.
+    /// What the seeds have in common in the error of the base's best rate is taken to both its ends,
+    /// and the interval holds all that come of it: added by squares, as independent errors are, an
+    /// error that always has one sign would let wrong rules hold.
     ///
-    /// - Parameter base: the batch whose own best rate, per seed, the rule scales; it must have one.
+    /// - Parameter base: the batch whose own best rate, per seed, the rule scales; it must have
+    ///   one.
     init(
         _ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, settings: AnalysisSettings
     ) {
@@ -100,8 +103,8 @@ extension Regret {
             reference: \.referenceLoss)
     }
 
-    /// The regret of a rule that was trained itself, against each seed's loss at the batch's best rate:
-    /// at a best rate of its own a seed is lucky with its noise, and the rule's runs are not.
+    /// The regret of a rule that was trained itself, against each seed's loss at the batch's best
+    /// rate: at a best rate of its own a seed is lucky with its noise, and the rule's runs are not.
     ///
     /// - Parameter points: the rule's runs at this batch.
     init(

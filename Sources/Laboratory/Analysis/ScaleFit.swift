@@ -22,8 +22,8 @@ struct ScaleFit {
 
     /// How far outside the data x0 is looked for: there the curves are straight to .1 %.
     private static let reach = log(1000.0)
-    /// How far outside the data x0 is still believed: beyond, slopes differ from a straight line's by
-    /// less than a tenth at any x, which other causes do as well.
+    /// How far outside the data x0 is still believed: beyond, slopes differ from a straight line's
+    /// by less than a tenth at any x, which other causes do as well.
     private static let believed = log(10.0)
 
     /// The ln(x0) that data between two ln(x) can show.
@@ -31,8 +31,8 @@ struct ScaleFit {
         logs.lowerBound - reach...logs.upperBound + reach
     }
 
-    /// Least squares: for each x0 on a fine grid c is a mean, so the best of them is a start that no
-    /// other minimum hides; from it MINPACK goes on.
+    /// Least squares: for each x0 on a fine grid c is a mean, so the best of them is a start that
+    /// no other minimum hides; from it MINPACK goes on.
     ///
     /// - Parameters:
     ///   - x: positive, at least two different ones.

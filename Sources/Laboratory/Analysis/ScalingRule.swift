@@ -1,8 +1,8 @@
 /// A rule that scales the learning rate with the batch.
 package struct ScalingRule: Sendable {
     package let name: String
-    /// What the rule makes of the base batch's rate at so many times that batch; what is no positive
-    /// number is no rate.
+    /// What the rule makes of the base batch's rate at so many times that batch; what is no
+    /// positive number is no rate.
     package let rate: @Sendable (_ base: Double, _ ratio: Double) -> Double
 
     package init(

@@ -8,9 +8,9 @@ import Statistics
 
 /// How much a badly chosen rate costs at one batch (Wortsman et al. 2023, section 2.2).
 ///
-/// The mean over ln(rate) of min(loss, initial loss) - least loss, in nats, by the trapezoidal rule: so
-/// rates that a grid has close together weigh no more. It depends on the range of rates, so only
-/// batches with the same range compare.
+/// The mean over ln(rate) of min(loss, initial loss) - least loss, in nats, by the trapezoidal
+/// rule: so rates that a grid has close together weigh no more. It depends on the range of rates,
+/// so only batches with the same range compare.
 package struct Sensitivity: Sendable, Equatable {
     package let batch: Int
     /// The mean over seeds with Student's interval, which ends at 0.

@@ -10,8 +10,9 @@ extension TrainedPoint {
     /// The steps after which the validation loss first reaches a target, a fraction between two
     /// evaluations; nil where it does not.
     ///
-    /// Between them the loss is taken from the straight line in ln(step), as it falls by like amounts
-    /// over like ratios of steps. At the first evaluation after the start it is that one's steps, a bound.
+    /// Between them the loss is taken from the straight line in ln(step), as it falls by like
+    /// amounts over like ratios of steps. At the first evaluation after the start it is that one's
+    /// steps, a bound.
     package func steps(to target: Double) -> Double? {
         guard let index = curve.firstIndex(where: { $0.validationLoss <= target }) else {
             return nil
@@ -40,11 +41,11 @@ extension TrainedPoint {
 package struct BatchCost: Sendable, Equatable {
     package let batch: Int
     package let rate: Double
-    /// Whether some seed reaches the target before its first evaluation after the start. What it takes
-    /// is then not measured, and the estimates are bounds that it does not exceed.
+    /// Whether some seed reaches the target before its first evaluation after the start. What it
+    /// takes is then not measured, and the estimates are bounds that it does not exceed.
     package let isUpperBound: Bool
-    /// Geometric means over seeds with Student's intervals of their logarithms; nil where some seed does
-    /// not reach the target.
+    /// Geometric means over seeds with Student's intervals of their logarithms; nil where some seed
+    /// does not reach the target.
     package let steps: Estimate?
     package let tokens: Estimate?
     package let seconds: Estimate?
@@ -91,8 +92,8 @@ package struct TargetLoss: Sendable, Equatable {
     package let costs: [BatchCost]
     /// Nil where fewer than three batches reach the target.
     package let criticalBatch: CriticalBatch?
-    /// The batch that takes the least time to the target; nil where none reaches it, or where bounds do
-    /// not tell.
+    /// The batch that takes the least time to the target; nil where none reaches it, or where
+    /// bounds do not tell.
     package let fastestBatch: Int?
 
     init(loss: Double, optima: [BatchOptimum], points: [TrainedPoint], level: Double) {
@@ -114,8 +115,8 @@ package struct TargetLoss: Sendable, Equatable {
     }
 
     /// Up to three targets that every seed of every batch reaches at its best rate: the least such
-    /// loss, and those 5 % and 10 % of the way back to the initial loss, but for those that some run has
-    /// reached when it is first evaluated.
+    /// loss, and those 5 % and 10 % of the way back to the initial loss, but for those that some
+    /// run has reached when it is first evaluated.
     static func reachable(optima: [BatchOptimum], points: [TrainedPoint]) -> [Double] {
         let runs = optima.map { optimum in
             optimum.gridRate.map { points.runs(batch: optimum.batch, rate: $0) } ?? []

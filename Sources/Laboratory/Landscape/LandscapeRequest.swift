@@ -17,8 +17,8 @@ package struct LandscapeRequest: Sendable {
     package var directions: Directions
     /// Points along each axis.
     package var grid: Int
-    /// How far the grid goes: from the checkpoint, in lengths of its filters, or beyond the path, as
-    /// a part of the path's extent; nil for 1 or 0.25.
+    /// How far the grid goes: from the checkpoint, in lengths of its filters, or beyond the path,
+    /// as a part of the path's extent; nil for 1 or 0.25.
     package var extent: Double?
     /// Validation windows at each point.
     package var sequences: Int

@@ -59,7 +59,8 @@ package struct LossSurface: Sendable {
     }
 }
 
-/// Deals numbered pieces of work to ranks and gathers their results on all; all ranks must come here.
+/// Deals numbered pieces of work to ranks and gathers their results on all; all ranks must come
+/// here.
 ///
 /// - Returns: nil where a signal asked a rank to stop.
 func measure(

@@ -13,13 +13,13 @@ package struct LossSmoothing: Sendable {
 
     package init(beta: Double) { self.beta = beta }
 
-    /// The smoothing for a ramp: 0.98 on 100 steps, as fastai has it, and on others what reaches over
-    /// the same part of the ramp.
+    /// The smoothing for a ramp: 0.98 on 100 steps, as fastai has it, and on others what reaches
+    /// over the same part of the ramp.
     ///
     /// Then what is suggested does not depend on the number of steps, and more of them mean less
     /// noise. The average reaches over 1 / (1 - beta) steps, half of the ramp: losses of single
-    /// batches are that noisy, and the average is late by it, towards larger rates, which a tenth of
-    /// the minimum makes up for.
+    /// batches are that noisy, and the average is late by it, towards larger rates, which a tenth
+    /// of the minimum makes up for.
     package init(steps: Int) { self.init(beta: pow(0.98, 100 / Double(steps))) }
 
     /// Takes in a loss, and returns the average.

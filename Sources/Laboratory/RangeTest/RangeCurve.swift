@@ -2,8 +2,8 @@
 package struct RangeCurve: Sendable {
     package struct Point: Sendable, Equatable {
         package let rate: Double
-        /// Of the global batch, before the step with this rate; not finite at the end of a curve that
-        /// ended so.
+        /// Of the global batch, before the step with this rate; not finite at the end of a curve
+        /// that ended so.
         package let loss: Double
         package let smoothed: Double
     }

@@ -7,8 +7,8 @@ package struct RangeTest: Sendable {
 
     package init(_ ramp: RateRamp) { self.ramp = ramp }
 
-    /// Takes the steps from the state that `step` is in, and brings that state back bit for bit; all
-    /// ranks must come here, and get the same curve.
+    /// Takes the steps from the state that `step` is in, and brings that state back bit for bit;
+    /// all ranks must come here, and get the same curve.
     ///
     /// - Parameters:
     ///   - observe: told of each loss.

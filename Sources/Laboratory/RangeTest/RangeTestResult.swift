@@ -13,8 +13,9 @@ package struct RangeTestResult: Sendable {
     package let startStep: Int
     /// The run whose checkpoint that is.
     package let start: String?
-    /// The recommended rate at the recipe's base batch, in three digits: what `learning_rate` has to
-    /// be. Nil without a recommendation, and where a rule's formula is not proportional to the rate.
+    /// The recommended rate at the recipe's base batch, in three digits: what `learning_rate` has
+    /// to be. Nil without a recommendation, and where a rule's formula is not proportional to the
+    /// rate.
     package let baseRate: Double?
 
     package init(

@@ -25,8 +25,8 @@ package struct RangeTestSession {
         world = communicator
     }
 
-    /// Runs the test; all ranks must come here, and get the same result, or nil where a signal asked
-    /// to stop.
+    /// Runs the test; all ranks must come here, and get the same result, or nil where a signal
+    /// asked to stop.
     ///
     /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
     package func run() throws(Failure) -> RangeTestResult? {
@@ -164,8 +164,8 @@ package struct RangeTestSession {
 
     /// Makes the recipe that was asked for; all ranks must come here.
     ///
-    /// - Throws: `Failure` (bad data) where there is no rate for it; (configuration) where the recipe
-    ///   takes no such rate, or where it is written in a way that cannot be edited.
+    /// - Throws: `Failure` (bad data) where there is no rate for it; (configuration) where the
+    ///   recipe takes no such rate, or where it is written in a way that cannot be edited.
     package func writeRecipe(_ result: RangeTestResult) throws(Failure) {
         guard let path = request.writePath else { return }
         guard let rate = result.baseRate else {

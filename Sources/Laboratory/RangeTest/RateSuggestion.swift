@@ -80,11 +80,11 @@ package enum RateRule {
         return .rate(rates[best], loss: losses[best])
     }
 
-    /// A tenth of the rate with the least loss: by then the loss has begun to rise in truth, for the
-    /// smoothed one is late.
+    /// A tenth of the rate with the least loss: by then the loss has begun to rise in truth, for
+    /// the smoothed one is late.
     ///
-    /// - Parameter isWhole: whether nothing ended the ramp early, so that a least loss at its end may
-    ///   not be the least there is.
+    /// - Parameter isWhole: whether nothing ended the ramp early, so that a least loss at its end
+    ///   may not be the least there is.
     package static func tenthOfMinimum(
         _ rates: [Double], _ losses: [Double], leastFall: Double = 0, isWhole: Bool = false
     ) -> RateSuggestion {
@@ -97,7 +97,8 @@ package enum RateRule {
 }
 
 extension [Double] {
-    /// In falling numbers, the place of the first that is not above a number; `count` where all are.
+    /// In falling numbers, the place of the first that is not above a number; `count` where all
+    /// are.
     fileprivate func firstIndex(notAbove number: Double) -> Int {
         var (low, high) = (0, count)
         while low < high {

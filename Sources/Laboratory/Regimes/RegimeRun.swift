@@ -78,8 +78,8 @@ struct RegimeRun {
     /// Snapshots of a run, the one before its first step included.
     static let snapshotCount = 25
 
-    /// The steps after which parameters are kept, from 0 to the last: closer at the start, where they
-    /// move farthest.
+    /// The steps after which parameters are kept, from 0 to the last: closer at the start, where
+    /// they move farthest.
     static func snapshotSteps(of steps: Int) -> [Int] {
         let intervals = snapshotCount - 1
         return Set(

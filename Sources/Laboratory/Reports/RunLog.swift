@@ -21,8 +21,8 @@ package struct RunLog: Sendable {
     /// In the order in which they were made.
     package let diagnoses: [Diagnosis]
 
-    /// - Throws: as `RunFolder.read` and `MetricsLog.read` do; a `.badData` failure where there is no
-    ///   step yet.
+    /// - Throws: as `RunFolder.read` and `MetricsLog.read` do; a `.badData` failure where there is
+    ///   no step yet.
     package init(_ run: RunFolder) throws(Failure) {
         guard run.holdsRun else {
             throw Failure(

@@ -98,8 +98,8 @@ package struct RunReport: Sendable {
             })
     }
 
-    /// Ends of the axis that leave out what a diverging run does far above all starts; nil where the
-    /// losses themselves will do.
+    /// Ends of the axis that leave out what a diverging run does far above all starts; nil where
+    /// the losses themselves will do.
     private func lossLimits(_ series: [LineChart.Series]) -> ClosedRange<Double>? {
         let losses = series.flatMap { $0.points.map(\.y) }.filter(\.isFinite)
         let starts = runs.compactMap { run in

@@ -52,8 +52,8 @@ package struct SweepEstimate: Sendable, Equatable {
 }
 
 extension SweepSession {
-    /// What is still to be trained: measures a few steps of each batch, on all groups at the same time;
-    /// all ranks must come here.
+    /// What is still to be trained: measures a few steps of each batch, on all groups at the same
+    /// time; all ranks must come here.
     package func estimate() throws(Failure) -> SweepEstimate {
         let input = try world.agree { () throws(Failure) in try readInput() }
         let groups = try world.agree { () throws(Failure) in

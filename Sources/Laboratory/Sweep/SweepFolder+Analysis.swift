@@ -33,7 +33,8 @@ extension SweepFolder {
 
     /// Analyses what the ledger holds.
     ///
-    /// - Parameter tolerance: the regret up to which a rule holds, in nats; nil for the sweep's own.
+    /// - Parameter tolerance: the regret up to which a rule holds, in nats; nil for the sweep's
+    ///   own.
     /// - Throws: a `.missingInput` failure where there is no sweep, or no run has ended; what the
     ///   analysis throws.
     package func findings(tolerance: Double? = nil) throws(Failure) -> SweepFindings {

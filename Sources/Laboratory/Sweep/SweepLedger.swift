@@ -22,9 +22,9 @@ package enum Assignment: Sendable, Equatable {
 
 /// A sweep's results and who trains what, in files that groups share under a lock.
 ///
-/// A point's line is written once, when it has ended, and says nothing that depends on where or when
-/// it was trained. A claim is a small file that holds its session's name: those of a session that
-/// was killed count for nothing.
+/// A point's line is written once, when it has ended, and says nothing that depends on where or
+/// when it was trained. A claim is a small file that holds its session's name: those of a session
+/// that was killed count for nothing.
 package struct SweepLedger: Sendable {
     private let folder: SweepFolder
     private let schedule: SweepSchedule

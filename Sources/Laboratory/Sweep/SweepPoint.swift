@@ -24,7 +24,8 @@ package struct SweepPoint: Sendable, Equatable {
         let isPlain = rule.allSatisfy {
             $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == ".")
         }
-        // What cannot be part of a file's name, or is too long for one, is told apart by its digest.
+        // What cannot be part of a file's name, or is too long for one, is told apart by its
+        // digest.
         let rule =
             isPlain && rule.count <= 40
             ? rule : "\(rule.prefix { $0.isLetter })-\(SHA256.hash(rule).prefix(12))"

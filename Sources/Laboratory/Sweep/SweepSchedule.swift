@@ -59,8 +59,8 @@ package struct SweepSchedule: Sendable {
             done: points.count { ended.contains($0.name) }, total: points.count)
     }
 
-    /// How many runs of a batch are still to come at least: those that are known of, and those of rules
-    /// that will be trained.
+    /// How many runs of a batch are still to come at least: those that are known of, and those of
+    /// rules that will be trained.
     package func fewestRuns(ofBatch batch: Int, after results: [PointResult]) -> Int {
         let open = openPoints(results).count { $0.batch == batch }
         guard baseRate(results) == nil else { return open }
@@ -73,8 +73,8 @@ package struct SweepSchedule: Sendable {
         batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
     }
 
-    /// A batch's rates, with those by which its grid has grown: outwards, or between a best rate and
-    /// one that diverges.
+    /// A batch's rates, with those by which its grid has grown: outwards, or between a best rate
+    /// and one that diverges.
     private func rates(ofBatch batch: Int, _ results: [PointResult]) -> [Double] {
         var rates = specification.rates(ofBatch: batch)
         let own = results.filter { $0.point.batch == batch && $0.point.rule == TrainedPoint.grid }
@@ -110,8 +110,8 @@ package struct SweepSchedule: Sendable {
         case divergence(at: Int)
     }
 
-    /// The edges of a batch's grid on which comparisons' best rates lie; none while some points have
-    /// no result yet.
+    /// The edges of a batch's grid on which comparisons' best rates lie; none while some points
+    /// have no result yet.
     private func edges(of rates: [Double], _ results: [PointResult]) -> [Edge] {
         let byRate = Dictionary(grouping: results, by: \.point.rate)
         let complete = rates.allSatisfy { byRate[$0]?.count == specification.seeds.count }

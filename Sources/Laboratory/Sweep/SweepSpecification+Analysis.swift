@@ -8,7 +8,8 @@ extension SweepSpecification {
         tokens.reversed().map(Design.equalTokens) + steps.reversed().map(Design.equalSteps)
     }
 
-    /// How to have the comparison that the specification lacks, in a sentence; nil where it has both.
+    /// How to have the comparison that the specification lacks, in a sentence; nil where it has
+    /// both.
     var otherComparison: String? {
         guard tokens.isEmpty || steps.isEmpty else { return nil }
         let (own, other) = steps.isEmpty ? ("tokens", "steps") : ("steps", "tokens")

@@ -29,8 +29,8 @@ package struct SweepSpecification: Sendable, Equatable {
     package var steps: [Int]
     /// `evaluations`: validation losses of a run, at least those that the comparisons need.
     package var evaluations: Int
-    /// `extend`: how many rates a batch's grid may grow by on each side, where its best rate lies on
-    /// that edge, and below a rate that diverges.
+    /// `extend`: how many rates a batch's grid may grow by on each side, where its best rate lies
+    /// on that edge, and below a rate that diverges.
     package var extend: Int
     /// `tolerance`: the regret up to which a rule holds, in nats.
     package var tolerance: Double

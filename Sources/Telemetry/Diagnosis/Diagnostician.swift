@@ -1,8 +1,8 @@
 /// Watches a training for the signs of a wrong rate, bad data and overfitting, and tells each once.
 ///
 /// It sees nothing but what metrics.jsonl holds, so that a resumed run, which reads that again,
-/// tells what an uninterrupted one does. Rather than alarm on noise it stays silent: each detector's
-/// bounds are many standard deviations wide.
+/// tells what an uninterrupted one does. Rather than alarm on noise it stays silent: each
+/// detector's bounds are many standard deviations wide.
 package struct Diagnostician: Sendable {
     private var stall = StallDetector()
     private var oscillation = OscillationDetector()

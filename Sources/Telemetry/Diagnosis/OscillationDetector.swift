@@ -1,8 +1,8 @@
 /// Looks for swings of the loss that the batches' noise cannot explain.
 ///
 /// Batches' noise has no memory, so three things give a rate away that is too large: losses above
-/// that of a model that knows nothing, medians of blocks of steps that swing up and down by more than
-/// their noise, and losses that jump from one side to the other at every step.
+/// that of a model that knows nothing, medians of blocks of steps that swing up and down by more
+/// than their noise, and losses that jump from one side to the other at every step.
 struct OscillationDetector: Sendable {
     static let block = 10
     static let capacity = 200

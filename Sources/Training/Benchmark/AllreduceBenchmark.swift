@@ -56,6 +56,8 @@ package struct AllreduceBenchmark: Sendable {
             let measurement = try SizeMeasurement(
                 bytes: bytes, wire: wire, team: team, communicator: communicator)
             report.notice = measurement.reducer.notice
+            // Where memory cannot be shared each rank counts as a host there.
+            if report.notice == nil { report.hosts = measurement.reducer.hostCount }
             report.rows.append(try row(measurement, communicator))
             try measurement.reducer.free()
             line?.update(done: index + 1, details: [Format.bytes(bytes)])

@@ -21,7 +21,7 @@ package struct AllreduceReport: Sendable {
 
     package let ranks: Int
     /// Groups of ranks that share memory.
-    package let hosts: Int
+    package internal(set) var hosts: Int
     package let threads: Int
     package let wire: WireFormat
     /// Why ranks of a host share no memory; nil where they do.

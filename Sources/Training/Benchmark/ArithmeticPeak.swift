@@ -4,9 +4,9 @@ import MPI
 import Telemetry
 import Tensors
 
-/// What the cores of a job can compute at best, measured: fused multiply-adds that wait for nothing,
-/// in the widest vectors the processor has, on all threads of all ranks at once. A processor without
-/// instructions for bf16 computes it as fp32.
+/// What the cores of a job can compute at best, measured: fused multiply-adds that wait for
+/// nothing, in the widest vectors the processor has, on all threads of all ranks at once. A
+/// processor without instructions for bf16 computes it as fp32.
 struct ArithmeticPeak: Sendable {
     /// Operations a second of one core, the mean over all threads of all ranks.
     let flopsPerCore: Double

@@ -15,8 +15,8 @@ package struct BenchmarkSize: Sendable, Equatable {
     package let sequencesPerRank: Int
     package let sequenceLength: Int
 
-    /// GPT-2 of 124 million parameters with short and with whole sequences, nanoGPT's "baby GPT" for
-    /// Shakespeare by characters, and its version for CPUs.
+    /// GPT-2 of 124 million parameters with short and with whole sequences, nanoGPT's "baby GPT"
+    /// for Shakespeare by characters, and its version for CPUs.
     package static let all = [
         BenchmarkSize(
             name: "gpt2-124m", layers: 12, heads: 12, width: 768, positions: 1024,

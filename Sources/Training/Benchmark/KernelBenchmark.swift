@@ -13,7 +13,8 @@ package struct KernelBenchmark: Sendable {
     package var threads: Int
     package var progress: ProgressMode
 
-    /// A measurement runs its kernel again and again for so many seconds; the median of some counts.
+    /// A measurement runs its kernel again and again for so many seconds; the median of some
+    /// counts.
     private static let seconds = 0.05
     private static let measurements = 5
 

@@ -43,7 +43,8 @@ package struct StepBenchmark: Sendable {
 
     /// Takes the steps; all ranks must come here.
     ///
-    /// - Throws: `Failure` (configuration; usage) for an override that cannot be, and what MPI reports.
+    /// - Throws: `Failure` (configuration; usage) for an override that cannot be, and what MPI
+    ///   reports.
     package func run(on communicator: Communicator) throws(Failure) -> StepReport {
         try communicator.requireSameBuild()
         let plan = try communicator.agree { () throws(Failure) in

@@ -17,8 +17,8 @@ package struct Recipe: Sendable, Equatable {
 
     /// Reads a recipe and the command line's overrides, and checks every value.
     ///
-    /// `overrides` are `section.key=value`. A recipe that is silent about `base_batch` means its own
-    /// `global_batch`, before overrides, so that overriding the batch scales the learning rate.
+    /// `overrides` are `section.key=value`. A recipe that is silent about `base_batch` means its
+    /// own `global_batch`, before overrides, so that overriding the batch scales the learning rate.
     /// `name` stands for the recipe in errors, `omitting` for a section that is not read.
     ///
     /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
@@ -127,7 +127,8 @@ package struct Recipe: Sendable, Equatable {
         return nil
     }
 
-    /// A table of every key, its meaning, what it takes and its default, for the command line's help.
+    /// A table of every key, its meaning, what it takes and its default, for the command line's
+    /// help.
     package static var reference: String {
         let defaults = Recipe()
         return sections.map { section in

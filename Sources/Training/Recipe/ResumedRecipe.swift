@@ -52,7 +52,8 @@ extension Recipe {
         return recipe
     }
 
-    /// The recipe with the values of a run's, where everything is written out, for what it leaves out.
+    /// The recipe with the values of a run's, where everything is written out, for what it leaves
+    /// out.
     fileprivate func fillingSilence(from original: Recipe) -> Recipe {
         var recipe = self
         if model.vocabularySize == 0 {

@@ -13,15 +13,16 @@ package struct TrainingConfiguration: Sendable, Equatable {
     package var microBatch = 0
     /// What enters matrix products.
     package var precision = Precision.fp32
-    /// Whether backward computes each block's activations again, from the block's input, which alone
-    /// is kept.
+    /// Whether backward computes each block's activations again, from the block's input, which
+    /// alone is kept.
     package var recompute = false
     /// Seeds the initial parameters, the order of samples, and dropout.
     package var seed: UInt64 = 1337
     /// Has evaluations look at an average of the parameters in which step t weighs t^this; nil for
     /// the parameters themselves.
     package var averagingPower: Double?
-    /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run stops.
+    /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run
+    /// stops.
     package var maximumSkippedSteps = 10
 
     /// The most steps, and the most sequences in one.
@@ -92,7 +93,8 @@ package struct EvaluationConfiguration: Sendable, Equatable {
     package var every = 250
     /// Steps after which there is an evaluation besides, rising; 0 for one before the first step.
     package var at: [Int] = []
-    /// Windows of the context length that are evaluated, from the validation set's start; 0 for all.
+    /// Windows of the context length that are evaluated, from the validation set's start; 0 for
+    /// all.
     package var windows = 0
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.

@@ -33,7 +33,8 @@ struct KernelCase {
     }
 }
 
-/// What the cases of a size share: its shape, and memory with plausible numbers, which lives as long.
+/// What the cases of a size share: its shape, and memory with plausible numbers, which lives as
+/// long.
 final class KernelBench {
     let size: BenchmarkSize
     let precision: Precision
@@ -52,7 +53,8 @@ final class KernelBench {
 
     /// All kernels of a training step, in the order of the step.
     ///
-    /// A kernel is measured if one of these lists has it, each of which stands in a file of its own.
+    /// A kernel is measured if one of these lists has it, each of which stands in a file of its
+    /// own.
     func cases() -> [KernelCase] {
         embeddingCases() + normCases() + linearCases() + attentionCases() + elementwiseCases()
             + headCases() + optimizerCases()
