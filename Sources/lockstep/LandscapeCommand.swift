@@ -13,7 +13,7 @@ struct LandscapeCommand: ParsableCommand {
             Examples:
               launch/mpirun -- lockstep landscape runs/book
               launch/mpirun -- lockstep landscape runs/book --directions pca --grid 31
-              lockstep landscape runs/book --extent 0.5 --sequences 256 --out book-landscape
+              lockstep landscape runs/book --extent 0.5 --sequences 256 --out around
 
             With filter the plane has two random directions, each filter as long as the
             model's (Li et al. 2018, arXiv 1712.09913); with pca the two principal

@@ -102,6 +102,31 @@ extension CommandLineTests {
             #expect(fields.output.ranges(of: "exposed_reduce_seconds\n").count == 1, "told once")
         }
 
+        /// An example is pasted line by line, so none may be wrapped where 80 columns end.
+        @Test(arguments: [
+            ["tokenize"], ["train"], ["evaluate"], ["sample"], ["find-lr"], ["sweep"], ["analyze"],
+            ["report"], ["landscape"], ["regimes"], ["doctor"], ["bench", "step"],
+            ["bench", "kernels"], ["bench", "allreduce"],
+        ])
+        func examplesCanBePasted(command: [String]) throws {
+            let help = try Launch.run(Workbench.lockstep, command + ["--help"])
+            let lines = help.output.split(separator: "\n", omittingEmptySubsequences: false)
+            let start = try #require(lines.firstIndex { $0.hasSuffix("Examples:") })
+            let examples = lines[(start + 1)...].prefix { !$0.isEmpty }
+            #expect(!examples.isEmpty)
+            var goesOn = false
+            for line in examples {
+                let text = line.drop { $0 == " " }
+                #expect(
+                    goesOn
+                        || ["launch/", "lockstep ", "cluster/", "zcat "].contains {
+                            text.hasPrefix($0)
+                        },
+                    "\(line)")
+                goesOn = text.hasSuffix("\\")
+            }
+        }
+
         /// Data of one's own are found again from another folder, by whatever name they were given.
         @Test func relativeNamesMeanTheSameLater() throws {
             let bench = try Workbench()

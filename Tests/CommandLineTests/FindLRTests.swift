@@ -193,6 +193,20 @@ extension CommandLineTests {
             #expect(!bench.exists("found.toml"))
         }
 
+        /// A recipe that cannot be edited is refused before the test, and not after it.
+        @Test(arguments: [
+            "optimizer.learning_rate = 1e-2\n[training]\nglobal_batch = 4\n",
+            "optimizer = { learning_rate = 1e-2 }\n[training]\nglobal_batch = 4\n",
+        ])
+        func aRecipeThatCannotBeEditedIsRefusedFirst(text: String) throws {
+            let bench = try Workbench()
+            try bench.write(text, to: "recipe.toml")
+            let outcome = try bench.lockstep(
+                arguments(bench, "--write", bench.path("found.toml")) + Self.ramp)
+            expectRefusal(outcome, 78, ["--write cannot change its learning_rate"])
+            #expect(outcome.output.isEmpty && !bench.exists("found.toml"))
+        }
+
         /// Nothing is learned at such rates, so there is nothing to recommend.
         @Test func withoutAFallThereIsNoRecommendation() throws {
             let bench = try Workbench()

@@ -60,6 +60,22 @@ extension CommandLineTests {
             #expect(try bench.metrics(of: "killed").count == bench.metrics().count)
         }
 
+        /// What was evaluated before the first step is not told twice of a run that begins again.
+        @Test func beginningAgainEvaluatesTheStartOnce() throws {
+            let bench = try Workbench()
+            let training = bench.training(
+                set: "evaluation.every=0", "evaluation.at=[0, 6]", "checkpoint.every=0")
+            let first = try bench.lockstep(training)
+            try #require(first.status == 0, "\(first.errors)")
+            let whole = try bench.metrics()
+            #expect(whole.filter { $0["step"] as? Int == 0 }.count == 1)
+            try FileManager.default.removeItem(atPath: bench.path("run/checkpoints"))
+            let again = try bench.lockstep("train", "--resume", "--out", bench.path("run"))
+            try #require(again.status == 0, "\(again.errors)")
+            #expect(try bench.metrics().count == whole.count)
+            #expect(try bench.metrics().filter { $0["step"] as? Int == 0 }.count == 1)
+        }
+
         /// More steps become the run's own, so that a later resume needs not be told again.
         @Test func givenStepsAreKept() throws {
             let bench = try Workbench()

@@ -45,6 +45,20 @@ extension CommandLineTests {
             #expect(trained.compactMap { $0["step"] as? Int } == Array(1...step + 3))
         }
 
+        /// A benchmark has nothing to keep, and ends at once.
+        @Test func benchmarksEndAtOnce() throws {
+            let job = try Background(
+                "\(Launch.root)/launch/mpirun",
+                [
+                    "--ranks", "2", "--oversubscribe", "--", Workbench.lockstep, "bench", "step",
+                    "--size", "char", "--steps", "1000000",
+                ])
+            usleep(1_500_000)
+            job.send(SIGTERM)
+            let (status, output) = try job.finish()
+            #expect(status == 75 && output.isEmpty)
+        }
+
         private func checkpointName(_ step: Int) -> String {
             URL(filePath: Workbench.checkpoint(step)).lastPathComponent
         }

@@ -81,6 +81,29 @@ extension CommandLineTests {
             #expect(!bench.exists("sweep"))
         }
 
+        /// bf16 is no surprise of a sweep's: it is refused where it is slow, as in training.
+        @Test func bf16IsRefusedWhereItIsSlow() throws {
+            let bench = try bench()
+            let text = Self.specification + "\n[set]\n\"training.precision\" = \"bf16\"\n"
+            let emulated = try sweep(bench, text, ["--estimate", "--emulate-bf16"])
+            #expect(emulated.status == 0, "\(emulated.errors)")
+            let outcome = try sweep(bench, text, ["--estimate"])
+            let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
+            if processor.contains("avx512_bf16") {
+                #expect(outcome.status == 0, "\(outcome.errors)")
+            } else {
+                expectRefusal(outcome, 78, ["AVX512-BF16", "--emulate-bf16"])
+            }
+        }
+
+        /// Numbers that no computer counts with are refused by a sentence.
+        @Test func hugeNumbersAreRefused() throws {
+            let bench = try bench()
+            let text = Self.specification.replacing(
+                "tokens = [640]", with: "tokens = [9223372036854775807]")
+            expectRefusal(try sweep(bench, text, ["--estimate"]), 78, ["tokens"])
+        }
+
         /// A specification with more seeds goes on with a sweep; one whose runs do not compare is
         /// refused, and so is a recipe that was changed in between.
         @Test func aSweepCanGrow() throws {
