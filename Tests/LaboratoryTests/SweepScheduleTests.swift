@@ -154,6 +154,31 @@ import Testing
         #expect(schedule.points(results) == schedule.points(results.reversed()))
     }
 
+    /// Where one comparison is silent the other one names it, if no run has to be longer for it.
+    @Test func comparesInBothWays() throws {
+        // 3200 tokens are 50 steps of batch 8.
+        let silent = try Self.specification()
+        #expect(silent.tokens == [3200] && silent.steps == [50])
+        #expect(silent.designs == [.equalTokens(3200), .equalSteps(50)])
+        #expect(try Self.specification("steps = []").steps.isEmpty)
+        func bySteps(_ steps: Int, schedule: String = "constant") throws -> SweepSpecification {
+            try SweepSpecification(
+                toml: """
+                    recipe = "r.toml"
+                    batches = [4, 8]
+                    learning_rates = [1e-3, 2e-3, 4e-3]
+                    seeds = [1, 2]
+                    steps = [\(steps)]
+                    """, name: "sweep.toml"
+            ) { _ in "[model]\ncontext_length = 8\n[schedule]\nname = \"\(schedule)\"\n" }
+        }
+        #expect(try bySteps(100).tokens == [3200])
+        #expect(try bySteps(101).tokens.isEmpty, "101 steps of 4 are no whole steps of 8")
+        // Such a rate has decayed after the last step alone, which one comparison can have.
+        #expect(try bySteps(1000, schedule: "cosine").tokens.isEmpty)
+        #expect(throws: Failure.self) { _ = try bySteps(.max) }
+    }
+
     @Test func marksHoldTheComparisonsAndTheStart() throws {
         let specification = try Self.specification("steps = [30]\nevaluations = 5")
         // 3200 tokens are 100 steps of batch 4, and 50 of batch 8.

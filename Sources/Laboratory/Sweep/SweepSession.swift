@@ -229,7 +229,9 @@ package struct SweepSession {
             on \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")), into \
             \(folder.path)
             """)
-        if let hint = specification.otherComparison { logger.notice("\(hint)") }
+        if input.recipe.schedule.name == .constant, let hint = specification.otherComparison {
+            logger.notice("\(hint)")
+        }
     }
 
     // MARK: - Training

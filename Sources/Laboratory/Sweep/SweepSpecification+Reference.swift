@@ -21,7 +21,9 @@ extension SweepSpecification {
         tokens = [262144, 1048576]
             Batches are compared after equal tokens; a multiple of every batch's tokens a step.
         steps = [64, 256]
-            Batches are compared after equal steps. tokens or steps must be there; both is usual.
+            Batches are compared after equal steps. tokens or steps must be there; where the other is
+            silent, it is what takes no longer runs: the largest batch's steps, or the smallest one's
+            tokens. [] is for none.
         evaluations = 8
             Validation losses of a run, each on the full set; more where comparisons need them.
         extend = 3

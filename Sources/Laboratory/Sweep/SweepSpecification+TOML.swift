@@ -51,6 +51,31 @@ extension SweepSpecification {
             (value) throws(Failure) in try SweepRule(value, table: table)
         }
         try validate(table)
+        try addOtherComparison(table)
+    }
+
+    /// Compares by steps as well where tokens alone are named, and the other way round, as far as that
+    /// takes no longer runs: after the steps of the largest batch, or the tokens of the smallest.
+    private mutating func addOtherComparison(_ table: SpecificationTable) throws(Failure) {
+        let isSilent = (
+            tokens: try table.integers("tokens") == nil, steps: try table.integers("steps") == nil
+        )
+        guard isSilent.tokens != isSilent.steps, let smallest = batches.first,
+            let largest = batches.last
+        else { return }
+        let recipe = try firstRecipe
+        // Another schedule's rate has decayed at the end alone.
+        guard recipe.schedule.name == .constant else { return }
+        let context = recipe.model.contextLength
+        if isSilent.steps {
+            let fewest = (tokens.last ?? 0) / (largest * context)
+            if fewest >= 1 { steps = [fewest] }
+        } else {
+            let sequences = (steps.last ?? 0) * smallest
+            guard batches.allSatisfy({ sequences % $0 == 0 }) else { return }
+            let (count, isTooMany) = sequences.multipliedReportingOverflow(by: context)
+            if !isTooMany { tokens = [count] }
+        }
     }
 
     /// Refuses keys in [set] that every run has of its own.
@@ -78,6 +103,12 @@ extension SweepSpecification {
         try table.checkRising("learning_rates", learningRates, "a rate above 0")
         try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
         try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
+        // Their products with a context length, and with one another, can be counted.
+        let largest = 1_000_000_000
+        for (key, values) in [("batches", batches), ("steps", steps)] {
+            guard let value = values.last, value > largest else { continue }
+            throw table.impossible(key, "\(value)", "up to \(largest)", "use less")
+        }
         guard targetLosses.allSatisfy({ $0.isFinite && $0 > 0 }) else {
             throw table.impossible(
                 "target_losses", "\(targetLosses)", "a list of losses above 0", "remove what is not"
