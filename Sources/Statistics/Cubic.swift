@@ -1,15 +1,17 @@
-/// The cubic through four points.
+/// The cubic that comes nearest to four points or more.
 package struct Cubic: Sendable, Equatable {
     private let coefficients: [Double]
     /// The points' mean x, about which the cubic is written.
     private let center: Double
 
+    /// By least squares.
+    ///
     /// - Returns: nil with fewer than four different x.
     package init?(x: [Double], y: [Double]) {
-        precondition(x.count == 4 && y.count == 4, "a cubic has four points")
-        let center = x.reduce(0, +) / 4
+        precondition(x.count == y.count, "a y for each x")
+        let center = x.reduce(0, +) / Double(max(1, x.count))
         let rows = x.map { x in (0..<4).map { power in Self.power(x - center, power) } }
-        guard Set(x).count == 4, let fit = linearLeastSquares(rows, observations: y) else {
+        guard Set(x).count >= 4, let fit = linearLeastSquares(rows, observations: y) else {
             return nil
         }
         coefficients = fit.parameters

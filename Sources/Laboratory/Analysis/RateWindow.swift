@@ -35,8 +35,8 @@ struct RateWindow {
     ///
     /// The window is the best rate and its neighbours, and what follows on either side while the
     /// loss stays within a part `window` of the best. Where the parabola through all of that turns
-    /// outside the best rate's neighbours, or misses losses by more than noise does, its sides are
-    /// too unlike, and the window is those three.
+    /// away from the best rate, or misses losses by more than noise does, its sides are too unlike, and
+    /// the end with the higher loss is left out, again and again, down to the three.
     ///
     /// The batch is flat where the curvature's interval (at the grid's edge, the slope's as well)
     /// holds zero, in the wide window or in the narrow one: three rates that noise chose for their
@@ -76,9 +76,22 @@ struct RateWindow {
             }
             return
         }
-        let turnsInside = wide.parabola.vertex.map(narrow.bounds.contains) ?? false
-        var chosen =
-            turnsInside && !wide.isMissed(by: settings.tolerance / 4) ? wide : narrow
+        // A fine grid's three rates alone show little, and noise moves a vertex beyond them.
+        let near = Self.near(mean[best].logRate, narrow.bounds)
+        var chosen = narrow
+        while first < core.lowerBound || last > core.upperBound {
+            if let stretch = Stretch(mean[first...last], losses, level: settings.level),
+                stretch.parabola.vertex.map(near.contains) ?? false,
+                !stretch.isMissed(by: settings.tolerance / 4)
+            {
+                chosen = stretch
+                break
+            }
+            let dropsFirst =
+                last == core.upperBound
+                || first < core.lowerBound && mean[first].loss >= mean[last].loss
+            if dropsFirst { first += 1 } else { last -= 1 }
+        }
         let outer = [core.lowerBound - 1, core.upperBound + 1].filter(mean.indices.contains)
         if chosen.bounds == narrow.bounds,
             outer.contains(where: {
@@ -103,8 +116,17 @@ struct RateWindow {
         curvature = chosen.parabola.curvature(level: settings.level).value
         if state == .bracketed {
             misfit = chosen.misfit(
-                of: mean, core: core, others: [wide, narrow], tolerance: settings.tolerance)
+                of: mean, near: near, others: [wide, narrow], tolerance: settings.tolerance)
         }
+    }
+
+    /// Around the best rate its neighbours, and a factor of two at least.
+    private static func near(
+        _ logRate: Double, _ neighbours: ClosedRange<Double>
+    ) -> ClosedRange<Double> {
+        let factor = 0.7
+        return min(
+            neighbours.lowerBound, logRate - factor)...max(neighbours.upperBound, logRate + factor)
     }
 }
 
@@ -143,25 +165,23 @@ private struct Stretch {
 
     /// How far the vertex may lie from the least loss, in ln(rate), as the losses are no parabola.
     ///
-    /// To the farthest of the vertices of other parabolas, of the minima of cubics through the
-    /// `core`'s three rates and the next, and of rates that are as good as the best one although
-    /// the parabola denies it. No bound, but of the size of what a valley with two unlike sides, or
-    /// a wide floor, does to the vertex.
+    /// To the farthest of the vertices of other parabolas, of the minima of cubics through these losses
+    /// and the next one on a side, all of them in `near`, and of rates that are as good as the best one
+    /// although the parabola denies it. No bound, but of the size of what a valley with two unlike
+    /// sides, or a wide floor, does to the vertex.
     func misfit(
-        of mean: [BatchLosses.MeanEntry], core: ClosedRange<Int>, others: [Stretch],
+        of mean: [BatchLosses.MeanEntry], near: ClosedRange<Double>, others: [Stretch],
         tolerance: Double
     ) -> Double {
-        guard let vertex = parabola.vertex, let best = mean.min(by: { $0.loss < $1.loss }) else {
-            return 0
-        }
-        let neighbours = mean[core.lowerBound].logRate...mean[core.upperBound].logRate
-        let cubics = [core.lowerBound - 1...core.upperBound, core.lowerBound...core.upperBound + 1]
+        guard let vertex = parabola.vertex, let best = mean.min(by: { $0.loss < $1.loss }),
+            let first = mean.firstIndex(where: { $0.logRate >= bounds.lowerBound }),
+            let last = mean.lastIndex(where: { $0.logRate <= bounds.upperBound })
+        else { return 0 }
+        let cubics = [first - 1...last, first...last + 1]
             .filter { mean.indices.contains($0.lowerBound) && mean.indices.contains($0.upperBound) }
             .compactMap { Cubic(x: mean[$0].map(\.logRate), y: mean[$0].map(\.loss))?.minimum }
         let vertices = others.filter { !$0.isStraight }.compactMap(\.parabola.vertex)
-        let turns = (cubics + vertices).map {
-            min(max($0, neighbours.lowerBound), neighbours.upperBound)
-        }
+        let turns = (cubics + vertices).map { min(max($0, near.lowerBound), near.upperBound) }
         let ties = mean.filter { entry in
             let excess = entry.loss - best.loss
             let denied = parabola(entry.logRate) - parabola(best.logRate) - excess

@@ -55,13 +55,17 @@ package struct RuleVerdict: Sendable, Equatable {
         self.baseBatch = baseBatch
         // At the base batch a rule changes nothing: what was trained shows its runs' noise.
         let judged = regrets.filter { isTrained ? $0.batch > baseBatch : $0.batch >= baseBatch }
-        let judgements = judged.map { Judgement($0, tolerance: settings.tolerance) }
+        let base = optima.first { $0.batch == baseBatch }
+        let judgements = judged.map { regret in
+            // There a rule looked up is the base's own best rate, if it has one, however uncertain.
+            regret.batch == baseBatch && base?.optimum.best != nil
+                ? .holds : Judgement(regret, tolerance: settings.tolerance)
+        }
         let failure = judgements.firstIndex(of: .fails)
         holdsUpTo = zip(judged, judgements).prefix { $0.1 == .holds }.last?.0.batch
         failsFrom = failure.map { judged[$0].batch }
         holdsBeyondFailure = zip(judged, judgements).dropFirst(failure ?? judged.count)
             .filter { $0.1 == .holds }.map(\.0.batch)
-        let base = optima.first { $0.batch == baseBatch }
         undecided = zip(judged, judgements).prefix(failure ?? judged.count)
             .filter { $0.1 == .undecided }
             .map { regret, _ in
