@@ -72,6 +72,19 @@ struct NoParabolaTests {
         #expect(median > 0.4, "\(median)")
     }
 
+    /// Three rates so close to one another hardly curve in this noise: more of them must be looked at.
+    @Test("a finer grid does not hide what a coarser one shows", arguments: [1.0, 0.5])
+    func finerGrids(spacing: Double) throws {
+        let found = try (UInt64(0)..<40).count { repetition in
+            var sweep = PlantedSweep(batches: [8], seeds: 6)
+            sweep.rates = (0..<Int(10 / spacing)).map { 1e-4 * pow(2, spacing * Double($0)) }
+            sweep.valley = { $0 < 0 ? 0.03 * $0 * $0 : 0.06 * $0 * $0 }
+            (sweep.lossNoise, sweep.rateNoise) = (0.008, 0.05)
+            return try sweep.analysis(noise: 700 + repetition).optima[0].optimum.best != nil
+        }
+        #expect(found >= 36, "\(found) of 40")
+    }
+
     @Test("where all losses are one, the batch is flat")
     func constant() throws {
         let sweep = PlantedSweep(batches: [8], curvature: 0, lossNoise: 0, rateNoise: 0)

@@ -57,8 +57,8 @@ package struct RuleVerdict: Sendable, Equatable {
         let judged = regrets.filter { isTrained ? $0.batch > baseBatch : $0.batch >= baseBatch }
         let base = optima.first { $0.batch == baseBatch }
         let judgements = judged.map { regret in
-            // There a rule looked up is the base's own best rate, if it has one, however uncertain.
-            regret.batch == baseBatch && base?.optimum.best != nil
+            // There a rule looked up is the base's own best rate, however uncertain that is.
+            regret.batch == baseBatch && base?.optimum.best?.interval != nil
                 ? .holds : Judgement(regret, tolerance: settings.tolerance)
         }
         let failure = judgements.firstIndex(of: .fails)
