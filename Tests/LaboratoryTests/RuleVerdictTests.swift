@@ -42,8 +42,31 @@ struct RuleVerdictTests {
         let analysis = try sweep.analysis()
         let none = try analysis.verdict("none")
         #expect(none.failsFrom == 16 && none.holdsBeyondFailure == [32, 64])
-        #expect(none.sentence.hasSuffix("fails at B = 16, though not at 32 and 64."))
+        #expect(
+            none.sentence
+                == "no scaling holds up to B = 8 and fails at B = 16, though not at 32 and 64.")
         #expect(analysis.sentence.contains("no scaling fails at B = 16, though not at 32 and 64"))
+    }
+
+    @Test("of a rule that fails, holds and fails again all failures are named")
+    func failsAgain() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 128], bestRate: { [16, 128].contains($0) ? 3e-3 : 1e-3 },
+            rateNoise: 0.01)
+        let sentence = try sweep.analysis().verdict("none").sentence
+        #expect(sentence.hasSuffix("fails at B = 16 and 128, though not at 32."), "\(sentence)")
+    }
+
+    @Test("a reach that ends in the midst of batches is not called the end")
+    func reachWithAGap() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 64], bestRate: { $0 == 32 ? 3e-3 : 1e-3 }, rateNoise: 0.01)
+        var settings = AnalysisSettings(rules: [.none])
+        settings.designs = [PlantedSweep.design]
+        let analysis = try sweep.analysis(settings: settings)
+        #expect(try analysis.verdict("none").holdsUpTo == 16)
+        #expect(!analysis.sentence.contains("not beyond"))
+        #expect(analysis.sentence.contains("no scaling fails at B = 32, though not at 64"))
     }
 
     @Test("the caller's own rule is judged like the built-in ones")

@@ -23,17 +23,26 @@ package enum DecidingRuns: Sendable, Equatable {
             "\(Format.counted(count, "more seed")) at B = \(listed(batches.map(String.init)))"
         case .rates(let rates, let batch):
             "\(rates.count == 1 ? "rate" : "rates") "
-                + listed(rates.map { Format.significant($0, digits: 3) }) + " at B = \(batch)"
+                + listed(distinct(rates)) + " at B = \(batch)"
         case .missing(let seeds, let rates, let batch):
             "what \(seeds.count == 1 ? "seed" : "seeds") \(listed(seeds.map { "\($0)" })) "
                 + "\(seeds.count == 1 ? "lacks" : "lack") of "
                 + "\(rates.count == 1 ? "rate" : "rates") "
-                + "\(listed(rates.map { Format.significant($0, digits: 3) })) at B = \(batch)"
+                + "\(listed(distinct(rates))) at B = \(batch)"
         case .longer(let batch): "longer runs at B = \(batch), up to the mark they are judged at"
         case .batches(let count): "\(Format.counted(count, "more batch", "more batches"))"
         case .tooClose: "nothing: it is too near its bound for any sensible number of seeds"
         }
     }
+}
+
+/// Rates with three digits, or as many more as tell them from one another.
+private func distinct(_ rates: [Double]) -> [String] {
+    for digits in 3..<12 {
+        let texts = rates.map { Format.significant($0, digits: digits) }
+        if Set(texts).count == Set(rates).count { return texts }
+    }
+    return rates.map { "\($0)" }
 }
 
 /// "a", "a and b", "a, b and c".

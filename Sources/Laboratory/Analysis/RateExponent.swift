@@ -55,8 +55,8 @@ package struct RateExponent: Sendable, Equatable {
             }
         }
         let sample = Sample(seeds.map(\.exponent))
-        let estimate = sample.meanEstimate(level: level)
-            .widened(atLeast: Self.scatter(of: found, seeds: seeds.count, level: level))
+        let scatter = Self.scatter(of: found, seeds: seeds.count, level: level)
+        let estimate = sample.meanEstimate(level: level).widened(atLeast: scatter.half)
             .widened(by: Self.slopeUncertainty(of: found))
         exponent = estimate
         // Slack for rounding, where there is no noise.
@@ -77,6 +77,11 @@ package struct RateExponent: Sendable, Equatable {
             decidingRuns = .seeds(fewestUsefulSeeds - 1, batches: batches)
             return
         }
+        // More seeds do not bring such batches nearer to a line.
+        guard !scatter.exceedsSeeds else {
+            decidingRuns = .batches(1)
+            return
+        }
         // An interval no wider than the distance of two rules' exponents holds at most one of them.
         let needed = seedsNeeded(standardDeviation: deviation, halfWidth: 0.249, level: level)
         guard let needed else {
@@ -86,17 +91,26 @@ package struct RateExponent: Sendable, Equatable {
         decidingRuns = .seeds(max(1, needed - seeds.count), batches: batches)
     }
 
-    /// Half the interval of the line's slope from the batches' scatter around it; 0 where there is
-    /// none to be seen.
-    private static func scatter(of optima: [BatchOptimum], seeds: Int, level: Double) -> Double {
+    /// Half the interval of the line's slope from the batches' scatter around it, 0 where there is
+    /// none to be seen; and whether the seeds' differences at a batch do not explain it: whether its
+    /// variance is more than four times what they leave of a batch's mean.
+    private static func scatter(
+        of optima: [BatchOptimum], seeds: Int, level: Double
+    ) -> (half: Double, exceedsSeeds: Bool) {
         guard seeds >= 2, optima.count >= 3,
             let line = linearLeastSquares(
                 optima.map { [1, log(Double($0.batch))] },
                 observations: optima.compactMap(\.optimum.best?.logRate)),
             let noise = line.noise
-        else { return 0 }
-        return line.covariance(noise)[1][1].squareRoot()
+        else { return (0, false) }
+        let half =
+            line.covariance(noise)[1][1].squareRoot()
             * StudentT.twoSided(level: level, degreesOfFreedom: seeds - 1)
+        let ofMeans = optima.map { optimum in
+            (Sample(optimum.seeds.compactMap(\.optimum.best?.logRate)).variance ?? 0)
+                / Double(optimum.seeds.count)
+        }
+        return (half, noise.variance > 4 * Sample(ofMeans).mean)
     }
 
     /// By how much a line's slope may be off where best rates are known to the grid's resolution

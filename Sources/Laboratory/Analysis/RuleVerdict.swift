@@ -41,6 +41,8 @@ package struct RuleVerdict: Sendable, Equatable {
     package let conclusion: Conclusion
     /// The batches beyond `failsFrom` at which it holds nevertheless.
     package let holdsBeyondFailure: [Int]
+    /// All batches at which it fails.
+    private let failures: [Int]
     private let baseBatch: Int
     /// Whether the rule was judged up to the largest batch of all.
     private let isEndOfGrid: Bool
@@ -66,6 +68,7 @@ package struct RuleVerdict: Sendable, Equatable {
         failsFrom = failure.map { judged[$0].batch }
         holdsBeyondFailure = zip(judged, judgements).dropFirst(failure ?? judged.count)
             .filter { $0.1 == .holds }.map(\.0.batch)
+        failures = zip(judged, judgements).filter { $0.1 == .fails }.map(\.0.batch)
         undecided = zip(judged, judgements).prefix(failure ?? judged.count)
             .filter { $0.1 == .undecided }
             .map { regret, _ in
@@ -95,7 +98,8 @@ package struct RuleVerdict: Sendable, Equatable {
         failsFrom.map { batch in
             holdsBeyondFailure.isEmpty
                 ? "fails from B = \(batch)"
-                : "fails at B = \(batch), though not at \(listed(holdsBeyondFailure.map(String.init)))"
+                : "fails at B = \(listed(failures.map(String.init))), though not at "
+                    + listed(holdsBeyondFailure.map(String.init))
         }
     }
 
@@ -108,7 +112,8 @@ package struct RuleVerdict: Sendable, Equatable {
         let reach =
             switch holdsUpTo {
             case nil: "\(name) holds at no batch\(isTrained ? " above the base" : "")"
-            case baseBatch where reachBeyondBase == nil && undecided.isEmpty && failsFrom != nil:
+            case baseBatch
+            where undecided.isEmpty && failsFrom != nil && holdsBeyondFailure.isEmpty:
                 "\(name) holds at the base batch only"
             case let batch?: "\(name) holds up to B = \(batch)"
             }
@@ -116,6 +121,9 @@ package struct RuleVerdict: Sendable, Equatable {
             let failure = failure.map { ", and it \($0)" } ?? ""
             let start = reachBeyondBase == nil ? "\(name) is inconclusive" : reach
             return start + ": " + gaps.joined(separator: "; ") + failure + "."
+        }
+        if holdsUpTo == nil, !holdsBeyondFailure.isEmpty, let failure {
+            return "\(name) \(failure)."
         }
         return reach
             + (failure.map { " and \($0)." }
@@ -220,7 +228,9 @@ extension RuleVerdict.Undecided {
             let factor = Format.significant(exp(best.commonError), digits: 3)
             return (
                 "the base batch's best rate may be off by a factor of \(factor), whatever the seeds",
-                .rates(base.grid.between, batch: base.batch)
+                .rates(
+                    best.resolution > 0 ? base.grid.further(to: .above) : base.grid.between,
+                    batch: base.batch)
             )
         }
         let needed = seedsNeeded(

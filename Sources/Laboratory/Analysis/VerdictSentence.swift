@@ -23,7 +23,9 @@ func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> S
             : clauses.joined(separator: ", ") + " \(bound)")
     let failing = verdicts.filter { if case .fails = $0.conclusion { true } else { false } }
     let ending = failing.filter { $0.reachBeyondBase != nil }
-    if !holding.isEmpty, ending.count == holding.count {
+    if !holding.isEmpty, ending.count == holding.count,
+        ending.allSatisfy(\.holdsBeyondFailure.isEmpty)
+    {
         parts.append(
             ending.count == 1 ? "not beyond" : ending.count == 2 ? "neither beyond" : "none beyond")
     } else {

@@ -77,7 +77,8 @@ struct DesignReport {
         let holding = analysis.verdicts.contains { $0.reachBeyondBase != nil }
         let failing = analysis.verdicts.allSatisfy { $0.failsFrom != nil && $0.undecided.isEmpty }
         return Verdict(
-            holding ? .holds : failing ? .fails : .undecided, analysis.sentence,
+            holding ? .holds : failing ? .fails : .undecided,
+            analysis.sentence.prefix(1).uppercased() + analysis.sentence.dropFirst(),
             text: analysis.exponent.sentence)
     }
 
