@@ -38,6 +38,8 @@ package enum StopSignals {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in _exit(Failure.Code.requeue.rawValue) }
         sigaction(SIGUSR1, &action, nil)
+        // One that came before this, when it was only noted.
+        if stopRequested { _exit(Failure.Code.requeue.rawValue) }
     }
 
     /// Whether to checkpoint and stop.
