@@ -69,6 +69,11 @@ package enum Format {
         "\(count(number)) \(number == 1 ? thing : plural ?? thing + "s")"
     }
 
+    /// On what something runs: "2 ranks x 1 thread".
+    package static func layout(ranks: Int, threads: Int) -> String {
+        "\(counted(ranks, "rank")) x \(counted(threads, "thread"))"
+    }
+
     /// A number with a fixed number of decimals: "1.8857".
     package static func fixed(_ number: Double, decimals: Int) -> String {
         let text = formatted("%.\(decimals)f", number)

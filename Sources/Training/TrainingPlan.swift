@@ -113,7 +113,7 @@ extension TrainingPlan {
         let steps = recipe.training.steps
         let total = tokensPerStep * steps
         let layoutText =
-            "\(Format.counted(around.ranks, "rank")) x \(Format.counted(around.threads, "thread"))"
+            Format.layout(ranks: around.ranks, threads: around.threads)
             + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
         let first =
             "training a GPT of \(Format.count(model.parameterCount)) parameters for "

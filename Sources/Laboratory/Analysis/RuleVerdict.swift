@@ -35,7 +35,7 @@ package struct RuleVerdict: Sendable, Equatable {
     /// every smaller batch from the base up.
     package let holdsUpTo: Int?
     /// The smallest batch from the base up where the regret's interval lies above the tolerance.
-    package let failsFrom: Int?
+    package var failsFrom: Int? { failures.first }
     /// From the base up to where it fails.
     package let undecided: [Undecided]
     package let conclusion: Conclusion
@@ -44,6 +44,7 @@ package struct RuleVerdict: Sendable, Equatable {
     /// All batches at which it fails.
     private let failures: [Int]
     private let baseBatch: Int
+    private let isJudged: Bool
     /// Whether the rule was judged up to the largest batch of all.
     private let isEndOfGrid: Bool
 
@@ -57,6 +58,7 @@ package struct RuleVerdict: Sendable, Equatable {
         self.baseBatch = baseBatch
         // At the base batch a rule changes nothing: what was trained shows its runs' noise.
         let judged = regrets.filter { isTrained ? $0.batch > baseBatch : $0.batch >= baseBatch }
+        isJudged = !judged.isEmpty
         let base = optima.first { $0.batch == baseBatch }
         let judgements = judged.map { regret in
             // There a rule looked up is the base's own best rate, however uncertain that is.
@@ -65,7 +67,6 @@ package struct RuleVerdict: Sendable, Equatable {
         }
         let failure = judgements.firstIndex(of: .fails)
         holdsUpTo = zip(judged, judgements).prefix { $0.1 == .holds }.last?.0.batch
-        failsFrom = failure.map { judged[$0].batch }
         holdsBeyondFailure = zip(judged, judgements).dropFirst(failure ?? judged.count)
             .filter { $0.1 == .holds }.map(\.0.batch)
         failures = zip(judged, judgements).filter { $0.1 == .fails }.map(\.0.batch)
@@ -77,7 +78,7 @@ package struct RuleVerdict: Sendable, Equatable {
                     base: isTrained ? nil : base, settings: settings)
             }
         if let last = judged.last, undecided.isEmpty {
-            conclusion = failsFrom.map { .fails(from: $0) } ?? .holds(upTo: last.batch)
+            conclusion = failures.first.map { .fails(from: $0) } ?? .holds(upTo: last.batch)
         } else {
             conclusion = .inconclusive
         }
@@ -105,8 +106,7 @@ package struct RuleVerdict: Sendable, Equatable {
 
     /// In one sentence.
     package var sentence: String {
-        guard regrets.contains(where: { isTrained ? $0.batch > baseBatch : $0.batch >= baseBatch })
-        else {
+        guard isJudged else {
             return "\(name) was trained at no batch above the base, and is not judged."
         }
         let reach =

@@ -69,8 +69,7 @@ package struct LandscapeSession {
             measuring the loss around \(request.runPath) at \(request.grid) x \(request.grid) points of a \
             plane (\(request.directions.rawValue)), over \
             \(Format.counted(request.sequences, "validation sequence")) at most, on \
-            \(Format.counted(communicator.size, "rank")) x \
-            \(Format.counted(request.threads, "thread"))
+            \(Format.layout(ranks: communicator.size, threads: request.threads))
             """)
     }
 

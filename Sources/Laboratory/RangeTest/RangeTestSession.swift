@@ -120,13 +120,12 @@ package struct RangeTestSession {
         let start =
             request.startPath.map { "the checkpoint of step \(startStep) in \($0)" }
             ?? "new parameters"
-        let ranks = Format.counted(world.size, "rank")
-        let threads = Format.counted(request.threads, "thread")
+        let layout = Format.layout(ranks: world.size, threads: request.threads)
         logger.notice(
             """
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
             \(Format.count(ramp.steps)) steps of \(plan.recipe.training.globalBatch) sequences = \
-            \(Format.count(plan.tokensPerStep)) tokens, on \(ranks) x \(threads), from \(start); \
+            \(Format.count(plan.tokensPerStep)) tokens, on \(layout), from \(start); \
             what is trained is thrown away
             """)
     }

@@ -69,8 +69,7 @@ package struct RegimesSession {
             """
             training one model of \(Format.count(plans[1].recipe.model.parameterCount)) parameters at \
             rates \(listed(rates)), \(Format.count(plans[1].recipe.training.steps)) steps each, on \
-            \(Format.counted(communicator.size, "rank")) x \
-            \(Format.counted(request.threads, "thread")); then the loss at \
+            \(Format.layout(ranks: communicator.size, threads: request.threads)); then the loss at \
             2 x \(request.grid) x \(request.grid) points around them
             """)
     }

@@ -3,12 +3,6 @@ import Failures
 import Report
 import Training
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
-
 /// A new folder for what a command has found, whole or not at all.
 struct ResultFolder {
     let path: String

@@ -74,7 +74,7 @@ package struct KernelReport: Sendable {
             ])
         }
         let layout =
-            "\(Format.counted(ranks, "rank")) x \(Format.counted(threads, "thread"))"
+            Format.layout(ranks: ranks, threads: threads)
         let peak = Format.fixed(peakFlopsPerCore * 1e-9, decimals: 1)
         let bandwidth = Format.fixed(bytesPerSecond * 1e-9, decimals: 1)
         return

@@ -104,7 +104,7 @@ extension StepReport {
 
     private var heading: String {
         "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
-            + "\(Format.counted(ranks, "rank")) x \(Format.counted(benchmark.threads, "thread")): "
+            + "\(Format.layout(ranks: ranks, threads: benchmark.threads)): "
             + "\(Format.counted(plan.lanes.globalBatch, "sequence")) of \(plan.sequenceLength) tokens "
             + "a step, \(Format.counted(records.count, "step")) after \(StepBenchmark.warmupSteps) to "
             + "warm up"
