@@ -5,6 +5,10 @@
 // A loop with a constant number of turns, whose arrays are to live in registers.
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
+// Groups along the depth in one turn of a tile's loop: where another thread shares the core's front
+// end, what the loop itself takes is missing to the arithmetic.
+#define AT_ONCE 4
+
 // Rows of a matrix that are packed together: their lines stay in the first-level cache while panel
 // after panel takes its part of them. A multiple of every group.
 #define ROWS_AT_ONCE 32
@@ -12,17 +16,20 @@
 typedef uint32_t word8 __attribute__((ext_vector_type(8)));
 typedef word8 word8_unaligned __attribute__((aligned(2)));
 
-/// Eight columns of a matrix that is stored transposed: eight rows of `depth` words become `depth`
-/// rows of eight, `panel_stride` words apart, by transposing 8 x 8 in registers.
+/// `count` rows, at most eight, of `depth` words become `depth` rows of `count`, `panel_stride` words
+/// apart, by transposing 8 x 8 in registers.
+///
+/// Words between `count` and eight are written too, but for those behind the panel's last row.
 ALWAYS_INLINE void transpose_words(
-    const void *rows, ptrdiff_t row_bytes, ptrdiff_t depth, void *panel, ptrdiff_t panel_stride) {
+    const void *rows, ptrdiff_t row_bytes, ptrdiff_t depth, void *panel, ptrdiff_t panel_stride,
+    ptrdiff_t count) {
     const char *from = rows;
     uint32_t *to = panel;
     ptrdiff_t k = 0;
-    for (; k + 8 <= depth; k += 8) {
-        word8 r[8], s[8], t[8];
+    for (; k + 8 <= depth - (count < 8); k += 8) {
+        word8 r[8], s[8], t[8], low[4], high[4];
         for (int i = 0; i < 8; i++)
-            r[i] = *(const word8_unaligned *)(from + i * row_bytes + k * 4);
+            r[i] = i < count ? *(const word8_unaligned *)(from + i * row_bytes + k * 4) : (word8)0;
         for (int i = 0; i < 8; i += 2) {
             s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
             s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
@@ -36,14 +43,15 @@ ALWAYS_INLINE void transpose_words(
             }
         }
         for (int i = 0; i < 4; i++) {
-            word8 low = __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-            word8 high = __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-            *(word8_unaligned *)(to + (k + i) * panel_stride) = low;
-            *(word8_unaligned *)(to + (k + i + 4) * panel_stride) = high;
+            low[i] = __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+            high[i] = __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
         }
+        // In order, lest what one writes beyond `count` stays in the next.
+        for (int i = 0; i < 8; i++)
+            *(word8_unaligned *)(to + (k + i) * panel_stride) = i < 4 ? low[i] : high[i - 4];
     }
     for (; k < depth; k++)
-        for (int i = 0; i < 8; i++)
+        for (ptrdiff_t i = 0; i < count; i++)
             __builtin_memcpy(to + k * panel_stride + i, from + i * row_bytes + k * 4, 4);
 }
 

@@ -246,7 +246,7 @@ package final class Attention {
     ) -> UnsafeMutableRawPointer {
         let panels = engine.scratch(
             use, thread: thread, bytes: kernels.panelBytes(columns: length, depth: headWidth))
-        kernels.pack_transposed(
+        kernels.pack_right_transposed(
             matrix.row(rows.lowerBound, column: column), matrix.stride, headWidth, rows.count,
             panels)
         return panels
@@ -258,7 +258,7 @@ package final class Attention {
     ) -> UnsafeMutableRawPointer {
         let panels = engine.scratch(
             use, thread: thread, bytes: kernels.panelBytes(columns: headWidth, depth: rows.count))
-        kernels.pack_rows(
+        kernels.pack_right(
             matrix.row(rows.lowerBound, column: column), matrix.stride, rows.count, headWidth,
             panels, nil)
         return panels
@@ -295,7 +295,7 @@ package final class Attention {
         if precision == .bf16 {
             let packed = engine.scratch(
                 .packedLeft, thread: thread, bytes: packedScoreBytes(rows))
-            kernels.pack_left(scores, operandStride, rows.rows, rows.keys, packed)
+            kernels.pack_left_transposed(scores, operandStride, rows.rows, rows.keys, packed)
             block.a = UnsafeRawPointer(packed)
             block.a_panel_stride = tileRows * depth
             block.a_depth_stride = tileRows

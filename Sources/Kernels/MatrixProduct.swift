@@ -42,10 +42,9 @@ extension ComputeEngine {
     ) {
         let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
         let panels = sharedScratch(.packedRight, bytes: tiling.panelBytes)
-        let packedRows =
-            product.packsLeft ? sharedScratch(.packedLeft, bytes: product.leftPanelBytes) : nil
-        for strip in 0..<product.stripCount {
-            let rows = product.strip(strip)
+        let packedRows = packedRows(product, tiling)
+        for strip in 0..<tiling.stripCount {
+            let rows = tiling.strip(strip)
             // All slabs of one part before the next, so that the part of `a` is read from memory
             // once.
             for part in 0..<product.partCount {
@@ -92,43 +91,74 @@ extension ComputeEngine {
         touching touched: (Operand?, Operand?) = (nil, nil), epilogue: Epilogue
     ) {
         let product = Product(a, .direct, b, storage, kernels(a.precision))
-        let rows = 0..<product.rows
         // All parts at once, lest sums wait in memory for the next.
         let parts = product.partCount
         let tiling = Tiling(product, partsAtOnce: parts, threads: threadCount)
         let panels = sharedScratch(.packedRight, bytes: tiling.panelBytes)
-        for index in 0..<tiling.slabCount {
-            let slab = tiling.slab(index)
-            for part in 0..<parts {
-                packRight(product, part, slab, into: panels + part * tiling.partBytes)
-            }
-            team.forEach(tiling.tileCount(rows, slab)) { tile, thread in
-                let (tileRows, columns) = tiling.tile(tile, rows, slab)
-                let elements = scratch(
-                    .product, thread: thread, bytes: 4 * product.blockRows * tiling.columnsOfTile
-                ).assumingMemoryBound(to: Float.self)
-                product.forEachRowBlock(tileRows) { block in
-                    for part in 0..<parts {
-                        product.multiply(
-                            block, part,
-                            panels + part * tiling.partBytes
-                                + product.panelOffset(part, columns, slab),
-                            columns: columns.count, into: elements, stride: columns.count,
-                            accumulates: part > 0,
-                            soon: part < parts - 1
-                                ? nothingSoon
-                                : (
-                                    soon(touched.0, block.lowerBound, columns.lowerBound),
-                                    soon(touched.1, block.lowerBound, columns.lowerBound)
-                                ))
-                    }
-                    epilogue(
-                        Matrix(elements, rows: block.count, columns: columns.count),
-                        block.lowerBound, columns.lowerBound)
+        let packedRows = packedRows(product, tiling)
+        for strip in 0..<tiling.stripCount {
+            let rows = tiling.strip(strip)
+            if let packedRows {
+                for part in 0..<parts {
+                    packLeft(
+                        product, part, rows, tiling, into: packedRows + part * tiling.leftPartBytes)
                 }
-                partEnds()
+            }
+            for index in 0..<tiling.slabCount {
+                let slab = tiling.slab(index)
+                for part in 0..<parts {
+                    packRight(product, part, slab, into: panels + part * tiling.partBytes)
+                }
+                multiply(
+                    product, rows, slab, tiling, panels, packedRows: packedRows,
+                    touching: touched, epilogue: epilogue)
             }
         }
+    }
+
+    /// Computes a slab of some rows in all parts of the depth, on all threads, and hands the
+    /// elements to the epilogue.
+    private func multiply(
+        _ product: Product, _ rows: Range<Int>, _ slab: Range<Int>, _ tiling: Tiling,
+        _ panels: UnsafeMutableRawPointer, packedRows: UnsafeMutableRawPointer?,
+        touching touched: (Operand?, Operand?), epilogue: Epilogue
+    ) {
+        let parts = product.partCount
+        team.forEach(tiling.tileCount(rows, slab)) { tile, thread in
+            let (tileRows, columns) = tiling.tile(tile, rows, slab)
+            let elements = scratch(
+                .product, thread: thread, bytes: 4 * product.blockRows * tiling.columnsOfTile
+            ).assumingMemoryBound(to: Float.self)
+            product.forEachRowBlock(tileRows) { block in
+                for part in 0..<parts {
+                    product.multiply(
+                        block, part,
+                        panels + part * tiling.partBytes
+                            + product.panelOffset(part, columns, slab),
+                        packedRows: packedRows.map {
+                            $0 + part * tiling.leftPartBytes
+                                + product.leftPanelOffset(part, block, rows)
+                        },
+                        columns: columns.count, into: elements, stride: columns.count,
+                        accumulates: part > 0,
+                        soon: part < parts - 1
+                            ? nothingSoon
+                            : (
+                                soon(touched.0, block.lowerBound, columns.lowerBound),
+                                soon(touched.1, block.lowerBound, columns.lowerBound)
+                            ))
+                }
+                epilogue(
+                    Matrix(elements, rows: block.count, columns: columns.count),
+                    block.lowerBound, columns.lowerBound)
+            }
+            partEnds()
+        }
+    }
+
+    /// Memory for the panels of a strip's rows, if they are packed.
+    private func packedRows(_ product: Product, _ tiling: Tiling) -> UnsafeMutableRawPointer? {
+        product.packsLeft ? sharedScratch(.packedLeft, bytes: tiling.leftPanelBytes) : nil
     }
 
     /// Packs the columns of a slab, for a part of the depth, on all threads; adds to their sums.
@@ -145,7 +175,7 @@ extension ComputeEngine {
         }
     }
 
-    /// Packs some rows of a left operand that is stored transposed, on all threads.
+    /// Packs some rows, for a part of the depth, on all threads.
     private func packLeft(
         _ product: Product, _ part: Int, _ rows: Range<Int>, _ tiling: Tiling,
         into panels: UnsafeMutableRawPointer
@@ -207,6 +237,7 @@ extension ScratchDemand {
         let parts = hasEpilogue ? product.partCount : 1
         let tiling = Tiling(product, partsAtOnce: parts, threads: engine.threadCount)
         noteShared(.packedRight, bytes: tiling.panelBytes)
+        noteShared(.packedLeft, bytes: tiling.leftPanelBytes)
         if hasEpilogue { note(.product, bytes: 4 * product.blockRows * tiling.columnsOfTile) }
     }
 
@@ -218,7 +249,7 @@ extension ScratchDemand {
         let product = Product(a, .transposed, b, .direct, engine.kernels(a.precision))
         let tiling = Tiling(product, partsAtOnce: 1, threads: engine.threadCount)
         noteShared(.packedRight, bytes: tiling.panelBytes)
-        noteShared(.packedLeft, bytes: product.leftPanelBytes)
+        noteShared(.packedLeft, bytes: tiling.leftPanelBytes)
         guard columnSums else { return }
         noteShared(.sums, bytes: product.kernels.columnSumBytes(columns: b.columns))
     }

@@ -3,13 +3,14 @@ import Tensors
 
 /// A product: a left operand (rows, depth) times a right one (depth, columns), of either storage.
 ///
-/// A left operand that is stored transposed is packed before it is multiplied.
+/// The right operand is packed before it is multiplied, the left one where that pays or must be.
 struct Product {
     let a: Operand
     let b: Operand
-    /// Whether the left operand is stored transposed.
-    let packsLeft: Bool
+    let leftStorage: Storage
     let rightStorage: Storage
+    /// Whether the left operand is packed.
+    let packsLeft: Bool
     let kernels: lockstep_microkernels
     let rows: Int
     let columns: Int
@@ -19,41 +20,33 @@ struct Product {
     let partCount: Int
     /// Rows that are multiplied by one set of panels before the next: they stay in cache meanwhile.
     let blockRows: Int
-    private let rowsOfStrip: Int
 
     init(
         _ a: Operand, _ leftStorage: Storage, _ b: Operand, _ rightStorage: Storage,
         _ kernels: lockstep_microkernels
     ) {
-        packsLeft = leftStorage == .transposed
-        (rows, depth) = packsLeft ? (a.columns, a.rows) : (a.rows, a.columns)
+        (rows, depth) =
+            leftStorage == .direct ? (a.rows, a.columns) : (a.columns, a.rows)
         let (rightDepth, columns) =
             rightStorage == .direct ? (b.rows, b.columns) : (b.columns, b.rows)
         precondition(
             rightDepth == depth && a.precision == b.precision,
             "the right operand does not fit the left one")
-        precondition(packsLeft || depth % Int(kernels.depth_group) == 0, "the depth is odd")
+        precondition(
+            leftStorage == .transposed || depth % Int(kernels.depth_group) == 0,
+            "the depth is odd")
         self.columns = columns
         self.a = a
         self.b = b
+        self.leftStorage = leftStorage
+        packsLeft = leftStorage == .transposed || (columns >= leastPacked && depth >= leastPacked)
         self.rightStorage = rightStorage
         self.kernels = kernels
         part = depthPart(depth, kernels)
         partCount = max(1, (depth + part - 1) / part)
         let tileRows = Int(kernels.tile_rows)
-        rowsOfStrip = packsLeft ? mostRowsPacked : max(1, rows)
         blockRows = tileRows * max(1, (packsLeft ? 96 : 56) / tileRows)
     }
-
-    /// Strips of rows whose panels are in memory together; one where none are packed.
-    var stripCount: Int { (rows + rowsOfStrip - 1) / rowsOfStrip }
-
-    func strip(_ index: Int) -> Range<Int> {
-        index * rowsOfStrip..<min(rows, (index + 1) * rowsOfStrip)
-    }
-
-    /// Bytes of the panels of a strip, for one part of the depth.
-    var leftPanelBytes: Int { kernels.leftPanelBytes(rows: min(rows, rowsOfStrip), depth: part) }
 
     /// Bytes of the panels of one part of the depth.
     func panelBytes(columns: Int) -> Int { kernels.panelBytes(columns: columns, depth: part) }
@@ -76,9 +69,16 @@ struct Product {
 
     func packLeft(_ part: Int, _ rows: Range<Int>, into panels: UnsafeMutableRawPointer) {
         let depth = depth(of: part)
-        kernels.pack_left(
-            a.row(depth.lowerBound, column: rows.lowerBound), a.stride, depth.count, rows.count,
-            panels)
+        switch leftStorage {
+        case .direct:
+            kernels.pack_left(
+                a.row(rows.lowerBound, column: depth.lowerBound), a.stride, depth.count,
+                rows.count, panels)
+        case .transposed:
+            kernels.pack_left_transposed(
+                a.row(depth.lowerBound, column: rows.lowerBound), a.stride, depth.count,
+                rows.count, panels)
+        }
     }
 
     /// Packs some columns; adds to the sums of those of a direct operand, if they are asked for.
@@ -89,11 +89,11 @@ struct Product {
         let depth = depth(of: part)
         switch rightStorage {
         case .direct:
-            kernels.pack_rows(
+            kernels.pack_right(
                 b.row(depth.lowerBound, column: columns.lowerBound), b.stride, depth.count,
                 columns.count, panels, sums.map { $0 + columns.lowerBound })
         case .transposed:
-            kernels.pack_transposed(
+            kernels.pack_right_transposed(
                 b.row(columns.lowerBound, column: depth.lowerBound), b.stride, depth.count,
                 columns.count, panels)
         }
@@ -108,8 +108,8 @@ struct Product {
         }
     }
 
-    /// Multiplies some rows of a part of the depth by its panels. A left operand that is stored
-    /// transposed is in `packedRows`.
+    /// Multiplies some rows of a part of the depth by its panels. A left operand that is packed is
+    /// in `packedRows`.
     func multiply(
         _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer,
         packedRows: UnsafeMutableRawPointer? = nil, columns: Int,
@@ -168,21 +168,38 @@ private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
     return parts <= 1 ? max(1, depth) : ((depth + parts - 1) / parts + 7) / 8 * 8
 }
 
-/// How a product is shared out: slabs of columns, which are packed by all threads and then computed
-/// by all threads, in tiles whose packed columns fit a core's cache.
+/// How a product is shared out: strips of rows, and slabs of columns, which are packed by all
+/// threads and then computed by all threads, in tiles whose packed columns fit a core's cache.
 struct Tiling {
     /// Bytes of a slab's panels in memory, and of those for one part of the depth.
     let (panelBytes, partBytes): (Int, Int)
+    /// The same of a strip's panels; 0 where the left operand is not packed.
+    let (leftPanelBytes, leftPartBytes): (Int, Int)
     let columnsOfTile: Int
     let rowsOfTile: Int
+    private let rows: Int
+    private let rowsOfStrip: Int
     private let columns: Int
     private let columnsOfSlab: Int
 
-    /// For slabs of which the panels of `partsAtOnce` parts of the depth are in memory together.
+    /// For strips and slabs of which the panels of `partsAtOnce` parts of the depth are in memory
+    /// together.
     init(_ product: Product, partsAtOnce: Int, threads: Int) {
+        rows = product.rows
         columns = product.columns
-        // As many columns as leave their panels about half of a second-level cache.
         let bytes = product.part * Int(product.kernels.element_bytes)
+        if product.packsLeft {
+            // Strips of one height, as high as memory allows: the columns are packed once for each.
+            let tileRows = Int(product.kernels.tile_rows)
+            let strips = max(1, (rows * partsAtOnce * bytes + mostStripBytes - 1) / mostStripBytes)
+            rowsOfStrip = max(1, (rows + strips * tileRows - 1) / (strips * tileRows)) * tileRows
+            leftPartBytes = product.kernels.leftPanelBytes(
+                rows: min(rows, rowsOfStrip), depth: product.part)
+        } else {
+            (rowsOfStrip, leftPartBytes) = (max(1, rows), 0)
+        }
+        leftPanelBytes = partsAtOnce * leftPartBytes
+        // As many columns as leave their panels about half of a second-level cache.
         let width = min(192, max(96, 96 * 768 * 4 / bytes / 96 * 96))
         columnsOfTile = max(1, min(width, columns))
         if threads == 1 {
@@ -203,6 +220,13 @@ struct Tiling {
         }
         partBytes = product.panelBytes(columns: columnsOfSlab)
         panelBytes = partsAtOnce * partBytes
+    }
+
+    /// One where no rows are packed.
+    var stripCount: Int { (rows + rowsOfStrip - 1) / rowsOfStrip }
+
+    func strip(_ index: Int) -> Range<Int> {
+        index * rowsOfStrip..<min(rows, (index + 1) * rowsOfStrip)
     }
 
     var slabCount: Int { (columns + columnsOfSlab - 1) / columnsOfSlab }
@@ -237,5 +261,9 @@ private let mostSlabBytes = 2 << 20
 /// The columns of a slab that one thread of several packs at a time; a multiple of every panel's.
 let columnsPackedByTile = 64
 
-/// The rows of a left operand that is stored transposed whose panels are in memory together.
-private let mostRowsPacked = 768
+/// Bytes of packed rows in memory together.
+private let mostStripBytes = 16 << 20
+
+/// The least columns and depth for which packing a left operand that need not be packed takes less
+/// time than it saves.
+private let leastPacked = 512

@@ -5,11 +5,13 @@ import Testing
 /// Matrix products against chains of fused multiply-adds written out: the bits, not only the
 /// values.
 @Suite struct MatrixProductTests {
-    /// Tiles' borders of both vector widths, depths below, at and beyond one part, odd sizes, and
-    /// more columns than threads pack at once.
+    /// Tiles' borders of both vector widths, depths below, at and beyond one part, odd sizes, more
+    /// columns than threads pack at once, left operands that are packed, and more rows than are
+    /// packed at once of one that is stored transposed.
     static let shapes = [
         (1, 1, 1), (6, 16, 8), (7, 17, 9), (14, 32, 40), (15, 33, 100), (83, 97, 31),
         (130, 200, 770), (260, 96, 1601), (61, 1501, 774),
+        (28, 513, 1601), (12_001, 2, 700),
     ]
 
     static let kernels = InstructionSet.allCases.filter(\.isAvailable).flatMap { set in
@@ -82,7 +84,7 @@ import Testing
         #expect(c.floats == expected)
     }
 
-    @Test(arguments: [(1, 1), (50, 97), (300, 200)], [1, 3])
+    @Test(arguments: [(1, 1), (50, 97), (300, 200), (61, 530)], [1, 3])
     func theEpilogueSeesEveryElementOnceAndComplete(shape: (Int, Int), threads: Int) {
         let (rows, columns) = shape
         let depth = 900
@@ -101,6 +103,30 @@ import Testing
         }
         #expect(visits.elements.allSatisfy { $0 == 1 })
         let isEqual = seen.elements.elementsEqual(reference(a, b, before: nil))
+        #expect(isEqual)
+    }
+
+    /// More rows than are packed at once, against products of fewer.
+    @Test(arguments: Precision.allCases, [1, 3])
+    func rowsDoNotDependOnTheOthers(precision: Precision, threads: Int) {
+        let (rows, columns, depth) = (precision == .fp32 ? 2200 : 4400, 520, 2000)
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, precision)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, precision)
+        let engine = ComputeEngine(threads: threads)
+        let whole = Buffer<Float>(count: rows * columns)
+        let part = Buffer<Float>(count: rows * columns)
+        engine.multiply(a.operand, b.operand) { elements, row, column in
+            for i in 0..<elements.rows {
+                (whole.base + (row + i) * columns + column)
+                    .update(from: elements.row(i), count: elements.columns)
+            }
+        }
+        for first in stride(from: 0, to: rows, by: 100) {
+            let some = first..<first + 100
+            engine.multiply(
+                a.operand.rows(some), b.operand, into: matrix(part, columns: columns).rows(some))
+        }
+        let isEqual = whole.elements.elementsEqual(part.elements)
         #expect(isEqual)
     }
 

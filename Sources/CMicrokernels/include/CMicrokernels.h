@@ -61,15 +61,17 @@ typedef struct {
     void (*multiply_columns)(const lockstep_block *block);
     /// Packs a right operand (depth, columns) with contiguous rows into panels. Adds its rows in
     /// order to `sums`, if that is not null, which has room for whole tiles.
-    void (*pack_rows)(
+    void (*pack_right)(
         const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels,
         float *sums);
     /// Packs a right operand that is stored transposed, (columns, depth) with contiguous rows.
-    void (*pack_transposed)(
+    void (*pack_right_transposed)(
         const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels);
-    /// Packs a left operand that is stored transposed, (depth, rows) with contiguous rows, into
-    /// panels of `tile_rows` rows.
+    /// Packs a left operand (rows, depth) with contiguous rows into panels of `tile_rows` rows.
     void (*pack_left)(
+        const void *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, void *panels);
+    /// Packs a left operand that is stored transposed, (depth, rows) with contiguous rows.
+    void (*pack_left_transposed)(
         const void *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, void *panels);
 } lockstep_microkernels;
 
