@@ -5,10 +5,6 @@
 // A loop with a constant number of turns, whose arrays are to live in registers.
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
-// Groups along the depth in one turn of a tile's loop: where another thread shares the core's front
-// end, what the loop itself takes is missing to the arithmetic.
-#define AT_ONCE 4
-
 // Rows of a matrix that are packed together: their lines stay in the first-level cache while panel
 // after panel takes its part of them. A multiple of every group.
 #define ROWS_AT_ONCE 32
@@ -119,11 +115,13 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #endif
 
 // Sixteen 256-bit registers hold 12 sums, two vectors of B and one element of A. A processor with
-// 128-bit registers (arm64) has twice as many of them.
+// 128-bit registers (arm64) has twice as many of them. Several steps in a turn, because where another
+// thread shares the core, instructions that only count or address take turns from arithmetic.
 #define NAME(x) base_##x
 #define ELEMENT float
 #define GROUP 1
 #define STEP STEP_FP32
+#define STEPS 4
 #define LANES 8
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
@@ -134,6 +132,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define ELEMENT uint16_t
 #define GROUP 2
 #define STEP STEP_WIDENED
+#define STEPS 1
 #define LANES 8
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
@@ -141,13 +140,15 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #include "microkernels.inc"
 
 #if defined(__x86_64__)
-// Thirty-two 512-bit registers hold 28 sums, two vectors of B and one element of A.
+// Thirty-two 512-bit registers hold 28 sums, two vectors of B and one element of A. One step in a
+// turn: of several, the compiler has more in flight than there are registers.
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
 #define NAME(x) wide_##x
 #define ELEMENT float
 #define GROUP 1
 #define STEP STEP_FP32
+#define STEPS 1
 #define LANES 16
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
@@ -158,6 +159,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define ELEMENT uint16_t
 #define GROUP 2
 #define STEP STEP_WIDENED
+#define STEPS 1
 #define LANES 16
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
@@ -171,6 +173,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define ELEMENT uint16_t
 #define GROUP 2
 #define STEP STEP_BF16
+#define STEPS 1
 #define LANES 16
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
