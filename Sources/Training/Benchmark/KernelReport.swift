@@ -73,8 +73,7 @@ package struct KernelReport: Sendable {
                 Format.fixed(100 * bandwidthShare(row), decimals: 0),
             ])
         }
-        let layout =
-            Format.layout(ranks: ranks, threads: threads)
+        let layout = Format.layout(ranks: ranks, threads: threads)
         let peak = Format.fixed(peakFlopsPerCore * 1e-9, decimals: 1)
         let bandwidth = Format.fixed(bytesPerSecond * 1e-9, decimals: 1)
         return
