@@ -6,8 +6,11 @@
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
 // Rows of a matrix that are packed together: their lines stay in the first-level cache while panel
-// after panel takes its part of them. A multiple of every group.
+// after panel takes its part of them. A row is fetched as long before. A multiple of every group.
 #define ROWS_AT_ONCE 32
+
+// Panels of a left operand that are packed together, as parts of the same lines.
+#define PANELS_AT_ONCE 8
 
 typedef uint32_t word8 __attribute__((ext_vector_type(8)));
 typedef word8 word8_unaligned __attribute__((aligned(2)));

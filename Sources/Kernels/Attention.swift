@@ -13,7 +13,7 @@ import Tensors
 /// Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the
 /// block's last row, so that nothing above the diagonal's blocks is computed and only one block of
 /// probabilities exists at a time (Dao et al. 2022, without the split along keys). Forward keeps
-/// each row's log-sum-exp; backward makes the probabilities from it again. In bf16 the
+/// each row's log-sum-exp, to base 2; backward makes the probabilities from it again. In bf16 the
 /// probabilities and their gradients are rounded before they enter products; softmax itself is in
 /// fp32.
 package final class Attention {
@@ -27,6 +27,8 @@ package final class Attention {
     private let kernels: lockstep_microkernels
     private let blocks: [Block]
     private let scale: Float
+    /// What a score is multiplied by to be an exponent of two.
+    private let scale2: Float
     /// Elements between two rows of a block's probabilities: off the powers of two, whose rows
     /// would share a few cache sets.
     private let rowStride: Int
@@ -53,6 +55,7 @@ package final class Attention {
         kernels = engine.kernels(precision)
         width = heads * headWidth
         scale = 1 / Float(headWidth).squareRoot()
+        scale2 = log2E * scale
         // Fewer rows waste less above the diagonal, more use what is packed more often.
         let blockRows = length <= 128 ? 24 : 48
         blocks = stride(from: 0, to: length, by: blockRows).map { start in
@@ -99,10 +102,11 @@ package final class Attention {
                     columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
                     rowStride)
                 for i in 0..<block.rows {
-                    let (top, total) = exponentiate(
+                    let (top2, total) = exponentiate(
                         scores + i * rowStride, valid: block.start + i + 1, count: block.keys)
                     totals[i] = total
-                    logSumExp.base[tile * length + block.start + i] = top + logf(total)
+                    logSumExp.base[tile * length + block.start + i] =
+                        top2 + log2f(total)
                 }
                 if let dropout { mask(scores, block, sequence, head, dropout) }
                 roundRows(scores, block)
@@ -324,10 +328,10 @@ package final class Attention {
     // MARK: - Softmax
 
     /// exp(scale x - max) in the first `valid` places, zeros behind to the end of the vector in
-    /// which the `count` keys end; returns the largest scaled score and the sum.
+    /// which the `count` keys end; returns the largest score, times `scale2`, and the sum.
     private func exponentiate(
         _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int
-    ) -> (largest: Float, total: Float) {
+    ) -> (largest2: Float, total: Float) {
         // Rows end on whole vectors, so what is invalid only has to count for nothing.
         let end = wholeVectors(valid)
         (row + valid).update(repeating: -.infinity, count: end - valid)
@@ -335,17 +339,17 @@ package final class Attention {
         for start in stride(from: 8, to: end, by: 8) {
             largest = pointwiseMaximum(row.load8(start), largest)
         }
-        let top = maximum(largest) * scale
+        let top2 = maximum(largest) * scale2
         var total = Floats.zero
         for start in stride(from: 0, to: end, by: 8) {
-            let e = exponential(
-                Floats(repeating: -top).addingProduct(
-                    row.load8(start), Floats(repeating: scale)))
+            let e = exponential2(
+                Floats(repeating: -top2).addingProduct(
+                    row.load8(start), Floats(repeating: scale2)))
             total += e
             row.store8(e, start)
         }
         (row + valid).update(repeating: 0, count: wholeVectors(count) - valid)
-        return (top, sum(total))
+        return (top2, sum(total))
     }
 
     /// P from the scores in its place and dS = scale P (m dP - D) in place of dP, then m P in place
@@ -363,9 +367,9 @@ package final class Attention {
         let valid = position + 1
         let end = wholeVectors(valid)
         for start in stride(from: 0, to: end, by: 8) {
-            let x = exponential(
+            let x = exponential2(
                 Floats(repeating: -logSumExp).addingProduct(
-                    p.load8(start), Floats(repeating: scale)))
+                    p.load8(start), Floats(repeating: scale2)))
             var dx = dp.load8(start)
             var kept = x
             if let dropout {

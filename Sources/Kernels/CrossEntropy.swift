@@ -83,8 +83,8 @@ private func exponentials(
     var odd = Floats.zero
     var start = 0
     while start + 16 <= count {
-        let first = exponential(row.load8(start) - largest)
-        let second = exponential(row.load8(start + 8) - largest)
+        let first = exponential2((row.load8(start) - largest) * log2E)
+        let second = exponential2((row.load8(start + 8) - largest) * log2E)
         even += first
         odd += second
         if kept {
@@ -95,7 +95,7 @@ private func exponentials(
     }
     var total = sum(even + odd)
     while start < count {
-        let e = exponential(Floats(repeating: row[start] - largest))[0]
+        let e = exponential2(Floats(repeating: (row[start] - largest) * log2E))[0]
         total += e
         if kept { row[start] = e }
         start += 1

@@ -28,10 +28,12 @@ package func geluForward(
 @inline(__always)
 func geluAndSlope(_ x: Floats) -> (value: Floats, slope: Floats) {
     let square = x * x
-    let twoU =
+    // sigmoid(2u) = 1 / (1 + 2^v), where v = -2 log2(e) u.
+    let v =
         x
-        * Floats(repeating: 2 * scale).addingProduct(Floats(repeating: 2 * scale * cubic), square)
-    let s = 1 / (1 + exponential(-twoU))
+        * Floats(repeating: -2 * scale * log2E)
+        .addingProduct(Floats(repeating: -2 * scale * log2E * cubic), square)
+    let s = 1 / (1 + exponential2(v))
     let twoUSlope = Floats(repeating: 2 * scale)
         .addingProduct(Floats(repeating: 2 * scale * 3 * cubic), square)
     let value = x * s

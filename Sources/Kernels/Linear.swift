@@ -17,11 +17,15 @@ package struct Linear: Sendable {
     package func forward(_ input: Operand, into output: Operand, engine: ComputeEngine) {
         guard let bias else { return engine.multiply(input, weight, into: output) }
         engine.multiply(input, weight, touching: (output, nil)) { elements, row, column in
-            forEachVector(of: elements) { i, start, width in
-                let y =
-                    elements.row(i).load(start, width: width)
-                    + bias.base.load(column + start, width: width)
-                output.store(y, row + i, column + start, width: width)
+            let bias = bias.base + column
+            for i in 0..<elements.rows {
+                let x = elements.row(i)
+                let y = output.row(row + i, from: column)
+                forEachVector(elements.columns) { start, width in
+                    y.store(
+                        x.load(start, width: width) + bias.load(start, width: width), start,
+                        width: width)
+                }
             }
         }
     }
@@ -32,11 +36,16 @@ package struct Linear: Sendable {
     ) {
         engine.multiply(input, weight, touching: (residual.operand, output.operand)) {
             elements, row, column in
-            forEachVector(of: elements) { i, start, width in
-                var branch = elements.row(i).load(start, width: width)
-                if let bias { branch += bias.base.load(column + start, width: width) }
-                let x = residual.row(row + i).load(column + start, width: width)
-                output.row(row + i).store(x + branch, column + start, width: width)
+            let bias = bias.map { $0.base + column }
+            for i in 0..<elements.rows {
+                let branch = elements.row(i)
+                let x = residual.row(row + i) + column
+                let y = output.row(row + i) + column
+                forEachVector(elements.columns) { start, width in
+                    var value = branch.load(start, width: width)
+                    if let bias { value += bias.load(start, width: width) }
+                    y.store(x.load(start, width: width) + value, start, width: width)
+                }
             }
         }
     }
@@ -47,12 +56,18 @@ package struct Linear: Sendable {
         _ input: Operand, throughGELUInto output: Operand, slope: Operand?, engine: ComputeEngine
     ) {
         engine.multiply(input, weight, touching: (output, slope)) { elements, row, column in
-            forEachVector(of: elements) { i, start, width in
-                var x = elements.row(i).load(start, width: width)
-                if let bias { x += bias.base.load(column + start, width: width) }
-                let (value, derivative) = geluAndSlope(x)
-                output.store(value, row + i, column + start, width: width)
-                if let slope { slope.store(derivative, row + i, column + start, width: width) }
+            let bias = bias.map { $0.base + column }
+            for i in 0..<elements.rows {
+                let x = elements.row(i)
+                let y = output.row(row + i, from: column)
+                let dy = slope?.row(row + i, from: column)
+                forEachVector(elements.columns) { start, width in
+                    var sum = x.load(start, width: width)
+                    if let bias { sum += bias.load(start, width: width) }
+                    let (value, derivative) = geluAndSlope(sum)
+                    y.store(value, start, width: width)
+                    if let dy { dy.store(derivative, start, width: width) }
+                }
             }
         }
     }
@@ -72,11 +87,15 @@ package struct Linear: Sendable {
         engine.multiply(
             outputGradient, weight, .transposed, touching: (slope, hiddenGradient)
         ) { elements, row, column in
-            forEachVector(of: elements) { i, start, width in
-                let dx =
-                    elements.row(i).load(start, width: width)
-                    * slope.load(row + i, column + start, width: width)
-                hiddenGradient.store(dx, row + i, column + start, width: width)
+            for i in 0..<elements.rows {
+                let dy = elements.row(i)
+                let slope = slope.row(row + i, from: column)
+                let dx = hiddenGradient.row(row + i, from: column)
+                forEachVector(elements.columns) { start, width in
+                    dx.store(
+                        dy.load(start, width: width) * slope.load(start, width: width), start,
+                        width: width)
+                }
             }
         }
     }

@@ -1,15 +1,20 @@
 import CVector
 import Tensors
 
-extension Operand {
-    /// Eight numbers of a row, or the first `width` with zeros behind.
+/// What an operand's row holds from a column on.
+///
+/// A loop over its vectors has its address in a register, where the operand's own is worked out again.
+struct OperandRow {
+    let base: UnsafeMutableRawPointer
+    let precision: Precision
+
+    /// Eight numbers, or the first `width` with zeros behind.
     @inline(__always)
-    func load(_ row: Int, _ column: Int, width: Int) -> Floats {
-        let place = self.row(row, column: column)
+    func load(_ start: Int, width: Int) -> Floats {
         switch precision {
-        case .fp32: return place.assumingMemoryBound(to: Float.self).load(0, width: width)
+        case .fp32: return base.assumingMemoryBound(to: Float.self).load(start, width: width)
         case .bf16:
-            let numbers = place.assumingMemoryBound(to: UInt16.self)
+            let numbers = base.assumingMemoryBound(to: UInt16.self) + start
             guard width < 8 else {
                 return lockstep_widen8(UnsafeRawPointer(numbers).loadUnaligned(as: SIMD8.self))
             }
@@ -19,22 +24,43 @@ extension Operand {
         }
     }
 
+    /// Writes eight numbers, or the first `width`, rounded to nearest in bf16.
+    @inline(__always)
+    func store(_ value: Floats, _ start: Int, width: Int) {
+        switch precision {
+        case .fp32: base.assumingMemoryBound(to: Float.self).store(value, start, width: width)
+        case .bf16: storeRounded(value, at: base + 2 * start, width: width)
+        }
+    }
+}
+
+extension Operand {
+    @inline(__always)
+    func row(_ index: Int, from column: Int) -> OperandRow {
+        OperandRow(base: row(index, column: column), precision: precision)
+    }
+
+    /// Eight numbers of a row, or the first `width` with zeros behind.
+    @inline(__always)
+    func load(_ row: Int, _ column: Int, width: Int) -> Floats {
+        self.row(row, from: column).load(0, width: width)
+    }
+
     /// Writes eight numbers of a row, or the first `width`, rounded to nearest in bf16.
     @inline(__always)
     func store(_ value: Floats, _ row: Int, _ column: Int, width: Int) {
-        let place = self.row(row, column: column)
-        switch precision {
-        case .fp32: place.assumingMemoryBound(to: Float.self).store(value, 0, width: width)
-        case .bf16: storeRounded(value, at: place, width: width)
-        }
+        self.row(row, from: column).store(value, 0, width: width)
     }
 
     /// Writes a matrix into a part of this, from a row and a column on.
     @inline(__always)
     func store(_ matrix: Matrix, _ row: Int, _ column: Int) {
-        forEachVector(of: matrix) { i, start, width in
-            store(
-                matrix.row(i).load(start, width: width), row + i, column + start, width: width)
+        for i in 0..<matrix.rows {
+            let x = matrix.row(i)
+            let y = self.row(row + i, from: column)
+            forEachVector(matrix.columns) { start, width in
+                y.store(x.load(start, width: width), start, width: width)
+            }
         }
     }
 }

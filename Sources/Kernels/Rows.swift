@@ -21,13 +21,3 @@ extension Operand {
         return base + (index * stride + column) * bytes
     }
 }
-
-/// Calls `body` with the row, start and width of each vector of a matrix.
-@inline(__always)
-func forEachVector(
-    of matrix: Matrix, _ body: (_ row: Int, _ start: Int, _ width: Int) -> Void
-) {
-    for row in 0..<matrix.rows {
-        forEachVector(matrix.columns) { start, width in body(row, start, width) }
-    }
-}
