@@ -117,9 +117,22 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define BASE_INSTRUCTIONS "the architecture's baseline"
 #endif
 
-// Sixteen 256-bit registers hold 12 sums, two vectors of B and one element of A. A processor with
-// 128-bit registers (arm64) has twice as many of them. Several steps in a turn, because where another
-// thread shares the core, instructions that only count or address take turns from arithmetic.
+// Sixteen 256-bit registers hold 12 sums, two vectors of B and one element of A, or three and one. A
+// processor with 128-bit registers (arm64) has twice as many of them. Several steps in a turn, because
+// where another thread shares the core, instructions that only count or address take turns from
+// arithmetic.
+#define NAME(x) base_broad_##x
+#define ELEMENT float
+#define GROUP 1
+#define STEP STEP_FP32
+#define STEPS 4
+#define LANES 8
+#define TILE_ROWS 4
+#define TILE_VECTORS 3
+#define BROAD 0
+#define INSTRUCTIONS BASE_INSTRUCTIONS
+#include "microkernels.inc"
+
 #define NAME(x) base_##x
 #define ELEMENT float
 #define GROUP 1
@@ -128,6 +141,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define LANES 8
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
+#define BROAD &base_broad_kernels
 #define INSTRUCTIONS BASE_INSTRUCTIONS
 #include "microkernels.inc"
 
@@ -139,6 +153,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define LANES 8
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
+#define BROAD 0
 #define INSTRUCTIONS BASE_INSTRUCTIONS
 #include "microkernels.inc"
 
@@ -155,6 +170,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define LANES 16
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
+#define BROAD 0
 #define INSTRUCTIONS "AVX-512"
 #include "microkernels.inc"
 
@@ -166,6 +182,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define LANES 16
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
+#define BROAD 0
 #define INSTRUCTIONS "AVX-512"
 #include "microkernels.inc"
 #pragma clang attribute pop
@@ -180,6 +197,7 @@ ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
 #define LANES 16
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
+#define BROAD 0
 #define INSTRUCTIONS "AVX512-BF16"
 #include "microkernels.inc"
 #pragma clang attribute pop

@@ -39,12 +39,18 @@ struct Product {
         self.a = a
         self.b = b
         self.leftStorage = leftStorage
-        packsLeft = leftStorage == .transposed || (columns >= leastPacked && depth >= leastPacked)
         self.rightStorage = rightStorage
-        self.kernels = kernels
+        packsLeft = leftStorage == .transposed || (columns >= leastPacked && depth >= leastPacked)
+        if !packsLeft, let broad = kernels.broad?.pointee,
+            broad.paddedColumns(columns) <= kernels.paddedColumns(columns)
+        {
+            self.kernels = broad
+        } else {
+            self.kernels = kernels
+        }
         part = depthPart(depth, kernels)
         partCount = max(1, (depth + part - 1) / part)
-        let tileRows = Int(kernels.tile_rows)
+        let tileRows = Int(self.kernels.tile_rows)
         blockRows = tileRows * max(1, (packsLeft ? 96 : 56) / tileRows)
     }
 
@@ -137,14 +143,17 @@ extension lockstep_microkernels {
     /// Elements along the depth that a panel holds, zeros behind included.
     func padded(depth: Int) -> Int { padded(depth, to: depth_group) }
 
+    /// Columns in whole tiles.
+    func paddedColumns(_ columns: Int) -> Int { padded(columns, to: tile_columns) }
+
     /// Bytes of a right operand's panels.
     func panelBytes(columns: Int, depth: Int) -> Int {
-        padded(columns, to: tile_columns) * padded(depth: depth) * element_bytes
+        paddedColumns(columns) * padded(depth: depth) * element_bytes
     }
 
     /// Bytes of the sums of a right operand's columns, in whole tiles.
     func columnSumBytes(columns: Int) -> Int {
-        padded(columns, to: tile_columns) * MemoryLayout<Float>.stride
+        paddedColumns(columns) * MemoryLayout<Float>.stride
     }
 
     /// Bytes of a left operand's panels.
@@ -259,7 +268,7 @@ struct Tiling {
 private let mostSlabBytes = 2 << 20
 
 /// The columns of a slab that one thread of several packs at a time; a multiple of every panel's.
-let columnsPackedByTile = 64
+let columnsPackedByTile = 96
 
 /// Bytes of packed rows in memory together.
 private let mostStripBytes = 16 << 20

@@ -48,8 +48,11 @@ typedef struct {
 /// Panels hold groups of `depth_group` elements along the depth side by side, and zeros behind a depth
 /// that is not a multiple of it: a right panel is (depth / group, tile_columns, group), a left one
 /// (depth / group, tile_rows, group).
-typedef struct {
+typedef struct lockstep_microkernels {
     const char *name;
+    /// The same with lower and broader tiles, or null if there are none. They read fewer rows at
+    /// once, so a left operand that is not packed costs them less.
+    const struct lockstep_microkernels *broad;
     /// Rows and columns of a tile, which is kept in registers.
     ptrdiff_t tile_rows;
     ptrdiff_t tile_columns;
