@@ -51,7 +51,8 @@ extension ComputeEngine {
                 if let packedRows { packLeft(product, part, rows, tiling, into: packedRows) }
                 for index in 0..<tiling.slabCount {
                     let slab = tiling.slab(index)
-                    packRight(product, part, slab, into: panels, sums: strip == 0 ? sums : nil)
+                    packRight(
+                        product, part, slab, tiling, into: panels, sums: strip == 0 ? sums : nil)
                     multiply(
                         product, part, rows, slab, tiling, panels, packedRows: packedRows, into: c,
                         accumulates: accumulates)
@@ -107,7 +108,8 @@ extension ComputeEngine {
             for index in 0..<tiling.slabCount {
                 let slab = tiling.slab(index)
                 for part in 0..<parts {
-                    packRight(product, part, slab, into: panels + part * tiling.partBytes)
+                    packRight(
+                        product, part, slab, tiling, into: panels + part * tiling.partBytes)
                 }
                 multiply(
                     product, rows, slab, tiling, panels, packedRows: packedRows,
@@ -163,10 +165,10 @@ extension ComputeEngine {
 
     /// Packs the columns of a slab, for a part of the depth, on all threads; adds to their sums.
     private func packRight(
-        _ product: Product, _ part: Int, _ slab: Range<Int>, into panels: UnsafeMutableRawPointer,
-        sums: UnsafeMutablePointer<Float>? = nil
+        _ product: Product, _ part: Int, _ slab: Range<Int>, _ tiling: Tiling,
+        into panels: UnsafeMutableRawPointer, sums: UnsafeMutablePointer<Float>? = nil
     ) {
-        let width = threadCount == 1 ? slab.count : columnsPackedByTile
+        let width = tiling.columnsPackedAtOnce
         team.forEach((slab.count + width - 1) / width) { tile, _ in
             let start = slab.lowerBound + tile * width
             let columns = start..<min(slab.upperBound, start + width)

@@ -186,6 +186,8 @@ struct Tiling {
     let (leftPanelBytes, leftPartBytes): (Int, Int)
     let columnsOfTile: Int
     let rowsOfTile: Int
+    /// Columns that a thread packs at a time, in whole panels.
+    let columnsPackedAtOnce: Int
     private let rows: Int
     private let rowsOfStrip: Int
     private let columns: Int
@@ -215,15 +217,18 @@ struct Tiling {
             // Packed columns are in the one core's cache, and stay there.
             columnsOfSlab = columnsOfTile
             rowsOfTile = max(1, 1024 / product.blockRows) * product.blockRows
+            columnsPackedAtOnce = columnsOfSlab
         } else {
             // Threads wait for each other twice a slab, so it is as large as fits a cache they
             // share.
             let most = mostSlabBytes / (partsAtOnce * bytes)
             columnsOfSlab = max(1, min(columns, max(1, most / width) * width))
-            // Some tiles for each thread, so that all end together.
+            columnsPackedAtOnce = product.kernels.paddedColumns(
+                (columnsOfSlab + 4 * threads - 1) / (4 * threads))
+            // Many tiles for each thread, so that all end together though one may be slower.
             let tileRows = Int(product.kernels.tile_rows)
             let across = (columnsOfSlab + width - 1) / width
-            let wanted = (4 * threads + across - 1) / across
+            let wanted = (24 * threads + across - 1) / across
             let panelsOfTile = (product.rows + wanted * tileRows - 1) / (wanted * tileRows)
             rowsOfTile = min(product.blockRows, tileRows * max(3, panelsOfTile))
         }
@@ -244,19 +249,22 @@ struct Tiling {
         index * columnsOfSlab..<min(columns, (index + 1) * columnsOfSlab)
     }
 
-    private func down(_ rows: Range<Int>) -> Int { (rows.count + rowsOfTile - 1) / rowsOfTile }
+    private func across(_ slab: Range<Int>) -> Int {
+        (slab.count + columnsOfTile - 1) / columnsOfTile
+    }
 
-    /// Tiles of a slab of some rows: the rows of some columns before the next columns.
+    /// Tiles of a slab of some rows: the columns of some rows before the next rows, so that a run of
+    /// tiles is one of rows.
     func tileCount(_ rows: Range<Int>, _ slab: Range<Int>) -> Int {
-        (slab.count + columnsOfTile - 1) / columnsOfTile * down(rows)
+        (rows.count + rowsOfTile - 1) / rowsOfTile * across(slab)
     }
 
     /// The rows and columns of a tile.
     func tile(
         _ index: Int, _ rows: Range<Int>, _ slab: Range<Int>
     ) -> (rows: Range<Int>, columns: Range<Int>) {
-        let row = rows.lowerBound + index % down(rows) * rowsOfTile
-        let column = slab.lowerBound + index / down(rows) * columnsOfTile
+        let row = rows.lowerBound + index / across(slab) * rowsOfTile
+        let column = slab.lowerBound + index % across(slab) * columnsOfTile
         return (
             row..<min(rows.upperBound, row + rowsOfTile),
             column..<min(slab.upperBound, column + columnsOfTile)
@@ -266,9 +274,6 @@ struct Tiling {
 
 /// Bytes of packed columns that threads share.
 private let mostSlabBytes = 2 << 20
-
-/// The columns of a slab that one thread of several packs at a time; a multiple of every panel's.
-let columnsPackedByTile = 96
 
 /// Bytes of packed rows in memory together.
 private let mostStripBytes = 16 << 20

@@ -8,8 +8,9 @@ import Synchronization
 
 /// A fixed team of threads, the caller among them, that shares out the tiles of one loop at a time.
 ///
-/// Which thread runs which tile is left to chance; every tile writes its own part of the output and
-/// the tiling never depends on the number of threads, so neither do the bits.
+/// Each thread begins with its own run of neighbouring tiles, so that in loop after loop a core meets
+/// the rows that it has in cache, and then helps the others: which thread runs which tile is left to
+/// chance. Every tile writes its own part of the output, so the bits do not depend on that.
 /// Calls must come from one thread at a time and must not nest.
 package final class ThreadTeam: Sendable {
     /// Threads that work, the caller included.
@@ -26,7 +27,7 @@ package final class ThreadTeam: Sendable {
     package init(threads: Int, yields: Bool = false, prepare: @escaping @Sendable () -> Void = {}) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads
-        loop = SharedLoop(sleepsAtOnce: yields)
+        loop = SharedLoop(threads: threads, sleepsAtOnce: yields)
         var workers: [pthread_t] = []
         prepare()
         for thread in 1..<max(1, threads) {
@@ -60,7 +61,7 @@ package final class ThreadTeam: Sendable {
         if threadCount == 1 || tiles == 1 {
             for tile in 0..<tiles { body(tile, 0) }
         } else {
-            withoutActuallyEscaping(body) { loop.run(tiles, over: threadCount, $0) }
+            withoutActuallyEscaping(body) { loop.run(tiles, $0) }
         }
     }
 }
@@ -87,7 +88,10 @@ private final class SharedLoop: @unchecked Sendable {
 
     private var body: Body?
     private var tileCount = 0
-    private let nextTile = Atomic<Int>(0)
+    private let threads: Int
+    /// The next tile of each thread's own run, a cache line apart.
+    private let next: UnsafeMutablePointer<Atomic<Int>>
+    private let cacheLine = 64 / MemoryLayout<Atomic<Int>>.stride
     private let generation = Atomic<Int>(0)
     private let working = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
@@ -97,7 +101,10 @@ private final class SharedLoop: @unchecked Sendable {
     /// looks after that before a worker sleeps.
     private let (spins, offers): (Int, Int)
 
-    init(sleepsAtOnce: Bool) {
+    init(threads: Int, sleepsAtOnce: Bool) {
+        self.threads = threads
+        next = .allocate(capacity: threads * cacheLine)
+        for index in 0..<threads * cacheLine { (next + index).initialize(to: Atomic(0)) }
         (spins, offers) = sleepsAtOnce ? (0, 0) : (20_000, 3000)
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(wake, nil)
@@ -108,12 +115,16 @@ private final class SharedLoop: @unchecked Sendable {
         pthread_cond_destroy(wake)
         mutex.deallocate()
         wake.deallocate()
+        next.deinitialize(count: threads * cacheLine)
+        next.deallocate()
     }
 
-    func run(_ tiles: Int, over threads: Int, _ body: @escaping Body) {
+    func run(_ tiles: Int, _ body: @escaping Body) {
         self.body = body
         tileCount = tiles
-        nextTile.store(0, ordering: .relaxed)
+        for thread in 0..<threads {
+            next[thread * cacheLine].store(firstTile(of: thread), ordering: .relaxed)
+        }
         working.store(threads - 1, ordering: .relaxed)
         announce()
         takeTiles(as: 0)
@@ -158,12 +169,19 @@ private final class SharedLoop: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
+    /// The first tile of a thread's own run, which ends where the next thread's begins.
+    private func firstTile(of thread: Int) -> Int { tileCount * thread / threads }
+
     private func takeTiles(as thread: Int) {
         guard let body else { return }
-        while true {
-            let tile = nextTile.add(1, ordering: .relaxed).oldValue
-            guard tile < tileCount else { return }
-            body(tile, thread)
+        for step in 0..<threads {
+            let owner = (thread + step) % threads
+            let end = firstTile(of: owner + 1)
+            while true {
+                let tile = next[owner * cacheLine].add(1, ordering: .relaxed).oldValue
+                guard tile < end else { break }
+                body(tile, thread)
+            }
         }
     }
 }
