@@ -5,9 +5,9 @@ import Testing
 /// Matrix products against chains of fused multiply-adds written out: the bits, not only the
 /// values.
 @Suite struct MatrixProductTests {
-    /// Tiles' borders of both vector widths, columns that fill broad tiles, depths below, at and beyond one part, odd sizes, more
-    /// columns than threads pack at once, left operands that are packed, and more rows than are
-    /// packed at once of one that is stored transposed.
+    /// Tiles' borders of both vector widths, columns that fill broad tiles, depths below, at and
+    /// beyond one part, odd sizes, more columns than threads pack at once, left operands that are
+    /// packed, and more rows than are packed at once of one that is stored transposed.
     static let shapes = [
         (1, 1, 1), (6, 16, 8), (7, 17, 9), (14, 32, 40), (15, 33, 100), (83, 97, 31),
         (130, 200, 770), (53, 72, 384), (260, 96, 1601), (61, 1501, 774),
