@@ -89,18 +89,21 @@ private struct ScratchMemory {
     func free() { for pointer in pointers { releaseMemory(pointer) } }
 }
 
-/// The instruction sets that the matrix kernels are compiled for, the narrowest first; all give the
-/// same bits in fp32.
+/// The instruction sets that the matrix kernels are compiled for, each with those before it; all give
+/// the same bits in fp32.
 package enum InstructionSet: Int, CaseIterable, Sendable {
     /// What every processor has that Lockstep runs on: AVX2 on x86-64.
     case base
     case avx512
-    /// With products of bf16 numbers at twice the speed of fp32; the others widen them first.
+    /// With products of bf16 numbers; those before it widen them first, and give the same bits.
     case avx512BF16
+    /// With matrix products of bf16 numbers, in an order of their own.
+    case amx
 
-    /// The widest that this processor has.
+    /// The last that this processor has.
     package static var best: InstructionSet {
         switch lockstep_best_isa() {
+        case lockstep_isa_amx: .amx
         case lockstep_isa_avx512_bf16: .avx512BF16
         case lockstep_isa_avx512: .avx512
         default: .base
@@ -111,13 +114,14 @@ package enum InstructionSet: Int, CaseIterable, Sendable {
     package var isAvailable: Bool { rawValue <= Self.best.rawValue }
 
     /// Whether it has products of bf16 numbers.
-    package var multipliesBF16: Bool { self == .avx512BF16 }
+    package var multipliesBF16: Bool { rawValue >= Self.avx512BF16.rawValue }
 
     private var isa: lockstep_isa {
         switch self {
         case .base: lockstep_isa_base
         case .avx512: lockstep_isa_avx512
         case .avx512BF16: lockstep_isa_avx512_bf16
+        case .amx: lockstep_isa_amx
         }
     }
 

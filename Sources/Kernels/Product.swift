@@ -51,7 +51,8 @@ struct Product {
         part = depthPart(depth, kernels)
         partCount = max(1, (depth + part - 1) / part)
         let tileRows = Int(self.kernels.tile_rows)
-        blockRows = tileRows * max(1, (packsLeft ? 96 : 56) / tileRows)
+        // About so many, in whole tiles.
+        blockRows = ((packsLeft ? 96 : 56) + tileRows / 2) / tileRows * tileRows
     }
 
     /// Bytes of the panels of one part of the depth.
@@ -141,7 +142,7 @@ struct Product {
 
 extension lockstep_microkernels {
     /// Elements along the depth that a panel holds, zeros behind included.
-    func padded(depth: Int) -> Int { padded(depth, to: depth_group) }
+    func padded(depth: Int) -> Int { padded(depth, to: depth_multiple) }
 
     /// Columns in whole tiles.
     func paddedColumns(_ columns: Int) -> Int { padded(columns, to: tile_columns) }
@@ -166,15 +167,14 @@ extension lockstep_microkernels {
     }
 }
 
-/// The length of the parts into which a product's depth is cut; a function of depth and precision
-/// alone.
-///
-/// A panel of 768 by 16 floats is 48 KiB: it streams from the second-level cache, and the sums
-/// leave the registers seldom enough. As many bytes of bf16 are twice as deep.
+/// The length of the parts into which a product's depth is cut; a function of the depth, the
+/// precision and whether there is AMX.
 private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
-    let most = 768 * 4 / Int(kernels.element_bytes)
+    let most = Int(kernels.most_depth)
     let parts = (depth + most - 1) / most
-    return parts <= 1 ? max(1, depth) : ((depth + parts - 1) / parts + 7) / 8 * 8
+    let multiple = max(8, Int(kernels.depth_multiple))
+    return parts <= 1
+        ? max(1, depth) : ((depth + parts - 1) / parts + multiple - 1) / multiple * multiple
 }
 
 /// How a product is shared out: strips of rows, and slabs of columns, which are packed by all

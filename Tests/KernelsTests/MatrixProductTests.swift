@@ -5,7 +5,7 @@ import Testing
 /// Matrix products against chains of fused multiply-adds written out: the bits, not only the
 /// values.
 @Suite struct MatrixProductTests {
-    /// Tiles' borders of both vector widths, columns that fill broad tiles, depths below, at and
+    /// Tiles' borders of all kernels, columns that fill broad tiles, depths below, at and
     /// beyond one part, odd sizes, more columns than threads pack at once, left operands that are
     /// packed, and more rows than are packed at once of one that is stored transposed.
     static let shapes = [
@@ -31,7 +31,7 @@ import Testing
         let (aTransposed, bTransposed) = (transposed(a), transposed(b))
         for (threads, accumulates) in [(1, false), (1, true), (3, true)] {
             let engine = ComputeEngine(threads: threads, instructionSet: instructionSet)
-            let expected = reference(a, b, before: accumulates ? before : nil)
+            let expected = reference(a, b, before: accumulates ? before : nil, instructionSet)
             for way in 0..<3 {
                 // What must not be read is not a number, so that it would show.
                 let c = Buffer<Float>(count: rows * columns)
@@ -66,7 +66,7 @@ import Testing
         let c = Buffer<Float>(count: rows * columns)
         ComputeEngine(instructionSet: kernels.0).multiplyTransposed(
             aTransposed.operand, b.operand, into: matrix(c, columns: columns))
-        let isEqual = c.elements.elementsEqual(reference(a, b, before: nil))
+        let isEqual = c.elements.elementsEqual(reference(a, b, before: nil, kernels.0))
         #expect(isEqual)
     }
 
@@ -163,9 +163,45 @@ import Testing
         return Stored(result, columns: rows, x.operand.precision)
     }
 
+    private func reference(
+        _ a: Stored, _ b: Stored, before: [Double]?, _ instructionSet: InstructionSet = .best
+    ) -> [Float] {
+        instructionSet == .amx && a.operand.precision == .bf16
+            ? tileReference(a, b, before: before) : chainReference(a, b, before: before)
+    }
+
+    /// As AMX does it: the depth in equal parts of at most 768, in whole steps of 32; of each step,
+    /// a chain of the first of each pair and one of the second, whose sum is added to the element.
+    private func tileReference(_ a: Stored, _ b: Stored, before: [Double]?) -> [Float] {
+        let (rows, columns, depth) = (a.operand.rows, b.operand.columns, a.operand.columns)
+        let count = (depth + 767) / 768
+        let part = count == 1 ? depth : ((depth + count - 1) / count + 31) / 32 * 32
+        let (left, right) = (a.floats, b.floats)
+        return (0..<rows * columns).map { place in
+            let (i, j) = (place / columns, place % columns)
+            var total = before.map { Float($0[place]) } ?? 0
+            for start in stride(from: 0, to: depth, by: part) {
+                let end = min(depth, start + part)
+                for step in stride(from: start, to: end, by: 32) {
+                    var chains: (Float, Float) = (0, 0)
+                    for k in step..<min(end, step + 32) {
+                        let (x, y) = (left[i * depth + k], right[k * columns + j])
+                        if (k - step) % 2 == 0 {
+                            chains.0.addProduct(x, y)
+                        } else {
+                            chains.1.addProduct(x, y)
+                        }
+                    }
+                    total += chains.0 + chains.1
+                }
+            }
+            return total
+        }
+    }
+
     /// The depth in equal parts of at most 3 KiB, rounded up to eights; in bf16 the second of each
     /// pair before the first.
-    private func reference(_ a: Stored, _ b: Stored, before: [Double]?) -> [Float] {
+    private func chainReference(_ a: Stored, _ b: Stored, before: [Double]?) -> [Float] {
         let (rows, columns, depth) = (a.operand.rows, b.operand.columns, a.operand.columns)
         let most = 3072 / a.operand.precision.bytes
         let count = (depth + most - 1) / most

@@ -5,6 +5,10 @@
 // all instruction sets give the same bits: in fp32 the depth rises; in bf16, whose products are exact
 // in fp32, the second element of each pair comes before the first, as in AVX512-BF16's VDPBF16PS
 // (which also takes subnormal numbers for zero).
+//
+// AMX alone differs: of every 32 numbers along the depth, the first of each pair make a chain from
+// zero and so do the second, and the sum of both is added to the element, which begins as what is
+// there or as zero (TDPBF16PS, which takes subnormal numbers for zero as well).
 #pragma once
 
 #include <stdbool.h>
@@ -45,9 +49,9 @@ typedef struct {
 
 /// The kernels for one number format of the operands and one instruction set.
 ///
-/// Panels hold groups of `depth_group` elements along the depth side by side, and zeros behind a depth
-/// that is not a multiple of it: a right panel is (depth / group, tile_columns, group), a left one
-/// (depth / group, tile_rows, group).
+/// Panels hold groups of `depth_group` elements along the depth side by side: a right panel is
+/// (depth / group, tile_columns, group), a left one (depth / group, tile_rows, group), or for AMX
+/// (depth / 32, tile_rows, 32).
 typedef struct lockstep_microkernels {
     const char *name;
     /// The same with lower and broader tiles, or null if there are none. They read fewer rows at
@@ -57,6 +61,10 @@ typedef struct lockstep_microkernels {
     ptrdiff_t tile_rows;
     ptrdiff_t tile_columns;
     ptrdiff_t depth_group;
+    /// Panels' depth is filled up with zeros to a multiple of it.
+    ptrdiff_t depth_multiple;
+    /// A product is computed in parts of at most this depth.
+    ptrdiff_t most_depth;
     ptrdiff_t element_bytes;
     /// A block whose left operand is contiguous along the depth.
     void (*multiply_rows)(const lockstep_block *block);
@@ -78,14 +86,15 @@ typedef struct lockstep_microkernels {
         const void *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, void *panels);
 } lockstep_microkernels;
 
-/// The instruction sets that kernels are compiled for, the widest last.
+/// The instruction sets that kernels are compiled for, each with those before it.
 typedef enum {
     lockstep_isa_base = 0,
     lockstep_isa_avx512 = 1,
     lockstep_isa_avx512_bf16 = 2,
+    lockstep_isa_amx = 3,
 } lockstep_isa;
 
-/// The widest that this processor has.
+/// The last that this processor has.
 lockstep_isa lockstep_best_isa(void);
 
 /// The kernels for fp32 operands and an instruction set that this processor has.
