@@ -16,7 +16,7 @@
 #define LINE_BYTES 64
 
 #ifndef AMX_FEATURES
-#define AMX_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16"
+#define AMX_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16,prfchw"
 #endif
 #pragma clang attribute push(__attribute__((target(AMX_FEATURES))), apply_to = function)
 
@@ -90,31 +90,64 @@ ALWAYS_INLINE void zero_sums(bool is_high) {
     _tile_zero(3);
 }
 
-/// Rows of A, or of C, and how many of them there are.
+/// A tile's rows of A: the first, how far apart they are, and how far a step along the depth is.
 typedef struct {
     const char *base;
     ptrdiff_t row_bytes;
     ptrdiff_t step_bytes;
 } left_rows;
 
+/// What is to arrive in the caches while a tile is computed, row by row: of C, and of what a block's
+/// `soon` names.
+typedef struct {
+    const char *c;
+    ptrdiff_t c_bytes;
+    const char *soon[2];
+    ptrdiff_t soon_bytes[2];
+    bool soon_is_wide[2];
+    ptrdiff_t rows;
+} fetches;
+
+ALWAYS_INLINE fetches fetches_of(
+    const lockstep_block *block, ptrdiff_t row, ptrdiff_t column, ptrdiff_t rows, const float *c) {
+    fetches f = {.c = (const char *)c, .c_bytes = block->c_stride * 4, .rows = rows};
+    for (int m = 0; m < 2; m++) {
+        const lockstep_soon *soon = &block->soon[m];
+        f.soon_bytes[m] = soon->row_bytes;
+        f.soon_is_wide[m] = soon->element_bytes * TILE_COLUMNS > LINE_BYTES;
+        f.soon[m] = soon->base
+                        ? soon->base + row * soon->row_bytes + column * soon->element_bytes
+                        : 0;
+    }
+    return f;
+}
+
+/// Fetches the next `count` rows: all at once would be more than a core can wait for.
+ALWAYS_INLINE void fetch(fetches *f, ptrdiff_t count) {
+    for (; count > 0 && f->rows > 0; count--, f->rows--) {
+        __builtin_prefetch(f->c, 1);
+        __builtin_prefetch(f->c + LINE_BYTES, 1);
+        f->c += f->c_bytes;
+        for (int m = 0; m < 2; m++) {
+            if (!f->soon[m]) continue;
+            __builtin_prefetch(f->soon[m]);
+            if (f->soon_is_wide[m]) __builtin_prefetch(f->soon[m] + LINE_BYTES);
+            f->soon[m] += f->soon_bytes[m];
+        }
+    }
+}
+
 /// A tile of `rows` rows, for which the registers are shaped, more than 16 if it `is_high`, and of
-/// `columns` columns.
+/// `columns` columns. `next` is where the next tile is.
 ALWAYS_INLINE void multiply_tile(
     bool is_high, const lockstep_block *block, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
-    ptrdiff_t columns, left_rows a, const char *b) {
+    ptrdiff_t columns, left_rows a, const char *b, const float *next) {
     float part[TILE_ROWS * TILE_COLUMNS];
     float *c = block->c + row * block->c_stride + column;
     ptrdiff_t c_bytes = block->c_stride * 4;
     bool is_whole = columns == TILE_COLUMNS;
-    // What is needed next arrives while the loop below runs.
-    for (int m = 0; m < 2 && block->soon[m].base; m++) {
-        const lockstep_soon *soon = &block->soon[m];
-        const char *place = soon->base + row * soon->row_bytes + column * soon->element_bytes;
-        for (ptrdiff_t i = 0; i < rows; i++, place += soon->row_bytes) {
-            __builtin_prefetch(place);
-            __builtin_prefetch(place + LINE_BYTES);
-        }
-    }
+    // Sums that are added to are needed at a tile's beginning, others at its end.
+    fetches ahead = fetches_of(block, row, column, rows, block->accumulates ? next : c);
     if (!block->accumulates) {
         zero_sums(is_high);
     } else if (is_whole) {
@@ -126,7 +159,10 @@ ALWAYS_INLINE void multiply_tile(
         load_sums(is_high, part, sizeof(float) * TILE_COLUMNS);
     }
     ptrdiff_t depth = block->depth;
+    ptrdiff_t steps = (depth + STEP_DEPTH - 1) / STEP_DEPTH;
+    ptrdiff_t rows_ahead = (rows + steps - 1) / steps;
     for (; depth >= STEP_DEPTH; depth -= STEP_DEPTH) {
+        fetch(&ahead, rows_ahead);
         add_products(is_high, a.base, a.row_bytes, b);
         a.base += a.step_bytes;
         b += STEP_DEPTH * TILE_COLUMNS * sizeof(uint16_t);
@@ -146,23 +182,29 @@ ALWAYS_INLINE void multiply_tile(
     }
 }
 
-/// The tiles of some panels of A, of `rows` rows each.
+/// The tiles of `count` panels of A, of `rows` rows each.
 static void multiply_panels(
     const lockstep_block *block, ptrdiff_t first, ptrdiff_t count, ptrdiff_t rows,
     ptrdiff_t row_bytes, ptrdiff_t step_bytes) {
     ptrdiff_t across = (block->columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
     shape_tiles(least(rows, ROWS), rows > ROWS ? rows - ROWS : 0);
     for (ptrdiff_t j = 0; j < across; j++) {
-        ptrdiff_t columns = least(block->columns - j * TILE_COLUMNS, TILE_COLUMNS);
+        ptrdiff_t column = j * TILE_COLUMNS;
+        ptrdiff_t columns = least(block->columns - column, TILE_COLUMNS);
         const char *b = (const char *)((const uint16_t *)block->b + j * block->b_panel_stride);
         for (ptrdiff_t i = first; i < first + count; i++) {
+            bool is_last = i + 1 == first + count;
+            ptrdiff_t next_row = (is_last ? first : i + 1) * TILE_ROWS;
+            ptrdiff_t next_column = is_last ? column + TILE_COLUMNS : column;
+            const float *next = block->c + next_row * block->c_stride + next_column;
             left_rows a = {
                 (const char *)((const uint16_t *)block->a + i * block->a_panel_stride), row_bytes,
                 step_bytes};
+            ptrdiff_t row = i * TILE_ROWS;
             if (rows > ROWS)
-                multiply_tile(true, block, i * TILE_ROWS, rows, j * TILE_COLUMNS, columns, a, b);
+                multiply_tile(true, block, row, rows, column, columns, a, b, next);
             else
-                multiply_tile(false, block, i * TILE_ROWS, rows, j * TILE_COLUMNS, columns, a, b);
+                multiply_tile(false, block, row, rows, column, columns, a, b, next);
         }
     }
 }

@@ -57,7 +57,10 @@ package final class Attention {
         scale = 1 / Float(headWidth).squareRoot()
         scale2 = log2E * scale
         // Fewer rows waste less above the diagonal, more use what is packed more often.
-        let blockRows = length <= 128 ? 24 : 48
+        let wanted = length <= 128 ? 24 : 48
+        // Whole tiles of AMX; other kernels give the same bits, so their blocks are of one height.
+        let isTiled = precision == .bf16 && engine.instructionSet == .amx
+        let blockRows = isTiled ? (wanted + 31) / 32 * 32 : wanted
         blocks = stride(from: 0, to: length, by: blockRows).map { start in
             Block(start: start, rows: min(blockRows, length - start))
         }

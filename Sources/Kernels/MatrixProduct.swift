@@ -43,16 +43,19 @@ extension ComputeEngine {
         let tiling = Tiling(product, partsAtOnce: 1, threads: threadCount)
         let panels = sharedScratch(.packedRight, bytes: tiling.panelBytes)
         let packedRows = packedRows(product, tiling)
-        for strip in 0..<tiling.stripCount {
-            let rows = tiling.strip(strip)
-            // All slabs of one part before the next, so that the part of `a` is read from memory
-            // once.
-            for part in 0..<product.partCount {
+        // One part before the next, so that the part of `a` is read from memory once.
+        for part in 0..<product.partCount {
+            for strip in 0..<tiling.stripCount {
+                let rows = tiling.strip(strip)
                 if let packedRows { packLeft(product, part, rows, tiling, into: packedRows) }
                 for index in 0..<tiling.slabCount {
                     let slab = tiling.slab(index)
-                    packRight(
-                        product, part, slab, tiling, into: panels, sums: strip == 0 ? sums : nil)
+                    // A slab of all columns stays for the next strip.
+                    if strip == 0 || tiling.slabCount > 1 {
+                        packRight(
+                            product, part, slab, tiling, into: panels,
+                            sums: strip == 0 ? sums : nil)
+                    }
                     multiply(
                         product, part, rows, slab, tiling, panels, packedRows: packedRows, into: c,
                         accumulates: accumulates)

@@ -199,10 +199,16 @@ struct Tiling {
         rows = product.rows
         columns = product.columns
         let bytes = product.part * Int(product.kernels.element_bytes)
+        // Where there are more rows than columns, rather the columns' panels stay in cache, all of
+        // them, and the rows pass by.
+        let holdsColumns =
+            threads == 1 && product.packsLeft && rows > columns
+            && product.panelBytes(columns: columns) * partsAtOnce <= mostHeldBytes
         if product.packsLeft {
             // Strips of one height, as high as memory allows: the columns are packed once for each.
             let tileRows = Int(product.kernels.tile_rows)
-            let strips = max(1, (rows * partsAtOnce * bytes + mostStripBytes - 1) / mostStripBytes)
+            let most = holdsColumns ? mostPassingBytes : mostStripBytes
+            let strips = max(1, (rows * partsAtOnce * bytes + most - 1) / most)
             rowsOfStrip = max(1, (rows + strips * tileRows - 1) / (strips * tileRows)) * tileRows
             leftPartBytes = product.kernels.leftPanelBytes(
                 rows: min(rows, rowsOfStrip), depth: product.part)
@@ -213,7 +219,11 @@ struct Tiling {
         // As many columns as leave their panels about half of a second-level cache.
         let width = min(192, max(96, 96 * 768 * 4 / bytes / 96 * 96))
         columnsOfTile = max(1, min(width, columns))
-        if threads == 1 {
+        if holdsColumns {
+            columnsOfSlab = columns
+            rowsOfTile = product.blockRows
+            columnsPackedAtOnce = columnsOfSlab
+        } else if threads == 1 {
             // Packed columns are in the one core's cache, and stay there.
             columnsOfSlab = columnsOfTile
             rowsOfTile = max(1, 1024 / product.blockRows) * product.blockRows
@@ -277,6 +287,10 @@ private let mostSlabBytes = 2 << 20
 
 /// Bytes of packed rows in memory together.
 private let mostStripBytes = 16 << 20
+
+/// Bytes of packed columns that stay in one core's cache while packed rows pass by, and of these.
+private let mostHeldBytes = 2 << 20
+private let mostPassingBytes = 256 << 10
 
 /// The least columns and depth for which packing a left operand that need not be packed takes less
 /// time than it saves.
