@@ -308,8 +308,8 @@ const lockstep_microkernels lockstep_amx_kernels = {
 bool lockstep_can_use_amx(void) {
     enum { request_permission = 0x1023, tile_data = 18 };
     return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 #else

@@ -15,8 +15,8 @@ extension Precision {
         guard self == .bf16, !emulates, !InstructionSet.best.multipliesBF16 else { return }
         throw Failure(
             .configuration,
-            "[training] precision = \"bf16\" needs a processor with AVX512-BF16, which "
-                + "\(Communicator.hostName) has not: use precision = \"fp32\", or add --emulate-bf16 to "
+            "[training] precision = \"bf16\" needs a processor with AVX512-BF16 or AMX-BF16, and "
+                + "\(Communicator.hostName) has neither: use precision = \"fp32\", or add --emulate-bf16 to "
                 + "compute it at no more than fp32's speed.")
     }
 }

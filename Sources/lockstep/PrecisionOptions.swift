@@ -24,6 +24,6 @@ struct PrecisionOptions: ParsableArguments {
 struct EmulationOption: ParsableArguments {
     @Flag(
         name: .customLong("emulate-bf16"),
-        help: "Allow bf16 on a processor without AVX512-BF16, at no more than fp32's speed.")
+        help: "Allow bf16 on a processor without AVX512-BF16 or AMX, at no more than fp32's speed.")
     var emulateBf16 = false
 }

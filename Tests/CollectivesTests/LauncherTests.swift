@@ -43,6 +43,24 @@ import Testing
         #expect(one.contains("--allow-run-as-root") == (geteuid() == 0))
     }
 
+    /// Of this test's own cores, the last: mpirun itself would bind to the first.
+    @Test func keepsToTheCoresThatItMayUse() throws {
+        let outcome = try Launch.run(
+            "bash",
+            [
+                "-c",
+                """
+                list=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
+                last=${list##*[,-]}
+                taskset -c "$last" "$0" --ranks 1 -- sed -n "s/^Cpus_allowed_list:/$last/p" \
+                    /proc/self/status
+                """, launcher,
+            ])
+        let words = outcome.output.split(whereSeparator: \.isWhitespace)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(words.count == 2 && words.first == words.last, "\(outcome.output)")
+    }
+
     @Test func sharesCoresWhenThereAreTooFew() throws {
         for flags in [
             try flags("--ranks", "999"), try flags("--ranks", "1", "--threads", "999"),
