@@ -116,7 +116,13 @@ let package = Package(
         tests("Failures", ["Failures"]),
         tests("JSONText", ["JSONText"]),
         tests("Statistics", ["Statistics", "SeededNoise"], exclude: ["Golden"]),
-        tests("Kernels", ["Kernels", "Tensors"]),
+        .target(
+            name: "EmulatedTiles", dependencies: ["CMicrokernels"], path: "Tests/EmulatedTiles",
+            cSettings: [
+                .headerSearchPath("../../Sources/CMicrokernels"),
+                .unsafeFlags(machine + ["-ffp-contract=off"]),
+            ]),
+        tests("Kernels", ["Kernels", "Tensors", "CMicrokernels", "EmulatedTiles"]),
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
         tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),

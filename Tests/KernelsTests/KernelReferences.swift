@@ -70,3 +70,24 @@ func referenceCrossEntropy(
         return total + largest + log(sum) - row[Int(target)]
     }
 }
+
+/// The product of bf16 numbers as AMX computes it (rows, columns), from `left` (rows, depth) and
+/// `right` (depth, columns): of every 32 numbers along the depth, a chain of the first of each pair
+/// and one of the second, whose sum is added to the element, which begins as what was `before`.
+func referenceTileProduct(
+    _ left: [Float], _ right: [Float], columns: Int, depth: Int, before: [Float]?
+) -> [Float] {
+    (0..<left.count / depth * columns).map { place in
+        let (i, j) = (place / columns, place % columns)
+        var total = before?[place] ?? 0
+        for step in stride(from: 0, to: depth, by: 32) {
+            var (first, second): (Float, Float) = (0, 0)
+            for k in step..<min(depth, step + 32) {
+                let (x, y) = (left[i * depth + k], right[k * columns + j])
+                if k % 2 == 0 { first.addProduct(x, y) } else { second.addProduct(x, y) }
+            }
+            total += first + second
+        }
+        return total
+    }
+}

@@ -167,36 +167,10 @@ import Testing
         _ a: Stored, _ b: Stored, before: [Double]?, _ instructionSet: InstructionSet = .best
     ) -> [Float] {
         instructionSet == .amx && a.operand.precision == .bf16
-            ? tileReference(a, b, before: before) : chainReference(a, b, before: before)
-    }
-
-    /// As AMX does it: the depth in equal parts of at most 768, in whole steps of 32; of each step,
-    /// a chain of the first of each pair and one of the second, whose sum is added to the element.
-    private func tileReference(_ a: Stored, _ b: Stored, before: [Double]?) -> [Float] {
-        let (rows, columns, depth) = (a.operand.rows, b.operand.columns, a.operand.columns)
-        let count = (depth + 767) / 768
-        let part = count == 1 ? depth : ((depth + count - 1) / count + 31) / 32 * 32
-        let (left, right) = (a.floats, b.floats)
-        return (0..<rows * columns).map { place in
-            let (i, j) = (place / columns, place % columns)
-            var total = before.map { Float($0[place]) } ?? 0
-            for start in stride(from: 0, to: depth, by: part) {
-                let end = min(depth, start + part)
-                for step in stride(from: start, to: end, by: 32) {
-                    var chains: (Float, Float) = (0, 0)
-                    for k in step..<min(end, step + 32) {
-                        let (x, y) = (left[i * depth + k], right[k * columns + j])
-                        if (k - step) % 2 == 0 {
-                            chains.0.addProduct(x, y)
-                        } else {
-                            chains.1.addProduct(x, y)
-                        }
-                    }
-                    total += chains.0 + chains.1
-                }
-            }
-            return total
-        }
+            ? referenceTileProduct(
+                a.floats, b.floats, columns: b.operand.columns, depth: a.operand.columns,
+                before: before?.map(Float.init))
+            : chainReference(a, b, before: before)
     }
 
     /// The depth in equal parts of at most 3 KiB, rounded up to eights; in bf16 the second of each
