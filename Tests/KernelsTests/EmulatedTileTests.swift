@@ -22,6 +22,7 @@
             let (rows, columns, depth) = shape
             let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .bf16)
             let b = Stored(numbers(depth * columns, seed: 2), columns: columns, .bf16)
+            let (aTransposed, bTransposed) = (transposed(a), transposed(b))
             let before = numbers(rows * columns, seed: 3).map(Float.init)
             let expected = referenceTileProduct(
                 a.floats, b.floats, columns: columns, depth: depth,
@@ -38,9 +39,8 @@
                 let c = Buffer<Float>(count: rows * columns)
                 for index in 0..<c.count { c.base[index] = accumulates ? before[index] : .nan }
                 if way == .packed {
-                    let transposed = transposed(b)
                     kernels.pack_right_transposed(
-                        transposed.operand.base, depth, depth, columns, right.base)
+                        bTransposed.operand.base, depth, depth, columns, right.base)
                 } else {
                     kernels.pack_right(b.operand.base, columns, depth, columns, right.base, nil)
                 }
@@ -64,13 +64,16 @@
                         kernels.pack_left(a.operand.base, depth, depth, rows, left.base)
                     } else {
                         kernels.pack_left_transposed(
-                            transposed(a).operand.base, rows, depth, rows, left.base)
+                            aTransposed.operand.base, rows, depth, rows, left.base)
                     }
                     block.a = UnsafeRawPointer(left.base)
                     block.a_panel_stride = tall * padded
                     kernels.multiply_columns(&block)
                 }
-                let isEqual = c.elements.elementsEqual(expected)
+                // The kernels know addresses alone.
+                let isEqual = withExtendedLifetime((a, b, aTransposed, bTransposed, left, right)) {
+                    c.elements.elementsEqual(expected)
+                }
                 #expect(isEqual, "\(way)")
             }
         }
