@@ -115,8 +115,9 @@ extension CommandLineTests {
             let planned = reports.compactMap { $0["planned_gib"] as? Double }
             try #require(losses.count == 2 && planned.count == 2)
             #expect(losses[0] == losses[1])
-            // Beside the program, which is the larger part of the rest.
-            #expect(planned[1] < 0.85 * planned[0])
+            // Of 37 MiB of activations more than half; the program's own memory is another on every
+            // machine.
+            #expect(planned[0] - planned[1] > 18.5 / 1024)
         }
 
         @Test(
