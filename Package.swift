@@ -101,7 +101,7 @@ let package = Package(
         target("JSONText"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
         .target(name: "CMicrokernels", cSettings: [.unsafeFlags(machine + ["-O3"])]),
-        .target(name: "CPeak"),
+        .target(name: "CPeak", dependencies: ["CMicrokernels"]),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(

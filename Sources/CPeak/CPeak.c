@@ -1,5 +1,7 @@
 #include "CPeak.h"
 
+#include "CMicrokernels.h"
+
 // Enough chains to hide the latency of an addition (4 or 5 cycles) on two ports, few enough to stay
 // in the registers there are.
 //
@@ -68,12 +70,6 @@ __attribute__((target("avx512f,avx512vl,avx512bf16"), noinline)) static double b
     return 2.0 * 32 * chain_count * (double)rounds;
 }
 
-#if defined(__linux__)
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 // Four chains of sums in tile registers, as many as a product has there.
 __attribute__((target("amx-tile,amx-bf16"), noinline)) static double tiles(
     long rounds, float *sink) {
@@ -111,28 +107,19 @@ __attribute__((target("amx-tile,amx-bf16"), noinline)) static double tiles(
     *sink += sums[0];
     return 4 * 2.0 * rows * rows * row_bytes / 2 * (double)rounds;
 }
-
-// As CMicrokernels asks for it.
-static bool can_use_tiles(void) {
-    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
-           syscall(SYS_arch_prctl, 0x1023, 18) == 0;
-}
-#endif
 #endif
 
 double lockstep_bf16_multiply_add(long rounds, float *sink) {
 #if defined(__x86_64__)
-#if defined(__linux__)
-    if (can_use_tiles()) return tiles(rounds, sink);
-#endif
-    if (__builtin_cpu_supports("avx512bf16")) return bf16_pairs(rounds, sink);
+    if (lockstep_best_isa() == lockstep_isa_amx) return tiles(rounds, sink);
+    if (lockstep_best_isa() == lockstep_isa_avx512_bf16) return bf16_pairs(rounds, sink);
 #endif
     return lockstep_multiply_add(rounds, sink);
 }
 
 double lockstep_multiply_add(long rounds, float *sink) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vl")) return wide(rounds, sink);
+    if (lockstep_best_isa() != lockstep_isa_base) return wide(rounds, sink);
 #endif
     return narrow(rounds, sink);
 }
