@@ -61,5 +61,11 @@ package enum StopSignals {
         }
         action.sa_flags = once ? Int32(bitPattern: UInt32(SA_RESETHAND)) | SA_RESTART : SA_RESTART
         sigaction(signal, &action, nil)
+        // Whoever waits for signals with sigwait, as schedulers' daemons do, blocks them, and their
+        // children inherit that.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, signal)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 }

@@ -179,18 +179,22 @@ import Testing
             ])
     }
 
-    @Test func terminationBecomesARequestToCheckpoint() throws {
+    /// What the launcher is started with: all signals heard, or blocked, as some schedulers leave them.
+    @Test(arguments: [["env"], ["env", "--block-signal=USR1,TERM"]])
+    func terminationBecomesARequestToCheckpoint(start: [String]) throws {
         // Each rank says that it is there, waits for the request, and exits as after a checkpoint.
         let rank = "trap 'exit 75' USR1; echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
         let script = """
-            "$0" --ranks 2 --oversubscribe -- sh -c "$1" >"$2" & child=$!
-            until [ "$(grep -c up "$2")" = 2 ]; do sleep 0.1; done
+            output=$1; shift
+            "$@" >"$output" & child=$!
+            until [ "$(grep -c up "$output")" = 2 ]; do sleep 0.1; done
             kill -TERM $child; wait $child
             """
-        let folder = FileManager.default.temporaryDirectory
+        let output = FileManager.default.temporaryDirectory
             .appending(path: "lockstep-signal-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let outcome = try Launch.run("bash", ["-c", script, launcher, rank, folder])
+        defer { try? FileManager.default.removeItem(atPath: output) }
+        let command = start + [launcher, "--ranks", "2", "--oversubscribe", "--", "sh", "-c", rank]
+        let outcome = try Launch.run("bash", ["-c", script, "bash", output] + command)
         #expect(outcome.status == 75)
         #expect(outcome.errors.contains("asked all ranks to checkpoint and stop"))
     }

@@ -6,7 +6,9 @@ extension CommandLineTests {
     /// Asked to stop, a run checkpoints at the end of its step, exits with 75 and can be resumed.
     @Suite(.serialized) struct SignalTests {
         /// Who gets which signal.
-        enum Way: String, CaseIterable, Sendable { case mpirun, launcher, alone, interrupted }
+        enum Way: String, CaseIterable, Sendable {
+            case mpirun, launcher, alone, interrupted, blocked
+        }
 
         @Test(arguments: Way.allCases)
         func checkpointsAndIsResumed(way: Way) throws {
@@ -25,6 +27,9 @@ extension CommandLineTests {
                     "\(Launch.root)/launch/mpirun",
                     ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep] + arguments)
             case .alone, .interrupted: job = try Background(Workbench.lockstep, arguments)
+            case .blocked:
+                job = try Background(
+                    "env", ["--block-signal=USR1,TERM", Workbench.lockstep] + arguments)
             }
             try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
             job.send(way == .mpirun ? SIGUSR1 : way == .interrupted ? SIGINT : SIGTERM)
