@@ -27,7 +27,7 @@ package struct FileRecord: Sendable, Equatable, Codable {
     package init(reading path: String) throws(Failure) {
         let file = try Descriptor(opening: path, O_RDONLY)
         _ = try file.size()
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
         defer { buffer.deallocate() }
         var hash = SHA256()
         var size = 0

@@ -32,7 +32,7 @@ func digestOfThisProgram() throws(Failure) -> String {
     }
     defer { fclose(file) }
     var hash = SHA256()
-    var chunk = [UInt8](repeating: 0, count: 1 << 20)
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
     while true {
         let count = fread(&chunk, 1, chunk.count, file)
         guard count > 0 else { break }

@@ -9,9 +9,11 @@ struct ShardTransfer {
     /// What each rank owns of the arena, by rank.
     let shards: [ArenaShard]
     private let communicator: Communicator
+    /// Where rank 0 receives a piece.
+    private let landing: Buffer<Float>
 
     /// The most elements in a piece.
-    private static let pieceElements = 1 << 18
+    private static let pieceElements = 1 << 16
     private static let requestTag = 1
     private static let answerTag = 2
 
@@ -19,6 +21,7 @@ struct ShardTransfer {
     init(shards: [[Range<Int>]], communicator: Communicator) throws(Failure) {
         self.shards = shards.map(ArenaShard.init)
         self.communicator = try communicator.duplicate()
+        landing = Buffer(count: communicator.rank == 0 ? Self.pieceElements : 0)
     }
 
     /// What another rank asks for: elements of one of the state's buffers; none to end.
@@ -41,7 +44,6 @@ struct ShardTransfer {
         _ range: Range<Int>, of buffers: [Buffer<Float>], at index: Int,
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
-        let landing = Buffer<Float>(count: Self.pieceElements)
         for piece in pieces(of: range) {
             var values = buffers[index].base + piece.start
             if piece.rank != 0 {
