@@ -78,7 +78,8 @@ let package = Package(
         target("Optimizers", ["Tensors", "CVector", "Failures"], unchecked: true),
         target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
         target(
-            "Telemetry", ["Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
+            "Telemetry",
+            ["Statistics", "Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
         // Pages of charts, from plain descriptions of what commands have found.
         target("Report", ["Telemetry", "Failures"]),
 
@@ -94,7 +95,7 @@ let package = Package(
         // Foundations
         target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
         target("MPI", ["COpenMPI", "Failures"]),
-        target("Tensors", unchecked: true),
+        target("Tensors", ["Failures"], unchecked: true),
         target("Digests", ["COpenSSL"]),
         target("Statistics", ["CMinpack"]),
         target("Failures"),

@@ -73,6 +73,10 @@ package final class GradientReducer {
     private let yields: Bool
     private let memory: HostMemory
     private let partition: BucketPartition
+    /// The blocks' sums of squares, this rank's and all, where each rank knows its own alone.
+    private lazy var ownAndAllSquares = (
+        Buffer<Double>(count: memory.blockSums.count), Buffer<Double>(count: memory.blockSums.count)
+    )
     private var stack: LaneStack
     private var buckets: GradientBuckets
     private var local: LocalReduction
@@ -114,7 +118,8 @@ package final class GradientReducer {
             communicator: communicator, tree: tree, elementCount: elementCount,
             sharesParameters: isSharded, hostOfRank: hostOfRank)
         let topology = memory.topology
-        yields = topology.localRanks.count * team.threadCount > onlineProcessors()
+        yields =
+            team.yields || topology.localRanks.count * team.threadCount > onlineProcessors()
         let hostNodes = topology.hosts.map { ranks in
             tree.wholeNodes(covering: ranks.map { tree.lanes(ofRank: $0, size: size) })
         }
@@ -309,8 +314,7 @@ package final class GradientReducer {
         let sums = memory.blockSums
         guard isSharded, hostCount > 1 else { return SumOfSquares.total(sums) }
         // Every block's sum is on one rank and zero on all others, so their sum is exact.
-        let own = Buffer<Double>(count: sums.count)
-        let all = Buffer<Double>(count: sums.count)
+        let (own, all) = ownAndAllSquares
         for range in ownedRanges(ofRank: communicator.rank) {
             for block in range.lowerBound
                 / SumOfSquares.blockSize..<SumOfSquares.blockCount(range.upperBound)

@@ -139,20 +139,24 @@ final class HostMemory {
     private static func group(
         _ communicator: Communicator, hostOfRank: [Int]?
     ) throws(Failure) -> Communicator {
+        let ranksPerNode = try communicator.agree { () throws(Failure) -> Int in
+            try Self.ranksPerNode(getenv("LOCKSTEP_RANKS_PER_NODE").map { String(cString: $0) })
+        }
         let node = try communicator.splitShared()
-        if let hostOfRank {
-            return try node.split(color: hostOfRank[communicator.rank], key: node.rank)
-        }
-        guard let setting = getenv("LOCKSTEP_RANKS_PER_NODE").map({ String(cString: $0) }) else {
-            return node
-        }
+        let color = hostOfRank?[communicator.rank] ?? node.rank / ranksPerNode
+        return try node.split(color: color, key: node.rank)
+    }
+
+    /// The most ranks of a host that share memory, as the environment sets it.
+    private static func ranksPerNode(_ setting: String?) throws(Failure) -> Int {
+        guard let setting else { return .max }
         guard let count = Int(setting), count >= 1 else {
             throw Failure(
                 .usage,
                 "LOCKSTEP_RANKS_PER_NODE is \"\(setting)\", which is no number of ranks: set it to 1 "
                     + "or more, or unset it to let all ranks of a host share memory.")
         }
-        return try node.split(color: node.rank / count, key: node.rank)
+        return count
     }
 
     /// A window with so many bytes for this rank; nil, and on one rank the reason, where the group

@@ -5,8 +5,8 @@ import Foundation
 /// A group of ranks that talk to one another, with errors returned rather than fatal.
 ///
 /// The handle lives until MPI ends: communicators are few, and freeing one is itself collective.
-/// Calls are blocking unless they return a `Request`; all methods but `send` and `receive` are
-/// collective, so every rank must call them in the same order.
+/// Calls are blocking unless they return a `Request`; all that do not name another rank are
+/// collective, but for `abort` and `exit`, so every rank must call them in the same order.
 package struct Communicator: @unchecked Sendable {
     let handle: MPI_Comm
     /// This process's place among the ranks, in `0..<size`.

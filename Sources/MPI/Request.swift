@@ -3,7 +3,7 @@ import Failures
 
 /// A message under way, which keeps the owner of its memory alive until the message is done.
 ///
-/// Finish it with `wait`, or give it to a `RequestSet`. One that is dropped unfinished leaks its
+/// Give it to a `RequestSet`. One that is dropped unfinished leaks its
 /// owner on purpose: MPI may still be reading or writing that memory.
 package struct Request: ~Copyable {
     private var handle: MPI_Request?
@@ -18,15 +18,6 @@ package struct Request: ~Copyable {
 
     deinit {
         if handle != lockstep_request_null() { _ = Unmanaged.passRetained(owner) }
-    }
-
-    /// Returns when the message is done, by `MPI_Wait`.
-    ///
-    /// - Throws: `.bug` if a received message has another size than the memory given for it.
-    package consuming func wait() throws(Failure) {
-        var status = MPI_Status()
-        try check("MPI_Wait", MPI_Wait(&handle, &status))
-        if let expectedBytes { try checkSize(of: &status, expected: expectedBytes) }
     }
 
     /// Hands the message over to a set.
@@ -60,7 +51,7 @@ package struct RequestSet: ~Copyable {
     /// Messages not yet done.
     package var count: Int { handles.count }
 
-    /// Adds a message; `label` is what `testSome` and `waitSome` will return when it is done.
+    /// Adds a message; `label` is what `testSome` will return when it is done.
     package mutating func add(_ request: consuming Request, label: Int) {
         let entry = request.release()
         handles.append(entry.handle)
@@ -70,35 +61,18 @@ package struct RequestSet: ~Copyable {
 
     /// Lets messages progress and returns the labels of those that are done, by `MPI_Testsome`.
     package mutating func testSome() throws(Failure) -> [Int] {
-        try takeDone("MPI_Testsome", MPI_Testsome)
-    }
-
-    /// Waits until a message is done and returns the labels of all that are, by `MPI_Waitsome`.
-    ///
-    /// An empty set returns at once.
-    package mutating func waitSome() throws(Failure) -> [Int] {
-        try takeDone("MPI_Waitsome", MPI_Waitsome)
-    }
-
-    private typealias SomeFunction = (
-        Int32, UnsafeMutablePointer<MPI_Request?>?, UnsafeMutablePointer<Int32>?,
-        UnsafeMutablePointer<Int32>?, UnsafeMutablePointer<MPI_Status>?
-    ) -> Int32
-
-    private mutating func takeDone(
-        _ name: StaticString, _ function: SomeFunction
-    ) throws(Failure) -> [Int] {
         guard !handles.isEmpty else { return [] }
         if indices.count < handles.count {
             indices = Array(repeating: 0, count: handles.count)
             statuses = Array(repeating: MPI_Status(), count: handles.count)
         }
         var done: Int32 = 0
-        let status = function(Int32(handles.count), &handles, &done, &indices, &statuses)
+        let status = MPI_Testsome(
+            Int32(handles.count), &handles, &done, &indices, &statuses)
         if status == MPI_ERR_IN_STATUS {
-            for each in statuses.prefix(Int(done)) { try check(name, each.MPI_ERROR) }
+            for each in statuses.prefix(Int(done)) { try check("MPI_Testsome", each.MPI_ERROR) }
         }
-        try check(name, status)
+        try check("MPI_Testsome", status)
         guard done > 0 else { return [] }
 
         var doneLabels: [Int] = []

@@ -46,8 +46,8 @@ package final class GPT {
     ///   - sequenceLength: tokens in a sequence; where silent, the context length.
     ///   - precision: what enters matrix products; in bf16 the heads' width is even.
     ///   - recomputes: whether backward runs each block's forward again, so that of a block only
-    ///     its
-    ///     input stays in memory: the same bits, with less memory and more time (Chen et al. 2016).
+    ///     its input stays in memory: the same bits, with less memory and more time (Chen et al.
+    ///     2016).
     package init(
         _ configuration: GPTConfiguration, sequenceLength: Int? = nil, microBatch: Int,
         training: Bool, precision: Precision = .fp32, recomputes: Bool = false,

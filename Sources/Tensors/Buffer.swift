@@ -1,3 +1,5 @@
+import Failures
+
 #if canImport(Glibc)
     import Glibc
 #else
@@ -49,7 +51,13 @@ package func alignedMemory(bytes: Int) -> UnsafeMutableRawPointer {
     let hugePage = 2 << 20
     var memory: UnsafeMutableRawPointer?
     let status = posix_memalign(&memory, bytes >= hugePage ? hugePage : 64, max(bytes, 64))
-    guard status == 0, let memory else { fatalError("out of memory: \(bytes) bytes") }
+    guard status == 0, let memory else {
+        Failure(
+            .configuration,
+            "The system has no memory for another \((bytes + 1_048_575) / 1_048_576) MiB; lower the "
+                + "model's size or micro_batch, start fewer ranks, or raise the limit (ulimit -v)."
+        ).endProcess()
+    }
     if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
     return memory
 }

@@ -1,3 +1,4 @@
+import Failures
 import Synchronization
 
 #if canImport(Glibc)
@@ -19,30 +20,39 @@ package final class ThreadTeam: Sendable {
     private let loop: SharedLoop
     private let workers: [pthread_t]
 
-    /// Starts `threads - 1` workers, each of which first runs `prepare`; the caller runs it too.
+    /// Whether workers sleep at once.
+    package let yields: Bool
+
+    /// Starts `threads - 1` workers; where the system refuses one, the process ends and says so.
     ///
     /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes
     /// longer than most loops, on a virtual machine most of all. With `yields` (more threads than
     /// cores) they sleep at once.
-    package init(threads: Int, yields: Bool = false, prepare: @escaping @Sendable () -> Void = {}) {
+    package init(threads: Int, yields: Bool = false) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads
+        self.yields = yields
         loop = SharedLoop(threads: threads, sleepsAtOnce: yields)
         var workers: [pthread_t] = []
-        prepare()
         for thread in 1..<max(1, threads) {
-            let start = WorkerStart(loop: loop, thread: thread, prepare: prepare)
+            let start = WorkerStart(loop: loop, thread: thread)
             var handle = pthread_t()
             let status = pthread_create(
                 &handle, nil,
                 { argument in
                     guard let argument else { return nil }
                     let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
-                    start.prepare()
                     start.loop.work(as: start.thread)
                     return nil
                 }, Unmanaged.passRetained(start).toOpaque())
-            precondition(status == 0, "cannot start a thread: error \(status)")
+            guard status == 0 else {
+                Failure(
+                    .configuration,
+                    "Thread \(thread + 1) of \(threads) cannot be started "
+                        + "(\(String(cString: strerror(status)))); use fewer threads a rank, or raise "
+                        + "the limits on processes and memory (ulimit -u, ulimit -v)."
+                ).endProcess()
+            }
             workers.append(handle)
         }
         self.workers = workers
@@ -70,12 +80,10 @@ package final class ThreadTeam: Sendable {
 private final class WorkerStart {
     let loop: SharedLoop
     let thread: Int
-    let prepare: @Sendable () -> Void
 
-    init(loop: SharedLoop, thread: Int, prepare: @escaping @Sendable () -> Void) {
+    init(loop: SharedLoop, thread: Int) {
         self.loop = loop
         self.thread = thread
-        self.prepare = prepare
     }
 }
 

@@ -103,9 +103,43 @@ func freeBytes(of folder: String) -> Int? {
     return Int(information.f_bavail) * Int(information.f_frsize)
 }
 
-/// The machine's memory in bytes.
+/// The machine's memory in bytes, or what of it the control group of this process may use.
 package var machineMemoryBytes: Int {
-    sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+    let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+    let groups = (try? readText("/proc/self/cgroup")) ?? ""
+    return controlGroupMemoryFiles(groups: groups).reduce(physical) { least, file in
+        // "max" is no number.
+        let limit = (try? readText(file)).flatMap { Int($0.filter { !$0.isWhitespace }) }
+        return min(least, limit ?? least)
+    }
+}
+
+/// Where the memory limits of a process's control groups stand, of version 2 and 1: its own and
+/// those of the groups above.
+///
+/// - Parameter groups: the content of /proc/self/cgroup, with lines such as
+///   "0::/system.slice/job.scope".
+package func controlGroupMemoryFiles(groups: String) -> [String] {
+    groups.split(separator: "\n").flatMap { line -> [String] in
+        let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3 else { return [] }
+        let root: String
+        let file: String
+        if parts[1].isEmpty {
+            (root, file) = ("/sys/fs/cgroup", "memory.max")
+        } else if parts[1].split(separator: ",").contains("memory") {
+            (root, file) = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else {
+            return []
+        }
+        var folder = root
+        var files = ["\(root)/\(file)"]
+        for name in parts[2].split(separator: "/") {
+            folder += "/\(name)"
+            files.append("\(folder)/\(file)")
+        }
+        return files
+    }
 }
 
 /// Whether the launcher told waiting ranks to give their core away, as more ranks than cores must.

@@ -1,6 +1,7 @@
 import Failures
 import Kernels
 import MPI
+import Statistics
 import Telemetry
 
 /// How long a recipe's steps and evaluations take on a layout, from a few of each.
@@ -35,7 +36,7 @@ package struct RunCost: Sendable, Equatable {
         let evaluation = try evaluationSeconds(step, plan, data, communicator)
         try step.free()
         return RunCost(
-            secondsPerStep: try slowest(times.sorted()[times.count / 2], communicator),
+            secondsPerStep: try slowest(median(times), communicator),
             secondsPerEvaluation: try slowest(evaluation, communicator))
     }
 
@@ -57,7 +58,7 @@ package struct RunCost: Sendable, Equatable {
             _ = try evaluator.run(step.model, parameters: step.state.parameters)
             times.append(Double(MonotonicClock.nanoseconds - start) * 1e-9)
         }
-        return times.sorted()[times.count / 2] * Double(data.validationWindows.count)
+        return median(times) * Double(data.validationWindows.count)
             / Double(windows)
     }
 

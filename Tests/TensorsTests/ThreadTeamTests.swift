@@ -54,16 +54,6 @@ import Testing
         #expect(scratch.elements.reduce(0, +) == Int64(tiles))
     }
 
-    @Test func everyThreadPrepares() {
-        let prepared = Prepared()
-        do {
-            let team = ThreadTeam(threads: 5) { prepared.count.add(1, ordering: .relaxed) }
-            team.forEach(100) { _, _ in }
-        }
-        // The team is gone, and with it every thread has come to its end.
-        #expect(prepared.count.load(ordering: .relaxed) == 5)
-    }
-
     @Test func teamsComeAndGo() {
         for threads in 1...50 {
             let team = ThreadTeam(threads: threads % 6 + 1, yields: threads % 2 == 0)
@@ -73,8 +63,6 @@ import Testing
         }
     }
 }
-
-private final class Prepared: Sendable { let count = Atomic<Int>(0) }
 
 extension ContinuousClock {
     /// Does nothing for some milliseconds, without giving the thread to others.

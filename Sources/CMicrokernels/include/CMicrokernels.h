@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
     ptrdiff_t rows;
     ptrdiff_t columns;
-    /// Even if `a` is in bf16 and contiguous along the depth.
+    /// If it is odd and `a` is in bf16 and contiguous along the depth, a zero lies behind each row.
     ptrdiff_t depth;
     /// The left operand: row i of the panel p of `tile_rows` rows begins at
     /// p * a_panel_stride + i * a_row_stride if it is contiguous along the depth.

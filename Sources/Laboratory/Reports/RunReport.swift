@@ -1,4 +1,5 @@
 import Report
+import Statistics
 import Telemetry
 
 /// A page about one or several runs: how they went, and where their time went.
@@ -187,11 +188,11 @@ package struct RunReport: Sendable {
     ]
 
     private func medians(_ run: RunLog) -> [Double] {
-        Self.parts.map { part in median(run.steps.compactMap { $0.record[part.1] }) }
+        Self.parts.map { part in medianOrZero(run.steps.compactMap { $0.record[part.1] }) }
     }
 
-    private func median(_ values: [Double]) -> Double {
-        values.isEmpty ? 0 : values.sorted()[values.count / 2]
+    private func medianOrZero(_ values: [Double]) -> Double {
+        values.isEmpty ? 0 : median(values)
     }
 
     private var breakdownChart: StackedChart {
@@ -208,8 +209,8 @@ package struct RunReport: Sendable {
                 .init("whole step"), .init("tokens a second"),
             ])
         for run in runs {
-            let whole = median(run.steps.compactMap { $0.record["step_seconds"] })
-            let rate = median(run.steps.compactMap { $0.record["tokens_per_second"] })
+            let whole = medianOrZero(run.steps.compactMap { $0.record["step_seconds"] })
+            let rate = medianOrZero(run.steps.compactMap { $0.record["tokens_per_second"] })
             table.add(
                 .init(
                     [run.name] + medians(run).map(NumberStyle.duration.text)

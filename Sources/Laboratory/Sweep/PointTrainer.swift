@@ -2,6 +2,7 @@ import Checkpointing
 import Failures
 import Kernels
 import MPI
+import Statistics
 import Telemetry
 import Training
 
@@ -106,12 +107,12 @@ struct PointTrainer {
         let isWhole = plan.recipe.evaluation.at.allSatisfy { mark in
             curve.contains { $0.step == mark }
         }
-        let seconds = records.compactMap { $0["step_seconds"] }.sorted()
+        let seconds = records.compactMap { $0["step_seconds"] }
         return (
             PointResult(
                 point: point, learningRate: plan.rate.peakLearningRate,
                 diverged: diverged || !isWhole, curve: curve),
-            seconds.isEmpty ? 0 : seconds[seconds.count / 2]
+            seconds.isEmpty ? 0 : median(seconds)
         )
     }
 }

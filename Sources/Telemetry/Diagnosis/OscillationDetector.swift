@@ -1,3 +1,5 @@
+import Statistics
+
 /// Looks for swings of the loss that the batches' noise cannot explain.
 ///
 /// Batches' noise has no memory, so three things give a rate away that is too large: losses above

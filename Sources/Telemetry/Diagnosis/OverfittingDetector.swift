@@ -1,3 +1,5 @@
+import Statistics
+
 /// Looks for a validation loss that falls and then rises while the training loss goes on falling.
 struct OverfittingDetector: Sendable {
     /// Evaluations in a row above the best one.

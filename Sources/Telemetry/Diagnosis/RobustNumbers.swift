@@ -1,13 +1,4 @@
-/// The median; of an even count, the mean of the middle two.
-///
-/// - Parameter values: at least one.
-func median(_ values: some Collection<Double>) -> Double {
-    precondition(!values.isEmpty, "a median is of one value or more")
-    let sorted = values.sorted()
-    let middle = sorted.count / 2
-    return sorted.count.isMultiple(of: 2)
-        ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
-}
+import Statistics
 
 /// A normal distribution's standard deviation over its median absolute deviation, 1 / 0.6745
 /// (Rousseeuw & Croux 1993, section 1).

@@ -1,3 +1,5 @@
+import Statistics
+
 /// Looks for one loss that stands far above those before it.
 struct SpikeDetector: Sendable {
     /// Steps that a loss is compared with: few enough that the loss hardly falls over them.

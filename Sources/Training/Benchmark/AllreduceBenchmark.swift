@@ -1,6 +1,7 @@
 import Collectives
 import Failures
 import MPI
+import Statistics
 import Telemetry
 import Tensors
 
@@ -53,12 +54,12 @@ package struct AllreduceBenchmark: Sendable {
             ranks: communicator.size, hosts: try communicator.hostCount(), threads: threads,
             wire: wire, notice: nil)
         for (index, bytes) in sizes.enumerated() {
-            let measurement = try SizeMeasurement(
+            var measurement = try SizeMeasurement(
                 bytes: bytes, wire: wire, team: team, communicator: communicator)
             report.notice = measurement.reducer.notice
             // Where memory cannot be shared each rank counts as a host there.
             if report.notice == nil { report.hosts = measurement.reducer.hostCount }
-            report.rows.append(try row(measurement, communicator))
+            report.rows.append(try row(&measurement, communicator))
             try measurement.reducer.free()
             line?.update(done: index + 1, details: [Format.bytes(bytes)])
         }
@@ -66,7 +67,7 @@ package struct AllreduceBenchmark: Sendable {
     }
 
     private func row(
-        _ measurement: SizeMeasurement, _ communicator: Communicator
+        _ measurement: inout SizeMeasurement, _ communicator: Communicator
     ) throws(Failure) -> AllreduceReport.Row {
         var seconds = 0.0
         for _ in 0..<Self.warmup {
@@ -86,14 +87,8 @@ package struct AllreduceBenchmark: Sendable {
         // The slowest rank's, since a step waits for all.
         return AllreduceReport.Row(
             bytes: measurement.bytes, repetitions: repetitions,
-            seconds: try communicator.allReduce(Self.median(ours), .maximum),
-            mpiSeconds: try communicator.allReduce(Self.median(theirs), .maximum))
-    }
-
-    private static func median(_ values: [Double]) -> Double {
-        let sorted = values.sorted()
-        let middle = sorted.count / 2
-        return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+            seconds: try communicator.allReduce(median(ours), .maximum),
+            mpiSeconds: try communicator.allReduce(median(theirs), .maximum))
     }
 
     private func requireMemory(_ communicator: Communicator) throws(Failure) {
@@ -119,6 +114,7 @@ private struct SizeMeasurement {
     private let count: Int
     private let source: Buffer<Float>
     private let result: Buffer<Float>
+    private var lockstepSum: Buffer<Float>
 
     init(
         bytes: Int, wire: WireFormat, team: ThreadTeam, communicator: Communicator
@@ -131,17 +127,18 @@ private struct SizeMeasurement {
             elementCount: count, team: team, wire: wire)
         source = Buffer(count: count)
         result = Buffer(count: count)
+        lockstepSum = result
     }
 
-    /// Seconds of a reduction by the reducer.
-    func lockstep() throws(Failure) -> Double {
+    /// Seconds of a reduction by the reducer, whose sum `lockstepSum` then is.
+    mutating func lockstep() throws(Failure) -> Double {
         reducer.beginStep()
         fill(reducer.beginLane(communicator.rank))
         try communicator.barrier()
         let start = MonotonicClock.nanoseconds
         reducer.finished(0..<count)
         reducer.endLane()
-        _ = try reducer.finish()
+        lockstepSum = try reducer.finish()
         return try seconds(since: start)
     }
 
@@ -164,39 +161,32 @@ private struct SizeMeasurement {
         return seconds
     }
 
-    /// Checks that both have the sum: small whole numbers, which every order of additions and
+    /// Checks that both have had the sum: small whole numbers, which every order of additions and
     /// bfloat16 give exactly.
     ///
     /// - Throws: `.bug` where a sum is wrong.
     func check() throws(Failure) {
-        try lockstepSum { (sum) throws(Failure) in
-            for index in 0..<count {
-                let expected = Float(communicator.size) * value(index)
-                guard sum[index] == expected, result.base[index] == expected else {
-                    throw Failure(
-                        .bug,
-                        "Element \(index) of \(count) sums to \(sum[index]) here and to "
-                            + "\(result.base[index]) in MPI_Allreduce, but is \(expected); please "
-                            + "report this defect.")
-                }
+        let addends = min(communicator.size, Self.mostAddends)
+        for index in 0..<count {
+            let expected = Float(addends) * value(index)
+            let (ours, theirs) = (lockstepSum.base[index], result.base[index])
+            guard ours == expected, theirs == expected else {
+                throw Failure(
+                    .bug,
+                    "Element \(index) of \(count) sums to \(ours) here and to \(theirs) in "
+                        + "MPI_Allreduce, but is \(expected); please report this defect.")
             }
         }
     }
 
-    private func lockstepSum(
-        _ body: (UnsafeMutablePointer<Float>) throws(Failure) -> Void
-    ) throws(Failure) {
-        reducer.beginStep()
-        fill(reducer.beginLane(communicator.rank))
-        reducer.finished(0..<count)
-        reducer.endLane()
-        try body(reducer.finish().base)
-    }
-
     private func fill(_ buffer: Buffer<Float>) {
-        for index in 0..<count { buffer.base[index] = value(index) }
+        let isAddend = communicator.rank < Self.mostAddends
+        for index in 0..<count { buffer.base[index] = isAddend ? value(index) : 0 }
     }
 
-    /// At most 2, so that the sum of up to 64 ranks has eight significant bits.
+    /// Ranks whose numbers are not zero: bfloat16 has all whole numbers up to 256.
+    private static let mostAddends = 128
+
+    /// At most 2.
     private func value(_ index: Int) -> Float { Float(index % 3) }
 }

@@ -1,6 +1,7 @@
 import Failures
 import Kernels
 import MPI
+import Statistics
 import Telemetry
 import Tensors
 
@@ -53,7 +54,7 @@ package struct KernelBenchmark: Sendable {
         defer { line?.finish() }
         var rows: [KernelReport.Row] = []
         for (index, kernel) in cases.enumerated() {
-            let own = try median(of: kernel, communicator)
+            let own = try medianSeconds(of: kernel, communicator)
             // The slowest rank is the one that the others would wait for.
             rows.append(
                 KernelReport.Row(
@@ -69,7 +70,7 @@ package struct KernelBenchmark: Sendable {
     }
 
     /// The median of this rank's measurements, in seconds a call.
-    private func median(
+    private func medianSeconds(
         of kernel: KernelCase, _ communicator: Communicator
     ) throws(Failure) -> Double {
         // Touches memory and sizes scratch; the second call tells how often to run it.
@@ -81,7 +82,7 @@ package struct KernelBenchmark: Sendable {
             try communicator.barrier()
             seconds.append(time(kernel, calls: calls))
         }
-        return seconds.sorted()[seconds.count / 2]
+        return median(seconds)
     }
 
     private func time(_ kernel: KernelCase, calls: Int) -> Double {

@@ -1,5 +1,6 @@
 import Failures
 import Model
+import Statistics
 import Telemetry
 
 /// What a step benchmark measured, for a reader and as JSON.
@@ -18,7 +19,7 @@ package struct StepReport: Sendable {
     let notice: String?
 
     /// Seconds of the median step.
-    package var stepSeconds: Double { sortedSeconds[records.count / 2] }
+    package var stepSeconds: Double { median(sortedSeconds) }
     /// Over all ranks.
     package var tokensPerSecond: Double { Double(plan.tokensPerStep) / stepSeconds }
     /// Floating-point operations a second of one rank, by the model's formula.
