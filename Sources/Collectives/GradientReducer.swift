@@ -57,6 +57,9 @@ package final class GradientReducer {
     /// the log; nil where they share it.
     package var notice: String? { memory.notice }
 
+    /// Bytes that MPI holds for messages between hosts: one that is under way with each of them.
+    package var messageBytes: Int { exchange == nil ? 0 : (hostCount - 1) * MPIEnvironment.eagerBytes }
+
     /// The hosts of the ranks: how many groups share memory.
     package var hostCount: Int { memory.topology.hosts.count }
 

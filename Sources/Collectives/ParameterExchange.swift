@@ -18,6 +18,16 @@ final class ParameterExchange {
     private let yields: Bool
     private var gathers = 0
 
+    /// Messages that are still to come, by bucket.
+    private let awaited: Buffer<Int32>
+    /// The first bucket of which one is to come, and the first that is not waited for yet.
+    private var (firstAwaited, received) = (0, 0)
+
+    /// How many buckets a rank may be ahead of the others: enough to hide a message's way behind the
+    /// next update. The others wait for its messages by then, lest MPI keep them in memory of its
+    /// own.
+    private static let bucketsAhead = 2
+
     /// `communicator` carries no other messages.
     init(
         communicator: Communicator, memory: HostMemory, partition: BucketPartition, yields: Bool
@@ -32,6 +42,7 @@ final class ParameterExchange {
             [memory.parameters[own]]
             + memory.parameters.indices.filter { $0 != own }.map { memory.parameters[$0] }
         counters = memory.counters(.gathered)
+        awaited = Buffer(count: partition.buckets.count)
     }
 
     /// Updates what this rank owns, block by block, and returns when all ranks' updates are here.
@@ -42,27 +53,44 @@ final class ParameterExchange {
         var patience = Patience(yields: yields)
         if let segment = topology.ownSegment {
             var requests = RequestSet()
+            awaited.elements.update(repeating: 0)
+            (firstAwaited, received) = (0, 0)
             for bucket in partition.buckets.indices {
-                try receive(bucket, segment, &requests)
+                // A rank that is ahead has sent no bucket behind these.
+                while received < min(bucket + Self.bucketsAhead + 2, partition.buckets.count) {
+                    try receive(received, segment, &requests)
+                    received += 1
+                }
                 let own = partition.part(segment, host: topology.host, ofBucket: bucket)
                 forEachBlock(of: own, team: team) { _, elements in
                     update(elements)
                     spread(elements)
                 }
                 try send(own, bucket, segment, &requests)
-                for label in try requests.testSome() { spread(label, segment, team: team) }
+                repeat {
+                    try takeDone(&requests, segment, &patience, team: team)
+                } while firstAwaited <= bucket - Self.bucketsAhead
             }
-            while requests.count > 0 {
-                let done = try requests.testSome()
-                for label in done { spread(label, segment, team: team) }
-                if done.isEmpty { patience.wait() } else { patience.reset() }
-            }
+            while requests.count > 0 { try takeDone(&requests, segment, &patience, team: team) }
             counters[topology.localRank].publish(UInt64(gathers))
         }
         for owner in counters.prefix(topology.segmentCount) {
             while owner.value < UInt64(gathers) { patience.wait() }
             patience.reset()
         }
+    }
+
+    /// Looks for messages that are done, and passes a moment if there are none.
+    private func takeDone(
+        _ requests: inout RequestSet, _ segment: Int, _ patience: inout Patience, team: ThreadTeam
+    ) throws(Failure) {
+        let done = try requests.testSome()
+        for label in done where label >= 0 {
+            spread(label, segment, team: team)
+            awaited.base[label / topology.hosts.count] -= 1
+        }
+        while firstAwaited < received, awaited.base[firstAwaited] == 0 { firstAwaited += 1 }
+        if done.isEmpty, requests.count > 0 { patience.wait() } else { patience.reset() }
     }
 
     private var others: [Int] {
@@ -77,6 +105,7 @@ final class ParameterExchange {
         for other in others.reversed() {
             let part = partition.part(segment, host: other, ofBucket: bucket)
             if part.isEmpty { continue }
+            awaited.base[bucket] += 1
             requests.add(
                 try communicator.ireceive(
                     into: bytes(part), from: topology.hosts[other][segment], tag: bucket,
@@ -97,7 +126,6 @@ final class ParameterExchange {
     }
 
     private func spread(_ label: Int, _ segment: Int, team: ThreadTeam) {
-        if label < 0 { return }
         let hosts = topology.hosts.count
         let part = partition.part(segment, host: label % hosts, ofBucket: label / hosts)
         forEachBlock(of: part, team: team) { _, elements in spread(elements) }

@@ -100,6 +100,9 @@ package struct MPIEnvironment: ~Copyable {
         ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { integer($0) != nil }
     }
 
+    /// The most bytes that are sent over TCP without asking.
+    package static let eagerBytes = 1 << 20
+
     /// Has messages of up to a mebibyte sent at once over TCP rather than after an exchange of
     /// words.
     ///
@@ -108,7 +111,7 @@ package struct MPIEnvironment: ~Copyable {
     /// waits for a look. Settings that the user has made stay.
     private static func preferEagerMessages() {
         for name in ["eager_limit", "max_send_size"] {
-            setenv("OMPI_MCA_btl_tcp_\(name)", "\(1 << 20)", 0)
+            setenv("OMPI_MCA_btl_tcp_\(name)", "\(eagerBytes)", 0)
         }
     }
 

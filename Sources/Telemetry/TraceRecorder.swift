@@ -24,8 +24,8 @@ package final class TraceRecorder {
 
     /// The most spans that are kept.
     package let capacity: Int
-    /// What was noted, in the order in which it ended.
-    package private(set) var spans: [Span] = []
+    /// What was noted, in the order in which it ended, until it was sorted.
+    package private(set) var spans: [Span]
     /// Whether it has stopped, because another group of spans might not fit as a whole.
     package private(set) var isFull = false
 
@@ -37,8 +37,16 @@ package final class TraceRecorder {
 
     package init(capacity: Int = defaultCapacity) {
         self.capacity = capacity
-        spans.reserveCapacity(capacity)
+        // Its pages are there before the first span, as `bytes` says.
+        spans = Array(repeating: Span(start: 0, end: 0, kind: 0, index: 0), count: capacity)
+        spans.removeAll(keepingCapacity: true)
     }
+
+    /// Sorts the spans in place, as a viewer nests them: by start, the longer before the shorter.
+    package func sort() { spans.sort { ($0.start, $1.end) < ($1.start, $0.end) } }
+
+    /// Drops all spans that began at some time or later.
+    package func drop(from time: Int64) { spans.removeAll { $0.start >= time } }
 
     /// Begins spans that belong together, as those of one step; they are kept all or none.
     package func beginGroup() {

@@ -104,11 +104,11 @@ package struct TrainingSession {
         }
         if request.isAlone { StopSignals.listenForTermination() }
         let outcome = try trainer.run()
+        try trace?.write()
         let resident = try ResidentMemory.peak(of: communicator)
         tell(
             "at most \(Format.bytes(resident)) resident on a rank, of "
                 + "\(Format.bytes(memory.rankBytes)) planned")
-        try trace?.write()
         return outcome
     }
 

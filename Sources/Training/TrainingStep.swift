@@ -103,6 +103,7 @@ package final class TrainingStep {
             .init("gradients", reducer.bytes),
             .init("other ranks' pages", peerBytes),
             .init("average", state.average?.parameters.bytes ?? 0),
+            .init("messages", reducer.messageBytes),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
             .init("activations", model.activationBytes),
             .init("scratch", model.scratchBytes(parameters: state.parameters)),

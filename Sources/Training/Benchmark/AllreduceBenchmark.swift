@@ -1,5 +1,6 @@
 import Collectives
 import Failures
+import Logging
 import MPI
 import Statistics
 import Telemetry
@@ -43,6 +44,14 @@ package struct AllreduceBenchmark: Sendable {
                     + "it as launch/mpirun --ranks 2 -- lockstep bench allreduce.")
         }
         try requireMemory(communicator)
+        if communicator.rank == 0, let first = sizes.first, let last = sizes.last {
+            Logger(label: "lockstep").notice(
+                """
+                measuring sums of \(Format.bytes(first)) to \(Format.bytes(last)) over \
+                \(Format.layout(ranks: communicator.size, threads: threads)) by turns with \
+                MPI_Allreduce
+                """)
+        }
         let team = ThreadTeam(threads: threads, yields: ranksYield)
         let line =
             communicator.rank == 0

@@ -1,5 +1,6 @@
 import Failures
 import Kernels
+import Logging
 import MPI
 import Statistics
 import Telemetry
@@ -36,6 +37,14 @@ package struct KernelBenchmark: Sendable {
     package func run(on communicator: Communicator) throws(Failure) -> KernelReport {
         try communicator.agree { () throws(Failure) in
             try precision.requireProcessor(emulates: emulatesBF16)
+        }
+        if communicator.rank == 0 {
+            Logger(label: "lockstep").notice(
+                """
+                measuring the kernels of \(size.name) in \(precision.rawValue) on \
+                \(Format.layout(ranks: communicator.size, threads: threads)): first the cores' peak \
+                and the memory's speed, then each kernel alone
+                """)
         }
         let engine = ComputeEngine(threads: threads, yields: ranksYield)
         let peak = try ArithmeticPeak.measure(

@@ -1,5 +1,6 @@
 import Failures
 import Kernels
+import Logging
 import MPI
 import Model
 import Telemetry
@@ -53,6 +54,15 @@ package struct StepBenchmark: Sendable {
             return plan
         }
         try plan.requireMemory(communicator)
+        if communicator.rank == 0 {
+            Logger(label: "lockstep").notice(
+                """
+                measuring steps of \(size.name) in \(precision.rawValue) on \
+                \(Format.layout(ranks: communicator.size, threads: threads)): the cores' peak, \
+                \(Self.warmupSteps) steps to warm up and \(Format.counted(steps, "step")) that \
+                \(steps == 1 ? "counts" : "count")
+                """)
+        }
         let trace = try tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
@@ -78,14 +88,22 @@ package struct StepBenchmark: Sendable {
         ).toml
         let recipe = try Recipe(
             toml: toml, name: "the recipe of \(size.name)", overrides: overrides)
+        guard recipe.model.vocabularySize > 0 else {
+            throw Failure(
+                .configuration,
+                "[model] vocabulary_size = 0 stands for a tokenizer's, of which a benchmark has none: "
+                    + "give it a number from 1 up.")
+        }
         let context = recipe.model.contextLength
         let length = sequenceLength ?? min(size.sequenceLength, context)
         guard length >= 1, length <= context else {
             throw Failure(
                 .usage,
                 "--sequence-length is \(length), but must be from 1 to the context length, which is "
-                    + "\(context): use less, or raise it with --set model.context_length=\(length)."
-            )
+                    + (length < 1
+                        ? "\(context): use one from there."
+                        : "\(context): use less, or raise it with --set "
+                            + "model.context_length=\(length)."))
         }
         return try TrainingPlan(recipe, ranks: ranks, sequenceLength: length)
     }

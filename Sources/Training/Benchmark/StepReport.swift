@@ -117,17 +117,19 @@ extension StepReport {
 
     private var rates: [String] {
         let cores = ranks * benchmark.threads
+        let unit = ranksYield ? "thread" : "core"
         let seconds = sortedSeconds
         return [
             "  speed    \(Format.rate(tokensPerSecond, of: "tokens"))",
             "  step     \(milliseconds(stepSeconds)) ms (median; from "
                 + "\(milliseconds(seconds.first ?? 0)) to \(milliseconds(seconds.last ?? 0)))",
             "  MFU      \(Format.fixed(100 * utilization, decimals: 1)) % = tokens/s x (6 N + 12 L C T) "
-                + "/ (cores x peak)",
+                + "/ (\(unit)s x peak)",
             "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP a "
                 + "token, N without the position table,",
-            "           \(Format.counted(cores, "core")) and a measured peak of "
-                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a core in "
+            "           \(Format.counted(cores, unit))\(ranksYield ? " on fewer cores" : "") and a measured "
+                + "peak of "
+                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a \(unit) in "
                 + "\(plan.recipe.training.precision.rawValue)",
             "  loss     \(Format.fixed(loss, decimals: 4))",
         ]

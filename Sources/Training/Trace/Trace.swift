@@ -41,7 +41,7 @@ package final class Trace {
         logger.notice(
             """
             the trace is full with \(Format.count(recorder.spans.count)) events a rank and ends \
-            before step \(step); training goes on
+            about step \(step); training goes on
             """)
     }
 
@@ -52,9 +52,10 @@ package final class Trace {
         let lastOffsets = try ClockOffset.measureAll(communicator)
         let hosts = try communicator.allGatherBytes(Array(Communicator.hostName.utf8))
             .map { String(decoding: $0, as: UTF8.self) }
-        let sorted = Self.sorted(recorder.spans)
+        try endTogether()
+        recorder.sort()
         guard communicator.rank == 0 else {
-            try sendSpans(sorted)
+            try sendSpans()
             return try communicator.agree { () throws(Failure) in }
         }
         // Every rank's spans must be received, whatever becomes of the file.
@@ -64,42 +65,59 @@ package final class Trace {
             try Self.requireFree(path)
             try FileSystem.makeFolders(Self.folder(of: path))
             try AtomicFile.write(to: path) { (file) throws(Failure) in
-                try file.write(ChromeTrace.opening)
+                var problem: Failure?
+                attempt(&problem) { () throws(Failure) in try file.write(ChromeTrace.opening) }
                 for rank in 0..<communicator.size {
-                    let spans = rank == 0 ? sorted : try receiveSpans(from: rank)
-                    received = rank + 1
                     let mapping = ClockMapping(from: firstOffsets[rank], to: lastOffsets[rank])
-                    if rank > 0 { try file.write(ChromeTrace.separator) }
-                    try write(spans, rank: rank, host: hosts[rank], mapping, to: &file)
+                    attempt(&problem) { () throws(Failure) in
+                        if rank > 0 { try file.write(ChromeTrace.separator) }
+                        try file.write(head(rank, host: hosts[rank], mapping))
+                    }
+                    try forEachPiece(of: rank) { spans in
+                        attempt(&problem) { () throws(Failure) in
+                            try file.write(text(spans, rank: rank, mapping))
+                        }
+                    }
+                    received = rank + 1
                 }
+                if let problem { throw problem }
                 try file.write(ChromeTrace.closing)
             }
         } catch {
             problem = error
             for rank in max(1, received)..<max(1, communicator.size) {
-                _ = try receiveSpans(from: rank)
+                try forEachPiece(of: rank) { _ in }
             }
         }
         try communicator.agree { () throws(Failure) in if let problem { throw problem } }
     }
 
-    /// In the order in which a viewer nests them: by start, the longer before the shorter.
-    private static func sorted(_ spans: [TraceRecorder.Span]) -> [TraceRecorder.Span] {
-        spans.sorted { ($0.start, $1.end) < ($1.start, $0.end) }
+    /// Where a rank's memory for spans was full, ends all ranks' with the last step that all have.
+    private func endTogether() throws(Failure) {
+        let isStep = { (span: TraceRecorder.Span) in span.kind == TraceKind.step.rawValue }
+        let last = recorder.isFull ? recorder.spans.last(where: isStep).map { Int64($0.index) } : .max
+        let common = try communicator.allReduce(last ?? 0, .minimum)
+        guard common < .max else { return }
+        let end = recorder.spans.last { isStep($0) && $0.index <= common }?.end
+        recorder.drop(from: end ?? .min)
     }
 
     // MARK: - The file
 
-    private func write(
-        _ spans: [TraceRecorder.Span], rank: Int, host: String, _ mapping: ClockMapping,
-        to file: inout OutputFile
-    ) throws(Failure) {
-        var text = ""
+    /// The lines that name a rank.
+    private func head(_ rank: Int, host: String, _ mapping: ClockMapping) -> String {
         let clock =
             "clock \(microseconds(mapping.offset)) us from rank 0's, known to "
             + "\(microseconds(mapping.uncertainty)) us"
-        let heads = ChromeTrace.process(rank, name: "rank \(rank) on \(host)", labels: clock)
-        text += heads.map(\.text).joined(separator: ChromeTrace.separator)
+        return ChromeTrace.process(rank, name: "rank \(rank) on \(host)", labels: clock)
+            .map(\.text).joined(separator: ChromeTrace.separator)
+    }
+
+    /// The lines of some spans, each behind a separator.
+    private func text(
+        _ spans: ArraySlice<TraceRecorder.Span>, rank: Int, _ mapping: ClockMapping
+    ) -> String {
+        var text = ""
         for span in spans {
             guard let kind = TraceKind(rawValue: span.kind) else { continue }
             let from = mapping(span.start)
@@ -109,12 +127,14 @@ package final class Trace {
                 detail: kind.indexName.map { (key: $0, value: Int(span.index)) })
             text += ChromeTrace.separator
             text += event.text
-            if text.utf8.count > 1 << 20 {
-                try file.write(text)
-                text = ""
-            }
         }
-        try file.write(text)
+        return text
+    }
+
+    /// Does it, unless something has gone wrong before; keeps what goes wrong.
+    private func attempt(_ problem: inout Failure?, _ body: () throws(Failure) -> Void) {
+        guard problem == nil else { return }
+        do throws(Failure) { try body() } catch { problem = error }
     }
 
     private func microseconds(_ nanoseconds: Int64) -> String {
@@ -123,9 +143,28 @@ package final class Trace {
 
     // MARK: - Messages
 
-    private func sendSpans(_ spans: [TraceRecorder.Span]) throws(Failure) {
+    /// Spans that are sent and written at once, lest a trace take much memory at its end.
+    private static let pieceCount = 1024
+
+    private func sendSpans() throws(Failure) {
+        let spans = recorder.spans
         try send([Int64(spans.count)])
-        try send(spans)
+        for start in stride(from: 0, to: spans.count, by: Self.pieceCount) {
+            try send(Array(spans[start..<min(spans.count, start + Self.pieceCount)]))
+        }
+    }
+
+    /// Hands over a rank's spans, on rank 0, as they come.
+    private func forEachPiece(
+        of rank: Int, _ body: (ArraySlice<TraceRecorder.Span>) -> Void
+    ) throws(Failure) {
+        let own = recorder.spans
+        let count = rank == 0 ? own.count : Int(try receive(1, of: Int64(0), from: rank)[0])
+        let blank = TraceRecorder.Span(start: 0, end: 0, kind: -1, index: 0)
+        for start in stride(from: 0, to: count, by: Self.pieceCount) {
+            let end = min(count, start + Self.pieceCount)
+            body(rank == 0 ? own[start..<end] : try receive(end - start, of: blank, from: rank)[...])
+        }
     }
 
     private func send<Element: BitwiseCopyable>(_ values: [Element]) throws(Failure) {
@@ -136,12 +175,6 @@ package final class Trace {
             } catch { return error }
         }
         if let failure { throw failure }
-    }
-
-    private func receiveSpans(from rank: Int) throws(Failure) -> [TraceRecorder.Span] {
-        let count = try receive(1, of: Int64(0), from: rank)[0]
-        let blank = TraceRecorder.Span(start: 0, end: 0, kind: -1, index: 0)
-        return try receive(Int(count), of: blank, from: rank)
     }
 
     private func receive<Element: BitwiseCopyable>(
