@@ -95,11 +95,12 @@ let package = Package(
         // Foundations
         target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
         target("MPI", ["COpenMPI", "Failures"]),
-        target("Tensors", ["Failures"], unchecked: true),
+        target("Tensors", ["CAffinity", "Failures"], unchecked: true),
         target("Digests", ["COpenSSL"]),
         target("Statistics", ["CMinpack"]),
         target("Failures"),
         target("JSONText"),
+        .target(name: "CAffinity"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
         .target(name: "CMicrokernels", cSettings: [.unsafeFlags(machine + ["-O3"])]),
         .target(name: "CPeak", dependencies: ["CMicrokernels"]),

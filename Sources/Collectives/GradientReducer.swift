@@ -58,7 +58,9 @@ package final class GradientReducer {
     package var notice: String? { memory.notice }
 
     /// Bytes that MPI holds for messages between hosts: one that is under way with each of them.
-    package var messageBytes: Int { exchange == nil ? 0 : (hostCount - 1) * MPIEnvironment.eagerBytes }
+    package var messageBytes: Int {
+        exchange == nil ? 0 : (hostCount - 1) * MPIEnvironment.eagerBytes
+    }
 
     /// The hosts of the ranks: how many groups share memory.
     package var hostCount: Int { memory.topology.hosts.count }

@@ -21,12 +21,14 @@ package final class ComputeEngine: @unchecked Sendable {
     // Element i belongs to thread i alone, and the last to the team between its loops.
     private let scratch: UnsafeMutablePointer<ScratchMemory>
 
-    /// Starts a team of `threads`, which sleep rather than spin between loops if the machine
-    /// `yields` to more threads than it has cores.
-    package init(
-        threads: Int = 1, yields: Bool = false, instructionSet: InstructionSet = .best
-    ) {
-        team = ThreadTeam(threads: threads, yields: yields)
+    /// An engine with a team of its own.
+    package convenience init(threads: Int = 1, instructionSet: InstructionSet = .best) {
+        self.init(team: ThreadTeam(threads: threads), instructionSet: instructionSet)
+    }
+
+    package init(team: ThreadTeam, instructionSet: InstructionSet = .best) {
+        self.team = team
+        let threads = team.threadCount
         self.instructionSet = instructionSet
         scratch = .allocate(capacity: threads + 1)
         scratch.initialize(repeating: ScratchMemory(), count: threads + 1)

@@ -28,20 +28,28 @@ package final class ThreadTeam: Sendable {
     /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes
     /// longer than most loops, on a virtual machine most of all. With `yields` (more threads than
     /// cores) they sleep at once.
-    package init(threads: Int, yields: Bool = false) {
+    /// With `bindsThreads` each thread, the caller among them, is bound to a core, if the process may
+    /// use as many cores as there are threads.
+    package init(threads: Int, yields: Bool = false, bindsThreads: Bool = false) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads
         self.yields = yields
         loop = SharedLoop(threads: threads, sleepsAtOnce: yields)
         var workers: [pthread_t] = []
+        let cores =
+            bindsThreads && threads > 1 && CoreBinding.cores.count == threads
+            ? CoreBinding.cores : []
+        if let core = cores.first { CoreBinding.bindThisThread(to: core) }
         for thread in 1..<max(1, threads) {
-            let start = WorkerStart(loop: loop, thread: thread)
+            let start = WorkerStart(
+                loop: loop, thread: thread, core: cores.isEmpty ? nil : cores[thread])
             var handle = pthread_t()
             let status = pthread_create(
                 &handle, nil,
                 { argument in
                     guard let argument else { return nil }
                     let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+                    if let core = start.core { CoreBinding.bindThisThread(to: core) }
                     start.loop.work(as: start.thread)
                     return nil
                 }, Unmanaged.passRetained(start).toOpaque())
@@ -80,10 +88,13 @@ package final class ThreadTeam: Sendable {
 private final class WorkerStart {
     let loop: SharedLoop
     let thread: Int
+    /// The processors of its core; nil where it is not bound.
+    let core: [Int]?
 
-    init(loop: SharedLoop, thread: Int) {
+    init(loop: SharedLoop, thread: Int, core: [Int]?) {
         self.loop = loop
         self.thread = thread
+        self.core = core
     }
 }
 

@@ -2,6 +2,7 @@ import Failures
 import FoundationEssentials
 import Kernels
 import MPI
+import Tensors
 
 #if canImport(Glibc)
     import Glibc
@@ -144,3 +145,9 @@ package func controlGroupMemoryFiles(groups: String) -> [String] {
 
 /// Whether the launcher told waiting ranks to give their core away, as more ranks than cores must.
 package var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
+
+/// The threads of a rank: bound to a core each or, where there are more threads than cores, giving
+/// theirs away between loops.
+package func rankTeam(threads: Int) -> ThreadTeam {
+    ThreadTeam(threads: threads, yields: ranksYield, bindsThreads: !ranksYield)
+}

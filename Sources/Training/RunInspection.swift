@@ -78,7 +78,7 @@ package struct RunInspection {
             return try TrainingData(path: path, recipe: &recipe)
         }
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
-        let engine = ComputeEngine(threads: threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: threads))
         let microBatch = recipe.training.microBatch
         let model = GPT(
             recipe.model, microBatch: microBatch, training: false,
@@ -110,7 +110,7 @@ package struct RunInspection {
         }
         var context = try tokenizer.encode(prompt)
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
-        let engine = ComputeEngine(threads: threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: threads))
         for sample in 0..<samples {
             let generator = Generator(recipe.model, parameters: parameters, engine: engine)
             try write(Array(prompt.utf8))

@@ -82,7 +82,7 @@ package struct TrainingSession {
         let trace = try request.tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
-        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
         let trainer = try Trainer(
             plan: plan, data: data, run: run, communicator: communicator, engine: engine,
             progress: request.progress, trace: trace)

@@ -140,7 +140,7 @@ package struct LandscapeSession {
     private func measure(
         _ run: RunCheckpoints, _ data: TrainingData, _ chosen: Chosen
     ) throws(Failure) -> Landscape? {
-        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
         let precision = run.recipe.training.precision
         let loss = WindowLoss(
             recipe: run.recipe, data: data, sequences: request.sequences, engine: engine)

@@ -36,7 +36,7 @@ package struct RangeTestSession {
         try world.sameOnAllRanks("training data", input.data.fingerprint)
         let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(input.text) }
         try input.plan.requireMemory(world)
-        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
         let step = try TrainingStep(plan: input.plan, communicator: world, engine: engine)
         let startStep = try begin(step, input.data)
         announce(input.plan, startStep: startStep)

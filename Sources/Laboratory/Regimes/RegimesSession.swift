@@ -41,7 +41,7 @@ package struct RegimesSession {
         try plans[1].requireMemory(communicator)
         try requireSnapshotMemory(plans[1])
         announce(plans)
-        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
         var runs: [RegimeRun] = []
         for (regime, plan) in zip(Regime.allCases, plans) {
             let run = try RegimeRun.train(

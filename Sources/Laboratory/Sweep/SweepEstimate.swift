@@ -60,7 +60,7 @@ extension SweepSession {
             try groupCount(input.specification)
         }
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
-        let engine = ComputeEngine(threads: request.threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
         announceEstimate(input, groups)
         let schedule = try SweepSchedule(input.specification)
         let results = try world.agree { () throws(Failure) in

@@ -244,7 +244,7 @@ package struct SweepSession {
         let trainer = PointTrainer(
             specification: input.specification, folder: folder, dataPath: input.data.path,
             group: group,
-            engine: ComputeEngine(threads: request.threads, yields: ranksYield))
+            engine: ComputeEngine(team: rankTeam(threads: request.threads)))
         var progress = SweepProgress(
             isShown: world.rank == 0, mode: request.progress, ledger: ledger)
         defer { progress.finish() }

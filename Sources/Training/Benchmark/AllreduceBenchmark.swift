@@ -52,7 +52,7 @@ package struct AllreduceBenchmark: Sendable {
                 MPI_Allreduce
                 """)
         }
-        let team = ThreadTeam(threads: threads, yields: ranksYield)
+        let team = rankTeam(threads: threads)
         let line =
             communicator.rank == 0
             ? ProgressLine(

@@ -46,7 +46,7 @@ package struct KernelBenchmark: Sendable {
                 and the memory's speed, then each kernel alone
                 """)
         }
-        let engine = ComputeEngine(threads: threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: threads))
         let peak = try ArithmeticPeak.measure(
             precision, team: engine.team, communicator: communicator)
         let bandwidth = try MemoryBandwidth.measure(

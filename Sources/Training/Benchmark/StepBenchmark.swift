@@ -66,7 +66,7 @@ package struct StepBenchmark: Sendable {
         let trace = try tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
-        let engine = ComputeEngine(threads: threads, yields: ranksYield)
+        let engine = ComputeEngine(team: rankTeam(threads: threads))
         let peak = try ArithmeticPeak.measure(
             plan.recipe.training.precision, team: engine.team, communicator: communicator)
         let step = try TrainingStep(

@@ -95,7 +95,8 @@ package final class Trace {
     /// Where a rank's memory for spans was full, ends all ranks' with the last step that all have.
     private func endTogether() throws(Failure) {
         let isStep = { (span: TraceRecorder.Span) in span.kind == TraceKind.step.rawValue }
-        let last = recorder.isFull ? recorder.spans.last(where: isStep).map { Int64($0.index) } : .max
+        let last =
+            recorder.isFull ? recorder.spans.last(where: isStep).map { Int64($0.index) } : .max
         let common = try communicator.allReduce(last ?? 0, .minimum)
         guard common < .max else { return }
         let end = recorder.spans.last { isStep($0) && $0.index <= common }?.end
@@ -163,7 +164,8 @@ package final class Trace {
         let blank = TraceRecorder.Span(start: 0, end: 0, kind: -1, index: 0)
         for start in stride(from: 0, to: count, by: Self.pieceCount) {
             let end = min(count, start + Self.pieceCount)
-            body(rank == 0 ? own[start..<end] : try receive(end - start, of: blank, from: rank)[...])
+            body(
+                rank == 0 ? own[start..<end] : try receive(end - start, of: blank, from: rank)[...])
         }
     }
 
