@@ -67,6 +67,36 @@ import Testing
         #expect(gone.errors.hasPrefix("cluster/emulate: There is no emulated cluster \"\(name)\""))
     }
 
+    @Test(
+        .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
+    func downLetsRanksCheckpointAndLeavesNothing() throws {
+        let name = "t\(getpid())c"
+        defer { _ = try? Launch.run(Self.emulate, ["down", "--name", name]) }
+        #expect(try Launch.run(Self.emulate, ["up", "2", "--name", name]).status == 0)
+        let folder = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-down-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        // Each rank says that it is there, and as after a checkpoint when it is asked.
+        let rank = """
+            trap 'sleep 2; touch "$0/saved-$OMPI_COMM_WORLD_RANK"; exit 75' USR1
+            echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done
+            """
+        let script = """
+            export TMPDIR=$1
+            "$0" run --name \(name) -- sh -c "$2" "$1" >"$1/output" & child=$!
+            until [ "$(grep -c up "$1/output")" = 2 ]; do sleep 0.1; done
+            "$0" down --name \(name); wait $child
+            """
+        let outcome = try Launch.run("bash", ["-c", script, Self.emulate, folder, rank])
+        #expect(outcome.status == 75, "\(outcome.errors)")
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        #expect(left == ["output", "saved-0", "saved-1"])
+        let hosts = try Launch.run("ip", ["netns", "list"])
+        #expect(!hosts.output.contains("lockstep-\(name)"))
+    }
+
     @Test(arguments: [
         ([], "Say what to do"), (["go"], "There is no command \"go\""),
         (["up"], "up takes a number of hosts"), (["up", "1"], "up takes a number of hosts"),

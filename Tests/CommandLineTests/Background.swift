@@ -33,6 +33,9 @@ final class Background {
         }
     }
 
+    /// The command's process.
+    var identifier: Int32 { process.processIdentifier }
+
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
     /// Waits for the end, and returns the exit code and what was written on standard output.

@@ -32,6 +32,31 @@ extension CommandLineTests {
             try #require(try JSONSerialization.jsonObject(with: data) as? [[String: Any]])
         }
 
+        /// Ranks note unlike numbers of spans, and the first that is full would end alone.
+        @Test func aFullTraceEndsWithTheSameStepOnAllRanks() throws {
+            let bench = try Workbench()
+            let file = bench.path("trace.json")
+            let settings = [
+                "training.steps=1500", "evaluation.every=0", "checkpoint.every=0",
+                "training.global_batch=32", "reduction.lanes=32", "scaling.rule=none",
+            ]
+            let outcome = try bench.lockstep(
+                bench.training() + settings.flatMap { ["--set", $0] } + ["--trace", file], ranks: 2)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.errors.contains("the trace is full"))
+            let text = String(decoding: try bench.bytes(of: "trace.json"), as: UTF8.self)
+            #expect(text.hasPrefix("[\n") && text.hasSuffix("\n]\n"))
+            var last = [Int: Int]()
+            for var line in text.split(separator: "\n") where line.contains("\"cat\":\"step\"") {
+                if line.hasSuffix(",") { line.removeLast() }
+                let object = try JSONSerialization.jsonObject(with: Data(line.utf8))
+                let event = try #require((object as? [String: Any]).flatMap(Event.init))
+                last[event.process] = event.detail["step"]
+            }
+            #expect(Set(last.keys) == [0, 1] && Set(last.values).count == 1, "\(last)")
+            #expect(try #require(last[0]) > 100)
+        }
+
         @Test(arguments: [0, 2, 3])
         func aRunIsTracedOnAllRanks(ranks: Int) throws {
             let bench = try Workbench()

@@ -32,6 +32,22 @@ import Training
         Doctor.warnings(ranks, runFolder: nil)
     }
 
+    @Test func memoryLimitsOfControlGroups() {
+        let two = controlGroupMemoryFiles(groups: "0::/system.slice/job.scope\n")
+        #expect(
+            two == [
+                "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/system.slice/job.scope/memory.max",
+            ])
+        let one = controlGroupMemoryFiles(groups: "5:cpu,cpuacct:/a\n4:memory:/a\nnonsense\n")
+        #expect(
+            one == [
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+            ])
+        #expect(controlGroupMemoryFiles(groups: "").isEmpty)
+    }
+
     @Test(arguments: [64 << 20, nil])
     func littleSharedMemory(bytes: Int?) {
         let found = warnings((0..<4).map { rank(cores: [$0], sharedMemory: bytes) })

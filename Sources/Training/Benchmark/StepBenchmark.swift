@@ -54,6 +54,9 @@ package struct StepBenchmark: Sendable {
             return plan
         }
         try plan.requireMemory(communicator)
+        let trace = try tracePath.map { (path) throws(Failure) in
+            try Trace(path: path, communicator: communicator)
+        }
         if communicator.rank == 0 {
             Logger(label: "lockstep").notice(
                 """
@@ -62,9 +65,6 @@ package struct StepBenchmark: Sendable {
                 \(Self.warmupSteps) steps to warm up and \(Format.counted(steps, "step")) that \
                 \(steps == 1 ? "counts" : "count")
                 """)
-        }
-        let trace = try tracePath.map { (path) throws(Failure) in
-            try Trace(path: path, communicator: communicator)
         }
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let peak = try ArithmeticPeak.measure(

@@ -1,0 +1,63 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// What the system grants a rank: memory, threads and cores.
+    @Suite(.serialized) struct LimitsTests {
+        /// Virtual memory in KiB, and what is asked for within it.
+        @Test(
+            arguments: [
+                (600_000, ["--size", "baby"], 0, "The system has no memory for another"),
+                (500_000, ["--size", "char", "--threads-per-rank", "64"], 0, "cannot be started"),
+                (600_000, ["--size", "baby"], 2, "The system has no memory for another"),
+            ])
+        func whatIsRefusedIsASentence(
+            kibibytes: Int, options: [String], ranks: Int, words: String
+        ) throws {
+            let launcher =
+                ranks == 0
+                ? []
+                : ["\(Launch.root)/launch/mpirun", "--ranks", "\(ranks)", "--oversubscribe", "--"]
+            let limited = ["bash", "-c", "ulimit -v \(kibibytes); exec \"$@\"", "bash"]
+            let outcome = try Launch.run(
+                "env",
+                launcher + limited + [Workbench.lockstep, "bench", "step", "--steps", "1"]
+                    + options)
+            #expect(outcome.status == 78)
+            #expect(outcome.errors.contains("lockstep: "))
+            #expect(outcome.errors.contains(words), "\(outcome.errors)")
+            #expect(!outcome.errors.contains("Fatal error") && outcome.output.isEmpty)
+        }
+
+        @Test(.enabled(if: ProcessInfo.processInfo.activeProcessorCount >= 2, "one core alone"))
+        func threadsHaveACoreEach() throws {
+            let job = try Background(
+                "\(Launch.root)/launch/mpirun",
+                ["--ranks", "1", "--threads", "2", "--", Workbench.lockstep]
+                    + ["bench", "step", "--size", "char", "--steps", "1000000"])
+            var cores: Set<String> = []
+            try job.wait {
+                // The rank is the launcher's grandchild.
+                let lists = try Launch.run(
+                    "sh",
+                    [
+                        "-c",
+                        """
+                        for rank in $(pgrep -P "$(pgrep -P \(job.identifier))"); do
+                            sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/$rank/task/*/status
+                        done
+                        """,
+                    ])
+                cores = Set(
+                    lists.output.split(separator: "\n").map(String.init).filter {
+                        Int($0) != nil
+                    })
+                return cores.count >= 2
+            }
+            job.send(SIGTERM)
+            #expect(try job.finish().status == 75)
+            #expect(cores.count == 2, "\(cores)")
+        }
+    }
+}
