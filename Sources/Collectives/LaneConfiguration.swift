@@ -92,8 +92,9 @@ package struct LaneConfiguration: Sendable, Equatable {
         }
         return Failure(
             .configuration,
-            "\(ranks) ranks are more than the \(lanes) lanes into which global_batch "
-                + "\(globalBatch) is dealt; start at most \(lanes) ranks, or \(enough).")
+            "\(ranks) ranks are more than the \(lanes) \(lanes == 1 ? "lane" : "lanes") into which "
+                + "global_batch \(globalBatch) is dealt; start at most \(lanes) "
+                + "\(lanes == 1 ? "rank" : "ranks"), or \(enough).")
     }
 
     /// "4", or "4 or 6": the divisors next to a number, below it and above it.
