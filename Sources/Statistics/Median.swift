@@ -1,7 +1,7 @@
 /// The median; of an even count, the mean of the middle two.
 ///
 /// - Parameter values: at least one.
-package func median(_ values: some Collection<Double>) -> Double {
+package func median(_ values: [Double]) -> Double {
     precondition(!values.isEmpty, "a median is of one value or more")
     let sorted = values.sorted()
     let middle = sorted.count / 2

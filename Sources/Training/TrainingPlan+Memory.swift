@@ -22,7 +22,8 @@ extension TrainingPlan {
                 .configuration,
                 "Training this model takes at least \(Format.bytes(Int(needed))) of memory for "
                     + "\(Format.counted(ranks.count, "rank")), but the machine has "
-                    + "\(Format.bytes(there)): lower [model] layers, width or context_length, "
+                    + "\(Format.bytes(there)): lower [model] layers, width, context_length "
+                    + "or vocabulary_size, "
                     + remedies(ranks: communicator.size)
                     + "set [training] micro_batch lower, or start fewer ranks on it.")
         }

@@ -129,6 +129,8 @@ extension CommandLineTests {
                 (["--precision", "fp8"], 64, "--precision fp8 is not a precision"),
                 (["--steps", "0"], 64, "--steps is 0"),
                 (["--sequence-length", "0"], 64, "--sequence-length is 0"),
+                (["--set", "training.steps=7"], 64, "has no effect on a benchmark"),
+                (["--set", "evaluation.every=7"], 64, "has no effect on a benchmark"),
                 (["--set", "model.vocabulary_size=0"], 78, "vocabulary_size = 0"),
                 (["--sequence-length", "65"], 64, "--set model.context_length=65"),
                 (["--threads-per-rank", "0"], 64, "--threads-per-rank is 0"),

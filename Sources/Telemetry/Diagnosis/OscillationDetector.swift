@@ -49,7 +49,7 @@ struct OscillationDetector: Sendable {
     private func swing() -> String? {
         let values = losses.values
         let medians = stride(from: 0, to: values.count - Self.block + 1, by: Self.block).map {
-            median(values[$0..<$0 + Self.block])
+            median(Array(values[$0..<$0 + Self.block]))
         }
         let error =
             differenceDeviation(values) * (Double.pi / 2 / Double(Self.block)).squareRoot()

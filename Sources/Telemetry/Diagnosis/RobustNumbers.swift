@@ -5,7 +5,7 @@ import Statistics
 let deviationsPerMedianDeviation = 1.4826
 
 /// The standard deviation, from the median absolute deviation: a few outliers do not count.
-func robustDeviation(_ values: some Collection<Double>) -> Double {
+func robustDeviation(_ values: [Double]) -> Double {
     let middle = median(values)
     return deviationsPerMedianDeviation * median(values.map { abs($0 - middle) })
 }

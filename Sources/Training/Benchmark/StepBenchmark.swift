@@ -82,7 +82,16 @@ package struct StepBenchmark: Sendable {
             residentBytes: try ResidentMemory.peak(of: communicator), notice: step.reductionNotice)
     }
 
+    /// What a benchmark does not do, and how many steps it takes.
+    private static let keysWithoutEffect = ["training.steps", "evaluation.", "checkpoint."]
+
     private func makePlan(ranks: Int) throws(Failure) -> TrainingPlan {
+        for override in overrides where Self.keysWithoutEffect.contains(where: override.hasPrefix) {
+            throw Failure(
+                .usage,
+                "--set \(override) has no effect on a benchmark, which neither evaluates nor writes "
+                    + "checkpoints, and takes as many steps as --steps says: leave it out.")
+        }
         let toml = size.recipe(
             ranks: ranks, steps: Self.warmupSteps + steps, precision: precision
         ).toml
