@@ -189,8 +189,10 @@ private struct SizeMeasurement {
     }
 
     private func fill(_ buffer: Buffer<Float>) {
-        let isAddend = communicator.rank < Self.mostAddends
-        for index in 0..<count { buffer.base[index] = isAddend ? value(index) : 0 }
+        guard communicator.rank < Self.mostAddends else {
+            return buffer.elements.update(repeating: 0)
+        }
+        for index in 0..<count { buffer.base[index] = value(index) }
     }
 
     /// Ranks whose numbers are not zero: bfloat16 has all whole numbers up to 256.
