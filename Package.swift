@@ -74,7 +74,7 @@ let package = Package(
             ]),
         target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
         target("Model", ["Kernels", "Tensors", "Failures"]),
-        target("Collectives", ["MPI", "Tensors", "Failures"], unchecked: true),
+        target("Collectives", ["MPI", "Tensors", "CVector", "Failures"], unchecked: true),
         target("Optimizers", ["Tensors", "CVector", "Failures"], unchecked: true),
         target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
         target(

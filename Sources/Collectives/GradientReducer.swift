@@ -105,13 +105,15 @@ package final class GradientReducer {
     ///   - bucketsInExchange: how many of them can be on their way between hosts.
     ///   - wire: how they travel there.
     ///   - isSharded: whether each rank gets only the part of the sum that it owns.
+    ///   - measuresLanes: whether `endLane` tells each lane's sum of squares.
     ///   - hostOfRank: each rank's host by any number, to try other layouts; nil for the real one.
     /// - Throws: what MPI reports; `.usage` for a LOCKSTEP_RANKS_PER_NODE that is no number. The
     ///   tree has a lane for every rank: `LaneConfiguration` saw to it.
     package init(
         communicator: Communicator, tree: ReductionTree, elementCount: Int, team: ThreadTeam,
         bucketBytes: Int = defaultBucketBytes, bucketsInExchange: Int = defaultInExchange,
-        wire: WireFormat = .fp32, isSharded: Bool = false, hostOfRank: [Int]? = nil
+        wire: WireFormat = .fp32, isSharded: Bool = false, measuresLanes: Bool = true,
+        hostOfRank: [Int]? = nil
     ) throws(Failure) {
         let size = communicator.size
         precondition(size <= tree.laneCount, "every rank has a lane")
@@ -138,7 +140,8 @@ package final class GradientReducer {
             hostCount: topology.hosts.count)
         stack = LaneStack(
             tree: tree, lanes: tree.lanes(ofRank: communicator.rank, size: size),
-            elementCount: elementCount, nodes: memory.nodes[topology.localRank], wire: wire)
+            elementCount: elementCount, nodes: memory.nodes[topology.localRank], wire: wire,
+            measuresLanes: measuresLanes)
         local = LocalReduction(
             memory: memory, tree: tree, hostNodes: hostNodes[topology.host], size: size,
             partition: partition, wire: wire, scatters: isSharded)
@@ -210,17 +213,20 @@ package final class GradientReducer {
         if ready.isEmpty { return }
         let isAlone = communicator.size == 1
         let squares = isAlone && stack.isInLastLane ? memory.blockSums : nil
-        for bucket in ready { stack.merge(buckets.ranges[bucket], team: team, squares: squares) }
-        if isAlone || !stack.isInLastLane { return }
-        local.announce(ready.upperBound)
-        progress()
+        for bucket in ready {
+            stack.merge(buckets.ranges[bucket], team: team, squares: squares)
+            if isAlone || !stack.isInLastLane { continue }
+            // At once, while the bucket is in cache.
+            local.announce(bucket + 1)
+            progress()
+        }
     }
 
     /// Ends the lane, all of whose gradient is complete.
     ///
-    /// - Returns: the sum of squares of the lane's own gradient.
+    /// - Returns: the sum of squares of the lane's own gradient; nil unless lanes are measured.
     @discardableResult
-    package func endLane() -> Double {
+    package func endLane() -> Double? {
         precondition(laneIsOpen, "a lane ends once")
         precondition(buckets.areAllReady, "all of a lane's gradient is finished")
         let squares = stack.sumOfSquares

@@ -219,9 +219,8 @@ final class HostExchange {
                     range: elements.lowerBound - own.lowerBound..<elements.upperBound
                         - own.lowerBound)
             }
-            var squares: SumOfSquares.Accumulator? = .init()
-            join.run(elements, memory: places, results: results, wire: wire, squares: &squares)
-            memory.blockSums.base[block] = squares?.total ?? 0
+            memory.blockSums.base[block] = join.run(
+                elements, memory: places, results: results, wire: wire)
         }
     }
 

@@ -17,13 +17,13 @@ struct LaneStack {
     private var bases: [UnsafeMutablePointer<Float>]
     private var depth = 0
     private var nextLane: Int
-    /// The sum of squares of the newest lane's gradient, block by block.
-    private let laneSquares: Buffer<Double>
+    /// The sum of squares of the newest lane's gradient, block by block; nil if nobody asks.
+    private let laneSquares: Buffer<Double>?
 
     /// `nodes` are the buffers for the whole nodes in which the lanes end, in lane order.
     init(
         tree: ReductionTree, lanes: Range<Int>, elementCount: Int, nodes: [Buffer<Float>],
-        wire: WireFormat
+        wire: WireFormat, measuresLanes: Bool
     ) {
         precondition(
             nodes.count == tree.wholeNodes(covering: lanes).count, "one buffer for each node")
@@ -34,7 +34,7 @@ struct LaneStack {
         bases = nodes.map(\.base)
         merges = tree.mergesAfterEachLane(of: lanes)
         nextLane = lanes.lowerBound
-        laneSquares = Buffer(count: SumOfSquares.blockCount(elementCount))
+        laneSquares = measuresLanes ? Buffer(count: SumOfSquares.blockCount(elementCount)) : nil
     }
 
     /// Whether the lane being computed is the rank's last.
@@ -42,12 +42,14 @@ struct LaneStack {
 
     /// Bytes of all buffers, once the first step has made them.
     var bytes: Int {
-        Self.depth(merges) * elementCount * MemoryLayout<Float>.stride + laneSquares.bytes.count
+        Self.depth(merges) * elementCount * MemoryLayout<Float>.stride
+            + (laneSquares?.bytes.count ?? 0)
     }
 
     /// The sum of squares of the newest lane's gradient, all of which is merged, before it was
-    /// added to others: in fp32 within a tile, and the same bits wherever the lane is computed.
-    var sumOfSquares: Double { SumOfSquares.total(laneSquares) }
+    /// added to others: in fp32 within a tile, and the same bits wherever the lane is computed. Nil
+    /// unless lanes are measured.
+    var sumOfSquares: Double? { laneSquares.map(SumOfSquares.total) }
 
     /// The buffers that lanes will take on their way to their whole nodes.
     static func bufferCount(lanes: Range<Int>, tree: ReductionTree) -> Int {
@@ -92,6 +94,7 @@ struct LaneStack {
         let merged = merges[nextLane - 1 - lanes.lowerBound]
         let sums = bases
         let laneSquares = laneSquares
+        let measuresLanes = laneSquares != nil
         let depth = depth
         let wire = wire
         forEachBlock(of: range, team: team) { block, elements in
@@ -101,7 +104,9 @@ struct LaneStack {
                 let offset = tile.lowerBound
                 var top = depth - 1
                 if wire == .bf16 { roundToBFloat16(sums[top] + offset, count: tile.count) }
-                ofLane += SumOfSquares.inSinglePrecision(sums[top] + offset, count: tile.count)
+                if measuresLanes {
+                    ofLane += SumOfSquares.inSinglePrecision(sums[top] + offset, count: tile.count)
+                }
                 for _ in 0..<merged {
                     let left = sums[top - 1] + offset
                     add(left, sums[top] + offset, into: left, count: tile.count, wire: wire)
@@ -110,7 +115,7 @@ struct LaneStack {
                 if squares != nil { accumulator.add(sums[top] + offset, count: tile.count) }
             }
             squares?.base[block] = accumulator.total
-            laneSquares.base[block] = ofLane
+            laneSquares?.base[block] = ofLane
         }
     }
 

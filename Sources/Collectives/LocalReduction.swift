@@ -96,11 +96,10 @@ struct LocalReduction {
     private func sum(_ range: Range<Int>, team: ThreadTeam) {
         forEachBlock(of: range, team: team) { block, elements in
             for join in joins {
-                var squares: SumOfSquares.Accumulator? = isWhole ? .init() : nil
-                join.run(
+                let squares = join.run(
                     elements, memory: memory, results: isWhole ? results : [memory[join.first]],
-                    wire: wire, squares: &squares)
-                if let squares { blockSums.base[block] = squares.total }
+                    wire: wire)
+                if isWhole { blockSums.base[block] = squares }
             }
         }
     }

@@ -217,7 +217,9 @@ package final class TrainingStep {
                 }
             }
         }
-        let squares = clock.measure(.progress) { reducer.endLane() }
+        guard let squares = clock.measure(.progress, { reducer.endLane() }) else {
+            preconditionFailure("training measures its lanes")
+        }
         return LaneStep(
             loss: loss, targets: Double(sequences.count * plan.sequenceLength), squares: squares)
     }

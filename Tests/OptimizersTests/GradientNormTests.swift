@@ -80,6 +80,21 @@ struct GradientNormTests {
         #expect(abs(small / 1e-60 - 1) < 1e-6)
     }
 
+    @Test("short runs in fp32 leave out nothing", arguments: [0, 16, 32, 48, 2048, 2064])
+    func inSinglePrecision(_ count: Int) {
+        let values = Self.random(count)
+        let exact = values.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
+        let sum = SumOfSquares.inSinglePrecision(values.base, count: count)
+        #expect(abs(sum - exact) <= 1e-5 * exact)
+        for place in 0..<count {
+            let whole = values.elements[place]
+            values.elements[place] = 100
+            let more = SumOfSquares.inSinglePrecision(values.base, count: count) - sum
+            #expect(abs(more - 1e4) < 2, "the square of element \(place)")
+            values.elements[place] = whole
+        }
+    }
+
     @Test("what is not finite shows, wherever it is", arguments: [0, 9, 16_383, 16_384, 16_399])
     func notFinite(_ place: Int) {
         let values = Self.random(16_400)

@@ -1,7 +1,9 @@
-// What Swift 6.3 does not vectorise: SIMD square roots, conversions, the larger and the smaller of two.
+// What Swift 6.3 does not vectorise: SIMD square roots, conversions, the larger and the smaller of
+// two; and what it has no word for.
 #pragma once
 
 typedef float lockstep_float8 __attribute__((ext_vector_type(8)));
+typedef double lockstep_double8 __attribute__((ext_vector_type(8)));
 typedef unsigned lockstep_uint8 __attribute__((ext_vector_type(8)));
 typedef unsigned short lockstep_half8 __attribute__((ext_vector_type(8)));
 
@@ -34,4 +36,19 @@ LOCKSTEP_INLINE lockstep_half8 lockstep_narrow8(lockstep_float8 x) {
     lockstep_uint8 rounded = bits + 0x7fff + ((bits >> 16) & 1);
     bits = x == x ? rounded : bits | 0x400000;
     return __builtin_convertvector(bits >> 16, lockstep_half8);
+}
+
+/// Eight fp32 numbers in double.
+LOCKSTEP_INLINE lockstep_double8 lockstep_doubles8(lockstep_float8 x) {
+    return __builtin_convertvector(x, lockstep_double8);
+}
+
+/// Asks for a cache line with the right to write it; nothing waits for it, no address is wrong.
+LOCKSTEP_INLINE void lockstep_claim(const void *line) {
+#if defined(__x86_64__)
+    // Clang writes a plain prefetch for x86-64-v3; processors without this one do nothing.
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1, 3);
+#endif
 }

@@ -9,7 +9,8 @@ import Tensors
 /// Measures the reduction of gradients beside `MPI_Allreduce`, on the ranks that there are.
 ///
 /// Of each size both sum the same numbers by turns, freshly written each time, as gradients are.
-/// A repetition begins after a barrier and ends when the rank has the whole sum.
+/// A repetition begins after a barrier and ends when the rank has the whole sum. It includes the
+/// sum's norm, but not the squares of the lanes, which training takes as gradients are made.
 package struct AllreduceBenchmark: Sendable {
     /// Bytes of fp32 to be summed, rising; multiples of 64.
     package var sizes: [Int]
@@ -133,7 +134,7 @@ private struct SizeMeasurement {
         count = bytes / MemoryLayout<Float>.stride
         reducer = try GradientReducer(
             communicator: communicator, tree: ReductionTree(laneCount: communicator.size),
-            elementCount: count, team: team, wire: wire)
+            elementCount: count, team: team, wire: wire, measuresLanes: false)
         source = Buffer(count: count)
         result = Buffer(count: count)
         lockstepSum = result
