@@ -8,10 +8,10 @@ import CAffinity
 
 /// Binds the threads of a team to a core each, where a launcher has given this process as many cores
 /// as it has threads: the system would move them between its cores, away from their caches.
-enum CoreBinding {
+package enum CoreBinding {
     /// The processors of each core that this process may use, as they were when this was first
     /// asked; empty where the system does not say.
-    static let cores: [[Int]] = group(allowedProcessors()) { processor in
+    package static let cores: [[Int]] = group(allowedProcessors()) { processor in
         siblings(of: processor)
     }
 

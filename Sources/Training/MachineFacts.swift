@@ -49,7 +49,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     /// - Throws: `Failure` (I/O) where the program cannot read itself.
     package static func here(threads: Int) throws(Failure) -> MachineFacts {
         MachineFacts(
-            host: Communicator.hostName, cores: allowedCores(),
+            host: Communicator.hostName, cores: CoreBinding.cores.flatMap { $0 }.sorted(),
             coresOnline: sysconf(Int32(_SC_NPROCESSORS_ONLN)), threads: threads,
             instructionSet: InstructionSet.best.name(for: .bf16),
             memoryBytes: machineMemoryBytes, sharedMemoryBytes: freeBytes(of: "/dev/shm"),
@@ -75,25 +75,6 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             all.append(facts)
         }
         return all
-    }
-
-    /// The cores of `Cpus_allowed_list` in /proc/self/status; empty where that cannot be read.
-    private static func allowedCores() -> [Int] {
-        let label = "Cpus_allowed_list:"
-        let status = (try? readText("/proc/self/status")) ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix(label) } ?? ""
-        return cores(inList: line.dropFirst(label.count).filter { !$0.isWhitespace })
-    }
-
-    /// The numbers of a list such as "0-3,8".
-    package static func cores(inList list: String) -> [Int] {
-        list.split(separator: ",").flatMap { part in
-            let ends = part.split(separator: "-").compactMap { Int($0) }
-            guard let first = ends.first, let last = ends.last, first <= last else {
-                return [Int]()
-            }
-            return Array(first...last)
-        }
     }
 }
 

@@ -1,3 +1,6 @@
+import Logging
+import MPI
+
 #if canImport(Glibc)
     import Glibc
 #else
@@ -6,6 +9,11 @@
 
 /// Lockstep's version, as `lockstep --version` prints it.
 package let version = "0.1.0"
+
+/// Tells the log something on the first rank alone.
+func tell(_ message: @autoclosure () -> String, from communicator: Communicator) {
+    if communicator.rank == 0 { Logger(label: "lockstep").notice("\(message())") }
+}
 
 /// The process's environment.
 package func processEnvironment() -> [String: String] {

@@ -98,7 +98,7 @@ package struct TrainingSession {
             tell(
                 step == 0
                     ? "no checkpoint was written yet, starting again from the first step"
-                    : "resumed from the checkpoint of step \(step)")
+                    : "resumed from the checkpoint of step \(step)", from: communicator)
         } else {
             try trainer.start()
         }
@@ -108,7 +108,7 @@ package struct TrainingSession {
         let resident = try ResidentMemory.peak(of: communicator)
         tell(
             "at most \(Format.bytes(resident)) resident on a rank, of "
-                + "\(Format.bytes(memory.rankBytes)) planned")
+                + "\(Format.bytes(memory.rankBytes)) planned", from: communicator)
         return outcome
     }
 
@@ -170,9 +170,11 @@ package struct TrainingSession {
             validationTokens: data.validation.tokenCount,
             decayedTensors: trainer.decayedTensors,
             tensorCount: trainer.model.layout.arena.tensors.count, memory: memory)
-        tell(trainer.plan.summary(around))
+        tell(trainer.plan.summary(around), from: communicator)
         if request.isAlone {
-            tell("started without mpirun, so this is the only rank; use launch/mpirun for more")
+            tell(
+                "started without mpirun, so this is the only rank; use launch/mpirun for more",
+                from: communicator)
         }
         if let notice = trainer.reductionNotice, communicator.rank == 0 {
             logger.warning(
@@ -187,9 +189,5 @@ package struct TrainingSession {
                 bits from runs on other layouts
                 """)
         }
-    }
-
-    private func tell(_ message: String) {
-        if communicator.rank == 0 { logger.notice("\(message)") }
     }
 }

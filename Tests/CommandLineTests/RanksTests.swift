@@ -51,5 +51,14 @@ extension CommandLineTests {
             #expect(alone.status == 0)
             #expect(alone.output.contains("started without mpirun, so this is the only rank"))
         }
+
+        @Test func theDoctorTellsTheAllowedCores() throws {
+            let all = try Launch.run("bash", ["-c", "taskset -cp $$"]).output
+            let last = try #require(all.split { !$0.isNumber }.last)
+            let outcome = try Launch.run(
+                "taskset", ["-c", String(last), Workbench.lockstep, "doctor"])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("rank 0 on core \(last)\n"), "\(outcome.output)")
+        }
     }
 }

@@ -119,12 +119,4 @@ import Training
     func writesCores(cores: [Int], text: String) {
         #expect(Doctor.coreList(cores) == text)
     }
-
-    @Test(arguments: [
-        ("", []), ("5", [5]), ("0-3", [0, 1, 2, 3]), ("0-1,4-5,7", [0, 1, 4, 5, 7]),
-        ("3-1", []), ("x", []), ("0,x,2", [0, 2]),
-    ])
-    func readsCores(list: String, cores: [Int]) {
-        #expect(MachineFacts.cores(inList: list) == cores)
-    }
 }

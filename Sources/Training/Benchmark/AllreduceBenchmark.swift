@@ -1,6 +1,5 @@
 import Collectives
 import Failures
-import Logging
 import MPI
 import Statistics
 import Telemetry
@@ -45,14 +44,13 @@ package struct AllreduceBenchmark: Sendable {
                     + "it as launch/mpirun --ranks 2 -- lockstep bench allreduce.")
         }
         try requireMemory(communicator)
-        if communicator.rank == 0, let first = sizes.first, let last = sizes.last {
-            Logger(label: "lockstep").notice(
-                """
-                measuring sums of \(Format.bytes(first)) to \(Format.bytes(last)) over \
-                \(Format.layout(ranks: communicator.size, threads: threads)) by turns with \
-                MPI_Allreduce
-                """)
-        }
+        tell(
+            """
+            measuring sums of \(Format.bytes(sizes.first ?? 0)) to \
+            \(Format.bytes(sizes.last ?? 0)) over \
+            \(Format.layout(ranks: communicator.size, threads: threads)) by turns with \
+            MPI_Allreduce
+            """, from: communicator)
         let team = rankTeam(threads: threads)
         let line =
             communicator.rank == 0

@@ -1,6 +1,5 @@
 import Failures
 import Kernels
-import Logging
 import MPI
 import Statistics
 import Telemetry
@@ -38,14 +37,12 @@ package struct KernelBenchmark: Sendable {
         try communicator.agree { () throws(Failure) in
             try precision.requireProcessor(emulates: emulatesBF16)
         }
-        if communicator.rank == 0 {
-            Logger(label: "lockstep").notice(
-                """
-                measuring the kernels of \(size.name) in \(precision.rawValue) on \
-                \(Format.layout(ranks: communicator.size, threads: threads)): first the cores' peak \
-                and the memory's speed, then each kernel alone
-                """)
-        }
+        tell(
+            """
+            measuring the kernels of \(size.name) in \(precision.rawValue) on \
+            \(Format.layout(ranks: communicator.size, threads: threads)): first the cores' peak \
+            and the memory's speed, then each kernel alone
+            """, from: communicator)
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let peak = try ArithmeticPeak.measure(
             precision, team: engine.team, communicator: communicator)

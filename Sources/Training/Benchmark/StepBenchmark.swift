@@ -1,6 +1,5 @@
 import Failures
 import Kernels
-import Logging
 import MPI
 import Model
 import Telemetry
@@ -57,15 +56,13 @@ package struct StepBenchmark: Sendable {
         let trace = try tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
-        if communicator.rank == 0 {
-            Logger(label: "lockstep").notice(
-                """
-                measuring steps of \(size.name) in \(precision.rawValue) on \
-                \(Format.layout(ranks: communicator.size, threads: threads)): the cores' peak, \
-                \(Self.warmupSteps) steps to warm up and \(Format.counted(steps, "step")) that \
-                \(steps == 1 ? "counts" : "count")
-                """)
-        }
+        tell(
+            """
+            measuring steps of \(size.name) in \(precision.rawValue) on \
+            \(Format.layout(ranks: communicator.size, threads: threads)): the cores' peak, \
+            \(Self.warmupSteps) steps to warm up and \(Format.counted(steps, "step")) that \
+            \(steps == 1 ? "counts" : "count")
+            """, from: communicator)
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let peak = try ArithmeticPeak.measure(
             plan.recipe.training.precision, team: engine.team, communicator: communicator)

@@ -19,7 +19,7 @@ package struct StepReport: Sendable {
     let notice: String?
 
     /// Seconds of the median step.
-    package var stepSeconds: Double { median(sortedSeconds) }
+    package var stepSeconds: Double { median(seconds) }
     /// Over all ranks.
     package var tokensPerSecond: Double { Double(plan.tokensPerStep) / stepSeconds }
     /// Floating-point operations a second of one rank, by the model's formula.
@@ -42,7 +42,7 @@ package struct StepReport: Sendable {
         return sum.divided(by: Double(records.count))
     }
 
-    private var sortedSeconds: [Double] { records.map(\.times.total).sorted() }
+    private var seconds: [Double] { records.map(\.times.total) }
 
     private var loss: Double { records.last?.loss ?? .nan }
 
@@ -118,11 +118,10 @@ extension StepReport {
     private var rates: [String] {
         let cores = ranks * benchmark.threads
         let unit = ranksYield ? "thread" : "core"
-        let seconds = sortedSeconds
         return [
             "  speed    \(Format.rate(tokensPerSecond, of: "tokens"))",
             "  step     \(milliseconds(stepSeconds)) ms (median; from "
-                + "\(milliseconds(seconds.first ?? 0)) to \(milliseconds(seconds.last ?? 0)))",
+                + "\(milliseconds(seconds.min() ?? 0)) to \(milliseconds(seconds.max() ?? 0)))",
             "  MFU      \(Format.fixed(100 * utilization, decimals: 1)) % = tokens/s x (6 N + 12 L C T) "
                 + "/ (\(unit)s x peak)",
             "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP a "
