@@ -30,8 +30,7 @@ struct BenchAllreduceCommand: ParsableCommand {
     @Option(name: .long, help: "How sums travel between hosts: fp32 or bf16.")
     var wire = "fp32"
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     @Flag(name: .long, help: "Print one line of JSON.")
     var json = false
@@ -39,7 +38,7 @@ struct BenchAllreduceCommand: ParsableCommand {
     func run() throws {
         let benchmark = AllreduceBenchmark(
             sizes: try chosenSizes(), wire: try chosenWire(),
-            threads: try threadCount(threadsPerRank), progress: try progressMode())
+            threads: try threads.count(), progress: try progressMode())
         StopSignals.exitAtOnce()
         try runOnAllRanks { (world, _) throws(Failure) in
             let report = try benchmark.run(on: world)

@@ -23,8 +23,7 @@ struct BenchKernelsCommand: ParsableCommand {
 
     @OptionGroup var arithmetic: PrecisionOptions
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     @Flag(name: .long, help: "Print one line of JSON.")
     var json = false
@@ -32,7 +31,7 @@ struct BenchKernelsCommand: ParsableCommand {
     func run() throws {
         let benchmark = KernelBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(),
-            emulatesBF16: arithmetic.emulateBf16, threads: try threadCount(threadsPerRank),
+            emulatesBF16: arithmetic.emulateBf16, threads: try threads.count(),
             progress: try progressMode())
         StopSignals.exitAtOnce()
         try runOnAllRanks { (world, _) throws(Failure) in

@@ -42,8 +42,7 @@ struct BenchStepCommand: ParsableCommand {
     @Option(name: .long, help: "Tokens in a sequence (default: the size's).")
     var sequenceLength: Int?
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     @Option(
         name: .long,
@@ -63,7 +62,7 @@ struct BenchStepCommand: ParsableCommand {
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(),
             emulatesBF16: arithmetic.emulateBf16, steps: steps,
             overrides: set, sequenceLength: sequenceLength,
-            threads: try threadCount(threadsPerRank), progress: try progressMode(),
+            threads: try threads.count(), progress: try progressMode(),
             tracePath: trace)
         StopSignals.exitAtOnce()
         try runOnAllRanks { (world, _) throws(Failure) in

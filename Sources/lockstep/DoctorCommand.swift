@@ -21,14 +21,13 @@ struct DoctorCommand: ParsableCommand {
     @Option(name: .long, help: "A run's folder, to examine its file system.")
     var out: String?
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        let threads = try threadCount(threadsPerRank)
+        let threadCount = try threads.count()
         let launched = MPIEnvironment.hasLauncher
         try runOnAllRanks { (world, threadLevel) throws(Failure) in
-            let ranks = try MachineFacts.gather(threads: threads, communicator: world)
+            let ranks = try MachineFacts.gather(threads: threadCount, communicator: world)
             guard world.rank == 0 else { return 0 }
             let findings = Doctor.findings(
                 ranks, threadLevel: "\(threadLevel)", launched: launched, runFolder: out)

@@ -36,17 +36,16 @@ struct EvaluateCommand: ParsableCommand {
     @Flag(name: .long, help: "Print one line of JSON.")
     var json = false
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        let threads = try threadCount(threadsPerRank)
+        let threadCount = try threads.count()
         let progress = try progressMode()
         try runOnAllRanks { (world, _) throws(Failure) in
             let inspection = try RunInspection(
                 run: folder, step: checkpoint, communicator: world)
             let evaluation = try inspection.evaluate(
-                dataPath: data, threads: threads, communicator: world, progress: progress)
+                dataPath: data, threads: threadCount, communicator: world, progress: progress)
             if world.rank == 0 { try show(evaluation, step: inspection.step) }
             return 0
         }

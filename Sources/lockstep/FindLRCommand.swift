@@ -67,8 +67,7 @@ struct FindLRCommand: ParsableCommand {
             "A recipe to make: the given one with the rate that was found.", valueName: "new.toml"))
     var write: String?
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
@@ -81,7 +80,7 @@ struct FindLRCommand: ParsableCommand {
             ramp: try RateRamp(
                 from: from, to: to, steps: steps, shape: linear ? .linear : .geometric),
             overrides: set, startPath: start, outPath: out, writePath: write,
-            threads: try threadCount(threadsPerRank), progress: try progressMode(),
+            threads: try threads.count(), progress: try progressMode(),
             emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in
             let session = RangeTestSession(request, communicator: world)

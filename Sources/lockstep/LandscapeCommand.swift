@@ -53,8 +53,7 @@ struct LandscapeCommand: ParsableCommand {
     @Option(name: .long, help: "The folder that is made (default: in the run's).")
     var out: String?
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     func run() throws {
         guard let kind = LandscapeRequest.Directions(rawValue: directions) else {
@@ -64,7 +63,7 @@ struct LandscapeCommand: ParsableCommand {
         let request = LandscapeRequest(
             runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
             sequences: sequences, seed: seed, outPath: out,
-            threads: try threadCount(threadsPerRank), progress: try progressMode())
+            threads: try threads.count(), progress: try progressMode())
         try runOnAllRanks { (world, _) throws(Failure) in
             switch try LandscapeSession(request, communicator: world).run() {
             case .finished(let landscape, let folder):

@@ -30,23 +30,3 @@ func runOnAllRanks(
 func progressMode() throws(Failure) -> ProgressMode {
     try ProgressMode.chosen(by: processEnvironment(), isTerminal: StandardError.isTerminal)
 }
-
-/// The number of threads in each rank: the option's, else the launcher's, else one.
-func threadCount(_ option: Int?) throws(Failure) -> Int {
-    let text = processEnvironment()["LOCKSTEP_THREADS"] ?? ""
-    guard option == nil, !text.isEmpty else {
-        return try checked(option ?? 1, "--threads-per-rank")
-    }
-    guard let count = Int(text) else {
-        throw Failure(
-            .usage, "LOCKSTEP_THREADS is \"\(text)\", which is no number: set it to 1 or more.")
-    }
-    return try checked(count, "LOCKSTEP_THREADS")
-}
-
-private func checked(_ count: Int, _ name: String) throws(Failure) -> Int {
-    guard count >= 1, count <= 1024 else {
-        throw Failure(.usage, "\(name) is \(count), but must be from 1 to 1024; try 1.")
-    }
-    return count
-}

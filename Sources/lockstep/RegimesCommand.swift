@@ -43,8 +43,7 @@ struct RegimesCommand: ParsableCommand {
     @Option(name: .long, help: "Validation sequences at each point; all where there are fewer.")
     var sequences = 64
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
@@ -57,7 +56,7 @@ struct RegimesCommand: ParsableCommand {
         }
         let request = RegimesRequest(
             recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
-            sequences: sequences, threads: try threadCount(threadsPerRank),
+            sequences: sequences, threads: try threads.count(),
             progress: try progressMode(), emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try RegimesSession(request, communicator: world).run()

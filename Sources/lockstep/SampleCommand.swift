@@ -45,8 +45,7 @@ struct SampleCommand: ParsableCommand {
     @Option(name: .long, help: "The step of the checkpoint (default: the newest).")
     var checkpoint: Int?
 
-    @Option(name: .long, help: "Threads (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     func run() throws {
         // Writing one text is no work for several ranks.
@@ -64,7 +63,7 @@ struct SampleCommand: ParsableCommand {
         let inspection = try RunInspection(run: folder, step: checkpoint)
         try inspection.generate(
             prompt: prompt, tokens: tokens, samples: samples, sampling: sampling,
-            threads: try threadCount(threadsPerRank)
+            threads: try threads.count()
         ) { (bytes) throws(Failure) in
             if try !StandardOutput.write(bytes) { Self.exit() }
         }

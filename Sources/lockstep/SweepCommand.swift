@@ -45,8 +45,7 @@ struct SweepCommand: ParsableCommand {
         help: "Groups of ranks that train a run each (default: one for each rank).")
     var groups: Int?
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
@@ -68,7 +67,7 @@ struct SweepCommand: ParsableCommand {
         }
         let request = SweepRequest(
             specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
-            groups: groups, threads: try threadCount(threadsPerRank),
+            groups: groups, threads: try threads.count(),
             progress: try progressMode(), isAlone: !MPIEnvironment.hasLauncher,
             emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in

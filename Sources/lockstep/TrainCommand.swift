@@ -43,8 +43,7 @@ struct TrainCommand: ParsableCommand {
     @Flag(name: .long, help: "Go on with the run in --out from its newest checkpoint.")
     var resume = false
 
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
-    var threadsPerRank: Int?
+    @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
@@ -74,7 +73,7 @@ struct TrainCommand: ParsableCommand {
         }
         let request = TrainingRequest(
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
-            threads: try threadCount(threadsPerRank), progress: try progressMode(),
+            threads: try threads.count(), progress: try progressMode(),
             isAlone: !MPIEnvironment.hasLauncher, tracePath: trace,
             emulatesBF16: emulation.emulateBf16)
         try runOnAllRanks { (world, _) throws(Failure) in
