@@ -55,7 +55,7 @@ private func add<Rounding: NodeRounding>(
     while offset < count * MemoryLayout<Float>.stride {
         let sum = Rounding.round(load(left, offset) + load(right, offset))
         result.storeBytes(of: sum, toByteOffset: offset, as: SIMD16<Float>.self)
-        offset += cacheLineBytes
+        offset += vectorBytes
     }
 }
 
@@ -80,10 +80,10 @@ private func addShared<Rounding: NodeRounding>(
     let second = UnsafeMutableRawPointer(results.1)
     let isWrittenTwice = first != second
     var (low, high) = (squares.first, squares.second)
-    let lastLine = claimable * MemoryLayout<Float>.stride - cacheLineBytes
+    let last = claimable * MemoryLayout<Float>.stride - vectorBytes
     var offset = 0
     while offset < count * MemoryLayout<Float>.stride {
-        let claimed = min(offset + linesClaimedAhead * cacheLineBytes, lastLine)
+        let claimed = min(offset + bytesClaimedAhead, last)
         lockstep_claim(UnsafeRawPointer(claims.0) + claimed)
         lockstep_claim(UnsafeRawPointer(claims.1) + claimed)
         let sum = Rounding.round(load(left, offset) + load(right, offset))
@@ -94,15 +94,15 @@ private func addShared<Rounding: NodeRounding>(
         let (x, y) = (lockstep_doubles8(sum.lowHalf), lockstep_doubles8(sum.highHalf))
         low.addProduct(x, x)
         high.addProduct(y, y)
-        offset += cacheLineBytes
+        offset += vectorBytes
     }
     (squares.first, squares.second) = (low, high)
 }
 
-/// A cache line of 16 floats, or two where lines are shorter.
-private let cacheLineBytes = MemoryLayout<SIMD16<Float>>.stride
-/// Lines between the one that is added and the one that is claimed; 4 to 32 differ little.
-private let linesClaimedAhead = 8
+/// What is added at once: a cache line, or two where lines are shorter.
+private let vectorBytes = MemoryLayout<SIMD16<Float>>.stride
+/// From what is added to what is claimed; half and four times as far differ little.
+private let bytesClaimedAhead = 8 * vectorBytes
 
 @inline(__always)
 private func load(_ place: UnsafePointer<Float>, _ offset: Int) -> SIMD16<Float> {
@@ -133,27 +133,29 @@ struct NodeJoin {
         _ block: Range<Int>, memory: [UnsafeMutablePointer<Float>],
         results: [UnsafeMutablePointer<Float>], wire: WireFormat
     ) -> Double {
-        // Where every node gets the sum, all that is read is written.
-        let overwritesAll = results.count == memory.count
         var squares = SumOfSquares.Accumulator()
         var unused = SumOfSquares.Accumulator()
         forEachTile(of: block) { tile in
             let offset = tile.lowerBound
             let claimable = block.upperBound - offset
             for (left, right) in additions.dropLast() {
+                let isWritten = results.contains(memory[right])
                 let (left, right) = (memory[left] + offset, memory[right] + offset)
                 add(
                     left, right, into: (left, left), count: tile.count,
-                    claims: (left, overwritesAll ? right : left), claimable: claimable,
+                    claims: (left, isWritten ? right : left), claimable: claimable,
                     squares: &unused, wire: wire)
             }
             let result = results[0] + offset
             let second = (results.count > 1 ? results[1] : results[0]) + offset
             if let last = additions.last {
+                let (left, right) = (memory[last.left], memory[last.right])
                 add(
-                    memory[last.left] + offset, memory[last.right] + offset,
-                    into: (result, second), count: tile.count, claims: (result, second),
-                    claimable: claimable, squares: &squares, wire: wire)
+                    left + offset, right + offset, into: (result, second), count: tile.count,
+                    claims: (
+                        results.contains(left) ? left + offset : result,
+                        results.contains(right) ? right + offset : second
+                    ), claimable: claimable, squares: &squares, wire: wire)
             } else {
                 copy(memory[first] + offset, to: result, count: tile.count)
                 copy(result, to: second, count: tile.count)

@@ -95,7 +95,8 @@ struct LocalReduction {
 
     private func sum(_ range: Range<Int>, team: ThreadTeam) {
         forEachBlock(of: range, team: team) { block, elements in
-            for join in joins {
+            // On one of several hosts a lone rank's node is the host's already.
+            for join in joins where isWhole || !join.additions.isEmpty {
                 let squares = join.run(
                     elements, memory: memory, results: isWhole ? results : [memory[join.first]],
                     wire: wire)

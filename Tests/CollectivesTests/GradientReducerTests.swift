@@ -77,6 +77,7 @@ import Testing
     @Test(arguments: [
         ["lanes=8", "order=forward"], ["lanes=8", "order=scattered"], ["lanes=8", "slots=1"],
         ["lanes=8", "bucket=64"], ["lanes=8", "bucket=10000000"], ["lanes=8", "threads=3"],
+        ["lanes=8", "threads=3", "wire=bf16"],
         ["lanes=3", "count=16"], ["lanes=3", "count=16400"],
         ["lanes=7", "count=65536", "bucket=70000"],
     ])
