@@ -15,8 +15,9 @@ struct BenchAllreduceCommand: ParsableCommand {
               launch/mpirun --ranks 4 -- lockstep bench allreduce --sizes 1m,8m,64m --json
               cluster/emulate run -- lockstep bench allreduce --maximum 16m --wire bf16
 
-            Times are medians of the slowest rank. GB/s are bytes of the gradient, not
-            of messages, in 1e9 a second.
+            Times are medians of the slowest rank, for the sum and its norm. Training
+            takes the norm of each lane's gradient besides. GB/s are bytes of the
+            gradient, not of messages, in 1e9 a second.
             """)
 
     @Option(
