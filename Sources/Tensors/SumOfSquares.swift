@@ -82,7 +82,6 @@ package enum SumOfSquares {
     ///
     /// Sixteen running sums, one for each place in a group of sixteen, joined at the end; so where
     /// the block is cut does not show.
-    @frozen
     package struct Accumulator {
         /// The running sums of the even and odd groups of eight, for loops that add squares besides.
         package var first = SIMD8<Double>()
