@@ -95,7 +95,7 @@ let package = Package(
         // Foundations
         target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
         target("MPI", ["COpenMPI", "Failures"]),
-        target("Tensors", ["CAffinity", "Failures"], unchecked: true),
+        target("Tensors", ["CAffinity", "CVector", "Failures"], unchecked: true),
         target("Digests", ["COpenSSL"]),
         target("Statistics", ["CMinpack"]),
         target("Failures"),

@@ -86,8 +86,6 @@ private struct LambDirection {
 
 @inline(__always)
 private func addSquares(_ values: Floats, to sums: inout SIMD8<Double>) {
-    let doubles = SIMD8(
-        Double(values[0]), Double(values[1]), Double(values[2]), Double(values[3]),
-        Double(values[4]), Double(values[5]), Double(values[6]), Double(values[7]))
+    let doubles = lockstep_doubles8(values)
     sums.addProduct(doubles, doubles)
 }

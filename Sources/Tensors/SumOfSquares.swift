@@ -1,3 +1,5 @@
+import CVector
+
 // The global norm of the gradients, in bits that depend on nothing but the gradients: the arena is
 // cut into fixed blocks, each summed by a fixed pattern, and the blocks are added in their order.
 
@@ -124,8 +126,6 @@ extension SIMD8<Float> {
 }
 
 @inline(__always)
-private func doubles(_ x: UnsafePointer<Float>) -> SIMD8<Double> {
-    SIMD8(
-        Double(x[0]), Double(x[1]), Double(x[2]), Double(x[3]),
-        Double(x[4]), Double(x[5]), Double(x[6]), Double(x[7]))
+private func doubles(_ values: UnsafePointer<Float>) -> SIMD8<Double> {
+    lockstep_doubles8(UnsafeRawPointer(values).loadUnaligned(as: SIMD8<Float>.self))
 }
