@@ -121,6 +121,8 @@ struct NodeJoin {
     let additions: [(left: Int, right: Int)]
     /// Where the sum ends: the first of the smaller nodes.
     let first: Int
+    /// Of each smaller node, whether the sum goes to its memory too.
+    let receives: [Bool]
 
     /// Makes the node within a block, tile by tile; the smaller nodes are overwritten.
     ///
@@ -139,7 +141,7 @@ struct NodeJoin {
             let offset = tile.lowerBound
             let claimable = block.upperBound - offset
             for (left, right) in additions.dropLast() {
-                let isWritten = results.contains(memory[right])
+                let isWritten = receives[right]
                 let (left, right) = (memory[left] + offset, memory[right] + offset)
                 add(
                     left, right, into: (left, left), count: tile.count,
@@ -149,12 +151,11 @@ struct NodeJoin {
             let result = results[0] + offset
             let second = (results.count > 1 ? results[1] : results[0]) + offset
             if let last = additions.last {
-                let (left, right) = (memory[last.left], memory[last.right])
+                let (left, right) = (memory[last.left] + offset, memory[last.right] + offset)
                 add(
-                    left + offset, right + offset, into: (result, second), count: tile.count,
+                    left, right, into: (result, second), count: tile.count,
                     claims: (
-                        results.contains(left) ? left + offset : result,
-                        results.contains(right) ? right + offset : second
+                        receives[last.left] ? left : result, receives[last.right] ? right : second
                     ), claimable: claimable, squares: &squares, wire: wire)
             } else {
                 copy(memory[first] + offset, to: result, count: tile.count)

@@ -79,9 +79,12 @@ final class HostExchange {
             nodes.enumerated().map { (node: $1, host: host, index: $0) }
         }.sorted { $0.node.lowerBound < $1.node.lowerBound }
         nodes = all.map { ($0.host, $0.index) }
-        join = NodeJoin(additions: tree.additions(joining: all.map(\.node)), first: 0)
-        ownNodes = local.hostNodes
-        results = local.results
+        let (host, ownNodes, results) = (host, local.hostNodes, local.results)
+        join = NodeJoin(
+            additions: tree.additions(joining: all.map(\.node)), first: 0,
+            receives: all.map { $0.host == host && results.contains(ownNodes[$0.index]) })
+        self.ownNodes = ownNodes
+        self.results = results
         let slotCount = min(slots, max(1, partition.buckets.count))
         self.slots = ExchangeSlots(
             count: slotCount, foreignNodes: nodes.count - nodeCounts[host],

@@ -42,18 +42,24 @@ struct LocalReduction {
         let rankNodes = topology.localRanks.flatMap {
             tree.wholeNodes(covering: tree.lanes(ofRank: $0, size: size))
         }
-        joins = hostNodes.map { node in
-            NodeJoin(
-                additions: tree.additions(joining: rankNodes, into: node),
-                first: rankNodes.firstIndex { $0.lowerBound == node.lowerBound } ?? 0)
-        }
-        memory = host.nodes.flatMap { $0.map(\.base) }
+        let memory = host.nodes.flatMap { $0.map(\.base) }
         let own = host.nodes[topology.localRank][0].base
         let others = host.nodes.indices.filter { $0 != topology.localRank }
-        results = [own] + (scatters ? [] : others.map { host.nodes[$0][0].base })
+        let results = [own] + (scatters ? [] : others.map { host.nodes[$0][0].base })
+        let isWhole = topology.hosts.count == 1
+        joins = hostNodes.map { node in
+            let first = rankNodes.firstIndex { $0.lowerBound == node.lowerBound } ?? 0
+            return NodeJoin(
+                additions: tree.additions(joining: rankNodes, into: node), first: first,
+                receives: memory.indices.map {
+                    isWhole ? results.contains(memory[$0]) : $0 == first
+                })
+        }
+        self.memory = memory
+        self.results = results
+        self.isWhole = isWhole
         self.partition = partition
         segment = topology.ownSegment
-        isWhole = topology.hosts.count == 1
         self.wire = wire
         blockSums = host.blockSums
         localRank = topology.localRank
