@@ -64,26 +64,57 @@ package enum AtomicFolder {
     /// What is added to a name while its content is incomplete.
     package static let partialSuffix = ".partial"
 
+    /// The temporary folder inside a folder that exists.
+    package static let innerPartialName = "new" + partialSuffix
+
     /// Makes a folder under a temporary name, has it filled, and then gives it its name.
+    ///
+    /// An empty folder that exists may be a mount point or the target of a link, which cannot be
+    /// replaced. It is filled in place instead: everything is written into a temporary folder inside
+    /// it and then moved up, `marker` last.
     ///
     /// - Parameters:
     ///   - path: a name that nothing has yet, or an empty folder; the folders above it are made.
+    ///   - marker: the file or folder whose presence says that all others are there.
     ///   - fill: gets the temporary folder's path and must bring every file it writes there to the
     ///     disk, as `OutputFile.finish()` does.
     /// - Throws: `.inputOutput`, or what `fill` throws; the temporary folder is then removed.
     package static func create(
-        at path: String, _ fill: (_ partial: String) throws(Failure) -> Void
+        at path: String, marker: String? = nil, _ fill: (_ partial: String) throws(Failure) -> Void
     ) throws(Failure) {
+        if FileSystem.isEmptyFolder(path) {
+            return try fillInPlace(path, marker: marker, fill)
+        }
         let partial = path + partialSuffix
         try FileSystem.makeFolders(FileSystem.parent(of: path))
         try FileSystem.makeNewFolder(partial)
         do throws(Failure) {
             try fill(partial)
             try FileSystem.synchronizeFolder(partial)
-            // rename(2) puts a folder in an empty one's place, and in no other's.
             try FileSystem.rename(partial, to: path)
         } catch {
             // The first error is the one that matters; what cannot be removed now is removed later.
+            try? FileSystem.removeFlatFolder(partial)
+            throw error
+        }
+    }
+
+    private static func fillInPlace(
+        _ path: String, marker: String?, _ fill: (_ partial: String) throws(Failure) -> Void
+    ) throws(Failure) {
+        let partial = "\(path)/\(innerPartialName)"
+        try FileSystem.makeNewFolder(partial)
+        var moved: [String] = []
+        do throws(Failure) {
+            try fill(partial)
+            let names = try FileSystem.names(in: partial)
+            for name in names.filter({ $0 != marker }) + names.filter({ $0 == marker }) {
+                try FileSystem.rename("\(partial)/\(name)", to: "\(path)/\(name)")
+                moved.append(name)
+            }
+            try FileSystem.removeFlatFolder(partial)
+        } catch {
+            for name in moved.reversed() { unlink("\(path)/\(name)") }
             try? FileSystem.removeFlatFolder(partial)
             throw error
         }

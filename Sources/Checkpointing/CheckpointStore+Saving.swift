@@ -2,15 +2,20 @@ import Failures
 
 /// A file of a checkpoint that is to be written.
 package struct CheckpointFile {
-    package let name: String
-    package let tensors: [TensorSource]
-    package let metadata: [String: String]
+    /// What the file holds.
+    package enum Content {
+        /// Tensors, in the safetensors format.
+        case tensors([TensorSource], metadata: [String: String] = [:])
+        case text(String)
+    }
 
-    /// - Parameter name: without a slash, such as `model.safetensors`.
-    package init(name: String, tensors: [TensorSource], metadata: [String: String] = [:]) {
+    package let name: String
+    package let content: Content
+
+    /// - Parameter name: a name without a slash, such as `model.safetensors`.
+    package init(name: String, _ content: Content) {
         self.name = name
-        self.tensors = tensors
-        self.metadata = metadata
+        self.content = content
     }
 }
 
@@ -34,11 +39,13 @@ extension CheckpointStore {
     /// A checkpoint of this step that is already there is never overwritten: a whole one of the
     /// same state is kept as it is, a damaged one is renamed to `step-N.rejected`.
     ///
-    /// - Parameter manifest: its step names the folder; its list of files is filled in here.
+    /// - Parameters:
+    ///   - manifest: its step names the folder; its list of files is filled in here.
+    ///   - kept: the step of a checkpoint that stays however old it is, such as the best one.
     /// - Throws: `.inputOutput` where writing fails, a full disk included; `.configuration` where a
     ///   whole checkpoint of this step holds another state; `.bug` for impossible file names.
     package func save(
-        _ files: [CheckpointFile], manifest: Manifest
+        _ files: [CheckpointFile], manifest: Manifest, alwaysKeeping kept: Int? = nil
     ) throws(Failure) -> SaveResult {
         guard manifest.step >= 0 else {
             throw Failure(
@@ -59,7 +66,7 @@ extension CheckpointStore {
             complete = written
         }
         guard let complete else { throw Failure(.bug, "the checkpoint \(path) was not written") }
-        warnings += removeOld(below: manifest.step)
+        warnings += removeOld(below: manifest.step, except: kept)
         let checkpoint = Checkpoint(step: manifest.step, folder: path, manifest: complete)
         return SaveResult(checkpoint: checkpoint, wasThere: false, warnings: warnings)
     }
@@ -80,7 +87,11 @@ extension CheckpointStore {
                 )
             }
             var output = try OutputFile(creating: "\(folder)/\(file.name)")
-            try SafetensorsWriter.write(file.tensors, metadata: file.metadata, to: &output)
+            switch file.content {
+            case .tensors(let tensors, let metadata):
+                try SafetensorsWriter.write(tensors, metadata: metadata, to: &output)
+            case .text(let text): try output.write(text)
+            }
             manifest.files[file.name] = try output.finish()
         }
         var output = try OutputFile(creating: "\(folder)/\(manifestName)")
@@ -137,10 +148,11 @@ extension CheckpointStore {
     ///
     /// Later ones are not counted: a run that went on from an earlier checkpoint did so because
     /// they were no good.
-    private func removeOld(below step: Int) -> [Failure] {
+    private func removeOld(below step: Int, except kept: Int?) -> [Failure] {
         guard keep > 0 else { return [] }
         return removing { () throws(Failure) in
             let old = try candidates().filter { $0.step < step }.dropFirst(keep - 1)
+                .filter { $0.step != kept }
             var renamed: [String] = []
             for candidate in old {
                 // Under this name a removal that is cut short is finished by the next save.

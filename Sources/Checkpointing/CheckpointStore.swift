@@ -87,17 +87,18 @@ extension CheckpointStore {
 
     /// Reads all of a checkpoint and compares it with its manifest.
     ///
-    /// - Throws: `.badData` where a file is missing or differs in size or content, or where the
-    ///   manifest is missing, damaged, of an unknown format or of another step; `.inputOutput`.
+    /// - Throws: `.badData` if a file is missing, differs in size or content, or holds a number that
+    ///   is not finite, or if the manifest is missing, damaged, of an unknown format or of another
+    ///   step; `.inputOutput`.
     @discardableResult
     package func verify(_ candidate: Candidate) throws(Failure) -> Checkpoint {
         try Self.verify(folder: candidate.folder, step: candidate.step)
     }
 
-    /// The newest checkpoint that is whole, or nil where there is none.
+    /// The newest checkpoint that is whole; nil if there is none.
     ///
-    /// - Parameter reject: told the step of each newer one and why it cannot be used.
-    /// - Throws: `.inputOutput` where the store's folder cannot be listed.
+    /// - Parameter reject: called with the step of each newer one and the reason it cannot be used.
+    /// - Throws: `.inputOutput` if the store's folder cannot be listed.
     package func newestValid(
         reject: (_ step: Int, _ reason: Failure) -> Void
     ) throws(Failure) -> Checkpoint? {
@@ -105,6 +106,22 @@ extension CheckpointStore {
             do throws(Failure) {
                 return try verify(candidate)
             } catch { reject(candidate.step, error) }
+        }
+        return nil
+    }
+
+    /// The manifest of the newest checkpoint that has a readable one, its files not verified; nil if
+    /// there is none.
+    ///
+    /// - Throws: `.inputOutput` if the store's folder cannot be listed.
+    package func newestManifest() throws(Failure) -> Manifest? {
+        for candidate in try candidates() {
+            let path = "\(candidate.folder)/\(Self.manifestName)"
+            if let text = try? wholeFile(path),
+                let manifest = try? Manifest(parsing: text, path: path)
+            {
+                return manifest
+            }
         }
         return nil
     }
@@ -149,5 +166,6 @@ extension CheckpointStore {
                 .badData,
                 "\(path) is damaged, its SHA-256 is not the manifest's: use another checkpoint")
         }
+        if name.hasSuffix(".safetensors") { try SafetensorsFile(opening: path).requireFinite() }
     }
 }

@@ -35,6 +35,13 @@ package enum FileSystem {
         return lstat(path, &status) == 0
     }
 
+    /// Whether a path is a folder, or a link to one, with nothing in it. The `lost+found` of a file
+    /// system's root counts as nothing.
+    package static func isEmptyFolder(_ path: String) -> Bool {
+        guard let names = try? names(in: path) else { return false }
+        return names.allSatisfy { $0 == "lost+found" }
+    }
+
     /// Makes a folder, and those above it, where there is none.
     ///
     /// - Throws: `.inputOutput`.
@@ -57,12 +64,12 @@ package enum FileSystem {
         throw .systemCall("create the folder", path, error: error)
     }
 
-    /// Checks that something can be made at a path: that the folder which is to hold it, or the
-    /// nearest above that is there, can be written.
+    /// Checks that a folder can be made at a path, or filled if it exists: that the nearest existing
+    /// folder on the way can be written.
     ///
     /// - Throws: `.inputOutput`.
-    package static func requireWritableParent(of path: String) throws(Failure) {
-        var folder = parent(of: path)
+    package static func requireWritable(_ path: String) throws(Failure) {
+        var folder = isEmptyFolder(path) ? path : parent(of: path)
         while !exists(folder), parent(of: folder) != folder { folder = parent(of: folder) }
         guard access(folder, W_OK) == 0 else {
             throw .systemCall("write in the folder", folder, error: errno)

@@ -75,6 +75,27 @@ package struct SafetensorsFile: ~Copyable {
         }
     }
 
+    /// Checks that all fp32 tensors hold finite numbers only.
+    ///
+    /// - Throws: `.badData` that names the first tensor with another number.
+    package borrowing func requireFinite() throws(Failure) {
+        for tensor in tensors where tensor.type == .float32 {
+            let range = place(of: tensor)
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceBytes) {
+                let piece = start..<min(range.upperBound, start + Self.pieceBytes)
+                let values = UnsafeRawBufferPointer(rebasing: memory.bytes[piece])
+                defer { memory.release(piece) }
+                guard firstNonFinite(in: values.assumingMemoryBound(to: Float.self)) != nil else {
+                    continue
+                }
+                throw Failure(
+                    .badData,
+                    "\(path) has a number in \"\(tensor.name)\" that is not finite, because the training "
+                        + "diverged; use an earlier checkpoint.")
+            }
+        }
+    }
+
     private static let pieceBytes = 4 << 20
 
     /// The tensor called `name`, of fp32 and the shape that it must have.

@@ -63,6 +63,14 @@ package final class LaneExchange<Statistics: LaneStatistics> {
 
     private static var header: Int { MemoryLayout<UInt64>.stride }
 
+    /// Bytes of an exchange of so many lanes among `size` ranks.
+    package static func bytes(laneCount: Int, size: Int) -> Int {
+        let slots = (laneCount + size - 1) / size
+        let message = header + slots * MemoryLayout<Statistics>.stride
+        return message * (size + 1) + laneCount * MemoryLayout<Statistics>.stride
+            + size * MemoryLayout<RankRequests>.stride
+    }
+
     /// Gathers the statistics of all lanes; `own` are those of this rank's lanes, in order.
     package func exchange(
         _ own: [Statistics], requests: RankRequests = []

@@ -49,6 +49,18 @@ extension Communicator {
         try agree { () throws(Failure) -> Value? in rank == 0 ? try body() : nil }
     }
 
+    /// Runs `body` on rank 0 alone and returns its text on every rank; the body must not communicate.
+    /// Collective.
+    ///
+    /// For files that only the first host may have.
+    ///
+    /// - Throws: the failure of `body`, on every rank alike.
+    package func fromFirstRank(_ body: () throws(Failure) -> String) throws(Failure) -> String {
+        let text = try onFirstRank(body)
+        let texts = try allGatherBytes(Array((text ?? "").utf8))
+        return String(decoding: texts[0], as: UTF8.self)
+    }
+
     /// Checks that all ranks hold the same string: a hash, a build's name, a recipe.
     ///
     /// - Throws: on every rank alike, `.configuration` naming the ranks that differ from rank 0, if

@@ -43,7 +43,7 @@ extension Communicator {
 
     /// Waits until every rank has come here, by `MPI_Barrier`.
     package func barrier() throws(Failure) {
-        try check("MPI_Barrier", MPI_Barrier(handle))
+        try checkWaiting("MPI_Barrier", MPI_Barrier(handle))
     }
 
     /// Replaces every rank's bytes by the root's, by `MPI_Bcast`; any size, in pieces of `piece`.
@@ -56,7 +56,7 @@ extension Communicator {
         var offset = 0
         while offset < bytes.count, let base = bytes.baseAddress {
             let count = min(piece, bytes.count - offset)
-            try check(
+            try checkWaiting(
                 "MPI_Bcast",
                 MPI_Bcast(base + offset, Int32(count), lockstep_byte(), Int32(root), handle))
             offset += count
@@ -80,7 +80,7 @@ extension Communicator {
         guard let first = values.first else { return [] }
         var gathered = [Element](repeating: first, count: values.count * size)
         let bytes = try messageCount(values.count * MemoryLayout<Element>.stride)
-        try check(
+        try checkWaiting(
             "MPI_Allgather",
             values.withUnsafeBytes { own in
                 gathered.withUnsafeMutableBytes { all in
@@ -98,7 +98,7 @@ extension Communicator {
     ) throws(Failure) {
         precondition(all.count == own.count * size, "there is room for every rank's bytes")
         let count = try messageCount(own.count)
-        try check("MPI_Allgather", allGather(own.baseAddress, into: all.baseAddress, count))
+        try checkWaiting("MPI_Allgather", allGather(own.baseAddress, into: all.baseAddress, count))
     }
 
     private func allGather(
@@ -115,7 +115,7 @@ extension Communicator {
         _ = try messageCount(total)
         let offsets = counts.indices.map { counts[..<$0].reduce(0, +) }
         var gathered = [UInt8](repeating: 0, count: total)
-        try check(
+        try checkWaiting(
             "MPI_Allgatherv",
             MPI_Allgatherv(
                 bytes, Int32(bytes.count), lockstep_byte(), &gathered, counts.map(Int32.init),
@@ -131,7 +131,7 @@ extension Communicator {
     ) throws(Failure) -> [Element] {
         var reduced = [Element](repeating: .zero, count: values.count)
         let count = try messageCount(values.count)
-        try check(
+        try checkWaiting(
             "MPI_Allreduce",
             MPI_Allreduce(values, &reduced, count, Element.datatype, operation.handle, handle))
         return reduced
@@ -145,7 +145,7 @@ extension Communicator {
         _ operation: ReductionOperation
     ) throws(Failure) {
         let count = try messageCount(count)
-        try check(
+        try checkWaiting(
             "MPI_Allreduce",
             MPI_Allreduce(source, result, count, Element.datatype, operation.handle, handle))
     }

@@ -10,7 +10,7 @@ extension Communicator {
         repeat {
             let count = min(Self.largestPiece, bytes.count - offset)
             let piece = bytes.baseAddress.map { $0 + offset }
-            try check(
+            try checkWaiting(
                 "MPI_Send",
                 MPI_Send(
                     piece, Int32(count), lockstep_byte(), Int32(destination), Int32(tag), handle))
@@ -29,7 +29,7 @@ extension Communicator {
             let count = min(Self.largestPiece, bytes.count - offset)
             let piece = bytes.baseAddress.map { $0 + offset }
             var status = MPI_Status()
-            try check(
+            try checkWaiting(
                 "MPI_Recv",
                 MPI_Recv(
                     piece, Int32(count), lockstep_byte(), Int32(source), Int32(tag), handle,

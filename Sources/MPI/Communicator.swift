@@ -33,7 +33,7 @@ package struct Communicator: @unchecked Sendable {
     package func split(color: Int, key: Int = 0) throws(Failure) -> Communicator {
         precondition(color >= 0, "a color is not negative")
         var part: MPI_Comm?
-        try check("MPI_Comm_split", MPI_Comm_split(handle, Int32(color), Int32(key), &part))
+        try checkWaiting("MPI_Comm_split", MPI_Comm_split(handle, Int32(color), Int32(key), &part))
         return try Communicator(part)
     }
 
@@ -41,7 +41,7 @@ package struct Communicator: @unchecked Sendable {
     package func splitShared() throws(Failure) -> Communicator {
         var part: MPI_Comm?
         let kind = Int32(MPI_COMM_TYPE_SHARED)
-        try check(
+        try checkWaiting(
             "MPI_Comm_split_type",
             MPI_Comm_split_type(handle, kind, Int32(rank), lockstep_info_null(), &part))
         return try Communicator(part)
@@ -50,7 +50,7 @@ package struct Communicator: @unchecked Sendable {
     /// The same ranks with message tags of their own, by `MPI_Comm_dup`.
     package func duplicate() throws(Failure) -> Communicator {
         var copy: MPI_Comm?
-        try check("MPI_Comm_dup", MPI_Comm_dup(handle, &copy))
+        try checkWaiting("MPI_Comm_dup", MPI_Comm_dup(handle, &copy))
         return try Communicator(copy)
     }
 

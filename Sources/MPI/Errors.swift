@@ -9,6 +9,12 @@ func check(_ call: StaticString, _ status: Int32) throws(Failure) {
     throw failure(of: call, status)
 }
 
+/// Makes an MPI call that waits for other ranks, and checks it as `check` does.
+@inline(__always)
+func checkWaiting(_ call: StaticString, _ status: @autoclosure () -> Int32) throws(Failure) {
+    try check(call, RankActivity.during(.waiting) { status() })
+}
+
 /// The failure that an MPI call's return code stands for.
 func failure(of call: StaticString, _ status: Int32) -> Failure {
     let text = errorText(status)

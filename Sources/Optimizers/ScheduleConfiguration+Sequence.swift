@@ -17,8 +17,8 @@ extension ScheduleConfiguration {
         package var name: Name
         /// `steps`: how long the part lasts; nil in the last one for the rest of the run.
         package var steps: Int?
-        /// `start_factor`: the part of the peak at the first step; nil for where the part before
-        /// ends, and for 1 in the first part.
+        /// `start_factor`: the part of the peak at the first step; nil for where the schedule before
+        /// ends, and for 1 in a sequence's first part.
         package var startFactor: Double?
         /// `end_factor`: the part of the peak that is reached `steps` later; nil in constant parts.
         package var endFactor: Double?
@@ -41,9 +41,21 @@ extension ScheduleConfiguration {
                 "[schedule] name", "\"sequence\"", "has no parts",
                 "add [[schedule.parts]] with name, steps, start_factor and end_factor")
         }
+        return .sequence(
+            try resolveParts(rate, after: 0, factor: 1, trainingSteps: trainingSteps))
+    }
+
+    /// The schedules of the parts.
+    ///
+    /// - Parameters:
+    ///   - step: the step at which the first one starts.
+    ///   - factor: the part of the peak rate that holds before it.
+    func resolveParts(
+        _ rate: ScaledRate, after step: Int, factor: Double, trainingSteps: Int
+    ) throws(Failure) -> [Schedule.Part] {
         var schedules: [Schedule.Part] = []
-        var start = 0
-        var factor = 1.0
+        var start = step
+        var factor = factor
         for (index, part) in parts.enumerated() {
             let isLast = index + 1 == parts.count
             let key = "[[schedule.parts]] \(index + 1):"
@@ -64,7 +76,7 @@ extension ScheduleConfiguration {
             start += steps
             factor = endFactor
         }
-        return .sequence(schedules)
+        return schedules
     }
 
     /// Refuses what only the other schedules look at, rather than leaving it out silently.

@@ -57,7 +57,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     package var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
     package var decay: Decay
-    /// `[[schedule.parts]]`: `sequence`'s schedules, in order.
+    /// `[[schedule.parts]]`: `sequence`'s schedules, in order; with another name, schedules that
+    /// follow `decay_steps`, such as those of a run that is extended.
     package var parts: [PartConfiguration]
 
     package init(
@@ -94,6 +95,18 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps, at: rate) + 1)
     }
 
+    /// The step at which the schedule of a run of `trainingSteps` ends, after which its last rate is
+    /// kept. Nil for a constant schedule and for a last part that lasts for the rest of the run.
+    package func end(trainingSteps: Int, at rate: ScaledRate) -> Int? {
+        guard name != .constant else { return nil }
+        var end = name == .sequence ? 0 : decaySteps(trainingSteps: trainingSteps, at: rate)
+        for part in parts {
+            guard let steps = part.steps else { return nil }
+            end += steps
+        }
+        return end
+    }
+
     /// The schedule of a run.
     ///
     /// - Parameters:
@@ -105,14 +118,19 @@ package struct ScheduleConfiguration: Sendable, Equatable {
             throw invalid(
                 "[training] steps", trainingSteps, "a number from 1 up", "set how long to train")
         }
-        guard name == .sequence || parts.isEmpty else {
+        guard name != .constant || parts.isEmpty else {
             throw conflict(
                 "[schedule] name", "\"\(name.rawValue)\"", "leaves out the [[schedule.parts]]",
                 "set name = \"sequence\", or remove them")
         }
         if name == .sequence { return try sequence(rate, trainingSteps: trainingSteps) }
         let steps = try validatedWarmupSteps(rate, trainingSteps: trainingSteps)
-        let body = try body(rate, warmupSteps: steps, trainingSteps: trainingSteps)
+        var body = try body(rate, warmupSteps: steps, trainingSteps: trainingSteps)
+        if !parts.isEmpty {
+            body += try resolveParts(
+                rate, after: decaySteps(trainingSteps: trainingSteps, at: rate),
+                factor: try lowestRate(rate) / rate.peakLearningRate, trainingSteps: trainingSteps)
+        }
         guard steps > 0 else { return .sequence(body) }
         let peak = rate.peakLearningRate
         let rise: Schedule

@@ -6,7 +6,31 @@ import Logging
 import MPI
 import Model
 import Optimizers
+import Telemetry
 import Tensors
+
+/// The counters of a state, by their keys in the manifest's `extra`.
+enum CheckpointCounter: String, CaseIterable {
+    case optimizerStep = "optimizer_step"
+    case skippedSteps = "skipped_steps"
+    case skippedStepsInARow = "skipped_steps_in_a_row"
+}
+
+/// Why a state must not become a checkpoint.
+package enum StateDefect: Int64, Sendable {
+    case skipped = 1
+    case parameters, optimizer, loss
+
+    /// The reason, to follow "because".
+    package var reason: String {
+        switch self {
+        case .skipped: "the step was skipped"
+        case .parameters: "a parameter is not finite"
+        case .optimizer: "a number of the optimizer's state is not finite"
+        case .loss: "the loss of the parameters is not finite"
+        }
+    }
+}
 
 /// Brings a run's state to its checkpoints and back.
 ///
@@ -28,19 +52,17 @@ final class CheckpointKeeper {
     /// The parameters' file in a checkpoint, under Hugging Face's names.
     static let parametersFile = "model.safetensors"
     private static let optimizerFile = "optimizer.safetensors"
+    /// The model's shape, for Hugging Face's Transformers.
+    private static let configurationFile = "config.json"
     /// Where the recipe asks for an average of the parameters.
     private static let averageFile = "average.safetensors"
+
+    /// The key of the run's recipe in the manifest's `extra`.
+    static let recipeKey = "recipe"
 
     /// The file with the parameters that evaluations look at.
     static func evaluatedFile(of recipe: Recipe) -> String {
         recipe.training.averagingPower == nil ? parametersFile : averageFile
-    }
-
-    /// What the manifest's `extra` calls the counters of a state.
-    private enum Counter: String, CaseIterable {
-        case optimizerStep = "optimizer_step"
-        case skippedSteps = "skipped_steps"
-        case skippedStepsInARow = "skipped_steps_in_a_row"
     }
 
     /// `shards` are the elements of the arena that each rank updates, by rank.
@@ -64,11 +86,42 @@ final class CheckpointKeeper {
     /// - Throws: `Failure` (configuration) that names the ranks that differ.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
-        let hash = Self.hash(state.parameters.values)
+        let hash = hash(state.parameters.values)
         try communicator.sameOnAllRanks(
             "parameters' hash", hash,
             remedy: "a rank's memory or build is at fault, so resume from the last checkpoint")
         return hash
+    }
+
+    /// Returns why the state must not become a checkpoint, the same on all ranks; nil if it may.
+    /// Collective.
+    ///
+    /// A step can leave parameters that are finite and yet useless, which only the next step's loss
+    /// would show. `loss` is that of a micro-batch to come, so that such parameters are not saved.
+    func defect(of state: TrainingState, loss: Double) throws(Failure) -> StateDefect? {
+        var own: StateDefect?
+        if state.nonFinite.skippedInARow > 0 {
+            own = .skipped
+        } else if !state.parameters.values.isFinite {
+            own = .parameters
+        } else if !state.optimizer.states.allSatisfy(\.buffer.isFinite)
+            || state.average?.parameters.values.isFinite == false
+        {
+            own = .optimizer
+        } else if !loss.isFinite {
+            own = .loss
+        }
+        return StateDefect(
+            rawValue: try communicator.allReduce(own?.rawValue ?? 0, .maximum))
+    }
+
+    /// The step of the newest good checkpoint, on all ranks; nil if there is none. Collective.
+    func newestGoodStep() throws(Failure) -> Int? {
+        let own = try communicator.onFirstRank { () throws(Failure) -> Int in
+            try store.newestGood()?.step ?? -1
+        }
+        let step = try communicator.allReduce(Int64(own ?? -1), .maximum)
+        return step < 0 ? nil : Int(step)
     }
 
     /// Saves the state after its step.
@@ -76,13 +129,14 @@ final class CheckpointKeeper {
     /// A full or failing disk costs this checkpoint, not the run: the ones before are kept and
     /// training goes on, unless the checkpoint `isRequired` because the run ends with it.
     ///
+    /// - Parameter best: the step whose checkpoint is never removed; nil for none.
     /// - Throws: `Failure` (I/O) on all ranks if a required checkpoint could not be written.
-    func save(_ state: TrainingState, isRequired: Bool) throws(Failure) {
+    func save(_ state: TrainingState, isRequired: Bool, best: Int?) throws(Failure) {
         guard savedStep != state.step else { return }
         let parameterHash = try compareParameters(of: state)
         do throws(Failure) {
             // Ranks that hold shards talk while rank 0 writes, and agree only then.
-            let outcome = try writeTogether(state, parameterHash)
+            let outcome = try writeTogether(state, parameterHash, best: best)
             try communicator.agree { () throws(Failure) in try outcome.get() }
             savedStep = state.step
         } catch {
@@ -99,7 +153,7 @@ final class CheckpointKeeper {
     ///
     /// - Throws: what MPI reports; how the writing went is returned.
     private func writeTogether(
-        _ state: TrainingState, _ parameterHash: String
+        _ state: TrainingState, _ parameterHash: String, best: Int?
     ) throws(Failure) -> Result<Void, Failure> {
         guard communicator.rank == 0 else {
             try transfer?.serve(state.optimizer.states.map(\.buffer))
@@ -107,31 +161,39 @@ final class CheckpointKeeper {
         }
         let outcome: Result<Void, Failure>
         do throws(Failure) {
-            outcome = .success(try write(state, parameterHash))
+            try RankActivity.during(.writingCheckpoint) { () throws(Failure) in
+                try write(state, parameterHash, best: best)
+            }
+            outcome = .success(())
         } catch { outcome = .failure(error) }
         try transfer?.endServing()
         return outcome
     }
 
-    private func write(_ state: TrainingState, _ parameterHash: String) throws(Failure) {
-        let parameters = CheckpointFile(
-            name: Self.parametersFile,
-            tensors: TensorSource.all(of: layout.arena, in: state.parameters.values),
-            metadata: ["format": "pt"])
-        let moments = CheckpointFile(
-            name: Self.optimizerFile,
-            tensors: state.optimizer.states.indices.flatMap { index in
-                layout.arena.tensors.map { source(of: $0, inState: index, state) }
-            })
-        let average = state.average.map {
+    private func write(
+        _ state: TrainingState, _ parameterHash: String, best: Int?
+    ) throws(Failure) {
+        func model(_ name: String, _ values: Buffer<Float>) -> CheckpointFile {
+            let tensors = TensorSource.all(of: layout.arena, in: values)
+            return CheckpointFile(name: name, .tensors(tensors, metadata: ["format": "pt"]))
+        }
+        let moments = state.optimizer.states.indices.flatMap { index in
+            layout.arena.tensors.map { source(of: $0, inState: index, state) }
+        }
+        var files = [
+            model(Self.parametersFile, state.parameters.values),
+            CheckpointFile(name: Self.optimizerFile, .tensors(moments)),
             CheckpointFile(
-                name: Self.averageFile,
-                tensors: TensorSource.all(of: layout.arena, in: $0.parameters.values),
-                metadata: ["format": "pt"])
+                name: Self.configurationFile,
+                .text(
+                    plan.recipe.model.huggingFaceConfiguration(
+                        endOfText: data.tokenizer?.endOfText))),
+        ]
+        if let average = state.average {
+            files.append(model(Self.averageFile, average.parameters.values))
         }
         let result = try store.save(
-            [parameters, moments] + (average.map { [$0] } ?? []),
-            manifest: manifest(of: state, parameterHash))
+            files, manifest: manifest(of: state, parameterHash), alwaysKeeping: best)
         for warning in result.warnings { logger.warning("\(warning.sentence)") }
         logger.info("checkpoint \(result.checkpoint.folder)")
     }
@@ -162,9 +224,10 @@ final class CheckpointKeeper {
             dataFingerprint: data.fingerprint, tokenizerFingerprint: data.tokenizerFingerprint,
             parameterHash: parameterHash, version: version,
             extra: [
-                Counter.optimizerStep.rawValue: "\(state.optimizer.step)",
-                Counter.skippedSteps.rawValue: "\(state.nonFinite.skipped)",
-                Counter.skippedStepsInARow.rawValue: "\(state.nonFinite.skippedInARow)",
+                CheckpointCounter.optimizerStep.rawValue: "\(state.optimizer.step)",
+                CheckpointCounter.skippedSteps.rawValue: "\(state.nonFinite.skipped)",
+                CheckpointCounter.skippedStepsInARow.rawValue: "\(state.nonFinite.skippedInARow)",
+                Self.recipeKey: plan.recipe.toml,
             ])
     }
 
@@ -209,9 +272,18 @@ final class CheckpointKeeper {
     /// Finds the checkpoint on rank 0, checks all of it and fills the state, but for moments that
     /// are sharded.
     private func read(into state: TrainingState, goesOn: Bool) throws(Failure) -> Checkpoint {
-        let found = try store.newestValid { step, reason in
+        let newest = try store.candidates().first?.step ?? 0
+        let found = try store.newestGood { step, reason in
             logger.warning(
                 "checkpoint of step \(step) rejected, trying the one before: \(reason.sentence)")
+        }
+        if let found, found.step < newest, goesOn {
+            logger.warning(
+                """
+                the newest checkpoint is of step \(newest) but cannot be used, so the \
+                \(Format.counted(newest - found.step, "step")) after step \(found.step) \
+                \(newest - found.step == 1 ? "is" : "are") trained again
+                """)
         }
         guard let found else {
             throw goesOn
@@ -237,7 +309,7 @@ final class CheckpointKeeper {
                 }
             }
         }
-        guard Self.hash(state.parameters.values) == found.manifest.parameterHash else {
+        guard hash(state.parameters.values) == found.manifest.parameterHash else {
             throw Failure(
                 .badData,
                 "The parameters in \(found.folder) do not have the hash that the manifest names; "
@@ -251,9 +323,9 @@ final class CheckpointKeeper {
     ///
     /// - Throws: `Failure` (bad data) where the manifest lacks one.
     private func counters(of checkpoint: Checkpoint?) throws(Failure) -> [Int64] {
-        guard let checkpoint else { return [-1] + Counter.allCases.map { _ in 0 } }
+        guard let checkpoint else { return [-1] + CheckpointCounter.allCases.map { _ in 0 } }
         var counters = [Int64(checkpoint.step)]
-        for counter in Counter.allCases {
+        for counter in CheckpointCounter.allCases {
             guard let value = checkpoint.manifest.extra[counter.rawValue].flatMap({ Int64($0) })
             else {
                 throw Failure(
@@ -308,7 +380,24 @@ final class CheckpointKeeper {
         }
     }
 
-    private static func hash(_ parameters: Buffer<Float>) -> String {
-        SHA256.hash(UnsafeRawBufferPointer(parameters.bytes))
+    /// The hash of the parameters as the file holds them: what lies between the tensors counts as
+    /// zeros, because an update can turn it into other values that no file keeps, such as -0.
+    private func hash(_ parameters: Buffer<Float>) -> String {
+        var hash = SHA256()
+        var end = 0
+        func addZeros(upTo start: Int) {
+            guard start > end else { return }
+            let zeros = [Float](repeating: 0, count: start - end)
+            zeros.withUnsafeBytes { hash.update($0) }
+        }
+        for tensor in layout.arena.tensors {
+            addZeros(upTo: tensor.offset)
+            hash.update(
+                UnsafeRawBufferPointer(rebasing: parameters.bytes[
+                    tensor.offset * 4..<tensor.range.upperBound * 4]))
+            end = tensor.range.upperBound
+        }
+        addZeros(upTo: parameters.count)
+        return hash.finish()
     }
 }

@@ -45,20 +45,23 @@ final class MetricsWriter {
         if isWriter { log = try MetricsLog(creating: run.metrics) }
     }
 
-    /// Goes on with the log of a run that resumes after a step.
-    func resume(after step: Int) throws(Failure) {
-        guard isWriter else { return }
+    /// Continues the log of a run that resumes after a step; returns the best evaluation up to there.
+    func resume(after step: Int) throws(Failure) -> BestEvaluation? {
+        guard isWriter else { return nil }
+        var best: BestEvaluation?
         noise = NoiseScaleWindow()
         diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
         let log = try MetricsLog(resuming: run.metrics, after: step) { record in
             noise.recall(record)
             diagnostician.recall(record)
+            if let evaluation = BestEvaluation(record) { best = evaluation.better(than: best) }
         }
         if log.supersededLines > 0 {
             logger.notice(
                 "moved \(log.supersededLines) lines of later steps to metrics.superseded.jsonl")
         }
         self.log = log
+        return best
     }
 
     /// Starts the progress line.
@@ -116,6 +119,16 @@ final class MetricsWriter {
         append(MetricsFields.line(evaluation, step: step))
         tell(
             diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
+    }
+
+    /// Warns that a state did not become a checkpoint.
+    func tellOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
+        guard isWriter, warnsOfWrongRates else { return }
+        logger.warning(
+            """
+            no checkpoint at step \(step) because \(defect.reason), and none until that changes; the \
+            ones before are kept
+            """)
     }
 
     private func tell(_ diagnoses: [Diagnosis]) {

@@ -22,15 +22,21 @@ package struct NonFiniteGuard: Equatable, Sendable {
         skippedInARow += 1
     }
 
-    /// What ends the run once too many steps were skipped in a row, with advice; nil before that.
-    package func failure(loss: Double, step: Int, peakLearningRate: Double) -> Failure? {
-        guard skippedInARow >= limit else { return nil }
+    /// Whether so many steps in a row were skipped that the run must end.
+    package var isHopeless: Bool { skippedInARow >= limit }
+
+    /// The failure that ends a hopeless run, with advice.
+    ///
+    /// - Parameter goodCheckpoint: a clause that names the newest good checkpoint.
+    package func failure(
+        loss: Double, step: Int, peakLearningRate: Double, goodCheckpoint: String
+    ) -> Failure {
         let what = loss.isFinite ? "gradient norm" : "loss"
         return Failure(
             .configuration,
             "The \(what) was not finite in \(limit) steps in a row, the last of them step \(step): "
                 + "the learning rate is far too large (the peak is \(peakLearningRate)) or a number "
                 + "overflowed, so lower [optimizer] learning_rate three to ten times, or lengthen "
-                + "[schedule] warmup_steps, check the data, and start a new run.")
+                + "[schedule] warmup_steps, check the data, and start a new run (\(goodCheckpoint)).")
     }
 }

@@ -22,7 +22,7 @@ package struct RunCheckpoints: Sendable {
         let store = try CheckpointStore(folder: run.checkpoints, keep: recipe.checkpoint.keep)
         var found: [Checkpoint] = []
         for candidate in try store.candidates() where !(newestAlone && !found.isEmpty) {
-            do throws(Failure) { found.append(try store.verify(candidate)) } catch {
+            do throws(Failure) { found.append(try store.requireGood(candidate)) } catch {
                 Logger(label: "lockstep").warning(
                     "checkpoint of step \(candidate.step) left out: \(error.sentence)")
             }
@@ -55,14 +55,13 @@ package struct RunCheckpoints: Sendable {
         return parameters
     }
 
-    /// The run's data, or another folder's.
+    /// The folder of the run's data, or another one that was given.
     ///
-    /// - Throws: as `TrainingData`; `Failure` (bad data) where they have another tokenizer.
-    package func openData(at path: String?) throws(Failure) -> TrainingData {
+    /// - Throws: `Failure` (bad data) if the data were made with another tokenizer.
+    package func dataPath(given path: String?) throws(Failure) -> String {
         let folder: String
         if let path { folder = path } else { folder = try run.readDataPath() }
         try run.refuseOtherTokenizer(than: folder)
-        var recipe = recipe
-        return try TrainingData(path: folder, recipe: &recipe)
+        return folder
     }
 }

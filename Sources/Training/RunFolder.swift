@@ -50,15 +50,16 @@ package struct RunFolder: Sendable {
                 "The folder \(path) cannot be made below a file (Not a directory): give --out another "
                     + "folder.")
         }
-        guard access(path + AtomicFolder.partialSuffix, F_OK) != 0 else {
+        for partial in [
+            path + AtomicFolder.partialSuffix, "\(path)/\(AtomicFolder.innerPartialName)",
+        ] where access(partial, F_OK) == 0 {
             throw Failure(
                 .usage,
-                "\(path)\(AtomicFolder.partialSuffix) is left by a start that was ended, or another "
-                    + "is under way: remove it if nothing runs there, or give --out another folder."
-            )
+                "\(partial) is left by a start that was ended, or another is under way; remove it if "
+                    + "nothing runs there, or give --out another folder.")
         }
-        try FileSystem.requireWritableParent(of: path)
-        guard isEmptyOrMissing else {
+        try FileSystem.requireWritable(path)
+        guard FileSystem.isEmptyFolder(path) || !FileSystem.exists(path) else {
             throw Failure(
                 .usage,
                 "\(path) is not empty and holds no run: give --out a new folder.")
@@ -72,7 +73,7 @@ package struct RunFolder: Sendable {
         recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?
     ) throws(Failure) {
         try requireFree()
-        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+        try AtomicFolder.create(at: path, marker: "recipe.toml") { (partial) throws(Failure) in
             let inside = RunFolder(partial)
             if let dataTokenizer { try AtomicFile.write(dataTokenizer, to: inside.tokenizer) }
             try AtomicFile.write(dataPath + "\n", to: inside.dataPath)
@@ -112,12 +113,6 @@ package struct RunFolder: Sendable {
     /// - Parameter remedy: ends the sentence.
     func noWholeCheckpoint(remedy: String = "train the run first") -> Failure {
         Failure(.missingInput, "\(checkpoints) holds no checkpoint that is whole: \(remedy).")
-    }
-
-    /// Whether there is no such folder, or nothing in it.
-    private var isEmptyOrMissing: Bool {
-        // What is there but cannot be listed as a folder is refused.
-        (try? FileSystem.names(in: path))?.isEmpty ?? !FileSystem.exists(path)
     }
 }
 

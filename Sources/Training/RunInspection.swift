@@ -17,51 +17,58 @@ package struct RunInspection {
     private let recipe: Recipe
     private let parameters: Buffer<Float>
 
-    /// Opens a run's newest whole checkpoint, or that of a step.
+    /// Opens one of a run's checkpoints on this process alone.
     ///
-    /// - Throws: `Failure` (missing input) where there is no run or no such checkpoint; (bad data)
-    ///   where the one that was asked for is damaged.
-    package init(run path: String, step: Int?) throws(Failure) {
+    /// - Throws: `Failure` (missing input) if there is no run or no such checkpoint; (bad data) if the
+    ///   one that was asked for is damaged or not finite.
+    package init(run path: String, _ choice: CheckpointChoice) throws(Failure) {
         run = RunFolder(path)
         recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         let layout = GPTLayout(recipe.model).arena
         parameters = Buffer(count: layout.count)
-        let checkpoint = try Self.checkpoint(in: run, recipe: recipe, step: step)
-        let file = try checkpoint.open(CheckpointKeeper.evaluatedFile(of: recipe))
-        try file.copy(layout, into: parameters)
-        self.step = checkpoint.step
+        step = try Self.read(choice, of: run, recipe, layout, into: parameters)
     }
 
-    /// The same on all ranks: each reads the checkpoint, and they agree on whether that went well.
-    package init(run path: String, step: Int?, communicator: Communicator) throws(Failure) {
-        self = try communicator.agree { () throws(Failure) in
-            try RunInspection(run: path, step: step)
+    /// Opens one of a run's checkpoints, which the first rank reads for all. Collective.
+    ///
+    /// - Throws: the same as the initializer for one process, on all ranks alike.
+    package init(
+        run path: String, _ choice: CheckpointChoice, communicator: Communicator
+    ) throws(Failure) {
+        let run = RunFolder(path)
+        self.run = run
+        let toml = try communicator.fromFirstRank { () throws(Failure) in try run.read(run.recipe) }
+        let recipe = try communicator.agree { () throws(Failure) in
+            try Recipe(toml: toml, name: run.recipe)
         }
-        try communicator.sameOnAllRanks(
-            "checkpoint's step", "\(self.step)", remedy: "give every host the same run folder")
+        self.recipe = recipe
+        let layout = GPTLayout(recipe.model).arena
+        let parameters = Buffer<Float>(count: layout.count)
+        self.parameters = parameters
+        let own = try communicator.onFirstRank { () throws(Failure) in
+            try Self.read(choice, of: run, recipe, layout, into: parameters)
+        }
+        step = Int(try communicator.allReduce(Int64(own ?? 0), .maximum))
+        try communicator.broadcast(parameters.bytes)
     }
 
-    private static func checkpoint(
-        in run: RunFolder, recipe: Recipe, step: Int?
-    ) throws(Failure) -> Checkpoint {
-        let store = try CheckpointStore(folder: run.checkpoints, keep: recipe.checkpoint.keep)
-        let candidates = try store.candidates()
-        guard let step else {
-            let newest = try store.newestValid { step, reason in
-                Logger(label: "lockstep").warning(
-                    "checkpoint of step \(step) rejected: \(reason.sentence)")
-            }
-            if let newest { return newest }
-            throw run.noWholeCheckpoint()
-        }
-        guard let candidate = candidates.first(where: { $0.step == step }) else {
-            let steps = candidates.map { "\($0.step)" }.reversed().joined(separator: ", ")
-            throw Failure(
-                .missingInput,
-                "\(run.checkpoints) has no checkpoint of step \(step): "
-                    + (steps.isEmpty ? "it has none at all." : "it has those of \(steps)."))
-        }
-        return try store.verify(candidate)
+    /// Reads the parameters that evaluations look at, and returns the checkpoint's step.
+    private static func read(
+        _ choice: CheckpointChoice, of run: RunFolder, _ recipe: Recipe, _ layout: ArenaLayout,
+        into parameters: Buffer<Float>
+    ) throws(Failure) -> Int {
+        let checkpoint = try run.checkpoint(choice)
+        try checkpoint.open(CheckpointKeeper.evaluatedFile(of: recipe))
+            .copy(layout, into: parameters)
+        return checkpoint.step
+    }
+
+    /// The failure of a checkpoint whose parameters give no finite loss.
+    private func diverged(_ what: String) -> Failure {
+        Failure(
+            .badData,
+            "The checkpoint of step \(step) in \(run.path) gives \(what) that is not a number, because the "
+                + "training diverged; \(run.remedy(insteadOf: step)).")
     }
 
     /// The loss over the whole validation set of the run's data or of another folder; all ranks
@@ -70,12 +77,15 @@ package struct RunInspection {
         dataPath: String?, threads: Int, communicator: Communicator, progress mode: ProgressMode
     ) throws(Failure) -> Evaluation {
         var recipe = recipe
-        let data = try communicator.agree { () throws(Failure) -> TrainingData in
+        let path = try communicator.fromFirstRank { () throws(Failure) in
             // `??` would lose the type of what is thrown.
             let path: String
             if let dataPath { path = dataPath } else { path = try run.readDataPath() }
             try run.refuseOtherTokenizer(than: path)
-            return try TrainingData(path: path, recipe: &recipe)
+            return path
+        }
+        let data = try communicator.agree { () throws(Failure) in
+            try TrainingData(path: path, recipe: &recipe)
         }
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
         let engine = ComputeEngine(team: rankTeam(threads: threads))
@@ -91,7 +101,12 @@ package struct RunInspection {
             unit: .things("micro-batches", showsRate: false),
             mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
         defer { line.finish() }
-        return try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
+        let evaluation = try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
+        if !evaluation.loss.isFinite {
+            // All ranks see the same loss, so that this failure is told once.
+            try communicator.onFirstRank { () throws(Failure) -> Void in throw diverged("a loss") }
+        }
+        return evaluation
     }
 
     /// Writes texts that go on from a prompt; `write` gets their bytes as they come.
@@ -113,7 +128,6 @@ package struct RunInspection {
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         for sample in 0..<samples {
             let generator = Generator(recipe.model, parameters: parameters, engine: engine)
-            try write(Array(prompt.utf8))
             for token in context.dropLast() { generator.read(Int32(token)) }
             var last = Int32(context[context.count - 1])
             for place in 0..<tokens {
@@ -121,6 +135,8 @@ package struct RunInspection {
                 // A vocabulary that was padded by hand has symbols without a text.
                 let known = UnsafeBufferPointer(
                     rebasing: logits[..<min(logits.count, tokenizer.vocabularySize)])
+                guard firstNonFinite(in: known) == nil else { throw diverged("a logit") }
+                if place == 0 { try write(Array(prompt.utf8)) }
                 last = sampling.choose(known, place: sample << 32 | place)
                 if let end = tokenizer.endOfText, UInt32(last) == end { break }
                 try write(try tokenizer.decode([UInt32(last)]))

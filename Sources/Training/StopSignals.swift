@@ -7,38 +7,47 @@ import Synchronization
     import Musl
 #endif
 
-/// What somebody asked this process for, by a signal: to checkpoint and stop, or to checkpoint and
-/// go on.
+/// What signals asked this process for: to checkpoint and stop, or to checkpoint and continue.
 ///
-/// mpirun forwards SIGUSR1 and SIGUSR2 to its ranks. It also forwards SIGTERM, but kills them a
-/// second later, so SIGTERM and SIGINT are heeded only where no launcher stands between.
+/// SIGUSR1 asks for the first and SIGUSR2 for the second; mpirun forwards both to its ranks. SIGTERM,
+/// SIGINT and SIGHUP ask a command that can be resumed for the first too, whether they come from a
+/// person, a closed terminal, systemd or srun.
 package enum StopSignals {
     private static let stop = Atomic<Bool>(false)
     private static let checkpoint = Atomic<Bool>(false)
 
-    /// Starts to listen to SIGUSR1 and SIGUSR2, which else would end a rank that is still setting
-    /// up.
+    /// Installs handlers for SIGUSR1 and SIGUSR2; without them a signal would kill a rank during
+    /// set-up.
     package static func install() {
-        // Globals must exist before a handler, which may not initialise anything, touches them.
+        // Globals must exist before a handler, which may not initialize anything, touches them.
         stop.store(false, ordering: .relaxed)
         checkpoint.store(false, ordering: .relaxed)
         listen(to: SIGUSR1, once: false)
         listen(to: SIGUSR2, once: false)
     }
 
-    /// Listens to SIGTERM and SIGINT as well; a second one ends the process at once.
+    /// Makes SIGTERM, SIGINT and SIGHUP ask for a checkpoint too; a second one ends the process at
+    /// once.
     package static func listenForTermination() {
         listen(to: SIGTERM, once: true)
         listen(to: SIGINT, once: true)
+        // Under nohup a closed terminal must not stop the run.
+        var hangup = sigaction()
+        sigaction(SIGHUP, nil, &hangup)
+        let isIgnored = withUnsafeBytes(of: hangup.__sigaction_handler) { handler in
+            withUnsafeBytes(of: SIG_IGN) { handler.elementsEqual($0) }
+        }
+        if !isIgnored { listen(to: SIGHUP, once: true) }
     }
 
-    /// Ends the process at once, with `Failure.Code.requeue`, where SIGUSR1 asks for it: for what
-    /// has nothing to keep. mpirun takes the other ranks down.
+    /// Makes SIGUSR1 and SIGTERM end the process at once, with `Failure.Code.requeue`: for commands
+    /// that have nothing to keep. mpirun takes the other ranks down.
     package static func exitAtOnce() {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in _exit(Failure.Code.requeue.rawValue) }
         sigaction(SIGUSR1, &action, nil)
-        // One that came before this, when it was only noted.
+        sigaction(SIGTERM, &action, nil)
+        // A signal that came before this was only noted.
         if stopRequested { _exit(Failure.Code.requeue.rawValue) }
     }
 

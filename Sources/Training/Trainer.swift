@@ -7,10 +7,13 @@ import Telemetry
 
 /// How a run ended.
 package enum TrainingOutcome: Sendable {
-    /// All steps are done.
-    case finished(Evaluation)
-    /// Somebody asked it to stop; its state is in a checkpoint and it can be resumed.
+    /// All steps are done; `best` is the evaluation with the lowest loss whose checkpoint is kept.
+    case finished(Evaluation, best: Int?)
+    /// A signal asked it to stop; its state is in a checkpoint and it can be resumed.
     case checkpointed(step: Int)
+    /// A signal asked it to stop after a step that must not become a checkpoint; it can be resumed
+    /// from the newest good one, or from the start where that is nil.
+    case stopped(step: Int, defect: StateDefect, newestGood: Int?)
 }
 
 /// The training loop: steps over a dataset, and what comes between them: evaluations, checkpoints,
@@ -25,6 +28,10 @@ package final class Trainer {
     private let evaluator: Evaluator
     private let metrics: MetricsWriter
     private let trace: Trace?
+    /// The evaluation with the lowest loss so far.
+    private var best: BestEvaluation?
+    /// The reason that the last checkpoint was not written, if it was not.
+    private var defect: StateDefect?
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
     ///
@@ -60,9 +67,7 @@ package final class Trainer {
     var reductionNotice: String? { step.reductionNotice }
 
     /// Whether so many steps in a row had no finite loss or gradient that the run is at its end.
-    package var hasDiverged: Bool {
-        state.nonFinite.skippedInARow >= plan.recipe.training.maximumSkippedSteps
-    }
+    package var hasDiverged: Bool { state.nonFinite.isHopeless }
 
     /// Gives shared memory back, on all ranks together; nothing may be called after.
     package func free() throws(Failure) { try step.free() }
@@ -104,11 +109,23 @@ package final class Trainer {
         }
         // From the start again, the evaluation before the first step is made again too.
         let last = isThere ? state.step : -1
-        try communicator.agree { () throws(Failure) in try metrics.resume(after: last) }
+        let found = try communicator.agree { () throws(Failure) in
+            try metrics.resume(after: last)
+        }
+        best = try onAllRanks(found)
         return state.step
     }
 
+    /// The first rank's best evaluation, on all ranks.
+    private func onAllRanks(_ own: BestEvaluation?) throws(Failure) -> BestEvaluation? {
+        let steps = try communicator.allGather([Int64(own?.step ?? -1)])
+        let losses = try communicator.allGather([own?.loss ?? 0])
+        return steps[0] < 0 ? nil : BestEvaluation(step: Int(steps[0]), loss: losses[0])
+    }
+
     /// Trains to the last step, or to the end of the step in which a stop was requested.
+    ///
+    /// - Throws: `Failure` (configuration) if too many steps in a row were skipped.
     package func run() throws(Failure) -> TrainingOutcome {
         let steps = plan.recipe.training.steps
         metrics.begin(at: state.step)
@@ -118,15 +135,70 @@ package final class Trainer {
         while state.step < steps {
             let requests = try takeStep()
             let isLast = state.step == steps
-            if isLast || isEvaluationDue { evaluation = try evaluate() }
-            if isLast || !requests.isEmpty || isDue(plan.recipe.checkpoint.every) {
+            var isBest = false
+            if isLast || isEvaluationDue {
+                let measured = try evaluate()
+                evaluation = measured
+                isBest = noteBest(measured)
+            }
+            if isLast || isBest || !requests.isEmpty || isDue(plan.recipe.checkpoint.every) {
                 try checkpoint(isRequired: isLast || requests.contains(.stop))
             }
-            if requests.contains(.stop) && !isLast { return .checkpointed(step: state.step) }
+            if requests.contains(.stop) && !isLast { return try stopped() }
         }
-        if let evaluation { return .finished(evaluation) }
         // All steps were done before, and the log has their evaluation.
-        return .finished(try evaluator.run(model, parameters: state.evaluated))
+        let last: Evaluation
+        if let evaluation {
+            last = evaluation
+        } else {
+            last = try evaluator.run(model, parameters: state.evaluated)
+        }
+        return .finished(last, best: plan.recipe.checkpoint.best ? best?.step : nil)
+    }
+
+    /// Notes an evaluation and returns whether its checkpoint is to be kept as the best one.
+    private func noteBest(_ evaluation: Evaluation) -> Bool {
+        guard evaluation.loss.isFinite else { return false }
+        let new = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
+        defer { best = new }
+        return plan.recipe.checkpoint.best && new != best
+    }
+
+    /// How a run ended that was asked to stop.
+    private func stopped() throws(Failure) -> TrainingOutcome {
+        guard let defect else { return .checkpointed(step: state.step) }
+        return .stopped(
+            step: state.step, defect: defect, newestGood: try checkpoints.newestGoodStep())
+    }
+
+    /// Checks that a run that took all its steps ended with numbers. Collective.
+    ///
+    /// - Throws: `Failure` (configuration), on all ranks alike.
+    func requireGoodEnd(_ evaluation: Evaluation) throws(Failure) {
+        let what: String
+        if !evaluation.loss.isFinite {
+            what = "its validation loss is not a number"
+        } else if let defect {
+            what = "its last checkpoint could not be written because \(defect.reason)"
+        } else {
+            return
+        }
+        let good = try goodCheckpointText()
+        let rate = plan.rate.peakLearningRate
+        let step = state.step
+        try communicator.agree { () throws(Failure) -> Void in
+            throw Failure(
+                .configuration,
+                "The run took all \(step) steps, but \(what), so the learning rate is too large (the "
+                    + "peak is \(rate)); lower [optimizer] learning_rate three to ten times and start "
+                    + "a new run (\(good)).")
+        }
+    }
+
+    /// Which good checkpoint there is. Collective.
+    private func goodCheckpointText() throws(Failure) -> String {
+        try checkpoints.newestGoodStep().map { "the newest good checkpoint is that of step \($0)" }
+            ?? "this one has no good checkpoint"
     }
 
     /// One optimizer step on all ranks; returns what any of them was asked for.
@@ -149,19 +221,35 @@ package final class Trainer {
 
     /// Ends the run where too many steps in a row left the parameters as they were.
     private func stopIfHopeless(loss: Double) throws(Failure) {
-        guard
-            let failure = state.nonFinite.failure(
-                loss: loss, step: state.step, peakLearningRate: plan.rate.peakLearningRate)
-        else { return }
+        guard state.nonFinite.isHopeless else { return }
+        let failure = state.nonFinite.failure(
+            loss: loss, step: state.step, peakLearningRate: plan.rate.peakLearningRate,
+            goodCheckpoint: try goodCheckpointText())
         // All ranks see the same loss and norm, and agree that this is one failure, told once.
-        try communicator.agree { () throws(Failure) in throw failure }
+        try communicator.agree { () throws(Failure) -> Void in throw failure }
     }
 
+    /// Saves the state, unless it is one that nothing could be resumed from.
     private func checkpoint(isRequired: Bool) throws(Failure) {
         metrics.synchronize()
         try note(.checkpoint) { () throws(Failure) in
-            try checkpoints.save(state, isRequired: isRequired)
+            let before = defect
+            defect = try checkpoints.defect(of: state, loss: lossAhead())
+            guard let defect else {
+                return try checkpoints.save(
+                    state, isRequired: isRequired,
+                    best: plan.recipe.checkpoint.best ? best?.step : nil)
+            }
+            if before == nil { metrics.tellOfMissingCheckpoint(step: state.step, defect) }
         }
+    }
+
+    /// The loss of the parameters on the first micro-batch of the next step.
+    private func lossAhead() -> Double {
+        let batch = loader.load(
+            firstSample: state.step * plan.lanes.globalBatch, order: data.order, firstSequence: 0)
+        model.forward(batch, parameters: state.parameters, dropout: nil)
+        return model.loss(batch, parameters: state.parameters)
     }
 
     private func evaluate() throws(Failure) -> Evaluation {

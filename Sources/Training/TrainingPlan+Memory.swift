@@ -38,6 +38,7 @@ extension TrainingPlan {
         return recipe.model.leastTrainingBytes(
             arenas: Double(gradients) + moments, tokens: tokensPerMicroBatch,
             recomputes: recipe.training.recompute, precision: recipe.training.precision)
+            + Double(LaneMemory.bytes(laneCount: lanes.laneCount, rank: rank, size: size))
     }
 
     /// The settings that would take less, each where it is not so already.

@@ -48,10 +48,6 @@ package struct TrainingPlan: Sendable {
             recipe.scaling.noiseExponent = recipe.scaling.noiseExponent(for: recipe.optimizer.name)
         }
         let name = recipe.schedule.name
-        if let last = recipe.schedule.parts.indices.last, recipe.schedule.parts[last].steps == nil {
-            let before = recipe.schedule.parts.dropLast().reduce(0) { $0 + ($1.steps ?? 0) }
-            recipe.schedule.parts[last].steps = max(1, recipe.training.steps - before)
-        }
         if name != .sequence {
             recipe.schedule.warmupSteps = recipe.schedule.warmupSteps(
                 trainingSteps: recipe.training.steps)
@@ -61,6 +57,12 @@ package struct TrainingPlan: Sendable {
                 trainingSteps: recipe.training.steps, at: rate)
             recipe.schedule.minimumLearningRate =
                 recipe.schedule.minimumLearningRate ?? rate.baseLearningRate / 10
+        }
+        if let last = recipe.schedule.parts.indices.last, recipe.schedule.parts[last].steps == nil {
+            let before = recipe.schedule.parts.dropLast().reduce(
+                recipe.schedule.decaySteps ?? 0
+            ) { $0 + ($1.steps ?? 0) }
+            recipe.schedule.parts[last].steps = max(1, recipe.training.steps - before)
         }
         return recipe
     }
@@ -223,7 +225,7 @@ extension TrainingPlan {
     private var scheduleText: String {
         let schedule = recipe.schedule
         guard schedule.name != .sequence else {
-            return "a sequence of \(schedule.parts.count) parts"
+            return "a sequence of \(schedule.parts.count) parts" + keptRateText
         }
         let written = schedule.warmupSteps(trainingSteps: recipe.training.steps)
         let warmup = schedule.warmupSteps(trainingSteps: recipe.training.steps, at: rate)
@@ -242,6 +244,33 @@ extension TrainingPlan {
             (schedule.minimumLearningRate ?? 0) * rate.factor, digits: 6)
         return "\(rise), then \(schedule.name.rawValue) to \(lowest) at step "
             + "\(Format.count(schedule.decaySteps ?? recipe.training.steps))"
+            + (schedule.parts.isEmpty
+                ? "" : ", then \(Format.counted(schedule.parts.count, "further part"))")
+            + keptRateText
+    }
+
+    /// What follows the schedule's end in a run that takes more steps.
+    private var keptRateText: String {
+        let steps = recipe.training.steps
+        guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
+            return ""
+        }
+        let kept = Format.significant(learningRate(after: steps - 1), digits: 6)
+        return ", then \(kept) to the last step"
+    }
+
+    /// A warning of steps that change nothing because their rate is 0; nil if there are none.
+    package var zeroRateWarning: String? {
+        let steps = recipe.training.steps
+        guard learningRate(after: steps - 1) == 0 else { return nil }
+        guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
+            return "the only step trains at rate 0, where the warmup starts, and changes nothing; set "
+                + "schedule.warmup_steps=0"
+        }
+        return "the steps after step \(end), where the schedule ends, train at rate 0 and change nothing; "
+            + "give them a schedule of their own, such as --set "
+            + "'schedule.parts=[{name=\"cosine\", steps=\(steps - end), start_factor=0.5, "
+            + "end_factor=0.05}]'"
     }
 
     private func decayText(_ around: PlanSurroundings) -> String {

@@ -1,6 +1,5 @@
 import Collectives
 import DataLoading
-import Digests
 import Failures
 import Kernels
 import Logging
@@ -56,13 +55,18 @@ package struct TrainingSession {
         run = RunFolder(request.runPath)
     }
 
-    /// Trains as requested; all ranks must come here.
+    /// Trains as requested. Collective.
     package func train() throws(Failure) -> TrainingOutcome {
         try communicator.requireSameBuild()
-        let (recipe, data) = try communicator.agree { () throws(Failure) in
-            var recipe = try readRecipe()
+        // Only the first host needs to have the run's folder and the recipe.
+        let toml = try communicator.fromFirstRank { () throws(Failure) in try readRecipe().toml }
+        let path = try communicator.fromFirstRank { () throws(Failure) in
             let path = try dataPath()
             if request.resumes { try run.refuseOtherTokenizer(than: path) }
+            return path
+        }
+        let (recipe, data) = try communicator.agree { () throws(Failure) in
+            var recipe = try Recipe(toml: toml, name: "the recipe")
             // The data settle the recipe's vocabulary.
             let data = try TrainingData(path: path, recipe: &recipe)
             return (recipe, data)
@@ -70,7 +74,6 @@ package struct TrainingSession {
         let plan = try communicator.agree { () throws(Failure) in
             try TrainingPlan(recipe, ranks: communicator.size)
         }
-        try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(plan.recipe.toml))
         try communicator.sameOnAllRanks("training data", data.fingerprint)
         try communicator.onFirstRank { () throws(Failure) in
             if !request.resumes { try run.requireFree() }
@@ -102,8 +105,8 @@ package struct TrainingSession {
         } else {
             try trainer.start()
         }
-        if request.isAlone { StopSignals.listenForTermination() }
         let outcome = try trainer.run()
+        if case .finished(let evaluation, _) = outcome { try trainer.requireGoodEnd(evaluation) }
         try trace?.write()
         let resident = try ResidentMemory.peak(of: communicator)
         tell(
@@ -175,6 +178,9 @@ package struct TrainingSession {
             tell(
                 "started without mpirun, so this is the only rank; use launch/mpirun for more",
                 from: communicator)
+        }
+        if let warning = trainer.plan.zeroRateWarning, communicator.rank == 0 {
+            logger.warning("\(warning)")
         }
         if let notice = trainer.reductionNotice, communicator.rank == 0 {
             logger.warning(

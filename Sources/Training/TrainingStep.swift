@@ -104,6 +104,10 @@ package final class TrainingStep {
             .init("other ranks' pages", peerBytes),
             .init("average", state.average?.parameters.bytes ?? 0),
             .init("messages", reducer.messageBytes),
+            .init(
+                "lanes",
+                LaneMemory.bytes(
+                    laneCount: plan.lanes.laneCount, rank: communicator.rank, size: communicator.size)),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
             .init("activations", model.activationBytes),
             .init("scratch", model.scratchBytes(parameters: state.parameters)),
@@ -151,7 +155,9 @@ package final class TrainingStep {
         for lane in lanes {
             laneSteps.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
         }
-        let gradients = try clock.measure(.wait) { () throws(Failure) in try reducer.finish() }
+        let gradients = try clock.measure(.wait) { () throws(Failure) in
+            try RankActivity.during(.waiting) { () throws(Failure) in try reducer.finish() }
+        }
         noteBuckets()
         let asked = requests()
         let totals = try clock.measure(.wait) { () throws(Failure) in
@@ -247,7 +253,9 @@ package final class TrainingStep {
                 gradientScale: scale, range: range)
         }
         if plan.recipe.optimizer.sharded {
-            try reducer.updateParameters(updateRange)
+            try RankActivity.during(.waiting) { () throws(Failure) in
+                try reducer.updateParameters(updateRange)
+            }
             parameters.round(engine: engine)
         } else {
             engine.team.forEach(SumOfSquares.blockCount(gradients.count)) { block, _ in
@@ -263,6 +271,16 @@ package final class TrainingStep {
         return DropoutKey(
             probability: plan.recipe.model.dropout, seed: plan.recipe.training.seed,
             step: state.step)
+    }
+}
+
+/// The memory that a rank takes for lanes, beside their gradients.
+enum LaneMemory {
+    /// Bytes for the lanes' statistics and for the rank's own lanes.
+    static func bytes(laneCount: Int, rank: Int, size: Int) -> Int {
+        let own = ReductionTree(laneCount: laneCount).lanes(ofRank: rank, size: size).count
+        return LaneExchange<LaneStep>.bytes(laneCount: laneCount, size: size)
+            + own * (MemoryLayout<LaneStep>.stride + MemoryLayout<Int>.stride)
     }
 }
 

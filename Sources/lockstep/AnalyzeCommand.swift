@@ -31,5 +31,6 @@ struct AnalyzeCommand: ParsableCommand {
         let findings = try folder.findings(tolerance: tolerance)
         try StandardOutput.write(line: findings.text)
         try folder.write(findings)
+        if let failure = findings.failure { throw failure }
     }
 }

@@ -18,6 +18,7 @@ struct EvaluateCommand: ParsableCommand {
             Examples:
               lockstep evaluate runs/book
               launch/mpirun -- lockstep evaluate runs/book --checkpoint 1000 --json
+              lockstep evaluate runs/book --checkpoint best
               lockstep evaluate runs/book --data data/other-book
 
             The loss is the mean cross-entropy in nats a token; any number of ranks
@@ -30,8 +31,10 @@ struct EvaluateCommand: ParsableCommand {
     @Option(name: .long, help: "A data folder (default: the run's own).")
     var data: String?
 
-    @Option(name: .long, help: "The step of the checkpoint (default: the newest).")
-    var checkpoint: Int?
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest).")
+    var checkpoint: String?
 
     @Flag(name: .long, help: "Print one line of JSON.")
     var json = false
@@ -41,9 +44,11 @@ struct EvaluateCommand: ParsableCommand {
     func run() throws {
         let threadCount = try threads.count()
         let progress = try progressMode()
+        let choice = try CheckpointChoice(checkpoint)
+        StopSignals.exitAtOnce()
         try runOnAllRanks { (world, _) throws(Failure) in
             let inspection = try RunInspection(
-                run: folder, step: checkpoint, communicator: world)
+                run: folder, choice, communicator: world)
             let evaluation = try inspection.evaluate(
                 dataPath: data, threads: threadCount, communicator: world, progress: progress)
             if world.rank == 0 { try show(evaluation, step: inspection.step) }
@@ -54,15 +59,18 @@ struct EvaluateCommand: ParsableCommand {
     private func show(_ evaluation: Evaluation, step: Int) throws(Failure) {
         let perplexity = exp(evaluation.loss)
         if json {
-            let line: JSONObject = [
+            var line: JSONObject = [
                 "step": .integer(step), "validation_loss": .number(evaluation.loss),
-                "perplexity": .number(perplexity), "targets": .integer(evaluation.targets),
             ]
+            // The perplexity of a finite loss can be too large for a number.
+            line["perplexity"] = perplexity.isFinite ? .number(perplexity) : nil
+            line["targets"] = .integer(evaluation.targets)
             try StandardOutput.write(line: line.text)
         } else {
+            let shown = perplexity.isFinite ? Format.fixed(perplexity, decimals: 2) : "above 1e308"
             try StandardOutput.write(
                 line: "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats a token "
-                    + "(perplexity \(Format.fixed(perplexity, decimals: 2))) over "
+                    + "(perplexity \(shown)) over "
                     + "\(Format.count(evaluation.targets)) targets at step \(Format.count(step))")
         }
     }

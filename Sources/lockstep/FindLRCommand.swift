@@ -82,6 +82,7 @@ struct FindLRCommand: ParsableCommand {
             overrides: set, startPath: start, outPath: out, writePath: write,
             threads: try threads.count(), progress: try progressMode(),
             emulatesBF16: emulation.emulateBf16)
+        StopSignals.listenForTermination()
         try runOnAllRanks { (world, _) throws(Failure) in
             let session = RangeTestSession(request, communicator: world)
             guard let result = try session.run() else {

@@ -64,6 +64,7 @@ struct LandscapeCommand: ParsableCommand {
             runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
             sequences: sequences, seed: seed, outPath: out,
             threads: try threads.count(), progress: try progressMode())
+        StopSignals.listenForTermination()
         try runOnAllRanks { (world, _) throws(Failure) in
             switch try LandscapeSession(request, communicator: world).run() {
             case .finished(let landscape, let folder):

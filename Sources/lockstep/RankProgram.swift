@@ -18,7 +18,11 @@ func runOnAllRanks(
     let environment = try MPIEnvironment()
     let world = environment.world
     do throws(Failure) {
+        let watch =
+            world.size > 1 && environment.threadLevel == .multiple
+            ? try StallWatch(of: world) { StandardError.shared.write(line: "lockstep: \($0)") } : nil
         let code = try body(world, environment.threadLevel)
+        watch?.end()
         try environment.finalize()
         exit(code)
     } catch {

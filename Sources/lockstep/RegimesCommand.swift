@@ -58,6 +58,7 @@ struct RegimesCommand: ParsableCommand {
             recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
             sequences: sequences, threads: try threads.count(),
             progress: try progressMode(), emulatesBF16: emulation.emulateBf16)
+        StopSignals.listenForTermination()
         try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try RegimesSession(request, communicator: world).run()
             guard world.rank == 0 else { return code(of: outcome) }

@@ -42,8 +42,10 @@ struct SampleCommand: ParsableCommand {
     @Option(name: .long, help: "Seeds the choice.")
     var seed: UInt64 = 1337
 
-    @Option(name: .long, help: "The step of the checkpoint (default: the newest).")
-    var checkpoint: Int?
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest).")
+    var checkpoint: String?
 
     @OptionGroup var threads: ThreadsOption
 
@@ -60,7 +62,7 @@ struct SampleCommand: ParsableCommand {
         sampling.topP = topP
         sampling.seed = seed
         try sampling.validate()
-        let inspection = try RunInspection(run: folder, step: checkpoint)
+        let inspection = try RunInspection(run: folder, try CheckpointChoice(checkpoint))
         try inspection.generate(
             prompt: prompt, tokens: tokens, samples: samples, sampling: sampling,
             threads: try threads.count()

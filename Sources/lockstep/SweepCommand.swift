@@ -68,8 +68,9 @@ struct SweepCommand: ParsableCommand {
         let request = SweepRequest(
             specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
             groups: groups, threads: try threads.count(),
-            progress: try progressMode(), isAlone: !MPIEnvironment.hasLauncher,
+            progress: try progressMode(),
             emulatesBF16: emulation.emulateBf16)
+        StopSignals.listenForTermination()
         try runOnAllRanks { (world, _) throws(Failure) in
             let session = SweepSession(request, communicator: world)
             if estimate {

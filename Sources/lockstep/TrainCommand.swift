@@ -76,6 +76,7 @@ struct TrainCommand: ParsableCommand {
             threads: try threads.count(), progress: try progressMode(),
             isAlone: !MPIEnvironment.hasLauncher, tracePath: trace,
             emulatesBF16: emulation.emulateBf16)
+        StopSignals.listenForTermination()
         try runOnAllRanks { (world, _) throws(Failure) in
             let outcome = try TrainingSession(request, communicator: world).train()
             return try report(outcome, on: world)
@@ -87,19 +88,30 @@ struct TrainCommand: ParsableCommand {
         _ outcome: TrainingOutcome, on world: Communicator
     ) throws(Failure) -> Int32 {
         let run = out ?? ""
+        let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""
+        let resume = "`\(launcher)lockstep train --resume --out \(shellQuoted(run))`"
         switch outcome {
-        case .finished(let evaluation):
+        case .finished(let evaluation, let best):
             let loss = Format.fixed(evaluation.loss, decimals: 4)
             let targets = Format.count(evaluation.targets)
-            try say("validation loss \(loss) over \(targets) targets; the run is in \(run)", world)
+            let bestText = best.map { ", its best checkpoint of step \($0)" } ?? ""
+            try say(
+                "validation loss \(loss) over \(targets) targets; the run is in \(run)\(bestText)",
+                world)
             return 0
         case .checkpointed(let step):
-            let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""
-            try say(
-                "checkpointed at step \(step) because a signal asked for it; go on with `\(launcher)"
-                    + "lockstep train --resume --out \(shellQuoted(run))`", world)
-            return Failure.Code.requeue.rawValue
+            // The terminal may be gone, and with it whoever would read this.
+            try? say(
+                "checkpointed at step \(step) because a signal asked for it; resume with \(resume)",
+                world)
+        case .stopped(let step, let defect, let newestGood):
+            let start =
+                newestGood.map { "from the checkpoint of step \($0)" } ?? "from the first step"
+            try? say(
+                "stopped at step \(step) because a signal asked for it, without a checkpoint because "
+                    + "\(defect.reason); resume \(start) with \(resume)", world)
         }
+        return Failure.Code.requeue.rawValue
     }
 
     private func say(_ line: String, _ world: Communicator) throws(Failure) {

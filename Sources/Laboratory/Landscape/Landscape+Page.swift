@@ -7,14 +7,12 @@ extension Landscape {
         let number = NumberStyle.plain
         let finite = surface.losses.filter(\.isFinite)
         let range =
-            finite.isEmpty
-            ? "no loss on the grid is finite"
-            : "the grid's losses are from \(number.text(finite.min() ?? .nan)) to "
-                + number.text(finite.max() ?? .nan)
+            "the grid's losses are from \(number.text(finite.min() ?? .nan)) to "
+            + number.text(finite.max() ?? .nan)
         let notFinite = surface.losses.count - finite.count
         return
             "The loss at step \(Format.count(step)) is \(number.text(originLoss)) nats a token; \(range)"
-            + (notFinite == 0 || finite.isEmpty ? "" : ", and \(notFinite) are not finite")
+            + (notFinite == 0 ? "" : ", and \(notFinite) are not finite")
             + (explained.isEmpty ? "" : "; \(explainedText)") + "."
     }
 

@@ -31,28 +31,36 @@ package struct LandscapeSession {
                 ?? "\(RunFolder(request.runPath).path)/landscape-\(request.directions.rawValue)")
     }
 
-    /// Measures and writes the folder; all ranks must come here.
+    /// Measures and writes the folder. Collective.
     package func run() throws(Failure) -> LandscapeOutcome {
         try communicator.requireSameBuild()
-        let (run, data) = try communicator.agree { () throws(Failure) in
-            try request.validate()
-            let run = try RunCheckpoints(
-                run: request.runPath, newestAlone: request.directions == .filter)
-            return (run, try run.openData(at: request.dataPath))
+        try communicator.agree { () throws(Failure) in try request.validate() }
+        // Only the first host needs to have the run's folder.
+        let run = try communicator.onFirstRank { () throws(Failure) in
+            try RunCheckpoints(run: request.runPath, newestAlone: request.directions == .filter)
+        }
+        let toml = try communicator.fromFirstRank { () throws(Failure) in run?.recipe.toml ?? "" }
+        let path = try communicator.fromFirstRank { () throws(Failure) in
+            try run?.dataPath(given: request.dataPath) ?? ""
+        }
+        let (recipe, data) = try communicator.agree { () throws(Failure) in
+            var recipe = try Recipe(toml: toml, name: "the run's recipe")
+            let data = try TrainingData(path: path, recipe: &recipe)
+            return (recipe, data)
         }
         // What is missing is missed before the work and not after it.
         let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
         }
-        let steps = run.checkpoints.map { "\($0.step) \($0.manifest.parameterHash)" }
-        try communicator.sameOnAllRanks(
-            "list of checkpoints", SHA256.hash(steps.joined(separator: "\n")),
-            remedy: "give every host the same run folder")
         try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
-        let chosen = try communicator.agree { () throws(Failure) in try plane(run) }
+        let own = try communicator.onFirstRank { () throws(Failure) -> Chosen? in
+            guard let run else { return nil }
+            return try plane(run)
+        }
+        let chosen = try onAllRanks(own ?? nil, parameterCount: GPTLayout(recipe.model).arena.count)
         announce(chosen)
-        guard let landscape = try measure(run, data, chosen) else { return .stopped }
+        guard let landscape = try measure(recipe, data, chosen) else { return .stopped }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write([
                 ("landscape.csv", landscape.table), ("landscape.json", landscape.json.text + "\n"),
@@ -75,10 +83,34 @@ package struct LandscapeSession {
 
     /// A plane, the grid on it, and where the run went.
     private struct Chosen {
+        /// The step of the checkpoint at the origin.
+        let step: Int
         let plane: ParameterPlane
         let grid: PlaneGrid
         let path: [Landscape.Step]
         let explained: [Double]
+    }
+
+    /// The first rank's choice, on all ranks; the path stays with the first. Collective.
+    private func onAllRanks(_ own: Chosen?, parameterCount: Int) throws(Failure) -> Chosen {
+        let plane =
+            own?.plane
+            ?? ParameterPlane(
+                origin: Buffer(count: parameterCount), first: Buffer(count: parameterCount),
+                second: Buffer(count: parameterCount))
+        for parameters in [plane.origin, plane.first, plane.second] {
+            try communicator.broadcast(parameters.bytes)
+        }
+        let step = try communicator.allReduce(Int64(own?.step ?? 0), .maximum)
+        var ends = [0.0, 0, 0, 0]
+        if let grid = own?.grid {
+            ends = [grid.x.lowerBound, grid.x.upperBound, grid.y.lowerBound, grid.y.upperBound]
+        }
+        let all = try communicator.allGather(ends)
+        return Chosen(
+            step: Int(step), plane: plane,
+            grid: PlaneGrid(x: all[0]...all[1], y: all[2]...all[3], size: request.grid),
+            path: own?.path ?? [], explained: own?.explained ?? [])
     }
 
     private func plane(_ run: RunCheckpoints) throws(Failure) -> Chosen {
@@ -91,6 +123,7 @@ package struct LandscapeSession {
                     $0, seed: request.seed, at: origin, layout: run.layout)
             }
             return Chosen(
+                step: run.checkpoints[run.checkpoints.count - 1].step,
                 plane: ParameterPlane(
                     origin: origin, first: directions[0], second: directions[1]),
                 grid: PlaneGrid(x: -extent...extent, y: -extent...extent, size: request.grid),
@@ -128,6 +161,7 @@ package struct LandscapeSession {
         }
         let directions = try path.directions(principal.weights, from: origin)
         return Chosen(
+            step: run.checkpoints[count - 1].step,
             plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
             grid: PlaneGrid(
                 around: principal.coordinates, margin: request.extent ?? 0.25, size: request.grid),
@@ -138,25 +172,46 @@ package struct LandscapeSession {
     }
 
     private func measure(
-        _ run: RunCheckpoints, _ data: TrainingData, _ chosen: Chosen
+        _ recipe: Recipe, _ data: TrainingData, _ chosen: Chosen
     ) throws(Failure) -> Landscape? {
         let engine = ComputeEngine(team: rankTeam(threads: request.threads))
-        let precision = run.recipe.training.precision
+        let precision = recipe.training.precision
         let loss = WindowLoss(
-            recipe: run.recipe, data: data, sequences: request.sequences, engine: engine)
+            recipe: recipe, data: data, sequences: request.sequences, engine: engine)
         let originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
+        try requireFinite(
+            [originLoss],
+            "The checkpoint of step \(chosen.step) in \(request.runPath) gives a loss that is not a "
+                + "number, because the training diverged; "
+                + RunFolder(request.runPath).remedy(insteadOf: chosen.step) + ".")
         let progress = gridProgress(chosen.grid, communicator, request.progress)
         defer { progress.finish() }
         let surface = try LossSurface(
             chosen.grid, on: chosen.plane, communicator: communicator,
             loss: { loss(Parameters($0, precision: precision)) },
             progress: { progress.update(done: $0) })
+        if let surface {
+            try requireFinite(
+                surface.losses, "No loss on the grid is a number; give --extent a smaller value.")
+        }
         return surface.map {
             Landscape(
                 run: request.runPath, directions: request.directions, seed: request.seed,
-                step: run.checkpoints[run.checkpoints.count - 1].step, sequences: loss.sequences,
+                step: chosen.step, sequences: loss.sequences,
                 targets: loss.targets, originLoss: originLoss, surface: $0, path: chosen.path,
                 explained: chosen.explained, cosine: chosen.plane.cosine)
+        }
+    }
+
+    /// Checks that at least one loss is finite; all ranks give the same losses. Collective.
+    ///
+    /// - Throws: `Failure` (bad data) with the sentence.
+    private func requireFinite(
+        _ losses: [Double], _ sentence: @autoclosure () -> String
+    ) throws(Failure) {
+        guard !losses.contains(where: \.isFinite) else { return }
+        try communicator.onFirstRank { () throws(Failure) -> Void in
+            throw Failure(.badData, sentence())
         }
     }
 }

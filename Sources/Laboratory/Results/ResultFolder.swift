@@ -11,8 +11,7 @@ struct ResultFolder {
 
     /// - Throws: a `.usage` failure where something is there; `.inputOutput` below a file.
     func requireFree() throws(Failure) {
-        let isEmpty = (try? FileSystem.names(in: path))?.isEmpty ?? false
-        guard path.isEmpty || !FileSystem.exists(path) || isEmpty else {
+        guard path.isEmpty || !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
             throw Failure(
                 .usage,
                 "\(path) is there already and is never overwritten: give --out a new folder.")
@@ -25,7 +24,7 @@ struct ResultFolder {
     /// - Throws: as `requireFree`; `.inputOutput`.
     func write(_ files: [(name: String, text: String)]) throws(Failure) {
         try requireFree()
-        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+        try AtomicFolder.create(at: path, marker: files.last?.name) { (partial) throws(Failure) in
             for file in files { try AtomicFile.write(file.text, to: "\(partial)/\(file.name)") }
         }
     }

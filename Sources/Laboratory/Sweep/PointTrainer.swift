@@ -45,11 +45,12 @@ struct PointTrainer {
         }
         let diverged: Bool
         do throws(Failure) {
-            if case .checkpointed = try trainer.run() {
+            switch try trainer.run() {
+            case .checkpointed, .stopped:
                 try trainer.free()
                 return .stopped
+            case .finished: diverged = false
             }
-            diverged = false
         } catch {
             guard trainer.hasDiverged else { throw error }
             diverged = true

@@ -19,6 +19,16 @@ package struct SweepFindings: Sendable {
             : nil
     }
 
+    /// The failure that nothing could be compared because every run diverged; nil if one did not.
+    package var failure: Failure? {
+        guard !results.isEmpty, results.allSatisfy(\.diverged) else { return nil }
+        let count = Format.counted(results.count, "run")
+        return Failure(
+            .configuration,
+            "Every run of the sweep diverged (\(count)), so there is nothing to compare; give "
+                + "learning_rates lower values, which `lockstep find-lr` finds.")
+    }
+
     /// For a terminal.
     package var text: String {
         (caveat.map { $0 + "\n\n" } ?? "") + analysis.summary

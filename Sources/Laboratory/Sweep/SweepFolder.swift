@@ -55,7 +55,7 @@ package struct SweepFolder: Sendable {
                     + "it, or give --out another folder.")
         }
         try RunFolder(path).requireFree()
-        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+        try AtomicFolder.create(at: path, marker: "sweep.toml") { (partial) throws(Failure) in
             let inside = SweepFolder(partial)
             try AtomicFile.write(recipeText, to: inside.recipe)
             let origin: JSONObject = [

@@ -99,6 +99,8 @@ extension SweepSpecification {
         recipe.evaluation.every = 0
         recipe.evaluation.at = marks
         recipe.evaluation.windows = 0
+        // A point's parameters are thrown away, so no evaluation's need to be kept.
+        recipe.checkpoint.best = false
         if recipe.reduction.lanes == 0 {
             recipe.reduction.lanes =
                 (8...max(8, point.batch)).first { point.batch % $0 == 0 } ?? point.batch

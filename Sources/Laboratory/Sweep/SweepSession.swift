@@ -26,13 +26,12 @@ package struct SweepRequest: Sendable {
     package var threads: Int
     package var progress: ProgressMode
     /// Whether no launcher started this process.
-    package var isAlone: Bool
     /// Whether bf16 is wanted even where the processor has no instructions for it.
     package var emulatesBF16: Bool
 
     package init(
         specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
-        groups: Int?, threads: Int, progress: ProgressMode, isAlone: Bool, emulatesBF16: Bool
+        groups: Int?, threads: Int, progress: ProgressMode, emulatesBF16: Bool
     ) {
         self.specificationPath = specificationPath
         self.dataPath = dataPath
@@ -41,7 +40,6 @@ package struct SweepRequest: Sendable {
         self.groups = groups
         self.threads = threads
         self.progress = progress
-        self.isAlone = isAlone
         self.emulatesBF16 = emulatesBF16
     }
 }
@@ -67,9 +65,10 @@ package struct SweepSession {
         folder = SweepFolder(request.sweepPath)
     }
 
-    /// Trains every point that has no result yet; all ranks must come here.
+    /// Trains every point that has no result yet. Collective.
     package func run() throws(Failure) -> SweepOutcome {
         try world.requireSameBuild()
+        if request.resumes { try requireSharedFolder() }
         let input = try world.agree { () throws(Failure) in try readInput() }
         try world.sameOnAllRanks("specification", SHA256.hash(input.text))
         try world.sameOnAllRanks("training data", input.data.fingerprint)
@@ -81,24 +80,42 @@ package struct SweepSession {
         }
         defer { withExtendedLifetime(lock) {} }
         try world.onFirstRank { () throws(Failure) in try folder.prepareForGroups() }
+        try requireSharedFolder()
         let schedule = try SweepSchedule(input.specification)
         let ledger = SweepLedger(folder, schedule: schedule, session: try sessionName())
         try world.onFirstRank { () throws(Failure) in
             announce(input, groups, schedule, try ledger.results())
         }
-        if request.isAlone { StopSignals.listenForTermination() }
         let isStopped = try trainPoints(input, groups, ledger)
         if isStopped { return .stopped }
         // The first rank writes it down; the others only know that all went well.
         let findings = try world.onFirstRank { () throws(Failure) in
             let findings = try folder.findings()
             try folder.write(findings)
+            if let failure = findings.failure { throw failure }
             return findings
         }
         return .finished(findings)
     }
 
     // MARK: - Set-up
+
+    /// Checks that every host sees the sweep's folder, where the groups write. Collective.
+    ///
+    /// - Throws: `Failure` (configuration) that names the first rank that does not see it.
+    private func requireSharedFolder() throws(Failure) {
+        let isThere = try world.allReduce(
+            Int64(world.rank == 0 && folder.holdsSweep ? 1 : 0), .maximum) == 1
+        // Where no host has it, reading it says so.
+        guard isThere else { return }
+        try world.agree { () throws(Failure) in
+            guard !folder.holdsSweep else { return }
+            throw Failure(
+                .configuration,
+                "\(folder.path) is on the first rank's host only; put the sweep on a file system that "
+                    + "all hosts share.")
+        }
+    }
 
     struct Input {
         let text: String

@@ -113,7 +113,7 @@ extension Recipe {
         .init("schedule", "decay", \.schedule.decay, "The shape of wsd's decay."),
         .init(
             "schedule", "parts", \.schedule.parts,
-            "sequence's schedules in order: { name, steps, start_factor, end_factor }."),
+            "sequence's schedules, or what follows decay_steps: { name, steps, start_factor, end_factor }."),
     ]
 
     private static let scalingFields: [RecipeField] = [
@@ -175,6 +175,9 @@ extension Recipe {
             "checkpoint", "every", \.checkpoint.every,
             "Steps between checkpoints; 0 for one at the end."),
         .init("checkpoint", "keep", \.checkpoint.keep, "Newest checkpoints kept; 0 for all."),
+        .init(
+            "checkpoint", "best", \.checkpoint.best,
+            "Write and keep a checkpoint of the evaluation with the lowest loss too."),
     ]
 }
 

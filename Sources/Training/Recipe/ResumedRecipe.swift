@@ -1,20 +1,60 @@
+import Checkpointing
 import Failures
+import Optimizers
 
-/// The recipe of a run that goes on: its own, with what may change from now on.
+/// The recipe of a run that is resumed: its own, with what may change from then on.
 ///
-/// A run may be given more steps, other evaluations or checkpoints; nothing that changes what its
-/// steps compute.
+/// A run may be given more steps, other evaluations or checkpoints, and another schedule for the steps
+/// that it has not taken; nothing that changes what its steps have computed.
 struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
+    /// The steps of the newest checkpoint.
+    private let step: Int
 
-    /// - Throws: `Failure` where the folder holds no run, or its recipe cannot be read.
+    /// - Throws: `Failure` if the folder holds no run or its recipe cannot be read; (configuration) if
+    ///   somebody has edited the recipe since the newest checkpoint.
     init(of run: RunFolder) throws(Failure) {
         self.run = run
         original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
+        let manifest = try run.checkpointStore().newestManifest()
+        step = manifest?.step ?? 0
+        // Checkpoints of earlier versions hold no recipe.
+        guard let text = manifest?.extra[CheckpointKeeper.recipeKey],
+            let trained = try? Recipe(toml: text, name: run.recipe)
+        else { return }
+        try refuseEdit(of: trained)
     }
 
-    /// The recipe to go on with: that of the file `given`, or else the run's own, with overrides.
+    /// Checks that the run's recipe is the one of its newest checkpoint, or was changed by a resume.
+    private func refuseEdit(of trained: Recipe) throws(Failure) {
+        guard let difference = original.firstDifference(from: trained) else { return }
+        let isFixed = original.withoutFreeKeys != trained.withoutFreeKeys
+        // A resume keeps the recipe before it.
+        if !isFixed || onlyScheduleDiffers(original, trained),
+            try run.supersededRecipes().contains(trained)
+        {
+            return
+        }
+        let fixed = original.withoutFreeKeys.firstDifference(from: trained.withoutFreeKeys)
+        let named = fixed ?? difference
+        let remedy =
+            fixed == nil
+            ? "undo the edit, and give the change with --set" : "undo the edit, or start a new run"
+        throw Failure(
+            .configuration,
+            "\(run.recipe) has \(named.key) = \(named.value), but the run was trained with "
+                + "\(named.otherValue) up to step \(step); \(remedy).")
+    }
+
+    private func onlyScheduleDiffers(_ one: Recipe, _ other: Recipe) -> Bool {
+        var one = one.withoutFreeKeys
+        one.schedule = other.schedule
+        return one == other.withoutFreeKeys
+    }
+
+    /// The recipe to resume with: that of the file `given`, or otherwise the run's own, with
+    /// overrides.
     ///
     /// - Throws: `Failure` (configuration) that names the first key that cannot change midway.
     func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
@@ -27,6 +67,7 @@ struct ResumedRecipe {
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
         }
         if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys) {
+            if onlyScheduleDiffers(wanted, original), try keepsRates(wanted) { return wanted }
             throw Failure(
                 .configuration,
                 "\(path ?? "--set") has \(difference.key) = \(difference.value), but the run in "
@@ -34,6 +75,28 @@ struct ResumedRecipe {
                     + "midway: resume without it, or start a new run in another folder.")
         }
         return wanted
+    }
+
+    /// Whether the steps that the run has taken have the same rates under another schedule.
+    private func keepsRates(_ wanted: Recipe) throws(Failure) -> Bool {
+        let rate = try original.scaling.resolve(
+            original.optimizer, globalBatch: original.training.globalBatch)
+        let before = try original.schedule.resolve(rate, trainingSteps: original.training.steps)
+        let after = try wanted.schedule.resolve(rate, trainingSteps: wanted.training.steps)
+        return (0..<step).allSatisfy { before.learningRate(at: $0) == after.learningRate(at: $0) }
+    }
+}
+
+extension RunFolder {
+    /// The recipes that resumes have replaced.
+    fileprivate func supersededRecipes() throws(Failure) -> [Recipe] {
+        var recipes: [Recipe] = []
+        for name in try FileSystem.names(in: path)
+        where name.hasPrefix("recipe.superseded-") && name.hasSuffix(".toml") {
+            let file = "\(path)/\(name)"
+            recipes.append(try Recipe(toml: try readText(file), name: file))
+        }
+        return recipes
     }
 }
 

@@ -119,6 +119,8 @@ package struct CheckpointConfiguration: Sendable, Equatable {
     package var every = 500
     /// Newest checkpoints that are kept; 0 for all.
     package var keep = 2
+    /// Whether the checkpoint of the evaluation with the lowest loss is written and kept too.
+    package var best = true
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {

@@ -1,0 +1,164 @@
+import Checkpointing
+import Failures
+import Logging
+import Telemetry
+
+/// Which checkpoint of a run a command reads.
+package enum CheckpointChoice: Sendable, Equatable {
+    /// The newest good one.
+    case newest
+    /// The one whose evaluation had the lowest loss.
+    case best
+    case step(Int)
+
+    /// Reads "best" or a step.
+    ///
+    /// - Throws: `Failure` (usage) for anything else.
+    package init(_ text: String?) throws(Failure) {
+        switch text {
+        case nil: self = .newest
+        case "best"?: self = .best
+        case let text?:
+            guard let step = Int(text), step >= 0 else {
+                throw Failure(
+                    .usage,
+                    "--checkpoint \(text) is neither a step nor \"best\"; give a step such as 1000, or best.")
+            }
+            self = .step(step)
+        }
+    }
+}
+
+extension Manifest {
+    /// Whether the step that the checkpoint is of was skipped, because its loss or gradient was not
+    /// finite.
+    var isOfSkippedStep: Bool {
+        (extra[CheckpointCounter.skippedStepsInARow.rawValue].flatMap { Int($0) } ?? 0) > 0
+    }
+}
+
+extension CheckpointStore {
+    /// Verifies that a checkpoint is whole and that training can use it.
+    ///
+    /// - Throws: as `verify`; `Failure` (bad data) if its step was skipped.
+    func requireGood(_ candidate: Candidate) throws(Failure) -> Checkpoint {
+        let checkpoint = try verify(candidate)
+        guard !checkpoint.manifest.isOfSkippedStep else {
+            throw Failure(
+                .badData,
+                "\(checkpoint.folder) is of a step that was skipped, because its loss or gradient was "
+                    + "not finite; use an earlier checkpoint.")
+        }
+        return checkpoint
+    }
+
+    /// The newest good checkpoint before a step; nil if there is none.
+    ///
+    /// - Parameter reject: called with the step of each newer one and the reason it cannot be used.
+    /// - Throws: `Failure` (I/O) if the store's folder cannot be listed.
+    func newestGood(
+        before limit: Int = .max, reject: (_ step: Int, _ reason: Failure) -> Void = { _, _ in }
+    ) throws(Failure) -> Checkpoint? {
+        for candidate in try candidates() where candidate.step < limit {
+            do throws(Failure) {
+                return try requireGood(candidate)
+            } catch { reject(candidate.step, error) }
+        }
+        return nil
+    }
+}
+
+extension RunFolder {
+    /// The run's checkpoints.
+    func checkpointStore(keep: Int = 0) throws(Failure) -> CheckpointStore {
+        try CheckpointStore(folder: checkpoints, keep: keep)
+    }
+
+    /// Opens one of the run's checkpoints; a newer one that cannot be used is warned of.
+    ///
+    /// - Throws: `Failure` (missing input) if there is no such checkpoint; (bad data) if the one that
+    ///   was asked for is damaged or not finite.
+    func checkpoint(_ choice: CheckpointChoice) throws(Failure) -> Checkpoint {
+        let store = try checkpointStore()
+        let step: Int
+        switch choice {
+        case .newest:
+            let newest = try store.newestGood { step, reason in
+                Logger(label: "lockstep").warning(
+                    "checkpoint of step \(step) rejected: \(reason.sentence)")
+            }
+            guard let newest else { throw noWholeCheckpoint() }
+            return newest
+        case .best:
+            guard let best = try bestEvaluation(among: Set(try store.candidates().map(\.step)))
+            else {
+                throw Failure(
+                    .missingInput,
+                    "\(checkpoints) holds no checkpoint of a step that was evaluated; leave out "
+                        + "--checkpoint best for the newest one.")
+            }
+            step = best.step
+        case .step(let given): step = given
+        }
+        let candidates = try store.candidates()
+        guard let candidate = candidates.first(where: { $0.step == step }) else {
+            let steps = candidates.map { "\($0.step)" }.reversed().joined(separator: ", ")
+            throw Failure(
+                .missingInput,
+                "\(checkpoints) has no checkpoint of step \(step): "
+                    + (steps.isEmpty ? "it has none at all." : "it has those of \(steps)."))
+        }
+        return try store.requireGood(candidate)
+    }
+
+    /// The evaluation with the lowest loss in the run's metrics, of those after the given steps; nil
+    /// if there is none.
+    ///
+    /// - Throws: as `MetricsLog.read`.
+    func bestEvaluation(among steps: Set<Int>) throws(Failure) -> BestEvaluation? {
+        var best: BestEvaluation?
+        for record in try MetricsLog.read(metrics) {
+            guard let evaluation = BestEvaluation(record), steps.contains(evaluation.step) else {
+                continue
+            }
+            best = evaluation.better(than: best)
+        }
+        return best
+    }
+
+    /// The end of a sentence that says a checkpoint cannot be used: which good one there is.
+    ///
+    /// - Parameter step: the checkpoint that cannot be used.
+    package func remedy(insteadOf step: Int) -> String {
+        let good = try? checkpointStore().newestGood(before: step)
+        return good.map { "the newest good checkpoint is that of step \($0.step)" }
+            ?? "the run has no earlier checkpoint that is good, so train it again with a lower "
+            + "[optimizer] learning_rate"
+    }
+}
+
+/// The evaluation of a run with the lowest loss so far.
+struct BestEvaluation: Equatable {
+    let step: Int
+    let loss: Double
+
+    init(step: Int, loss: Double) {
+        self.step = step
+        self.loss = loss
+    }
+
+    /// Reads an evaluation's line of the metrics; nil if it is another line, or its loss is not
+    /// finite.
+    init?(_ record: MetricsRecord) {
+        guard let loss = record["validation_loss"], loss.isFinite, let step = record.step else {
+            return nil
+        }
+        self.init(step: step, loss: loss)
+    }
+
+    /// The one of two evaluations with the lower loss; the earlier one if they are alike.
+    func better(than other: BestEvaluation?) -> BestEvaluation {
+        guard let other, loss >= other.loss else { return self }
+        return other
+    }
+}
