@@ -83,7 +83,8 @@ package final class StallWatch: @unchecked Sendable {
                 if communicator.rank == 0, own.activity != .computing, own.seconds >= nextDisk {
                     nextDisk = own.seconds * 2
                     report(
-                        "\(name(0)) \(own.activity.description), for \(own.seconds) s so far; check its disk.")
+                        "\(name(0)) \(own.activity.description), for \(own.seconds) s so far; check its disk."
+                    )
                 } else if own.activity == .computing {
                     nextDisk = Int64(patience)
                 }
@@ -94,6 +95,9 @@ package final class StallWatch: @unchecked Sendable {
             nextReport = own.seconds * 2
             inquiries += 1
             let others = inquire(inquiries)
+            // The wait may have ended meanwhile.
+            let after = RankActivity.now
+            guard after.activity == .waiting, after.seconds >= own.seconds else { continue }
             // Rank 0 speaks where it can.
             if communicator.rank == 1, others[0] != nil { continue }
             report(sentence(others, waited: own.seconds))
@@ -166,11 +170,13 @@ package final class StallWatch: @unchecked Sendable {
         let busy = answers.filter { $0.value.activity != .waiting }.keys.sorted()
         let head = "no step has ended for \(waited) s: "
         if !silent.isEmpty {
-            return head + "\(list(silent)) \(silent.count == 1 ? "does" : "do") not respond; continue a "
+            return head
+                + "\(list(silent)) \(silent.count == 1 ? "does" : "do") not respond; continue a "
                 + "stopped process with kill -CONT, or end the run and resume it."
         }
         if let first = busy.first, let answer = answers[first] {
-            return head + "\(list(busy)) \(answer.activity.description) while the others wait; check "
+            return head
+                + "\(list(busy)) \(answer.activity.description) while the others wait; check "
                 + "the load and the disk of \(busy.count == 1 ? "that host" : "those hosts")."
         }
         return head + "all ranks wait for one another; check the network between the hosts."

@@ -90,20 +90,28 @@ package final class MetricsLog {
     ) throws(Failure) -> Int {
         guard let content = try AppendedFile.content(of: path) else { return 0 }
         let newline = [UInt8(ascii: "\n")]
-        var kept: [UInt8] = []
+        // Most logs stay as they are, so what stays is copied only once something does not.
+        var kept: [UInt8]?
+        var end = 0
         var superseded: [UInt8] = []
         var count = 0
         for line in lines(of: content) {
             if let record = MetricsRecord(parsing: line), record.step ?? step <= step {
-                kept += line + newline
                 reading(record)
+                end = line.endIndex + 1
+                kept?.append(contentsOf: line + newline)
             } else {
+                kept = kept ?? Array(content[..<end])
                 superseded += line + newline
                 count += 1
             }
         }
+        // The end of the last line may be missing, or half a line may follow.
+        if end != content.count, kept == nil {
+            kept = Array(content[..<min(end, content.count)]) + (end > content.count ? newline : [])
+        }
         if !superseded.isEmpty { try keepSuperseded(superseded, of: path) }
-        if kept != content { try AppendedFile.replace(path, with: kept) }
+        if let kept { try AppendedFile.replace(path, with: kept) }
         return count
     }
 

@@ -393,8 +393,9 @@ final class CheckpointKeeper {
         for tensor in layout.arena.tensors {
             addZeros(upTo: tensor.offset)
             hash.update(
-                UnsafeRawBufferPointer(rebasing: parameters.bytes[
-                    tensor.offset * 4..<tensor.range.upperBound * 4]))
+                UnsafeRawBufferPointer(
+                    rebasing: parameters.bytes[
+                        tensor.offset * 4..<tensor.range.upperBound * 4]))
             end = tensor.range.upperBound
         }
         addZeros(upTo: parameters.count)

@@ -22,7 +22,8 @@ package enum CheckpointChoice: Sendable, Equatable {
             guard let step = Int(text), step >= 0 else {
                 throw Failure(
                     .usage,
-                    "--checkpoint \(text) is neither a step nor \"best\"; give a step such as 1000, or best.")
+                    "--checkpoint \(text) is neither a step nor \"best\"; give a step such as 1000, or best."
+                )
             }
             self = .step(step)
         }

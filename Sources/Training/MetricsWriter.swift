@@ -64,6 +64,12 @@ final class MetricsWriter {
         return best
     }
 
+    /// Bytes of the log that resuming reads at once.
+    var bytesToRead: Int {
+        var status = stat()
+        return isWriter && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
+    }
+
     /// Starts the progress line.
     func begin(at step: Int) {
         guard isWriter else { return }

@@ -37,6 +37,7 @@ package struct NonFiniteGuard: Equatable, Sendable {
             "The \(what) was not finite in \(limit) steps in a row, the last of them step \(step): "
                 + "the learning rate is far too large (the peak is \(peakLearningRate)) or a number "
                 + "overflowed, so lower [optimizer] learning_rate three to ten times, or lengthen "
-                + "[schedule] warmup_steps, check the data, and start a new run (\(goodCheckpoint)).")
+                + "[schedule] warmup_steps, check the data, and start a new run (\(goodCheckpoint))."
+        )
     }
 }

@@ -75,9 +75,10 @@ package final class Trainer {
     var model: GPT { step.model }
     var state: TrainingState { step.state }
 
-    /// The memory that ranks will have resident; all ranks must come here.
+    /// The memory that ranks will have resident. Collective.
     package func memory() throws(Failure) -> MemoryPlan {
-        try step.memory(batchBytes: loader.bytes + evaluator.bytes)
+        try step.memory(
+            batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
     }
 
     /// Targets that each evaluation predicts.

@@ -119,7 +119,7 @@ extension TrainingPlan {
             + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
         let first =
             "training a GPT of \(Format.count(model.parameterCount)) parameters for "
-            + "\(Format.count(steps)) steps on \(layoutText), into \(around.runPath)"
+            + "\(Format.counted(steps, "step")) on \(layoutText), into \(around.runPath)"
         let rows: [(String, String)] = [
             (
                 "model",
@@ -236,7 +236,7 @@ extension TrainingPlan {
         let rise =
             warmup == 0
             ? "no warmup"
-            : "warmup over \(Format.count(warmup)) steps (\(Format.count(warmup * tokensPerStep)) "
+            : "warmup over \(Format.counted(warmup, "step")) (\(Format.count(warmup * tokensPerStep)) "
                 + "tokens\(atBase))\(start)"
                 + (warmup >= recipe.training.steps ? ", where the run ends" : "")
         guard schedule.name != .constant else { return "\(rise), then constant" }
@@ -264,10 +264,12 @@ extension TrainingPlan {
         let steps = recipe.training.steps
         guard learningRate(after: steps - 1) == 0 else { return nil }
         guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
-            return "the only step trains at rate 0, where the warmup starts, and changes nothing; set "
+            return
+                "the only step trains at rate 0, where the warmup starts, and changes nothing; set "
                 + "schedule.warmup_steps=0"
         }
-        return "the steps after step \(end), where the schedule ends, train at rate 0 and change nothing; "
+        return
+            "the steps after step \(end), where the schedule ends, train at rate 0 and change nothing; "
             + "give them a schedule of their own, such as --set "
             + "'schedule.parts=[{name=\"cosine\", steps=\(steps - end), start_factor=0.5, "
             + "end_factor=0.05}]'"

@@ -49,6 +49,9 @@ package final class TrainingStep {
     private var laneSteps: [LaneStep] = []
     private let tracer: StepTracer?
     private let traceBytes: Int
+    /// Bytes of memory for each byte of the log that resuming reads: the file and the places of its
+    /// lines.
+    private static let logMemory = 1.2
     /// What was resident before anything was allocated here.
     private let program: ResidentMemory
 
@@ -94,9 +97,14 @@ package final class TrainingStep {
 
     /// The memory that ranks have resident once they have taken a step; all ranks must come here.
     ///
-    /// - Parameter batchBytes: what the batches take.
-    package func memory(batchBytes: Int) throws(Failure) -> MemoryPlan {
+    /// - Parameters:
+    ///   - batchBytes: what the batches take.
+    ///   - metricsBytes: the size of the log that resuming reads.
+    package func memory(batchBytes: Int, metricsBytes: Int = 0) throws(Failure) -> MemoryPlan {
         let peerBytes = reducer.peerBytes
+        // The log is read before the first step touches what steps need.
+        let untouched = reducer.bytes + model.activationBytes
+        let log = max(0, Int(Double(metricsBytes) * Self.logMemory) - untouched)
         let own: [MemoryPlan.Part] = [
             .init("program", program.bytes),
             .init("parameters", state.parameters.bytes),
@@ -107,12 +115,14 @@ package final class TrainingStep {
             .init(
                 "lanes",
                 LaneMemory.bytes(
-                    laneCount: plan.lanes.laneCount, rank: communicator.rank, size: communicator.size)),
+                    laneCount: plan.lanes.laneCount, rank: communicator.rank,
+                    size: communicator.size)),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
             .init("activations", model.activationBytes),
             .init("scratch", model.scratchBytes(parameters: state.parameters)),
             .init("batches", batchBytes),
             .init("trace", traceBytes),
+            .init("log", log),
         ]
         return try MemoryPlan(
             own: own, program: program, peerBytes: peerBytes, communicator: communicator)

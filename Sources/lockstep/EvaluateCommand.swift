@@ -33,7 +33,8 @@ struct EvaluateCommand: ParsableCommand {
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest).")
+        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest)."
+    )
     var checkpoint: String?
 
     @Flag(name: .long, help: "Print one line of JSON.")

@@ -20,7 +20,8 @@ func runOnAllRanks(
     do throws(Failure) {
         let watch =
             world.size > 1 && environment.threadLevel == .multiple
-            ? try StallWatch(of: world) { StandardError.shared.write(line: "lockstep: \($0)") } : nil
+            ? try StallWatch(of: world) { StandardError.shared.write(line: "lockstep: \($0)") }
+            : nil
         let code = try body(world, environment.threadLevel)
         watch?.end()
         try environment.finalize()

@@ -44,7 +44,8 @@ struct SampleCommand: ParsableCommand {
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest).")
+        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest)."
+    )
     var checkpoint: String?
 
     @OptionGroup var threads: ThreadsOption

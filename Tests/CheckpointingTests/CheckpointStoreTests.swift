@@ -41,9 +41,10 @@ final class Run {
         let tensors = TensorSource.all(of: layout, in: parameters)
         return try store.save(
             [
-                CheckpointFile(name: "model.safetensors", tensors: tensors),
+                CheckpointFile(name: "model.safetensors", .tensors(tensors)),
                 CheckpointFile(
-                    name: "moments.safetensors", tensors: tensors, metadata: ["step": "\(step)"]),
+                    name: "moments.safetensors",
+                    .tensors(tensors, metadata: ["step": "\(step)"])),
             ], manifest: manifest ?? self.manifest(step: step))
     }
 
@@ -208,7 +209,7 @@ final class Run {
         for name in ["", "a/b", "../x", "manifest.json", ".hidden"] {
             expectFailure(.bug, "\"\(name)\"") { () throws(Failure) in
                 _ = try run.store.save(
-                    [CheckpointFile(name: name, tensors: [])], manifest: run.manifest(step: 1))
+                    [CheckpointFile(name: name, .tensors([]))], manifest: run.manifest(step: 1))
             }
         }
         expectFailure(.bug, "step -1") { () throws(Failure) in try run.save(step: -1) }

@@ -84,7 +84,47 @@ extension CommandLineTests {
             Training(
                 ranks: 2, model: ["model.width=384", "model.layers=4"], isSharded: true, least: 90),
             Training(ranks: 2, model: [], isSharded: true, least: 20),
+            // Two million lanes take more than the model.
+            Training(
+                ranks: 1,
+                model: [
+                    "training.global_batch=2000000", "reduction.lanes=2000000",
+                    "model.context_length=1",
+                ],
+                isSharded: false, least: 100),
         ]
+
+        @Test("lanes that the machine cannot hold are refused before anything is made")
+        func tooManyLanes() throws {
+            let bench = try Workbench()
+            let lanes = "1000000000"
+            expectRefusal(
+                try bench.lockstep(
+                    bench.training(
+                        set: "training.global_batch=\(lanes)", "reduction.lanes=\(lanes)")),
+                78, ["of memory", "set [reduction] lanes lower"])
+            #expect(!bench.exists("run"))
+        }
+
+        /// Reading the log of many steps counts too.
+        @Test("the plan holds for a resumed run with a long log", arguments: [1, 2])
+        func aLongLog(ranks: Int) throws {
+            let bench = try Workbench()
+            let first = try bench.lockstep(
+                bench.training(
+                    set: "training.steps=3000", "evaluation.every=0", "checkpoint.every=0"),
+                ranks: ranks)
+            try #require(first.status == 0, "\(first.errors)")
+            let second = try bench.lockstep(
+                ["train", "--resume", "--out", bench.path("run"), "--set", "training.steps=3002"],
+                ranks: ranks)
+            let told = try #require(
+                second.errors.firstMatch(
+                    of: /at most ([0-9.]+) MiB resident on a rank, of ([0-9.]+) MiB planned/))
+            let resident = try #require(Double(told.1))
+            let planned = try #require(Double(told.2))
+            expectClose(planned: planned, resident: resident, "\(ranks) ranks")
+        }
 
         /// Evaluations and checkpoints are part of training, and so is reading one to go on.
         @Test(arguments: trainings) func trainingTakesWhatIsPlanned(_ each: Training) throws {

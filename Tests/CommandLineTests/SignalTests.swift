@@ -7,7 +7,9 @@ extension CommandLineTests {
     @Suite(.serialized) struct SignalTests {
         /// Who gets which signal.
         enum Way: String, CaseIterable, Sendable {
-            case mpirun, launcher, alone, interrupted, blocked
+            case mpirun, launcher, alone, interrupted, hungUp, blocked
+            /// SIGTERM to one rank, to both, or to launcher, mpirun and ranks at once.
+            case oneRank, allRanks, everyProcess
         }
 
         @Test(arguments: Way.allCases)
@@ -22,17 +24,32 @@ extension CommandLineTests {
                 job = try Background(
                     "mpirun",
                     ["--quiet", "--oversubscribe", "-n", "2", Workbench.lockstep] + arguments)
-            case .launcher:
+            case .launcher, .oneRank, .allRanks, .everyProcess:
                 job = try Background(
                     "\(Launch.root)/launch/mpirun",
                     ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep] + arguments)
-            case .alone, .interrupted: job = try Background(Workbench.lockstep, arguments)
+            case .alone, .interrupted, .hungUp: job = try Background(Workbench.lockstep, arguments)
             case .blocked:
                 job = try Background(
                     "env", ["--block-signal=USR1,TERM", Workbench.lockstep] + arguments)
             }
             try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
-            job.send(way == .mpirun ? SIGUSR1 : way == .interrupted ? SIGINT : SIGTERM)
+            switch way {
+            case .mpirun: job.send(SIGUSR1)
+            case .interrupted: job.send(SIGINT)
+            case .hungUp: job.send(SIGHUP)
+            case .launcher, .alone, .blocked: job.send(SIGTERM)
+            case .oneRank, .allRanks, .everyProcess:
+                let ranks = try Launch.processes(
+                    naming: bench.path("run"), program: Workbench.lockstep)
+                try #require(ranks.count == 2, "really two ranks")
+                let chosen =
+                    way == .oneRank
+                    ? Array(ranks.suffix(1))
+                    : way == .allRanks ? ranks : try Launch.processes(naming: bench.path("run"))
+                #expect(way != .everyProcess || chosen.count >= 4)
+                for process in chosen { kill(process, SIGTERM) }
+            }
             let (status, output) = try job.finish()
             #expect(status == 75)
             let match = try #require(output.firstMatch(of: /checkpointed at step ([0-9]+) because/))

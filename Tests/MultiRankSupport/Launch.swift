@@ -83,4 +83,28 @@ package enum Launch {
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         try body()
     }
+
+    /// The processes that have an argument, in the order of their numbers; `program` is the first
+    /// word of their command line, or nil for any.
+    package static func processes(
+        naming argument: String, program: String? = nil
+    ) throws -> [Int32] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }
+            .sorted()
+            .filter { number in
+                let words = words(in: "/proc/\(number)/cmdline")
+                return words.contains(argument) && (program == nil || words.first == program)
+            }
+    }
+
+    /// The environment with which a process was started, as NAME=VALUE.
+    package static func environment(of process: Int32) -> [String] {
+        words(in: "/proc/\(process)/environ")
+    }
+
+    /// The words of a file that ends each with a zero byte.
+    private static func words(in file: String) -> [String] {
+        let content = FileManager.default.contents(atPath: file) ?? Data()
+        return content.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
 }

@@ -82,8 +82,9 @@ struct BadScheduleTests {
             "[schedule] name = \"sequence\" has no parts: add [[schedule.parts]] with name, steps, "
                 + "start_factor and end_factor", .init(name: .sequence))
         expect(
-            "[schedule] name = \"cosine\" leaves out the [[schedule.parts]]: set name = "
-                + "\"sequence\", or remove them", .init(parts: [.init(name: .constant)]))
+            "[schedule] name = \"constant\" leaves out the [[schedule.parts]]: set name = "
+                + "\"sequence\", or remove them",
+            .init(name: .constant, parts: [.init(name: .constant)]))
         let sayItWithParts =
             "does nothing with name = \"sequence\": remove it, and say the same with "
             + "[[schedule.parts]]"

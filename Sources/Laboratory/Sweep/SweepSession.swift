@@ -104,8 +104,9 @@ package struct SweepSession {
     ///
     /// - Throws: `Failure` (configuration) that names the first rank that does not see it.
     private func requireSharedFolder() throws(Failure) {
-        let isThere = try world.allReduce(
-            Int64(world.rank == 0 && folder.holdsSweep ? 1 : 0), .maximum) == 1
+        let isThere =
+            try world.allReduce(
+                Int64(world.rank == 0 && folder.holdsSweep ? 1 : 0), .maximum) == 1
         // Where no host has it, reading it says so.
         guard isThere else { return }
         try world.agree { () throws(Failure) in

@@ -113,7 +113,8 @@ extension Recipe {
         .init("schedule", "decay", \.schedule.decay, "The shape of wsd's decay."),
         .init(
             "schedule", "parts", \.schedule.parts,
-            "sequence's schedules, or what follows decay_steps: { name, steps, start_factor, end_factor }."),
+            "sequence's schedules, or what follows decay_steps: { name, steps, start_factor, end_factor }."
+        ),
     ]
 
     private static let scalingFields: [RecipeField] = [

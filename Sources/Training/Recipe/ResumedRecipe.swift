@@ -67,7 +67,14 @@ struct ResumedRecipe {
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
         }
         if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys) {
-            if onlyScheduleDiffers(wanted, original), try keepsRates(wanted) { return wanted }
+            if onlyScheduleDiffers(wanted, original) {
+                if try keepsRates(wanted) { return wanted }
+                throw Failure(
+                    .configuration,
+                    "\(path ?? "--set") has \(difference.key) = \(difference.value), which would change "
+                        + "the learning rate of steps that the run in \(run.path) has taken; keep the "
+                        + "schedule up to step \(step), and append to it with schedule.parts.")
+            }
             throw Failure(
                 .configuration,
                 "\(path ?? "--set") has \(difference.key) = \(difference.value), but the run in "

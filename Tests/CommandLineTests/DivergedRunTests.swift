@@ -1,0 +1,152 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Runs whose learning rate is far too large.
+    @Suite(.serialized) struct DivergedRunTests {
+        /// The first step moves the parameters to about 1e30, where no loss is finite.
+        private static let rate = [
+            "optimizer.learning_rate=1e30", "optimizer.clip_norm=0", "schedule.name=constant",
+            "schedule.warmup_steps=0", "optimizer.weight_decay=0", "checkpoint.every=1",
+            "evaluation.every=0",
+        ]
+
+        private func arguments(
+            _ bench: Workbench, into run: String = "run", _ settings: String...
+        ) -> [String] {
+            bench.training(into: run) + (Self.rate + settings).flatMap { ["--set", $0] }
+        }
+
+        @Test(
+            "a state without a finite loss is never saved, and the run ends with 78",
+            arguments: [0, 2])
+        func corpsesAreNotSaved(ranks: Int) throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                arguments(bench, "training.steps=20", "schedule.warmup_steps=1"), ranks: ranks)
+            #expect(outcome.status == 78)
+            // The first step of the warmup has the rate 0 and leaves the new parameters.
+            #expect(try bench.names(in: "run/checkpoints") == ["step-00000001"])
+            let warnings = outcome.sentences.filter { $0.contains("no checkpoint at step") }
+            #expect(warnings.count == 1, "\(warnings)")
+            #expect(
+                outcome.sentences.last?.contains("the newest good checkpoint is that of step 1")
+                    == true)
+        }
+
+        @Test("a run whose last loss is not a number ends with 78", arguments: [0, 2])
+        func theEndIsNotANumber(ranks: Int) throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(arguments(bench, "training.steps=3"), ranks: ranks)
+            #expect(outcome.status == 78)
+            #expect(outcome.output.isEmpty, "no result is printed: \(outcome.output)")
+            let sentences = outcome.sentences.filter {
+                $0.contains("validation loss is not a number")
+            }
+            #expect(sentences.count == 1 && sentences == outcome.sentences.suffix(1))
+            for command in ["evaluate", "sample", "landscape"] {
+                let reading = try bench.lockstep(command, bench.path("run"))
+                expectRefusal(reading, 66, ["holds no checkpoint that is whole"])
+            }
+        }
+
+        @Test("a checkpoint with a number that is not finite is rejected by every reader")
+        func poisonIsRejected() throws {
+            let bench = try Workbench()
+            try bench.train()
+            try poison(bench, step: 6) { $0 = .nan }
+            for command in ["evaluate", "sample"] {
+                let newest = try bench.lockstep(command, bench.path("run"))
+                #expect(newest.status == 0, "\(newest.errors)")
+                #expect(newest.errors.contains("checkpoint of step 6 rejected"))
+                expectRefusal(
+                    try bench.lockstep(command, bench.path("run"), "--checkpoint", "6"), 65,
+                    ["step-00000006/model.safetensors", "is not finite"])
+            }
+            let resumed = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), ranks: 2)
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("resumed from the checkpoint of step 4"))
+            #expect(resumed.errors.contains("the 2 steps after step 4 are trained again"))
+        }
+
+        @Test("a checkpoint that gives no finite loss names the newest good one")
+        func hugeParametersAreNamed() throws {
+            let bench = try Workbench()
+            try bench.train()
+            try poison(bench, step: 6) { $0 = 3e38 }
+            for command in ["evaluate", "sample", "landscape"] {
+                let outcome = try bench.lockstep(command, bench.path("run"))
+                #expect(outcome.status == 65, "\(command): \(outcome.errors)")
+                #expect(outcome.output.isEmpty)
+                #expect(
+                    outcome.sentences.last?.contains("the newest good checkpoint is that of step 4")
+                        == true, "\(outcome.errors)")
+            }
+        }
+
+        @Test("a sweep in which every run diverges says so and ends with 78")
+        func aSweepOfCorpses() throws {
+            let bench = try Workbench()
+            try bench.write(
+                """
+                recipe = "recipe.toml"
+                batches = [4]
+                learning_rates = [1e29, 1e30]
+                seeds = [1]
+                tokens = []
+                steps = [20]
+                extend = 0
+                [set]
+                "optimizer.clip_norm" = 0
+                "schedule.name" = "constant"
+                "schedule.warmup_steps" = 0
+                """, to: "sweep.toml")
+            let outcome = try bench.lockstep(
+                "sweep", bench.path("sweep.toml"), "--data", bench.path("data"), "--out",
+                bench.path("sweep"))
+            #expect(outcome.status == 78, "\(outcome.errors)")
+            #expect(outcome.sentences.last?.contains("Every run of the sweep diverged") == true)
+            let analysis = try bench.lockstep("analyze", bench.path("sweep"))
+            #expect(analysis.status == 78)
+        }
+
+        /// Changes all parameters of a checkpoint, and its manifest accordingly.
+        private func poison(_ bench: Workbench, step: Int, _ change: (inout Float) -> Void) throws {
+            let folder = Workbench.checkpoint(step)
+            let url = URL(filePath: bench.path("\(folder)/model.safetensors"))
+            var model = try Data(contentsOf: url)
+            let before = sha256(model)
+            let header = model.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
+            model.withUnsafeMutableBytes { bytes in
+                for offset in stride(from: 8 + header, to: bytes.count, by: 4) {
+                    var value = bytes.loadUnaligned(fromByteOffset: offset, as: Float.self)
+                    change(&value)
+                    bytes.storeBytes(of: value, toByteOffset: offset, as: Float.self)
+                }
+            }
+            try model.write(to: url)
+            let manifest = URL(filePath: bench.path("\(folder)/manifest.json"))
+            var text = try String(contentsOf: manifest, encoding: .utf8)
+                .replacingOccurrences(of: before, with: sha256(model))
+            let stated = try #require(text.firstMatch(of: /"checksum" : "([0-9a-f]{64})"/)).1
+            let zeros = String(repeating: "0", count: 64)
+            text = text.replacingOccurrences(of: stated, with: zeros)
+            text = text.replacingOccurrences(
+                of: "\"checksum\" : \"\(zeros)\"",
+                with: "\"checksum\" : \"\(sha256(Data(text.utf8)))\"")
+            try Data(text.utf8).write(to: manifest)
+        }
+
+        /// The digest that sha256sum prints.
+        private func sha256(_ data: Data) -> String {
+            let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+            defer { try? FileManager.default.removeItem(at: file) }
+            guard (try? data.write(to: file)) != nil,
+                let outcome = try? Launch.run("sha256sum", [file.path])
+            else { return "" }
+            return String(outcome.output.prefix(64))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Where a run's folder may be.
+    @Suite(.serialized) struct RunFolderPlaceTests {
+        @Test("a run can go to an empty folder and to a link to one", arguments: ["empty", "link"])
+        func emptyFolders(name: String) throws {
+            let bench = try Workbench()
+            try FileManager.default.createDirectory(
+                atPath: bench.path("empty"), withIntermediateDirectories: false)
+            try FileManager.default.createSymbolicLink(
+                atPath: bench.path("link"), withDestinationPath: "empty")
+            try bench.train(into: name, ranks: 2)
+            try bench.train(into: "plain")
+            #expect(try bench.names(in: "empty") == bench.names(in: "plain"))
+            expectRefusal(
+                try bench.lockstep(bench.training(into: name)), 64, ["already holds a run"])
+        }
+
+        /// As a volume of a container is.
+        @Test(
+            "a run can go to a mount point", .enabled(if: geteuid() == 0, "mounting needs root"))
+        func mountPoints() throws {
+            let bench = try Workbench()
+            // In a mount namespace of its own, which ends with the command.
+            let script = """
+                mkdir "$1" && mount -t tmpfs none "$1" && mkdir "$1/lost+found" && shift && "$@" && ls "$0"
+                """
+            let outcome = try Launch.run(
+                "unshare",
+                ["--mount", "sh", "-c", script, bench.path("mount"), bench.path("mount")]
+                    + [Workbench.lockstep] + bench.training(into: "mount"))
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("recipe.toml\n"))
+            #expect(!outcome.output.contains("partial"))
+        }
+
+        @Test("a start that was killed in an empty folder is told of")
+        func aKilledStart() throws {
+            let bench = try Workbench()
+            try FileManager.default.createDirectory(
+                atPath: bench.path("run/new.partial"), withIntermediateDirectories: true)
+            expectRefusal(
+                try bench.lockstep(bench.training()), 64, ["run/new.partial is left by a start"])
+        }
+
+        /// The second rank is started in another folder, in which the paths lead nowhere, as on a
+        /// second host.
+        @Test("only the first rank needs the run's folder")
+        func theFirstHostAlone() throws {
+            let bench = try Workbench()
+            try bench.write(
+                """
+                [ "$OMPI_COMM_WORLD_RANK" = 0 ] || cd /
+                exec "$@"
+                """, to: "elsewhere.sh")
+            func run(_ arguments: [String]) throws -> Outcome {
+                try Launch.run(
+                    "sh",
+                    [
+                        "-c", "cd '\(bench.folder)' && exec \"$@\"", "sh",
+                        "\(Launch.root)/launch/mpirun", "--ranks", "2", "--oversubscribe", "--",
+                        "sh",
+                        bench.path("elsewhere.sh"), Workbench.lockstep,
+                    ] + arguments)
+            }
+            let data = ["--data", bench.path("data")]
+            let commands = [
+                ["train", "recipe.toml", "--out", "run"] + data,
+                ["train", "--resume", "--out", "run", "--set", "training.steps=8"],
+                ["evaluate", "run"],
+                ["landscape", "run", "--grid", "3", "--directions", "pca"],
+            ]
+            for command in commands {
+                let outcome = try run(command)
+                #expect(outcome.status == 0, "\(command): \(outcome.errors)")
+            }
+            try bench.write(
+                """
+                recipe = "recipe.toml"
+                batches = [4]
+                learning_rates = [1e-3, 1e-2]
+                seeds = [1]
+                tokens = []
+                steps = [4]
+                extend = 0
+                [set]
+                "schedule.name" = "constant"
+                """, to: "sweep.toml")
+            let sweep = try run(["sweep", bench.path("sweep.toml"), "--out", "sweep"] + data)
+            #expect(sweep.status == 78)
+            #expect(sweep.errors.contains("is on the first rank's host only"), "\(sweep.errors)")
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// A rank for which all others wait is named.
+    @Suite(.serialized) struct StallTests {
+        @Test("a stopped rank is named with its host, whichever it is", arguments: [0, 1])
+        func aStoppedRank(rank: Int) throws {
+            let bench = try Workbench()
+            let errors = bench.path("errors.txt")
+            let job = try Background(
+                "sh",
+                [
+                    "-c", "exec \"$0\" \"$@\" 2>'\(errors)'", "env", "LOCKSTEP_STALL_SECONDS=2",
+                    "\(Launch.root)/launch/mpirun", "--ranks", "2", "--oversubscribe", "--",
+                    Workbench.lockstep,
+                ]
+                    + bench.training(
+                        set: "training.steps=1000000", "checkpoint.every=0", "evaluation.every=0"))
+            try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
+            let stopped = try #require(
+                try Launch.processes(naming: bench.path("run"), program: Workbench.lockstep).first {
+                    Launch.environment(of: $0).contains("OMPI_COMM_WORLD_RANK=\(rank)")
+                })
+            kill(stopped, SIGSTOP)
+            defer { kill(stopped, SIGCONT) }
+            let name = "rank \(rank) on \(ProcessInfo.processInfo.hostName)"
+            func told() -> [Substring] {
+                let text = (try? String(contentsOfFile: errors, encoding: .utf8)) ?? ""
+                return text.split(separator: "\n").filter { $0.contains("no step has ended for") }
+            }
+            // The second rank leaves the talking to the first for ten seconds.
+            try job.wait { !told().isEmpty }
+            #expect(told()[0].contains("\(name) does not respond"), "\(told())")
+            kill(stopped, SIGCONT)
+            let steps = try bench.metrics().count
+            try job.wait { try bench.metrics().count > steps + 5 }
+            job.send(SIGTERM)
+            #expect(try job.finish().status == 75)
+            #expect(told().count <= 3, "told sparingly: \(told())")
+        }
+
+        @Test("LOCKSTEP_STALL_SECONDS must be a number")
+        func badPatience() throws {
+            let bench = try Workbench()
+            let outcome = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep] + bench.training(),
+                environment: ["LOCKSTEP_STALL_SECONDS": "soon"])
+            expectRefusal(outcome, 78, ["LOCKSTEP_STALL_SECONDS = soon"])
+        }
+    }
+}
