@@ -93,7 +93,7 @@ extension CommandLineTests {
                 """
                 recipe = "recipe.toml"
                 batches = [4]
-                learning_rates = [1e29, 1e30]
+                learning_rates = [1e28, 1e29, 1e30]
                 seeds = [1]
                 tokens = []
                 steps = [20]

@@ -68,7 +68,7 @@ extension CommandLineTests {
             }
             let data = ["--data", bench.path("data")]
             let commands = [
-                ["train", "recipe.toml", "--out", "run"] + data,
+                ["train", "recipe.toml", "--out", "run", "--set", "checkpoint.keep=0"] + data,
                 ["train", "--resume", "--out", "run", "--set", "training.steps=8"],
                 ["evaluate", "run"],
                 ["landscape", "run", "--grid", "3", "--directions", "pca"],
@@ -81,7 +81,7 @@ extension CommandLineTests {
                 """
                 recipe = "recipe.toml"
                 batches = [4]
-                learning_rates = [1e-3, 1e-2]
+                learning_rates = [1e-3, 3e-3, 1e-2]
                 seeds = [1]
                 tokens = []
                 steps = [4]
