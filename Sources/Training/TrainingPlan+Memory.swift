@@ -31,6 +31,9 @@ extension TrainingPlan {
 
     /// The least memory that a rank takes; ranks share none of it.
     package func leastBytes(ofRank rank: Int, size: Int) -> Double {
+        let laneBytes = LaneMemory.bytes(laneCount: lanes.laneCount, rank: rank, size: size)
+        // Counting the arenas itself takes memory for each lane.
+        guard laneBytes < machineMemoryBytes else { return Double(laneBytes) }
         let gradients = GradientReducer.arenaCount(ofRank: rank, size: size, tree: lanes.tree)
         let moments =
             Double(recipe.optimizer.statesPerParameter)
@@ -38,7 +41,7 @@ extension TrainingPlan {
         return recipe.model.leastTrainingBytes(
             arenas: Double(gradients) + moments, tokens: tokensPerMicroBatch,
             recomputes: recipe.training.recompute, precision: recipe.training.precision)
-            + Double(LaneMemory.bytes(laneCount: lanes.laneCount, rank: rank, size: size))
+            + Double(laneBytes)
     }
 
     /// The settings that would take less, each where it is not so already.
