@@ -33,6 +33,8 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package struct Split: Codable, Sendable, Equatable {
         package let tokens: Int
         package let files: [Shard]
+        /// `TokenDataset.fingerprint`; nil in folders made before it was noted.
+        package var fingerprint: String?
     }
 
     package var version = 1
@@ -105,6 +107,21 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
             "\(folder)/\(Self.fileName) describes \(stated.tokens) \(split.rawValue) tokens in "
                 + "\(stated.files.count) files, but there are \(dataset.tokenCount) in "
                 + "\(dataset.shards.count); make the folder again with \"lockstep tokenize\".")
+    }
+
+    /// Checks that a split holds the tokens that were written, as far as a fingerprint tells.
+    ///
+    /// - Throws: `Failure` (bad data) that names the split's first file.
+    package func check(
+        fingerprint: String, of dataset: TokenDataset, split: DataSplit, folder: String
+    ) throws(Failure) {
+        let stated = split == .train ? train : validation
+        guard let written = stated.fingerprint, written != fingerprint else { return }
+        throw Failure(
+            .badData,
+            "\(dataset.shards[0].path) does not hold the \(split.rawValue) tokens that "
+                + "\(folder)/\(Self.fileName) describes, so it was changed; make the folder again "
+                + "with \"lockstep tokenize\", or remove \(Self.fileName) to use it as it is.")
     }
 
     /// The file's content.

@@ -48,13 +48,18 @@ package func tokenize(
         tokenizer: chosen, options: options, survey: survey, isText: isText,
         trainUnits: trainUnits, folder: folder.path)
     try pass.encodeAll(progress)
-    let (train, validation) = try pass.finish()
+    var (train, validation) = try pass.finish()
     guard train.tokens >= 2, validation.tokens >= 2 else {
         throw tooShort(
             "the text gives \(train.tokens) train and \(validation.tokens) validation tokens")
     }
     for source in survey.sources where source.isSpooled { unlink(source.path) }
 
+    // Opening what was written is also the proof that it can be read.
+    let trainTokens = try TokenDataset.open(folder: folder.path, split: .train)
+    let validationTokens = try TokenDataset.open(folder: folder.path, split: .validation)
+    train.fingerprint = try trainTokens.fingerprint
+    validation.fingerprint = try validationTokens.fingerprint
     let description = DatasetDescription(
         tokenizer: .init(chosen), format: TokenFileFormat(vocabularySize: chosen.vocabularySize),
         sources: survey.sources.map(\.name), bytes: survey.bytes,
@@ -62,11 +67,8 @@ package func tokenize(
         separatesDocuments: options.separatesDocuments, train: train, validation: validation)
     try chosen.save(folder: folder.path)
     try writeWholeFile("\(folder.path)/\(DatasetDescription.fileName)", text: description.json)
-    // Opening what was written is also the proof that it can be read.
-    let loss = bigramLoss(
-        train: try TokenDataset.open(folder: folder.path, split: .train),
-        validation: try TokenDataset.open(folder: folder.path, split: .validation),
-        vocabularySize: chosen.vocabularySize)
+    let loss = try bigramLoss(
+        train: trainTokens, validation: validationTokens, vocabularySize: chosen.vocabularySize)
     try folder.commit()
     return TokenizeStatistics(
         description: description, seconds: (clock.now - start) / .seconds(1), bigramLoss: loss)

@@ -59,10 +59,9 @@ package struct RunCheckpoints: Sendable {
     ///
     /// - Throws: as `TrainingData`; `Failure` (bad data) where they have another tokenizer.
     package func openData(at path: String?) throws(Failure) -> TrainingData {
-        let folder: String
-        if let path { folder = path } else { folder = try run.readDataPath() }
-        try run.refuseOtherTokenizer(than: folder)
         var recipe = recipe
-        return try TrainingData(path: folder, recipe: &recipe)
+        let newest = checkpoints[checkpoints.count - 1]
+        return try run.openData(
+            at: path, fingerprint: newest.manifest.dataFingerprint, recipe: &recipe)
     }
 }

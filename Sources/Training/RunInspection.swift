@@ -16,6 +16,8 @@ package struct RunInspection {
     private let run: RunFolder
     private let recipe: Recipe
     private let parameters: Buffer<Float>
+    /// Tells the data that the run was trained with from others.
+    private let dataFingerprint: String
 
     /// Opens a run's newest whole checkpoint, or that of a step.
     ///
@@ -30,6 +32,7 @@ package struct RunInspection {
         let file = try checkpoint.open(CheckpointKeeper.evaluatedFile(of: recipe))
         try file.copy(layout, into: parameters)
         self.step = checkpoint.step
+        dataFingerprint = checkpoint.manifest.dataFingerprint
     }
 
     /// The same on all ranks: each reads the checkpoint, and they agree on whether that went well.
@@ -71,13 +74,9 @@ package struct RunInspection {
     ) throws(Failure) -> Evaluation {
         var recipe = recipe
         let data = try communicator.agree { () throws(Failure) -> TrainingData in
-            // `??` would lose the type of what is thrown.
-            let path: String
-            if let dataPath { path = dataPath } else { path = try run.readDataPath() }
-            try run.refuseOtherTokenizer(than: path)
-            return try TrainingData(path: path, recipe: &recipe)
+            try run.openData(at: dataPath, fingerprint: dataFingerprint, recipe: &recipe)
         }
-        try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
+        try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let microBatch = recipe.training.microBatch
         let model = GPT(

@@ -64,7 +64,8 @@ package struct TrainingSession {
             let path = try dataPath()
             if request.resumes { try run.refuseOtherTokenizer(than: path) }
             // The data settle the recipe's vocabulary.
-            let data = try TrainingData(path: path, recipe: &recipe)
+            let data = try TrainingData(
+                path: path, recipe: &recipe, isRemembered: request.dataPath == nil)
             return (recipe, data)
         }
         let plan = try communicator.agree { () throws(Failure) in

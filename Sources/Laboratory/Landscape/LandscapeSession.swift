@@ -49,7 +49,7 @@ package struct LandscapeSession {
         try communicator.sameOnAllRanks(
             "list of checkpoints", SHA256.hash(steps.joined(separator: "\n")),
             remedy: "give every host the same run folder")
-        try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
+        try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
         let chosen = try communicator.agree { () throws(Failure) in try plane(run) }
         announce(chosen)
         guard let landscape = try measure(run, data, chosen) else { return .stopped }
