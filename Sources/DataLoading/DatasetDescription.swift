@@ -50,11 +50,13 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package let validationFraction: Double
     /// Whether an end-of-text token stands before every text.
     package let separatesDocuments: Bool
+    /// The text that became end-of-text tokens, if any did.
+    package let separator: String?
     package let train: Split
     package let validation: Split
 
     enum CodingKeys: String, CodingKey {
-        case version, tokenizer, format, sources, bytes, characters, train, validation
+        case version, tokenizer, format, sources, bytes, characters, separator, train, validation
         case validationFraction = "validation_fraction"
         case separatesDocuments = "separates_documents"
     }

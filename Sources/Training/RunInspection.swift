@@ -95,6 +95,8 @@ package struct RunInspection {
 
     /// Writes texts that go on from a prompt; `write` gets their bytes as they come.
     ///
+    /// A text ends at the end-of-text token, whose name stands for the token in a prompt.
+    ///
     /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the
     ///   prompt has a character that the model does not know.
     package func generate(
@@ -107,7 +109,7 @@ package struct RunInspection {
                 "\(run.path) has no tokenizer.json, so tokens cannot be turned into text; copy it "
                     + "from the data folder.")
         }
-        var context = try tokenizer.encode(prompt)
+        var context = try tokenizer.encodeWithEndOfText(prompt)
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         for sample in 0..<samples {
