@@ -112,5 +112,29 @@ extension CommandLineTests {
             #expect(
                 try bench.bytes(of: "piped/train.bin") == bench.bytes(of: "unix/train.bin"))
         }
+
+        @Test func tokenizersWithOtherIdsAreRefused() throws {
+            let bench = try Workbench()
+            let file = try String(
+                contentsOfFile: "\(Launch.root)/Tests/DataLoadingTests/Golden/tokenizer.json",
+                encoding: .utf8)
+            try FileManager.default.createDirectory(
+                atPath: bench.path("other"), withIntermediateDirectories: false)
+            for (key, value) in [
+                ("ignore_merges", "true"), ("end_of_word_suffix", "\"</w>\""), ("dropout", "0.1"),
+            ] {
+                let changed = file.replacing(
+                    try Regex("\"\(key)\":[^,]*,"), with: "\"\(key)\":\(value),")
+                try #require(changed != file)
+                try bench.write(changed, to: "other/tokenizer.json")
+                expectRefusal(
+                    try tokenize(
+                        bench, Workbench.text, into: "new",
+                        ["--tokenizer", "gpt2", "--vocabulary", bench.path("other")]), 65,
+                    [bench.path("other/tokenizer.json"), "\(key) = ", "GPT-2 family"],
+                    after: ["lockstep: tokenizing "])
+            }
+            #expect(!bench.exists("new"))
+        }
     }
 }
