@@ -52,6 +52,7 @@ let package = Package(
                 "Laboratory", "Training", "DataLoading", "Model", "Collectives", "Telemetry",
                 "Tensors", "MPI", "Failures",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings),
         .executableTarget(

@@ -1,3 +1,6 @@
+import Failures
+import Tensors
+
 #if canImport(Glibc)
     import Glibc
 #else
@@ -10,12 +13,14 @@
 /// P(b | a) = (count(a b) + 1) / (count(a) + V), add-one smoothing (Jurafsky & Martin, "Speech and
 /// Language Processing", section 3.6.1). Nil for a vocabulary V above 1024, or fewer than two
 /// validation tokens.
+///
+/// - Throws: `Failure` (input/output) if a file can no longer be read.
 package func bigramLoss(
     train: TokenDataset, validation: TokenDataset, vocabularySize: Int
-) -> Double? {
+) throws(Failure) -> Double? {
     guard vocabularySize <= 1024, validation.tokenCount >= 2 else { return nil }
     var counts = [Int](repeating: 0, count: vocabularySize * vocabularySize)
-    forEachPair(of: train) { counts[$0 * vocabularySize + $1] += 1 }
+    try forEachPair(of: train) { counts[$0 * vocabularySize + $1] += 1 }
     var negativeLogs = [Double](repeating: 0, count: counts.count)
     for first in 0..<vocabularySize {
         let row = first * vocabularySize..<(first + 1) * vocabularySize
@@ -23,20 +28,17 @@ package func bigramLoss(
         for pair in row { negativeLogs[pair] = log(total) - log(Double(counts[pair] + 1)) }
     }
     var sum = 0.0
-    forEachPair(of: validation) { sum += negativeLogs[$0 * vocabularySize + $1] }
+    try forEachPair(of: validation) { sum += negativeLogs[$0 * vocabularySize + $1] }
     return sum / Double(validation.tokenCount - 1)
 }
 
 /// Calls a function with every token and the one behind it.
-private func forEachPair(of dataset: TokenDataset, _ body: (Int, Int) -> Void) {
+private func forEachPair(of dataset: TokenDataset, _ body: (Int, Int) -> Void) throws(Failure) {
     let block = 1 << 16
-    var ids = [Int32](repeating: 0, count: block + 1)
+    let ids = Buffer<Int32>(count: block + 1)
     for first in stride(from: 0, to: dataset.tokenCount - 1, by: block) {
         let pairs = min(block, dataset.tokenCount - 1 - first)
-        ids.withUnsafeMutableBufferPointer { ids in
-            guard let base = ids.baseAddress else { return }
-            dataset.copy(from: first, count: pairs + 1, into: base)
-            for index in 0..<pairs { body(Int(base[index]), Int(base[index + 1])) }
-        }
+        try dataset.copy(from: first, count: pairs + 1, into: ids.base)
+        for index in 0..<pairs { body(Int(ids.base[index]), Int(ids.base[index + 1])) }
     }
 }

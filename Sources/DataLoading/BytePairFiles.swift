@@ -2,8 +2,8 @@ import Failures
 
 /// A byte-pair vocabulary as its files spell it, before anything has been checked.
 struct BytePairFiles {
-    /// The token that separates documents.
-    static let endOfText = "<|endoftext|>"
+    /// GPT-2's token that separates documents.
+    static let gpt2EndOfText = "<|endoftext|>"
 
     /// The two files of a folder, as Hugging Face and as OpenAI name them.
     private static let pairsOfNames = [
@@ -19,15 +19,19 @@ struct BytePairFiles {
     let names: (vocabulary: String, merges: String)
     /// The number of the first merge in its file, for messages.
     let firstLine: Int
+    /// The token that separates documents, if it is in the vocabulary.
+    let endOfText: String
 
     init(
         vocabulary: [String: Int], merges: [[String]],
-        names: (vocabulary: String, merges: String), firstLine: Int
+        names: (vocabulary: String, merges: String), firstLine: Int,
+        endOfText: String = gpt2EndOfText
     ) {
         self.vocabulary = vocabulary
         self.merges = merges
         self.names = names
         self.firstLine = firstLine
+        self.endOfText = endOfText
     }
 
     /// Reads the two files of a folder, or returns nil if there is none of them.
@@ -108,7 +112,7 @@ struct BytePairFiles {
             )
         }
         return try BytePairVocabulary(
-            names: names, merges: pairs, endOfText: vocabulary[Self.endOfText].map(UInt32.init),
+            names: names, merges: pairs, endOfText: vocabulary[endOfText].map(UInt32.init),
             files: self.names, firstLine: firstLine)
     }
 

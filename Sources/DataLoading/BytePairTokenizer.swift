@@ -18,6 +18,7 @@ package struct BytePairTokenizer: Tokenizer {
 
     package var vocabularySize: Int { vocabulary.tokens.count }
     package var endOfText: UInt32? { vocabulary.endOfText }
+    package var endOfTextName: String? { endOfText.map { vocabulary.names[Int($0)] } }
 
     package func makeEncoder(source: String) -> any TokenEncoder {
         BytePairEncoder(vocabulary: vocabulary, source: source)

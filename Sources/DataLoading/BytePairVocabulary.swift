@@ -17,7 +17,7 @@ final class BytePairVocabulary: Sendable {
     let merges: [Merge]
     /// The id of each single byte.
     let byteIds: [UInt32]
-    /// The id of `<|endoftext|>`, or nil.
+    /// The id of the token that separates documents, or nil.
     let endOfText: UInt32?
 
     private let slots: Buffer<PairSlot>
@@ -46,8 +46,9 @@ final class BytePairVocabulary: Sendable {
         let tokens = names.map { ByteAlphabet.bytes(of: $0) ?? Array($0.utf8) }
         var idOf: [[UInt8]: UInt32] = [:]
         idOf.reserveCapacity(tokens.count)
-        for (id, bytes) in tokens.enumerated() where UInt32(id) != endOfText {
-            idOf[bytes] = UInt32(id)
+        for (id, name) in names.enumerated() where UInt32(id) != endOfText {
+            // A plain text may have the bytes of a token, but nothing merges into it.
+            if let bytes = ByteAlphabet.bytes(of: name) { idOf[bytes] = UInt32(id) }
         }
         var byteIds: [UInt32] = []
         for byte in UInt8.min...UInt8.max {

@@ -5,7 +5,8 @@ import Tensors
 
 /// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
 ///
-/// The same ids as nanoGPT's `sorted(list(set(text)))`.
+/// The same ids as nanoGPT's `sorted(list(set(text)))`, for texts without carriage returns: Python
+/// reads the line ends CR LF and CR as LF, while here every character of a text is kept.
 package struct CharacterTokenizer: Tokenizer {
     package let kind = "characters"
     package let endOfText: UInt32? = nil

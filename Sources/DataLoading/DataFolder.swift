@@ -9,19 +9,26 @@ package struct DataFolder: Sendable {
     package let tokenizer: (any Tokenizer)?
     /// Nil in folders made by other tools.
     package let description: DatasetDescription?
+    /// `TokenDataset.fingerprint` of each split.
+    package let trainFingerprint: String
+    package let validationFingerprint: String
 
     /// Opens a data folder and checks that its files belong together.
     ///
+    /// `remedy` ends the sentence where something is missing.
+    ///
     /// - Throws: `Failure` (missing input, input/output, bad data) that names the file at fault.
-    package init(_ path: String) throws(Failure) {
+    package init(
+        _ path: String, remedy: String = TokenDataset.missingRemedy
+    ) throws(Failure) {
         guard isFolder(path) else {
             throw Failure(
                 .missingInput,
-                "there is no data folder \(path); make it with \"lockstep tokenize\".")
+                "there is no data folder \(path); \(remedy).")
         }
         self.path = path
-        train = try TokenDataset.open(folder: path, split: .train)
-        validation = try TokenDataset.open(folder: path, split: .validation)
+        train = try TokenDataset.open(folder: path, split: .train, remedy: remedy)
+        validation = try TokenDataset.open(folder: path, split: .validation, remedy: remedy)
         let description = try DatasetDescription.load(folder: path)
         let hasTokenizer = description != nil || fileExists("\(path)/\(tokenizerFileName)")
         let tokenizer = hasTokenizer ? try loadTokenizer(folder: path) : nil
@@ -31,6 +38,8 @@ package struct DataFolder: Sendable {
             try description.check(train, split: .train, folder: path)
             try description.check(validation, split: .validation, folder: path)
         }
+        trainFingerprint = try train.fingerprint
+        validationFingerprint = try validation.fingerprint
         self.description = description
         self.tokenizer = tokenizer
     }
@@ -40,11 +49,17 @@ package struct DataFolder: Sendable {
         split == .train ? train : validation
     }
 
-    /// Checks every token of both splits against a vocabulary.
+    /// Checks every token of both splits against a vocabulary, and the splits against the folder's
+    /// description.
     ///
-    /// - Throws: `Failure` (bad data) that names the first that is not in it.
+    /// - Throws: `Failure` (bad data) that names the first token that is not in it, or a file that
+    ///   was changed.
     package func validate(vocabularySize: Int) throws(Failure) {
         try train.validate(vocabularySize: vocabularySize)
         try validation.validate(vocabularySize: vocabularySize)
+        try description?.check(
+            fingerprint: trainFingerprint, of: train, split: .train, folder: path)
+        try description?.check(
+            fingerprint: validationFingerprint, of: validation, split: .validation, folder: path)
     }
 }

@@ -33,6 +33,8 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package struct Split: Codable, Sendable, Equatable {
         package let tokens: Int
         package let files: [Shard]
+        /// `TokenDataset.fingerprint`; nil in folders made before it was noted.
+        package var fingerprint: String?
     }
 
     package var version = 1
@@ -48,11 +50,13 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package let validationFraction: Double
     /// Whether an end-of-text token stands before every text.
     package let separatesDocuments: Bool
+    /// The text that became end-of-text tokens, if any did.
+    package let separator: String?
     package let train: Split
     package let validation: Split
 
     enum CodingKeys: String, CodingKey {
-        case version, tokenizer, format, sources, bytes, characters, train, validation
+        case version, tokenizer, format, sources, bytes, characters, separator, train, validation
         case validationFraction = "validation_fraction"
         case separatesDocuments = "separates_documents"
     }
@@ -105,6 +109,21 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
             "\(folder)/\(Self.fileName) describes \(stated.tokens) \(split.rawValue) tokens in "
                 + "\(stated.files.count) files, but there are \(dataset.tokenCount) in "
                 + "\(dataset.shards.count); make the folder again with \"lockstep tokenize\".")
+    }
+
+    /// Checks that a split holds the tokens that were written, as far as a fingerprint tells.
+    ///
+    /// - Throws: `Failure` (bad data) that names the split's first file.
+    package func check(
+        fingerprint: String, of dataset: TokenDataset, split: DataSplit, folder: String
+    ) throws(Failure) {
+        let stated = split == .train ? train : validation
+        guard let written = stated.fingerprint, written != fingerprint else { return }
+        throw Failure(
+            .badData,
+            "\(dataset.shards[0].path) does not hold the \(split.rawValue) tokens that "
+                + "\(folder)/\(Self.fileName) describes, so it was changed; make the folder again "
+                + "with \"lockstep tokenize\", or remove \(Self.fileName) to use it as it is.")
     }
 
     /// The file's content.

@@ -5,7 +5,11 @@ struct EncodingPass: ~Copyable {
     private let options: TokenizeOptions
     private let survey: TextSurvey
     private let isText: Bool
-    private let separator: UInt32?
+    /// The token before every text, where they are separated.
+    private let documentToken: UInt32?
+    /// The token that separators become.
+    private let endOfText: UInt32?
+    private var scanner: SeparatorScanner?
 
     private var encoder: any TokenEncoder
     private var train: SplitWriter
@@ -13,8 +17,12 @@ struct EncodingPass: ~Copyable {
     /// Characters or bytes still to come of the train split.
     private var trainUnitsLeft: Int
     private var isTraining = true
+    private var boundary = Boundary.none
     private var bytesDone = 0
     private var ids: [UInt32] = []
+
+    /// The border between two documents that the split being written ends with.
+    private enum Boundary { case none, document, separator }
 
     init(
         tokenizer: any Tokenizer, options: TokenizeOptions, survey: TextSurvey, isText: Bool,
@@ -23,7 +31,9 @@ struct EncodingPass: ~Copyable {
         self.options = options
         self.survey = survey
         self.isText = isText
-        separator = options.separatesDocuments ? tokenizer.endOfText : nil
+        endOfText = tokenizer.endOfText
+        documentToken = options.separatesDocuments ? tokenizer.endOfText : nil
+        scanner = options.separator.map { SeparatorScanner($0.utf8) }
         encoder = tokenizer.makeEncoder(source: "the text")
         // No tokenizer makes more tokens than there are bytes, save for the separators.
         let mostTokens = survey.bytes + survey.sources.count
@@ -44,18 +54,14 @@ struct EncodingPass: ~Copyable {
             byteCount: max(16, options.chunkBytes), alignment: 64)
         defer { buffer.deallocate() }
         for source in survey.sources {
-            if trainUnitsLeft == 0 { try endTrain() }
-            if let separator {
-                try endText()
-                try write([separator])
-            }
+            if let documentToken { try beginDocument(documentToken) }
             let file = try InputFile(source.path)
             var read = 0
             while true {
                 let count = try file.read(into: buffer)
                 if count == 0 { break }
                 read += count
-                try encode(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                try separate(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 bytesDone += count
                 progress(
                     TokenizeProgress(
@@ -68,6 +74,7 @@ struct EncodingPass: ~Copyable {
                         + "being read; run again when nothing writes to it.")
             }
         }
+        try encodeHeldBack()
         try endText()
     }
 
@@ -75,6 +82,70 @@ struct EncodingPass: ~Copyable {
         train: DatasetDescription.Split, validation: DatasetDescription.Split
     ) {
         (try train.finish(), try validation.finish())
+    }
+
+    /// Puts a token before a text, unless a separator has just put one there.
+    private mutating func beginDocument(_ token: UInt32) throws(Failure) {
+        try encodeHeldBack()
+        if trainUnitsLeft == 0 { try endTrain() }
+        guard boundary != .separator else { return }
+        try endText()
+        try write([token])
+        if scanner != nil { boundary = .document }
+    }
+
+    /// Encodes the next bytes, with a token in the place of every separator.
+    private mutating func separate(_ chunk: UnsafeRawBufferPointer) throws(Failure) {
+        guard let separator = scanner?.separator else { return try encode(chunk) }
+        var heldBack = scanner?.matched ?? 0
+        var start = 0
+        while let end = scanner?.end(in: chunk, from: start) {
+            try encode(
+                heldBack: heldBack, chunk, from: start,
+                count: heldBack + end - start - separator.count)
+            try encodeSeparator()
+            heldBack = 0
+            start = end
+        }
+        let stillHeldBack = scanner?.matched ?? 0
+        try encode(
+            heldBack: heldBack, chunk, from: start,
+            count: heldBack + chunk.count - start - stillHeldBack)
+    }
+
+    /// Encodes `count` bytes: the separator's first ones, held back before, and then a chunk's.
+    private mutating func encode(
+        heldBack: Int, _ chunk: UnsafeRawBufferPointer, from start: Int, count: Int
+    ) throws(Failure) {
+        let before = min(heldBack, count)
+        try encodeBeginOfSeparator(before)
+        let rest = chunk[start..<start + count - before]
+        if !rest.isEmpty { try encode(UnsafeRawBufferPointer(rebasing: rest)) }
+    }
+
+    /// Encodes what could have become a separator and did not.
+    private mutating func encodeHeldBack() throws(Failure) {
+        try encodeBeginOfSeparator(scanner?.matched ?? 0)
+        scanner?.restart()
+    }
+
+    private mutating func encodeBeginOfSeparator(_ count: Int) throws(Failure) {
+        guard count > 0, let bytes = scanner?.separator.prefix(count) else { return }
+        try Array(bytes).withUnsafeBytesThrowing { (bytes) throws(Failure) in try encode(bytes) }
+    }
+
+    /// Ends a text and writes the token; a separator over the splits' border belongs to the first.
+    private mutating func encodeSeparator() throws(Failure) {
+        guard let endOfText, let scanner else { return }
+        if trainUnitsLeft == 0 { try endTrain() }
+        if isTraining {
+            let units = scanner.separator.count { $0 & 0xC0 != 0x80 }
+            trainUnitsLeft = max(0, trainUnitsLeft - units)
+        }
+        try endText()
+        // The text's own first token is before it already.
+        if boundary != .document { try write([endOfText]) }
+        boundary = .separator
     }
 
     /// Encodes the next bytes, into both splits if their border is among them.
@@ -112,6 +183,7 @@ struct EncodingPass: ~Copyable {
 
     private mutating func encodeWithinSplit(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         guard !bytes.isEmpty else { return }
+        boundary = .none
         ids.removeAll(keepingCapacity: true)
         try encoder.encode(bytes, into: &ids)
         try write(ids)
@@ -127,6 +199,7 @@ struct EncodingPass: ~Copyable {
         guard isTraining else { return }
         try endText()
         isTraining = false
+        boundary = .none
     }
 
     private mutating func write(_ ids: [UInt32]) throws(Failure) {

@@ -7,6 +7,17 @@ struct HuggingFaceTokenizer: Decodable {
         let type: String?
         let vocab: [String: Int]
         let merges: [Merge]
+        let dropout: Double?
+        let continuingSubwordPrefix: String?
+        let endOfWordSuffix: String?
+        let ignoreMerges: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case type, vocab, merges, dropout
+            case continuingSubwordPrefix = "continuing_subword_prefix"
+            case endOfWordSuffix = "end_of_word_suffix"
+            case ignoreMerges = "ignore_merges"
+        }
     }
 
     /// "a b" in older files, ["a", "b"] in newer ones.
@@ -26,6 +37,22 @@ struct HuggingFaceTokenizer: Decodable {
     struct AddedToken: Decodable {
         let id: Int
         let content: String
+        let singleWord: Bool?
+        let stripsLeft: Bool?
+        let stripsRight: Bool?
+        let special: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case id, content, special
+            case singleWord = "single_word"
+            case stripsLeft = "lstrip"
+            case stripsRight = "rstrip"
+        }
+    }
+
+    /// A part of which only the presence is of interest.
+    struct Anything: Decodable {
+        init(from decoder: any Decoder) {}
     }
 
     /// A step before or after the model; only its kind and the settings that change ids are read.
@@ -45,33 +72,98 @@ struct HuggingFaceTokenizer: Decodable {
     let addedTokens: [AddedToken]?
     let normalizer: Step?
     let preTokenizer: Step?
+    let postProcessor: Step?
+    let truncation: Anything?
+    let padding: Anything?
 
     enum CodingKeys: String, CodingKey {
-        case model, normalizer
+        case model, normalizer, truncation, padding
         case addedTokens = "added_tokens"
         case preTokenizer = "pre_tokenizer"
+        case postProcessor = "post_processor"
     }
 
     /// The tokenizer that the file describes.
     ///
+    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token;
+    /// the decoder makes no ids.
+    ///
     /// - Throws: `Failure` (bad data) if it is no byte-level byte-pair encoding with GPT-2's
-    ///   pattern, or inconsistent.
+    ///   pattern, has a setting that gives other ids than that, or is inconsistent.
     func tokenizer(path: String) throws(Failure) -> BytePairTokenizer {
-        guard model.type ?? "BPE" == "BPE", normalizer == nil, let preTokenizer,
-            preTokenizer.type == "ByteLevel", preTokenizer.addPrefixSpace == false,
-            preTokenizer.useRegex ?? true
-        else {
+        if let setting = foreignSetting {
             throw Failure(
                 .badData,
-                "\(path) describes a tokenizer other than GPT-2's (model BPE, pre-tokenizer ByteLevel "
-                    + "without prefix space, no normalizer); use a tokenizer of the GPT-2 family.")
+                "\(path) has \(setting), which makes it a tokenizer other than GPT-2's; use a "
+                    + "tokenizer of the GPT-2 family.")
         }
+        for (name, isSet) in [
+            ("truncation", truncation != nil), ("padding", padding != nil),
+            ("post_processor", (postProcessor?.type ?? "ByteLevel") != "ByteLevel"),
+        ] where isSet {
+            throw Failure(
+                .badData,
+                "\(path) has a \(name), which cuts texts off or adds tokens to them; set it to null "
+                    + "in a copy of the file.")
+        }
+        let endOfText = try endOfText(path: path)
         var vocabulary = model.vocab
-        for token in addedTokens ?? [] { vocabulary[token.content] = token.id }
+        if let endOfText { vocabulary[endOfText.content] = endOfText.id }
         let files = BytePairFiles(
             vocabulary: vocabulary, merges: model.merges.map(\.parts),
-            names: (vocabulary: path, merges: path), firstLine: 1)
+            names: (vocabulary: path, merges: path), firstLine: 1,
+            endOfText: endOfText?.content ?? BytePairFiles.gpt2EndOfText)
         return BytePairTokenizer(vocabulary: try files.checked())
+    }
+
+    /// The first setting that makes a file describe another kind of tokenizer, or nil.
+    private var foreignSetting: String? {
+        if let type = model.type, type != "BPE" { return "a model \(type)" }
+        if let normalizer { return "a normalizer \(normalizer.type)" }
+        guard let preTokenizer else { return "no pre_tokenizer" }
+        guard preTokenizer.type == "ByteLevel" else {
+            return "a pre_tokenizer \(preTokenizer.type)"
+        }
+        if preTokenizer.addPrefixSpace != false { return "a pre_tokenizer with a prefix space" }
+        if preTokenizer.useRegex == false { return "a pre_tokenizer without its pattern" }
+        if let dropout = model.dropout, dropout != 0 { return "a model with dropout = \(dropout)" }
+        if model.ignoreMerges ?? false { return "a model with ignore_merges = true" }
+        for (name, text) in [
+            ("continuing_subword_prefix", model.continuingSubwordPrefix),
+            ("end_of_word_suffix", model.endOfWordSuffix),
+        ] where !(text ?? "").isEmpty {
+            return "a model with \(name) = \(jsonQuoted(text ?? ""))"
+        }
+        return nil
+    }
+
+    /// The one added token, which ends a text; nil where there is none.
+    ///
+    /// - Throws: `Failure` (bad data) if there is one that the library would take out of texts in
+    ///   another way than `--separator` does.
+    private func endOfText(path: String) throws(Failure) -> AddedToken? {
+        let added = addedTokens ?? []
+        let endOfText =
+            added.first { $0.content == BytePairFiles.gpt2EndOfText }
+            ?? added.first { $0.special ?? false }
+        if let other = added.first(where: { $0.content != endOfText?.content }) {
+            throw Failure(
+                .badData,
+                "\(path) has the added token \(jsonQuoted(other.content)), which would be taken out "
+                    + "of every text, and only one that ends a text is supported; remove it from "
+                    + "added_tokens in a copy of the file if your texts do not have it.")
+        }
+        guard let endOfText else { return nil }
+        for (name, isSet) in [
+            ("single_word", endOfText.singleWord), ("lstrip", endOfText.stripsLeft),
+            ("rstrip", endOfText.stripsRight),
+        ] where isSet ?? false {
+            throw Failure(
+                .badData,
+                "\(path) has \(name) = true for \(jsonQuoted(endOfText.content)), which would "
+                    + "change the text around it; set it to false in a copy of the file.")
+        }
+        return endOfText
     }
 
     /// The file's content for a vocabulary; the same vocabulary always gives the same bytes.
@@ -80,7 +172,7 @@ struct HuggingFaceTokenizer: Decodable {
         text += "  \"added_tokens\": ["
         if let id = vocabulary.endOfText {
             text +=
-                "\n    {\"id\": \(id), \"content\": \(jsonQuoted(BytePairFiles.endOfText)), "
+                "\n    {\"id\": \(id), \"content\": \(jsonQuoted(vocabulary.names[Int(id)])), "
                 + "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
                 + "\"normalized\": true, \"special\": true}\n  "
         }

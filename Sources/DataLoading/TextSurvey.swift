@@ -21,16 +21,18 @@ struct TextSurvey {
     /// Whether each code point occurs; empty unless characters are collected.
     private var occurs: [Bool]
     private let isText: Bool
+    private var findings: TextFindings
 
     /// Reads every text once.
     ///
     /// - Throws: `Failure` (missing input, input/output, or bad data with the offset of what is not
     ///   UTF-8).
     init(
-        _ options: TokenizeOptions, isText: Bool, collectsCharacters: Bool, spoolFolder: String,
-        progress: (TokenizeProgress) -> Void
+        _ options: TokenizeOptions, isText: Bool, collectsCharacters: Bool, endOfText: String?,
+        spoolFolder: String, progress: (TokenizeProgress) -> Void
     ) throws(Failure) {
         self.isText = isText
+        findings = TextFindings(options, endOfText: endOfText)
         occurs = [Bool](repeating: false, count: collectsCharacters ? 0x11_0000 : 0)
         let total = try options.totalSize()
         for (index, input) in options.inputs.enumerated() {
@@ -39,6 +41,9 @@ struct TextSurvey {
             ) { progress(TokenizeProgress(phase: .reading, bytes: $0, totalBytes: total)) }
         }
     }
+
+    /// What a user should know of the texts; nothing where they are taken as bytes.
+    var allFindings: [TextFinding] { isText ? findings.all() : [] }
 
     /// The scalars that occur, in increasing order.
     var characters: some Sequence<UInt32> {
@@ -56,12 +61,14 @@ struct TextSurvey {
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(16, chunkBytes), alignment: 64)
         defer { buffer.deallocate() }
+        findings.beginText()
         var carried = 0
         while true {
             let count = try file.read(
                 into: UnsafeMutableRawBufferPointer(rebasing: buffer[carried...]))
             let read = UnsafeRawBufferPointer(rebasing: buffer[carried..<carried + count])
             try spool?.write(read)
+            if isText { findings.look(at: read) }
             source.bytes += count
             bytes += count
             let held = UnsafeRawBufferPointer(rebasing: buffer[..<(carried + count)])

@@ -1,5 +1,6 @@
 import Digests
 import Failures
+import Tensors
 
 /// The part of the data that a run learns from, and the part that it is measured on.
 package enum DataSplit: String, Sendable, Codable, CaseIterable {
@@ -18,6 +19,11 @@ package struct TokenDataset: Sendable {
 
     /// The position of each shard's first token, and the end.
     private let starts: [Int]
+    /// Tokens that are read must be below it, because models index by them.
+    private let vocabularySize: Int
+
+    /// What to do about missing files, to end a sentence.
+    package static let missingRemedy = "make it with \"lockstep tokenize\""
 
     /// Opens a list of token files.
     ///
@@ -36,6 +42,20 @@ package struct TokenDataset: Sendable {
         self.shards = shards
         self.starts = starts
         tokenCount = starts.last ?? 0
+        vocabularySize = .max
+    }
+
+    private init(_ dataset: TokenDataset, vocabularySize: Int) {
+        shards = dataset.shards
+        tokenCount = dataset.tokenCount
+        starts = dataset.starts
+        self.vocabularySize = vocabularySize
+    }
+
+    /// The same tokens, each of which is checked against a vocabulary again when it is read: a file
+    /// may be overwritten while it is open.
+    package func bounded(by vocabularySize: Int) -> TokenDataset {
+        TokenDataset(self, vocabularySize: vocabularySize)
     }
 
     /// Opens a split of a data folder: `train.bin` or `train_*.bin`; `validation.bin`, `val.bin`,
@@ -43,7 +63,9 @@ package struct TokenDataset: Sendable {
     ///
     /// - Throws: `Failure` (missing input) if the folder has none, (bad data) if it has them under
     ///   more than one of these names, and what `init(files:)` throws.
-    package static func open(folder: String, split: DataSplit) throws(Failure) -> TokenDataset {
+    package static func open(
+        folder: String, split: DataSplit, remedy: String = missingRemedy
+    ) throws(Failure) -> TokenDataset {
         let names = try names(inFolder: folder)
         var candidates: [[String]] = []
         for stem in split.fileStems {
@@ -55,8 +77,8 @@ package struct TokenDataset: Sendable {
         guard let files = found.first else {
             throw Failure(
                 .missingInput,
-                "\(folder) has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin; make it "
-                    + "with \"lockstep tokenize\".")
+                "\(folder) has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin; "
+                    + "\(remedy).")
         }
         guard found.count == 1 else {
             throw Failure(
@@ -68,7 +90,12 @@ package struct TokenDataset: Sendable {
     }
 
     /// Copies tokens, across the borders of shards.
-    package func copy(from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>) {
+    ///
+    /// - Throws: `Failure` (input/output) if a file can no longer be read as it was opened, (bad
+    ///   data) if it was overwritten with tokens outside the vocabulary.
+    package func copy(
+        from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
+    ) throws(Failure) {
         precondition(
             first >= 0 && count >= 0 && first + count <= tokenCount,
             "tokens \(first) to \(first + count) of \(tokenCount)")
@@ -77,10 +104,27 @@ package struct TokenDataset: Sendable {
         while copied < count {
             let within = first + copied - starts[shard]
             let piece = min(count - copied, shards[shard].count - within)
-            shards[shard].copy(from: within, count: piece, into: target + copied)
+            try shards[shard].copy(from: within, count: piece, into: target + copied)
+            try checkTokens(target + copied, count: piece, from: within, of: shards[shard])
             copied += piece
             shard += 1
         }
+    }
+
+    /// - Throws: `Failure` (bad data) if one of the tokens that were read is not in the vocabulary.
+    private func checkTokens(
+        _ tokens: UnsafePointer<Int32>, count: Int, from first: Int, of shard: TokenFile
+    ) throws(Failure) {
+        guard vocabularySize <= Int(Int32.max) else { return }
+        let limit = UInt32(vocabularySize)
+        var largest: UInt32 = 0
+        for index in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[index])) }
+        guard largest >= limit else { return }
+        throw Failure(
+            .badData,
+            "\(shard.path) was overwritten while it was in use: it has the token \(largest) near "
+                + "position \(first), outside the vocabulary of \(vocabularySize); make it again "
+                + "and restart.")
     }
 
     /// Checks that every token is in a vocabulary.
@@ -88,7 +132,7 @@ package struct TokenDataset: Sendable {
     /// - Throws: `Failure` (bad data) that names the first that is not, its position and its file.
     package func validate(vocabularySize: Int) throws(Failure) {
         for shard in shards {
-            guard let (position, token) = shard.firstToken(outside: vocabularySize) else {
+            guard let (position, token) = try shard.firstToken(outside: vocabularySize) else {
                 continue
             }
             throw Failure(
@@ -104,21 +148,24 @@ package struct TokenDataset: Sendable {
     /// All tokens up to 2^20 of them; otherwise 256 blocks of 4096, the first at the start, the
     /// last at the end, the others evenly between. Cutting the same tokens into other shards or
     /// another format gives the same fingerprint; a change between the blocks is not seen.
+    ///
+    /// - Throws: `Failure` (input/output) if a file can no longer be read.
     package var fingerprint: String {
+        get throws(Failure) { try makeFingerprint() }
+    }
+
+    private func makeFingerprint() throws(Failure) -> String {
         let block = 4096
         var hash = SHA256()
         hash.update("tokens \(tokenCount)\n")
         let isWhole = tokenCount <= 1 << 20
         let blocks = isWhole ? (tokenCount + block - 1) / block : 256
-        var ids = [Int32](repeating: 0, count: block)
+        let ids = Buffer<Int32>(count: block)
         for index in 0..<blocks {
             let first = isWhole ? index * block : Self.blockStart(index, of: blocks, in: tokenCount)
             let count = min(block, tokenCount - first)
-            ids.withUnsafeMutableBufferPointer { ids in
-                guard let base = ids.baseAddress else { return }
-                copy(from: first, count: count, into: base)
-                hash.update(UnsafeRawBufferPointer(start: base, count: count * 4))
-            }
+            try copy(from: first, count: count, into: ids.base)
+            hash.update(UnsafeRawBufferPointer(start: ids.base, count: count * 4))
         }
         return hash.finish()
     }

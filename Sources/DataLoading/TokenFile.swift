@@ -1,4 +1,5 @@
 import Failures
+import Tensors
 
 #if canImport(Glibc)
     import Glibc
@@ -36,20 +37,17 @@ package enum TokenFileFormat: String, Sendable, Codable {
     var version: Int32 { self == .uint32 ? 7 : 1 }
 }
 
-/// A file of token ids, memory-mapped read-only.
+/// A file of token ids, open for reading.
+///
+/// It is read rather than mapped into memory: a mapped file that is cut off ends the process by a
+/// signal, and a disk's error does as well.
 package final class TokenFile: Sendable {
     package let path: String
     package let format: TokenFileFormat
     /// The number of tokens.
     package let count: Int
 
-    private let mapping: Mapping
-
-    /// The file's bytes; nobody writes to them.
-    private struct Mapping: @unchecked Sendable {
-        let base: UnsafeMutableRawPointer
-        let size: Int
-    }
+    private let descriptor: Int32
 
     /// Opens a token file of any of the three formats.
     ///
@@ -60,25 +58,33 @@ package final class TokenFile: Sendable {
     /// - Throws: `Failure` (missing input, input/output, or bad data: empty, odd size, wrong magic,
     ///   wrong version, or a count that does not match the size).
     package init(_ path: String) throws(Failure) {
-        let mapping = try Self.map(path)
+        let descriptor = try Self.open(path)
         var isValid = false
-        defer { if !isValid { munmap(mapping.base, mapping.size) } }
-        let format = try Self.format(of: mapping, path: path)
-        let payload = mapping.size - format.headerBytes
+        defer { if !isValid { close(descriptor) } }
+        let size = try Self.size(of: descriptor, path: path)
+        guard size > 0 else {
+            throw Failure(.badData, "\(path) is empty; make it again from a text.")
+        }
+        let header = Buffer<Int32>(count: TokenFileFormat.headerWords)
+        let headerBytes = min(size, header.bytes.count)
+        try Self.read(
+            descriptor, path: path, at: 0, into: .init(rebasing: header.bytes[..<headerBytes]))
+        let format = try Self.format(of: header, size: size, path: path)
+        let payload = size - format.headerBytes
         if format == .bare {
             guard payload % 2 == 0 else {
                 throw Failure(
                     .badData,
-                    "\(path) has \(mapping.size) bytes, an odd number for tokens of two bytes; it is "
+                    "\(path) has \(size) bytes, an odd number for tokens of two bytes; it is "
                         + "cut off or no token file, so make it again.")
             }
             count = payload / 2
         } else {
-            let stated = Int(mapping.base.load(fromByteOffset: 8, as: Int32.self))
+            let stated = Int(header.base[2])
             guard stated >= 0, payload == stated * format.bytesPerToken else {
                 throw Failure(
                     .badData,
-                    "\(path) says that it has \(stated) tokens, but its \(mapping.size) bytes would "
+                    "\(path) says that it has \(stated) tokens, but its \(size) bytes would "
                         + "hold \(payload / format.bytesPerToken); it is cut off or damaged, so "
                         + "make it again.")
             }
@@ -90,89 +96,137 @@ package final class TokenFile: Sendable {
         isValid = true
         self.path = path
         self.format = format
-        self.mapping = mapping
+        self.descriptor = descriptor
     }
 
-    deinit { munmap(mapping.base, mapping.size) }
+    deinit { close(descriptor) }
 
     /// Copies tokens as Int32.
-    package func copy(from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>) {
+    ///
+    /// - Throws: `Failure` (input/output) if the file was cut off since it was opened, or cannot be
+    ///   read.
+    package func copy(
+        from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
+    ) throws(Failure) {
         precondition(first >= 0 && count >= 0 && first + count <= self.count, "outside \(path)")
-        let base = mapping.base + format.headerBytes
-        if format.bytesPerToken == 2 {
-            let ids = base.assumingMemoryBound(to: UInt16.self) + first
-            for index in 0..<count { target[index] = Int32(ids[index]) }
-        } else {
-            let ids = base.assumingMemoryBound(to: UInt32.self) + first
-            for index in 0..<count { target[index] = Int32(truncatingIfNeeded: ids[index]) }
+        let width = format.bytesPerToken
+        // Narrow ids are read into the second half of their place and widened from its start, each
+        // behind what is still to be read.
+        let bytes = UnsafeMutableRawPointer(target)
+        let ids = bytes + count * (4 - width)
+        try Self.read(
+            descriptor, path: path, at: format.headerBytes + first * width,
+            into: .init(start: ids, count: count * width))
+        guard width == 2 else { return }
+        for index in 0..<count {
+            let id = ids.load(fromByteOffset: 2 * index, as: UInt16.self)
+            bytes.storeBytes(of: Int32(id), toByteOffset: 4 * index, as: Int32.self)
         }
     }
 
     /// The first token that a vocabulary does not have, or nil.
-    package func firstToken(outside vocabularySize: Int) -> (position: Int, token: Int)? {
-        let base = mapping.base + format.headerBytes
-        return format.bytesPerToken == 2
-            ? firstToken(base.assumingMemoryBound(to: UInt16.self), outside: vocabularySize)
-            : firstToken(base.assumingMemoryBound(to: UInt32.self), outside: vocabularySize)
-    }
-
-    /// Looks for the largest of each block first, a loop that vectorises.
-    private func firstToken<ID: FixedWidthInteger & UnsignedInteger>(
-        _ ids: UnsafePointer<ID>, outside vocabularySize: Int
-    ) -> (position: Int, token: Int)? {
-        guard vocabularySize <= Int(ID.max) else { return nil }
-        let block = 1 << 14
-        for start in stride(from: 0, to: count, by: block) {
-            let end = min(start + block, count)
-            var largest: ID = 0
-            for position in start..<end { largest = max(largest, ids[position]) }
-            guard Int(largest) >= vocabularySize else { continue }
-            for position in start..<end where Int(ids[position]) >= vocabularySize {
-                return (position, Int(ids[position]))
+    ///
+    /// - Throws: as `copy`.
+    package func firstToken(
+        outside vocabularySize: Int
+    ) throws(Failure) -> (position: Int, token: Int)? {
+        guard vocabularySize < 1 << (8 * format.bytesPerToken) else { return nil }
+        let limit = UInt32(vocabularySize)
+        let block = Buffer<Int32>(count: 1 << 14)
+        for start in stride(from: 0, to: count, by: block.count) {
+            let length = min(block.count, count - start)
+            try copy(from: start, count: length, into: block.base)
+            // The largest of each block first, a loop that vectorises.
+            var largest: UInt32 = 0
+            for index in 0..<length {
+                largest = max(largest, UInt32(bitPattern: block.base[index]))
+            }
+            guard largest >= limit else { continue }
+            for index in 0..<length {
+                let token = UInt32(bitPattern: block.base[index])
+                if token >= limit { return (start + index, Int(token)) }
             }
         }
         return nil
     }
 
-    private static func map(_ path: String) throws(Failure) -> Mapping {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        let code = errno
-        guard descriptor >= 0 else {
-            throw Failure(
-                code == ENOENT || code == ENOTDIR ? .missingInput : .inputOutput,
-                "the token file \(path) cannot be opened: \(systemError(code)); make it with "
-                    + "\"lockstep tokenize\".")
+    // MARK: - The system
+
+    /// Opens a file for reading, with the process's limit on open files raised if it is in the way.
+    private static func open(_ path: String) throws(Failure) -> Int32 {
+        var descriptor = openFile(path, O_RDONLY | O_CLOEXEC)
+        if descriptor < 0, errno == EMFILE, raiseLimitOnOpenFiles() {
+            descriptor = openFile(path, O_RDONLY | O_CLOEXEC)
         }
-        defer { close(descriptor) }
+        guard descriptor < 0 else { return descriptor }
+        let code = errno
+        let remedy =
+            switch code {
+            case ENOENT, ENOTDIR: TokenDataset.missingRemedy
+            case EMFILE, ENFILE: "raise the limit with `ulimit -n`, or make larger shards"
+            default: "check that it can be read"
+            }
+        throw Failure(
+            code == ENOENT || code == ENOTDIR ? .missingInput : .inputOutput,
+            "the token file \(path) cannot be opened: \(systemError(code)); \(remedy).")
+    }
+
+    /// Raises the soft limit on open files to the hard one; false where that changes nothing.
+    private static func raiseLimitOnOpenFiles() -> Bool {
+        var limit = rlimit()
+        guard getrlimit(openFilesLimit, &limit) == 0, limit.rlim_cur < limit.rlim_max else {
+            return false
+        }
+        limit.rlim_cur = limit.rlim_max
+        return setrlimit(openFilesLimit, &limit) == 0
+    }
+
+    private static func size(of descriptor: Int32, path: String) throws(Failure) -> Int {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw Failure(.badData, "\(path) is not a plain file; name a token file.")
         }
-        let size = Int(status.st_size)
-        guard size > 0 else {
-            throw Failure(.badData, "\(path) is empty; make it again from a text.")
+        return Int(status.st_size)
+    }
+
+    /// Fills a buffer with the bytes from an offset on.
+    private static func read(
+        _ descriptor: Int32, path: String, at offset: Int,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(Failure) {
+        var filled = 0
+        while filled < buffer.count {
+            let count = pread(
+                descriptor, buffer.baseAddress?.advanced(by: filled), buffer.count - filled,
+                offset + filled)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw Failure(
+                    .inputOutput,
+                    "\(path) cannot be read: \(systemError()); check the disk it is on.")
+            }
+            guard count > 0 else {
+                let size = try Self.size(of: descriptor, path: path)
+                throw Failure(
+                    .inputOutput,
+                    "\(path) was cut off to \(size) bytes while it was in use; restore it, or make it "
+                        + "again, and restart.")
+            }
+            filled += count
         }
-        guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED
-        else {
-            throw Failure(
-                .inputOutput,
-                "\(path) cannot be mapped into memory: \(systemError()); check the limits on "
-                    + "memory and the disk.")
-        }
-        return Mapping(base: base, size: size)
     }
 
     private static func format(
-        of mapping: Mapping, path: String
+        of header: Buffer<Int32>, size: Int, path: String
     ) throws(Failure) -> TokenFileFormat {
-        let words = mapping.base.assumingMemoryBound(to: Int32.self)
-        let hasHeader = mapping.size >= TokenFileFormat.headerWords * 4
+        let words = header.base
+        let hasHeader = size >= header.bytes.count
         for format in [TokenFileFormat.uint16, .uint32]
-        where mapping.size >= 4 && words[0] == format.magic {
+        where size >= 4 && words[0] == format.magic {
             guard hasHeader else {
                 throw Failure(
                     .badData,
-                    "\(path) has \(mapping.size) bytes, less than the header of 1024 that it begins; "
+                    "\(path) has \(size) bytes, less than the header of 1024 that it begins; "
                         + "it is cut off, so make it again.")
             }
             guard words[1] == format.version else {
@@ -183,7 +237,7 @@ package final class TokenFile: Sendable {
             }
             return format
         }
-        let isDated = mapping.size >= 8 && isDate(words[0]) && (0..<1000).contains(words[1])
+        let isDated = size >= 8 && isDate(words[0]) && (0..<1000).contains(words[1])
         let isBlank = hasHeader && words[0] != 0 && (3..<256).allSatisfy { words[$0] == 0 }
         guard !isDated, !isBlank else {
             throw Failure(
@@ -200,3 +254,12 @@ package final class TokenFile: Sendable {
             && (1...31).contains(word % 100)
     }
 }
+
+#if canImport(Glibc)
+    private let openFilesLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+#else
+    private let openFilesLimit = RLIMIT_NOFILE
+#endif
+
+// The system call shares its name with a method here.
+private func openFile(_ path: String, _ flags: Int32) -> Int32 { open(path, flags) }

@@ -10,14 +10,16 @@ import Failures
 ///
 /// The texts are one long text; its first `Int((1 - validationFraction) * n)` characters (bytes for
 /// the byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
-/// by itself. Texts are read twice, and memory stays bounded by the longest word. The folder
+/// by itself. nanoGPT's Python turns the line ends CR LF and CR into LF while it reads; here every
+/// byte of a text is kept, and `found` is told. Texts are read twice, and memory stays bounded by the longest word. The folder
 /// appears only when it is complete; after a failure nothing is left of it.
 ///
 /// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
 ///   bad data for invalid UTF-8 or fewer than two tokens in a split; input/output otherwise.
 @discardableResult
 package func tokenize(
-    _ options: TokenizeOptions, progress: (TokenizeProgress) -> Void = { _ in }
+    _ options: TokenizeOptions, progress: (TokenizeProgress) -> Void = { _ in },
+    found: (TextFinding) -> Void = { _ in }
 ) throws(Failure) -> TokenizeStatistics {
     let clock = ContinuousClock()
     let start = clock.now
@@ -26,19 +28,20 @@ package func tokenize(
     while target.hasSuffix("/") { target.removeLast() }
     _ = try options.totalSize()  // Missing texts are found before anything is made.
     let tokenizer = try options.tokenizer.load()
-    try checkSeparator(options, tokenizer)
+    try checkSeparators(options, tokenizer)
 
     let folder = try PartialFolder(target)
     let isText = !(tokenizer is ByteTokenizer)
     let survey = try TextSurvey(
-        options, isText: isText, collectsCharacters: tokenizer == nil, spoolFolder: folder.path,
-        progress: progress)
+        options, isText: isText, collectsCharacters: tokenizer == nil,
+        endOfText: tokenizer?.endOfTextName, spoolFolder: folder.path, progress: progress)
     let units = isText ? survey.scalars : survey.bytes
     guard units >= 4 else {
         let sources = survey.sources.map(\.name).joined(separator: ", ")
         throw tooShort(
             "\(sources) has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
     }
+    for finding in survey.allFindings { found(finding) }
     let chosen: any Tokenizer =
         if let tokenizer { tokenizer } else {
             try CharacterTokenizer(scalars: survey.characters)
@@ -48,25 +51,28 @@ package func tokenize(
         tokenizer: chosen, options: options, survey: survey, isText: isText,
         trainUnits: trainUnits, folder: folder.path)
     try pass.encodeAll(progress)
-    let (train, validation) = try pass.finish()
+    var (train, validation) = try pass.finish()
     guard train.tokens >= 2, validation.tokens >= 2 else {
         throw tooShort(
             "the text gives \(train.tokens) train and \(validation.tokens) validation tokens")
     }
     for source in survey.sources where source.isSpooled { unlink(source.path) }
 
+    // Opening what was written is also the proof that it can be read.
+    let trainTokens = try TokenDataset.open(folder: folder.path, split: .train)
+    let validationTokens = try TokenDataset.open(folder: folder.path, split: .validation)
+    train.fingerprint = try trainTokens.fingerprint
+    validation.fingerprint = try validationTokens.fingerprint
     let description = DatasetDescription(
         tokenizer: .init(chosen), format: TokenFileFormat(vocabularySize: chosen.vocabularySize),
         sources: survey.sources.map(\.name), bytes: survey.bytes,
         characters: isText ? survey.scalars : nil, validationFraction: options.validationFraction,
-        separatesDocuments: options.separatesDocuments, train: train, validation: validation)
+        separatesDocuments: options.separatesDocuments, separator: options.separator, train: train,
+        validation: validation)
     try chosen.save(folder: folder.path)
     try writeWholeFile("\(folder.path)/\(DatasetDescription.fileName)", text: description.json)
-    // Opening what was written is also the proof that it can be read.
-    let loss = bigramLoss(
-        train: try TokenDataset.open(folder: folder.path, split: .train),
-        validation: try TokenDataset.open(folder: folder.path, split: .validation),
-        vocabularySize: chosen.vocabularySize)
+    let loss = try bigramLoss(
+        train: trainTokens, validation: validationTokens, vocabularySize: chosen.vocabularySize)
     try folder.commit()
     return TokenizeStatistics(
         description: description, seconds: (clock.now - start) / .seconds(1), bigramLoss: loss)
@@ -79,16 +85,16 @@ private func tooShort(_ what: String) -> Failure {
             + "validation fraction.")
 }
 
-/// - Throws: `Failure` (usage) if separators are asked of a tokenizer that has none.
-private func checkSeparator(
+/// - Throws: `Failure` (usage) if separators are asked of a tokenizer that has no token for them.
+private func checkSeparators(
     _ options: TokenizeOptions, _ tokenizer: (any Tokenizer)?
 ) throws(Failure) {
-    guard options.separatesDocuments, tokenizer?.endOfText == nil else { return }
+    guard options.separatesDocuments || options.separator != nil, tokenizer?.endOfText == nil
+    else { return }
     throw Failure(
         .usage,
-        "documents cannot be separated, because a tokenizer by \(tokenizer?.kind ?? "characters") "
-            + "without <|endoftext|> has no token for it; leave that out or use GPT-2's byte pairs."
-    )
+        "documents cannot be separated, because the tokenizer by \(tokenizer?.kind ?? "characters") "
+            + "has no end-of-text token; leave that out or use GPT-2's byte pairs.")
 }
 
 extension TokenizerChoice {

@@ -25,6 +25,8 @@ package struct TokenizeOptions: Sendable {
     package var shardTokens: Int?
     /// Whether to put an end-of-text token before every text; byte pairs only.
     package var separatesDocuments = false
+    /// The text whose every occurrence becomes an end-of-text token; byte pairs only.
+    package var separator: String?
     /// Bytes read at a time.
     package var chunkBytes = 1 << 20
 
@@ -53,6 +55,12 @@ package struct TokenizeOptions: Sendable {
                 .usage,
                 "the validation fraction is \(validationFraction), but must lie between 0 and 1; "
                     + "0.1 is usual.")
+        }
+        guard separator?.isEmpty != true else {
+            throw Failure(
+                .usage,
+                "the separator is empty, so it stands nowhere; name the text between two documents."
+            )
         }
         let mostTokens = TokenFileFormat.largestCount
         guard shardTokens.map({ (2...mostTokens).contains($0) }) ?? true else {

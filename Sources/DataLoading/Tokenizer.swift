@@ -9,6 +9,8 @@ package protocol Tokenizer: Sendable {
     /// The id that separates documents; it never comes from text. Nil where the vocabulary has
     /// none.
     var endOfText: UInt32? { get }
+    /// How the vocabulary spells `endOfText`, such as `<|endoftext|>`.
+    var endOfTextName: String? { get }
     /// The content of `tokenizer.json`: everything `loadTokenizer(folder:)` needs.
     var savedForm: String { get }
     /// SHA-256 of `savedForm` in hexadecimal: equal fingerprints mean equal ids for every text.
@@ -39,6 +41,8 @@ package protocol TokenEncoder {
 }
 
 extension Tokenizer {
+    package var endOfTextName: String? { nil }
+
     /// The ids of some bytes.
     ///
     /// - Throws: `Failure` (bad data) with the offset of a byte that has no id here.
@@ -50,6 +54,24 @@ extension Tokenizer {
         try encoder.encode(bytes, into: &ids)
         try encoder.finish(into: &ids)
         return ids
+    }
+
+    /// The ids of a text in which the name of the end-of-text token stands for the token.
+    ///
+    /// - Throws: `Failure` (bad data) that names a character that has no id here.
+    package func encodeWithEndOfText(_ text: String) throws(Failure) -> [UInt32] {
+        guard let name = endOfTextName, let endOfText else { return try encode(text) }
+        return try Array(text.utf8).withUnsafeBytesThrowing { (bytes) throws(Failure) in
+            var scanner = SeparatorScanner(name.utf8)
+            var ids: [UInt32] = []
+            var start = 0
+            while let end = scanner.end(in: bytes, from: start) {
+                let piece = bytes[start..<end - scanner.separator.count]
+                ids += try encode(UnsafeRawBufferPointer(rebasing: piece)) + [endOfText]
+                start = end
+            }
+            return ids + (try encode(UnsafeRawBufferPointer(rebasing: bytes[start...])))
+        }
     }
 
     /// The ids of a text.

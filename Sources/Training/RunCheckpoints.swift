@@ -54,14 +54,4 @@ package struct RunCheckpoints: Sendable {
             .copy(layout.arena, into: parameters)
         return parameters
     }
-
-    /// The folder of the run's data, or another one that was given.
-    ///
-    /// - Throws: `Failure` (bad data) if the data were made with another tokenizer.
-    package func dataPath(given path: String?) throws(Failure) -> String {
-        let folder: String
-        if let path { folder = path } else { folder = try run.readDataPath() }
-        try run.refuseOtherTokenizer(than: folder)
-        return folder
-    }
 }

@@ -16,6 +16,9 @@ package struct RunInspection {
     private let run: RunFolder
     private let recipe: Recipe
     private let parameters: Buffer<Float>
+    /// The fingerprint of the data that the run was trained with; empty on ranks that did not read
+    /// the checkpoint.
+    private let dataFingerprint: String
 
     /// Opens one of a run's checkpoints on this process alone.
     ///
@@ -26,7 +29,9 @@ package struct RunInspection {
         recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         let layout = GPTLayout(recipe.model).arena
         parameters = Buffer(count: layout.count)
-        step = try Self.read(choice, of: run, recipe, layout, into: parameters)
+        let checkpoint = try Self.read(choice, of: run, recipe, layout, into: parameters)
+        step = checkpoint.step
+        dataFingerprint = checkpoint.manifest.dataFingerprint
     }
 
     /// Opens one of a run's checkpoints, which the first rank reads for all. Collective.
@@ -48,19 +53,20 @@ package struct RunInspection {
         let own = try communicator.onFirstRank { () throws(Failure) in
             try Self.read(choice, of: run, recipe, layout, into: parameters)
         }
-        step = Int(try communicator.allReduce(Int64(own ?? 0), .maximum))
+        step = Int(try communicator.allReduce(Int64(own?.step ?? 0), .maximum))
+        dataFingerprint = own?.manifest.dataFingerprint ?? ""
         try communicator.broadcast(parameters.bytes)
     }
 
-    /// Reads the parameters that evaluations look at, and returns the checkpoint's step.
+    /// Reads the parameters that evaluations look at, and returns their checkpoint.
     private static func read(
         _ choice: CheckpointChoice, of run: RunFolder, _ recipe: Recipe, _ layout: ArenaLayout,
         into parameters: Buffer<Float>
-    ) throws(Failure) -> Int {
+    ) throws(Failure) -> Checkpoint {
         let checkpoint = try run.checkpoint(choice)
         try checkpoint.open(CheckpointKeeper.evaluatedFile(of: recipe))
             .copy(layout, into: parameters)
-        return checkpoint.step
+        return checkpoint
     }
 
     /// The failure of a checkpoint whose parameters give no finite loss.
@@ -77,17 +83,9 @@ package struct RunInspection {
         dataPath: String?, threads: Int, communicator: Communicator, progress mode: ProgressMode
     ) throws(Failure) -> Evaluation {
         var recipe = recipe
-        let path = try communicator.fromFirstRank { () throws(Failure) in
-            // `??` would lose the type of what is thrown.
-            let path: String
-            if let dataPath { path = dataPath } else { path = try run.readDataPath() }
-            try run.refuseOtherTokenizer(than: path)
-            return path
-        }
-        let data = try communicator.agree { () throws(Failure) in
-            try TrainingData(path: path, recipe: &recipe)
-        }
-        try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
+        let data = try run.openData(
+            at: dataPath, fingerprint: dataFingerprint, recipe: &recipe, communicator: communicator)
+        try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let microBatch = recipe.training.microBatch
         let model = GPT(
@@ -111,6 +109,8 @@ package struct RunInspection {
 
     /// Writes texts that go on from a prompt; `write` gets their bytes as they come.
     ///
+    /// A text ends at the end-of-text token, whose name stands for the token in a prompt.
+    ///
     /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the
     ///   prompt has a character that the model does not know.
     package func generate(
@@ -123,7 +123,7 @@ package struct RunInspection {
                 "\(run.path) has no tokenizer.json, so tokens cannot be turned into text; copy it "
                     + "from the data folder.")
         }
-        var context = try tokenizer.encode(prompt)
+        var context = try tokenizer.encodeWithEndOfText(prompt)
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         for sample in 0..<samples {

@@ -1,9 +1,20 @@
 import DataLoading
+import Failures
 import Kernels
+import MPI
 import Model
+import Telemetry
 import Tensors
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// Reads the sequences of micro-batches into memory that is used again for each.
+///
+/// Data that can no longer be read end the job, because the other ranks wait in the step.
 package struct SampleLoader {
     private let dataset: TokenDataset
     private let contextLength: Int
@@ -58,7 +69,9 @@ package struct SampleLoader {
         let input = inputs.base + row * contextLength
         let target = targets.base + row * contextLength
         if length > 0 {
-            dataset.copy(from: offset, count: length + 1, into: window.base)
+            do throws(Failure) {
+                try dataset.copy(from: offset, count: length + 1, into: window.base)
+            } catch { endJob(error) }
             input.update(from: window.base, count: length)
             target.update(from: window.base + 1, count: length)
         }
@@ -67,4 +80,17 @@ package struct SampleLoader {
             target[t] = ignoredTarget
         }
     }
+}
+
+/// Ends the job because this rank cannot read its data.
+private func endJob(_ failure: Failure) -> Never {
+    let rank = MPIEnvironment.launchedRank
+    // Ranks meet the end of a file that they share at about the same time, and one sentence is
+    // enough: the first rank that ends has the others ended, which takes mpirun a moment.
+    let patience = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
+    let end = MonotonicClock.nanoseconds + patience
+    while MonotonicClock.nanoseconds < end { usleep(50_000) }
+    StandardError.shared.endBar(keeping: true)
+    let origin = rank == 0 ? "" : "rank \(rank) on \(Communicator.hostName): "
+    Failure(failure.code, origin + failure.sentence).endProcess()
 }

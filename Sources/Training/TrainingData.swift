@@ -1,5 +1,8 @@
+import Checkpointing
 import DataLoading
 import Failures
+import Logging
+import MPI
 
 #if canImport(Glibc)
     import Glibc
@@ -23,19 +26,29 @@ package struct TrainingData: Sendable {
 
     /// Opens a data folder for a model, and settles the model's vocabulary.
     ///
+    /// - Parameter isRemembered: whether the path is from a run or a sweep and not from the command
+    ///   line, so that a folder that is missing may have been moved.
     /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the
     ///   folder was made for another tokenizer, a token is outside the vocabulary, or the data are
     ///   shorter than one context.
-    package init(path: String, recipe: inout Recipe) throws(Failure) {
+    package init(
+        path: String, recipe: inout Recipe, isRemembered: Bool = false
+    ) throws(Failure) {
         self.path = path
-        let folder = try DataFolder(path)
-        training = folder.train
-        validation = folder.validation
-        fingerprint = "\(training.fingerprint)-\(validation.fingerprint)"
+        let folder = try DataFolder(
+            path,
+            remedy: isRemembered
+                ? "if the data were moved, give --data their new folder"
+                : TokenDataset.missingRemedy)
+        validationFingerprint = folder.validationFingerprint
+        fingerprint =
+            "\(folder.trainFingerprint)\(Self.fingerprintSeparator)\(validationFingerprint)"
         tokenizer = folder.tokenizer
         recipe.model.vocabularySize = try Self.vocabularySize(
             recipe.model.vocabularySize, tokenizer: tokenizer, path: path)
         try folder.validate(vocabularySize: recipe.model.vocabularySize)
+        training = folder.train.bounded(by: recipe.model.vocabularySize)
+        validation = folder.validation.bounded(by: recipe.model.vocabularySize)
         order = try SampleOrder(
             seed: recipe.training.seed, tokenCount: training.tokenCount,
             contextLength: recipe.model.contextLength)
@@ -45,6 +58,30 @@ package struct TrainingData: Sendable {
 
     /// Tells these data from others: the training and the validation split's fingerprints.
     package let fingerprint: String
+    /// Tells these validation tokens from others.
+    package let validationFingerprint: String
+
+    private static let fingerprintSeparator: Character = "-"
+
+    /// Warns if the validation tokens are not those of the run whose `fingerprint` is given.
+    func warnOfOtherValidation(
+        thanIn run: RunFolder, fingerprint: String, isRemembered: Bool
+    ) {
+        guard
+            fingerprint.split(separator: Self.fingerprintSeparator).last.map(String.init)
+                != validationFingerprint
+        else { return }
+        let logger = Logger(label: "lockstep")
+        let what =
+            "the validation tokens in \(path) are not those that the run in \(run.path) was trained with"
+        guard isRemembered else {
+            logger.notice("\(what).")
+            return
+        }
+        logger.warning(
+            "\(what), so losses cannot be compared with its own; give --data a folder with the same."
+        )
+    }
 
     /// Tells the tokenizer from others; empty where it is not known.
     package var tokenizerFingerprint: String { tokenizer?.fingerprint ?? "" }
@@ -73,6 +110,31 @@ package struct TrainingData: Sendable {
 }
 
 extension RunFolder {
+    /// Opens the data that the run was trained with, or another folder's, and warns if its validation
+    /// tokens are others. Only the first rank needs the run's folder. Collective.
+    ///
+    /// - Parameter fingerprint: that of the data in a checkpoint of the run, on the first rank.
+    /// - Throws: as `TrainingData`; `Failure` (bad data) if they were made with another tokenizer.
+    package func openData(
+        at given: String?, fingerprint: String, recipe: inout Recipe, communicator: Communicator
+    ) throws(Failure) -> TrainingData {
+        let folder = try communicator.fromFirstRank { () throws(Failure) in
+            // `??` would lose the type of what is thrown.
+            let folder: String
+            if let given { folder = given } else { folder = try readDataPath() }
+            try refuseOtherTokenizer(than: folder)
+            return folder
+        }
+        let data = try communicator.agree { () throws(Failure) in
+            try TrainingData(path: folder, recipe: &recipe, isRemembered: given == nil)
+        }
+        if communicator.rank == 0 {
+            data.warnOfOtherValidation(
+                thanIn: self, fingerprint: fingerprint, isRemembered: given == nil)
+        }
+        return data
+    }
+
     /// Checks that a data folder was made with the tokenizer that the run was trained with, as far
     /// as both are known.
     ///

@@ -68,7 +68,8 @@ package struct TrainingSession {
         let (recipe, data) = try communicator.agree { () throws(Failure) in
             var recipe = try Recipe(toml: toml, name: "the recipe")
             // The data settle the recipe's vocabulary.
-            let data = try TrainingData(path: path, recipe: &recipe)
+            let data = try TrainingData(
+                path: path, recipe: &recipe, isRemembered: request.dataPath == nil)
             return (recipe, data)
         }
         let plan = try communicator.agree { () throws(Failure) in

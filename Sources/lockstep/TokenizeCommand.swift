@@ -1,6 +1,7 @@
 import ArgumentParser
 import DataLoading
 import Failures
+import Logging
 import MPI
 import Telemetry
 import Training
@@ -16,10 +17,18 @@ struct TokenizeCommand: ParsableCommand {
               lockstep tokenize *.txt --tokenizer gpt2 --vocabulary gpt2/ --out data/texts
               zcat corpus.gz | lockstep tokenize - --tokenizer bytes --out data/corpus
               lockstep tokenize other.txt --like runs/book --out data/other
+              lockstep tokenize stories.txt --tokenizer gpt2 --vocabulary gpt2/ \\
+                  --separator '<|endoftext|>' --out data/stories
 
             The first 90 % of the text are for training, the rest for validation.
             GPT-2's vocabulary is a folder with vocab.json and merges.txt, or with
-            encoder.json and vocab.bpe. Token files have llm.c's format.
+            encoder.json and vocab.bpe, or with a tokenizer.json of its family. Token
+            files have llm.c's format.
+
+            Every byte of a text is kept, so line ends too: nanoGPT, whose Python reads
+            CR LF as LF, has other ids for such texts. A separator is any text, such as
+            $'\\n---\\n' in bash; the white space around it is kept. The model learns to
+            end a text there, and sampling ends with it.
             """)
 
     @Argument(help: "Text files, read one after another; - for standard input.")
@@ -46,6 +55,11 @@ struct TokenizeCommand: ParsableCommand {
     @Flag(name: .long, help: "Put <|endoftext|> before every text (gpt2).")
     var separateDocuments = false
 
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Make each of these in the text the end-of-text token (gpt2).")
+    var separator: String?
+
     func run() throws {
         // Several ranks would write one folder.
         guard MPIEnvironment.launchedRank == 0 else { return }
@@ -53,6 +67,7 @@ struct TokenizeCommand: ParsableCommand {
         options.validationFraction = validationFraction
         options.shardTokens = shardTokens
         options.separatesDocuments = separateDocuments
+        options.separator = separator
         StandardError.shared.write(
             line: "lockstep: tokenizing \(text.joined(separator: ", ")) into \(out)")
         let statistics = try tokenizeShowingProgress(options)
@@ -110,6 +125,33 @@ struct TokenizeCommand: ParsableCommand {
             lines[progress.phase] = line
             line.update(done: progress.bytes)
             if progress.bytes == total { line.finish() }
+        } found: { finding in
+            Logger(label: "lockstep").warning("\(warning(of: finding))")
+        }
+    }
+
+    /// What a finding means for the tokens, with the remedy.
+    private func warning(of finding: TextFinding) -> String {
+        switch finding {
+        case .spelledEndOfText(let name, let count):
+            let remedy =
+                separator == nil
+                ? "add --separator \(shellQuoted(name)) to make each the end-of-text token"
+                : "only the text that --separator names becomes the end-of-text token"
+            return
+                "the text has \(name) \(Format.counted(count, "time")), which becomes plain tokens; "
+                + "\(remedy)."
+        case .missingSeparator(let separator):
+            return
+                "the text does not have the separator \(shellQuoted(separator)), so nothing ends a "
+                + "document; check --separator."
+        case .carriageReturns(let beforeLineFeed, let alone):
+            let (count, kind, remedy) =
+                beforeLineFeed > 0
+                ? (beforeLineFeed, "CR LF", "tr -d '\\r'") : (alone, "CR", "tr '\\r' '\\n'")
+            return
+                "the text has \(Format.counted(count, "\(kind) line end")), whose CR is kept as a "
+                + "character of its own; `\(remedy)` makes them LF, as nanoGPT reads them."
         }
     }
 

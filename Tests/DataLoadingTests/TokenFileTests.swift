@@ -1,6 +1,6 @@
 import DataLoading
 import Failures
-import FoundationEssentials
+import Foundation
 import Testing
 
 private func bytes<Value: FixedWidthInteger>(_ values: [Value]) -> [UInt8] {
@@ -11,10 +11,10 @@ private func header(_ magic: Int32, _ version: Int32, _ count: Int32) -> [UInt8]
     bytes([magic, version, count] + [Int32](repeating: 0, count: 253))
 }
 
-private func tokens(_ file: TokenFile) -> [Int32] {
+private func tokens(_ file: TokenFile) throws -> [Int32] {
     var ids = [Int32](repeating: -1, count: file.count)
-    ids.withUnsafeMutableBufferPointer { target in
-        if let base = target.baseAddress { file.copy(from: 0, count: file.count, into: base) }
+    try ids.withUnsafeMutableBufferPointer { target in
+        if let base = target.baseAddress { try file.copy(from: 0, count: file.count, into: base) }
     }
     return ids
 }
@@ -35,7 +35,7 @@ private func tokens(_ file: TokenFile) -> [Int32] {
         for (format, content, shift) in cases {
             let file = try TokenFile(scratch.write("a.bin", content))
             #expect(file.format == format)
-            #expect(tokens(file) == ids.map { Int32($0 + shift) })
+            #expect(try tokens(file) == ids.map { Int32($0 + shift) })
         }
     }
 
@@ -105,6 +105,42 @@ private func tokens(_ file: TokenFile) -> [Int32] {
         expectFailure(.badData, "not a plain file") { _ = try TokenFile(scratch.path) }
     }
 
+    /// What is cut off, emptied or overwritten while it is open.
+    @Test func filesThatChangeWhileTheyAreReadAreNamed() throws {
+        let ids = (0..<10_000).map { UInt16($0 % 50) }
+        for content in [bytes(ids), header(20_240_520, 1, 10_000) + bytes(ids)] {
+            let path = try scratch.write("a.bin", content)
+            let dataset = try TokenDataset(files: [path]).bounded(by: 50)
+            var window = [Int32](repeating: 0, count: 100)
+            func read(from first: Int) throws {
+                try window.withUnsafeMutableBufferPointer { target in
+                    if let base = target.baseAddress {
+                        try dataset.copy(from: first, count: 100, into: base)
+                    }
+                }
+            }
+            try read(from: 9900)
+            #expect(window == ids[9900...].map(Int32.init))
+            var changed = content
+            changed[content.count - 2] = 50
+            let handle = try FileHandle(forUpdating: URL(filePath: path))
+            try handle.write(contentsOf: Data(changed))
+            expectFailure(.badData, path, "overwritten", "token 50") { try read(from: 9900) }
+            try read(from: 9899)
+            try handle.truncate(atOffset: UInt64(content.count - 1))
+            expectFailure(.inputOutput, path, "cut off to \(content.count - 1) bytes") {
+                try read(from: 9900)
+            }
+            try handle.truncate(atOffset: 0)
+            expectFailure(.inputOutput, path, "cut off to 0 bytes") { try read(from: 0) }
+            expectFailure(.inputOutput, path, "cut off") { _ = try dataset.fingerprint }
+            expectFailure(.inputOutput, path, "cut off") {
+                try dataset.validate(vocabularySize: 50)
+            }
+            try handle.close()
+        }
+    }
+
     @Test func tokensOutsideTheVocabularyAreNamed() throws {
         var ids = [UInt16](repeating: 5, count: 50_000)
         ids[40_001] = 300
@@ -121,8 +157,8 @@ private func tokens(_ file: TokenFile) -> [Int32] {
         }
         let wide = try TokenFile(
             scratch.write("c.bin", header(20_240_801, 7, 2) + bytes([1, UInt32.max])))
-        #expect(wide.firstToken(outside: 1 << 31)?.position == 1)
-        #expect(wide.firstToken(outside: 1 << 31)?.token == Int(UInt32.max))
+        #expect(try wide.firstToken(outside: 1 << 31)?.position == 1)
+        #expect(try wide.firstToken(outside: 1 << 31)?.token == Int(UInt32.max))
     }
 }
 
@@ -145,9 +181,9 @@ private func tokens(_ file: TokenFile) -> [Int32] {
         for first in 0...13 {
             for count in 0...13 - first {
                 var ids = [Int32](repeating: -1, count: count + 1)
-                ids.withUnsafeMutableBufferPointer { ids in
+                try ids.withUnsafeMutableBufferPointer { ids in
                     if let base = ids.baseAddress {
-                        dataset.copy(from: first, count: count, into: base)
+                        try dataset.copy(from: first, count: count, into: base)
                     }
                 }
                 #expect(ids == all[first..<first + count] + [-1])

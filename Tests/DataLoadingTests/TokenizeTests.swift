@@ -16,11 +16,11 @@ private let sample = String(
         Array("It's line \(index * 7919 % 1000), naïve — 中\(index % 13)!\n".utf8)
     }, as: UTF8.self)
 
-private func ids(_ dataset: TokenDataset) -> [UInt32] {
+private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
     var ids = [Int32](repeating: 0, count: dataset.tokenCount)
-    ids.withUnsafeMutableBufferPointer { target in
+    try ids.withUnsafeMutableBufferPointer { target in
         if let base = target.baseAddress {
-            dataset.copy(from: 0, count: dataset.tokenCount, into: base)
+            try dataset.copy(from: 0, count: dataset.tokenCount, into: base)
         }
     }
     return ids.map(UInt32.init)
@@ -52,8 +52,8 @@ private func ids(_ dataset: TokenDataset) -> [UInt32] {
         #expect(statistics.vocabularySize == alphabet.count)
         #expect(statistics.trainTokens == border)
         #expect(statistics.validationTokens == scalars.count - border)
-        #expect(ids(folder.train).map { alphabet[Int($0)] } == Array(scalars[..<border]))
-        #expect(ids(folder.validation).map { alphabet[Int($0)] } == Array(scalars[border...]))
+        #expect(try ids(folder.train).map { alphabet[Int($0)] } == Array(scalars[..<border]))
+        #expect(try ids(folder.validation).map { alphabet[Int($0)] } == Array(scalars[border...]))
         #expect(
             try tokenizer.decode(ids(folder.train) + ids(folder.validation))
                 == Array(sample.utf8))
@@ -94,7 +94,7 @@ private func ids(_ dataset: TokenDataset) -> [UInt32] {
         #expect(statistics.characters == nil)
         let folder = try DataFolder(options.output)
         #expect(folder.train.shards.map(\.count) == [300, 300, 300])
-        #expect(ids(folder.train) + ids(folder.validation) == content.map(UInt32.init))
+        #expect(try ids(folder.train) + ids(folder.validation) == content.map(UInt32.init))
         #expect(
             try scratch.names("data") == [
                 "dataset.json", "tokenizer.json", "train_000000.bin", "train_000001.bin",
@@ -156,8 +156,8 @@ private func ids(_ dataset: TokenDataset) -> [UInt32] {
         try tokenize(options([scratch.write("a.txt", sample)], .characters, output: "plain"))
         let piped = try DataFolder(scratch.path + "/data")
         let plain = try DataFolder(scratch.path + "/plain")
-        #expect(ids(piped.train) == ids(plain.train))
-        #expect(ids(piped.validation) == ids(plain.validation))
+        #expect(try ids(piped.train) == ids(plain.train))
+        #expect(try ids(piped.validation) == ids(plain.validation))
         #expect(try scratch.names("data") == scratch.names("plain"))
     }
 
@@ -376,8 +376,8 @@ private func ids(_ dataset: TokenDataset) -> [UInt32] {
         // After 0: 1 twice, 2 once; after 1: 0 twice; after 2: nothing. V = 3.
         let expected = -(log(3.0 / 6) + log(1.0 / 5) + log(1.0 / 3)) / 3
         let loss = try #require(
-            bigramLoss(train: train, validation: validation, vocabularySize: 3))
+            try bigramLoss(train: train, validation: validation, vocabularySize: 3))
         #expect(abs(loss - expected) < 1e-12)
-        #expect(bigramLoss(train: train, validation: validation, vocabularySize: 1025) == nil)
+        #expect(try bigramLoss(train: train, validation: validation, vocabularySize: 1025) == nil)
     }
 }

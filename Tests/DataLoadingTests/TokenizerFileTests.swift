@@ -126,7 +126,7 @@ private indirect enum JSON: Decodable, Equatable {
             ("{\"type\":\"characters\",\"version\":1,\"characters\":\"aa\"}", ["increasing"]),
             (
                 "{\"model\":{\"type\":\"Unigram\",\"vocab\":{},\"merges\":[]}}",
-                ["other than GPT-2's"]
+                ["a model Unigram", "other than GPT-2's"]
             ),
             (
                 "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"pre_tokenizer\":"

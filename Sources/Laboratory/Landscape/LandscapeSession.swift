@@ -40,20 +40,19 @@ package struct LandscapeSession {
             try RunCheckpoints(run: request.runPath, newestAlone: request.directions == .filter)
         }
         let toml = try communicator.fromFirstRank { () throws(Failure) in run?.recipe.toml ?? "" }
-        let path = try communicator.fromFirstRank { () throws(Failure) in
-            try run?.dataPath(given: request.dataPath) ?? ""
+        var recipe = try communicator.agree { () throws(Failure) in
+            try Recipe(toml: toml, name: "the run's recipe")
         }
-        let (recipe, data) = try communicator.agree { () throws(Failure) in
-            var recipe = try Recipe(toml: toml, name: "the run's recipe")
-            let data = try TrainingData(path: path, recipe: &recipe)
-            return (recipe, data)
-        }
+        let data = try RunFolder(request.runPath).openData(
+            at: request.dataPath,
+            fingerprint: run?.checkpoints.last?.manifest.dataFingerprint ?? "", recipe: &recipe,
+            communicator: communicator)
         // What is missing is missed before the work and not after it.
         let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
         }
-        try communicator.sameOnAllRanks("validation data", data.validation.fingerprint)
+        try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
         let own = try communicator.onFirstRank { () throws(Failure) -> Chosen? in
             guard let run else { return nil }
             return try plane(run)

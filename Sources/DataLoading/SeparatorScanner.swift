@@ -1,0 +1,72 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Finds each occurrence of a separator in bytes that arrive in chunks, wherever they are cut.
+///
+/// Occurrences do not overlap; the leftmost counts (Knuth, Morris and Pratt 1977).
+struct SeparatorScanner {
+    let separator: [UInt8]
+    /// The number of bytes at the end of what was scanned that may begin a separator, and so are
+    /// the separator's own first bytes.
+    private(set) var matched = 0
+
+    /// For each prefix of the separator, the length of the longest shorter one that ends it.
+    private let fallbacks: [Int]
+
+    /// A scanner for a separator of at least one byte.
+    init(_ separator: some Collection<UInt8>) {
+        precondition(!separator.isEmpty, "an empty separator is everywhere")
+        let bytes = Array(separator)
+        var fallbacks = [0]
+        var length = 0
+        for byte in bytes.dropFirst() {
+            while length > 0, bytes[length] != byte { length = fallbacks[length - 1] }
+            if bytes[length] == byte { length += 1 }
+            fallbacks.append(length)
+        }
+        self.separator = bytes
+        self.fallbacks = fallbacks
+    }
+
+    /// Scans a chunk from a position on and returns the position behind the next separator, or nil
+    /// if the chunk ends first.
+    mutating func end(in chunk: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard let base = chunk.baseAddress else { return nil }
+        var position = start
+        while position < chunk.count {
+            if matched == 0 {
+                let rest = chunk.count - position
+                guard let found = memchr(base + position, Int32(separator[0]), rest) else {
+                    return nil
+                }
+                position = UnsafeRawPointer(found) - base
+            }
+            let byte = chunk[position]
+            while matched > 0, separator[matched] != byte { matched = fallbacks[matched - 1] }
+            if separator[matched] == byte { matched += 1 }
+            position += 1
+            if matched == separator.count {
+                matched = 0
+                return position
+            }
+        }
+        return nil
+    }
+
+    /// The number of separators that end in a chunk.
+    mutating func count(in chunk: UnsafeRawBufferPointer) -> Int {
+        var count = 0
+        var position = 0
+        while let next = end(in: chunk, from: position) {
+            count += 1
+            position = next
+        }
+        return count
+    }
+
+    /// Forgets what may have begun a separator, as before a new text.
+    mutating func restart() { matched = 0 }
+}

@@ -1,0 +1,140 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// Texts whose documents are separated, and line ends of another system.
+    @Suite(.serialized) struct SeparatedTextTests {
+        /// The vocabulary after GPT-2's first thousand merges.
+        private static let vocabulary = "\(Launch.root)/Tests/DataLoadingTests/Golden/small"
+
+        private func tokenize(
+            _ bench: Workbench, _ text: String, into name: String, _ more: [String]
+        ) throws -> Outcome {
+            try bench.write(text, to: "\(name).txt")
+            return try bench.lockstep(
+                ["tokenize", bench.path("\(name).txt"), "--out", bench.path(name)] + more)
+        }
+
+        /// The warnings of an outcome.
+        private func warnings(_ outcome: Outcome) -> [String] {
+            outcome.sentences.filter { $0.hasPrefix("lockstep: warning: ") }
+        }
+
+        @Test func aModelEndsItsTextsWhereTheyEnded() throws {
+            let bench = try Workbench()
+            let gpt2 = ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary]
+            let text = String(repeating: "up and down<|endoftext|>", count: 60)
+            let plain = try tokenize(bench, text, into: "plain", gpt2)
+            #expect(plain.status == 0, "\(plain.errors)")
+            #expect(warnings(plain).count == 1, "\(plain.errors)")
+            #expect(warnings(plain).first?.contains("the text has <|endoftext|> 60 times") == true)
+            #expect(warnings(plain).first?.contains("add --separator '<|endoftext|>'") == true)
+
+            let separated = try tokenize(
+                bench, text, into: "separated", gpt2 + ["--separator", "<|endoftext|>"])
+            #expect(separated.status == 0 && warnings(separated).isEmpty, "\(separated.errors)")
+            // An option's name may be a separator too.
+            let dashed = try tokenize(
+                bench, text.replacing("<|endoftext|>", with: "--out"), into: "dashed",
+                gpt2 + ["--separator", "--out"])
+            #expect(dashed.status == 0 && warnings(dashed).isEmpty, "\(dashed.errors)")
+            #expect(
+                try bench.bytes(of: "dashed/train.bin").prefix(1200)
+                    == bench.bytes(of: "separated/train.bin").prefix(1200))
+
+            for (data, ends) in [("separated", true), ("plain", false)] {
+                let trained = try bench.lockstep(
+                    bench.training(
+                        into: "run-\(data)", data: bench.path(data), set: "training.steps=200",
+                        "evaluation.every=0", "checkpoint.every=0"))
+                try #require(trained.status == 0, "\(trained.errors)")
+                let sampled = try bench.lockstep(
+                    "sample", bench.path("run-\(data)"), "--prompt", "<|endoftext|>up and",
+                    "--temperature", "0", "--tokens", "30")
+                #expect(sampled.status == 0, "\(sampled.errors)")
+                #expect(
+                    (sampled.output == "<|endoftext|>up and down\n") == ends, "\(sampled.output)")
+            }
+        }
+
+        @Test func tokenizersWithoutTheTokenAreRefused() throws {
+            let bench = try Workbench()
+            for tokenizer in [[], ["--tokenizer", "bytes"], ["--like", bench.path("data")]] {
+                expectRefusal(
+                    try tokenize(
+                        bench, Workbench.text, into: "new", tokenizer + ["--separator", "sum"]), 64,
+                    ["has no end-of-text token; "], after: ["lockstep: tokenizing "])
+            }
+            expectRefusal(
+                try tokenize(bench, Workbench.text, into: "new", ["--separator", ""]), 64,
+                ["the separator is empty"], after: ["lockstep: tokenizing "])
+            let missing = try tokenize(
+                bench, Workbench.text, into: "missing",
+                ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary, "--separator", "###"])
+            #expect(missing.status == 0)
+            #expect(warnings(missing).count == 1)
+            #expect(warnings(missing).first?.contains("not have the separator '###'") == true)
+            #expect(!bench.exists("new"))
+        }
+
+        @Test(arguments: [
+            ("\r\n", "21 CR LF line ends", "tr -d '\\r'"),
+            ("\r", "21 CR line ends,", "tr '\\r' '\\n'"),
+        ])
+        func lineEndsOfAnotherSystemAreKeptAndToldOf(
+            end: String, words: String, remedy: String
+        ) throws {
+            let bench = try Workbench()
+            let text = String(repeating: "one line" + end, count: 21)
+            for (name, tokenizer, isTold) in [
+                ("characters", [], true),
+                ("gpt2", ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary], true),
+                ("bytes", ["--tokenizer", "bytes"], false),
+            ] {
+                let outcome = try tokenize(bench, text, into: name, tokenizer)
+                #expect(outcome.status == 0, "\(outcome.errors)")
+                #expect(warnings(outcome).count == (isTold ? 1 : 0), "\(outcome.errors)")
+                guard isTold else { continue }
+                #expect(warnings(outcome).first?.contains(words) == true, "\(outcome.errors)")
+                #expect(warnings(outcome).first?.contains("`\(remedy)`") == true)
+            }
+            // The remedy works, and gives what nanoGPT reads.
+            let unix = text.replacing(end, with: "\n")
+            _ = try tokenize(bench, unix, into: "unix", [])
+            let piped = try Launch.run(
+                "bash",
+                [
+                    "-c", "\(remedy) <\"$1\" | \"$2\" tokenize - --out \"$3\"", "bash",
+                    bench.path("characters.txt"), Workbench.lockstep, bench.path("piped"),
+                ])
+            #expect(piped.status == 0 && warnings(piped).isEmpty, "\(piped.errors)")
+            #expect(
+                try bench.bytes(of: "piped/train.bin") == bench.bytes(of: "unix/train.bin"))
+        }
+
+        @Test func tokenizersWithOtherIdsAreRefused() throws {
+            let bench = try Workbench()
+            let file = try String(
+                contentsOfFile: "\(Launch.root)/Tests/DataLoadingTests/Golden/tokenizer.json",
+                encoding: .utf8)
+            try FileManager.default.createDirectory(
+                atPath: bench.path("other"), withIntermediateDirectories: false)
+            for (key, value) in [
+                ("ignore_merges", "true"), ("end_of_word_suffix", "\"</w>\""), ("dropout", "0.1"),
+            ] {
+                let changed = file.replacing(
+                    try Regex("\"\(key)\":[^,]*,"), with: "\"\(key)\":\(value),")
+                try #require(changed != file)
+                try bench.write(changed, to: "other/tokenizer.json")
+                expectRefusal(
+                    try tokenize(
+                        bench, Workbench.text, into: "new",
+                        ["--tokenizer", "gpt2", "--vocabulary", bench.path("other")]), 65,
+                    [bench.path("other/tokenizer.json"), "\(key) = ", "GPT-2 family"],
+                    after: ["lockstep: tokenizing "])
+            }
+            #expect(!bench.exists("new"))
+        }
+    }
+}
