@@ -94,7 +94,8 @@ package struct RunInspection {
         return try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
     }
 
-    /// Writes texts that go on from a prompt; `write` gets their bytes as they come.
+    /// Writes texts that go on from a prompt, in the precision that the run is trained and evaluated
+    /// in; `write` gets their bytes as they come.
     ///
     /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the
     ///   prompt has a character that the model does not know.
@@ -111,6 +112,7 @@ package struct RunInspection {
         var context = try tokenizer.encode(prompt)
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
         let engine = ComputeEngine(team: rankTeam(threads: threads))
+        let parameters = Parameters(parameters, precision: recipe.training.precision)
         for sample in 0..<samples {
             let generator = Generator(recipe.model, parameters: parameters, engine: engine)
             try write(Array(prompt.utf8))
