@@ -50,6 +50,7 @@ package struct MPIEnvironment: ~Copyable {
             throw Failure(.bug, "MPI is initialised twice in one process; please report this.")
         }
         let isSingleton = !Self.hasLauncher
+        let tasks = Self.launchedTasks
         Self.preferEagerMessages()
         var provided: Int32 = 0
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
@@ -61,7 +62,7 @@ package struct MPIEnvironment: ~Copyable {
                 "The MPI library provides \(threadLevel) but \(required) is needed; use a build of "
                     + "Open MPI with threads, such as Debian's openmpi-bin.")
         }
-        if isSingleton { try Self.checkTaskCount() }
+        try Self.checkTaskCount(tasks, ranks: world.size)
         self.threadLevel = threadLevel
         self.isSingleton = isSingleton
         self.world = world
@@ -83,23 +84,6 @@ package struct MPIEnvironment: ~Copyable {
             .joined(separator: " ")
     }
 
-    /// The rank given by the launcher, known before MPI starts; 0 in a process started alone.
-    ///
-    /// It lets a mistake in the command line be told once, without starting MPI.
-    package static var launchedRank: Int {
-        for name in ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"] {
-            if let rank = integer(name), rank >= 0 { return rank }
-        }
-        return 0
-    }
-
-    /// Whether a launcher started this process.
-    ///
-    /// To be asked before MPI starts: a process without one then gives itself its variables.
-    package static var hasLauncher: Bool {
-        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { integer($0) != nil }
-    }
-
     /// The most bytes that are sent over TCP without asking.
     package static let eagerBytes = 1 << 20
 
@@ -113,21 +97,5 @@ package struct MPIEnvironment: ~Copyable {
         for name in ["eager_limit", "max_send_size"] {
             setenv("OMPI_MCA_btl_tcp_\(name)", "\(eagerBytes)", 0)
         }
-    }
-
-    /// Refuses to train as many separate jobs what was meant as one.
-    ///
-    /// Without a process-management plugin that both sides know, every task that `srun` starts
-    /// becomes a job of its own, each of which would write the same files.
-    private static func checkTaskCount() throws(Failure) {
-        guard let tasks = integer("SLURM_STEP_NUM_TASKS"), tasks > 1 else { return }
-        throw Failure(
-            .configuration,
-            "srun started \(tasks) tasks but MPI sees one rank; start them with mpirun inside the "
-                + "allocation, or with srun --mpi=pmix.")
-    }
-
-    private static func integer(_ name: String) -> Int? {
-        getenv(name).flatMap { Int(String(cString: $0)) }
     }
 }

@@ -5,10 +5,13 @@ import Tensors
 ///
 /// The cache is (L, T, 2C). When it is full, the newer half of the context is read again from its
 /// start, because learned positions cannot be shifted.
+///
+/// What enters matrix products is rounded to the parameters' precision, as it is in training and
+/// evaluation; only attention's probabilities are not.
 package final class Generator {
     private let configuration: GPTConfiguration
     private let layout: GPTLayout
-    private let parameters: Buffer<Float>
+    private let parameters: Parameters
     private let engine: ComputeEngine
     private let cache: Buffer<Float>
     private var context: [Int32] = []
@@ -26,6 +29,8 @@ package final class Generator {
         let scores: Vector  // (T)
         let statistics: Vector  // (2)
         let logits: Matrix  // (1, V)
+        /// What enters a product in bf16.
+        let rounded: Buffer<UInt16>  // (4C)
 
         init(_ shape: GPTConfiguration) {
             var layout = ArenaLayout()
@@ -43,17 +48,18 @@ package final class Generator {
             scores = buffer.vector(tensors[5])
             statistics = buffer.vector(tensors[6])
             logits = buffer.matrix(tensors[7])
+            rounded = Buffer(count: 4 * c)
         }
     }
 
     package init(
-        _ configuration: GPTConfiguration, parameters: Buffer<Float>, engine: ComputeEngine
+        _ configuration: GPTConfiguration, parameters: Parameters, engine: ComputeEngine
     ) {
         self.configuration = configuration
         self.parameters = parameters
         self.engine = engine
         layout = GPTLayout(configuration)
-        precondition(parameters.count == layout.arena.count)
+        precondition(parameters.values.count == layout.arena.count)
         let c = configuration.width
         cache = Buffer(count: configuration.layers * configuration.contextLength * 2 * c)
         memory = Memory(configuration)
@@ -64,11 +70,10 @@ package final class Generator {
     /// The returned memory is valid until the next call.
     package func next(after token: Int32) -> UnsafeBufferPointer<Float> {
         read(token)
-        let table = Matrix(
-            parameters.base + layout.tokenEmbedding.offset,
-            rows: configuration.paddedVocabularySize, columns: configuration.width)
-        engine.multiply(
-            memory.normalized.operand, table.operand, .transposed, into: memory.logits)
+        let table = parameters.operand(
+            at: layout.tokenEmbedding.offset, rows: configuration.paddedVocabularySize,
+            columns: configuration.width)
+        engine.multiply(operand(memory.normalized), table, .transposed, into: memory.logits)
         return UnsafeBufferPointer(
             start: memory.logits.base, count: configuration.vocabularySize)
     }
@@ -88,8 +93,8 @@ package final class Generator {
         let position = context.count
         context.append(token)
         let m = memory
-        let table = parameters.matrix(layout.tokenEmbedding)
-        let positions = parameters.matrix(layout.positionEmbedding)
+        let table = parameters.values.matrix(layout.tokenEmbedding)
+        let positions = parameters.values.matrix(layout.positionEmbedding)
         add(
             table.rows(Int(token)..<Int(token) + 1), positions.rows(position..<position + 1),
             into: m.residual, engine: engine)
@@ -97,6 +102,7 @@ package final class Generator {
             let p = layout.blocks[layer]
             normalize(p.attentionNorm)
             project(m.normalized, p.qkv, into: m.qkv)
+            round(m.qkv)
             attend(layer: layer, position: position)
             project(m.normalized, p.attentionProjection, into: m.branch)
             add(m.residual, m.branch, into: m.residual, engine: engine)
@@ -124,8 +130,8 @@ package final class Generator {
     private func normalize(_ norm: GPTLayout.Norm) {
         let statistics = memory.statistics.base
         layerNormForward(
-            memory.residual, weight: parameters.vector(norm.weight),
-            bias: norm.bias.map(parameters.vector), into: memory.normalized.operand,
+            memory.residual, weight: parameters.values.vector(norm.weight),
+            bias: norm.bias.map(parameters.values.vector), into: memory.normalized.operand,
             mean: Vector(statistics, count: 1), rstd: Vector(statistics + 1, count: 1),
             engine: engine)
     }
@@ -134,8 +140,29 @@ package final class Generator {
         _ input: Matrix, _ projection: GPTLayout.Projection, into output: Matrix
     ) {
         Linear(
-            weight: parameters.matrix(projection.weight).operand,
-            bias: projection.bias.map(parameters.vector)
-        ).forward(input.operand, into: output.operand, engine: engine)
+            weight: parameters.operand(projection.weight),
+            bias: projection.bias.map(parameters.values.vector)
+        ).forward(operand(input), into: output.operand, engine: engine)
+    }
+
+    /// A row as the products take it, rounded if they are in bf16; valid until the next.
+    private func operand(_ row: Matrix) -> Operand {
+        guard parameters.precision == .bf16 else { return row.operand }
+        let rounded = memory.rounded.base
+        roundToOperand(row.base, count: row.columns, into: rounded)
+        return Operand(rounded, rows: 1, columns: row.columns, precision: .bf16)
+    }
+
+    /// Rounds a row that attention reads, in place, where that is in bf16.
+    private func round(_ row: Matrix) {
+        guard parameters.precision == .bf16 else { return }
+        let c = configuration.width
+        for start in stride(from: 0, to: row.columns, by: c) {
+            let part = row.base + start
+            roundToOperand(part, count: c, into: memory.rounded.base)
+            for i in 0..<c {
+                part[i] = Float(bitPattern: UInt32(memory.rounded.base[i]) << 16)
+            }
+        }
     }
 }

@@ -12,7 +12,8 @@ extension NamedChoice {
             let names = Self.allCases.map(\.rawValue)
             let listed = names.map { "\"\($0)\"" }.joined(separator: ", ")
             let suggestion =
-                nearestName(to: name, among: names).map { ": did you mean \"\($0)\"?" } ?? ""
+                nearestName(to: name, among: names).map { ": did you mean \"\($0)\"?" }
+                ?? ": write one of them."
             throw Failure(
                 .configuration, "\(key) = \"\(name)\" is not one of \(listed)\(suggestion)")
         }
@@ -22,10 +23,10 @@ extension NamedChoice {
 
 /// A `.configuration` failure about one value: `key = value is not valid: remedy`.
 func invalid(_ key: String, _ value: some Any, _ valid: String, _ remedy: String) -> Failure {
-    Failure(.configuration, "\(key) = \(value) is not \(valid): \(remedy)")
+    Failure(.configuration, "\(key) = \(value) is not \(valid): \(remedy).")
 }
 
 /// A `.configuration` failure about a value that would be ignored or contradicts another.
 func conflict(_ key: String, _ value: some Any, _ problem: String, _ remedy: String) -> Failure {
-    Failure(.configuration, "\(key) = \(value) \(problem): \(remedy)")
+    Failure(.configuration, "\(key) = \(value) \(problem): \(remedy).")
 }

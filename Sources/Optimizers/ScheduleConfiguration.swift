@@ -14,6 +14,10 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         /// Half a cosine wave to the lowest rate.
         case cosine
         /// Warmup, stable, decay: the peak for `stable_steps`, then `decay` to the lowest rate.
+        ///
+        /// Warmup starts from `warmup_start_factor` of the peak, so from 0 where that is unset.
+        /// Transformers' `get_wsd_schedule` starts from its `min_lr_ratio`; set
+        /// `warmup_start_factor` to that ratio for the same rates.
         case wsd
         /// The schedules of `parts`, one after another.
         case sequence

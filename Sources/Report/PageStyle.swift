@@ -31,11 +31,20 @@ enum PageStyle {
         .chart svg { display: block; max-width: 100%; height: auto; }
         figcaption { margin-top: 10px; color: var(--muted); font-size: 14px; max-width: 80ch; }
         .failure { color: var(--bad); margin: 0; }
-        .scroll { overflow-x: auto; margin: 24px 0; }
+        /* The shadows at its sides show only where there is more to scroll to. */
+        .scroll {
+          overflow-x: auto; margin: 24px 0;
+          background:
+            linear-gradient(to right, var(--surface) 50%, transparent) 0 0 / 48px 100% no-repeat local,
+            linear-gradient(to left, var(--surface) 50%, transparent) 100% 0 / 48px 100% no-repeat local,
+            linear-gradient(to right, rgb(128 128 128 / 0.4), transparent) 0 0 / 14px 100% no-repeat scroll,
+            linear-gradient(to left, rgb(128 128 128 / 0.4), transparent) 100% 0 / 14px 100% no-repeat scroll;
+        }
         table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-        caption { text-align: left; font-weight: 600; padding-bottom: 8px; white-space: nowrap; }
-        th, td { padding: 7px 14px; white-space: nowrap; border-bottom: 1px solid var(--faint); }
+        caption { text-align: left; font-weight: 600; padding-bottom: 8px; }
+        th, td { padding: 7px 14px; border-bottom: 1px solid var(--faint); vertical-align: baseline; }
         th { font-weight: 600; color: var(--muted); border-bottom-color: var(--muted); }
+        td span { white-space: nowrap; }
         .left { text-align: left; }
         .right { text-align: right; }
         .emphasised td { background: var(--raised); font-weight: 600; }
@@ -59,6 +68,7 @@ enum PageStyle {
           body { padding: 24px 16px 56px; font-size: 15px; }
           h1 { font-size: 24px; }
           section { margin-top: 40px; }
+          th, td { padding: 7px; }
         }
         @media print {
           :root { color-scheme: light; \(Theme.light.styleVariables) }
@@ -67,8 +77,8 @@ enum PageStyle {
           h2, h3, section > p { break-after: avoid; }
           figure, tr, .note, .verdict { break-inside: avoid; }
           thead { display: table-header-group; }
-          .scroll { overflow: visible; }
-          th, td { white-space: normal; overflow-wrap: normal; padding: 5px 8px; }
+          .scroll { overflow: visible; background: none; }
+          th, td { overflow-wrap: normal; padding: 5px 8px; }
           table { font-size: 9pt; }
           .note, .verdict, .emphasised td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
           #tooltip { display: none; }

@@ -46,12 +46,17 @@ package struct Table: Sendable {
     }
 
     /// The table as HTML, in a box that scrolls sideways where it is too wide.
+    ///
+    /// Texts are wrapped first; a number stays in one piece, with its unit, and so does its
+    /// interval below it.
     var html: String {
         func cells(_ texts: [String], tag: String) -> String {
             zip(texts, columns).map { text, column in
-                let scope = tag == "th" ? " scope=\"col\"" : ""
-                return "<\(tag)\(scope) class=\"\(column.alignment.rawValue)\">"
-                    + "\(HTMLText.escaped(text))</\(tag)>"
+                let isHeader = tag == "th"
+                let scope = isHeader ? " scope=\"col\"" : ""
+                let content =
+                    isHeader ? HTMLText.escaped(text) : Self.wrapping(text, column.alignment)
+                return "<\(tag)\(scope) class=\"\(column.alignment.rawValue)\">\(content)</\(tag)>"
             }.joined()
         }
         let body = rows.map { row in
@@ -67,5 +72,25 @@ package struct Table: Sendable {
             \(body.joined(separator: "\n"))
             </tbody></table></div>
             """
+    }
+
+    /// A cell's text as HTML in pieces that stay on a line: numbers end before "(", texts at any
+    /// space outside of "()".
+    private static func wrapping(_ text: String, _ alignment: Alignment) -> String {
+        var pieces = [""]
+        var depth = 0
+        for (place, character) in zip(text.indices, text) {
+            depth += character == "(" ? 1 : character == ")" ? -1 : 0
+            let next = text.index(after: place)
+            let ends =
+                depth == 0 && character == " "
+                && (alignment == .left || next < text.endIndex && text[next] == "(")
+            if ends { pieces.append("") } else { pieces[pieces.count - 1].append(character) }
+        }
+        return pieces.map { piece in
+            // A line may end at a space, and behind a hyphen, as in 1e-3.
+            piece.contains { $0 == " " || $0 == "-" }
+                ? "<span>\(HTMLText.escaped(piece))</span>" : HTMLText.escaped(piece)
+        }.joined(separator: " ")
     }
 }

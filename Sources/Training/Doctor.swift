@@ -32,12 +32,12 @@ package struct Doctor {
         ]
         for (host, members) in hosts {
             let cores = members.map { member in
-                "rank \(member.rank) on \(coreList(member.facts.cores))"
+                "rank \(member.rank) on \(coreList(member.facts.processors))"
             }
             findings.append(
                 (
                     host,
-                    "\(members[0].facts.coresOnline) cores, "
+                    "\(coreCount(members.map(\.facts))), "
                         + "\(Format.bytes(members[0].facts.memoryBytes)); "
                         + cores.joined(separator: ", ")
                 ))
@@ -52,29 +52,7 @@ package struct Doctor {
     package static func warnings(_ ranks: [MachineFacts], runFolder: String?) -> [String] {
         var warnings: [String] = []
         for (host, members) in byHost(ranks) {
-            let facts = members.map(\.facts)
-            let shared = Set(facts.map(\.cores))
-            let wanted = facts.reduce(0) { $0 + $1.threads }
-            let known = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }.count
-            let available = known == 0 ? facts[0].coresOnline : known
-            if facts.count > 1, shared.count == 1, available == 1, facts[0].coresOnline > 1 {
-                warnings.append(
-                    "All \(facts.count) ranks on \(host) are bound to one core: start them with "
-                        + "launch/mpirun, or give mpirun --bind-to core.")
-            } else if wanted > available {
-                warnings.append(
-                    "The ranks on \(host) want \(wanted) threads but may use only \(available) of "
-                        + "its cores: start fewer ranks or threads, or bind them to more cores.")
-                if !facts.allSatisfy(\.yields) {
-                    warnings.append(
-                        "Ranks on \(host) that wait keep others from running: start them with "
-                            + "launch/mpirun, or give mpirun --mca mpi_yield_when_idle 1.")
-                }
-            } else if wanted < facts[0].coresOnline {
-                warnings.append(
-                    "\(facts[0].coresOnline - wanted) of \(host)'s \(facts[0].coresOnline) cores "
-                        + "would be idle: start more ranks or threads.")
-            }
+            warnings += coreWarnings(members.map(\.facts), on: host)
         }
         for (host, members) in byHost(ranks) where members.count > 1 {
             let free = members[0].facts.sharedMemoryBytes ?? 0
@@ -101,6 +79,56 @@ package struct Doctor {
                     + "machine: give --out a folder on a disk.")
         }
         return warnings
+    }
+
+    /// What is wrong with the threads and cores of a host's ranks.
+    private static func coreWarnings(_ facts: [MachineFacts], on host: String) -> [String] {
+        let usable = UsableCores.union(facts.map(\.usable))
+        let own = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }
+        // Where the system does not say which cores a process may use, it may use all.
+        let machineCores = facts[0].machineCores
+        let most = usable.cores.isEmpty ? machineCores : usable.count
+        let available =
+            own.isEmpty ? most : UsableCores(cores: own, quota: usable.quota).count
+        let wanted = facts.reduce(0) { $0 + $1.threads }
+        if facts.count > 1, Set(facts.map(\.cores)).count == 1, available == 1, most > 1 {
+            return [
+                "All \(facts.count) ranks on \(host) are bound to one core: start them with "
+                    + "launch/mpirun, or give mpirun --bind-to core."
+            ]
+        }
+        if wanted > available {
+            let remedy =
+                usable.isLimitedByQuota
+                ? "raise the CPU quota of their control group" : "bind them to more cores"
+            var warnings = [
+                "The ranks on \(host) want \(wanted) threads but may use only \(available) of "
+                    + "its cores: start fewer ranks or threads, or \(remedy)."
+            ]
+            if !facts.allSatisfy(\.yields) {
+                warnings.append(
+                    "Ranks on \(host) that wait keep others from running: start them with "
+                        + "launch/mpirun, or give mpirun --mca mpi_yield_when_idle 1.")
+            }
+            return warnings
+        }
+        guard wanted < most else { return [] }
+        let cores =
+            most < machineCores
+            ? "the \(most) cores that may be used on \(host)" : "\(host)'s \(most) cores"
+        return ["\(most - wanted) of \(cores) would be idle: start more ranks or threads."]
+    }
+
+    /// "4 cores", or "1 of 4 cores usable" with the reason where it is no binding.
+    private static func coreCount(_ facts: [MachineFacts]) -> String {
+        let usable = UsableCores.union(facts.map(\.usable))
+        let machineCores = facts[0].machineCores
+        guard !usable.cores.isEmpty, usable.count < machineCores else {
+            return Format.counted(machineCores, "core")
+        }
+        let quota = usable.quota.map { Format.significant($0, digits: 3) } ?? ""
+        return "\(usable.count) of \(Format.counted(machineCores, "core")) usable"
+            + (usable.isLimitedByQuota ? " (a control group's CPU quota is \(quota))" : "")
     }
 
     /// Below this even a small model's gradients find no place; Docker's own default is 64 MiB.

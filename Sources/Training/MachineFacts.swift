@@ -13,10 +13,14 @@ import Tensors
 /// What one rank knows of the machine it runs on.
 package struct MachineFacts: Codable, Sendable, Equatable {
     package var host: String
-    /// Cores that the rank may run on, by the system's numbers.
-    package var cores: [Int]
+    /// Processors that the rank may run on, by the system's numbers.
+    package var processors: [Int]
+    /// The cores of these.
+    package var cores: Set<Int>
+    /// What all ranks of the job may use of the machine.
+    package var usable: UsableCores
     /// Cores of the whole machine.
-    package var coresOnline: Int
+    package var machineCores: Int
     /// Threads that the rank would train with.
     package var threads: Int
     /// The instruction set of the matrix kernels.
@@ -30,12 +34,15 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     package var build: String
 
     package init(
-        host: String, cores: [Int], coresOnline: Int, threads: Int, instructionSet: String,
-        memoryBytes: Int, sharedMemoryBytes: Int?, yields: Bool, build: String
+        host: String, processors: [Int], cores: Set<Int>, usable: UsableCores, machineCores: Int,
+        threads: Int, instructionSet: String, memoryBytes: Int, sharedMemoryBytes: Int?,
+        yields: Bool, build: String
     ) {
         self.host = host
+        self.processors = processors
         self.cores = cores
-        self.coresOnline = coresOnline
+        self.usable = usable
+        self.machineCores = machineCores
         self.threads = threads
         self.instructionSet = instructionSet
         self.memoryBytes = memoryBytes
@@ -48,9 +55,11 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     ///
     /// - Throws: `Failure` (I/O) where the program cannot read itself.
     package static func here(threads: Int) throws(Failure) -> MachineFacts {
-        MachineFacts(
-            host: Communicator.hostName, cores: CoreBinding.cores.flatMap { $0 }.sorted(),
-            coresOnline: sysconf(Int32(_SC_NPROCESSORS_ONLN)), threads: threads,
+        let processors = CoreBinding.cores.flatMap { $0 }.sorted()
+        return MachineFacts(
+            host: Communicator.hostName, processors: processors,
+            cores: UsableCores.coreNumbers(of: Set(processors)), usable: .here,
+            machineCores: UsableCores.machine.count, threads: threads,
             instructionSet: InstructionSet.best.name(for: .bf16),
             memoryBytes: machineMemoryBytes, sharedMemoryBytes: freeBytes(of: "/dev/shm"),
             yields: ranksYield, build: try digestOfThisProgram())
@@ -89,38 +98,11 @@ func freeBytes(of folder: String) -> Int? {
 package var machineMemoryBytes: Int {
     let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
     let groups = (try? readText("/proc/self/cgroup")) ?? ""
-    return controlGroupMemoryFiles(groups: groups).reduce(physical) { least, file in
+    return controlGroupFolders(of: "memory", groups: groups).reduce(physical) { least, group in
+        let file = group.version == 2 ? "memory.max" : "memory.limit_in_bytes"
+        let text = (try? readText("\(group.folder)/\(file)")) ?? ""
         // "max" is no number.
-        let limit = (try? readText(file)).flatMap { Int($0.filter { !$0.isWhitespace }) }
-        return min(least, limit ?? least)
-    }
-}
-
-/// Where the memory limits of a process's control groups stand, of version 2 and 1: its own and
-/// those of the groups above.
-///
-/// - Parameter groups: the content of /proc/self/cgroup, with lines such as
-///   "0::/system.slice/job.scope".
-package func controlGroupMemoryFiles(groups: String) -> [String] {
-    groups.split(separator: "\n").flatMap { line -> [String] in
-        let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3 else { return [] }
-        let root: String
-        let file: String
-        if parts[1].isEmpty {
-            (root, file) = ("/sys/fs/cgroup", "memory.max")
-        } else if parts[1].split(separator: ",").contains("memory") {
-            (root, file) = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
-        } else {
-            return []
-        }
-        var folder = root
-        var files = ["\(root)/\(file)"]
-        for name in parts[2].split(separator: "/") {
-            folder += "/\(name)"
-            files.append("\(folder)/\(file)")
-        }
-        return files
+        return min(least, Int(text.filter { !$0.isWhitespace }) ?? least)
     }
 }
 

@@ -107,7 +107,8 @@ package struct RunInspection {
         return evaluation
     }
 
-    /// Writes texts that go on from a prompt; `write` gets their bytes as they come.
+    /// Writes texts that go on from a prompt, in the precision that the run is trained and evaluated
+    /// in; `write` gets their bytes as they come.
     ///
     /// A text ends at the end-of-text token, whose name stands for the token in a prompt.
     ///
@@ -126,6 +127,7 @@ package struct RunInspection {
         var context = try tokenizer.encodeWithEndOfText(prompt)
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
         let engine = ComputeEngine(team: rankTeam(threads: threads))
+        let parameters = Parameters(parameters, precision: recipe.training.precision)
         for sample in 0..<samples {
             let generator = Generator(recipe.model, parameters: parameters, engine: engine)
             for token in context.dropLast() { generator.read(Int32(token)) }

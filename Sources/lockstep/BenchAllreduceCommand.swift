@@ -21,11 +21,11 @@ struct BenchAllreduceCommand: ParsableCommand {
             """)
 
     @Option(
-        name: .long,
+        name: .long, parsing: .unconditional,
         help: "Sizes to measure, such as 4k,1m,64m (default: powers of two up to --maximum).")
     var sizes: String?
 
-    @Option(name: .long, help: "The largest size, from 4k up.")
+    @Option(name: .long, parsing: .unconditional, help: "The largest size, from 4k up.")
     var maximum = "1g"
 
     @Option(name: .long, help: "How sums travel between hosts: fp32 or bf16.")

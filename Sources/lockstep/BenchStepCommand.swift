@@ -29,7 +29,7 @@ struct BenchStepCommand: ParsableCommand {
 
     @OptionGroup var arithmetic: PrecisionOptions
 
-    @Option(name: .long, help: "Steps to measure.")
+    @Option(name: .long, parsing: .unconditional, help: "Steps to measure.")
     var steps = 5
 
     @Option(
@@ -39,7 +39,8 @@ struct BenchStepCommand: ParsableCommand {
             valueName: "section.key=value"))
     var set: [String] = []
 
-    @Option(name: .long, help: "Tokens in a sequence (default: the size's).")
+    @Option(
+        name: .long, parsing: .unconditional, help: "Tokens in a sequence (default: the size's).")
     var sequenceLength: Int?
 
     @OptionGroup var threads: ThreadsOption

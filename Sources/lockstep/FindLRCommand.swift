@@ -23,7 +23,8 @@ struct FindLRCommand: ParsableCommand {
             threads. What is trained is thrown away.
 
             The rate is that of the recipe's global batch. --write makes a copy of the
-            recipe with the learning_rate at base_batch that the scaling rule makes it of.
+            recipe with the learning_rate at base_batch that the scaling rule makes it of;
+            a minimum_learning_rate in it stays the same part of the rate.
             """)
 
     @Argument(help: "The recipe, a TOML file.")
@@ -32,13 +33,13 @@ struct FindLRCommand: ParsableCommand {
     @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The first learning rate.")
+    @Option(name: .long, parsing: .unconditional, help: "The first learning rate.")
     var from = 1e-7
 
-    @Option(name: .long, help: "The last learning rate.")
+    @Option(name: .long, parsing: .unconditional, help: "The last learning rate.")
     var to = 10.0
 
-    @Option(name: .long, help: "Steps from the first rate to the last.")
+    @Option(name: .long, parsing: .unconditional, help: "Steps from the first rate to the last.")
     var steps = 100
 
     @Flag(name: .long, help: "Raise the rate by equal differences instead of equal factors.")
@@ -98,16 +99,28 @@ struct FindLRCommand: ParsableCommand {
                     try StandardOutput.write(line: "the curve and a report are in \(out)")
                 }
             }
-            try session.writeRecipe(result)
-            if world.rank == 0, let write { try tellOfRecipe(write) }
+            let written = try session.writeRecipe(result)
+            if let written, let write { try tellOfRecipe(write, written) }
             return 0
         }
     }
 
     /// Says what --write has made.
-    private func tellOfRecipe(_ path: String) throws(Failure) {
-        let others = set.filter { !$0.hasPrefix("training.global_batch=") }
+    private func tellOfRecipe(
+        _ path: String, _ rate: RangeTestSession.RecipeRate
+    ) throws(Failure) {
+        // What the recipe now holds must not be overridden.
+        let held = [
+            "training.global_batch=", "optimizer.learning_rate=", "schedule.minimum_learning_rate=",
+        ]
+        let others = set.filter { override in !held.contains { override.hasPrefix($0) } }
         let again = others.isEmpty ? "" : "; train it with the same --set, which it does not hold"
         try StandardOutput.write(line: "\(path) is \(recipe) with this learning_rate\(again)")
+        guard let floor = rate.minimumLearningRate, let part = rate.floorPart, floor > 0 else {
+            return
+        }
+        try StandardOutput.write(
+            line: "its minimum_learning_rate = \(floor) is \(Format.significant(part, digits: 3)) "
+                + "of learning_rate, as before")
     }
 }

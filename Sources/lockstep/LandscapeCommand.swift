@@ -33,21 +33,23 @@ struct LandscapeCommand: ParsableCommand {
     @Option(name: .long, help: "How the plane is chosen: filter or pca.")
     var directions = "filter"
 
-    @Option(name: .long, help: "Points along each axis.")
+    @Option(name: .long, parsing: .unconditional, help: "Points along each axis.")
     var grid = 21
 
     @Option(
-        name: .long,
+        name: .long, parsing: .unconditional,
         help: """
             How far it goes: from the checkpoint in lengths of its filters (default: 1), or with \
             pca beyond the run's way as a part of its extent (default: 0.25).
             """)
     var extent: Double?
 
-    @Option(name: .long, help: "Validation sequences at each point; all where there are fewer.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Validation sequences at each point; all where there are fewer.")
     var sequences = 64
 
-    @Option(name: .long, help: "Seeds the random directions.")
+    @Option(name: .long, parsing: .unconditional, help: "Seeds the random directions.")
     var seed: UInt64 = 1
 
     @Option(name: .long, help: "The folder that is made (default: in the run's).")

@@ -27,6 +27,15 @@ struct Lockstep: ParsableCommand {
         configuration.subcommands.compactMap { $0.configuration.commandName }
     }
 
+    /// The command's name if it works in one process, which several ranks would only repeat.
+    static func nameIfForOneProcess(_ command: any ParsableCommand) -> String? {
+        switch command {
+        case is TokenizeCommand, is SampleCommand, is AnalyzeCommand, is ReportCommand:
+            type(of: command).configuration.commandName
+        default: nil
+        }
+    }
+
     /// Checks that the first argument, where it is no option, is a command.
     ///
     /// - Throws: `Failure` (usage) that names the nearest one.

@@ -31,16 +31,18 @@ struct RegimesCommand: ParsableCommand {
     var out: String?
 
     @Option(
-        name: .long,
+        name: .long, parsing: .unconditional,
         help: ArgumentHelp(
             "The three rates (default: the recipe's, a thirtieth of it and thirty times it).",
             valueName: "small,good,large"))
     var rates: String?
 
-    @Option(name: .long, help: "Points along each axis of the maps.")
+    @Option(name: .long, parsing: .unconditional, help: "Points along each axis of the maps.")
     var grid = 21
 
-    @Option(name: .long, help: "Validation sequences at each point; all where there are fewer.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Validation sequences at each point; all where there are fewer.")
     var sequences = 64
 
     @OptionGroup var threads: ThreadsOption

@@ -15,31 +15,41 @@ struct SampleCommand: ParsableCommand {
               lockstep sample runs/book --tokens 500 --temperature 0.7 --top-k 40 --seed 7
               lockstep sample runs/book --temperature 0        # always the likeliest token
 
-            The same seed and options give the same text.
+            The same seed and options give the same text. When the context is full, its
+            newer half is read again from the first position, and the older half is
+            forgotten. A prompt longer than the context is read alike, so its end counts.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, help: "Text to go on from.")
+    @Option(name: .long, parsing: .unconditional, help: "Text to go on from.")
     var prompt = ""
 
-    @Option(name: .long, help: "Tokens to write.")
+    @Option(name: .long, parsing: .unconditional, help: "Tokens to write.")
     var tokens = 256
 
-    @Option(name: .long, help: "Texts to write, each with its own random numbers.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Texts to write, each with its own random numbers.")
     var samples = 1
 
-    @Option(name: .long, help: "Divides the logits; below 1 plays safe, 0 is greedy.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Divides the logits; below 1 plays safe, 0 is greedy.")
     var temperature = 0.8
 
-    @Option(name: .long, help: "Choose among this many likeliest tokens; 0 for all.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Choose among this many likeliest tokens; 0 for all.")
     var topK = 0
 
-    @Option(name: .long, help: "Choose among the likeliest tokens of this total probability.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Choose among the likeliest tokens of this total probability.")
     var topP = 1.0
 
-    @Option(name: .long, help: "Seeds the choice.")
+    @Option(name: .long, parsing: .unconditional, help: "Seeds the choice.")
     var seed: UInt64 = 1337
 
     @Option(

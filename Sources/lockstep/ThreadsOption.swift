@@ -4,7 +4,9 @@ import Training
 
 /// How many threads each rank has.
 struct ThreadsOption: ParsableArguments {
-    @Option(name: .long, help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Threads of each rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
     /// The option's number, else the launcher's, else one.

@@ -46,10 +46,14 @@ struct TokenizeCommand: ParsableCommand {
     @Option(name: .long, help: "Use the tokenizer of this data folder or run.")
     var like: String?
 
-    @Option(name: .long, help: "The share of the text, from its end, for validation.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "The share of the text, from its end, for validation.")
     var validationFraction = 0.1
 
-    @Option(name: .long, help: "Split the token files into shards of this many tokens.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Split the token files into shards of this many tokens.")
     var shardTokens: Int?
 
     @Flag(name: .long, help: "Put <|endoftext|> before every text (gpt2).")

@@ -20,6 +20,11 @@ do {
     try Log.bootstrap(rank: MPIEnvironment.launchedRank, environment: processEnvironment())
     try Lockstep.checkCommand(firstArgument)
     var command = try Lockstep.parseAsRoot()
+    if let name = Lockstep.nameIfForOneProcess(command) {
+        // The ranks of a job leave the work to rank 0.
+        guard MPIEnvironment.launchedRank == 0 else { exit(0) }
+        try MPIEnvironment.requireOneTask(for: name)
+    }
     try command.run()
 } catch let failure as Failure {
     end(failure.code.rawValue, message: "lockstep: \(failure.sentence)")

@@ -80,6 +80,43 @@ extension CommandLineTests {
             }
         }
 
+        /// A value may begin with a dash; what is wrong with it is said, not that it is missing.
+        @Test(arguments: [
+            (["sample", "RUN", "--tokens", "-5"], "--tokens is -5"),
+            (["sample", "RUN", "--temperature", "-0.5"], "--temperature is -0.5"),
+            (["sample", "RUN", "--top-k", "-1"], "--top-k is -1"),
+            (["sample", "RUN", "--seed", "-1"], "'-1' is invalid for '--seed"),
+            (["tokenize", "TEXT", "--out", "x", "--validation-fraction", "-0.1"], "-0.1"),
+            (["tokenize", "TEXT", "--out", "x", "--shard-tokens", "-5"], "-5"),
+            (["doctor", "--threads-per-rank", "-2"], "--threads-per-rank is -2"),
+            (["bench", "step", "--steps", "-2"], "--steps is -2"),
+            (["bench", "allreduce", "--maximum", "-4k"], "--maximum has \"-4k\""),
+            (["landscape", "RUN", "--grid", "-3"], "--grid is -3"),
+            (["landscape", "RUN", "--extent", "-1"], "--extent is -1"),
+            (["regimes", "--data", "DATA", "--out", "x", "--rates", "-1,2,3"], "-1"),
+        ])
+        func valuesThatBeginWithADash(arguments: [String], words: String) throws {
+            let bench = try Workbench()
+            let names = ["RUN": "run", "TEXT": "text.txt", "DATA": "data", "x": "x"]
+            let outcome = try bench.lockstep(
+                arguments.map { argument in names[argument].map(bench.path) ?? argument })
+            expectRefusal(outcome, 64, [words], after: ["lockstep: tokenizing "])
+        }
+
+        @Test func aPromptMayBeginWithADash() throws {
+            let bench = try Workbench()
+            try bench.write("-5 " + Workbench.text, to: "text.txt")
+            let data = try bench.lockstep(
+                "tokenize", bench.path("text.txt"), "--out", bench.path("dashes"))
+            try #require(data.status == 0, "\(data.errors)")
+            let trained = try bench.lockstep(bench.training(data: bench.path("dashes")))
+            try #require(trained.status == 0, "\(trained.errors)")
+            let outcome = try bench.lockstep(
+                "sample", bench.path("run"), "--prompt", "-5", "--tokens", "3")
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.hasPrefix("-5"))
+        }
+
         @Test func helpAndVersionAreNoMistakes() throws {
             let bench = try Workbench()
             let version = try bench.lockstep("--version", ranks: 2)

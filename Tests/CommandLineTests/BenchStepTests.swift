@@ -177,6 +177,23 @@ extension CommandLineTests {
             #expect(losses[0] != losses[1] && abs(losses[0] - losses[1]) < 0.01)
         }
 
+        /// Tokens belong to sequences, whichever rank computes them.
+        @Test func theSameBatchGivesTheSameLossOnAnyLayout() throws {
+            let arguments = [
+                "bench", "step", "--size", "char", "--steps", "2", "--json", "--set",
+                "training.global_batch=8",
+            ]
+            let losses = try [1, 2, 4].map { ranks in
+                let outcome = try Launch.run(
+                    "\(Launch.root)/launch/mpirun",
+                    ["--ranks", "\(ranks)", "--oversubscribe", "--", Self.lockstep] + arguments)
+                let match = try #require(
+                    outcome.output.firstMatch(of: /"loss":([0-9.]+)/), "\(outcome.errors)")
+                return String(match.1)
+            }
+            #expect(Set(losses).count == 1, "\(losses)")
+        }
+
         @Test func aMistakeIsToldOnceForAllRanks() throws {
             let outcome = try Launch.run(
                 "\(Launch.root)/launch/mpirun",

@@ -152,6 +152,11 @@ extension CommandLineTests {
             (["--out", ""], 64, "--out is an empty name"),
             (["--write", ""], 64, "--write is an empty name"),
             (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
+            // A folder that may be written but holds no files, and a name that no file can have.
+            (["--write", "/proc/found.toml"], 74, "/proc/found.toml"),
+            (["--write", String(repeating: "x", count: 250)], 74, "File name too long"),
+            (["--write", "same", "--out", "same"], 64, "--write and --out are both same"),
+            (["--from", "-1"], 64, "--from is -1.0"), (["--steps", "-9"], 64, "--steps is -9"),
         ])
         func impossibleRequests(more: [String], code: Int32, words: String) throws {
             let bench = try Workbench()
@@ -179,18 +184,45 @@ extension CommandLineTests {
             expectRefusal(taken, 64, ["is there already"])
         }
 
-        /// A recipe whose lowest rate is above the one that was found cannot have it.
-        @Test func aRateThatTheRecipeCannotTakeIsRefused() throws {
+        /// The lowest rate stays the same part of the rate, wherever it is written.
+        @Test(arguments: [
+            ("learning_rate = 9", "minimum_learning_rate = 8", [], 8.0 / 9),
+            ("learning_rate = 9", "", ["schedule.minimum_learning_rate=0.9"], 0.1),
+            ("learning_rate = 1e-2", "minimum_learning_rate = 8e-3", [], 0.8),
+            (
+                "learning_rate = 1e-2", "minimum_learning_rate = 1e-3",
+                ["optimizer.learning_rate=1e-1"], 0.01
+            ),
+        ])
+        func theLowestRateScalesWithTheRate(
+            rate: String, floor: String, set: [String], part: Double
+        ) throws {
             let bench = try Workbench()
             try bench.write(
-                Workbench.recipe.replacing("learning_rate = 1e-2", with: "learning_rate = 9")
-                    + "\n[schedule]\nname = \"cosine\"\nminimum_learning_rate = 8\n",
-                to: "recipe.toml")
+                Workbench.recipe.replacing("learning_rate = 1e-2", with: rate)
+                    + "\n[schedule]\nname = \"cosine\"\n\(floor)\n", to: "recipe.toml")
             let outcome = try bench.lockstep(
-                arguments(bench, "--write", bench.path("found.toml")) + Self.ramp)
-            #expect(outcome.status == 78, "\(outcome.errors)")
-            #expect(outcome.errors.contains("minimum_learning_rate"))
-            #expect(!bench.exists("found.toml"))
+                arguments(bench, "--write", bench.path("found.toml")) + Self.ramp
+                    + set.flatMap { ["--set", $0] })
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            let written = String(decoding: try bench.bytes(of: "found.toml"), as: UTF8.self)
+            func value(_ key: String) throws -> Double {
+                let line = try #require(
+                    written.split(separator: "\n").first { $0.hasPrefix("\(key) = ") })
+                return try #require(Double(line.dropFirst(key.count + 3)))
+            }
+            let (found, lowest) = (try value("learning_rate"), try value("minimum_learning_rate"))
+            #expect(abs(lowest / found / part - 1) < 0.01, "\(written)")
+            #expect(
+                outcome.output.contains("its minimum_learning_rate = \(lowest) is "),
+                "\(outcome.output)")
+            // What the recipe holds now would be undone by the same --set.
+            #expect(!outcome.output.contains("the same --set"))
+            let trained = try bench.lockstep(
+                "train", bench.path("found.toml"), "--data", bench.path("data"), "--out",
+                bench.path("run"))
+            #expect(trained.status == 0, "\(trained.errors)")
+            #expect(try !bench.names().contains { $0.hasSuffix(".partial") })
         }
 
         /// A recipe that cannot be edited is refused before the test, and not after it.

@@ -60,5 +60,54 @@ extension CommandLineTests {
             #expect(outcome.status == 0, "\(outcome.errors)")
             #expect(outcome.output.contains("rank 0 on core \(last)\n"), "\(outcome.output)")
         }
+
+        /// What a launcher was not given is not idle; what a rank was not given is.
+        @Test func theDoctorCountsTheCoresOfTheLauncher() throws {
+            let arguments = ["--", Workbench.lockstep, "doctor"]
+            let launcher = "\(Launch.root)/launch/mpirun"
+            let one = try Launch.run("taskset", ["-c", "0", launcher] + arguments)
+            #expect(one.status == 0, "\(one.errors)")
+            #expect(one.output.contains("No warnings."), "\(one.output)")
+            let two = try Launch.run("taskset", ["-c", "0", launcher, "--ranks", "2"] + arguments)
+            #expect(two.output.contains("want 2 threads but may use only 1 of its cores"))
+            let cores = try Launch.run(
+                "sh", ["-c", "lscpu -p=SOCKET,CORE | grep -v '^#' | sort -u | wc -l"])
+            let count = try #require(Int(cores.output.filter { $0.isNumber }))
+            guard count > 1 else { return }
+            // A script around the program is bound as the rank is.
+            let bound = try Launch.run(
+                "mpirun",
+                ["-n", "1", "--bind-to", "core", "sh", "-c", "\"$0\" doctor; exit $?"]
+                    + [Workbench.lockstep], environment: Background.environment)
+            #expect(bound.output.contains("\(count - 1) of "), "\(bound.output)")
+            #expect(bound.output.contains("would be idle"), "\(bound.output)")
+        }
+
+        /// In a mount namespace of its own the program sees another control group, of both versions.
+        @Test(
+            .enabled("needs root, to mount a file system") { SmallDisk.isPossible },
+            arguments: [("50000", 1), ("150000", 1), ("-1", nil)])
+        func theDoctorCountsTheCoresOfAQuota(quota: String, cores: Int?) throws {
+            let script = """
+                mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/cpu &&
+                echo "$1" >/sys/fs/cgroup/cpu/cpu.cfs_quota_us &&
+                echo 100000 >/sys/fs/cgroup/cpu/cpu.cfs_period_us &&
+                echo "$(echo "$1" | sed s/-1/max/) 100000" >/sys/fs/cgroup/cpu.max &&
+                exec "$2" doctor
+                """
+            let outcome = try Launch.run(
+                "unshare", ["--mount", "sh", "-c", script, "sh", quota, Workbench.lockstep])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            guard let cores else {
+                #expect(!outcome.output.contains("quota"), "\(outcome.output)")
+                return
+            }
+            let all = try Launch.run("sh", ["-c", "taskset -cp $$ && nproc --all"]).output
+            try #require(all.contains("1\n") == false, "one core has nothing to limit")
+            #expect(
+                outcome.output.contains("\(cores) of "), "\(outcome.output)")
+            #expect(outcome.output.contains("usable (a control group's CPU quota is "))
+            #expect(outcome.output.contains("No warnings."), "\(outcome.output)")
+        }
     }
 }

@@ -55,6 +55,12 @@ extension CommandLineTests {
             #expect(report.status == 0, "\(report.errors)")
             let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
             #expect(page.contains("Best rate against batch"))
+            // On a page each batch has a row, so that there is room for all.
+            #expect(
+                page.contains(
+                    "<caption>Regrets in nats</caption>\n<thead><tr>"
+                        + "<th scope=\"col\" class=\"right\">B</th>"
+                        + "<th scope=\"col\" class=\"right\">no scaling</th>"))
             let runs = try bench.lockstep(
                 "report", bench.path("sweep/points/grid-b8-lr0.001-s1"),
                 bench.path("sweep/points/grid-b8-lr0.004-s1"), "--out", bench.path("two.html"))

@@ -37,8 +37,9 @@ import Testing
         #expect(outcome.status == 78)
         #expect(
             outcome.errors
-                == "lockstep: srun started 4 tasks but MPI sees one rank; start them with mpirun "
-                + "inside the allocation, or with srun --mpi=pmix.\n")
+                == "lockstep: SLURM_STEP_NUM_TASKS = 4: a launcher started 4 tasks, but MPI sees "
+                + "1 rank; start them with mpirun inside the allocation, or with srun "
+                + "--mpi=pmix, or unset SLURM_STEP_NUM_TASKS to run alone.\n")
         #expect(outcome.output.isEmpty)
     }
 }

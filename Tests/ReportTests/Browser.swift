@@ -38,6 +38,10 @@ enum Browser {
             ).length).join(" "),
             wide: charts.filter((chart) => [...chart.querySelectorAll("svg")].some(
               (svg) => svg.width.baseVal.value > chart.clientWidth + 0.5)).length,
+            clipped: [...document.querySelectorAll(".scroll")].filter(
+              (box) => box.scrollWidth > box.clientWidth).length,
+            torn: [...document.querySelectorAll("td span")].filter(
+              (piece) => piece.getClientRects().length > 1).length,
             backgrounds: [...new Set([...document.querySelectorAll("body, .chart svg")].map(
               (element) => getComputedStyle(element).backgroundColor))].join(" "),
           };

@@ -103,6 +103,18 @@ struct PageTests {
         #expect(html.contains("<tr class=\"emphasised\"><td class=\"left\">b</td>"))
     }
 
+    @Test("A cell's numbers stay in one piece, with their units and intervals")
+    func wrapping() {
+        let table = Table(
+            columns: [.init("law", .left), .init("loss")],
+            rows: [.init(["a 1e-3 (2 to 3), <b", "7.5 k (7 k to 8 k)"])])
+        let html = Page(title: "T", sections: [.init("S", items: [.table(table)])]).html(vega: "")
+        #expect(
+            html.contains(
+                "<td class=\"left\">a <span>1e-3</span> <span>(2 to 3),</span> &lt;b</td>"
+                    + "<td class=\"right\"><span>7.5 k</span> <span>(7 k to 8 k)</span></td>"))
+    }
+
     @Test("Without libjs-vega the remedy is named")
     func missingVega() {
         do {

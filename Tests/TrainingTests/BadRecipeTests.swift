@@ -15,9 +15,15 @@ import Training
         ("[model\nlayers = 2", ["test.toml is not valid TOML at line 1"]),
         ("[model]\nlayers = two", ["is not valid TOML at line 2"]),
         ("[model]\nlayers = 2\nlayers = 3", ["is not valid TOML at line 3"]),
-        ("[model]\nlayers = \"2\"", ["[model] layers = \"2\" is not a whole number", "is a text"]),
+        (
+            "[model]\nlayers = \"2\"",
+            ["[model] layers = \"2\" is not a whole number: leave out the quotes."]
+        ),
         ("[model]\nlayers = 2.5", ["[model] layers = 2.5", "a whole number"]),
-        ("[model]\nlayers = [2]", ["[model] layers = [2] is not a whole number", "is a list"]),
+        (
+            "[model]\nlayers = [2]",
+            ["[model] layers = [2] is not a whole number: write one such as 100."]
+        ),
         ("[model]\nbias = 1", ["[model] bias = 1", "true or false"]),
         ("[model]\nbias = 2024-01-01", ["bias is a date"]),
         ("[model]\narchitecture = 2", ["a text in quotes"]),
@@ -38,7 +44,8 @@ import Training
         ),
         ("[training]\nmicro_batch = -1", ["micro_batch = -1"]),
         ("[training]\nmax_skipped_steps = 0", ["max_skipped_steps = 0"]),
-        ("[training]\nseed = -1", ["[training] seed = -1", "from 0 up"]),
+        ("[training]\nseed = -1", ["seed = -1 is not a whole number from 0 up: use 0 or more."]),
+        ("[training]\nsteps = 1e30", ["steps = 1e+30 does not fit into 64 bits: use a number"]),
         ("[training]\nprecision = \"fp64\"", ["\"fp64\"", "did you mean \"fp32\"?"]),
         (
             "[model]\nheads = 3\nwidth = 21\n[training]\nprecision = \"bf16\"",
@@ -102,8 +109,26 @@ import Training
         ("trainig.steps=3", ["--set has the unknown section [trainig]", "[training]"]),
         ("training.stpes=3", ["--set has the unknown key \"stpes\"", "\"steps\""]),
         ("training.steps=", ["[training] steps = \"\" is not a whole number"]),
-        ("training.steps=three", ["[training] steps = \"three\" is not a whole number"]),
+        (
+            "training.steps=three",
+            ["[training] steps = three is not a whole number: write one such as 100."]
+        ),
         (".steps=3", ["unknown section []"]),
+        ("optimizer.learning_rate=5e", ["learning_rate = 5e is not a number: write one such"]),
+        (
+            "optimizer.learning_rate=1e400",
+            ["learning_rate = 1e400 does not fit into 64 bits: use a number nearer to 0."]
+        ),
+        ("optimizer.learning_rate=1e-400", ["learning_rate = 1e-400 is too near to 0"]),
+        ("optimizer.learning_rate=true", ["learning_rate = true is not a number: write one"]),
+        ("training.steps=1e-400", ["steps = 1e-400 is not a whole number: write one"]),
+        ("training.steps=.5", ["steps = .5 is not a whole number: write one"]),
+        ("training.steps=99999999999999999999", ["does not fit into 64 bits"]),
+        ("training.seed=-1", ["seed = -1 is not a whole number from 0 up: use 0 or more."]),
+        ("model.bias=yes", ["bias = yes is not true or false: write one of them."]),
+        ("optimizer.name=zzzzz", ["name = \"zzzzz\" is not one of", "write one of them."]),
+        ("optimizer.betas=[.9, .95]", ["betas = \"[.9, .95]\" is not a list of two numbers"]),
+        ("scaling.formula=7", ["formula = 7 is not a text in quotes: put quotes around it."]),
         // A line break cannot smuggle in a further key, nor a section.
         (
             "training.steps=3\nseed = 9",
@@ -115,6 +140,16 @@ import Training
         expectFailure(.configuration, words) { () throws(Failure) in
             _ = try recipe("", set: override)
         }
+    }
+
+    /// Numbers as people write them on a command line.
+    @Test(arguments: [
+        (".00002", 2e-5), ("1.", 1), ("+.5", 0.5), ("1_000", 1000), (" 5", 5), ("0x10", 16),
+        ("1.e-3", 1e-3),
+    ])
+    func anOverrideMayWriteNumbersInManyWays(text: String, rate: Double) throws {
+        let read = try recipe("", set: "optimizer.learning_rate=\(text)")
+        #expect(read.optimizer.learningRate == rate)
     }
 
     @Test func anOverrideCannotHideAMistakeInTheRecipe() {

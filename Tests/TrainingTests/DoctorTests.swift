@@ -4,13 +4,16 @@ import Training
 /// What the doctor warns of, and how it writes cores.
 @Suite struct DoctorTests {
     private func rank(
-        _ host: String = "one", cores: [Int], online: Int = 4, threads: Int = 1,
-        instructionSet: String = "Intel AVX2", yields: Bool = false, build: String = "a",
-        sharedMemory: Int? = 1 << 30
+        _ host: String = "one", cores: [Int], usable: Set<Int>? = nil, quota: Double? = nil,
+        online: Int = 4, threads: Int = 1, instructionSet: String = "Intel AVX2",
+        yields: Bool = false, build: String = "a", sharedMemory: Int? = 1 << 30
     ) -> MachineFacts {
         MachineFacts(
-            host: host, cores: cores, coresOnline: online, threads: threads,
-            instructionSet: instructionSet, memoryBytes: 1 << 30,
+            host: host, processors: cores, cores: Set(cores),
+            usable: UsableCores(
+                cores: usable ?? (cores.isEmpty ? [] : Set(0..<online)), quota: quota),
+            machineCores: online, threads: threads, instructionSet: instructionSet,
+            memoryBytes: 1 << 30,
             sharedMemoryBytes: sharedMemory, yields: yields, build: build)
     }
 
@@ -32,20 +35,59 @@ import Training
         Doctor.warnings(ranks, runFolder: nil)
     }
 
-    @Test func memoryLimitsOfControlGroups() {
-        let two = controlGroupMemoryFiles(groups: "0::/system.slice/job.scope\n")
+    @Test func foldersOfControlGroups() {
+        func folders(_ controller: String, _ groups: String) -> [String] {
+            controlGroupFolders(of: controller, groups: groups).map { "\($0.version) \($0.folder)" }
+        }
         #expect(
-            two == [
-                "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/system.slice/memory.max",
-                "/sys/fs/cgroup/system.slice/job.scope/memory.max",
+            folders("memory", "0::/system.slice/job.scope\n") == [
+                "2 /sys/fs/cgroup", "2 /sys/fs/cgroup/system.slice",
+                "2 /sys/fs/cgroup/system.slice/job.scope",
             ])
-        let one = controlGroupMemoryFiles(groups: "5:cpu,cpuacct:/a\n4:memory:/a\nnonsense\n")
+        let groups = "5:cpu,cpuacct:/a\n4:memory:/b\nnonsense\n"
         #expect(
-            one == [
-                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+            folders("memory", groups) == ["1 /sys/fs/cgroup/memory", "1 /sys/fs/cgroup/memory/b"])
+        #expect(folders("cpu", groups) == ["1 /sys/fs/cgroup/cpu", "1 /sys/fs/cgroup/cpu/a"])
+        #expect(folders("cpu", "").isEmpty)
+    }
+
+    @Test(arguments: [
+        ("max 100000", nil), ("-1 100000", nil), ("150000 100000", 1.5), ("50000 100000", 0.5),
+        ("", nil), ("100000", nil), ("100000 0", nil),
+    ])
+    func quotas(text: String, cores: Double?) {
+        #expect(UsableCores.quota(text.split(separator: " ")) == cores)
+    }
+
+    @Test(arguments: [
+        ("0-3,8\n", [0, 1, 2, 3, 8]), (" 5", [5]), ("", []), ("3-1,x,2-", [2]),
+    ])
+    func processorLists(text: String, processors: [Int]) {
+        #expect(UsableCores.processors(listed: text).sorted() == processors)
+    }
+
+    /// Below one core there is still a thread to run; a part of a core is worth none.
+    @Test(arguments: [(nil, 4), (0.5, 1), (1.9, 1), (3, 3), (64, 4)])
+    func coresUnderAQuota(quota: Double?, count: Int) {
+        #expect(UsableCores(cores: [0, 1, 2, 3], quota: quota).count == count)
+    }
+
+    /// What may not be used is not idle.
+    @Test func coresThatMayNotBeUsed() {
+        #expect(warnings(rank(cores: [0], usable: [0])).isEmpty)
+        #expect(warnings(rank(cores: [0, 1, 2, 3], quota: 1)).isEmpty)
+        let idle = warnings(rank(cores: [1], usable: [0, 1, 2]))
+        #expect(
+            idle == [
+                "2 of the 3 cores that may be used on one would be idle: start more ranks or threads."
             ])
-        #expect(controlGroupMemoryFiles(groups: "").isEmpty)
+        let both = warnings((0..<2).map { _ in rank(cores: [0], usable: [0], yields: true) })
+        #expect(both.count == 1 && both[0].contains("want 2 threads but may use only 1"))
+        let throttled = warnings(
+            (0..<2).map { rank(cores: [$0], quota: 1.5, yields: true) })
+        #expect(throttled.count == 1)
+        #expect(throttled.first?.contains("want 2 threads but may use only 1") == true)
+        #expect(throttled.first?.contains("raise the CPU quota") == true)
     }
 
     @Test(arguments: [64 << 20, nil])

@@ -9,7 +9,7 @@ extension DesignAnalysis {
             caption: "Best rates",
             columns: [
                 .init("B"), .init("best rate"), .init("interval"), .init("loss"), .init("seeds"),
-                .init("why there is none"),
+                .init("why there is none", .left),
             ])
         for optimum in optima {
             let best = optimum.optimum.best
@@ -38,13 +38,24 @@ extension DesignAnalysis {
         return table
     }
 
+    /// The same with rows for batches and columns for rules: a page has room for any number of
+    /// rows, and the largest batch is what a reader looks for.
+    var regretTableByBatch: Table {
+        var table = Table(
+            caption: "Regrets in nats", columns: [.init("B")] + verdicts.map { .init($0.name) })
+        for (index, optimum) in optima.enumerated() {
+            table.add(.init(["\(optimum.batch)"] + regretTable.rows.map { $0.cells[index + 1] }))
+        }
+        return table
+    }
+
     /// The laws that the batches are enough for, the best one emphasised.
     var lawTable: Table {
         var table = Table(
             caption: "Laws of the best rate, by Akaike's corrected criterion",
             columns: [
                 .init("law", .left), .init("AICc"), .init("delta"), .init("weight"),
-                .init("parameters"),
+                .init("parameters", .left),
             ])
         for model in models.models where model.criterion != nil {
             let parameters = model.parameters.map {

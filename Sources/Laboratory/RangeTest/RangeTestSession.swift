@@ -98,8 +98,14 @@ package struct RangeTestSession {
                     "\(folder), where --write is to make a file, cannot be written: "
                         + "\(String(cString: strerror(errno))); check the path.")
             }
+            guard path != request.outPath else {
+                throw Failure(
+                    .usage,
+                    "--write and --out are both \(path): give --write the new recipe's file.")
+            }
+            try requireEditable(text)
+            try requireRoom(for: text, at: path)
         }
-        if request.writePath != nil { try requireEditable(text) }
         guard let out = request.outPath else { return "" }
         try ResultFolder(out).requireFree()
         return try VegaLibrary.script()
@@ -161,28 +167,51 @@ package struct RangeTestSession {
 
     // MARK: - Results
 
-    /// Makes the recipe that was asked for; all ranks must come here.
+    /// What a recipe says of its rate.
+    package struct RecipeRate: Sendable, Equatable {
+        package var learningRate: Double
+        /// Nil for one that is not written out.
+        package var minimumLearningRate: Double?
+
+        /// The same with another rate, of which the lowest rate is the same part, in three digits.
+        ///
+        /// A floor that stayed where it was could be above the new rate, or so little below it
+        /// that the schedule would hardly decay.
+        func scaled(to rate: Double) -> RecipeRate {
+            let floor = minimumLearningRate.flatMap { floor in
+                Double(Format.significant(rate * (floor / learningRate), digits: 3))
+            }
+            return RecipeRate(learningRate: rate, minimumLearningRate: floor.map { min($0, rate) })
+        }
+
+        /// The part of the rate that the schedule ends at.
+        package var floorPart: Double? { minimumLearningRate.map { $0 / learningRate } }
+    }
+
+    /// Makes the recipe that was asked for, and returns the rates in it; all ranks must come here.
     ///
     /// - Throws: `Failure` (bad data) where there is no rate for it; (configuration) where the
-    ///   recipe takes no such rate, or where it is written in a way that cannot be edited.
-    package func writeRecipe(_ result: RangeTestResult) throws(Failure) {
-        guard let path = request.writePath else { return }
+    ///   recipe takes no such rate.
+    package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> RecipeRate? {
+        guard let path = request.writePath else { return nil }
         guard let rate = result.baseRate else {
-            try world.agree { () throws(Failure) in
+            return try world.agree { () throws(Failure) in
                 throw Failure(
                     .badData,
                     "\(path) is not written, because no rate was found for it: follow what is said "
                         + "above, or write the recipe's learning_rate by hand.")
             }
-            return
         }
-        try world.onFirstRank { () throws(Failure) in
+        return try world.onFirstRank { () throws(Failure) in
             try writeRecipe(result.recipeText, rate: rate, to: path)
         }
     }
 
-    private func writeRecipe(_ text: String, rate: Double, to path: String) throws(Failure) {
-        let edited = Self.edited(text, rate: rate)
+    private func writeRecipe(
+        _ text: String, rate: Double, to path: String
+    ) throws(Failure) -> RecipeRate {
+        let rate = try givenRate(text).scaled(to: rate)
+        let edited = Self.edited(text, rate)
         _ = try Recipe(toml: edited, name: "\(request.recipePath) with this learning_rate")
         // By now another may have made one.
         guard access(path, F_OK) != 0 else {
@@ -191,25 +220,55 @@ package struct RangeTestSession {
                 "\(path) exists already, and is never overwritten: give --write another name.")
         }
         try AtomicFile.write(edited, to: path)
+        return rate
     }
 
-    /// The recipe's text with another rate.
-    private static func edited(_ text: String, rate: Double) -> String {
+    /// The rates of the recipe with its overrides.
+    private func givenRate(_ text: String) throws(Failure) -> RecipeRate {
+        let recipe = try Recipe(
+            toml: text, name: request.recipePath, overrides: request.overrides)
+        return RecipeRate(
+            learningRate: recipe.optimizer.learningRate,
+            minimumLearningRate: recipe.schedule.minimumLearningRate)
+    }
+
+    /// The recipe's text with other rates.
+    private static func edited(_ text: String, _ rate: RecipeRate) -> String {
         var edited = RecipeText(text)
-        edited.set("optimizer", "learning_rate", to: "\(rate)")
+        edited.set("optimizer", "learning_rate", to: "\(rate.learningRate)")
+        if let floor = rate.minimumLearningRate {
+            edited.set("schedule", "minimum_learning_rate", to: "\(floor)")
+        }
         return edited.text
     }
 
-    /// Checks that a recipe's text stays the same recipe where its rate is written anew.
+    /// Checks that a recipe's text stays the same recipe where its rates are written anew.
     ///
     /// - Throws: `Failure` (configuration) where it does not.
     private func requireEditable(_ text: String) throws(Failure) {
-        let recipe = try Recipe(toml: text, name: request.recipePath)
-        let again = Self.edited(text, rate: recipe.optimizer.learningRate)
-        guard (try? Recipe(toml: again, name: request.recipePath)) != recipe else { return }
+        let rate = try givenRate(text)
+        let floor = rate.minimumLearningRate.map { "schedule.minimum_learning_rate=\($0)" }
+        let expected = try Recipe(
+            toml: text, name: request.recipePath,
+            overrides: ["optimizer.learning_rate=\(rate.learningRate)"] + (floor.map { [$0] } ?? [])
+        )
+        let edited = Self.edited(text, rate)
+        guard (try? Recipe(toml: edited, name: request.recipePath)) != expected else { return }
         throw Failure(
             .configuration,
             "\(request.recipePath) is written in a way in which --write cannot change its "
-                + "learning_rate: give it a section [optimizer] with a line for each key.")
+                + "learning_rate: give it a section [optimizer]"
+                + (floor == nil ? "" : " and a section [schedule]") + " with a line for each key.")
+    }
+
+    /// Checks that the recipe can be made, by writing one and removing it again.
+    ///
+    /// - Throws: `Failure` (I/O) where it cannot.
+    private func requireRoom(for text: String, at path: String) throws(Failure) {
+        let trial = path + AtomicFolder.partialSuffix
+        defer { unlink(trial) }
+        var file = try OutputFile(creating: trial)
+        try file.write(text)
+        _ = try file.finish()
     }
 }

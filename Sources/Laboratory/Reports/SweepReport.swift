@@ -55,7 +55,7 @@ struct DesignReport {
             items: [
                 .verdict(verdict), .chart(lossChart), .chart(bestRateChart),
                 .table(analysis.optimaTable),
-            ] + laws + [.table(analysis.regretTable)] + verdictNotes + [
+            ] + laws + [.table(analysis.regretTableByBatch)] + verdictNotes + [
                 .chart(heatMap), .table(analysis.sensitivityTable),
             ]
                 + targets)

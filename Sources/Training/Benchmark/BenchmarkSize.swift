@@ -63,6 +63,9 @@ package struct BenchmarkSize: Sendable, Equatable {
         recipe.optimizer.clipNorm = 1
         recipe.schedule.name = .constant
         recipe.schedule.warmupSteps = 0
+        // The batch grows with the ranks, and so would the rate: the same batch on another number
+        // of ranks must be the same training.
+        recipe.scaling.rule = .none
         recipe.reduction.lanes = ranks
         return recipe
     }

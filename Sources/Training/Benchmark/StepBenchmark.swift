@@ -69,7 +69,7 @@ package struct StepBenchmark: Sendable {
         let step = try TrainingStep(
             plan: plan, communicator: communicator, engine: engine, trace: trace)
         try step.initialize()
-        let batch = SyntheticBatch(plan: plan, rank: communicator.rank)
+        let batch = SyntheticBatch(plan: plan)
         let memory = try step.memory(batchBytes: batch.bytes)
         let records = try takeSteps(step, batch, isShown: communicator.rank == 0)
         try trace?.write()

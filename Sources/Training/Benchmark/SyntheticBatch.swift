@@ -1,40 +1,44 @@
 import Model
 import Tensors
 
-/// A micro-batch of random tokens, the same in every step.
+/// A micro-batch of random tokens, which are a function of their sequence's number in the global
+/// batch: the same in every step and on any layout.
 struct SyntheticBatch {
+    private let sequences: Int  // B
+    private let length: Int  // T
+    private let vocabulary: UInt32
     // Each row has its inputs and their targets, one token further.
     private let inputs: Buffer<Int32>  // (B, T)
     private let targets: Buffer<Int32>  // (B, T)
 
-    /// Tokens that are a function of the rank alone.
-    init(plan: TrainingPlan, rank: Int) {
-        let vocabulary = plan.recipe.model.vocabularySize
-        let length = plan.sequenceLength
-        inputs = Buffer(count: plan.lanes.microBatch * length)
-        targets = Buffer(count: plan.lanes.microBatch * length)
-        let random = CounterRandom(seed: UInt64(1 + rank), stream: .sampleOrder)
-        for row in 0..<plan.lanes.microBatch {
-            var token = Self.token(random, row, 0, vocabulary)
-            for t in 0..<length {
-                inputs.base[row * length + t] = token
-                token = Self.token(random, row, t + 1, vocabulary)
-                targets.base[row * length + t] = token
-            }
-        }
+    init(plan: TrainingPlan) {
+        sequences = plan.lanes.microBatch
+        length = plan.sequenceLength
+        vocabulary = UInt32(plan.recipe.model.vocabularySize)
+        inputs = Buffer(count: sequences * length)
+        targets = Buffer(count: sequences * length)
     }
 
     /// Bytes of its memory.
     var bytes: Int { inputs.bytes.count + targets.bytes.count }
 
+    /// The micro-batch that begins with a sequence of the global batch, valid until the next.
     func load(firstSequence: Int) -> TokenBatch {
-        TokenBatch(inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
+        let random = CounterRandom(seed: 1, stream: .sampleOrder)
+        for row in 0..<sequences {
+            let sequence = UInt32(firstSequence + row)
+            var token = token(random, sequence, 0)
+            for t in 0..<length {
+                inputs.base[row * length + t] = token
+                token = self.token(random, sequence, t + 1)
+                targets.base[row * length + t] = token
+            }
+        }
+        return TokenBatch(
+            inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
     }
 
-    private static func token(
-        _ random: CounterRandom, _ row: Int, _ place: Int, _ vocabulary: Int
-    ) -> Int32 {
-        let word = random.words(UInt32(row), UInt32(place), 0, 0).x
-        return Int32(word % UInt32(vocabulary))
+    private func token(_ random: CounterRandom, _ sequence: UInt32, _ place: Int) -> Int32 {
+        Int32(random.words(sequence, UInt32(place), 0, 0).x % vocabulary)
     }
 }

@@ -7,10 +7,49 @@ import Tensors
 protocol RecipeConvertible: SendableMetatype {
     /// What a value must be, for a reader: "a whole number".
     static var expectation: String { get }
+    /// What to do about a value of another kind: "write one such as 100".
+    static var remedy: String { get }
     /// The value, or nil where it is of another kind.
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self?
     /// How the recipe writes it; nil where it is left out.
     var recipeValue: RecipeValue? { get }
+    /// What is wrong with a value that cannot be read, and what to do.
+    static func problem(_ value: RecipeValue) -> String
+}
+
+extension RecipeConvertible {
+    /// The value that `key` gives.
+    ///
+    /// - Throws: `Failure` (configuration) for one of another kind.
+    static func converted(_ value: RecipeValue, key: String) throws(Failure) -> Self {
+        if let converted = try read(value, key: key) { return converted }
+        throw Failure(.configuration, "\(key) = \(value.toml) \(problem(value)).")
+    }
+
+    static func problem(_ value: RecipeValue) -> String { "is not \(expectation): \(remedy)" }
+}
+
+/// A number, of which some values have no room in 64 bits.
+protocol RecipeNumber: RecipeConvertible, Comparable {
+    /// The largest number.
+    static var largest: Double { get }
+}
+
+extension RecipeNumber {
+    static func problem(_ value: RecipeValue) -> String {
+        guard let number = value.number else { return "is not \(expectation): \(remedy)" }
+        if case .text = value { return "is not \(expectation): leave out the quotes" }
+        if value.isBeyondNumbers && number == 0 {
+            return Self.self == Double.self
+                ? "is too near to 0 for 64 bits: use a number further from it"
+                : "is not \(expectation): \(remedy)"
+        }
+        if value.isBeyondNumbers || number.isFinite && number.magnitude >= largest {
+            return "does not fit into 64 bits: use a number nearer to 0"
+        }
+        if Self.self == UInt64.self && number < 0 { return "is not \(expectation): use 0 or more" }
+        return "is not \(expectation): \(remedy)"
+    }
 }
 
 /// One key of a recipe: where it stands, what it means, and how it is read and written.
@@ -33,13 +72,7 @@ struct RecipeField: Sendable {
         expectation = Value.expectation
         read = { recipe in recipe[keyPath: path].recipeValue }
         write = { (recipe: inout Recipe, value: RecipeValue) throws(Failure) in
-            let name = "[\(section)] \(key)"
-            guard let converted = try Value.read(value, key: name) else {
-                throw Failure(
-                    .configuration,
-                    "\(name) = \(value.toml) is not \(Value.expectation); it is \(value.kind).")
-            }
-            recipe[keyPath: path] = converted
+            recipe[keyPath: path] = try Value.converted(value, key: "[\(section)] \(key)")
         }
     }
 
@@ -54,34 +87,40 @@ struct RecipeField: Sendable {
     func value(in recipe: Recipe) -> RecipeValue? { read(recipe) }
 }
 
-extension Int: RecipeConvertible {
+extension Int: RecipeNumber {
     static let expectation = "a whole number"
+    static let remedy = "write one such as 100"
+    static let largest = 0x1p63
     static func read(_ value: RecipeValue, key: String) -> Int? {
         switch value {
         case .integer(let number): return number
         // 1e5 is a float in TOML, and a whole number to whoever wrote it.
         case .real(let number): return Int(exactly: number)
+        case .word: return value.isBeyondNumbers ? nil : value.number.flatMap(Int.init(exactly:))
         default: return nil
         }
     }
     var recipeValue: RecipeValue? { .integer(self) }
 }
 
-extension UInt64: RecipeConvertible {
+extension UInt64: RecipeNumber {
     static let expectation = "a whole number from 0 up"
+    static let remedy = "write one such as 1337"
+    static let largest = 0x1p63
     static func read(_ value: RecipeValue, key: String) -> UInt64? {
-        guard case .integer(let number) = value else { return nil }
-        return UInt64(exactly: number)
+        Int.read(value, key: key).flatMap(UInt64.init(exactly:))
     }
     var recipeValue: RecipeValue? { .integer(Int(clamping: self)) }
 }
 
-extension Double: RecipeConvertible {
+extension Double: RecipeNumber {
     static let expectation = "a number"
+    static let remedy = "write one such as 0.001 or 1e-3"
+    static let largest = Double.infinity
     static func read(_ value: RecipeValue, key: String) -> Double? {
         switch value {
-        case .integer(let number): return Double(number)
-        case .real(let number): return number
+        case .integer, .real: return value.number
+        case .word: return value.isBeyondNumbers ? nil : value.number
         default: return nil
         }
     }
@@ -90,6 +129,7 @@ extension Double: RecipeConvertible {
 
 extension Bool: RecipeConvertible {
     static let expectation = "true or false"
+    static let remedy = "write one of them"
     static func read(_ value: RecipeValue, key: String) -> Bool? {
         guard case .flag(let flag) = value else { return nil }
         return flag
@@ -99,15 +139,20 @@ extension Bool: RecipeConvertible {
 
 extension String: RecipeConvertible {
     static let expectation = "a text in quotes"
+    static let remedy = "put quotes around it"
     static func read(_ value: RecipeValue, key: String) -> String? {
-        guard case .text(let text) = value else { return nil }
-        return text
+        switch value {
+        case .text(let text), .word(let text): return text
+        default: return nil
+        }
     }
     var recipeValue: RecipeValue? { .text(self) }
 }
 
 extension Optional: RecipeConvertible where Wrapped: RecipeConvertible {
     static var expectation: String { Wrapped.expectation }
+    static var remedy: String { Wrapped.remedy }
+    static func problem(_ value: RecipeValue) -> String { Wrapped.problem(value) }
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Wrapped?? {
         try Wrapped.read(value, key: key).map { .some($0) }
     }
@@ -118,8 +163,9 @@ extension NamedChoice {
     static var expectation: String {
         "one of " + allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
     }
+    static var remedy: String { "write one of them" }
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self? {
-        guard case .text(let name) = value else { return nil }
+        guard let name = String.read(value, key: key) else { return nil }
         return try Self(name, key: key)
     }
     var recipeValue: RecipeValue? { .text(rawValue) }
@@ -142,6 +188,7 @@ struct StepList: RecipeConvertible {
     var steps: [Int]
 
     static let expectation = "a list of whole numbers, such as [100, 200]"
+    static let remedy = "write one in brackets"
     static func read(_ value: RecipeValue, key: String) -> StepList? {
         guard case .list(let values) = value else { return nil }
         let numbers = values.compactMap { Int.read($0, key: key) }
@@ -163,6 +210,7 @@ struct Betas: RecipeConvertible {
     var second: Double
 
     static let expectation = "a list of two numbers, such as [0.9, 0.95]"
+    static let remedy = "write one in brackets"
     static func read(_ value: RecipeValue, key: String) -> Betas? {
         guard case .list(let values) = value, values.count == 2,
             let first = Double.read(values[0], key: key),

@@ -48,7 +48,8 @@ extension Recipe {
             "Seeds initial parameters, sample order and dropout."),
         .init(
             "training", "averaging_power", \.training.averagingPower,
-            "Evaluate an average of the parameters in which step t weighs t^this; silent for none."),
+            "Evaluate averaged parameters: step t weighs t^(p+1) - (t-1)^(p+1), p being this; unset: none."
+        ),
         .init(
             "training", "max_skipped_steps", \.training.maximumSkippedSteps,
             "Steps in a row without a finite loss and gradient after which the run stops."),
@@ -100,7 +101,8 @@ extension Recipe {
             "Steps of warmup; where silent, 2 % of the training steps."),
         .init(
             "schedule", "warmup_start_factor", \.schedule.warmupStartFactor,
-            "Part of the peak rate to start from; where silent, 0."),
+            "Part of the peak rate to start from, for every name; where silent, 0, with wsd as well."
+        ),
         .init(
             "schedule", "stable_steps", \.schedule.stableSteps,
             "wsd's steps at the peak; where silent, all but warmup and the last fifth."),
@@ -184,6 +186,7 @@ extension Recipe {
 
 extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
     static let expectation = "a list of tables { name, steps, start_factor, end_factor }"
+    static let remedy = "write [[schedule.parts]] for each"
 
     static func read(
         _ value: RecipeValue, key: String
@@ -221,13 +224,7 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
         }
         func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
             guard let value = entries[name] else { return nil }
-            guard let converted = try Value.read(value, key: "\(key) \(name)") else {
-                throw Failure(
-                    .configuration,
-                    "\(key) \(name) = \(value.toml) is \(value.kind), but must be "
-                        + "\(Value.expectation).")
-            }
-            return converted
+            return try Value.converted(value, key: "\(key) \(name)")
         }
         guard let name: ScheduleConfiguration.PartConfiguration.Name = try value("name") else {
             throw Failure(

@@ -8,6 +8,8 @@ package enum RecipeValue: Equatable, Sendable {
     case integer(Int)
     case real(Double)
     case text(String)
+    /// What the command line gives without quotes and is no TOML.
+    case word(String)
     case list([RecipeValue])
     case table([String: RecipeValue])
 
@@ -18,6 +20,9 @@ package enum RecipeValue: Equatable, Sendable {
         case .integer(let number): return "\(number)"
         case .real(let number): return "\(number)"
         case .text(let text): return quoted(text)
+        case .word(let text):
+            let isPlain = !text.isEmpty && text.unicodeScalars.allSatisfy { ("!"..."~") ~= $0 }
+            return isPlain ? text : quoted(text)
         case .list(let values): return "[" + values.map(\.toml).joined(separator: ", ") + "]"
         case .table(let table):
             let entries = table.keys.sorted().compactMap { key in
@@ -34,6 +39,7 @@ package enum RecipeValue: Equatable, Sendable {
         case .integer: "a whole number"
         case .real: "a number"
         case .text: "a text in quotes"
+        case .word: "a text"
         case .list: "a list"
         case .table: "a table"
         }
@@ -85,12 +91,48 @@ package enum RecipeValue: Equatable, Sendable {
         return try entries(of: table)
     }
 
-    /// A value as it is given on the command line: TOML, or else a text without its quotes.
+    /// A value as it is given on the command line: TOML, or otherwise a text without its quotes.
     static func argument(_ text: String) throws(Failure) -> RecipeValue {
+        // TOML's reader makes 0 of 1e-400.
+        if let number = number(writtenAs: text), !isRepresented(number, text) { return .word(text) }
         let parsed = try? document("value = \(text)", name: "the value")
         // A line break could smuggle in further keys.
         if let value = parsed?["value"], parsed?.count == 1 { return value }
-        return .text(text)
+        return .word(text)
+    }
+}
+
+// MARK: - Numbers
+
+extension RecipeValue {
+    /// The number that is meant, as near as 64 bits come to it: infinity for 1e400.
+    var number: Double? {
+        switch self {
+        case .integer(let number): Double(number)
+        case .real(let number): number
+        case .text(let text), .word(let text): Self.number(writtenAs: text)
+        default: nil
+        }
+    }
+
+    /// Whether the number is too large, or too near to 0, for 64 bits.
+    var isBeyondNumbers: Bool {
+        guard case .word(let text) = self, let number else { return false }
+        return !Self.isRepresented(number, text)
+    }
+
+    /// The number that a text stands for, in TOML's form or in another that is as clear: ".5", "1.".
+    private static func number(writtenAs text: String) -> Double? {
+        guard text.wholeMatch(of: /[+\-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+\-]?[0-9]+)?/) != nil
+        else {
+            return nil
+        }
+        return Double(text)
+    }
+
+    private static func isRepresented(_ number: Double, _ text: String) -> Bool {
+        let digits = text.prefix { $0 != "e" && $0 != "E" }
+        return number.isFinite && (number != 0 || !digits.contains { ("1"..."9") ~= $0 })
     }
 }
 

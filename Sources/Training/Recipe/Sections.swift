@@ -18,8 +18,8 @@ package struct TrainingConfiguration: Sendable, Equatable {
     package var recompute = false
     /// Seeds the initial parameters, the order of samples, and dropout.
     package var seed: UInt64 = 1337
-    /// Has evaluations look at an average of the parameters in which step t weighs t^this; nil for
-    /// the parameters themselves.
+    /// Has evaluations look at an average of the parameters in which step t weighs t^(p + 1) -
+    /// (t - 1)^(p + 1), p being this: about (p + 1) t^p; nil for the parameters themselves.
     package var averagingPower: Double?
     /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run
     /// stops.

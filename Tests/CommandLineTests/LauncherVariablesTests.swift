@@ -1,0 +1,101 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+extension CommandLineTests {
+    /// What launchers leave in the environment, and which of it proves that other ranks exist.
+    @Suite(.serialized) struct LauncherVariablesTests {
+        /// The variables of another MPI's launcher (hydra), of srun, and of jobs that are gone.
+        private static let falseJobs: [([String: String], String)] = [
+            (["PMI_RANK": "0", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
+            (["PMI_RANK": "1", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
+            (["PMI_RANK": "1"], "PMI_RANK = 1: a launcher started at least 2 tasks"),
+            (["MPI_LOCALNRANKS": "3"], "MPI_LOCALNRANKS = 3: a launcher started 3 tasks"),
+            (
+                ["SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"],
+                "SLURM_STEP_NUM_TASKS = 4: a launcher started 4 tasks"
+            ),
+            (
+                ["SLURM_NTASKS": "2", "SLURM_PROCID": "1"],
+                "SLURM_NTASKS = 2: a launcher started 2 tasks"
+            ),
+            (
+                ["OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"],
+                "OMPI_COMM_WORLD_SIZE = 2: a launcher started 2 tasks"
+            ),
+            (
+                ["PMIX_RANK": "1", "PMIX_SERVER_URI4": "gone.0;tcp4://127.0.0.1:1"],
+                "PMIX_RANK = 1: a launcher started at least 2 tasks"
+            ),
+        ]
+
+        @Test(arguments: falseJobs)
+        func theTasksOfAFalseJobAreRefused(
+            variables: [String: String], words: String
+        ) throws {
+            let bench = try Workbench()
+            let before = try bench.names()
+            let commands = [
+                ["doctor"], ["tokenize", bench.path("text.txt"), "--out", bench.path("more")],
+                ["sample", bench.path("run")], ["analyze", bench.path("sweep")],
+                ["report", bench.path("run")],
+            ]
+            for command in commands {
+                let outcome = try Launch.run(
+                    Workbench.lockstep, command, environment: variables)
+                expectRefusal(outcome, 78, [words, command == ["doctor"] ? "1 rank" : "1 process"])
+            }
+            #expect(try bench.names() == before)
+        }
+
+        /// What harms nobody when it is done several times is done by every task.
+        @Test(arguments: falseJobs)
+        func noTaskOfAFalseJobIsSilent(variables: [String: String], words: String) throws {
+            for arguments in [["--version"], ["tokenize", "--help"], ["train", "--keys"]] {
+                let outcome = try Launch.run(
+                    Workbench.lockstep, arguments, environment: variables)
+                #expect(outcome.status == 0 && !outcome.output.isEmpty, "\(arguments)")
+            }
+            let mistake = try Launch.run(
+                Workbench.lockstep, ["train", "--nope"], environment: variables)
+            expectRefusal(mistake, 64, ["--nope"])
+        }
+
+        /// A batch script, a launcher of one task, and mpirun inside srun's step are no false jobs.
+        @Test(arguments: [
+            ["SLURM_NTASKS": "4", "SLURM_PROCID": "0"], ["PMI_RANK": "0", "PMI_SIZE": "1"],
+            ["SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"],
+        ])
+        func oneTaskWorks(variables: [String: String]) throws {
+            let bench = try Workbench()
+            for command in [
+                ["tokenize", bench.path("text.txt"), "--out", bench.path("more")], ["doctor"],
+            ] {
+                let outcome = try Launch.run(
+                    Workbench.lockstep, command, environment: variables)
+                #expect(outcome.status == 0 && !outcome.output.isEmpty, "\(outcome.errors)")
+            }
+            let inside = try Launch.run(
+                "mpirun", ["-n", "1", Workbench.lockstep, "doctor"],
+                environment: Background.environment.merging(
+                    ["SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"]) { $1 })
+            #expect(inside.status == 0, "\(inside.errors)")
+            #expect(inside.output.contains("1 on 1 host"))
+        }
+
+        @Test func theRanksOfAJobLeaveTheWorkToOne() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let tokenized = try bench.lockstep(
+                "tokenize", bench.path("text.txt"), "--out", bench.path("more"), ranks: 2)
+            #expect(tokenized.status == 0, "\(tokenized.errors)")
+            #expect(tokenized.output.ranges(of: "validation tokens").count == 1)
+            let report = try bench.lockstep("report", bench.path("run"), ranks: 2)
+            #expect(report.status == 0, "\(report.errors)")
+            #expect(report.output.ranges(of: "the report is").count == 1)
+            let missing = try bench.lockstep("analyze", bench.path("none"), ranks: 2)
+            #expect(missing.status == 66, "\(missing.errors)")
+            #expect(missing.sentences.count == 1, "\(missing.errors)")
+        }
+    }
+}
