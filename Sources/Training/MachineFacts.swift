@@ -28,10 +28,13 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     package var yields: Bool
     /// SHA-256 of the program.
     package var build: String
+    /// The interfaces of the host with their addresses, such as "eth0 10.77.0.1/24".
+    package var networks: [String]
 
     package init(
         host: String, cores: [Int], coresOnline: Int, threads: Int, instructionSet: String,
-        memoryBytes: Int, sharedMemoryBytes: Int?, yields: Bool, build: String
+        memoryBytes: Int, sharedMemoryBytes: Int?, yields: Bool, build: String,
+        networks: [String] = []
     ) {
         self.host = host
         self.cores = cores
@@ -42,6 +45,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         self.sharedMemoryBytes = sharedMemoryBytes
         self.yields = yields
         self.build = build
+        self.networks = networks
     }
 
     /// The facts of this rank.
@@ -53,7 +57,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             coresOnline: sysconf(Int32(_SC_NPROCESSORS_ONLN)), threads: threads,
             instructionSet: InstructionSet.best.name(for: .bf16),
             memoryBytes: machineMemoryBytes, sharedMemoryBytes: freeBytes(of: "/dev/shm"),
-            yields: ranksYield, build: try digestOfThisProgram())
+            yields: ranksYield, build: try digestOfThisProgram(), networks: HostNetworks.list)
     }
 
     /// The facts of all ranks, in their order; all ranks must come here.
