@@ -22,10 +22,10 @@ my $deadline = $ranks ? time + $seconds : 0;
 my ($ended, %agents);                    # when a start was given up; what mpirun had started, by process
 my %lacking;                             # hosts without the program
 my %unstarted;                           # hosts whose agent was still at work then
-my $terminated = 0;
+my $sightings = 0;                       # of a signal that mpirun does not hear
 
 # Open MPI's banners stand between such lines.
-my $dashes = '-{74}';
+my $dashes = '-{60,}';
 my $own_line = qr{
     ^(?: \[ [^\s\[\]:]+ : \d+ (?: :\d+ )? \]          # [host:process]
        | \[\[ [^\]]* \],[^\]]*\]                      # [[job],rank]
@@ -123,26 +123,30 @@ sub children {
         map { m{^/proc/(\d+)$} } glob '/proc/[0-9]*';
 }
 
+# Notes what reaches other hosts for mpirun, which does not end it.
+sub look_for_agents {
+    return unless $mpirun;
+    %agents = map { $_ => content("/proc/$_/cmdline") } children();
+}
+
 # Gives up a start in which not all ranks have come up in time.
 sub give_up {
     $ended = time;
     return unless $mpirun;
-    for my $process (children()) {
-        $agents{$process} = content("/proc/$process/cmdline");
-        my @words = split /[\0\s]+/, $agents{$process};
-        for my $host (@hosts) { $unstarted{$host} = 1 if grep { $_ eq $host || /\@\Q$host\E$/ } @words }
-    }
+    look_for_agents();
+    my %words = map { s/.*\@//r => 1 } map { split /[\0\s]+/ } values %agents;
+    %unstarted = map { $_ => 1 } grep { $words{$_} } @hosts;
     kill 'INT', $mpirun;
 }
 
 # mpirun hears no SIGTERM and no SIGHUP, which would have it kill the ranks before they have saved
-# anything. One that was meant for it alone becomes a request to the launcher.
+# anything. One that was meant for it alone becomes a request to the launcher, after a moment in which the
+# launcher's own may arrive.
 sub look_for_signals {
-    return if $terminated || !$mpirun;
+    return if $asked || !$mpirun || $sightings > 1;
     return unless content("/proc/$mpirun/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
     return unless hex(substr $1, -8) & 0x4001;
-    $terminated = 1;
-    kill 'TERM', getppid;
+    kill 'ALRM', getppid if ++$sightings > 1;
 }
 
 sub write_out {
@@ -153,6 +157,7 @@ sub write_out {
     substr($out, 0, $written) = '';
 }
 
+my $looked = now();
 until (defined $status) {
     my ($reads, $writes) = ('', '');
     vec($reads, 0, 1) = 1;
@@ -167,7 +172,11 @@ until (defined $status) {
     }
     sort_out(0);
     next if defined $status;
-    look_for_signals();
+    if (now() > $looked + 0.5) {
+        $looked = now();
+        look_for_signals();
+        look_for_agents() if $up < $ranks && !$ended;
+    }
     give_up() if $deadline && !$ended && $up < $ranks && time >= $deadline;
     kill 'KILL', $mpirun if $ended && $mpirun && time >= $ended + 5;
 }
@@ -201,6 +210,8 @@ sub verdict {
     return $status if $status == 0 && $text !~ /lost communication with a remote daemon/;
     return conclude($status, "ended at once, as asked; $resume.") if $forced;
 
+    # Neither lockstep's progress nor silence explains an end; a sentence of a rank does.
+    my $spoken = $last_line ne '' && !($last_line =~ /^lockstep: / && $last_line !~ /\.\s*$/);
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
         return conclude($status, "rank $1 on $2 was ended by " . signal($3) . "; $resume.");
@@ -213,6 +224,8 @@ sub verdict {
         return conclude(66, list_of(@names) . (@names > 1 ? ' have' : ' has') . " no program $program that may "
             . 'be executed; install it there, at the same path as here.');
     }
+    # What follows keeps ranks from coming up.
+    return $status if $spoken && $up;
     if ($text =~ /binding more processes than cpus on a resource:.*?Node: (\S+)/) {
         return conclude(78, "$1 has fewer cores than its ranks have threads; start fewer ranks or threads there, "
             . 'or let them share cores with --oversubscribe.');
@@ -256,8 +269,6 @@ sub verdict {
         return conclude(78, "$who cannot be started" . (defined $reason ? " ($reason)" : '') . '; check its name, '
             . 'that this machine can log in there without a password, and that Open MPI is installed there.');
     }
-    # Neither lockstep's progress nor silence explains an end; a sentence of a rank does.
-    my $spoken = $last_line ne '' && !($last_line =~ /^lockstep: / && $last_line !~ /\.\s*$/);
     return $status if $spoken;
     my @blocks = grep { !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
     if (grep { /\S/ } @blocks) {
@@ -284,7 +295,8 @@ sub signal {
 }
 
 my $code = verdict();
-kill 'TERM', grep { content("/proc/$_/cmdline") eq $agents{$_} } keys %agents;
+kill 'TERM', grep { content("/proc/$_/cmdline") eq $agents{$_} } keys %agents
+    if $up < $ranks;
 # A reader may be slow; a terminal that takes nothing must not keep a job that was asked to stop.
 my $patience = time + 5;
 while (length $out && !($asked && time > $patience)) {

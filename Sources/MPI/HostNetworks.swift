@@ -12,17 +12,20 @@ package enum HostNetworks {
         var first: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&first) == 0 else { return [] }
         defer { freeifaddrs(first) }
-        guard let first else { return [] }
-        return sequence(first: first) { $0.pointee.ifa_next }.compactMap { entry in
-            let interface = entry.pointee
-            guard interface.ifa_flags & UInt32(IFF_UP.rawValue) != 0,
-                interface.ifa_flags & UInt32(IFF_LOOPBACK.rawValue) == 0,
+        var networks: [String] = []
+        var next = first
+        while let interface = next?.pointee {
+            next = interface.ifa_next
+            guard Int(interface.ifa_flags) & Int(IFF_UP) != 0,
+                Int(interface.ifa_flags) & Int(IFF_LOOPBACK) == 0,
                 let address = ipv4(interface.ifa_addr), let mask = ipv4(interface.ifa_netmask)
-            else { return nil }
+            else { continue }
             let bytes = withUnsafeBytes(of: address) { $0.map(String.init) }
-            return "\(String(cString: interface.ifa_name)) \(bytes.joined(separator: "."))"
-                + "/\(mask.nonzeroBitCount)"
+            networks.append(
+                "\(String(cString: interface.ifa_name)) \(bytes.joined(separator: "."))"
+                    + "/\(mask.nonzeroBitCount)")
         }
+        return networks
     }
 
     /// An IPv4 address in network byte order; nil for another family.
