@@ -32,6 +32,8 @@ my $own_line = qr{
        | \*{3}\ (?: An\ error\ occurred\ in\ MPI_ | The\ MPI_ )
        | (?: mpirun | mpiexec | orterun | orted | prterun | prted | prte ):\ 
        | ssh:\ ) }x;
+# Lines that cannot be Open MPI's, as most are, for speed.
+my $ordinary = qr{\A(?: [^-\[*mopls\0\n][^\n\0]*\n | \n )+}x;
 # What may yet become such a line or a banner.
 my $own_beginning = qr{^(?: -+ | \[[^\]\n]* | \*{1,3}[^\n]* | launch/mpirun:[^\n]* | mpirun:[^\n]*
     | prterun:[^\n]* | ssh:[^\n]* )\z}x;
@@ -51,7 +53,7 @@ sub show {
     $is_open = $text !~ /\n\z/;
     # Nobody reads: keep the newest.
     $out = substr($out, -(1 << 22)) if length $out > 1 << 23;
-    for my $line (split /[\r\n]+/, $text) { $last_line = $line if $line =~ /\S/ }
+    $last_line = $1 if substr($text, -4096) =~ /([^\r\n]*\S[^\r\n]*)[\r\n]*\s*\z/;
 }
 
 sub hold {
@@ -65,28 +67,30 @@ sub sort_out {
     my ($all) = @_;
     my $age = now() - $arrived;
     while (length $in && !defined $status) {
-        if ($in =~ s/\A\0(\w+) ?(\d*)\n//) {
-            obey($1, $2);
-        } elsif ($in =~ /\A\0/) {
-            last unless $all;
-            $in = '';
-        } elsif ($in =~ /\A$dashes\n/) {
+        my $first = substr $in, 0, 1;
+        if ($first eq "\0") {
+            if ((my $end = index $in, "\n") >= 0) { obey(substr($in, 1, $end, '') =~ /(\w+)/g); $in = substr $in, 1 }
+            elsif ($all) { $in = '' }
+            else { last }
+        } elsif ($first eq '-' && $in =~ /\A$dashes\n/) {
             if ($in =~ s/\A($dashes\n.*?^$dashes\n?)//ms) { hold($1) }
             elsif ($all) { hold($in); $in = '' }
-            elsif ($age > 2) { show($1) if $in =~ s/\A([^\n]*\n)// }
+            elsif ($age > 2) { show(substr $in, 0, 1 + index($in, "\n"), '') }
             else { last }
-        } elsif ($in =~ s/\A([^\n\0]*\n)//) {
-            my $line = $1;
+        } elsif ($in =~ $ordinary && index(substr($in, 0, $+[0]), '-' x 60) < 0) {
+            show(substr $in, 0, $+[0], '');
+        } elsif ($in =~ /\A[^\n\0]*\n/) {
+            my $line = substr $in, 0, $+[0], '';
             if ($line eq "launch/mpirun: up\n") { $up++ }
+            elsif ($line =~ m{^launch/mpirun: lacking on (\S+)$}) { $lacking{$1} = 1 }
             elsif ($line =~ $own_line || $line =~ /^\*{3} / && $held =~ /^\*{3} .*\n\z/m) { hold($line) }
             # A banner that follows an unfinished line, such as a progress bar.
             elsif ($line =~ /\A(.+?)($dashes\n)\z/s) { show($1); $in = $2 . $in }
-            elsif ($line =~ m{^launch/mpirun: lacking on (\S+)$}) { $lacking{$1} = 1 }
             else { show($line) }
         } else {
-            last if !$all && $in =~ $own_beginning && $age < 0.1;
-            $in =~ s/\A([^\0]*)//;
-            show($1);
+            last if !$all && $age < 0.1 && $in =~ $own_beginning;
+            $in =~ /\A[^\0]*/;
+            show(substr $in, 0, $+[0], '');
         }
     }
 }
@@ -117,16 +121,18 @@ sub content {
     return <$file> // '';
 }
 
-# The processes that mpirun has started on this machine: agents, until ranks run.
-sub children {
-    return grep { content("/proc/$_/stat") =~ /^\d+ \(.*\) \S $mpirun /s }
-        map { m{^/proc/(\d+)$} } glob '/proc/[0-9]*';
-}
-
-# Notes what reaches other hosts for mpirun, which does not end it.
+# Notes what mpirun has started to reach other hosts, and what that has started: mpirun does not end it.
 sub look_for_agents {
     return unless $mpirun;
-    %agents = map { $_ => content("/proc/$_/cmdline") } children();
+    my %parents = map { content("$_/stat") =~ /^(\d+) \(.*\) \S (\d+) /s ? ($1 => $2) : () } glob '/proc/[0-9]*';
+    my %below = ($mpirun => 1);
+    my $count = 0;
+    while ($count < keys %below) {
+        $count = keys %below;
+        $below{$_} = 1 for grep { $below{$parents{$_}} } keys %parents;
+    }
+    delete $below{$mpirun};
+    %agents = map { $_ => content("/proc/$_/cmdline") } keys %below;
 }
 
 # Gives up a start in which not all ranks have come up in time.
@@ -149,12 +155,21 @@ sub look_for_signals {
     kill 'ALRM', getppid if ++$sightings > 1;
 }
 
+# Writes what can be written without waiting: so much fits where a descriptor is ready at all.
+my $portion = -t STDERR ? 512 : 4096;
+
 sub write_out {
-    my $length = length $out < 1024 ? length $out : 1024;
-    my $written = syswrite STDERR, $out, $length;
-    # A terminal that is gone and a full device take nothing: go on without.
-    $written = $!{EAGAIN} || $!{EINTR} ? 0 : $length unless defined $written;
-    substr($out, 0, $written) = '';
+    my $writes = '';
+    vec($writes, 2, 1) = 1;
+    for (1 .. 64) {
+        last unless length $out && select(undef, my $ready = $writes, undef, 0) > 0;
+        my $length = length $out < $portion ? length $out : $portion;
+        my $written = syswrite STDERR, $out, $length;
+        # A terminal that is gone and a full device take nothing: go on without.
+        $written = $!{EAGAIN} || $!{EINTR} ? 0 : $length unless defined $written;
+        substr $out, 0, $written, '';
+        last unless $written;
+    }
 }
 
 my $looked = now();

@@ -152,7 +152,7 @@ struct HangingStartTests {
             ("$$", Int32(137), "rank 1 on \(hosts.second) was ended by SIGKILL, most likely "),
             ("$PPID", 74, "the connection to \(hosts.second) was lost; "),
         ] {
-            let rank = "[ $OMPI_COMM_WORLD_RANK = 1 ] && kill -KILL \(victim); sleep 30"
+            let rank = "[ $OMPI_COMM_WORLD_RANK = 1 ] && kill -KILL \(victim); sleep 3"
             let outcome = try Launch.run(
                 "bash", ["-c", try hosts.script(agent: Self.working, "", "sh -c '\(rank)'")])
             #expect(outcome.status == code)

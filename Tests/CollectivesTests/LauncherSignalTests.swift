@@ -47,8 +47,9 @@ import Testing
         let outcome = try run(
             """
             printf -v quoted '%q ' "${start[@]}"
-            # Hears the signal and goes on; what it starts has the default again.
-            inner="trap : HUP; $quoted; echo \\$? >'$folder/status'"
+            # As an interactive shell does, passes the hangup on to its job.
+            inner="$quoted & job=\\$!; trap 'kill -HUP \\$job' HUP; wait \\$job; wait \\$job
+                echo \\$? >\\"$folder/status\\""
             SHELL=/bin/bash script -qec "$inner" /dev/null >/dev/null 2>&1 & terminal=$!
             await all up; kill -KILL $terminal
             await test -s "$folder/status"
