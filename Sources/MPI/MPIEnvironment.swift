@@ -37,12 +37,15 @@ package struct MPIEnvironment: ~Copyable {
 
     /// Initialises MPI, by `MPI_Init_thread`.
     ///
-    /// `required` is the lowest thread level the caller can work with.
+    /// `required` is the lowest thread level the caller can work with. A start that does not reach
+    /// all ranks within LOCKSTEP_START_TIMEOUT seconds (60) ends the process with a sentence, and one
+    /// that is still waiting some seconds after a stop request ends it with `.requeue`.
     ///
     /// - Throws: `.configuration` if the library provides less than `required`, or sees one rank
     ///   where the launcher started several; `.bug` if MPI is already initialised.
     package init(
-        requesting requested: ThreadLevel = .multiple, requiring required: ThreadLevel = .funneled
+        requesting requested: ThreadLevel = .multiple, requiring required: ThreadLevel = .funneled,
+        stopRequested: @escaping @Sendable () -> Bool = { false }
     ) throws(Failure) {
         var initialized: Int32 = 0
         try check("MPI_Initialized", MPI_Initialized(&initialized))
@@ -52,10 +55,14 @@ package struct MPIEnvironment: ~Copyable {
         let isSingleton = !Self.hasLauncher
         let tasks = Self.launchedTasks
         Self.preferEagerMessages()
+        let watch = try StartWatch(stopRequested: stopRequested)
         var provided: Int32 = 0
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
         let threadLevel = ThreadLevel(rawValue: provided) ?? .single
         let world = try Communicator(lockstep_comm_world())
+        // Initialisation opens no connection between ranks; the first message does.
+        try world.barrier()
+        watch.end()
         guard threadLevel >= required else {
             throw Failure(
                 .configuration,

@@ -41,6 +41,9 @@ package struct Doctor {
                         + "\(Format.bytes(members[0].facts.memoryBytes)); "
                         + cores.joined(separator: ", ")
                 ))
+            let networks = members[0].facts.networks
+            findings.append(
+                ("networks", networks.isEmpty ? "none" : networks.joined(separator: ", ")))
         }
         if let runFolder {
             findings.append(("file system", fileSystem(of: runFolder) ?? "cannot be examined"))

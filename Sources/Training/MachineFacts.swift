@@ -32,11 +32,13 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     package var yields: Bool
     /// SHA-256 of the program.
     package var build: String
+    /// The interfaces of the host with their addresses, such as "eth0 10.77.0.1/24".
+    package var networks: [String]
 
     package init(
         host: String, processors: [Int], cores: Set<Int>, usable: UsableCores, machineCores: Int,
         threads: Int, instructionSet: String, memoryBytes: Int, sharedMemoryBytes: Int?,
-        yields: Bool, build: String
+        yields: Bool, build: String, networks: [String] = []
     ) {
         self.host = host
         self.processors = processors
@@ -49,6 +51,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         self.sharedMemoryBytes = sharedMemoryBytes
         self.yields = yields
         self.build = build
+        self.networks = networks
     }
 
     /// The facts of this rank.
@@ -62,7 +65,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             machineCores: UsableCores.machine.count, threads: threads,
             instructionSet: InstructionSet.best.name(for: .bf16),
             memoryBytes: machineMemoryBytes, sharedMemoryBytes: freeBytes(of: "/dev/shm"),
-            yields: ranksYield, build: try digestOfThisProgram())
+            yields: ranksYield, build: try digestOfThisProgram(), networks: HostNetworks.list)
     }
 
     /// The facts of all ranks, in their order; all ranks must come here.

@@ -15,7 +15,7 @@ import Training
 func runOnAllRanks(
     _ body: (Communicator, MPIEnvironment.ThreadLevel) throws(Failure) -> Int32
 ) throws(Failure) -> Never {
-    let environment = try MPIEnvironment()
+    let environment = try MPIEnvironment(stopRequested: { StopSignals.stopRequested })
     let world = environment.world
     do throws(Failure) {
         let watch =

@@ -2,6 +2,23 @@ import Foundation
 import MultiRankSupport
 import Testing
 
+/// Where this machine's control groups can be given a share of processors.
+private enum ControlGroup {
+    static let root =
+        ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].first {
+            FileManager.default.fileExists(atPath: "\($0)/cgroup.procs")
+        } ?? ""
+
+    static let isPossible: Bool = {
+        guard geteuid() == 0, !root.isEmpty else { return false }
+        let script = """
+            n="$0/lockstep-try-$$"; mkdir "$n" || exit
+            [ -w "$n/cpu.max" ] || [ -w "$n/cpu.cfs_quota_us" ]; s=$?; rmdir "$n"; exit $s
+            """
+        return (try? Launch.run("sh", ["-c", script, root]).status) == 0
+    }()
+}
+
 /// `launch/mpirun`: the flags it chooses, its refusals, and how it passes on signals and codes.
 @Suite struct LauncherTests {
     private let launcher = "\(Launch.root)/launch/mpirun"
@@ -59,6 +76,21 @@ import Testing
         let words = outcome.output.split(whereSeparator: \.isWhitespace)
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(words.count == 2 && words.first == words.last, "\(outcome.output)")
+    }
+
+    /// The quota of a control group above the launcher's own, rounded down.
+    @Test(.enabled(if: ControlGroup.isPossible, "root cannot make control groups here"))
+    func aQuotaOfTheControlGroupCountsAsCores() throws {
+        let group = "\(ControlGroup.root)/lockstep-test-\(getpid())"
+        let script = """
+            mkdir "$1" "$1/below" && trap 'rmdir "$1/below" "$1"' EXIT
+            (cd "$1" && if [ -e cpu.max ]; then echo "150000 100000" >cpu.max
+            else echo 150000 >cpu.cfs_quota_us; fi) || exit
+            bash -c 'echo $$ >"$1/below/cgroup.procs" && exec "$0" --dry-run true' "$0" "$1"
+            """
+        let outcome = try Launch.run("bash", ["-c", script, launcher, group])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output.contains(" -n 1 "))
     }
 
     @Test func sharesCoresWhenThereAreTooFew() throws {
@@ -148,6 +180,15 @@ import Testing
                             + "line, such as: node1 slots=4"
                     ))
         }
+        try withHostfile("node1 slots=2\nnode2 slots=2\nnode1 slots=1\n") { path throws in
+            #expect(
+                try refusal("--hosts", path, "true")
+                    == (
+                        78,
+                        "Lines 1 and 3 of \(path) have the same host node1; give it one line with "
+                            + "all its slots."
+                    ))
+        }
         try withHostfile("# nobody\n") { path throws in
             #expect(try refusal("--hosts", path, "true").0 == 65)
         }
@@ -172,11 +213,13 @@ import Testing
         let outcome = try Launch.run(
             launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
         #expect(outcome.status == 137)
+        #expect(outcome.sentences.count == 1)
+        let sentence = outcome.sentences.first ?? ""
+        #expect(sentence.hasPrefix("launch/mpirun: rank 1 on "))
         #expect(
-            outcome.sentences == [
-                "launch/mpirun: a rank was ended by SIGKILL; if training was under way, go on from "
-                    + "its last checkpoint with --resume."
-            ])
+            sentence.hasSuffix(
+                " was ended by SIGKILL, most likely because memory ran out (dmesg tells); if "
+                    + "training was under way, resume it from its last checkpoint with --resume."))
     }
 
     /// What the launcher is started with: all signals heard, or blocked, as some schedulers leave them.

@@ -52,6 +52,21 @@ extension CommandLineTests {
             #expect(alone.output.contains("started without mpirun, so this is the only rank"))
         }
 
+        @Test(
+            .enabled(
+                if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
+        func theDoctorListsTheNetworks() throws {
+            let script = """
+                ip link set lo up && ip link add net0 type bridge && ip link add net1 type bridge &&
+                ip address add 10.9.8.7/20 dev net0 && ip link set net0 up && exec "$0" doctor
+                """
+            let outcome = try Launch.run(
+                "unshare", ["--net", "sh", "-c", script, Workbench.lockstep])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let line = outcome.output.split(separator: "\n").first { $0.hasPrefix("networks ") }
+            #expect(line?.hasSuffix(" net0 10.9.8.7/20") == true, "\(outcome.output)")
+        }
+
         @Test func theDoctorTellsTheAllowedCores() throws {
             let all = try Launch.run("bash", ["-c", "taskset -cp $$"]).output
             let last = try #require(all.split { !$0.isNumber }.last)

@@ -1,0 +1,165 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+/// Starts on hosts that cannot reach one another: each ends, with a sentence that names the host or
+/// the networks.
+///
+/// Needs root, iproute2 and a kernel that lets root make network namespaces; elsewhere the tests are
+/// skipped, and the report says so.
+@Suite(
+    .serialized,
+    .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
+struct HangingStartTests {
+    private static let seconds = ["LOCKSTEP_START_TIMEOUT": "3"]
+
+    /// Two emulated hosts that have a network of containers with the same address, and the launcher
+    /// on the first of them.
+    private struct Hosts: ~Copyable {
+        let name: String
+        let folder: String
+        var second: String { "lockstep-\(name)-h2" }
+
+        init(_ suffix: String) throws {
+            name = "t\(getpid())\(suffix)"
+            folder =
+                FileManager.default.temporaryDirectory
+                .appending(path: "lockstep-hosts-\(UUID().uuidString)").path
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true)
+            let script = """
+                set -e
+                "$0" up 2 --name \(name) >/dev/null
+                for n in lockstep-\(name)-h1 lockstep-\(name)-h2; do
+                    ip -n $n link add docker0 type bridge
+                    ip -n $n address add 172.17.0.1/16 dev docker0
+                    ip -n $n link set docker0 up
+                    echo "$n slots=1"
+                done >"$1/hosts"
+                """
+            let up = try Launch.run("bash", ["-c", script, EmulatedCluster.script, folder])
+            try #require(up.status == 0, "\(up.errors)")
+        }
+
+        deinit {
+            _ = try? Launch.run(EmulatedCluster.script, ["down", "--name", name])
+            try? FileManager.default.removeItem(atPath: folder)
+        }
+
+        /// What runs the launcher: a command line for bash, which may end in more arguments.
+        ///
+        /// - Parameter agent: what the agent does with the host `$host` and a shell's command `$*`.
+        func script(agent: String, _ options: String = "", _ command: String? = nil) throws
+            -> String
+        {
+            let path = "\(folder)/agent"
+            try Data("#!/bin/sh\nhost=$1; shift\n\(agent)\n".utf8).write(to: URL(filePath: path))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+            let command = command ?? "\(Launch.products)/multirank-probe environment"
+            return """
+                ip netns exec lockstep-\(name)-h1 unshare --uts sh -c 'hostname "$0" && exec "$@"' \
+                lockstep-\(name)-h1 \(Launch.root)/launch/mpirun --hosts \(folder)/hosts \
+                --agent \(path) --oversubscribe \(options) -- \(command)
+                """
+        }
+    }
+
+    private static let working = """
+        exec ip netns exec "$host" unshare --uts sh -c 'hostname "$0" && exec sh -c "$1"' "$host" "$*"
+        """
+    /// A host without a way back to the launcher.
+    private static let unheard = """
+        exec unshare --net --uts sh -c 'hostname "$0" && ip link set lo up && exec sh -c "$1"' \
+        "$host" "$*"
+        """
+    private static let hanging = "sleep 300"
+
+    @Test func networksOfContainersAreLeftOut() throws {
+        let hosts = try Hosts("d")
+        let outcome = try Launch.run(
+            "bash", ["-c", try hosts.script(agent: Self.working)], environment: Self.seconds)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(try outcome.reports(EnvironmentReport.self).map(\.size) == [2, 2])
+
+        // Where something else chooses the networks, the ranks find out.
+        let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 }
+        let stuck = try Launch.run(
+            "bash", ["-c", try hosts.script(agent: Self.working)], environment: settings)
+        #expect(stuck.status == 78)
+        #expect(stuck.sentences.count == 1)
+        let sentence = stuck.sentences.first ?? ""
+        #expect(
+            sentence.hasPrefix(
+                "lockstep: MPI has not connected all ranks within 3 s (rank 0 on "
+                    + "lockstep-\(hosts.name)-h1 waits; its networks: eth0 10.77.0.1/24, docker0 "
+                    + "172.17.0.1/16); give launch/mpirun --interface "), "\(stuck.errors)")
+    }
+
+    @Test func aHostThatDoesNotStartIsNamed() throws {
+        let hosts = try Hosts("e")
+        for agent in [Self.hanging, Self.unheard] {
+            let outcome = try Launch.run(
+                "bash", ["-c", try hosts.script(agent: agent)], environment: Self.seconds)
+            #expect(outcome.status == 78)
+            #expect(outcome.sentences.count == 1)
+            #expect(
+                outcome.sentences.first?.hasPrefix(
+                    "launch/mpirun: \(hosts.second) has not started within 3 s; ") == true,
+                "\(outcome.errors)")
+            #expect(outcome.sentences.first?.contains("--interface") == true)
+        }
+    }
+
+    @Test func oneRequestEndsAStartThatHangs() throws {
+        let hosts = try Hosts("f")
+        for agent in [Self.hanging, Self.unheard] {
+            let script = """
+                \(try hosts.script(agent: agent)) & child=$!
+                sleep 2; kill -TERM $child; wait $child
+                """
+            let outcome = try Launch.run("bash", ["-c", script], seconds: 30)
+            #expect(outcome.status == 75, "\(outcome.errors)")
+            #expect(
+                outcome.sentences.last == "launch/mpirun: stopped before the ranks had started.")
+        }
+        let left = try Launch.run("ip", ["netns", "pids", "lockstep-\(hosts.name)-h1"])
+        #expect(left.output.isEmpty)
+    }
+
+    @Test func aProgramThatASecondHostLacksIsNamed() throws {
+        let hosts = try Hosts("g")
+        let program = "\(hosts.folder)/program"
+        try FileManager.default.createDirectory(
+            atPath: program, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: "/bin/true", toPath: "\(program)/true")
+        let agent = """
+            exec ip netns exec "$host" unshare --uts --mount sh -c \
+            'hostname "$0" && mount -t tmpfs none "\(program)" && exec sh -c "$1"' "$host" "$*"
+            """
+        let outcome = try Launch.run(
+            "bash", ["-c", try hosts.script(agent: agent, "", "\(program)/true")])
+        #expect(outcome.status == 66)
+        #expect(
+            outcome.sentences == [
+                "launch/mpirun: \(hosts.second) has no program \(program)/true that may be "
+                    + "executed; install it there, at the same path as here."
+            ])
+    }
+
+    @Test func whatEndsOnAnotherHostIsNamed() throws {
+        let hosts = try Hosts("h")
+        for (victim, code, beginning) in [
+            ("$$", Int32(137), "rank 1 on \(hosts.second) was ended by SIGKILL, most likely "),
+            ("$PPID", 74, "the connection to \(hosts.second) was lost; "),
+        ] {
+            let rank = "[ $OMPI_COMM_WORLD_RANK = 1 ] && kill -KILL \(victim); sleep 3"
+            let outcome = try Launch.run(
+                "bash", ["-c", try hosts.script(agent: Self.working, "", "sh -c '\(rank)'")])
+            #expect(outcome.status == code)
+            #expect(outcome.sentences.count == 1)
+            #expect(
+                outcome.sentences.first?.hasPrefix("launch/mpirun: \(beginning)") == true,
+                "\(outcome.errors)")
+        }
+    }
+}

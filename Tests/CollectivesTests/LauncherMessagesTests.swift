@@ -1,0 +1,260 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+/// What `launch/mpirun` shows of the words of ranks and of Open MPI, and how it tells a failure.
+@Suite struct LauncherMessagesTests {
+    private let launcher = "\(Launch.root)/launch/mpirun"
+    private static let dashes = String(repeating: "-", count: 74)
+
+    /// Runs `launch/mpirun` with a `mpirun` that is a script, for what the real one rarely says.
+    private func withMPIRun(
+        saying script: String, _ command: [String] = ["true"]
+    ) throws -> Outcome {
+        try withFolder { folder in
+            let text = """
+                #!/bin/sh
+                [ "$1" = --version ] && { echo "mpirun (Open MPI) 4.1.4"; exit; }
+                banner() { echo \(Self.dashes); cat; echo \(Self.dashes); }
+                \(script)
+                """
+            let path = "\(folder)/mpirun"
+            try Data(text.utf8).write(to: URL(filePath: path))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+            let ambient = ProcessInfo.processInfo.environment["PATH"] ?? ""
+            return try Launch.run(
+                launcher, ["--ranks", "1", "--"] + command,
+                environment: ["PATH": "\(folder):\(ambient)"])
+        }
+    }
+
+    private func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+        let folder = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-launcher-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        return try body(folder)
+    }
+
+    /// A hostfile's text, and the outcome of starting the probe with it.
+    private func start(
+        _ hostfile: String?, _ options: [String] = [], environment: [String: String] = [:]
+    ) throws -> (Outcome, path: String) {
+        try withFolder { folder in
+            let path = "\(folder)/hosts"
+            try Data((hostfile ?? "").utf8).write(to: URL(filePath: path))
+            let hosts = hostfile == nil ? ["--ranks", "2", "--oversubscribe"] : ["--hosts", path]
+            let command = ["--", "\(Launch.products)/multirank-probe", "environment"]
+            return (
+                try Launch.run(
+                    launcher, hosts + options + command, environment: environment), path
+            )
+        }
+    }
+
+    @Test func whatMPIRunRefusesIsToldInOneSentence() throws {
+        let (crowded, _) = try start("localhost slots=999\n")
+        #expect(crowded.status == 78)
+        #expect(crowded.sentences.count == 1)
+        #expect(crowded.errors.contains(" has fewer cores than its ranks have threads; "))
+        #expect(crowded.errors.contains("--oversubscribe"))
+
+        let (aliases, path) = try start("localhost slots=1\n127.0.0.1 slots=1\n")
+        #expect(aliases.status == 78)
+        #expect(aliases.sentences.count == 1)
+        #expect(aliases.errors.contains("launch/mpirun: \(path): several lines mean the host "))
+
+        let (network, _) = try start("localhost slots=1\n", ["--interface", "nosuch0"])
+        #expect(network.status == 78)
+        #expect(network.sentences.count == 1)
+        #expect(network.errors.contains("\"nosuch0\"; give --interface "))
+
+        let (component, _) = try start(nil, environment: ["OMPI_MCA_pml": "nosuch"])
+        #expect(
+            component.sentences == [
+                "launch/mpirun: Open MPI has no \"nosuch\" for pml; unset OMPI_MCA_pml or correct "
+                    + "it."
+            ])
+        #expect(component.status == 78)
+
+        let (agent, _) = try start(
+            "localhost slots=1\nelsewhere slots=1\n", ["--agent", "no-such-agent"])
+        #expect(agent.status == 78)
+        #expect(agent.sentences.count == 1)
+        #expect(agent.errors.contains("\"no-such-agent\""))
+    }
+
+    @Test func aHostThatCannotBeReachedIsNamed() throws {
+        try withFolder { folder in
+            let agent = "\(folder)/agent"
+            let text =
+                "#!/bin/sh\necho 'ssh: connect to host b.invalid port 22: No' >&2\nexit 255\n"
+            try Data(text.utf8).write(to: URL(filePath: agent))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: agent)
+            let hosts = "localhost slots=1\na.invalid slots=1\nb.invalid slots=1\n"
+            let (outcome, _) = try start(hosts, ["--agent", agent, "--oversubscribe"])
+            #expect(outcome.status == 78)
+            #expect(outcome.sentences.count == 1)
+            #expect(
+                outcome.errors.contains(
+                    "launch/mpirun: b.invalid cannot be started (connect to host b.invalid port 22: "
+                        + "No); check "))
+        }
+    }
+
+    @Test(arguments: [
+        ("SLURM_JOB_ID", "7"), ("PE_HOSTFILE", "/nowhere"), ("LSB_JOBID", "7"),
+    ])
+    func aSchedulersSlotsDoNotLimitRanksOnOneMachine(name: String, value: String) throws {
+        var environment = [name: value]
+        if name.hasPrefix("SLURM") {
+            var host = [CChar](repeating: 0, count: 256)
+            gethostname(&host, host.count - 1)
+            let own = String(decoding: host.prefix { $0 != 0 }.map { UInt8($0) }, as: UTF8.self)
+            for name in ["SLURM_JOB_NODELIST", "SLURM_NODELIST"] { environment[name] = own }
+            for name in ["SLURM_NNODES", "SLURM_TASKS_PER_NODE"] { environment[name] = "1" }
+            environment["SLURM_JOBID"] = value
+            environment["SLURM_JOB_CPUS_PER_NODE"] = "2"
+        }
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--", "echo", "here"], environment: environment)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == "here\nhere\n")
+    }
+
+    @Test func ranksStartWithoutSSHAndHomeAndWithLinksInPath() throws {
+        let links = try Launch.run("env", ["PATH=/bin:/usr/bin", launcher, "--ranks", "1", "true"])
+        #expect(links.status == 0, "\(links.errors)")
+        let script = """
+            mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            rm -f "$1/bin/ssh" "$1/bin/rsh"
+            PATH=$1/bin env -u HOME "$2" --ranks 2 --oversubscribe echo here || exit
+            printf 'localhost slots=1\\nelsewhere slots=1\\n' >"$1/hosts"
+            PATH=$1/bin "$2" --hosts "$1/hosts" true
+            """
+        let outcome = try withFolder {
+            try Launch.run("bash", ["-c", script, "bash", $0, launcher])
+        }
+        #expect(outcome.output == "here\nhere\n", "\(outcome.errors)")
+        #expect(outcome.status == 78)
+        #expect(
+            outcome.errors.contains("There is no ssh in PATH to reach elsewhere with; install "))
+    }
+
+    /// As an editor on Windows saves it.
+    @Test func aHostfileMayHaveCarriageReturnsAndAByteOrderMark() throws {
+        let (outcome, _) = try start(
+            "\u{FEFF}# hosts\r\nlocalhost slots=2\r\n\r\n", ["--oversubscribe"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(try outcome.reports(EnvironmentReport.self).map(\.size) == [2, 2])
+    }
+
+    @Test func temporaryFilesThatCannotBeWrittenAreToldFirst() throws {
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "1", "true"], environment: ["TMPDIR": "/sys"])
+        #expect(outcome.status == 74)
+        #expect(
+            outcome.errors.hasPrefix("launch/mpirun: /sys: Open MPI cannot write its temporary "))
+        #expect(outcome.errors.hasSuffix("or set TMPDIR to another folder.\n"))
+    }
+
+    @Test func aSecondProgramIsRefused() throws {
+        let outcome = try Launch.run(launcher, ["--", "true", ":", "-n", "1", "false"])
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.hasPrefix("launch/mpirun: An argument \":\" would begin a second "))
+    }
+
+    @Test func ranksWordsPassAtOnceAndMPIRunsAreHeldBack() throws {
+        let outcome = try withMPIRun(
+            saying: """
+                printf 'lockstep: step 1\\n\\r[##  ] 50 %%' >&2
+                echo "A warning of no importance" | banner >&2
+                echo "[host:12] Forwarding, or so" >&2
+                printf '\\r[####] 100 %%\\n--- not a banner ---\\n' >&2
+                printf 'no end' >&2
+                """)
+        #expect(outcome.status == 0)
+        #expect(
+            outcome.errors.drop { $0 != "\n" }
+                == "\nlockstep: step 1\n\r[##  ] 50 %\r[####] 100 %\n--- not a banner ---\nno end")
+    }
+
+    @Test func mpirunsOwnTextIsShownWhenItFailsForAnUnknownReason() throws {
+        let unknown = try withMPIRun(
+            saying: """
+                echo "The moon is in the wrong phase." | banner >&2
+                echo "[host:12] deep down" >&2
+                exit 213
+                """)
+        #expect(unknown.status == 70)
+        #expect(
+            unknown.sentences == [
+                "The moon is in the wrong phase.", "[host:12] deep down",
+                "launch/mpirun: mpirun failed, for the reasons that it gives above.",
+            ])
+        let told = try withMPIRun(
+            saying: """
+                echo "lockstep: data: is not there; give another." >&2
+                echo "MPI_ABORT was invoked on rank 0" | banner >&2
+                exit 66
+                """)
+        #expect(told.status == 66)
+        #expect(told.sentences == ["lockstep: data: is not there; give another."])
+    }
+
+    /// Statuses above 128 that stand for no signal.
+    @Test func statusesOfMPIRunAreNotToldAsSignals() throws {
+        let missing = try withMPIRun(
+            saying: """
+                printf 'mpirun was unable to launch the specified application as it could not access
+                or execute an executable:\\n\\nExecutable: /x\\nNode: node2\\n' | banner >&2
+                exit 132
+                """, ["true"])
+        #expect(missing.status == 66)
+        #expect(missing.sentences.count == 1)
+        #expect(missing.errors.contains("launch/mpirun: node2 has no program /"))
+
+        // As version 5 ends when it has lost a host.
+        let lost = try withMPIRun(
+            saying: """
+                printf 'PRTE has lost communication with a remote daemon.\\n\\n  HNP daemon   : [a@0,0] \
+                on node node1\\n  Remote daemon: [a@0,1] on node node2\\n' | banner >&2
+                """)
+        #expect(lost.status == 74)
+        #expect(
+            lost.sentences == [
+                "launch/mpirun: the connection to node2 was lost; check that it is up, and if "
+                    + "training was under way, resume it from its last checkpoint with --resume."
+            ])
+
+        let silent = try withMPIRun(saying: "exit 205")
+        #expect(silent.status == 70)
+        #expect(silent.sentences.count == 1)
+        #expect(silent.errors.contains("mpirun ended with status 205 and no word; "))
+    }
+
+    @Test func aRankThatEndsWithoutAWordIsNamed() throws {
+        let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && exit 139; sleep 30"
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
+        #expect(outcome.status == 139)
+        #expect(
+            outcome.sentences == ["launch/mpirun: rank 1 ended with code 139 and no word."])
+    }
+
+    @Test func withoutPerlRanksStartAndSignalsAreTold() throws {
+        let script = """
+            mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            rm -f "$1/bin/perl"
+            PATH=$1/bin "$2" --ranks 2 --oversubscribe sh -c 'echo here; exit 75'
+            echo $?
+            PATH=$1/bin "$2" --ranks 1 sh -c 'kill -KILL $$'
+            """
+        let outcome = try withFolder {
+            try Launch.run("bash", ["-c", script, "bash", $0, launcher])
+        }
+        #expect(outcome.output == "here\nhere\n75\n", "\(outcome.errors)")
+        #expect(outcome.status == 137)
+        #expect(outcome.errors.contains("a rank was ended by SIGKILL; "))
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import MultiRankSupport
+import Testing
+
+/// Requests to stop reach the ranks, whoever sends them to whom and wherever words go.
+@Suite struct LauncherSignalTests {
+    private let launcher = "\(Launch.root)/launch/mpirun"
+    /// A rank that says that it is up, and as after a checkpoint when it is asked.
+    private static let rank = """
+        trap 'touch "$0/saved-$OMPI_COMM_WORLD_RANK"; exit 75' USR1
+        touch "$0/up-$OMPI_COMM_WORLD_RANK"; i=0
+        while [ $((i += 1)) -lt 300 ]; do sleep 0.1; done
+        """
+    private static let common = """
+        launcher=$1 folder=$2 rank=$3
+        all() { [ -e "$folder/$1-0" ] && [ -e "$folder/$1-1" ]; }
+        await() { for i in $(seq 300); do "$@" && return; sleep 0.1; done; echo "not: $*"; exit 1; }
+        start=("$launcher" --ranks 2 --oversubscribe -- sh -c "$rank" "$folder")
+        """
+
+    /// Runs a script in bash with the launcher, a folder and a rank's command.
+    private func run(_ script: String) throws -> Outcome {
+        let folder = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-signals-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        return try Launch.run(
+            "bash", ["-c", Self.common + "\n" + script, "bash", launcher, folder, Self.rank],
+            seconds: 60)
+    }
+
+    @Test(arguments: [
+        "2>/dev/full", "2>&-", "2>/dev/full >/dev/full", "2> >(exec sleep 2)",
+    ])
+    func wordsThatNobodyTakesStopNothing(redirection: String) throws {
+        let outcome = try run(
+            """
+            "${start[@]}" \(redirection) & child=$!
+            await all up; kill -TERM $child; wait $child; status=$?
+            all saved && exit $status
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    /// The terminal's other end goes away with the program that shows it.
+    @Test func aClosedTerminalIsARequestToCheckpoint() throws {
+        let outcome = try run(
+            """
+            printf -v quoted '%q ' "${start[@]}"
+            # As an interactive shell does, passes the hangup on to its job.
+            inner="$quoted & job=\\$!; trap 'kill -HUP \\$job' HUP; wait \\$job; wait \\$job
+                echo \\$? >\\"$folder/status\\""
+            SHELL=/bin/bash script -qec "$inner" /dev/null >/dev/null 2>&1 & terminal=$!
+            await all up; kill -KILL $terminal
+            await test -s "$folder/status"
+            all saved && [ -z "$(pgrep -f -- "$folder")" ] && exit "$(cat "$folder/status")"
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    /// As a service manager does, which ends all processes of a service; the ranks' own answer to
+    /// SIGTERM is theirs.
+    @Test func terminationOfLauncherAndMPIRunAtOnceIsARequestToCheckpoint() throws {
+        let outcome = try run(
+            """
+            "${start[@]}" & child=$!
+            await all up; kill -TERM $child $(pgrep -P $child); wait $child; status=$?
+            all saved && exit $status
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    @Test(arguments: ["TERM", "HUP"])
+    func aSignalToMPIRunAloneIsARequestToCheckpoint(signal: String) throws {
+        let outcome = try run(
+            """
+            "${start[@]}" & child=$!
+            await all up; kill -\(signal) $(pgrep -P $child mpirun); wait $child; status=$?
+            all saved && exit $status
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    @Test func aSecondRequestEndsRanksThatDoNotHeedTheFirst() throws {
+        let outcome = try run(
+            """
+            heedless="trap '' USR1; touch '$folder'/up-\\$OMPI_COMM_WORLD_RANK; exec sleep 300"
+            "$launcher" --ranks 2 --oversubscribe -- sh -c "$heedless" & child=$!
+            await all up; kill -TERM $child; sleep 0.5; kill -TERM $child; wait $child; status=$?
+            [ -z "$(pgrep -f -- "$folder")" ] && exit $status
+            """)
+        #expect(outcome.status != 0 && outcome.status != 124, "\(outcome.output)")
+        #expect(
+            outcome.sentences.last?.hasPrefix("launch/mpirun: ended at once, as asked; ") == true)
+    }
+}

@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# What this machine offers to ranks: cores, networks, temporary files.
+# Sourced by launch/mpirun, not run.
+
+# The processors that this process may use, as a list such as 0-3,8.
+allowed_processors() {
+    sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status 2>/dev/null
+}
+
+# The cores whose whole time the control groups of this process grant, its own and those above, rounded
+# down; nothing without a limit.
+quota_cores() {
+    local line folder name names limit period least=''
+    while IFS= read -r line; do
+        case $line in
+        0::*) folder=/sys/fs/cgroup ;;
+        *:cpu:* | *:cpu,*:* | *:*,cpu:*) folder=/sys/fs/cgroup/cpu ;;
+        *) continue ;;
+        esac
+        IFS=/ read -ra names <<<"${line#*:*:}"
+        for name in '' "${names[@]}"; do
+            folder+=${name:+/$name}
+            limit='' period=''
+            if [[ -r $folder/cpu.max ]]; then
+                read -r limit period <"$folder/cpu.max" || true
+            elif [[ -r $folder/cpu.cfs_quota_us && -r $folder/cpu.cfs_period_us ]]; then
+                limit=$(<"$folder/cpu.cfs_quota_us") period=$(<"$folder/cpu.cfs_period_us")
+            fi
+            # "max" and -1 stand for no limit.
+            [[ $limit =~ ^[1-9][0-9]*$ && $period =~ ^[1-9][0-9]*$ ]] || continue
+            limit=$((limit < period ? 1 : limit / period))
+            [[ -n $least ]] && ((least <= limit)) || least=$limit
+        done
+    done < <(cat /proc/self/cgroup 2>/dev/null)
+    printf '%s' "$least"
+}
+
+# The physical cores that this process may use.
+count_cores() {
+    local physical
+    physical=$(lscpu -p=CPU,SOCKET,CORE 2>/dev/null | awk -F, -v allowed="$(allowed_processors)" '
+        BEGIN {
+            count = split(allowed, parts, ",")
+            for (i = 1; i <= count; i++) {
+                last = split(parts[i], ends, "-")
+                for (cpu = ends[1] + 0; cpu <= ends[last] + 0; cpu++) may[cpu]
+            }
+        }
+        !/^#/ && ($1 + 0 in may) && !(($2, $3) in seen) { seen[$2, $3]; cores++ }
+        END { print cores + 0 }') || physical=0
+    local usable
+    # nproc would take OpenMP's limits, which many profiles set, for the machine's.
+    usable=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
+    ((physical > 0 && physical < usable)) && usable=$physical
+    local quota
+    quota=$(quota_cores)
+    [[ -n $quota ]] && ((quota < usable)) && usable=$quota
+    printf '%s' "$usable"
+}
+
+# Whether this process may use fewer cores than its control group, as after taskset: Open MPI, which
+# binds among those of the group, would bind to others.
+has_fewer_cores_than_its_group() {
+    local mine group place
+    mine=$(allowed_processors) || return 1
+    group=$(sed -n 's/^0:://p' /proc/self/cgroup 2>/dev/null) || group=''
+    for place in "/sys/fs/cgroup${group%/}/cpuset.cpus.effective" /sys/fs/cgroup/cpuset.cpus.effective \
+        /sys/fs/cgroup/cpuset/cpuset.effective_cpus \
+        /sys/devices/system/cpu/online; do
+        [[ -r $place ]] || continue
+        [[ $(<"$place") != "$mine" ]]
+        return
+    done
+    return 1
+}
+
+# Whether one process may read another's memory, which Open MPI's shared memory wants to do.
+# Tried for real, since containers forbid it in several ways.
+reads_other_processes() {
+    local scope=/proc/sys/kernel/yama/ptrace_scope
+    if [[ -r $scope ]] && (($(<"$scope") >= 2 && EUID != 0)); then return 1; fi
+    type -P perl >/dev/null || return 0
+    perl -e '
+        my $number = { x86_64 => 310, aarch64 => 270 }->{`uname -m` =~ s/\s//gr} or exit 0;
+        my $parent = $$;
+        my $source = "lockstep";
+        my $target = "\0" x 8;
+        my $local = pack("PQ", $target, 8);
+        my $remote = pack("PQ", $source, 8);
+        # As Open MPI does: allow any process, where Yama asks for that.
+        syscall({ 310 => 157, 270 => 167 }->{$number}, 0x59616d61, -1, 0, 0, 0);
+        my $child = fork() // exit 0;
+        if (!$child) { exit(syscall($number, $parent, $local, 1, $remote, 1, 0) == 8 ? 0 : 1) }
+        waitpid($child, 0);
+        exit($? ? 1 : 0);' 2>/dev/null
+}
+
+# The interfaces that an option of Open MPI is to leave out: loopback, and the networks of containers and
+# virtual machines. Those have the same address on many hosts, and Open MPI waits for ever for an answer
+# from one. What leads to one of the given hosts stays.
+unused_networks() {
+    local host address line words used=' ' list=(127.0.0.0/8)
+    local usual=(docker0 virbr0 lxcbr0 lxdbr0 cni0 podman0)
+    for host in "${@:1:8}"; do
+        address=$(getent ahostsv4 "$host" 2>/dev/null | sed -n '1s/ .*//p') || continue
+        line=$(ip -o route get "$address" 2>/dev/null) || continue
+        [[ $line =~ \ dev\ ([^\ ]+) ]] && used+="${BASH_REMATCH[1]} "
+    done
+    for line in "${usual[@]}"; do [[ $used == *" $line "* ]] || list+=("$line"); done
+    while read -ra words; do
+        case ${words[1]} in
+        docker* | br-* | virbr* | lxcbr* | lxdbr* | cni* | podman* | flannel* | cilium* | cali* | veth* | vnet*) ;;
+        *) continue ;;
+        esac
+        [[ $used == *" ${words[1]} "* ]] && continue
+        # Other hosts may have the same network under another name.
+        list+=("${words[1]}" "${words[3]}")
+    done < <(ip -o -4 address show 2>/dev/null)
+    printf '%s\n' "${list[@]}" | sort -u | paste -sd ,
+}
+
+# Whether Open MPI has been told which interfaces to use, besides by this script.
+interfaces_are_chosen() {
+    local setting='(btl|oob)_tcp_if_(in|ex)clude'
+    env | grep -qE "^OMPI_MCA_$setting=" ||
+        grep -qsE "^[[:space:]]*$setting" "${HOME:-/}/.openmpi/mca-params.conf" \
+            /etc/openmpi/openmpi-mca-params.conf \
+            "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"
+}
+
+# Fails unless Open MPI can write the few mebibytes that it keeps among the temporary files.
+check_temporary_files() {
+    local folder=${TMPDIR:-${TEMP:-${TMP:-/tmp}}} probe reason
+    # Open MPI makes a missing one.
+    [[ -e $folder ]] || return 0
+    probe=$folder/lockstep-probe.$$
+    if ! reason=$(exec 2>&1 && export LC_ALL=C && head -c 4194304 /dev/zero >"$probe"); then
+        rm -f "$probe" 2>/dev/null || true
+        fail 74 "$folder: Open MPI cannot write its temporary files there (${reason##*: }); free 4 MiB, or set TMPDIR to another folder."
+    fi
+    rm -f "$probe"
+}
