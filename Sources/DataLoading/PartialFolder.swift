@@ -8,14 +8,18 @@ import Failures
 
 /// A folder that appears under its name only when everything in it is there.
 ///
-/// Files go into `PATH.partial`; `commit` renames it. A folder that is not committed is removed
-/// with all that is in it, and one that has anything in it is never replaced.
+/// Files go into `PATH.partial`; `commit` renames it. An empty folder that exists may be a mount point
+/// or the target of a link, which cannot be replaced, so files go into `PATH/new.partial` and are moved
+/// up, the description last. A folder that is not committed is removed with all that is in it, and one
+/// that has anything in it is never replaced.
 struct PartialFolder: ~Copyable {
     /// The final path.
     let target: String
     /// Where files go until then.
     let path: String
 
+    private static let innerName = "new.partial"
+    private let isInside: Bool
     private var isCommitted = false
     /// Parent folders that were made on the way, outermost first.
     private let parents: [String]
@@ -26,7 +30,8 @@ struct PartialFolder: ~Copyable {
     ///   folder exists or cannot be made.
     init(_ target: String) throws(Failure) {
         try Self.refuseUsed(target)
-        let partial = target + ".partial"
+        isInside = isFolder(target)
+        let partial = isInside ? "\(target)/\(Self.innerName)" : target + ".partial"
         var missing: [String] = []
         var parent = parentFolder(of: target)
         while !fileExists(parent), parent != ".", parent != "/" {
@@ -63,19 +68,36 @@ struct PartialFolder: ~Copyable {
     ///   fails.
     consuming func commit() throws(Failure) {
         try Self.refuseUsed(target)
+        if isInside {
+            let files = try names(inFolder: path)
+            let marker = DatasetDescription.fileName
+            for file in files.filter({ $0 != marker }) + files.filter({ $0 == marker }) {
+                try move("\(path)/\(file)", to: "\(target)/\(file)")
+            }
+            rmdir(path)
+            isCommitted = true
+            try syncFolder(of: "\(target)/\(marker)")
+        } else {
+            try move(path, to: target)
+            isCommitted = true
+            try syncFolder(of: target)
+        }
+    }
+
+    private func move(_ path: String, to target: String) throws(Failure) {
         guard rename(path, target) == 0 else {
             throw Failure(
                 .inputOutput,
                 "\(path) cannot be renamed to \(target): \(systemError()); choose another place to "
                     + "write to.")
         }
-        isCommitted = true
-        try syncFolder(of: target)
     }
 
     private static func refuseUsed(_ target: String) throws(Failure) {
         guard fileExists(target) else { return }
-        if isFolder(target), try names(inFolder: target).isEmpty { return }
+        // What another start has left in the folder is told of when it is made again.
+        let nothing = ["lost+found", innerName]
+        if isFolder(target), try names(inFolder: target).allSatisfy(nothing.contains) { return }
         throw Failure(
             .usage,
             "\(target) exists and is never overwritten; remove it or choose another folder.")
