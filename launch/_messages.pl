@@ -21,6 +21,8 @@ my ($mpirun, $asked, $forced, $status);
 my $deadline = $ranks ? time + $seconds : 0;
 my ($ended, %agents);                    # when a start was given up; what mpirun had started, by process
 my %lacking;                             # hosts without the program
+my %ranks_here;                          # ranks on this machine, by process
+my $victim = 'a rank';                   # the one that ended the job
 my %unstarted;                           # hosts whose agent was still at work then
 my $sightings = 0;                       # of a signal that mpirun does not hear
 
@@ -59,6 +61,7 @@ sub show {
 sub hold {
     my ($text) = @_;
     if ($verbose) { show($text) }
+    look_for_victim() if $text =~ /^Primary job/m && $victim eq 'a rank';
     $held .= $text =~ /\n\z/ ? $text : "$text\n" if length $held < 1 << 20;
 }
 
@@ -119,6 +122,25 @@ sub content {
     open my $file, '<', $path or return '';
     local $/;
     return <$file> // '';
+}
+
+# Notes which ranks run on this machine: version 4 of mpirun does not always say which one a signal ended.
+sub look_for_ranks {
+    my %now;
+    for my $process (map { split ' ', content($_) } glob "/proc/$mpirun/task/*/children") {
+        $now{$process} = $ranks_here{$process}
+            // (content("/proc/$process/environ") =~ /(?:^|\0)OMPI_COMM_WORLD_RANK=(\d+)\0/ ? $1 : next);
+    }
+    return %now;
+}
+
+# The rank that has just ended, or its host, as far as that can be told.
+sub look_for_victim {
+    my %now = $mpirun ? look_for_ranks() : ();
+    my @gone = grep { !defined $now{$_} || content("/proc/$_/stat") =~ /\) Z /} keys %ranks_here;
+    my $own = content('/proc/sys/kernel/hostname') =~ s/\s+\z//r;
+    if (@gone == 1) { $victim = "rank $ranks_here{$gone[0]} on $own" }
+    elsif (!@gone && %ranks_here && @hosts == 1) { $victim = "a rank on $hosts[0]" }
 }
 
 # Notes what mpirun has started to reach other hosts, and what that has started: mpirun does not end it.
@@ -191,6 +213,7 @@ until (defined $status) {
         $looked = now();
         look_for_signals();
         look_for_agents() if $up < $ranks && !$ended;
+        %ranks_here = look_for_ranks() if $mpirun && $victim eq 'a rank';
     }
     give_up() if $deadline && !$ended && $up < $ranks && time >= $deadline;
     kill 'KILL', $mpirun if $ended && $mpirun && time >= $ended + 5;
@@ -278,26 +301,30 @@ sub verdict {
     }
     if ($text =~ /unable to reliably start|daemon .*?unexpectedly|unable to launch the .*?daemon|ssh: /) {
         my ($reason) = $held =~ /^ssh: (.*?)\s*$/m;
-        my @meant = grep { $held =~ /^ssh:.*(?<![\w.-])\Q$_\E(?![\w.-])/m || $last_line =~ /(?<![\w.-])\Q$_\E(?![\w.-])/ } @hosts;
+        my $words = join "\n", $last_line, $held =~ /^ssh:.*/mg;
+        my @meant = grep { $words =~ /(?<![\w.-])\Q$_\E(?![\w.-])/ } @hosts;
         @meant = @hosts unless @meant;
         my $who = @meant == 1 ? $meant[0] : 'one of ' . list_of(@meant);
         return conclude(78, "$who cannot be started" . (defined $reason ? " ($reason)" : '') . '; check its name, '
             . 'that this machine can log in there without a password, and that Open MPI is installed there.');
     }
+    # Version 4 sometimes leaves out which rank it was.
+    if ($status > 128 && $status <= 192 && $text !~ /Exit code: / && $text =~ /Primary job|^\s*\z/) {
+        my $who = $text =~ /Primary job/ ? $victim : 'mpirun or a rank';
+        return conclude($status, "$who was ended by " . signal($status - 128) . "; $resume.");
+    }
     return $status if $spoken;
     my @blocks = grep { !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
     if (grep { /\S/ } @blocks) {
         show(join "\n", (grep { /\S/ } @blocks), '') unless $verbose;
-        return conclude($status > 128 || !$status ? 70 : $status, 'mpirun failed, for the reasons that it gives above.');
+        return conclude($status > 128 ? 70 : $status, 'mpirun failed, for the reasons that it gives above.');
     }
-    if ($text =~ /Process name: \S+,(\d+)\] Exit code: (\d+)/ && $status != 75) {
-        return conclude($status, "rank $1 ended with code $2 and no word.");
+    $victim = "rank $1" if $text =~ /Process name: \S+,(\d+)\] Exit code: / && $victim eq 'a rank';
+    if ($status != 75 && ($status < 128 || $text =~ /Exit code: $status\b/)) {
+        return conclude($status, "$victim ended with code $status and no word.");
     }
     if ($status > 192) {
         return conclude(70, "mpirun ended with status $status and no word; check the hosts and the network between them.");
-    }
-    if ($status > 128 && $text !~ /Exit code/) {
-        return conclude($status, 'a rank was ended by ' . signal($status - 128) . "; $resume.");
     }
     return $status;
 }

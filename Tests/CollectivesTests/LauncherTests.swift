@@ -209,7 +209,7 @@ private enum ControlGroup {
     }
 
     @Test func aKilledRankIsToldInOneSentence() throws {
-        let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && kill -KILL $$; sleep 30"
+        let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 2 && kill -KILL $$; sleep 30"
         let outcome = try Launch.run(
             launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
         #expect(outcome.status == 137)
