@@ -1,14 +1,13 @@
 # shellcheck shell=bash
-# What this machine offers to ranks: cores, networks, temporary files.
-# Sourced by launch/mpirun, not run.
+# Functions that examine this machine for launch/mpirun: cores, networks and temporary files.
 
-# The processors that this process may use, as a list such as 0-3,8.
+# Prints the processors that this process may use, as a list such as 0-3,8.
 allowed_processors() {
     sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status 2>/dev/null
 }
 
-# The cores whose whole time the control groups of this process grant, its own and those above, rounded
-# down; nothing without a limit.
+# Prints the CPU quota of this process's control groups, its own and those above, in whole cores; prints
+# nothing if there is no limit.
 quota_cores() {
     local line folder name names limit period least=''
     while IFS= read -r line; do
@@ -35,7 +34,7 @@ quota_cores() {
     printf '%s' "$least"
 }
 
-# The physical cores that this process may use.
+# Prints the number of physical cores that this process may use.
 count_cores() {
     local physical
     physical=$(lscpu -p=CPU,SOCKET,CORE 2>/dev/null | awk -F, -v allowed="$(allowed_processors)" '
@@ -95,9 +94,9 @@ reads_other_processes() {
         exit($? ? 1 : 0);' 2>/dev/null
 }
 
-# The interfaces that an option of Open MPI is to leave out: loopback, and the networks of containers and
-# virtual machines. Those have the same address on many hosts, and Open MPI waits for ever for an answer
-# from one. What leads to one of the given hosts stays.
+# unused_networks HOST...: prints the interfaces that Open MPI must not use: loopback, and the networks of
+# containers and virtual machines. These have the same address on many hosts, and Open MPI would wait for
+# an answer on them without end. An interface that leads to one of the hosts is kept.
 unused_networks() {
     local host address line words used=' ' list=(127.0.0.0/8)
     local usual=(docker0 virbr0 lxcbr0 lxdbr0 cni0 podman0)
@@ -113,13 +112,13 @@ unused_networks() {
         *) continue ;;
         esac
         [[ $used == *" ${words[1]} "* ]] && continue
-        # Other hosts may have the same network under another name.
+        # On other hosts the same network may have a different name.
         list+=("${words[1]}" "${words[3]}")
     done < <(ip -o -4 address show 2>/dev/null)
     printf '%s\n' "${list[@]}" | sort -u | paste -sd ,
 }
 
-# Whether Open MPI has been told which interfaces to use, besides by this script.
+# interfaces_are_chosen MPIRUN: succeeds if Open MPI's settings already choose interfaces.
 interfaces_are_chosen() {
     local setting='(btl|oob)_tcp_if_(in|ex)clude'
     env | grep -qE "^OMPI_MCA_$setting=" ||
@@ -128,10 +127,10 @@ interfaces_are_chosen() {
             "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"
 }
 
-# Fails unless Open MPI can write the few mebibytes that it keeps among the temporary files.
+# Fails unless Open MPI can write its few mebibytes of temporary files.
 check_temporary_files() {
     local folder=${TMPDIR:-${TEMP:-${TMP:-/tmp}}} probe reason
-    # Open MPI makes a missing one.
+    # Open MPI creates a missing folder.
     [[ -e $folder ]] || return 0
     probe=$folder/lockstep-probe.$$
     if ! reason=$(exec 2>&1 && export LC_ALL=C && head -c 4194304 /dev/zero >"$probe"); then

@@ -1,32 +1,33 @@
-# Shows what the ranks write on stderr, holds back Open MPI's own words, and says in one sentence why a
-# job has failed. Run by launch/mpirun, which pipes mpirun's stderr in and exits with the code given here.
+# Filters mpirun's stderr for launch/mpirun: passes on the ranks' output, holds back Open MPI's messages,
+# and reports in one sentence why a job failed. launch/mpirun exits with this script's exit code.
 #
 # usage: perl _messages.pl PROGRAM RANKS SECONDS HOSTFILE [HOST...]
 #
-# RANKS is how many "up" marks to wait for, at most SECONDS; 0 where the start cannot hang. The launcher
-# writes control lines into the same pipe, which begin with a NUL: the process of mpirun, that a stop was
-# asked for, that it was asked for again, and mpirun's status, after which nothing else counts. So
-# processes that hold the pipe open cannot delay the end.
+# RANKS is the number of "up" marks to wait for within SECONDS, or 0 if the start cannot hang. The launcher
+# writes control lines, which begin with NUL, into the same pipe: the process id of mpirun, a first and a
+# second stop request, and mpirun's exit status. All that follows the status is ignored, so processes that
+# hold the pipe open cannot delay the end.
 use strict;
 use warnings;
 use Config;
 
 my ($program, $ranks, $seconds, $hostfile, @hosts) = @ARGV;
-my ($in, $out, $held) = ('', '', '');    # not yet looked at; not yet written; Open MPI's words
-my $last_line = '';                      # what was shown last
-my $is_open = 0;                         # whether that line has no end yet
-my $arrived = 0;                         # when the first byte of $in came
+my ($in, $out, $held) = ('', '', '');    # unsorted input; unwritten output; Open MPI's messages
+my $last_line = '';                      # the last line that was shown
+my $is_open = 0;                         # whether the shown text does not end with a newline
+my $arrived = 0;                         # the time at which the first byte of $in arrived
 my $up = 0;
 my ($mpirun, $asked, $forced, $status);
 my $deadline = $ranks ? time + $seconds : 0;
-my ($ended, %agents);                    # when a start was given up; what mpirun had started, by process
+my $ended;                               # the time at which the start was given up
+my %agents;                              # the command lines of mpirun's descendants, by process
 my %lacking;                             # hosts without the program
 my %ranks_here;                          # ranks on this machine, by process
-my $victim = 'a rank';                   # the one that ended the job
-my %unstarted;                           # hosts whose agent was still at work then
-my $sightings = 0;                       # of a signal that mpirun does not hear
+my $victim = 'a rank';                   # the name of the rank that ended the job
+my %unstarted;                           # hosts whose agent was still running at that time
+my $sightings = 0;                       # how often a signal that mpirun blocks was seen pending
 
-# Open MPI's banners stand between such lines.
+# The lines before and after Open MPI's banners.
 my $dashes = '-{60,}';
 my $own_line = qr{
     ^(?: \[ [^\s\[\]:]+ : \d+ (?: :\d+ )? \]          # [host:process]
@@ -34,30 +35,32 @@ my $own_line = qr{
        | \*{3}\ (?: An\ error\ occurred\ in\ MPI_ | The\ MPI_ )
        | (?: mpirun | mpiexec | orterun | orted | prterun | prted | prte ):\ 
        | ssh:\ ) }x;
-# Lines that cannot be Open MPI's, as most are, for speed.
+# Lines that cannot be Open MPI's; they are most lines and pass quickly.
 my $ordinary = qr{\A(?: [^-\[*mopls\0\n][^\n\0]*\n | \n )+}x;
-# What may yet become such a line or a banner.
+# Text that may still become such a line or a banner.
 my $own_beginning = qr{^(?: -+ | \[[^\]\n]* | \*{1,3}[^\n]* | launch/mpirun:[^\n]* | mpirun:[^\n]*
     | prterun:[^\n]* | ssh:[^\n]* )\z}x;
-# Banners that follow from a rank's end and do not explain it.
+# Banners that report a rank's end without explaining it.
 my $consequence = qr{^Primary\ job\ +terminated | detected\ that\ one\ or\ more\ processes\ exited
     | MPI_ABORT\ was\ invoked | has\ exited\ due\ to\ process | noticed\ that\ the\ job\ aborted
     | ^An\ internal\ error\ has\ occurred\ in\ ORTE | was\ given\ for\ oob_tcp_if_exclude
     | more\ process(?:es)?\ ha(?:s|ve)\ sent\ help\ message
     | Set\ MCA\ parameter | Forwarding\ signal }x;
-# Who asks Open MPI to be verbose wants to read it.
+# Whether the user asked Open MPI for verbose output; it is then shown.
 my $verbose = grep { /^(?:OMPI|PRTE|PMIX)_MCA_.*verbose/ } keys %ENV;
 
+# Queues text for stderr.
 sub show {
     my ($text) = @_;
     return if $text eq '';
     $out .= $text;
     $is_open = $text !~ /\n\z/;
-    # Nobody reads: keep the newest.
+    # If nothing reads the output, keep the newest.
     $out = substr($out, -(1 << 22)) if length $out > 1 << 23;
     $last_line = $1 if substr($text, -4096) =~ /([^\r\n]*\S[^\r\n]*)[\r\n]*\s*\z/;
 }
 
+# Keeps one of Open MPI's messages for the verdict.
 sub hold {
     my ($text) = @_;
     if ($verbose) { show($text) }
@@ -65,7 +68,8 @@ sub hold {
     $held .= $text =~ /\n\z/ ? $text : "$text\n" if length $held < 1 << 20;
 }
 
-# Parts what has come into the ranks' words and Open MPI's; the rest waits for more, unless $all.
+# Sorts the input into the ranks' output and Open MPI's messages. An incomplete rest waits for more input,
+# unless $all.
 sub sort_out {
     my ($all) = @_;
     my $age = now() - $arrived;
@@ -98,25 +102,26 @@ sub sort_out {
     }
 }
 
-# A control line of the launcher.
+# Handles a control line of the launcher.
 sub obey {
     my ($word, $number) = @_;
     if ($word eq 'process') { $mpirun = $number }
     elsif ($word eq 'asked') {
         $asked = 1;
-        # Ranks that are not there yet cannot stop by themselves.
+        # Ranks that have not started cannot answer the request.
         $deadline = time + 3 if $deadline && $deadline > time + 3;
     } elsif ($word eq 'again') { $forced = 1 }
     elsif ($word eq 'status') { $status = $number }
 }
 
-# Time as precise as the system gives it without a module that may be missing.
+# Returns the time in seconds with fractions, without a module that may be missing.
 sub now {
     my $text = '';
     if (open my $file, '<', '/proc/uptime') { $text = <$file> // '' }
     return $text =~ /^([\d.]+)/ ? $1 : time;
 }
 
+# Returns a file's content, or nothing if it cannot be read.
 sub content {
     my ($path) = @_;
     open my $file, '<', $path or return '';
@@ -124,7 +129,8 @@ sub content {
     return <$file> // '';
 }
 
-# Notes which ranks run on this machine: version 4 of mpirun does not always say which one a signal ended.
+# Returns the ranks that run on this machine, by process: Open MPI 4 does not always say which rank a
+# signal ended.
 sub look_for_ranks {
     my %now;
     for my $process (map { split ' ', content($_) } glob "/proc/$mpirun/task/*/children") {
@@ -134,7 +140,7 @@ sub look_for_ranks {
     return %now;
 }
 
-# The rank that has just ended, or its host, as far as that can be told.
+# Names the rank that has just ended, or at least its host, if that can be found out.
 sub look_for_victim {
     my %now = $mpirun ? look_for_ranks() : ();
     my @gone = grep { !defined $now{$_} || content("/proc/$_/stat") =~ /\) Z /} keys %ranks_here;
@@ -143,7 +149,7 @@ sub look_for_victim {
     elsif (!@gone && %ranks_here && @hosts == 1) { $victim = "a rank on $hosts[0]" }
 }
 
-# Notes what mpirun has started to reach other hosts, and what that has started: mpirun does not end it.
+# Notes mpirun's descendants, such as ssh: mpirun does not end them.
 sub look_for_agents {
     return unless $mpirun;
     my %parents = map { content("$_/stat") =~ /^(\d+) \(.*\) \S (\d+) /s ? ($1 => $2) : () } glob '/proc/[0-9]*';
@@ -157,7 +163,7 @@ sub look_for_agents {
     %agents = map { $_ => content("/proc/$_/cmdline") } keys %below;
 }
 
-# Gives up a start in which not all ranks have come up in time.
+# Gives up a start in which not all ranks came up in time.
 sub give_up {
     $ended = time;
     return unless $mpirun;
@@ -167,9 +173,9 @@ sub give_up {
     kill 'INT', $mpirun;
 }
 
-# mpirun hears no SIGTERM and no SIGHUP, which would have it kill the ranks before they have saved
-# anything. One that was meant for it alone becomes a request to the launcher, after a moment in which the
-# launcher's own may arrive.
+# Forwards a SIGTERM or SIGHUP that was sent to mpirun alone to the launcher, as a stop request. mpirun
+# blocks both, because it would kill the ranks before they have saved anything. The second sighting
+# counts, because the launcher's own signal may arrive a moment later.
 sub look_for_signals {
     return if $asked || !$mpirun || $sightings > 1;
     return unless content("/proc/$mpirun/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
@@ -177,9 +183,10 @@ sub look_for_signals {
     kill 'ALRM', getppid if ++$sightings > 1;
 }
 
-# Writes what can be written without waiting: so much fits where a descriptor is ready at all.
+# The number of bytes that a descriptor which is ready accepts without blocking.
 my $portion = -t STDERR ? 512 : 4096;
 
+# Writes as much output as possible without blocking.
 sub write_out {
     my $writes = '';
     vec($writes, 2, 1) = 1;
@@ -187,7 +194,7 @@ sub write_out {
         last unless length $out && select(undef, my $ready = $writes, undef, 0) > 0;
         my $length = length $out < $portion ? length $out : $portion;
         my $written = syswrite STDERR, $out, $length;
-        # A terminal that is gone and a full device take nothing: go on without.
+        # A terminal that is gone and a full device accept nothing: drop the text.
         $written = $!{EAGAIN} || $!{EINTR} ? 0 : $length unless defined $written;
         substr $out, 0, $written, '';
         last unless $written;
@@ -219,7 +226,7 @@ until (defined $status) {
     kill 'KILL', $mpirun if $ended && $mpirun && time >= $ended + 5;
 }
 
-# A sentence of the launcher's own, and its code.
+# Shows a sentence of the launcher and returns the exit code.
 sub conclude {
     my ($code, $sentence) = @_;
     show("\n") if $is_open;
@@ -227,6 +234,7 @@ sub conclude {
     return $code;
 }
 
+# Returns the names as a list, shortened after the fourth.
 sub list_of {
     my @names = @_;
     return @names > 4 ? join(', ', @names[0 .. 3]) . ' and ' . (@names - 4) . ' more' : join(', ', @names);
@@ -234,7 +242,7 @@ sub list_of {
 
 my $resume = 'if training was under way, resume it from its last checkpoint with --resume';
 
-# The exit code, after a sentence where one is due.
+# Explains a failure, if that is needed, and returns the exit code.
 sub verdict {
     my $text = $held =~ s/\s+/ /gr;
     return conclude(75, 'stopped before the ranks had started.')
@@ -242,13 +250,13 @@ sub verdict {
     if ($ended) {
         my @late = %unstarted ? grep { $unstarted{$_} } @hosts : @hosts;
         return conclude(78, list_of(@late) . (@late > 1 ? ' have' : ' has') . " not started within $seconds s; "
-            . 'check that this machine can log in there without a password and that connections back to it '
-            . 'are let through, and name the network between the hosts with --interface.');
+            . 'check that this machine can log in there without a password and that no firewall blocks '
+            . 'connections back to it, and give the network between the hosts with --interface.');
     }
     return $status if $status == 0 && $text !~ /lost communication with a remote daemon/;
-    return conclude($status, "ended at once, as asked; $resume.") if $forced;
+    return conclude($status, "ended at once, as requested; $resume.") if $forced;
 
-    # Neither lockstep's progress nor silence explains an end; a sentence of a rank does.
+    # A rank's sentence explains the failure; a progress line does not.
     my $spoken = $last_line ne '' && !($last_line =~ /^lockstep: / && $last_line !~ /\.\s*$/);
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
@@ -259,10 +267,10 @@ sub verdict {
     }
     $lacking{$1} = 1 if $text =~ /access or execute an executable: Executable: .+? Node: (\S+)/;
     if (my @names = sort keys %lacking) {
-        return conclude(66, list_of(@names) . (@names > 1 ? ' have' : ' has') . " no program $program that may "
-            . 'be executed; install it there, at the same path as here.');
+        return conclude(66, list_of(@names) . (@names > 1 ? ' have' : ' has') . " no executable $program; "
+            . 'install it there, at the same path as on this host.');
     }
-    # What follows keeps ranks from coming up.
+    # The failures below prevent ranks from coming up.
     return $status if $spoken && $up;
     if ($text =~ /binding more processes than cpus on a resource:.*?Node: (\S+)/) {
         return conclude(78, "$1 has fewer cores than its ranks have threads; start fewer ranks or threads there, "
@@ -273,28 +281,28 @@ sub verdict {
             . 'or let them share cores with --oversubscribe.');
     }
     if ($text =~ /multiple definitions of the slot count.*?hostfile: .*? node: (\S+)/) {
-        return conclude(78, "$named: several lines mean the host $1; give it one line with all its slots.");
+        return conclude(78, "$named: several lines name the host $1; give it one line with all its slots.");
     }
     if ($text =~ /There are not enough slots available in the system to satisfy the (\d+) slots/) {
         return conclude(78, "there are fewer slots than the $1 ranks; start fewer ranks, or give --oversubscribe.");
     }
     if ($text =~ /TCP networks specified to be included.*?Value given: (\S+)/
         || $text =~ /invalid value was given for (?:btl|oob)_tcp_if_include.*?Value: (\S+)/) {
-        return conclude(78, "a host has no network \"$1\"; give --interface the name or range of one that every "
-            . 'host has, which "ip address" lists.');
+        return conclude(78, "a host has no network \"$1\"; give --interface the name or range of a network "
+            . 'that every host has, as listed by "ip address".');
     }
     if ($text =~ /unable to find network interfaces/) {
-        return conclude(78, 'this machine has no network, not even its own; bring that up with: ip link set lo up');
+        return conclude(78, 'this machine has no network interface that is up, not even loopback; run "ip link set lo up".');
     }
     if ($text =~ /No network interfaces were found for out-of-band/) {
         return conclude(78, 'a host has none of the networks that Open MPI may use; give --interface the name or '
-            . 'range of one that every host has.');
+            . 'range of a network that every host has.');
     }
     if ($text =~ /plm_(?:rsh|ssh)_agent" was set to a path that could not be found: plm_\S+ (.+?) Please/) {
-        return conclude(78, "there is no \"$1\" in PATH to reach other hosts with; install ssh, or give --agent.");
+        return conclude(78, "PATH has no \"$1\" to reach other hosts; install ssh, or give --agent.");
     }
     if ($text =~ /call to mkdir was unable to create the desired directory: Directory: (.+?) Error: (.+?) Please/) {
-        return conclude(74, "$1: cannot be made ($2); set TMPDIR to a folder that can be written.");
+        return conclude(74, "$1: the folder cannot be created ($2); set TMPDIR to a writable folder.");
     }
     if ($text =~ /component was not found.*?Framework: (\S+) Component: (\S+)/) {
         return conclude(78, "Open MPI has no \"$2\" for $1; unset OMPI_MCA_$1 or correct it.");
@@ -305,10 +313,11 @@ sub verdict {
         my @meant = grep { $words =~ /(?<![\w.-])\Q$_\E(?![\w.-])/ } @hosts;
         @meant = @hosts unless @meant;
         my $who = @meant == 1 ? $meant[0] : 'one of ' . list_of(@meant);
-        return conclude(78, "$who cannot be started" . (defined $reason ? " ($reason)" : '') . '; check its name, '
-            . 'that this machine can log in there without a password, and that Open MPI is installed there.');
+        return conclude(78, "$who: Open MPI cannot be started there" . (defined $reason ? " ($reason)" : '')
+            . '; check the name of the host, that this machine can log in there without a password, and that '
+            . 'Open MPI is installed there.');
     }
-    # Version 4 sometimes leaves out which rank it was.
+    # Open MPI 4 does not always name the rank.
     if ($status > 128 && $status <= 192 && $text !~ /Exit code: / && $text =~ /Primary job|^\s*\z/) {
         my $who = $text =~ /Primary job/ ? $victim : 'mpirun or a rank';
         return conclude($status, "$who was ended by " . signal($status - 128) . "; $resume.");
@@ -317,29 +326,30 @@ sub verdict {
     my @blocks = grep { !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
     if (grep { /\S/ } @blocks) {
         show(join "\n", (grep { /\S/ } @blocks), '') unless $verbose;
-        return conclude($status > 128 ? 70 : $status, 'mpirun failed, for the reasons that it gives above.');
+        return conclude($status > 128 ? 70 : $status, 'mpirun failed; see its message above.');
     }
     $victim = "rank $1" if $text =~ /Process name: \S+,(\d+)\] Exit code: / && $victim eq 'a rank';
     if ($status != 75 && ($status < 128 || $text =~ /Exit code: $status\b/)) {
-        return conclude($status, "$victim ended with code $status and no word.");
+        return conclude($status, "$victim exited with code $status without a message; run the command on one rank to find the cause.");
     }
     if ($status > 192) {
-        return conclude(70, "mpirun ended with status $status and no word; check the hosts and the network between them.");
+        return conclude(70, "mpirun exited with status $status without a message; check the hosts and the network between them.");
     }
     return $status;
 }
 
+# Returns a signal's name, with the likely cause of SIGKILL.
 sub signal {
     my ($number) = @_;
     my @names = split ' ', $Config{sig_name};
     my $name = 'SIG' . ($names[$number] // $number);
-    return $number == 9 ? "$name, most likely because memory ran out (dmesg tells)" : $name;
+    return $number == 9 ? "$name, most likely because memory ran out (see dmesg)" : $name;
 }
 
 my $code = verdict();
 kill 'TERM', grep { content("/proc/$_/cmdline") eq $agents{$_} } keys %agents
     if $up < $ranks;
-# A reader may be slow; a terminal that takes nothing must not keep a job that was asked to stop.
+# A reader may be slow, but a terminal that accepts nothing must not delay a job that was asked to stop.
 my $patience = time + 5;
 while (length $out && !($asked && time > $patience)) {
     my $writes = '';

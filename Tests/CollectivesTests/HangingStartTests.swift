@@ -2,19 +2,19 @@ import Foundation
 import MultiRankSupport
 import Testing
 
-/// Starts on hosts that cannot reach one another: each ends, with a sentence that names the host or
-/// the networks.
+/// Starts on hosts that cannot reach one another; each must end with a sentence that names the host
+/// or the networks.
 ///
-/// Needs root, iproute2 and a kernel that lets root make network namespaces; elsewhere the tests are
-/// skipped, and the report says so.
+/// The tests need root, iproute2 and a kernel that lets root make network namespaces. Without them
+/// they are skipped, and the report says so.
 @Suite(
     .serialized,
     .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
 struct HangingStartTests {
     private static let seconds = ["LOCKSTEP_START_TIMEOUT": "3"]
 
-    /// Two emulated hosts that have a network of containers with the same address, and the launcher
-    /// on the first of them.
+    /// Two emulated hosts whose container networks have the same address; the launcher runs on the
+    /// first.
     private struct Hosts: ~Copyable {
         let name: String
         let folder: String
@@ -46,9 +46,9 @@ struct HangingStartTests {
             try? FileManager.default.removeItem(atPath: folder)
         }
 
-        /// What runs the launcher: a command line for bash, which may end in more arguments.
+        /// Returns a command line for bash that runs the launcher, to which arguments can be appended.
         ///
-        /// - Parameter agent: what the agent does with the host `$host` and a shell's command `$*`.
+        /// - Parameter agent: the agent's script, which receives the host `$host` and the command `$*`.
         func script(agent: String, _ options: String = "", _ command: String? = nil) throws
             -> String
         {
@@ -67,7 +67,7 @@ struct HangingStartTests {
     private static let working = """
         exec ip netns exec "$host" unshare --uts sh -c 'hostname "$0" && exec sh -c "$1"' "$host" "$*"
         """
-    /// A host without a way back to the launcher.
+    /// An agent that starts a host without a connection back to the launcher.
     private static let unheard = """
         exec unshare --net --uts sh -c 'hostname "$0" && ip link set lo up && exec sh -c "$1"' \
         "$host" "$*"
@@ -81,7 +81,7 @@ struct HangingStartTests {
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(try outcome.reports(EnvironmentReport.self).map(\.size) == [2, 2])
 
-        // Where something else chooses the networks, the ranks find out.
+        // If the user chooses the networks, the ranks detect the hang.
         let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 }
         let stuck = try Launch.run(
             "bash", ["-c", try hosts.script(agent: Self.working)], environment: settings)
@@ -141,8 +141,8 @@ struct HangingStartTests {
         #expect(outcome.status == 66)
         #expect(
             outcome.sentences == [
-                "launch/mpirun: \(hosts.second) has no program \(program)/true that may be "
-                    + "executed; install it there, at the same path as here."
+                "launch/mpirun: \(hosts.second) has no executable \(program)/true; install it "
+                    + "there, at the same path as on this host."
             ])
     }
 

@@ -2,12 +2,13 @@ import Foundation
 import MultiRankSupport
 import Testing
 
-/// What `launch/mpirun` shows of the words of ranks and of Open MPI, and how it tells a failure.
+/// Tests of the output that `launch/mpirun` passes on and of the failures that it reports.
 @Suite struct LauncherMessagesTests {
     private let launcher = "\(Launch.root)/launch/mpirun"
     private static let dashes = String(repeating: "-", count: 74)
 
-    /// Runs `launch/mpirun` with a `mpirun` that is a script, for what the real one rarely says.
+    /// Runs `launch/mpirun` with a script in place of `mpirun`, for messages that the real one rarely
+    /// prints.
     private func withMPIRun(
         saying script: String, _ command: [String] = ["true"]
     ) throws -> Outcome {
@@ -36,7 +37,7 @@ import Testing
         return try body(folder)
     }
 
-    /// A hostfile's text, and the outcome of starting the probe with it.
+    /// Starts the probe with a hostfile's text; returns the outcome and the hostfile's path.
     private func start(
         _ hostfile: String?, _ options: [String] = [], environment: [String: String] = [:]
     ) throws -> (Outcome, path: String) {
@@ -62,7 +63,7 @@ import Testing
         let (aliases, path) = try start("localhost slots=1\n127.0.0.1 slots=1\n")
         #expect(aliases.status == 78)
         #expect(aliases.sentences.count == 1)
-        #expect(aliases.errors.contains("launch/mpirun: \(path): several lines mean the host "))
+        #expect(aliases.errors.contains("launch/mpirun: \(path): several lines name the host "))
 
         let (network, _) = try start("localhost slots=1\n", ["--interface", "nosuch0"])
         #expect(network.status == 78)
@@ -97,8 +98,8 @@ import Testing
             #expect(outcome.sentences.count == 1)
             #expect(
                 outcome.errors.contains(
-                    "launch/mpirun: b.invalid cannot be started (connect to host b.invalid port 22: "
-                        + "No); check "))
+                    "launch/mpirun: b.invalid: Open MPI cannot be started there (connect to host "
+                        + "b.invalid port 22: No); check "))
         }
     }
 
@@ -138,10 +139,10 @@ import Testing
         #expect(outcome.output == "here\nhere\n", "\(outcome.errors)")
         #expect(outcome.status == 78)
         #expect(
-            outcome.errors.contains("There is no ssh in PATH to reach elsewhere with; install "))
+            outcome.errors.contains("PATH has no ssh to reach elsewhere; install "))
     }
 
-    /// As an editor on Windows saves it.
+    /// Editors on Windows save such files.
     @Test func aHostfileMayHaveCarriageReturnsAndAByteOrderMark() throws {
         let (outcome, _) = try start(
             "\u{FEFF}# hosts\r\nlocalhost slots=2\r\n\r\n", ["--oversubscribe"])
@@ -190,7 +191,7 @@ import Testing
         #expect(
             unknown.sentences == [
                 "The moon is in the wrong phase.", "[host:12] deep down",
-                "launch/mpirun: mpirun failed, for the reasons that it gives above.",
+                "launch/mpirun: mpirun failed; see its message above.",
             ])
         let told = try withMPIRun(
             saying: """
@@ -202,7 +203,7 @@ import Testing
         #expect(told.sentences == ["lockstep: data: is not there; give another."])
     }
 
-    /// Statuses above 128 that stand for no signal.
+    /// Not every status above 128 means a signal.
     @Test func statusesOfMPIRunAreNotToldAsSignals() throws {
         let missing = try withMPIRun(
             saying: """
@@ -212,9 +213,9 @@ import Testing
                 """, ["true"])
         #expect(missing.status == 66)
         #expect(missing.sentences.count == 1)
-        #expect(missing.errors.contains("launch/mpirun: node2 has no program /"))
+        #expect(missing.errors.contains("launch/mpirun: node2 has no executable /"))
 
-        // As version 5 ends when it has lost a host.
+        // Open MPI 5 ends like this when it has lost a host.
         let lost = try withMPIRun(
             saying: """
                 printf 'PRTE has lost communication with a remote daemon.\\n\\n  HNP daemon   : [a@0,0] \
@@ -230,7 +231,7 @@ import Testing
         let silent = try withMPIRun(saying: "exit 205")
         #expect(silent.status == 70)
         #expect(silent.sentences.count == 1)
-        #expect(silent.errors.contains("mpirun ended with status 205 and no word; "))
+        #expect(silent.errors.contains("mpirun exited with status 205 without a message; "))
     }
 
     @Test func aRankThatEndsWithoutAWordIsNamed() throws {
@@ -241,7 +242,7 @@ import Testing
         #expect(outcome.sentences.count == 1)
         let sentence = outcome.sentences.first ?? ""
         #expect(sentence.hasPrefix("launch/mpirun: rank 1 on "), "\(sentence)")
-        #expect(sentence.hasSuffix(" ended with code 3 and no word."))
+        #expect(sentence.contains(" exited with code 3 without a message; "))
     }
 
     @Test func withoutPerlRanksStartAndSignalsAreTold() throws {

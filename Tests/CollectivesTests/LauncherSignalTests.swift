@@ -2,10 +2,11 @@ import Foundation
 import MultiRankSupport
 import Testing
 
-/// Requests to stop reach the ranks, whoever sends them to whom and wherever words go.
+/// Tests that stop requests reach the ranks, whichever process receives them and even if messages
+/// cannot be written.
 @Suite struct LauncherSignalTests {
     private let launcher = "\(Launch.root)/launch/mpirun"
-    /// A rank that says that it is up, and as after a checkpoint when it is asked.
+    /// A rank that reports its start and, on SIGUSR1, exits as after a checkpoint.
     private static let rank = """
         trap 'echo saved >"$0/saved-$OMPI_COMM_WORLD_RANK"; exit 75' USR1
         echo $$ >"$0/up-$OMPI_COMM_WORLD_RANK"; i=0
@@ -44,7 +45,7 @@ import Testing
         #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
     }
 
-    /// The terminal's other end goes away with the program that shows it.
+    /// The terminal closes when the program that shows it ends.
     @Test func aClosedTerminalIsARequestToCheckpoint() throws {
         let outcome = try run(
             """
@@ -60,8 +61,8 @@ import Testing
         #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
     }
 
-    /// As a service manager does, which ends all processes of a service; the ranks' own answer to
-    /// SIGTERM is theirs.
+    /// A service manager sends SIGTERM to all processes of a service. How ranks handle it is tested
+    /// elsewhere.
     @Test func terminationOfLauncherAndMPIRunAtOnceIsARequestToCheckpoint() throws {
         let outcome = try run(
             """
@@ -93,6 +94,7 @@ import Testing
             """)
         #expect(outcome.status > 100 && outcome.status != 124, "\(outcome.output)")
         #expect(
-            outcome.sentences.last?.hasPrefix("launch/mpirun: ended at once, as asked; ") == true)
+            outcome.sentences.last?.hasPrefix("launch/mpirun: ended at once, as requested; ")
+                == true)
     }
 }

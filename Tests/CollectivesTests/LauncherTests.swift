@@ -2,7 +2,7 @@ import Foundation
 import MultiRankSupport
 import Testing
 
-/// Where this machine's control groups can be given a share of processors.
+/// The place where a test can make a control group with a CPU quota.
 private enum ControlGroup {
     static let root =
         ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].first {
@@ -78,7 +78,7 @@ private enum ControlGroup {
         #expect(words.count == 2 && words.first == words.last, "\(outcome.output)")
     }
 
-    /// The quota of a control group above the launcher's own, rounded down.
+    /// The quota is set on the control group above the launcher's own, and is rounded down.
     @Test(.enabled(if: ControlGroup.isPossible, "root cannot make control groups here"))
     func aQuotaOfTheControlGroupCountsAsCores() throws {
         let group = "\(ControlGroup.root)/lockstep-test-\(getpid())"
@@ -185,7 +185,7 @@ private enum ControlGroup {
                 try refusal("--hosts", path, "true")
                     == (
                         78,
-                        "Lines 1 and 3 of \(path) have the same host node1; give it one line with "
+                        "\(path): lines 1 and 3 name the same host node1; give it one line with "
                             + "all its slots."
                     ))
         }
@@ -218,7 +218,7 @@ private enum ControlGroup {
         #expect(sentence.hasPrefix("launch/mpirun: rank 1 on "))
         #expect(
             sentence.hasSuffix(
-                " was ended by SIGKILL, most likely because memory ran out (dmesg tells); if "
+                " was ended by SIGKILL, most likely because memory ran out (see dmesg); if "
                     + "training was under way, resume it from its last checkpoint with --resume."))
     }
 
