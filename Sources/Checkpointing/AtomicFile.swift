@@ -61,10 +61,10 @@ package enum AtomicFile {
 
 /// Folders that appear whole or not at all.
 package enum AtomicFolder {
-    /// What is added to a name while its content is incomplete.
+    /// The suffix of a folder's name while its content is incomplete.
     package static let partialSuffix = ".partial"
 
-    /// The temporary folder inside a folder that exists.
+    /// The name of the temporary folder inside an empty folder that is filled in place.
     package static let innerPartialName = "new" + partialSuffix
 
     /// Makes a folder under a temporary name, has it filled, and then gives it its name.
@@ -74,10 +74,10 @@ package enum AtomicFolder {
     /// it and then moved up, `marker` last.
     ///
     /// - Parameters:
-    ///   - path: a name that nothing has yet, or an empty folder; the folders above it are made.
-    ///   - marker: the file or folder whose presence says that all others are there.
-    ///   - fill: gets the temporary folder's path and must bring every file it writes there to the
-    ///     disk, as `OutputFile.finish()` does.
+    ///   - path: a path that does not exist, or an empty folder; missing parent folders are made.
+    ///   - marker: the file or folder whose presence marks the folder as complete.
+    ///   - fill: receives the temporary folder's path and must bring every file it writes there to
+    ///     the disk, as `OutputFile.finish()` does.
     /// - Throws: `.inputOutput`, or what `fill` throws; the temporary folder is then removed.
     package static func create(
         at path: String, marker: String? = nil, _ fill: (_ partial: String) throws(Failure) -> Void

@@ -2,7 +2,7 @@ import Failures
 
 /// A file of a checkpoint that is to be written.
 package struct CheckpointFile {
-    /// What the file holds.
+    /// The content of a file.
     package enum Content {
         /// Tensors, in the safetensors format.
         case tensors([TensorSource], metadata: [String: String] = [:])
@@ -41,9 +41,9 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - manifest: its step names the folder; its list of files is filled in here.
-    ///   - kept: the step of a checkpoint that stays however old it is, such as the best one.
-    /// - Throws: `.inputOutput` where writing fails, a full disk included; `.configuration` where a
-    ///   whole checkpoint of this step holds another state; `.bug` for impossible file names.
+    ///   - kept: the step of a checkpoint that is never removed, such as the best one.
+    /// - Throws: `.inputOutput` if writing fails, as on a full disk; `.configuration` if a whole
+    ///   checkpoint of this step holds another state; `.bug` for invalid file names.
     package func save(
         _ files: [CheckpointFile], manifest: Manifest, alwaysKeeping kept: Int? = nil
     ) throws(Failure) -> SaveResult {

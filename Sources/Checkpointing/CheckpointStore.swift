@@ -95,7 +95,7 @@ extension CheckpointStore {
         try Self.verify(folder: candidate.folder, step: candidate.step)
     }
 
-    /// The newest checkpoint that is whole; nil if there is none.
+    /// Returns the newest checkpoint that is whole; nil if there is none.
     ///
     /// - Parameter reject: called with the step of each newer one and the reason it cannot be used.
     /// - Throws: `.inputOutput` if the store's folder cannot be listed.
@@ -110,8 +110,9 @@ extension CheckpointStore {
         return nil
     }
 
-    /// The manifest of the newest checkpoint that has a readable one, its files not verified; nil if
-    /// there is none.
+    /// Returns the newest manifest that can be read; nil if there is none.
+    ///
+    /// The checkpoint's other files are not verified.
     ///
     /// - Throws: `.inputOutput` if the store's folder cannot be listed.
     package func newestManifest() throws(Failure) -> Manifest? {

@@ -35,8 +35,8 @@ package enum FileSystem {
         return lstat(path, &status) == 0
     }
 
-    /// Whether a path is a folder, or a link to one, with nothing in it. The `lost+found` of a file
-    /// system's root counts as nothing.
+    /// Returns whether a path is an empty folder or a link to one. The `lost+found` of a file
+    /// system's root is ignored.
     package static func isEmptyFolder(_ path: String) -> Bool {
         guard let names = try? names(in: path) else { return false }
         return names.allSatisfy { $0 == "lost+found" }
@@ -64,8 +64,8 @@ package enum FileSystem {
         throw .systemCall("create the folder", path, error: error)
     }
 
-    /// Checks that a folder can be made at a path, or filled if it exists: that the nearest existing
-    /// folder on the way can be written.
+    /// Checks that a folder can be made at a path, or filled if it exists: the nearest existing
+    /// folder on the path must be writable.
     ///
     /// - Throws: `.inputOutput`.
     package static func requireWritable(_ path: String) throws(Failure) {

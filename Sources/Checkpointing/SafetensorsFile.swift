@@ -75,9 +75,9 @@ package struct SafetensorsFile: ~Copyable {
         }
     }
 
-    /// Checks that all fp32 tensors hold finite numbers only.
+    /// Checks that all fp32 tensors hold only finite numbers.
     ///
-    /// - Throws: `.badData` that names the first tensor with another number.
+    /// - Throws: `.badData` that names the first tensor that does not.
     package borrowing func requireFinite() throws(Failure) {
         for tensor in tensors where tensor.type == .float32 {
             let range = place(of: tensor)
@@ -90,7 +90,7 @@ package struct SafetensorsFile: ~Copyable {
                 }
                 throw Failure(
                     .badData,
-                    "\(path) has a number in \"\(tensor.name)\" that is not finite, because the training "
+                    "\(path): \"\(tensor.name)\" holds a number that is not finite, because the training "
                         + "diverged; use an earlier checkpoint.")
             }
         }

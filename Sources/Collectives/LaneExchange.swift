@@ -63,7 +63,7 @@ package final class LaneExchange<Statistics: LaneStatistics> {
 
     private static var header: Int { MemoryLayout<UInt64>.stride }
 
-    /// Bytes of an exchange of so many lanes among `size` ranks.
+    /// Returns the memory in bytes of an exchange of `laneCount` lanes among `size` ranks.
     package static func bytes(laneCount: Int, size: Int) -> Int {
         let slots = (laneCount + size - 1) / size
         let message = header + slots * MemoryLayout<Statistics>.stride

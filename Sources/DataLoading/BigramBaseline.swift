@@ -32,7 +32,7 @@ package func bigramLoss(
     return sum / Double(validation.tokenCount - 1)
 }
 
-/// Calls a function with every token and the one behind it.
+/// Calls a function with every token and the one that follows it.
 private func forEachPair(of dataset: TokenDataset, _ body: (Int, Int) -> Void) throws(Failure) {
     let block = 1 << 16
     let ids = Buffer<Int32>(count: block + 1)

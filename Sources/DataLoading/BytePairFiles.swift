@@ -19,7 +19,7 @@ struct BytePairFiles {
     let names: (vocabulary: String, merges: String)
     /// The number of the first merge in its file, for messages.
     let firstLine: Int
-    /// The token that separates documents, if it is in the vocabulary.
+    /// The text of the token that separates documents; the vocabulary may lack it.
     let endOfText: String
 
     init(

@@ -47,7 +47,7 @@ final class BytePairVocabulary: Sendable {
         var idOf: [[UInt8]: UInt32] = [:]
         idOf.reserveCapacity(tokens.count)
         for (id, name) in names.enumerated() where UInt32(id) != endOfText {
-            // A plain text may have the bytes of a token, but nothing merges into it.
+            // A name outside the byte alphabet is a token that no merge makes.
             if let bytes = ByteAlphabet.bytes(of: name) { idOf[bytes] = UInt32(id) }
         }
         var byteIds: [UInt32] = []

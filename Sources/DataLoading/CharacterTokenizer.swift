@@ -5,8 +5,8 @@ import Tensors
 
 /// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
 ///
-/// The same ids as nanoGPT's `sorted(list(set(text)))`, for texts without carriage returns: Python
-/// reads the line ends CR LF and CR as LF, while here every character of a text is kept.
+/// The ids are those of nanoGPT's `sorted(list(set(text)))` for texts without carriage returns. Python
+/// reads the line endings CR LF and CR as LF, while this tokenizer keeps every character.
 package struct CharacterTokenizer: Tokenizer {
     package let kind = "characters"
     package let endOfText: UInt32? = nil

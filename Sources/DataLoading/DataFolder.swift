@@ -9,14 +9,14 @@ package struct DataFolder: Sendable {
     package let tokenizer: (any Tokenizer)?
     /// Nil in folders made by other tools.
     package let description: DatasetDescription?
-    /// `TokenDataset.fingerprint` of each split.
+    /// The fingerprint of the training split.
     package let trainFingerprint: String
+    /// The fingerprint of the validation split.
     package let validationFingerprint: String
 
     /// Opens a data folder and checks that its files belong together.
     ///
-    /// `remedy` ends the sentence where something is missing.
-    ///
+    /// - Parameter remedy: the remedy in the message if something is missing.
     /// - Throws: `Failure` (missing input, input/output, bad data) that names the file at fault.
     package init(
         _ path: String, remedy: String = TokenDataset.missingRemedy
@@ -52,7 +52,7 @@ package struct DataFolder: Sendable {
     /// Checks every token of both splits against a vocabulary, and the splits against the folder's
     /// description.
     ///
-    /// - Throws: `Failure` (bad data) that names the first token that is not in it, or a file that
+    /// - Throws: `Failure` (bad data) that names the first token outside the vocabulary, or a file that
     ///   was changed.
     package func validate(vocabularySize: Int) throws(Failure) {
         try train.validate(vocabularySize: vocabularySize)

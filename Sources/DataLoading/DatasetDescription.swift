@@ -33,7 +33,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package struct Split: Codable, Sendable, Equatable {
         package let tokens: Int
         package let files: [Shard]
-        /// `TokenDataset.fingerprint`; nil in folders made before it was noted.
+        /// The fingerprint of the split; nil in folders of earlier versions.
         package var fingerprint: String?
     }
 
@@ -50,7 +50,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package let validationFraction: Double
     /// Whether an end-of-text token stands before every text.
     package let separatesDocuments: Bool
-    /// The text that became end-of-text tokens, if any did.
+    /// The text that was replaced by end-of-text tokens; nil if none was.
     package let separator: String?
     package let train: Split
     package let validation: Split
@@ -111,7 +111,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
                 + "\(dataset.shards.count); make the folder again with \"lockstep tokenize\".")
     }
 
-    /// Checks that a split holds the tokens that were written, as far as a fingerprint tells.
+    /// Checks that a split holds the tokens that were written, by its fingerprint.
     ///
     /// - Throws: `Failure` (bad data) that names the split's first file.
     package func check(

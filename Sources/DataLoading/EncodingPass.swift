@@ -5,9 +5,9 @@ struct EncodingPass: ~Copyable {
     private let options: TokenizeOptions
     private let survey: TextSurvey
     private let isText: Bool
-    /// The token before every text, where they are separated.
+    /// The token that is put before every text; nil if texts are joined.
     private let documentToken: UInt32?
-    /// The token that separators become.
+    /// The token that replaces separators.
     private let endOfText: UInt32?
     private var scanner: SeparatorScanner?
 
@@ -21,7 +21,7 @@ struct EncodingPass: ~Copyable {
     private var bytesDone = 0
     private var ids: [UInt32] = []
 
-    /// The border between two documents that the split being written ends with.
+    /// The token between two documents, if the current split ends with one.
     private enum Boundary { case none, document, separator }
 
     init(
@@ -94,7 +94,7 @@ struct EncodingPass: ~Copyable {
         if scanner != nil { boundary = .document }
     }
 
-    /// Encodes the next bytes, with a token in the place of every separator.
+    /// Encodes the next bytes, with every separator replaced by a token.
     private mutating func separate(_ chunk: UnsafeRawBufferPointer) throws(Failure) {
         guard let separator = scanner?.separator else { return try encode(chunk) }
         var heldBack = scanner?.matched ?? 0
@@ -113,7 +113,7 @@ struct EncodingPass: ~Copyable {
             count: heldBack + chunk.count - start - stillHeldBack)
     }
 
-    /// Encodes `count` bytes: the separator's first ones, held back before, and then a chunk's.
+    /// Encodes `count` bytes: first the separator's bytes that were held back, then bytes of a chunk.
     private mutating func encode(
         heldBack: Int, _ chunk: UnsafeRawBufferPointer, from start: Int, count: Int
     ) throws(Failure) {
@@ -123,7 +123,7 @@ struct EncodingPass: ~Copyable {
         if !rest.isEmpty { try encode(UnsafeRawBufferPointer(rebasing: rest)) }
     }
 
-    /// Encodes what could have become a separator and did not.
+    /// Encodes the bytes that were held back because they could have begun a separator.
     private mutating func encodeHeldBack() throws(Failure) {
         try encodeBeginOfSeparator(scanner?.matched ?? 0)
         scanner?.restart()
@@ -134,7 +134,7 @@ struct EncodingPass: ~Copyable {
         try Array(bytes).withUnsafeBytesThrowing { (bytes) throws(Failure) in try encode(bytes) }
     }
 
-    /// Ends a text and writes the token; a separator over the splits' border belongs to the first.
+    /// Ends a text and writes the token. A separator across the splits' border belongs to the first.
     private mutating func encodeSeparator() throws(Failure) {
         guard let endOfText, let scanner else { return }
         if trainUnitsLeft == 0 { try endTrain() }
@@ -143,7 +143,7 @@ struct EncodingPass: ~Copyable {
             trainUnitsLeft = max(0, trainUnitsLeft - units)
         }
         try endText()
-        // The text's own first token is before it already.
+        // At the start of a text, its own token is already there.
         if boundary != .document { try write([endOfText]) }
         boundary = .separator
     }

@@ -50,7 +50,7 @@ struct HuggingFaceTokenizer: Decodable {
         }
     }
 
-    /// A part of which only the presence is of interest.
+    /// A part whose content is ignored.
     struct Anything: Decodable {
         init(from decoder: any Decoder) {}
     }
@@ -85,17 +85,17 @@ struct HuggingFaceTokenizer: Decodable {
 
     /// The tokenizer that the file describes.
     ///
-    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token;
-    /// the decoder makes no ids.
+    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token. The
+    /// decoder does not affect ids.
     ///
-    /// - Throws: `Failure` (bad data) if it is no byte-level byte-pair encoding with GPT-2's
-    ///   pattern, has a setting that gives other ids than that, or is inconsistent.
+    /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding with GPT-2's
+    ///   pattern, has a setting that gives different ids, or is inconsistent.
     func tokenizer(path: String) throws(Failure) -> BytePairTokenizer {
         if let setting = foreignSetting {
             throw Failure(
                 .badData,
-                "\(path) has \(setting), which makes it a tokenizer other than GPT-2's; use a "
-                    + "tokenizer of the GPT-2 family.")
+                "\(path) has \(setting), which differs from GPT-2's tokenizer; use a tokenizer of the "
+                    + "GPT-2 family.")
         }
         for (name, isSet) in [
             ("truncation", truncation != nil), ("padding", padding != nil),
@@ -103,7 +103,7 @@ struct HuggingFaceTokenizer: Decodable {
         ] where isSet {
             throw Failure(
                 .badData,
-                "\(path) has a \(name), which cuts texts off or adds tokens to them; set it to null "
+                "\(path) has a \(name), which truncates texts or adds tokens to them; set it to null "
                     + "in a copy of the file.")
         }
         let endOfText = try endOfText(path: path)
@@ -137,10 +137,10 @@ struct HuggingFaceTokenizer: Decodable {
         return nil
     }
 
-    /// The one added token, which ends a text; nil where there is none.
+    /// Returns the one added token, which ends a text; nil if there is none.
     ///
-    /// - Throws: `Failure` (bad data) if there is one that the library would take out of texts in
-    ///   another way than `--separator` does.
+    /// - Throws: `Failure` (bad data) if there is an added token that the library would find in texts
+    ///   in a different way than `--separator` does.
     private func endOfText(path: String) throws(Failure) -> AddedToken? {
         let added = addedTokens ?? []
         let endOfText =
@@ -149,9 +149,9 @@ struct HuggingFaceTokenizer: Decodable {
         if let other = added.first(where: { $0.content != endOfText?.content }) {
             throw Failure(
                 .badData,
-                "\(path) has the added token \(jsonQuoted(other.content)), which would be taken out "
-                    + "of every text, and only one that ends a text is supported; remove it from "
-                    + "added_tokens in a copy of the file if your texts do not have it.")
+                "\(path) has the added token \(jsonQuoted(other.content)), but only one "
+                    + "added token, which ends a text, is supported; remove it from added_tokens in "
+                    + "a copy of the file if your texts do not contain it.")
         }
         guard let endOfText else { return nil }
         for (name, isSet) in [

@@ -10,8 +10,8 @@ import Failures
 ///
 /// Files go into `PATH.partial`; `commit` renames it. An empty folder that exists may be a mount point
 /// or the target of a link, which cannot be replaced, so files go into `PATH/new.partial` and are moved
-/// up, the description last. A folder that is not committed is removed with all that is in it, and one
-/// that has anything in it is never replaced.
+/// up, the description last. A folder that is not committed is removed with its content, and a folder
+/// that is not empty is never replaced.
 struct PartialFolder: ~Copyable {
     /// The final path.
     let target: String
@@ -95,9 +95,9 @@ struct PartialFolder: ~Copyable {
 
     private static func refuseUsed(_ target: String) throws(Failure) {
         guard fileExists(target) else { return }
-        // What another start has left in the folder is told of when it is made again.
-        let nothing = ["lost+found", innerName]
-        if isFolder(target), try names(inFolder: target).allSatisfy(nothing.contains) { return }
+        // A partial folder that another start left is reported when this one makes its own.
+        let ignored = ["lost+found", innerName]
+        if isFolder(target), try names(inFolder: target).allSatisfy(ignored.contains) { return }
         throw Failure(
             .usage,
             "\(target) exists and is never overwritten; remove it or choose another folder.")

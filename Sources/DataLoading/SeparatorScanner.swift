@@ -4,19 +4,19 @@
     import Musl
 #endif
 
-/// Finds each occurrence of a separator in bytes that arrive in chunks, wherever they are cut.
+/// Finds each occurrence of a separator in bytes that arrive in chunks, also across chunks.
 ///
-/// Occurrences do not overlap; the leftmost counts (Knuth, Morris and Pratt 1977).
+/// Occurrences do not overlap; the leftmost one counts (Knuth, Morris and Pratt 1977).
 struct SeparatorScanner {
     let separator: [UInt8]
-    /// The number of bytes at the end of what was scanned that may begin a separator, and so are
-    /// the separator's own first bytes.
+    /// The number of bytes at the end of the scanned text that may begin a separator; they equal its
+    /// first bytes.
     private(set) var matched = 0
 
-    /// For each prefix of the separator, the length of the longest shorter one that ends it.
+    /// The length of the longest proper prefix that also ends each prefix of the separator.
     private let fallbacks: [Int]
 
-    /// A scanner for a separator of at least one byte.
+    /// Creates a scanner for a separator of at least one byte.
     init(_ separator: some Collection<UInt8>) {
         precondition(!separator.isEmpty, "an empty separator is everywhere")
         let bytes = Array(separator)
@@ -31,8 +31,8 @@ struct SeparatorScanner {
         self.fallbacks = fallbacks
     }
 
-    /// Scans a chunk from a position on and returns the position behind the next separator, or nil
-    /// if the chunk ends first.
+    /// Scans a chunk from a position and returns the position after the next separator; nil if the
+    /// chunk ends first.
     mutating func end(in chunk: UnsafeRawBufferPointer, from start: Int) -> Int? {
         guard let base = chunk.baseAddress else { return nil }
         var position = start
@@ -56,7 +56,7 @@ struct SeparatorScanner {
         return nil
     }
 
-    /// The number of separators that end in a chunk.
+    /// Returns the number of separators that end in a chunk.
     mutating func count(in chunk: UnsafeRawBufferPointer) -> Int {
         var count = 0
         var position = 0
@@ -67,6 +67,6 @@ struct SeparatorScanner {
         return count
     }
 
-    /// Forgets what may have begun a separator, as before a new text.
+    /// Forgets the beginning of a separator, as before a new text.
     mutating func restart() { matched = 0 }
 }

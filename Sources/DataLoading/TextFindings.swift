@@ -4,17 +4,17 @@
     import Musl
 #endif
 
-/// Something in a text that a user should know of before it is encoded.
+/// A property of a text that deserves a warning before the text is encoded.
 package enum TextFinding: Sendable, Equatable {
     /// The text spells the end-of-text token, which is encoded as plain text.
     case spelledEndOfText(String, count: Int)
-    /// The separator does not occur.
+    /// The text does not contain the separator.
     case missingSeparator(String)
-    /// Carriage returns, before a line feed and alone, which are kept.
+    /// The text has carriage returns, before a line feed or alone, which are kept.
     case carriageReturns(beforeLineFeed: Int, alone: Int)
 }
 
-/// Looks for what `TextFinding` lists, in texts that arrive in chunks.
+/// A scan for the cases of `TextFinding` in texts that arrive in chunks.
 struct TextFindings {
     private let separatesDocuments: Bool
     private var endOfText: SeparatorScanner?
@@ -23,7 +23,7 @@ struct TextFindings {
     private var separatorCount = 0
     private var carriageReturns = CarriageReturns()
 
-    /// - Parameter endOfText: how the tokenizer spells its end-of-text token, or nil.
+    /// - Parameter endOfText: the text of the tokenizer's end-of-text token, or nil.
     init(_ options: TokenizeOptions, endOfText: String?) {
         separatesDocuments = options.separatesDocuments
         separator = options.separator.map { SeparatorScanner($0.utf8) }
@@ -32,7 +32,7 @@ struct TextFindings {
         }
     }
 
-    /// Begins the next text, with which a separator can only be shared if texts are joined.
+    /// Begins the next text. A separator can span two texts only if they are joined.
     mutating func beginText() {
         guard separatesDocuments else { return }
         endOfText?.restart()
@@ -45,7 +45,7 @@ struct TextFindings {
         carriageReturns.look(at: bytes)
     }
 
-    /// What was found, once all texts were looked at.
+    /// Returns the findings, after all texts were scanned.
     func all() -> [TextFinding] {
         var findings: [TextFinding] = []
         if let endOfText, endOfTextCount > 0 {
@@ -66,11 +66,11 @@ struct TextFindings {
     }
 }
 
-/// Counts carriage returns in bytes that arrive in chunks.
+/// The numbers of carriage returns in bytes that arrive in chunks.
 private struct CarriageReturns {
     private(set) var beforeLineFeed = 0
     private(set) var alone = 0
-    /// Whether the last byte was one, which is not counted yet.
+    /// Whether the last byte was a carriage return, which is not counted yet.
     private(set) var endsText = false
 
     mutating func look(at bytes: UnsafeRawBufferPointer) {

@@ -42,7 +42,7 @@ struct TextSurvey {
         }
     }
 
-    /// What a user should know of the texts; nothing where they are taken as bytes.
+    /// The findings in the texts; empty if they are encoded as bytes.
     var allFindings: [TextFinding] { isText ? findings.all() : [] }
 
     /// The scalars that occur, in increasing order.

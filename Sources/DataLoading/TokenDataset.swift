@@ -19,10 +19,10 @@ package struct TokenDataset: Sendable {
 
     /// The position of each shard's first token, and the end.
     private let starts: [Int]
-    /// Tokens that are read must be below it, because models index by them.
+    /// The bound of the tokens that are read, which models use as indices.
     private let vocabularySize: Int
 
-    /// What to do about missing files, to end a sentence.
+    /// The remedy for missing files.
     package static let missingRemedy = "make it with \"lockstep tokenize\""
 
     /// Opens a list of token files.
@@ -52,8 +52,8 @@ package struct TokenDataset: Sendable {
         self.vocabularySize = vocabularySize
     }
 
-    /// The same tokens, each of which is checked against a vocabulary again when it is read: a file
-    /// may be overwritten while it is open.
+    /// Returns the same tokens, each of which is checked against a vocabulary when it is read, because
+    /// a file may be overwritten while it is open.
     package func bounded(by vocabularySize: Int) -> TokenDataset {
         TokenDataset(self, vocabularySize: vocabularySize)
     }
@@ -91,8 +91,8 @@ package struct TokenDataset: Sendable {
 
     /// Copies tokens, across the borders of shards.
     ///
-    /// - Throws: `Failure` (input/output) if a file can no longer be read as it was opened, (bad
-    ///   data) if it was overwritten with tokens outside the vocabulary.
+    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read, (bad data) if it
+    ///   was overwritten with tokens outside the vocabulary.
     package func copy(
         from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
     ) throws(Failure) {
@@ -111,7 +111,9 @@ package struct TokenDataset: Sendable {
         }
     }
 
-    /// - Throws: `Failure` (bad data) if one of the tokens that were read is not in the vocabulary.
+    /// Checks the tokens that were read.
+    ///
+    /// - Throws: `Failure` (bad data) if a token is outside the vocabulary.
     private func checkTokens(
         _ tokens: UnsafePointer<Int32>, count: Int, from first: Int, of shard: TokenFile
     ) throws(Failure) {
@@ -123,7 +125,7 @@ package struct TokenDataset: Sendable {
         throw Failure(
             .badData,
             "\(shard.path) was overwritten while it was in use: it has the token \(largest) near "
-                + "position \(first), outside the vocabulary of \(vocabularySize); make it again "
+                + "position \(first), outside the vocabulary of \(vocabularySize); make the file again "
                 + "and restart.")
     }
 

@@ -39,8 +39,8 @@ package enum TokenFileFormat: String, Sendable, Codable {
 
 /// A file of token ids, open for reading.
 ///
-/// It is read rather than mapped into memory: a mapped file that is cut off ends the process by a
-/// signal, and a disk's error does as well.
+/// It is read rather than mapped into memory, because a signal kills the process if a mapped file is
+/// truncated or the disk fails.
 package final class TokenFile: Sendable {
     package let path: String
     package let format: TokenFileFormat
@@ -103,15 +103,15 @@ package final class TokenFile: Sendable {
 
     /// Copies tokens as Int32.
     ///
-    /// - Throws: `Failure` (input/output) if the file was cut off since it was opened, or cannot be
+    /// - Throws: `Failure` (input/output) if the file was truncated after it was opened, or cannot be
     ///   read.
     package func copy(
         from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
     ) throws(Failure) {
         precondition(first >= 0 && count >= 0 && first + count <= self.count, "outside \(path)")
         let width = format.bytesPerToken
-        // Narrow ids are read into the second half of their place and widened from its start, each
-        // behind what is still to be read.
+        // Narrow ids are read into the second half of `target` and widened from its start, so that
+        // none is overwritten before it is read.
         let bytes = UnsafeMutableRawPointer(target)
         let ids = bytes + count * (4 - width)
         try Self.read(
@@ -136,7 +136,7 @@ package final class TokenFile: Sendable {
         for start in stride(from: 0, to: count, by: block.count) {
             let length = min(block.count, count - start)
             try copy(from: start, count: length, into: block.base)
-            // The largest of each block first, a loop that vectorises.
+            // The compiler vectorizes the search for the largest token of a block.
             var largest: UInt32 = 0
             for index in 0..<length {
                 largest = max(largest, UInt32(bitPattern: block.base[index]))
@@ -152,7 +152,7 @@ package final class TokenFile: Sendable {
 
     // MARK: - The system
 
-    /// Opens a file for reading, with the process's limit on open files raised if it is in the way.
+    /// Opens a file for reading; raises the process's limit on open files if necessary.
     private static func open(_ path: String) throws(Failure) -> Int32 {
         var descriptor = openFile(path, O_RDONLY | O_CLOEXEC)
         if descriptor < 0, errno == EMFILE, raiseLimitOnOpenFiles() {
@@ -171,7 +171,7 @@ package final class TokenFile: Sendable {
             "the token file \(path) cannot be opened: \(systemError(code)); \(remedy).")
     }
 
-    /// Raises the soft limit on open files to the hard one; false where that changes nothing.
+    /// Raises the soft limit on open files to the hard one; returns false if that changes nothing.
     private static func raiseLimitOnOpenFiles() -> Bool {
         var limit = rlimit()
         guard getrlimit(openFilesLimit, &limit) == 0, limit.rlim_cur < limit.rlim_max else {
@@ -189,7 +189,7 @@ package final class TokenFile: Sendable {
         return Int(status.st_size)
     }
 
-    /// Fills a buffer with the bytes from an offset on.
+    /// Fills a buffer with the file's bytes from an offset.
     private static func read(
         _ descriptor: Int32, path: String, at offset: Int,
         into buffer: UnsafeMutableRawBufferPointer
@@ -209,7 +209,7 @@ package final class TokenFile: Sendable {
                 let size = try Self.size(of: descriptor, path: path)
                 throw Failure(
                     .inputOutput,
-                    "\(path) was cut off to \(size) bytes while it was in use; restore it, or make it "
+                    "\(path) was truncated to \(size) bytes while it was in use; restore it, or make it "
                         + "again, and restart.")
             }
             filled += count
@@ -261,5 +261,5 @@ package final class TokenFile: Sendable {
     private let openFilesLimit = RLIMIT_NOFILE
 #endif
 
-// The system call shares its name with a method here.
+// The class has a method with the name of the system call.
 private func openFile(_ path: String, _ flags: Int32) -> Int32 { open(path, flags) }

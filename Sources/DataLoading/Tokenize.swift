@@ -10,10 +10,11 @@ import Failures
 ///
 /// The texts are one long text; its first `Int((1 - validationFraction) * n)` characters (bytes for
 /// the byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
-/// by itself. nanoGPT's Python turns the line ends CR LF and CR into LF while it reads; here every
-/// byte of a text is kept, and `found` is told. Texts are read twice, and memory stays bounded by the longest word. The folder
+/// by itself. nanoGPT's Python reads the line endings CR LF and CR as LF, while this function keeps
+/// every byte of a text. Texts are read twice, and memory stays bounded by the longest word. The folder
 /// appears only when it is complete; after a failure nothing is left of it.
 ///
+/// - Parameter found: called with each finding that deserves a warning.
 /// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
 ///   bad data for invalid UTF-8 or fewer than two tokens in a split; input/output otherwise.
 @discardableResult
@@ -85,7 +86,9 @@ private func tooShort(_ what: String) -> Failure {
             + "validation fraction.")
 }
 
-/// - Throws: `Failure` (usage) if separators are asked of a tokenizer that has no token for them.
+/// Checks that the tokenizer has a token for the separators that the options ask for.
+///
+/// - Throws: `Failure` (usage) if it has none.
 private func checkSeparators(
     _ options: TokenizeOptions, _ tokenizer: (any Tokenizer)?
 ) throws(Failure) {
@@ -94,7 +97,7 @@ private func checkSeparators(
     throw Failure(
         .usage,
         "documents cannot be separated, because the tokenizer by \(tokenizer?.kind ?? "characters") "
-            + "has no end-of-text token; leave that out or use GPT-2's byte pairs.")
+            + "has no end-of-text token; omit that option or use GPT-2's byte pairs.")
 }
 
 extension TokenizerChoice {

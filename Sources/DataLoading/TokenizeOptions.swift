@@ -25,7 +25,7 @@ package struct TokenizeOptions: Sendable {
     package var shardTokens: Int?
     /// Whether to put an end-of-text token before every text; byte pairs only.
     package var separatesDocuments = false
-    /// The text whose every occurrence becomes an end-of-text token; byte pairs only.
+    /// The text of which each occurrence becomes an end-of-text token; byte pairs only.
     package var separator: String?
     /// Bytes read at a time.
     package var chunkBytes = 1 << 20
@@ -59,7 +59,7 @@ package struct TokenizeOptions: Sendable {
         guard separator?.isEmpty != true else {
             throw Failure(
                 .usage,
-                "the separator is empty, so it stands nowhere; name the text between two documents."
+                "the separator is empty; give the text between two documents."
             )
         }
         let mostTokens = TokenFileFormat.largestCount

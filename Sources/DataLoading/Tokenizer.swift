@@ -9,7 +9,7 @@ package protocol Tokenizer: Sendable {
     /// The id that separates documents; it never comes from text. Nil where the vocabulary has
     /// none.
     var endOfText: UInt32? { get }
-    /// How the vocabulary spells `endOfText`, such as `<|endoftext|>`.
+    /// The text of `endOfText` in the vocabulary, such as `<|endoftext|>`.
     var endOfTextName: String? { get }
     /// The content of `tokenizer.json`: everything `loadTokenizer(folder:)` needs.
     var savedForm: String { get }
@@ -56,9 +56,9 @@ extension Tokenizer {
         return ids
     }
 
-    /// The ids of a text in which the name of the end-of-text token stands for the token.
+    /// Returns the ids of a text in which the name of the end-of-text token stands for the token.
     ///
-    /// - Throws: `Failure` (bad data) that names a character that has no id here.
+    /// - Throws: `Failure` (bad data) that names a character without an id.
     package func encodeWithEndOfText(_ text: String) throws(Failure) -> [UInt32] {
         guard let name = endOfTextName, let endOfText else { return try encode(text) }
         return try Array(text.utf8).withUnsafeBytesThrowing { (bytes) throws(Failure) in

@@ -52,9 +52,9 @@ extension Communicator {
     /// Runs `body` on rank 0 alone and returns its text on every rank; the body must not communicate.
     /// Collective.
     ///
-    /// For files that only the first host may have.
+    /// Use it for files that may exist on the first host only.
     ///
-    /// - Throws: the failure of `body`, on every rank alike.
+    /// - Throws: the failure of `body`, the same on every rank.
     package func fromFirstRank(_ body: () throws(Failure) -> String) throws(Failure) -> String {
         let text = try onFirstRank(body)
         let texts = try allGatherBytes(Array((text ?? "").utf8))

@@ -7,7 +7,7 @@
 /// The networks of this host over which ranks on other hosts could reach it.
 package enum HostNetworks {
     /// The name, address and prefix length of each IPv4 interface that is up, such as
-    /// "eth0 10.77.0.1/24"; loopback is left out.
+    /// "eth0 10.77.0.1/24", without loopback.
     package static var list: [String] {
         var first: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&first) == 0 else { return [] }
@@ -28,7 +28,7 @@ package enum HostNetworks {
         return networks
     }
 
-    /// An IPv4 address in network byte order; nil for another family.
+    /// Returns an IPv4 address in network byte order; nil for another family.
     private static func ipv4(_ address: UnsafeMutablePointer<sockaddr>?) -> in_addr_t? {
         guard let address, address.pointee.sa_family == sa_family_t(AF_INET) else { return nil }
         return address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {

@@ -11,40 +11,45 @@ import FoundationEssentials
     private let streamSocket = SOCK_STREAM
 #endif
 
-/// What the environment says of the launcher that started this process.
+/// What the environment reveals about the launcher that started this process.
 ///
-/// It is read before MPI starts: a process without a launcher then gives itself Open MPI's variables.
+/// It must be read before MPI starts, because MPI sets Open MPI's variables in a process that was
+/// started without a launcher.
 extension MPIEnvironment {
     /// The rank given by the job's launcher, known before MPI starts; 0 in a process started alone.
     ///
-    /// It lets rank 0 alone speak and work for a job without starting MPI. Variables that another
-    /// launcher set, or that an ended job left behind, give no rank: nobody would do the work.
+    /// It lets rank 0 alone print and work for a job without starting MPI. Variables that another
+    /// launcher set, or that an ended job left behind, are ignored; otherwise no process would do
+    /// the work.
     package static let launchedRank: Int = {
         guard hasJob else { return 0 }
         return ["OMPI_COMM_WORLD_RANK", "PMIX_RANK"].compactMap(number).first ?? 0
     }()
 
-    /// Whether a launcher started this process, of whatever kind.
+    /// Whether a launcher of any kind started this process.
     package static let hasLauncher =
         ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { number($0) != nil }
 
-    /// Throws if a launcher started several tasks, each of which would do the same work in one
-    /// process.
+    /// Checks that a launcher did not start several tasks that would each do the work of a command
+    /// for one process.
     ///
-    /// - Throws: `.configuration` unless they are the ranks of one job, of which the others leave
-    ///   the work to rank 0.
+    /// The ranks of one job are accepted, because all leave the work to rank 0.
+    ///
+    /// - Throws: `.configuration` that names the number of tasks.
     package static func requireOneTask(for command: String) throws(Failure) {
         guard !hasJob, let tasks = launchedTasks else { return }
         throw Failure(
             .configuration,
-            "\(tasks.sentence), but lockstep \(command) works in 1 process; start it once, without "
+            "\(tasks.sentence), but lockstep \(command) needs only 1 process; start it once, without "
                 + "the launcher, or unset \(tasks.variable).")
     }
 
-    /// Throws if a launcher started several tasks but MPI sees one rank: each would train alone,
-    /// and all would write the same files.
+    /// Checks that MPI does not see one rank although a launcher started several tasks: each task
+    /// would train alone, and all would write the same files.
     ///
-    /// Without a process manager that both sides know, every task becomes a job of its own.
+    /// This happens if MPI does not support the launcher's process manager.
+    ///
+    /// - Throws: `.configuration` that names the number of tasks.
     static func checkTaskCount(_ tasks: LaunchedTasks?, ranks: Int) throws(Failure) {
         guard ranks == 1, let tasks else { return }
         let remedy =
@@ -57,29 +62,31 @@ extension MPIEnvironment {
                 + "alone.")
     }
 
-    /// The tasks of which a launcher says that this process is one.
+    /// The tasks that a launcher started, according to an environment variable.
     struct LaunchedTasks {
-        /// The variable that says so.
+        /// The name of the variable.
         let variable: String
+        /// The value of the variable.
         let value: Int
-        /// The tasks that there are at least.
+        /// The least number of tasks.
         let count: Int
 
+        /// The clause that states the number of tasks.
         var sentence: String {
             let least = value == count ? "" : "at least "
             return "\(variable) = \(value): a launcher started \(least)\(count) tasks"
         }
     }
 
-    /// What the launcher says it started, if that is more than one task.
+    /// The tasks that a launcher started; nil if there is no launcher, or only one task.
     static var launchedTasks: LaunchedTasks? {
-        // Open MPI's own word: srun or a batch script around mpirun leaves its variables as well.
+        // Open MPI's variable decides, because srun or a batch script around mpirun sets its own too.
         if let size = number("OMPI_COMM_WORLD_SIZE") {
             guard size > 1 else { return nil }
             return LaunchedTasks(variable: "OMPI_COMM_WORLD_SIZE", value: size, count: size)
         }
         var sizes = ["PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS"]
-        // A batch script, which is task 0, is told how many tasks it may start.
+        // In a batch script, which is task 0, this is the number of tasks that it may start.
         if number("SLURM_PROCID") ?? 0 > 0 { sizes.append("SLURM_NTASKS") }
         for variable in sizes {
             guard let size = number(variable), size > 1 else { continue }
@@ -95,15 +102,15 @@ extension MPIEnvironment {
         return nil
     }
 
-    /// Whether a server of the process manager that Open MPI asks (PMIx) answers, which proves that
-    /// the other ranks exist.
+    /// Whether a server of Open MPI's process manager (PMIx) responds, which proves that the other
+    /// ranks exist.
     private static let hasJob: Bool = {
         guard number("PMIX_RANK") != nil else { return false }
         return serverAddresses.contains { answers(host: $0.host, port: $0.port) }
     }()
 
-    /// The addresses in variables such as PMIX_SERVER_URI4 = "12.0;tcp4://127.0.0.1:43305"; those of
-    /// different versions are mostly alike.
+    /// The addresses in variables such as PMIX_SERVER_URI4 = "12.0;tcp4://127.0.0.1:43305", most of
+    /// which are the same.
     private static var serverAddresses: Set<Address> {
         var addresses: Set<Address> = []
         for (name, uri) in ProcessInfo.processInfo.environment
@@ -122,7 +129,7 @@ extension MPIEnvironment {
         let port: String
     }
 
-    /// Whether something accepts connections at an address, which is on this machine.
+    /// Returns whether a process accepts connections at an address of this machine.
     private static func answers(host: String, port: String) -> Bool {
         var hints = addrinfo()
         hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
@@ -135,14 +142,15 @@ extension MPIEnvironment {
         let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
-        // A server that is too busy to accept within seconds exists as well.
+        // A server that is too busy to accept within this time exists too.
         var patience = timeval(tv_sec: 5, tv_usec: 0)
         setsockopt(
             descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         return connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 || errno == EINPROGRESS
     }
 
-    /// A variable's number; nil for none, and for the numbers near 2^32 that PMIx gives no rank.
+    /// Returns the number in a variable; nil if it holds none, or a number near 2^32, which PMIx uses
+    /// for special values.
     private static func number(_ name: String) -> Int? {
         getenv(name).flatMap { Int(String(cString: $0)) }
             .flatMap { $0 >= 0 && $0 < Int(Int32.max) ? $0 : nil }

@@ -37,9 +37,9 @@ package struct MPIEnvironment: ~Copyable {
 
     /// Initialises MPI, by `MPI_Init_thread`.
     ///
-    /// `required` is the lowest thread level the caller can work with. A start that does not reach
-    /// all ranks within LOCKSTEP_START_TIMEOUT seconds (60) ends the process with a sentence, and one
-    /// that is still waiting some seconds after a stop request ends it with `.requeue`.
+    /// `required` is the lowest thread level the caller can work with. If a start does not reach all
+    /// ranks within LOCKSTEP_START_TIMEOUT seconds (60), the process ends with an error message. If it
+    /// is still waiting some seconds after a stop request, the process ends with `.requeue`.
     ///
     /// - Throws: `.configuration` if the library provides less than `required`, or sees one rank
     ///   where the launcher started several; `.bug` if MPI is already initialised.
@@ -60,7 +60,7 @@ package struct MPIEnvironment: ~Copyable {
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
         let threadLevel = ThreadLevel(rawValue: provided) ?? .single
         let world = try Communicator(lockstep_comm_world())
-        // Initialisation opens no connection between ranks; the first message does.
+        // Initialization opens no connection between ranks; the first message does.
         try world.barrier()
         watch.end()
         guard threadLevel >= required else {

@@ -6,7 +6,7 @@ import Synchronization
     import Musl
 #endif
 
-/// What this rank's main thread is doing now, for whoever asks why other ranks wait.
+/// The activity of this rank's main thread, which tells other ranks why they wait.
 package enum RankActivity: Int64, Sendable {
     case computing
     case waiting
@@ -15,7 +15,7 @@ package enum RankActivity: Int64, Sendable {
     private static let current = Atomic<Int64>(computing.rawValue)
     private static let since = Atomic<Int64>(0)
 
-    /// Runs `body` as an activity of the main thread; the outermost one counts.
+    /// Runs `body` as an activity of the main thread. Within another activity, that one stays.
     @inline(__always)
     package static func during<Value, Problem: Error>(
         _ activity: RankActivity, _ body: () throws(Problem) -> Value
@@ -37,7 +37,7 @@ package enum RankActivity: Int64, Sendable {
         return (activity, max(0, monotonicSeconds - since.load(ordering: .relaxed)))
     }
 
-    /// What to say of a rank with this activity.
+    /// The predicate for a rank with this activity.
     var description: String {
         switch self {
         case .computing: "is computing"

@@ -4,20 +4,21 @@ import Failures
 import Foundation
 import Synchronization
 
-/// Names the ranks for which all others wait, such as one that is stopped or whose disk hangs.
+/// Reports the ranks for which all others wait, such as one that is stopped or whose disk hangs.
 ///
-/// A thread on every rank answers inquiries, even while the rank's main thread waits or computes. A
-/// rank that has waited for a minute inquires of all and reports those that are not waiting
-/// themselves, then again after twice that time, four times, and so on. Rank 0 speaks; rank 1 does
-/// if rank 0 is the one that does not respond.
+/// A thread on every rank answers inquiries, even while the rank's main thread waits or computes. If
+/// rank 0 has waited for a minute, it asks all ranks what they are doing and reports those that are
+/// not waiting themselves. It repeats the report after twice that time, four times, and so on. Rank 1
+/// does the same if rank 0 does not respond.
 ///
-/// The thread calls MPI beside the main one, so the library must provide `MPI_THREAD_MULTIPLE`.
+/// The thread calls MPI concurrently with the main thread, so the library must provide
+/// `MPI_THREAD_MULTIPLE`.
 package final class StallWatch: @unchecked Sendable {
-    /// The seconds a rank waits before it inquires, unless LOCKSTEP_STALL_SECONDS says otherwise.
+    /// The seconds that a rank waits before it asks the others, if LOCKSTEP_STALL_SECONDS is unset.
     package static let defaultSeconds = 60
-    /// The seconds that rank 1 leaves to rank 0.
+    /// The seconds that rank 1 waits longer than rank 0.
     private static let staggerSeconds = 10
-    /// The seconds in which a rank that responds at all has responded.
+    /// The seconds after which a rank counts as not responding.
     private static let answerSeconds = 3
 
     private enum Tag: Int32 {
@@ -32,11 +33,11 @@ package final class StallWatch: @unchecked Sendable {
     private let ending = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    /// Starts to watch. Collective.
+    /// Starts the watch. Collective.
     ///
-    /// - Parameter report: gets each report, a sentence.
-    /// - Throws: `.configuration` if LOCKSTEP_STALL_SECONDS is not a positive whole number; what MPI
-    ///   reports.
+    /// - Parameter report: called with the sentence of each report.
+    /// - Throws: `.configuration` if LOCKSTEP_STALL_SECONDS is not a positive whole number, or a
+    ///   failure of MPI.
     package init(
         of communicator: Communicator, report: @escaping @Sendable (String) -> Void
     ) throws(Failure) {
@@ -90,15 +91,15 @@ package final class StallWatch: @unchecked Sendable {
                 }
                 continue
             }
-            // Ranks other than the first two leave the talking to them.
+            // Only the first two ranks report.
             guard communicator.rank < 2, own.seconds >= nextReport else { continue }
             nextReport = own.seconds * 2
             inquiries += 1
             let others = inquire(inquiries)
-            // The wait may have ended meanwhile.
+            // The wait may have ended in the meantime.
             let after = RankActivity.now
             guard after.activity == .waiting, after.seconds >= own.seconds else { continue }
-            // Rank 0 speaks where it can.
+            // Rank 0 reports if it can.
             if communicator.rank == 1, others[0] != nil { continue }
             report(sentence(others, waited: own.seconds))
         }
@@ -108,7 +109,7 @@ package final class StallWatch: @unchecked Sendable {
         Int64(patience + communicator.rank * Self.staggerSeconds)
     }
 
-    /// Asks all ranks what they do; returns the answers that come in time.
+    /// Asks all ranks for their activity and returns the answers that arrive in time.
     private func inquire(_ number: Int64) -> [Int: (activity: RankActivity, seconds: Int64)] {
         var answers = [communicator.rank: RankActivity.now]
         for rank in 0..<communicator.size where rank != communicator.rank {
@@ -123,7 +124,7 @@ package final class StallWatch: @unchecked Sendable {
                 _ = MPI_Recv(
                     &numbers, 3, Int64.datatype, source, Tag.answer.rawValue, handle,
                     lockstep_status_ignore())
-                // A rank that was stopped answers earlier inquiries first.
+                // A rank that was stopped answers the earlier inquiries first.
                 guard numbers[0] == number else { continue }
                 answers[Int(source)] = (
                     RankActivity(rawValue: numbers[1]) ?? .computing, numbers[2]
@@ -134,7 +135,7 @@ package final class StallWatch: @unchecked Sendable {
         return answers
     }
 
-    /// Tells those who have asked what this rank's main thread does.
+    /// Answers the inquiries that have arrived.
     private func answerInquiries() {
         while let source = probe(.inquiry) {
             var number: Int64 = 0
@@ -149,7 +150,7 @@ package final class StallWatch: @unchecked Sendable {
 
     private var handle: MPI_Comm { communicator.handle }
 
-    /// The rank whose message of a kind has arrived; nil if none has.
+    /// Returns the rank whose message with a tag has arrived; nil if none has.
     private func probe(_ tag: Tag) -> Int32? {
         var flag: Int32 = 0
         var status = MPI_Status()
@@ -162,7 +163,7 @@ package final class StallWatch: @unchecked Sendable {
 
     // MARK: - The report
 
-    /// Says for whom all wait.
+    /// Returns the sentence that names the ranks for which all others wait.
     private func sentence(
         _ answers: [Int: (activity: RankActivity, seconds: Int64)], waited: Int64
     ) -> String {

@@ -2,20 +2,20 @@ import Failures
 import Foundation
 import Synchronization
 
-/// A bound on MPI's start, which waits without end for a rank that cannot be reached.
+/// A time limit for MPI's start, which would wait without end for a rank that cannot be reached.
 ///
-/// A thread of its own watches, because the one that starts MPI does not return.
+/// It has its own thread, because the call that starts MPI may not return.
 final class StartWatch: Sendable {
-    /// The seconds that MPI may take to start, unless LOCKSTEP_START_TIMEOUT says otherwise.
+    /// The seconds that MPI may take to start, if LOCKSTEP_START_TIMEOUT is unset.
     static let defaultSeconds = 60.0
     /// The seconds after a stop request in which a start that makes progress may still end.
     private static let graceSeconds = 2.0
-    /// The seconds that other ranks wait longer than rank 0, so that one speaks for all.
+    /// The seconds that other ranks wait longer than rank 0, so that only one reports.
     private static let staggerSeconds = 5.0
 
     private let isOver = Atomic<Bool>(false)
 
-    /// Starts to watch.
+    /// Starts the watch.
     ///
     /// - Throws: `.configuration` if LOCKSTEP_START_TIMEOUT is not a positive number.
     init(stopRequested: @escaping @Sendable () -> Bool) throws(Failure) {
@@ -34,10 +34,10 @@ final class StartWatch: Sendable {
         }
     }
 
-    /// Ends the watch: MPI has started.
+    /// Ends the watch, once MPI has started.
     func end() {
         if isOver.exchange(true, ordering: .acquiringAndReleasing) {
-            // The watcher was first and is about to end the process.
+            // The watching thread was first and is about to end the process.
             while true { sleep(1) }
         }
     }
@@ -70,7 +70,7 @@ final class StartWatch: Sendable {
             .configuration,
             "MPI has not connected all ranks within \(seconds.formatted()) s (rank "
                 + "\(MPIEnvironment.launchedRank) on \(Communicator.hostName) waits; its networks: "
-                + "\(list)); give launch/mpirun --interface the network that joins the hosts, or set "
+                + "\(list)); give launch/mpirun --interface the network that connects the hosts, or set "
                 + "LOCKSTEP_START_TIMEOUT to more seconds.")
     }
 }

@@ -6,8 +6,8 @@ import Tensors
 /// The cache is (L, T, 2C). When it is full, the newer half of the context is read again from its
 /// start, because learned positions cannot be shifted.
 ///
-/// What enters matrix products is rounded to the parameters' precision, as it is in training and
-/// evaluation; only attention's probabilities are not.
+/// The operands of matrix products are rounded to the parameters' precision, as in training and
+/// evaluation, except for the attention probabilities.
 package final class Generator {
     private let configuration: GPTConfiguration
     private let layout: GPTLayout
@@ -29,7 +29,7 @@ package final class Generator {
         let scores: Vector  // (T)
         let statistics: Vector  // (2)
         let logits: Matrix  // (1, V)
-        /// What enters a product in bf16.
+        /// A row that is rounded to bf16 for a product.
         let rounded: Buffer<UInt16>  // (4C)
 
         init(_ shape: GPTConfiguration) {
@@ -145,7 +145,7 @@ package final class Generator {
         ).forward(operand(input), into: output.operand, engine: engine)
     }
 
-    /// A row as the products take it, rounded if they are in bf16; valid until the next.
+    /// Returns a row as an operand of a product, rounded in bf16; valid until the next call.
     private func operand(_ row: Matrix) -> Operand {
         guard parameters.precision == .bf16 else { return row.operand }
         let rounded = memory.rounded.base
@@ -153,7 +153,7 @@ package final class Generator {
         return Operand(rounded, rows: 1, columns: row.columns, precision: .bf16)
     }
 
-    /// Rounds a row that attention reads, in place, where that is in bf16.
+    /// Rounds a row that attention reads in place if the parameters are in bf16.
     private func round(_ row: Matrix) {
         guard parameters.precision == .bf16 else { return }
         let c = configuration.width

@@ -4,10 +4,10 @@
     import Musl
 #endif
 
-/// What step `step`, from 1 up, weighs in an average of the steps so far: 1 - b.
+/// Returns the weight of step `step`, from 1 up, in an average of the steps so far: 1 - b.
 ///
-/// In the average over all steps, step t then weighs t^(power + 1) - (t - 1)^(power + 1), which is
-/// the integral of (power + 1) x^power over the step.
+/// In the average over all steps, the weight of step t is then t^(power + 1) - (t - 1)^(power + 1),
+/// which is the integral of (power + 1) x^power over the step.
 /// Karras et al. 2024 ("Analyzing and Improving the Training Dynamics of Diffusion Models"), eq.
 /// 127.
 package func averagingWeight(step: Int, power: Double) -> Double {

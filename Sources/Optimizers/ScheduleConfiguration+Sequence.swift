@@ -17,8 +17,8 @@ extension ScheduleConfiguration {
         package var name: Name
         /// `steps`: how long the part lasts; nil in the last one for the rest of the run.
         package var steps: Int?
-        /// `start_factor`: the part of the peak at the first step; nil for where the schedule before
-        /// ends, and for 1 in a sequence's first part.
+        /// `start_factor`: the fraction of the peak rate at the first step. If nil, the part starts at
+        /// the rate at which the schedule before it ends; the first part of a sequence starts at 1.
         package var startFactor: Double?
         /// `end_factor`: the part of the peak that is reached `steps` later; nil in constant parts.
         package var endFactor: Double?
@@ -45,11 +45,11 @@ extension ScheduleConfiguration {
             try resolveParts(rate, after: 0, factor: 1, trainingSteps: trainingSteps))
     }
 
-    /// The schedules of the parts.
+    /// Returns the schedules of the parts.
     ///
     /// - Parameters:
-    ///   - step: the step at which the first one starts.
-    ///   - factor: the part of the peak rate that holds before it.
+    ///   - step: the step at which the first part starts.
+    ///   - factor: the fraction of the peak rate before that step.
     func resolveParts(
         _ rate: ScaledRate, after step: Int, factor: Double, trainingSteps: Int
     ) throws(Failure) -> [Schedule.Part] {

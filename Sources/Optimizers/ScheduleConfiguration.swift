@@ -15,7 +15,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         case cosine
         /// Warmup, stable, decay: the peak for `stable_steps`, then `decay` to the lowest rate.
         ///
-        /// Warmup starts from `warmup_start_factor` of the peak, so from 0 where that is unset.
+        /// Warmup starts from `warmup_start_factor` of the peak, or from 0 if that is unset.
         /// Transformers' `get_wsd_schedule` starts from its `min_lr_ratio`; set
         /// `warmup_start_factor` to that ratio for the same rates.
         case wsd
@@ -61,8 +61,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     package var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
     package var decay: Decay
-    /// `[[schedule.parts]]`: `sequence`'s schedules, in order; with another name, schedules that
-    /// follow `decay_steps`, such as those of a run that is extended.
+    /// `[[schedule.parts]]`: the schedules of `sequence`, in order. With another name they follow
+    /// `decay_steps`, as in a run that is extended.
     package var parts: [PartConfiguration]
 
     package init(
@@ -99,8 +99,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps, at: rate) + 1)
     }
 
-    /// The step at which the schedule of a run of `trainingSteps` ends, after which its last rate is
-    /// kept. Nil for a constant schedule and for a last part that lasts for the rest of the run.
+    /// Returns the step at which the schedule of a run of `trainingSteps` ends; after it the last
+    /// rate is kept. Nil for a constant schedule and for a last part without an end.
     package func end(trainingSteps: Int, at rate: ScaledRate) -> Int? {
         guard name != .constant else { return nil }
         var end = name == .sequence ? 0 : decaySteps(trainingSteps: trainingSteps, at: rate)

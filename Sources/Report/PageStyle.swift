@@ -31,7 +31,7 @@ enum PageStyle {
         .chart svg { display: block; max-width: 100%; height: auto; }
         figcaption { margin-top: 10px; color: var(--muted); font-size: 14px; max-width: 80ch; }
         .failure { color: var(--bad); margin: 0; }
-        /* The shadows at its sides show only where there is more to scroll to. */
+        /* A shadow at a side shows only if there is more to scroll to. */
         .scroll {
           overflow-x: auto; margin: 24px 0;
           background:

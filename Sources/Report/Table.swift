@@ -45,10 +45,10 @@ package struct Table: Sendable {
         rows.append(row)
     }
 
-    /// The table as HTML, in a box that scrolls sideways where it is too wide.
+    /// The table as HTML, in a box that scrolls sideways if the table is too wide.
     ///
-    /// Texts are wrapped first; a number stays in one piece, with its unit, and so does its
-    /// interval below it.
+    /// Texts wrap at spaces. A number stays in one piece with its unit, and so does its interval,
+    /// which may wrap below it.
     var html: String {
         func cells(_ texts: [String], tag: String) -> String {
             zip(texts, columns).map { text, column in
@@ -74,8 +74,8 @@ package struct Table: Sendable {
             """
     }
 
-    /// A cell's text as HTML in pieces that stay on a line: numbers end before "(", texts at any
-    /// space outside of "()".
+    /// Returns a cell's text as HTML, in pieces that do not wrap: numbers break before "(", texts at
+    /// any space outside parentheses.
     private static func wrapping(_ text: String, _ alignment: Alignment) -> String {
         var pieces = [""]
         var depth = 0
@@ -88,7 +88,7 @@ package struct Table: Sendable {
             if ends { pieces.append("") } else { pieces[pieces.count - 1].append(character) }
         }
         return pieces.map { piece in
-            // A line may end at a space, and behind a hyphen, as in 1e-3.
+            // A line can break at a space and after a hyphen, as in 1e-3.
             piece.contains { $0 == " " || $0 == "-" }
                 ? "<span>\(HTMLText.escaped(piece))</span>" : HTMLText.escaped(piece)
         }.joined(separator: " ")

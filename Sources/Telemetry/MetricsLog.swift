@@ -90,7 +90,7 @@ package final class MetricsLog {
     ) throws(Failure) -> Int {
         guard let content = try AppendedFile.content(of: path) else { return 0 }
         let newline = [UInt8(ascii: "\n")]
-        // Most logs stay as they are, so what stays is copied only once something does not.
+        // Most logs do not change, so lines are copied only from the first change on.
         var kept: [UInt8]?
         var end = 0
         var superseded: [UInt8] = []
@@ -106,7 +106,7 @@ package final class MetricsLog {
                 count += 1
             }
         }
-        // The end of the last line may be missing, or half a line may follow.
+        // The last line may lack its newline, or a line that was cut short may follow.
         if end != content.count, kept == nil {
             kept = Array(content[..<min(end, content.count)]) + (end > content.count ? newline : [])
         }

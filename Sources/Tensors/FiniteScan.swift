@@ -1,6 +1,6 @@
-/// The index of the first value that is infinite or not a number; nil if all are finite.
+/// Returns the index of the first value that is infinite or not a number; nil if all are finite.
 package func firstNonFinite(in values: UnsafeBufferPointer<Float>) -> Int? {
-    // Blocks without a branch inside, which the compiler vectorizes.
+    // The compiler vectorizes the loop over a block, because it has no branch.
     let exponent: UInt32 = 0x7F80_0000
     let blockSize = 4096
     for start in stride(from: 0, to: values.count, by: blockSize) {

@@ -9,19 +9,19 @@ import Optimizers
 import Telemetry
 import Tensors
 
-/// The counters of a state, by their keys in the manifest's `extra`.
+/// The counters of a state, with their keys in the manifest's `extra`.
 enum CheckpointCounter: String, CaseIterable {
     case optimizerStep = "optimizer_step"
     case skippedSteps = "skipped_steps"
     case skippedStepsInARow = "skipped_steps_in_a_row"
 }
 
-/// Why a state must not become a checkpoint.
+/// The reason that a state must not become a checkpoint.
 package enum StateDefect: Int64, Sendable {
     case skipped = 1
     case parameters, optimizer, loss
 
-    /// The reason, to follow "because".
+    /// A clause that follows "because".
     package var reason: String {
         switch self {
         case .skipped: "the step was skipped"
@@ -96,8 +96,10 @@ final class CheckpointKeeper {
     /// Returns why the state must not become a checkpoint, the same on all ranks; nil if it may.
     /// Collective.
     ///
-    /// A step can leave parameters that are finite and yet useless, which only the next step's loss
-    /// would show. `loss` is that of a micro-batch to come, so that such parameters are not saved.
+    /// A step can leave parameters that are finite but useless, which only the next step's loss would
+    /// show.
+    ///
+    /// - Parameter loss: the loss of the parameters on a micro-batch of the next step.
     func defect(of state: TrainingState, loss: Double) throws(Failure) -> StateDefect? {
         var own: StateDefect?
         if state.nonFinite.skippedInARow > 0 {
@@ -126,8 +128,8 @@ final class CheckpointKeeper {
 
     /// Saves the state after its step.
     ///
-    /// A full or failing disk costs this checkpoint, not the run: the ones before are kept and
-    /// training goes on, unless the checkpoint `isRequired` because the run ends with it.
+    /// A full or failing disk costs this checkpoint, not the run: the earlier ones are kept and
+    /// training continues, unless the checkpoint `isRequired` because the run ends with it.
     ///
     /// - Parameter best: the step whose checkpoint is never removed; nil for none.
     /// - Throws: `Failure` (I/O) on all ranks if a required checkpoint could not be written.
@@ -280,7 +282,7 @@ final class CheckpointKeeper {
         if let found, found.step < newest, goesOn {
             logger.warning(
                 """
-                the newest checkpoint is of step \(newest) but cannot be used, so the \
+                the newest checkpoint, of step \(newest), cannot be used, so the \
                 \(Format.counted(newest - found.step, "step")) after step \(found.step) \
                 \(newest - found.step == 1 ? "is" : "are") trained again
                 """)
@@ -380,8 +382,10 @@ final class CheckpointKeeper {
         }
     }
 
-    /// The hash of the parameters as the file holds them: what lies between the tensors counts as
-    /// zeros, because an update can turn it into other values that no file keeps, such as -0.
+    /// Returns the hash of the parameters as the file holds them.
+    ///
+    /// The padding between the tensors counts as zeros, because an update can change it to other
+    /// values, such as -0, which no file holds.
     private func hash(_ parameters: Buffer<Float>) -> String {
         var hash = SHA256()
         var end = 0

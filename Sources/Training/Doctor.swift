@@ -84,11 +84,11 @@ package struct Doctor {
         return warnings
     }
 
-    /// What is wrong with the threads and cores of a host's ranks.
+    /// Returns warnings about the threads and cores of a host's ranks.
     private static func coreWarnings(_ facts: [MachineFacts], on host: String) -> [String] {
         let usable = UsableCores.union(facts.map(\.usable))
         let own = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }
-        // Where the system does not say which cores a process may use, it may use all.
+        // If the system does not list the cores that a process may use, it may use all.
         let machineCores = facts[0].machineCores
         let most = usable.cores.isEmpty ? machineCores : usable.count
         let available =
@@ -122,7 +122,7 @@ package struct Doctor {
         return ["\(most - wanted) of \(cores) would be idle: start more ranks or threads."]
     }
 
-    /// "4 cores", or "1 of 4 cores usable" with the reason where it is no binding.
+    /// Returns "4 cores", or "1 of 4 cores usable" with the CPU quota if that is the reason.
     private static func coreCount(_ facts: [MachineFacts]) -> String {
         let usable = UsableCores.union(facts.map(\.usable))
         let machineCores = facts[0].machineCores

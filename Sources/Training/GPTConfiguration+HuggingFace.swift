@@ -2,11 +2,11 @@ import Model
 import Telemetry
 
 extension GPTConfiguration {
-    /// The `config.json` with which `GPT2LMHeadModel.from_pretrained` of Hugging Face's Transformers
-    /// loads the parameters.
+    /// Returns the `config.json` that `GPT2LMHeadModel.from_pretrained` of Hugging Face's
+    /// Transformers needs to load the parameters.
     ///
-    /// A model without biases loads too: Transformers then starts the biases that the file lacks at
-    /// zero, which computes the same.
+    /// A model without biases loads too: Transformers initializes the missing biases with zeros,
+    /// which gives the same results.
     ///
     /// - Parameter endOfText: the token that separates documents; nil if the vocabulary has none.
     func huggingFaceConfiguration(endOfText: UInt32?) -> String {

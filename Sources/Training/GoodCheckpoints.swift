@@ -3,7 +3,7 @@ import Failures
 import Logging
 import Telemetry
 
-/// Which checkpoint of a run a command reads.
+/// A choice among the checkpoints of a run.
 package enum CheckpointChoice: Sendable, Equatable {
     /// The newest good one.
     case newest
@@ -31,8 +31,7 @@ package enum CheckpointChoice: Sendable, Equatable {
 }
 
 extension Manifest {
-    /// Whether the step that the checkpoint is of was skipped, because its loss or gradient was not
-    /// finite.
+    /// Whether the checkpoint's step was skipped because its loss or gradient was not finite.
     var isOfSkippedStep: Bool {
         (extra[CheckpointCounter.skippedStepsInARow.rawValue].flatMap { Int($0) } ?? 0) > 0
     }
@@ -47,13 +46,13 @@ extension CheckpointStore {
         guard !checkpoint.manifest.isOfSkippedStep else {
             throw Failure(
                 .badData,
-                "\(checkpoint.folder) is of a step that was skipped, because its loss or gradient was "
-                    + "not finite; use an earlier checkpoint.")
+                "\(checkpoint.folder): the step was skipped because its loss or gradient was not finite; "
+                    + "use an earlier checkpoint.")
         }
         return checkpoint
     }
 
-    /// The newest good checkpoint before a step; nil if there is none.
+    /// Returns the newest good checkpoint before a step; nil if there is none.
     ///
     /// - Parameter reject: called with the step of each newer one and the reason it cannot be used.
     /// - Throws: `Failure` (I/O) if the store's folder cannot be listed.
@@ -70,15 +69,15 @@ extension CheckpointStore {
 }
 
 extension RunFolder {
-    /// The run's checkpoints.
+    /// Returns the store of the run's checkpoints.
     func checkpointStore(keep: Int = 0) throws(Failure) -> CheckpointStore {
         try CheckpointStore(folder: checkpoints, keep: keep)
     }
 
-    /// Opens one of the run's checkpoints; a newer one that cannot be used is warned of.
+    /// Opens one of the run's checkpoints; warns of newer ones that cannot be used.
     ///
-    /// - Throws: `Failure` (missing input) if there is no such checkpoint; (bad data) if the one that
-    ///   was asked for is damaged or not finite.
+    /// - Throws: `Failure` (missing input) if there is no such checkpoint; (bad data) if the given
+    ///   one is damaged or not finite.
     func checkpoint(_ choice: CheckpointChoice) throws(Failure) -> Checkpoint {
         let store = try checkpointStore()
         let step: Int
@@ -95,8 +94,8 @@ extension RunFolder {
             else {
                 throw Failure(
                     .missingInput,
-                    "\(checkpoints) holds no checkpoint of a step that was evaluated; leave out "
-                        + "--checkpoint best for the newest one.")
+                    "\(checkpoints) holds no checkpoint of a step that was evaluated; omit "
+                        + "--checkpoint for the newest one.")
             }
             step = best.step
         case .step(let given): step = given
@@ -106,14 +105,14 @@ extension RunFolder {
             let steps = candidates.map { "\($0.step)" }.reversed().joined(separator: ", ")
             throw Failure(
                 .missingInput,
-                "\(checkpoints) has no checkpoint of step \(step): "
-                    + (steps.isEmpty ? "it has none at all." : "it has those of \(steps)."))
+                "\(checkpoints) has no checkpoint of step \(step); "
+                    + (steps.isEmpty ? "train the run first." : "give one of the steps \(steps)."))
         }
         return try store.requireGood(candidate)
     }
 
-    /// The evaluation with the lowest loss in the run's metrics, of those after the given steps; nil
-    /// if there is none.
+    /// Returns the evaluation with the lowest loss among the given steps in the run's metrics; nil if
+    /// there is none.
     ///
     /// - Throws: as `MetricsLog.read`.
     func bestEvaluation(among steps: Set<Int>) throws(Failure) -> BestEvaluation? {
@@ -127,13 +126,13 @@ extension RunFolder {
         return best
     }
 
-    /// The end of a sentence that says a checkpoint cannot be used: which good one there is.
+    /// Returns the remedy for a checkpoint that cannot be used, which names the newest good one.
     ///
     /// - Parameter step: the checkpoint that cannot be used.
     package func remedy(insteadOf step: Int) -> String {
         let good = try? checkpointStore().newestGood(before: step)
         return good.map { "the newest good checkpoint is that of step \($0.step)" }
-            ?? "the run has no earlier checkpoint that is good, so train it again with a lower "
+            ?? "the run has no earlier good checkpoint, so train it again with a lower "
             + "[optimizer] learning_rate"
     }
 }
@@ -148,8 +147,7 @@ struct BestEvaluation: Equatable {
         self.loss = loss
     }
 
-    /// Reads an evaluation's line of the metrics; nil if it is another line, or its loss is not
-    /// finite.
+    /// Reads a line of the metrics; nil if it is no evaluation or its loss is not finite.
     init?(_ record: MetricsRecord) {
         guard let loss = record["validation_loss"], loss.isFinite, let step = record.step else {
             return nil
@@ -157,7 +155,7 @@ struct BestEvaluation: Equatable {
         self.init(step: step, loss: loss)
     }
 
-    /// The one of two evaluations with the lower loss; the earlier one if they are alike.
+    /// Returns the evaluation with the lower loss; `other`, the earlier one, if the losses are equal.
     func better(than other: BestEvaluation?) -> BestEvaluation {
         guard let other, loss >= other.loss else { return self }
         return other

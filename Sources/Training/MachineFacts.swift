@@ -15,11 +15,11 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     package var host: String
     /// Processors that the rank may run on, by the system's numbers.
     package var processors: [Int]
-    /// The cores of these.
+    /// The cores of these processors.
     package var cores: Set<Int>
-    /// What all ranks of the job may use of the machine.
+    /// The cores that all ranks of the job may use on the machine.
     package var usable: UsableCores
-    /// Cores of the whole machine.
+    /// The number of cores of the whole machine.
     package var machineCores: Int
     /// Threads that the rank would train with.
     package var threads: Int

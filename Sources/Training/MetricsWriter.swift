@@ -45,7 +45,7 @@ final class MetricsWriter {
         if isWriter { log = try MetricsLog(creating: run.metrics) }
     }
 
-    /// Continues the log of a run that resumes after a step; returns the best evaluation up to there.
+    /// Continues the log of a run that resumes after a step; returns the best evaluation up to it.
     func resume(after step: Int) throws(Failure) -> BestEvaluation? {
         guard isWriter else { return nil }
         var best: BestEvaluation?
@@ -64,7 +64,7 @@ final class MetricsWriter {
         return best
     }
 
-    /// Bytes of the log that resuming reads at once.
+    /// The size in bytes of the log that resuming reads.
     var bytesToRead: Int {
         var status = stat()
         return isWriter && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
@@ -127,13 +127,13 @@ final class MetricsWriter {
             diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
     }
 
-    /// Warns that a state did not become a checkpoint.
+    /// Warns that no checkpoint of a state was written.
     func tellOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
         guard isWriter, warnsOfWrongRates else { return }
         logger.warning(
             """
-            no checkpoint at step \(step) because \(defect.reason), and none until that changes; the \
-            ones before are kept
+            no checkpoint at step \(step) because \(defect.reason); none is written until that \
+            changes, and earlier ones are kept
             """)
     }
 

@@ -22,10 +22,10 @@ package struct NonFiniteGuard: Equatable, Sendable {
         skippedInARow += 1
     }
 
-    /// Whether so many steps in a row were skipped that the run must end.
+    /// Whether the run must end because too many steps in a row were skipped.
     package var isHopeless: Bool { skippedInARow >= limit }
 
-    /// The failure that ends a hopeless run, with advice.
+    /// Returns the failure that ends a hopeless run, with advice.
     ///
     /// - Parameter goodCheckpoint: a clause that names the newest good checkpoint.
     package func failure(
@@ -34,9 +34,9 @@ package struct NonFiniteGuard: Equatable, Sendable {
         let what = loss.isFinite ? "gradient norm" : "loss"
         return Failure(
             .configuration,
-            "The \(what) was not finite in \(limit) steps in a row, the last of them step \(step): "
-                + "the learning rate is far too large (the peak is \(peakLearningRate)) or a number "
-                + "overflowed, so lower [optimizer] learning_rate three to ten times, or lengthen "
+            "The \(what) was not finite in \(limit) steps in a row, the last of them step \(step), "
+                + "because the learning rate is far too large (the peak is \(peakLearningRate)) or a "
+                + "number overflowed; lower [optimizer] learning_rate three to ten times, or lengthen "
                 + "[schedule] warmup_steps, check the data, and start a new run (\(goodCheckpoint))."
         )
     }

@@ -7,9 +7,9 @@ import Tensors
 ///
 /// Under a constant learning rate the parameters jitter around where they go; their average lies
 /// near what a decayed rate would have reached, at every step and not only at a schedule's end.
-/// Step t's parameters weigh t^(power + 1) - (t - 1)^(power + 1), about t^power, so that the average
-/// always covers the same part of the run (Karras et al. 2024, section 3.1): a = b a + (1 - b) p, with
-/// b = (1 - 1/t)^(power + 1).
+/// The weight of step t's parameters is t^(power + 1) - (t - 1)^(power + 1), about (power + 1) t^power,
+/// so that the average always covers the same part of the run (Karras et al. 2024, section 3.1):
+/// a = b a + (1 - b) p, with b = (1 - 1/t)^(power + 1).
 package final class ParameterAverage {
     let parameters: Parameters
     private let power: Double

@@ -55,8 +55,8 @@ package struct RunFolder: Sendable {
         ] where access(partial, F_OK) == 0 {
             throw Failure(
                 .usage,
-                "\(partial) is left by a start that was ended, or another is under way; remove it if "
-                    + "nothing runs there, or give --out another folder.")
+                "\(partial) is left by a start that was interrupted, or another is under way; remove it "
+                    + "if nothing runs there, or give --out another folder.")
         }
         try FileSystem.requireWritable(path)
         guard FileSystem.isEmptyFolder(path) || !FileSystem.exists(path) else {

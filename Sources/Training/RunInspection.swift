@@ -20,10 +20,10 @@ package struct RunInspection {
     /// the checkpoint.
     private let dataFingerprint: String
 
-    /// Opens one of a run's checkpoints on this process alone.
+    /// Opens one of a run's checkpoints in this process alone.
     ///
     /// - Throws: `Failure` (missing input) if there is no run or no such checkpoint; (bad data) if the
-    ///   one that was asked for is damaged or not finite.
+    ///   given one is damaged or not finite.
     package init(run path: String, _ choice: CheckpointChoice) throws(Failure) {
         run = RunFolder(path)
         recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
@@ -36,7 +36,7 @@ package struct RunInspection {
 
     /// Opens one of a run's checkpoints, which the first rank reads for all. Collective.
     ///
-    /// - Throws: the same as the initializer for one process, on all ranks alike.
+    /// - Throws: as the initializer for one process, the same on all ranks.
     package init(
         run path: String, _ choice: CheckpointChoice, communicator: Communicator
     ) throws(Failure) {
@@ -69,7 +69,7 @@ package struct RunInspection {
         return checkpoint
     }
 
-    /// The failure of a checkpoint whose parameters give no finite loss.
+    /// Returns the failure for a checkpoint whose parameters give a result that is not finite.
     private func diverged(_ what: String) -> Failure {
         Failure(
             .badData,
@@ -77,8 +77,8 @@ package struct RunInspection {
                 + "training diverged; \(run.remedy(insteadOf: step)).")
     }
 
-    /// The loss over the whole validation set of the run's data or of another folder; all ranks
-    /// must come here.
+    /// Returns the loss over the whole validation set of the run's data or of another folder.
+    /// Collective.
     package func evaluate(
         dataPath: String?, threads: Int, communicator: Communicator, progress mode: ProgressMode
     ) throws(Failure) -> Evaluation {
@@ -107,10 +107,10 @@ package struct RunInspection {
         return evaluation
     }
 
-    /// Writes texts that go on from a prompt, in the precision that the run is trained and evaluated
-    /// in; `write` gets their bytes as they come.
+    /// Writes texts that continue a prompt, in the precision in which the run is trained and
+    /// evaluated; `write` receives the bytes as they are generated.
     ///
-    /// A text ends at the end-of-text token, whose name stands for the token in a prompt.
+    /// A text ends at the end-of-text token. In a prompt, the token's name stands for the token.
     ///
     /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the
     ///   prompt has a character that the model does not know.

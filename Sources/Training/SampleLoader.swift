@@ -12,9 +12,9 @@ import Tensors
     import Musl
 #endif
 
-/// Reads the sequences of micro-batches into memory that is used again for each.
+/// Reads the sequences of micro-batches into memory that is reused for each.
 ///
-/// Data that can no longer be read end the job, because the other ranks wait in the step.
+/// If the data can no longer be read, it ends the job, because the other ranks wait in the step.
 package struct SampleLoader {
     private let dataset: TokenDataset
     private let contextLength: Int
@@ -85,8 +85,8 @@ package struct SampleLoader {
 /// Ends the job because this rank cannot read its data.
 private func endJob(_ failure: Failure) -> Never {
     let rank = MPIEnvironment.launchedRank
-    // Ranks meet the end of a file that they share at about the same time, and one sentence is
-    // enough: the first rank that ends has the others ended, which takes mpirun a moment.
+    // Ranks reach the end of a shared file at about the same time, but only one should report it.
+    // The others wait until mpirun has ended them after the first rank.
     let patience = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
     let end = MonotonicClock.nanoseconds + patience
     while MonotonicClock.nanoseconds < end { usleep(50_000) }

@@ -7,16 +7,16 @@ import Synchronization
     import Musl
 #endif
 
-/// What signals asked this process for: to checkpoint and stop, or to checkpoint and continue.
+/// The requests that signals made of this process.
 ///
-/// SIGUSR1 asks for the first and SIGUSR2 for the second; mpirun forwards both to its ranks. SIGTERM,
-/// SIGINT and SIGHUP ask a command that can be resumed for the first too, whether they come from a
-/// person, a closed terminal, systemd or srun.
+/// SIGUSR1 asks it to checkpoint and stop, and SIGUSR2 to checkpoint and continue; mpirun forwards both
+/// to its ranks. SIGTERM, SIGINT and SIGHUP also ask a command that can be resumed to checkpoint and
+/// stop, whether they come from a person, a closed terminal, systemd or srun.
 package enum StopSignals {
     private static let stop = Atomic<Bool>(false)
     private static let checkpoint = Atomic<Bool>(false)
 
-    /// Installs handlers for SIGUSR1 and SIGUSR2; without them a signal would kill a rank during
+    /// Installs handlers for SIGUSR1 and SIGUSR2; without them the signals would kill a rank during
     /// set-up.
     package static func install() {
         // Globals must exist before a handler, which may not initialize anything, touches them.
@@ -31,7 +31,7 @@ package enum StopSignals {
     package static func listenForTermination() {
         listen(to: SIGTERM, once: true)
         listen(to: SIGINT, once: true)
-        // Under nohup a closed terminal must not stop the run.
+        // Under nohup, SIGHUP is ignored, and a closed terminal must not stop the run.
         var hangup = sigaction()
         sigaction(SIGHUP, nil, &hangup)
         let isIgnored = withUnsafeBytes(of: hangup.__sigaction_handler) { handler in
@@ -47,7 +47,7 @@ package enum StopSignals {
         action.__sigaction_handler.sa_handler = { _ in _exit(Failure.Code.requeue.rawValue) }
         sigaction(SIGUSR1, &action, nil)
         sigaction(SIGTERM, &action, nil)
-        // A signal that came before this was only noted.
+        // A signal that arrived earlier was only noted.
         if stopRequested { _exit(Failure.Code.requeue.rawValue) }
     }
 

@@ -5,14 +5,14 @@ import MPI
 import Model
 import Telemetry
 
-/// How a run ended.
+/// The way in which a run ended.
 package enum TrainingOutcome: Sendable {
-    /// All steps are done; `best` is the evaluation with the lowest loss whose checkpoint is kept.
+    /// All steps are done; `best` is the step of the best checkpoint, if one is kept.
     case finished(Evaluation, best: Int?)
-    /// A signal asked it to stop; its state is in a checkpoint and it can be resumed.
+    /// A signal asked the run to stop; its state is in a checkpoint and it can be resumed.
     case checkpointed(step: Int)
-    /// A signal asked it to stop after a step that must not become a checkpoint; it can be resumed
-    /// from the newest good one, or from the start where that is nil.
+    /// A signal asked the run to stop after a step whose state must not be saved; it can be resumed
+    /// from the newest good checkpoint, or from the start if there is none.
     case stopped(step: Int, defect: StateDefect, newestGood: Int?)
 }
 
@@ -30,7 +30,7 @@ package final class Trainer {
     private let trace: Trace?
     /// The evaluation with the lowest loss so far.
     private var best: BestEvaluation?
-    /// The reason that the last checkpoint was not written, if it was not.
+    /// The reason that the last due checkpoint was not written; nil if it was.
     private var defect: StateDefect?
 
     /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
@@ -66,7 +66,7 @@ package final class Trainer {
     /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
     var reductionNotice: String? { step.reductionNotice }
 
-    /// Whether so many steps in a row had no finite loss or gradient that the run is at its end.
+    /// Whether the run must end because too many steps in a row had no finite loss or gradient.
     package var hasDiverged: Bool { state.nonFinite.isHopeless }
 
     /// Gives shared memory back, on all ranks together; nothing may be called after.
@@ -75,7 +75,7 @@ package final class Trainer {
     var model: GPT { step.model }
     var state: TrainingState { step.state }
 
-    /// The memory that ranks will have resident. Collective.
+    /// Returns the memory that ranks will have resident. Collective.
     package func memory() throws(Failure) -> MemoryPlan {
         try step.memory(
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
@@ -117,7 +117,7 @@ package final class Trainer {
         return state.step
     }
 
-    /// The first rank's best evaluation, on all ranks.
+    /// Returns the first rank's best evaluation, on all ranks. Collective.
     private func onAllRanks(_ own: BestEvaluation?) throws(Failure) -> BestEvaluation? {
         let steps = try communicator.allGather([Int64(own?.step ?? -1)])
         let losses = try communicator.allGather([own?.loss ?? 0])
@@ -157,7 +157,7 @@ package final class Trainer {
         return .finished(last, best: plan.recipe.checkpoint.best ? best?.step : nil)
     }
 
-    /// Notes an evaluation and returns whether its checkpoint is to be kept as the best one.
+    /// Notes an evaluation and returns whether its checkpoint must be kept as the best one.
     private func noteBest(_ evaluation: Evaluation) -> Bool {
         guard evaluation.loss.isFinite else { return false }
         let new = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
@@ -165,16 +165,16 @@ package final class Trainer {
         return plan.recipe.checkpoint.best && new != best
     }
 
-    /// How a run ended that was asked to stop.
+    /// Returns the outcome of a run that was asked to stop. Collective.
     private func stopped() throws(Failure) -> TrainingOutcome {
         guard let defect else { return .checkpointed(step: state.step) }
         return .stopped(
             step: state.step, defect: defect, newestGood: try checkpoints.newestGoodStep())
     }
 
-    /// Checks that a run that took all its steps ended with numbers. Collective.
+    /// Checks that a run that took all its steps ended with finite numbers. Collective.
     ///
-    /// - Throws: `Failure` (configuration), on all ranks alike.
+    /// - Throws: `Failure` (configuration), the same on all ranks.
     func requireGoodEnd(_ evaluation: Evaluation) throws(Failure) {
         let what: String
         if !evaluation.loss.isFinite {
@@ -196,10 +196,10 @@ package final class Trainer {
         }
     }
 
-    /// Which good checkpoint there is. Collective.
+    /// Returns a clause that names the newest good checkpoint. Collective.
     private func goodCheckpointText() throws(Failure) -> String {
         try checkpoints.newestGoodStep().map { "the newest good checkpoint is that of step \($0)" }
-            ?? "this one has no good checkpoint"
+            ?? "the run has no good checkpoint"
     }
 
     /// One optimizer step on all ranks; returns what any of them was asked for.
@@ -230,7 +230,7 @@ package final class Trainer {
         try communicator.agree { () throws(Failure) -> Void in throw failure }
     }
 
-    /// Saves the state, unless it is one that nothing could be resumed from.
+    /// Saves the state, unless it has a defect.
     private func checkpoint(isRequired: Bool) throws(Failure) {
         metrics.synchronize()
         try note(.checkpoint) { () throws(Failure) in
@@ -245,7 +245,7 @@ package final class Trainer {
         }
     }
 
-    /// The loss of the parameters on the first micro-batch of the next step.
+    /// Returns the loss of the parameters on the first micro-batch of the next step.
     private func lossAhead() -> Double {
         let batch = loader.load(
             firstSample: state.step * plan.lanes.globalBatch, order: data.order, firstSequence: 0)

@@ -26,8 +26,8 @@ package struct TrainingData: Sendable {
 
     /// Opens a data folder for a model, and settles the model's vocabulary.
     ///
-    /// - Parameter isRemembered: whether the path is from a run or a sweep and not from the command
-    ///   line, so that a folder that is missing may have been moved.
+    /// - Parameter isRemembered: whether the path comes from a run or a sweep rather than from the
+    ///   command line, so that a missing folder may have been moved.
     /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the
     ///   folder was made for another tokenizer, a token is outside the vocabulary, or the data are
     ///   shorter than one context.
@@ -56,14 +56,14 @@ package struct TrainingData: Sendable {
             tokenCount: validation.tokenCount, contextLength: recipe.model.contextLength)
     }
 
-    /// Tells these data from others: the training and the validation split's fingerprints.
+    /// The fingerprints of the training and the validation split, which identify the data.
     package let fingerprint: String
-    /// Tells these validation tokens from others.
+    /// The fingerprint of the validation split.
     package let validationFingerprint: String
 
     private static let fingerprintSeparator: Character = "-"
 
-    /// Warns if the validation tokens are not those of the run whose `fingerprint` is given.
+    /// Warns if the validation tokens differ from those of the run whose `fingerprint` is given.
     func warnOfOtherValidation(
         thanIn run: RunFolder, fingerprint: String, isRemembered: Bool
     ) {
@@ -73,13 +73,13 @@ package struct TrainingData: Sendable {
         else { return }
         let logger = Logger(label: "lockstep")
         let what =
-            "the validation tokens in \(path) are not those that the run in \(run.path) was trained with"
+            "the validation tokens in \(path) differ from those that the run in \(run.path) was trained with"
         guard isRemembered else {
             logger.notice("\(what).")
             return
         }
         logger.warning(
-            "\(what), so losses cannot be compared with its own; give --data a folder with the same."
+            "\(what), so the losses cannot be compared; give --data a folder with the same tokens."
         )
     }
 
@@ -110,11 +110,12 @@ package struct TrainingData: Sendable {
 }
 
 extension RunFolder {
-    /// Opens the data that the run was trained with, or another folder's, and warns if its validation
-    /// tokens are others. Only the first rank needs the run's folder. Collective.
+    /// Opens the data that the run was trained with, or another folder's, and warns if the validation
+    /// tokens differ. Only the first rank needs the run's folder. Collective.
     ///
-    /// - Parameter fingerprint: that of the data in a checkpoint of the run, on the first rank.
-    /// - Throws: as `TrainingData`; `Failure` (bad data) if they were made with another tokenizer.
+    /// - Parameter fingerprint: the data's fingerprint in a checkpoint of the run; only the first
+    ///   rank's is used.
+    /// - Throws: as `TrainingData`; `Failure` (bad data) if the data have another tokenizer.
     package func openData(
         at given: String?, fingerprint: String, recipe: inout Recipe, communicator: Communicator
     ) throws(Failure) -> TrainingData {

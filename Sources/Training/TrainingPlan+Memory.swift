@@ -32,7 +32,7 @@ extension TrainingPlan {
     /// The least memory that a rank takes; ranks share none of it.
     package func leastBytes(ofRank rank: Int, size: Int) -> Double {
         let laneBytes = LaneMemory.bytes(laneCount: lanes.laneCount, rank: rank, size: size)
-        // Counting the arenas itself takes memory for each lane.
+        // Counting the arenas takes memory for each lane too.
         guard laneBytes < machineMemoryBytes else { return Double(laneBytes) }
         let gradients = GradientReducer.arenaCount(ofRank: rank, size: size, tree: lanes.tree)
         let moments =

@@ -249,7 +249,7 @@ extension TrainingPlan {
             + keptRateText
     }
 
-    /// What follows the schedule's end in a run that takes more steps.
+    /// The clause that states the rate after the schedule's end; empty if the run ends before.
     private var keptRateText: String {
         let steps = recipe.training.steps
         guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
@@ -259,14 +259,14 @@ extension TrainingPlan {
         return ", then \(kept) to the last step"
     }
 
-    /// A warning of steps that change nothing because their rate is 0; nil if there are none.
+    /// A warning of steps that change nothing because their rate is 0; nil if there are no such steps.
     package var zeroRateWarning: String? {
         let steps = recipe.training.steps
         guard learningRate(after: steps - 1) == 0 else { return nil }
         guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
             return
-                "the only step trains at rate 0, where the warmup starts, and changes nothing; set "
-                + "schedule.warmup_steps=0"
+                "the only step trains at rate 0, where the warmup starts, and changes nothing; give "
+                + "--set schedule.warmup_steps=0"
         }
         return
             "the steps after step \(end), where the schedule ends, train at rate 0 and change nothing; "

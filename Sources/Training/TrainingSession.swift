@@ -58,7 +58,7 @@ package struct TrainingSession {
     /// Trains as requested. Collective.
     package func train() throws(Failure) -> TrainingOutcome {
         try communicator.requireSameBuild()
-        // Only the first host needs to have the run's folder and the recipe.
+        // Only the first host needs the run's folder and the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try readRecipe().toml }
         let path = try communicator.fromFirstRank { () throws(Failure) in
             let path = try dataPath()

@@ -49,8 +49,8 @@ package final class TrainingStep {
     private var laneSteps: [LaneStep] = []
     private let tracer: StepTracer?
     private let traceBytes: Int
-    /// Bytes of memory for each byte of the log that resuming reads: the file and the places of its
-    /// lines.
+    /// The bytes of memory for each byte of the log that resuming reads, which holds the file and the
+    /// positions of its lines.
     private static let logMemory = 1.2
     /// What was resident before anything was allocated here.
     private let program: ResidentMemory
@@ -95,14 +95,14 @@ package final class TrainingStep {
     /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
     var reductionNotice: String? { reducer.notice }
 
-    /// The memory that ranks have resident once they have taken a step; all ranks must come here.
+    /// Returns the memory that ranks have resident after a step. Collective.
     ///
     /// - Parameters:
-    ///   - batchBytes: what the batches take.
+    ///   - batchBytes: the memory of the batches.
     ///   - metricsBytes: the size of the log that resuming reads.
     package func memory(batchBytes: Int, metricsBytes: Int = 0) throws(Failure) -> MemoryPlan {
         let peerBytes = reducer.peerBytes
-        // The log is read before the first step touches what steps need.
+        // The log is read before the first step touches this memory.
         let untouched = reducer.bytes + model.activationBytes
         let log = max(0, Int(Double(metricsBytes) * Self.logMemory) - untouched)
         let own: [MemoryPlan.Part] = [
@@ -284,9 +284,9 @@ package final class TrainingStep {
     }
 }
 
-/// The memory that a rank takes for lanes, beside their gradients.
+/// The memory of a rank's lanes, apart from their gradients.
 enum LaneMemory {
-    /// Bytes for the lanes' statistics and for the rank's own lanes.
+    /// Returns the bytes of the lanes' statistics and of the rank's own lanes.
     static func bytes(laneCount: Int, rank: Int, size: Int) -> Int {
         let own = ReductionTree(laneCount: laneCount).lanes(ofRank: rank, size: size).count
         return LaneExchange<LaneStep>.bytes(laneCount: laneCount, size: size)

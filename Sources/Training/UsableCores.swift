@@ -7,11 +7,11 @@ import MPI
     import Musl
 #endif
 
-/// The cores of a machine that processes may use, and how much of their time.
+/// The cores of a machine that processes may use, and the limit on their time.
 package struct UsableCores: Codable, Sendable, Equatable {
-    /// Each core by the number of its first processor.
+    /// The cores, each identified by the number of its first processor.
     package var cores: Set<Int>
-    /// The cores whose whole time a control group grants; nil without a limit.
+    /// The CPU quota of the control group, in cores; nil if there is no limit.
     package var quota: Double?
 
     package init(cores: Set<Int>, quota: Double? = nil) {
@@ -19,22 +19,22 @@ package struct UsableCores: Codable, Sendable, Equatable {
         self.quota = quota
     }
 
-    /// How many threads can run at once without taking time from one another.
+    /// The number of threads that can run at the same time without slowing one another.
     package var count: Int { min(cores.count, quota.map { max(1, Int(min($0, 1e6))) } ?? .max) }
 
     /// Whether the quota allows less than the cores do.
     package var isLimitedByQuota: Bool { count < cores.count }
 
-    /// What any of several processes may use.
+    /// Returns the cores that at least one of several processes may use.
     package static func union(_ parts: [UsableCores]) -> UsableCores {
         UsableCores(
             cores: parts.reduce(into: []) { $0.formUnion($1.cores) },
             quota: parts.compactMap(\.quota).min())
     }
 
-    /// What the ranks that were started together with this one may use on this machine.
+    /// The cores that all ranks of this job may use on this machine.
     ///
-    /// A launcher binds a rank to a part of its own processors, so the launcher's count as well.
+    /// A launcher binds each rank to some of its own processors, so the launcher's are included.
     package static var here: UsableCores {
         var processors = allowedProcessors(of: "self")
         if MPIEnvironment.hasLauncher, let launcher {
@@ -43,8 +43,8 @@ package struct UsableCores: Codable, Sendable, Equatable {
         return UsableCores(cores: coreNumbers(of: processors), quota: quotaHere)
     }
 
-    /// The process that started this rank: the nearest one above that has no rank itself, as a
-    /// script around this program has.
+    /// The process that started this rank: the nearest ancestor that is not part of a rank, as a
+    /// script around this program is.
     private static var launcher: Int? {
         var process = Int(getppid())
         while process > 0 {
@@ -60,7 +60,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
         return nil
     }
 
-    /// The cores of the whole machine.
+    /// The cores of the whole machine, each identified by the number of its first processor.
     package static var machine: Set<Int> {
         let text = (try? readText("/sys/devices/system/cpu/online")) ?? ""
         let online = processors(listed: text)
@@ -68,7 +68,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
             ? Set(0..<sysconf(Int32(_SC_NPROCESSORS_ONLN))) : coreNumbers(of: online)
     }
 
-    /// The cores that some processors belong to, each by the number of its first processor.
+    /// Returns the cores of processors, each identified by the number of its first processor.
     package static func coreNumbers(of processors: Set<Int>) -> Set<Int> {
         Set(
             processors.map { processor in
@@ -78,7 +78,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
             })
     }
 
-    /// The processors in a list as Linux writes it, such as "0-3,8".
+    /// Reads a list of processors in Linux's form, such as "0-3,8".
     package static func processors(listed text: String) -> Set<Int> {
         var processors: Set<Int> = []
         for part in text.split(whereSeparator: { $0 == "," || $0.isWhitespace }) {
@@ -95,7 +95,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
         processors(listed: status("Cpus_allowed_list", of: process))
     }
 
-    /// A field of a process's status, empty where there is none.
+    /// Returns a field of a process's status, or an empty text if there is none.
     private static func status(_ field: String, of process: String) -> String {
         let status = (try? readText("/proc/\(process)/status")) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("\(field):") } ?? ""
@@ -106,7 +106,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
 // MARK: - Control groups
 
 extension UsableCores {
-    /// The least quota of this process's control groups and those above them.
+    /// The smallest quota of this process's control groups and those above them.
     private static var quotaHere: Double? {
         let groups = (try? readText("/proc/self/cgroup")) ?? ""
         return controlGroupFolders(of: "cpu", groups: groups).compactMap { folder, version in
@@ -119,8 +119,8 @@ extension UsableCores {
         }.min()
     }
 
-    /// The cores that a quota and its period are worth, in microseconds; nil for "max" and -1, which
-    /// stand for no limit.
+    /// Returns a quota in cores, given the texts of the quota and its period in microseconds; nil for
+    /// "max" and -1, which mean no limit.
     package static func quota(_ words: [Substring]) -> Double? {
         guard words.count == 2, let quota = Double(words[0]), let period = Double(words[1]),
             quota > 0, period > 0
@@ -129,11 +129,10 @@ extension UsableCores {
     }
 }
 
-/// The folders of a process's control groups that limit something, of version 2 and 1: its own and
-/// those of the groups above.
+/// Returns the folders of a process's control groups of version 2 and 1: its own and those above.
 ///
 /// - Parameters:
-///   - controller: what is limited, such as "cpu" or "memory".
+///   - controller: the controller of version 1, such as "cpu" or "memory".
 ///   - groups: the content of /proc/self/cgroup, with lines such as "0::/system.slice/job.scope".
 package func controlGroupFolders(
     of controller: String, groups: String

@@ -33,7 +33,7 @@ struct EvaluateCommand: ParsableCommand {
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest)."
+        help: "A step, or best for the lowest validation loss (default: the newest checkpoint)."
     )
     var checkpoint: String?
 
@@ -63,7 +63,7 @@ struct EvaluateCommand: ParsableCommand {
             var line: JSONObject = [
                 "step": .integer(step), "validation_loss": .number(evaluation.loss),
             ]
-            // The perplexity of a finite loss can be too large for a number.
+            // The perplexity of a finite loss can overflow.
             line["perplexity"] = perplexity.isFinite ? .number(perplexity) : nil
             line["targets"] = .integer(evaluation.targets)
             try StandardOutput.write(line: line.text)

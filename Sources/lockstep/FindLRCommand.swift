@@ -23,8 +23,8 @@ struct FindLRCommand: ParsableCommand {
             threads. What is trained is thrown away.
 
             The rate is that of the recipe's global batch. --write makes a copy of the
-            recipe with the learning_rate at base_batch that the scaling rule makes it of;
-            a minimum_learning_rate in it stays the same part of the rate.
+            recipe with the corresponding learning_rate at base_batch under the scaling
+            rule, and scales its minimum_learning_rate with it.
             """)
 
     @Argument(help: "The recipe, a TOML file.")
@@ -105,11 +105,11 @@ struct FindLRCommand: ParsableCommand {
         }
     }
 
-    /// Says what --write has made.
+    /// Prints what --write has made.
     private func tellOfRecipe(
         _ path: String, _ rate: RangeTestSession.RecipeRate
     ) throws(Failure) {
-        // What the recipe now holds must not be overridden.
+        // These overrides would undo what the new recipe holds.
         let held = [
             "training.global_batch=", "optimizer.learning_rate=", "schedule.minimum_learning_rate=",
         ]
@@ -121,6 +121,6 @@ struct FindLRCommand: ParsableCommand {
         }
         try StandardOutput.write(
             line: "its minimum_learning_rate = \(floor) is \(Format.significant(part, digits: 3)) "
-                + "of learning_rate, as before")
+                + "of learning_rate, as in \(recipe)")
     }
 }

@@ -27,7 +27,7 @@ struct Lockstep: ParsableCommand {
         configuration.subcommands.compactMap { $0.configuration.commandName }
     }
 
-    /// The command's name if it works in one process, which several ranks would only repeat.
+    /// Returns the command's name if it runs in one process; nil if all ranks take part.
     static func nameIfForOneProcess(_ command: any ParsableCommand) -> String? {
         switch command {
         case is TokenizeCommand, is SampleCommand, is AnalyzeCommand, is ReportCommand:

@@ -15,15 +15,15 @@ struct SampleCommand: ParsableCommand {
               lockstep sample runs/book --tokens 500 --temperature 0.7 --top-k 40 --seed 7
               lockstep sample runs/book --temperature 0        # always the likeliest token
 
-            The same seed and options give the same text. When the context is full, its
-            newer half is read again from the first position, and the older half is
-            forgotten. A prompt longer than the context is read alike, so its end counts.
+            The same seed and options give the same text. When the context is full, the
+            model reads its newer half again from the first position and forgets the older
+            half. A prompt longer than the context is read the same way, so its end counts.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, parsing: .unconditional, help: "Text to go on from.")
+    @Option(name: .long, parsing: .unconditional, help: "Text to continue.")
     var prompt = ""
 
     @Option(name: .long, parsing: .unconditional, help: "Tokens to write.")
@@ -54,7 +54,7 @@ struct SampleCommand: ParsableCommand {
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "The checkpoint's step, or best for the lowest validation loss (default: the newest)."
+        help: "A step, or best for the lowest validation loss (default: the newest checkpoint)."
     )
     var checkpoint: String?
 

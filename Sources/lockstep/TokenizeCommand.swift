@@ -22,13 +22,13 @@ struct TokenizeCommand: ParsableCommand {
 
             The first 90 % of the text are for training, the rest for validation.
             GPT-2's vocabulary is a folder with vocab.json and merges.txt, or with
-            encoder.json and vocab.bpe, or with a tokenizer.json of its family. Token
-            files have llm.c's format.
+            encoder.json and vocab.bpe, or with a tokenizer.json of the GPT-2 family.
+            Token files have llm.c's format.
 
-            Every byte of a text is kept, so line ends too: nanoGPT, whose Python reads
-            CR LF as LF, has other ids for such texts. A separator is any text, such as
+            Every byte of a text is kept, including CR LF line endings; nanoGPT reads them
+            as LF and has different ids for such texts. A separator can be any text, such as
             $'\\n---\\n' in bash; the white space around it is kept. The model learns to
-            end a text there, and sampling ends with it.
+            end a text there, and sampling stops at that token.
             """)
 
     @Argument(help: "Text files, read one after another; - for standard input.")
@@ -61,7 +61,7 @@ struct TokenizeCommand: ParsableCommand {
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Make each of these in the text the end-of-text token (gpt2).")
+        help: "Replace each occurrence of this text by the end-of-text token (gpt2).")
     var separator: String?
 
     func run() throws {
@@ -134,28 +134,28 @@ struct TokenizeCommand: ParsableCommand {
         }
     }
 
-    /// What a finding means for the tokens, with the remedy.
+    /// Returns the warning for a finding, with the remedy.
     private func warning(of finding: TextFinding) -> String {
         switch finding {
         case .spelledEndOfText(let name, let count):
             let remedy =
                 separator == nil
                 ? "add --separator \(shellQuoted(name)) to make each the end-of-text token"
-                : "only the text that --separator names becomes the end-of-text token"
+                : "only the text of --separator becomes the end-of-text token"
             return
-                "the text has \(name) \(Format.counted(count, "time")), which becomes plain tokens; "
+                "the text contains \(name) \(Format.counted(count, "time")), encoded as plain text; "
                 + "\(remedy)."
         case .missingSeparator(let separator):
             return
-                "the text does not have the separator \(shellQuoted(separator)), so nothing ends a "
-                + "document; check --separator."
+                "the text does not contain the separator \(shellQuoted(separator)), so no document ends; "
+                + "check --separator."
         case .carriageReturns(let beforeLineFeed, let alone):
             let (count, kind, remedy) =
                 beforeLineFeed > 0
                 ? (beforeLineFeed, "CR LF", "tr -d '\\r'") : (alone, "CR", "tr '\\r' '\\n'")
             return
-                "the text has \(Format.counted(count, "\(kind) line end")), whose CR is kept as a "
-                + "character of its own; `\(remedy)` makes them LF, as nanoGPT reads them."
+                "the text has \(Format.counted(count, "\(kind) line ending")), whose CR is kept as a "
+                + "character; `\(remedy)` converts them to LF, as nanoGPT reads them."
         }
     }
 

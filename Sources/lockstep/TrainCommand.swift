@@ -100,7 +100,7 @@ struct TrainCommand: ParsableCommand {
                 world)
             return 0
         case .checkpointed(let step):
-            // The terminal may be gone, and with it whoever would read this.
+            // If the terminal is gone, the message cannot be written.
             try? say(
                 "checkpointed at step \(step) because a signal asked for it; resume with \(resume)",
                 world)

@@ -21,7 +21,7 @@ do {
     try Lockstep.checkCommand(firstArgument)
     var command = try Lockstep.parseAsRoot()
     if let name = Lockstep.nameIfForOneProcess(command) {
-        // The ranks of a job leave the work to rank 0.
+        // Only rank 0 of a job does the work.
         guard MPIEnvironment.launchedRank == 0 else { exit(0) }
         try MPIEnvironment.requireOneTask(for: name)
     }

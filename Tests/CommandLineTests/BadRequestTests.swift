@@ -80,7 +80,7 @@ extension CommandLineTests {
             }
         }
 
-        /// A value may begin with a dash; what is wrong with it is said, not that it is missing.
+        /// A value that begins with a dash is reported as invalid, not as missing.
         @Test(arguments: [
             (["sample", "RUN", "--tokens", "-5"], "--tokens is -5"),
             (["sample", "RUN", "--temperature", "-0.5"], "--temperature is -0.5"),

@@ -177,7 +177,7 @@ extension CommandLineTests {
             #expect(losses[0] != losses[1] && abs(losses[0] - losses[1]) < 0.01)
         }
 
-        /// Tokens belong to sequences, whichever rank computes them.
+        /// Tokens depend on the sequence, not on the rank that computes it.
         @Test func theSameBatchGivesTheSameLossOnAnyLayout() throws {
             let arguments = [
                 "bench", "step", "--size", "char", "--steps", "2", "--json", "--set",

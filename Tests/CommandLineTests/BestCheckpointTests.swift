@@ -3,7 +3,7 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// The checkpoint of the evaluation with the lowest loss.
+    /// Tests of the checkpoint of the evaluation with the lowest loss.
     @Suite(.serialized) struct BestCheckpointTests {
         /// A rate that rises late, so that the loss is lowest in the middle.
         private static let settings = [
@@ -26,7 +26,7 @@ extension CommandLineTests {
         }
 
         @Test(
-            "the best checkpoint is kept, named at the end, and can be asked for",
+            "the best checkpoint is kept, named at the end, and read with --checkpoint best",
             arguments: [0, 2])
         func theBestIsKept(ranks: Int) throws {
             let bench = try Workbench()

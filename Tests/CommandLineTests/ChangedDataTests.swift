@@ -3,12 +3,12 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// Data that change, move or are cut off after a run has begun.
+    /// Tests of data that change, move or are truncated after a run has begun.
     @Suite(.serialized) struct ChangedDataTests {
-        /// A command that would read a token file for long.
+        /// A command that reads a token file for a long time.
         enum Reader: String, CaseIterable, Sendable { case train, findLR, sweep, landscape }
 
-        /// One sentence of the rank that met the end, and the code of a failure to read.
+        /// The rank that reaches the end prints one sentence, and the job exits with 74.
         @Test(arguments: [
             (Reader.train, 0), (.train, 2), (.findLR, 0), (.sweep, 0), (.landscape, 2),
         ])
@@ -50,7 +50,7 @@ extension CommandLineTests {
                     "\(Launch.root)/launch/mpirun", "--ranks", "\(ranks)", "--oversubscribe", "--",
                     Workbench.lockstep,
                 ]
-            // Cut off once it has said what it does, which it does when its data are open.
+            // The file is truncated after the command's first message, when its data are open.
             let script = """
                 file=$1 log=$2; shift 2
                 "$@" 2> >(tee "$log" >&2) &
@@ -69,12 +69,12 @@ extension CommandLineTests {
             let sentence = sentences.first ?? ""
             #expect(sentence.hasPrefix("lockstep: "), "\(sentence)")
             #expect(
-                sentence.contains("\(file) was cut off to 1100 bytes while it was in use; "),
+                sentence.contains("\(file) was truncated to 1100 bytes while it was in use; "),
                 "\(sentence)")
             #expect(!outcome.errors.contains("SIGBUS") && !outcome.errors.contains("Bus error"))
         }
 
-        /// What a model would index out of its memory by is refused when it is read.
+        /// A token outside the vocabulary is refused when it is read, because models index by it.
         @Test func overwrittenWhileInUse() throws {
             let bench = try Workbench()
             let file = bench.path("data/train.bin")
@@ -125,7 +125,7 @@ extension CommandLineTests {
             #expect(whole.status == 0 && whole.sentences.isEmpty, "\(whole.errors)")
         }
 
-        /// Other data in the run's folder are told of, and so are other data that were asked for.
+        /// Other validation data are reported, whether they are the run's own or given with --data.
         @Test func otherValidationTokensAreToldOf() throws {
             let bench = try Workbench()
             try bench.train()
@@ -134,7 +134,7 @@ extension CommandLineTests {
                 "tokenize", bench.path("other.txt"), "--like", bench.path("run"), "--out",
                 bench.path("other"))
             try #require(tokenized.status == 0, "\(tokenized.errors)")
-            let words = "are not those that the run in \(bench.path("run")) was trained with"
+            let words = "differ from those that the run in \(bench.path("run")) was trained with"
             let asked = try bench.lockstep(
                 "evaluate", bench.path("run"), "--data", bench.path("other"), "--json")
             #expect(asked.status == 0 && asked.sentences.count == 1, "\(asked.errors)")
@@ -155,7 +155,7 @@ extension CommandLineTests {
             }
         }
 
-        /// Where a run or a sweep remembers its data, the remedy is to say where they are now.
+        /// If a run or a sweep remembers its data, the remedy is to give their new folder.
         @Test func movedDataAreAskedFor() throws {
             let bench = try Workbench()
             try bench.train()
@@ -188,7 +188,7 @@ extension CommandLineTests {
                     try bench.lockstep(command), 66,
                     ["there is no data folder \(bench.path("data"))\(remedy)"])
             }
-            // As where a disk is not mounted.
+            // The same happens if a disk is not mounted.
             try FileManager.default.createDirectory(
                 atPath: bench.path("data"), withIntermediateDirectories: false)
             for command in commands {
@@ -204,7 +204,7 @@ extension CommandLineTests {
                 ["no data folder \(bench.path("none")); make it with"])
         }
 
-        /// More shards than files that may be open: the limit is raised where it may be.
+        /// The limit on open files is raised if there are more shards, as far as it can be.
         @Test func shardsAboveTheLimitOnOpenFiles() throws {
             let bench = try Workbench()
             let tokenized = try bench.lockstep(

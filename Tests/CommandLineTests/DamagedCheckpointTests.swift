@@ -90,7 +90,7 @@ extension CommandLineTests {
             }
             expectRefusal(
                 try bench.lockstep("evaluate", run, "--checkpoint", "5"), 66,
-                ["no checkpoint of step 5: it has those of 4, 6"])
+                ["no checkpoint of step 5; give one of the steps 4, 6"])
             let newest = try bench.lockstep("evaluate", run, "--json")
             #expect(newest.status == 0 && newest.output.contains("\"step\":4,"))
             #expect(newest.errors.contains("checkpoint of step 6 rejected"))

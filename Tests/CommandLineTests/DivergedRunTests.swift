@@ -3,7 +3,7 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// Runs whose learning rate is far too large.
+    /// Tests of runs whose learning rate is far too large.
     @Suite(.serialized) struct DivergedRunTests {
         /// The first step moves the parameters to about 1e30, where no loss is finite.
         private static let rate = [
@@ -21,12 +21,12 @@ extension CommandLineTests {
         @Test(
             "a state without a finite loss is never saved, and the run ends with 78",
             arguments: [0, 2])
-        func corpsesAreNotSaved(ranks: Int) throws {
+        func divergedStatesAreNotSaved(ranks: Int) throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 arguments(bench, "training.steps=20", "schedule.warmup_steps=1"), ranks: ranks)
             #expect(outcome.status == 78)
-            // The first step of the warmup has the rate 0 and leaves the new parameters.
+            // The first step of the warmup has the rate 0, so its parameters are finite.
             #expect(try bench.names(in: "run/checkpoints") == ["step-00000001"])
             let warnings = outcome.sentences.filter { $0.contains("no checkpoint at step") }
             #expect(warnings.count == 1, "\(warnings)")
@@ -87,7 +87,7 @@ extension CommandLineTests {
         }
 
         @Test("a sweep in which every run diverges says so and ends with 78")
-        func aSweepOfCorpses() throws {
+        func aDivergedSweepFails() throws {
             let bench = try Workbench()
             try bench.write(
                 """
@@ -112,7 +112,7 @@ extension CommandLineTests {
             #expect(analysis.status == 78)
         }
 
-        /// Changes all parameters of a checkpoint, and its manifest accordingly.
+        /// Changes all parameters of a checkpoint and adapts its manifest.
         private func poison(_ bench: Workbench, step: Int, _ change: (inout Float) -> Void) throws {
             let folder = Workbench.checkpoint(step)
             let url = URL(filePath: bench.path("\(folder)/model.safetensors"))
@@ -139,7 +139,7 @@ extension CommandLineTests {
             try Data(text.utf8).write(to: manifest)
         }
 
-        /// The digest that sha256sum prints.
+        /// Returns the digest that sha256sum prints.
         private func sha256(_ data: Data) -> String {
             let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
             defer { try? FileManager.default.removeItem(at: file) }

@@ -3,7 +3,7 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// A run's recipe that was changed by hand, and schedules of steps to come.
+    /// Tests of recipes that were edited by hand, and of schedules for the steps to come.
     @Suite(.serialized) struct EditedRecipeTests {
         private func edit(_ bench: Workbench, _ key: String, _ value: String) throws {
             let text = String(decoding: try bench.bytes(of: "run/recipe.toml"), as: UTF8.self)
@@ -36,7 +36,7 @@ extension CommandLineTests {
         }
 
         /// The newest checkpoint then holds the recipe before the change.
-        @Test("a change that a resume made is no edit")
+        @Test("a change that a resume made is not refused as an edit")
         func aResumesOwnChange() throws {
             let bench = try Workbench()
             let first = try bench.lockstep(bench.training(set: "checkpoint.every=0"))
@@ -46,7 +46,7 @@ extension CommandLineTests {
             let resume = ["train", "--resume", "--out", bench.path("run")]
             let more = try bench.lockstep(resume + ["--set", "training.steps=9"])
             try #require(more.status == 0, "\(more.errors)")
-            // As if killed before the first checkpoint with the new recipe.
+            // This is the state if the run is killed before the first checkpoint with the new recipe.
             try FileManager.default.removeItem(atPath: bench.path("run/checkpoints"))
             try FileManager.default.createDirectory(
                 atPath: bench.path("run/checkpoints"), withIntermediateDirectories: false)
@@ -74,7 +74,7 @@ extension CommandLineTests {
             #expect(rates.suffix(4) == [0.005, 0.004, 0.003, 0.002])
         }
 
-        @Test("steps at rate 0 are warned of")
+        @Test("train warns of steps at rate 0")
         func stepsThatChangeNothing() throws {
             let bench = try Workbench()
             let extended = try bench.lockstep(

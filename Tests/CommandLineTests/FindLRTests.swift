@@ -152,7 +152,7 @@ extension CommandLineTests {
             (["--out", ""], 64, "--out is an empty name"),
             (["--write", ""], 64, "--write is an empty name"),
             (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
-            // A folder that may be written but holds no files, and a name that no file can have.
+            // A folder that is writable but cannot hold files, and an invalid file name.
             (["--write", "/proc/found.toml"], 74, "/proc/found.toml"),
             (["--write", String(repeating: "x", count: 250)], 74, "File name too long"),
             (["--write", "same", "--out", "same"], 64, "--write and --out are both same"),
@@ -184,7 +184,7 @@ extension CommandLineTests {
             expectRefusal(taken, 64, ["is there already"])
         }
 
-        /// The lowest rate stays the same part of the rate, wherever it is written.
+        /// The lowest rate stays the same fraction of the rate, wherever it is set.
         @Test(arguments: [
             ("learning_rate = 9", "minimum_learning_rate = 8", [], 8.0 / 9),
             ("learning_rate = 9", "", ["schedule.minimum_learning_rate=0.9"], 0.1),
@@ -216,7 +216,7 @@ extension CommandLineTests {
             #expect(
                 outcome.output.contains("its minimum_learning_rate = \(lowest) is "),
                 "\(outcome.output)")
-            // What the recipe holds now would be undone by the same --set.
+            // The same --set would undo what the recipe holds now.
             #expect(!outcome.output.contains("the same --set"))
             let trained = try bench.lockstep(
                 "train", bench.path("found.toml"), "--data", bench.path("data"), "--out",

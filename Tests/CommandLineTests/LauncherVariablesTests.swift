@@ -3,9 +3,9 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// What launchers leave in the environment, and which of it proves that other ranks exist.
+    /// Tests of the variables that launchers set, and of the proof that other ranks exist.
     @Suite(.serialized) struct LauncherVariablesTests {
-        /// The variables of another MPI's launcher (hydra), of srun, and of jobs that are gone.
+        /// The variables of another MPI's launcher (hydra), of srun, and of jobs that have ended.
         private static let falseJobs: [([String: String], String)] = [
             (["PMI_RANK": "0", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
             (["PMI_RANK": "1", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
@@ -48,7 +48,7 @@ extension CommandLineTests {
             #expect(try bench.names() == before)
         }
 
-        /// What harms nobody when it is done several times is done by every task.
+        /// Commands that only print are not refused, and every task runs them.
         @Test(arguments: falseJobs)
         func noTaskOfAFalseJobIsSilent(variables: [String: String], words: String) throws {
             for arguments in [["--version"], ["tokenize", "--help"], ["train", "--keys"]] {
@@ -61,7 +61,7 @@ extension CommandLineTests {
             expectRefusal(mistake, 64, ["--nope"])
         }
 
-        /// A batch script, a launcher of one task, and mpirun inside srun's step are no false jobs.
+        /// A batch script, a launcher of one task, and mpirun inside a step of srun are accepted.
         @Test(arguments: [
             ["SLURM_NTASKS": "4", "SLURM_PROCID": "0"], ["PMI_RANK": "0", "PMI_SIZE": "1"],
             ["SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"],

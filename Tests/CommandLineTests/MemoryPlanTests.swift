@@ -84,7 +84,7 @@ extension CommandLineTests {
             Training(
                 ranks: 2, model: ["model.width=384", "model.layers=4"], isSharded: true, least: 90),
             Training(ranks: 2, model: [], isSharded: true, least: 20),
-            // Lanes that take more than the model.
+            // The lanes take more memory than the model.
             Training(
                 ranks: 1,
                 model: [
@@ -94,7 +94,7 @@ extension CommandLineTests {
                 isSharded: false, least: 40),
         ]
 
-        @Test("lanes that the machine cannot hold are refused before anything is made")
+        @Test("lanes that do not fit into memory are refused before they are allocated")
         func tooManyLanes() throws {
             let bench = try Workbench()
             let lanes = "1000000000"
@@ -106,7 +106,7 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        /// Reading the log of many steps counts too.
+        /// The plan includes the memory for reading the log of many steps.
         @Test("the plan holds for a resumed run with a long log", arguments: [1, 2])
         func aLongLog(ranks: Int) throws {
             let bench = try Workbench()

@@ -76,7 +76,7 @@ extension CommandLineTests {
             #expect(outcome.output.contains("rank 0 on core \(last)\n"), "\(outcome.output)")
         }
 
-        /// What a launcher was not given is not idle; what a rank was not given is.
+        /// A core that the launcher may not use is not idle; one that no rank was given is.
         @Test func theDoctorCountsTheCoresOfTheLauncher() throws {
             let arguments = ["--", Workbench.lockstep, "doctor"]
             let launcher = "\(Launch.root)/launch/mpirun"
@@ -89,7 +89,7 @@ extension CommandLineTests {
                 "sh", ["-c", "lscpu -p=SOCKET,CORE | grep -v '^#' | sort -u | wc -l"])
             let count = try #require(Int(cores.output.filter { $0.isNumber }))
             guard count > 1 else { return }
-            // A script around the program is bound as the rank is.
+            // A script around the program has the binding of its rank.
             let bound = try Launch.run(
                 "mpirun",
                 ["-n", "1", "--bind-to", "core", "sh", "-c", "\"$0\" doctor; exit $?"]
@@ -98,7 +98,7 @@ extension CommandLineTests {
             #expect(bound.output.contains("would be idle"), "\(bound.output)")
         }
 
-        /// In a mount namespace of its own the program sees another control group, of both versions.
+        /// In its own mount namespace the program sees another control group, of version 1 or 2.
         @Test(
             .enabled("needs root, to mount a file system") { SmallDisk.isPossible },
             arguments: [("50000", 1), ("150000", 1), ("-1", nil)])

@@ -86,7 +86,7 @@ extension CommandLineTests {
         }
 
         /// With weight decay above 1 the padding of the token table turns into -0, which no file holds.
-        @Test("a checkpoint is resumed whatever lies between its tensors")
+        @Test("a checkpoint is resumed whatever the padding between its tensors holds")
         func paddingIsNotHashed() throws {
             let bench = try Workbench()
             let first = try bench.lockstep(

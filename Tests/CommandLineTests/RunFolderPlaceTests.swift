@@ -3,7 +3,7 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// Where a run's folder may be.
+    /// Tests of the places where a run's folder can be.
     @Suite(.serialized) struct RunFolderPlaceTests {
         @Test("a run can go to an empty folder and to a link to one", arguments: ["empty", "link"])
         func emptyFolders(name: String) throws {
@@ -19,12 +19,12 @@ extension CommandLineTests {
                 try bench.lockstep(bench.training(into: name)), 64, ["already holds a run"])
         }
 
-        /// As a volume of a container is.
+        /// The volumes of containers are mount points.
         @Test(
             "a run can go to a mount point", .enabled(if: geteuid() == 0, "mounting needs root"))
         func mountPoints() throws {
             let bench = try Workbench()
-            // In a mount namespace of its own, which ends with the command.
+            // The command has its own mount namespace, which ends with it.
             let script = """
                 mkdir "$1" && mount -t tmpfs none "$1" && mkdir "$1/lost+found" && shift && "$@" && ls "$0"
                 """
@@ -37,7 +37,7 @@ extension CommandLineTests {
             #expect(!outcome.output.contains("partial"))
         }
 
-        @Test("a start that was killed in an empty folder is told of")
+        @Test("the remains of a killed start in an empty folder are reported")
         func aKilledStart() throws {
             let bench = try Workbench()
             try FileManager.default.createDirectory(
@@ -46,7 +46,7 @@ extension CommandLineTests {
                 try bench.lockstep(bench.training()), 64, ["run/new.partial is left by a start"])
         }
 
-        /// The second rank is started in another folder, in which the paths lead nowhere, as on a
+        /// The second rank starts in another folder, where the relative paths do not exist, as on a
         /// second host.
         @Test("only the first rank needs the run's folder")
         func theFirstHostAlone() throws {

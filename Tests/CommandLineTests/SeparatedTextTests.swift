@@ -3,7 +3,7 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// Texts whose documents are separated, and line ends of another system.
+    /// Tests of texts whose documents are separated, and of other systems' line endings.
     @Suite(.serialized) struct SeparatedTextTests {
         /// The vocabulary after GPT-2's first thousand merges.
         private static let vocabulary = "\(Launch.root)/Tests/DataLoadingTests/Golden/small"
@@ -16,7 +16,7 @@ extension CommandLineTests {
                 ["tokenize", bench.path("\(name).txt"), "--out", bench.path(name)] + more)
         }
 
-        /// The warnings of an outcome.
+        /// Returns the warnings of an outcome.
         private func warnings(_ outcome: Outcome) -> [String] {
             outcome.sentences.filter { $0.hasPrefix("lockstep: warning: ") }
         }
@@ -28,13 +28,13 @@ extension CommandLineTests {
             let plain = try tokenize(bench, text, into: "plain", gpt2)
             #expect(plain.status == 0, "\(plain.errors)")
             #expect(warnings(plain).count == 1, "\(plain.errors)")
-            #expect(warnings(plain).first?.contains("the text has <|endoftext|> 60 times") == true)
+            #expect(warnings(plain).first?.contains("contains <|endoftext|> 60 times") == true)
             #expect(warnings(plain).first?.contains("add --separator '<|endoftext|>'") == true)
 
             let separated = try tokenize(
                 bench, text, into: "separated", gpt2 + ["--separator", "<|endoftext|>"])
             #expect(separated.status == 0 && warnings(separated).isEmpty, "\(separated.errors)")
-            // An option's name may be a separator too.
+            // The name of an option can be a separator too.
             let dashed = try tokenize(
                 bench, text.replacing("<|endoftext|>", with: "--out"), into: "dashed",
                 gpt2 + ["--separator", "--out"])
@@ -74,13 +74,13 @@ extension CommandLineTests {
                 ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary, "--separator", "###"])
             #expect(missing.status == 0)
             #expect(warnings(missing).count == 1)
-            #expect(warnings(missing).first?.contains("not have the separator '###'") == true)
+            #expect(warnings(missing).first?.contains("not contain the separator '###'") == true)
             #expect(!bench.exists("new"))
         }
 
         @Test(arguments: [
-            ("\r\n", "21 CR LF line ends", "tr -d '\\r'"),
-            ("\r", "21 CR line ends,", "tr '\\r' '\\n'"),
+            ("\r\n", "21 CR LF line endings", "tr -d '\\r'"),
+            ("\r", "21 CR line endings,", "tr '\\r' '\\n'"),
         ])
         func lineEndsOfAnotherSystemAreKeptAndToldOf(
             end: String, words: String, remedy: String
@@ -99,7 +99,7 @@ extension CommandLineTests {
                 #expect(warnings(outcome).first?.contains(words) == true, "\(outcome.errors)")
                 #expect(warnings(outcome).first?.contains("`\(remedy)`") == true)
             }
-            // The remedy works, and gives what nanoGPT reads.
+            // The remedy works and gives the text that nanoGPT reads.
             let unix = text.replacing(end, with: "\n")
             _ = try tokenize(bench, unix, into: "unix", [])
             let piped = try Launch.run(

@@ -8,7 +8,7 @@ extension CommandLineTests {
         /// Who gets which signal.
         enum Way: String, CaseIterable, Sendable {
             case mpirun, launcher, alone, interrupted, hungUp, blocked
-            /// SIGTERM to one rank, to both, or to launcher, mpirun and ranks at once.
+            /// SIGTERM goes to one rank, to both, or to the launcher, mpirun and ranks at once.
             case oneRank, allRanks, everyProcess
         }
 

@@ -3,7 +3,7 @@ import MultiRankSupport
 import Testing
 
 extension CommandLineTests {
-    /// A rank for which all others wait is named.
+    /// Tests of the report on a rank for which all others wait.
     @Suite(.serialized) struct StallTests {
         @Test("a stopped rank is named with its host, whichever it is", arguments: [0, 1])
         func aStoppedRank(rank: Int) throws {
@@ -30,7 +30,7 @@ extension CommandLineTests {
                 let text = (try? String(contentsOfFile: errors, encoding: .utf8)) ?? ""
                 return text.split(separator: "\n").filter { $0.contains("no step has ended for") }
             }
-            // The second rank leaves the talking to the first for ten seconds.
+            // The second rank waits ten seconds longer than the first before it reports.
             try job.wait { !told().isEmpty }
             #expect(told()[0].contains("\(name) does not respond"), "\(told())")
             kill(stopped, SIGCONT)
@@ -41,7 +41,7 @@ extension CommandLineTests {
             #expect(told().count <= 3, "told sparingly: \(told())")
         }
 
-        @Test("LOCKSTEP_STALL_SECONDS must be a number")
+        @Test("LOCKSTEP_STALL_SECONDS must be a positive whole number")
         func badPatience() throws {
             let bench = try Workbench()
             let outcome = try Launch.run(

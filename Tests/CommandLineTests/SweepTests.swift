@@ -55,7 +55,7 @@ extension CommandLineTests {
             #expect(report.status == 0, "\(report.errors)")
             let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
             #expect(page.contains("Best rate against batch"))
-            // On a page each batch has a row, so that there is room for all.
+            // On a page each batch has its own row, so all are visible.
             #expect(
                 page.contains(
                     "<caption>Regrets in nats</caption>\n<thead><tr>"

@@ -6,7 +6,7 @@ import Testing
 private let separator = "<|endoftext|>"
 private let endOfText: UInt32 = 1256
 
-/// A text with separators and its ids by tiktoken, as `make_separator_goldens.py` wrote them.
+/// A text with separators and its ids from tiktoken, written by `make_separator_goldens.py`.
 private struct SeparatedText: Decodable {
     let text: String
     let ids: [UInt32]
@@ -36,7 +36,7 @@ private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
         small = try BytePairTokenizer(folder: goldenFolder + "/small")
     }
 
-    /// What the two splits of some texts hold, and what was found in them. The first split ends
+    /// Tokenizes texts and returns the ids of both splits and the findings. The first split ends
     /// `borderCharacters` before the end.
     private func tokenized(
         _ texts: [String], separator: String?, validationCharacters: Int, chunkBytes: Int = 1 << 20,
@@ -58,7 +58,7 @@ private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
         return (try ids(folder.train), try ids(folder.validation), found)
     }
 
-    /// Whatever stands around separators, and wherever reading cuts them.
+    /// The ids do not depend on the text around separators or on the borders of chunks.
     @Test(arguments: Array(16..<40) + [1 << 20])
     func idsEqualTiktokens(chunkBytes: Int) throws {
         let texts = try SeparatedText.load()
@@ -97,7 +97,7 @@ private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
             #expect(try train == small.encode("one two") + [endOfText])
             #expect(try validation == small.encode("three"))
         }
-        // The border before it, and behind it.
+        // The border is before the separator, then after it.
         for (characters, isFirst) in [(5 + separator.count, false), (5, true)] {
             let (train, validation, _) = try tokenized(
                 ["one two" + separator + "three"], separator: separator,
@@ -107,7 +107,7 @@ private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
         }
     }
 
-    /// Files that are documents too get one token at each border, never two.
+    /// If files are documents too, each border between documents has exactly one token.
     @Test func separatedFilesHaveOneTokenAtEachBorder() throws {
         let texts = [
             "one", separator + "two" + separator, "three<|endof", "text|>four", "and the rest",
@@ -122,7 +122,7 @@ private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
         ]
         #expect(train == Array(expected.joined()))
         #expect(try validation == small.encode("the rest"))
-        // Joined, the two parts of a separator in two files are one.
+        // If files are joined, a separator can span two of them.
         let (joined, _, _) = try tokenized(texts, separator: separator, validationCharacters: 8)
         let parts = ["one", "two", "three", "fourand "]
         #expect(try joined == Array(parts.map(small.encode).joined(separator: end)))

@@ -105,7 +105,7 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         expectFailure(.badData, "not a plain file") { _ = try TokenFile(scratch.path) }
     }
 
-    /// What is cut off, emptied or overwritten while it is open.
+    /// Tests a file that is truncated, emptied or overwritten while it is open.
     @Test func filesThatChangeWhileTheyAreReadAreNamed() throws {
         let ids = (0..<10_000).map { UInt16($0 % 50) }
         for content in [bytes(ids), header(20_240_520, 1, 10_000) + bytes(ids)] {
@@ -128,11 +128,11 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
             expectFailure(.badData, path, "overwritten", "token 50") { try read(from: 9900) }
             try read(from: 9899)
             try handle.truncate(atOffset: UInt64(content.count - 1))
-            expectFailure(.inputOutput, path, "cut off to \(content.count - 1) bytes") {
+            expectFailure(.inputOutput, path, "truncated to \(content.count - 1) bytes") {
                 try read(from: 9900)
             }
             try handle.truncate(atOffset: 0)
-            expectFailure(.inputOutput, path, "cut off to 0 bytes") { try read(from: 0) }
+            expectFailure(.inputOutput, path, "truncated to 0 bytes") { try read(from: 0) }
             expectFailure(.inputOutput, path, "cut off") { _ = try dataset.fingerprint }
             expectFailure(.inputOutput, path, "cut off") {
                 try dataset.validate(vocabularySize: 50)

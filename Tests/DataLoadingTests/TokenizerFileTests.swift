@@ -126,11 +126,12 @@ private indirect enum JSON: Decodable, Equatable {
             ("{\"type\":\"characters\",\"version\":1,\"characters\":\"aa\"}", ["increasing"]),
             (
                 "{\"model\":{\"type\":\"Unigram\",\"vocab\":{},\"merges\":[]}}",
-                ["a model Unigram", "other than GPT-2's"]
+                ["a model Unigram", "differs from GPT-2's"]
             ),
             (
                 "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"pre_tokenizer\":"
-                    + "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}}", ["other than GPT-2's"]
+                    + "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}}",
+                ["differs from GPT-2's"]
             ),
         ]
         for (text, parts) in bad {

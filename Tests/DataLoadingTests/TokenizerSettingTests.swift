@@ -3,9 +3,9 @@ import Failures
 import Foundation
 import Testing
 
-/// A tokenizer.json either gives the ids of Hugging Face's `tokenizers`, or is refused.
+/// Tests that a tokenizer.json either gives the ids of Hugging Face's `tokenizers` or is refused.
 @Suite struct TokenizerSettingTests {
-    /// A setting that was changed, and the library's ids for the golden's texts.
+    /// A changed setting and the library's ids for the golden texts.
     struct Case: CustomTestStringConvertible {
         let name: String
         let file: Data
@@ -14,7 +14,7 @@ import Testing
         var testDescription: String { name }
     }
 
-    /// Settings that the golden's texts do not show to matter, but others would.
+    /// Settings that change the ids of other texts, but not of the golden ones.
     static let refusedThoughEqual = [
         "added_tokens lstrip", "added_tokens special of another name",
     ]
@@ -67,7 +67,7 @@ import Testing
             let tokenizer = try BytePairTokenizer(folder: scratch.path)
             let ids = try texts.map { try tokenizer.encode($0) }
             #expect(ids == usual, "\(entry.name)")
-            // And again from what is kept of it in data folders and runs.
+            // The form that is saved in data folders and runs gives the same ids.
             let copy = try Scratch()
             try tokenizer.save(folder: copy.path)
             let loaded = try loadTokenizer(folder: copy.path)
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    /// A model's own end-of-text token is one, whatever its name.
+    /// The end-of-text token of a model may have any name.
     @Test func theOneSpecialTokenEndsTexts() throws {
         let (_, cases) = try Self.load()
         let file = try #require(cases.first?.file)

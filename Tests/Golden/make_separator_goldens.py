@@ -7,10 +7,10 @@ Run:     .venv/bin/python Tests/Golden/make_separator_goldens.py
 
 Written into `Tests/DataLoadingTests/Golden` are:
 
-- `separators.json`: texts with `<|endoftext|>` in them and their ids by tiktoken, which was allowed to
-  make the token of it, in the vocabulary of `small/`. The library of Hugging Face gives the same.
+- `separators.json`: texts with `<|endoftext|>` in them and their ids from tiktoken, which was allowed to
+  use that token, in the vocabulary of `small/`. Hugging Face's library gives the same ids.
 - `settings.json`: a small tokenizer.json, settings to change in it one at a time (keys, and the value in
-  a list), and the ids that Hugging Face's `tokenizers` gives for some texts; null where the library
+  a list), and the ids that Hugging Face's `tokenizers` gives for some texts; null if the library
   refuses the file.
 """
 import copy
@@ -27,8 +27,8 @@ from tiktoken_ext.openai_public import r50k_pat_str
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "DataLoadingTests" / "Golden"
 END_OF_TEXT = "<|endoftext|>"
 
-# White space and contractions before and behind, at both ends, empty documents, and what only begins
-# like the separator.
+# White space and contractions before and after a separator, separators at both ends, empty documents, and
+# texts that only begin like the separator.
 PIECES = [
     "one two three", " four", "five ", "\n\nsix\n", "don't", "'s", "  ", "", "naïve — 中\U0001f642", "<|endoftext",
     "<", "<|<|endoftext|", "|>", "1234", "\r\n",
@@ -161,7 +161,7 @@ def settings():
         try:
             tokenizer = tokenizers.Tokenizer.from_str(text)
             ids = [tokenizer.encode(t).ids for t in SETTING_TEXTS]
-        except BaseException as error:  # The library panics at some files.
+        except BaseException as error:  # The library panics on some files.
             if isinstance(error, KeyboardInterrupt):
                 raise
             ids = None

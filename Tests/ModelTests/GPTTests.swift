@@ -157,8 +157,8 @@ import Testing
         #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
     }
 
-    /// A run in bf16 is sampled as it is evaluated: only the order of sums and the rounding of
-    /// attention's probabilities differ.
+    /// Sampling in bf16 computes the same as evaluation, except for the order of sums and the rounding
+    /// of the attention probabilities.
     @Test func generationRoundsWhatTheWholeForwardPassRounds() {
         let rounded = generationErrors(.bf16, against: .bf16)
         let exact = generationErrors(.fp32, against: .bf16)
@@ -167,7 +167,7 @@ import Testing
             rounded.reduce(0, +) < 0.5 * exact.reduce(0, +), "\(rounded) against \(exact)")
     }
 
-    /// How far the logits of a generator are from those of a model, at each token of a text.
+    /// Returns the distance of a generator's logits from those of a model, at each token of a text.
     private func generationErrors(_ own: Precision, against other: Precision) -> [Double] {
         let shape = configuration(context: 12)
         let engine = ComputeEngine()

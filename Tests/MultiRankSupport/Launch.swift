@@ -84,7 +84,7 @@ package enum Launch {
         try body()
     }
 
-    /// The processes that have an argument, in the order of their numbers; `program` is the first
+    /// Returns the processes that have an argument, in the order of their ids; `program` is the first
     /// word of their command line, or nil for any.
     package static func processes(
         naming argument: String, program: String? = nil
@@ -97,12 +97,12 @@ package enum Launch {
             }
     }
 
-    /// The environment with which a process was started, as NAME=VALUE.
+    /// Returns the environment with which a process was started, as NAME=VALUE.
     package static func environment(of process: Int32) -> [String] {
         words(in: "/proc/\(process)/environ")
     }
 
-    /// The words of a file that ends each with a zero byte.
+    /// Returns the words of a file in which each word ends with a zero byte.
     private static func words(in file: String) -> [String] {
         let content = FileManager.default.contents(atPath: file) ?? Data()
         return content.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }

@@ -16,7 +16,7 @@ struct BrowserTests {
         #expect(visit.recorded("width") == "\(width)")
         #expect(visit.recorded("overflow") == "0")
         #expect(visit.recorded("wide") == "0")
-        // A phone scrolls a wide table sideways; no number is torn for the sake of room.
+        // On a phone a wide table scrolls sideways, because no number is broken.
         if width > 1000 { #expect(visit.recorded("clipped") == "0") }
         #expect(visit.recorded("torn") == "0")
         let theme = dark ? Theme.dark : Theme.light

@@ -51,7 +51,7 @@ enum DemoPage {
             .table(table), .table(regrets), .table(laws),
         ])
 
-    /// As a sweep's page has it, with many rules.
+    /// A table as on a sweep's page, with many rules.
     private static let regrets = Table(
         caption: "Regrets in nats",
         columns: [.init("B")]

@@ -117,9 +117,11 @@ import Training
         ("optimizer.learning_rate=5e", ["learning_rate = 5e is not a number: write one such"]),
         (
             "optimizer.learning_rate=1e400",
-            ["learning_rate = 1e400 does not fit into 64 bits: use a number nearer to 0."]
+            [
+                "learning_rate = 1e400 does not fit into 64 bits: use a number with a smaller magnitude."
+            ]
         ),
-        ("optimizer.learning_rate=1e-400", ["learning_rate = 1e-400 is too near to 0"]),
+        ("optimizer.learning_rate=1e-400", ["learning_rate = 1e-400 is too close to 0"]),
         ("optimizer.learning_rate=true", ["learning_rate = true is not a number: write one"]),
         ("training.steps=1e-400", ["steps = 1e-400 is not a whole number: write one"]),
         ("training.steps=.5", ["steps = .5 is not a whole number: write one"]),
@@ -142,7 +144,7 @@ import Training
         }
     }
 
-    /// Numbers as people write them on a command line.
+    /// Tests forms of numbers that people write on a command line.
     @Test(arguments: [
         (".00002", 2e-5), ("1.", 1), ("+.5", 0.5), ("1_000", 1000), (" 5", 5), ("0x10", 16),
         ("1.e-3", 1e-3),

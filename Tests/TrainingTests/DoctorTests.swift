@@ -66,13 +66,13 @@ import Training
         #expect(UsableCores.processors(listed: text).sorted() == processors)
     }
 
-    /// Below one core there is still a thread to run; a part of a core is worth none.
+    /// A quota counts in whole cores, and at least as one.
     @Test(arguments: [(nil, 4), (0.5, 1), (1.9, 1), (3, 3), (64, 4)])
     func coresUnderAQuota(quota: Double?, count: Int) {
         #expect(UsableCores(cores: [0, 1, 2, 3], quota: quota).count == count)
     }
 
-    /// What may not be used is not idle.
+    /// Cores that may not be used are not idle.
     @Test func coresThatMayNotBeUsed() {
         #expect(warnings(rank(cores: [0], usable: [0])).isEmpty)
         #expect(warnings(rank(cores: [0, 1, 2, 3], quota: 1)).isEmpty)

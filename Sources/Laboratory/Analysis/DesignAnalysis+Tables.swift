@@ -38,8 +38,9 @@ extension DesignAnalysis {
         return table
     }
 
-    /// The same with rows for batches and columns for rules: a page has room for any number of
-    /// rows, and the largest batch is what a reader looks for.
+    /// The regrets with a row for each batch and a column for each rule.
+    ///
+    /// A page has room for any number of rows, so the largest batch is always visible.
     var regretTableByBatch: Table {
         var table = Table(
             caption: "Regrets in nats", columns: [.init("B")] + verdicts.map { .init($0.name) })

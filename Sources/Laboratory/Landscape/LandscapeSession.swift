@@ -35,7 +35,7 @@ package struct LandscapeSession {
     package func run() throws(Failure) -> LandscapeOutcome {
         try communicator.requireSameBuild()
         try communicator.agree { () throws(Failure) in try request.validate() }
-        // Only the first host needs to have the run's folder.
+        // Only the first host needs the run's folder.
         let run = try communicator.onFirstRank { () throws(Failure) in
             try RunCheckpoints(run: request.runPath, newestAlone: request.directions == .filter)
         }
@@ -80,7 +80,7 @@ package struct LandscapeSession {
             """)
     }
 
-    /// A plane, the grid on it, and where the run went.
+    /// A plane, the grid on it, and the run's path.
     private struct Chosen {
         /// The step of the checkpoint at the origin.
         let step: Int
@@ -90,7 +90,7 @@ package struct LandscapeSession {
         let explained: [Double]
     }
 
-    /// The first rank's choice, on all ranks; the path stays with the first. Collective.
+    /// Returns the first rank's choice on all ranks, but the path only on the first. Collective.
     private func onAllRanks(_ own: Chosen?, parameterCount: Int) throws(Failure) -> Chosen {
         let plane =
             own?.plane
@@ -191,7 +191,8 @@ package struct LandscapeSession {
             progress: { progress.update(done: $0) })
         if let surface {
             try requireFinite(
-                surface.losses, "No loss on the grid is a number; give --extent a smaller value.")
+                surface.losses,
+                "No loss on the grid is a finite number; give --extent a smaller value.")
         }
         return surface.map {
             Landscape(
@@ -202,7 +203,7 @@ package struct LandscapeSession {
         }
     }
 
-    /// Checks that at least one loss is finite; all ranks give the same losses. Collective.
+    /// Checks that at least one loss is finite. Collective: all ranks must pass the same losses.
     ///
     /// - Throws: `Failure` (bad data) with the sentence.
     private func requireFinite(

@@ -101,7 +101,7 @@ package struct RangeTestSession {
             guard path != request.outPath else {
                 throw Failure(
                     .usage,
-                    "--write and --out are both \(path): give --write the new recipe's file.")
+                    "--write and --out are both \(path); give --write the path of the new recipe.")
             }
             try requireEditable(text)
             try requireRoom(for: text, at: path)
@@ -167,16 +167,17 @@ package struct RangeTestSession {
 
     // MARK: - Results
 
-    /// What a recipe says of its rate.
+    /// The learning rates of a recipe.
     package struct RecipeRate: Sendable, Equatable {
         package var learningRate: Double
-        /// Nil for one that is not written out.
+        /// The lowest rate; nil if the recipe does not set it.
         package var minimumLearningRate: Double?
 
-        /// The same with another rate, of which the lowest rate is the same part, in three digits.
+        /// Returns another rate with a lowest rate that is the same fraction of it, rounded to three
+        /// digits.
         ///
-        /// A floor that stayed where it was could be above the new rate, or so little below it
-        /// that the schedule would hardly decay.
+        /// An unchanged lowest rate could be above the new rate, or so little below it that the
+        /// schedule would hardly decay.
         func scaled(to rate: Double) -> RecipeRate {
             let floor = minimumLearningRate.flatMap { floor in
                 Double(Format.significant(rate * (floor / learningRate), digits: 3))
@@ -184,14 +185,15 @@ package struct RangeTestSession {
             return RecipeRate(learningRate: rate, minimumLearningRate: floor.map { min($0, rate) })
         }
 
-        /// The part of the rate that the schedule ends at.
+        /// The fraction of the rate at which the schedule ends.
         package var floorPart: Double? { minimumLearningRate.map { $0 / learningRate } }
     }
 
-    /// Makes the recipe that was asked for, and returns the rates in it; all ranks must come here.
+    /// Writes the new recipe and returns its rates on the first rank; nil if none was requested.
+    /// Collective.
     ///
-    /// - Throws: `Failure` (bad data) where there is no rate for it; (configuration) where the
-    ///   recipe takes no such rate.
+    /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe cannot have
+    ///   that rate.
     package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> RecipeRate? {
         guard let path = request.writePath else { return nil }
         guard let rate = result.baseRate else {
@@ -223,7 +225,7 @@ package struct RangeTestSession {
         return rate
     }
 
-    /// The rates of the recipe with its overrides.
+    /// Returns the rates of the recipe with its overrides.
     private func givenRate(_ text: String) throws(Failure) -> RecipeRate {
         let recipe = try Recipe(
             toml: text, name: request.recipePath, overrides: request.overrides)
@@ -232,7 +234,7 @@ package struct RangeTestSession {
             minimumLearningRate: recipe.schedule.minimumLearningRate)
     }
 
-    /// The recipe's text with other rates.
+    /// Returns the recipe's text with other rates.
     private static func edited(_ text: String, _ rate: RecipeRate) -> String {
         var edited = RecipeText(text)
         edited.set("optimizer", "learning_rate", to: "\(rate.learningRate)")
@@ -242,9 +244,9 @@ package struct RangeTestSession {
         return edited.text
     }
 
-    /// Checks that a recipe's text stays the same recipe where its rates are written anew.
+    /// Checks that --write can change the rates in a recipe's text and nothing else.
     ///
-    /// - Throws: `Failure` (configuration) where it does not.
+    /// - Throws: `Failure` (configuration) if it cannot.
     private func requireEditable(_ text: String) throws(Failure) {
         let rate = try givenRate(text)
         let floor = rate.minimumLearningRate.map { "schedule.minimum_learning_rate=\($0)" }
@@ -261,9 +263,9 @@ package struct RangeTestSession {
                 + (floor == nil ? "" : " and a section [schedule]") + " with a line for each key.")
     }
 
-    /// Checks that the recipe can be made, by writing one and removing it again.
+    /// Checks that the recipe can be written, by writing a trial file and removing it.
     ///
-    /// - Throws: `Failure` (I/O) where it cannot.
+    /// - Throws: `Failure` (I/O) if it cannot.
     private func requireRoom(for text: String, at path: String) throws(Failure) {
         let trial = path + AtomicFolder.partialSuffix
         defer { unlink(trial) }

@@ -19,14 +19,14 @@ package struct SweepFindings: Sendable {
             : nil
     }
 
-    /// The failure that nothing could be compared because every run diverged; nil if one did not.
+    /// The failure of a sweep in which every run diverged; nil if there is a result to compare.
     package var failure: Failure? {
         guard !results.isEmpty, results.allSatisfy(\.diverged) else { return nil }
         let count = Format.counted(results.count, "run")
         return Failure(
             .configuration,
-            "Every run of the sweep diverged (\(count)), so there is nothing to compare; give "
-                + "learning_rates lower values, which `lockstep find-lr` finds.")
+            "Every run of the sweep diverged (\(count)), so there is nothing to compare; lower "
+                + "learning_rates, with `lockstep find-lr` as a guide.")
     }
 
     /// For a terminal.

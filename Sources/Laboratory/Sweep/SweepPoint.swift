@@ -99,7 +99,7 @@ extension SweepSpecification {
         recipe.evaluation.every = 0
         recipe.evaluation.at = marks
         recipe.evaluation.windows = 0
-        // A point's parameters are thrown away, so no evaluation's need to be kept.
+        // A point's parameters are discarded, so there is no best checkpoint to keep.
         recipe.checkpoint.best = false
         if recipe.reduction.lanes == 0 {
             recipe.reduction.lanes =

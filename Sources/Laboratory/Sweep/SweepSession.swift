@@ -25,7 +25,6 @@ package struct SweepRequest: Sendable {
     package var groups: Int?
     package var threads: Int
     package var progress: ProgressMode
-    /// Whether no launcher started this process.
     /// Whether bf16 is wanted even where the processor has no instructions for it.
     package var emulatesBF16: Bool
 
@@ -100,21 +99,21 @@ package struct SweepSession {
 
     // MARK: - Set-up
 
-    /// Checks that every host sees the sweep's folder, where the groups write. Collective.
+    /// Checks that every host sees the sweep's folder, into which the groups write. Collective.
     ///
-    /// - Throws: `Failure` (configuration) that names the first rank that does not see it.
+    /// - Throws: `Failure` (configuration) if only the first rank's host sees it.
     private func requireSharedFolder() throws(Failure) {
         let isThere =
             try world.allReduce(
                 Int64(world.rank == 0 && folder.holdsSweep ? 1 : 0), .maximum) == 1
-        // Where no host has it, reading it says so.
+        // If no host has it, reading it reports that.
         guard isThere else { return }
         try world.agree { () throws(Failure) in
             guard !folder.holdsSweep else { return }
             throw Failure(
                 .configuration,
-                "\(folder.path) is on the first rank's host only; put the sweep on a file system that "
-                    + "all hosts share.")
+                "\(folder.path) is on the first rank's host only; give --out a folder on a file system "
+                    + "that all hosts share.")
         }
     }
 

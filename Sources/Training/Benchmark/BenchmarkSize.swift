@@ -63,8 +63,8 @@ package struct BenchmarkSize: Sendable, Equatable {
         recipe.optimizer.clipNorm = 1
         recipe.schedule.name = .constant
         recipe.schedule.warmupSteps = 0
-        // The batch grows with the ranks, and so would the rate: the same batch on another number
-        // of ranks must be the same training.
+        // The batch grows with the ranks, and the rate would grow with the batch. Without scaling,
+        // the same batch on another number of ranks is the same training.
         recipe.scaling.rule = .none
         recipe.reduction.lanes = ranks
         return recipe

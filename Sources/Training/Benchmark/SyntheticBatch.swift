@@ -1,13 +1,15 @@
 import Model
 import Tensors
 
-/// A micro-batch of random tokens, which are a function of their sequence's number in the global
-/// batch: the same in every step and on any layout.
+/// A micro-batch of random tokens.
+///
+/// The tokens depend only on their sequence's number in the global batch, so they are the same in
+/// every step and on any layout.
 struct SyntheticBatch {
     private let sequences: Int  // B
     private let length: Int  // T
     private let vocabulary: UInt32
-    // Each row has its inputs and their targets, one token further.
+    // The targets of a row are its inputs, one token further.
     private let inputs: Buffer<Int32>  // (B, T)
     private let targets: Buffer<Int32>  // (B, T)
 
@@ -19,10 +21,11 @@ struct SyntheticBatch {
         targets = Buffer(count: sequences * length)
     }
 
-    /// Bytes of its memory.
+    /// The memory of the batch in bytes.
     var bytes: Int { inputs.bytes.count + targets.bytes.count }
 
-    /// The micro-batch that begins with a sequence of the global batch, valid until the next.
+    /// Returns the micro-batch that begins with a sequence of the global batch; valid until the next
+    /// call.
     func load(firstSequence: Int) -> TokenBatch {
         let random = CounterRandom(seed: 1, stream: .sampleOrder)
         for row in 0..<sequences {

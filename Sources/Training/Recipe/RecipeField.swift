@@ -7,20 +7,20 @@ import Tensors
 protocol RecipeConvertible: SendableMetatype {
     /// What a value must be, for a reader: "a whole number".
     static var expectation: String { get }
-    /// What to do about a value of another kind: "write one such as 100".
+    /// The remedy for a value of another kind: "write one such as 100".
     static var remedy: String { get }
     /// The value, or nil where it is of another kind.
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self?
     /// How the recipe writes it; nil where it is left out.
     var recipeValue: RecipeValue? { get }
-    /// What is wrong with a value that cannot be read, and what to do.
+    /// Returns what is wrong with a value that cannot be read, and the remedy.
     static func problem(_ value: RecipeValue) -> String
 }
 
 extension RecipeConvertible {
-    /// The value that `key` gives.
+    /// Returns the value of `key`.
     ///
-    /// - Throws: `Failure` (configuration) for one of another kind.
+    /// - Throws: `Failure` (configuration) if the value is of another kind.
     static func converted(_ value: RecipeValue, key: String) throws(Failure) -> Self {
         if let converted = try read(value, key: key) { return converted }
         throw Failure(.configuration, "\(key) = \(value.toml) \(problem(value)).")
@@ -29,9 +29,9 @@ extension RecipeConvertible {
     static func problem(_ value: RecipeValue) -> String { "is not \(expectation): \(remedy)" }
 }
 
-/// A number, of which some values have no room in 64 bits.
+/// A number of 64 bits, which some values do not fit into.
 protocol RecipeNumber: RecipeConvertible, Comparable {
-    /// The largest number.
+    /// The bound from which on a magnitude does not fit into 64 bits.
     static var largest: Double { get }
 }
 
@@ -41,11 +41,11 @@ extension RecipeNumber {
         if case .text = value { return "is not \(expectation): leave out the quotes" }
         if value.isBeyondNumbers && number == 0 {
             return Self.self == Double.self
-                ? "is too near to 0 for 64 bits: use a number further from it"
+                ? "is too close to 0 for 64 bits: use a number with a larger magnitude"
                 : "is not \(expectation): \(remedy)"
         }
         if value.isBeyondNumbers || number.isFinite && number.magnitude >= largest {
-            return "does not fit into 64 bits: use a number nearer to 0"
+            return "does not fit into 64 bits: use a number with a smaller magnitude"
         }
         if Self.self == UInt64.self && number < 0 { return "is not \(expectation): use 0 or more" }
         return "is not \(expectation): \(remedy)"
@@ -94,7 +94,7 @@ extension Int: RecipeNumber {
     static func read(_ value: RecipeValue, key: String) -> Int? {
         switch value {
         case .integer(let number): return number
-        // 1e5 is a float in TOML, and a whole number to whoever wrote it.
+        // 1e5 is a float in TOML, but its author means a whole number.
         case .real(let number): return Int(exactly: number)
         case .word: return value.isBeyondNumbers ? nil : value.number.flatMap(Int.init(exactly:))
         default: return nil

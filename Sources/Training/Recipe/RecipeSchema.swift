@@ -48,7 +48,7 @@ extension Recipe {
             "Seeds initial parameters, sample order and dropout."),
         .init(
             "training", "averaging_power", \.training.averagingPower,
-            "Evaluate averaged parameters: step t weighs t^(p+1) - (t-1)^(p+1), p being this; unset: none."
+            "Power p of the evaluated average; step t weighs t^(p+1) - (t-1)^(p+1); none if unset."
         ),
         .init(
             "training", "max_skipped_steps", \.training.maximumSkippedSteps,
@@ -101,7 +101,7 @@ extension Recipe {
             "Steps of warmup; where silent, 2 % of the training steps."),
         .init(
             "schedule", "warmup_start_factor", \.schedule.warmupStartFactor,
-            "Part of the peak rate to start from, for every name; where silent, 0, with wsd as well."
+            "Fraction of the peak rate at which warmup starts, also with wsd; 0 if unset."
         ),
         .init(
             "schedule", "stable_steps", \.schedule.stableSteps,
@@ -115,7 +115,7 @@ extension Recipe {
         .init("schedule", "decay", \.schedule.decay, "The shape of wsd's decay."),
         .init(
             "schedule", "parts", \.schedule.parts,
-            "sequence's schedules, or what follows decay_steps: { name, steps, start_factor, end_factor }."
+            "Schedules of sequence, or after decay_steps: { name, steps, start_factor, end_factor }."
         ),
     ]
 
@@ -180,13 +180,13 @@ extension Recipe {
         .init("checkpoint", "keep", \.checkpoint.keep, "Newest checkpoints kept; 0 for all."),
         .init(
             "checkpoint", "best", \.checkpoint.best,
-            "Write and keep a checkpoint of the evaluation with the lowest loss too."),
+            "Also write and keep the checkpoint of the evaluation with the lowest loss."),
     ]
 }
 
 extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
     static let expectation = "a list of tables { name, steps, start_factor, end_factor }"
-    static let remedy = "write [[schedule.parts]] for each"
+    static let remedy = "write [[schedule.parts]] for each table"
 
     static func read(
         _ value: RecipeValue, key: String

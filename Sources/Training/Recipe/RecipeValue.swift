@@ -8,7 +8,7 @@ package enum RecipeValue: Equatable, Sendable {
     case integer(Int)
     case real(Double)
     case text(String)
-    /// What the command line gives without quotes and is no TOML.
+    /// A text on the command line without quotes, which is not TOML.
     case word(String)
     case list([RecipeValue])
     case table([String: RecipeValue])
@@ -91,9 +91,9 @@ package enum RecipeValue: Equatable, Sendable {
         return try entries(of: table)
     }
 
-    /// A value as it is given on the command line: TOML, or otherwise a text without its quotes.
+    /// Reads a value of the command line: TOML, or otherwise a text without quotes.
     static func argument(_ text: String) throws(Failure) -> RecipeValue {
-        // TOML's reader makes 0 of 1e-400.
+        // TOML's reader turns 1e-400 into 0.
         if let number = number(writtenAs: text), !isRepresented(number, text) { return .word(text) }
         let parsed = try? document("value = \(text)", name: "the value")
         // A line break could smuggle in further keys.
@@ -105,7 +105,8 @@ package enum RecipeValue: Equatable, Sendable {
 // MARK: - Numbers
 
 extension RecipeValue {
-    /// The number that is meant, as near as 64 bits come to it: infinity for 1e400.
+    /// The number nearest to the value that 64 bits can represent, such as infinity for 1e400; nil if
+    /// the value is not a number.
     var number: Double? {
         switch self {
         case .integer(let number): Double(number)
@@ -115,13 +116,14 @@ extension RecipeValue {
         }
     }
 
-    /// Whether the number is too large, or too near to 0, for 64 bits.
+    /// Whether the number is too large or too close to 0 for 64 bits.
     var isBeyondNumbers: Bool {
         guard case .word(let text) = self, let number else { return false }
         return !Self.isRepresented(number, text)
     }
 
-    /// The number that a text stands for, in TOML's form or in another that is as clear: ".5", "1.".
+    /// Returns the number that a text represents, in TOML's form or in another clear one, such as ".5"
+    /// or "1."; nil if it is not a number.
     private static func number(writtenAs text: String) -> Double? {
         guard text.wholeMatch(of: /[+\-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+\-]?[0-9]+)?/) != nil
         else {

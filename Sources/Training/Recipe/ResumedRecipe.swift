@@ -2,35 +2,37 @@ import Checkpointing
 import Failures
 import Optimizers
 
-/// The recipe of a run that is resumed: its own, with what may change from then on.
+/// The recipe of a run that is resumed, with changes that affect only the steps to come.
 ///
 /// A run may be given more steps, other evaluations or checkpoints, and another schedule for the steps
-/// that it has not taken; nothing that changes what its steps have computed.
+/// that it has not taken. A change that would have affected the steps it has taken is refused.
 struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
-    /// The steps of the newest checkpoint.
+    /// The step of the newest checkpoint.
     private let step: Int
 
     /// - Throws: `Failure` if the folder holds no run or its recipe cannot be read; (configuration) if
-    ///   somebody has edited the recipe since the newest checkpoint.
+    ///   the recipe was edited after the newest checkpoint.
     init(of run: RunFolder) throws(Failure) {
         self.run = run
         original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         let manifest = try run.checkpointStore().newestManifest()
         step = manifest?.step ?? 0
-        // Checkpoints of earlier versions hold no recipe.
+        // A checkpoint of an earlier version holds no recipe.
         guard let text = manifest?.extra[CheckpointKeeper.recipeKey],
             let trained = try? Recipe(toml: text, name: run.recipe)
         else { return }
         try refuseEdit(of: trained)
     }
 
-    /// Checks that the run's recipe is the one of its newest checkpoint, or was changed by a resume.
+    /// Checks that the run's recipe is that of its newest checkpoint, or was changed by a resume.
+    ///
+    /// - Throws: `Failure` (configuration) that names the first key that was edited.
     private func refuseEdit(of trained: Recipe) throws(Failure) {
         guard let difference = original.firstDifference(from: trained) else { return }
         let isFixed = original.withoutFreeKeys != trained.withoutFreeKeys
-        // A resume keeps the recipe before it.
+        // A resume keeps the previous recipe in a file of its own.
         if !isFixed || onlyScheduleDiffers(original, trained),
             try run.supersededRecipes().contains(trained)
         {
@@ -53,7 +55,7 @@ struct ResumedRecipe {
         return one == other.withoutFreeKeys
     }
 
-    /// The recipe to resume with: that of the file `given`, or otherwise the run's own, with
+    /// Returns the recipe to resume with: that of the file `given`, or otherwise the run's own, with
     /// overrides.
     ///
     /// - Throws: `Failure` (configuration) that names the first key that cannot change midway.
@@ -84,7 +86,7 @@ struct ResumedRecipe {
         return wanted
     }
 
-    /// Whether the steps that the run has taken have the same rates under another schedule.
+    /// Returns whether the steps that the run has taken keep their rates under another schedule.
     private func keepsRates(_ wanted: Recipe) throws(Failure) -> Bool {
         let rate = try original.scaling.resolve(
             original.optimizer, globalBatch: original.training.globalBatch)
@@ -95,7 +97,7 @@ struct ResumedRecipe {
 }
 
 extension RunFolder {
-    /// The recipes that resumes have replaced.
+    /// Returns the recipes that resumes have replaced.
     fileprivate func supersededRecipes() throws(Failure) -> [Recipe] {
         var recipes: [Recipe] = []
         for name in try FileSystem.names(in: path)

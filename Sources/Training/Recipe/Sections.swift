@@ -18,8 +18,8 @@ package struct TrainingConfiguration: Sendable, Equatable {
     package var recompute = false
     /// Seeds the initial parameters, the order of samples, and dropout.
     package var seed: UInt64 = 1337
-    /// Has evaluations look at an average of the parameters in which step t weighs t^(p + 1) -
-    /// (t - 1)^(p + 1), p being this: about (p + 1) t^p; nil for the parameters themselves.
+    /// The power p of the average of the parameters that evaluations use, in which step t has the
+    /// weight t^(p + 1) - (t - 1)^(p + 1), about (p + 1) t^p; nil for the parameters themselves.
     package var averagingPower: Double?
     /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run
     /// stops.
@@ -119,7 +119,7 @@ package struct CheckpointConfiguration: Sendable, Equatable {
     package var every = 500
     /// Newest checkpoints that are kept; 0 for all.
     package var keep = 2
-    /// Whether the checkpoint of the evaluation with the lowest loss is written and kept too.
+    /// Whether the checkpoint of the evaluation with the lowest loss is also written and kept.
     package var best = true
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
