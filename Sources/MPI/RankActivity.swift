@@ -11,6 +11,7 @@ package enum RankActivity: Int64, Sendable {
     case computing
     case waiting
     case writingCheckpoint
+    case readingCheckpoint
 
     private static let current = Atomic<Int64>(computing.rawValue)
     private static let since = Atomic<Int64>(0)
@@ -43,6 +44,7 @@ package enum RankActivity: Int64, Sendable {
         case .computing: "is computing"
         case .waiting: "is waiting"
         case .writingCheckpoint: "is writing a checkpoint"
+        case .readingCheckpoint: "is reading a checkpoint"
         }
     }
 }

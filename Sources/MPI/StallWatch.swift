@@ -8,8 +8,8 @@ import Synchronization
 ///
 /// A thread on every rank answers inquiries, even while the rank's main thread waits or computes. A
 /// rank that has waited for a minute inquires of all and reports those that are not waiting
-/// themselves, then again after twice that time, four times, and so on. Rank 0 speaks; rank 1 does
-/// if rank 0 is the one that does not respond.
+/// themselves, then again after twice that time, four times, and so on. Rank 0 reports; rank 1 does
+/// if rank 0 is the one that all wait for.
 ///
 /// The thread calls MPI beside the main one, so the library must provide `MPI_THREAD_MULTIPLE`.
 package final class StallWatch: @unchecked Sendable {
@@ -98,8 +98,10 @@ package final class StallWatch: @unchecked Sendable {
             // The wait may have ended meanwhile.
             let after = RankActivity.now
             guard after.activity == .waiting, after.seconds >= own.seconds else { continue }
-            // Rank 0 speaks where it can.
-            if communicator.rank == 1, others[0] != nil { continue }
+            // Rank 0 speaks for itself if it waits or if its disk holds it up.
+            if communicator.rank == 1, let first = others[0], first.activity != .computing {
+                continue
+            }
             report(sentence(others, waited: own.seconds))
         }
     }
