@@ -30,7 +30,7 @@ struct PartialFolder: ~Copyable {
     ///   folder exists or cannot be made.
     init(_ target: String) throws(Failure) {
         try Self.refuseUsed(target)
-        isInside = isFolder(target)
+        let isInside = isFolder(target)
         let partial = isInside ? "\(target)/\(Self.innerName)" : target + ".partial"
         var missing: [String] = []
         var parent = parentFolder(of: target)
@@ -50,6 +50,7 @@ struct PartialFolder: ~Copyable {
         }
         self.target = target
         path = partial
+        self.isInside = isInside
         parents = missing
     }
 
@@ -68,23 +69,24 @@ struct PartialFolder: ~Copyable {
     ///   fails.
     consuming func commit() throws(Failure) {
         try Self.refuseUsed(target)
+        let last: String
         if isInside {
             let files = try names(inFolder: path)
             let marker = DatasetDescription.fileName
             for file in files.filter({ $0 != marker }) + files.filter({ $0 == marker }) {
-                try move("\(path)/\(file)", to: "\(target)/\(file)")
+                try Self.move("\(path)/\(file)", to: "\(target)/\(file)")
             }
             rmdir(path)
-            isCommitted = true
-            try syncFolder(of: "\(target)/\(marker)")
+            last = "\(target)/\(marker)"
         } else {
-            try move(path, to: target)
-            isCommitted = true
-            try syncFolder(of: target)
+            try Self.move(path, to: target)
+            last = target
         }
+        isCommitted = true
+        try syncFolder(of: last)
     }
 
-    private func move(_ path: String, to target: String) throws(Failure) {
+    private static func move(_ path: String, to target: String) throws(Failure) {
         guard rename(path, target) == 0 else {
             throw Failure(
                 .inputOutput,

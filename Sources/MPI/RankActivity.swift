@@ -11,6 +11,7 @@ package enum RankActivity: Int64, Sendable {
     case computing
     case waiting
     case writingCheckpoint
+    case readingCheckpoint
 
     private static let current = Atomic<Int64>(computing.rawValue)
     private static let since = Atomic<Int64>(0)
@@ -37,12 +38,13 @@ package enum RankActivity: Int64, Sendable {
         return (activity, max(0, monotonicSeconds - since.load(ordering: .relaxed)))
     }
 
-    /// The predicate for a rank with this activity.
+    /// The activity as it follows "is" in a sentence.
     var description: String {
         switch self {
-        case .computing: "is computing"
-        case .waiting: "is waiting"
-        case .writingCheckpoint: "is writing a checkpoint"
+        case .computing: "computing"
+        case .waiting: "waiting"
+        case .writingCheckpoint: "writing a checkpoint"
+        case .readingCheckpoint: "reading a checkpoint"
         }
     }
 }

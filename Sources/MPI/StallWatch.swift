@@ -9,7 +9,7 @@ import Synchronization
 /// A thread on every rank answers inquiries, even while the rank's main thread waits or computes. If
 /// rank 0 has waited for a minute, it asks all ranks what they are doing and reports those that are
 /// not waiting themselves. It repeats the report after twice that time, four times, and so on. Rank 1
-/// does the same if rank 0 does not respond.
+/// does the same if rank 0 is the rank that all others wait for.
 ///
 /// The thread calls MPI concurrently with the main thread, so the library must provide
 /// `MPI_THREAD_MULTIPLE`.
@@ -84,7 +84,7 @@ package final class StallWatch: @unchecked Sendable {
                 if communicator.rank == 0, own.activity != .computing, own.seconds >= nextDisk {
                     nextDisk = own.seconds * 2
                     report(
-                        "\(name(0)) \(own.activity.description), for \(own.seconds) s so far; check its disk."
+                        "\(name(0)) is \(own.activity.description), for \(own.seconds) s so far; check its disk."
                     )
                 } else if own.activity == .computing {
                     nextDisk = Int64(patience)
@@ -99,8 +99,8 @@ package final class StallWatch: @unchecked Sendable {
             // The wait may have ended in the meantime.
             let after = RankActivity.now
             guard after.activity == .waiting, after.seconds >= own.seconds else { continue }
-            // Rank 0 reports if it can.
-            if communicator.rank == 1, others[0] != nil { continue }
+            // Rank 0 reports for itself if it waits or if its disk delays it.
+            if communicator.rank == 1, let first = others[0], first != .computing { continue }
             report(sentence(others, waited: own.seconds))
         }
     }
@@ -110,25 +110,29 @@ package final class StallWatch: @unchecked Sendable {
     }
 
     /// Asks all ranks for their activity and returns the answers that arrive in time.
-    private func inquire(_ number: Int64) -> [Int: (activity: RankActivity, seconds: Int64)] {
-        var answers = [communicator.rank: RankActivity.now]
+    private func inquire(_ number: Int64) -> [Int: RankActivity] {
+        var answers = [communicator.rank: RankActivity.now.activity]
+        // A send over a new connection would wait for a rank that does not respond, so it is left to
+        // itself, and its eight bytes are never freed.
+        let message = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
+        message.initialize(to: number)
         for rank in 0..<communicator.size where rank != communicator.rank {
-            var number = number
-            _ = MPI_Send(&number, 1, Int64.datatype, Int32(rank), Tag.inquiry.rawValue, handle)
+            var request: MPI_Request?
+            _ = MPI_Isend(
+                message, 1, Int64.datatype, Int32(rank), Tag.inquiry.rawValue, handle, &request)
+            _ = MPI_Request_free(&request)
         }
         let end = DispatchTime.now() + .seconds(Self.answerSeconds)
         while DispatchTime.now() < end, answers.count < communicator.size {
             answerInquiries()
             while let source = probe(.answer) {
-                var numbers: [Int64] = [0, 0, 0]
+                var numbers: [Int64] = [0, 0]
                 _ = MPI_Recv(
-                    &numbers, 3, Int64.datatype, source, Tag.answer.rawValue, handle,
+                    &numbers, 2, Int64.datatype, source, Tag.answer.rawValue, handle,
                     lockstep_status_ignore())
                 // A rank that was stopped answers the earlier inquiries first.
                 guard numbers[0] == number else { continue }
-                answers[Int(source)] = (
-                    RankActivity(rawValue: numbers[1]) ?? .computing, numbers[2]
-                )
+                answers[Int(source)] = RankActivity(rawValue: numbers[1]) ?? .computing
             }
             usleep(50_000)
         }
@@ -142,9 +146,8 @@ package final class StallWatch: @unchecked Sendable {
             _ = MPI_Recv(
                 &number, 1, Int64.datatype, source, Tag.inquiry.rawValue, handle,
                 lockstep_status_ignore())
-            let own = RankActivity.now
-            let numbers = [number, own.activity.rawValue, own.seconds]
-            _ = MPI_Send(numbers, 3, Int64.datatype, source, Tag.answer.rawValue, handle)
+            let numbers = [number, RankActivity.now.activity.rawValue]
+            _ = MPI_Send(numbers, 2, Int64.datatype, source, Tag.answer.rawValue, handle)
         }
     }
 
@@ -164,20 +167,19 @@ package final class StallWatch: @unchecked Sendable {
     // MARK: - The report
 
     /// Returns the sentence that names the ranks for which all others wait.
-    private func sentence(
-        _ answers: [Int: (activity: RankActivity, seconds: Int64)], waited: Int64
-    ) -> String {
+    private func sentence(_ answers: [Int: RankActivity], waited: Int64) -> String {
         let silent = (0..<communicator.size).filter { answers[$0] == nil }
-        let busy = answers.filter { $0.value.activity != .waiting }.keys.sorted()
+        let busy = answers.filter { $0.value != .waiting }.keys.sorted()
         let head = "no step has ended for \(waited) s: "
         if !silent.isEmpty {
             return head
                 + "\(list(silent)) \(silent.count == 1 ? "does" : "do") not respond; continue a "
                 + "stopped process with kill -CONT, or end the run and resume it."
         }
-        if let first = busy.first, let answer = answers[first] {
+        if let first = busy.first, let activity = answers[first] {
             return head
-                + "\(list(busy)) \(answer.activity.description) while the others wait; check "
+                + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(activity.description) while the "
+                + "others wait; check "
                 + "the load and the disk of \(busy.count == 1 ? "that host" : "those hosts")."
         }
         return head + "all ranks wait for one another; check the network between the hosts."

@@ -244,7 +244,9 @@ final class CheckpointKeeper {
     func load(into state: TrainingState, goesOn: Bool = true) throws(Failure) -> Bool {
         let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
-            return try read(into: state, goesOn: goesOn)
+            return try RankActivity.during(.readingCheckpoint) { () throws(Failure) in
+                try read(into: state, goesOn: goesOn)
+            }
         }
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
             try self.counters(of: found)
