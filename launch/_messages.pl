@@ -26,6 +26,7 @@ my %ranks_here;                          # ranks on this machine, by process
 my $victim = 'a rank';                   # the name of the rank that ended the job
 my %unstarted;                           # hosts whose agent was still running at that time
 my $sightings = 0;                       # how often a signal that mpirun blocks was seen pending
+my $launcher = getppid;                  # the process of launch/mpirun
 
 # The lines before and after Open MPI's banners.
 my $dashes = '-{60,}';
@@ -175,12 +176,14 @@ sub give_up {
 
 # Forwards a SIGTERM or SIGHUP that was sent to mpirun alone to the launcher, as a stop request. mpirun
 # blocks both, because it would kill the ranks before they have saved anything. The second sighting
-# counts, because the launcher's own signal may arrive a moment later.
+# counts, because the launcher's own signal may arrive a moment later. If the launcher was killed, mpirun
+# gets the request itself.
 sub look_for_signals {
     return if $asked || !$mpirun || $sightings > 1;
     return unless content("/proc/$mpirun/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
     return unless hex(substr $1, -8) & 0x4001;
-    kill 'ALRM', getppid if ++$sightings > 1;
+    return unless ++$sightings > 1;
+    if (getppid == $launcher) { kill 'ALRM', $launcher } else { kill 'USR1', $mpirun }
 }
 
 # The number of bytes that a descriptor which is ready accepts without blocking.
