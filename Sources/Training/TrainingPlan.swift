@@ -264,6 +264,7 @@ extension TrainingPlan {
         let steps = recipe.training.steps
         guard learningRate(after: steps - 1) == 0 else { return nil }
         guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
+            guard steps == 1 else { return nil }
             return
                 "the only step trains at rate 0, where the warmup starts, and changes nothing; give "
                 + "--set schedule.warmup_steps=0"

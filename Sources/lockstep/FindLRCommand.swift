@@ -88,7 +88,8 @@ struct FindLRCommand: ParsableCommand {
             let session = RangeTestSession(request, communicator: world)
             guard let result = try session.run() else {
                 if world.rank == 0 {
-                    try StandardOutput.write(
+                    // If the terminal is gone, the message cannot be written.
+                    try? StandardOutput.write(
                         line: "stopped because a signal asked for it; nothing was written")
                 }
                 return Failure.Code.requeue.rawValue

@@ -77,7 +77,8 @@ struct LandscapeCommand: ParsableCommand {
                 return 0
             case .stopped:
                 if world.rank == 0 {
-                    try StandardOutput.write(
+                    // If the terminal is gone, the message cannot be written.
+                    try? StandardOutput.write(
                         line: "stopped because a signal asked for it; nothing was written")
                 }
                 return Failure.Code.requeue.rawValue

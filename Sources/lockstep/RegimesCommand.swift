@@ -69,7 +69,8 @@ struct RegimesCommand: ParsableCommand {
                 for sentence in regimes.sentences { try StandardOutput.write(line: sentence) }
                 try StandardOutput.write(line: "the report is \(out)/report.html")
             case .stopped:
-                try StandardOutput.write(
+                // If the terminal is gone, the message cannot be written.
+                try? StandardOutput.write(
                     line: "stopped because a signal asked for it; nothing was written")
             }
             return code(of: outcome)

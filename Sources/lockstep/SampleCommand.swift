@@ -1,6 +1,5 @@
 import ArgumentParser
 import Failures
-import MPI
 import Model
 import Training
 
@@ -61,8 +60,6 @@ struct SampleCommand: ParsableCommand {
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        // Writing one text is no work for several ranks.
-        guard MPIEnvironment.launchedRank == 0 else { return }
         for (name, value, usual) in [("--tokens", tokens, 256), ("--samples", samples, 1)]
         where value < 1 {
             throw Failure(.usage, "\(name) is \(value), but must be at least 1; try \(usual).")

@@ -70,7 +70,7 @@ struct SweepCommand: ParsableCommand {
             groups: groups, threads: try threads.count(),
             progress: try progressMode(),
             emulatesBF16: emulation.emulateBf16)
-        StopSignals.listenForTermination()
+        if estimate { StopSignals.exitAtOnce() } else { StopSignals.listenForTermination() }
         try runOnAllRanks { (world, _) throws(Failure) in
             let session = SweepSession(request, communicator: world)
             if estimate {
@@ -93,8 +93,9 @@ struct SweepCommand: ParsableCommand {
         case .stopped:
             let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""
             if world.rank == 0 {
-                try StandardOutput.write(
-                    line: "stopped because a signal asked for it; go on with `\(launcher)lockstep "
+                // If the terminal is gone, the message cannot be written.
+                try? StandardOutput.write(
+                    line: "stopped because a signal asked for it; resume with `\(launcher)lockstep "
                         + "sweep --resume --out \(shellQuoted(out))`")
             }
             return Failure.Code.requeue.rawValue

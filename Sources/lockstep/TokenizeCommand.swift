@@ -2,7 +2,6 @@ import ArgumentParser
 import DataLoading
 import Failures
 import Logging
-import MPI
 import Telemetry
 import Training
 
@@ -65,8 +64,6 @@ struct TokenizeCommand: ParsableCommand {
     var separator: String?
 
     func run() throws {
-        // Several ranks would write one folder.
-        guard MPIEnvironment.launchedRank == 0 else { return }
         var options = TokenizeOptions(inputs: text, output: out, tokenizer: try choice())
         options.validationFraction = validationFraction
         options.shardTokens = shardTokens
