@@ -179,8 +179,8 @@ package final class StallWatch: @unchecked Sendable {
         if let first = busy.first, let activity = answers[first] {
             return head
                 + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(activity.description) while the "
-                + "others wait; check "
-                + "the load and the disk of \(busy.count == 1 ? "that host" : "those hosts")."
+                + "others wait; check the load and the disk of "
+                + "\(busy.count == 1 ? "that host" : "those hosts")."
         }
         return head + "all ranks wait for one another; check the network between the hosts."
     }

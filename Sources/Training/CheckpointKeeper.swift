@@ -47,7 +47,8 @@ final class CheckpointKeeper {
     /// Nil where every rank has all of the optimizer's state.
     private let transfer: ShardTransfer?
     private let logger = Logger(label: "lockstep")
-    private var savedStep: Int?
+    /// The step of the last checkpoint that was saved or loaded.
+    private(set) var savedStep: Int?
 
     /// The parameters' file in a checkpoint, under Hugging Face's names.
     static let parametersFile = "model.safetensors"
@@ -71,7 +72,7 @@ final class CheckpointKeeper {
         shards: [[Range<Int>]], communicator: Communicator
     ) throws(Failure) {
         self.run = run
-        store = try CheckpointStore(folder: run.checkpoints, keep: plan.recipe.checkpoint.keep)
+        store = try run.checkpointStore(keep: plan.recipe.checkpoint.keep)
         self.plan = plan
         self.data = data
         self.layout = layout
@@ -117,7 +118,10 @@ final class CheckpointKeeper {
             rawValue: try communicator.allReduce(own?.rawValue ?? 0, .maximum))
     }
 
-    /// The step of the newest good checkpoint, on all ranks; nil if there is none. Collective.
+    /// Returns the steps of all checkpoints.
+    func steps() throws(Failure) -> Set<Int> { Set(try store.candidates().map(\.step)) }
+
+    /// Returns the step of the newest good checkpoint, on all ranks; nil if there is none. Collective.
     func newestGoodStep() throws(Failure) -> Int? {
         let own = try communicator.onFirstRank { () throws(Failure) -> Int in
             try store.newestGood()?.step ?? -1

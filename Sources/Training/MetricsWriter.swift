@@ -46,7 +46,9 @@ final class MetricsWriter {
     }
 
     /// Continues the log of a run that resumes after a step; returns the best evaluation up to it.
-    func resume(after step: Int) throws(Failure) -> BestEvaluation? {
+    ///
+    /// - Parameter saved: the steps with a checkpoint, to which the best evaluation is limited.
+    func resume(after step: Int, saved: Set<Int>) throws(Failure) -> BestEvaluation? {
         guard isWriter else { return nil }
         var best: BestEvaluation?
         noise = NoiseScaleWindow()
@@ -54,7 +56,9 @@ final class MetricsWriter {
         let log = try MetricsLog(resuming: run.metrics, after: step) { record in
             noise.recall(record)
             diagnostician.recall(record)
-            if let evaluation = BestEvaluation(record) { best = evaluation.better(than: best) }
+            if let evaluation = BestEvaluation(record), saved.contains(evaluation.step) {
+                best = evaluation.better(than: best)
+            }
         }
         if log.supersededLines > 0 {
             logger.notice(

@@ -19,7 +19,7 @@ package struct RunCheckpoints: Sendable {
     package init(run path: String, newestAlone: Bool) throws(Failure) {
         run = RunFolder(path)
         let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
-        let store = try CheckpointStore(folder: run.checkpoints, keep: recipe.checkpoint.keep)
+        let store = try run.checkpointStore()
         var found: [Checkpoint] = []
         for candidate in try store.candidates() where !(newestAlone && !found.isEmpty) {
             do throws(Failure) { found.append(try store.requireGood(candidate)) } catch {

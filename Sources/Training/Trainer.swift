@@ -28,7 +28,7 @@ package final class Trainer {
     private let evaluator: Evaluator
     private let metrics: MetricsWriter
     private let trace: Trace?
-    /// The evaluation with the lowest loss so far.
+    /// The evaluation with the lowest loss of those with a checkpoint.
     private var best: BestEvaluation?
     /// The reason that the last due checkpoint was not written; nil if it was.
     private var defect: StateDefect?
@@ -111,9 +111,10 @@ package final class Trainer {
         // From the start again, the evaluation before the first step is made again too.
         let last = isThere ? state.step : -1
         let found = try communicator.agree { () throws(Failure) in
-            try metrics.resume(after: last)
+            try metrics.resume(
+                after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
         }
-        best = try onAllRanks(found)
+        if plan.recipe.checkpoint.best { best = try onAllRanks(found) }
         return state.step
     }
 
@@ -136,14 +137,16 @@ package final class Trainer {
         while state.step < steps {
             let requests = try takeStep()
             let isLast = state.step == steps
-            var isBest = false
+            let bestBefore = best
             if isLast || isEvaluationDue {
                 let measured = try evaluate()
                 evaluation = measured
-                isBest = noteBest(measured)
+                noteBest(measured)
             }
+            let isBest = best != bestBefore
             if isLast || isBest || !requests.isEmpty || isDue(plan.recipe.checkpoint.every) {
                 try checkpoint(isRequired: isLast || requests.contains(.stop))
+                if isBest, checkpoints.savedStep != state.step { best = bestBefore }
             }
             if requests.contains(.stop) && !isLast { return try stopped() }
         }
@@ -154,15 +157,13 @@ package final class Trainer {
         } else {
             last = try evaluator.run(model, parameters: state.evaluated)
         }
-        return .finished(last, best: plan.recipe.checkpoint.best ? best?.step : nil)
+        return .finished(last, best: best?.step)
     }
 
-    /// Notes an evaluation and returns whether its checkpoint must be kept as the best one.
-    private func noteBest(_ evaluation: Evaluation) -> Bool {
-        guard evaluation.loss.isFinite else { return false }
-        let new = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
-        defer { best = new }
-        return plan.recipe.checkpoint.best && new != best
+    /// Notes an evaluation if its checkpoint must be kept as the best one.
+    private func noteBest(_ evaluation: Evaluation) {
+        guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return }
+        best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
     }
 
     /// Returns the outcome of a run that was asked to stop. Collective.
@@ -237,9 +238,7 @@ package final class Trainer {
             let before = defect
             defect = try checkpoints.defect(of: state, loss: lossAhead())
             guard let defect else {
-                return try checkpoints.save(
-                    state, isRequired: isRequired,
-                    best: plan.recipe.checkpoint.best ? best?.step : nil)
+                return try checkpoints.save(state, isRequired: isRequired, best: best?.step)
             }
             if before == nil { metrics.tellOfMissingCheckpoint(step: state.step, defect) }
         }
