@@ -249,7 +249,7 @@ sub verdict {
     return conclude($status, "ended at once, as asked; $resume.") if $forced;
 
     # Neither lockstep's progress nor silence explains an end; a sentence of a rank does.
-    my $spoken = $last_line ne '' && !($last_line =~ /^lockstep: / && $last_line !~ /\.\s*$/);
+    my $spoken = $last_line ne '' && !($last_line =~ /^lockstep: / && $last_line !~ /[.?]\s*$/);
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
         return conclude($status, "rank $1 on $2 was ended by " . signal($3) . "; $resume.");
