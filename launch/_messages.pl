@@ -260,7 +260,8 @@ sub verdict {
     return conclude($status, "ended at once, as requested; $resume.") if $forced;
 
     # A rank's sentence explains the failure; a progress line does not.
-    my $spoken = $last_line ne '' && !($last_line =~ /^lockstep: / && $last_line !~ /[.?]\s*$/);
+    my $is_sysexit = $status >= 64 && $status <= 78;
+    my $spoken = $last_line ne '' && ($is_sysexit || $last_line !~ /^lockstep: /);
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
         return conclude($status, "rank $1 on $2 was ended by " . signal($3) . "; $resume.");

@@ -97,14 +97,19 @@ extension CheckpointStore {
 
     /// Returns the newest checkpoint that is whole; nil if there is none.
     ///
-    /// - Parameter reject: called with the step of each newer one and the reason it cannot be used.
+    /// - Parameters:
+    ///   - limit: the step that it must come before.
+    ///   - check: verifies a candidate; nil for `verify`.
+    ///   - reject: called with the step of each newer one and the reason it cannot be used.
     /// - Throws: `.inputOutput` if the store's folder cannot be listed.
     package func newestValid(
+        before limit: Int = .max, by check: ((Candidate) throws(Failure) -> Checkpoint)? = nil,
         reject: (_ step: Int, _ reason: Failure) -> Void
     ) throws(Failure) -> Checkpoint? {
-        for candidate in try candidates() {
+        for candidate in try candidates() where candidate.step < limit {
             do throws(Failure) {
-                return try verify(candidate)
+                guard let check else { return try verify(candidate) }
+                return try check(candidate)
             } catch { reject(candidate.step, error) }
         }
         return nil

@@ -31,4 +31,10 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     package var description: String { sentence }
+
+    /// The sentence as it is printed, with a full stop unless it ends otherwise.
+    package var line: String {
+        let isEnded = sentence.last.map { ".?!".contains($0) } ?? true
+        return "lockstep: \(sentence)\(isEnded ? "" : ".")"
+    }
 }

@@ -105,7 +105,8 @@ extension Communicator {
             lastAgreed.withLock { $0 } == AgreedFailure(failure: failure, size: size)
         if !isAgreed || rank == 0 {
             let origin = isAgreed || rank == 0 ? "" : Self.origin(rank, host: Self.hostName)
-            FileHandle.standardError.write(Data("lockstep: \(origin)\(failure.sentence)\n".utf8))
+            FileHandle.standardError.write(
+                Data("\(Failure(failure.code, origin + failure.sentence).line)\n".utf8))
         }
         // When every rank comes here the job can end in order, without a word from mpirun.
         if isAgreed, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {

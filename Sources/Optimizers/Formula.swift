@@ -52,7 +52,7 @@ package struct Formula: Sendable {
             throw Failure(
                 .configuration,
                 "\(key) has \(text.utf8.count) bytes, more than \(Self.longest): write a shorter "
-                    + "formula")
+                    + "formula.")
         }
         var parser = FormulaParser(text, key: key, variables: variables)
         operations = try parser.parse()

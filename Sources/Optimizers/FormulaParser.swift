@@ -214,9 +214,10 @@ struct FormulaParser {
     private func quoted(_ character: Character) -> String { String(character).debugDescription }
 
     private func failure(at place: Int, _ problem: String, _ remedy: String) -> Failure {
-        Failure(
+        let stop = remedy.hasSuffix("?") ? "" : "."
+        return Failure(
             .configuration,
-            "\(key) = \(text.debugDescription), column \(place + 1): \(problem): \(remedy)")
+            "\(key) = \(text.debugDescription), column \(place + 1): \(problem): \(remedy)\(stop)")
     }
 }
 

@@ -124,7 +124,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
             throw Failure(
                 .configuration,
                 "[scaling] exponent is missing, which rule = \"power\" needs: add exponent = 0.5 "
-                    + "or another number from 0 to 1")
+                    + "or another number from 0 to 1.")
         }
     }
     private func validateNoise() throws(Failure) {
@@ -146,7 +146,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
                 throw Failure(
                     .configuration,
                     "[scaling] noise_scale is missing, which rule = \"\(rule.rawValue)\" needs: add "
-                        + "the gradient noise scale in sequences, such as noise_scale = 256")
+                        + "the gradient noise scale in sequences, such as noise_scale = 256.")
             }
             return
         }
@@ -171,7 +171,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
                 throw Failure(
                     .configuration,
                     "[scaling] formula is missing, which rule = \"formula\" needs: add one such as "
-                        + "formula = \"lr * (B / B0)^0.7\"")
+                        + "formula = \"lr * (B / B0)^0.7\".")
             }
             return nil
         }

@@ -105,7 +105,7 @@ extension ScheduleConfiguration.PartConfiguration {
             throw Failure(
                 .configuration,
                 "\(key) steps is missing: say how long this part lasts, which only the last part "
-                    + "may leave out")
+                    + "may leave out.")
         }
         guard steps >= 1 else {
             throw invalid("\(key) steps", steps, "a number from 1 up", "use 1, or remove the part")
@@ -133,7 +133,7 @@ extension ScheduleConfiguration.PartConfiguration {
             throw Failure(
                 .configuration,
                 "\(key) end_factor is missing, which name = \"\(name.rawValue)\" needs: add the "
-                    + "part of the peak rate that it ends at, such as 0.1")
+                    + "part of the peak rate that it ends at, such as 0.1.")
         case (_, let factor?):
             return try validated(factor, "\(key) end_factor")
         }

@@ -42,7 +42,7 @@ enum PageStyle {
         }
         table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
         caption { text-align: left; font-weight: 600; padding-bottom: 8px; }
-        th, td { padding: 7px 14px; border-bottom: 1px solid var(--faint); vertical-align: baseline; }
+        th, td { padding: 7px 10px; border-bottom: 1px solid var(--faint); vertical-align: baseline; }
         th { font-weight: 600; color: var(--muted); border-bottom-color: var(--muted); }
         td span { white-space: nowrap; }
         .left { text-align: left; }

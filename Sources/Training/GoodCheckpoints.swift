@@ -59,12 +59,9 @@ extension CheckpointStore {
     func newestGood(
         before limit: Int = .max, reject: (_ step: Int, _ reason: Failure) -> Void = { _, _ in }
     ) throws(Failure) -> Checkpoint? {
-        for candidate in try candidates() where candidate.step < limit {
-            do throws(Failure) {
-                return try requireGood(candidate)
-            } catch { reject(candidate.step, error) }
-        }
-        return nil
+        try newestValid(
+            before: limit,
+            by: { (candidate) throws(Failure) in try requireGood(candidate) }, reject: reject)
     }
 }
 

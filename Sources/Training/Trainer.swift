@@ -11,9 +11,6 @@ package enum TrainingOutcome: Sendable {
     case finished(Evaluation, best: Int?)
     /// A signal asked the run to stop; its state is in a checkpoint and it can be resumed.
     case checkpointed(step: Int)
-    /// A signal asked the run to stop after a step whose state must not be saved; it can be resumed
-    /// from the newest good checkpoint, or from the start if there is none.
-    case stopped(step: Int, defect: StateDefect, newestGood: Int?)
 }
 
 /// The training loop: steps over a dataset, and what comes between them: evaluations, checkpoints,
@@ -125,7 +122,7 @@ package final class Trainer {
         return steps[0] < 0 ? nil : BestEvaluation(step: Int(steps[0]), loss: losses[0])
     }
 
-    /// Trains to the last step, or to the end of the step in which a stop was requested.
+    /// Trains to the last step, or to the first good state after a stop was requested.
     ///
     /// - Throws: `Failure` (configuration) if too many steps in a row were skipped.
     package func run() throws(Failure) -> TrainingOutcome {
@@ -133,10 +130,12 @@ package final class Trainer {
         metrics.begin(at: state.step)
         defer { metrics.end() }
         var evaluation: Evaluation?
+        var isStopping = false
         if state.step == 0, plan.recipe.evaluation.at.first == 0 { evaluation = try evaluate() }
         while state.step < steps {
             let requests = try takeStep()
             let isLast = state.step == steps
+            isStopping = isStopping || requests.contains(.stop)
             let bestBefore = best
             if isLast || isEvaluationDue {
                 let measured = try evaluate()
@@ -144,11 +143,13 @@ package final class Trainer {
                 noteBest(measured)
             }
             let isBest = best != bestBefore
-            if isLast || isBest || !requests.isEmpty || isDue(plan.recipe.checkpoint.every) {
-                try checkpoint(isRequired: isLast || requests.contains(.stop))
+            let isDue = isDue(plan.recipe.checkpoint.every) || !requests.isEmpty
+            if isLast || isBest || isStopping || isDue {
+                try checkpoint(isRequired: isLast || isStopping)
                 if isBest, checkpoints.savedStep != state.step { best = bestBefore }
             }
-            if requests.contains(.stop) && !isLast { return try stopped() }
+            // A state that must not be saved has no step to stop after.
+            if isStopping, !isLast, defect == nil { return .checkpointed(step: state.step) }
         }
         // All steps were done before, and the log has their evaluation.
         let last: Evaluation
@@ -166,34 +167,27 @@ package final class Trainer {
         best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
     }
 
-    /// Returns the outcome of a run that was asked to stop. Collective.
-    private func stopped() throws(Failure) -> TrainingOutcome {
-        guard let defect else { return .checkpointed(step: state.step) }
-        return .stopped(
-            step: state.step, defect: defect, newestGood: try checkpoints.newestGoodStep())
-    }
-
     /// Checks that a run that took all its steps ended with finite numbers. Collective.
     ///
     /// - Throws: `Failure` (configuration), the same on all ranks.
     func requireGoodEnd(_ evaluation: Evaluation) throws(Failure) {
-        let what: String
+        let step = state.step
+        let sentence: String
         if !evaluation.loss.isFinite {
-            what = "its validation loss is not a number"
+            sentence =
+                "The run took all \(step) steps, but its validation loss is not a number, because the "
+                + "learning rate is too large (the peak is \(plan.rate.peakLearningRate)); lower "
+                + "[optimizer] learning_rate three to ten times and start a new run"
         } else if let defect {
-            what = "its last checkpoint could not be written because \(defect.reason)"
+            sentence =
+                "The run took all \(step) steps, but has no checkpoint of the last one because "
+                + "\(defect.reason); resume it with one step more (--set training.steps=\(step + 1))"
         } else {
             return
         }
         let good = try goodCheckpointText()
-        let rate = plan.rate.peakLearningRate
-        let step = state.step
         try communicator.agree { () throws(Failure) -> Void in
-            throw Failure(
-                .configuration,
-                "The run took all \(step) steps, but \(what), so the learning rate is too large (the "
-                    + "peak is \(rate)); lower [optimizer] learning_rate three to ten times and start "
-                    + "a new run (\(good)).")
+            throw Failure(.configuration, "\(sentence) (\(good)).")
         }
     }
 

@@ -107,8 +107,8 @@ package struct TrainingSession {
             try trainer.start()
         }
         let outcome = try trainer.run()
-        if case .finished(let evaluation, _) = outcome { try trainer.requireGoodEnd(evaluation) }
         try trace?.write()
+        if case .finished(let evaluation, _) = outcome { try trainer.requireGoodEnd(evaluation) }
         let resident = try ResidentMemory.peak(of: communicator)
         tell(
             "at most \(Format.bytes(resident)) resident on a rank, of "

@@ -104,12 +104,6 @@ struct TrainCommand: ParsableCommand {
             try? say(
                 "checkpointed at step \(step) because a signal asked for it; resume with \(resume)",
                 world)
-        case .stopped(let step, let defect, let newestGood):
-            let start =
-                newestGood.map { "from the checkpoint of step \($0)" } ?? "from the first step"
-            try? say(
-                "stopped at step \(step) because a signal asked for it, without a checkpoint because "
-                    + "\(defect.reason); resume \(start) with \(resume)", world)
         }
         return Failure.Code.requeue.rawValue
     }

@@ -27,7 +27,7 @@ do {
     }
     try command.run()
 } catch let failure as Failure {
-    end(failure.code.rawValue, message: "lockstep: \(failure.sentence)")
+    end(failure.code.rawValue, message: failure.line)
 } catch {
     // Help and version are errors too for the parser, with the code 0.
     let code = Lockstep.exitCode(for: error)

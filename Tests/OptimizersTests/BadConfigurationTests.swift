@@ -7,7 +7,10 @@ private func expect(
     _ sentence: String, sourceLocation: SourceLocation = #_sourceLocation,
     from body: () throws -> Void
 ) {
-    #expect(throws: Failure(.configuration, sentence), sourceLocation: sourceLocation) {
+    #expect(
+        throws: Failure(.configuration, sentence + (sentence.hasSuffix("?") ? "" : ".")),
+        sourceLocation: sourceLocation
+    ) {
         try body()
     }
 }
@@ -49,7 +52,7 @@ struct BadConfigurationTests {
         ) { _ = try OptimizerConfiguration.Name("adamW", key: "[optimizer] name") }
         expect(
             "[scaling] rule = \"\" is not one of \"linear\", \"sqrt\", \"none\", \"power\", "
-                + "\"adam-sde\", \"beta2-half-life\", \"noise-scale\", \"surge\", \"formula\""
+                + "\"adam-sde\", \"beta2-half-life\", \"noise-scale\", \"surge\", \"formula\": write one of them"
         ) {
             _ = try ScalingConfiguration.Rule("", key: "[scaling] rule")
         }

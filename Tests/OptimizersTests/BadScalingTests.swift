@@ -8,7 +8,10 @@ private func expect(
     _ optimizer: OptimizerConfiguration = .init(learningRate: 1e-3),
     sourceLocation: SourceLocation = #_sourceLocation
 ) {
-    #expect(throws: Failure(.configuration, sentence), sourceLocation: sourceLocation) {
+    #expect(
+        throws: Failure(.configuration, sentence + (sentence.hasSuffix("?") ? "" : ".")),
+        sourceLocation: sourceLocation
+    ) {
         _ = try scaling.resolve(optimizer, globalBatch: globalBatch)
     }
 }
@@ -154,7 +157,7 @@ struct BadScalingTests {
                 .configuration,
                 "[schedule] warmup_steps = 100, or 400 at this global_batch, is not below "
                     + "decay_steps = 300: use 299 at most, so that the rate can fall after it has "
-                    + "risen")
+                    + "risen.")
         ) {
             _ = try ScheduleConfiguration(warmupSteps: 100, decaySteps: 300)
                 .resolve(rate, trainingSteps: 300)
@@ -163,7 +166,7 @@ struct BadScalingTests {
             throws: Failure(
                 .configuration,
                 "[scaling] warmup = \"tokens\" does nothing with name = \"sequence\": remove it, and "
-                    + "say the same with [[schedule.parts]]")
+                    + "say the same with [[schedule.parts]].")
         ) {
             _ = try ScheduleConfiguration(name: .sequence, parts: [.init(name: .constant)])
                 .resolve(rate, trainingSteps: 300)

@@ -9,7 +9,10 @@ struct BadScheduleTests {
         _ sentence: String, _ schedule: ScheduleConfiguration, gradualWarmup: Bool = false,
         trainingSteps: Int = 100, sourceLocation: SourceLocation = #_sourceLocation
     ) {
-        #expect(throws: Failure(.configuration, sentence), sourceLocation: sourceLocation) {
+        #expect(
+            throws: Failure(.configuration, sentence + (sentence.hasSuffix("?") ? "" : ".")),
+            sourceLocation: sourceLocation
+        ) {
             let rate = try ScalingConfiguration(baseBatch: 8, gradualWarmup: gradualWarmup)
                 .resolve(.init(learningRate: 1e-3), globalBatch: 16)
             _ = try schedule.resolve(rate, trainingSteps: trainingSteps)

@@ -12,9 +12,11 @@ private func formula(_ text: String) throws(Failure) -> Formula {
 private func expect(
     _ text: String, _ sentence: String, sourceLocation: SourceLocation = #_sourceLocation
 ) {
+    let stop = sentence.hasSuffix("?") ? "" : "."
     #expect(
         throws: Failure(
-            .configuration, "[scaling] formula = \(text.debugDescription), column \(sentence)"),
+            .configuration,
+            "[scaling] formula = \(text.debugDescription), column \(sentence)\(stop)"),
         sourceLocation: sourceLocation
     ) { _ = try formula(text) }
 }
@@ -127,7 +129,7 @@ struct FormulaTests {
                 throws: Failure(
                     .configuration,
                     "[scaling] formula has \(text.utf8.count) bytes, more than 500: write a "
-                        + "shorter formula")
+                        + "shorter formula.")
             ) { _ = try formula(text) }
         }
         // Texts of all kinds of pieces in all kinds of orders end in a value or a sentence.

@@ -57,12 +57,12 @@ enum DemoPage {
         columns: [.init("B")]
             + [
                 "no scaling", "sqrt", "linear", "adam-sde (trained)", "power exponent 0.7",
-                "formula lr*(B/B0)^0.6", "noise-scale Bn = 120", "surge Bn = 120",
+                "formula lr*(B/B0)^0.6",
             ].map { .init($0) },
         rows: batches.map { batch in
             .init(
                 ["\(Int(batch))"]
-                    + (1...8).map { rule in
+                    + (1...6).map { rule in
                         rule == 3 ? "above the grid" : "0.0\(rule)68 (-0.0016 to 0.0297)"
                     })
         })

@@ -46,7 +46,7 @@ struct PointTrainer {
         let diverged: Bool
         do throws(Failure) {
             switch try trainer.run() {
-            case .checkpointed, .stopped:
+            case .checkpointed:
                 try trainer.free()
                 return .stopped
             case .finished: diverged = false
