@@ -139,3 +139,24 @@ check_temporary_files() {
     fi
     rm -f "$probe"
 }
+
+# Fails if a variable such as OMPI_MCA_pml names a component that Open MPI does not have. mpirun reports that
+# too, but sometimes loses the message that names the component.
+#
+# usage: check_components MPIRUN
+check_components() {
+    local known framework value name
+    compgen -e | grep -qE '^OMPI_MCA_[a-z]+$' || return 0
+    known=$("$(dirname "$1")/ompi_info" --parsable 2>/dev/null |
+        sed -n 's/^mca:\([a-z]*\):\([^:]*\):.*/\1 \2/p') || return 0
+    while read -r framework; do
+        value=OMPI_MCA_$framework
+        value=${!value}
+        # A list that begins with ^ names what to leave out.
+        if [[ $value == ^* ]] || ! grep -q "^$framework " <<<"$known"; then continue; fi
+        for name in ${value//,/ }; do
+            grep -qxF "$framework $name" <<<"$known" ||
+                fail 78 "Open MPI has no \"$name\" for $framework; unset OMPI_MCA_$framework or correct it."
+        done
+    done < <(compgen -e | sed -n 's/^OMPI_MCA_\([a-z]*\)$/\1/p')
+}
