@@ -64,7 +64,7 @@ extension CommandLineTests {
                 ["-c", script, "bash", file, bench.path("log")] + command + arguments,
                 seconds: 60)
             #expect(outcome.status == 74, "\(outcome.errors)")
-            let sentences = outcome.sentences.filter { $0.contains("cut off") }
+            let sentences = outcome.sentences.filter { $0.contains("was truncated") }
             #expect(sentences.count == 1, "\(outcome.errors)")
             let sentence = sentences.first ?? ""
             #expect(sentence.hasPrefix("lockstep: "), "\(sentence)")

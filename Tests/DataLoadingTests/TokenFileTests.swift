@@ -133,8 +133,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
             }
             try handle.truncate(atOffset: 0)
             expectFailure(.inputOutput, path, "truncated to 0 bytes") { try read(from: 0) }
-            expectFailure(.inputOutput, path, "cut off") { _ = try dataset.fingerprint }
-            expectFailure(.inputOutput, path, "cut off") {
+            expectFailure(.inputOutput, path, "was truncated") { _ = try dataset.fingerprint }
+            expectFailure(.inputOutput, path, "was truncated") {
                 try dataset.validate(vocabularySize: 50)
             }
             try handle.close()
