@@ -44,7 +44,7 @@ extension CommandLineTests {
                     [
                         "-c",
                         """
-                        for rank in $(pgrep -P "$(pgrep -P \(job.identifier))"); do
+                        for rank in $(pgrep -P "$(pgrep -d, -P \(job.identifier))"); do
                             sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/$rank/task/*/status
                         done
                         """,

@@ -89,7 +89,7 @@ extension CommandLineTests {
                 ranks: 1,
                 model: [
                     "training.global_batch=40000", "reduction.lanes=40000",
-                    "model.context_length=1",
+                    "model.context_length=1", "scaling.rule=none",
                 ],
                 isSharded: false, least: 40),
         ]
