@@ -67,7 +67,7 @@ package final class StallWatch: @unchecked Sendable {
     /// Ends the watch and waits for its thread.
     package func end() {
         ending.signal()
-        ended.wait()
+        _ = ended.wait(timeout: .now() + .seconds(2))
     }
 
     // MARK: - The watching thread

@@ -17,16 +17,20 @@ func runOnAllRanks(
 ) throws(Failure) -> Never {
     let environment = try MPIEnvironment(stopRequested: { StopSignals.stopRequested })
     let world = environment.world
+    var watch: StallWatch?
     do throws(Failure) {
-        let watch =
-            world.size > 1 && environment.threadLevel == .multiple
-            ? try StallWatch(of: world) { StandardError.shared.write(line: "lockstep: \($0)") }
-            : nil
+        if world.size > 1, environment.threadLevel == .multiple {
+            watch = try StallWatch(of: world) {
+                StandardError.shared.write(line: "lockstep: \($0)")
+            }
+        }
         let code = try body(world, environment.threadLevel)
         watch?.end()
         try environment.finalize()
         exit(code)
     } catch {
+        // Its thread must not call MPI while MPI ends.
+        watch?.end()
         world.exit(reporting: error)
     }
 }

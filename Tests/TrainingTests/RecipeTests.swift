@@ -110,6 +110,7 @@ import Training
         [checkpoint]
         every = 0
         keep = 0
+        best = false
         """
 
     @Test func everyKeySurvivesARoundTrip() throws {

@@ -105,7 +105,13 @@ import Training
             for (rank, gradients) in arenas.enumerated() {
                 let expected = plan.recipe.model.leastTrainingBytes(
                     arenas: Double(gradients) + moments, tokens: 8, recomputes: false)
-                #expect(plan.leastBytes(ofRank: rank, size: ranks) == expected, "rank \(rank)")
+                // Three numbers for each lane: in every rank's message, and once more for all lanes.
+                let message = 8 + (8 + ranks - 1) / ranks * 24
+                let own = plan.lanes.tree.lanes(ofRank: rank, size: ranks).count
+                let lanes = message * (ranks + 1) + 8 * 24 + ranks * 8 + own * 32
+                #expect(
+                    plan.leastBytes(ofRank: rank, size: ranks) == expected + Double(lanes),
+                    "rank \(rank)")
             }
         }
     }
