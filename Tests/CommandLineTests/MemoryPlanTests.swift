@@ -11,6 +11,17 @@ extension CommandLineTests {
                 "\(what): planned \(planned) MiB, resident \(resident) MiB")
         }
 
+        /// Expects that what a training had resident is close to its plan; returns it in MiB.
+        private func residentCloseToPlan(_ outcome: Outcome, _ what: String) throws -> Double {
+            let told = try #require(
+                outcome.errors.firstMatch(
+                    of: /at most ([0-9.]+) MiB resident on a rank, of ([0-9.]+) MiB planned/))
+            let resident = try #require(Double(told.1))
+            let planned = try #require(Double(told.2))
+            expectClose(planned: planned, resident: resident, what)
+            return resident
+        }
+
         /// A model of 16 million parameters, nearly all of them in its token table.
         private static let wideTable = [
             "model.layers=1", "model.width=256", "model.vocabulary_size=60000",
@@ -118,12 +129,7 @@ extension CommandLineTests {
             let second = try bench.lockstep(
                 ["train", "--resume", "--out", bench.path("run"), "--set", "training.steps=3002"],
                 ranks: ranks)
-            let told = try #require(
-                second.errors.firstMatch(
-                    of: /at most ([0-9.]+) MiB resident on a rank, of ([0-9.]+) MiB planned/))
-            let resident = try #require(Double(told.1))
-            let planned = try #require(Double(told.2))
-            expectClose(planned: planned, resident: resident, "\(ranks) ranks")
+            _ = try residentCloseToPlan(second, "\(ranks) ranks")
         }
 
         /// Evaluations and checkpoints are part of training, and so is reading one to go on.
@@ -141,13 +147,7 @@ extension CommandLineTests {
             for arguments in [training, resuming] {
                 let outcome = try workbench.lockstep(arguments, ranks: each.ranks)
                 try #require(outcome.status == 0, "\(outcome.errors)")
-                let told = try #require(
-                    outcome.errors.firstMatch(
-                        of: /at most ([0-9.]+) MiB resident on a rank, of ([0-9.]+) MiB planned/))
-                let resident = try #require(Double(told.1))
-                let planned = try #require(Double(told.2))
-                expectClose(planned: planned, resident: resident, "\(arguments)")
-                #expect(resident > each.least)
+                #expect(try residentCloseToPlan(outcome, "\(arguments)") > each.least)
                 #expect(outcome.errors.contains(" planned\n"), "told in the end")
             }
         }
