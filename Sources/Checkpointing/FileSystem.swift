@@ -35,6 +35,12 @@ package enum FileSystem {
         return lstat(path, &status) == 0
     }
 
+    /// Returns whether a path is a folder or a link to one.
+    package static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Returns whether a path is an empty folder or a link to one. The `lost+found` of a file
     /// system's root is ignored.
     package static func isEmptyFolder(_ path: String) -> Bool {
@@ -59,8 +65,7 @@ package enum FileSystem {
             }
             error = errno
         }
-        var status = stat()
-        if error == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+        if error == EEXIST, isFolder(path) { return }
         throw .systemCall("create the folder", path, error: error)
     }
 

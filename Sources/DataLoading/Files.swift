@@ -9,10 +9,10 @@ import Failures
 /// What the operating system last said was wrong.
 func systemError(_ code: Int32 = errno) -> String { String(cString: strerror(code)) }
 
-/// Whether something has this path.
+/// Whether anything has this path, a dangling link included.
 func fileExists(_ path: String) -> Bool {
     var status = stat()
-    return stat(path, &status) == 0
+    return lstat(path, &status) == 0
 }
 
 /// Whether a folder has this path.

@@ -69,21 +69,26 @@ struct PartialFolder: ~Copyable {
     ///   fails.
     consuming func commit() throws(Failure) {
         try Self.refuseUsed(target)
-        let last: String
-        if isInside {
-            let files = try names(inFolder: path)
-            let marker = DatasetDescription.fileName
+        if isInside { try moveFiles() } else { try Self.move(path, to: target) }
+        isCommitted = true
+        try syncFolder(of: isInside ? "\(target)/\(DatasetDescription.fileName)" : target)
+    }
+
+    /// Moves the files up into the target, the description last, or none if that fails.
+    private func moveFiles() throws(Failure) {
+        let files = try names(inFolder: path)
+        let marker = DatasetDescription.fileName
+        var moved: [String] = []
+        do throws(Failure) {
             for file in files.filter({ $0 != marker }) + files.filter({ $0 == marker }) {
                 try Self.move("\(path)/\(file)", to: "\(target)/\(file)")
+                moved.append(file)
             }
-            rmdir(path)
-            last = "\(target)/\(marker)"
-        } else {
-            try Self.move(path, to: target)
-            last = target
+        } catch {
+            for file in moved { unlink("\(target)/\(file)") }
+            throw error
         }
-        isCommitted = true
-        try syncFolder(of: last)
+        rmdir(path)
     }
 
     private static func move(_ path: String, to target: String) throws(Failure) {

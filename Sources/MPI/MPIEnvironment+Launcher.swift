@@ -85,7 +85,9 @@ extension MPIEnvironment {
             guard size > 1 else { return nil }
             return LaunchedTasks(variable: "OMPI_COMM_WORLD_SIZE", value: size, count: size)
         }
-        var sizes = ["PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS"]
+        var sizes = [
+            "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_SIZE",
+        ]
         // In a batch script, which is task 0, this is the number of tasks that it may start.
         if number("SLURM_PROCID") ?? 0 > 0 { sizes.append("SLURM_NTASKS") }
         for variable in sizes {
@@ -93,7 +95,8 @@ extension MPIEnvironment {
             return LaunchedTasks(variable: variable, value: size, count: size)
         }
         let ranks = [
-            "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MPI_LOCALRANKID", "SLURM_PROCID",
+            "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MPI_LOCALRANKID",
+            "MV2_COMM_WORLD_RANK", "SLURM_PROCID",
         ]
         for variable in ranks {
             guard let rank = number(variable), rank > 0 else { continue }

@@ -55,6 +55,7 @@ package struct MPIEnvironment: ~Copyable {
         let isSingleton = !Self.hasLauncher
         let tasks = Self.launchedTasks
         Self.preferEagerMessages()
+        if isSingleton { Self.startAlone() }
         let watch = try StartWatch(stopRequested: stopRequested)
         var provided: Int32 = 0
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
@@ -93,6 +94,17 @@ package struct MPIEnvironment: ~Copyable {
 
     /// The most bytes that are sent over TCP without asking.
     package static let eagerBytes = 1 << 20
+
+    /// Has Open MPI start this only rank without a helper process, temporary files or a network, of
+    /// which it needs none.
+    ///
+    /// Open MPI would crash if the temporary folder were full, and print its own messages if the
+    /// machine had no network. Settings that the user has made stay.
+    private static func startAlone() {
+        setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
+        setenv("OMPI_MCA_orte_create_session_dirs", "0", 0)
+        setenv("OMPI_MCA_if", "^posix_ipv4", 0)
+    }
 
     /// Has messages of up to a mebibyte sent at once over TCP rather than after an exchange of
     /// words.

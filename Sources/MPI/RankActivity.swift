@@ -16,24 +16,26 @@ package enum RankActivity: Int64, Sendable {
     private static let current = Atomic<Int64>(computing.rawValue)
     private static let since = Atomic<Int64>(0)
 
-    /// Runs `body` as an activity of the main thread. Within another activity, that one stays.
+    /// Runs `body` as an activity of the main thread; an activity around it continues afterwards.
     @inline(__always)
     package static func during<Value, Problem: Error>(
         _ activity: RankActivity, _ body: () throws(Problem) -> Value
     ) throws(Problem) -> Value {
-        guard current.load(ordering: .relaxed) == computing.rawValue else { return try body() }
-        set(activity)
-        defer { set(.computing) }
+        let outer = current.load(ordering: .relaxed)
+        guard outer != activity.rawValue else { return try body() }
+        let start = since.load(ordering: .relaxed)
+        set(activity.rawValue, since: monotonicSeconds)
+        defer { set(outer, since: outer == computing.rawValue ? monotonicSeconds : start) }
         return try body()
     }
 
-    private static func set(_ activity: RankActivity) {
-        since.store(monotonicSeconds, ordering: .relaxed)
-        current.store(activity.rawValue, ordering: .relaxed)
+    private static func set(_ activity: Int64, since start: Int64) {
+        since.store(start, ordering: .relaxed)
+        current.store(activity, ordering: .relaxed)
     }
 
     /// The activity and how many seconds it has lasted.
-    static var now: (activity: RankActivity, seconds: Int64) {
+    package static var now: (activity: RankActivity, seconds: Int64) {
         let activity = RankActivity(rawValue: current.load(ordering: .relaxed)) ?? .computing
         return (activity, max(0, monotonicSeconds - since.load(ordering: .relaxed)))
     }

@@ -188,8 +188,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
             throw invalid(
                 "[schedule] minimum_learning_rate", minimumLearningRate,
                 "in [0, learning_rate = \(rate.baseLearningRate)]",
-                "use \(minimumLearningRate < 0 ? 0 : rate.baseLearningRate / 10), or leave it out "
-                    + "for a tenth of the learning rate")
+                "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
+                    + "learning rate")
         }
         return minimumLearningRate * rate.factor
     }

@@ -74,6 +74,17 @@ package final class MetricsLog {
         return records
     }
 
+    /// Returns the last record of a log; nil if there is none or the last line is incomplete.
+    ///
+    /// - Throws: `.inputOutput`.
+    package static func last(of path: String) throws(Failure) -> MetricsRecord? {
+        guard let content = try AppendedFile.content(of: path) else { return nil }
+        let newline = UInt8(ascii: "\n")
+        let lines = content.last == newline ? content.dropLast() : content[...]
+        let start = lines.lastIndex(of: newline).map { $0 + 1 } ?? lines.startIndex
+        return MetricsRecord(parsing: lines[start...])
+    }
+
     /// The whole lines of a text; the last one need not end with a line break if it is an object.
     private static func lines(of content: [UInt8]) -> [ArraySlice<UInt8>] {
         let newline = UInt8(ascii: "\n")

@@ -37,6 +37,13 @@ extension Manifest {
     }
 }
 
+extension MetricsRecord {
+    /// Whether the record is of a step or an evaluation whose loss was not finite.
+    fileprivate var hasLossThatIsNotFinite: Bool {
+        fields["loss"] == .null || fields["validation_loss"] == .null
+    }
+}
+
 extension CheckpointStore {
     /// Verifies that a checkpoint is whole and that training can use it.
     ///
@@ -85,16 +92,17 @@ extension RunFolder {
                     "checkpoint of step \(step) rejected: \(reason.sentence)")
             }
             guard let newest else { throw noWholeCheckpoint() }
-            return newest
-        case .best:
-            guard let best = try bestEvaluation(among: Set(try store.candidates().map(\.step)))
-            else {
-                throw Failure(
-                    .missingInput,
-                    "\(checkpoints) holds no checkpoint of a step that was evaluated; omit "
-                        + "--checkpoint for the newest one.")
+            if let end = try MetricsLog.last(of: metrics), end.hasLossThatIsNotFinite,
+                let lastStep = end.step, lastStep > newest.step
+            {
+                Logger(label: "lockstep").warning(
+                    """
+                    the training in \(path) diverged before step \(lastStep); the newest good \
+                    checkpoint is that of step \(newest.step)
+                    """)
             }
-            step = best.step
+            return newest
+        case .best: step = try bestStep(in: store)
         case .step(let given): step = given
         }
         let candidates = try store.candidates()
@@ -108,16 +116,40 @@ extension RunFolder {
         return try store.requireGood(candidate)
     }
 
-    /// Returns the evaluation with the lowest loss among the given steps in the run's metrics; nil if
-    /// there is none.
+    /// Returns the step of the store's checkpoint with the lowest validation loss; warns if the run had
+    /// a lower one at a step without a checkpoint.
+    ///
+    /// - Throws: `Failure` (missing input) if no step with a checkpoint was evaluated.
+    private func bestStep(in store: CheckpointStore) throws(Failure) -> Int {
+        guard let kept = try bestEvaluation(among: Set(try store.candidates().map(\.step))) else {
+            throw Failure(
+                .missingInput,
+                "\(checkpoints) holds no checkpoint of a step that was evaluated; omit "
+                    + "--checkpoint for the newest one.")
+        }
+        if let best = try bestEvaluation(), best.loss < kept.loss {
+            Logger(label: "lockstep").warning(
+                """
+                \(checkpoints) has no checkpoint of step \(best.step), which had the lowest validation \
+                loss; the best of the others is that of step \(kept.step)
+                """)
+        }
+        return kept.step
+    }
+
+    /// Returns the evaluation with the lowest loss in the run's metrics; nil if there is none.
+    ///
+    /// - Parameter steps: the steps to choose among; nil for all.
     ///
     /// - Throws: as `MetricsLog.read`.
-    func bestEvaluation(among steps: Set<Int>) throws(Failure) -> BestEvaluation? {
+    func bestEvaluation(
+        among steps: Set<Int>? = nil
+    ) throws(Failure) -> BestEvaluation? {
         var best: BestEvaluation?
         for record in try MetricsLog.read(metrics) {
-            guard let evaluation = BestEvaluation(record), steps.contains(evaluation.step) else {
-                continue
-            }
+            guard let evaluation = BestEvaluation(record),
+                steps?.contains(evaluation.step) ?? true
+            else { continue }
             best = evaluation.better(than: best)
         }
         return best

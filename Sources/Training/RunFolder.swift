@@ -59,10 +59,10 @@ package struct RunFolder: Sendable {
                     + "if nothing runs there, or give --out another folder.")
         }
         try FileSystem.requireWritable(path)
-        guard FileSystem.isEmptyFolder(path) || !FileSystem.exists(path) else {
-            throw Failure(
-                .usage,
-                "\(path) is not empty and holds no run: give --out a new folder.")
+        guard !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
+            let state =
+                FileSystem.isFolder(path) ? "is not empty and holds no run" : "is not a folder"
+            throw Failure(.usage, "\(path) \(state); give --out a new folder.")
         }
     }
 

@@ -26,20 +26,27 @@ package struct TrainingData: Sendable {
 
     /// Opens a data folder for a model, and settles the model's vocabulary.
     ///
-    /// - Parameter isRemembered: whether the path comes from a run or a sweep rather than from the
-    ///   command line, so that a missing folder may have been moved.
+    /// - Parameters:
+    ///   - isRemembered: whether the path comes from a run or a sweep rather than from the command
+    ///     line, so that a missing folder may have been moved.
+    ///   - rank: the rank that opens the folder. If a rank other than 0 is the first that lacks it,
+    ///     the folder exists on the first host alone.
     /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the
     ///   folder was made for another tokenizer, a token is outside the vocabulary, or the data are
     ///   shorter than one context.
     package init(
-        path: String, recipe: inout Recipe, isRemembered: Bool = false
+        path: String, recipe: inout Recipe, isRemembered: Bool = false, rank: Int = 0
     ) throws(Failure) {
         self.path = path
-        let folder = try DataFolder(
-            path,
-            remedy: isRemembered
-                ? "if the data were moved, give --data their new folder"
-                : TokenDataset.missingRemedy)
+        let remedy =
+            if rank > 0 {
+                "copy the data to this path on every host"
+            } else if isRemembered {
+                "if the data were moved, give --data their new folder"
+            } else {
+                TokenDataset.missingRemedy
+            }
+        let folder = try DataFolder(path, remedy: remedy)
         validationFingerprint = folder.validationFingerprint
         fingerprint =
             "\(folder.trainFingerprint)\(Self.fingerprintSeparator)\(validationFingerprint)"
@@ -127,7 +134,8 @@ extension RunFolder {
             return folder
         }
         let data = try communicator.agree { () throws(Failure) in
-            try TrainingData(path: folder, recipe: &recipe, isRemembered: given == nil)
+            try TrainingData(
+                path: folder, recipe: &recipe, isRemembered: given == nil, rank: communicator.rank)
         }
         if communicator.rank == 0 {
             data.warnOfOtherValidation(

@@ -69,7 +69,8 @@ package struct TrainingSession {
             var recipe = try Recipe(toml: toml, name: "the recipe")
             // The data settle the recipe's vocabulary.
             let data = try TrainingData(
-                path: path, recipe: &recipe, isRemembered: request.dataPath == nil)
+                path: path, recipe: &recipe, isRemembered: request.dataPath == nil,
+                rank: communicator.rank)
             return (recipe, data)
         }
         let plan = try communicator.agree { () throws(Failure) in

@@ -24,6 +24,9 @@ func runOnAllRanks(
                 StandardError.shared.write(line: "lockstep: \($0)")
             }
         }
+        try world.sameOnAllRanks(
+            "command", CommandLine.arguments.dropFirst().joined(separator: " "),
+            remedy: "start every rank with the same command")
         let code = try body(world, environment.threadLevel)
         watch?.end()
         try environment.finalize()

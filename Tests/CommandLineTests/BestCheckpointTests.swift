@@ -68,6 +68,12 @@ extension CommandLineTests {
             #expect(!outcome.output.contains("best"))
             #expect(
                 try bench.names(in: "run/checkpoints") == ["step-00000036", "step-00000040"])
+            let evaluation = try bench.lockstep(
+                "evaluate", bench.path("run"), "--checkpoint", "best", "--json")
+            #expect(evaluation.output.contains("\"step\":40,"))
+            #expect(
+                evaluation.errors.contains(
+                    "no checkpoint of step 20, which had the lowest validation loss"))
         }
 
         @Test("--checkpoint takes a step or best")

@@ -33,6 +33,11 @@ extension CommandLineTests {
             #expect(
                 outcome.sentences.last?.contains("the newest good checkpoint is that of step 1")
                     == true)
+            for command in ["evaluate", "sample"] {
+                let reading = try bench.lockstep(command, bench.path("run"))
+                #expect(reading.status == 0, "\(reading.errors)")
+                #expect(reading.errors.contains("diverged before step "), "\(reading.errors)")
+            }
         }
 
         @Test("a run whose last loss is not a number ends with 78", arguments: [0, 2])

@@ -35,6 +35,20 @@ extension CommandLineTests {
             #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
         }
 
+        @Test("all edited keys are named")
+        func twoEdits() throws {
+            let bench = try Workbench()
+            try bench.train()
+            try edit(bench, "seed", "5")
+            try edit(bench, "learning_rate", "0.5")
+            expectRefusal(
+                try bench.lockstep("train", "--resume", "--out", bench.path("run")), 78,
+                [
+                    "[training] seed = 5 and [optimizer] learning_rate = 0.5, but the run was "
+                        + "trained with 1337 and 0.01"
+                ])
+        }
+
         /// The newest checkpoint then holds the recipe before the change.
         @Test("a change that a resume made is not refused as an edit")
         func aResumesOwnChange() throws {

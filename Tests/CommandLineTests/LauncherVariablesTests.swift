@@ -10,6 +10,10 @@ extension CommandLineTests {
             (["PMI_RANK": "0", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
             (["PMI_RANK": "1", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
             (["PMI_RANK": "1"], "PMI_RANK = 1: a launcher started at least 2 tasks"),
+            (
+                ["MV2_COMM_WORLD_SIZE": "2", "MV2_COMM_WORLD_RANK": "0"],
+                "MV2_COMM_WORLD_SIZE = 2: a launcher started 2 tasks"
+            ),
             (["MPI_LOCALNRANKS": "3"], "MPI_LOCALNRANKS = 3: a launcher started 3 tasks"),
             (
                 ["SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"],

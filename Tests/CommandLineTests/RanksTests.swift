@@ -37,6 +37,39 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
+        @Test("two commands in one job are refused")
+        func twoCommandsAreRefused() throws {
+            let outcome = try Launch.run(
+                "mpirun",
+                ["--quiet", "--oversubscribe", "-n", "1", Workbench.lockstep, "doctor", ":"]
+                    + ["-n", "1", Workbench.lockstep, "evaluate", "run"],
+                environment: Background.environment)
+            expectRefusal(
+                outcome, 78,
+                ["The command differs between ranks: rank 1 on ", "start every rank with the same"])
+        }
+
+        /// Open MPI would crash or print its own messages without its files and its network.
+        @Test(
+            "a process started alone needs no temporary files and no network",
+            .enabled("needs root, to mount a small file system") { SmallDisk.isPossible },
+            arguments: [["env"], ["unshare", "--net"]])
+        func aLoneProcess(start: [String]) throws {
+            let bench = try Workbench()
+            try SmallDisk.with(size: "8k", at: bench.path("disk")) {
+                try FileManager.default.createDirectory(
+                    atPath: bench.path("disk/full"), withIntermediateDirectories: false)
+                try bench.write(String(repeating: "x", count: 4096), to: "disk/full/file")
+                for command in [bench.training(), ["evaluate", bench.path("run")], ["doctor"]] {
+                    let outcome = try Launch.run(
+                        start[0], start.dropFirst() + [Workbench.lockstep] + command,
+                        environment: ["TMPDIR": bench.path("disk/full")])
+                    #expect(outcome.status == 0, "\(outcome.errors)")
+                    #expect(!outcome.errors.contains("["), "\(outcome.errors)")
+                }
+            }
+        }
+
         @Test func theDoctorFindsTheRanks() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep("doctor", "--out", "/dev/shm/run", ranks: 2)

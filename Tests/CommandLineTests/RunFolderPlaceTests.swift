@@ -19,6 +19,26 @@ extension CommandLineTests {
                 try bench.lockstep(bench.training(into: name)), 64, ["already holds a run"])
         }
 
+        @Test("a file and a dangling link are no place for a run or data")
+        func otherThings() throws {
+            let bench = try Workbench()
+            try bench.write("kept", to: "file")
+            try FileManager.default.createSymbolicLink(
+                atPath: bench.path("dangling"), withDestinationPath: "nowhere")
+            for name in ["file", "dangling"] {
+                expectRefusal(
+                    try bench.lockstep(bench.training(into: name)), 64, ["is not a folder"])
+                expectRefusal(
+                    try bench.lockstep(
+                        "tokenize", bench.path("text.txt"), "--out", bench.path(name)), 64,
+                    ["exists and is never overwritten"])
+            }
+            #expect(try bench.bytes(of: "file") == Data("kept".utf8))
+            #expect(
+                try bench.names()
+                    == ["dangling", "data", "file", "recipe.toml", "text.txt"])
+        }
+
         /// The volumes of containers are mount points.
         @Test(
             "a run can go to a mount point", .enabled(if: geteuid() == 0, "mounting needs root"))
@@ -67,7 +87,11 @@ extension CommandLineTests {
                     ] + arguments)
             }
             let data = ["--data", bench.path("data")]
+            let missing = try run(["train", "recipe.toml", "--out", "run", "--data", "data"])
+            expectRefusal(missing, 66, ["rank 1 on ", "copy the data to this path on every host"])
             let commands = [
+                ["find-lr", "recipe.toml", "--steps", "20"] + data,
+                ["regimes", "recipe.toml", "--out", "regimes", "--grid", "3"] + data,
                 ["train", "recipe.toml", "--out", "run", "--set", "checkpoint.keep=0"] + data,
                 ["train", "--resume", "--out", "run", "--set", "training.steps=8"],
                 ["evaluate", "run"],

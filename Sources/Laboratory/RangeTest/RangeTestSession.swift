@@ -31,7 +31,11 @@ package struct RangeTestSession {
     /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
     package func run() throws(Failure) -> RangeTestResult? {
         try world.requireSameBuild()
-        let input = try world.agree { () throws(Failure) in try readInput() }
+        // Only the first host needs the recipe.
+        let text = try world.fromFirstRank { () throws(Failure) in
+            try readText(request.recipePath)
+        }
+        let input = try world.agree { () throws(Failure) in try prepareInput(text) }
         try world.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
         try world.sameOnAllRanks("training data", input.data.fingerprint)
         let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(input.text) }
@@ -65,13 +69,12 @@ package struct RangeTestSession {
         let data: TrainingData
     }
 
-    private func readInput() throws(Failure) -> Input {
-        let text = try readText(request.recipePath)
+    private func prepareInput(_ text: String) throws(Failure) -> Input {
         var recipe = try Recipe(
             toml: text, name: request.recipePath, overrides: request.overrides)
         // Nothing is evaluated.
         recipe.training.averagingPower = nil
-        let data = try TrainingData(path: request.dataPath, recipe: &recipe)
+        let data = try TrainingData(path: request.dataPath, recipe: &recipe, rank: world.rank)
         let plan = try TrainingPlan(recipe, ranks: world.size)
         try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
         return Input(text: text, plan: plan, data: data)

@@ -31,7 +31,13 @@ package struct RegimesSession {
     /// Trains, measures and writes the folder; all ranks must come here.
     package func run() throws(Failure) -> RegimesOutcome {
         try communicator.requireSameBuild()
-        let (plans, data) = try communicator.agree { () throws(Failure) in try readInput() }
+        // Only the first host needs the recipe.
+        let toml = try communicator.fromFirstRank { () throws(Failure) in
+            try request.readRecipe()
+        }
+        let (plans, data) = try communicator.agree { () throws(Failure) in
+            try prepareInput(toml)
+        }
         let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
@@ -74,12 +80,15 @@ package struct RegimesSession {
             """)
     }
 
-    private func readInput() throws(Failure) -> (plans: [TrainingPlan], data: TrainingData) {
+    private func prepareInput(
+        _ toml: String
+    ) throws(Failure) -> (plans: [TrainingPlan], data: TrainingData) {
         try checkGrid(request.grid, sequences: request.sequences)
-        var recipe = try request.readRecipe()
+        var recipe = try Recipe(toml: toml, name: request.recipePath ?? "the built-in recipe")
         let rates = try request.learningRates(of: recipe)
         try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
-        let data = try TrainingData(path: request.dataPath, recipe: &recipe)
+        let data = try TrainingData(
+            path: request.dataPath, recipe: &recipe, rank: communicator.rank)
         var plans: [TrainingPlan] = []
         for rate in rates {
             plans.append(

@@ -147,7 +147,8 @@ package struct SweepSession {
         var recipe = try specification.firstRecipe
         try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
         let data = try TrainingData(
-            path: try dataPath(), recipe: &recipe, isRemembered: request.dataPath == nil)
+            path: try dataPath(), recipe: &recipe, isRemembered: request.dataPath == nil,
+            rank: world.rank)
         for batch in specification.batches {
             var own = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
             own.model.vocabularySize = recipe.model.vocabularySize

@@ -110,21 +110,29 @@ package struct Recipe: Sendable, Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// The first key in which two recipes differ, and both values as TOML.
-    package func firstDifference(
-        from other: Recipe
-    ) -> (key: String, value: String, otherValue: String)? {
-        for field in Self.fields {
+    /// A key in which two recipes differ, and both values as TOML.
+    package struct Difference {
+        /// The key with its section, such as "[training] seed".
+        package let key: String
+        package let value: String
+        package let otherValue: String
+    }
+
+    /// Returns the first key in which two recipes differ.
+    package func firstDifference(from other: Recipe) -> Difference? {
+        differences(from: other).first
+    }
+
+    /// Returns the keys in which two recipes differ.
+    func differences(from other: Recipe) -> [Difference] {
+        Self.fields.compactMap { field in
             let value = field.value(in: self)
             let otherValue = field.value(in: other)
-            if value != otherValue {
-                return (
-                    "[\(field.section)] \(field.key)", value?.toml ?? "not set",
-                    otherValue?.toml ?? "not set"
-                )
-            }
+            guard value != otherValue else { return nil }
+            return Difference(
+                key: "[\(field.section)] \(field.key)", value: value?.toml ?? "not set",
+                otherValue: otherValue?.toml ?? "not set")
         }
-        return nil
     }
 
     /// A table of every key, its meaning, what it takes and its default, for the command line's

@@ -28,9 +28,10 @@ struct ResumedRecipe {
 
     /// Checks that the run's recipe is that of its newest checkpoint, or was changed by a resume.
     ///
-    /// - Throws: `Failure` (configuration) that names the first key that was edited.
+    /// - Throws: `Failure` (configuration) that names the keys that were edited.
     private func refuseEdit(of trained: Recipe) throws(Failure) {
-        guard let difference = original.firstDifference(from: trained) else { return }
+        let differences = original.differences(from: trained)
+        guard !differences.isEmpty else { return }
         let isFixed = original.withoutFreeKeys != trained.withoutFreeKeys
         // A resume keeps the previous recipe in a file of its own.
         if !isFixed || onlyScheduleDiffers(original, trained),
@@ -38,15 +39,15 @@ struct ResumedRecipe {
         {
             return
         }
-        let fixed = original.withoutFreeKeys.firstDifference(from: trained.withoutFreeKeys)
-        let named = fixed ?? difference
+        let edits = differences.map { "\($0.key) = \($0.value)" }.joined(separator: " and ")
+        let values = differences.map(\.otherValue).joined(separator: " and ")
         let remedy =
-            fixed == nil
-            ? "undo the edit, and give the change with --set" : "undo the edit, or start a new run"
+            isFixed
+            ? "undo the edit, or start a new run" : "undo the edit, and give the change with --set"
         throw Failure(
             .configuration,
-            "\(run.recipe) has \(named.key) = \(named.value), but the run was trained with "
-                + "\(named.otherValue) up to step \(step); \(remedy).")
+            "\(run.recipe) has \(edits), but the run was trained with \(values) up to step "
+                + "\(step); \(remedy).")
     }
 
     private func onlyScheduleDiffers(_ one: Recipe, _ other: Recipe) -> Bool {
