@@ -28,10 +28,10 @@ extension CommandLineTests {
             for name in ["file", "dangling"] {
                 expectRefusal(
                     try bench.lockstep(bench.training(into: name)), 64, ["is not a folder"])
-                expectRefusal(
-                    try bench.lockstep(
-                        "tokenize", bench.path("text.txt"), "--out", bench.path(name)), 64,
-                    ["exists and is never overwritten"])
+                let data = try bench.lockstep(
+                    "tokenize", bench.path("text.txt"), "--out", bench.path(name))
+                #expect(data.status == 64)
+                #expect(data.sentences.last?.contains("exists and is never overwritten") == true)
             }
             #expect(try bench.bytes(of: "file") == Data("kept".utf8))
             #expect(

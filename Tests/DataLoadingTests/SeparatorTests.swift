@@ -17,16 +17,6 @@ private struct SeparatedText: Decodable {
     }
 }
 
-private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
-    var ids = [Int32](repeating: 0, count: dataset.tokenCount)
-    try ids.withUnsafeMutableBufferPointer { target in
-        if let base = target.baseAddress {
-            try dataset.copy(from: 0, count: dataset.tokenCount, into: base)
-        }
-    }
-    return ids.map(UInt32.init)
-}
-
 @Suite struct SeparatorTests {
     let scratch: Scratch
     let small: BytePairTokenizer

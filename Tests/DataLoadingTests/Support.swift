@@ -80,3 +80,14 @@ func encode(
     try encoder.finish(into: &ids)
     return ids
 }
+
+/// Returns all tokens of a data set.
+func ids(_ dataset: TokenDataset) throws -> [UInt32] {
+    var ids = [Int32](repeating: 0, count: dataset.tokenCount)
+    try ids.withUnsafeMutableBufferPointer { target in
+        if let base = target.baseAddress {
+            try dataset.copy(from: 0, count: dataset.tokenCount, into: base)
+        }
+    }
+    return ids.map(UInt32.init)
+}

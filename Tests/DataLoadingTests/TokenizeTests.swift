@@ -16,16 +16,6 @@ private let sample = String(
         Array("It's line \(index * 7919 % 1000), naïve — 中\(index % 13)!\n".utf8)
     }, as: UTF8.self)
 
-private func ids(_ dataset: TokenDataset) throws -> [UInt32] {
-    var ids = [Int32](repeating: 0, count: dataset.tokenCount)
-    try ids.withUnsafeMutableBufferPointer { target in
-        if let base = target.baseAddress {
-            try dataset.copy(from: 0, count: dataset.tokenCount, into: base)
-        }
-    }
-    return ids.map(UInt32.init)
-}
-
 @Suite struct TokenizeTests {
     let scratch: Scratch
 

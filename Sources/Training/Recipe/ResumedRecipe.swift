@@ -4,8 +4,8 @@ import Optimizers
 
 /// The recipe of a run that is resumed, with changes that affect only the steps to come.
 ///
-/// A run may be given more steps, other evaluations or checkpoints, and another schedule for the steps
-/// that it has not taken. A change that would have affected the steps it has taken is refused.
+/// A run may be given more steps, other evaluations or checkpoints, and another schedule for its
+/// remaining steps. A change that would affect earlier steps is refused.
 struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
