@@ -27,7 +27,7 @@ extension CommandLineTests {
             }
             expectRefusal(
                 try bench.lockstep(bench.training(into: "text.txt"), ranks: ranks), 64,
-                ["is not empty and holds no run"])
+                ["is not a folder"])
             #expect(try bench.bytes(of: "text.txt") == Data(Workbench.text.utf8))
         }
 
