@@ -118,13 +118,16 @@ unused_networks() {
     printf '%s\n' "${list[@]}" | sort -u | paste -sd ,
 }
 
-# interfaces_are_chosen MPIRUN: succeeds if Open MPI's settings already choose interfaces.
-interfaces_are_chosen() {
-    local setting='(btl|oob)_tcp_if_(in|ex)clude'
-    env | grep -qE "^OMPI_MCA_$setting=" ||
-        grep -qsE "^[[:space:]]*$setting" "${HOME:-/}/.openmpi/mca-params.conf" \
-            /etc/openmpi/openmpi-mca-params.conf \
-            "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"
+# setting MPIRUN NAME: prints the value that the user gave an Open MPI setting, if any.
+setting() {
+    local variable=OMPI_MCA_$2
+    if [[ -n ${!variable+set} ]]; then
+        printf '%s' "${!variable}"
+        return
+    fi
+    sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*//p" "${HOME:-/}/.openmpi/mca-params.conf" \
+        /etc/openmpi/openmpi-mca-params.conf \
+        "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf" 2>/dev/null | sed -n 1p || true
 }
 
 # Fails unless Open MPI can write its few mebibytes of temporary files.

@@ -81,8 +81,14 @@ struct HangingStartTests {
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(try outcome.reports(EnvironmentReport.self).map(\.size) == [2, 2])
 
-        // If the user chooses the networks, the ranks detect the hang.
-        let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 }
+        // The user's own list is extended.
+        let extended = try Launch.run(
+            "bash", ["-c", try hosts.script(agent: Self.working)],
+            environment: Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 })
+        #expect(extended.status == 0, "\(extended.errors)")
+
+        // If the user chooses such a network, the ranks detect the hang.
+        let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_include": "docker0"]) { $1 }
         let stuck = try Launch.run(
             "bash", ["-c", try hosts.script(agent: Self.working)], environment: settings)
         #expect(stuck.status == 78)
