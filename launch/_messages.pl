@@ -18,8 +18,9 @@ my $is_open = 0;                         # whether the shown text does not end w
 my $arrived = 0;                         # the time at which the first byte of $in arrived
 my $up = 0;
 my ($mpirun, $asked, $forced, $status);
-my $deadline = $ranks ? time + $seconds : 0;
-my $ended;                               # the time at which the start was given up
+my $deadline = $ranks ? now() + $seconds : 0;
+my $ended;                               # whether the start was given up
+my $killed;                              # the time at which the job was ended
 my %agents;                              # the command lines of mpirun's descendants, by process
 my %lacking;                             # hosts without the program
 my %ranks_here;                          # ranks on this machine, by process
@@ -28,6 +29,8 @@ my %unstarted;                           # hosts whose agent was still running a
 my $sightings = 0;                       # how often a signal that mpirun blocks was seen pending
 my $launcher = getppid;                  # the process of launch/mpirun
 
+# The end of the launcher's process group, as by "timeout --signal=KILL", must not be this process's too.
+setpgrp;
 # The lines before and after Open MPI's banners.
 my $dashes = '-{60,}';
 my $own_line = qr{
@@ -110,8 +113,8 @@ sub obey {
     elsif ($word eq 'asked') {
         $asked = 1;
         # Ranks that have not started cannot answer the request.
-        $deadline = time + 3 if $deadline && $deadline > time + 3;
-    } elsif ($word eq 'again') { $forced = 1 }
+        $deadline = now() + 3 if $deadline && $deadline > now() + 3;
+    } elsif ($word eq 'again') { $forced = 1; end_job() }
     elsif ($word eq 'status') { $status = $number }
 }
 
@@ -166,24 +169,47 @@ sub look_for_agents {
 
 # Gives up a start in which not all ranks came up in time.
 sub give_up {
-    $ended = time;
-    return unless $mpirun;
+    $ended = 1;
+    end_job();
+# Ends the job at once. mpirun blocks the signals that would end it, but it ends the ranks on all hosts when
+# one of them is killed. If none runs here, the other hosts notice that mpirun itself is gone.
+sub end_job {
+    return if !$mpirun || $killed;
+    $killed = now();
     look_for_agents();
+    my @here = grep { content("/proc/$_/environ") =~ /(?:^|\0)OMPI_COMM_WORLD_RANK=/ } keys %agents;
+    kill 'KILL', @here ? @here : $mpirun;
+}
+
     my %words = map { s/.*\@//r => 1 } map { split /[\0\s]+/ } values %agents;
     %unstarted = map { $_ => 1 } grep { $words{$_} } @hosts;
     kill 'INT', $mpirun;
 }
 
-# Forwards a SIGTERM or SIGHUP that was sent to mpirun alone to the launcher, as a stop request. mpirun
-# blocks both, because it would kill the ranks before they have saved anything. The second sighting
+# Removes the folder of temporary files of an mpirun that was killed.
+sub remove_session {
+    my $parent = (grep { defined && length } @ENV{qw(TMPDIR TEMP TMP)}, '/tmp')[0];
+    opendir my $folder, $parent or return;
+    my @sessions = grep { -d } map { "$parent/$_/pid.$mpirun" } grep { /^ompi\..*\.$>$/ } readdir $folder;
+    system 'rm', '-rf', '--', @sessions if @sessions;
+}
+
+# Forwards a SIGTERM, SIGINT or SIGHUP that was sent to mpirun alone to the launcher, as a stop request.
+# mpirun blocks them, because it would kill the ranks before they have saved anything. The second sighting
 # counts, because the launcher's own signal may arrive a moment later. If the launcher was killed, mpirun
 # gets the request itself.
 sub look_for_signals {
-    return if $asked || !$mpirun || $sightings > 1;
+    return if $asked || !$mpirun;
+    if (getppid != $launcher) {
+        kill 'USR1', $mpirun;
+        obey('asked');
+        conclude(0, 'asked all ranks to checkpoint and stop, because the launcher was killed.');
+        return;
+    }
+    return if $sightings > 1;
     return unless content("/proc/$mpirun/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
-    return unless hex(substr $1, -8) & 0x4001;
-    return unless ++$sightings > 1;
-    if (getppid == $launcher) { kill 'ALRM', $launcher } else { kill 'USR1', $mpirun }
+    return unless hex(substr $1, -8) & 0x4003;
+    kill 'ALRM', $launcher if ++$sightings > 1;
 }
 
 # The number of bytes that a descriptor which is ready accepts without blocking.
@@ -215,7 +241,12 @@ until (defined $status) {
     if (vec($reads, 0, 1)) {
         $arrived = now() unless length $in;
         my $count = sysread STDIN, $in, 1 << 16, length $in;
-        if (defined $count && !$count) { sort_out(1); $status //= 1; last }
+        if (defined $count && !$count) {
+            sort_out(1);
+            # A launcher that was killed sent no status.
+            $status //= $held =~ /Exit code:\s+(\d+)/ ? $1 : 1;
+            last;
+        }
     }
     sort_out(0);
     next if defined $status;
@@ -225,8 +256,8 @@ until (defined $status) {
         look_for_agents() if $up < $ranks && !$ended;
         %ranks_here = look_for_ranks() if $mpirun && $victim eq 'a rank';
     }
-    give_up() if $deadline && !$ended && $up < $ranks && time >= $deadline;
-    kill 'KILL', $mpirun if $ended && $mpirun && time >= $ended + 5;
+    give_up() if $deadline && !$ended && $up < $ranks && now() >= $deadline;
+    kill 'KILL', $mpirun if $killed && now() >= $killed + 5;
 }
 
 # Shows a sentence of the launcher and returns the exit code.
@@ -261,6 +292,7 @@ sub verdict {
 
     # A rank's sentence explains the failure; a progress line does not.
     my $is_sysexit = $status >= 64 && $status <= 78;
+    return $status if $status == 75;
     my $spoken = $last_line ne '' && ($is_sysexit || $last_line !~ /^lockstep: /);
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
@@ -352,7 +384,7 @@ sub signal {
 
 my $code = verdict();
 kill 'TERM', grep { content("/proc/$_/cmdline") eq $agents{$_} } keys %agents
-    if $up < $ranks;
+    if $killed || $up < $ranks;
 # A reader may be slow, but a terminal that accepts nothing must not delay a job that was asked to stop.
 my $patience = time + 5;
 while (length $out && !($asked && time > $patience)) {
@@ -361,3 +393,4 @@ while (length $out && !($asked && time > $patience)) {
     write_out() if select(undef, $writes, undef, 0.5) > 0;
 }
 exit $code;
+remove_session() if $killed;
