@@ -118,13 +118,16 @@ unused_networks() {
     printf '%s\n' "${list[@]}" | sort -u | paste -sd ,
 }
 
-# interfaces_are_chosen MPIRUN: succeeds if Open MPI's settings already choose interfaces.
-interfaces_are_chosen() {
-    local setting='(btl|oob)_tcp_if_(in|ex)clude'
-    env | grep -qE "^OMPI_MCA_$setting=" ||
-        grep -qsE "^[[:space:]]*$setting" "${HOME:-/}/.openmpi/mca-params.conf" \
-            /etc/openmpi/openmpi-mca-params.conf \
-            "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"
+# setting MPIRUN NAME: prints the value that the user gave an Open MPI setting, if any.
+setting() {
+    local variable=OMPI_MCA_$2
+    if [[ -n ${!variable+set} ]]; then
+        printf '%s' "${!variable}"
+        return
+    fi
+    sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*//p" "${HOME:-/}/.openmpi/mca-params.conf" \
+        /etc/openmpi/openmpi-mca-params.conf \
+        "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf" 2>/dev/null | sed -n 1p || true
 }
 
 # Fails unless Open MPI can write its few mebibytes of temporary files.
@@ -160,3 +163,35 @@ check_components() {
         done
     done < <(compgen -e | sed -n 's/^OMPI_MCA_\([a-z]*\)$/\1/p')
 }
+
+# check_program PATH: fails if the file is executable but cannot be executed. The shell that starts a rank on
+# another host would take any text for a script of its own.
+check_program() {
+    local bytes own words interpreter
+    read -ra bytes < <(od -An -v -tx1 -w20 -N 20 "$1" 2>/dev/null) || true
+    [[ -r $1 ]] || return 0
+    case ${bytes[*]:0:4} in
+    '7f 45 4c 46')
+        read -ra own < <(od -An -v -tx1 -w20 -N 20 /proc/self/exe 2>/dev/null) || return 0
+        [[ ${bytes[*]:18:2} == "${own[*]:18:2}" ]] || has_foreign_formats ||
+            fail 66 "$1: is a program for another kind of processor; install one for $(uname -m)."
+        ;;
+    '23 21'*)
+        IFS= read -r words <"$1" || true
+        read -ra words <<<"${words#'#!'}"
+        interpreter=${words[0]:-}
+        if [[ ${interpreter##*/} == env && ${words[1]:--} != [-]* && ${words[1]} != *=* ]]; then
+            interpreter=$(type -P -- "${words[1]}") || interpreter=${words[1]}
+        fi
+        [[ -n $interpreter && -f $interpreter && -x $interpreter ]] ||
+            fail 66 "$1: its first line names the interpreter \"${interpreter//$'\r'/\\r}\", which is not a program; install it or correct the line."
+        ;;
+    *)
+        has_foreign_formats ||
+            fail 66 "$1: is executable but neither a program nor a script that begins with #!; give another command or add such a line."
+        ;;
+    esac
+}
+
+# Whether the kernel has been taught formats of programs besides its own, as by qemu-user.
+has_foreign_formats() { compgen -G '/proc/sys/fs/binfmt_misc/[!rs]*' >/dev/null; }

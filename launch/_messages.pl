@@ -17,9 +17,11 @@ my $last_line = '';                      # the last line that was shown
 my $is_open = 0;                         # whether the shown text does not end with a newline
 my $arrived = 0;                         # the time at which the first byte of $in arrived
 my $up = 0;
+my $refusal;                             # why the shell that starts a rank could not execute the program
 my ($mpirun, $asked, $forced, $status);
-my $deadline = $ranks ? time + $seconds : 0;
-my $ended;                               # the time at which the start was given up
+my $deadline = $ranks ? now() + $seconds : 0;
+my $ended;                               # whether the start was given up
+my $killed;                              # the time at which the job was ended
 my %agents;                              # the command lines of mpirun's descendants, by process
 my %lacking;                             # hosts without the program
 my %ranks_here;                          # ranks on this machine, by process
@@ -27,6 +29,8 @@ my $victim = 'a rank';                   # the name of the rank that ended the j
 my %unstarted;                           # hosts whose agent was still running at that time
 my $sightings = 0;                       # how often a signal that mpirun blocks was seen pending
 my $launcher = getppid;                  # the process of launch/mpirun
+# The end of the launcher's process group, as by "timeout --signal=KILL", must not be this process's too.
+setpgrp;
 
 # The lines before and after Open MPI's banners.
 my $dashes = '-{60,}';
@@ -36,11 +40,13 @@ my $own_line = qr{
        | \*{3}\ (?: An\ error\ occurred\ in\ MPI_ | The\ MPI_ )
        | (?: mpirun | mpiexec | orterun | orted | prterun | prted | prte ):\ 
        | ssh:\ ) }x;
+# What a shell says that cannot execute the program.
+my $unexecuted = qr{^\Q$program\E:\ .*?\d+:\ (?:exec:\ )?(?:\Q$program\E|.+:\ bad\ interpreter):\ (.*)$}x;
 # Lines that cannot be Open MPI's; they are most lines and pass quickly.
-my $ordinary = qr{\A(?: [^-\[*mopls\0\n][^\n\0]*\n | \n )+}x;
+my $ordinary = qr{\A(?: (?!\Q$program\E:) [^-\[*mopls\0\n][^\n\0]*\n | \n )+}x;
 # Text that may still become such a line or a banner.
 my $own_beginning = qr{^(?: -+ | \[[^\]\n]* | \*{1,3}[^\n]* | launch/mpirun:[^\n]* | mpirun:[^\n]*
-    | prterun:[^\n]* | ssh:[^\n]* )\z}x;
+    | prterun:[^\n]* | ssh:[^\n]* | \Q$program\E:[^\n]* )\z}x;
 # Banners that report a rank's end without explaining it.
 my $consequence = qr{^Primary\ job\ +terminated | detected\ that\ one\ or\ more\ processes\ exited
     | MPI_ABORT\ was\ invoked | has\ exited\ due\ to\ process | noticed\ that\ the\ job\ aborted
@@ -65,6 +71,8 @@ sub show {
 sub hold {
     my ($text) = @_;
     if ($verbose) { show($text) }
+    # Only tells that Open MPI lost another message.
+    return if $text =~ m{ORTE_ERROR_LOG: .*/show_help\.c at line};
     look_for_victim() if $text =~ /^Primary job/m && $victim eq 'a rank';
     $held .= $text =~ /\n\z/ ? $text : "$text\n" if length $held < 1 << 20;
 }
@@ -91,6 +99,8 @@ sub sort_out {
             my $line = substr $in, 0, $+[0], '';
             if ($line eq "launch/mpirun: up\n") { $up++ }
             elsif ($line =~ m{^launch/mpirun: lacking on (\S+)$}) { $lacking{$1} = 1 }
+            # The shell that starts a rank could not execute the program.
+            elsif ($line =~ $unexecuted) { $refusal = $1 }
             elsif ($line =~ $own_line || $line =~ /^\*{3} / && $held =~ /^\*{3} .*\n\z/m) { hold($line) }
             # A banner that follows an unfinished line, such as a progress bar.
             elsif ($line =~ /\A(.+?)($dashes\n)\z/s) { show($1); $in = $2 . $in }
@@ -110,8 +120,8 @@ sub obey {
     elsif ($word eq 'asked') {
         $asked = 1;
         # Ranks that have not started cannot answer the request.
-        $deadline = time + 3 if $deadline && $deadline > time + 3;
-    } elsif ($word eq 'again') { $forced = 1 }
+        $deadline = now() + 3 if $deadline && $deadline > now() + 3;
+    } elsif ($word eq 'again') { $forced = 1; end_job() }
     elsif ($word eq 'status') { $status = $number }
 }
 
@@ -164,26 +174,48 @@ sub look_for_agents {
     %agents = map { $_ => content("/proc/$_/cmdline") } keys %below;
 }
 
-# Gives up a start in which not all ranks came up in time.
-sub give_up {
-    $ended = time;
-    return unless $mpirun;
+# Ends the job at once. mpirun blocks the signals that would end it, but it ends the ranks on all hosts when
+# one of them is killed. If none runs here, the other hosts notice that mpirun itself is gone.
+sub end_job {
+    return if !$mpirun || $killed;
+    $killed = now();
     look_for_agents();
-    my %words = map { s/.*\@//r => 1 } map { split /[\0\s]+/ } values %agents;
-    %unstarted = map { $_ => 1 } grep { $words{$_} } @hosts;
-    kill 'INT', $mpirun;
+    my @here = grep { content("/proc/$_/environ") =~ /(?:^|\0)OMPI_COMM_WORLD_RANK=/ } keys %agents;
+    kill 'KILL', @here ? @here : $mpirun;
 }
 
-# Forwards a SIGTERM or SIGHUP that was sent to mpirun alone to the launcher, as a stop request. mpirun
-# blocks both, because it would kill the ranks before they have saved anything. The second sighting
+# Gives up a start in which not all ranks came up in time.
+sub give_up {
+    $ended = 1;
+    end_job();
+    my %words = map { s/.*\@//r => 1 } map { split /[\0\s]+/ } values %agents;
+    %unstarted = map { $_ => 1 } grep { $words{$_} } @hosts;
+}
+
+# Removes the folder of temporary files of an mpirun that was killed.
+sub remove_session {
+    my $parent = (grep { defined && length } @ENV{qw(TMPDIR TEMP TMP)}, '/tmp')[0];
+    opendir my $folder, $parent or return;
+    my @sessions = grep { -d } map { "$parent/$_/pid.$mpirun" } grep { /^ompi\..*\.$>$/ } readdir $folder;
+    system 'rm', '-rf', '--', @sessions if @sessions;
+}
+
+# Forwards a SIGTERM, SIGINT or SIGHUP that was sent to mpirun alone to the launcher, as a stop request.
+# mpirun blocks them, because it would kill the ranks before they have saved anything. The second sighting
 # counts, because the launcher's own signal may arrive a moment later. If the launcher was killed, mpirun
-# gets the request itself.
+# gets a request itself, so that no job trains on unattended.
 sub look_for_signals {
-    return if $asked || !$mpirun || $sightings > 1;
+    return if $asked || !$mpirun;
+    if (getppid != $launcher) {
+        kill 'USR1', $mpirun;
+        obey('asked');
+        conclude(0, 'asked all ranks to checkpoint and stop, because the launcher was killed.');
+        return;
+    }
+    return if $sightings > 1;
     return unless content("/proc/$mpirun/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
-    return unless hex(substr $1, -8) & 0x4001;
-    return unless ++$sightings > 1;
-    if (getppid == $launcher) { kill 'ALRM', $launcher } else { kill 'USR1', $mpirun }
+    return unless hex(substr $1, -8) & 0x4003;
+    kill 'ALRM', $launcher if ++$sightings > 1;
 }
 
 # The number of bytes that a descriptor which is ready accepts without blocking.
@@ -215,7 +247,12 @@ until (defined $status) {
     if (vec($reads, 0, 1)) {
         $arrived = now() unless length $in;
         my $count = sysread STDIN, $in, 1 << 16, length $in;
-        if (defined $count && !$count) { sort_out(1); $status //= 1; last }
+        if (defined $count && !$count) {
+            sort_out(1);
+            # A launcher that was killed sent no status.
+            $status //= $held =~ /Exit code:\s+(\d+)/ ? $1 : 1;
+            last;
+        }
     }
     sort_out(0);
     next if defined $status;
@@ -225,8 +262,8 @@ until (defined $status) {
         look_for_agents() if $up < $ranks && !$ended;
         %ranks_here = look_for_ranks() if $mpirun && $victim eq 'a rank';
     }
-    give_up() if $deadline && !$ended && $up < $ranks && time >= $deadline;
-    kill 'KILL', $mpirun if $ended && $mpirun && time >= $ended + 5;
+    give_up() if $deadline && !$ended && $up < $ranks && now() >= $deadline;
+    kill 'KILL', $mpirun if $killed && now() >= $killed + 5;
 }
 
 # Shows a sentence of the launcher and returns the exit code.
@@ -252,11 +289,12 @@ sub verdict {
         if $asked && ($ended || $status == 138 || $status == 143 && !$forced || $ranks && $up < $ranks);
     if ($ended) {
         my @late = %unstarted ? grep { $unstarted{$_} } @hosts : @hosts;
-        return conclude(78, list_of(@late) . (@late > 1 ? ' have' : ' has') . " not started within $seconds s; "
+        return conclude(78, (list_of(@late) || 'a host') . " did not start within $seconds s; "
             . 'check that this machine can log in there without a password and that no firewall blocks '
             . 'connections back to it, and give the network between the hosts with --interface.');
     }
     return $status if $status == 0 && $text !~ /lost communication with a remote daemon/;
+    return $status if $status == 75;
     return conclude($status, "ended at once, as requested; $resume.") if $forced;
 
     # A rank's sentence explains the failure; a progress line does not.
@@ -274,9 +312,16 @@ sub verdict {
         return conclude(66, list_of(@names) . (@names > 1 ? ' have' : ' has') . " no executable $program; "
             . 'install it there, at the same path as on this host.');
     }
+    if ($text =~ /via the "execve" system call .*? Application name: (.+?) Error: (.*?) -{60,}/
+        || defined $refusal && "$program\0$refusal" =~ /(.*)\0(.*)/) {
+        my ($path, $reason) = ($1, $2);
+        $reason =~ s/^\Q$path\E has an? |\.?\s*\z//g;
+        return conclude(66, "$path: cannot be executed ($reason); give a program that runs on every host, or "
+            . 'correct the interpreter that its first line names.');
+    }
     # The failures below prevent ranks from coming up.
     return $status if $spoken && $up;
-    if ($text =~ /binding more processes than cpus on a resource:.*?Node: (\S+)/) {
+    if ($text =~ /(?:binding more processes than cpus on a resource:|no available cpus on the following node:).*?Node: (\S+)/) {
         return conclude(78, "$1 has fewer cores than its ranks have threads; start fewer ranks or threads there, "
             . 'or let them share cores with --oversubscribe.');
     }
@@ -316,7 +361,7 @@ sub verdict {
         my $words = join "\n", $last_line, $held =~ /^ssh:.*/mg;
         my @meant = grep { $words =~ /(?<![\w.-])\Q$_\E(?![\w.-])/ } @hosts;
         @meant = @hosts unless @meant;
-        my $who = @meant == 1 ? $meant[0] : 'one of ' . list_of(@meant);
+        my $who = @meant > 1 ? 'one of ' . list_of(@meant) : $meant[0] // 'a host';
         return conclude(78, "$who: Open MPI cannot be started there" . (defined $reason ? " ($reason)" : '')
             . '; check the name of the host, that this machine can log in there without a password, and that '
             . 'Open MPI is installed there.');
@@ -328,8 +373,22 @@ sub verdict {
     }
     return $status if $spoken;
     my @blocks = grep { !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
+    if (my ($setting, $value) = refused_setting($text)) {
+        return conclude(66, "$value: Open MPI cannot open this file; correct or unset $setting.")
+            if $value =~ m{^/} && $text =~ /unable to open|No such file|not found/;
+        my ($words) = "@blocks" =~ s/\s+/ /gr =~ /^ ?([^\[ ].{9,150}?)(?:[.:]| [A-Z]\w*:) /;
+        return conclude(78, "$setting = $value: Open MPI refuses it" . (defined $words ? " ($words)" : '')
+            . '; correct or unset it.');
+    }
+    # Some values are refused without a message, or with one that tells only the consequence.
+    my %settings = $status < 128 ? settings('environment') : ();
+    my $remedy = 'correct or unset its settings: ' . join(', ', map { "$_ = $settings{$_}" } sort keys %settings);
+    my $vague = qr/((?:MPI_INIT|orte_init|opal_init) (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
+    return conclude(78, 'Open MPI does not start' . (defined $1 ? " ($1)" : '') . "; $remedy.")
+        if %settings && $text =~ /$vague|^\s*\z/;
     if (grep { /\S/ } @blocks) {
         show(join "\n", (grep { /\S/ } @blocks), '') unless $verbose;
+        return conclude(78, "mpirun failed; see its message above, and if that does not help, $remedy.") if %settings;
         return conclude($status > 128 ? 70 : $status, 'mpirun failed; see its message above.');
     }
     $victim = "rank $1" if $text =~ /Process name: \S+,(\d+)\] Exit code: / && $victim eq 'a rank';
@@ -342,6 +401,34 @@ sub verdict {
     return $status;
 }
 
+# Returns the settings of Open MPI from the environment and from files: values by name, such as OMPI_MCA_btl.
+sub settings {
+    my ($only_environment) = @_;
+    my %settings = map { /^(?:OMPI|PRTE|PMIX)_MCA_/ ? ($_ => $ENV{$_}) : () } keys %ENV;
+    return %settings if $only_environment;
+    for my $file ((map { "$ENV{HOME}/.$_/mca-params.conf" } 'openmpi', 'prte', 'pmix'),
+        '/etc/openmpi/openmpi-mca-params.conf') {
+        my $lines = content($file);
+        $settings{"$1 in $file"} = $2 while $lines =~ /^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$/mg;
+    }
+    return %settings;
+}
+
+# Returns the name and the value of the user's setting that a message of Open MPI is about, if there is one.
+sub refused_setting {
+    my ($text) = @_;
+    my %settings = settings();
+    for my $setting (sort keys %settings) {
+        my $name = $setting =~ s/^[A-Z]+_MCA_| in .*//gr;
+        my $value = $settings{$setting};
+        my $is_named = $text =~ /(?<!\w)\Q$name\E(?!\w)/;
+        return ($setting, $value)
+            if $is_named && $name =~ /_/ || $value =~ /\D/ && $text =~ /: \Q$value\E(?!\w)/
+            || $is_named && grep { length > 1 && $text =~ /(?<!\w)\Q$_\E(?!\w)/ } split /[,:^]/, $value;
+    }
+    return;
+}
+
 # Returns a signal's name, with the likely cause of SIGKILL.
 sub signal {
     my ($number) = @_;
@@ -351,8 +438,9 @@ sub signal {
 }
 
 my $code = verdict();
+remove_session() if $killed;
 kill 'TERM', grep { content("/proc/$_/cmdline") eq $agents{$_} } keys %agents
-    if $up < $ranks;
+    if $killed || $up < $ranks;
 # A reader may be slow, but a terminal that accepts nothing must not delay a job that was asked to stop.
 my $patience = time + 5;
 while (length $out && !($asked && time > $patience)) {

@@ -81,8 +81,14 @@ struct HangingStartTests {
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(try outcome.reports(EnvironmentReport.self).map(\.size) == [2, 2])
 
-        // If the user chooses the networks, the ranks detect the hang.
-        let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 }
+        // The user's own list is extended.
+        let extended = try Launch.run(
+            "bash", ["-c", try hosts.script(agent: Self.working)],
+            environment: Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 })
+        #expect(extended.status == 0, "\(extended.errors)")
+
+        // If the user chooses such a network, the ranks detect the hang.
+        let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_include": "docker0"]) { $1 }
         let stuck = try Launch.run(
             "bash", ["-c", try hosts.script(agent: Self.working)], environment: settings)
         #expect(stuck.status == 78)
@@ -104,7 +110,7 @@ struct HangingStartTests {
             #expect(outcome.sentences.count == 1)
             #expect(
                 outcome.sentences.first?.hasPrefix(
-                    "launch/mpirun: \(hosts.second) has not started within 3 s; ") == true,
+                    "launch/mpirun: \(hosts.second) did not start within 3 s; ") == true,
                 "\(outcome.errors)")
             #expect(outcome.sentences.first?.contains("--interface") == true)
         }
@@ -144,6 +150,60 @@ struct HangingStartTests {
                 "launch/mpirun: \(hosts.second) has no executable \(program)/true; install it "
                     + "there, at the same path as on this host."
             ])
+
+        let foreign = """
+            exec ip netns exec "$host" unshare --uts --mount sh -c \
+            'hostname "$0" && : >"\(program)/empty" && chmod +x "\(program)/empty" &&
+            printf "#!/no/such/interpreter\\n" >"\(program)/empty" &&
+            mount --bind "\(program)/empty" "\(program)/true" && exec sh -c "$1"' "$host" "$*"
+            """
+        let refused = try Launch.run(
+            "bash", ["-c", try hosts.script(agent: foreign, "", "\(program)/true")])
+        #expect(refused.status == 66)
+        #expect(refused.sentences.count == 1)
+        #expect(
+            refused.sentences.first?.hasPrefix(
+                "launch/mpirun: \(program)/true: cannot be executed (") == true,
+            "\(refused.errors)")
+    }
+
+    /// A scheduler sends its signal to all processes that a job has on a host. A rank may need longer for
+    /// its checkpoint than Open MPI waits for ranks that it ends.
+    @Test func aSignalToAllProcessesOfAnotherHostIsARequestToCheckpoint() throws {
+        let hosts = try Hosts("i")
+        let rank = """
+            trap "sleep 3; touch \(hosts.folder)/saved-\\$OMPI_COMM_WORLD_RANK; exit 75" TERM USR1
+            echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done
+            """
+        let script = """
+            \(try hosts.script(agent: Self.working, "", "sh -c '\(rank)'")) >\(hosts.folder)/out &
+            child=$!
+            for i in $(seq 100); do [ "$(grep -c up \(hosts.folder)/out)" = 2 ] && break; sleep 0.1; done
+            kill -TERM $(ip netns pids \(hosts.second)); wait $child; status=$?
+            [ -e \(hosts.folder)/saved-1 ] && exit $status
+            """
+        let outcome = try Launch.run("bash", ["-c", script], seconds: 40)
+        #expect(outcome.status == 75, "\(outcome.errors)")
+    }
+
+    @Test func aSecondRequestEndsRanksOnAnotherHost() throws {
+        let hosts = try Hosts("j")
+        let rank = "trap \"\" TERM USR1 INT; echo up; for i in $(seq 30); do sleep 1; done"
+        let script = """
+            echo "\(hosts.second) slots=2" >\(hosts.folder)/hosts
+            \(try hosts.script(agent: Self.working, "", "sh -c '\(rank)'")) >\(hosts.folder)/out &
+            child=$!
+            for i in $(seq 100); do [ "$(grep -c up \(hosts.folder)/out)" = 2 ] && break; sleep 0.1; done
+            kill -TERM $child; sleep 0.5; kill -TERM $child; wait $child; status=$?
+            for i in $(seq 100); do
+                [ -z "$(ip netns pids \(hosts.second))" ] && exit $status; sleep 0.1
+            done
+            """
+        let outcome = try Launch.run("bash", ["-c", script], seconds: 40)
+        #expect(outcome.status == 137, "\(outcome.errors)")
+        #expect(
+            outcome.sentences.last?.hasPrefix("launch/mpirun: ended at once, as requested; ")
+                == true)
     }
 
     @Test func whatEndsOnAnotherHostIsNamed() throws {

@@ -60,6 +60,11 @@ import Testing
         #expect(crowded.errors.contains(" has fewer cores than its ranks have threads; "))
         #expect(crowded.errors.contains("--oversubscribe"))
 
+        let (threads, _) = try start("localhost slots=2\n", ["--ranks", "2", "--threads", "999"])
+        #expect(threads.status == 78)
+        #expect(threads.sentences.count == 1)
+        #expect(threads.errors.contains(" has fewer cores than its ranks have threads; "))
+
         let (aliases, path) = try start("localhost slots=1\n127.0.0.1 slots=1\n")
         #expect(aliases.status == 78)
         #expect(aliases.sentences.count == 1)
@@ -83,6 +88,56 @@ import Testing
         #expect(agent.status == 78)
         #expect(agent.sentences.count == 1)
         #expect(agent.errors.contains("\"no-such-agent\""))
+    }
+
+    @Test(arguments: [
+        ("rmaps_base_mapping_policy", "bogus", Int32(78)),
+        ("rmaps_base_ranking_policy", "bogus", 78),
+        ("rmaps_base_mapping_policy", "slot:bogus", 78), ("rmaps_base_mapping_policy", "ppr:x", 78),
+        ("ess_base_forward_signals", "x", 78), ("hwloc_base_cpu_list", "99999", 78),
+        ("btl", "tcp", 78), ("orte_default_hostfile", "/no/such", 66),
+    ])
+    func aSettingThatOpenMPIRefusesIsNamed(name: String, value: String, code: Int32) throws {
+        let (outcome, _) = try start(nil, environment: ["OMPI_MCA_\(name)": value])
+        #expect(outcome.status == code)
+        #expect(outcome.sentences.count == 1, "\(outcome.errors)")
+        let sentence = outcome.sentences.first ?? ""
+        #expect(sentence.hasPrefix("launch/mpirun: "))
+        #expect(sentence.contains("OMPI_MCA_\(name)") && sentence.contains(value), "\(sentence)")
+        #expect(sentence.contains("correct or unset "), "\(sentence)")
+    }
+
+    @Test func aSettingOfAFileThatOpenMPIRefusesIsNamed() throws {
+        try withFolder { folder in
+            let script = """
+                mkdir "$0/.openmpi" && cd "$0/.openmpi" || exit
+                echo " rmaps_base_ranking_policy = bogus" >mca-params.conf
+                HOME=$0 exec "$1" --ranks 1 -- true
+                """
+            let outcome = try Launch.run("bash", ["-c", script, folder, launcher])
+            #expect(outcome.status == 78)
+            #expect(
+                outcome.sentences == [
+                    "launch/mpirun: rmaps_base_ranking_policy in \(folder)/.openmpi/mca-params.conf "
+                        + "= bogus: Open MPI refuses it (The specified ranking policy is not "
+                        + "recognized); correct or unset it."
+                ])
+        }
+    }
+
+    @Test func anAllocationWithoutSrunIsRefused() throws {
+        try withFolder { folder in
+            let script = """
+                mkdir "$0/bin" && ln -s /bin/* /usr/bin/* "$0/bin/" 2>/dev/null; rm -f "$0/bin/srun"
+                PATH=$0/bin exec "$1" -- true
+                """
+            let outcome = try Launch.run(
+                "bash", ["-c", script, folder, launcher],
+                environment: ["SLURM_JOB_NUM_NODES": "2", "SLURM_NTASKS": "2"])
+            #expect(outcome.status == 78)
+            #expect(outcome.errors.hasPrefix("launch/mpirun: PATH has no srun, "))
+            #expect(outcome.sentences.count == 1)
+        }
     }
 
     @Test func aHostThatCannotBeReachedIsNamed() throws {

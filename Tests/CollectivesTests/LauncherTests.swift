@@ -146,6 +146,11 @@ private enum ControlGroup {
         #expect(try refusal("--ranks") == (64, "--ranks needs a value; see launch/mpirun --help."))
         #expect(try refusal("--ranks", "2").0 == 64)
         #expect(try refusal("--agent", "ssh", "true").0 == 64)
+        for option in ["--interface", "--hosts", "--agent"] {
+            #expect(
+                try refusal(option, "", "true")
+                    == (64, "\(option) needs a value; see launch/mpirun --help."))
+        }
         #expect(
             try refusal("--hosts", "/no/such", "true")
                 == (
@@ -159,6 +164,54 @@ private enum ControlGroup {
                     "There is no command \"no-such-command\"; check its path and that it may be "
                         + "executed."
                 ))
+    }
+
+    /// Files that are executable and cannot be executed; a shell would take some for its own scripts.
+    @Test(arguments: [
+        (
+            "#!/no/such/interpreter\n",
+            "its first line names the interpreter \"/no/such/interpreter\""
+        ),
+        ("#!/bin/sh\r\n", "its first line names the interpreter \"/bin/sh\\r\""),
+        ("#!/usr/bin/env no-such-program\n", "its first line names the interpreter \"no-such-"),
+        ("echo hello\n", "is executable but neither a program nor a script "),
+        ("", "is executable but neither a program nor a script "),
+        // An ELF file for a machine of the number 0.
+        ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
+    ])
+    func aFileThatIsNoProgramIsRefused(content: String, words: String) throws {
+        try withHostfile(content) { path throws in
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+            try withHostfile("localhost slots=1\n") { hosts throws in
+                for options in [["--ranks", "1"], ["--hosts", hosts]] {
+                    let outcome = try Launch.run(launcher, options + ["--", path])
+                    #expect(outcome.status == 66)
+                    #expect(
+                        outcome.errors.hasPrefix("launch/mpirun: \(path): \(words)"),
+                        "\(outcome.errors)")
+                    #expect(outcome.errors.split(separator: "\n").count == 1)
+                }
+            }
+        }
+    }
+
+    /// The rule is also that of `lockstep`.
+    @Test func theStartTimeoutIsAPositiveNumber() throws {
+        for seconds in ["0.5", ".5", "60", "6e1"] {
+            let flags = try flags(
+                "--ranks", "1", environment: ["LOCKSTEP_START_TIMEOUT": seconds])
+            #expect(flags.contains(" -x LOCKSTEP_START_TIMEOUT "))
+        }
+        for seconds in ["0", "0.0", "-1", "inf", "1s", ""] {
+            let outcome = try Launch.run(
+                launcher, ["--ranks", "1", "true"],
+                environment: ["LOCKSTEP_START_TIMEOUT": seconds])
+            #expect(outcome.status == 78)
+            #expect(
+                outcome.errors
+                    == "launch/mpirun: LOCKSTEP_START_TIMEOUT = \(seconds): is not a positive number "
+                    + "of seconds; set one such as 60.\n")
+        }
     }
 
     @Test func badHostfilesAreRefusedInOneSentence() throws {
@@ -223,7 +276,7 @@ private enum ControlGroup {
     }
 
     /// What the launcher is started with: all signals heard, or blocked, as some schedulers leave them.
-    @Test(arguments: [["env"], ["env", "--block-signal=USR1,TERM"]])
+    @Test(arguments: [["env"], ["env", "--block-signal=USR1,TERM,INT,HUP"]])
     func terminationBecomesARequestToCheckpoint(start: [String]) throws {
         // Each rank says that it is there, waits for the request, and exits as after a checkpoint.
         let rank = "trap 'exit 75' USR1; echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
