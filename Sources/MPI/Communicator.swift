@@ -54,12 +54,11 @@ package struct Communicator: @unchecked Sendable {
         return try Communicator(copy)
     }
 
-    /// The name of this process's host, by `MPI_Get_processor_name`; not collective.
+    /// The name of this process's host, by `gethostname`, also before MPI starts; not collective.
     package static var hostName: String {
-        var text = [CChar](repeating: 0, count: Int(MPI_MAX_PROCESSOR_NAME))
-        var length: Int32 = 0
-        guard MPI_Get_processor_name(&text, &length) == MPI_SUCCESS else { return "unknown" }
-        return string(from: text, length: length)
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
     /// Ends all ranks of the job at once, with this exit code, by `MPI_Abort`.

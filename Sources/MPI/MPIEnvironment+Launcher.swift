@@ -62,6 +62,50 @@ extension MPIEnvironment {
                 + "alone.")
     }
 
+    /// Checks that Open MPI supports the process manager with which srun started this process, which
+    /// it would otherwise report in a page of text.
+    ///
+    /// - Throws: `.configuration` if srun offers PMI-1 or PMI-2 only, and Open MPI was built without
+    ///   them.
+    static func requireSlurmSupport() throws(Failure) {
+        guard getenv("SLURM_STEPID") != nil, getenv("PMI_RANK") != nil, getenv("PMIX_RANK") == nil,
+            number("OMPI_COMM_WORLD_SIZE") == nil, !libraryComponents.isEmpty,
+            !libraryComponents.contains(where: { $0 == "mca_pmix_s1.so" || $0 == "mca_pmix_s2.so" })
+        else { return }
+        throw Failure(
+            .configuration,
+            "This Open MPI does not support the process manager of srun (PMI); start the job with "
+                + "srun --mpi=pmix, or with launch/mpirun inside the allocation.")
+    }
+
+    /// The path of the MPI library; nil if it is part of the program.
+    private static var library: String? {
+        guard let maps = fopen("/proc/self/maps", "r") else { return nil }
+        defer { fclose(maps) }
+        var bytes = [CChar](repeating: 0, count: 8192)
+        while fgets(&bytes, Int32(bytes.count), maps) != nil {
+            let line = String(
+                decoding: bytes.prefix { $0 != 0 && $0 != 10 }.map(UInt8.init(bitPattern:)),
+                as: UTF8.self)
+            if line.contains("/libmpi.so"), let start = line.firstIndex(of: "/") {
+                return String(line[start...])
+            }
+        }
+        return nil
+    }
+
+    /// The files of Open MPI's components for process managers; empty if they are part of the library.
+    private static var libraryComponents: [String] {
+        guard let library else { return [] }
+        let folder = URL(filePath: library).deletingLastPathComponent()
+        // The last is Debian's.
+        return ["openmpi", "openmpi3", "openmpi/lib/openmpi3"].flatMap { name in
+            let names = try? FileManager.default.contentsOfDirectory(
+                atPath: folder.appending(path: name).path)
+            return (names ?? []).filter { $0.hasPrefix("mca_pmix_") }
+        }
+    }
+
     /// The tasks that a launcher started, according to an environment variable.
     struct LaunchedTasks {
         /// The name of the variable.

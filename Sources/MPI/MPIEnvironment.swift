@@ -55,7 +55,12 @@ package struct MPIEnvironment: ~Copyable {
         let isSingleton = !Self.hasLauncher
         let tasks = Self.launchedTasks
         Self.preferEagerMessages()
-        if isSingleton { Self.startAlone() }
+        if isSingleton {
+            try Self.checkTaskCount(tasks, ranks: 1)
+            Self.startAlone()
+        } else {
+            try Self.requireSlurmSupport()
+        }
         let watch = try StartWatch(stopRequested: stopRequested)
         var provided: Int32 = 0
         try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
@@ -98,9 +103,11 @@ package struct MPIEnvironment: ~Copyable {
     /// Has Open MPI start this only rank without a helper process, temporary files or a network, of
     /// which it needs none.
     ///
-    /// Open MPI would crash if the temporary folder were full, and print its own messages if the
-    /// machine had no network. Settings that the user has made stay.
+    /// Open MPI would crash if the temporary folder were full, print its own messages if the machine
+    /// had no network, and look for other tasks in a step of srun. Settings that the user has made
+    /// stay.
     private static func startAlone() {
+        setenv("OMPI_MCA_ess", "singleton", 0)
         setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
         setenv("OMPI_MCA_orte_create_session_dirs", "0", 0)
         setenv("OMPI_MCA_if", "^posix_ipv4", 0)

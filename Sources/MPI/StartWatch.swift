@@ -68,7 +68,7 @@ final class StartWatch: Sendable {
         let list = networks.isEmpty ? "no network" : networks.joined(separator: ", ")
         return Failure(
             .configuration,
-            "MPI has not connected all ranks within \(seconds.formatted()) s (rank "
+            "MPI did not connect all ranks within \(seconds.formatted()) s (rank "
                 + "\(MPIEnvironment.launchedRank) on \(Communicator.hostName) waits; its networks: "
                 + "\(list)); give launch/mpirun --interface the network that connects the hosts, or set "
                 + "LOCKSTEP_START_TIMEOUT to more seconds.")

@@ -20,6 +20,12 @@ extension CommandLineTests {
                 "SLURM_STEP_NUM_TASKS = 4: a launcher started 4 tasks"
             ),
             (
+                [
+                    "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "SLURM_STEPID": "0",
+                    "SLURM_NODELIST": "node1", "SLURM_JOBID": "7",
+                ], "SLURM_STEP_NUM_TASKS = 2: a launcher started 2 tasks"
+            ),
+            (
                 ["SLURM_NTASKS": "2", "SLURM_PROCID": "1"],
                 "SLURM_NTASKS = 2: a launcher started 2 tasks"
             ),
@@ -69,6 +75,10 @@ extension CommandLineTests {
         @Test(arguments: [
             ["SLURM_NTASKS": "4", "SLURM_PROCID": "0"], ["PMI_RANK": "0", "PMI_SIZE": "1"],
             ["SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"],
+            [
+                "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_STEPID": "0",
+                "SLURM_NODELIST": "node1", "SLURM_JOBID": "7",
+            ],
         ])
         func oneTaskWorks(variables: [String: String]) throws {
             let bench = try Workbench()
@@ -85,6 +95,25 @@ extension CommandLineTests {
                     ["SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"]) { $1 })
             #expect(inside.status == 0, "\(inside.errors)")
             #expect(inside.output.contains("1 on 1 host"))
+        }
+
+        /// Debian's Open MPI is built without PMI-1 and PMI-2.
+        @Test("srun's other process managers are refused")
+        func srunWithPMI2() throws {
+            let outcome = try Launch.run(
+                Workbench.lockstep, ["doctor"],
+                environment: [
+                    "SLURM_STEPID": "0", "SLURM_NODELIST": "node1", "SLURM_JOBID": "7",
+                    "SLURM_STEP_NUM_TASKS": "2", "PMI_RANK": "0", "PMI_SIZE": "2",
+                ])
+            expectRefusal(outcome, 78, ["srun --mpi=pmix"])
+        }
+
+        @Test("a start that takes too long ends in one sentence")
+        func aLongStart() throws {
+            let outcome = try Launch.run(
+                Workbench.lockstep, ["doctor"], environment: ["LOCKSTEP_START_TIMEOUT": "1e-6"])
+            expectRefusal(outcome, 78, ["MPI did not connect all ranks within "])
         }
 
         @Test func theRanksOfAJobLeaveTheWorkToOne() throws {
