@@ -50,7 +50,7 @@ let package = Package(
             name: "lockstep",
             dependencies: [
                 "Laboratory", "Training", "DataLoading", "Model", "Collectives", "Telemetry",
-                "Tensors", "MPI", "Failures",
+                "Tensors", "MPI", "Support",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -59,7 +59,7 @@ let package = Package(
             name: "multirank-probe",
             dependencies: [
                 "Laboratory", "Training", "Model", "Collectives", "Kernels", "Tensors", "MPI",
-                "Digests", "Failures", "MultiRankSupport",
+                "Support", "MultiRankSupport",
             ],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
@@ -68,39 +68,37 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Kernels", "Tensors", "MPI", "Digests", "JSONText", "Failures",
+                "Statistics", "Kernels", "Tensors", "MPI", "Support",
                 "CPeak",
                 .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
-        target("Model", ["Kernels", "Tensors", "Failures"]),
-        target("Collectives", ["MPI", "Tensors", "CVector", "Failures"], unchecked: true),
-        target("Optimizers", ["Tensors", "CVector", "Failures"], unchecked: true),
-        target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
+        target("DataLoading", ["Tensors", "Support"]),
+        target("Model", ["Kernels", "Tensors", "Support"]),
+        target("Collectives", ["MPI", "Tensors", "CVector", "Support"], unchecked: true),
+        target("Optimizers", ["Tensors", "CVector", "Support"], unchecked: true),
+        target("Checkpointing", ["Tensors", "Support"]),
         target(
             "Telemetry",
-            ["Statistics", "Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
+            ["Statistics", "Support", .product(name: "Logging", package: "swift-log")]),
         // Pages of charts, from plain descriptions of what commands have found.
-        target("Report", ["Telemetry", "Failures"]),
+        target("Report", ["Telemetry", "Support"]),
 
         // Experiments on training
         target(
             "Laboratory",
             [
                 "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Report", "Statistics", "Kernels", "Tensors", "MPI", "Digests", "Failures",
+                "Report", "Statistics", "Kernels", "Tensors", "MPI", "Support",
                 .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Foundations
         target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
-        target("MPI", ["COpenMPI", "Failures"]),
-        target("Tensors", ["CAffinity", "CVector", "Failures"], unchecked: true),
-        target("Digests", ["COpenSSL"]),
+        target("Support", ["COpenSSL"]),
+        target("MPI", ["COpenMPI", "Support"]),
+        target("Tensors", ["CAffinity", "CVector", "Support"], unchecked: true),
         target("Statistics", ["CMinpack"]),
-        target("Failures"),
-        target("JSONText"),
         .target(name: "CAffinity"),
         .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
         .target(name: "CMicrokernels", cSettings: [.unsafeFlags(machine + ["-O3"])]),
@@ -115,9 +113,7 @@ let package = Package(
         // Tests
         .target(name: "SeededNoise", path: "Tests/SeededNoise", swiftSettings: swiftSettings),
         tests("Tensors", ["Tensors"]),
-        tests("Digests", ["Digests"]),
-        tests("Failures", ["Failures"]),
-        tests("JSONText", ["JSONText"]),
+        tests("Support", ["Support"]),
         tests("Statistics", ["Statistics", "SeededNoise"], exclude: ["Golden"]),
         .target(
             name: "EmulatedTiles", dependencies: ["CMicrokernels"], path: "Tests/EmulatedTiles",
@@ -129,32 +125,32 @@ let package = Package(
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
         tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),
-        tests("DataLoading", ["DataLoading", "Digests", "Failures"], exclude: ["Golden"]),
+        tests("DataLoading", ["DataLoading", "Support"], exclude: ["Golden"]),
         tests(
-            "Model", ["Model", "Checkpointing", "Kernels", "Tensors", "Failures"],
+            "Model", ["Model", "Checkpointing", "Kernels", "Tensors", "Support"],
             exclude: ["Golden"]),
-        tests("Optimizers", ["Optimizers", "Kernels", "Tensors", "Failures"], exclude: ["Golden"]),
+        tests("Optimizers", ["Optimizers", "Kernels", "Tensors", "Support"], exclude: ["Golden"]),
         tests(
             "Collectives",
-            ["Collectives", "Tensors", "Failures", "MultiRankSupport", "multirank-probe"]),
-        tests("Checkpointing", ["Checkpointing", "Tensors", "Failures"], exclude: ["Golden"]),
+            ["Collectives", "Tensors", "Support", "MultiRankSupport", "multirank-probe"]),
+        tests("Checkpointing", ["Checkpointing", "Tensors", "Support"], exclude: ["Golden"]),
         tests(
             "Telemetry",
             [
-                "Telemetry", "Failures", "SeededNoise",
+                "Telemetry", "Support", "SeededNoise",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
+        tests("Report", ["Report", "Telemetry", "Support", "MultiRankSupport"]),
         tests(
             "Training",
             [
                 "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Kernels", "Tensors", "Failures", "SeededNoise",
+                "Statistics", "Kernels", "Tensors", "Support", "SeededNoise",
             ], exclude: ["Golden"]),
         tests(
             "Laboratory",
             [
-                "Laboratory", "Training", "Model", "Tensors", "Statistics", "Failures",
+                "Laboratory", "Training", "Model", "Tensors", "Statistics", "Support",
                 "SeededNoise", "MultiRankSupport", "multirank-probe",
             ], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A file of a checkpoint that is to be written.
 package struct CheckpointFile {

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A run's checkpoints: one folder for each step, written whole or not at all.
 ///

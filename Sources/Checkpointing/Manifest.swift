@@ -1,6 +1,5 @@
-import Digests
-import Failures
 import FoundationEssentials
+import Support
 
 /// What a checkpoint is of, and how to tell that its files are whole.
 ///

@@ -1,11 +1,6 @@
-import Failures
+import Glibc
+import Support
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 #if _endian(big)
     #error("safetensors data is little-endian and is copied as it is")

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// The element types of the safetensors format that fill whole bytes.
 package enum ElementType: String, Sendable, CaseIterable {
@@ -68,10 +68,10 @@ struct SafetensorsHeader {
         do throws(Defect) {
             let text = try Self.headerText(of: bytes)
             dataStart = 8 + text.count
-            let members = try Self.members(of: text)
-            metadata = try Self.metadata(in: members)
+            let header = try Self.object(in: text)
+            metadata = try Self.metadata(in: header)
             var tensors: [StoredTensor] = []
-            for member in members where member.key != Self.metadataKey {
+            for member in header.members where member.key != Self.metadataKey {
                 tensors.append(try Self.tensor(member.key, member.value))
             }
             tensors.sort {
@@ -116,45 +116,41 @@ struct SafetensorsHeader {
         return text
     }
 
-    private static func members(
-        of text: UnsafeRawBufferPointer
-    ) throws(Defect) -> [StrictJSON.Member] {
-        do {
-            guard case .object(let members) = try StrictJSON(parsing: text) else {
-                throw Defect("its header is not a JSON object")
-            }
-            return members
-        } catch let problem as StrictJSON.Problem {
-            throw Defect("its header has \(problem.what) at byte \(problem.byte)")
-        } catch {
-            throw Defect("\(error)")
+    private static func object(in text: UnsafeRawBufferPointer) throws(Defect) -> JSONObject {
+        let value: JSONValue
+        do throws(JSONProblem) { value = try JSONValue(parsing: text) } catch {
+            throw Defect("its header has \(error.what) at byte \(error.byte)")
         }
+        guard case .object(let object) = value else {
+            throw Defect("its header is not a JSON object")
+        }
+        return object
     }
 
-    private static func metadata(in members: [StrictJSON.Member]) throws(Defect) -> [String: String]
-    {
+    private static func metadata(in header: JSONObject) throws(Defect) -> [String: String] {
         var metadata: [String: String] = [:]
-        for member in members where member.key == metadataKey {
-            guard case .object(let entries) = member.value else {
-                throw Defect("its \(metadataKey) is not an object")
+        guard let value = header[metadataKey] else { return metadata }
+        guard case .object(let entries) = value else {
+            throw Defect("its \(metadataKey) is not an object")
+        }
+        for entry in entries.members {
+            guard let text = entry.value.string else {
+                throw Defect("its \(metadataKey) entry \"\(entry.key)\" is not a string")
             }
-            for entry in entries {
-                guard case .string(let text) = entry.value else {
-                    throw Defect("its \(metadataKey) entry \"\(entry.key)\" is not a string")
-                }
-                metadata[entry.key] = text
-            }
+            metadata[entry.key] = text
         }
         return metadata
     }
 
-    private static func tensor(_ name: String, _ value: StrictJSON) throws(Defect) -> StoredTensor {
+    private static func tensor(_ name: String, _ value: JSONValue) throws(Defect) -> StoredTensor {
         guard case .object(let fields) = value else {
             throw Defect("its entry for \"\(name)\" is not an object")
         }
-        func field(_ key: String) throws(Defect) -> StrictJSON {
-            for field in fields where field.key == key { return field.value }
-            throw Defect("its tensor \"\(name)\" has no \(key)")
+        func field(_ key: String) throws(Defect) -> JSONValue {
+            guard let value = fields[key] else {
+                throw Defect("its tensor \"\(name)\" has no \(key)")
+            }
+            return value
         }
         guard case .string(let typeName) = try field("dtype") else {
             throw Defect("the dtype of its tensor \"\(name)\" is not a string")
@@ -182,7 +178,7 @@ struct SafetensorsHeader {
             name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
     }
 
-    private static func naturalNumbers(_ value: StrictJSON) -> [Int]? {
+    private static func naturalNumbers(_ value: JSONValue) -> [Int]? {
         guard case .array(let elements) = value else { return nil }
         var numbers: [Int] = []
         for element in elements {

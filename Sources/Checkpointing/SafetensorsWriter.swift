@@ -1,5 +1,4 @@
-import Failures
-import JSONText
+import Support
 import Tensors
 
 /// A tensor to be written: a name, a type, a shape, and memory that outlives the write or somebody

@@ -1,5 +1,5 @@
-import Failures
 import MPI
+import Support
 import Tensors
 
 /// Sums the lanes' gradients over all ranks along the reduction tree, while backward still runs.

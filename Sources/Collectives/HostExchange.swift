@@ -1,5 +1,5 @@
-import Failures
 import MPI
+import Support
 import Tensors
 
 /// The exchange of one segment of each bucket between its owners on all hosts, which finishes the

@@ -1,12 +1,7 @@
-import Failures
+import Glibc
 import MPI
+import Support
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The memory in which the ranks of one host find one another's sums.
 ///

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// How the global batch is dealt into lanes and micro-batches: a function of the recipe alone, but
 /// for the default lane count of a run on more than eight ranks.

@@ -1,5 +1,5 @@
-import Failures
 import MPI
+import Support
 import Tensors
 
 /// What one lane contributes to a step's totals: a fixed number of stored Doubles and nothing else.

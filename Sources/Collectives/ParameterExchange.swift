@@ -1,5 +1,5 @@
-import Failures
 import MPI
+import Support
 import Tensors
 
 /// The other half of a sharded step: each rank updates the parameters it owns, and all get them.

@@ -1,11 +1,6 @@
-import Failures
+import Glibc
+import Support
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The cross-entropy, in nats a token, that a bigram model fitted on `train` reaches on
 /// `validation`: what any model that sees more than one token has to beat.

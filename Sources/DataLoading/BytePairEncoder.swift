@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// Encodes a text that arrives in pieces with byte pairs.
 ///

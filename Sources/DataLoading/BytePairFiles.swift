@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A byte-pair vocabulary as its files spell it, before anything has been checked.
 struct BytePairFiles {

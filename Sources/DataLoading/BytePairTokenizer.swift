@@ -1,5 +1,4 @@
-import Digests
-import Failures
+import Support
 
 /// GPT-2's byte-level byte-pair encoding (Radford et al. 2019), with the vocabulary of any model of
 /// that family; equal to tiktoken's `encode_ordinary` on every Unicode text.

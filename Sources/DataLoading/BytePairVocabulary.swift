@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Tensors
 
 /// The tokens of a byte-pair encoding and which two merge into which.

@@ -1,5 +1,4 @@
-import Digests
-import Failures
+import Support
 
 /// Every byte is a token: 256 ids, and any file is a text.
 package struct ByteTokenizer: Tokenizer {

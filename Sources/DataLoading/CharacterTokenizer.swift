@@ -1,6 +1,4 @@
-import Digests
-import Failures
-import JSONText
+import Support
 import Tensors
 
 /// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.

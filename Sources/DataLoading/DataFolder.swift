@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A folder that `tokenize` made, or one with token files of llm.c or nanoGPT.
 package struct DataFolder: Sendable {

@@ -1,5 +1,5 @@
-import Failures
 import FoundationEssentials
+import Support
 
 /// What a data folder's `dataset.json` says about its token files.
 package struct DatasetDescription: Codable, Sendable, Equatable {

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// The second pass: every text is encoded into the split that it belongs to.
 struct EncodingPass: ~Copyable {

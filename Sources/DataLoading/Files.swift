@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// What the operating system last said was wrong.
 func systemError(_ code: Int32 = errno) -> String { String(cString: strerror(code)) }

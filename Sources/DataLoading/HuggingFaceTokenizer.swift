@@ -1,5 +1,4 @@
-import Failures
-import JSONText
+import Support
 
 /// `tokenizer.json` in the layout of Hugging Face's `tokenizers` library, as far as GPT-2 needs it.
 struct HuggingFaceTokenizer: Decodable {

@@ -1,5 +1,5 @@
-import Failures
 import FoundationEssentials
+import Support
 
 /// Reads a JSON file as a value of a type.
 ///

@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Tensors
 
 /// Which window of the training tokens each sample is, as a pure function of its number.

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Finds each occurrence of a separator in bytes that arrive in chunks, also across chunks.
 ///

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// Writes one split's tokens into one file or into shards.
 struct SplitWriter: ~Copyable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A property of a text that deserves a warning before the text is encoded.
 package enum TextFinding: Sendable, Equatable {

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// What one pass over the texts finds out, before any of it can be split or encoded.
 struct TextSurvey {

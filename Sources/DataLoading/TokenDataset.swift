@@ -1,5 +1,4 @@
-import Digests
-import Failures
+import Support
 import Tensors
 
 /// The part of the data that a run learns from, and the part that it is measured on.

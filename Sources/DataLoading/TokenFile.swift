@@ -1,11 +1,6 @@
-import Failures
+import Glibc
+import Support
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// How token ids lie in a file.
 ///
@@ -255,11 +250,7 @@ package final class TokenFile: Sendable {
     }
 }
 
-#if canImport(Glibc)
-    private let openFilesLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-#else
-    private let openFilesLimit = RLIMIT_NOFILE
-#endif
+private let openFilesLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
 
 // The class has a method with the name of the system call.
 private func openFile(_ path: String, _ flags: Int32) -> Int32 { open(path, flags) }

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// Writes an llm.c token file as its ids arrive; it appears under its name only when it is whole.
 package struct TokenFileWriter: ~Copyable {

@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// Turns texts into a data folder: token files of both splits, `tokenizer.json`, `dataset.json`.
 ///

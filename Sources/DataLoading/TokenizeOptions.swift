@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// How text becomes tokens.
 package enum TokenizerChoice: Sendable {

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A reversible map from text to token ids in `0..<vocabularySize`.
 package protocol Tokenizer: Sendable {

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// The file that describes a tokenizer, in data folders and in runs.
 package let tokenizerFileName = "tokenizer.json"

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// One scalar read from UTF-8.
 enum UTF8Scalar {

@@ -1,11 +1,6 @@
 import CMicrokernels
+import Glibc
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Planned causal multi-head self-attention over B sequences of T tokens, forward beside backward.
 ///

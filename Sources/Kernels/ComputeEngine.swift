@@ -1,11 +1,6 @@
 import CMicrokernels
+import Glibc
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Where kernels run: a thread team, the matrix kernels that suit the processor, and scratch
 /// memory.

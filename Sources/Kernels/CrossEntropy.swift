@@ -1,10 +1,5 @@
+import Glibc
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// A target that is not counted: padding behind a sequence's end.
 package let ignoredTarget: Int32 = -1

@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Tensors
 
 /// The shape of a GPT-2 (Radford et al. 2019): the recipe's `[model]` section.

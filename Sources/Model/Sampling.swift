@@ -1,11 +1,6 @@
-import Failures
+import Glibc
+import Support
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// How the next token is chosen from its logits.
 package struct Sampling: Sendable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Returns the weight of step `step`, from 1 up, in an average of the steps so far: 1 - b.
 ///

@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// A formula of a recipe, such as `lr * (B / B0)^0.7`, checked and ready to be evaluated.
 ///

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// Reads a formula by recursive descent into operations on a stack.
 ///

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A recipe's value that is one of a few names.
 package protocol NamedChoice: RawRepresentable<String>, CaseIterable, Sendable {}

@@ -1,10 +1,5 @@
+import Glibc
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// An update rule with its state, over an arena of parameters and one of gradients.
 ///

@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Tensors
 
 /// A recipe's `[optimizer]`: the update rule and its hyper-parameters.

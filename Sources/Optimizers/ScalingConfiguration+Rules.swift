@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 extension ScalingConfiguration {
     /// The batches that a rule compares.

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A recipe's `[scaling]`: how the learning rate, and what goes with it, follow the global batch.
 ///

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 extension ScheduleConfiguration {
     /// One of `[[schedule.parts]]`: a shape between two parts of the peak rate.

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A recipe's `[schedule]`: the learning rate's course over the steps.
 ///

@@ -1,10 +1,6 @@
+import Glibc
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// A value for each pair of two choices, such as the loss over learning rate and batch.
 package struct HeatMap: ChartDescription {

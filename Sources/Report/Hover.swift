@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 /// What a chart with data `points` (fields x, y and s, the series) shows under the pointer: a hair

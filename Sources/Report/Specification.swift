@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 // Parts that the specifications of all charts share. Colours are signals that the page's theme

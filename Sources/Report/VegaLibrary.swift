@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// The JavaScript that draws Vega 5 specifications, put together from Debian's libjs-vega.
 ///

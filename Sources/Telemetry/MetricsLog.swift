@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// The log of a run's metrics: one JSON object on a line for each step, evaluation and
 /// diagnosis.

@@ -1,10 +1,5 @@
 import CAffinity
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Binds the threads of a team to a core each, where a launcher has given this process as many cores
 /// as it has threads: the system would move them between its cores, away from their caches.

@@ -1,11 +1,6 @@
-import Failures
+import Glibc
+import Support
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// A fixed team of threads, the caller among them, that shares out the tiles of one loop at a time.
 ///

@@ -1,11 +1,10 @@
 import Checkpointing
 import Collectives
-import Digests
-import Failures
 import Logging
 import MPI
 import Model
 import Optimizers
+import Support
 import Telemetry
 import Tensors
 

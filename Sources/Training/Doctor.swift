@@ -1,13 +1,8 @@
-import Failures
+import Glibc
 import Kernels
 import MPI
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Looks at the machines a run would use and says what would make it slow or fail.
 package struct Doctor {

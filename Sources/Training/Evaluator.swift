@@ -1,8 +1,8 @@
 import Collectives
 import DataLoading
-import Failures
 import MPI
 import Model
+import Support
 import Tensors
 
 /// A validation loss and what it was measured on.

@@ -1,6 +1,6 @@
 import Checkpointing
-import Failures
 import Logging
+import Support
 import Telemetry
 
 /// A choice among the checkpoints of a run.

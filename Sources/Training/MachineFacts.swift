@@ -1,14 +1,9 @@
-import Failures
 import FoundationEssentials
+import Glibc
 import Kernels
 import MPI
+import Support
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// What one rank knows of the machine it runs on.
 package struct MachineFacts: Codable, Sendable, Equatable {

@@ -1,11 +1,6 @@
-import Failures
+import Glibc
 import MPI
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Support
 
 /// The memory that ranks will have resident in training, known before the first step.
 package struct MemoryPlan: Sendable {

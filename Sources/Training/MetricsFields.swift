@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 /// A field of a line of metrics.jsonl: its name, what it means, and where it comes from.

@@ -1,12 +1,7 @@
-import Failures
+import Glibc
 import Logging
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Tells of a run: metrics.jsonl and the progress line, on rank 0; nothing on the others.
 final class MetricsWriter {

@@ -1,11 +1,6 @@
+import Glibc
 import Statistics
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The simple noise scale of recent steps, B_simple = S / |G|^2: the batch at which the gradient's
 /// noise is as large as the gradient (McCandlish et al. 2018, equation 2.9).

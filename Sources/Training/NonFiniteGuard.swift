@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// Counts the steps that were skipped because their loss or gradient was not finite.
 ///

@@ -1,7 +1,7 @@
-import Failures
 import Kernels
 import MPI
 import Optimizers
+import Support
 import Tensors
 
 extension Precision: NamedChoice {}

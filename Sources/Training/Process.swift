@@ -1,11 +1,6 @@
+import Glibc
 import Logging
 import MPI
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Lockstep's version, as `lockstep --version` prints it.
 package let version = "0.1.0"

@@ -1,12 +1,6 @@
-import Digests
-import Failures
+import Glibc
 import MPI
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Support
 
 extension Communicator {
     /// Checks that all ranks run the same build, without which they would not have the same bits.

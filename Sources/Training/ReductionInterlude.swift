@@ -1,5 +1,5 @@
 import Collectives
-import Telemetry
+import Support
 
 /// The reduction's work between the tiles of backward's products, and the time that it takes.
 ///

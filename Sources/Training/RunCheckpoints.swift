@@ -1,7 +1,7 @@
 import Checkpointing
-import Failures
 import Logging
 import Model
+import Support
 import Tensors
 
 /// The whole checkpoints of a run, to look at the parameters on its way.

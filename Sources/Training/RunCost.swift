@@ -1,7 +1,7 @@
-import Failures
 import Kernels
 import MPI
 import Statistics
+import Support
 import Telemetry
 
 /// How long a recipe's steps and evaluations take on a layout, from a few of each.

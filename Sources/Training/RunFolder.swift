@@ -1,11 +1,6 @@
 import Checkpointing
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// The folder of one run and what lies where in it.
 package struct RunFolder: Sendable {

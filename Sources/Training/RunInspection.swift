@@ -1,10 +1,10 @@
 import Checkpointing
 import DataLoading
-import Failures
 import Kernels
 import Logging
 import MPI
 import Model
+import Support
 import Telemetry
 import Tensors
 

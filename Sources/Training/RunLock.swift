@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// The right to write to a run's folder, which one process at a time has, until it ends.
 ///

@@ -1,16 +1,11 @@
 import DataLoading
-import Failures
+import Glibc
 import Kernels
 import MPI
 import Model
+import Support
 import Telemetry
 import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Reads the sequences of micro-batches into memory that is reused for each.
 ///

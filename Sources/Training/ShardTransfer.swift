@@ -1,5 +1,5 @@
-import Failures
 import MPI
+import Support
 import Tensors
 
 /// Brings sharded state to rank 0, piece by piece as it asks for it, and back.

@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 /// A part of a training step, to which time is charged.

@@ -1,11 +1,6 @@
-import Failures
+import Glibc
+import Support
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The requests that signals made of this process.
 ///

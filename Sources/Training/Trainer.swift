@@ -1,8 +1,8 @@
 import Collectives
-import Failures
 import Kernels
 import MPI
 import Model
+import Support
 import Telemetry
 
 /// The way in which a run ended.

@@ -1,14 +1,9 @@
 import Checkpointing
 import DataLoading
-import Failures
+import Glibc
 import Logging
 import MPI
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Support
 
 /// The token data of a run and the order in which it is read.
 package struct TrainingData: Sendable {

@@ -1,8 +1,8 @@
 import Collectives
-import Failures
 import MPI
 import Model
 import Optimizers
+import Support
 import Telemetry
 
 extension TrainingPlan {

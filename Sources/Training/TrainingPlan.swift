@@ -1,7 +1,7 @@
 import Collectives
-import Failures
 import Model
 import Optimizers
+import Support
 import Telemetry
 
 /// A recipe resolved for its data and a number of ranks: everything a run will do, in numbers.

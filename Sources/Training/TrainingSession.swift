@@ -1,9 +1,9 @@
 import Collectives
 import DataLoading
-import Failures
 import Kernels
 import Logging
 import MPI
+import Support
 import Telemetry
 
 /// What `lockstep train` was asked to do.

@@ -1,5 +1,5 @@
-import Failures
 import Optimizers
+import Support
 import Tensors
 
 /// A copy of all that steps change in a rank's memory, to bring it back bit for bit.

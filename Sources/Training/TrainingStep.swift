@@ -1,9 +1,9 @@
 import Collectives
-import Failures
 import Kernels
 import MPI
 import Model
 import Optimizers
+import Support
 import Tensors
 
 /// What one step did.

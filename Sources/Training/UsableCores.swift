@@ -1,11 +1,5 @@
-import Failures
+import Glibc
 import MPI
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The cores of a machine that processes may use, and the limit on their time.
 package struct UsableCores: Codable, Sendable, Equatable {

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Failures
 import Laboratory
 import Telemetry
 import Training

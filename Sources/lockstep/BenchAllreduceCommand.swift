@@ -1,6 +1,6 @@
 import ArgumentParser
 import Collectives
-import Failures
+import Support
 import Training
 
 /// `lockstep bench allreduce`

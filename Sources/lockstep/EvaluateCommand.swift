@@ -1,13 +1,8 @@
 import ArgumentParser
-import Failures
+import Glibc
+import Support
 import Telemetry
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// `lockstep evaluate`
 struct EvaluateCommand: ParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Failures
 import Laboratory
 import MPI
+import Support
 import Training
 
 /// `lockstep landscape`

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Failures
+import Support
 import Training
 
 /// The root of the command line.

@@ -1,7 +1,7 @@
 import ArgumentParser
 import DataLoading
-import Failures
 import Logging
+import Support
 import Telemetry
 import Training
 

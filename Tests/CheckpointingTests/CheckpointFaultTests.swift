@@ -1,6 +1,6 @@
 import Checkpointing
-import Failures
 import Foundation
+import Support
 import Tensors
 import Testing
 

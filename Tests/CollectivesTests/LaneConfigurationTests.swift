@@ -1,5 +1,5 @@
 import Collectives
-import Failures
+import Support
 import Testing
 
 @Suite struct LaneConfigurationTests {

@@ -1,7 +1,6 @@
 import DataLoading
-import Digests
-import Failures
 import FoundationEssentials
+import Support
 import Testing
 
 /// What `make_tokenizer_goldens.py` wrote from tiktoken.

@@ -1,5 +1,4 @@
 import DataLoading
-import Failures
 import Testing
 
 @Suite struct SampleOrderTests {

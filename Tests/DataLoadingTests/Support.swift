@@ -1,7 +1,6 @@
 import DataLoading
-import Digests
-import Failures
 import FoundationEssentials
+import Support
 import Testing
 
 let testFolder = String(#filePath.dropLast("/Support.swift".count))

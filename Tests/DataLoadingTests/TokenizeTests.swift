@@ -1,14 +1,9 @@
 import DataLoading
 import Dispatch
-import Failures
 import FoundationEssentials
+import Glibc
+import Support
 import Testing
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// A text whose bigram statistics, words and characters are all a little uneven.
 private let sample = String(

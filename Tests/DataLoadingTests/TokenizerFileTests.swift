@@ -1,5 +1,4 @@
 import DataLoading
-import Failures
 import FoundationEssentials
 import Testing
 

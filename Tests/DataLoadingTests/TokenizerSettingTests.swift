@@ -1,5 +1,4 @@
 import DataLoading
-import Failures
 import Foundation
 import Testing
 

@@ -1,6 +1,6 @@
-import Failures
 import Foundation
 import Laboratory
+import Support
 import Testing
 
 @Suite("The analysis of a sweep")

@@ -1,7 +1,7 @@
-import Failures
 import Foundation
 import Laboratory
 import SeededNoise
+import Support
 import Testing
 
 @Suite("Curves of the range test")

@@ -1,5 +1,5 @@
-import Failures
 import Laboratory
+import Support
 import Testing
 
 /// Which points a sweep asks for, from results that are made up.

@@ -1,7 +1,7 @@
-import Failures
 import Foundation
 import Kernels
 import Model
+import Support
 import Tensors
 import Testing
 

@@ -1,8 +1,8 @@
 import Checkpointing
-import Failures
 import Foundation
 import Kernels
 import Model
+import Support
 import Tensors
 
 /// A golden file of Tests/Golden/make_model_goldens.py, and the model it describes.

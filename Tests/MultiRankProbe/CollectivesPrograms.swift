@@ -1,7 +1,7 @@
 import Collectives
-import Failures
 import MPI
 import MultiRankSupport
+import Support
 import Tensors
 
 /// Sums known gradients with the reducer and compares every bit with a naive recursive sum: rank 0 all

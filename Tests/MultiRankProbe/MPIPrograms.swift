@@ -1,7 +1,7 @@
-import Failures
 import Foundation
 import MPI
 import MultiRankSupport
+import Support
 import Tensors
 
 func reportEnvironment(_ environment: borrowing MPIEnvironment) throws(Failure) {

@@ -1,10 +1,9 @@
-import Digests
-import Failures
 import Kernels
 import Laboratory
 import MPI
 import Model
 import MultiRankSupport
+import Support
 import Tensors
 import Training
 

@@ -1,5 +1,5 @@
-import Failures
 import Optimizers
+import Support
 import Testing
 
 /// Expects a `.configuration` failure with this sentence.

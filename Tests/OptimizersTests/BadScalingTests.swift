@@ -1,5 +1,5 @@
-import Failures
 import Optimizers
+import Support
 import Testing
 
 /// Expects that resolving is refused with this sentence.

@@ -1,5 +1,5 @@
-import Failures
 import Optimizers
+import Support
 import Testing
 
 private let variables = ["lr", "B", "B0", "k", "Bn"]

@@ -1,6 +1,6 @@
-import Failures
 import Foundation
 import Report
+import Support
 import Telemetry
 import Testing
 

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Random numbers that are the same each time, for planted truths: SplitMix64 (Steele, Lea & Flood
 /// 2014), with normal numbers by Box & Muller 1958.

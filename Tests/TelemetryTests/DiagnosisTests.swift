@@ -1,6 +1,6 @@
-import Failures
 import Foundation
 import SeededNoise
+import Support
 import Telemetry
 import Testing
 

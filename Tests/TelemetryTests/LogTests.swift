@@ -1,5 +1,5 @@
-import Failures
 import Logging
+import Support
 import Synchronization
 import Telemetry
 import Testing

@@ -1,5 +1,5 @@
-import Failures
 import Foundation
+import Support
 import Telemetry
 import Testing
 

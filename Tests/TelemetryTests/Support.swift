@@ -1,5 +1,5 @@
-import Failures
 import Foundation
+import Support
 import Testing
 
 /// A folder for one test, removed with its last reference.

@@ -2,6 +2,7 @@ import Collectives
 import Foundation
 import SeededNoise
 import Statistics
+import Support
 import Telemetry
 import Testing
 import Training

@@ -1,5 +1,5 @@
-import Failures
 import Foundation
+import Support
 import Testing
 import Training
 

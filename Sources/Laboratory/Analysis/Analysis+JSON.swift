@@ -1,4 +1,5 @@
 import Statistics
+import Support
 import Telemetry
 
 extension Analysis {

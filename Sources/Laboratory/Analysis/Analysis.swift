@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// Everything that a sweep over learning rate, batch and seed says, by each design.
 package struct Analysis: Sendable, Equatable {

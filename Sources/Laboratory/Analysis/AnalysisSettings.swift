@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// What an analysis asks of a sweep.
 package struct AnalysisSettings: Sendable {

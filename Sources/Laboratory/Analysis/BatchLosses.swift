@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The losses of one batch over rates and seeds, at one design's mark.
 struct BatchLosses {

@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The best rate of one batch, over seeds.
 package struct BatchOptimum: Sendable, Equatable {

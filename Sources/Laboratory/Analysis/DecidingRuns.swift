@@ -1,4 +1,5 @@
 import Statistics
+import Support
 import Telemetry
 
 /// The runs that would turn an open question into an answer.

@@ -1,5 +1,6 @@
 import Report
 import Statistics
+import Support
 import Telemetry
 
 /// What a design says as tables, the same on a page and on a terminal.

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A batch's rates, and how far a grid that ends too early could go on.
 package struct GridEdges: Sendable, Equatable {

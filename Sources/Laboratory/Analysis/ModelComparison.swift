@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Which law of the best rate the batches support, by Akaike's corrected criterion.
 ///

@@ -1,11 +1,7 @@
+import Glibc
 import Statistics
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// How the best rate goes with the batch: the exponent p of rate proportional to B^p.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A side of a grid, in the direction of rates or of batches.
 package enum Side: String, Sendable, Equatable {

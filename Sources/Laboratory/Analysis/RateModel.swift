@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// A law of the best rate against the batch B.
 package enum RateLaw: String, Sendable, Equatable, CaseIterable {

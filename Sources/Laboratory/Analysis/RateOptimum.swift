@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The rate with the least loss, or why there is none.
 package enum RateOptimum: Sendable, Equatable {

@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// What following a rule costs at one batch: the loss at its rate, less the batch's best loss.
 ///

@@ -1,11 +1,7 @@
+import Glibc
 import Statistics
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Up to which batch a rule holds, by one design.
 package struct RuleVerdict: Sendable, Equatable {

@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The fit of y = c + shape(ln(x0 / x)): a curve that bends at a scale x0.
 struct ScaleFit {

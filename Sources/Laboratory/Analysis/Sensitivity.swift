@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// How much a badly chosen rate costs at one batch (Wortsman et al. 2023, section 2.2).
 ///

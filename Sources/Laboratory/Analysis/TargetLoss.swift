@@ -1,10 +1,5 @@
+import Glibc
 import Statistics
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 extension TrainedPoint {
     /// The steps after which the validation loss first reaches a target, a fraction between two

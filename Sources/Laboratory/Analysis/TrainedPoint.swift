@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// A mark on a training run's validation curve.
 package struct CurvePoint: Sendable, Equatable {

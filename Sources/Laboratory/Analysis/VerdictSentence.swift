@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 /// Several rules' verdicts in one sentence, such as "linear holds up to B = 64, sqrt up to 512

@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 /// The losses over a plane through a run's newest checkpoint.

@@ -1,10 +1,9 @@
-import Digests
-import Failures
 import Kernels
 import Logging
 import MPI
 import Model
 import Report
+import Support
 import Telemetry
 import Tensors
 import Training

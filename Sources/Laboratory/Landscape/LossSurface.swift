@@ -1,5 +1,5 @@
-import Failures
 import MPI
+import Support
 import Tensors
 import Training
 

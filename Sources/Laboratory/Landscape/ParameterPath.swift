@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Tensors
 
 /// Points in the space of a model's parameters, read tensor by tensor, so that they need not all be

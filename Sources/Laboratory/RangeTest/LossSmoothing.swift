@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// An exponential moving average of losses with Adam's correction of its bias towards zero:
 /// s = beta s + (1 - beta) loss, of which s / (1 - beta^n) is the mean of n losses.

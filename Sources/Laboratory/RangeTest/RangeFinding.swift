@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 /// What a range test found: three suggestions and a recommendation.

@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Training
 
 /// A learning-rate range test: steps of training with a rate that rises from one to the next.

@@ -1,18 +1,12 @@
 import Checkpointing
-import Digests
-import Failures
+import Glibc
 import Kernels
 import Logging
 import MPI
 import Report
+import Support
 import Telemetry
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Sets up a range test on all ranks together, takes its steps, and writes down what it found.
 package struct RangeTestSession {

@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// The learning rates of a range test, one a step, rising (Smith 2015, "Cyclical Learning Rates for
 /// Training Neural Networks", section 3.3).

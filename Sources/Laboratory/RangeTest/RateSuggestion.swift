@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A learning rate that a curve suggests, or why it suggests none.
 package enum RateSuggestion: Sendable, Equatable {

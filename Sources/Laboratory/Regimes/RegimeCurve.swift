@@ -1,4 +1,5 @@
 import Report
+import Support
 import Telemetry
 
 /// What one run's losses and its way look like, without its parameters.

@@ -1,7 +1,7 @@
 import Collectives
-import Failures
 import Kernels
 import MPI
+import Support
 import Telemetry
 import Tensors
 import Training

@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 
 /// Three runs of one model at three rates, and the losses of the plane that their ways span.

@@ -1,6 +1,6 @@
 import Checkpointing
-import Failures
 import Report
+import Support
 import Training
 
 /// Writes a page about runs, or about one sweep; returns its path.

@@ -1,5 +1,6 @@
 import Report
 import Statistics
+import Support
 import Telemetry
 
 /// A page about one or several runs: how they went, and where their time went.

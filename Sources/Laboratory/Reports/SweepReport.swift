@@ -1,12 +1,7 @@
-import Failures
+import Glibc
 import Report
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 extension SweepFolder {
     /// A page about what the sweep has found so far.

@@ -1,6 +1,6 @@
 import Checkpointing
-import Failures
 import Report
+import Support
 import Training
 
 /// A new folder for what a command has found, whole or not at all.

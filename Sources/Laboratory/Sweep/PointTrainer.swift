@@ -1,8 +1,8 @@
 import Checkpointing
-import Failures
 import Kernels
 import MPI
 import Statistics
+import Support
 import Telemetry
 import Training
 

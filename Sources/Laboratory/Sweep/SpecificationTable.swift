@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Training
 
 /// The keys of a specification's file, with errors that name them.

@@ -1,6 +1,6 @@
-import Failures
 import Kernels
 import MPI
+import Support
 import Telemetry
 import Training
 

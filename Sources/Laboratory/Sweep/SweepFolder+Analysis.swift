@@ -1,5 +1,5 @@
 import Checkpointing
-import Failures
+import Support
 import Telemetry
 import Training
 

@@ -1,14 +1,8 @@
 import Checkpointing
-import Digests
-import Failures
+import Glibc
+import Support
 import Telemetry
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The folder of one sweep and what lies where in it.
 ///
@@ -99,9 +93,9 @@ package struct SweepFolder: Sendable {
     /// - Throws: `.badData` where the file is damaged; as `MetricsLog.read` does.
     package func readOrigin() throws(Failure) -> Origin {
         let records = try MetricsLog.read(origin)
-        guard let record = records.first, case .string(let path)? = record.fields["data"],
-            case .string(let fingerprint)? = record.fields["data_fingerprint"],
-            case .string(let hash)? = record.fields["recipe_sha256"]
+        guard let record = records.first, let path = record.fields["data"]?.string,
+            let fingerprint = record.fields["data_fingerprint"]?.string,
+            let hash = record.fields["recipe_sha256"]?.string
         else {
             throw Failure(
                 .badData, "\(origin) does not say what the sweep was started with: start a new one."

@@ -1,13 +1,8 @@
 import Checkpointing
-import Failures
+import Glibc
+import Support
 import Telemetry
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// What a group is to do next.
 package enum Assignment: Sendable, Equatable {
@@ -118,7 +113,7 @@ package struct SweepLedger: Sendable {
         var seconds: [String: Double] = [:]
         if access(folder.timings, F_OK) == 0 {
             for record in try MetricsLog.read(folder.timings) {
-                if case .string(let name)? = record.fields["point"] {
+                if let name = record.fields["point"]?.string {
                     seconds[name] = record["seconds_per_step"]
                 }
             }
@@ -180,23 +175,21 @@ extension PointResult {
     }
 
     /// Reads a ledger's line; nil where it is none.
-    init?(_ fields: [String: JSONValue]) {
-        func number(_ key: String) -> Double? {
-            if case .number(let number)? = fields[key] { number } else { nil }
-        }
-        guard case .string(let rule)? = fields["rule"],
-            case .string(let seedText)? = fields["seed"],
-            let seed = UInt64(seedText), let batch = number("batch").flatMap(Int.init(exactly:)),
-            let rate = number("rate"), let learningRate = number("learning_rate"),
+    init?(_ fields: JSONObject) {
+        guard let rule = fields["rule"]?.string,
+            let seed = fields["seed"]?.string.flatMap({ UInt64($0) }),
+            let batch = fields["batch"]?.number.flatMap(Int.init(exactly:)),
+            let rate = fields["rate"]?.number,
+            let learningRate = fields["learning_rate"]?.number,
             case .bool(let diverged)? = fields["diverged"],
             case .array(let curveValues)? = fields["curve"]
         else { return nil }
         var curve: [CurvePoint] = []
         for value in curveValues {
             guard case .array(let triple) = value, triple.count == 3,
-                case .number(let step) = triple[0], let step = Int(exactly: step),
-                case .number(let tokens) = triple[1], let tokens = Int(exactly: tokens),
-                case .number(let loss) = triple[2]
+                let step = triple[0].number.flatMap(Int.init(exactly:)),
+                let tokens = triple[1].number.flatMap(Int.init(exactly:)),
+                let loss = triple[2].number
             else { return nil }
             curve.append(CurvePoint(step: step, tokens: tokens, validationLoss: loss))
         }

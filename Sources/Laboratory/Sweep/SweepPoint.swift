@@ -1,5 +1,4 @@
-import Digests
-import Failures
+import Support
 import Training
 
 /// One run of a sweep: what tells it from the others.

@@ -1,5 +1,5 @@
-import Failures
 import Statistics
+import Support
 
 /// Which points of a sweep are to be trained, from what has been found so far.
 ///

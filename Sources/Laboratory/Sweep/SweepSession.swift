@@ -1,17 +1,11 @@
 import Checkpointing
-import Digests
-import Failures
+import Glibc
 import Kernels
 import Logging
 import MPI
+import Support
 import Telemetry
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// What `lockstep sweep` was asked to do.
 package struct SweepRequest: Sendable {

@@ -1,5 +1,5 @@
-import Failures
 import Optimizers
+import Support
 import Training
 
 extension SweepSpecification {

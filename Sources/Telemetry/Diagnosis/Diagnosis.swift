@@ -1,3 +1,5 @@
+import Support
+
 /// What may be wrong with a training, by names in metrics.jsonl.
 package enum DiagnosisSign: String, Sendable, CaseIterable {
     /// The loss stays where it began.

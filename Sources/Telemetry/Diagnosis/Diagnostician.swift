@@ -1,3 +1,5 @@
+import Support
+
 /// Watches a training for the signs of a wrong rate, bad data and overfitting, and tells each once.
 ///
 /// It sees nothing but what metrics.jsonl holds, so that a resumed run, which reads that again,

@@ -1,7 +1,7 @@
 import Collectives
-import Failures
 import MPI
 import Statistics
+import Support
 import Telemetry
 import Tensors
 

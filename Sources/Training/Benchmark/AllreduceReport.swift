@@ -1,4 +1,5 @@
 import Collectives
+import Support
 import Telemetry
 
 /// What a benchmark of the reduction measured.

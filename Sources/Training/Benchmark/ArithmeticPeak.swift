@@ -1,7 +1,6 @@
 import CPeak
-import Failures
 import MPI
-import Telemetry
+import Support
 import Tensors
 
 /// What the cores of a job can compute at best, measured: fused multiply-adds that wait for

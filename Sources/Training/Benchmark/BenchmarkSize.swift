@@ -1,5 +1,5 @@
-import Failures
 import Model
+import Support
 import Tensors
 
 /// A model and the work of one rank in a step, as benchmarks know them by name.

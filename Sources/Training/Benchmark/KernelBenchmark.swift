@@ -1,7 +1,7 @@
-import Failures
 import Kernels
 import MPI
 import Statistics
+import Support
 import Telemetry
 import Tensors
 

@@ -1,3 +1,4 @@
+import Support
 import Telemetry
 import Tensors
 

@@ -1,7 +1,7 @@
-import Failures
 import Kernels
 import MPI
 import Model
+import Support
 import Telemetry
 import Tensors
 

@@ -1,6 +1,6 @@
-import Failures
 import Model
 import Statistics
+import Support
 import Telemetry
 
 /// What a step benchmark measured, for a reader and as JSON.

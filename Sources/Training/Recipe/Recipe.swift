@@ -1,6 +1,6 @@
-import Failures
 import Model
 import Optimizers
+import Support
 
 /// Everything that decides what a run computes, as a TOML file has it.
 package struct Recipe: Sendable, Equatable {

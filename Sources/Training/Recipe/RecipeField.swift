@@ -1,6 +1,6 @@
 import Collectives
-import Failures
 import Optimizers
+import Support
 import Tensors
 
 /// A Swift type that a recipe's value can be read into and written from.

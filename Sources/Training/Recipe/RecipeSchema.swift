@@ -1,5 +1,5 @@
-import Failures
 import Optimizers
+import Support
 
 extension Recipe {
     /// The sections in the order in which they are written.

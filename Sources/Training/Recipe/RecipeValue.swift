@@ -1,5 +1,4 @@
-import Failures
-import JSONText
+import Support
 import TOMLKit
 
 /// A value in a recipe, as TOML has it.

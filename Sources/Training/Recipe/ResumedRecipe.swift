@@ -1,6 +1,6 @@
 import Checkpointing
-import Failures
 import Optimizers
+import Support
 
 /// The recipe of a run that is resumed, with changes that affect only the steps to come.
 ///

@@ -1,6 +1,6 @@
 import Collectives
-import Failures
 import Optimizers
+import Support
 import Tensors
 
 /// A recipe's `[training]` section: how long, how much at a time, in which arithmetic.

@@ -1,14 +1,9 @@
 import Checkpointing
-import Failures
+import Glibc
 import Logging
 import MPI
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The trace of a job: what every rank did, on rank 0's clock, in one file that appears at the end.
 package final class Trace {

@@ -1,30 +1,17 @@
-/// A JSON value (RFC 8259), parsed without leniency: an object that names a key twice is refused.
-enum StrictJSON {
-    case null
-    case bool(Bool)
-    /// The number's own text, so that the reader decides what it must fit.
-    case number(String)
-    case string(String)
-    case array([StrictJSON])
-    /// The members in the order of the text.
-    case object([Member])
+/// The first problem in a text that is not JSON.
+package struct JSONProblem: Error {
+    /// The problem, as a noun phrase.
+    package let what: String
+    /// The offset of the byte at which it was found.
+    package let byte: Int
+}
 
-    /// One key of an object and its value.
-    struct Member {
-        let key: String
-        let value: StrictJSON
-    }
-
-    /// What is wrong with a text, and at which of its bytes.
-    struct Problem: Error {
-        let what: String
-        let byte: Int
-    }
-
-    /// Parses a whole text of UTF-8.
+extension JSONValue {
+    /// Parses a whole text of UTF-8 strictly, as RFC 8259 has it. A key may appear only once in an
+    /// object.
     ///
-    /// - Throws: the first problem met.
-    init(parsing text: UnsafeRawBufferPointer) throws(Problem) {
+    /// A number without fraction and exponent becomes an `.integer` if it fits, any other a `.number`.
+    package init(parsing text: UnsafeRawBufferPointer) throws(JSONProblem) {
         var parser = Parser(text: text)
         parser.skipSpace()
         self = try parser.value(depth: 0)
@@ -32,10 +19,13 @@ enum StrictJSON {
         guard parser.place == text.count else { throw parser.problem("text after the end") }
     }
 
-    /// The integer that a number is, written without sign, fraction and exponent; else nil.
-    var naturalNumber: Int? {
-        guard case .number(let text) = self, text.utf8.allSatisfy(isDigit) else { return nil }
-        return Int(text)
+    /// Parses a whole text of UTF-8.
+    package init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
+        let bytes = Array(bytes)
+        let outcome = bytes.withUnsafeBytes { text in
+            Result { () throws(JSONProblem) in try JSONValue(parsing: text) }
+        }
+        self = try outcome.get()
     }
 }
 
@@ -47,8 +37,8 @@ private struct Parser {
     /// Deeper nesting is refused before it can exhaust the stack.
     static let deepest = 64
 
-    func problem(_ what: String) -> StrictJSON.Problem {
-        StrictJSON.Problem(what: what, byte: place)
+    func problem(_ what: String) -> JSONProblem {
+        JSONProblem(what: what, byte: place)
     }
 
     /// The byte at the current place, or nil at the end.
@@ -67,7 +57,7 @@ private struct Parser {
         return true
     }
 
-    mutating func value(depth: Int) throws(StrictJSON.Problem) -> StrictJSON {
+    mutating func value(depth: Int) throws(JSONProblem) -> JSONValue {
         guard depth < Self.deepest else { throw problem("nesting deeper than \(Self.deepest)") }
         switch next {
         case UInt8(ascii: "{"): return .object(try members(depth: depth))
@@ -77,13 +67,13 @@ private struct Parser {
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
         case nil: throw problem("text that ends too early")
-        default: return .number(try number())
+        default: return try number()
         }
     }
 
     private mutating func word(
-        _ word: StaticString, _ value: StrictJSON
-    ) throws(StrictJSON.Problem) -> StrictJSON {
+        _ word: StaticString, _ value: JSONValue
+    ) throws(JSONProblem) -> JSONValue {
         let end = place + word.utf8CodeUnitCount
         let bytes = UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
         guard end <= text.count, text[place..<end].elementsEqual(bytes) else {
@@ -93,13 +83,13 @@ private struct Parser {
         return value
     }
 
-    private mutating func members(depth: Int) throws(StrictJSON.Problem) -> [StrictJSON.Member] {
-        var members: [StrictJSON.Member] = []
+    private mutating func members(depth: Int) throws(JSONProblem) -> JSONObject {
+        var object = JSONObject()
         // Compared as bytes: Swift's string equality would join different spellings of a letter.
         var keys: Set<[UInt8]> = []
         place += 1
         skipSpace()
-        if take("}") { return members }
+        if take("}") { return object }
         repeat {
             skipSpace()
             guard next == UInt8(ascii: "\"") else { throw problem("a key without quotes") }
@@ -110,15 +100,15 @@ private struct Parser {
             skipSpace()
             guard take(":") else { throw problem("a key without a colon") }
             skipSpace()
-            members.append(StrictJSON.Member(key: key, value: try value(depth: depth + 1)))
+            object.append(key, try value(depth: depth + 1))
             skipSpace()
         } while take(",")
         guard take("}") else { throw problem("an object that is not closed") }
-        return members
+        return object
     }
 
-    private mutating func elements(depth: Int) throws(StrictJSON.Problem) -> [StrictJSON] {
-        var elements: [StrictJSON] = []
+    private mutating func elements(depth: Int) throws(JSONProblem) -> [JSONValue] {
+        var elements: [JSONValue] = []
         place += 1
         skipSpace()
         if take("]") { return elements }
@@ -131,24 +121,32 @@ private struct Parser {
         return elements
     }
 
-    private mutating func number() throws(StrictJSON.Problem) -> String {
+    private mutating func number() throws(JSONProblem) -> JSONValue {
         let start = place
         _ = take("-")
         if !take("0") { try digits() }
-        if take(".") { try digits() }
+        var isWhole = true
+        if take(".") {
+            isWhole = false
+            try digits()
+        }
         if take("e") || take("E") {
+            isWhole = false
             if !take("+") { _ = take("-") }
             try digits()
         }
-        return String(decoding: text[start..<place], as: UTF8.self)
+        let number = String(decoding: text[start..<place], as: UTF8.self)
+        if isWhole, number != "-0", let integer = Int(number) { return .integer(integer) }
+        guard let real = Double(number) else { throw problem("a number that cannot be read") }
+        return .number(real)
     }
 
-    private mutating func digits() throws(StrictJSON.Problem) {
+    private mutating func digits() throws(JSONProblem) {
         guard let first = next, isDigit(first) else { throw problem("an unexpected character") }
         while let byte = next, isDigit(byte) { place += 1 }
     }
 
-    private mutating func string() throws(StrictJSON.Problem) -> String {
+    private mutating func string() throws(JSONProblem) -> String {
         place += 1
         var bytes: [UInt8] = []
         while let byte = next {
@@ -168,7 +166,7 @@ private struct Parser {
     }
 
     /// The UTF-8 of what follows a backslash.
-    private mutating func escape() throws(StrictJSON.Problem) -> [UInt8] {
+    private mutating func escape() throws(JSONProblem) -> [UInt8] {
         guard let byte = next else { throw problem("a string that is not closed") }
         place += 1
         switch byte {
@@ -194,7 +192,7 @@ private struct Parser {
     }
 
     /// Four hexadecimal digits.
-    private mutating func hexadecimal() throws(StrictJSON.Problem) -> UInt32 {
+    private mutating func hexadecimal() throws(JSONProblem) -> UInt32 {
         var code: UInt32 = 0
         for _ in 0..<4 {
             guard let byte = next, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {

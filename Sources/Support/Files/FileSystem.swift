@@ -1,10 +1,4 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Operations on names in folders, each system call checked.
 package enum FileSystem {
@@ -84,7 +78,7 @@ package enum FileSystem {
     /// Makes a folder that must not exist yet.
     ///
     /// - Throws: `.inputOutput`.
-    static func makeNewFolder(_ path: String) throws(Failure) {
+    package static func makeNewFolder(_ path: String) throws(Failure) {
         guard mkdir(path, 0o777) == 0 else {
             throw .systemCall("create the folder", path, error: errno)
         }
@@ -93,7 +87,7 @@ package enum FileSystem {
     /// Gives a file or folder another name in the same folder and brings the change to the disk.
     ///
     /// - Throws: `.inputOutput`.
-    static func rename(_ path: String, to newPath: String) throws(Failure) {
+    package static func rename(_ path: String, to newPath: String) throws(Failure) {
         guard renameFile(path, newPath) == 0 else {
             throw .systemCall("give the name \(newPath) to", path, error: errno)
         }
@@ -116,7 +110,7 @@ package enum FileSystem {
     /// Brings the names in a folder to the disk.
     ///
     /// - Throws: `.inputOutput`.
-    static func synchronizeFolder(_ path: String) throws(Failure) {
+    package static func synchronizeFolder(_ path: String) throws(Failure) {
         let folder = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY)
         // Some network file systems have no such operation and say so with EINVAL.
         guard fsync(folder.number) == 0 || errno == EINVAL else {
@@ -125,7 +119,7 @@ package enum FileSystem {
     }
 
     /// The folder that holds a path: dirname(3).
-    static func parent(of path: String) -> String {
+    package static func parent(of path: String) -> String {
         var path = Substring(path)
         while path.count > 1, path.hasSuffix("/") { path = path.dropLast() }
         guard let slash = path.lastIndex(of: "/") else { return "." }

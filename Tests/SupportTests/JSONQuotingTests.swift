@@ -1,5 +1,5 @@
 import Foundation
-import JSONText
+import Support
 import Testing
 
 @Suite struct QuotingTests {

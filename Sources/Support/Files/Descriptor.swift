@@ -1,22 +1,16 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// An open file or folder, closed at the end of its life.
 ///
 /// Whoever has written through it must call `close()`, whose result the end of life cannot report.
-struct Descriptor: ~Copyable {
-    let path: String
-    private(set) var number: Int32
+package struct Descriptor: ~Copyable {
+    package let path: String
+    package private(set) var number: Int32
 
     /// Opens a path with the flags of open(2); a new file gets the permissions of the umask.
     ///
     /// - Throws: `.missingInput` where a file to be read is absent, else `.inputOutput`.
-    init(opening path: String, _ flags: Int32) throws(Failure) {
+    package init(opening path: String, _ flags: Int32) throws(Failure) {
         self.path = path
         number = repeating { open(path, flags | O_CLOEXEC, 0o666) }
         guard number >= 0 else {
@@ -31,7 +25,7 @@ struct Descriptor: ~Copyable {
     /// Writes all of the bytes at the file's end.
     ///
     /// - Throws: `.inputOutput`, with part of the bytes possibly written.
-    func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         var rest = bytes[...]
         while !rest.isEmpty {
             // Linux writes at most 0x7ffff000 bytes at a time.
@@ -47,7 +41,7 @@ struct Descriptor: ~Copyable {
     /// Reads up to the buffer's size from the current place; 0 at the file's end.
     ///
     /// - Throws: `.inputOutput`.
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
         let count = repeating { readFile(number, buffer.baseAddress, buffer.count) }
         guard count >= 0 else { throw .systemCall("read", path, error: errno) }
         return count
@@ -56,7 +50,7 @@ struct Descriptor: ~Copyable {
     /// The file's size in bytes.
     ///
     /// - Throws: `.inputOutput`, also where the path is not a regular file.
-    func size() throws(Failure) -> Int {
+    package func size() throws(Failure) -> Int {
         var status = stat()
         guard fstat(number, &status) == 0 else {
             throw .systemCall("examine", path, error: errno)
@@ -73,17 +67,17 @@ struct Descriptor: ~Copyable {
     /// report success, so a caller must not try again but give the file up.
     ///
     /// - Throws: `.inputOutput`.
-    func synchronize() throws(Failure) {
+    package func synchronize() throws(Failure) {
         guard fsync(number) == 0 else { throw .systemCall("write", path, error: errno) }
     }
 
     /// Asks the kernel to forget its copy of the file, so that the next read comes from the disk.
-    func dropCache() { posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
+    package func dropCache() { posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
 
     /// Closes the file; network file systems may report a failed write only here.
     ///
     /// - Throws: `.inputOutput`.
-    consuming func close() throws(Failure) {
+    package consuming func close() throws(Failure) {
         let status = closeFile(number)
         let error = errno
         number = -1

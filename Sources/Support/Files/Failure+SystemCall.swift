@@ -1,10 +1,4 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 extension Failure {
     /// What to tell the user when a system call on a file or folder failed.
@@ -12,7 +6,7 @@ extension Failure {
     /// `action` completes "cannot ..."; `error` is the `errno` that the call left behind. A missing
     /// file or folder is `.missingInput` where it was to be read, else everything is
     /// `.inputOutput`.
-    static func systemCall(
+    package static func systemCall(
         _ action: String, _ path: String, error: Int32, reading: Bool = false
     ) -> Failure {
         let remedy =

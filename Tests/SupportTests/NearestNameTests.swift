@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Testing
 
 /// Edit distances, and the name that a misspelt one meant.

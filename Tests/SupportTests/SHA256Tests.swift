@@ -1,4 +1,4 @@
-import Digests
+import Support
 import Testing
 
 /// SHA-256 on the example messages of FIPS 180-4 and its NIST test vectors.

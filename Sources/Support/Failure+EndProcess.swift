@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 extension Failure {
     /// Ends the process at once, with the sentence on stderr and the code: for memory or threads that

@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Testing
 
 /// The exit codes are a contract with scripts and schedulers: sysexits.h's numbers.

@@ -1,14 +1,8 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A file that only grows, whole lines at a time.
-struct AppendedFile: ~Copyable {
-    let path: String
+package struct AppendedFile: ~Copyable {
+    package let path: String
     private let descriptor: Int32
     /// Whether half a line may stand at the end, which must go before anything is added.
     private var tornAt: off_t?
@@ -16,7 +10,7 @@ struct AppendedFile: ~Copyable {
     /// Opens a file for appending, and makes it where it is missing; `new` refuses an existing one.
     ///
     /// - Throws: `.inputOutput`.
-    init(opening path: String, new: Bool = false) throws(Failure) {
+    package init(opening path: String, new: Bool = false) throws(Failure) {
         self.path = path
         descriptor = open(
             path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | (new ? O_EXCL : 0), 0o666)
@@ -28,7 +22,7 @@ struct AppendedFile: ~Copyable {
     /// Adds text by one write(2); where only a part of it fits, that part is taken back.
     ///
     /// - Throws: `.inputOutput`, the file being as it was.
-    mutating func append(_ text: [UInt8]) throws(Failure) {
+    package mutating func append(_ text: [UInt8]) throws(Failure) {
         if let tornAt {
             guard ftruncate(descriptor, tornAt) == 0 else { throw Self.failure("write", path) }
             self.tornAt = nil
@@ -48,7 +42,7 @@ struct AppendedFile: ~Copyable {
     /// Waits until everything appended is on the disk.
     ///
     /// - Throws: `.inputOutput`.
-    borrowing func synchronize() throws(Failure) {
+    package borrowing func synchronize() throws(Failure) {
         guard fsync(descriptor) == 0 else { throw Self.failure("write", path) }
     }
 
@@ -56,7 +50,7 @@ struct AppendedFile: ~Copyable {
     /// endless.
     ///
     /// - Throws: `.inputOutput`.
-    static func content(of path: String) throws(Failure) -> [UInt8]? {
+    package static func content(of path: String) throws(Failure) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
@@ -81,7 +75,7 @@ struct AppendedFile: ~Copyable {
     /// Replaces a file's content: all of it is there after a crash, or what was there before.
     ///
     /// - Throws: `.inputOutput`, the file being as it was.
-    static func replace(_ path: String, with content: [UInt8]) throws(Failure) {
+    package static func replace(_ path: String, with content: [UInt8]) throws(Failure) {
         let partial = path + ".partial"
         guard unlink(partial) == 0 || errno == ENOENT else { throw failure("remove", partial) }
         do throws(Failure) {
@@ -101,7 +95,7 @@ struct AppendedFile: ~Copyable {
     /// Brings the names in a file's folder to the disk.
     ///
     /// - Throws: `.inputOutput`.
-    static func synchronizeFolder(of path: String) throws(Failure) {
+    package static func synchronizeFolder(of path: String) throws(Failure) {
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("open", folder) }

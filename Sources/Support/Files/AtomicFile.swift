@@ -1,10 +1,4 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Files that appear whole or not at all.
 package enum AtomicFile {

@@ -1,11 +1,4 @@
-import Digests
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A file's size and SHA-256, by which damage to it is noticed.
 package struct FileRecord: Sendable, Equatable, Codable {
@@ -98,7 +91,7 @@ package struct OutputFile: ~Copyable {
 /// All of a file's bytes, for files that are small.
 ///
 /// - Throws: `.missingInput`, `.inputOutput`.
-func wholeFile(_ path: String) throws(Failure) -> [UInt8] {
+package func wholeFile(_ path: String) throws(Failure) -> [UInt8] {
     let file = try Descriptor(opening: path, O_RDONLY)
     _ = try file.size()
     var content: [UInt8] = []
@@ -114,6 +107,6 @@ func wholeFile(_ path: String) throws(Failure) -> [UInt8] {
 /// A file's size in bytes.
 ///
 /// - Throws: `.missingInput`, `.inputOutput`.
-func fileSize(_ path: String) throws(Failure) -> Int {
+package func fileSize(_ path: String) throws(Failure) -> Int {
     try Descriptor(opening: path, O_RDONLY).size()
 }

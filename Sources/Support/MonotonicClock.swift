@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// The host's clock that never jumps, by `clock_gettime(CLOCK_MONOTONIC)`: all processes of a host
 /// read the same, hosts differ.

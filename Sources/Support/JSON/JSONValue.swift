@@ -1,4 +1,3 @@
-import JSONText
 
 /// A JSON value (RFC 8259).
 package enum JSONValue: Sendable, Equatable {
@@ -25,6 +24,11 @@ package struct JSONObject: Sendable, Equatable {
 
     package init() {}
 
+    /// Appends a member whose key is new.
+    mutating func append(_ key: String, _ value: JSONValue) {
+        members.append(Member(key: key, value: value))
+    }
+
     /// The value of a key, or nil; a new key goes behind the others, nil removes.
     package subscript(key: String) -> JSONValue? {
         get { members.first { $0.key == key }?.value }
@@ -37,6 +41,30 @@ package struct JSONObject: Sendable, Equatable {
             case (nil, nil): break
             }
         }
+    }
+}
+
+// MARK: - Reading
+
+extension JSONValue {
+    /// The number, whichever way it is stored; nil for other values.
+    package var number: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .number(let value): value
+        case .single(let value): Double(value)
+        default: nil
+        }
+    }
+
+    /// The whole number from 0 up; nil for other values.
+    package var naturalNumber: Int? {
+        if case .integer(let value) = self, value >= 0 { value } else { nil }
+    }
+
+    /// The string; nil for other values.
+    package var string: String? {
+        if case .string(let value) = self { value } else { nil }
     }
 }
 

@@ -1,10 +1,5 @@
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// What a terminal's last line shows, and the text that changes it: log lines scroll by above a
 /// bar.
