@@ -59,13 +59,11 @@ extension CheckpointStore {
                 return SaveResult(checkpoint: existing, wasThere: true, warnings: warnings)
             }
         }
-        var complete: Manifest?
-        try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+        let complete = try AtomicFolder.create(at: path) { (partial) throws(Failure) in
             let written = try Self.write(files, manifest: manifest, into: partial)
             _ = try Self.verify(folder: partial, step: manifest.step)
-            complete = written
+            return written
         }
-        guard let complete else { throw Failure(.bug, "the checkpoint \(path) was not written") }
         warnings += removeOld(below: manifest.step, except: kept)
         let checkpoint = Checkpoint(step: manifest.step, folder: path, manifest: complete)
         return SaveResult(checkpoint: checkpoint, wasThere: false, warnings: warnings)
@@ -86,7 +84,7 @@ extension CheckpointStore {
                     "a checkpoint cannot hold a file named \"\(file.name)\": report this as a defect"
                 )
             }
-            var output = try OutputFile(creating: "\(folder)/\(file.name)")
+            var output = try HashedFile(creating: "\(folder)/\(file.name)")
             switch file.content {
             case .tensors(let tensors, let metadata):
                 try SafetensorsWriter.write(tensors, metadata: metadata, to: &output)
@@ -94,7 +92,7 @@ extension CheckpointStore {
             }
             manifest.files[file.name] = try output.finish()
         }
-        var output = try OutputFile(creating: "\(folder)/\(manifestName)")
+        var output = try HashedFile(creating: "\(folder)/\(manifestName)")
         try output.write(manifest.text())
         _ = try output.finish()
         return manifest

@@ -123,7 +123,7 @@ extension CheckpointStore {
     package func newestManifest() throws(Failure) -> Manifest? {
         for candidate in try candidates() {
             let path = "\(candidate.folder)/\(Self.manifestName)"
-            if let text = try? wholeFile(path),
+            if let text = try? readBytes(path),
                 let manifest = try? Manifest(parsing: text, path: path)
             {
                 return manifest
@@ -138,7 +138,7 @@ extension CheckpointStore {
             throw Failure(
                 .badData, "the checkpoint \(folder) has no \(manifestName): use another checkpoint")
         }
-        let manifest = try Manifest(parsing: wholeFile(manifestPath), path: manifestPath)
+        let manifest = try Manifest(parsing: readBytes(manifestPath), path: manifestPath)
         guard manifest.step == step else {
             throw Failure(
                 .badData,
@@ -160,7 +160,7 @@ extension CheckpointStore {
                 .badData, "the checkpoint \(folder) has lost its \(name): use another checkpoint")
         }
         // The size alone is known at once; only a file of the right size is worth reading.
-        let size = try fileSize(path)
+        let size = try Descriptor(reading: path).size()
         guard size == expected.size else {
             throw Failure(
                 .badData,

@@ -144,7 +144,7 @@ private struct MappedMemory: ~Copyable {
 
     /// - Throws: `.missingInput`, `.inputOutput`.
     init(mapping path: String) throws(Failure) {
-        let file = try Descriptor(opening: path, O_RDONLY)
+        let file = try Descriptor(reading: path)
         let size = try file.size()
         guard size > 0 else {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -152,7 +152,7 @@ private struct MappedMemory: ~Copyable {
         }
         guard let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.number, 0),
             memory != MAP_FAILED
-        else { throw .systemCall("read", path, error: errno) }
+        else { throw .systemCall("read", path) }
         bytes = UnsafeRawBufferPointer(start: memory, count: size)
     }
 

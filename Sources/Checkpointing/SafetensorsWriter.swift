@@ -42,7 +42,7 @@ package struct TensorSource {
 
     /// - Throws: `.inputOutput`, what the pieces' source throws; `.bug` where it brings another
     ///   number of bytes than the shape says.
-    fileprivate func write(to file: inout OutputFile) throws(Failure) {
+    fileprivate func write(to file: inout HashedFile) throws(Failure) {
         let start = file.size
         try pieces { (bytes) throws(Failure) in try file.write(bytes) }
         let written = file.size - start
@@ -74,7 +74,7 @@ package enum SafetensorsWriter {
     ///
     /// - Throws: `.inputOutput`; `.bug` where names repeat or a size does not match its shape.
     package static func write(
-        _ tensors: [TensorSource], metadata: [String: String] = [:], to file: inout OutputFile
+        _ tensors: [TensorSource], metadata: [String: String] = [:], to file: inout HashedFile
     ) throws(Failure) {
         let sorted = tensors.sorted {
             if $0.type.byteCount != $1.type.byteCount {

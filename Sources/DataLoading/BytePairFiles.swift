@@ -42,11 +42,11 @@ struct BytePairFiles {
         for names in Self.pairsOfNames {
             let vocabularyPath = "\(folder)/\(names.vocabulary)"
             let mergesPath = "\(folder)/\(names.merges)"
-            switch (fileExists(vocabularyPath), fileExists(mergesPath)) {
+            switch (FileSystem.exists(vocabularyPath), FileSystem.exists(mergesPath)) {
             case (false, false): continue
             case (true, false), (false, true):
                 let (there, missing) =
-                    fileExists(mergesPath)
+                    FileSystem.exists(mergesPath)
                     ? (names.merges, names.vocabulary) : (names.vocabulary, names.merges)
                 throw Failure(
                     .missingInput,

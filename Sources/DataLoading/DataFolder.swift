@@ -21,7 +21,7 @@ package struct DataFolder: Sendable {
     package init(
         _ path: String, remedy: String = TokenDataset.missingRemedy
     ) throws(Failure) {
-        guard isFolder(path) else {
+        guard FileSystem.isFolder(path) else {
             throw Failure(
                 .missingInput,
                 "there is no data folder \(path); \(remedy).")
@@ -30,7 +30,7 @@ package struct DataFolder: Sendable {
         train = try TokenDataset.open(folder: path, split: .train, remedy: remedy)
         validation = try TokenDataset.open(folder: path, split: .validation, remedy: remedy)
         let description = try DatasetDescription.load(folder: path)
-        let hasTokenizer = description != nil || fileExists("\(path)/\(tokenizerFileName)")
+        let hasTokenizer = description != nil || FileSystem.exists("\(path)/\(tokenizerFileName)")
         let tokenizer = hasTokenizer ? try loadTokenizer(folder: path) : nil
         if let description, let tokenizer {
             try description.check(

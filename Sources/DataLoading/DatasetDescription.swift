@@ -66,7 +66,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     /// - Throws: `Failure` (input/output or bad data) if the file cannot be used.
     package static func load(folder: String) throws(Failure) -> DatasetDescription? {
         let path = "\(folder)/\(fileName)"
-        guard fileExists(path) else { return nil }
+        guard FileSystem.exists(path) else { return nil }
         let remedy = "make the folder again with \"lockstep tokenize\""
         let description = try decodeJSONFile(DatasetDescription.self, at: path, remedy: remedy)
         guard description.version == 1 else {

@@ -8,7 +8,7 @@ import Support
 func decodeJSONFile<Value: Decodable>(
     _ type: Value.Type, at path: String, remedy: String
 ) throws(Failure) -> Value {
-    let bytes = try readWholeFile(path)
+    let bytes = try readBytes(path)
     do {
         return try JSONDecoder().decode(type, from: Data(bytes))
     } catch let error as DecodingError {

@@ -54,6 +54,6 @@ struct SplitWriter: ~Copyable {
     private mutating func finishFile() throws(Failure) {
         guard let file = file.take() else { return }
         finished.append(.init(name: fileName, tokens: file.count))
-        try file.commit()
+        try file.finish()
     }
 }

@@ -57,7 +57,7 @@ struct TextSurvey {
         let isSpooled = file.size == nil || input == "-"
         var source = Source(
             name: file.name, path: isSpooled ? spoolPath : input, isSpooled: isSpooled)
-        var spool = isSpooled ? try OutputFile(spoolPath) : nil
+        var spool = isSpooled ? try OutputFile(creating: spoolPath) : nil
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(16, chunkBytes), alignment: 64)
         defer { buffer.deallocate() }
@@ -84,7 +84,7 @@ struct TextSurvey {
         }
         sources.append(source)
         guard let spool else { return }
-        try spool.commit()
+        try spool.finish()
     }
 
     /// Takes the whole scalars at the front and returns the bytes they take.

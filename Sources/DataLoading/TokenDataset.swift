@@ -65,7 +65,7 @@ package struct TokenDataset: Sendable {
     package static func open(
         folder: String, split: DataSplit, remedy: String = missingRemedy
     ) throws(Failure) -> TokenDataset {
-        let names = try names(inFolder: folder)
+        let names = try FileSystem.names(in: folder)
         var candidates: [[String]] = []
         for stem in split.fileStems {
             candidates.append(names.filter { $0 == "\(stem).bin" })

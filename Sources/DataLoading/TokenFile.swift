@@ -42,7 +42,7 @@ package final class TokenFile: Sendable {
     /// The number of tokens.
     package let count: Int
 
-    private let descriptor: Int32
+    private let file: Descriptor
 
     /// Opens a token file of any of the three formats.
     ///
@@ -53,17 +53,16 @@ package final class TokenFile: Sendable {
     /// - Throws: `Failure` (missing input, input/output, or bad data: empty, odd size, wrong magic,
     ///   wrong version, or a count that does not match the size).
     package init(_ path: String) throws(Failure) {
-        let descriptor = try Self.open(path)
-        var isValid = false
-        defer { if !isValid { close(descriptor) } }
-        let size = try Self.size(of: descriptor, path: path)
+        let file = try Self.open(path)
+        guard let size = try file.regularSize() else {
+            throw Failure(.badData, "\(path): is not a plain file; name a token file.")
+        }
         guard size > 0 else {
             throw Failure(.badData, "\(path) is empty; make it again from a text.")
         }
         let header = Buffer<Int32>(count: TokenFileFormat.headerWords)
         let headerBytes = min(size, header.bytes.count)
-        try Self.read(
-            descriptor, path: path, at: 0, into: .init(rebasing: header.bytes[..<headerBytes]))
+        try Self.read(file, at: 0, into: .init(rebasing: header.bytes[..<headerBytes]))
         let format = try Self.format(of: header, size: size, path: path)
         let payload = size - format.headerBytes
         if format == .bare {
@@ -88,13 +87,10 @@ package final class TokenFile: Sendable {
         guard count > 0 else {
             throw Failure(.badData, "\(path) has no tokens; make it again from a text.")
         }
-        isValid = true
         self.path = path
         self.format = format
-        self.descriptor = descriptor
+        self.file = file
     }
-
-    deinit { close(descriptor) }
 
     /// Copies tokens as Int32.
     ///
@@ -110,7 +106,7 @@ package final class TokenFile: Sendable {
         let bytes = UnsafeMutableRawPointer(target)
         let ids = bytes + count * (4 - width)
         try Self.read(
-            descriptor, path: path, at: format.headerBytes + first * width,
+            file, at: format.headerBytes + first * width,
             into: .init(start: ids, count: count * width))
         guard width == 2 else { return }
         for index in 0..<count {
@@ -148,22 +144,15 @@ package final class TokenFile: Sendable {
     // MARK: - The system
 
     /// Opens a file for reading; raises the process's limit on open files if necessary.
-    private static func open(_ path: String) throws(Failure) -> Int32 {
-        var descriptor = openFile(path, O_RDONLY | O_CLOEXEC)
-        if descriptor < 0, errno == EMFILE, raiseLimitOnOpenFiles() {
-            descriptor = openFile(path, O_RDONLY | O_CLOEXEC)
+    private static func open(_ path: String) throws(Failure) -> Descriptor {
+        guard FileSystem.exists(path) else {
+            throw .systemCall(
+                "opened", path, error: ENOENT, isReading: true, remedy: TokenDataset.missingRemedy)
         }
-        guard descriptor < 0 else { return descriptor }
-        let code = errno
-        let remedy =
-            switch code {
-            case ENOENT, ENOTDIR: TokenDataset.missingRemedy
-            case EMFILE, ENFILE: "raise the limit with `ulimit -n`, or make larger shards"
-            default: "check that it can be read"
-            }
-        throw Failure(
-            code == ENOENT || code == ENOTDIR ? .missingInput : .inputOutput,
-            "the token file \(path) cannot be opened: \(systemError(code)); \(remedy).")
+        do throws(Failure) { return try Descriptor(reading: path) } catch {
+            guard raiseLimitOnOpenFiles() else { throw error }
+            return try Descriptor(reading: path)
+        }
     }
 
     /// Raises the soft limit on open files to the hard one; returns false if that changes nothing.
@@ -176,39 +165,15 @@ package final class TokenFile: Sendable {
         return setrlimit(openFilesLimit, &limit) == 0
     }
 
-    private static func size(of descriptor: Int32, path: String) throws(Failure) -> Int {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw Failure(.badData, "\(path) is not a plain file; name a token file.")
-        }
-        return Int(status.st_size)
-    }
-
     /// Fills a buffer with the file's bytes from an offset.
     private static func read(
-        _ descriptor: Int32, path: String, at offset: Int,
-        into buffer: UnsafeMutableRawBufferPointer
+        _ file: borrowing Descriptor, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(Failure) {
-        var filled = 0
-        while filled < buffer.count {
-            let count = pread(
-                descriptor, buffer.baseAddress?.advanced(by: filled), buffer.count - filled,
-                offset + filled)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else {
-                throw Failure(
-                    .inputOutput,
-                    "\(path) cannot be read: \(systemError()); check the disk it is on.")
-            }
-            guard count > 0 else {
-                let size = try Self.size(of: descriptor, path: path)
-                throw Failure(
-                    .inputOutput,
-                    "\(path) was truncated to \(size) bytes while it was in use; restore it, or make it "
-                        + "again, and restart.")
-            }
-            filled += count
-        }
+        guard try file.read(at: offset, into: buffer) < buffer.count else { return }
+        throw Failure(
+            .inputOutput,
+            "\(file.path): was truncated to \(try file.size()) bytes while it was in use; restore it, or "
+                + "make it again, and restart.")
     }
 
     private static func format(
@@ -251,6 +216,3 @@ package final class TokenFile: Sendable {
 }
 
 private let openFilesLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-
-// The class has a method with the name of the system call.
-private func openFile(_ path: String, _ flags: Int32) -> Int32 { open(path, flags) }

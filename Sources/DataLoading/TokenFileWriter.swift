@@ -1,6 +1,6 @@
 import Support
 
-/// Writes an llm.c token file as its ids arrive; it appears under its name only when it is whole.
+/// Writes an llm.c token file as its ids arrive.
 package struct TokenFileWriter: ~Copyable {
     package let format: TokenFileFormat
     /// Tokens so far.
@@ -11,10 +11,10 @@ package struct TokenFileWriter: ~Copyable {
 
     /// Starts a new file for ids below `vocabularySize`.
     ///
-    /// - Throws: `Failure` (input/output) if the path exists or cannot be written.
+    /// - Throws: `Failure` (input/output) if the file cannot be written.
     package init(_ path: String, vocabularySize: Int) throws(Failure) {
         let format = TokenFileFormat(vocabularySize: vocabularySize)
-        var file = try OutputFile(path)
+        var file = try OutputFile(creating: path)
         try Self.writeHeader(of: &file, format: format, count: nil)
         self.format = format
         self.file = file
@@ -42,12 +42,12 @@ package struct TokenFileWriter: ~Copyable {
         count += ids.count
     }
 
-    /// Brings the file to disk and gives it its name.
+    /// Completes the header and brings the file to the disk.
     ///
-    /// - Throws: `Failure` (input/output) if that fails; nothing is left behind then.
-    package consuming func commit() throws(Failure) {
+    /// - Throws: `Failure` (input/output) if that fails.
+    package consuming func finish() throws(Failure) {
         try Self.writeHeader(of: &file, format: format, count: count)
-        try file.commit()
+        try file.finish()
     }
 
     /// Writes the header at the file's start: for the first time without a count, then over it.

@@ -26,11 +26,42 @@ package func tokenize(
     let tokenizer = try options.tokenizer.load()
     try checkSeparators(options, tokenizer)
 
-    let folder = try PartialFolder(target)
+    try requireFree(target)
+    let (description, loss) = try AtomicFolder.create(
+        at: target, marker: DatasetDescription.fileName
+    ) { (folder) throws(Failure) in
+        try write(options, tokenizer, into: folder, progress: progress, found: found)
+    }
+    return TokenizeStatistics(
+        description: description, seconds: (clock.now - start) / .seconds(1), bigramLoss: loss)
+}
+
+/// Checks that a data folder can be created at a path.
+///
+/// - Throws: `Failure` (usage) if something exists there; (input/output) if an interrupted or a running
+///   `tokenize` left its partial folder.
+private func requireFree(_ target: String) throws(Failure) {
+    for partial in [
+        target + AtomicFolder.partialSuffix, "\(target)/\(AtomicFolder.innerPartialName)",
+    ] where FileSystem.exists(partial) {
+        throw .systemCall("created", partial, error: EEXIST)
+    }
+    guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
+        throw Failure(
+            .usage,
+            "\(target) exists and is never overwritten; remove it or choose another folder.")
+    }
+}
+
+/// Encodes the texts into a folder; returns the folder's description and the bigram model's loss.
+private func write(
+    _ options: TokenizeOptions, _ tokenizer: (any Tokenizer)?, into folder: String,
+    progress: (TokenizeProgress) -> Void, found: (TextFinding) -> Void
+) throws(Failure) -> (DatasetDescription, loss: Double?) {
     let isText = !(tokenizer is ByteTokenizer)
     let survey = try TextSurvey(
         options, isText: isText, collectsCharacters: tokenizer == nil,
-        endOfText: tokenizer?.endOfTextName, spoolFolder: folder.path, progress: progress)
+        endOfText: tokenizer?.endOfTextName, spoolFolder: folder, progress: progress)
     let units = isText ? survey.scalars : survey.bytes
     guard units >= 4 else {
         let sources = survey.sources.map(\.name).joined(separator: ", ")
@@ -45,7 +76,7 @@ package func tokenize(
     let trainUnits = Int(Double(units) * (1 - options.validationFraction))
     var pass = EncodingPass(
         tokenizer: chosen, options: options, survey: survey, isText: isText,
-        trainUnits: trainUnits, folder: folder.path)
+        trainUnits: trainUnits, folder: folder)
     try pass.encodeAll(progress)
     var (train, validation) = try pass.finish()
     guard train.tokens >= 2, validation.tokens >= 2 else {
@@ -55,8 +86,8 @@ package func tokenize(
     for source in survey.sources where source.isSpooled { unlink(source.path) }
 
     // Opening what was written is also the proof that it can be read.
-    let trainTokens = try TokenDataset.open(folder: folder.path, split: .train)
-    let validationTokens = try TokenDataset.open(folder: folder.path, split: .validation)
+    let trainTokens = try TokenDataset.open(folder: folder, split: .train)
+    let validationTokens = try TokenDataset.open(folder: folder, split: .validation)
     train.fingerprint = try trainTokens.fingerprint
     validation.fingerprint = try validationTokens.fingerprint
     let description = DatasetDescription(
@@ -65,13 +96,11 @@ package func tokenize(
         characters: isText ? survey.scalars : nil, validationFraction: options.validationFraction,
         separatesDocuments: options.separatesDocuments, separator: options.separator, train: train,
         validation: validation)
-    try chosen.save(folder: folder.path)
-    try writeWholeFile("\(folder.path)/\(DatasetDescription.fileName)", text: description.json)
+    try chosen.save(folder: folder)
+    try AtomicFile.write(description.json, to: "\(folder)/\(DatasetDescription.fileName)")
     let loss = try bigramLoss(
         train: trainTokens, validation: validationTokens, vocabularySize: chosen.vocabularySize)
-    try folder.commit()
-    return TokenizeStatistics(
-        description: description, seconds: (clock.now - start) / .seconds(1), bigramLoss: loss)
+    return (description, loss)
 }
 
 private func tooShort(_ what: String) -> Failure {

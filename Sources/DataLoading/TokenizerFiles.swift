@@ -14,7 +14,7 @@ extension BytePairTokenizer {
             return
         }
         let path = "\(folder)/\(tokenizerFileName)"
-        guard fileExists(path) else {
+        guard FileSystem.exists(path) else {
             throw Failure(
                 .missingInput,
                 "\(folder) has no byte-pair vocabulary; put vocab.json and merges.txt, or "
@@ -51,7 +51,7 @@ private struct PlainTokenizer: Decodable {
 ///   file.
 package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
     let path = "\(folder)/\(tokenizerFileName)"
-    guard fileExists(path) else {
+    guard FileSystem.exists(path) else {
         throw Failure(
             .missingInput,
             "\(path) does not exist; make the folder with \"lockstep tokenize\", or name one that "
@@ -90,10 +90,10 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
 }
 
 extension Tokenizer {
-    /// Writes `tokenizer.json` into a folder, whole or not at all, never over an existing file.
+    /// Writes `tokenizer.json` into a folder.
     ///
-    /// - Throws: `Failure` (input/output) if the file exists or cannot be written.
+    /// - Throws: `Failure` (input/output) if the file cannot be written; nothing is left behind.
     package func save(folder: String) throws(Failure) {
-        try writeWholeFile("\(folder)/\(tokenizerFileName)", text: savedForm)
+        try AtomicFile.write(savedForm, to: "\(folder)/\(tokenizerFileName)")
     }
 }

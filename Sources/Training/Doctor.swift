@@ -169,12 +169,8 @@ package struct Doctor {
     static func fileSystem(of path: String) -> String? {
         // The folder may not be there yet; its nearest ancestor is on the same file system.
         var existing = path
-        while access(existing, F_OK) != 0 {
-            guard let slash = existing.lastIndex(of: "/") else {
-                existing = "."
-                break
-            }
-            existing = slash == existing.startIndex ? "/" : String(existing[..<slash])
+        while !FileSystem.exists(existing), FileSystem.parent(of: existing) != existing {
+            existing = FileSystem.parent(of: existing)
         }
         guard let free = freeBytes(of: existing),
             let type = fileSystemType(of: absolute(existing))

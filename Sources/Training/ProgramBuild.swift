@@ -18,19 +18,8 @@ extension Communicator {
 ///
 /// - Throws: `Failure` (I/O) where the program cannot read itself.
 func digestOfThisProgram() throws(Failure) -> String {
-    guard let file = fopen("/proc/self/exe", "r") else {
-        throw Failure(
-            .inputOutput,
-            "The program cannot read itself at /proc/self/exe: \(String(cString: strerror(errno)));"
-                + " mount /proc.")
-    }
-    defer { fclose(file) }
+    let file = try Descriptor(reading: "/proc/self/exe")
     var hash = SHA256()
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-        let count = fread(&chunk, 1, chunk.count, file)
-        guard count > 0 else { break }
-        chunk.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-    }
+    try file.forEachChunk { hash.update($0) }
     return hash.finish()
 }

@@ -23,7 +23,7 @@ package struct RunFolder: Sendable {
     package var checkpoints: String { "\(path)/checkpoints" }
 
     /// Whether a run was started here.
-    package var holdsRun: Bool { access(recipe, F_OK) == 0 }
+    package var holdsRun: Bool { FileSystem.exists(recipe) }
 
     /// Checks that a new run can be made here.
     ///
@@ -39,15 +39,9 @@ package struct RunFolder: Sendable {
                 "\(path) already holds a run, which is never overwritten: add --resume to go on "
                     + "with it, or give --out another folder.")
         }
-        if access(path, F_OK) != 0, errno == ENOTDIR {
-            throw Failure(
-                .inputOutput,
-                "The folder \(path) cannot be made below a file (Not a directory): give --out another "
-                    + "folder.")
-        }
         for partial in [
             path + AtomicFolder.partialSuffix, "\(path)/\(AtomicFolder.innerPartialName)",
-        ] where access(partial, F_OK) == 0 {
+        ] where FileSystem.exists(partial) {
             throw Failure(
                 .usage,
                 "\(partial) is left by a start that was interrupted, or another is under way; remove it "
@@ -109,33 +103,4 @@ package struct RunFolder: Sendable {
     func noWholeCheckpoint(remedy: String = "train the run first") -> Failure {
         Failure(.missingInput, "\(checkpoints) holds no checkpoint that is whole: \(remedy).")
     }
-}
-
-/// A whole file as text.
-///
-/// - Throws: `Failure` (missing input, I/O, bad data where it is not UTF-8).
-package func readText(_ path: String) throws(Failure) -> String {
-    guard let file = fopen(path, "r") else {
-        let code: Failure.Code = errno == ENOENT ? .missingInput : .inputOutput
-        throw Failure(
-            code, "\(path) cannot be read: \(String(cString: strerror(errno))); check the path.")
-    }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 65_536)
-    while true {
-        let count = fread(&chunk, 1, chunk.count, file)
-        guard count > 0 else { break }
-        bytes += chunk[..<count]
-    }
-    guard ferror(file) == 0 else {
-        guard errno != EISDIR else {
-            throw Failure(.missingInput, "\(path) is a folder: give the file that is meant.")
-        }
-        throw Failure(.inputOutput, "\(path) cannot be read to its end; check the disk.")
-    }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw Failure(.badData, "\(path) is not valid UTF-8; give a text file.")
-    }
-    return text
 }

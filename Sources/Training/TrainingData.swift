@@ -160,6 +160,6 @@ extension RunFolder {
 ///
 /// - Throws: `Failure` (bad data) where the description is damaged.
 func loadTokenizerIfPresent(folder: String) throws(Failure) -> (any Tokenizer)? {
-    guard access("\(folder)/\(tokenizerFileName)", F_OK) == 0 else { return nil }
+    guard FileSystem.exists("\(folder)/\(tokenizerFileName)") else { return nil }
     return try loadTokenizer(folder: folder)
 }

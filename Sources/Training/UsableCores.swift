@@ -1,5 +1,6 @@
 import Glibc
 import MPI
+import Support
 
 /// The cores of a machine that processes may use, and the limit on their time.
 package struct UsableCores: Codable, Sendable, Equatable {

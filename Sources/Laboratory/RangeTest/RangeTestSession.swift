@@ -83,7 +83,7 @@ package struct RangeTestSession {
                 throw Failure(
                     .usage, "--write is an empty name: give it the new recipe's file.")
             }
-            if access(path, F_OK) == 0 {
+            if FileSystem.exists(path) {
                 throw Failure(
                     .usage,
                     "\(path) exists already, and is never overwritten: give --write another name.")
@@ -213,7 +213,7 @@ package struct RangeTestSession {
         let edited = Self.edited(text, rate)
         _ = try Recipe(toml: edited, name: "\(request.recipePath) with this learning_rate")
         // By now another may have made one.
-        guard access(path, F_OK) != 0 else {
+        guard !FileSystem.exists(path) else {
             throw Failure(
                 .usage,
                 "\(path) exists already, and is never overwritten: give --write another name.")
@@ -268,6 +268,6 @@ package struct RangeTestSession {
         defer { unlink(trial) }
         var file = try OutputFile(creating: trial)
         try file.write(text)
-        _ = try file.finish()
+        try file.finish()
     }
 }

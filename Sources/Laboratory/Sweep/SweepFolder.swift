@@ -33,7 +33,7 @@ package struct SweepFolder: Sendable {
     package func run(of point: SweepPoint) -> RunFolder { RunFolder("\(points)/\(point.name)") }
 
     /// Whether a sweep was started here.
-    package var holdsSweep: Bool { access(specification, F_OK) == 0 }
+    package var holdsSweep: Bool { FileSystem.exists(specification) }
 
     /// Makes the folder of a new sweep, whole or not at all.
     ///

@@ -92,7 +92,7 @@ package struct SweepLedger: Sendable {
     ///
     /// - Throws: `.badData` naming the line that is damaged; `.inputOutput`.
     package func results() throws(Failure) -> [PointResult] {
-        guard access(folder.ledger, F_OK) == 0 else { return [] }
+        guard FileSystem.exists(folder.ledger) else { return [] }
         var results: [PointResult] = []
         for (index, record) in try MetricsLog.read(folder.ledger).enumerated() {
             guard let result = PointResult(record.fields) else {
@@ -111,7 +111,7 @@ package struct SweepLedger: Sendable {
     /// - Throws: `.badData`, `.inputOutput`.
     package func trainedPoints(_ results: [PointResult]) throws(Failure) -> [TrainedPoint] {
         var seconds: [String: Double] = [:]
-        if access(folder.timings, F_OK) == 0 {
+        if FileSystem.exists(folder.timings) {
             for record in try MetricsLog.read(folder.timings) {
                 if let name = record.fields["point"]?.string {
                     seconds[name] = record["seconds_per_step"]
@@ -125,7 +125,7 @@ package struct SweepLedger: Sendable {
 
     private func append(_ line: JSONObject, to path: String) throws(Failure) {
         let log =
-            access(path, F_OK) == 0
+            FileSystem.exists(path)
             ? try MetricsLog(resuming: path, after: .max) : try MetricsLog(creating: path)
         if let failure = log.append(line) { throw failure }
         try log.synchronize()
@@ -146,15 +146,8 @@ package struct SweepLedger: Sendable {
     private func locked<Value>(
         _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {
-        let path = folder.groupsLock
-        let descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
-        guard descriptor >= 0, flock(descriptor, LOCK_EX) == 0 else {
-            throw Failure(
-                .inputOutput,
-                "\(path) cannot be locked: \(String(cString: strerror(errno))); put the sweep on a "
-                    + "file system that has locks.")
-        }
-        defer { close(descriptor) }
+        let lock = try FileLock(waitingFor: folder.groupsLock)
+        defer { withExtendedLifetime(lock) {} }
         return try body()
     }
 }

@@ -2,29 +2,46 @@ import Glibc
 
 /// An open file or folder, closed at the end of its life.
 ///
-/// Whoever has written through it must call `close()`, whose result the end of life cannot report.
+/// Call `close()` after writing: an error of closing cannot be reported at the end of life.
 package struct Descriptor: ~Copyable {
+    /// The path, as messages name it.
     package let path: String
+    /// The number of the descriptor.
     package private(set) var number: Int32
 
-    /// Opens a path with the flags of open(2); a new file gets the permissions of the umask.
+    /// Opens a path with the flags of `open(2)`; a new file gets the permissions of the umask.
     ///
-    /// - Throws: `.missingInput` where a file to be read is absent, else `.inputOutput`.
+    /// - Throws: `.missingInput` if a file to be read does not exist, `.inputOutput` otherwise.
     package init(opening path: String, _ flags: Int32) throws(Failure) {
         self.path = path
         number = repeating { open(path, flags | O_CLOEXEC, 0o666) }
         guard number >= 0 else {
-            let reading = flags & (O_WRONLY | O_RDWR) == 0
-            throw .systemCall(
-                reading ? "open" : "create", path, error: errno, reading: reading)
+            let isReading = flags & (O_WRONLY | O_RDWR) == 0
+            throw .systemCall(isReading ? "opened" : "created", path, isReading: isReading)
         }
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// - Throws: `.missingInput` if it does not exist, `.inputOutput` otherwise.
+    package init(reading path: String) throws(Failure) {
+        try self.init(opening: path, O_RDONLY)
+    }
+
+    /// Opens the process's standard input.
+    ///
+    /// - Throws: `.inputOutput` if it is closed.
+    package init(standardInput path: String = "standard input") throws(Failure) {
+        self.path = path
+        number = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+        guard number >= 0 else { throw .systemCall("opened", path) }
     }
 
     deinit { if number >= 0 { _ = closeFile(number) } }
 
-    /// Writes all of the bytes at the file's end.
+    /// Writes all of the bytes at the current position.
     ///
-    /// - Throws: `.inputOutput`, with part of the bytes possibly written.
+    /// - Throws: `.inputOutput`; some of the bytes may have been written.
     package func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -32,46 +49,103 @@ package struct Descriptor: ~Copyable {
             let chunk = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
             let written = repeating { writeFile(number, chunk.baseAddress, chunk.count) }
             guard written > 0 else {
-                throw .systemCall("write", path, error: written < 0 ? errno : EIO)
+                throw .systemCall("written", path, error: written < 0 ? errno : EIO)
             }
             rest = rest.dropFirst(written)
         }
     }
 
-    /// Reads up to the buffer's size from the current place; 0 at the file's end.
+    /// Writes bytes over those at an offset, by `pwrite(2)`.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func overwrite(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        guard pwrite(number, bytes.baseAddress, bytes.count, offset) == bytes.count else {
+            throw .systemCall("written", path)
+        }
+    }
+
+    /// Reads up to the buffer's size from the current position; returns 0 at the file's end.
     ///
     /// - Throws: `.inputOutput`.
     package func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
         let count = repeating { readFile(number, buffer.baseAddress, buffer.count) }
-        guard count >= 0 else { throw .systemCall("read", path, error: errno) }
+        guard count >= 0 else { throw .systemCall("read", path) }
         return count
     }
 
-    /// The file's size in bytes.
+    /// Reads from an offset until the buffer is full or the file ends, by `pread(2)`; returns the number
+    /// of bytes.
     ///
-    /// - Throws: `.inputOutput`, also where the path is not a regular file.
-    package func size() throws(Failure) -> Int {
-        var status = stat()
-        guard fstat(number, &status) == 0 else {
-            throw .systemCall("examine", path, error: errno)
+    /// - Throws: `.inputOutput`.
+    package func read(
+        at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(Failure) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+            let count = repeating { pread(number, rest.baseAddress, rest.count, offset + filled) }
+            guard count >= 0 else { throw .systemCall("read", path) }
+            if count == 0 { break }
+            filled += count
         }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw Failure(.inputOutput, "cannot read \(path): it is not a regular file")
-        }
-        return Int(status.st_size)
+        return filled
     }
 
-    /// Waits until everything written is on the disk: fsync(2).
+    /// Reads everything from the current position to the end.
     ///
-    /// After a failure the kernel may have dropped the unwritten pages and a second call could
-    /// report success, so a caller must not try again but give the file up.
+    /// - Throws: `.inputOutput`.
+    package func readToEnd() throws(Failure) -> [UInt8] {
+        var content: [UInt8] = []
+        try forEachChunk { chunk in content.append(contentsOf: chunk) }
+        return content
+    }
+
+    /// Reads everything from the current position to the end, in pieces.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func forEachChunk(_ body: (UnsafeRawBufferPointer) -> Void) throws(Failure) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
+        defer { buffer.deallocate() }
+        while true {
+            let count = try read(into: buffer)
+            if count == 0 { return }
+            body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    /// The size in bytes; nil for a pipe, a device or a folder.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func regularSize() throws(Failure) -> Int? {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw .systemCall("examined", path) }
+        return status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
+    }
+
+    /// The size in bytes.
+    ///
+    /// - Throws: `.inputOutput`, also if the path is not a regular file.
+    package func size() throws(Failure) -> Int {
+        guard let size = try regularSize() else {
+            throw Failure(.inputOutput, "\(path): is not a regular file; check the path.")
+        }
+        return size
+    }
+
+    /// Shortens the file; returns whether that succeeded.
+    package func truncate(to size: Int) -> Bool { ftruncate(number, size) == 0 }
+
+    /// Waits until everything written is on the disk, by `fsync(2)`.
+    ///
+    /// Do not retry: after a failure the kernel may have dropped the unwritten pages, and a second call
+    /// could report success.
     ///
     /// - Throws: `.inputOutput`.
     package func synchronize() throws(Failure) {
-        guard fsync(number) == 0 else { throw .systemCall("write", path, error: errno) }
+        guard fsync(number) == 0 else { throw .systemCall("written", path) }
     }
 
-    /// Asks the kernel to forget its copy of the file, so that the next read comes from the disk.
+    /// Asks the kernel to drop its copy of the file, so that the next read comes from the disk.
     package func dropCache() { posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
 
     /// Closes the file; network file systems may report a failed write only here.
@@ -81,14 +155,14 @@ package struct Descriptor: ~Copyable {
         let status = closeFile(number)
         let error = errno
         number = -1
-        // Linux has closed the file even when it reports an interruption.
+        // Linux closes the file even if it reports an interruption.
         guard status == 0 || error == EINTR else {
-            throw .systemCall("write", path, error: error)
+            throw .systemCall("written", path, error: error)
         }
     }
 }
 
-/// The result of a system call, made again for as long as a signal interrupts it.
+/// Repeats a system call while a signal interrupts it, and returns its result.
 private func repeating<Result: SignedInteger>(_ call: () -> Result) -> Result {
     while true {
         let result = call()
@@ -96,7 +170,7 @@ private func repeating<Result: SignedInteger>(_ call: () -> Result) -> Result {
     }
 }
 
-// The system calls that share their names with methods here.
+// The system calls that share their names with methods.
 private func closeFile(_ number: Int32) -> Int32 { close(number) }
 
 private func readFile(_ number: Int32, _ bytes: UnsafeMutableRawPointer?, _ count: Int) -> Int {

@@ -2,12 +2,12 @@ import Glibc
 
 /// Operations on names in folders, each system call checked.
 package enum FileSystem {
-    /// The names in a folder, in no particular order, without `.` and `..`.
+    /// Returns the names in a folder, sorted by their bytes, without `.` and `..`.
     ///
     /// - Throws: `.missingInput`, `.inputOutput`.
     package static func names(in folder: String) throws(Failure) -> [String] {
         guard let stream = opendir(folder) else {
-            throw .systemCall("list", folder, error: errno, reading: true)
+            throw .systemCall("listed", folder, isReading: true)
         }
         defer { closedir(stream) }
         var names: [String] = []
@@ -19,11 +19,11 @@ package enum FileSystem {
             }
             if name != ".", name != ".." { names.append(name) }
         }
-        guard errno == 0 else { throw .systemCall("list", folder, error: errno, reading: true) }
-        return names
+        guard errno == 0 else { throw .systemCall("listed", folder, isReading: true) }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
-    /// Whether anything has this name, a dangling link included.
+    /// Returns whether anything has this path, a dangling link included.
     package static func exists(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0
@@ -42,36 +42,33 @@ package enum FileSystem {
         return names.allSatisfy { $0 == "lost+found" }
     }
 
-    /// Makes a folder, and those above it, where there is none.
+    /// Creates a folder and its missing parents; returns those that it created, outermost first.
     ///
     /// - Throws: `.inputOutput`.
-    package static func makeFolders(_ path: String) throws(Failure) {
-        if mkdir(path, 0o777) == 0 {
-            try synchronizeFolder(parent(of: path))
-            return
+    @discardableResult
+    package static func makeFolders(_ path: String) throws(Failure) -> [String] {
+        if isFolder(path) { return [] }
+        let parent = parent(of: path)
+        let parents = parent == path ? [] : try makeFolders(parent)
+        guard mkdir(path, 0o777) == 0 || errno == EEXIST && isFolder(path) else {
+            let failure = Failure.systemCall("created", path)
+            for created in parents.reversed() { rmdir(created) }
+            throw failure
         }
-        var error = errno
-        if error == ENOENT, parent(of: path) != path {
-            try makeFolders(parent(of: path))
-            if mkdir(path, 0o777) == 0 {
-                try synchronizeFolder(parent(of: path))
-                return
-            }
-            error = errno
-        }
-        if error == EEXIST, isFolder(path) { return }
-        throw .systemCall("create the folder", path, error: error)
+        try synchronizeFolder(parent)
+        return parents + [path]
     }
 
-    /// Checks that a folder can be made at a path, or filled if it exists: the nearest existing
-    /// folder on the path must be writable.
+    /// Checks that a file or folder can be created at a path, or an empty folder there be filled: the
+    /// nearest existing folder on the path must be writable.
     ///
     /// - Throws: `.inputOutput`.
     package static func requireWritable(_ path: String) throws(Failure) {
         var folder = isEmptyFolder(path) ? path : parent(of: path)
         while !exists(folder), parent(of: folder) != folder { folder = parent(of: folder) }
-        guard access(folder, W_OK) == 0 else {
-            throw .systemCall("write in the folder", folder, error: errno)
+        guard isFolder(folder) else { throw .systemCall("created", path, error: ENOTDIR) }
+        guard access(folder, W_OK | X_OK) == 0 else {
+            throw .systemCall("written", folder)
         }
     }
 
@@ -80,7 +77,7 @@ package enum FileSystem {
     /// - Throws: `.inputOutput`.
     package static func makeNewFolder(_ path: String) throws(Failure) {
         guard mkdir(path, 0o777) == 0 else {
-            throw .systemCall("create the folder", path, error: errno)
+            throw .systemCall("created", path)
         }
     }
 
@@ -89,7 +86,7 @@ package enum FileSystem {
     /// - Throws: `.inputOutput`.
     package static func rename(_ path: String, to newPath: String) throws(Failure) {
         guard renameFile(path, newPath) == 0 else {
-            throw .systemCall("give the name \(newPath) to", path, error: errno)
+            throw .systemCall("renamed to \(newPath)", path)
         }
         try synchronizeFolder(parent(of: newPath))
     }
@@ -101,10 +98,10 @@ package enum FileSystem {
         guard exists(path) else { return }
         for name in try names(in: path) {
             guard unlink("\(path)/\(name)") == 0 else {
-                throw .systemCall("remove", "\(path)/\(name)", error: errno)
+                throw .systemCall("removed", "\(path)/\(name)")
             }
         }
-        guard rmdir(path) == 0 else { throw .systemCall("remove", path, error: errno) }
+        guard rmdir(path) == 0 else { throw .systemCall("removed", path) }
     }
 
     /// Brings the names in a folder to the disk.
@@ -114,7 +111,7 @@ package enum FileSystem {
         let folder = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY)
         // Some network file systems have no such operation and say so with EINVAL.
         guard fsync(folder.number) == 0 || errno == EINVAL else {
-            throw .systemCall("write", path, error: errno)
+            throw .systemCall("written", path)
         }
     }
 

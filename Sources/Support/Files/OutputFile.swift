@@ -1,47 +1,13 @@
 import Glibc
 
-/// A file's size and SHA-256, by which damage to it is noticed.
-package struct FileRecord: Sendable, Equatable, Codable {
-    /// Bytes.
-    package let size: Int
-    /// 64 hexadecimal digits.
-    package let sha256: String
-
-    package init(size: Int, sha256: String) {
-        self.size = size
-        self.sha256 = sha256
-    }
-
-    /// Reads a whole file and hashes it.
-    ///
-    /// It uses read(2) and not a memory map, so that a failing disk is an error and not a signal.
-    ///
-    /// - Throws: `.missingInput`, `.inputOutput`.
-    package init(reading path: String) throws(Failure) {
-        let file = try Descriptor(opening: path, O_RDONLY)
-        _ = try file.size()
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
-        defer { buffer.deallocate() }
-        var hash = SHA256()
-        var size = 0
-        while true {
-            let count = try file.read(into: buffer)
-            if count == 0 { break }
-            hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-            size += count
-        }
-        self.init(size: size, sha256: hash.finish())
-    }
-}
-
-/// A file being written from start to end, hashed on the way.
+/// A file that is written from start to end.
 package struct OutputFile: ~Copyable {
-    private let descriptor: Descriptor
-    private var hash = SHA256()
-    /// Bytes written so far.
-    package private(set) var size = 0
+    private static let bufferBytes = 1 << 20
 
-    /// Creates a file, or empties the one that is there.
+    private let descriptor: Descriptor
+    private var buffer: [UInt8] = []
+
+    /// Creates a file, or empties an existing one.
     ///
     /// - Throws: `.inputOutput`.
     package init(creating path: String) throws(Failure) {
@@ -52,16 +18,9 @@ package struct OutputFile: ~Copyable {
     ///
     /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
-        try descriptor.write(bytes)
-        hash.update(bytes)
-        size += bytes.count
-    }
-
-    /// Appends a string's UTF-8.
-    ///
-    /// - Throws: `.inputOutput`.
-    package mutating func write(_ string: String) throws(Failure) {
-        try write(Array(string.utf8))
+        if buffer.count + bytes.count > Self.bufferBytes { try flush() }
+        guard bytes.count <= Self.bufferBytes else { return try descriptor.write(bytes) }
+        buffer.append(contentsOf: bytes)
     }
 
     /// Appends bytes.
@@ -77,36 +36,39 @@ package struct OutputFile: ~Copyable {
         if let failure { throw failure }
     }
 
-    /// Brings the file to the disk and closes it; returns its size and digest.
+    /// Appends a string's UTF-8.
     ///
-    /// - Throws: `.inputOutput`; the file is then not to be trusted.
-    package consuming func finish() throws(Failure) -> FileRecord {
+    /// - Throws: `.inputOutput`.
+    package mutating func write(_ string: String) throws(Failure) {
+        try write(Array(string.utf8))
+    }
+
+    /// Replaces bytes at the file's start, which must have been written before.
+    ///
+    /// - Throws: `.inputOutput`.
+    package mutating func overwriteStart(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        try flush()
+        try descriptor.overwrite(at: 0, bytes)
+    }
+
+    /// Brings the file to the disk and closes it.
+    ///
+    /// - Throws: `.inputOutput`; the file must then not be used.
+    package consuming func finish() throws(Failure) {
+        try flush()
         try descriptor.synchronize()
         descriptor.dropCache()
         try descriptor.close()
-        return FileRecord(size: size, sha256: hash.finish())
     }
-}
 
-/// All of a file's bytes, for files that are small.
-///
-/// - Throws: `.missingInput`, `.inputOutput`.
-package func wholeFile(_ path: String) throws(Failure) -> [UInt8] {
-    let file = try Descriptor(opening: path, O_RDONLY)
-    _ = try file.size()
-    var content: [UInt8] = []
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
-    defer { buffer.deallocate() }
-    while true {
-        let count = try file.read(into: buffer)
-        if count == 0 { return content }
-        content.append(contentsOf: buffer[..<count])
+    private mutating func flush() throws(Failure) {
+        let failure: Failure? = buffer.withUnsafeBytes { bytes in
+            do throws(Failure) {
+                try descriptor.write(bytes)
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
+        buffer.removeAll(keepingCapacity: true)
     }
-}
-
-/// A file's size in bytes.
-///
-/// - Throws: `.missingInput`, `.inputOutput`.
-package func fileSize(_ path: String) throws(Failure) -> Int {
-    try Descriptor(opening: path, O_RDONLY).size()
 }

@@ -1,4 +1,3 @@
-
 /// A JSON value (RFC 8259).
 package enum JSONValue: Sendable, Equatable {
     case null

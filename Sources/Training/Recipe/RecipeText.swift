@@ -1,4 +1,3 @@
-
 /// A recipe as its author wrote it, for edits that leave comments, order and everything else alone.
 package struct RecipeText: Sendable {
     private var lines: [String]
