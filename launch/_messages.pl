@@ -375,7 +375,7 @@ sub verdict {
         return conclude($status, "$who was ended by " . signal($status - 128) . "; $resume.");
     }
     return $status if $spoken;
-    my @blocks = grep { !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
+    my @blocks = grep { /\S/ && !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
     if (my ($setting, $value) = refused_setting("@blocks" =~ s/\s+/ /gr)) {
         return conclude(66, "$value: Open MPI cannot open this file; correct or unset $setting.")
             if $value =~ m{^/} && $text =~ /unable to open|No such file|not found/;
@@ -388,10 +388,10 @@ sub verdict {
     my $remedy = 'correct or unset its settings: ' . join(', ', map { "$_ = $settings{$_}" } sort keys %settings);
     my $vague = qr/((?:MPI_INIT|orte_init|opal_init) (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
     my $is_vague = $text =~ $vague;
-    my @telling = grep { /\S/ && !/$vague/ } @blocks;
+    my @telling = grep { !/$vague/ } @blocks;
     return conclude(78, 'Open MPI does not start' . ($is_vague ? " ($1)" : '') . "; $remedy.")
         if %settings && !@telling && ($is_vague || $text =~ /^\s*\z/);
-    if (@telling || @blocks) {
+    if (@blocks) {
         show(join "\n", (@telling ? @telling : @blocks), '') unless $verbose;
         return conclude($is_vague ? 78 : $status > 128 ? 70 : $status, 'mpirun failed; see its message above'
             . (%settings ? ", and if that does not help, $remedy." : '.'));
