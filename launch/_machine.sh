@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Functions that examine this machine for launch/mpirun: cores, networks and temporary files.
+# Functions that examine this machine for launch/mpirun: cores, networks, temporary files, settings and programs.
 
 # Prints the processors that this process may use, as a list such as 0-3,8.
 allowed_processors() {
@@ -125,9 +125,14 @@ setting() {
         printf '%s' "${!variable}"
         return
     fi
-    sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*//p" "${HOME:-/}/.openmpi/mca-params.conf" \
-        /etc/openmpi/openmpi-mca-params.conf \
-        "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf" 2>/dev/null | sed -n 1p || true
+    local file value
+    for file in "${HOME:-/}/.openmpi/mca-params.conf" /etc/openmpi/openmpi-mca-params.conf \
+        "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"; do
+        value=$(sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*\(.*[^[:space:]]\)[[:space:]]*\$/\1/p" \
+            "$file" 2>/dev/null | sed -n '$p') || true
+        [[ -z $value ]] || break
+    done
+    printf '%s' "$value"
 }
 
 # Fails unless Open MPI can write its few mebibytes of temporary files.
@@ -164,21 +169,23 @@ check_components() {
     done < <(compgen -e | sed -n 's/^OMPI_MCA_\([a-z]*\)$/\1/p')
 }
 
-# check_program PATH: fails if the file is executable but cannot be executed. The shell that starts a rank on
-# another host would take any text for a script of its own.
+# check_program PATH: fails if the file is marked executable but the kernel cannot execute it. Otherwise the
+# shell that starts a rank on another host would run any text file as a script.
 check_program() {
-    local bytes own words interpreter
+    local bytes own line words interpreter
     read -ra bytes < <(od -An -v -tx1 -w20 -N 20 "$1" 2>/dev/null) || true
     [[ -r $1 ]] || return 0
     case ${bytes[*]:0:4} in
     '7f 45 4c 46')
         read -ra own < <(od -An -v -tx1 -w20 -N 20 /proc/self/exe 2>/dev/null) || return 0
-        [[ ${bytes[*]:18:2} == "${own[*]:18:2}" ]] || has_foreign_formats ||
+        # 64-bit kernels execute 32-bit programs of the same family.
+        [[ ${bytes[*]:18:2} == "${own[*]:18:2}" || "${own[*]:18:2}/${bytes[*]:18:2}" == "3e 00/03 00" ||
+            "${own[*]:18:2}/${bytes[*]:18:2}" == "b7 00/28 00" ]] || has_foreign_formats ||
             fail 66 "$1: is a program for another kind of processor; install one for $(uname -m)."
         ;;
     '23 21'*)
-        IFS= read -r words <"$1" || true
-        read -ra words <<<"${words#'#!'}"
+        IFS= read -r line <"$1" || true
+        read -ra words <<<"${line#'#!'}"
         interpreter=${words[0]:-}
         if [[ ${interpreter##*/} == env && ${words[1]:--} != [-]* && ${words[1]} != *=* ]]; then
             interpreter=$(type -P -- "${words[1]}") || interpreter=${words[1]}
@@ -193,5 +200,5 @@ check_program() {
     esac
 }
 
-# Whether the kernel has been taught formats of programs besides its own, as by qemu-user.
-has_foreign_formats() { compgen -G '/proc/sys/fs/binfmt_misc/[!rs]*' >/dev/null; }
+# Succeeds if the kernel executes additional formats, such as those that qemu-user registers.
+has_foreign_formats() { compgen -G '/proc/sys/fs/binfmt_misc/*' | grep -qvE '/(register|status)$'; }

@@ -26,10 +26,11 @@ my %agents;                              # the command lines of mpirun's descend
 my %lacking;                             # hosts without the program
 my %ranks_here;                          # ranks on this machine, by process
 my $victim = 'a rank';                   # the name of the rank that ended the job
-my %unstarted;                           # hosts whose agent was still running at that time
+my %unstarted;                           # hosts whose agent was still running when the start was given up
 my $sightings = 0;                       # how often a signal that mpirun blocks was seen pending
 my $launcher = getppid;                  # the process of launch/mpirun
-# The end of the launcher's process group, as by "timeout --signal=KILL", must not be this process's too.
+# Leaves the launcher's process group, so that "timeout --signal=KILL", which kills the group, spares this
+# process.
 setpgrp;
 
 # The lines before and after Open MPI's banners.
@@ -40,8 +41,8 @@ my $own_line = qr{
        | \*{3}\ (?: An\ error\ occurred\ in\ MPI_ | The\ MPI_ )
        | (?: mpirun | mpiexec | orterun | orted | prterun | prted | prte ):\ 
        | ssh:\ ) }x;
-# What a shell says that cannot execute the program.
-my $unexecuted = qr{^\Q$program\E:\ .*?\d+:\ (?:exec:\ )?(?:\Q$program\E|.+:\ bad\ interpreter):\ (.*)$}x;
+# The message of a shell that cannot execute the program.
+my $unexecuted = qr{^\Q$program\E:\ .*?\d+:\ (?:exec:\ )?\Q$program\E:\ (.*)$}x;
 # Lines that cannot be Open MPI's; they are most lines and pass quickly.
 my $ordinary = qr{\A(?: (?!\Q$program\E:) [^-\[*mopls\0\n][^\n\0]*\n | \n )+}x;
 # Text that may still become such a line or a banner.
@@ -71,7 +72,7 @@ sub show {
 sub hold {
     my ($text) = @_;
     if ($verbose) { show($text) }
-    # Only tells that Open MPI lost another message.
+    # This line reports only that Open MPI lost another message.
     return if $text =~ m{ORTE_ERROR_LOG: .*/show_help\.c at line};
     look_for_victim() if $text =~ /^Primary job/m && $victim eq 'a rank';
     $held .= $text =~ /\n\z/ ? $text : "$text\n" if length $held < 1 << 20;
@@ -99,8 +100,7 @@ sub sort_out {
             my $line = substr $in, 0, $+[0], '';
             if ($line eq "launch/mpirun: up\n") { $up++ }
             elsif ($line =~ m{^launch/mpirun: lacking on (\S+)$}) { $lacking{$1} = 1 }
-            # The shell that starts a rank could not execute the program.
-            elsif ($line =~ $unexecuted) { $refusal = $1 }
+            elsif ($ranks && $line =~ $unexecuted) { $refusal = $1 }
             elsif ($line =~ $own_line || $line =~ /^\*{3} / && $held =~ /^\*{3} .*\n\z/m) { hold($line) }
             # A banner that follows an unfinished line, such as a progress bar.
             elsif ($line =~ /\A(.+?)($dashes\n)\z/s) { show($1); $in = $2 . $in }
@@ -195,8 +195,9 @@ sub give_up {
 # Removes the folder of temporary files of an mpirun that was killed.
 sub remove_session {
     my $parent = (grep { defined && length } @ENV{qw(TMPDIR TEMP TMP)}, '/tmp')[0];
+    my ($own) = content('/proc/sys/kernel/hostname') =~ /^([^.\s]+)/ or return;
     opendir my $folder, $parent or return;
-    my @sessions = grep { -d } map { "$parent/$_/pid.$mpirun" } grep { /^ompi\..*\.$>$/ } readdir $folder;
+    my @sessions = grep { -d } map { "$parent/$_/pid.$mpirun" } grep { /^ompi\.\Q$own\E(?:\.[^\/]+)?\.$>$/ } readdir $folder;
     system 'rm', '-rf', '--', @sessions if @sessions;
 }
 
@@ -250,7 +251,7 @@ until (defined $status) {
         if (defined $count && !$count) {
             sort_out(1);
             # A launcher that was killed sent no status.
-            $status //= $held =~ /Exit code:\s+(\d+)/ ? $1 : 1;
+            $status //= $held =~ /Exit code:\s+(\d+)/ ? $1 : $held =~ /\S/ ? 1 : 0;
             last;
         }
     }
@@ -356,6 +357,8 @@ sub verdict {
     if ($text =~ /component was not found.*?Framework: (\S+) Component: (\S+)/) {
         return conclude(78, "Open MPI has no \"$2\" for $1; unset OMPI_MCA_$1 or correct it.");
     }
+    return conclude(78, 'a host has GNU coreutils older than 8.31, whose env cannot block signals; set '
+        . 'OMPI_MCA_orte_launch_agent=orted.') if "$last_line $text" =~ /unrecognized option '--block-signal/;
     if ($text =~ /unable to reliably start|daemon .*?unexpectedly|unable to launch the .*?daemon|ssh: /) {
         my ($reason) = $held =~ /^ssh: (.*?)\s*$/m;
         my $words = join "\n", $last_line, $held =~ /^ssh:.*/mg;
@@ -372,8 +375,8 @@ sub verdict {
         return conclude($status, "$who was ended by " . signal($status - 128) . "; $resume.");
     }
     return $status if $spoken;
-    my @blocks = grep { !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
-    if (my ($setting, $value) = refused_setting($text)) {
+    my @blocks = grep { /\S/ && !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
+    if (my ($setting, $value) = refused_setting("@blocks" =~ s/\s+/ /gr)) {
         return conclude(66, "$value: Open MPI cannot open this file; correct or unset $setting.")
             if $value =~ m{^/} && $text =~ /unable to open|No such file|not found/;
         my ($words) = "@blocks" =~ s/\s+/ /gr =~ /^ ?([^\[ ].{9,150}?)(?:[.:]| [A-Z]\w*:) /;
@@ -384,15 +387,17 @@ sub verdict {
     my %settings = $status < 128 ? settings('environment') : ();
     my $remedy = 'correct or unset its settings: ' . join(', ', map { "$_ = $settings{$_}" } sort keys %settings);
     my $vague = qr/((?:MPI_INIT|orte_init|opal_init) (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
-    return conclude(78, 'Open MPI does not start' . (defined $1 ? " ($1)" : '') . "; $remedy.")
-        if %settings && $text =~ /$vague|^\s*\z/;
-    if (grep { /\S/ } @blocks) {
-        show(join "\n", (grep { /\S/ } @blocks), '') unless $verbose;
-        return conclude(78, "mpirun failed; see its message above, and if that does not help, $remedy.") if %settings;
-        return conclude($status > 128 ? 70 : $status, 'mpirun failed; see its message above.');
+    my $is_vague = $text =~ $vague;
+    my @telling = grep { !/$vague/ } @blocks;
+    return conclude(78, 'Open MPI does not start' . ($is_vague ? " ($1)" : '') . "; $remedy.")
+        if %settings && !@telling && ($is_vague || $text =~ /^\s*\z/);
+    if (@blocks) {
+        show(join "\n", (@telling ? @telling : @blocks), '') unless $verbose;
+        return conclude($is_vague ? 78 : $status > 128 ? 70 : $status, 'mpirun failed; see its message above'
+            . (%settings ? ", and if that does not help, $remedy." : '.'));
     }
     $victim = "rank $1" if $text =~ /Process name: \S+,(\d+)\] Exit code: / && $victim eq 'a rank';
-    if ($status != 75 && ($status < 128 || $text =~ /Exit code: $status\b/)) {
+    if ($status < 128 || $text =~ /Exit code: $status\b/) {
         return conclude($status, "$victim exited with code $status without a message; run the command on one rank to find the cause.");
     }
     if ($status > 192) {
@@ -421,6 +426,8 @@ sub refused_setting {
     for my $setting (sort keys %settings) {
         my $name = $setting =~ s/^[A-Z]+_MCA_| in .*//gr;
         my $value = $settings{$setting};
+        # A list that begins with ^ names what to leave out.
+        next if $value =~ /^\^/;
         my $is_named = $text =~ /(?<!\w)\Q$name\E(?!\w)/;
         return ($setting, $value)
             if $is_named && $name =~ /_/ || $value =~ /\D/ && $text =~ /: \Q$value\E(?!\w)/

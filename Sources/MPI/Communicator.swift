@@ -54,11 +54,11 @@ package struct Communicator: @unchecked Sendable {
         return try Communicator(copy)
     }
 
-    /// The name of this process's host, by `gethostname`, also before MPI starts; not collective.
+    /// The name of this process's host, by `gethostname`; usable before MPI starts. Not collective.
     package static var hostName: String {
         var name = [CChar](repeating: 0, count: 256)
         guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
-        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return string(from: name, length: Int32(name.count))
     }
 
     /// Ends all ranks of the job at once, with this exit code, by `MPI_Abort`.

@@ -62,41 +62,15 @@ extension MPIEnvironment {
     ///   them.
     static func requireSlurmSupport() throws(Failure) {
         guard getenv("SLURM_STEPID") != nil, getenv("PMI_RANK") != nil, getenv("PMIX_RANK") == nil,
-            number("OMPI_COMM_WORLD_SIZE") == nil, !libraryComponents.isEmpty,
-            !libraryComponents.contains(where: { $0 == "mca_pmix_s1.so" || $0 == "mca_pmix_s2.so" })
+            number("OMPI_COMM_WORLD_SIZE") == nil
         else { return }
+        let components = Set(MPILibrary.processManagerComponents)
+        let supported: Set = ["mca_pmix_s1.so", "mca_pmix_s2.so", "mca_pmix_cray.so"]
+        guard !components.isEmpty, components.isDisjoint(with: supported) else { return }
         throw Failure(
             .configuration,
             "This Open MPI does not support the process manager of srun (PMI); start the job with "
                 + "srun --mpi=pmix, or with launch/mpirun inside the allocation.")
-    }
-
-    /// The path of the MPI library; nil if it is part of the program.
-    private static var library: String? {
-        guard let maps = fopen("/proc/self/maps", "r") else { return nil }
-        defer { fclose(maps) }
-        var bytes = [CChar](repeating: 0, count: 8192)
-        while fgets(&bytes, Int32(bytes.count), maps) != nil {
-            let line = String(
-                decoding: bytes.prefix { $0 != 0 && $0 != 10 }.map(UInt8.init(bitPattern:)),
-                as: UTF8.self)
-            if line.contains("/libmpi.so"), let start = line.firstIndex(of: "/") {
-                return String(line[start...])
-            }
-        }
-        return nil
-    }
-
-    /// The files of Open MPI's components for process managers; empty if they are part of the library.
-    private static var libraryComponents: [String] {
-        guard let library else { return [] }
-        let folder = URL(filePath: library).deletingLastPathComponent()
-        // The last is Debian's.
-        return ["openmpi", "openmpi3", "openmpi/lib/openmpi3"].flatMap { name in
-            let names = try? FileManager.default.contentsOfDirectory(
-                atPath: folder.appending(path: name).path)
-            return (names ?? []).filter { $0.hasPrefix("mca_pmix_") }
-        }
     }
 
     /// The tasks that a launcher started, according to an environment variable.

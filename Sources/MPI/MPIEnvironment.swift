@@ -100,12 +100,12 @@ package struct MPIEnvironment: ~Copyable {
     /// The most bytes that are sent over TCP without asking.
     package static let eagerBytes = 1 << 20
 
-    /// Has Open MPI start this only rank without a helper process, temporary files or a network, of
-    /// which it needs none.
+    /// Configures Open MPI to start this process as the only rank, without a helper process, temporary
+    /// files or a network.
     ///
-    /// Open MPI would crash if the temporary folder were full, print its own messages if the machine
-    /// had no network, and look for other tasks in a step of srun. Settings that the user has made
-    /// stay.
+    /// Without this, Open MPI crashes if the temporary folder is full, prints messages of its own if the
+    /// machine has no network, and looks for other tasks in a step of srun. The user's own settings take
+    /// precedence.
     private static func startAlone() {
         setenv("OMPI_MCA_ess", "singleton", 0)
         setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)

@@ -11,7 +11,7 @@ package enum RankActivity: Int64, Sendable {
     private static let current = Atomic<Int64>(computing.rawValue)
     private static let since = Atomic<Int64>(0)
 
-    /// Runs `body` as an activity of the main thread; an activity around it continues afterwards.
+    /// Runs `body` as an activity of the main thread, then restores the enclosing activity.
     @inline(__always)
     package static func during<Value, Problem: Error>(
         _ activity: RankActivity, _ body: () throws(Problem) -> Value
@@ -19,14 +19,15 @@ package enum RankActivity: Int64, Sendable {
         let outer = current.load(ordering: .relaxed)
         guard outer != activity.rawValue else { return try body() }
         let start = since.load(ordering: .relaxed)
-        set(activity.rawValue, since: monotonicSeconds)
-        defer { set(outer, since: outer == computing.rawValue ? monotonicSeconds : start) }
+        since.store(monotonicSeconds, ordering: .releasing)
+        current.store(activity.rawValue, ordering: .releasing)
+        // In this order no reader sees an activity with the earlier start of another one.
+        defer {
+            current.store(outer, ordering: .releasing)
+            since.store(
+                outer == computing.rawValue ? monotonicSeconds : start, ordering: .releasing)
+        }
         return try body()
-    }
-
-    private static func set(_ activity: Int64, since start: Int64) {
-        since.store(start, ordering: .relaxed)
-        current.store(activity, ordering: .relaxed)
     }
 
     /// The activity and how many seconds it has lasted.

@@ -74,15 +74,15 @@ package final class MetricsLog {
         return records
     }
 
-    /// Returns the last record of a log; nil if there is none or the last line is incomplete.
+    /// Returns the last record of a log that satisfies a predicate; nil if there is none.
     ///
     /// - Throws: `.inputOutput`.
-    package static func last(of path: String) throws(Failure) -> MetricsRecord? {
+    package static func last(
+        of path: String, where predicate: (MetricsRecord) -> Bool
+    ) throws(Failure) -> MetricsRecord? {
         guard let content = try readBytesIfPresent(path) else { return nil }
-        let newline = UInt8(ascii: "\n")
-        let lines = content.last == newline ? content.dropLast() : content[...]
-        let start = lines.lastIndex(of: newline).map { $0 + 1 } ?? lines.startIndex
-        return MetricsRecord(parsing: lines[start...])
+        return lines(of: content).reversed().lazy.compactMap { MetricsRecord(parsing: $0) }
+            .first(where: predicate)
     }
 
     /// The whole lines of a text; the last one need not end with a line break if it is an object.

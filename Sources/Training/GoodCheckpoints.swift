@@ -38,9 +38,13 @@ extension Manifest {
 }
 
 extension MetricsRecord {
-    /// Whether the record is of a step or an evaluation whose loss was not finite.
-    fileprivate var hasLossThatIsNotFinite: Bool {
-        fields["loss"] == .null || fields["validation_loss"] == .null
+    fileprivate var isOfStepOrEvaluation: Bool {
+        fields["loss"] != nil || fields["validation_loss"] != nil
+    }
+
+    /// Whether the record is of a skipped step, or of an evaluation whose loss was not finite.
+    fileprivate var isNotFinite: Bool {
+        fields["skipped"] == .bool(true) || fields["validation_loss"] == .null
     }
 }
 
@@ -92,9 +96,8 @@ extension RunFolder {
                     "checkpoint of step \(step) rejected: \(reason.sentence)")
             }
             guard let newest else { throw noWholeCheckpoint() }
-            if let end = try MetricsLog.last(of: metrics), end.hasLossThatIsNotFinite,
-                let lastStep = end.step, lastStep > newest.step
-            {
+            let end = try MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation)
+            if let end, end.isNotFinite, let lastStep = end.step, lastStep > newest.step {
                 Logger(label: "lockstep").warning(
                     """
                     the training in \(path) diverged before step \(lastStep); the newest good \
@@ -121,13 +124,18 @@ extension RunFolder {
     ///
     /// - Throws: `Failure` (missing input) if no step with a checkpoint was evaluated.
     private func bestStep(in store: CheckpointStore) throws(Failure) -> Int {
-        guard let kept = try bestEvaluation(among: Set(try store.candidates().map(\.step))) else {
+        let steps = Set(try store.candidates().map(\.step))
+        let evaluations = try MetricsLog.read(metrics).compactMap { BestEvaluation($0) }
+        func best(_ evaluations: [BestEvaluation]) -> BestEvaluation? {
+            evaluations.reduce(nil) { best, next in next.better(than: best) }
+        }
+        guard let kept = best(evaluations.filter { steps.contains($0.step) }) else {
             throw Failure(
                 .missingInput,
                 "\(checkpoints) holds no checkpoint of a step that was evaluated; omit "
                     + "--checkpoint for the newest one.")
         }
-        if let best = try bestEvaluation(), best.loss < kept.loss {
+        if let best = best(evaluations), best.loss < kept.loss {
             Logger(label: "lockstep").warning(
                 """
                 \(checkpoints) has no checkpoint of step \(best.step), which had the lowest validation \
@@ -135,24 +143,6 @@ extension RunFolder {
                 """)
         }
         return kept.step
-    }
-
-    /// Returns the evaluation with the lowest loss in the run's metrics; nil if there is none.
-    ///
-    /// - Parameter steps: the steps to choose among; nil for all.
-    ///
-    /// - Throws: as `MetricsLog.read`.
-    func bestEvaluation(
-        among steps: Set<Int>? = nil
-    ) throws(Failure) -> BestEvaluation? {
-        var best: BestEvaluation?
-        for record in try MetricsLog.read(metrics) {
-            guard let evaluation = BestEvaluation(record),
-                steps?.contains(evaluation.step) ?? true
-            else { continue }
-            best = evaluation.better(than: best)
-        }
-        return best
     }
 
     /// Returns the remedy for a checkpoint that cannot be used, which names the newest good one.

@@ -24,8 +24,8 @@ package struct TrainingData: Sendable {
     /// - Parameters:
     ///   - isRemembered: whether the path comes from a run or a sweep rather than from the command
     ///     line, so that a missing folder may have been moved.
-    ///   - rank: the rank that opens the folder. If a rank other than 0 is the first that lacks it,
-    ///     the folder exists on the first host alone.
+    ///   - rank: the rank that opens the folder. If it is not 0, rank 0 has found the folder, so the
+    ///     remedy is to copy it to the other hosts.
     /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the
     ///   folder was made for another tokenizer, a token is outside the vocabulary, or the data are
     ///   shorter than one context.

@@ -57,7 +57,6 @@ package struct TrainingSession {
 
     /// Trains as requested. Collective.
     package func train() throws(Failure) -> TrainingOutcome {
-        try communicator.requireSameBuild()
         // Only the first host needs the run's folder and the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try readRecipe().toml }
         let path = try communicator.fromFirstRank { () throws(Failure) in

@@ -19,8 +19,9 @@ func runOnAllRanks(
                 StandardError.shared.write(line: "lockstep: \($0)")
             }
         }
+        try world.requireSameBuild()
         try world.sameOnAllRanks(
-            "command", CommandLine.arguments.dropFirst().joined(separator: " "),
+            "command", CommandLine.arguments.dropFirst().map { "\($0)\0" }.joined(),
             remedy: "start every rank with the same command")
         let code = try body(world, environment.threadLevel)
         watch?.end()

@@ -30,7 +30,8 @@ extension CommandLineTests {
                 let outcome = try bench.lockstep(
                     ["train", "--resume", "--out", bench.path("run")], ranks: ranks)
                 expectRefusal(
-                    outcome, 78, ["run/recipe.toml has \(named), but the run was trained with"])
+                    outcome, 78,
+                    ["run/recipe.toml was edited after step 6: \(named) (trained with"])
             }
             #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
         }
@@ -44,8 +45,8 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep("train", "--resume", "--out", bench.path("run")), 78,
                 [
-                    "[training] seed = 5 and [optimizer] learning_rate = 0.5, but the run was "
-                        + "trained with 1337 and 0.01"
+                    "[training] seed = 5 (trained with 1337), [optimizer] learning_rate = 0.5 "
+                        + "(trained with 0.01); undo"
                 ])
         }
 

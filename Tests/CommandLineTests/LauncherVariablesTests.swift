@@ -106,14 +106,7 @@ extension CommandLineTests {
                     "SLURM_STEPID": "0", "SLURM_NODELIST": "node1", "SLURM_JOBID": "7",
                     "SLURM_STEP_NUM_TASKS": "2", "PMI_RANK": "0", "PMI_SIZE": "2",
                 ])
-            expectRefusal(outcome, 78, ["srun --mpi=pmix"])
-        }
-
-        @Test("a start that takes too long ends in one sentence")
-        func aLongStart() throws {
-            let outcome = try Launch.run(
-                Workbench.lockstep, ["doctor"], environment: ["LOCKSTEP_START_TIMEOUT": "1e-6"])
-            expectRefusal(outcome, 78, ["MPI did not connect all ranks within "])
+            expectRefusal(outcome, 78, ["does not support the process manager of srun"])
         }
 
         @Test func theRanksOfAJobLeaveTheWorkToOne() throws {

@@ -57,15 +57,17 @@ extension CommandLineTests {
         func aLoneProcess(start: [String]) throws {
             let bench = try Workbench()
             try SmallDisk.with(size: "8k", at: bench.path("disk")) {
-                try FileManager.default.createDirectory(
-                    atPath: bench.path("disk/full"), withIntermediateDirectories: false)
-                try bench.write(String(repeating: "x", count: 4096), to: "disk/full/file")
+                // The file system has two pages; the folder itself takes none.
+                try bench.write(String(repeating: "x", count: 4096), to: "disk/other")
+                try bench.write(String(repeating: "x", count: 4096), to: "disk/file")
                 for command in [bench.training(), ["evaluate", bench.path("run")], ["doctor"]] {
                     let outcome = try Launch.run(
                         start[0], start.dropFirst() + [Workbench.lockstep] + command,
-                        environment: ["TMPDIR": bench.path("disk/full")])
+                        environment: ["TMPDIR": bench.path("disk")])
                     #expect(outcome.status == 0, "\(outcome.errors)")
-                    #expect(!outcome.errors.contains("["), "\(outcome.errors)")
+                    for words in ["ORTE_ERROR_LOG", "-----", "opal_"] {
+                        #expect(!outcome.errors.contains(words), "\(outcome.errors)")
+                    }
                 }
             }
         }

@@ -50,15 +50,16 @@ func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
         var sum = try reducer.finish()
         buffers.insert(UInt(bitPattern: sum.base))
         if isSharded { sum = try gathered(sum, by: reducer, rank: world.rank) }
-        report.hashes.append(hash(sum))
+        let ownHash = hash(sum)
+        report.hashes.append(ownHash)
         report.squares.append(reducer.sumOfSquares.bitPattern)
         if reducer.sumOfSquares.bitPattern != SumOfSquares.of(sum).bitPattern {
             report.wrongSquares += 1
         }
-        var deviations = [0, 0]
-        if world.rank == 0 { deviations = compare(sum, with: gradients, laneCount, wire) }
-        let shared = try world.allGather(deviations.map(Int64.init))
-        let isEqual = try world.allGatherBytes(Array(hash(sum).utf8))[0] == Array(hash(sum).utf8)
+        var found = (offTree: 0, orderSensitive: 0)
+        if world.rank == 0 { found = compare(sum, with: gradients, laneCount, wire) }
+        let shared = try world.allGather([Int64(found.offTree), Int64(found.orderSensitive)])
+        let isEqual = try world.allGatherBytes(Array(ownHash.utf8))[0] == Array(ownHash.utf8)
         report.elementsOffTree += isEqual ? Int(shared[0]) : count
         report.elementsOrderSensitive += Int(shared[1])
     }
@@ -74,7 +75,7 @@ func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
 /// differ if the lanes were added from first to last.
 private func compare(
     _ sum: Buffer<Float>, with gradients: KnownGradients, _ laneCount: Int, _ wire: WireFormat
-) -> [Int] {
+) -> (offTree: Int, orderSensitive: Int) {
     var offTree = 0
     var orderSensitive = 0
     for index in 0..<sum.count {
@@ -84,7 +85,7 @@ private func compare(
         if sum.base[index].bitPattern != bits { offTree += 1 }
         if ordered.bitPattern != bits { orderSensitive += 1 }
     }
-    return [offTree, orderSensitive]
+    return (offTree, orderSensitive)
 }
 
 /// Each rank's host as `hosts=` has it, or nil.

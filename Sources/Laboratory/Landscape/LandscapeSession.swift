@@ -32,7 +32,6 @@ package struct LandscapeSession {
 
     /// Measures and writes the folder. Collective.
     package func run() throws(Failure) -> LandscapeOutcome {
-        try communicator.requireSameBuild()
         try communicator.agree { () throws(Failure) in try request.validate() }
         // Only the first host needs the run's folder.
         let run = try communicator.onFirstRank { () throws(Failure) in

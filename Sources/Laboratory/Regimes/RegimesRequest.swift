@@ -37,10 +37,10 @@ package struct RegimesRequest: Sendable {
     /// By what the default rates are smaller and larger than the recipe's.
     static let factor = 30.0
 
-    /// Returns the text of the recipe: of the file, or of a small model that trains in seconds.
+    /// Returns the recipe's text: the file's, or that of a small model that trains in seconds.
     ///
     /// - Throws: as `readText`.
-    func readRecipe() throws(Failure) -> String {
+    func readRecipeText() throws(Failure) -> String {
         guard let recipePath else { return Self.smallModel }
         return try readText(recipePath)
     }

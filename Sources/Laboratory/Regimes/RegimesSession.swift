@@ -29,10 +29,9 @@ package struct RegimesSession {
 
     /// Trains, measures and writes the folder; all ranks must come here.
     package func run() throws(Failure) -> RegimesOutcome {
-        try communicator.requireSameBuild()
         // Only the first host needs the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in
-            try request.readRecipe()
+            try request.readRecipeText()
         }
         let (plans, data) = try communicator.agree { () throws(Failure) in
             try prepareInput(toml)

@@ -30,24 +30,22 @@ struct ResumedRecipe {
     ///
     /// - Throws: `Failure` (configuration) that names the keys that were edited.
     private func refuseEdit(of trained: Recipe) throws(Failure) {
-        let differences = original.differences(from: trained)
-        guard !differences.isEmpty else { return }
-        let isFixed = original.withoutFreeKeys != trained.withoutFreeKeys
+        guard original != trained else { return }
+        let fixed = original.withoutFreeKeys.differences(from: trained.withoutFreeKeys)
         // A resume keeps the previous recipe in a file of its own.
-        if !isFixed || onlyScheduleDiffers(original, trained),
+        if fixed.isEmpty || onlyScheduleDiffers(original, trained),
             try run.supersededRecipes().contains(trained)
         {
             return
         }
-        let edits = differences.map { "\($0.key) = \($0.value)" }.joined(separator: " and ")
-        let values = differences.map(\.otherValue).joined(separator: " and ")
+        let edits = (fixed.isEmpty ? original.differences(from: trained) : fixed).map {
+            "\($0.key) = \($0.value) (trained with \($0.otherValue))"
+        }.joined(separator: ", ")
         let remedy =
-            isFixed
-            ? "undo the edit, or start a new run" : "undo the edit, and give the change with --set"
+            fixed.isEmpty
+            ? "undo the edit, and give the change with --set" : "undo the edit, or start a new run"
         throw Failure(
-            .configuration,
-            "\(run.recipe) has \(edits), but the run was trained with \(values) up to step "
-                + "\(step); \(remedy).")
+            .configuration, "\(run.recipe) was edited after step \(step): \(edits); \(remedy).")
     }
 
     private func onlyScheduleDiffers(_ one: Recipe, _ other: Recipe) -> Bool {
