@@ -168,6 +168,7 @@ enum Damage: String, CaseIterable, Sendable {
             () throws(Failure) in
             var file = try OutputFile(creating: "/dev/full")
             try file.write("text")
+            try file.finish()
         }
     }
 

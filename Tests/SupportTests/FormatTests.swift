@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 import Testing
 
 @Suite struct FormatTests {

@@ -1,6 +1,5 @@
 import Foundation
 import Support
-import Telemetry
 import Testing
 
 @Suite struct JSONTests {

@@ -51,7 +51,8 @@ package enum FileSystem {
         let parent = parent(of: path)
         let parents = parent == path ? [] : try makeFolders(parent)
         guard mkdir(path, 0o777) == 0 || errno == EEXIST && isFolder(path) else {
-            let failure = Failure.systemCall("created", path)
+            let failure = Failure.systemCall(
+                "created", path, error: errno == EEXIST ? ENOTDIR : errno)
             for created in parents.reversed() { rmdir(created) }
             throw failure
         }
