@@ -320,6 +320,22 @@ sub verdict {
         return conclude(66, "$path: cannot be executed ($reason); give a program that runs on every host, or "
             . 'correct the interpreter that its first line names.');
     }
+    if ($status == 127 && $last_line =~ /error while loading shared libraries: (.+?)\s*$/) {
+        my $reason = $1;
+        my $who = $text =~ /Process name: \S+,(\d+)\] Exit code: / ? "rank $1" : 'a rank';
+        return conclude(78, "$who could not load the libraries of $program ($reason); install the same libraries "
+            . 'on every host.');
+    }
+    if ($text =~ /Unable to connect to the peer (\S+) on port \d+|connect\(\) to ([\d.]+):\d+ failed/) {
+        my $address = $1 // $2;
+        return conclude(74, "a host cannot reach another one at $address; check the routes and firewalls between "
+            . 'the hosts, and remove the address from its interface if it belongs to a different network.');
+    }
+    # Open MPI 4 does not always name the rank.
+    if ($status > 128 && $status <= 192 && $text !~ /Exit code: / && ($text =~ /Primary job/ || $held !~ /^$dashes/m)) {
+        my $who = $text =~ /Primary job/ ? $victim : 'mpirun or a rank';
+        return conclude($status, "$who was ended by " . signal($status - 128) . "; $resume.");
+    }
     # The failures below prevent ranks from coming up.
     return $status if $spoken && $up;
     if ($text =~ /(?:binding more processes than cpus on a resource:|no available cpus on the following node:).*?Node: (\S+)/) {
@@ -368,11 +384,6 @@ sub verdict {
         return conclude(78, "$who: Open MPI cannot be started there" . (defined $reason ? " ($reason)" : '')
             . '; check the name of the host, that this machine can log in there without a password, and that '
             . 'Open MPI is installed there.');
-    }
-    # Open MPI 4 does not always name the rank.
-    if ($status > 128 && $status <= 192 && $text !~ /Exit code: / && $text =~ /Primary job|^\s*\z/) {
-        my $who = $text =~ /Primary job/ ? $victim : 'mpirun or a rank';
-        return conclude($status, "$who was ended by " . signal($status - 128) . "; $resume.");
     }
     return $status if $spoken;
     my @blocks = grep { /\S/ && !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;

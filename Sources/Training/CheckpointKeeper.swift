@@ -298,7 +298,10 @@ final class CheckpointKeeper {
                     remedy: "give --out another folder and train from the start")
                 : run.noWholeCheckpoint()
         }
-        if goesOn { try check(found.manifest, of: found.folder) }
+        if goesOn {
+            try check(found.manifest, of: found.folder)
+            try run.warnOfDivergence(after: found.step)
+        }
         let parameters = try found.open(Self.parametersFile)
         try parameters.copy(layout.arena, into: state.parameters.values)
         if let average = state.average {

@@ -96,14 +96,7 @@ extension RunFolder {
                     "checkpoint of step \(step) rejected: \(reason.sentence)")
             }
             guard let newest else { throw noWholeCheckpoint() }
-            let end = try MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation)
-            if let end, end.isNotFinite, let lastStep = end.step, lastStep > newest.step {
-                Logger(label: "lockstep").warning(
-                    """
-                    the training in \(path) diverged before step \(lastStep); the newest good \
-                    checkpoint is that of step \(newest.step)
-                    """)
-            }
+            try warnOfDivergence(after: newest.step)
             return newest
         case .best: step = try bestStep(in: store)
         case .step(let given): step = given
@@ -117,6 +110,20 @@ extension RunFolder {
                     + (steps.isEmpty ? "train the run first." : "give one of the steps \(steps)."))
         }
         return try store.requireGood(candidate)
+    }
+
+    /// Warns if the run diverged after a checkpoint.
+    ///
+    /// - Throws: `Failure` (I/O) if the metrics cannot be read.
+    package func warnOfDivergence(after step: Int) throws(Failure) {
+        guard let end = try MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation),
+            end.isNotFinite, let lastStep = end.step, lastStep > step
+        else { return }
+        Logger(label: "lockstep").warning(
+            """
+            the training in \(path) diverged before step \(lastStep); the newest good checkpoint is that \
+            of step \(step)
+            """)
     }
 
     /// Returns the step of the store's checkpoint with the lowest validation loss; warns if the run had

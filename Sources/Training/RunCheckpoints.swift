@@ -27,9 +27,8 @@ package struct RunCheckpoints: Sendable {
                     "checkpoint of step \(candidate.step) left out: \(error.sentence)")
             }
         }
-        guard !found.isEmpty else {
-            throw run.noWholeCheckpoint()
-        }
+        guard let newest = found.first else { throw run.noWholeCheckpoint() }
+        try run.warnOfDivergence(after: newest.step)
         self.recipe = recipe
         layout = GPTLayout(recipe.model)
         checkpoints = found.reversed()

@@ -283,6 +283,36 @@ import Testing
                     + "training was under way, resume it from its last checkpoint with --resume."
             ])
 
+        let unreachable = try withMPIRun(
+            saying: """
+                echo "[[1,1],0][btl_tcp_endpoint.c:793:start] from a to: b Unable to connect to the peer \
+                10.88.0.1 on port 1026: Network is unreachable" >&2
+                exit 255
+                """)
+        #expect(unreachable.status == 74)
+        #expect(unreachable.sentences.count == 1)
+        #expect(unreachable.errors.contains("cannot reach another one at 10.88.0.1; "))
+
+        let unlinked = try withMPIRun(
+            saying: """
+                echo "/x/lockstep: error while loading shared libraries: libcminpack.so.1: file too short" >&2
+                banner >&2 <<END
+                mpirun detected that one or more processes exited with non-zero status
+                  Process name: [[1,1],1]
+                  Exit code:    127
+                END
+                exit 127
+                """)
+        #expect(unlinked.status == 78)
+        #expect(
+            unlinked.errors.contains(
+                "rank 1 could not load the libraries of /usr/bin/true (libcminpack.so.1: file"))
+
+        let killed = try withMPIRun(
+            saying: "echo launch/mpirun: up >&2; echo \"  a plan\" >&2; kill -KILL $$")
+        #expect(killed.status == 137)
+        #expect(killed.errors.contains("launch/mpirun: mpirun or a rank was ended by SIGKILL"))
+
         let silent = try withMPIRun(saying: "exit 205")
         #expect(silent.status == 70)
         #expect(silent.sentences.count == 1)
@@ -298,6 +328,14 @@ import Testing
         let sentence = outcome.sentences.first ?? ""
         #expect(sentence.hasPrefix("launch/mpirun: rank 1 on "), "\(sentence)")
         #expect(sentence.contains(" exited with code 3 without a message; "))
+    }
+
+    @Test("ranks start from an empty environment")
+    func anEmptyEnvironment() throws {
+        let outcome = try Launch.run(
+            "env", ["-i", launcher, "--ranks", "2", "--oversubscribe", "--", "sh", "-c", "echo up"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == "up\nup\n")
     }
 
     @Test func withoutPerlRanksStartAndSignalsAreTold() throws {

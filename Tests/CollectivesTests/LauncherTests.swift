@@ -233,6 +233,14 @@ private enum ControlGroup {
                             + "line, such as: node1 slots=4"
                     ))
         }
+        try withHostfile("node1 slots=2 max_slots=1\n") { path throws in
+            #expect(
+                try refusal("--hosts", path, "true")
+                    == (
+                        65,
+                        "Line 1 of \(path) has max_slots=1 below slots=2; raise it or remove it."
+                    ))
+        }
         try withHostfile("node1 slots=2\nnode2 slots=2\nnode1 slots=1\n") { path throws in
             #expect(
                 try refusal("--hosts", path, "true")

@@ -33,11 +33,14 @@ extension CommandLineTests {
             #expect(
                 outcome.sentences.last?.contains("the newest good checkpoint is that of step 1")
                     == true)
-            for command in ["evaluate", "sample"] {
+            for command in ["evaluate", "sample", "landscape"] {
                 let reading = try bench.lockstep(command, bench.path("run"))
                 #expect(reading.status == 0, "\(reading.errors)")
                 #expect(reading.errors.contains("diverged before step "), "\(reading.errors)")
             }
+            let resumed = try bench.lockstep("train", "--resume", "--out", bench.path("run"))
+            #expect(resumed.status == 78)
+            #expect(resumed.errors.contains("diverged before step "), "\(resumed.errors)")
         }
 
         @Test("a run whose last loss is not a number ends with 78", arguments: [0, 2])
