@@ -50,7 +50,7 @@ let package = Package(
             name: "lockstep",
             dependencies: [
                 "Laboratory", "Training", "DataLoading", "Model", "Collectives", "Telemetry",
-                "Tensors", "MPI", "Support",
+                "Compute", "MPI", "Support",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -58,7 +58,7 @@ let package = Package(
         .executableTarget(
             name: "multirank-probe",
             dependencies: [
-                "Laboratory", "Training", "Model", "Collectives", "Kernels", "Tensors", "MPI",
+                "Laboratory", "Training", "Model", "Collectives", "Compute", "MPI",
                 "Support", "MultiRankSupport",
             ],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
@@ -68,16 +68,16 @@ let package = Package(
             "Training",
             [
                 "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Kernels", "Tensors", "MPI", "Support",
-                "CPeak",
+                "Statistics", "Compute", "MPI", "Support",
+                "CCompute",
                 .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        target("DataLoading", ["Tensors", "Support"]),
-        target("Model", ["Kernels", "Tensors", "Support"]),
-        target("Collectives", ["MPI", "Tensors", "CVector", "Support"], unchecked: true),
-        target("Optimizers", ["Tensors", "CVector", "Support"], unchecked: true),
-        target("Checkpointing", ["Tensors", "Support"]),
+        target("DataLoading", ["Compute", "Support"]),
+        target("Model", ["Compute", "Support"]),
+        target("Collectives", ["MPI", "Compute", "CCompute", "Support"]),
+        target("Optimizers", ["Compute", "Support"]),
+        target("Checkpointing", ["Compute", "Support"]),
         target(
             "Telemetry",
             ["Statistics", "Support", .product(name: "Logging", package: "swift-log")]),
@@ -89,20 +89,19 @@ let package = Package(
             "Laboratory",
             [
                 "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Report", "Statistics", "Kernels", "Tensors", "MPI", "Support",
+                "Report", "Statistics", "Compute", "MPI", "Support",
                 .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Foundations
-        target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
+        target("Compute", ["CCompute", "Support"], unchecked: true),
         target("Support", ["COpenSSL"]),
         target("MPI", ["COpenMPI", "Support"]),
-        target("Tensors", ["CAffinity", "CVector", "Support"], unchecked: true),
         target("Statistics", ["CMinpack"]),
-        .target(name: "CAffinity"),
-        .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
-        .target(name: "CMicrokernels", cSettings: [.unsafeFlags(machine + ["-O3"])]),
-        .target(name: "CPeak", dependencies: ["CMicrokernels"]),
+        .target(
+            name: "CCompute",
+            exclude: ["microkernels.inc", "packing.inc"],
+            cSettings: [.unsafeFlags(machine + ["-O3"])]),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(
@@ -112,28 +111,27 @@ let package = Package(
 
         // Tests
         .target(name: "SeededNoise", path: "Tests/SeededNoise", swiftSettings: swiftSettings),
-        tests("Tensors", ["Tensors"]),
         tests("Support", ["Support"]),
         tests("Statistics", ["Statistics", "SeededNoise"], exclude: ["Golden"]),
         .target(
-            name: "EmulatedTiles", dependencies: ["CMicrokernels"], path: "Tests/EmulatedTiles",
+            name: "EmulatedTiles", dependencies: ["CCompute"], path: "Tests/EmulatedTiles",
             cSettings: [
-                .headerSearchPath("../../Sources/CMicrokernels"),
+                .headerSearchPath("../../Sources/CCompute"),
                 .unsafeFlags(machine + ["-ffp-contract=off"]),
             ]),
-        tests("Kernels", ["Kernels", "Tensors", "CMicrokernels", "EmulatedTiles"]),
+        tests("Compute", ["Compute", "CCompute", "EmulatedTiles"]),
         .target(
             name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
         tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),
         tests("DataLoading", ["DataLoading", "Support"], exclude: ["Golden"]),
         tests(
-            "Model", ["Model", "Checkpointing", "Kernels", "Tensors", "Support"],
+            "Model", ["Model", "Checkpointing", "Compute", "Support"],
             exclude: ["Golden"]),
-        tests("Optimizers", ["Optimizers", "Kernels", "Tensors", "Support"], exclude: ["Golden"]),
+        tests("Optimizers", ["Optimizers", "Compute", "Support"], exclude: ["Golden"]),
         tests(
             "Collectives",
-            ["Collectives", "Tensors", "Support", "MultiRankSupport", "multirank-probe"]),
-        tests("Checkpointing", ["Checkpointing", "Tensors", "Support"], exclude: ["Golden"]),
+            ["Collectives", "Compute", "Support", "MultiRankSupport", "multirank-probe"]),
+        tests("Checkpointing", ["Checkpointing", "Compute", "Support"], exclude: ["Golden"]),
         tests(
             "Telemetry",
             [
@@ -145,12 +143,12 @@ let package = Package(
             "Training",
             [
                 "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Kernels", "Tensors", "Support", "SeededNoise",
+                "Statistics", "Compute", "Support", "SeededNoise",
             ], exclude: ["Golden"]),
         tests(
             "Laboratory",
             [
-                "Laboratory", "Training", "Model", "Tensors", "Statistics", "Support",
+                "Laboratory", "Training", "Model", "Compute", "Statistics", "Support",
                 "SeededNoise", "MultiRankSupport", "multirank-probe",
             ], exclude: ["Golden"]),
         tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),

@@ -1,6 +1,6 @@
+import Compute
 import Glibc
 import Support
-import Tensors
 
 #if _endian(big)
     #error("safetensors data is little-endian and is copied as it is")

@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// A tensor to be written: a name, a type, a shape, and memory that outlives the write or somebody
 /// who brings the data piece by piece.

@@ -1,6 +1,6 @@
+import Compute
 import MPI
 import Support
-import Tensors
 
 /// Sums the lanes' gradients over all ranks along the reduction tree, while backward still runs.
 ///

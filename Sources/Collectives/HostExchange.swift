@@ -1,6 +1,6 @@
+import Compute
 import MPI
 import Support
-import Tensors
 
 /// The exchange of one segment of each bucket between its owners on all hosts, which finishes the
 /// reduction tree.

@@ -1,7 +1,7 @@
+import Compute
 import Glibc
 import MPI
 import Support
-import Tensors
 
 /// The memory in which the ranks of one host find one another's sums.
 ///

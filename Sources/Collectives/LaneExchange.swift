@@ -1,6 +1,6 @@
+import Compute
 import MPI
 import Support
-import Tensors
 
 /// What one lane contributes to a step's totals: a fixed number of stored Doubles and nothing else.
 ///

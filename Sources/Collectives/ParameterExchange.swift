@@ -1,6 +1,6 @@
+import Compute
 import MPI
 import Support
-import Tensors
 
 /// The other half of a sharded step: each rank updates the parameters it owns, and all get them.
 ///

@@ -1,6 +1,6 @@
+import Compute
 import Glibc
 import Support
-import Tensors
 
 /// The cross-entropy, in nats a token, that a bigram model fitted on `train` reaches on
 /// `validation`: what any model that sees more than one token has to beat.

@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// The tokens of a byte-pair encoding and which two merge into which.
 final class BytePairVocabulary: Sendable {

@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
 ///

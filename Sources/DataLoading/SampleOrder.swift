@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// Which window of the training tokens each sample is, as a pure function of its number.
 ///

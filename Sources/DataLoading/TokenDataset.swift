@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// The part of the data that a run learns from, and the part that it is measured on.
 package enum DataSplit: String, Sendable, Codable, CaseIterable {

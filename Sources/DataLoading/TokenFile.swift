@@ -1,6 +1,6 @@
+import Compute
 import Glibc
 import Support
-import Tensors
 
 /// How token ids lie in a file.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// What GPT-2's pattern calls a code point.
 enum UnicodeClass {

@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// Where each activation of a micro-batch lies in one arena.
 ///

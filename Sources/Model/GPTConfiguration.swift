@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// The shape of a GPT-2 (Radford et al. 2019): the recipe's `[model]` section.
 package struct GPTConfiguration: Sendable, Equatable {

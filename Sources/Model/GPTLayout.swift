@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// Where each parameter of a GPT lies in the arena, under the names of Hugging Face's GPT-2.
 ///

@@ -1,5 +1,4 @@
-import Kernels
-import Tensors
+import Compute
 
 /// Generates one token at a time from a GPT, with the keys and values of earlier tokens cached.
 ///

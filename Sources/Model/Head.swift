@@ -1,5 +1,4 @@
-import Kernels
-import Tensors
+import Compute
 
 /// The tied head: logits = x wte^T and their cross-entropy, by chunks of rows.
 ///

@@ -1,5 +1,5 @@
+import Compute
 import Glibc
-import Tensors
 
 extension GPTLayout {
     /// Fills a parameter arena with GPT-2's initialisation.

@@ -1,6 +1,6 @@
+import Compute
 import Glibc
 import Support
-import Tensors
 
 /// How the next token is chosen from its logits.
 package struct Sampling: Sendable {

@@ -1,5 +1,5 @@
+import Compute
 import Glibc
-import Tensors
 
 /// An update rule with its state, over an arena of parameters and one of gradients.
 ///

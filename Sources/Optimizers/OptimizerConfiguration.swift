@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// A recipe's `[optimizer]`: the update rule and its hyper-parameters.
 package struct OptimizerConfiguration: Sendable, Equatable {

@@ -1,3 +1,4 @@
+
 /// Rows under a header.
 package struct Table: Sendable {
     package enum Alignment: String, Sendable {

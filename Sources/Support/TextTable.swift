@@ -1,3 +1,4 @@
+
 /// Rows of text under headings, in columns that are as wide as their longest cell.
 package struct TextTable: Sendable {
     private let headings: [String]

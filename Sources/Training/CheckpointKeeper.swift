@@ -1,12 +1,12 @@
 import Checkpointing
 import Collectives
+import Compute
 import Logging
 import MPI
 import Model
 import Optimizers
 import Support
 import Telemetry
-import Tensors
 
 /// The counters of a state, with their keys in the manifest's `extra`.
 enum CheckpointCounter: String, CaseIterable {

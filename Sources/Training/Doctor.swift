@@ -1,5 +1,5 @@
+import Compute
 import Glibc
-import Kernels
 import MPI
 import Support
 import Telemetry

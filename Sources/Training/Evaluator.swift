@@ -3,7 +3,6 @@ import DataLoading
 import MPI
 import Model
 import Support
-import Tensors
 
 /// A validation loss and what it was measured on.
 package struct Evaluation: Sendable, Equatable {

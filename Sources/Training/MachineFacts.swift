@@ -1,9 +1,8 @@
+import Compute
 import FoundationEssentials
 import Glibc
-import Kernels
 import MPI
 import Support
-import Tensors
 
 /// What one rank knows of the machine it runs on.
 package struct MachineFacts: Codable, Sendable, Equatable {

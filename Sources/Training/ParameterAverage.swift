@@ -1,7 +1,6 @@
-import Kernels
+import Compute
 import Model
 import Optimizers
-import Tensors
 
 /// A running average of a run's parameters, which evaluations look at in their stead.
 ///

@@ -1,8 +1,7 @@
-import Kernels
+import Compute
 import MPI
 import Optimizers
 import Support
-import Tensors
 
 extension Precision: NamedChoice {}
 

@@ -1,8 +1,8 @@
 import Checkpointing
+import Compute
 import Logging
 import Model
 import Support
-import Tensors
 
 /// The whole checkpoints of a run, to look at the parameters on its way.
 package struct RunCheckpoints: Sendable {

@@ -1,4 +1,4 @@
-import Kernels
+import Compute
 import MPI
 import Statistics
 import Support

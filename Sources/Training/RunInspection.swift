@@ -1,12 +1,11 @@
 import Checkpointing
+import Compute
 import DataLoading
-import Kernels
 import Logging
 import MPI
 import Model
 import Support
 import Telemetry
-import Tensors
 
 /// A finished or unfinished run, opened to evaluate or sample one of its checkpoints: the average
 /// of the parameters where the recipe has one, as the run's own evaluations do.

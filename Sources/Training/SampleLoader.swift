@@ -1,11 +1,10 @@
+import Compute
 import DataLoading
 import Glibc
-import Kernels
 import MPI
 import Model
 import Support
 import Telemetry
-import Tensors
 
 /// Reads the sequences of micro-batches into memory that is reused for each.
 ///

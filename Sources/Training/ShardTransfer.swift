@@ -1,6 +1,6 @@
+import Compute
 import MPI
 import Support
-import Tensors
 
 /// Brings sharded state to rank 0, piece by piece as it asks for it, and back.
 ///

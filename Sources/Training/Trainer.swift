@@ -1,5 +1,5 @@
 import Collectives
-import Kernels
+import Compute
 import MPI
 import Model
 import Support

@@ -1,6 +1,6 @@
 import Collectives
+import Compute
 import DataLoading
-import Kernels
 import Logging
 import MPI
 import Support

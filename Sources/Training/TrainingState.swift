@@ -1,6 +1,6 @@
+import Compute
 import Model
 import Optimizers
-import Tensors
 
 /// What a run carries from step to step; of all ranks together, all that a checkpoint holds.
 package final class TrainingState {

@@ -1,6 +1,6 @@
+import Compute
 import Optimizers
 import Support
-import Tensors
 
 /// A copy of all that steps change in a rank's memory, to bring it back bit for bit.
 package struct TrainingSnapshot: Sendable {

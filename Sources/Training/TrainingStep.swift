@@ -1,10 +1,9 @@
 import Collectives
-import Kernels
+import Compute
 import MPI
 import Model
 import Optimizers
 import Support
-import Tensors
 
 /// What one step did.
 package struct StepRecord: Sendable {

@@ -1,7 +1,6 @@
+import Compute
 import DataLoading
-import Kernels
 import Model
-import Tensors
 
 /// The loss of any parameters of a model over some fixed validation windows, on this rank alone.
 ///

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import Compute
 import Support
 import Training
 

@@ -1,6 +1,6 @@
 import ArgumentParser
+import Compute
 import Support
-import Tensors
 import Training
 
 /// In which arithmetic a benchmark computes.

@@ -1,7 +1,6 @@
 import Checkpointing
 import Foundation
 import Support
-import Tensors
 import Testing
 
 /// What can happen to a checkpoint on the disk, and words that say so.

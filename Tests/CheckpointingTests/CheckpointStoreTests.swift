@@ -1,7 +1,7 @@
 import Checkpointing
+import Compute
 import Foundation
 import Support
-import Tensors
 import Testing
 
 /// A small run: its folder, its parameters, and what it saves.

@@ -1,7 +1,7 @@
 import Checkpointing
+import Compute
 import Foundation
 import Support
-import Tensors
 import Testing
 
 /// The tensors of `make_safetensors_goldens.py`, in its order.

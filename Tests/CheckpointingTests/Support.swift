@@ -1,7 +1,6 @@
 import Checkpointing
 import Foundation
 import Support
-import Tensors
 import Testing
 
 /// A folder for one test, removed with its last reference.

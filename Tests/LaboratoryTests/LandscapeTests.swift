@@ -1,7 +1,7 @@
+import Compute
 import Foundation
 import Laboratory
 import Model
-import Tensors
 import Testing
 
 /// A small model's layout and parameters.

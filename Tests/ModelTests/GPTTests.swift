@@ -1,8 +1,7 @@
+import Compute
 import Foundation
-import Kernels
 import Model
 import Support
-import Tensors
 import Testing
 
 @Suite struct GPTTests {

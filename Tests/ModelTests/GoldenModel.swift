@@ -1,9 +1,8 @@
 import Checkpointing
+import Compute
 import Foundation
-import Kernels
 import Model
 import Support
-import Tensors
 
 /// A golden file of Tests/Golden/make_model_goldens.py, and the model it describes.
 final class GoldenModel {

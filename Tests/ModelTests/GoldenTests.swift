@@ -1,6 +1,5 @@
-import Kernels
+import Compute
 import Model
-import Tensors
 import Testing
 
 /// The model against Hugging Face's GPT-2 in PyTorch, in double precision.

@@ -1,6 +1,5 @@
-import Kernels
+import Compute
 import Model
-import Tensors
 import Testing
 
 /// Backward that runs each block's forward again.

@@ -1,6 +1,5 @@
-import Kernels
+import Compute
 import Model
-import Tensors
 
 /// A small model's shape.
 func configuration(

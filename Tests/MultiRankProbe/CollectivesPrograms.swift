@@ -1,8 +1,8 @@
 import Collectives
+import Compute
 import MPI
 import MultiRankSupport
 import Support
-import Tensors
 
 /// Sums known gradients with the reducer and compares every bit with a naive recursive sum: rank 0 all
 /// elements, the other ranks by the hash of rank 0's.

@@ -1,8 +1,8 @@
+import Compute
 import Foundation
 import MPI
 import MultiRankSupport
 import Support
-import Tensors
 
 func reportEnvironment(_ environment: borrowing MPIEnvironment) throws(Failure) {
     let world = environment.world

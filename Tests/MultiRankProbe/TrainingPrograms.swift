@@ -1,10 +1,9 @@
-import Kernels
+import Compute
 import Laboratory
 import MPI
 import Model
 import MultiRankSupport
 import Support
-import Tensors
 import Training
 
 /// Runs a range test in the middle of a training of made-up tokens, and reports what it left.

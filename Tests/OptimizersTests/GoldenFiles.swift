@@ -1,5 +1,5 @@
+import Compute
 import Foundation
-import Tensors
 
 /// The content of a file that `Tests/Golden/make_optimizer_goldens.py` wrote.
 func golden<Content: Decodable>(_ name: String, as type: Content.Type) throws -> Content {

@@ -1,5 +1,5 @@
+import Compute
 import Optimizers
-import Tensors
 import Testing
 
 /// The content of `scaling.json`.

@@ -1,5 +1,5 @@
+import Compute
 import Optimizers
-import Tensors
 import Testing
 
 @Suite("Updates against PyTorch")

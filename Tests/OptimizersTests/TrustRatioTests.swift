@@ -1,5 +1,5 @@
+import Compute
 import Optimizers
-import Tensors
 import Testing
 
 /// The large tensor's values, as `make_trust_ratio_goldens.py` computes them.

@@ -1,6 +1,5 @@
-import Kernels
+import Compute
 import Optimizers
-import Tensors
 
 /// The content of `updates.json` and `trust_ratios.json`: steps on the same gradients, by rule.
 struct UpdateCases: Decodable {

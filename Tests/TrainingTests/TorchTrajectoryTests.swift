@@ -1,9 +1,8 @@
 import Checkpointing
+import Compute
 import Foundation
-import Kernels
 import Model
 import Optimizers
-import Tensors
 import Testing
 
 /// Thirty steps of model, clipping, schedule and AdamW together against PyTorch in double

@@ -1,5 +1,5 @@
+import Compute
 import Model
-import Tensors
 
 /// Random directions whose filters are as long as the parameters' (Li et al. 2018, 1712.09913,
 /// section 4): a step of 1 along them changes every filter by its own length.

@@ -1,6 +1,6 @@
+import Compute
 import MPI
 import Support
-import Tensors
 import Training
 
 /// The losses of the places of a grid on a plane.

@@ -1,5 +1,5 @@
+import Compute
 import Support
-import Tensors
 
 /// Points in the space of a model's parameters, read tensor by tensor, so that they need not all be
 /// in memory.

@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// A plane through a point in the space of a model's parameters: origin + x first + y second.
 package struct ParameterPlane: Sendable {

@@ -1,3 +1,4 @@
+
 /// The losses of a range test.
 package struct RangeCurve: Sendable {
     package struct Point: Sendable, Equatable {

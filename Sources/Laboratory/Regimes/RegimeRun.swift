@@ -1,9 +1,8 @@
 import Collectives
-import Kernels
+import Compute
 import MPI
 import Support
 import Telemetry
-import Tensors
 import Training
 
 /// The rate that a run was meant to have.

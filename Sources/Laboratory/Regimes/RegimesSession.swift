@@ -1,11 +1,10 @@
-import Kernels
+import Compute
 import Logging
 import MPI
 import Model
 import Report
 import Support
 import Telemetry
-import Tensors
 import Training
 
 /// How a comparison of rates ended.

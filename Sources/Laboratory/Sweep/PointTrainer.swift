@@ -1,5 +1,5 @@
 import Checkpointing
-import Kernels
+import Compute
 import MPI
 import Statistics
 import Support

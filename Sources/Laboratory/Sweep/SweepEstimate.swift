@@ -1,4 +1,4 @@
-import Kernels
+import Compute
 import MPI
 import Support
 import Telemetry

@@ -1,6 +1,6 @@
 import Checkpointing
+import Compute
 import Glibc
-import Kernels
 import Logging
 import MPI
 import Support

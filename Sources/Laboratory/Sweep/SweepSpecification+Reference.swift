@@ -1,3 +1,4 @@
+
 extension SweepSpecification {
     /// Every key of a specification with its meaning, for the command line's help.
     package static let reference = """

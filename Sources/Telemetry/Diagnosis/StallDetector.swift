@@ -1,3 +1,4 @@
+
 /// Looks for a loss that stays where it began.
 struct StallDetector: Sendable {
     /// Steps after warmup before the first verdict.

@@ -1,9 +1,9 @@
 import Collectives
+import Compute
 import MPI
 import Statistics
 import Support
 import Telemetry
-import Tensors
 
 /// Measures the reduction of gradients beside `MPI_Allreduce`, on the ranks that there are.
 ///

@@ -1,4 +1,5 @@
 import Collectives
+import Compute
 import Support
 import Telemetry
 

@@ -1,7 +1,7 @@
-import CPeak
+import CCompute
+import Compute
 import MPI
 import Support
-import Tensors
 
 /// What the cores of a job can compute at best, measured: fused multiply-adds that wait for
 /// nothing, in the widest vectors the processor has, on all threads of all ranks at once. A

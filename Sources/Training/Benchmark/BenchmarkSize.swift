@@ -1,6 +1,6 @@
+import Compute
 import Model
 import Support
-import Tensors
 
 /// A model and the work of one rank in a step, as benchmarks know them by name.
 package struct BenchmarkSize: Sendable, Equatable {

@@ -1,9 +1,8 @@
-import Kernels
+import Compute
 import MPI
 import Statistics
 import Support
 import Telemetry
-import Tensors
 
 /// Measures each kernel of a training step alone, on the shapes of a size.
 package struct KernelBenchmark: Sendable {

@@ -1,6 +1,6 @@
+import Compute
 import Support
 import Telemetry
-import Tensors
 
 /// What a benchmark of the kernels measured, for a reader and as JSON.
 package struct KernelReport: Sendable {

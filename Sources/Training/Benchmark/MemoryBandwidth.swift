@@ -1,7 +1,7 @@
+import Compute
 import MPI
 import Support
 import Telemetry
-import Tensors
 
 /// How fast all threads of all ranks together read memory that is in no cache, measured.
 struct MemoryBandwidth: Sendable {

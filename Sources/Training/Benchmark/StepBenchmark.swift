@@ -1,9 +1,8 @@
-import Kernels
+import Compute
 import MPI
 import Model
 import Support
 import Telemetry
-import Tensors
 
 /// Measures training steps on random tokens: the arithmetic of a run without its data.
 package struct StepBenchmark: Sendable {

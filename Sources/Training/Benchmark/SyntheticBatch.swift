@@ -1,5 +1,5 @@
+import Compute
 import Model
-import Tensors
 
 /// A micro-batch of random tokens.
 ///

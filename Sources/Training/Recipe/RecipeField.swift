@@ -1,7 +1,7 @@
 import Collectives
+import Compute
 import Optimizers
 import Support
-import Tensors
 
 /// A Swift type that a recipe's value can be read into and written from.
 protocol RecipeConvertible: SendableMetatype {

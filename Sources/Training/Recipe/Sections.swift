@@ -1,7 +1,7 @@
 import Collectives
+import Compute
 import Optimizers
 import Support
-import Tensors
 
 /// A recipe's `[training]` section: how long, how much at a time, in which arithmetic.
 package struct TrainingConfiguration: Sendable, Equatable {

@@ -1,3 +1,4 @@
+import Compute
 import Model
 import Support
 import Telemetry

@@ -1,6 +1,5 @@
-import Kernels
+import Compute
 import Optimizers
-import Tensors
 
 // The kernels of a step that memory limits: each reads and writes its arrays once.
 

@@ -1,5 +1,4 @@
-import Kernels
-import Tensors
+import Compute
 
 // The matrix products of a step: the linear layers of a block, the tied head, and attention.
 

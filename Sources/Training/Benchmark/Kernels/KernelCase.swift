@@ -1,5 +1,4 @@
-import Kernels
-import Tensors
+import Compute
 
 /// A kernel on the shape that it has in a step of some size, to be measured.
 struct KernelCase {
