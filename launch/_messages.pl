@@ -326,7 +326,7 @@ sub verdict {
         return conclude(78, "$who could not load the libraries of $program ($reason); install the same libraries "
             . 'on every host.');
     }
-    if ($text =~ /Unable to connect to the peer (\S+) on port \d+|connect\(\) to ([\d.]+):\d+ failed/) {
+    if (!$is_sysexit && $text =~ /Unable to connect to the peer (\S+) on port \d+|connect\(\) to ([\d.]+):\d+ failed/) {
         my $address = $1 // $2;
         return conclude(74, "a host cannot reach another one at $address; check the routes and firewalls between "
             . 'the hosts, and remove the address from its interface if it belongs to a different network.');
