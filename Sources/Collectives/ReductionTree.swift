@@ -1,4 +1,3 @@
-
 /// The one binary tree over a run's lanes, along which every sum over the batch is taken.
 ///
 /// Lanes [a, b) are the sum of [a, m) and [m, b), left before right, where m - a is the largest

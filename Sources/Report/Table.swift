@@ -1,4 +1,3 @@
-
 /// Rows under a header.
 package struct Table: Sendable {
     package enum Alignment: String, Sendable {

@@ -1,4 +1,3 @@
-
 /// Rows of text under headings, in columns that are as wide as their longest cell.
 package struct TextTable: Sendable {
     private let headings: [String]

@@ -1,4 +1,3 @@
-
 /// The losses of a range test.
 package struct RangeCurve: Sendable {
     package struct Point: Sendable, Equatable {

@@ -1,4 +1,3 @@
-
 extension SweepSpecification {
     /// Every key of a specification with its meaning, for the command line's help.
     package static let reference = """

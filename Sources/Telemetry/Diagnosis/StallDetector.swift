@@ -1,4 +1,3 @@
-
 /// Looks for a loss that stays where it began.
 struct StallDetector: Sendable {
     /// Steps after warmup before the first verdict.
