@@ -2,9 +2,8 @@ import Compute
 
 #if arch(x86_64) && os(Linux)
     import CCompute
+    import Compute
     import EmulatedTiles
-    import Kernels
-    import Tensors
     import Testing
 
     /// The AMX kernels on emulated tile registers, which also end the process at what would be an

@@ -1,3 +1,4 @@
+import Compute
 import Foundation
 
 func referenceGELU(_ x: [Double]) -> [Double] {
