@@ -38,6 +38,7 @@ my $dashes = '-{60,}';
 my $own_line = qr{
     ^(?: \[ [^\s\[\]:]+ : \d+ (?: :\d+ )? \]          # [host:process]
        | \[\[ [^\]]* \],[^\]]*\]                      # [[job],rank]
+       | \[ [^\s\[\]]+ \]\[\[ \d+, \d+ \],           # [host][[job],rank]
        | \*{3}\ (?: An\ error\ occurred\ in\ MPI_ | The\ MPI_ )
        | (?: mpirun | mpiexec | orterun | orted | prterun | prted | prte ):\ 
        | ssh:\ ) }x;
