@@ -2,7 +2,7 @@ import Glibc
 
 /// A file that is written from start to end.
 package struct OutputFile: ~Copyable {
-    private static let bufferBytes = 1 << 20
+    private static let bufferBytes = 1 << 16
 
     private let descriptor: Descriptor
     private var buffer: [UInt8] = []
