@@ -40,17 +40,18 @@ let package = Package(
     name: "lockstep",
     products: [.executable(name: "lockstep", targets: ["lockstep"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
     ],
     targets: [
         // Executables
         .executableTarget(
             name: "lockstep",
             dependencies: [
-                "Laboratory", "Training", "DataLoading", "Model", "Collectives", "Telemetry",
-                "Compute", "MPI", "Support",
+                "Sweeps", "Experiments", "Benchmarks", "Report", "Training", "Data", "Model",
+                "Collectives",
+                "Telemetry", "Recipes", "Compute", "MPI", "Support",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -58,40 +59,56 @@ let package = Package(
         .executableTarget(
             name: "multirank-probe",
             dependencies: [
-                "Laboratory", "Training", "Model", "Collectives", "Compute", "MPI",
-                "Support", "MultiRankSupport",
+                "Experiments", "Benchmarks", "Training", "Model", "Collectives", "Recipes",
+                "Compute", "MPI",
+                "Support", "TestSupport",
             ],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
-        // The pipeline: Training wires the six below it, which never import one another.
+        // Studies: experiments on training, and the pages about them.
         target(
-            "Training",
+            "Sweeps",
             [
-                "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
+                "Training", "Model", "Collectives", "Checkpoints", "Telemetry", "Recipes", "Report",
                 "Statistics", "Compute", "MPI", "Support",
-                "CCompute",
-                .product(name: "TOMLKit", package: "TOMLKit"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        target("DataLoading", ["Compute", "Support"]),
-        target("Model", ["Compute", "Support"]),
-        target("Collectives", ["MPI", "Compute", "CCompute", "Support"]),
-        target("Optimizers", ["Compute", "Support"]),
-        target("Checkpointing", ["Compute", "Support"]),
         target(
-            "Telemetry",
-            ["Statistics", "Support", .product(name: "Logging", package: "swift-log")]),
-        // Pages of charts, from plain descriptions of what commands have found.
-        target("Report", ["Telemetry", "Support"]),
-
-        // Experiments on training
-        target(
-            "Laboratory",
+            "Experiments",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
+                "Training", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry",
+                "Recipes",
                 "Report", "Statistics", "Compute", "MPI", "Support",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        target(
+            "Benchmarks",
+            [
+                "Training", "Model", "Collectives", "Optimizers", "Telemetry", "Recipes",
+                "Statistics",
+                "Compute", "CCompute", "MPI", "Support",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        target("Report", ["Telemetry", "Support"]),
+
+        // Pipeline: Training wires the targets below it, which share only Recipes' plain values.
+        target(
+            "Training",
+            [
+                "Data", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry", "Recipes",
+                "Statistics", "Compute", "MPI", "Support", "CCompute",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        target("Data", ["Compute", "Support"]),
+        target("Model", ["Recipes", "Compute", "Support"]),
+        target("Collectives", ["Recipes", "MPI", "Compute", "CCompute", "Support"]),
+        target("Optimizers", ["Recipes", "Compute", "Support"]),
+        target("Checkpoints", ["Recipes", "Compute", "Support"]),
+        target(
+            "Telemetry",
+            ["Statistics", "Support", .product(name: "Logging", package: "swift-log")]),
+        target(
+            "Recipes", ["Compute", "Support", .product(name: "TOMLKit", package: "TOMLKit")]),
 
         // Foundations
         target("Compute", ["CCompute", "Support"], unchecked: true),
@@ -110,9 +127,12 @@ let package = Package(
             name: "CMinpack", pkgConfig: "cminpack", providers: [.apt(["libcminpack-dev"])]),
 
         // Tests
-        .target(name: "SeededNoise", path: "Tests/SeededNoise", swiftSettings: swiftSettings),
+        .target(
+            name: "TestSupport", dependencies: ["Recipes", "Compute", "Support"],
+            path: "Tests/Support",
+            swiftSettings: swiftSettings),
         tests("Support", ["Support"]),
-        tests("Statistics", ["Statistics", "SeededNoise"], exclude: ["Golden"]),
+        tests("Statistics", ["Statistics", "TestSupport"], exclude: ["Golden"]),
         .target(
             name: "EmulatedTiles", dependencies: ["CCompute"], path: "Tests/EmulatedTiles",
             cSettings: [
@@ -120,38 +140,47 @@ let package = Package(
                 .unsafeFlags(machine + ["-ffp-contract=off"]),
             ]),
         tests("Compute", ["Compute", "CCompute", "EmulatedTiles"]),
-        .target(
-            name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
-        tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),
-        tests("DataLoading", ["DataLoading", "Support"], exclude: ["Golden"]),
+        tests("MPI", ["MPI", "TestSupport", "multirank-probe"]),
         tests(
-            "Model", ["Model", "Checkpointing", "Compute", "Support"],
+            "Recipes", ["Recipes", "Optimizers", "Compute", "Support", "TestSupport"],
             exclude: ["Golden"]),
-        tests("Optimizers", ["Optimizers", "Compute", "Support"], exclude: ["Golden"]),
+        tests("Data", ["Data", "Support", "TestSupport"], exclude: ["Golden"]),
+        tests(
+            "Model", ["Model", "Checkpoints", "Recipes", "Compute", "Support", "TestSupport"],
+            exclude: ["Golden"]),
+        tests(
+            "Optimizers", ["Optimizers", "Recipes", "Compute", "Support", "TestSupport"],
+            exclude: ["Golden"]),
         tests(
             "Collectives",
-            ["Collectives", "Compute", "Support", "MultiRankSupport", "multirank-probe"]),
-        tests("Checkpointing", ["Checkpointing", "Compute", "Support"], exclude: ["Golden"]),
+            ["Collectives", "Compute", "Support", "TestSupport", "multirank-probe"]),
+        tests(
+            "Checkpoints", ["Checkpoints", "Compute", "Support", "TestSupport"], exclude: ["Golden"]
+        ),
         tests(
             "Telemetry",
             [
-                "Telemetry", "Support", "SeededNoise",
+                "Telemetry", "Support", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Report", ["Report", "Telemetry", "Support", "MultiRankSupport"]),
+        tests("Report", ["Report", "Telemetry", "Support", "TestSupport"]),
         tests(
             "Training",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Compute", "Support", "SeededNoise",
+                "Training", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry",
+                "Recipes",
+                "Statistics", "Compute", "Support", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ], exclude: ["Golden"]),
+        tests("Sweeps", ["Sweeps", "Training", "Recipes", "Statistics", "Support", "TestSupport"]),
         tests(
-            "Laboratory",
+            "Experiments",
             [
-                "Laboratory", "Training", "Model", "Compute", "Statistics", "Support",
-                "SeededNoise", "MultiRankSupport", "multirank-probe",
+                "Experiments", "Training", "Model", "Recipes", "Compute", "Statistics", "Support",
+                "TestSupport", "multirank-probe",
             ], exclude: ["Golden"]),
-        tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
-        tests("CommandLine", ["MultiRankSupport", "lockstep"]),
+        tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
+        tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep"]),
+        tests("CommandLine", ["TestSupport", "lockstep"]),
     ]
 )

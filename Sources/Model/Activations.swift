@@ -1,4 +1,5 @@
 import Compute
+import Recipes
 
 /// Where each activation of a micro-batch lies in one arena.
 ///

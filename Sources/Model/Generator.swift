@@ -1,4 +1,5 @@
 import Compute
+import Recipes
 
 /// Generates one token at a time from a GPT, with the keys and values of earlier tokens cached.
 ///

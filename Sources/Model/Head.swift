@@ -1,4 +1,5 @@
 import Compute
+import Recipes
 
 /// The tied head: logits = x wte^T and their cross-entropy, by chunks of rows.
 ///

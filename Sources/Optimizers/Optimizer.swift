@@ -1,5 +1,6 @@
 import Compute
 import Glibc
+import Recipes
 
 /// An update rule with its state, over an arena of parameters and one of gradients.
 ///

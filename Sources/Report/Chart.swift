@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// A chart as the page takes it: words around a Vega 5 specification.
 package struct Chart: Sendable {

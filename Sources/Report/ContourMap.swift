@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// The levels of a quantity over a plane, with paths on it, such as a loss around a trained model
 /// with the way training took.

@@ -1,6 +1,5 @@
 import Glibc
 import Support
-import Telemetry
 
 /// A value for each pair of two choices, such as the loss over learning rate and batch.
 package struct HeatMap: ChartDescription {

@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// What a chart with data `points` (fields x, y and s, the series) shows under the pointer: a hair
 /// line, and of each series the point next to it with its numbers.

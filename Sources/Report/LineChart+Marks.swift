@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 extension LineChart {
     /// Shaded stretches, behind everything.

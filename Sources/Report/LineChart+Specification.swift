@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 extension LineChart {
     /// The height of a row of marker labels, in pixels.

@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// How numbers of one kind are read: as text here, and as an expression for Vega's tooltips.
 package enum NumberStyle: Sendable {

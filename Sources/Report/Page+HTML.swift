@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 extension Page {
     /// The page as one HTML file that needs nothing else, and asks nobody for anything: its content

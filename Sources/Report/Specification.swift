@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 // Parts that the specifications of all charts share. Colours are signals that the page's theme
 // defines, so one specification serves light and dark; texts never stand in expressions, only in

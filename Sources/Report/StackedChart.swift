@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// Amounts that add up: the parts of a step's time, over the steps or of several runs.
 package struct StackedChart: ChartDescription {

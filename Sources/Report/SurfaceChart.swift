@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// A quantity over a plane as a surface seen from above and aside.
 package struct SurfaceChart: ChartDescription {

@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// The box around a surface: its ground, its two far walls, and the labels along its near edges.
 struct SurfaceFrame {

@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// The colours of a page and its charts, light or dark.
 ///

@@ -1,7 +1,5 @@
 import ArgumentParser
-import Laboratory
-import Telemetry
-import Training
+import Sweeps
 
 /// `lockstep analyze`
 struct AnalyzeCommand: ParsableCommand {

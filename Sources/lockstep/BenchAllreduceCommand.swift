@@ -1,5 +1,5 @@
 import ArgumentParser
-import Collectives
+import Benchmarks
 import Compute
 import Support
 import Training

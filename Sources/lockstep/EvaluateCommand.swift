@@ -1,7 +1,6 @@
 import ArgumentParser
 import Glibc
 import Support
-import Telemetry
 import Training
 
 /// `lockstep evaluate`

@@ -1,8 +1,6 @@
 import ArgumentParser
-import Laboratory
-import MPI
+import Experiments
 import Support
-import Telemetry
 import Training
 
 /// `lockstep find-lr`

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Compute
 import Support
-import Training
 
 /// In which arithmetic a benchmark computes.
 struct PrecisionOptions: ParsableArguments {

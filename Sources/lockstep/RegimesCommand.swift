@@ -1,6 +1,5 @@
 import ArgumentParser
-import Laboratory
-import MPI
+import Experiments
 import Support
 import Training
 

@@ -1,6 +1,4 @@
 import ArgumentParser
-import Laboratory
-import Training
 
 /// `lockstep report`
 struct ReportCommand: ParsableCommand {

@@ -1,8 +1,7 @@
 import ArgumentParser
-import Laboratory
 import MPI
 import Support
-import Telemetry
+import Sweeps
 import Training
 
 /// `lockstep sweep`

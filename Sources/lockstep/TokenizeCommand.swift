@@ -1,6 +1,7 @@
 import ArgumentParser
-import DataLoading
+import Data
 import Logging
+import Model
 import Support
 import Telemetry
 import Training

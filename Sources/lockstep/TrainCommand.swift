@@ -1,7 +1,8 @@
 import ArgumentParser
 import MPI
+import Model
+import Recipes
 import Support
-import Telemetry
 import Training
 
 /// `lockstep train`

@@ -1,4 +1,3 @@
-import Compute
 import Foundation
 
 func referenceGELU(_ x: [Double]) -> [Double] {

@@ -1,7 +1,8 @@
-import Checkpointing
+import Checkpoints
 import Compute
 import Foundation
 import Model
+import Recipes
 import Support
 
 /// A golden file of Tests/Golden/make_model_goldens.py, and the model it describes.

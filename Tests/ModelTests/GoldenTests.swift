@@ -1,5 +1,6 @@
 import Compute
 import Model
+import TestSupport
 import Testing
 
 /// The model against Hugging Face's GPT-2 in PyTorch, in double precision.

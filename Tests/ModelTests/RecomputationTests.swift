@@ -1,5 +1,6 @@
 import Compute
 import Model
+import Recipes
 import Testing
 
 /// Backward that runs each block's forward again.

@@ -1,5 +1,6 @@
 import Compute
 import Model
+import Recipes
 
 /// A small model's shape.
 func configuration(

@@ -1,9 +1,10 @@
 import Compute
-import Laboratory
+import Experiments
 import MPI
 import Model
-import MultiRankSupport
+import Recipes
 import Support
+import TestSupport
 import Training
 
 /// Runs a range test in the middle of a training of made-up tokens, and reports what it left.

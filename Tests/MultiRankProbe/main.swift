@@ -3,8 +3,8 @@
 
 import Foundation
 import MPI
-import MultiRankSupport
 import Support
+import TestSupport
 
 let arguments = Arguments(Array(CommandLine.arguments.dropFirst()))
 do throws(Failure) {

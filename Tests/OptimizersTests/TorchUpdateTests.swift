@@ -1,5 +1,6 @@
 import Compute
 import Optimizers
+import TestSupport
 import Testing
 
 @Suite("Updates against PyTorch")

@@ -1,5 +1,6 @@
 import Compute
-import Optimizers
+import Recipes
+import TestSupport
 
 /// The content of `updates.json` and `trust_ratios.json`: steps on the same gradients, by rule.
 struct UpdateCases: Decodable {

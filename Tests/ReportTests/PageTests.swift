@@ -1,7 +1,6 @@
 import Foundation
 import Report
 import Support
-import Telemetry
 import Testing
 
 @Suite("The report's page")

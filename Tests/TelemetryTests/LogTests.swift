@@ -2,6 +2,7 @@ import Logging
 import Support
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct LogTests {

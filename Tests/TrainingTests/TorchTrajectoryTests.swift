@@ -1,8 +1,9 @@
-import Checkpointing
+import Checkpoints
 import Compute
 import Foundation
 import Model
 import Optimizers
+import Recipes
 import Testing
 
 /// Thirty steps of model, clipping, schedule and AdamW together against PyTorch in double

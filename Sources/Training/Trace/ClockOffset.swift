@@ -1,6 +1,5 @@
 import MPI
 import Support
-import Telemetry
 
 /// How far another rank's clock is ahead of this one's at some time, in nanoseconds.
 ///

@@ -1,4 +1,3 @@
-import Checkpointing
 import Glibc
 import Logging
 import MPI

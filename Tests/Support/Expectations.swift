@@ -1,0 +1,35 @@
+import Support
+import Testing
+
+/// Returns the failure that `body` ends with, or nil if it succeeds.
+package func caughtFailure(of body: () throws(Failure) -> Void) -> Failure? {
+    do throws(Failure) {
+        try body()
+        return nil
+    } catch { return error }
+}
+
+/// Expects a failure with a code, whose single sentence contains `words`.
+package func expectFailure(
+    _ code: Failure.Code, _ words: [String], location: SourceLocation = #_sourceLocation,
+    of body: () throws(Failure) -> Void
+) {
+    guard let failure = caughtFailure(of: body) else {
+        Issue.record("no failure with \(words)", sourceLocation: location)
+        return
+    }
+    #expect(failure.code == code, "\(failure)", sourceLocation: location)
+    #expect(failure.sentence.hasSuffix("."), "\(failure)", sourceLocation: location)
+    #expect(!failure.sentence.contains("\n"), "\(failure)", sourceLocation: location)
+    for word in words {
+        #expect(failure.sentence.contains(word), "\(failure)", sourceLocation: location)
+    }
+}
+
+/// Expects a failure with a code, whose single sentence contains `words`.
+package func expectFailure(
+    _ code: Failure.Code, _ words: String..., location: SourceLocation = #_sourceLocation,
+    of body: () throws(Failure) -> Void
+) {
+    expectFailure(code, words, location: location, of: body)
+}
