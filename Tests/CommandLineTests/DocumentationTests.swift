@@ -6,13 +6,16 @@ import Testing
 private struct Catalog {
     static let folder = "\(Launch.root)/Sources/lockstep/Lockstep.docc"
 
-    /// The pages that are files, in the order in which the root page lists them.
+    /// The names of all pages, in the order in which the root page lists them. Pages that
+    /// `launch/docs` generates have no file.
+    let names: [String]
+    /// The pages that are files, in the same order.
     let pages: [Page]
 
     init() throws {
         let root = try String(contentsOfFile: "\(Self.folder)/Lockstep.md", encoding: .utf8)
         let topics = try #require(root.components(separatedBy: "## Topics").last)
-        let names = topics.matches(of: /<doc:(\w+)>/).map { String($0.1) }
+        names = topics.matches(of: /<doc:(\w+)>/).map { String($0.1) }
         pages = try names.filter { FileManager.default.fileExists(atPath: Self.path(of: $0)) }
             .map { try Page(name: $0) }
     }
@@ -109,6 +112,16 @@ struct DocumentationTests {
         let listed = try Catalog().pages.map(\.name)
         #expect(Set(listed) == (try Catalog.files()))
         #expect(Set(listed).count == listed.count)
+    }
+
+    @Test("Every link leads to a page that the root page lists")
+    func linksLead() throws {
+        let catalog = try Catalog()
+        for page in catalog.pages {
+            for link in page.text.matches(of: /<doc:(\w+)>/) {
+                #expect(catalog.names.contains(String(link.1)), "\(page.name): \(link.0)")
+            }
+        }
     }
 
     @Test("Every code block has a language, so that commands are told from output")
