@@ -96,6 +96,8 @@ package struct Descriptor: ~Copyable {
     /// - Throws: `.inputOutput`.
     package func readToEnd() throws(Failure) -> [UInt8] {
         var content: [UInt8] = []
+        // Growing step by step would leave freed blocks of every size resident.
+        content.reserveCapacity(try regularSize() ?? 0)
         try forEachChunk { chunk in content.append(contentsOf: chunk) }
         return content
     }
