@@ -110,7 +110,7 @@ private indirect enum JSON: Decodable, Equatable {
 
     @Test func descriptionsThatCannotBeUsedAreRefused() throws {
         let load = { _ = try loadTokenizer(folder: scratch.path) }
-        expectFailure(.missingInput, "tokenizer.json", "does not exist", from: load)
+        expectFailure(.missingInput, "tokenizer.json", "does not exist", of: load)
         let bad: [(String, [String])] = [
             ("", ["not valid JSON"]), ("{\"type\":", ["not valid JSON"]), ("{}", ["\"model\""]),
             ("{\"type\":\"bytes\"}", ["no version"]),
@@ -133,13 +133,13 @@ private indirect enum JSON: Decodable, Equatable {
         ]
         for (text, parts) in bad {
             try scratch.write("tokenizer.json", text)
-            for part in parts { expectFailure(.badData, part, "tokenizer.json", from: load) }
+            for part in parts { expectFailure(.badData, part, "tokenizer.json", of: load) }
         }
     }
 
     @Test func vocabulariesThatCannotBeUsedAreRefused() throws {
         let load = { _ = try BytePairTokenizer(folder: scratch.path) }
-        expectFailure(.missingInput, "no byte-pair vocabulary", from: load)
+        expectFailure(.missingInput, "no byte-pair vocabulary", of: load)
         let vocabulary = try Data(
             contentsOf: URL(filePath: goldenFolder + "/small/vocab.json"))
         let merges = try String(
@@ -148,13 +148,13 @@ private indirect enum JSON: Decodable, Equatable {
         let ids = try JSONDecoder().decode([String: Int].self, from: vocabulary)
 
         try scratch.write("merges.txt", merges)
-        expectFailure(.missingInput, "has merges.txt but not vocab.json", from: load)
+        expectFailure(.missingInput, "has merges.txt but not vocab.json", of: load)
         try scratch.write("vocab.json", "{\"a\": 0")
-        expectFailure(.badData, "vocab.json", "not valid JSON", from: load)
+        expectFailure(.badData, "vocab.json", "not valid JSON", of: load)
         try scratch.write("vocab.json", "[1, 2]")
-        expectFailure(.badData, "vocab.json", from: load)
+        expectFailure(.badData, "vocab.json", of: load)
         try scratch.write("vocab.json", "{\"a\": \"b\"}")
-        expectFailure(.badData, "vocab.json", "no Int at a", from: load)
+        expectFailure(.badData, "vocab.json", "no Int at a", of: load)
 
         func write(_ change: (inout [String: Int]) -> Void) throws {
             var changed = ids
@@ -162,21 +162,21 @@ private indirect enum JSON: Decodable, Equatable {
             try scratch.write("vocab.json", JSONEncoder().encode(changed))
         }
         try write { $0["<|endoftext|>"] = 1257 }
-        expectFailure(.badData, "id 1257", "0 to 1256", from: load)
+        expectFailure(.badData, "id 1257", "0 to 1256", of: load)
         try write { $0["<|endoftext|>"] = -1 }
-        expectFailure(.badData, "id -1", from: load)
+        expectFailure(.badData, "id -1", of: load)
         try write { $0["<|endoftext|>"] = 7 }
-        expectFailure(.badData, "id 7", "each once", from: load)
+        expectFailure(.badData, "id 7", "each once", of: load)
         try write {
             $0["xyzzy"] = $0["!"]
             $0["!"] = nil
         }
-        expectFailure(.badData, "no token for the byte 33", from: load)
+        expectFailure(.badData, "no token for the byte 33", of: load)
         try write {
             $0["xyzzy"] = $0["Ġthe"]
             $0["Ġthe"] = nil
         }
-        expectFailure(.badData, "Ġthe", "not in", from: load)
+        expectFailure(.badData, "Ġthe", "not in", of: load)
 
         try scratch.write("vocab.json", vocabulary)
         for (lines, part) in [
@@ -185,10 +185,10 @@ private indirect enum JSON: Decodable, Equatable {
             ("Ġ t\nĠ t", "repeats"), ("q q", "\"qq\""), ("Ġ t\n\nĠ a", "merge 3 in"),
         ] {
             try scratch.write("merges.txt", "#version: 0.2\n" + lines + "\n")
-            expectFailure(.badData, part, "merges.txt", from: load)
+            expectFailure(.badData, part, "merges.txt", of: load)
         }
         try scratch.write("merges.txt", [0x61, 0x20, 0xFF])
-        expectFailure(.badData, "merges.txt", "byte 2", from: load)
+        expectFailure(.badData, "merges.txt", "byte 2", of: load)
 
         // Line ends of another system and a missing header are no fault.
         try scratch.write(

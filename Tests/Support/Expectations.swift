@@ -2,17 +2,21 @@ import Support
 import Testing
 
 /// Returns the failure that `body` ends with, or nil if it succeeds.
-package func caughtFailure(of body: () throws(Failure) -> Void) -> Failure? {
-    do throws(Failure) {
+package func caughtFailure(of body: () throws -> Void) -> Failure? {
+    do {
         try body()
-        return nil
-    } catch { return error }
+    } catch let failure as Failure {
+        return failure
+    } catch {
+        Issue.record(error, "not a Failure")
+    }
+    return nil
 }
 
 /// Expects a failure with a code, whose single sentence contains `words`.
 package func expectFailure(
     _ code: Failure.Code, _ words: [String], location: SourceLocation = #_sourceLocation,
-    of body: () throws(Failure) -> Void
+    of body: () throws -> Void
 ) {
     guard let failure = caughtFailure(of: body) else {
         Issue.record("no failure with \(words)", sourceLocation: location)
@@ -29,7 +33,7 @@ package func expectFailure(
 /// Expects a failure with a code, whose single sentence contains `words`.
 package func expectFailure(
     _ code: Failure.Code, _ words: String..., location: SourceLocation = #_sourceLocation,
-    of body: () throws(Failure) -> Void
+    of body: () throws -> Void
 ) {
     expectFailure(code, words, location: location, of: body)
 }
