@@ -2,21 +2,21 @@ import Support
 import Testing
 
 /// Returns the failure that `body` ends with, or nil if it succeeds.
-package func caughtFailure(of body: () throws -> Void) -> Failure? {
-    do {
+package func caughtFailure<E: Error>(of body: () throws(E) -> Void) -> Failure? {
+    do throws(E) {
         try body()
-    } catch let failure as Failure {
-        return failure
+        return nil
     } catch {
+        if let failure = error as? Failure { return failure }
         Issue.record(error, "not a Failure")
+        return nil
     }
-    return nil
 }
 
 /// Expects a failure with a code, whose single sentence contains `words`.
-package func expectFailure(
+package func expectFailure<E: Error>(
     _ code: Failure.Code, _ words: [String], location: SourceLocation = #_sourceLocation,
-    of body: () throws -> Void
+    of body: () throws(E) -> Void
 ) {
     guard let failure = caughtFailure(of: body) else {
         Issue.record("no failure with \(words)", sourceLocation: location)
@@ -31,9 +31,9 @@ package func expectFailure(
 }
 
 /// Expects a failure with a code, whose single sentence contains `words`.
-package func expectFailure(
+package func expectFailure<E: Error>(
     _ code: Failure.Code, _ words: String..., location: SourceLocation = #_sourceLocation,
-    of body: () throws -> Void
+    of body: () throws(E) -> Void
 ) {
     expectFailure(code, words, location: location, of: body)
 }

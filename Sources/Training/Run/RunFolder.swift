@@ -1,4 +1,5 @@
 import Glibc
+import Recipes
 import Support
 
 /// The folder of one run and what lies where in it.
