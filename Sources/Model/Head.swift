@@ -1,76 +1,84 @@
 import Compute
 import Recipes
 
-/// The tied head: logits = x wte^T and their cross-entropy, by chunks of rows.
+/// The head: logits = x W^T and their cross-entropy, by chunks of rows.
 ///
 /// Only one chunk's logits exist at a time; with a vocabulary of 50,000 they would otherwise be the
-/// largest thing in memory. x is (N, C), the table wte (V, C) with V padded, logits (rows, V).
-final class Head {
-    private let configuration: GPTConfiguration
-    private let engine: ComputeEngine
+/// largest thing in memory. x is (N, C), W (V, C) with V padded, logits (rows, V). W is the token
+/// table in a model whose head is tied to it.
+struct Head {
+    private let plan: ModelPlan
+    private let weight: NamedTensor
     private let chunks: [Range<Int>]
     private let losses: Buffer<Double>
+    private var engine: ComputeEngine { plan.engine }
 
-    init(_ configuration: GPTConfiguration, rows: Int, engine: ComputeEngine) {
-        self.configuration = configuration
-        self.engine = engine
-        let size = configuration.logitRows(of: rows)
-        chunks = stride(from: 0, to: rows, by: size).map { $0..<min(rows, $0 + size) }
-        losses = Buffer(count: rows)
+    init(_ plan: ModelPlan, weight: NamedTensor) {
+        self.plan = plan
+        self.weight = weight
+        let size = plan.configuration.logitRows(of: plan.rows)
+        chunks = stride(from: 0, to: plan.rows, by: size).map {
+            $0..<min(plan.rows, $0 + size)
+        }
+        losses = plan.engine.buffer(count: plan.rows)
     }
 
-    /// Bytes of its memory, which the logits are no part of.
+    /// The bytes of the head's memory, to which the logits do not belong.
     var bytes: Int { losses.bytes.count }
 
-    /// Notes the scratch memory that backward takes, and loss with it.
-    func note(
-        _ input: Operand, table: Operand, logitGradient: Operand, in demand: inout ScratchDemand
-    ) {
-        guard let chunk = chunks.first else { return }
-        let rows = input.rows(chunk)
-        let gradient = logitGradient.rows(0..<chunk.count)
-        demand.noteProduct(rows, table, .transposed, hasEpilogue: false, engine: engine)
-        demand.noteProduct(gradient, table, hasEpilogue: false, engine: engine)
-        demand.noteTransposedProduct(gradient, rows, columnSums: false, engine: engine)
+    /// Computes the logits of all rows.
+    func logits(_ input: Operand, parameters: Parameters, into logits: Matrix) {
+        engine.multiply(input, table(parameters), .transposed, into: logits)
     }
 
-    /// The logits of all rows.
-    func logits(_ input: Operand, table: Operand, into logits: Matrix) {
-        engine.multiply(input, table, .transposed, into: logits)
-    }
-
-    /// The summed loss of all rows, in nats.
-    func loss(
-        _ input: Operand, table: Operand, targets: UnsafePointer<Int32>, logits: Matrix
-    ) -> Double {
+    /// Returns the summed loss of all rows, in nats.
+    func loss(_ input: Operand, _ pass: Pass, logits: Matrix) -> Double {
+        let table = table(pass.parameters)
         for chunk in chunks {
             let chunkLogits = logits.rows(0..<chunk.count)
             engine.multiply(input.rows(chunk), table, .transposed, into: chunkLogits)
-            score(chunk, chunkLogits, targets, gradient: nil, gradientScale: 1)
+            score(chunk, chunkLogits, pass.batch.targets, gradient: nil, gradientScale: 1)
         }
-        return losses.elements.reduce(0, +)
+        return total
     }
 
-    /// The summed loss, the input's gradient (N, C), and the table's, written or added to.
+    /// Returns the summed loss, and computes the input's gradient (N, C) and W's.
     ///
-    /// `logitGradient` may lie in the memory of the `logits`.
+    /// The gradient of the logits overwrites them.
     func backward(
-        _ input: Operand, table: Operand, targets: UnsafePointer<Int32>, gradientScale: Float,
-        logits: Matrix, logitGradient: Operand, inputGradient: Matrix, tableGradient: Matrix,
-        accumulates: Bool
+        _ input: Operand, _ pass: Pass, into gradients: GradientArena, gradientScale: Float,
+        logits: Matrix, inputGradient: Matrix, betweenTiles: () -> Void
     ) -> Double {
+        let table = table(pass.parameters)
+        let weightGradient = gradients.values.table(
+            weight, rows: plan.configuration.paddedVocabularySize)
         for (index, chunk) in chunks.enumerated() {
             let chunkLogits = logits.rows(0..<chunk.count)
-            engine.multiply(input.rows(chunk), table, .transposed, into: chunkLogits)
-            let gradient = logitGradient.rows(0..<chunk.count)
-            score(chunk, chunkLogits, targets, gradient: gradient, gradientScale: gradientScale)
-            engine.multiply(gradient, table, into: inputGradient.rows(chunk))
+            engine.multiply(
+                input.rows(chunk), table, .transposed, into: chunkLogits,
+                betweenTiles: betweenTiles)
+            // A row of the gradient begins where that of the logits does.
+            let gradient = Operand(
+                logits.base, rows: chunk.count, columns: logits.columns,
+                stride: logits.stride * MemoryLayout<Float>.stride / plan.precision.bytes,
+                precision: plan.precision)
+            score(
+                chunk, chunkLogits, pass.batch.targets, gradient: gradient,
+                gradientScale: gradientScale)
+            engine.multiply(
+                gradient, table, into: inputGradient.rows(chunk), betweenTiles: betweenTiles)
             engine.multiplyTransposed(
-                gradient, input.rows(chunk), into: tableGradient,
-                accumulates: accumulates || index > 0)
+                gradient, input.rows(chunk), into: weightGradient,
+                accumulates: gradients.accumulates || index > 0, betweenTiles: betweenTiles)
         }
-        return losses.elements.reduce(0, +)
+        return total
     }
+
+    private func table(_ parameters: Parameters) -> Operand {
+        parameters.table(weight, rows: plan.configuration.paddedVocabularySize)
+    }
+
+    private var total: Double { engine.isRecording ? 0 : losses.elements.reduce(0, +) }
 
     private func score(
         _ chunk: Range<Int>, _ logits: Matrix, _ targets: UnsafePointer<Int32>,
@@ -78,7 +86,7 @@ final class Head {
     ) {
         crossEntropy(
             logits, targets: targets + chunk.lowerBound,
-            vocabularySize: configuration.vocabularySize,
+            vocabularySize: plan.configuration.vocabularySize,
             losses: losses.base + chunk.lowerBound, gradient: gradient,
             gradientScale: gradientScale, engine: engine)
     }

@@ -2,7 +2,7 @@ import Compute
 import Glibc
 
 extension GPTLayout {
-    /// Fills a parameter arena with GPT-2's initialisation.
+    /// Fills a parameter arena with GPT-2's initialization.
     ///
     /// Matrices and embeddings are normal with standard deviation 0.02, the projections back into
     /// the residual stream with 0.02 / sqrt(2 L) (Radford et al. 2019, section 2.3); norms start as
@@ -12,10 +12,11 @@ extension GPTLayout {
         precondition(parameters.count >= arena.count, "the arena holds all parameters")
         let random = CounterRandom(seed: seed, stream: .initialization)
         let residualScale = 1 / Float(2 * blocks.count).squareRoot()
+        let residualOffsets = Set(blocks.flatMap(\.residualProjections).map(\.offset))
         for tensor in arena.tensors {
             let values = parameters.base + tensor.offset
             if tensor.shape.count == 2 {
-                let scale = tensor.name.hasSuffix("c_proj.weight") ? 0.02 * residualScale : 0.02
+                let scale = residualOffsets.contains(tensor.offset) ? 0.02 * residualScale : 0.02
                 fillNormal(
                     values, count: tensor.count, standardDeviation: scale, random,
                     placeNumber(of: tensor.name))

@@ -1,9 +1,10 @@
-import Compute
 import Support
 
 /// The shape of a GPT-2 (Radford et al. 2019): the recipe's `[model]` section.
 package struct GPTConfiguration: Sendable, Equatable {
-    /// The only architecture there is: "gpt2".
+    /// The architectures that can be trained; `Model` has a block for each.
+    package static let architectures = ["gpt2"]
+    /// One of `architectures`.
     package var architecture = "gpt2"
     /// Transformer blocks (L).
     package var layers = 4
@@ -19,6 +20,8 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var bias = true
     /// The probability of dropping at GPT-2's three places, in [0, 1).
     package var dropout = 0.0
+    /// Whether the head's weight is the token embedding, as GPT-2's is.
+    package var tiesHead = true
 
     package init() {}
 
@@ -27,7 +30,7 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid
     ///   value.
     package func validate() throws(Failure) {
-        guard architecture == "gpt2" else {
+        guard Self.architectures.contains(architecture) else {
             throw Failure(
                 .configuration,
                 "[model] architecture is \"\(architecture)\", but only \"gpt2\" can be trained; "
@@ -88,20 +91,5 @@ package struct GPTConfiguration: Sendable, Equatable {
         let most = max(64, (24 << 20) / paddedVocabularySize)
         let count = (rows + most - 1) / most
         return min(rows, ((rows + count - 1) / count + 7) / 8 * 8)
-    }
-
-    /// The least memory that training takes, in bytes: fp32 parameters and a copy of them in a
-    /// lower precision, `arenas` fp32 numbers beside each, and the activations of a micro-batch of
-    /// `tokens`, of each block all or, if backward `recomputes` them, its input alone.
-    package func leastTrainingBytes(
-        arenas: Double, tokens: Int, recomputes: Bool, precision: Precision = .fp32
-    ) -> Double {
-        let (l, c, v) = (Double(layers), Double(width), Double(paddedVocabularySize))
-        let parameters = (v + Double(contextLength)) * c + 12 * l * c * c
-        // Beside its input a block keeps the stream between its halves, and 14 C for products.
-        let block = 1 + 14 * Double(precision.bytes) / 4
-        let activations = Double(tokens) * c * (recomputes ? l + block : l * (1 + block))
-        let copies = precision == .fp32 ? 0 : Double(precision.bytes) / 4
-        return 4 * (parameters * (1 + copies + arenas) + activations)
     }
 }

@@ -300,7 +300,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 3]) func embedding(threads: Int) {
+    @Test(arguments: [1, 3], [true, false]) func embedding(threads: Int, learnsPositions: Bool) {
         let engine = ComputeEngine(threads: threads)
         let (batch, length, c, vocabulary) = (3, 5, 70, 4)
         let tokens: [Int32] = (0..<Int32(batch * length)).map { $0 * 5 % 4 }
@@ -310,13 +310,13 @@ import Testing
         let (tokenBuffer, positionBuffer) = (buffer(tokenTable), buffer(positionTable))
         embeddingForward(
             tokens, sequenceLength: length, tokenTable: matrix(tokenBuffer, columns: c),
-            positionTable: matrix(positionBuffer, columns: c), into: matrix(output, columns: c),
-            engine: engine)
+            positionTable: learnsPositions ? matrix(positionBuffer, columns: c) : nil,
+            into: matrix(output, columns: c), engine: engine)
         for row in 0..<batch * length {
             for j in [0, 7, 69] {
                 let expected =
                     Float(tokenTable[Int(tokens[row]) * c + j])
-                    + Float(positionTable[row % length * c + j])
+                    + (learnsPositions ? Float(positionTable[row % length * c + j]) : 0)
                 #expect(output.base[row * c + j] == expected)
             }
         }
@@ -325,9 +325,11 @@ import Testing
         let dPosition = buffer(positionTable)
         embeddingBackward(
             matrix(dOutput, columns: c), tokens: tokens, sequenceLength: length,
-            addingTo: matrix(dToken, columns: c), positionGradient: matrix(dPosition, columns: c),
-            accumulates: false, engine: engine)
-        var tokenExpected = tokenTable
+            tokenGradient: matrix(dToken, columns: c), accumulatesTokens: learnsPositions,
+            positionGradient: learnsPositions ? matrix(dPosition, columns: c) : nil,
+            accumulatesPositions: false, engine: engine)
+        var tokenExpected =
+            learnsPositions ? tokenTable : [Double](repeating: 0, count: tokenTable.count)
         var positionExpected = [Double](repeating: 0, count: length * c)
         for row in 0..<batch * length {
             for j in 0..<c {
@@ -336,6 +338,7 @@ import Testing
             }
         }
         #expect(relativeError(dToken.doubles, tokenExpected) < 1e-6)
+        guard learnsPositions else { return }
         #expect(relativeError(dPosition.doubles, positionExpected) < 1e-6)
     }
 }

@@ -76,7 +76,8 @@ import Testing
         let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .bf16)
         let b = Stored(numbers(depth * columns, seed: 2), columns: columns, .bf16)
         let c = Stored(rows: rows, columns: columns, .bf16)
-        ComputeEngine(threads: threads).multiply(a.operand, b.operand, into: c.operand)
+        ComputeEngine(threads: threads).multiplyRounding(
+            a.operand, b.operand, into: c.operand)
         let expected = reference(a, b, before: nil).map {
             Float(bitPattern: UInt32(roundedToBF16($0)) << 16)
         }
@@ -91,7 +92,8 @@ import Testing
         let b = Stored(numbers(depth * columns, seed: 2), columns: columns, .fp32)
         let seen = Buffer<Float>(count: rows * columns)
         let visits = Buffer<Int32>(count: rows * columns)
-        ComputeEngine(threads: threads).multiply(a.operand, b.operand) { elements, row, column in
+        ComputeEngine(threads: threads).forEachProductBlock(a.operand, b.operand) {
+            elements, row, column in
             for i in 0..<elements.rows {
                 for j in 0..<elements.columns {
                     let place = (row + i) * columns + column + j
@@ -105,6 +107,24 @@ import Testing
         #expect(isEqual)
     }
 
+    @Test("products let work in between their tiles on one thread", arguments: [1, 3])
+    func workBetweenTiles(threads: Int) {
+        let a = Stored(numbers(1200 * 64, seed: 1), columns: 64, .fp32)
+        let b = Stored(numbers(64 * 800, seed: 2), columns: 800, .fp32)
+        let engine = ComputeEngine(threads: threads)
+        let output = Buffer<Float>(count: 1200 * 800)
+        let c = matrix(output, columns: 800)
+        var calls = [0, 0, 0]
+        engine.multiply(a.operand, b.operand, into: c) { calls[0] += 1 }
+        engine.multiplyTransposed(
+            transposed(a).operand, b.operand, into: c
+        ) { calls[1] += 1 }
+        engine.forEachProductBlock(
+            a.operand, b.operand, betweenTiles: { calls[2] += 1 }, epilogue: { _, _, _ in })
+        withExtendedLifetime(output) {}
+        #expect(calls.allSatisfy { threads == 1 ? $0 > 1 : $0 == 0 }, "\(calls)")
+    }
+
     /// More rows than are packed at once, against products of fewer.
     @Test(arguments: Precision.allCases, [1, 3])
     func rowsDoNotDependOnTheOthers(precision: Precision, threads: Int) {
@@ -114,7 +134,7 @@ import Testing
         let engine = ComputeEngine(threads: threads)
         let whole = Buffer<Float>(count: rows * columns)
         let part = Buffer<Float>(count: rows * columns)
-        engine.multiply(a.operand, b.operand) { elements, row, column in
+        engine.forEachProductBlock(a.operand, b.operand) { elements, row, column in
             for i in 0..<elements.rows {
                 (whole.base + (row + i) * columns + column)
                     .update(from: elements.row(i), count: elements.columns)

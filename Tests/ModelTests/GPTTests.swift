@@ -38,7 +38,7 @@ import Testing
     }
 
     /// The logits at a position do not depend on later tokens, and do depend on earlier ones.
-    @Test(arguments: [(9, 4), (130, 70)]) func causality(length: Int, position: Int) {
+    @Test(arguments: [(9, 4), (130, 70)]) func causality(length: Int, position: Int) throws {
         let shape = configuration(context: length)
         let model = GPT(shape, microBatch: 1, training: true, engine: ComputeEngine())
         let inputs = tokens(length, below: 17, seed: 5)
@@ -53,7 +53,7 @@ import Testing
             batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
             accumulates: false, dropout: nil
         ) { _ in }
-        let rows = gradients.matrix(model.layout.positionEmbedding)
+        let rows = gradients.matrix(try #require(model.layout.positionEmbedding))
         for t in 0..<length {
             let norm = (0..<24).reduce(Float(0)) { $0 + abs(rows.row(t)[$1]) }
             if t <= position { #expect(norm > 0, "position \(t)") }
@@ -88,8 +88,10 @@ import Testing
         }
     }
 
-    @Test func backwardFinishesTheWholeArenaFromItsEnd() {
-        let model = GPT(configuration(), microBatch: 1, training: true, engine: ComputeEngine())
+    @Test(arguments: [true, false]) func backwardFinishesTheWholeArenaFromItsEnd(tiesHead: Bool) {
+        let model = GPT(
+            configuration(tiesHead: tiesHead), microBatch: 1, training: true,
+            engine: ComputeEngine())
         let inputs = tokens(9, below: 17, seed: 8)
         let batch = TokenBatch(inputs: inputs.base, targets: inputs.base)
         let parameters = parameters(model.layout)
@@ -114,9 +116,11 @@ import Testing
     }
 
     /// With dropout, gradients are those of the loss under the same mask: a directional derivative.
-    @Test func dropoutGradients() {
+    @Test(arguments: [true, false]) func dropoutGradients(tiesHead: Bool) {
         let model = GPT(
-            configuration(dropout: 0.2), microBatch: 2, training: true, engine: ComputeEngine())
+            configuration(dropout: 0.2, tiesHead: tiesHead), microBatch: 2, training: true,
+            engine: ComputeEngine())
+        #expect((model.layout.arena["lm_head.weight"] == nil) == tiesHead)
         let inputs = tokens(18, below: 17, seed: 9)
         let targets = tokens(18, below: 17, seed: 10)
         let batch = TokenBatch(inputs: inputs.base, targets: targets.base, firstSequence: 5)
@@ -124,6 +128,7 @@ import Testing
         let parameters = parameters(model.layout)
         for index in 0..<parameters.count { parameters.base[index] *= 5 }
         let gradients = Buffer<Float>(count: parameters.count)
+        gradients.elements.update(repeating: .nan)  // Whatever was there must not show.
         model.forward(batch, parameters: Parameters(parameters), dropout: key)
         let loss = model.backward(
             batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
@@ -151,8 +156,9 @@ import Testing
         }
     }
 
-    @Test func generationWithACacheEqualsTheWholeForwardPass() {
-        let errors = generationErrors(.fp32, against: .fp32)
+    @Test(arguments: [true, false])
+    func generationWithACacheEqualsTheWholeForwardPass(tiesHead: Bool) {
+        let errors = generationErrors(.fp32, against: .fp32, tiesHead: tiesHead)
         #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
     }
 
@@ -167,8 +173,10 @@ import Testing
     }
 
     /// Returns the distance of a generator's logits from those of a model, at each token of a text.
-    private func generationErrors(_ own: Precision, against other: Precision) -> [Double] {
-        let shape = configuration(context: 12)
+    private func generationErrors(
+        _ own: Precision, against other: Precision, tiesHead: Bool = true
+    ) -> [Double] {
+        let shape = configuration(context: 12, tiesHead: tiesHead)
         let engine = ComputeEngine()
         let model = GPT(shape, microBatch: 1, training: false, precision: other, engine: engine)
         let values = parameters(model.layout)
@@ -193,6 +201,18 @@ import Testing
             let row = (position - start) * shape.paddedVocabularySize
             let expected = (0..<17).map { Double(all.base[row + $0]) }
             return relativeError(logits, expected)
+        }
+    }
+
+    @Test("every architecture that a recipe can name has a block and an arena")
+    func architecturesHaveBlocks() {
+        for name in GPTConfiguration.architectures {
+            var shape = configuration(layers: 3)
+            shape.architecture = name
+            let layout = GPTLayout(shape)
+            #expect(layout.blocks.count == 3)
+            let ends = layout.blocks.flatMap { $0.parts.map(\.range.upperBound) }
+            #expect(ends == ends.sorted() && ends.last == layout.finalNormRange.lowerBound)
         }
     }
 

@@ -10,9 +10,10 @@ import Testing
         configuration(width: 32, heads: 2, context: 130, vocabulary: 300),
         configuration(layers: 1, width: 200, heads: 2, context: 9, vocabulary: 3500, bias: false),
         configuration(layers: 1, width: 24, heads: 3, context: 900),
+        configuration(width: 200, heads: 2, bias: false, dropout: 0.1, tiesHead: false),
     ]
 
-    @Test(arguments: 0..<4, Precision.allCases)
+    @Test(arguments: 0..<5, Precision.allCases)
     func whatIsPlannedIsWhatAStepTakes(shape: Int, precision: Precision) {
         let configuration = Self.shapes[shape]
         for (recomputes, threads) in [(false, 1), (true, 1), (false, 3)] {
@@ -24,8 +25,12 @@ import Testing
             let planned = model.scratchBytes(
                 parameters: Parameters(parameters, precision: precision))
             #expect(engine.scratchBytes == 0, "asking takes nothing")
-            _ = MicroBatches(1, for: model).run(
-                parameters: parameters, gradients: Buffer(count: parameters.count))
+            let gradients = Buffer<Float>(count: parameters.count)
+            let key = DropoutKey(probability: configuration.dropout, seed: 1, step: 1)
+            for dropout in configuration.dropout > 0 ? [nil, key] : [nil] {
+                _ = MicroBatches(1, for: model).run(
+                    parameters: parameters, gradients: gradients, dropout: dropout)
+            }
             if threads == 1 {
                 #expect(engine.scratchBytes == planned)
             } else {

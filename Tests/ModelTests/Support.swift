@@ -5,7 +5,7 @@ import Recipes
 /// A small model's shape.
 func configuration(
     layers: Int = 2, width: Int = 24, heads: Int = 3, context: Int = 9, vocabulary: Int = 17,
-    bias: Bool = true, dropout: Double = 0
+    bias: Bool = true, dropout: Double = 0, tiesHead: Bool = true
 ) -> GPTConfiguration {
     var configuration = GPTConfiguration()
     configuration.layers = layers
@@ -15,6 +15,7 @@ func configuration(
     configuration.vocabularySize = vocabulary
     configuration.bias = bias
     configuration.dropout = dropout
+    configuration.tiesHead = tiesHead
     return configuration
 }
 

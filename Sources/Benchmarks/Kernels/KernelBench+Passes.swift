@@ -20,8 +20,9 @@ extension KernelBench {
             },
             .pass("embedding, backward", shape: shape, arrays: 5, of: rows * c) {
                 embeddingBackward(
-                    output, tokens: tokens, sequenceLength: t, addingTo: tokenTable,
-                    positionGradient: positionTable, accumulates: true, engine: engine)
+                    output, tokens: tokens, sequenceLength: t, tokenGradient: tokenTable,
+                    accumulatesTokens: true, positionGradient: positionTable,
+                    accumulatesPositions: true, engine: engine)
             },
         ]
     }

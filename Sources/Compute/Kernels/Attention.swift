@@ -80,21 +80,24 @@ package final class Attention {
     ) {
         precondition(qkv.rows == batch * length && qkv.stride == 3 * width)
         precondition(qkv.precision == precision && output.precision == precision)
-        engine.team.forEach(batch * heads) { tile, thread in
+        let keyPanels = engine.scratch(.keys, bytes: transposedPanelBytes)
+        let valuePanels = engine.scratch(.values, bytes: panelBytes(rows: length))
+        let scoreMemory = floats(.probabilities, (rowStride + 1) * blockRows)
+        let sumMemory = floats(.product, blockRows * headWidth)
+        engine.forEach(batch * heads) { tile, thread in
             let (sequence, head) = (tile / heads, tile % heads)
             let column = head * headWidth
             let rows = sequence * length..<(sequence + 1) * length
-            let keys = packTransposed(qkv, rows, column + width, .keys, thread)
-            let values = packRows(qkv, rows, column + 2 * width, .values, thread)
-            let blockRows = blocks.first?.rows ?? 0
-            let scores = floats(.probabilities, thread, (rowStride + 1) * blockRows)
+            let keys = packTransposed(qkv, rows, column + width, into: keyPanels[thread])
+            let values = packRows(qkv, rows, column + 2 * width, into: valuePanels[thread])
+            let scores = scoreMemory[thread].assumingMemoryBound(to: Float.self)
             let totals = scores + rowStride * blockRows
             let sums = Matrix(
-                floats(.product, thread, blockRows * headWidth), rows: blockRows,
+                sumMemory[thread].assumingMemoryBound(to: Float.self), rows: blockRows,
                 columns: headWidth)
             for block in blocks {
                 let row = rows.lowerBound + block.start
-                multiply(
+                multiplyByPanels(
                     qkv.row(row, column: column), qkv.stride, rows: block.rows, keys,
                     columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
                     rowStride)
@@ -107,7 +110,7 @@ package final class Attention {
                 }
                 if let dropout { mask(scores, block, sequence, head, dropout) }
                 roundRows(scores, block)
-                multiply(
+                multiplyByPanels(
                     scores, operandStride, rows: block.rows, values, columns: headWidth,
                     depth: block.keys, panelDepth: length, into: sums.base, sums.stride)
                 // Cheaper here than among the probabilities, which are more.
@@ -128,27 +131,37 @@ package final class Attention {
         _ outputGradient: Operand, qkv: Operand, output: Operand, logSumExp: Vector,
         into qkvGradient: Operand, dropout: Dropout?
     ) {
-        engine.team.forEach(batch * heads) { tile, thread in
+        let keyPanels = engine.scratch(.keys, bytes: transposedPanelBytes)
+        let keyRowPanels = engine.scratch(.queries, bytes: panelBytes(rows: length))
+        let valuePanels = engine.scratch(.values, bytes: transposedPanelBytes)
+        let scoreMemory = floats(.probabilities, 2 * rowStride * blockRows)
+        let blockPanels = engine.scratch(.packedRight, bytes: panelBytes(rows: blockRows))
+        let isRounded = precision != .fp32
+        let sumMemory = floats(.gradients, isRounded ? 3 * length * headWidth : 0)
+        let packedScores = engine.scratch(
+            .packedLeft, bytes: isRounded ? blocks.map(packedScoreBytes).max() ?? 0 : 0)
+        engine.forEach(batch * heads) { tile, thread in
             let (sequence, head) = (tile / heads, tile % heads)
             let column = head * headWidth
             let rows = sequence * length..<(sequence + 1) * length
-            let keysTransposed = packTransposed(qkv, rows, column + width, .keys, thread)
-            let keys = packRows(qkv, rows, column + width, .queries, thread)
-            let valuesTransposed = packTransposed(qkv, rows, column + 2 * width, .values, thread)
-            let blockRows = blocks.first?.rows ?? 0
-            let probabilities = floats(.probabilities, thread, 2 * rowStride * blockRows)
+            let keysTransposed = packTransposed(
+                qkv, rows, column + width, into: keyPanels[thread])
+            let keys = packRows(qkv, rows, column + width, into: keyRowPanels[thread])
+            let valuesTransposed = packTransposed(
+                qkv, rows, column + 2 * width, into: valuePanels[thread])
+            let probabilities = scoreMemory[thread].assumingMemoryBound(to: Float.self)
             let gradients = probabilities + rowStride * blockRows
             let sums = GradientSums(
                 qkvGradient, rows, column: column, headWidth: headWidth, width: width
-            ) { floats(.gradients, thread, $0) }
+            ) { sumMemory[thread].assumingMemoryBound(to: Float.self) }
             for block in blocks.reversed() {
                 let row = rows.lowerBound + block.start
                 let blockOfRows = row..<row + block.rows
-                multiply(
+                multiplyByPanels(
                     qkv.row(row, column: column), qkv.stride, rows: block.rows, keysTransposed,
                     columns: block.keys, depth: headWidth, panelDepth: headWidth,
                     into: probabilities, rowStride)
-                multiply(
+                multiplyByPanels(
                     outputGradient.row(row, column: column), outputGradient.stride,
                     rows: block.rows, valuesTransposed, columns: block.keys, depth: headWidth,
                     panelDepth: headWidth, into: gradients, rowStride)
@@ -161,42 +174,24 @@ package final class Attention {
                 }
                 roundRows(probabilities, block)
                 roundRows(gradients, block)
-                multiply(
+                multiplyByPanels(
                     gradients, operandStride, rows: block.rows, keys, columns: headWidth,
                     depth: block.keys, panelDepth: length,
                     into: sums.queries.row(block.start), sums.queries.stride)
                 // The last block comes first and touches all keys; the others add.
                 let adds = block.keys < length
                 addOuterProduct(
-                    probabilities,
-                    packRows(outputGradient, blockOfRows, column, .packedRight, thread),
-                    block, adds, into: sums.values, thread)
+                    of: block, probabilities,
+                    packRows(outputGradient, blockOfRows, column, into: blockPanels[thread]),
+                    into: sums.values, adds: adds
+                ) { packedScores[thread] }
                 addOuterProduct(
-                    gradients, packRows(qkv, blockOfRows, column, .packedRight, thread), block,
-                    adds, into: sums.keys, thread)
+                    of: block, gradients,
+                    packRows(qkv, blockOfRows, column, into: blockPanels[thread]),
+                    into: sums.keys, adds: adds
+                ) { packedScores[thread] }
             }
             sums.store(in: qkvGradient, rows, column: column, width: width)
-        }
-    }
-
-    /// Notes the scratch memory that forward and backward take.
-    package func note(in demand: inout ScratchDemand) {
-        let floatBytes = MemoryLayout<Float>.stride
-        let blockRows = blocks.first?.rows ?? 0
-        let transposed = kernels.panelBytes(columns: length, depth: headWidth)
-        let rows = kernels.panelBytes(columns: headWidth, depth: length)
-        demand.note(.keys, bytes: transposed)
-        demand.note(.queries, bytes: rows)
-        demand.note(.values, bytes: max(transposed, rows))
-        demand.note(.probabilities, bytes: floatBytes * 2 * rowStride * blockRows)
-        demand.note(.probabilities, bytes: floatBytes * (rowStride + 1) * blockRows)
-        demand.note(.product, bytes: floatBytes * blockRows * headWidth)
-        demand.note(
-            .packedRight, bytes: kernels.panelBytes(columns: headWidth, depth: blockRows))
-        guard precision == .bf16 else { return }
-        demand.note(.gradients, bytes: floatBytes * 3 * length * headWidth)
-        for block in blocks {
-            demand.note(.packedLeft, bytes: packedScoreBytes(block))
         }
     }
 
@@ -209,13 +204,13 @@ package final class Attention {
 
         init(
             _ gradient: Operand, _ rows: Range<Int>, column: Int, headWidth: Int, width: Int,
-            memory: (_ count: Int) -> UnsafeMutablePointer<Float>
+            memory: () -> UnsafeMutablePointer<Float>
         ) {
             let place = gradient.rows(rows).matrix
             let whole =
                 place
                 ?? Matrix(
-                    memory(3 * rows.count * headWidth), rows: rows.count, columns: 3 * headWidth)
+                    memory(), rows: rows.count, columns: 3 * headWidth)
             let (first, step) = place == nil ? (0, headWidth) : (column, width)
             func part(_ number: Int) -> Matrix {
                 let start = first + number * step
@@ -234,19 +229,27 @@ package final class Attention {
 
     // MARK: - Products on one thread
 
-    private func floats(
-        _ use: ScratchUse, _ thread: Int, _ count: Int
-    ) -> UnsafeMutablePointer<Float> {
-        engine.scratch(use, thread: thread, bytes: count * MemoryLayout<Float>.stride)
-            .assumingMemoryBound(to: Float.self)
+    private func floats(_ use: ScratchUse, _ count: Int) -> ThreadScratch {
+        engine.scratch(use, bytes: count * MemoryLayout<Float>.stride)
+    }
+
+    /// The number of rows in a block of queries, but for the last.
+    private var blockRows: Int { blocks.first?.rows ?? 0 }
+
+    /// The bytes of a head's T rows of D, packed as the right operand (D, T).
+    private var transposedPanelBytes: Int {
+        kernels.panelBytes(columns: length, depth: headWidth)
+    }
+
+    /// Returns the bytes of some rows of D, packed as the right operand (rows, D).
+    private func panelBytes(rows: Int) -> Int {
+        kernels.panelBytes(columns: headWidth, depth: rows)
     }
 
     /// Packs a head's T rows of D, from a column on, as the right operand (D, T).
     private func packTransposed(
-        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, _ use: ScratchUse, _ thread: Int
+        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, into panels: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
-        let panels = engine.scratch(
-            use, thread: thread, bytes: kernels.panelBytes(columns: length, depth: headWidth))
         kernels.pack_right_transposed(
             matrix.row(rows.lowerBound, column: column), matrix.stride, headWidth, rows.count,
             panels)
@@ -255,10 +258,8 @@ package final class Attention {
 
     /// Packs rows of D, from a column on, as the right operand (rows, D).
     private func packRows(
-        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, _ use: ScratchUse, _ thread: Int
+        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, into panels: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
-        let panels = engine.scratch(
-            use, thread: thread, bytes: kernels.panelBytes(columns: headWidth, depth: rows.count))
         kernels.pack_right(
             matrix.row(rows.lowerBound, column: column), matrix.stride, rows.count, headWidth,
             panels, nil)
@@ -266,7 +267,7 @@ package final class Attention {
     }
 
     /// `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed operand.
-    private func multiply(
+    private func multiplyByPanels(
         _ a: UnsafeMutableRawPointer, _ aStride: Int, rows: Int,
         _ panels: UnsafeMutableRawPointer, columns: Int, depth: Int, panelDepth: Int,
         into c: UnsafeMutablePointer<Float>, _ cStride: Int
@@ -283,8 +284,8 @@ package final class Attention {
     /// `c` (keys, D) = or += the transpose of a block's scores (rows, keys) times packed rows
     /// (rows, D).
     private func addOuterProduct(
-        _ scores: UnsafeMutablePointer<Float>, _ panels: UnsafeMutableRawPointer, _ rows: Block,
-        _ adds: Bool, into c: Matrix, _ thread: Int
+        of rows: Block, _ scores: UnsafeMutablePointer<Float>, _ panels: UnsafeMutableRawPointer,
+        into c: Matrix, adds: Bool, packedMemory: () -> UnsafeMutableRawPointer
     ) {
         let tileRows = Int(kernels.tile_rows)
         let depth = kernels.padded(depth: rows.rows)
@@ -294,8 +295,7 @@ package final class Attention {
             b_panel_stride: depth * Int(kernels.tile_columns), c: c.base, c_stride: c.stride,
             accumulates: adds, soon: nothingSoon)
         if precision == .bf16 {
-            let packed = engine.scratch(
-                .packedLeft, thread: thread, bytes: packedScoreBytes(rows))
+            let packed = packedMemory()
             kernels.pack_left_transposed(scores, operandStride, rows.rows, rows.keys, packed)
             block.a = UnsafeRawPointer(packed)
             block.a_panel_stride = tileRows * depth

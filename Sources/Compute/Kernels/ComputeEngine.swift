@@ -1,68 +1,120 @@
 import CCompute
 import Glibc
 
-/// Where kernels run: a thread team, the matrix kernels that suit the processor, and scratch
-/// memory.
+/// Where kernels run: a thread team, the matrix kernels that suit the processor, and scratch memory.
 ///
-/// Scratch grows when a shape is met for the first time and is used again ever after.
+/// Scratch memory grows when a shape is met for the first time and is used again from then on.
 package final class ComputeEngine: @unchecked Sendable {
     package let team: ThreadTeam
-    /// What its matrix kernels are compiled for.
+    /// The instruction set that the engine's matrix kernels are compiled for.
     package let instructionSet: InstructionSet
-    /// Called between two parts of a matrix product, if it is set, on an engine of one thread: work
-    /// that must not wait for the end of a large product. It may use the team.
-    package var interlude: (() -> Void)?
+    /// Whether kernels compute nothing and only note the scratch memory that they would take.
+    ///
+    /// A model that runs on a recording engine runs all its code except for the loops over tiles, so
+    /// a plan of its memory cannot differ from what it takes.
+    package let isRecording: Bool
     // Element i belongs to thread i alone, and the last to the team between its loops.
-    private let scratch: UnsafeMutablePointer<ScratchMemory>
+    private let memories: UnsafeMutablePointer<ScratchMemory>
 
-    /// An engine with a team of its own.
+    /// Creates an engine with a team of its own.
     package convenience init(threads: Int = 1, instructionSet: InstructionSet = .best) {
         self.init(team: ThreadTeam(threads: threads), instructionSet: instructionSet)
     }
 
-    package init(team: ThreadTeam, instructionSet: InstructionSet = .best) {
+    package convenience init(team: ThreadTeam, instructionSet: InstructionSet = .best) {
+        self.init(team, instructionSet, isRecording: false)
+    }
+
+    /// Creates an engine that records what `original` would take; its buffers have no memory.
+    package convenience init(recording original: ComputeEngine) {
+        self.init(original.team, original.instructionSet, isRecording: true)
+    }
+
+    private init(_ team: ThreadTeam, _ instructionSet: InstructionSet, isRecording: Bool) {
         self.team = team
-        let threads = team.threadCount
         self.instructionSet = instructionSet
-        scratch = .allocate(capacity: threads + 1)
-        scratch.initialize(repeating: ScratchMemory(), count: threads + 1)
+        self.isRecording = isRecording
+        memories = .allocate(capacity: team.threadCount + 1)
+        memories.initialize(repeating: ScratchMemory(), count: team.threadCount + 1)
     }
 
     deinit {
-        for thread in 0...threadCount { scratch[thread].free() }
-        scratch.deinitialize(count: threadCount + 1)
-        scratch.deallocate()
+        for thread in 0...threadCount { memories[thread].free() }
+        memories.deinitialize(count: threadCount + 1)
+        memories.deallocate()
     }
 
-    /// Threads that work on one kernel.
+    /// The number of threads that work on one kernel.
     package var threadCount: Int { team.threadCount }
-
-    /// Between two parts of a product.
-    @inline(__always)
-    func partEnds() { if threadCount == 1, let interlude { interlude() } }
 
     /// The matrix kernels for operands of a precision.
     func kernels(_ precision: Precision) -> lockstep_microkernels {
         instructionSet.kernels(precision).pointee
     }
 
-    /// Bytes of scratch memory in use by now.
-    package var scratchBytes: Int { (0...threadCount).reduce(0) { $0 + scratch[$1].bytes } }
-
-    /// A thread's memory for `bytes` bytes; its contents are undefined between two tiles.
-    func scratch(_ use: ScratchUse, thread: Int, bytes: Int) -> UnsafeMutableRawPointer {
-        scratch[thread].memory(for: use, bytes: bytes)
+    /// Runs `body` once for every tile in `0..<tiles` on the team, as `ThreadTeam.forEach` does;
+    /// on a recording engine for none.
+    @inline(__always)
+    func forEach(_ tiles: Int, _ body: (_ tile: Int, _ thread: Int) -> Void) {
+        if isRecording { return }
+        team.forEach(tiles, body)
     }
 
-    /// The team's memory for `bytes` bytes, to be asked for between two of its loops.
+    // MARK: - Memory
+
+    /// The bytes of scratch memory in use by now; on a recording engine, those that the team would
+    /// use once each of its threads has run a tile of each kernel.
+    package var scratchBytes: Int { (0...threadCount).reduce(0) { $0 + memories[$1].bytes } }
+
+    /// Returns `bytes` bytes for each thread; their contents are undefined between two tiles.
+    func scratch(_ use: ScratchUse, bytes: Int) -> ThreadScratch {
+        if isRecording {
+            for thread in 0..<threadCount { memories[thread].note(use, bytes: bytes) }
+        }
+        return ThreadScratch(memories: memories, use: use, bytes: bytes)
+    }
+
+    /// Returns the team's memory for `bytes` bytes, to be asked for between two of its loops.
     func sharedScratch(_ use: ScratchUse, bytes: Int) -> UnsafeMutableRawPointer {
-        scratch[threadCount].memory(for: use, bytes: bytes)
+        guard isRecording else { return memories[threadCount].memory(for: use, bytes: bytes) }
+        memories[threadCount].note(use, bytes: bytes)
+        return noMemory
+    }
+
+    /// Returns a buffer of `count` zeros; on a recording engine, one without memory.
+    package func buffer<Element: BitwiseCopyable>(count: Int) -> Buffer<Element> {
+        guard isRecording else { return Buffer(count: count) }
+        return Buffer(at: noMemory.assumingMemoryBound(to: Element.self), count: count, owner: self)
+    }
+
+    /// Returns the views that `reserve` takes from an arena, and the zeroed arena.
+    ///
+    /// `reserve` runs twice, first to find the arena's size, so the size is that of the views.
+    package func arena<Views>(
+        _ reserve: (inout ArenaCursor) -> Views
+    ) -> (views: Views, buffer: Buffer<Float>) {
+        var counting = ArenaCursor(noMemory.assumingMemoryBound(to: Float.self))
+        _ = reserve(&counting)
+        let buffer: Buffer<Float> = buffer(count: counting.count)
+        var cursor = ArenaCursor(buffer.base)
+        return (reserve(&cursor), buffer)
     }
 }
 
-/// What scratch memory is for; two uses are never in the same place.
+/// A use of scratch memory; two uses are never in the same place.
 enum ScratchUse: Int, CaseIterable {
     case packedLeft, packedRight, product, probabilities, keys, values, queries, gradients, sums
+}
+
+/// Scratch memory of one size for each thread, which the thread allocates when it first needs it.
+struct ThreadScratch {
+    fileprivate let memories: UnsafeMutablePointer<ScratchMemory>
+    fileprivate let use: ScratchUse
+    fileprivate let bytes: Int
+
+    subscript(thread: Int) -> UnsafeMutableRawPointer {
+        memories[thread].memory(for: use, bytes: bytes)
+    }
 }
 
 /// Memory for each use, grown on demand.
@@ -82,7 +134,20 @@ private struct ScratchMemory {
         return pointer
     }
 
+    /// Notes the size that `memory` would grow to.
+    mutating func note(_ use: ScratchUse, bytes: Int) {
+        sizes[use.rawValue] = max(sizes[use.rawValue], bytes)
+    }
+
     func free() { for pointer in pointers { releaseMemory(pointer) } }
+}
+
+/// An address at which, and far behind which, no process has memory: whoever reads it is stopped.
+private var noMemory: UnsafeMutableRawPointer {
+    guard let address = UnsafeMutableRawPointer(bitPattern: 1 << 62) else {
+        preconditionFailure("the address is not zero")
+    }
+    return address
 }
 
 /// The instruction sets that the matrix kernels are compiled for, each with those before it; all give

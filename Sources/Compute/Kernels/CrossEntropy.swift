@@ -15,7 +15,7 @@ package func crossEntropy(
     engine: ComputeEngine
 ) {
     precondition(vocabularySize <= logits.columns)
-    engine.team.forEach((logits.rows + 7) / 8) { tile, _ in
+    engine.forEach((logits.rows + 7) / 8) { tile, _ in
         for i in tile * 8..<min(logits.rows, tile * 8 + 8) {
             let row = logits.row(i)
             let target = Int(targets[i])

@@ -59,7 +59,7 @@ package func dropout(
 ) {
     let groups = (input.columns + 7) / 8
     let number = site.number
-    engine.team.forEach((input.rows + 15) / 16) { tile, _ in
+    engine.forEach((input.rows + 15) / 16) { tile, _ in
         for row in tile * 16..<min(input.rows, tile * 16 + 16) {
             let sequence = UInt32(truncatingIfNeeded: firstSequence + row / sequenceLength)
             let firstGroup = (row % sequenceLength) * groups
@@ -76,7 +76,7 @@ package func dropout(
 
 /// `output` = `first` + `second`, all (rows, columns); the output may be one of the two.
 package func add(_ first: Matrix, _ second: Matrix, into output: Matrix, engine: ComputeEngine) {
-    engine.team.forEach((first.rows + 15) / 16) { tile, _ in
+    engine.forEach((first.rows + 15) / 16) { tile, _ in
         for row in tile * 16..<min(first.rows, tile * 16 + 16) {
             let a = first.row(row)
             let b = second.row(row)

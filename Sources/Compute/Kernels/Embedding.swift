@@ -1,17 +1,17 @@
 /// `output` (B*T, C) = the token's row of `tokenTable` (V, C) + the position's of `positionTable`
-/// (T, C).
+/// (T, C), if there is one.
 package func embeddingForward(
-    _ tokens: UnsafePointer<Int32>, sequenceLength: Int, tokenTable: Matrix, positionTable: Matrix,
+    _ tokens: UnsafePointer<Int32>, sequenceLength: Int, tokenTable: Matrix, positionTable: Matrix?,
     into output: Matrix, engine: ComputeEngine
 ) {
-    engine.team.forEach((output.rows + 15) / 16) { tile, _ in
+    engine.forEach((output.rows + 15) / 16) { tile, _ in
         for row in tile * 16..<min(output.rows, tile * 16 + 16) {
             let token = tokenTable.row(Int(tokens[row]))
-            let position = positionTable.row(row % sequenceLength)
+            let position = positionTable?.row(row % sequenceLength)
             let y = output.row(row)
             forEachVector(output.columns) { start, width in
-                let value =
-                    token.load(start, width: width) + position.load(start, width: width)
+                var value = token.load(start, width: width)
+                if let position { value += position.load(start, width: width) }
                 y.store(value, start, width: width)
             }
         }
@@ -20,30 +20,33 @@ package func embeddingForward(
 
 /// Adds the gradient of the output (B*T, C) to the tables' gradients, rows in order.
 ///
-/// `tokenGradient` already holds the tied head's share. `positionGradient` is set to zero first
-/// unless `accumulates`.
+/// The gradients are set to zero first unless they accumulate; that of a table which is tied to the
+/// head accumulates always, because it holds the head's share.
 package func embeddingBackward(
     _ outputGradient: Matrix, tokens: UnsafePointer<Int32>, sequenceLength: Int,
-    addingTo tokenGradient: Matrix, positionGradient: Matrix, accumulates: Bool,
-    engine: ComputeEngine
+    tokenGradient: Matrix, accumulatesTokens: Bool, positionGradient: Matrix?,
+    accumulatesPositions: Bool, engine: ComputeEngine
 ) {
     // A tile is a run of columns: two rows may be of the same token, two columns never meet.
     let width = 64
-    engine.team.forEach((outputGradient.columns + width - 1) / width) { tile, _ in
+    engine.forEach((outputGradient.columns + width - 1) / width) { tile, _ in
         let columns = tile * width..<min(outputGradient.columns, (tile + 1) * width)
         let dy = outputGradient.columns(columns)
         let dToken = tokenGradient.columns(columns)
-        let dPosition = positionGradient.columns(columns)
-        if !accumulates {
-            for row in 0..<dPosition.rows {
-                dPosition.row(row).update(repeating: 0, count: columns.count)
-            }
-        }
+        let dPosition = positionGradient?.columns(columns)
+        if !accumulatesTokens { clear(dToken) }
+        if let dPosition, !accumulatesPositions { clear(dPosition) }
         for row in 0..<dy.rows {
             addRow(dy.row(row), to: dToken.row(Int(tokens[row])), columns.count)
-            addRow(dy.row(row), to: dPosition.row(row % sequenceLength), columns.count)
+            if let dPosition {
+                addRow(dy.row(row), to: dPosition.row(row % sequenceLength), columns.count)
+            }
         }
     }
+}
+
+private func clear(_ matrix: Matrix) {
+    for row in 0..<matrix.rows { matrix.row(row).update(repeating: 0, count: matrix.columns) }
 }
 
 @inline(__always)

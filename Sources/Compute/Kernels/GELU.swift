@@ -9,7 +9,7 @@
 package func geluForward(
     _ input: Matrix, into output: Matrix, slope: Matrix? = nil, engine: ComputeEngine
 ) {
-    engine.team.forEach((input.rows + 15) / 16) { tile, _ in
+    engine.forEach((input.rows + 15) / 16) { tile, _ in
         for row in tile * 16..<min(input.rows, tile * 16 + 16) {
             let x = input.row(row)
             let y = output.row(row)

@@ -43,7 +43,7 @@ package final class LayerNormBackward {
         self.rows = rows
         self.columns = columns
         self.engine = engine
-        partial = Buffer(count: rowTiles(rows) * 2 * columns)
+        partial = engine.buffer(count: rowTiles(rows) * 2 * columns)
     }
 
     /// Bytes of its memory.
@@ -103,6 +103,7 @@ package final class LayerNormBackward {
 
     /// Adds the tiles' shares in the order of the tiles.
     private func combine(_ sums: Vector, part: Int, _ accumulates: Bool) {
+        if engine.isRecording { return }
         let c = columns
         forEachVector(c) { start, width in
             var value = Floats.zero
@@ -122,7 +123,7 @@ private func forEachRowTile(
     _ rows: Int, _ engine: ComputeEngine, _ body: (Range<Int>, _ tile: Int, _ thread: Int) -> Void
 ) {
     let tiles = rowTiles(rows)
-    engine.team.forEach(tiles) { tile, thread in
+    engine.forEach(tiles) { tile, thread in
         body(rows * tile / tiles..<rows * (tile + 1) / tiles, tile, thread)
     }
 }

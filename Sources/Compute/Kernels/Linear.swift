@@ -1,5 +1,7 @@
 /// A linear layer y = x W + b; it owns nothing.
 ///
+/// Its products take `betweenTiles`: work of the caller's that they let in between two tiles.
+///
 /// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). What
 /// enters a product is of W's precision; the bias and what is no operand is fp32.
 package struct Linear: Sendable {
@@ -12,9 +14,17 @@ package struct Linear: Sendable {
     }
 
     /// `output` (rows, outputs) = `input` (rows, inputs) W + b.
-    package func forward(_ input: Operand, into output: Operand, engine: ComputeEngine) {
-        guard let bias else { return engine.multiply(input, weight, into: output) }
-        engine.multiply(input, weight, touching: (output, nil)) { elements, row, column in
+    package func forward(
+        _ input: Operand, into output: Operand, engine: ComputeEngine,
+        betweenTiles: () -> Void = {}
+    ) {
+        guard let bias else {
+            return engine.multiplyRounding(
+                input, weight, into: output, betweenTiles: betweenTiles)
+        }
+        engine.forEachProductBlock(
+            input, weight, touching: (output, nil), betweenTiles: betweenTiles
+        ) { elements, row, column in
             let bias = bias.base + column
             for i in 0..<elements.rows {
                 let x = elements.row(i)
@@ -30,10 +40,13 @@ package struct Linear: Sendable {
 
     /// `output` = `residual` + `input` W + b, all (rows, outputs): the end of a residual branch.
     package func forward(
-        _ input: Operand, addedTo residual: Matrix, into output: Matrix, engine: ComputeEngine
+        _ input: Operand, addedTo residual: Matrix, into output: Matrix, engine: ComputeEngine,
+        betweenTiles: () -> Void = {}
     ) {
-        engine.multiply(input, weight, touching: (residual.operand, output.operand)) {
-            elements, row, column in
+        engine.forEachProductBlock(
+            input, weight, touching: (residual.operand, output.operand),
+            betweenTiles: betweenTiles
+        ) { elements, row, column in
             let bias = bias.map { $0.base + column }
             for i in 0..<elements.rows {
                 let branch = elements.row(i)
@@ -51,9 +64,12 @@ package struct Linear: Sendable {
     /// `output` = GELU(`input` W + b), and `slope` = GELU' there if backward needs it, both (rows,
     /// outputs).
     package func forward(
-        _ input: Operand, throughGELUInto output: Operand, slope: Operand?, engine: ComputeEngine
+        _ input: Operand, throughGELUInto output: Operand, slope: Operand?,
+        engine: ComputeEngine, betweenTiles: () -> Void = {}
     ) {
-        engine.multiply(input, weight, touching: (output, slope)) { elements, row, column in
+        engine.forEachProductBlock(
+            input, weight, touching: (output, slope), betweenTiles: betweenTiles
+        ) { elements, row, column in
             let bias = bias.map { $0.base + column }
             for i in 0..<elements.rows {
                 let x = elements.row(i)
@@ -72,18 +88,21 @@ package struct Linear: Sendable {
 
     /// `inputGradient` (rows, inputs) = `outputGradient` (rows, outputs) times W transposed.
     package func backwardInput(
-        _ outputGradient: Operand, into inputGradient: Operand, engine: ComputeEngine
+        _ outputGradient: Operand, into inputGradient: Operand, engine: ComputeEngine,
+        betweenTiles: () -> Void = {}
     ) {
-        engine.multiply(outputGradient, weight, .transposed, into: inputGradient)
+        engine.multiplyRounding(
+            outputGradient, weight, .transposed, into: inputGradient, betweenTiles: betweenTiles)
     }
 
     /// The same times `slope` (rows, inputs): the gradient of what GELU made the input from.
     package func backwardInput(
         _ outputGradient: Operand, throughSlope slope: Operand, into hiddenGradient: Operand,
-        engine: ComputeEngine
+        engine: ComputeEngine, betweenTiles: () -> Void = {}
     ) {
-        engine.multiply(
-            outputGradient, weight, .transposed, touching: (slope, hiddenGradient)
+        engine.forEachProductBlock(
+            outputGradient, weight, .transposed, touching: (slope, hiddenGradient),
+            betweenTiles: betweenTiles
         ) { elements, row, column in
             for i in 0..<elements.rows {
                 let dy = elements.row(i)
@@ -113,9 +132,11 @@ package struct LinearGradient: Sendable {
     ///
     /// `outputGradient` is (rows, outputs), `input` what forward was given, (rows, inputs).
     package func backward(
-        _ outputGradient: Operand, input: Operand, accumulates: Bool, engine: ComputeEngine
+        _ outputGradient: Operand, input: Operand, accumulates: Bool, engine: ComputeEngine,
+        betweenTiles: () -> Void = {}
     ) {
         engine.multiplyTransposed(
-            input, outputGradient, into: weight, columnSums: bias, accumulates: accumulates)
+            input, outputGradient, into: weight, columnSums: bias, accumulates: accumulates,
+            betweenTiles: betweenTiles)
     }
 }

@@ -116,7 +116,7 @@ struct Product {
 
     /// Multiplies some rows of a part of the depth by its panels. A left operand that is packed is
     /// in `packedRows`.
-    func multiply(
+    func computeBlock(
         _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer,
         packedRows: UnsafeMutableRawPointer? = nil, columns: Int,
         into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool,

@@ -20,7 +20,9 @@ package enum FilterDirections {
     ) -> Buffer<Float> {
         let direction = Buffer<Float>(count: parameters.count)
         let random = CounterRandom(seed: seed, stream: .landscape)
-        let embeddings = [layout.tokenEmbedding.name, layout.positionEmbedding.name]
+        let embeddings = [layout.tokenEmbedding, layout.positionEmbedding, layout.head].map {
+            $0?.name
+        }
         for tensor in layout.arena.tensors where tensor.shape.count == 2 {
             let values = direction.base + tensor.offset
             fillNormal(

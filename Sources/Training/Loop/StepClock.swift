@@ -67,28 +67,25 @@ struct StepClock {
         return value
     }
 
-    /// Runs backward, which tells through the closure it is handed each range of gradients that is
-    /// complete, with the reduction's work that this allows, whose time is charged to `progress` as
-    /// is that of the `interlude`.
+    /// Runs backward, and charges to `progress` the time of the reduction's work within it.
+    ///
+    /// Backward runs that work through the closure that it is handed, with the range of gradients
+    /// whose completion allows it, or without one between two tiles of a product.
     mutating func measureBackward<Value>(
-        _ interlude: ReductionInterlude,
-        _ body: (_ finished: (_ range: Range<Int>, _ reduction: () -> Void) -> Void) -> Value
+        _ body: (_ reducing: (_ range: Range<Int>?, _ work: () -> Void) -> Void) -> Value
     ) -> Value {
         let before = MonotonicClock.nanoseconds
         tracer?.beginBackward()
         var progress = 0.0
-        interlude.isOn = true
-        defer { interlude.isOn = false }
-        let value = body { range, reduction in
+        let value = body { range, work in
             let start = MonotonicClock.nanoseconds
-            tracer?.backwardFinished(range, at: start)
-            reduction()
+            if let range { tracer?.backwardFinished(range, at: start) }
+            work()
             let end = MonotonicClock.nanoseconds
-            tracer?.reduced(from: start, to: end)
+            if range != nil { tracer?.reduced(from: start, to: end) }
             progress += Self.seconds(from: start, to: end)
         }
         let after = MonotonicClock.nanoseconds
-        progress += interlude.takeSeconds()
         times[.progress] += progress
         times[.backward] += Self.seconds(from: before, to: after) - progress
         tracer?.measured(.backward, from: before, to: after)

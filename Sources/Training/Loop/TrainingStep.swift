@@ -43,7 +43,6 @@ package final class TrainingStep {
     let communicator: Communicator
     private let engine: ComputeEngine
     private let reducer: GradientReducer
-    private let interlude: ReductionInterlude
     private let exchange: LaneExchange<LaneStep>
     private let lanes: Range<Int>
     private var laneSteps: [LaneStep] = []
@@ -79,9 +78,6 @@ package final class TrainingStep {
             team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
             wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded)
         self.reducer = reducer
-        let interlude = ReductionInterlude(reducer)
-        self.interlude = interlude
-        engine.interlude = { interlude.run() }
         shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
         state = TrainingState(
             plan: plan, layout: layout,
@@ -130,8 +126,6 @@ package final class TrainingStep {
 
     /// Gives shared memory back, on all ranks together; nothing may be called after.
     package func free() throws(Failure) {
-        // The engine lives on, and would keep the reduction's memory.
-        engine.interlude = nil
         try reducer.free()
     }
 
@@ -219,13 +213,18 @@ package final class TrainingStep {
                 }
             }
             let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
-            loss += clock.measureBackward(interlude) { finished in
+            loss += clock.measureBackward { reducing in
                 model.backward(
                     batch, parameters: state.parameters, gradients: gradients,
                     gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
-                    dropout: dropout, recomputed: { layer in tracer?.recomputed(layer: layer) }
+                    dropout: dropout,
+                    betweenTiles: {
+                        // A large product may take longer than many buckets are under way.
+                        if reducer.isUnderWay { reducing(nil) { reducer.progress() } }
+                    },
+                    recomputed: { layer in tracer?.recomputed(layer: layer) }
                 ) { range in
-                    finished(range) {
+                    reducing(range) {
                         if isLast { reducer.finished(range) }
                         reducer.progress()
                         noteBuckets()

@@ -20,11 +20,12 @@ final class StepTracer {
     init(_ recorder: TraceRecorder, layout: GPTLayout) {
         self.recorder = recorder
         var parts: [(kind: TraceKind, layer: Int, end: Int)] = [
-            (.headBackward, -1, layout.finalNorm.range.lowerBound)
+            (.headBackward, -1, layout.finalNormRange.lowerBound)
         ]
         for (layer, block) in layout.blocks.enumerated().reversed() {
-            parts.append((.feedForwardBackward, layer, block.feedForwardNorm.range.lowerBound))
-            parts.append((.attentionBackward, layer, block.attentionNorm.range.lowerBound))
+            for (part, range) in block.parts.reversed() {
+                parts.append((TraceKind(backwardOf: part), layer, range.lowerBound))
+            }
         }
         parts.append((.embeddingBackward, -1, layout.embeddingRange.lowerBound))
         self.parts = parts
@@ -72,10 +73,8 @@ final class StepTracer {
         let now = MonotonicClock.nanoseconds
         switch part {
         case .embedding: record(.embeddingForward, from: partStart, to: now)
-        case .attention(let layer):
-            record(.attentionForward, index: layer, from: partStart, to: now)
-        case .feedForward(let layer):
-            record(.feedForwardForward, index: layer, from: partStart, to: now)
+        case .block(let part, let layer):
+            record(TraceKind(forwardOf: part), index: layer, from: partStart, to: now)
         case .finalNorm: record(.finalNormForward, from: partStart, to: now)
         }
         partStart = now

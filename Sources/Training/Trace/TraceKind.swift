@@ -1,4 +1,5 @@
 import Compute
+import Model
 
 /// What a span of a trace is.
 enum TraceKind: Int32, CaseIterable, Sendable {
@@ -56,6 +57,20 @@ enum TraceKind: Int32, CaseIterable, Sendable {
             "layer"
         case .bucketsStarted, .bucketsFinished: "buckets"
         default: nil
+        }
+    }
+
+    init(forwardOf part: BlockPart) {
+        switch part {
+        case .attention: self = .attentionForward
+        case .feedForward: self = .feedForwardForward
+        }
+    }
+
+    init(backwardOf part: BlockPart) {
+        switch part {
+        case .attention: self = .attentionBackward
+        case .feedForward: self = .feedForwardBackward
         }
     }
 

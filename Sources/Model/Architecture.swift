@@ -1,0 +1,52 @@
+import Compute
+import Recipes
+
+/// The architectures that a recipe can name.
+enum Architecture {
+    /// The block of each architecture, by the recipe's `[model] architecture`.
+    static var blocks: [String: any Block.Type] {
+        [
+            "gpt2": GPT2Block.self
+        ]
+    }
+
+    /// Returns the block of a configuration that has been validated.
+    static func block(of configuration: GPTConfiguration) -> any Block.Type {
+        guard let block = blocks[configuration.architecture] else {
+            preconditionFailure("no architecture is named \(configuration.architecture)")
+        }
+        return block
+    }
+}
+
+/// The names of the tensors outside the blocks, as in Hugging Face's checkpoints.
+struct OuterNames {
+    let tokenEmbedding: String
+    /// The name of the learned positions' table; nil in an architecture that has none.
+    let positionEmbedding: String?
+    /// The final norm's name, without that of its parameters.
+    let finalNorm: String
+    /// The name of a head that is not tied to the token embedding.
+    let head: String
+}
+
+/// A part of a block, as a trace names it.
+package enum BlockPart: Sendable {
+    case attention, feedForward
+}
+
+/// A part of the forward pass, told to whoever watches it when it is done.
+package enum ForwardPart: Sendable, Equatable {
+    case embedding
+    /// A part of a block, with its norm and residual.
+    case block(BlockPart, layer: Int)
+    case finalNorm
+}
+
+/// What is known of a layer's parameters whatever its architecture.
+package struct BlockPlaces: Sendable {
+    /// The block's parts in the order of the forward pass, each with its elements in the arena.
+    package let parts: [(part: BlockPart, range: Range<Int>)]
+    /// The weights of the projections back into the residual stream, which start smaller.
+    let residualProjections: [NamedTensor]
+}

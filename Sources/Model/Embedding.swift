@@ -1,0 +1,81 @@
+import Compute
+import Recipes
+
+/// The embedding: each token's row of a table and, where positions are learned, each position's.
+struct Embedding {
+    let tokens: NamedTensor  // (V, C), padded
+    let positions: NamedTensor?  // (T, C)
+    /// The tables' elements in the arena, gaps included.
+    let range: Range<Int>
+
+    /// Places the tables behind what is in `arena`.
+    init(_ configuration: GPTConfiguration, _ names: OuterNames, in arena: inout ArenaLayout) {
+        let start = arena.count
+        tokens = arena.appendTable(names.tokenEmbedding, configuration)
+        positions = names.positionEmbedding.map {
+            arena.append($0, shape: [configuration.contextLength, configuration.width])
+        }
+        range = start..<arena.count
+    }
+
+    /// The tables of a layout.
+    init(_ layout: GPTLayout) {
+        tokens = layout.tokenEmbedding
+        positions = layout.positionEmbedding
+        range = layout.embeddingRange
+    }
+
+    /// `output` (N, C) = what the tables hold for the micro-batch, with elements dropped.
+    func forward(_ pass: Pass, into output: Matrix, _ plan: ModelPlan) {
+        let values = pass.parameters.values
+        embeddingForward(
+            pass.batch.inputs, sequenceLength: plan.sequenceLength,
+            tokenTable: values.matrix(tokens), positionTable: positions.map(values.matrix),
+            into: output, engine: plan.engine)
+        pass.drop(output, into: output.operand, at: .embedding, plan)
+    }
+
+    /// The tables' gradients from the output's (N, C), in which it drops elements.
+    ///
+    /// A head that is tied to the token table has written its share already.
+    func backward(
+        _ gradient: Matrix, _ pass: Pass, into gradients: GradientArena, isTied: Bool,
+        _ plan: ModelPlan
+    ) {
+        pass.drop(gradient, into: gradient.operand, at: .embedding, plan)
+        let rows = plan.configuration.paddedVocabularySize
+        embeddingBackward(
+            gradient, tokens: pass.batch.inputs, sequenceLength: plan.sequenceLength,
+            tokenGradient: gradients.values.table(tokens, rows: rows),
+            accumulatesTokens: isTied || gradients.accumulates,
+            positionGradient: positions.map(gradients.values.matrix),
+            accumulatesPositions: gradients.accumulates, engine: plan.engine)
+    }
+
+    /// `output` (1, C) = what the tables hold for one token.
+    func forward(
+        _ token: Int, position: Int, parameters: Buffer<Float>, into output: Matrix,
+        engine: ComputeEngine
+    ) {
+        let row = parameters.matrix(tokens).rows(token..<token + 1)
+        guard let positions else {
+            return output.base.update(from: row.base, count: row.columns)
+        }
+        let place = parameters.matrix(positions).rows(position..<position + 1)
+        add(row, place, into: output, engine: engine)
+    }
+}
+
+extension Buffer<Float> {
+    /// The place of a table, padded rows included.
+    func table(_ tensor: NamedTensor, rows: Int) -> Matrix {
+        Matrix(base + tensor.offset, rows: rows, columns: tensor.shape[1])
+    }
+}
+
+extension Parameters {
+    /// A table as products take it, padded rows included.
+    func table(_ tensor: NamedTensor, rows: Int) -> Operand {
+        operand(at: tensor.offset, rows: rows, columns: tensor.shape[1])
+    }
+}
