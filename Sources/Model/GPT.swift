@@ -109,7 +109,8 @@ package final class GPT {
     ///     an engine of one thread it is called between two tiles of each matrix product.
     ///   - recomputed: told each block whose forward was run again, just before its backward.
     ///   - finished: told each range of the arena as soon as it is complete, from the arena's end to
-    ///     its start: the final norm, the layers of the last block to the first, the embeddings.
+    ///     its start: a head that is not tied, the final norm, the layers of the last block to the
+    ///     first, the embeddings.
     package func backward(
         _ batch: TokenBatch, parameters: Parameters, gradients: Buffer<Float>,
         gradientScale: Float, accumulates: Bool, dropout: DropoutKey?,

@@ -1,6 +1,7 @@
 import Compute
 import Foundation
 import Model
+import Recipes
 import Support
 import Testing
 
