@@ -118,6 +118,12 @@ unused_networks() {
     printf '%s\n' "${list[@]}" | sort -u | paste -sd ,
 }
 
+# setting_files MPIRUN: prints the files in which users and administrators set Open MPI's settings.
+setting_files() {
+    printf '%s\n' "${HOME:-/}"/.{openmpi,prte,pmix}/mca-params.conf /etc/openmpi/openmpi-mca-params.conf \
+        "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"
+}
+
 # setting MPIRUN NAME: prints the value that the user gave an Open MPI setting, if any.
 setting() {
     local variable=OMPI_MCA_$2
@@ -125,13 +131,12 @@ setting() {
         printf '%s' "${!variable}"
         return
     fi
-    local file value
-    for file in "${HOME:-/}/.openmpi/mca-params.conf" /etc/openmpi/openmpi-mca-params.conf \
-        "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"; do
+    local file value=''
+    while IFS= read -r file; do
         value=$(sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*\(.*[^[:space:]]\)[[:space:]]*\$/\1/p" \
             "$file" 2>/dev/null | sed -n '$p') || true
         [[ -z $value ]] || break
-    done
+    done < <(setting_files "$1")
     printf '%s' "$value"
 }
 

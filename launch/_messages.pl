@@ -1,7 +1,7 @@
 # Filters mpirun's stderr for launch/mpirun: passes on the ranks' output, holds back Open MPI's messages,
 # and reports in one sentence why a job failed. launch/mpirun exits with this script's exit code.
 #
-# usage: perl _messages.pl PROGRAM RANKS SECONDS HOSTFILE [HOST...]
+# usage: perl _messages.pl PROGRAM RANKS SECONDS HOSTFILE SETTING_FILES [HOST...]
 #
 # RANKS is the number of "up" marks to wait for within SECONDS, or 0 if the start cannot hang. The launcher
 # writes control lines, which begin with NUL, into the same pipe: the process id of mpirun, a first and a
@@ -11,7 +11,7 @@ use strict;
 use warnings;
 use Config;
 
-my ($program, $ranks, $seconds, $hostfile, @hosts) = @ARGV;
+my ($program, $ranks, $seconds, $hostfile, $setting_files, @hosts) = @ARGV;
 my ($in, $out, $held) = ('', '', '');    # unsorted input; unwritten output; Open MPI's messages
 my $last_line = '';                      # the last line that was shown
 my $is_open = 0;                         # whether the shown text does not end with a newline
@@ -423,8 +423,7 @@ sub settings {
     my ($only_environment) = @_;
     my %settings = map { /^(?:OMPI|PRTE|PMIX)_MCA_/ ? ($_ => $ENV{$_}) : () } keys %ENV;
     return %settings if $only_environment;
-    for my $file ((map { "$ENV{HOME}/.$_/mca-params.conf" } 'openmpi', 'prte', 'pmix'),
-        '/etc/openmpi/openmpi-mca-params.conf') {
+    for my $file (split /\n/, $setting_files) {
         my $lines = content($file);
         $settings{"$1 in $file"} = $2 while $lines =~ /^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$/mg;
     }

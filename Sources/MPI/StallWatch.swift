@@ -64,10 +64,10 @@ package final class StallWatch: @unchecked Sendable {
         }
     }
 
-    /// Ends the watch and waits for its thread.
+    /// Ends the watch and waits for its thread, which must not call MPI while MPI ends.
     package func end() {
         ending.signal()
-        _ = ended.wait(timeout: .now() + .seconds(2))
+        ended.wait()
     }
 
     // MARK: - The watching thread
@@ -76,7 +76,7 @@ package final class StallWatch: @unchecked Sendable {
         var inquiries: Int64 = 0
         var nextReport = firstReport
         var nextDisk = Int64(patience)
-        while ending.wait(timeout: .now() + .milliseconds(500)) == .timedOut {
+        while !ends(within: .milliseconds(500)) {
             answerInquiries()
             let own = RankActivity.now
             guard own.activity == .waiting else {
@@ -95,7 +95,7 @@ package final class StallWatch: @unchecked Sendable {
             guard communicator.rank < 2, own.seconds >= nextReport else { continue }
             nextReport = own.seconds * 2
             inquiries += 1
-            let others = inquire(inquiries)
+            guard let others = inquire(inquiries) else { return }
             // The wait may have ended in the meantime.
             let after = RankActivity.now
             guard after.activity == .waiting, after.seconds >= own.seconds else { continue }
@@ -109,18 +109,19 @@ package final class StallWatch: @unchecked Sendable {
         Int64(patience + communicator.rank * Self.staggerSeconds)
     }
 
-    /// Asks all ranks for their activity and returns the answers that arrive in time.
-    private func inquire(_ number: Int64) -> [Int: RankActivity] {
+    /// Waits and returns whether the watch is to end.
+    private func ends(within interval: DispatchTimeInterval) -> Bool {
+        guard ending.wait(timeout: .now() + interval) == .success else { return false }
+        ending.signal()
+        return true
+    }
+
+    /// Asks all ranks for their activity and returns the answers that arrive in time; nil if the watch
+    /// ends meanwhile.
+    private func inquire(_ number: Int64) -> [Int: RankActivity]? {
         var answers = [communicator.rank: RankActivity.now.activity]
-        // A send over a new connection would wait for a rank that does not respond, so it is left to
-        // itself, and its eight bytes are never freed.
-        let message = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
-        message.initialize(to: number)
         for rank in 0..<communicator.size where rank != communicator.rank {
-            var request: MPI_Request?
-            _ = MPI_Isend(
-                message, 1, Int64.datatype, Int32(rank), Tag.inquiry.rawValue, handle, &request)
-            _ = MPI_Request_free(&request)
+            send([number], to: Int32(rank), .inquiry)
         }
         let end = DispatchTime.now() + .seconds(Self.answerSeconds)
         while DispatchTime.now() < end, answers.count < communicator.size {
@@ -134,7 +135,7 @@ package final class StallWatch: @unchecked Sendable {
                 guard numbers[0] == number else { continue }
                 answers[Int(source)] = RankActivity(rawValue: numbers[1]) ?? .computing
             }
-            usleep(50_000)
+            if ends(within: .milliseconds(50)) { return nil }
         }
         return answers
     }
@@ -146,9 +147,22 @@ package final class StallWatch: @unchecked Sendable {
             _ = MPI_Recv(
                 &number, 1, Int64.datatype, source, Tag.inquiry.rawValue, handle,
                 lockstep_status_ignore())
-            let numbers = [number, RankActivity.now.activity.rawValue]
-            _ = MPI_Send(numbers, 2, Int64.datatype, source, Tag.answer.rawValue, handle)
+            send([number, RankActivity.now.activity.rawValue], to: source, .answer)
         }
+    }
+
+    /// Starts to send and returns at once.
+    ///
+    /// A send over a new connection would wait for a rank that does not respond, so it is left to
+    /// itself, and its few bytes are never freed.
+    private func send(_ numbers: [Int64], to rank: Int32, _ tag: Tag) {
+        let message = UnsafeMutableBufferPointer<Int64>.allocate(capacity: numbers.count)
+        _ = message.initialize(from: numbers)
+        var request: MPI_Request?
+        _ = MPI_Isend(
+            message.baseAddress, Int32(numbers.count), Int64.datatype, rank, tag.rawValue, handle,
+            &request)
+        _ = MPI_Request_free(&request)
     }
 
     private var handle: MPI_Comm { communicator.handle }

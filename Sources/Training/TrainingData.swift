@@ -35,7 +35,7 @@ package struct TrainingData: Sendable {
     ///   folder was made for another tokenizer, a token is outside the vocabulary, or the data are
     ///   shorter than one context.
     package init(
-        path: String, recipe: inout Recipe, isRemembered: Bool = false, rank: Int = 0
+        path: String, recipe: inout Recipe, isRemembered: Bool = false, rank: Int
     ) throws(Failure) {
         self.path = path
         let remedy =

@@ -33,7 +33,6 @@ func runOnAllRanks(
         try environment.finalize()
         exit(code)
     } catch {
-        // Its thread must not call MPI while MPI ends.
         watch?.end()
         world.exit(reporting: error)
     }

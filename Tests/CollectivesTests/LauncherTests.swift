@@ -224,22 +224,21 @@ private enum ControlGroup {
                             + "ranks, or give --oversubscribe."
                     ))
         }
-        try withHostfile("node1 slots=2\nnode2 slot=2\n") { path throws in
-            #expect(
-                try refusal("--hosts", path, "true")
-                    == (
-                        65,
-                        "Line 2 of \(path) has \"slot=2\", which is not slots=N; write one host a "
-                            + "line, such as: node1 slots=4"
-                    ))
-        }
-        try withHostfile("node1 slots=2 max_slots=1\n") { path throws in
-            #expect(
-                try refusal("--hosts", path, "true")
-                    == (
-                        65,
-                        "Line 1 of \(path) has max_slots=1 below slots=2; raise it or remove it."
-                    ))
+        for (lines, number, problem) in [
+            (
+                "node1 slots=2\nnode2 slot=2\n", 2,
+                "\"slot=2\", which is not slots=N; write one host a line, such as: node1 slots=4"
+            ),
+            (
+                "node1 slots=2 max_slots=1\n", 1,
+                "max_slots=1 below slots=2; raise it or remove it."
+            ),
+        ] {
+            try withHostfile(lines) { path throws in
+                #expect(
+                    try refusal("--hosts", path, "true")
+                        == (65, "Line \(number) of \(path) has \(problem)"))
+            }
         }
         try withHostfile("node1 slots=2\nnode2 slots=2\nnode1 slots=1\n") { path throws in
             #expect(

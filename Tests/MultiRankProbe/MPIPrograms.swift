@@ -170,6 +170,19 @@ func compareStrings(_ world: Communicator, _ arguments: Arguments) throws(Failur
     try printReports(["same": true], on: world)
 }
 
+/// Rank 0's watch asks rank 1, whose watch has ended and never answers, when rank 0 ends its own.
+func endDuringInquiry(_ world: Communicator) throws(Failure) {
+    let watch = try StallWatch(of: world) { _ in }
+    if world.rank == 0 {
+        // The watch counts whole seconds, so it asks 1.0 to 1.5 s after the next one begins.
+        let uptime = ProcessInfo.processInfo.systemUptime
+        Thread.sleep(forTimeInterval: uptime.rounded(.up) - uptime)
+        RankActivity.during(.waiting) { Thread.sleep(forTimeInterval: 1.7) }
+    }
+    watch.end()
+    try printReports(["ended": true], on: world)
+}
+
 /// One rank fails while the others wait for it.
 func failAlone(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     if world.rank == arguments.number("rank", default: 0) {

@@ -27,6 +27,7 @@ func runInMPI(_ arguments: Arguments) throws(Failure) {
         case "agree": try agree(world, arguments)
         case "same": try compareStrings(world, arguments)
         case "fail": try failAlone(world, arguments)
+        case "stall": try endDuringInquiry(world)
         case "reduce": try reduce(world, arguments)
         case "statistics": try exchangeStatistics(world, arguments)
         case "range-test": try testRange(world, arguments)
@@ -39,4 +40,6 @@ func runInMPI(_ arguments: Arguments) throws(Failure) {
         world.exit(reporting: error)
     }
     try environment.finalize()
+    // A watch that has not ended would now call MPI and crash.
+    if arguments.program == "stall" { Thread.sleep(forTimeInterval: 0.3) }
 }

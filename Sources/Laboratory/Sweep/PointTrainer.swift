@@ -26,7 +26,7 @@ struct PointTrainer {
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
         let (plan, data) = try group.agree { () throws(Failure) in
             var recipe = try specification.recipe(for: point)
-            let data = try TrainingData(path: dataPath, recipe: &recipe)
+            let data = try TrainingData(path: dataPath, recipe: &recipe, rank: group.rank)
             return (try TrainingPlan(recipe, ranks: group.size), data)
         }
         let run = folder.run(of: point)

@@ -72,7 +72,8 @@ extension SweepSession {
             let first = input.specification.firstPoint(ofBatch: batch)
             let (plan, data) = try world.agree { () throws(Failure) in
                 var recipe = try input.specification.recipe(for: first)
-                let data = try TrainingData(path: input.data.path, recipe: &recipe)
+                let data = try TrainingData(
+                    path: input.data.path, recipe: &recipe, rank: world.rank)
                 return (try TrainingPlan(recipe, ranks: group.size), data)
             }
             let cost = try RunCost.measure(

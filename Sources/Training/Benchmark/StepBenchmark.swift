@@ -46,7 +46,6 @@ package struct StepBenchmark: Sendable {
     /// - Throws: `Failure` (configuration; usage) for an override that cannot be, and what MPI
     ///   reports.
     package func run(on communicator: Communicator) throws(Failure) -> StepReport {
-        try communicator.requireSameBuild()
         let plan = try communicator.agree { () throws(Failure) in
             let plan = try makePlan(ranks: communicator.size)
             try plan.recipe.training.precision.requireProcessor(emulates: emulatesBF16)
