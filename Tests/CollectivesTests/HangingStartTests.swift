@@ -55,10 +55,10 @@ struct HangingStartTests {
             let path = "\(folder)/agent"
             try Data("#!/bin/sh\nhost=$1; shift\n\(agent)\n".utf8).write(to: URL(filePath: path))
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
-            let command = command ?? "\(Launch.products)/multirank-probe environment"
+            let command = command ?? "'\(Launch.products)/multirank-probe' environment"
             return """
                 ip netns exec lockstep-\(name)-h1 unshare --uts sh -c 'hostname "$0" && exec "$@"' \
-                lockstep-\(name)-h1 \(Launch.root)/launch/mpirun --hosts \(folder)/hosts \
+                lockstep-\(name)-h1 '\(Launch.root)/launch/mpirun' --hosts \(folder)/hosts \
                 --agent \(path) --oversubscribe \(options) -- \(command)
                 """
         }
