@@ -40,6 +40,6 @@ func runInMPI(_ arguments: Arguments) throws(Failure) {
         world.exit(reporting: error)
     }
     try environment.finalize()
-    // A watch that has not ended would now call MPI and crash.
+    // A watch that is still running would now call MPI and crash.
     if arguments.program == "stall" { Thread.sleep(forTimeInterval: 0.3) }
 }
