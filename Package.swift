@@ -149,7 +149,7 @@ let package = Package(
             "Training",
             [
                 "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Kernels", "Tensors", "Failures", "SeededNoise",
+                "Statistics", "Kernels", "Tensors", "Digests", "Failures", "SeededNoise",
             ], exclude: ["Golden"]),
         tests(
             "Laboratory",

@@ -1,4 +1,5 @@
 import Checkpointing
+import Digests
 import Failures
 
 #if canImport(Glibc)
@@ -81,11 +82,33 @@ package struct RunFolder: Sendable {
         }
     }
 
-    /// Gives a run that goes on another recipe; the one before is kept under another name.
+    /// Replaces the recipe of a run that is resumed, and keeps the previous one as
+    /// `recipe.superseded-N.toml`.
+    ///
+    /// The last line of the previous recipe names the new one, so that a later resume can tell this
+    /// change from an edit by hand.
     ///
     /// - Throws: `Failure` (I/O).
-    package func replaceRecipe(_ text: String) throws(Failure) {
-        try AtomicFile.supersede(recipe, holding: try read(recipe), with: text)
+    package func replaceRecipe(with new: Recipe) throws(Failure) {
+        let previous = try read(recipe)
+        guard previous != new.toml else { return }
+        try AtomicFile.supersede(
+            recipe, holding: previous + Self.replacementLine(new), with: new.toml)
+    }
+
+    /// Returns whether a resume replaced an earlier recipe of this run with `new`.
+    ///
+    /// - Throws: `Failure` (I/O).
+    package func wasReplaced(by new: Recipe) throws(Failure) -> Bool {
+        for name in try FileSystem.names(in: path)
+        where name.hasPrefix("recipe.superseded-") && name.hasSuffix(".toml") {
+            if try readText("\(path)/\(name)").hasSuffix(Self.replacementLine(new)) { return true }
+        }
+        return false
+    }
+
+    private static func replacementLine(_ new: Recipe) -> String {
+        "# Replaced by the recipe with the SHA-256 \(SHA256.hash(new.toml)).\n"
     }
 
     /// The whole of one of the run's files.

@@ -97,7 +97,7 @@ package struct TrainingSession {
         if request.resumes {
             let step = try trainer.resume()
             try communicator.onFirstRank { () throws(Failure) in
-                try run.replaceRecipe(plan.recipe.toml)
+                try run.replaceRecipe(with: plan.recipe)
             }
             tell(
                 step == 0

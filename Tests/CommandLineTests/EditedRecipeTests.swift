@@ -51,7 +51,7 @@ extension CommandLineTests {
         }
 
         /// The newest checkpoint then holds the recipe before the change.
-        @Test("a change that a resume made is not refused as an edit")
+        @Test("a change that a resume made is not an edit, but a later change by hand is")
         func aResumesOwnChange() throws {
             let bench = try Workbench()
             let first = try bench.lockstep(bench.training(set: "checkpoint.every=0"))
@@ -66,6 +66,12 @@ extension CommandLineTests {
             try FileManager.default.createDirectory(
                 atPath: bench.path("run/checkpoints"), withIntermediateDirectories: false)
             try FileManager.default.moveItem(atPath: bench.path("kept"), toPath: checkpoint)
+            let resumed = try bench.bytes(of: "run/recipe.toml")
+            try edit(bench, "steps", "12")
+            expectRefusal(
+                try bench.lockstep(resume), 78,
+                ["was edited after step 6: [training] steps = 12 (trained with 6)"])
+            try bench.write(String(decoding: resumed, as: UTF8.self), to: "run/recipe.toml")
             let again = try bench.lockstep(resume)
             #expect(again.status == 0, "\(again.errors)")
             #expect(again.errors.contains("resumed from the checkpoint of step 6"))

@@ -1,3 +1,4 @@
+import Digests
 import Failures
 import Foundation
 import Testing
@@ -80,18 +81,30 @@ import Training
         #expect(create(path) == nil)
     }
 
-    @Test func aNewRecipeKeepsTheOneBefore() throws {
+    @Test("a new recipe keeps the previous one, which names its replacement")
+    func aNewRecipeKeepsTheOneBefore() throws {
         let folder = try TemporaryFolder()
-        #expect(create(folder.path) == nil)
+        let recipes = [1, 2, 3].map { seed in
+            var recipe = Recipe()
+            recipe.training.seed = UInt64(seed)
+            return recipe
+        }
         let run = RunFolder(folder.path)
-        let before = try run.read(run.recipe)
-        try run.replaceRecipe(before)
+        try run.create(recipe: recipes[0].toml, dataPath: "/data", tokenizerFrom: nil)
+        try run.replaceRecipe(with: recipes[0])
         #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/recipe.superseded-1.toml"))
-        try run.replaceRecipe("second")
-        try run.replaceRecipe("third")
-        #expect(try run.read(run.recipe) == "third")
-        #expect(try run.read("\(folder.path)/recipe.superseded-1.toml") == before)
-        #expect(try run.read("\(folder.path)/recipe.superseded-2.toml") == "second")
+        #expect(try !run.wasReplaced(by: recipes[0]))
+        try run.replaceRecipe(with: recipes[1])
+        try run.replaceRecipe(with: recipes[2])
+        #expect(try run.read(run.recipe) == recipes[2].toml)
+        for (number, (previous, new)) in zip(recipes, recipes.dropFirst()).enumerated() {
+            #expect(
+                try run.read("\(folder.path)/recipe.superseded-\(number + 1).toml")
+                    == previous.toml
+                    + "# Replaced by the recipe with the SHA-256 \(SHA256.hash(new.toml)).\n")
+            #expect(try run.wasReplaced(by: new))
+        }
+        #expect(try !run.wasReplaced(by: recipes[0]))
     }
 
     @Test func saysWhereNoRunIs() throws {

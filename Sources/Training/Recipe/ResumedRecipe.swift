@@ -1,4 +1,3 @@
-import Checkpointing
 import Failures
 import Optimizers
 
@@ -30,14 +29,8 @@ struct ResumedRecipe {
     ///
     /// - Throws: `Failure` (configuration) that names the keys that were edited.
     private func refuseEdit(of trained: Recipe) throws(Failure) {
-        guard original != trained else { return }
+        guard original != trained, try !run.wasReplaced(by: original) else { return }
         let fixed = original.withoutFreeKeys.differences(from: trained.withoutFreeKeys)
-        // A resume keeps the previous recipe in a file of its own.
-        if fixed.isEmpty || onlyScheduleDiffers(original, trained),
-            try run.supersededRecipes().contains(trained)
-        {
-            return
-        }
         let edits = (fixed.isEmpty ? original.differences(from: trained) : fixed).map {
             "\($0.key) = \($0.value) (trained with \($0.otherValue))"
         }.joined(separator: ", ")
@@ -92,19 +85,6 @@ struct ResumedRecipe {
         let before = try original.schedule.resolve(rate, trainingSteps: original.training.steps)
         let after = try wanted.schedule.resolve(rate, trainingSteps: wanted.training.steps)
         return (0..<step).allSatisfy { before.learningRate(at: $0) == after.learningRate(at: $0) }
-    }
-}
-
-extension RunFolder {
-    /// Returns the recipes that resumes have replaced.
-    fileprivate func supersededRecipes() throws(Failure) -> [Recipe] {
-        var recipes: [Recipe] = []
-        for name in try FileSystem.names(in: path)
-        where name.hasPrefix("recipe.superseded-") && name.hasSuffix(".toml") {
-            let file = "\(path)/\(name)"
-            recipes.append(try Recipe(toml: try readText(file), name: file))
-        }
-        return recipes
     }
 }
 
