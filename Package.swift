@@ -40,17 +40,18 @@ let package = Package(
     name: "lockstep",
     products: [.executable(name: "lockstep", targets: ["lockstep"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
     ],
     targets: [
         // Executables
         .executableTarget(
             name: "lockstep",
             dependencies: [
-                "Laboratory", "Training", "DataLoading", "Model", "Collectives", "Telemetry",
-                "Tensors", "MPI", "Failures",
+                "Sweeps", "Experiments", "Benchmarks", "Report", "Training", "Data", "Model",
+                "Collectives",
+                "Telemetry", "Recipes", "Compute", "MPI", "Support",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -58,53 +59,66 @@ let package = Package(
         .executableTarget(
             name: "multirank-probe",
             dependencies: [
-                "Laboratory", "Training", "Model", "Collectives", "Kernels", "Tensors", "MPI",
-                "Digests", "Failures", "MultiRankSupport",
+                "Experiments", "Benchmarks", "Training", "Model", "Collectives", "Recipes",
+                "Compute", "MPI",
+                "Support", "TestSupport",
             ],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
-        // The pipeline: Training wires the six below it, which never import one another.
+        // Studies: experiments on training, and the pages about them.
+        target(
+            "Sweeps",
+            [
+                "Training", "Model", "Collectives", "Checkpoints", "Telemetry", "Recipes", "Report",
+                "Statistics", "Compute", "MPI", "Support",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        target(
+            "Experiments",
+            [
+                "Training", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry",
+                "Recipes",
+                "Report", "Statistics", "Compute", "MPI", "Support",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        target(
+            "Benchmarks",
+            [
+                "Training", "Model", "Collectives", "Optimizers", "Telemetry", "Recipes",
+                "Statistics",
+                "Compute", "CCompute", "MPI", "Support",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        target("Report", ["Telemetry", "Support"]),
+
+        // Pipeline: Training wires the targets below it, which share only Recipes' plain values.
         target(
             "Training",
             [
-                "DataLoading", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Kernels", "Tensors", "MPI", "Digests", "JSONText", "Failures",
-                "CPeak",
-                .product(name: "TOMLKit", package: "TOMLKit"),
+                "Data", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry", "Recipes",
+                "Statistics", "Compute", "MPI", "Support", "CCompute",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        target("DataLoading", ["Tensors", "Digests", "Failures", "JSONText"]),
-        target("Model", ["Kernels", "Tensors", "Failures"]),
-        target("Collectives", ["MPI", "Tensors", "CVector", "Failures"], unchecked: true),
-        target("Optimizers", ["Tensors", "CVector", "Failures"], unchecked: true),
-        target("Checkpointing", ["Tensors", "Digests", "Failures", "JSONText"]),
+        target("Data", ["Compute", "Support"]),
+        target("Model", ["Recipes", "Compute", "Support"]),
+        target("Collectives", ["Recipes", "MPI", "Compute", "CCompute", "Support"]),
+        target("Optimizers", ["Recipes", "Compute", "Support"]),
+        target("Checkpoints", ["Recipes", "Compute", "Support"]),
         target(
             "Telemetry",
-            ["Statistics", "Failures", "JSONText", .product(name: "Logging", package: "swift-log")]),
-        // Pages of charts, from plain descriptions of what commands have found.
-        target("Report", ["Telemetry", "Failures"]),
-
-        // Experiments on training
+            ["Statistics", "Support", .product(name: "Logging", package: "swift-log")]),
         target(
-            "Laboratory",
-            [
-                "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Report", "Statistics", "Kernels", "Tensors", "MPI", "Digests", "Failures",
-                .product(name: "Logging", package: "swift-log"),
-            ]),
+            "Recipes", ["Compute", "Support", .product(name: "TOMLKit", package: "TOMLKit")]),
 
         // Foundations
-        target("Kernels", ["Tensors", "CMicrokernels", "CVector"], unchecked: true),
-        target("MPI", ["COpenMPI", "Failures"]),
-        target("Tensors", ["CAffinity", "CVector", "Failures"], unchecked: true),
-        target("Digests", ["COpenSSL"]),
+        target("Compute", ["CCompute", "Support"], unchecked: true),
+        target("Support", ["COpenSSL"]),
+        target("MPI", ["COpenMPI", "Support"]),
         target("Statistics", ["CMinpack"]),
-        target("Failures"),
-        target("JSONText"),
-        .target(name: "CAffinity"),
-        .target(name: "CVector", cSettings: [.unsafeFlags(machine)]),
-        .target(name: "CMicrokernels", cSettings: [.unsafeFlags(machine + ["-O3"])]),
-        .target(name: "CPeak", dependencies: ["CMicrokernels"]),
+        .target(
+            name: "CCompute",
+            exclude: ["microkernels.inc", "packing.inc"],
+            cSettings: [.unsafeFlags(machine + ["-O3"])]),
         .systemLibrary(
             name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(
@@ -113,51 +127,60 @@ let package = Package(
             name: "CMinpack", pkgConfig: "cminpack", providers: [.apt(["libcminpack-dev"])]),
 
         // Tests
-        .target(name: "SeededNoise", path: "Tests/SeededNoise", swiftSettings: swiftSettings),
-        tests("Tensors", ["Tensors"]),
-        tests("Digests", ["Digests"]),
-        tests("Failures", ["Failures"]),
-        tests("JSONText", ["JSONText"]),
-        tests("Statistics", ["Statistics", "SeededNoise"], exclude: ["Golden"]),
         .target(
-            name: "EmulatedTiles", dependencies: ["CMicrokernels"], path: "Tests/EmulatedTiles",
+            name: "TestSupport", dependencies: ["Recipes", "Compute", "Support"],
+            path: "Tests/Support",
+            swiftSettings: swiftSettings),
+        tests("Support", ["Support"]),
+        tests("Statistics", ["Statistics", "TestSupport"], exclude: ["Golden"]),
+        .target(
+            name: "EmulatedTiles", dependencies: ["CCompute"], path: "Tests/EmulatedTiles",
             cSettings: [
-                .headerSearchPath("../../Sources/CMicrokernels"),
+                .headerSearchPath("../../Sources/CCompute"),
                 .unsafeFlags(machine + ["-ffp-contract=off"]),
             ]),
-        tests("Kernels", ["Kernels", "Tensors", "CMicrokernels", "EmulatedTiles"]),
-        .target(
-            name: "MultiRankSupport", path: "Tests/MultiRankSupport", swiftSettings: swiftSettings),
-        tests("MPI", ["MPI", "MultiRankSupport", "multirank-probe"]),
-        tests("DataLoading", ["DataLoading", "Digests", "Failures"], exclude: ["Golden"]),
+        tests("Compute", ["Compute", "CCompute", "EmulatedTiles"]),
+        tests("MPI", ["MPI", "TestSupport", "multirank-probe"]),
         tests(
-            "Model", ["Model", "Checkpointing", "Kernels", "Tensors", "Failures"],
+            "Recipes", ["Recipes", "Optimizers", "Compute", "Support", "TestSupport"],
             exclude: ["Golden"]),
-        tests("Optimizers", ["Optimizers", "Kernels", "Tensors", "Failures"], exclude: ["Golden"]),
+        tests("Data", ["Data", "Support", "TestSupport"], exclude: ["Golden"]),
+        tests(
+            "Model", ["Model", "Checkpoints", "Recipes", "Compute", "Support", "TestSupport"],
+            exclude: ["Golden"]),
+        tests(
+            "Optimizers", ["Optimizers", "Recipes", "Compute", "Support", "TestSupport"],
+            exclude: ["Golden"]),
         tests(
             "Collectives",
-            ["Collectives", "Tensors", "Failures", "MultiRankSupport", "multirank-probe"]),
-        tests("Checkpointing", ["Checkpointing", "Tensors", "Failures"], exclude: ["Golden"]),
+            ["Collectives", "Compute", "Support", "TestSupport", "multirank-probe"]),
+        tests(
+            "Checkpoints", ["Checkpoints", "Compute", "Support", "TestSupport"], exclude: ["Golden"]
+        ),
         tests(
             "Telemetry",
             [
-                "Telemetry", "Failures", "SeededNoise",
+                "Telemetry", "Support", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Report", ["Report", "Telemetry", "Failures", "MultiRankSupport"]),
+        tests("Report", ["Report", "Telemetry", "Support", "TestSupport"]),
         tests(
             "Training",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Checkpointing", "Telemetry",
-                "Statistics", "Kernels", "Tensors", "Digests", "Failures", "SeededNoise",
+                "Training", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry",
+                "Recipes",
+                "Statistics", "Compute", "Support", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ], exclude: ["Golden"]),
+        tests("Sweeps", ["Sweeps", "Training", "Recipes", "Statistics", "Support", "TestSupport"]),
         tests(
-            "Laboratory",
+            "Experiments",
             [
-                "Laboratory", "Training", "Model", "Tensors", "Statistics", "Failures",
-                "SeededNoise", "MultiRankSupport", "multirank-probe",
+                "Experiments", "Training", "Model", "Recipes", "Compute", "Statistics", "Support",
+                "TestSupport", "multirank-probe",
             ], exclude: ["Golden"]),
-        tests("MultiRank", ["Checkpointing", "MultiRankSupport", "lockstep"]),
-        tests("CommandLine", ["MultiRankSupport", "lockstep"]),
+        tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
+        tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep"]),
+        tests("CommandLine", ["TestSupport", "lockstep"]),
     ]
 )

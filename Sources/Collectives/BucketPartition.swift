@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// Who sums which part of a bucket: K segments, one for each owner on a host, and in each segment
 /// one part for each host.

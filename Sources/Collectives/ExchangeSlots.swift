@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// Memory for the messages of the buckets that are under way between hosts.
 ///

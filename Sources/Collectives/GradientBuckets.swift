@@ -1,3 +1,5 @@
+import Compute
+
 /// The pieces of a gradient arena that are reduced as one message each, and which are finished.
 ///
 /// Bucket 0 is the arena's end and the last bucket its start, because backward finishes layers from

@@ -1,6 +1,6 @@
-import Failures
+import Compute
 import MPI
-import Tensors
+import Support
 
 /// Sums the lanes' gradients over all ranks along the reduction tree, while backward still runs.
 ///

@@ -1,6 +1,6 @@
-import Failures
+import Compute
 import MPI
-import Tensors
+import Support
 
 /// The exchange of one segment of each bucket between its owners on all hosts, which finishes the
 /// reduction tree.

@@ -1,12 +1,7 @@
-import Failures
+import Compute
+import Glibc
 import MPI
-import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Support
 
 /// The memory in which the ranks of one host find one another's sums.
 ///

@@ -1,6 +1,6 @@
-import Failures
+import Compute
 import MPI
-import Tensors
+import Support
 
 /// What one lane contributes to a step's totals: a fixed number of stored Doubles and nothing else.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// A rank's lanes on their way to its whole nodes of the reduction tree: a stack of partial sums.
 ///

@@ -1,5 +1,5 @@
+import Compute
 import MPI
-import Tensors
 
 /// The sum of a bucket's nodes over the ranks of one host, through memory that they share.
 ///

@@ -1,6 +1,6 @@
-import Failures
+import Compute
 import MPI
-import Tensors
+import Support
 
 /// The other half of a sharded step: each rank updates the parameters it owns, and all get them.
 ///

@@ -1,10 +1,5 @@
+import Glibc
 import MPI
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// How a rank waits for others: it looks again at once for a while, then lets other processes run
 /// between looks, which on a machine with more ranks than cores may be those it waits for.

@@ -1,3 +1,5 @@
+import Recipes
+
 /// The one binary tree over a run's lanes, along which every sum over the batch is taken.
 ///
 /// Lanes [a, b) are the sum of [a, m) and [m, b), left before right, where m - a is the largest
@@ -116,4 +118,9 @@ package struct ReductionTree: Sendable, Equatable {
 
     /// The sum of one number per lane in the tree's order.
     package func sum(_ leaves: [Double]) -> Double { sum(leaves, by: +) }
+}
+
+extension LaneConfiguration {
+    /// The tree along which the lanes are summed.
+    package var tree: ReductionTree { ReductionTree(laneCount: laneCount) }
 }

@@ -1,6 +1,6 @@
 import COpenMPI
-import Failures
 import Foundation
+import Support
 import Synchronization
 
 /// A failure that all ranks of a communicator of this size threw together.

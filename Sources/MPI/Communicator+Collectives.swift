@@ -1,5 +1,5 @@
 import COpenMPI
-import Failures
+import Support
 
 /// A number that MPI can reduce.
 package protocol ReducibleScalar: BitwiseCopyable, Sendable {

@@ -1,5 +1,5 @@
 import COpenMPI
-import Failures
+import Support
 
 extension Communicator {
     /// Sends bytes to a rank and returns when they may be changed, by `MPI_Send`.

@@ -1,6 +1,6 @@
 import COpenMPI
-import Failures
 import Foundation
+import Support
 
 /// A group of ranks that talk to one another, with errors returned rather than fatal.
 ///

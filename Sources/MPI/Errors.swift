@@ -1,5 +1,5 @@
 import COpenMPI
-import Failures
+import Support
 
 /// Turns an MPI call's return code into a `Failure` with the library's own text.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// The networks of this host over which ranks on other hosts could reach it.
 package enum HostNetworks {

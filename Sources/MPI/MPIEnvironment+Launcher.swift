@@ -1,15 +1,8 @@
-import Failures
 import FoundationEssentials
+import Glibc
+import Support
 
-#if canImport(Glibc)
-    import Glibc
-
-    private let streamSocket = Int32(SOCK_STREAM.rawValue)
-#else
-    import Musl
-
-    private let streamSocket = SOCK_STREAM
-#endif
+private let streamSocket = Int32(SOCK_STREAM.rawValue)
 
 /// What the environment reveals about the launcher that started this process.
 ///

@@ -1,6 +1,6 @@
 import COpenMPI
-import Failures
 import Foundation
+import Support
 
 /// The MPI library between `MPI_Init_thread` and `MPI_Finalize`; there is one in a process.
 ///

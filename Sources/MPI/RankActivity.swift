@@ -1,10 +1,5 @@
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The activity of this rank's main thread, which tells other ranks why they wait.
 package enum RankActivity: Int64, Sendable {

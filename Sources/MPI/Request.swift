@@ -1,5 +1,5 @@
 import COpenMPI
-import Failures
+import Support
 
 /// A message under way, which keeps the owner of its memory alive until the message is done.
 ///

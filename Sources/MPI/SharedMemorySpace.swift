@@ -1,10 +1,4 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// The file system in which Open MPI keeps the memory that a node's ranks share.
 ///

@@ -1,5 +1,5 @@
 import COpenMPI
-import Failures
+import Support
 import Synchronization
 
 /// Memory of the ranks of one node that each of them reads and writes directly, by

@@ -1,7 +1,7 @@
 import COpenMPI
 import Dispatch
-import Failures
 import Foundation
+import Support
 import Synchronization
 
 /// Reports the ranks for which all others wait, such as one that is stopped or whose disk hangs.

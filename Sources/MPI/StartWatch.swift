@@ -1,5 +1,5 @@
-import Failures
 import Foundation
+import Support
 import Synchronization
 
 /// A time limit for MPI's start, which would wait without end for a rank that cannot be reached.

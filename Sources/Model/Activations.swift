@@ -1,4 +1,5 @@
-import Tensors
+import Compute
+import Recipes
 
 /// Where each activation of a micro-batch lies in one arena.
 ///

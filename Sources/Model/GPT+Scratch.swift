@@ -1,5 +1,4 @@
-import Kernels
-import Tensors
+import Compute
 
 extension GPT {
     /// Bytes of the engine's scratch memory once it has run this model, which is planned for

@@ -1,5 +1,5 @@
-import Kernels
-import Tensors
+import Compute
+import Recipes
 
 /// The tokens of one micro-batch: B sequences of T inputs and their next-token targets.
 package struct TokenBatch: @unchecked Sendable {

@@ -1,4 +1,5 @@
-import Tensors
+import Compute
+import Recipes
 
 /// Where each parameter of a GPT lies in the arena, under the names of Hugging Face's GPT-2.
 ///
@@ -80,5 +81,17 @@ package struct GPTLayout: Sendable {
         }
         finalNorm = norm("ln_f")
         self.arena = arena
+    }
+}
+
+extension GPTConfiguration {
+    /// Parameters, embeddings included.
+    package var parameterCount: Int { GPTLayout(self).arena.elementCount }
+
+    /// Floating-point operations to train on one token of a sequence of T tokens: 6 N + 12 L H D T,
+    /// where N leaves the position embedding out (Chowdhery et al. 2022, appendix B; nanoGPT).
+    package func flopsPerToken(sequenceLength: Int) -> Double {
+        let counted = parameterCount - contextLength * width
+        return 6 * Double(counted) + 12 * Double(layers * width * sequenceLength)
     }
 }

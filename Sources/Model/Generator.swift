@@ -1,5 +1,5 @@
-import Kernels
-import Tensors
+import Compute
+import Recipes
 
 /// Generates one token at a time from a GPT, with the keys and values of earlier tokens cached.
 ///

@@ -1,5 +1,5 @@
-import Kernels
-import Tensors
+import Compute
+import Recipes
 
 /// The tied head: logits = x wte^T and their cross-entropy, by chunks of rows.
 ///

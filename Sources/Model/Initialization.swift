@@ -1,10 +1,5 @@
-import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Compute
+import Glibc
 
 extension GPTLayout {
     /// Fills a parameter arena with GPT-2's initialisation.

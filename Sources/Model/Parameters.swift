@@ -1,5 +1,4 @@
-import Kernels
-import Tensors
+import Compute
 
 /// A model's parameters: an arena in fp32 and, for products in bf16, a rounded copy of it.
 ///

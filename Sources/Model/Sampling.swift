@@ -1,11 +1,6 @@
-import Failures
-import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Compute
+import Glibc
+import Support
 
 /// How the next token is chosen from its logits.
 package struct Sampling: Sendable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Returns the weight of step `step`, from 1 up, in an average of the steps so far: 1 - b.
 ///
@@ -13,25 +9,4 @@
 package func averagingWeight(step: Int, power: Double) -> Double {
     precondition(step >= 1, "steps are counted from 1")
     return 1 - pow(1 - 1 / Double(step), power + 1)
-}
-
-/// Moves an average towards new values: `average += weight * (values - average)`.
-///
-/// - Parameter count: a multiple of sixteen, as arenas are.
-package func moveTowards(
-    _ values: UnsafePointer<Float>, _ average: UnsafeMutablePointer<Float>, count: Int,
-    weight: Float
-) {
-    let values = UnsafeRawPointer(values)
-    let average = UnsafeMutableRawPointer(average)
-    let factor = SIMD16<Float>(repeating: weight)
-    var offset = 0
-    while offset < count * MemoryLayout<Float>.stride {
-        let old = average.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
-        let new = values.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
-        average.storeBytes(
-            of: old.addingProduct(factor, new - old), toByteOffset: offset,
-            as: SIMD16<Float>.self)
-        offset += MemoryLayout<SIMD16<Float>>.stride
-    }
 }

@@ -1,10 +1,6 @@
-import Tensors
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Compute
+import Glibc
+import Recipes
 
 /// An update rule with its state, over an arena of parameters and one of gradients.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import Compute
 
 /// The factors by which LAMB and LARS fit the step of each tensor to the tensor's own norm.
 ///
@@ -50,25 +50,5 @@ struct TrustRatios: Sendable {
         let isZero = sums.parameters == 0 || sums.compared == 0
         let fitted = ratio(sums.parameters.squareRoot(), sums.compared.squareRoot())
         ratios.elements[run] = isZero ? 1 : min(fitted, Double(Float.greatestFiniteMagnitude))
-    }
-}
-
-/// The sums of squares of a part of a tensor and of what its norm is compared with: the gradient in
-/// LARS, the direction in LAMB.
-struct NormSums {
-    var parameters: Double
-    var compared: Double
-}
-
-extension NormSums {
-    /// The sums over `count` parameters and gradients, a multiple of sixteen.
-    init(
-        _ parameters: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>, count: Int
-    ) {
-        var ofParameters = SumOfSquares.Accumulator()
-        var ofGradients = SumOfSquares.Accumulator()
-        ofParameters.add(parameters, count: count)
-        ofGradients.add(gradients, count: count)
-        self.init(parameters: ofParameters.total, compared: ofGradients.total)
     }
 }

@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// A chart as the page takes it: words around a Vega 5 specification.
 package struct Chart: Sendable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// One axis of a chart: what it measures, and how.
 package struct ChartAxis: Sendable {

@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// The levels of a quantity over a plane, with paths on it, such as a loss around a trained model
 /// with the way training took.

@@ -1,10 +1,5 @@
-import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// A value for each pair of two choices, such as the loss over learning rate and batch.
 package struct HeatMap: ChartDescription {

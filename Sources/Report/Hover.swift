@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// What a chart with data `points` (fields x, y and s, the series) shows under the pointer: a hair
 /// line, and of each series the point next to it with its numbers.

@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 extension LineChart {
     /// Shaded stretches, behind everything.

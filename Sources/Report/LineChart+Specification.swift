@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 extension LineChart {
     /// The height of a row of marker labels, in pixels.

@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// How numbers of one kind are read: as text here, and as an expression for Vega's tooltips.
 package enum NumberStyle: Sendable {

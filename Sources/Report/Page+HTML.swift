@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 extension Page {
     /// The page as one HTML file that needs nothing else, and asks nobody for anything: its content

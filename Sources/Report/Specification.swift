@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 // Parts that the specifications of all charts share. Colours are signals that the page's theme
 // defines, so one specification serves light and dark; texts never stand in expressions, only in

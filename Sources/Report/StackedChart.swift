@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// Amounts that add up: the parts of a step's time, over the steps or of several runs.
 package struct StackedChart: ChartDescription {

@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// A quantity over a plane as a surface seen from above and aside.
 package struct SurfaceChart: ChartDescription {

@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// The box around a surface: its ground, its two far walls, and the labels along its near edges.
 struct SurfaceFrame {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A place in the picture, x to the right and y downwards, in units of the box's edge.
 package struct PicturePoint: Sendable, Equatable {

@@ -1,4 +1,4 @@
-import Telemetry
+import Support
 
 /// The colours of a page and its charts, light or dark.
 ///

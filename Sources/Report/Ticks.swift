@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// A place on an axis and what is written there.
 package struct Tick: Sendable, Equatable {

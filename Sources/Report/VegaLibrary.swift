@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// The JavaScript that draws Vega 5 specifications, put together from Debian's libjs-vega.
 ///
@@ -32,7 +27,7 @@ package enum VegaLibrary {
     ///   `.inputOutput` where one cannot be read.
     package static func script(from folders: [String] = folders) throws(Failure) -> String {
         let first = "/\(modules[0]).min.js"
-        guard let folder = folders.first(where: { access($0 + first, F_OK) == 0 }) else {
+        guard let folder = folders.first(where: { FileSystem.exists($0 + first) }) else {
             throw missing(folders.joined(separator: " or "))
         }
         var script = "/* Vega and d3, of Debian's package libjs-vega:\n\(licenceText)\n*/\n"
@@ -88,27 +83,7 @@ package enum VegaLibrary {
     }
 
     private static func content(of path: String) throws(Failure) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            guard errno == ENOENT else { throw unreadable(path) }
-            throw missing(path)
-        }
-        defer { close(descriptor) }
-        var content: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = read(descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw unreadable(path) }
-            if count == 0 { return String(decoding: content, as: UTF8.self) }
-            content += chunk[..<count]
-        }
-    }
-
-    private static func unreadable(_ path: String) -> Failure {
-        Failure(
-            .inputOutput,
-            "\(path) cannot be read (\(String(cString: strerror(errno)))): check its permissions, or "
-                + "run 'apt-get install --reinstall libjs-vega'")
+        guard FileSystem.exists(path) else { throw missing(path) }
+        return try readText(path)
     }
 }

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Akaike's information criterion for least squares, corrected for small samples.
 package enum InformationCriterion {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// Student's t distribution with a whole number of degrees of freedom.
 package enum StudentT {

@@ -1,3 +1,5 @@
+import Support
+
 /// The lines of a trace in Chrome's format (an array of JSON objects), which chrome://tracing and
 /// Perfetto open.
 ///

@@ -1,5 +1,5 @@
-import Failures
 import Logging
+import Support
 
 /// The program's messages: on standard error, in one form, with the rank.
 package enum Log {

@@ -1,4 +1,4 @@
-import Failures
+import Support
 
 /// The log of a run's metrics: one JSON object on a line for each step, evaluation and
 /// diagnosis.
@@ -59,7 +59,7 @@ package final class MetricsLog {
     /// - Throws: `.missingInput`; `.badData` naming the line that is not a JSON object;
     ///   `.inputOutput`.
     package static func read(_ path: String) throws(Failure) -> [MetricsRecord] {
-        guard let content = try AppendedFile.content(of: path) else {
+        guard let content = try readBytesIfPresent(path) else {
             throw Failure(.missingInput, "there is no file \(path): give the folder of a run")
         }
         var records: [MetricsRecord] = []
@@ -80,7 +80,7 @@ package final class MetricsLog {
     package static func last(
         of path: String, where predicate: (MetricsRecord) -> Bool
     ) throws(Failure) -> MetricsRecord? {
-        guard let content = try AppendedFile.content(of: path) else { return nil }
+        guard let content = try readBytesIfPresent(path) else { return nil }
         return lines(of: content).reversed().lazy.compactMap { MetricsRecord(parsing: $0) }
             .first(where: predicate)
     }
@@ -99,7 +99,7 @@ package final class MetricsLog {
     private static func supersede(
         _ path: String, after step: Int, _ reading: (MetricsRecord) -> Void
     ) throws(Failure) -> Int {
-        guard let content = try AppendedFile.content(of: path) else { return 0 }
+        guard let content = try readBytesIfPresent(path) else { return 0 }
         let newline = [UInt8(ascii: "\n")]
         // Most logs do not change, so lines are copied only from the first change on.
         var kept: [UInt8]?
@@ -122,7 +122,9 @@ package final class MetricsLog {
             kept = Array(content[..<min(end, content.count)]) + (end > content.count ? newline : [])
         }
         if !superseded.isEmpty { try keepSuperseded(superseded, of: path) }
-        if let kept { try AppendedFile.replace(path, with: kept) }
+        if let kept {
+            try AtomicFile.write(to: path) { (file) throws(Failure) in try file.write(kept) }
+        }
         return count
     }
 
@@ -132,7 +134,7 @@ package final class MetricsLog {
         let stem = path.hasSuffix(suffix) ? String(path.dropLast(suffix.count)) : path
         let supersededPath = stem + ".superseded" + suffix
         // A resume that was killed between this step and the next has kept them already.
-        if let there = try AppendedFile.content(of: supersededPath),
+        if let there = try readBytesIfPresent(supersededPath),
             there.suffix(lines.count) == lines[...]
         {
             return
@@ -140,6 +142,6 @@ package final class MetricsLog {
         var file = try AppendedFile(opening: supersededPath)
         try file.append(lines)
         try file.synchronize()
-        try AppendedFile.synchronizeFolder(of: supersededPath)
+        try FileSystem.synchronizeFolder(FileSystem.parent(of: supersededPath))
     }
 }

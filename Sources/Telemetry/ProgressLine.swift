@@ -1,3 +1,5 @@
+import Support
+
 /// Shows on standard error how far an operation is.
 ///
 /// On a terminal it is a bar redrawn at most ten times a second; in a log it is a line for every

@@ -1,10 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
+import Support
 
 /// How progress is shown.
 package enum ProgressMode: String, Sendable, CaseIterable {

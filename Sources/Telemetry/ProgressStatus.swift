@@ -1,3 +1,5 @@
+import Support
+
 /// What a progress display counts.
 package enum ProgressUnit: Sendable, Equatable {
     /// Things of this name, such as "steps"; `showsRate` also tells how many pass in a second.

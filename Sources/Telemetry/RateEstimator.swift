@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+import Glibc
 
 /// How fast something advances, from reports of how far it is: a mean over time in which a report
 /// counts for less the longer ago it is.

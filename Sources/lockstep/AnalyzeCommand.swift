@@ -1,8 +1,5 @@
 import ArgumentParser
-import Failures
-import Laboratory
-import Telemetry
-import Training
+import Sweeps
 
 /// `lockstep analyze`
 struct AnalyzeCommand: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
-import Collectives
-import Failures
+import Benchmarks
+import Compute
+import Support
 import Training
 
 /// `lockstep bench allreduce`

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Failures
+import Benchmarks
+import Support
 import Training
 
 /// `lockstep bench step`

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Failures
 import MPI
+import Support
 import Training
 
 /// `lockstep doctor`

@@ -1,13 +1,7 @@
 import ArgumentParser
-import Failures
-import Telemetry
+import Glibc
+import Support
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// `lockstep evaluate`
 struct EvaluateCommand: ParsableCommand {

@@ -1,8 +1,6 @@
 import ArgumentParser
-import Failures
-import Laboratory
-import MPI
-import Telemetry
+import Experiments
+import Support
 import Training
 
 /// `lockstep find-lr`

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Failures
+import Model
+import Support
 import Training
 
 /// The root of the command line.

@@ -1,7 +1,6 @@
 import ArgumentParser
-import Failures
-import Tensors
-import Training
+import Compute
+import Support
 
 /// In which arithmetic a benchmark computes.
 struct PrecisionOptions: ParsableArguments {

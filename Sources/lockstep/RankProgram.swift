@@ -1,13 +1,8 @@
-import Failures
+import Glibc
 import MPI
+import Support
 import Telemetry
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// Runs the ranks' common part of a command between MPI's start and end, and exits with its code.
 ///

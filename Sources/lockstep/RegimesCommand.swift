@@ -1,7 +1,6 @@
 import ArgumentParser
-import Failures
-import Laboratory
-import MPI
+import Experiments
+import Support
 import Training
 
 /// `lockstep regimes`

@@ -1,7 +1,4 @@
 import ArgumentParser
-import Failures
-import Laboratory
-import Training
 
 /// `lockstep report`
 struct ReportCommand: ParsableCommand {

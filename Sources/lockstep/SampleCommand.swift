@@ -1,6 +1,6 @@
 import ArgumentParser
-import Failures
 import Model
+import Support
 import Training
 
 /// `lockstep sample`

@@ -1,14 +1,5 @@
-import Failures
-
-#if canImport(Glibc)
-    import Glibc
-
-    private let systemWrite = Glibc.write
-#else
-    import Musl
-
-    private let systemWrite = Musl.write
-#endif
+import Glibc
+import Support
 
 /// Standard output as bytes, unbuffered, so that a text appears as it is written.
 enum StandardOutput {
@@ -25,7 +16,7 @@ enum StandardOutput {
         var written = 0
         while written < bytes.count {
             let count = bytes.withUnsafeBytes { buffer in
-                systemWrite(
+                Glibc.write(
                     STDOUT_FILENO, buffer.baseAddress.map { $0 + written }, bytes.count - written)
             }
             if count < 0, errno == EINTR { continue }

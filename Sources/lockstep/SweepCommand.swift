@@ -1,8 +1,7 @@
 import ArgumentParser
-import Failures
-import Laboratory
 import MPI
-import Telemetry
+import Support
+import Sweeps
 import Training
 
 /// `lockstep sweep`

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Failures
+import Support
 import Training
 
 /// How many threads each rank has.

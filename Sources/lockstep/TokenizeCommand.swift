@@ -1,7 +1,8 @@
 import ArgumentParser
-import DataLoading
-import Failures
+import Data
 import Logging
+import Model
+import Support
 import Telemetry
 import Training
 

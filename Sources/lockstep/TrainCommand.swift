@@ -1,7 +1,8 @@
 import ArgumentParser
-import Failures
 import MPI
-import Telemetry
+import Model
+import Recipes
+import Support
 import Training
 
 /// `lockstep train`

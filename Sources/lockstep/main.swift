@@ -1,14 +1,9 @@
 import ArgumentParser
-import Failures
+import Glibc
 import MPI
+import Support
 import Telemetry
 import Training
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 // A pipe's reader may go away, as `| head` does; that is no reason for a crash.
 signal(SIGPIPE, SIG_IGN)

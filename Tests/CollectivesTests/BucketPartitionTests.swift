@@ -1,5 +1,5 @@
 import Collectives
-import Tensors
+import Compute
 import Testing
 
 /// Who owns which part of the arena.

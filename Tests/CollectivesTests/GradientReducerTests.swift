@@ -1,4 +1,4 @@
-import MultiRankSupport
+import TestSupport
 import Testing
 
 /// The reducer on real ranks: the same bytes, whatever the layout.

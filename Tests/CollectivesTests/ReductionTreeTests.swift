@@ -1,5 +1,5 @@
 import Collectives
-import Tensors
+import Compute
 import Testing
 
 /// The tree against the design's definition, written here once more as plain recursion.

@@ -1,5 +1,5 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 import Testing
 
 extension CommandLineTests {
@@ -69,7 +69,7 @@ extension CommandLineTests {
             let sentence = sentences.first ?? ""
             #expect(sentence.hasPrefix("lockstep: "), "\(sentence)")
             #expect(
-                sentence.contains("\(file) was truncated to 1100 bytes while it was in use; "),
+                sentence.contains("\(file): was truncated to 1100 bytes while it was in use; "),
                 "\(sentence)")
             #expect(!outcome.errors.contains("SIGBUS") && !outcome.errors.contains("Bus error"))
         }

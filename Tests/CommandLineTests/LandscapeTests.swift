@@ -163,7 +163,7 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(
                     ["regimes", bench.path("none.toml"), "--data", data] + out), 66,
-                ["none.toml cannot be read"])
+                ["none.toml: cannot be opened"])
             expectRefusal(
                 try bench.lockstep(["regimes", "--data", data, "--out", data]), 64,
                 ["data is there already"])

@@ -1,12 +1,12 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 import Testing
 
 extension CommandLineTests {
     /// Tests of texts whose documents are separated, and of other systems' line endings.
     @Suite(.serialized) struct SeparatedTextTests {
         /// The vocabulary after GPT-2's first thousand merges.
-        private static let vocabulary = "\(Launch.root)/Tests/DataLoadingTests/Golden/small"
+        private static let vocabulary = "\(Launch.root)/Tests/DataTests/Golden/small"
 
         private func tokenize(
             _ bench: Workbench, _ text: String, into name: String, _ more: [String]
@@ -116,7 +116,7 @@ extension CommandLineTests {
         @Test func tokenizersWithOtherIdsAreRefused() throws {
             let bench = try Workbench()
             let file = try String(
-                contentsOfFile: "\(Launch.root)/Tests/DataLoadingTests/Golden/tokenizer.json",
+                contentsOfFile: "\(Launch.root)/Tests/DataTests/Golden/tokenizer.json",
                 encoding: .utf8)
             try FileManager.default.createDirectory(
                 atPath: bench.path("other"), withIntermediateDirectories: false)

@@ -1,5 +1,5 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 import Testing
 
 extension CommandLineTests {
@@ -225,7 +225,7 @@ extension CommandLineTests {
                 "[scaling] formula"
             ),
             ("extend = 0", "extend = 0\n[set]\n\"model.layer\" = 2", "did you mean \"layers\"?"),
-            ("recipe = \"constant.toml\"", "recipe = \"none.toml\"", "none.toml cannot be read"),
+            ("recipe = \"constant.toml\"", "recipe = \"none.toml\"", "none.toml: cannot be opened"),
             ("recipe = \"constant.toml\"", "recipe = \"recipe.toml\"", "set schedule.name"),
             ("extend = 0", "extend = = 0", "is not valid TOML"),
         ]

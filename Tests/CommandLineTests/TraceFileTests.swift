@@ -1,5 +1,5 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 import Testing
 
 extension CommandLineTests {
@@ -222,7 +222,7 @@ extension CommandLineTests {
         @Test(
             arguments: [
                 ("", 64, "names no file"), ("traces/", 64, "names no file"),
-                ("text.txt/trace.json", 74, "text.txt is no folder"),
+                ("text.txt/trace.json", 74, "cannot be created (Not a directory)"),
             ] as [(String, Int32, String)])
         func impossibleNamesAreRefused(name: String, code: Int32, words: String) throws {
             let bench = try Workbench()

@@ -1,5 +1,5 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 import Testing
 
 /// A folder of one test, with a small text's tokens and a recipe for a tiny model.

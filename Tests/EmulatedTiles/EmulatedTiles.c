@@ -100,7 +100,7 @@ static void add_pairs(int c, int a, int b) {
 #define lockstep_amx_kernels emulated_tile_kernels
 #define lockstep_can_use_amx emulated_tiles_are_there
 #pragma clang diagnostic ignored "-Wpsabi"
-#include "../../Sources/CMicrokernels/amx.c"
+#include "../../Sources/CCompute/amx.c"
 
 const lockstep_microkernels *lockstep_emulated_tile_kernels(void) { return &lockstep_amx_kernels; }
 #else

@@ -1,4 +1,4 @@
-"""Writes Tests/LaboratoryTests/Golden/range-test.json from NumPy.
+"""Writes Tests/ExperimentsTests/Golden/range-test.json from NumPy.
 
 Versions: Python 3.11, numpy 2.2.6.
 
@@ -15,7 +15,7 @@ import pathlib
 
 import numpy as np
 
-TARGET = pathlib.Path(__file__).parent.parent / "LaboratoryTests" / "Golden" / "range-test.json"
+TARGET = pathlib.Path(__file__).parent.parent / "ExperimentsTests" / "Golden" / "range-test.json"
 SEED = 20240711
 BETA = 0.98
 STEPS = 100

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-FOLDER = Path(__file__).parent.parent / "CheckpointingTests" / "Golden"
+FOLDER = Path(__file__).parent.parent / "CheckpointsTests" / "Golden"
 
 SHAPES = {
     "wte.weight": [7, 3],

@@ -1,4 +1,4 @@
-"""Writes Tests/OptimizersTests/Golden/scaling.json: scaling rules, formulas and a scaled AdamW.
+"""Writes Tests/RecipesTests/Golden/scaling.json: scaling rules, formulas and a scaled AdamW.
 
 Versions: Python 3.11, torch 2.13.0.
 

@@ -5,7 +5,7 @@ Set-up:  python3 -m venv .venv
          .venv/bin/pip install tiktoken==0.14.0 tokenizers==0.23.3
 Run:     .venv/bin/python Tests/Golden/make_separator_goldens.py
 
-Written into `Tests/DataLoadingTests/Golden` are:
+Written into `Tests/DataTests/Golden` are:
 
 - `separators.json`: texts with `<|endoftext|>` in them and their ids from tiktoken, which was allowed to
   use that token, in the vocabulary of `small/`. Hugging Face's library gives the same ids.
@@ -24,7 +24,7 @@ import tokenizers
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tiktoken_ext.openai_public import r50k_pat_str
 
-FOLDER = pathlib.Path(__file__).resolve().parent.parent / "DataLoadingTests" / "Golden"
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "DataTests" / "Golden"
 END_OF_TEXT = "<|endoftext|>"
 
 # White space and contractions before and after a separator, separators at both ends, empty documents, and

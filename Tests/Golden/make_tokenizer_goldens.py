@@ -7,7 +7,7 @@ Run:     .venv/bin/python Tests/Golden/make_tokenizer_goldens.py FOLDER
 
 FOLDER holds GPT-2's `encoder.json` and `vocab.bpe` (or `vocab.json` and `merges.txt`). Written are:
 
-- `Sources/DataLoading/UnicodeClassTable.swift`: which code points tiktoken's pattern counts as
+- `Sources/Data/Tokenizers/UnicodeClassTable.swift`: which code points tiktoken's pattern counts as
   letters, numbers and white space. tiktoken drops text that its pattern does not match, so a pattern
   of one class with a vocabulary of single bytes returns exactly the members of that class.
 - `small/vocab.json`, `small/merges.txt`: the vocabulary after GPT-2's first 1000 merges.
@@ -30,8 +30,8 @@ from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tiktoken_ext.openai_public import r50k_pat_str
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FOLDER = ROOT / "Tests" / "DataLoadingTests" / "Golden"
-TABLE = ROOT / "Sources" / "DataLoading" / "UnicodeClassTable.swift"
+FOLDER = ROOT / "Tests" / "DataTests" / "Golden"
+TABLE = ROOT / "Sources" / "Data" / "Tokenizers" / "UnicodeClassTable.swift"
 SMALL_MERGES = 1000
 END_OF_TEXT = "<|endoftext|>"
 BLOCK = 0x4000

@@ -1,4 +1,4 @@
-import MultiRankSupport
+import TestSupport
 import Testing
 
 /// However ranks fail, the user reads one sentence and the job ends with its code.

@@ -1,4 +1,4 @@
-import MultiRankSupport
+import TestSupport
 import Testing
 
 @Suite struct EnvironmentTests {

@@ -1,5 +1,5 @@
 import MPI
-import MultiRankSupport
+import TestSupport
 import Testing
 
 @Suite struct SharedWindowTests {

@@ -1,4 +1,4 @@
-import MultiRankSupport
+import TestSupport
 import Testing
 
 /// Tests of the thread that watches for stalls.

@@ -1,8 +1,7 @@
-import Failures
+import Compute
 import Foundation
-import Kernels
 import Model
-import Tensors
+import Support
 import Testing
 
 @Suite struct GPTTests {

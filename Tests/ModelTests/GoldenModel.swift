@@ -1,9 +1,9 @@
-import Checkpointing
-import Failures
+import Checkpoints
+import Compute
 import Foundation
-import Kernels
 import Model
-import Tensors
+import Recipes
+import Support
 
 /// A golden file of Tests/Golden/make_model_goldens.py, and the model it describes.
 final class GoldenModel {

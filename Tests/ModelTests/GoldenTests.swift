@@ -1,6 +1,6 @@
-import Kernels
+import Compute
 import Model
-import Tensors
+import TestSupport
 import Testing
 
 /// The model against Hugging Face's GPT-2 in PyTorch, in double precision.

@@ -1,6 +1,6 @@
-import Kernels
+import Compute
 import Model
-import Tensors
+import Recipes
 import Testing
 
 /// Backward that runs each block's forward again.

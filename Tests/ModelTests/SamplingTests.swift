@@ -1,6 +1,6 @@
-import Failures
 import Foundation
 import Model
+import Support
 import Testing
 
 @Suite struct SamplingTests {

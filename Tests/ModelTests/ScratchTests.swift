@@ -1,6 +1,5 @@
-import Kernels
+import Compute
 import Model
-import Tensors
 import Testing
 
 /// The engine's scratch memory, as a plan knows it before a step and as a step leaves it.

@@ -1,6 +1,5 @@
-import Kernels
+import Compute
 import Model
-import Tensors
 import Testing
 
 /// Models planned for sequences shorter than their context.

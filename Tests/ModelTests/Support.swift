@@ -1,6 +1,6 @@
-import Kernels
+import Compute
 import Model
-import Tensors
+import Recipes
 
 /// A small model's shape.
 func configuration(

@@ -1,6 +1,6 @@
-import Failures
 import Foundation
 import MPI
+import Support
 
 /// A program's name, then `key=value` words.
 struct Arguments {

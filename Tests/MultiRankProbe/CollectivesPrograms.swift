@@ -1,8 +1,9 @@
 import Collectives
-import Failures
+import Compute
 import MPI
-import MultiRankSupport
-import Tensors
+import Recipes
+import Support
+import TestSupport
 
 /// Sums known gradients with the reducer and compares every bit with a naive recursive sum: rank 0 all
 /// elements, the other ranks by the hash of rank 0's.

@@ -1,8 +1,8 @@
-import Failures
+import Compute
 import Foundation
 import MPI
-import MultiRankSupport
-import Tensors
+import Support
+import TestSupport
 
 func reportEnvironment(_ environment: borrowing MPIEnvironment) throws(Failure) {
     let world = environment.world

@@ -1,11 +1,10 @@
-import Digests
-import Failures
-import Kernels
-import Laboratory
+import Compute
+import Experiments
 import MPI
 import Model
-import MultiRankSupport
-import Tensors
+import Recipes
+import Support
+import TestSupport
 import Training
 
 /// Runs a range test in the middle of a training of made-up tokens, and reports what it left.

@@ -1,10 +1,10 @@
 // The program that multi-rank tests start under a real mpirun. The first argument names what to
 // run; rank 0 prints one line of JSON for each rank.
 
-import Failures
 import Foundation
 import MPI
-import MultiRankSupport
+import Support
+import TestSupport
 
 let arguments = Arguments(Array(CommandLine.arguments.dropFirst()))
 do throws(Failure) {

@@ -1,5 +1,5 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 
 /// A command that runs beside the test, so that it can be disturbed.
 final class Job {

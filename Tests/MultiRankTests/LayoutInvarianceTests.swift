@@ -1,5 +1,5 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 import Testing
 
 /// Tests that start several ranks; one at a time, for they share few cores.

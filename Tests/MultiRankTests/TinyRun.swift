@@ -1,5 +1,5 @@
 import Foundation
-import MultiRankSupport
+import TestSupport
 
 /// A folder with a small text's tokens, in which runs of a small model are started for real.
 final class Workshop {

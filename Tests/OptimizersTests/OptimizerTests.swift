@@ -1,5 +1,6 @@
+import Compute
 import Optimizers
-import Tensors
+import Recipes
 import Testing
 
 @Suite("Optimizer")

@@ -1,5 +1,6 @@
+import Compute
 import Optimizers
-import Tensors
+import TestSupport
 import Testing
 
 @Suite("Updates against PyTorch")

@@ -1,5 +1,7 @@
+import Compute
 import Optimizers
-import Tensors
+import Recipes
+import TestSupport
 import Testing
 
 /// The large tensor's values, as `make_trust_ratio_goldens.py` computes them.

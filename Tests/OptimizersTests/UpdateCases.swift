@@ -1,6 +1,6 @@
-import Kernels
-import Optimizers
-import Tensors
+import Compute
+import Recipes
+import TestSupport
 
 /// The content of `updates.json` and `trust_ratios.json`: steps on the same gradients, by rule.
 struct UpdateCases: Decodable {

@@ -1,6 +1,6 @@
 import Foundation
-import MultiRankSupport
 import Report
+import TestSupport
 import Testing
 
 /// What a page did in a browser.

@@ -1,6 +1,5 @@
 import Foundation
 import Report
-import Telemetry
 import Testing
 
 @Suite("What charts are made of")

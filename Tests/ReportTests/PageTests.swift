@@ -1,7 +1,6 @@
-import Failures
 import Foundation
 import Report
-import Telemetry
+import Support
 import Testing
 
 @Suite("The report's page")

@@ -1,13 +1,5 @@
 import Foundation
-
-/// The content of a file that `Tests/Golden/make_statistics_goldens.py` wrote.
-func golden<Content: Decodable>(_ name: String, as type: Content.Type) throws -> Content {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    let data = try Data(contentsOf: folder.appendingPathComponent("Golden/\(name).json"))
-    let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
-    return try decoder.decode(type, from: data)
-}
+import TestSupport
 
 /// What `fits.json` holds.
 struct GoldenFits: Decodable {

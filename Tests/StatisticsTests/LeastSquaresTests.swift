@@ -1,6 +1,6 @@
 import Foundation
-import SeededNoise
 import Statistics
+import TestSupport
 import Testing
 
 @Suite("Least squares")

@@ -1,5 +1,5 @@
-import SeededNoise
 import Statistics
+import TestSupport
 import Testing
 
 @Suite("Samples, intervals and the jackknife")

@@ -1,7 +1,8 @@
-import Failures
 import Logging
+import Support
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct LogTests {

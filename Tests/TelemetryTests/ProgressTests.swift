@@ -1,5 +1,6 @@
-import Failures
+import Support
 import Telemetry
+import TestSupport
 import Testing
 
 private func training(done: Int = 500) -> ProgressStatus {

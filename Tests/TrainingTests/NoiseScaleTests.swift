@@ -1,8 +1,9 @@
 import Collectives
 import Foundation
-import SeededNoise
 import Statistics
+import Support
 import Telemetry
+import TestSupport
 import Testing
 import Training
 

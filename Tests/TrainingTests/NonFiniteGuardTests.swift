@@ -1,4 +1,4 @@
-import Failures
+import Support
 import Testing
 import Training
 

@@ -1,6 +1,7 @@
-import Digests
-import Failures
 import Foundation
+import Recipes
+import Support
+import TestSupport
 import Testing
 import Training
 
@@ -125,7 +126,7 @@ import Training
         expectFailure(.badData, [path, "not valid UTF-8"]) { () throws(Failure) in
             _ = try readText(path)
         }
-        expectFailure(.missingInput, ["\(path).not", "cannot be read"]) { () throws(Failure) in
+        expectFailure(.missingInput, ["\(path).not", "cannot be opened"]) { () throws(Failure) in
             _ = try readText("\(path).not")
         }
         expectFailure(.missingInput, [folder.path, "is a folder"]) { () throws(Failure) in

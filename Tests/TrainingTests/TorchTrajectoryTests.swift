@@ -1,9 +1,9 @@
-import Checkpointing
+import Checkpoints
+import Compute
 import Foundation
-import Kernels
 import Model
 import Optimizers
-import Tensors
+import Recipes
 import Testing
 
 /// Thirty steps of model, clipping, schedule and AdamW together against PyTorch in double

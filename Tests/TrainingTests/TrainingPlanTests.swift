@@ -1,4 +1,6 @@
-import Failures
+import Recipes
+import Support
+import TestSupport
 import Testing
 import Training
 
@@ -25,8 +27,8 @@ import Training
         every = 250
         """
 
-    private func around(ranks: Int) -> PlanSurroundings {
-        PlanSurroundings(
+    private func around(ranks: Int) -> PlanContext {
+        PlanContext(
             ranks: ranks, threads: 2, hosts: 1, runPath: "runs/a b", trainingTokens: 10_000,
             validationTargets: 999, validationTokens: 1000,
             decayedTensors: ["wte.weight", "h.0.attn.c_attn.weight", "h.1.attn.c_attn.weight"],

@@ -1,6 +1,5 @@
-import Failures
 import MPI
-import Telemetry
+import Support
 
 /// How far another rank's clock is ahead of this one's at some time, in nanoseconds.
 ///

@@ -1,4 +1,6 @@
+import Compute
 import Model
+import Support
 import Telemetry
 
 /// Notes what a step does in a trace: its parts, and the layers within forward and backward.

@@ -1,14 +1,8 @@
-import Checkpointing
-import Failures
+import Glibc
 import Logging
 import MPI
+import Support
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
 
 /// The trace of a job: what every rank did, on rank 0's clock, in one file that appears at the end.
 package final class Trace {
@@ -63,7 +57,7 @@ package final class Trace {
         var received = 0
         do throws(Failure) {
             try Self.requireFree(path)
-            try FileSystem.makeFolders(Self.folder(of: path))
+            try FileSystem.makeFolders(FileSystem.parent(of: path))
             try AtomicFile.write(to: path) { (file) throws(Failure) in
                 var problem: Failure?
                 attempt(&problem) { () throws(Failure) in try file.write(ChromeTrace.opening) }
@@ -203,33 +197,12 @@ package final class Trace {
             throw Failure(
                 .usage, "--trace \"\(path)\" names no file: give it a name, such as trace.json.")
         }
-        for taken in [path, path + AtomicFolder.partialSuffix] where access(taken, F_OK) == 0 {
+        for taken in [path, path + AtomicFolder.partialSuffix] where FileSystem.exists(taken) {
             throw Failure(
                 .inputOutput,
                 "\(taken) exists and is never overwritten: remove it, or give --trace another name."
             )
         }
-        // Folders that are not there yet, such as a new run's, are made when the file is.
-        var folder = Self.folder(of: path)
-        while access(folder, F_OK) != 0, errno == ENOENT, folder.contains("/"), folder != "/" {
-            folder = Self.folder(of: folder)
-        }
-        if access(folder, F_OK) != 0, errno == ENOENT { folder = "." }
-        var status = stat()
-        let isFolder = stat(folder, &status) != 0 || status.st_mode & S_IFMT == S_IFDIR
-        guard isFolder, access(folder, W_OK | X_OK) == 0 else {
-            throw Failure(
-                .inputOutput,
-                "\(path) cannot be made, since \(folder) "
-                    + (isFolder
-                        ? "cannot be written (\(String(cString: strerror(errno))))"
-                        : "is no folder") + ": give --trace another name.")
-        }
-    }
-
-    /// The folder in which a path lies.
-    private static func folder(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
+        try FileSystem.requireWritable(path)
     }
 }

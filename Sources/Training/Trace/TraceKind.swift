@@ -1,3 +1,5 @@
+import Compute
+
 /// What a span of a trace is.
 enum TraceKind: Int32, CaseIterable, Sendable {
     case step, data, forward, backward, reduction, wait, update, evaluation, checkpoint

@@ -1,0 +1,203 @@
+import Collectives
+import Compute
+import MPI
+import Statistics
+import Support
+import Telemetry
+import Training
+
+/// Measures the reduction of gradients beside `MPI_Allreduce`, on the ranks that there are.
+///
+/// Of each size both sum the same numbers by turns, freshly written each time, as gradients are.
+/// A repetition begins after a barrier and ends when the rank has the whole sum. It includes the
+/// sum's norm, but not the squares of the lanes, which training takes as gradients are made.
+package struct AllreduceBenchmark: Sendable {
+    /// Bytes of fp32 to be summed, rising; multiples of 64.
+    package var sizes: [Int]
+    package var wire: WireFormat
+    package var threads: Int
+    package var progress: ProgressMode
+
+    /// Seconds spent on a size, setting up left out, if more than `fewestRepetitions` fit in them.
+    private static let secondsPerSize = 0.5
+    private static let fewestRepetitions = 5
+    private static let mostRepetitions = 1000
+    /// Measurements before the first that counts: memory is touched and connections are opened.
+    private static let warmup = 2
+
+    package init(sizes: [Int], wire: WireFormat, threads: Int, progress: ProgressMode) {
+        self.sizes = sizes
+        self.wire = wire
+        self.threads = threads
+        self.progress = progress
+    }
+
+    /// Measures every size; all ranks must come here.
+    ///
+    /// - Throws: `Failure` (usage) on a single rank, which has nobody to exchange with;
+    ///   (configuration) where a size does not fit the memory; what MPI reports.
+    package func run(on communicator: Communicator) throws(Failure) -> AllreduceReport {
+        try communicator.agree { () throws(Failure) in
+            guard communicator.size < 2 else { return }
+            throw Failure(
+                .usage,
+                "bench allreduce measures an exchange between ranks, of which there is one: start "
+                    + "it as launch/mpirun --ranks 2 -- lockstep bench allreduce.")
+        }
+        try requireMemory(communicator)
+        tell(
+            """
+            measuring sums of \(Format.bytes(sizes.first ?? 0)) to \
+            \(Format.bytes(sizes.last ?? 0)) over \
+            \(Format.layout(ranks: communicator.size, threads: threads)) by turns with \
+            MPI_Allreduce
+            """, from: communicator)
+        let team = rankTeam(threads: threads)
+        let line =
+            communicator.rank == 0
+            ? ProgressLine(
+                "measuring", total: sizes.count, unit: .things("sizes", showsRate: false),
+                mode: progress, environment: processEnvironment()) : nil
+        defer { line?.finish() }
+        var report = AllreduceReport(
+            ranks: communicator.size, hosts: try communicator.hostCount(), threads: threads,
+            wire: wire, notice: nil)
+        for (index, bytes) in sizes.enumerated() {
+            var measurement = try SizeMeasurement(
+                bytes: bytes, wire: wire, team: team, communicator: communicator)
+            report.notice = measurement.reducer.notice
+            // Where memory cannot be shared each rank counts as a host there.
+            if report.notice == nil { report.hosts = measurement.reducer.hostCount }
+            report.rows.append(try row(&measurement, communicator))
+            try measurement.reducer.free()
+            line?.update(done: index + 1, details: [Format.bytes(bytes)])
+        }
+        return report
+    }
+
+    private func row(
+        _ measurement: inout SizeMeasurement, _ communicator: Communicator
+    ) throws(Failure) -> AllreduceReport.Row {
+        var seconds = 0.0
+        for _ in 0..<Self.warmup {
+            seconds = try measurement.lockstep() + measurement.mpi()
+        }
+        try measurement.check()
+        let longest = try communicator.allReduce(seconds, .maximum)
+        let repetitions = min(
+            Self.mostRepetitions,
+            max(Self.fewestRepetitions, Int(Self.secondsPerSize / max(1e-9, longest))))
+        var ours: [Double] = []
+        var theirs: [Double] = []
+        for _ in 0..<repetitions {
+            ours.append(try measurement.lockstep())
+            theirs.append(try measurement.mpi())
+        }
+        // The slowest rank's, since a step waits for all.
+        return AllreduceReport.Row(
+            bytes: measurement.bytes, repetitions: repetitions,
+            seconds: try communicator.allReduce(median(ours), .maximum),
+            mpiSeconds: try communicator.allReduce(median(theirs), .maximum))
+    }
+
+    private func requireMemory(_ communicator: Communicator) throws(Failure) {
+        let ranks = try communicator.ranksOnThisHost().count
+        try communicator.agree { () throws(Failure) in
+            // The gradient, and what MPI_Allreduce reads and writes.
+            let there = machineMemoryBytes
+            guard let largest = sizes.max(), largest * 3 * ranks > there else { return }
+            throw Failure(
+                .configuration,
+                "Sums of \(Format.bytes(largest)) take \(Format.bytes(largest * 3)) of memory for each of "
+                    + "\(ranks) ranks, but the machine has \(Format.bytes(there)): lower --maximum "
+                    + "or --sizes, or start fewer ranks on it.")
+        }
+    }
+}
+
+/// One size's memory and how to sum it in both ways.
+private struct SizeMeasurement {
+    let bytes: Int
+    let reducer: GradientReducer
+    private let communicator: Communicator
+    private let count: Int
+    private let source: Buffer<Float>
+    private let result: Buffer<Float>
+    private var lockstepSum: Buffer<Float>
+
+    init(
+        bytes: Int, wire: WireFormat, team: ThreadTeam, communicator: Communicator
+    ) throws(Failure) {
+        self.bytes = bytes
+        self.communicator = communicator
+        count = bytes / MemoryLayout<Float>.stride
+        reducer = try GradientReducer(
+            communicator: communicator, tree: ReductionTree(laneCount: communicator.size),
+            elementCount: count, team: team, wire: wire, measuresLanes: false)
+        source = Buffer(count: count)
+        result = Buffer(count: count)
+        lockstepSum = result
+    }
+
+    /// Seconds of a reduction by the reducer, whose sum `lockstepSum` then is.
+    mutating func lockstep() throws(Failure) -> Double {
+        reducer.beginStep()
+        fill(reducer.beginLane(communicator.rank))
+        try communicator.barrier()
+        let start = MonotonicClock.nanoseconds
+        reducer.finished(0..<count)
+        reducer.endLane()
+        lockstepSum = try reducer.finish()
+        return try seconds(since: start)
+    }
+
+    /// Seconds of a reduction by MPI.
+    func mpi() throws(Failure) -> Double {
+        fill(source)
+        try communicator.barrier()
+        let start = MonotonicClock.nanoseconds
+        try communicator.allReduce(source.base, into: result.base, count: count, .sum)
+        return try seconds(since: start)
+    }
+
+    /// Seconds until now; returns when all ranks have theirs.
+    ///
+    /// Where ranks share a core, one that went on to write its next numbers would keep another from
+    /// noticing that the sum is there.
+    private func seconds(since start: Int64) throws(Failure) -> Double {
+        let seconds = Double(MonotonicClock.nanoseconds - start) * 1e-9
+        try communicator.barrier()
+        return seconds
+    }
+
+    /// Checks that both have had the sum: small whole numbers, which every order of additions and
+    /// bfloat16 give exactly.
+    ///
+    /// - Throws: `.bug` where a sum is wrong.
+    func check() throws(Failure) {
+        let addends = min(communicator.size, Self.mostAddends)
+        for index in 0..<count {
+            let expected = Float(addends) * value(index)
+            let (ours, theirs) = (lockstepSum.base[index], result.base[index])
+            guard ours == expected, theirs == expected else {
+                throw Failure(
+                    .bug,
+                    "Element \(index) of \(count) sums to \(ours) here and to \(theirs) in "
+                        + "MPI_Allreduce, but is \(expected); please report this defect.")
+            }
+        }
+    }
+
+    private func fill(_ buffer: Buffer<Float>) {
+        guard communicator.rank < Self.mostAddends else {
+            return buffer.elements.update(repeating: 0)
+        }
+        for index in 0..<count { buffer.base[index] = value(index) }
+    }
+
+    /// Ranks whose numbers are not zero: bfloat16 has all whole numbers up to 256.
+    private static let mostAddends = 128
+
+    /// At most 2.
+    private func value(_ index: Int) -> Float { Float(index % 3) }
+}

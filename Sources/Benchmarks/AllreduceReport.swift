@@ -1,0 +1,85 @@
+import Compute
+import Support
+
+/// What a benchmark of the reduction measured.
+package struct AllreduceReport: Sendable {
+    /// One size.
+    package struct Row: Sendable {
+        package let bytes: Int
+        package let repetitions: Int
+        /// Medians, of the slowest rank.
+        package let seconds: Double
+        package let mpiSeconds: Double
+
+        /// How many times as fast as MPI_Allreduce.
+        package var ratio: Double { mpiSeconds / seconds }
+
+        /// Bytes of the gradient, not of messages, in 1e9 a second.
+        package var rate: Double { Double(bytes) / seconds * 1e-9 }
+        package var mpiRate: Double { Double(bytes) / mpiSeconds * 1e-9 }
+    }
+
+    package let ranks: Int
+    /// Groups of ranks that share memory.
+    package internal(set) var hosts: Int
+    package let threads: Int
+    package let wire: WireFormat
+    /// Why ranks of a host share no memory; nil where they do.
+    package internal(set) var notice: String?
+    package internal(set) var rows: [Row] = []
+
+    /// One line of JSON.
+    package var json: JSONObject {
+        var object: JSONObject = [
+            "ranks": .integer(ranks), "hosts": .integer(hosts),
+            "threads_per_rank": .integer(threads), "wire": .string(wire.rawValue),
+        ]
+        if let notice { object["notice"] = .string(notice) }
+        object["sizes"] = .array(
+            rows.map { row in
+                .object([
+                    "bytes": .integer(row.bytes), "repetitions": .integer(row.repetitions),
+                    "seconds": .number(row.seconds), "gb_per_second": .number(row.rate),
+                    "mpi_seconds": .number(row.mpiSeconds),
+                    "mpi_gb_per_second": .number(row.mpiRate), "ratio": .number(row.ratio),
+                ])
+            })
+        return object
+    }
+
+    /// A table for a reader.
+    package var text: String {
+        let layout =
+            "\(ranks) ranks\(hosts > 1 ? " on \(hosts) hosts" : "")"
+            + (threads > 1 ? " x \(threads) threads" : "")
+            + (wire == .bf16 ? ", bf16 on the wire" : "")
+        let header = ["size", "lockstep", "GB/s", "MPI_Allreduce", "GB/s", "ratio"]
+        let cells = rows.map { row in
+            [
+                Format.bytes(row.bytes), Self.time(row.seconds),
+                Format.significant(row.rate, digits: 3), Self.time(row.mpiSeconds),
+                Format.significant(row.mpiRate, digits: 3), Format.fixed(row.ratio, decimals: 2),
+            ]
+        }
+        let widths = header.indices.map { column in
+            ([header] + cells).map { $0[column].count }.max() ?? 0
+        }
+        let lines = ([header] + cells).map { line in
+            zip(line, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }
+                .joined(separator: "  ")
+        }
+        var text = ["summing fp32 over \(layout); medians, by turns"] + lines
+        text.append("ratio: how many times as fast as MPI_Allreduce")
+        if let notice { text.append("ranks share no memory: \(notice)") }
+        return text.joined(separator: "\n")
+    }
+
+    /// Microseconds, milliseconds or seconds, whichever reads best.
+    private static func time(_ seconds: Double) -> String {
+        switch seconds {
+        case ..<1e-3: "\(Format.fixed(seconds * 1e6, decimals: 1)) us"
+        case ..<1: "\(Format.fixed(seconds * 1e3, decimals: 2)) ms"
+        default: "\(Format.fixed(seconds, decimals: 2)) s"
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import CCompute
+import Compute
+import MPI
+import Support
+
+/// What the cores of a job can compute at best, measured: fused multiply-adds that wait for
+/// nothing, in the widest vectors the processor has, on all threads of all ranks at once. A
+/// processor without instructions for bf16 computes it as fp32.
+struct ArithmeticPeak: Sendable {
+    /// Operations a second of one core, the mean over all threads of all ranks.
+    let flopsPerCore: Double
+
+    /// Seconds of one measurement; clocks need some milliseconds to settle.
+    private static let seconds = 0.03
+    private static let repetitions = 5
+
+    /// Measures for some 0.2 s; all ranks must come here.
+    static func measure(
+        _ precision: Precision, team: ThreadTeam, communicator: Communicator
+    ) throws(Failure) -> ArithmeticPeak {
+        let best = Buffer<Double>(count: team.threadCount)
+        try communicator.barrier()
+        team.forEach(team.threadCount) { tile, _ in best.base[tile] = bestRate(precision) }
+        let mean = best.elements.reduce(0, +) / Double(team.threadCount)
+        let sum: Double = try communicator.allReduce(mean, .sum)
+        return ArithmeticPeak(flopsPerCore: sum / Double(communicator.size))
+    }
+
+    private static func bestRate(_ precision: Precision) -> Double {
+        var best = 0.0
+        var sink: Float = 0
+        for _ in 0..<repetitions {
+            let start = MonotonicClock.nanoseconds
+            var flops = 0.0
+            var elapsed = 0.0
+            while elapsed < seconds {
+                flops +=
+                    precision == .bf16
+                    ? lockstep_bf16_multiply_add(100_000, &sink)
+                    : lockstep_multiply_add(100_000, &sink)
+                elapsed = Double(MonotonicClock.nanoseconds - start) * 1e-9
+            }
+            best = max(best, flops / elapsed)
+        }
+        precondition(sink.isFinite, "the chains' values are bounded")
+        return best
+    }
+}

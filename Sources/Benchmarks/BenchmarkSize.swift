@@ -1,0 +1,72 @@
+import Compute
+import Recipes
+import Support
+
+/// A model and the work of one rank in a step, as benchmarks know them by name.
+package struct BenchmarkSize: Sendable, Equatable {
+    package let name: String
+    package let layers: Int
+    package let heads: Int
+    package let width: Int
+    /// Rows of the position table; sequences may be shorter.
+    package let positions: Int
+    package let vocabulary: Int
+    /// Sequences that a rank trains on in a step.
+    package let sequencesPerRank: Int
+    package let sequenceLength: Int
+
+    /// GPT-2 of 124 million parameters with short and with whole sequences, nanoGPT's "baby GPT"
+    /// for Shakespeare by characters, and its version for CPUs.
+    package static let all = [
+        BenchmarkSize(
+            name: "gpt2-124m", layers: 12, heads: 12, width: 768, positions: 1024,
+            vocabulary: 50304, sequencesPerRank: 4, sequenceLength: 256),
+        BenchmarkSize(
+            name: "gpt2-124m-t1024", layers: 12, heads: 12, width: 768, positions: 1024,
+            vocabulary: 50304, sequencesPerRank: 1, sequenceLength: 1024),
+        BenchmarkSize(
+            name: "baby", layers: 6, heads: 6, width: 384, positions: 256, vocabulary: 65,
+            sequencesPerRank: 16, sequenceLength: 256),
+        BenchmarkSize(
+            name: "char", layers: 4, heads: 4, width: 128, positions: 64, vocabulary: 65,
+            sequencesPerRank: 12, sequenceLength: 64),
+    ]
+
+    /// The size of this name.
+    ///
+    /// - Throws: `Failure` (usage) that names the nearest one, or all.
+    package static func named(_ name: String) throws(Failure) -> BenchmarkSize {
+        if let size = all.first(where: { $0.name == name }) { return size }
+        let names = all.map(\.name)
+        throw Failure(
+            .usage,
+            "There is no size \"\(name)\": "
+                + (nearestName(to: name, among: names).map { "did you mean \"\($0)\"?" }
+                    ?? "the sizes are \(names.joined(separator: ", "))."))
+    }
+
+    /// The recipe that trains this size on some ranks, each with one lane in one micro-batch.
+    func recipe(ranks: Int, steps: Int, precision: Precision) -> Recipe {
+        var recipe = Recipe()
+        recipe.model.layers = layers
+        recipe.model.heads = heads
+        recipe.model.width = width
+        recipe.model.contextLength = positions
+        recipe.model.vocabularySize = vocabulary
+        recipe.training.steps = steps
+        recipe.training.globalBatch = sequencesPerRank * ranks
+        recipe.training.precision = precision
+        recipe.optimizer.learningRate = 3e-4
+        recipe.optimizer.beta1 = 0.9
+        recipe.optimizer.beta2 = 0.95
+        recipe.optimizer.weightDecay = 0.1
+        recipe.optimizer.clipNorm = 1
+        recipe.schedule.name = .constant
+        recipe.schedule.warmupSteps = 0
+        // The batch grows with the ranks, and the rate would grow with the batch. Without scaling,
+        // the same batch on another number of ranks is the same training.
+        recipe.scaling.rule = .none
+        recipe.reduction.lanes = ranks
+        return recipe
+    }
+}

@@ -1,0 +1,99 @@
+import Compute
+import MPI
+import Statistics
+import Support
+import Telemetry
+import Training
+
+/// Measures each kernel of a training step alone, on the shapes of a size.
+package struct KernelBenchmark: Sendable {
+    package var size: BenchmarkSize
+    package var precision: Precision
+    /// Whether bf16 may run on a processor that lacks it.
+    package var emulatesBF16: Bool
+    package var threads: Int
+    package var progress: ProgressMode
+
+    /// A measurement runs its kernel again and again for so many seconds; the median of some
+    /// counts.
+    private static let seconds = 0.05
+    private static let measurements = 5
+
+    package init(
+        size: BenchmarkSize, precision: Precision, emulatesBF16: Bool, threads: Int,
+        progress: ProgressMode
+    ) {
+        self.size = size
+        self.precision = precision
+        self.emulatesBF16 = emulatesBF16
+        self.threads = threads
+        self.progress = progress
+    }
+
+    /// Measures all kernels on all ranks at once; all ranks must come here.
+    ///
+    /// - Throws: what MPI reports.
+    package func run(on communicator: Communicator) throws(Failure) -> KernelReport {
+        try communicator.agree { () throws(Failure) in
+            try precision.requireProcessor(emulates: emulatesBF16)
+        }
+        tell(
+            """
+            measuring the kernels of \(size.name) in \(precision.rawValue) on \
+            \(Format.layout(ranks: communicator.size, threads: threads)): first the cores' peak \
+            and the memory's speed, then each kernel alone
+            """, from: communicator)
+        let engine = ComputeEngine(team: rankTeam(threads: threads))
+        let peak = try ArithmeticPeak.measure(
+            precision, team: engine.team, communicator: communicator)
+        let bandwidth = try MemoryBandwidth.measure(
+            team: engine.team, communicator: communicator)
+        let bench = KernelBench(size: size, precision: precision, engine: engine)
+        // The cases see its memory through pointers.
+        defer { withExtendedLifetime(bench) {} }
+        let cases = bench.cases()
+        let line =
+            communicator.rank == 0
+            ? ProgressLine(
+                "measuring", total: cases.count, unit: .things("kernels", showsRate: false),
+                mode: progress, environment: processEnvironment()) : nil
+        defer { line?.finish() }
+        var rows: [KernelReport.Row] = []
+        for (index, kernel) in cases.enumerated() {
+            let own = try medianSeconds(of: kernel, communicator)
+            // The slowest rank is the one that the others would wait for.
+            rows.append(
+                KernelReport.Row(
+                    name: kernel.name, shape: kernel.shape, flops: kernel.flops,
+                    bytes: kernel.bytes, seconds: try communicator.allReduce(own, .maximum)))
+            line?.update(done: index + 1)
+        }
+        return KernelReport(
+            size: size, precision: precision, ranks: communicator.size, threads: threads,
+            instructionSet: InstructionSet.best.name(for: precision),
+            peakFlopsPerCore: peak.flopsPerCore,
+            bytesPerSecond: bandwidth.bytesPerSecond, rows: rows)
+    }
+
+    /// The median of this rank's measurements, in seconds a call.
+    private func medianSeconds(
+        of kernel: KernelCase, _ communicator: Communicator
+    ) throws(Failure) -> Double {
+        // Touches memory and sizes scratch; the second call tells how often to run it.
+        kernel.run()
+        let once = time(kernel, calls: 1)
+        let calls = max(1, Int(Self.seconds / max(once, 1e-7)))
+        var seconds: [Double] = []
+        for _ in 0..<Self.measurements {
+            try communicator.barrier()
+            seconds.append(time(kernel, calls: calls))
+        }
+        return median(seconds)
+    }
+
+    private func time(_ kernel: KernelCase, calls: Int) -> Double {
+        let start = MonotonicClock.nanoseconds
+        for _ in 0..<calls { kernel.run() }
+        return Double(MonotonicClock.nanoseconds - start) * 1e-9 / Double(calls)
+    }
+}

@@ -1,0 +1,104 @@
+import Compute
+
+/// A kernel on the shape that it has in a step of some size, to be measured.
+struct KernelCase {
+    let name: String
+    /// For a reader: "1024 x 768 x 2304".
+    let shape: String
+    /// Floating-point operations of products; 0 where memory is what limits the kernel.
+    let flops: Double
+    /// Bytes that are read and written at least.
+    let bytes: Double
+    let run: () -> Void
+
+    /// A matrix product of (rows, depth) and (depth, columns) in a precision; its result is fp32.
+    static func product(
+        _ name: String, rows: Int, columns: Int, depth: Int, _ precision: Precision,
+        run: @escaping () -> Void
+    ) -> KernelCase {
+        KernelCase(
+            name: name, shape: "\(rows) x \(depth) x \(columns)",
+            flops: 2 * Double(rows) * Double(columns) * Double(depth),
+            bytes: Double(precision.bytes * (rows + columns) * depth + 4 * rows * columns),
+            run: run)
+    }
+
+    /// A pass over memory: `arrays` of so many floats are read or written.
+    static func pass(
+        _ name: String, shape: String, arrays: Int, of count: Int, run: @escaping () -> Void
+    ) -> KernelCase {
+        KernelCase(
+            name: name, shape: shape, flops: 0, bytes: 4 * Double(arrays) * Double(count), run: run)
+    }
+}
+
+/// What the cases of a size share: its shape, and memory with plausible numbers, which lives as
+/// long.
+final class KernelBench {
+    let size: BenchmarkSize
+    let precision: Precision
+    let engine: ComputeEngine
+    private var memory: [AnyObject] = []
+    private let random = CounterRandom(seed: 1, stream: .initialization)
+
+    init(size: BenchmarkSize, precision: Precision, engine: ComputeEngine) {
+        self.size = size
+        self.precision = precision
+        self.engine = engine
+    }
+
+    /// Rows of a micro-batch (N = B T).
+    var rows: Int { size.sequencesPerRank * size.sequenceLength }
+
+    /// All kernels of a training step, in the order of the step.
+    ///
+    /// A kernel is measured if one of these lists has it, each of which stands in a file of its
+    /// own.
+    func cases() -> [KernelCase] {
+        embeddingCases() + normCases() + linearCases() + attentionCases() + elementwiseCases()
+            + headCases() + optimizerCases()
+    }
+
+    /// Numbers between -0.5 and 0.5.
+    func matrix(_ rows: Int, _ columns: Int) -> Matrix {
+        Matrix(buffer(rows * columns).base, rows: rows, columns: columns)
+    }
+
+    /// Numbers between -0.5 and 0.5, as products take them.
+    func operand(_ rows: Int, _ columns: Int) -> Operand {
+        let matrix = matrix(rows, columns)
+        guard precision == .bf16 else { return matrix.operand }
+        roundToOperand(matrix.base, count: rows * columns, into: matrix.base)
+        return Operand(matrix.base, rows: rows, columns: columns, precision: precision)
+    }
+
+    /// Numbers between -0.5 and 0.5.
+    func vector(_ count: Int) -> Vector { Vector(buffer(count).base, count: count) }
+
+    /// Numbers between -0.5 and 0.5.
+    func buffer(_ count: Int) -> Buffer<Float> {
+        let buffer = Buffer<Float>(count: count)
+        // Few numbers, again and again: the processor takes as long for any.
+        let some = (0..<1009).map { Float(random.uniform(UInt64($0)) - 0.5) }
+        for place in 0..<count { buffer.base[place] = some[place % 1009] }
+        memory.append(buffer)
+        return buffer
+    }
+
+    /// Places for one loss of each row.
+    func losses() -> UnsafeMutablePointer<Double> {
+        let losses = Buffer<Double>(count: rows)
+        memory.append(losses)
+        return losses.base
+    }
+
+    /// A token of the vocabulary for each row.
+    func tokens() -> UnsafePointer<Int32> {
+        let tokens = Buffer<Int32>(count: rows)
+        for row in 0..<rows {
+            tokens.base[row] = Int32(random.bits(UInt64(row)) % UInt64(size.vocabulary))
+        }
+        memory.append(tokens)
+        return UnsafePointer(tokens.base)
+    }
+}

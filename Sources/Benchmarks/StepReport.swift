@@ -1,0 +1,171 @@
+import Recipes
+import Statistics
+import Support
+import Training
+
+/// What a step benchmark measured, for a reader and as JSON.
+package struct StepReport: Sendable {
+    let benchmark: StepBenchmark
+    let plan: TrainingPlan
+    let ranks: Int
+    /// The measured steps, in order.
+    let records: [StepRecord]
+    /// Measured, in operations a second of the precision.
+    let peakFlopsPerCore: Double
+    let memory: MemoryPlan
+    /// The most that any rank had resident.
+    let residentBytes: Int
+    /// Why ranks of a host share no memory though they could; nil where they do.
+    let notice: String?
+
+    /// Seconds of the median step.
+    package var stepSeconds: Double { median(seconds) }
+    /// Over all ranks.
+    package var tokensPerSecond: Double { Double(plan.tokensPerStep) / stepSeconds }
+    /// Floating-point operations a second of one rank, by the model's formula.
+    package var flopsPerRank: Double {
+        flopsPerToken * tokensPerSecond / Double(ranks)
+    }
+    private var flopsPerToken: Double {
+        plan.recipe.model.flopsPerToken(sequenceLength: plan.sequenceLength)
+    }
+    /// Model FLOP/s utilisation: the model's arithmetic as a part of what the cores can do at best
+    /// (Chowdhery et al. 2022, appendix B).
+    package var utilization: Double {
+        flopsPerRank / (Double(benchmark.threads) * peakFlopsPerCore)
+    }
+
+    /// The mean over the steps of what each part of them took on rank 0.
+    private var meanTimes: StepTimes {
+        var sum = StepTimes()
+        for record in records { sum.add(record.times) }
+        return sum.divided(by: Double(records.count))
+    }
+
+    private var seconds: [Double] { records.map(\.times.total) }
+
+    private var loss: Double { records.last?.loss ?? .nan }
+
+    /// The parts of a step, in their order.
+    private func parts(_ times: StepTimes) -> [(name: String, seconds: Double)] {
+        [
+            ("data", times[.data]), ("forward", times[.forward]), ("backward", times[.backward]),
+            ("exposed reduce", times.exposedReduce), ("update", times[.update]),
+            ("other", times.other),
+        ]
+    }
+}
+
+// MARK: - JSON
+
+extension StepReport {
+    /// The measurement on one line, with the fields that peers in Tests/Peers print, and more.
+    package var json: JSONObject {
+        let times = meanTimes
+        var object: JSONObject = [
+            "peer": .string("lockstep \(version)"), "size": .string(benchmark.size.name),
+            "precision": .string(plan.recipe.training.precision.rawValue),
+            "sequence_length": .integer(plan.sequenceLength),
+            "ranks": .integer(ranks), "threads_per_rank": .integer(benchmark.threads),
+            "step_seconds": rounded(stepSeconds, 5),
+            "tokens_per_second": rounded(tokensPerSecond, 1),
+            "gflops_per_rank": rounded(flopsPerRank / 1e9, 1),
+            "peak_rss_gib": gibibytes(residentBytes), "loss": rounded(loss, 4),
+            "parameters": .integer(plan.recipe.model.parameterCount),
+            "steps": .integer(records.count),
+            "mean_step_seconds": rounded(times.total, 6),
+        ]
+        for (name, seconds) in parts(times) {
+            object[name.replacing(" ", with: "_") + "_seconds"] = rounded(seconds, 6)
+        }
+        object["planned_gib"] = gibibytes(memory.rankBytes)
+        object["planned_host_gib"] = gibibytes(memory.hostBytes)
+        if let notice { object["notice"] = .string(notice) }
+        object["mfu"] = rounded(utilization, 4)
+        object["peak_gflops_per_core"] = rounded(peakFlopsPerCore / 1e9, 1)
+        object["overrides"] = .array(benchmark.overrides.map { .string($0) })
+        return object
+    }
+
+    private func rounded(_ number: Double, _ decimals: Int) -> JSONValue {
+        .number(Double(Format.fixed(number, decimals: decimals)) ?? number)
+    }
+
+    private func gibibytes(_ bytes: Int) -> JSONValue { rounded(Double(bytes) / 0x1p30, 3) }
+}
+
+// MARK: - A table
+
+extension StepReport {
+    /// The measurement for a reader, in lines.
+    package var text: String {
+        ([heading] + overrideLines + [""] + rates + [""] + breakdown + [""] + memoryLines
+            + (notice.map { ["ranks share no memory: \($0)"] } ?? [])).joined(separator: "\n")
+    }
+
+    private var heading: String {
+        "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
+            + "\(Format.layout(ranks: ranks, threads: benchmark.threads)): "
+            + "\(Format.counted(plan.lanes.globalBatch, "sequence")) of \(plan.sequenceLength) tokens "
+            + "a step, \(Format.counted(records.count, "step")) after \(StepBenchmark.warmupSteps) to "
+            + "warm up"
+    }
+
+    private var overrideLines: [String] {
+        benchmark.overrides.isEmpty ? [] : ["with \(benchmark.overrides.joined(separator: ", "))"]
+    }
+
+    private var rates: [String] {
+        let cores = ranks * benchmark.threads
+        let unit = ranksYield ? "thread" : "core"
+        return [
+            "  speed    \(Format.rate(tokensPerSecond, of: "tokens"))",
+            "  step     \(milliseconds(stepSeconds)) ms (median; from "
+                + "\(milliseconds(seconds.min() ?? 0)) to \(milliseconds(seconds.max() ?? 0)))",
+            "  MFU      \(Format.fixed(100 * utilization, decimals: 1)) % = tokens/s x (6 N + 12 L C T) "
+                + "/ (\(unit)s x peak)",
+            "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP a "
+                + "token, N without the position table,",
+            "           \(Format.counted(cores, unit))\(ranksYield ? " on fewer cores" : "") and a measured "
+                + "peak of "
+                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a \(unit) in "
+                + "\(plan.recipe.training.precision.rawValue)",
+            "  loss     \(Format.fixed(loss, decimals: 4))",
+        ]
+    }
+
+    private var breakdown: [String] {
+        let times = meanTimes
+        let rows = parts(times) + [("step", times.total)]
+        return ["  \(padded("part (mean, rank 0)", 20))\(aligned("ms", 12))\(aligned("%", 8))"]
+            + rows.map { name, seconds in
+                let share = Format.fixed(100 * seconds / times.total, decimals: 1)
+                return
+                    "  \(padded(name, 20))\(aligned(milliseconds(seconds), 12))\(aligned(share, 8))"
+            }
+    }
+
+    private var memoryLines: [String] {
+        let rows =
+            memory.parts.map { ($0.name, $0.bytes) }
+            + [("planned", memory.rankBytes), ("resident at most", residentBytes)]
+            + (ranks > 1 ? [("planned on a host", memory.hostBytes)] : [])
+        return ["  \(padded("memory of a rank", 20))\(aligned("MiB", 12))"]
+            + rows.map { name, bytes in
+                let mebibytes = Format.fixed(Double(bytes) / 0x1p20, decimals: 1)
+                return "  \(padded(name, 20))\(aligned(mebibytes, 12))"
+            }
+    }
+
+    private func milliseconds(_ seconds: Double) -> String {
+        Format.fixed(1000 * seconds, decimals: seconds < 1 ? 2 : 0)
+    }
+
+    private func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    private func aligned(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+}

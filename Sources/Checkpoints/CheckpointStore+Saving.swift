@@ -1,0 +1,176 @@
+import Support
+
+/// A file of a checkpoint that is to be written.
+package struct CheckpointFile {
+    /// The content of a file.
+    package enum Content {
+        /// Tensors, in the safetensors format.
+        case tensors([TensorSource], metadata: [String: String] = [:])
+        case text(String)
+    }
+
+    package let name: String
+    package let content: Content
+
+    /// - Parameter name: a name without a slash, such as `model.safetensors`.
+    package init(name: String, _ content: Content) {
+        self.name = name
+        self.content = content
+    }
+}
+
+/// What became of a save that did not fail.
+package struct SaveResult: Sendable {
+    /// The checkpoint, verified.
+    package let checkpoint: Checkpoint
+    /// Whether it was there before, whole and of the same state, and was left as it is.
+    package let wasThere: Bool
+    /// What went wrong around it, such as an old checkpoint that could not be removed.
+    package let warnings: [Failure]
+}
+
+extension CheckpointStore {
+    /// Writes a checkpoint, verifies it, and only then removes older ones beyond `keep`.
+    ///
+    /// The files are written into `step-N.partial/`, each brought to the disk, the manifest last;
+    /// they are read again and compared; then the folder gets its name. Whatever fails, the
+    /// checkpoints that were there before stay, and the partial folder goes.
+    ///
+    /// A checkpoint of this step that is already there is never overwritten: a whole one of the
+    /// same state is kept as it is, a damaged one is renamed to `step-N.rejected`.
+    ///
+    /// - Parameters:
+    ///   - manifest: its step names the folder; its list of files is filled in here.
+    ///   - kept: the step of a checkpoint that is never removed, such as the best one.
+    /// - Throws: `.inputOutput` if writing fails, as on a full disk; `.configuration` if a whole
+    ///   checkpoint of this step holds another state; `.bug` for invalid file names.
+    package func save(
+        _ files: [CheckpointFile], manifest: Manifest, alwaysKeeping kept: Int? = nil
+    ) throws(Failure) -> SaveResult {
+        guard manifest.step >= 0 else {
+            throw Failure(
+                .bug, "a checkpoint cannot be of step \(manifest.step): report this as a defect")
+        }
+        try FileSystem.makeFolders(folder)
+        var warnings = removePartialFolders()
+        let path = path(step: manifest.step)
+        if FileSystem.exists(path) {
+            if let existing = try resolveExisting(path, manifest: manifest, warnings: &warnings) {
+                return SaveResult(checkpoint: existing, wasThere: true, warnings: warnings)
+            }
+        }
+        let complete = try AtomicFolder.create(at: path) { (partial) throws(Failure) in
+            let written = try Self.write(files, manifest: manifest, into: partial)
+            _ = try Self.verify(folder: partial, step: manifest.step)
+            return written
+        }
+        warnings += removeOld(below: manifest.step, except: kept)
+        let checkpoint = Checkpoint(step: manifest.step, folder: path, manifest: complete)
+        return SaveResult(checkpoint: checkpoint, wasThere: false, warnings: warnings)
+    }
+
+    /// Writes the files and then the manifest, which vouches for them.
+    private static func write(
+        _ files: [CheckpointFile], manifest: Manifest, into folder: String
+    ) throws(Failure) -> Manifest {
+        var manifest = manifest
+        manifest.files = [:]
+        for file in files {
+            guard !file.name.isEmpty, !file.name.hasPrefix("."), !file.name.contains("/"),
+                file.name != manifestName, manifest.files[file.name] == nil
+            else {
+                throw Failure(
+                    .bug,
+                    "a checkpoint cannot hold a file named \"\(file.name)\": report this as a defect"
+                )
+            }
+            var output = try HashedFile(creating: "\(folder)/\(file.name)")
+            switch file.content {
+            case .tensors(let tensors, let metadata):
+                try SafetensorsWriter.write(tensors, metadata: metadata, to: &output)
+            case .text(let text): try output.write(text)
+            }
+            manifest.files[file.name] = try output.finish()
+        }
+        var output = try HashedFile(creating: "\(folder)/\(manifestName)")
+        try output.write(manifest.text())
+        _ = try output.finish()
+        return manifest
+    }
+
+    /// Returns a checkpoint that makes saving unnecessary, or moves a damaged one aside.
+    private func resolveExisting(
+        _ path: String, manifest: Manifest, warnings: inout [Failure]
+    ) throws(Failure) -> Checkpoint? {
+        let existing: Checkpoint
+        do throws(Failure) {
+            existing = try Self.verify(folder: path, step: manifest.step)
+        } catch {
+            let rejected = Self.freeName(path + ".rejected")
+            try FileSystem.rename(path, to: rejected)
+            warnings.append(
+                Failure(error.code, "moved a damaged checkpoint to \(rejected): \(error.sentence)"))
+            return nil
+        }
+        guard existing.manifest.isSameState(as: manifest) else {
+            throw Failure(
+                .configuration,
+                "\(path) already holds another state of step \(manifest.step): move it away, or give this run another output folder"
+            )
+        }
+        return existing
+    }
+
+    /// A name that nothing has: the given one, or with -2, -3 ... behind it.
+    private static func freeName(_ path: String) -> String {
+        var name = path
+        var number = 2
+        while FileSystem.exists(name) {
+            name = "\(path)-\(number)"
+            number += 1
+        }
+        return name
+    }
+
+    /// Removes what a killed run left behind; returns what could not be removed.
+    private func removePartialFolders() -> [Failure] {
+        let suffix = AtomicFolder.partialSuffix
+        return removing { () throws(Failure) in
+            try FileSystem.names(in: folder).filter { name in
+                name.hasSuffix(suffix) && Candidate.step(of: name.dropLast(suffix.count)) != nil
+            }.map { "\(folder)/\($0)" }
+        }
+    }
+
+    /// Removes the oldest checkpoints before a step; returns what could not be removed.
+    ///
+    /// Later ones are not counted: a run that went on from an earlier checkpoint did so because
+    /// they were no good.
+    private func removeOld(below step: Int, except kept: Int?) -> [Failure] {
+        guard keep > 0 else { return [] }
+        return removing { () throws(Failure) in
+            let old = try candidates().filter { $0.step < step }.dropFirst(keep - 1)
+                .filter { $0.step != kept }
+            var renamed: [String] = []
+            for candidate in old {
+                // Under this name a removal that is cut short is finished by the next save.
+                let partial = candidate.folder + AtomicFolder.partialSuffix
+                try FileSystem.rename(candidate.folder, to: partial)
+                renamed.append(partial)
+            }
+            return renamed
+        }
+    }
+
+    private func removing(_ list: () throws(Failure) -> [String]) -> [Failure] {
+        do throws(Failure) {
+            var failures: [Failure] = []
+            for path in try list() {
+                do throws(Failure) {
+                    try FileSystem.removeFlatFolder(path)
+                } catch { failures.append(error) }
+            }
+            return failures
+        } catch { return [error] }
+    }
+}

@@ -1,0 +1,177 @@
+import Support
+
+/// A run's checkpoints: one folder for each step, written whole or not at all.
+///
+/// One rank alone uses a store; it knows nothing of the others.
+package struct CheckpointStore: Sendable {
+    /// The folder that holds the checkpoints.
+    package let folder: String
+    /// Checkpoints that stay when a new one is saved, itself included; 0 for all.
+    package let keep: Int
+
+    /// - Parameter folder: it is made when the first checkpoint is saved.
+    /// - Throws: `.configuration` where `keep` is neither 0 nor at least 2.
+    package init(folder: String, keep: Int) throws(Failure) {
+        guard keep == 0 || keep >= 2 else {
+            throw Failure(
+                .configuration,
+                "checkpoint.keep is \(keep): use 2 or more, so that a damaged checkpoint leaves another, or 0 to keep all"
+            )
+        }
+        self.folder = folder
+        self.keep = keep
+    }
+
+    /// The manifest's name in a checkpoint's folder.
+    static let manifestName = "manifest.json"
+
+    /// The folder of a step's checkpoint.
+    package func path(step: Int) -> String { "\(folder)/\(Candidate.name(step: step))" }
+}
+
+/// A folder that has a complete checkpoint's name; what is in it is not yet verified.
+package struct Candidate: Sendable, Equatable {
+    package let step: Int
+    package let folder: String
+
+    private static let prefix = "step-"
+    private static let digits = 8
+
+    /// The name of a step's folder: at least eight digits, so that names sort as steps do.
+    static func name(step: Int) -> String {
+        let number = String(step)
+        return prefix + String(repeating: "0", count: max(0, digits - number.count)) + number
+    }
+
+    /// The step that a folder is named after, or nil where the name is not one of ours.
+    static func step(of name: some StringProtocol) -> Int? {
+        guard name.hasPrefix(prefix), let step = Int(name.dropFirst(prefix.count)), step >= 0,
+            Self.name(step: step) == name
+        else { return nil }
+        return step
+    }
+}
+
+/// A verified checkpoint, ready to be read.
+package struct Checkpoint: Sendable {
+    package let step: Int
+    package let folder: String
+    package let manifest: Manifest
+
+    /// Opens one of its files.
+    ///
+    /// - Throws: `.badData` where the checkpoint has no such file, `.inputOutput`.
+    package func open(_ name: String) throws(Failure) -> SafetensorsFile {
+        guard manifest.files[name] != nil else {
+            throw Failure(
+                .badData,
+                "the checkpoint \(folder) has no file \(name): use one that this version wrote")
+        }
+        return try SafetensorsFile(opening: "\(folder)/\(name)")
+    }
+}
+
+// MARK: - Reading
+
+extension CheckpointStore {
+    /// The folders that may hold checkpoints, newest first; none where the store has no folder yet.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func candidates() throws(Failure) -> [Candidate] {
+        guard FileSystem.exists(folder) else { return [] }
+        return try FileSystem.names(in: folder)
+            .compactMap(Candidate.step(of:))
+            .sorted(by: >)
+            .map { Candidate(step: $0, folder: path(step: $0)) }
+    }
+
+    /// Reads all of a checkpoint and compares it with its manifest.
+    ///
+    /// - Throws: `.badData` if a file is missing, differs in size or content, or holds a number that
+    ///   is not finite, or if the manifest is missing, damaged, of an unknown format or of another
+    ///   step; `.inputOutput`.
+    @discardableResult
+    package func verify(_ candidate: Candidate) throws(Failure) -> Checkpoint {
+        try Self.verify(folder: candidate.folder, step: candidate.step)
+    }
+
+    /// Returns the newest checkpoint that is whole; nil if there is none.
+    ///
+    /// - Parameters:
+    ///   - limit: the step that it must come before.
+    ///   - check: verifies a candidate; nil for `verify`.
+    ///   - reject: called with the step of each newer one and the reason it cannot be used.
+    /// - Throws: `.inputOutput` if the store's folder cannot be listed.
+    package func newestValid(
+        before limit: Int = .max, by check: ((Candidate) throws(Failure) -> Checkpoint)? = nil,
+        reject: (_ step: Int, _ reason: Failure) -> Void
+    ) throws(Failure) -> Checkpoint? {
+        for candidate in try candidates() where candidate.step < limit {
+            do throws(Failure) {
+                guard let check else { return try verify(candidate) }
+                return try check(candidate)
+            } catch { reject(candidate.step, error) }
+        }
+        return nil
+    }
+
+    /// Returns the newest manifest that can be read; nil if there is none.
+    ///
+    /// The checkpoint's other files are not verified.
+    ///
+    /// - Throws: `.inputOutput` if the store's folder cannot be listed.
+    package func newestManifest() throws(Failure) -> Manifest? {
+        for candidate in try candidates() {
+            let path = "\(candidate.folder)/\(Self.manifestName)"
+            if let text = try? readBytes(path),
+                let manifest = try? Manifest(parsing: text, path: path)
+            {
+                return manifest
+            }
+        }
+        return nil
+    }
+
+    static func verify(folder: String, step: Int) throws(Failure) -> Checkpoint {
+        let manifestPath = "\(folder)/\(manifestName)"
+        guard FileSystem.exists(manifestPath) else {
+            throw Failure(
+                .badData, "the checkpoint \(folder) has no \(manifestName): use another checkpoint")
+        }
+        let manifest = try Manifest(parsing: readBytes(manifestPath), path: manifestPath)
+        guard manifest.step == step else {
+            throw Failure(
+                .badData,
+                "the checkpoint \(folder) holds step \(manifest.step): give the folder back its own name"
+            )
+        }
+        for (name, expected) in manifest.files.sorted(by: { $0.key < $1.key }) {
+            try verify(name, in: folder, expected: expected)
+        }
+        return Checkpoint(step: step, folder: folder, manifest: manifest)
+    }
+
+    private static func verify(
+        _ name: String, in folder: String, expected: FileRecord
+    ) throws(Failure) {
+        let path = "\(folder)/\(name)"
+        guard FileSystem.exists(path) else {
+            throw Failure(
+                .badData, "the checkpoint \(folder) has lost its \(name): use another checkpoint")
+        }
+        // The size alone is known at once; only a file of the right size is worth reading.
+        let size = try Descriptor(reading: path).size()
+        guard size == expected.size else {
+            throw Failure(
+                .badData,
+                "\(path) has \(size) bytes where its manifest says \(expected.size): use another checkpoint"
+            )
+        }
+        guard try FileRecord(reading: path) == expected else {
+            throw Failure(
+                .badData,
+                "\(path) is damaged, its SHA-256 is not the manifest's: use another checkpoint")
+        }
+        if name.hasSuffix(".safetensors") { try SafetensorsFile(opening: path).requireFinite() }
+    }
+}

@@ -1,0 +1,80 @@
+import Glibc
+import Support
+
+/// A file's size and SHA-256, by which damage to it is noticed.
+package struct FileRecord: Sendable, Equatable, Codable {
+    /// Bytes.
+    package let size: Int
+    /// 64 hexadecimal digits.
+    package let sha256: String
+
+    package init(size: Int, sha256: String) {
+        self.size = size
+        self.sha256 = sha256
+    }
+
+    /// Reads a whole file and hashes it.
+    ///
+    /// The file is read and not mapped into memory, so that a failing disk is an error and not a signal.
+    ///
+    /// - Throws: `.missingInput`, `.inputOutput`.
+    package init(reading path: String) throws(Failure) {
+        let file = try Descriptor(reading: path)
+        let size = try file.size()
+        var hash = SHA256()
+        try file.forEachChunk { hash.update($0) }
+        self.init(size: size, sha256: hash.finish())
+    }
+}
+
+/// A file that is hashed while it is written.
+package struct HashedFile: ~Copyable {
+    private var file: OutputFile
+    private var hash = SHA256()
+    /// The bytes written so far.
+    private(set) var size = 0
+
+    /// Creates a file, or empties an existing one.
+    ///
+    /// - Throws: `.inputOutput`.
+    package init(creating path: String) throws(Failure) {
+        file = try OutputFile(creating: path)
+    }
+
+    /// Appends bytes.
+    ///
+    /// - Throws: `.inputOutput`.
+    package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        try file.write(bytes)
+        hash.update(bytes)
+        size += bytes.count
+    }
+
+    /// Appends a string's UTF-8.
+    ///
+    /// - Throws: `.inputOutput`.
+    package mutating func write(_ string: String) throws(Failure) {
+        try write(Array(string.utf8))
+    }
+
+    /// Appends bytes.
+    ///
+    /// - Throws: `.inputOutput`.
+    package mutating func write(_ bytes: [UInt8]) throws(Failure) {
+        let failure: Failure? = bytes.withUnsafeBytes { bytes in
+            do throws(Failure) {
+                try write(bytes)
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Brings the file to the disk and closes it; returns its size and digest.
+    ///
+    /// - Throws: `.inputOutput`; the file must then not be used.
+    package consuming func finish() throws(Failure) -> FileRecord {
+        try file.finish()
+        return FileRecord(size: size, sha256: hash.finish())
+    }
+}

@@ -1,0 +1,173 @@
+import Compute
+import Glibc
+import Support
+
+#if _endian(big)
+    #error("safetensors data is little-endian and is copied as it is")
+#endif
+
+/// A safetensors file, memory-mapped, its header checked.
+///
+/// Only the pages of tensors that are copied are ever read.
+package struct SafetensorsFile: ~Copyable {
+    package let path: String
+    /// The tensors in the order of their data.
+    package let tensors: [StoredTensor]
+    /// The free-form strings of the header.
+    package let metadata: [String: String]
+    private let memory: MappedMemory
+    private let dataStart: Int
+
+    /// Opens a file and checks its header against all rules of the format.
+    ///
+    /// - Throws: `.missingInput`, `.inputOutput`, `.badData`.
+    package init(opening path: String) throws(Failure) {
+        let memory = try MappedMemory(mapping: path)
+        let header = try SafetensorsHeader(parsing: memory.bytes, path: path)
+        self.path = path
+        tensors = header.tensors
+        metadata = header.metadata
+        dataStart = header.dataStart
+        self.memory = memory
+    }
+
+    /// The tensor of this name, compared byte by byte, or nil.
+    package subscript(name: String) -> StoredTensor? {
+        tensors.first { $0.name.utf8.elementsEqual(name.utf8) }
+    }
+
+    /// Calls a closure with a tensor's bytes, which may have any alignment.
+    package borrowing func withBytes<Result, Problem: Error>(
+        of tensor: StoredTensor,
+        _ body: (UnsafeRawBufferPointer) throws(Problem) -> Result
+    ) throws(Problem) -> Result {
+        let range = place(of: tensor)
+        defer { memory.release(range) }
+        return try body(UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+    }
+
+    /// Where a tensor's bytes are in the file.
+    private borrowing func place(of tensor: StoredTensor) -> Range<Int> {
+        dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound
+    }
+
+    /// Copies the tensor called `name` into memory for exactly its elements.
+    ///
+    /// - Parameter shape: the shape that it must have.
+    /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
+    package borrowing func copy(
+        _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
+    ) throws(Failure) {
+        let range = place(of: try tensor(name, shape: shape))
+        // Piece by piece, lest the file's pages be resident beside the memory that they go into.
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceBytes) {
+            let piece = start..<min(range.upperBound, start + Self.pieceBytes)
+            UnsafeMutableRawBufferPointer(
+                start: UnsafeMutableRawPointer(destination) + (start - range.lowerBound),
+                count: piece.count
+            ).copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[piece]))
+            memory.release(piece)
+        }
+    }
+
+    /// Checks that all fp32 tensors hold only finite numbers.
+    ///
+    /// - Throws: `.badData` that names the first tensor that does not.
+    package borrowing func requireFinite() throws(Failure) {
+        for tensor in tensors where tensor.type == .float32 {
+            let range = place(of: tensor)
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceBytes) {
+                let piece = start..<min(range.upperBound, start + Self.pieceBytes)
+                let values = UnsafeRawBufferPointer(rebasing: memory.bytes[piece])
+                defer { memory.release(piece) }
+                guard firstNonFinite(in: values.assumingMemoryBound(to: Float.self)) != nil else {
+                    continue
+                }
+                throw Failure(
+                    .badData,
+                    "\(path): \"\(tensor.name)\" holds a number that is not finite, because the training "
+                        + "diverged; use an earlier checkpoint.")
+            }
+        }
+    }
+
+    private static let pieceBytes = 4 << 20
+
+    /// The tensor called `name`, of fp32 and the shape that it must have.
+    ///
+    /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
+    package borrowing func tensor(_ name: String, shape: [Int]) throws(Failure) -> StoredTensor {
+        guard let tensor = self[name] else {
+            throw Failure(
+                .badData,
+                "\(path) has no tensor \"\(name)\": it was written for another model, so use the recipe it was trained with"
+            )
+        }
+        guard tensor.type == .float32 else {
+            throw Failure(
+                .badData,
+                "the tensor \"\(name)\" in \(path) has dtype \(tensor.type.rawValue) where F32 is needed: convert the file to F32"
+            )
+        }
+        guard tensor.shape == shape else {
+            throw Failure(
+                .badData,
+                "the tensor \"\(name)\" in \(path) has shape \(tensor.shape) where \(shape) is needed: use the recipe it was trained with"
+            )
+        }
+        return tensor
+    }
+
+    /// Copies all tensors of a layout into their places in an arena.
+    ///
+    /// - Throws: `.badData` where a tensor is missing, has another shape or type, or is not in the
+    ///   layout; the arena may then be partly overwritten.
+    package borrowing func copy(
+        _ layout: ArenaLayout, into arena: Buffer<Float>
+    ) throws(Failure) {
+        for tensor in layout.tensors {
+            try copy(tensor.name, shape: tensor.shape, into: arena.base + tensor.offset)
+        }
+        let expected = Set(layout.tensors.map(\.name))
+        if let extra = tensors.first(where: { !expected.contains($0.name) }) {
+            throw Failure(
+                .badData,
+                "\(path) has a tensor \"\(extra.name)\" that the model lacks: use the recipe it was trained with"
+            )
+        }
+    }
+}
+
+/// A file's content as read-only memory, unmapped at the end of its life.
+private struct MappedMemory: ~Copyable {
+    let bytes: UnsafeRawBufferPointer
+
+    /// - Throws: `.missingInput`, `.inputOutput`.
+    init(mapping path: String) throws(Failure) {
+        let file = try Descriptor(reading: path)
+        let size = try file.size()
+        guard size > 0 else {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        guard let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.number, 0),
+            memory != MAP_FAILED
+        else { throw .systemCall("read", path) }
+        bytes = UnsafeRawBufferPointer(start: memory, count: size)
+    }
+
+    /// Gives the pages up to the end of a range back to the file, where they can be read again.
+    func release(_ range: Range<Int>) {
+        guard let base = bytes.baseAddress, !range.isEmpty else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let start = range.lowerBound / page * page
+        madvise(
+            UnsafeMutableRawPointer(mutating: base) + start, range.upperBound - start,
+            MADV_DONTNEED)
+    }
+
+    deinit {
+        guard let base = bytes.baseAddress else { return }
+        munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
+    }
+}

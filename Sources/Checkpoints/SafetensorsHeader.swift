@@ -1,0 +1,220 @@
+import Support
+
+/// The element types of the safetensors format that fill whole bytes.
+package enum ElementType: String, Sendable, CaseIterable {
+    case bool = "BOOL"
+    case uint8 = "U8"
+    case int8 = "I8"
+    case float8E5M2 = "F8_E5M2"
+    case float8E4M3 = "F8_E4M3"
+    case float8E8M0 = "F8_E8M0"
+    case uint16 = "U16"
+    case int16 = "I16"
+    case float16 = "F16"
+    case bfloat16 = "BF16"
+    case uint32 = "U32"
+    case int32 = "I32"
+    case float32 = "F32"
+    case uint64 = "U64"
+    case int64 = "I64"
+    case float64 = "F64"
+    case complex64 = "C64"
+
+    /// Bytes of one element.
+    package var byteCount: Int {
+        switch self {
+        case .bool, .uint8, .int8, .float8E5M2, .float8E4M3, .float8E8M0: 1
+        case .uint16, .int16, .float16, .bfloat16: 2
+        case .uint32, .int32, .float32: 4
+        case .uint64, .int64, .float64, .complex64: 8
+        }
+    }
+}
+
+/// What a safetensors file says of one of its tensors.
+package struct StoredTensor: Sendable, Equatable {
+    package let name: String
+    package let type: ElementType
+    /// May be empty (a scalar) and may hold zeros (no elements).
+    package let shape: [Int]
+    /// The tensor's bytes, counted from the start of the data.
+    package let range: Range<Int>
+}
+
+/// The header of a safetensors file, checked against all rules of the format.
+///
+/// Source: the format's description in huggingface/safetensors, and the checks of its reader;
+/// stricter in that a key may not appear twice and that the header must begin with `{`.
+struct SafetensorsHeader {
+    /// Sorted by their place in the data.
+    let tensors: [StoredTensor]
+    /// The free-form strings of `__metadata__`.
+    let metadata: [String: String]
+    /// Where the data starts in the file.
+    let dataStart: Int
+
+    /// The key that cannot be a tensor's name.
+    static let metadataKey = "__metadata__"
+    /// The longest header that readers of the format accept, in bytes.
+    static let longest = 100_000_000
+
+    /// Parses the header at the start of a file's bytes.
+    ///
+    /// - Parameters:
+    ///   - bytes: the whole file.
+    ///   - path: the file's name in messages.
+    /// - Throws: `.badData`.
+    init(parsing bytes: UnsafeRawBufferPointer, path: String) throws(Failure) {
+        do throws(Defect) {
+            let text = try Self.headerText(of: bytes)
+            dataStart = 8 + text.count
+            let header = try Self.object(in: text)
+            metadata = try Self.metadata(in: header)
+            var tensors: [StoredTensor] = []
+            for member in header.members where member.key != Self.metadataKey {
+                tensors.append(try Self.tensor(member.key, member.value))
+            }
+            tensors.sort {
+                ($0.range.lowerBound, $0.range.upperBound)
+                    < ($1.range.lowerBound, $1.range.upperBound)
+            }
+            try Self.checkCoverage(tensors, dataSize: bytes.count - dataStart)
+            self.tensors = tensors
+        } catch {
+            throw Failure(
+                .badData,
+                "\(path) is not a valid safetensors file: \(error.what); get a fresh copy of it, or use another file"
+            )
+        }
+    }
+
+    /// What is wrong with a file.
+    private struct Defect: Error {
+        let what: String
+
+        init(_ what: String) { self.what = what }
+    }
+
+    private static func headerText(
+        of bytes: UnsafeRawBufferPointer
+    ) throws(Defect) -> UnsafeRawBufferPointer {
+        guard bytes.count >= 8 else {
+            throw Defect("it has \(bytes.count) bytes, fewer than the 8 of the header's length")
+        }
+        let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        guard length <= longest else {
+            throw Defect("its header would have \(length) bytes, more than \(longest)")
+        }
+        guard Int(length) <= bytes.count - 8 else {
+            throw Defect(
+                "its header should have \(length) bytes but the file ends after \(bytes.count - 8)")
+        }
+        let text = UnsafeRawBufferPointer(rebasing: bytes[8..<8 + Int(length)])
+        guard text.first == UInt8(ascii: "{") else {
+            throw Defect("its header does not begin with {")
+        }
+        return text
+    }
+
+    private static func object(in text: UnsafeRawBufferPointer) throws(Defect) -> JSONObject {
+        let value: JSONValue
+        do throws(JSONProblem) { value = try JSONValue(parsing: text) } catch {
+            throw Defect("its header has \(error.what) at byte \(error.byte)")
+        }
+        guard case .object(let object) = value else {
+            throw Defect("its header is not a JSON object")
+        }
+        return object
+    }
+
+    private static func metadata(in header: JSONObject) throws(Defect) -> [String: String] {
+        var metadata: [String: String] = [:]
+        guard let value = header[metadataKey] else { return metadata }
+        guard case .object(let entries) = value else {
+            throw Defect("its \(metadataKey) is not an object")
+        }
+        for entry in entries.members {
+            guard let text = entry.value.string else {
+                throw Defect("its \(metadataKey) entry \"\(entry.key)\" is not a string")
+            }
+            metadata[entry.key] = text
+        }
+        return metadata
+    }
+
+    private static func tensor(_ name: String, _ value: JSONValue) throws(Defect) -> StoredTensor {
+        guard case .object(let fields) = value else {
+            throw Defect("its entry for \"\(name)\" is not an object")
+        }
+        func field(_ key: String) throws(Defect) -> JSONValue {
+            guard let value = fields[key] else {
+                throw Defect("its tensor \"\(name)\" has no \(key)")
+            }
+            return value
+        }
+        guard case .string(let typeName) = try field("dtype") else {
+            throw Defect("the dtype of its tensor \"\(name)\" is not a string")
+        }
+        guard let type = ElementType(rawValue: typeName) else {
+            throw Defect("its tensor \"\(name)\" has the unknown dtype \"\(typeName)\"")
+        }
+        guard let shape = naturalNumbers(try field("shape")) else {
+            throw Defect("the shape of its tensor \"\(name)\" is not a list of natural numbers")
+        }
+        guard let offsets = naturalNumbers(try field("data_offsets")), offsets.count == 2,
+            offsets[0] <= offsets[1]
+        else {
+            throw Defect("the data_offsets of its tensor \"\(name)\" are not a range of bytes")
+        }
+        guard let size = byteCount(shape: shape, type: type) else {
+            throw Defect("the size of its tensor \"\(name)\" of shape \(shape) overflows")
+        }
+        guard offsets[1] - offsets[0] == size else {
+            throw Defect(
+                "its tensor \"\(name)\" has \(offsets[1] - offsets[0]) bytes where shape \(shape) of \(typeName) needs \(size)"
+            )
+        }
+        return StoredTensor(
+            name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
+    }
+
+    private static func naturalNumbers(_ value: JSONValue) -> [Int]? {
+        guard case .array(let elements) = value else { return nil }
+        var numbers: [Int] = []
+        for element in elements {
+            guard let number = element.naturalNumber else { return nil }
+            numbers.append(number)
+        }
+        return numbers
+    }
+
+    /// The bytes of a tensor, or nil where a product overflows on the way.
+    private static func byteCount(shape: [Int], type: ElementType) -> Int? {
+        var size = type.byteCount
+        for extent in shape {
+            let (product, overflow) = size.multipliedReportingOverflow(by: extent)
+            if overflow { return nil }
+            size = product
+        }
+        return size
+    }
+
+    /// Checks that sorted tensors follow one another from the data's first byte to its last.
+    private static func checkCoverage(_ tensors: [StoredTensor], dataSize: Int) throws(Defect) {
+        var end = 0
+        for tensor in tensors {
+            guard tensor.range.lowerBound == end else {
+                let what =
+                    tensor.range.lowerBound < end ? "overlaps the one before it" : "follows a hole"
+                throw Defect("its tensor \"\(tensor.name)\" \(what)")
+            }
+            end = tensor.range.upperBound
+        }
+        guard end == dataSize else {
+            throw Defect(
+                end < dataSize
+                    ? "it has \(dataSize - end) bytes after the last tensor"
+                    : "it ends \(end - dataSize) bytes before its last tensor does")
+        }
+    }
+}

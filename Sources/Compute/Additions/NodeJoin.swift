@@ -1,0 +1,79 @@
+/// A node of the tree that is made from smaller ones, which lie in memory as whole arenas.
+package struct NodeJoin {
+    /// The additions, by index into the memory of all smaller nodes.
+    package let additions: [(left: Int, right: Int)]
+    /// Where the sum ends: the first of the smaller nodes.
+    package let first: Int
+    /// Of each smaller node, whether the sum goes to its memory too.
+    package let receives: [Bool]
+
+    package init(additions: [(left: Int, right: Int)], first: Int, receives: [Bool]) {
+        self.additions = additions
+        self.first = first
+        self.receives = receives
+    }
+
+    /// Makes the node within a block, tile by tile; the smaller nodes are overwritten.
+    ///
+    /// - Parameters:
+    ///   - memory: the smaller nodes; each is a place such that adding an element's index in the
+    ///     arena gives the element's place.
+    ///   - results: where the sum goes, in the same sense; one at least.
+    /// - Returns: the sum's sum of squares, in the bits of `SumOfSquares`.
+    package func run(
+        _ block: Range<Int>, memory: [UnsafeMutablePointer<Float>],
+        results: [UnsafeMutablePointer<Float>], wire: WireFormat
+    ) -> Double {
+        var squares = SumOfSquares.Accumulator()
+        var unused = SumOfSquares.Accumulator()
+        forEachTile(of: block) { tile in
+            let offset = tile.lowerBound
+            let claimable = block.upperBound - offset
+            for (left, right) in additions.dropLast() {
+                let isWritten = receives[right]
+                let (left, right) = (memory[left] + offset, memory[right] + offset)
+                add(
+                    left, right, into: (left, left), count: tile.count,
+                    claims: (left, isWritten ? right : left), claimable: claimable,
+                    squares: &unused, wire: wire)
+            }
+            let result = results[0] + offset
+            let second = (results.count > 1 ? results[1] : results[0]) + offset
+            if let last = additions.last {
+                let (left, right) = (memory[last.left] + offset, memory[last.right] + offset)
+                add(
+                    left, right, into: (result, second), count: tile.count,
+                    claims: (
+                        receives[last.left] ? left : result, receives[last.right] ? right : second
+                    ), claimable: claimable, squares: &squares, wire: wire)
+            } else {
+                copy(memory[first] + offset, to: result, count: tile.count)
+                copy(result, to: second, count: tile.count)
+                squares.add(result, count: tile.count)
+            }
+            for other in results.dropFirst(2) {
+                copy(result, to: other + offset, count: tile.count)
+            }
+        }
+        return squares.total
+    }
+
+    @inline(__always)
+    private func add(
+        _ left: UnsafeMutablePointer<Float>, _ right: UnsafeMutablePointer<Float>,
+        into results: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>), count: Int,
+        claims: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>), claimable: Int,
+        squares: inout SumOfSquares.Accumulator, wire: WireFormat
+    ) {
+        switch wire {
+        case .fp32:
+            addShared(
+                left, right, into: results, count: count, claims: claims, claimable: claimable,
+                squares: &squares, rounding: NoRounding.self)
+        case .bf16:
+            addShared(
+                left, right, into: results, count: count, claims: claims, claimable: claimable,
+                squares: &squares, rounding: BFloat16Rounding.self)
+        }
+    }
+}

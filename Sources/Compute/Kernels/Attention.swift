@@ -1,0 +1,466 @@
+import CCompute
+import Glibc
+
+/// Planned causal multi-head self-attention over B sequences of T tokens, forward beside backward.
+///
+/// `qkv` is (B*T, 3C): queries, keys and values side by side, each of H heads of D = C / H columns.
+/// Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the
+/// block's last row, so that nothing above the diagonal's blocks is computed and only one block of
+/// probabilities exists at a time (Dao et al. 2022, without the split along keys). Forward keeps
+/// each row's log-sum-exp, to base 2; backward makes the probabilities from it again. In bf16 the
+/// probabilities and their gradients are rounded before they enter products; softmax itself is in
+/// fp32.
+package final class Attention {
+    private let batch: Int
+    private let length: Int
+    private let heads: Int
+    private let headWidth: Int
+    private let width: Int
+    private let precision: Precision
+    private let engine: ComputeEngine
+    private let kernels: lockstep_microkernels
+    private let blocks: [Block]
+    private let scale: Float
+    /// What a score is multiplied by to be an exponent of two.
+    private let scale2: Float
+    /// Elements between two rows of a block's probabilities: off the powers of two, whose rows
+    /// would share a few cache sets.
+    private let rowStride: Int
+
+    /// A block of query rows, and the keys that its last row may see.
+    private struct Block {
+        let start: Int
+        let rows: Int
+        var keys: Int { start + rows }
+    }
+
+    /// In bf16 the heads' width is even.
+    package init(
+        batch: Int, length: Int, heads: Int, headWidth: Int, precision: Precision = .fp32,
+        engine: ComputeEngine
+    ) {
+        precondition(precision == .fp32 || headWidth % 2 == 0, "heads of odd width in bf16")
+        self.batch = batch
+        self.length = length
+        self.heads = heads
+        self.headWidth = headWidth
+        self.precision = precision
+        self.engine = engine
+        kernels = engine.kernels(precision)
+        width = heads * headWidth
+        scale = 1 / Float(headWidth).squareRoot()
+        scale2 = log2E * scale
+        // Fewer rows waste less above the diagonal, more use what is packed more often.
+        let wanted = length <= 128 ? 24 : 48
+        // Whole tiles of AMX; other kernels give the same bits, so their blocks are of one height.
+        let isTiled = precision == .bf16 && engine.instructionSet == .amx
+        let blockRows = isTiled ? (wanted + 31) / 32 * 32 : wanted
+        blocks = stride(from: 0, to: length, by: blockRows).map { start in
+            Block(start: start, rows: min(blockRows, length - start))
+        }
+        rowStride = (length + 15) / 16 * 16 + 16
+    }
+
+    /// Where a call's dropout masks come from.
+    package struct Dropout {
+        let key: DropoutKey
+        let layer: Int
+        let firstSequence: Int
+
+        package init(key: DropoutKey, layer: Int, firstSequence: Int) {
+            self.key = key
+            self.layer = layer
+            self.firstSequence = firstSequence
+        }
+    }
+
+    /// `output` (B*T, C) = attention(`qkv`); `logSumExp` (B*H*T) is kept for backward.
+    package func forward(
+        _ qkv: Operand, into output: Operand, logSumExp: Vector, dropout: Dropout?
+    ) {
+        precondition(qkv.rows == batch * length && qkv.stride == 3 * width)
+        precondition(qkv.precision == precision && output.precision == precision)
+        engine.team.forEach(batch * heads) { tile, thread in
+            let (sequence, head) = (tile / heads, tile % heads)
+            let column = head * headWidth
+            let rows = sequence * length..<(sequence + 1) * length
+            let keys = packTransposed(qkv, rows, column + width, .keys, thread)
+            let values = packRows(qkv, rows, column + 2 * width, .values, thread)
+            let blockRows = blocks.first?.rows ?? 0
+            let scores = floats(.probabilities, thread, (rowStride + 1) * blockRows)
+            let totals = scores + rowStride * blockRows
+            let sums = Matrix(
+                floats(.product, thread, blockRows * headWidth), rows: blockRows,
+                columns: headWidth)
+            for block in blocks {
+                let row = rows.lowerBound + block.start
+                multiply(
+                    qkv.row(row, column: column), qkv.stride, rows: block.rows, keys,
+                    columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
+                    rowStride)
+                for i in 0..<block.rows {
+                    let (top2, total) = exponentiate(
+                        scores + i * rowStride, valid: block.start + i + 1, count: block.keys)
+                    totals[i] = total
+                    logSumExp.base[tile * length + block.start + i] =
+                        top2 + log2f(total)
+                }
+                if let dropout { mask(scores, block, sequence, head, dropout) }
+                roundRows(scores, block)
+                multiply(
+                    scores, operandStride, rows: block.rows, values, columns: headWidth,
+                    depth: block.keys, panelDepth: length, into: sums.base, sums.stride)
+                // Cheaper here than among the probabilities, which are more.
+                for i in 0..<block.rows {
+                    let factor = 1 / totals[i]
+                    forEachVector(headWidth) { start, width in
+                        let y = sums.row(i).load(start, width: width) * factor
+                        output.store(y, row + i, column + start, width: width)
+                    }
+                }
+            }
+        }
+    }
+
+    /// `qkvGradient` (B*T, 3C) from the output's gradient (B*T, C), with what forward was given and
+    /// gave.
+    package func backward(
+        _ outputGradient: Operand, qkv: Operand, output: Operand, logSumExp: Vector,
+        into qkvGradient: Operand, dropout: Dropout?
+    ) {
+        engine.team.forEach(batch * heads) { tile, thread in
+            let (sequence, head) = (tile / heads, tile % heads)
+            let column = head * headWidth
+            let rows = sequence * length..<(sequence + 1) * length
+            let keysTransposed = packTransposed(qkv, rows, column + width, .keys, thread)
+            let keys = packRows(qkv, rows, column + width, .queries, thread)
+            let valuesTransposed = packTransposed(qkv, rows, column + 2 * width, .values, thread)
+            let blockRows = blocks.first?.rows ?? 0
+            let probabilities = floats(.probabilities, thread, 2 * rowStride * blockRows)
+            let gradients = probabilities + rowStride * blockRows
+            let sums = GradientSums(
+                qkvGradient, rows, column: column, headWidth: headWidth, width: width
+            ) { floats(.gradients, thread, $0) }
+            for block in blocks.reversed() {
+                let row = rows.lowerBound + block.start
+                let blockOfRows = row..<row + block.rows
+                multiply(
+                    qkv.row(row, column: column), qkv.stride, rows: block.rows, keysTransposed,
+                    columns: block.keys, depth: headWidth, panelDepth: headWidth,
+                    into: probabilities, rowStride)
+                multiply(
+                    outputGradient.row(row, column: column), outputGradient.stride,
+                    rows: block.rows, valuesTransposed, columns: block.keys, depth: headWidth,
+                    panelDepth: headWidth, into: gradients, rowStride)
+                for i in 0..<block.rows {
+                    let rowTotal = dot(outputGradient, output, row: row + i, column, headWidth)
+                    softmaxBackward(
+                        probabilities, gradients, row: i, block,
+                        logSumExp: logSumExp.base[tile * length + block.start + i],
+                        rowTotal: rowTotal, sequence, head, dropout)
+                }
+                roundRows(probabilities, block)
+                roundRows(gradients, block)
+                multiply(
+                    gradients, operandStride, rows: block.rows, keys, columns: headWidth,
+                    depth: block.keys, panelDepth: length,
+                    into: sums.queries.row(block.start), sums.queries.stride)
+                // The last block comes first and touches all keys; the others add.
+                let adds = block.keys < length
+                addOuterProduct(
+                    probabilities,
+                    packRows(outputGradient, blockOfRows, column, .packedRight, thread),
+                    block, adds, into: sums.values, thread)
+                addOuterProduct(
+                    gradients, packRows(qkv, blockOfRows, column, .packedRight, thread), block,
+                    adds, into: sums.keys, thread)
+            }
+            sums.store(in: qkvGradient, rows, column: column, width: width)
+        }
+    }
+
+    /// Notes the scratch memory that forward and backward take.
+    package func note(in demand: inout ScratchDemand) {
+        let floatBytes = MemoryLayout<Float>.stride
+        let blockRows = blocks.first?.rows ?? 0
+        let transposed = kernels.panelBytes(columns: length, depth: headWidth)
+        let rows = kernels.panelBytes(columns: headWidth, depth: length)
+        demand.note(.keys, bytes: transposed)
+        demand.note(.queries, bytes: rows)
+        demand.note(.values, bytes: max(transposed, rows))
+        demand.note(.probabilities, bytes: floatBytes * 2 * rowStride * blockRows)
+        demand.note(.probabilities, bytes: floatBytes * (rowStride + 1) * blockRows)
+        demand.note(.product, bytes: floatBytes * blockRows * headWidth)
+        demand.note(
+            .packedRight, bytes: kernels.panelBytes(columns: headWidth, depth: blockRows))
+        guard precision == .bf16 else { return }
+        demand.note(.gradients, bytes: floatBytes * 3 * length * headWidth)
+        for block in blocks {
+            demand.note(.packedLeft, bytes: packedScoreBytes(block))
+        }
+    }
+
+    /// A head's gradients, each (T, D): where they belong or, if that is in bf16, until they are
+    /// complete.
+    private struct GradientSums {
+        let queries: Matrix
+        let keys: Matrix
+        let values: Matrix
+
+        init(
+            _ gradient: Operand, _ rows: Range<Int>, column: Int, headWidth: Int, width: Int,
+            memory: (_ count: Int) -> UnsafeMutablePointer<Float>
+        ) {
+            let place = gradient.rows(rows).matrix
+            let whole =
+                place
+                ?? Matrix(
+                    memory(3 * rows.count * headWidth), rows: rows.count, columns: 3 * headWidth)
+            let (first, step) = place == nil ? (0, headWidth) : (column, width)
+            func part(_ number: Int) -> Matrix {
+                let start = first + number * step
+                return whole.columns(start..<start + headWidth)
+            }
+            (queries, keys, values) = (part(0), part(1), part(2))
+        }
+
+        func store(in gradient: Operand, _ rows: Range<Int>, column: Int, width: Int) {
+            guard gradient.precision != .fp32 else { return }
+            gradient.store(queries, rows.lowerBound, column)
+            gradient.store(keys, rows.lowerBound, column + width)
+            gradient.store(values, rows.lowerBound, column + 2 * width)
+        }
+    }
+
+    // MARK: - Products on one thread
+
+    private func floats(
+        _ use: ScratchUse, _ thread: Int, _ count: Int
+    ) -> UnsafeMutablePointer<Float> {
+        engine.scratch(use, thread: thread, bytes: count * MemoryLayout<Float>.stride)
+            .assumingMemoryBound(to: Float.self)
+    }
+
+    /// Packs a head's T rows of D, from a column on, as the right operand (D, T).
+    private func packTransposed(
+        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, _ use: ScratchUse, _ thread: Int
+    ) -> UnsafeMutableRawPointer {
+        let panels = engine.scratch(
+            use, thread: thread, bytes: kernels.panelBytes(columns: length, depth: headWidth))
+        kernels.pack_right_transposed(
+            matrix.row(rows.lowerBound, column: column), matrix.stride, headWidth, rows.count,
+            panels)
+        return panels
+    }
+
+    /// Packs rows of D, from a column on, as the right operand (rows, D).
+    private func packRows(
+        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, _ use: ScratchUse, _ thread: Int
+    ) -> UnsafeMutableRawPointer {
+        let panels = engine.scratch(
+            use, thread: thread, bytes: kernels.panelBytes(columns: headWidth, depth: rows.count))
+        kernels.pack_right(
+            matrix.row(rows.lowerBound, column: column), matrix.stride, rows.count, headWidth,
+            panels, nil)
+        return panels
+    }
+
+    /// `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed operand.
+    private func multiply(
+        _ a: UnsafeMutableRawPointer, _ aStride: Int, rows: Int,
+        _ panels: UnsafeMutableRawPointer, columns: Int, depth: Int, panelDepth: Int,
+        into c: UnsafeMutablePointer<Float>, _ cStride: Int
+    ) {
+        var block = lockstep_block(
+            rows: rows, columns: columns, depth: depth, a: a,
+            a_panel_stride: Int(kernels.tile_rows) * aStride, a_row_stride: aStride,
+            a_depth_stride: 1, b: panels,
+            b_panel_stride: kernels.padded(depth: panelDepth) * Int(kernels.tile_columns), c: c,
+            c_stride: cStride, accumulates: false, soon: nothingSoon)
+        kernels.multiply_rows(&block)
+    }
+
+    /// `c` (keys, D) = or += the transpose of a block's scores (rows, keys) times packed rows
+    /// (rows, D).
+    private func addOuterProduct(
+        _ scores: UnsafeMutablePointer<Float>, _ panels: UnsafeMutableRawPointer, _ rows: Block,
+        _ adds: Bool, into c: Matrix, _ thread: Int
+    ) {
+        let tileRows = Int(kernels.tile_rows)
+        let depth = kernels.padded(depth: rows.rows)
+        var block = lockstep_block(
+            rows: rows.keys, columns: headWidth, depth: rows.rows, a: scores,
+            a_panel_stride: tileRows, a_row_stride: 1, a_depth_stride: rowStride, b: panels,
+            b_panel_stride: depth * Int(kernels.tile_columns), c: c.base, c_stride: c.stride,
+            accumulates: adds, soon: nothingSoon)
+        if precision == .bf16 {
+            let packed = engine.scratch(
+                .packedLeft, thread: thread, bytes: packedScoreBytes(rows))
+            kernels.pack_left_transposed(scores, operandStride, rows.rows, rows.keys, packed)
+            block.a = UnsafeRawPointer(packed)
+            block.a_panel_stride = tileRows * depth
+            block.a_depth_stride = tileRows
+        }
+        kernels.multiply_columns(&block)
+    }
+
+    /// Bytes of a block's scores as a left operand that is stored transposed.
+    private func packedScoreBytes(_ block: Block) -> Int {
+        kernels.leftPanelBytes(rows: block.keys, depth: block.rows)
+    }
+
+    /// Numbers between two rows of a block's probabilities once they are operands.
+    private var operandStride: Int { rowStride * 4 / precision.bytes }
+
+    /// Rounds a block's probabilities to the products' precision; each row keeps its place. What
+    /// lies between its keys and the next whole vector is zero.
+    private func roundRows(_ scores: UnsafeMutablePointer<Float>, _ block: Block) {
+        guard precision == .bf16 else { return }
+        for i in 0..<block.rows {
+            let row = scores + i * rowStride
+            roundToOperand(row, count: wholeVectors(block.keys), into: row)
+        }
+    }
+
+    // MARK: - Softmax
+
+    /// exp(scale x - max) in the first `valid` places, zeros behind to the end of the vector in
+    /// which the `count` keys end; returns the largest score, times `scale2`, and the sum.
+    private func exponentiate(
+        _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int
+    ) -> (largest2: Float, total: Float) {
+        // Rows end on whole vectors, so what is invalid only has to count for nothing.
+        let end = wholeVectors(valid)
+        (row + valid).update(repeating: -.infinity, count: end - valid)
+        var largest = row.load8(0)
+        for start in stride(from: 8, to: end, by: 8) {
+            largest = pointwiseMaximum(row.load8(start), largest)
+        }
+        let top2 = maximum(largest) * scale2
+        var total = Floats.zero
+        for start in stride(from: 0, to: end, by: 8) {
+            let e = exponential2(
+                Floats(repeating: -top2).addingProduct(
+                    row.load8(start), Floats(repeating: scale2)))
+            total += e
+            row.store8(e, start)
+        }
+        (row + valid).update(repeating: 0, count: wholeVectors(count) - valid)
+        return (top2, sum(total))
+    }
+
+    /// P from the scores in its place and dS = scale P (m dP - D) in place of dP, then m P in place
+    /// of P, where m is the dropout mask; zero behind the diagonal.
+    ///
+    /// D = sum of dO O is the row's total of m P dP (Dao et al. 2022, section B.4).
+    private func softmaxBackward(
+        _ probabilities: UnsafeMutablePointer<Float>, _ gradients: UnsafeMutablePointer<Float>,
+        row: Int, _ block: Block, logSumExp: Float, rowTotal: Float, _ sequence: Int, _ head: Int,
+        _ dropout: Dropout?
+    ) {
+        let p = probabilities + row * rowStride
+        let dp = gradients + row * rowStride
+        let position = block.start + row
+        let valid = position + 1
+        let end = wholeVectors(valid)
+        for start in stride(from: 0, to: end, by: 8) {
+            let x = exponential2(
+                Floats(repeating: -logSumExp).addingProduct(
+                    p.load8(start), Floats(repeating: scale2)))
+            var dx = dp.load8(start)
+            var kept = x
+            if let dropout {
+                let factors = factors(dropout, sequence, head, position, start)
+                dx *= factors
+                kept *= factors
+            }
+            p.store8(kept, start)
+            dp.store8(x * (dx - rowTotal) * scale, start)
+        }
+        let behind = wholeVectors(block.keys) - valid
+        (p + valid).update(repeating: 0, count: behind)
+        (dp + valid).update(repeating: 0, count: behind)
+    }
+
+    private func mask(
+        _ probabilities: UnsafeMutablePointer<Float>, _ block: Block, _ sequence: Int, _ head: Int,
+        _ dropout: Dropout
+    ) {
+        for i in 0..<block.rows {
+            let row = probabilities + i * rowStride
+            forEachVector(block.start + i + 1) { start, width in
+                let factors = factors(dropout, sequence, head, block.start + i, start)
+                row.store(row.load(start, width: width) * factors, start, width: width)
+            }
+        }
+    }
+
+    @inline(__always)
+    private func factors(
+        _ dropout: Dropout, _ sequence: Int, _ head: Int, _ position: Int, _ start: Int
+    ) -> Floats {
+        dropout.key.factors(
+            site: DropoutSite.attention(layer: dropout.layer, head: head).number,
+            sequence: UInt32(truncatingIfNeeded: dropout.firstSequence + sequence),
+            group: UInt32(position * ((length + 7) / 8) + start / 8))
+    }
+}
+
+private func wholeVectors(_ count: Int) -> Int { (count + 7) / 8 * 8 }
+
+/// The dot product of the same columns of one row of two operands.
+@inline(__always)
+private func dot(_ x: Operand, _ y: Operand, row: Int, _ column: Int, _ count: Int) -> Float {
+    var total = Floats.zero
+    forEachVector(count) { start, width in
+        total = total.addingProduct(
+            x.load(row, column + start, width: width), y.load(row, column + start, width: width))
+    }
+    return sum(total)
+}
+
+@inline(__always)
+private func dot(
+    _ x: UnsafeMutablePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ count: Int
+) -> Float {
+    var total = Floats.zero
+    forEachVector(count) { start, width in
+        total = total.addingProduct(x.load(start, width: width), y.load(start, width: width))
+    }
+    return sum(total)
+}
+
+/// Attention of one query (C) over cached keys and values (positions, 2C), for generation.
+///
+/// `scores` needs room for one float per position; `output` is (1, C).
+package func attendToCache(
+    query: UnsafeMutablePointer<Float>, cache: Matrix, heads: Int, scores: Vector,
+    into output: Matrix
+) {
+    precondition(scores.count >= cache.rows)
+    let c = cache.columns / 2
+    let d = c / heads
+    let scale = 1 / Float(d).squareRoot()
+    for head in 0..<heads {
+        let q = query + head * d
+        var largest = -Float.infinity
+        for t in 0..<cache.rows {
+            scores.base[t] = scale * dot(q, cache.row(t) + head * d, d)
+            largest = max(largest, scores.base[t])
+        }
+        var total: Float = 0
+        for t in 0..<cache.rows {
+            scores.base[t] = expf(scores.base[t] - largest)
+            total += scores.base[t]
+        }
+        let y = output.base + head * d
+        forEachVector(d) { start, width in
+            var sum = Floats.zero
+            for t in 0..<cache.rows {
+                let v = (cache.row(t) + c + head * d).load(start, width: width)
+                sum = sum.addingProduct(v, Floats(repeating: scores.base[t] / total))
+            }
+            y.store(sum, start, width: width)
+        }
+    }
+}

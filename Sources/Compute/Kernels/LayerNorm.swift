@@ -1,0 +1,144 @@
+// Layer normalisation (Ba, Kiros & Hinton 2016) over the last axis, with GPT-2's epsilon:
+// y = (x - mean) * rstd * weight + bias, where rstd = 1 / sqrt(variance + 1e-5).
+
+private let epsilon: Float = 1e-5
+
+/// `output` = LayerNorm(`input`), all (rows, C); `mean` and `rstd` (rows) are kept for backward.
+package func layerNormForward(
+    _ input: Matrix, weight: Vector, bias: Vector?, into output: Operand, mean: Vector,
+    rstd: Vector, engine: ComputeEngine
+) {
+    forEachRowTile(input.rows, engine) { rows, _, _ in
+        for i in rows {
+            let x = input.row(i)
+            let c = input.columns
+            let m = total(c) { x.load($0, width: $1) } / Float(c)
+            let variance = total(c) { start, width in
+                let centred = x.load(start, width: width) - m
+                // Lanes beyond the row's end must add nothing.
+                return width == 8 ? centred * centred : masked(centred * centred, width)
+            }
+            let r = 1 / (variance / Float(c) + epsilon).squareRoot()
+            forEachVector(c) { start, width in
+                let normalized = (x.load(start, width: width) - m) * r
+                let scaled = normalized * weight.base.load(start, width: width)
+                let shifted = bias.map { scaled + $0.base.load(start, width: width) } ?? scaled
+                output.store(shifted, i, start, width: width)
+            }
+            mean.base[i] = m
+            rstd.base[i] = r
+        }
+    }
+}
+
+/// Planned memory for the backward pass of a LayerNorm over (rows, C).
+package final class LayerNormBackward {
+    private let rows: Int
+    private let columns: Int
+    // (tiles, 2, C): each row tile's share of the weight's and the bias's gradient.
+    private let partial: Buffer<Float>
+    private let engine: ComputeEngine
+
+    package init(rows: Int, columns: Int, engine: ComputeEngine) {
+        self.rows = rows
+        self.columns = columns
+        self.engine = engine
+        partial = Buffer(count: rowTiles(rows) * 2 * columns)
+    }
+
+    /// Bytes of its memory.
+    package var bytes: Int { partial.bytes.count }
+
+    /// Adds the input's gradient to `inputGradient`, and writes (or adds) the parameters'
+    /// gradients.
+    ///
+    /// `inputGradient` (rows, C) already holds the gradient that the residual stream carries past
+    /// the layer. With n = (x - mean) rstd and g = dy * weight:
+    /// dx = rstd (g - mean(g) - n mean(g n)), dweight = sum dy n, dbias = sum dy. The total goes
+    /// into `rounded` (rows, C) as well, if there is one.
+    package func run(
+        _ outputGradient: Matrix, input: Matrix, weight: Vector, mean: Vector, rstd: Vector,
+        addingTo inputGradient: Matrix, rounded: Operand? = nil, weightGradient: Vector,
+        biasGradient: Vector?, accumulates: Bool
+    ) {
+        precondition(input.rows == rows && input.columns == columns)
+        let c = columns
+        forEachRowTile(rows, engine) { rows, tile, _ in
+            let weightSums = partial.base + tile * 2 * c
+            let biasSums = weightSums + c
+            forEachVector(c) { start, width in
+                weightSums.store(.zero, start, width: width)
+                biasSums.store(.zero, start, width: width)
+            }
+            for i in rows {
+                let x = input.row(i)
+                let dy = outputGradient.row(i)
+                let dx = inputGradient.row(i)
+                let m = mean.base[i]
+                let r = rstd.base[i]
+                let g = { (start: Int, width: Int) in
+                    dy.load(start, width: width) * weight.base.load(start, width: width)
+                }
+                let n = { (start: Int, width: Int) in (x.load(start, width: width) - m) * r }
+                let meanG = total(c, g) / Float(c)
+                let meanGN = total(c) { g($0, $1) * n($0, $1) } / Float(c)
+                forEachVector(c) { start, width in
+                    let normalized = n(start, width)
+                    let slope = dy.load(start, width: width)
+                    let change = (g(start, width) - meanG - normalized * meanGN) * r
+                    let total = dx.load(start, width: width) + change
+                    dx.store(total, start, width: width)
+                    if let rounded { rounded.store(total, i, start, width: width) }
+                    weightSums.store(
+                        weightSums.load(start, width: width).addingProduct(slope, normalized),
+                        start, width: width)
+                    biasSums.store(
+                        biasSums.load(start, width: width) + slope, start, width: width)
+                }
+            }
+        }
+        combine(weightGradient, part: 0, accumulates)
+        if let biasGradient { combine(biasGradient, part: 1, accumulates) }
+    }
+
+    /// Adds the tiles' shares in the order of the tiles.
+    private func combine(_ sums: Vector, part: Int, _ accumulates: Bool) {
+        let c = columns
+        forEachVector(c) { start, width in
+            var value = Floats.zero
+            for tile in 0..<rowTiles(rows) {
+                value += (partial.base + (tile * 2 + part) * c).load(start, width: width)
+            }
+            if accumulates { value = sums.base.load(start, width: width) + value }
+            sums.base.store(value, start, width: width)
+        }
+    }
+}
+
+/// Row tiles, at most 16, of at least 16 rows each; a function of the shape alone.
+private func rowTiles(_ rows: Int) -> Int { max(1, min(16, rows / 16)) }
+
+private func forEachRowTile(
+    _ rows: Int, _ engine: ComputeEngine, _ body: (Range<Int>, _ tile: Int, _ thread: Int) -> Void
+) {
+    let tiles = rowTiles(rows)
+    engine.team.forEach(tiles) { tile, thread in
+        body(rows * tile / tiles..<rows * (tile + 1) / tiles, tile, thread)
+    }
+}
+
+/// The sum of the vectors that cover 0..<count, whose last may be short with zeros behind.
+@inline(__always)
+private func total(_ count: Int, _ vector: (_ start: Int, _ width: Int) -> Floats) -> Float {
+    var sum0 = Floats.zero
+    forEachVector(count) { start, width in sum0 += vector(start, width) }
+    return sum(sum0)
+}
+
+/// Zeros in the lanes from `width` up.
+@inline(__always)
+private func masked(_ x: Floats, _ width: Int) -> Floats {
+    var y = Floats.zero
+    for lane in 0..<width { y[lane] = x[lane] }
+    return y
+}

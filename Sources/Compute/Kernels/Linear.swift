@@ -1,0 +1,121 @@
+/// A linear layer y = x W + b; it owns nothing.
+///
+/// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). What
+/// enters a product is of W's precision; the bias and what is no operand is fp32.
+package struct Linear: Sendable {
+    package let weight: Operand
+    package let bias: Vector?
+
+    package init(weight: Operand, bias: Vector?) {
+        self.weight = weight
+        self.bias = bias
+    }
+
+    /// `output` (rows, outputs) = `input` (rows, inputs) W + b.
+    package func forward(_ input: Operand, into output: Operand, engine: ComputeEngine) {
+        guard let bias else { return engine.multiply(input, weight, into: output) }
+        engine.multiply(input, weight, touching: (output, nil)) { elements, row, column in
+            let bias = bias.base + column
+            for i in 0..<elements.rows {
+                let x = elements.row(i)
+                let y = output.row(row + i, from: column)
+                forEachVector(elements.columns) { start, width in
+                    y.store(
+                        x.load(start, width: width) + bias.load(start, width: width), start,
+                        width: width)
+                }
+            }
+        }
+    }
+
+    /// `output` = `residual` + `input` W + b, all (rows, outputs): the end of a residual branch.
+    package func forward(
+        _ input: Operand, addedTo residual: Matrix, into output: Matrix, engine: ComputeEngine
+    ) {
+        engine.multiply(input, weight, touching: (residual.operand, output.operand)) {
+            elements, row, column in
+            let bias = bias.map { $0.base + column }
+            for i in 0..<elements.rows {
+                let branch = elements.row(i)
+                let x = residual.row(row + i) + column
+                let y = output.row(row + i) + column
+                forEachVector(elements.columns) { start, width in
+                    var value = branch.load(start, width: width)
+                    if let bias { value += bias.load(start, width: width) }
+                    y.store(x.load(start, width: width) + value, start, width: width)
+                }
+            }
+        }
+    }
+
+    /// `output` = GELU(`input` W + b), and `slope` = GELU' there if backward needs it, both (rows,
+    /// outputs).
+    package func forward(
+        _ input: Operand, throughGELUInto output: Operand, slope: Operand?, engine: ComputeEngine
+    ) {
+        engine.multiply(input, weight, touching: (output, slope)) { elements, row, column in
+            let bias = bias.map { $0.base + column }
+            for i in 0..<elements.rows {
+                let x = elements.row(i)
+                let y = output.row(row + i, from: column)
+                let dy = slope?.row(row + i, from: column)
+                forEachVector(elements.columns) { start, width in
+                    var sum = x.load(start, width: width)
+                    if let bias { sum += bias.load(start, width: width) }
+                    let (value, derivative) = geluAndSlope(sum)
+                    y.store(value, start, width: width)
+                    if let dy { dy.store(derivative, start, width: width) }
+                }
+            }
+        }
+    }
+
+    /// `inputGradient` (rows, inputs) = `outputGradient` (rows, outputs) times W transposed.
+    package func backwardInput(
+        _ outputGradient: Operand, into inputGradient: Operand, engine: ComputeEngine
+    ) {
+        engine.multiply(outputGradient, weight, .transposed, into: inputGradient)
+    }
+
+    /// The same times `slope` (rows, inputs): the gradient of what GELU made the input from.
+    package func backwardInput(
+        _ outputGradient: Operand, throughSlope slope: Operand, into hiddenGradient: Operand,
+        engine: ComputeEngine
+    ) {
+        engine.multiply(
+            outputGradient, weight, .transposed, touching: (slope, hiddenGradient)
+        ) { elements, row, column in
+            for i in 0..<elements.rows {
+                let dy = elements.row(i)
+                let slope = slope.row(row + i, from: column)
+                let dx = hiddenGradient.row(row + i, from: column)
+                forEachVector(elements.columns) { start, width in
+                    dx.store(
+                        dy.load(start, width: width) * slope.load(start, width: width), start,
+                        width: width)
+                }
+            }
+        }
+    }
+}
+
+/// The gradients of a linear layer's weight (inputs, outputs) and bias (outputs); it owns nothing.
+package struct LinearGradient: Sendable {
+    package let weight: Matrix
+    package let bias: Vector?
+
+    package init(weight: Matrix, bias: Vector?) {
+        self.weight = weight
+        self.bias = bias
+    }
+
+    /// Writes the gradients or, if they `accumulate`, adds them to what is there.
+    ///
+    /// `outputGradient` is (rows, outputs), `input` what forward was given, (rows, inputs).
+    package func backward(
+        _ outputGradient: Operand, input: Operand, accumulates: Bool, engine: ComputeEngine
+    ) {
+        engine.multiplyTransposed(
+            input, outputGradient, into: weight, columnSums: bias, accumulates: accumulates)
+    }
+}

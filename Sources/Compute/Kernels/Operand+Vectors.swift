@@ -1,0 +1,87 @@
+import CCompute
+
+/// What an operand's row holds from a column on.
+///
+/// A loop over its vectors has its address in a register, where the operand's own is worked out again.
+struct OperandRow {
+    let base: UnsafeMutableRawPointer
+    let precision: Precision
+
+    /// Eight numbers, or the first `width` with zeros behind.
+    @inline(__always)
+    func load(_ start: Int, width: Int) -> Floats {
+        switch precision {
+        case .fp32: return base.assumingMemoryBound(to: Float.self).load(start, width: width)
+        case .bf16:
+            let numbers = base.assumingMemoryBound(to: UInt16.self) + start
+            guard width < 8 else {
+                return lockstep_widen8(UnsafeRawPointer(numbers).loadUnaligned(as: SIMD8.self))
+            }
+            var value = SIMD8<UInt16>.zero
+            for lane in 0..<width { value[lane] = numbers[lane] }
+            return lockstep_widen8(value)
+        }
+    }
+
+    /// Writes eight numbers, or the first `width`, rounded to nearest in bf16.
+    @inline(__always)
+    func store(_ value: Floats, _ start: Int, width: Int) {
+        switch precision {
+        case .fp32: base.assumingMemoryBound(to: Float.self).store(value, start, width: width)
+        case .bf16: storeRounded(value, at: base + 2 * start, width: width)
+        }
+    }
+}
+
+extension Operand {
+    @inline(__always)
+    func row(_ index: Int, from column: Int) -> OperandRow {
+        OperandRow(base: row(index, column: column), precision: precision)
+    }
+
+    /// Eight numbers of a row, or the first `width` with zeros behind.
+    @inline(__always)
+    func load(_ row: Int, _ column: Int, width: Int) -> Floats {
+        self.row(row, from: column).load(0, width: width)
+    }
+
+    /// Writes eight numbers of a row, or the first `width`, rounded to nearest in bf16.
+    @inline(__always)
+    func store(_ value: Floats, _ row: Int, _ column: Int, width: Int) {
+        self.row(row, from: column).store(value, 0, width: width)
+    }
+
+    /// Writes a matrix into a part of this, from a row and a column on.
+    @inline(__always)
+    func store(_ matrix: Matrix, _ row: Int, _ column: Int) {
+        for i in 0..<matrix.rows {
+            let x = matrix.row(i)
+            let y = self.row(row + i, from: column)
+            forEachVector(matrix.columns) { start, width in
+                y.store(x.load(start, width: width), start, width: width)
+            }
+        }
+    }
+}
+
+/// Writes eight numbers in bf16, or the first `width`.
+@inline(__always)
+func storeRounded(_ value: Floats, at place: UnsafeMutableRawPointer, width: Int) {
+    let rounded = lockstep_narrow8(value)
+    if width == 8 {
+        place.storeBytes(of: rounded, as: SIMD8<UInt16>.self)
+    } else {
+        let numbers = place.assumingMemoryBound(to: UInt16.self)
+        for lane in 0..<width { numbers[lane] = rounded[lane] }
+    }
+}
+
+/// Writes floats as bf16, rounded to nearest; `output` may be where the floats are.
+package func roundToOperand(
+    _ values: UnsafePointer<Float>, count: Int, into output: UnsafeMutableRawPointer
+) {
+    let values = UnsafeMutablePointer(mutating: values)
+    forEachVector(count) { start, width in
+        storeRounded(values.load(start, width: width), at: output + 2 * start, width: width)
+    }
+}

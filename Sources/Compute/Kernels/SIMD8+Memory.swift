@@ -1,0 +1,85 @@
+import CCompute
+
+/// Eight floats, the unit of every elementwise loop.
+package typealias Floats = SIMD8<Float>
+
+extension UnsafePointer<Float> {
+    /// Eight floats from any address.
+    @inline(__always)
+    func load8(_ index: Int) -> Floats {
+        UnsafeRawPointer(self + index).loadUnaligned(as: Floats.self)
+    }
+}
+
+extension UnsafeMutablePointer<Float> {
+    /// Eight floats from any address.
+    @inline(__always)
+    func load8(_ index: Int) -> Floats {
+        UnsafeRawPointer(self + index).loadUnaligned(as: Floats.self)
+    }
+
+    /// Writes eight floats to any address.
+    @inline(__always)
+    func store8(_ value: Floats, _ index: Int) {
+        UnsafeMutableRawPointer(self + index).storeBytes(of: value, as: Floats.self)
+    }
+
+    /// The first `count` < 8 floats; the rest of the vector is `fill`.
+    @inline(__always)
+    func load(_ index: Int, count: Int, fill: Float = 0) -> Floats {
+        var value = Floats(repeating: fill)
+        for lane in 0..<count { value[lane] = self[index + lane] }
+        return value
+    }
+
+    /// Writes the first `count` < 8 floats of a vector.
+    @inline(__always)
+    func store(_ value: Floats, _ index: Int, count: Int) {
+        for lane in 0..<count { self[index + lane] = value[lane] }
+    }
+}
+
+/// The sum of eight floats, always in the same order.
+@inline(__always)
+func sum(_ x: Floats) -> Float {
+    let four = x.lowHalf + x.highHalf
+    let two = four.lowHalf + four.highHalf
+    return two.x + two.y
+}
+
+/// The largest of eight floats.
+@inline(__always)
+func maximum(_ x: Floats) -> Float {
+    var largest = x[0]
+    for lane in 1..<8 where x[lane] > largest { largest = x[lane] }
+    return largest
+}
+
+/// The larger of each two floats; the second where they do not compare.
+@inline(__always)
+func pointwiseMaximum(_ x: Floats, _ y: Floats) -> Floats { lockstep_max8(x, y) }
+
+extension UnsafeMutablePointer<Float> {
+    /// Eight floats, or fewer with zeros behind.
+    @inline(__always)
+    func load(_ index: Int, width: Int) -> Floats {
+        width == 8 ? load8(index) : load(index, count: width)
+    }
+
+    /// Writes eight floats, or the first `width`.
+    @inline(__always)
+    func store(_ value: Floats, _ index: Int, width: Int) {
+        if width == 8 { store8(value, index) } else { store(value, index, count: width) }
+    }
+}
+
+/// Calls `body` with the start and width (8, or less at the end) of each vector in 0..<count.
+@inline(__always)
+func forEachVector(_ count: Int, _ body: (_ start: Int, _ width: Int) -> Void) {
+    var start = 0
+    while start + 8 <= count {
+        body(start, 8)
+        start += 8
+    }
+    if start < count { body(start, count - start) }
+}

@@ -1,0 +1,58 @@
+import Glibc
+import Support
+
+/// 64-byte-aligned memory for `count` elements, its own or part of another owner's.
+///
+/// An arena is one buffer with an `ArenaLayout` that says which tensor lies where.
+/// The class is `@unchecked Sendable` because the thread team's tiles write disjoint parts of it.
+package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
+    package let base: UnsafeMutablePointer<Element>
+    package let count: Int
+    /// Whose memory it is; nil where it is the buffer's own.
+    private let owner: AnyObject?
+
+    /// Zeroed memory of its own, freed with the buffer's last reference.
+    package init(count: Int) {
+        precondition(count >= 0, "a buffer cannot have \(count) elements")
+        let bytes = max(64, count * MemoryLayout<Element>.stride)
+        let memory = alignedMemory(bytes: bytes)
+        memset(memory, 0, bytes)
+        base = memory.bindMemory(to: Element.self, capacity: count)
+        self.count = count
+        owner = nil
+    }
+
+    /// A view of memory that belongs to `owner`, which it keeps alive.
+    package init(at base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
+        self.base = base
+        self.count = count
+        self.owner = owner
+    }
+
+    deinit { if owner == nil { free(base) } }
+
+    /// The elements, as a Swift collection.
+    package var elements: UnsafeMutableBufferPointer<Element> {
+        UnsafeMutableBufferPointer(start: base, count: count)
+    }
+
+    /// The memory, as bytes.
+    package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
+}
+
+/// Memory with arbitrary contents, to be freed with `free`; aligned to 64 bytes, or if it is large
+/// to 2 MiB, so that the kernel can back it with huge pages.
+package func alignedMemory(bytes: Int) -> UnsafeMutableRawPointer {
+    let hugePage = 2 << 20
+    var memory: UnsafeMutableRawPointer?
+    let status = posix_memalign(&memory, bytes >= hugePage ? hugePage : 64, max(bytes, 64))
+    guard status == 0, let memory else {
+        Failure(
+            .configuration,
+            "The system has no memory for another \((bytes + 1_048_575) / 1_048_576) MiB; lower the "
+                + "model's size or micro_batch, start fewer ranks, or raise the limit (ulimit -v)."
+        ).endProcess()
+    }
+    if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }
+    return memory
+}

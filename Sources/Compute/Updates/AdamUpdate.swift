@@ -1,0 +1,102 @@
+// Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused multiply-add);
+// everything else rounds once per operation, in the order in which it is written. Both ends of a range
+// are multiples of 16, so there is never a remainder.
+
+import CCompute
+
+/// The scalars of one step of Adam or AdamW, computed in double and rounded to fp32.
+package struct AdamCoefficients {
+    /// The negative learning rate over the mean's bias correction, 1 - beta1^step.
+    package let rate: Float
+    /// Multiplies the gradient first.
+    package let scale: Float
+    /// Adam's L2 decay: times the parameter, added to the gradient; 0 in AdamW.
+    package let coupledDecay: Float
+    /// AdamW's decoupled decay: what the parameter keeps of itself; 1 in Adam.
+    package let kept: Float
+    /// 1 - beta1: how far the mean goes towards the gradient.
+    package let meanWeight: Float
+    package let beta2: Float
+    /// 1 - beta2.
+    package let newSquare: Float
+    /// The root of the square's bias correction, sqrt(1 - beta2^step).
+    package let correction: Float
+    package let epsilon: Float
+
+    package init(
+        rate: Float, scale: Float, coupledDecay: Float, kept: Float, meanWeight: Float,
+        beta2: Float, newSquare: Float, correction: Float, epsilon: Float
+    ) {
+        self.rate = rate
+        self.scale = scale
+        self.coupledDecay = coupledDecay
+        self.kept = kept
+        self.meanWeight = meanWeight
+        self.beta2 = beta2
+        self.newSquare = newSquare
+        self.correction = correction
+        self.epsilon = epsilon
+    }
+}
+
+/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2, for eight gradients.
+///
+/// Where beta1 is at most 1/2 the mean is computed as g - beta1 (g - m), as PyTorch's `lerp` does,
+/// so that with beta1 = 0 it is g exactly.
+struct MomentUpdate {
+    private let weight: SIMD8<Float>
+    private let fromGradient: SIMDMask<SIMD8<Int32>>
+    private let beta2: SIMD8<Float>
+    private let newSquare: SIMD8<Float>
+
+    init(_ coefficients: AdamCoefficients) {
+        let startsFromGradient = coefficients.meanWeight >= 0.5
+        weight = Floats(
+            repeating: startsFromGradient ? coefficients.meanWeight - 1 : coefficients.meanWeight)
+        fromGradient = SIMDMask(repeating: startsFromGradient)
+        beta2 = Floats(repeating: coefficients.beta2)
+        newSquare = Floats(repeating: coefficients.newSquare)
+    }
+
+    /// The new moments.
+    @inline(__always)
+    func callAsFunction(
+        _ gradient: SIMD8<Float>, mean: SIMD8<Float>, square: SIMD8<Float>
+    ) -> (mean: SIMD8<Float>, square: SIMD8<Float>) {
+        (
+            mean.replacing(with: gradient, where: fromGradient)
+                .addingProduct(weight, gradient - mean),
+            (beta2 * square).addingProduct(newSquare * gradient, gradient)
+        )
+    }
+}
+
+/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
+/// p = kept p + rate m / (sqrt(v) / correction + epsilon).
+///
+/// Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
+package func adam(
+    _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ means: UnsafeMutablePointer<Float>, _ squares: UnsafeMutablePointer<Float>,
+    _ range: Range<Int>, _ coefficients: AdamCoefficients
+) {
+    let rate = Floats(repeating: coefficients.rate)
+    let scale = Floats(repeating: coefficients.scale)
+    let coupledDecay = Floats(repeating: coefficients.coupledDecay)
+    let kept = Floats(repeating: coefficients.kept)
+    let moments = MomentUpdate(coefficients)
+    let correction = Floats(repeating: coefficients.correction)
+    let epsilon = Floats(repeating: coefficients.epsilon)
+    var index = range.lowerBound
+    while index < range.upperBound {
+        let parameter = parameters.load8(index)
+        let gradient = (scale * gradients.load8(index)).addingProduct(coupledDecay, parameter)
+        let (mean, square) = moments(
+            gradient, mean: means.load8(index), square: squares.load8(index))
+        means.store8(mean, index)
+        squares.store8(square, index)
+        let denominator = lockstep_sqrt8(square) / correction + epsilon
+        parameters.store8(kept * parameter + rate * mean / denominator, index)
+        index += 8
+    }
+}

@@ -1,0 +1,77 @@
+// Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused multiply-add);
+// everything else rounds once per operation, in the order in which it is written. Both ends of a range
+// are multiples of 16, so there is never a remainder.
+
+/// g = scale g + weightDecay p; p = p + rate g, where `rate` is the negative learning rate.
+package func descend(
+    _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ range: Range<Int>, rate: Float, scale: Float, weightDecay: Float
+) {
+    let rate = Floats(repeating: rate)
+    let scale = Floats(repeating: scale)
+    let weightDecay = Floats(repeating: weightDecay)
+    var index = range.lowerBound
+    while index < range.upperBound {
+        let parameter = parameters.load8(index)
+        let gradient = (scale * gradients.load8(index)).addingProduct(weightDecay, parameter)
+        parameters.store8(parameter.addingProduct(rate, gradient), index)
+        index += 8
+    }
+}
+
+/// The scalars of one step of SGD with momentum, rounded to fp32.
+package struct MomentumCoefficients {
+    /// The negative learning rate.
+    package let rate: Float
+    /// Multiplies the gradient first.
+    package let scale: Float
+    /// Times the parameter, added to the gradient.
+    package let weightDecay: Float
+    /// The look-ahead's weight.
+    package let momentum: Float
+    /// What the buffer keeps of itself: the momentum, or 0 in the first step.
+    package let retained: Float
+    /// What it takes of the gradient: 1 - dampening, or 1 in the first step.
+    package let admitted: Float
+    package let nesterov: Bool
+
+    package init(
+        rate: Float, scale: Float, weightDecay: Float, momentum: Float, retained: Float,
+        admitted: Float, nesterov: Bool
+    ) {
+        self.rate = rate
+        self.scale = scale
+        self.weightDecay = weightDecay
+        self.momentum = momentum
+        self.retained = retained
+        self.admitted = admitted
+        self.nesterov = nesterov
+    }
+}
+
+/// b = retained b + admitted g; p = p + rate b, or with Nesterov p = p + rate (g + momentum b).
+///
+/// Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", in
+/// PyTorch's form, where the learning rate multiplies the buffer instead of entering it.
+package func descendWithMomentum(
+    _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ buffer: UnsafeMutablePointer<Float>, _ range: Range<Int>, _ coefficients: MomentumCoefficients
+) {
+    let rate = Floats(repeating: coefficients.rate)
+    let scale = Floats(repeating: coefficients.scale)
+    let weightDecay = Floats(repeating: coefficients.weightDecay)
+    let momentum = Floats(repeating: coefficients.momentum)
+    let retained = Floats(repeating: coefficients.retained)
+    let admitted = Floats(repeating: coefficients.admitted)
+    let nesterov = coefficients.nesterov
+    var index = range.lowerBound
+    while index < range.upperBound {
+        let parameter = parameters.load8(index)
+        let gradient = (scale * gradients.load8(index)).addingProduct(weightDecay, parameter)
+        let moved = (retained * buffer.load8(index)).addingProduct(admitted, gradient)
+        let direction = nesterov ? gradient.addingProduct(momentum, moved) : moved
+        buffer.store8(moved, index)
+        parameters.store8(parameter.addingProduct(rate, direction), index)
+        index += 8
+    }
+}

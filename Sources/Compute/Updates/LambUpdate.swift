@@ -1,0 +1,89 @@
+// LAMB's two passes over a range: the first moves the moments and measures, the second moves the
+// parameters. Both compute the direction, which is cheaper than to write and read it.
+
+import CCompute
+
+/// The scalars of one step of LAMB, computed in double and rounded to fp32.
+package struct LambCoefficients {
+    /// Adam's, for a rate of 1 and without decay.
+    package let adam: AdamCoefficients
+    /// Times the parameter, added to the direction.
+    package let weightDecay: Float
+
+    package init(_ adam: AdamCoefficients, weightDecay: Float) {
+        self.adam = adam
+        self.weightDecay = weightDecay
+    }
+}
+
+/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2; the sums of squares of p and of the
+/// direction u = mhat / (sqrt(vhat) + epsilon) + weightDecay p.
+///
+/// You et al. 2020, "Large Batch Optimization for Deep Learning", Algorithm 2.
+package func advanceLamb(
+    _ parameters: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ means: UnsafeMutablePointer<Float>, _ squares: UnsafeMutablePointer<Float>,
+    _ range: Range<Int>, _ coefficients: LambCoefficients
+) -> NormSums {
+    let moments = MomentUpdate(coefficients.adam)
+    let direction = LambDirection(coefficients)
+    let scale = Floats(repeating: coefficients.adam.scale)
+    var parameterSquares = SIMD8<Double>()
+    var directionSquares = SIMD8<Double>()
+    var index = range.lowerBound
+    while index < range.upperBound {
+        let parameter = parameters.load8(index)
+        let (mean, square) = moments(
+            scale * gradients.load8(index), mean: means.load8(index), square: squares.load8(index))
+        means.store8(mean, index)
+        squares.store8(square, index)
+        addSquares(parameter, to: &parameterSquares)
+        addSquares(direction(parameter, mean: mean, square: square), to: &directionSquares)
+        index += 8
+    }
+    return NormSums(parameters: parameterSquares.sum(), compared: directionSquares.sum())
+}
+
+/// p = p + rate u, where `rate` is the negative learning rate times the tensor's trust ratio.
+package func moveByLamb(
+    _ parameters: UnsafeMutablePointer<Float>, _ means: UnsafePointer<Float>,
+    _ squares: UnsafePointer<Float>, _ range: Range<Int>, rate: Float,
+    _ coefficients: LambCoefficients
+) {
+    let direction = LambDirection(coefficients)
+    let rate = Floats(repeating: rate)
+    var index = range.lowerBound
+    while index < range.upperBound {
+        let parameter = parameters.load8(index)
+        let update = direction(parameter, mean: means.load8(index), square: squares.load8(index))
+        parameters.store8(parameter.addingProduct(rate, update), index)
+        index += 8
+    }
+}
+
+/// u for eight parameters.
+private struct LambDirection {
+    private let meanFactor: Floats
+    private let correction: Floats
+    private let epsilon: Floats
+    private let weightDecay: Floats
+
+    init(_ coefficients: LambCoefficients) {
+        meanFactor = Floats(repeating: -coefficients.adam.rate)
+        correction = Floats(repeating: coefficients.adam.correction)
+        epsilon = Floats(repeating: coefficients.adam.epsilon)
+        weightDecay = Floats(repeating: coefficients.weightDecay)
+    }
+
+    @inline(__always)
+    func callAsFunction(_ parameter: Floats, mean: Floats, square: Floats) -> Floats {
+        let denominator = lockstep_sqrt8(square) / correction + epsilon
+        return (meanFactor * mean / denominator).addingProduct(weightDecay, parameter)
+    }
+}
+
+@inline(__always)
+private func addSquares(_ values: Floats, to sums: inout SIMD8<Double>) {
+    let doubles = lockstep_doubles8(values)
+    sums.addProduct(doubles, doubles)
+}

@@ -1,0 +1,59 @@
+import Support
+
+/// Writes one split's tokens into one file or into shards.
+struct SplitWriter: ~Copyable {
+    private let folder: String
+    private let split: DataSplit
+    private let vocabularySize: Int
+    /// Tokens of a shard; nil for one file.
+    private let shardTokens: Int?
+
+    private var file: TokenFileWriter?
+    private var finished: [DatasetDescription.Shard] = []
+
+    init(folder: String, split: DataSplit, vocabularySize: Int, shardTokens: Int?) {
+        self.folder = folder
+        self.split = split
+        self.vocabularySize = vocabularySize
+        self.shardTokens = shardTokens
+    }
+
+    /// Appends ids and starts new shards where they are full.
+    ///
+    /// - Throws: `Failure` (input/output) if they cannot be written.
+    mutating func append(_ ids: [UInt32]) throws(Failure) {
+        var rest = ids[...]
+        while !rest.isEmpty {
+            if file == nil {
+                file = try TokenFileWriter(
+                    "\(folder)/\(fileName)", vocabularySize: vocabularySize)
+            }
+            let written = file?.count ?? 0
+            let piece = rest.prefix((shardTokens ?? .max) - written)
+            try file?.append(piece)
+            rest = rest.dropFirst(piece.count)
+            if written + piece.count == shardTokens { try finishFile() }
+        }
+    }
+
+    /// Ends the split and says what was written.
+    ///
+    /// - Throws: `Failure` (input/output) if the last file cannot be brought to disk.
+    consuming func finish() throws(Failure) -> DatasetDescription.Split {
+        try finishFile()
+        return .init(tokens: finished.reduce(0) { $0 + $1.tokens }, files: finished)
+    }
+
+    private var fileName: String {
+        guard shardTokens != nil else { return "\(split.rawValue).bin" }
+        let digits = String(finished.count)
+        return split.rawValue + "_" + String(repeating: "0", count: max(0, 6 - digits.count))
+            + digits + ".bin"
+    }
+
+    private mutating func finishFile() throws(Failure) {
+        guard let file = file.take() else { return }
+        finished.append(.init(name: fileName, tokens: file.count))
+        try file.finish()
+    }
+}

@@ -1,0 +1,103 @@
+import Support
+
+/// What one pass over the texts finds out, before any of it can be split or encoded.
+struct TextSurvey {
+    /// A text that can be read again.
+    struct Source {
+        /// What the user called it.
+        let name: String
+        /// Where it is now: standard input and pipes are copied aside, to be read twice.
+        let path: String
+        let isSpooled: Bool
+        var bytes = 0
+    }
+
+    private(set) var sources: [Source] = []
+    /// Bytes of all texts.
+    private(set) var bytes = 0
+    /// Unicode scalars of all texts; 0 where they are taken as bytes.
+    private(set) var scalars = 0
+
+    /// Whether each code point occurs; empty unless characters are collected.
+    private var occurs: [Bool]
+    private let isText: Bool
+    private var findings: TextFindings
+
+    /// Reads every text once.
+    ///
+    /// - Throws: `Failure` (missing input, input/output, or bad data with the offset of what is not
+    ///   UTF-8).
+    init(
+        _ options: TokenizeOptions, isText: Bool, collectsCharacters: Bool, endOfText: String?,
+        spoolFolder: String, progress: (TokenizeProgress) -> Void
+    ) throws(Failure) {
+        self.isText = isText
+        findings = TextFindings(options, endOfText: endOfText)
+        occurs = [Bool](repeating: false, count: collectsCharacters ? 0x11_0000 : 0)
+        let total = try options.totalSize()
+        for (index, input) in options.inputs.enumerated() {
+            try survey(
+                input, spoolPath: "\(spoolFolder)/input-\(index)", chunkBytes: options.chunkBytes
+            ) { progress(TokenizeProgress(phase: .reading, bytes: $0, totalBytes: total)) }
+        }
+    }
+
+    /// The findings in the texts; empty if they are encoded as bytes.
+    var allFindings: [TextFinding] { isText ? findings.all() : [] }
+
+    /// The scalars that occur, in increasing order.
+    var characters: some Sequence<UInt32> {
+        occurs.lazy.enumerated().filter(\.element).map { UInt32($0.offset) }
+    }
+
+    private mutating func survey(
+        _ input: String, spoolPath: String, chunkBytes: Int, progress: (Int) -> Void
+    ) throws(Failure) {
+        let file = try InputFile(input)
+        let isSpooled = file.size == nil || input == "-"
+        var source = Source(
+            name: file.name, path: isSpooled ? spoolPath : input, isSpooled: isSpooled)
+        var spool = isSpooled ? try OutputFile(creating: spoolPath) : nil
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(16, chunkBytes), alignment: 64)
+        defer { buffer.deallocate() }
+        findings.beginText()
+        var carried = 0
+        while true {
+            let count = try file.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer[carried...]))
+            let read = UnsafeRawBufferPointer(rebasing: buffer[carried..<carried + count])
+            try spool?.write(read)
+            if isText { findings.look(at: read) }
+            source.bytes += count
+            bytes += count
+            let held = UnsafeRawBufferPointer(rebasing: buffer[..<(carried + count)])
+            let used = isText ? scan(held) : held.count
+            carried = held.count - used
+            // Whatever is left is either wrong or the beginning of a scalar.
+            guard carried < 4, count > 0 || carried == 0 else {
+                throw invalidUTF8(source.name, offset: source.bytes - carried)
+            }
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: held[used...]))
+            progress(bytes)
+            if count == 0 { break }
+        }
+        sources.append(source)
+        guard let spool else { return }
+        try spool.finish()
+    }
+
+    /// Takes the whole scalars at the front and returns the bytes they take.
+    private mutating func scan(_ text: UnsafeRawBufferPointer) -> Int {
+        let prefix: UTF8Prefix
+        if occurs.isEmpty {
+            prefix = UTF8Prefix(of: text)
+        } else {
+            prefix = occurs.withUnsafeMutableBufferPointer { occurs in
+                UTF8Prefix(of: text) { occurs[Int($0)] = true }
+            }
+        }
+        scalars += prefix.scalars
+        return prefix.bytes
+    }
+}

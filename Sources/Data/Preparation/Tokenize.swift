@@ -1,0 +1,139 @@
+import Glibc
+import Support
+
+/// Turns texts into a data folder: token files of both splits, `tokenizer.json`, `dataset.json`.
+///
+/// The texts are one long text; its first `Int((1 - validationFraction) * n)` characters (bytes for
+/// the byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
+/// by itself. nanoGPT's Python reads the line endings CR LF and CR as LF, while this function keeps
+/// every byte of a text. Texts are read twice, and memory stays bounded by the longest word. The folder
+/// appears only when it is complete; after a failure nothing is left of it.
+///
+/// - Parameter found: called with each finding that deserves a warning.
+/// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
+///   bad data for invalid UTF-8 or fewer than two tokens in a split; input/output otherwise.
+@discardableResult
+package func tokenize(
+    _ options: TokenizeOptions, progress: (TokenizeProgress) -> Void = { _ in },
+    found: (TextFinding) -> Void = { _ in }
+) throws(Failure) -> TokenizeStatistics {
+    let clock = ContinuousClock()
+    let start = clock.now
+    try options.validate()
+    var target = options.output
+    while target.hasSuffix("/") { target.removeLast() }
+    _ = try options.totalSize()  // Missing texts are found before anything is made.
+    let tokenizer = try options.tokenizer.load()
+    try checkSeparators(options, tokenizer)
+
+    try requireFree(target)
+    let (description, loss) = try AtomicFolder.create(
+        at: target, marker: DatasetDescription.fileName
+    ) { (folder) throws(Failure) in
+        try write(options, tokenizer, into: folder, progress: progress, found: found)
+    }
+    return TokenizeStatistics(
+        description: description, seconds: (clock.now - start) / .seconds(1), bigramLoss: loss)
+}
+
+/// Checks that a data folder can be created at a path.
+///
+/// - Throws: `Failure` (usage) if something exists there; (input/output) if an interrupted or a running
+///   `tokenize` left its partial folder.
+private func requireFree(_ target: String) throws(Failure) {
+    for partial in [
+        target + AtomicFolder.partialSuffix, "\(target)/\(AtomicFolder.innerPartialName)",
+    ] where FileSystem.exists(partial) {
+        throw .systemCall("created", partial, error: EEXIST)
+    }
+    guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
+        throw Failure(
+            .usage,
+            "\(target) exists and is never overwritten; remove it or choose another folder.")
+    }
+}
+
+/// Encodes the texts into a folder; returns the folder's description and the bigram model's loss.
+private func write(
+    _ options: TokenizeOptions, _ tokenizer: (any Tokenizer)?, into folder: String,
+    progress: (TokenizeProgress) -> Void, found: (TextFinding) -> Void
+) throws(Failure) -> (DatasetDescription, loss: Double?) {
+    let isText = !(tokenizer is ByteTokenizer)
+    let survey = try TextSurvey(
+        options, isText: isText, collectsCharacters: tokenizer == nil,
+        endOfText: tokenizer?.endOfTextName, spoolFolder: folder, progress: progress)
+    let units = isText ? survey.scalars : survey.bytes
+    guard units >= 4 else {
+        let sources = survey.sources.map(\.name).joined(separator: ", ")
+        throw tooShort(
+            "\(sources) has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
+    }
+    for finding in survey.allFindings { found(finding) }
+    let chosen: any Tokenizer =
+        if let tokenizer { tokenizer } else {
+            try CharacterTokenizer(scalars: survey.characters)
+        }
+    let trainUnits = Int(Double(units) * (1 - options.validationFraction))
+    var pass = EncodingPass(
+        tokenizer: chosen, options: options, survey: survey, isText: isText,
+        trainUnits: trainUnits, folder: folder)
+    try pass.encodeAll(progress)
+    var (train, validation) = try pass.finish()
+    guard train.tokens >= 2, validation.tokens >= 2 else {
+        throw tooShort(
+            "the text gives \(train.tokens) train and \(validation.tokens) validation tokens")
+    }
+    for source in survey.sources where source.isSpooled { unlink(source.path) }
+
+    // Opening what was written is also the proof that it can be read.
+    let trainTokens = try TokenDataset.open(folder: folder, split: .train)
+    let validationTokens = try TokenDataset.open(folder: folder, split: .validation)
+    train.fingerprint = try trainTokens.fingerprint
+    validation.fingerprint = try validationTokens.fingerprint
+    let description = DatasetDescription(
+        tokenizer: .init(chosen), format: TokenFileFormat(vocabularySize: chosen.vocabularySize),
+        sources: survey.sources.map(\.name), bytes: survey.bytes,
+        characters: isText ? survey.scalars : nil, validationFraction: options.validationFraction,
+        separatesDocuments: options.separatesDocuments, separator: options.separator, train: train,
+        validation: validation)
+    try chosen.save(folder: folder)
+    try AtomicFile.write(description.json, to: "\(folder)/\(DatasetDescription.fileName)")
+    let loss = try bigramLoss(
+        train: trainTokens, validation: validationTokens, vocabularySize: chosen.vocabularySize)
+    return (description, loss)
+}
+
+private func tooShort(_ what: String) -> Failure {
+    Failure(
+        .badData,
+        "\(what), but at least two tokens per split are needed; use a longer text or another "
+            + "validation fraction.")
+}
+
+/// Checks that the tokenizer has a token for the separators that the options ask for.
+///
+/// - Throws: `Failure` (usage) if it has none.
+private func checkSeparators(
+    _ options: TokenizeOptions, _ tokenizer: (any Tokenizer)?
+) throws(Failure) {
+    guard options.separatesDocuments || options.separator != nil, tokenizer?.endOfText == nil
+    else { return }
+    throw Failure(
+        .usage,
+        "documents cannot be separated, because the tokenizer by \(tokenizer?.kind ?? "characters") "
+            + "has no end-of-text token; omit that option or use GPT-2's byte pairs.")
+}
+
+extension TokenizerChoice {
+    /// The tokenizer, or nil for characters, which have to be collected first.
+    ///
+    /// - Throws: `Failure` (missing input, input/output, bad data) for its files.
+    fileprivate func load() throws(Failure) -> (any Tokenizer)? {
+        switch self {
+        case .characters: nil
+        case .bytes: ByteTokenizer()
+        case .bytePairs(let folder): try BytePairTokenizer(folder: folder)
+        case .existing(let folder): try loadTokenizer(folder: folder)
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import Glibc
+import Support
+
+/// Encodes a text that arrives in pieces with byte pairs.
+///
+/// Memory is bounded by the largest piece, the longest word and a cache of fixed size.
+final class BytePairEncoder: TokenEncoder {
+    private let scanner = WordScanner()
+    private let source: String
+    private var cache: WordCache
+    private var pending = PendingText()
+    /// Bytes of `pending` known to be well-formed.
+    private var validBytes = 0
+    /// Bytes that `pending` must have before another look is worth it: a word that does not end is
+    /// looked at again only when it has doubled, so that its cost stays linear.
+    private var enough = 1
+
+    init(vocabulary: BytePairVocabulary, source: String) {
+        self.source = source
+        cache = WordCache(vocabulary: vocabulary)
+    }
+
+    func encode(_ bytes: UnsafeRawBufferPointer, into ids: inout [UInt32]) throws(Failure) {
+        pending.append(bytes)
+        guard pending.count >= enough else { return }
+        try validate()
+        encodeWords(into: &ids, isFinal: false)
+        enough = 2 * pending.count + 1
+    }
+
+    func finish(into ids: inout [UInt32]) throws(Failure) {
+        try validate()
+        guard validBytes == pending.count else {
+            throw invalidUTF8(source, offset: pending.offset + validBytes)
+        }
+        encodeWords(into: &ids, isFinal: true)
+        pending.restart()
+        validBytes = 0
+        enough = 1
+    }
+
+    private func validate() throws(Failure) {
+        let prefix = UTF8Prefix(of: UnsafeRawBufferPointer(rebasing: pending.bytes[validBytes...]))
+        validBytes += prefix.bytes
+        if prefix.isInvalid { throw invalidUTF8(source, offset: pending.offset + validBytes) }
+    }
+
+    private func encodeWords(into ids: inout [UInt32], isFinal: Bool) {
+        let text = UnsafePointer(pending.base)
+        var start = 0
+        while start < validBytes,
+            let end = scanner.wordEnd(text, start: start, end: validBytes, isFinal: isFinal)
+        {
+            cache.encode(text + start, count: end - start, into: &ids)
+            start = end
+        }
+        pending.drop(start)
+        validBytes -= start
+    }
+}
+
+/// The ids of words seen before, by their bytes; the slow way for all others.
+struct WordCache: ~Copyable {
+    /// A word of up to 16 bytes and its ids.
+    private struct Slot {
+        /// The bytes, zero-padded.
+        var low: UInt64 = 0
+        var high: UInt64 = 0
+        /// Bytes of the word; zero marks an empty slot.
+        var length: UInt32 = 0
+        var idCount: UInt32 = 0
+        /// The only id, or where in `longIds` several of them start.
+        var place: UInt32 = 0
+    }
+
+    private static let slotCount = 1 << 17
+    private static let longestWord = 16
+
+    private let slots: UnsafeMutablePointer<Slot>
+    private var used = 0
+    private var longIds: [UInt32] = []
+    private var merger: BytePairMerger
+    private var scratch = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: 256)
+
+    init(vocabulary: BytePairVocabulary) {
+        // Zeroed memory is empty slots, and pages that a short text never touches cost nothing.
+        guard let zeroed = calloc(Self.slotCount, MemoryLayout<Slot>.stride) else {
+            fatalError("out of memory: \(Self.slotCount * MemoryLayout<Slot>.stride) bytes")
+        }
+        slots = zeroed.bindMemory(to: Slot.self, capacity: Self.slotCount)
+        merger = BytePairMerger(vocabulary: vocabulary)
+    }
+
+    deinit {
+        free(slots)
+        scratch.deallocate()
+    }
+
+    /// Appends the ids of a word, behind which at least 16 bytes are readable.
+    @inline(__always)
+    mutating func encode(
+        _ word: UnsafePointer<UInt8>, count: Int, into ids: inout [UInt32]
+    ) {
+        guard count <= Self.longestWord else { return appendMerged(word, count: count, to: &ids) }
+        let raw = UnsafeRawPointer(word)
+        let low = raw.loadUnaligned(as: UInt64.self) & Self.mask(count)
+        let high =
+            raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self) & Self.mask(max(0, count - 8))
+        let hash = Self.hash(low, high, count)
+        var slot = hash
+        while slots[slot].length != 0 {
+            let entry = slots[slot]
+            if entry.low == low, entry.high == high, entry.length == UInt32(count) {
+                if entry.idCount == 1 {
+                    ids.append(entry.place)
+                } else {
+                    let first = Int(entry.place)
+                    ids.append(contentsOf: longIds[first..<first + Int(entry.idCount)])
+                }
+                return
+            }
+            slot = (slot + 1) & (Self.slotCount - 1)
+        }
+        let first = ids.count
+        appendMerged(word, count: count, to: &ids)
+        remember(ids[first...], low: low, high: high, length: count, hash: hash)
+    }
+
+    private mutating func remember(
+        _ ids: ArraySlice<UInt32>, low: UInt64, high: UInt64, length: Int, hash: Int
+    ) {
+        if used >= Self.slotCount / 2 {
+            slots.update(repeating: Slot(), count: Self.slotCount)
+            longIds.removeAll(keepingCapacity: true)
+            used = 0
+        }
+        var place = UInt32(longIds.count)
+        if ids.count == 1, let id = ids.first { place = id } else { longIds += ids }
+        var slot = hash
+        while slots[slot].length != 0 { slot = (slot + 1) & (Self.slotCount - 1) }
+        slots[slot] = Slot(
+            low: low, high: high, length: UInt32(length), idCount: UInt32(ids.count), place: place)
+        used += 1
+    }
+
+    private mutating func appendMerged(
+        _ word: UnsafePointer<UInt8>, count: Int, to ids: inout [UInt32]
+    ) {
+        if count > scratch.count {
+            scratch.deallocate()
+            scratch = .allocate(capacity: max(count, 2 * scratch.count))
+        }
+        guard let base = scratch.baseAddress else { return }
+        let written = merger.merge(word, count: count, into: base)
+        ids.append(contentsOf: UnsafeBufferPointer(start: base, count: written))
+    }
+
+    /// The bits of the first `count` bytes of a little-endian word.
+    @inline(__always)
+    private static func mask(_ count: Int) -> UInt64 {
+        count >= 8 ? .max : (1 << UInt64(8 * count)) - 1
+    }
+
+    @inline(__always)
+    private static func hash(_ low: UInt64, _ high: UInt64, _ count: Int) -> Int {
+        let mixed = (low ^ UInt64(count)) &* 0x9E37_79B9_7F4A_7C15
+        let both = (mixed ^ (mixed >> 29) ^ high) &* 0xBF58_476D_1CE4_E5B9
+        return Int(truncatingIfNeeded: both >> 40) & (slotCount - 1)
+    }
+}

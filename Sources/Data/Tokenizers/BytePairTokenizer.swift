@@ -1,0 +1,37 @@
+import Support
+
+/// GPT-2's byte-level byte-pair encoding (Radford et al. 2019), with the vocabulary of any model of
+/// that family; equal to tiktoken's `encode_ordinary` on every Unicode text.
+package struct BytePairTokenizer: Tokenizer {
+    package let kind = "byte pairs"
+    package let savedForm: String
+    package let fingerprint: String
+
+    let vocabulary: BytePairVocabulary
+
+    init(vocabulary: BytePairVocabulary) {
+        self.vocabulary = vocabulary
+        savedForm = HuggingFaceTokenizer.text(of: vocabulary)
+        fingerprint = SHA256.hash(savedForm)
+    }
+
+    package var vocabularySize: Int { vocabulary.tokens.count }
+    package var endOfText: UInt32? { vocabulary.endOfText }
+    package var endOfTextName: String? { endOfText.map { vocabulary.names[Int($0)] } }
+
+    package func makeEncoder(source: String) -> any TokenEncoder {
+        BytePairEncoder(vocabulary: vocabulary, source: source)
+    }
+
+    package func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(4 * ids.count)
+        for (position, id) in ids.enumerated() {
+            guard Int(id) < vocabulary.tokens.count else {
+                throw unknownToken(id, at: position, vocabularySize: vocabularySize)
+            }
+            bytes += vocabulary.tokens[Int(id)]
+        }
+        return bytes
+    }
+}

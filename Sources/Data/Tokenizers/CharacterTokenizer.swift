@@ -1,0 +1,133 @@
+import Compute
+import Support
+
+/// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
+///
+/// The ids are those of nanoGPT's `sorted(list(set(text)))` for texts without carriage returns. Python
+/// reads the line endings CR LF and CR as LF, while this tokenizer keeps every character.
+package struct CharacterTokenizer: Tokenizer {
+    package let kind = "characters"
+    package let endOfText: UInt32? = nil
+    package let fingerprint: String
+    package let savedForm: String
+    /// The scalar of each id, in increasing order.
+    package let scalars: [UInt32]
+
+    /// One more than the id of each scalar below the largest one's; 0 where there is none.
+    private let idPlusOne: Buffer<UInt32>
+
+    /// A tokenizer for these scalars, which may repeat and come in any order.
+    ///
+    /// - Throws: `Failure` (bad data) if there is none, or one that is no Unicode scalar.
+    package init(scalars: some Sequence<UInt32>) throws(Failure) {
+        let sorted = Set(scalars).sorted()
+        guard let largest = sorted.last else {
+            throw Failure(
+                .badData, "a character tokenizer needs at least one character; give it a text.")
+        }
+        var text = String.UnicodeScalarView()
+        for value in sorted {
+            guard let scalar = Unicode.Scalar(value) else {
+                throw Failure(.badData, "\(value) is not a Unicode scalar; use well-formed text.")
+            }
+            text.append(scalar)
+        }
+        self.scalars = sorted
+        idPlusOne = Buffer(count: Int(largest) + 1)
+        for (id, value) in sorted.enumerated() { idPlusOne.base[Int(value)] = UInt32(id + 1) }
+        savedForm =
+            "{\"type\":\"characters\",\"version\":1,\"characters\":\(jsonQuoted(String(text)))}\n"
+        fingerprint = SHA256.hash(savedForm)
+    }
+
+    package var vocabularySize: Int { scalars.count }
+
+    package func makeEncoder(source: String) -> any TokenEncoder {
+        Encoder(ids: idPlusOne, source: source)
+    }
+
+    package func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(ids.count)
+        for (position, id) in ids.enumerated() {
+            guard Int(id) < scalars.count, let scalar = Unicode.Scalar(scalars[Int(id)]) else {
+                throw unknownToken(id, at: position, vocabularySize: vocabularySize)
+            }
+            bytes.append(contentsOf: UTF8.encode(scalar) ?? .init())
+        }
+        return bytes
+    }
+
+    private struct Encoder: TokenEncoder {
+        private let ids: Buffer<UInt32>
+        private let source: String
+        /// The beginning of a scalar that the last chunk cut off; at most three bytes.
+        private var cut: [UInt8] = []
+        private var offset = 0
+
+        init(ids: Buffer<UInt32>, source: String) {
+            self.ids = ids
+            self.source = source
+        }
+
+        mutating func encode(
+            _ bytes: UnsafeRawBufferPointer, into output: inout [UInt32]
+        ) throws(Failure) {
+            var rest = bytes
+            while !cut.isEmpty, let byte = rest.first {
+                cut.append(byte)
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
+                let joined = cut
+                let used = try joined.withUnsafeBytesThrowing { (whole) throws(Failure) in
+                    try encodeWhole(whole, into: &output)
+                }
+                if used > 0 { cut = [] }
+            }
+            output.reserveCapacity(output.count + rest.count)
+            let used = try encodeWhole(rest, into: &output)
+            cut += rest.dropFirst(used)
+        }
+
+        mutating func finish(into output: inout [UInt32]) throws(Failure) {
+            guard cut.isEmpty else { throw invalidUTF8(source, offset: offset) }
+            offset = 0
+        }
+
+        /// Encodes the whole scalars at the front and returns the bytes they take.
+        private mutating func encodeWhole(
+            _ bytes: UnsafeRawBufferPointer, into output: inout [UInt32]
+        ) throws(Failure) -> Int {
+            var unknown: UInt32?
+            let base = ids.base
+            let limit = ids.count
+            let prefix = UTF8Prefix(of: bytes) { scalar in
+                let id = Int(scalar) < limit ? base[Int(scalar)] : 0
+                if id == 0, unknown == nil { unknown = scalar }
+                output.append(id &- 1)
+            }
+            if let unknown {
+                throw Failure(
+                    .badData,
+                    "\(source) has the character \(shown(unknown)), which is not among the "
+                        + "tokenizer's; remove it, or tokenize by bytes or byte pairs.")
+            }
+            if prefix.isInvalid { throw invalidUTF8(source, offset: offset + prefix.bytes) }
+            offset += prefix.bytes
+            return prefix.bytes
+        }
+    }
+}
+
+extension Array {
+    /// `withUnsafeBytes` with a typed error.
+    func withUnsafeBytesThrowing<Result>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let result: Swift.Result<Result, Failure> = withUnsafeBytes { bytes in
+            do throws(Failure) { return .success(try body(bytes)) } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+}

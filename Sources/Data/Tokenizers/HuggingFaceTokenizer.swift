@@ -1,0 +1,197 @@
+import Support
+
+/// `tokenizer.json` in the layout of Hugging Face's `tokenizers` library, as far as GPT-2 needs it.
+struct HuggingFaceTokenizer: Decodable {
+    struct Model: Decodable {
+        let type: String?
+        let vocab: [String: Int]
+        let merges: [Merge]
+        let dropout: Double?
+        let continuingSubwordPrefix: String?
+        let endOfWordSuffix: String?
+        let ignoreMerges: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case type, vocab, merges, dropout
+            case continuingSubwordPrefix = "continuing_subword_prefix"
+            case endOfWordSuffix = "end_of_word_suffix"
+            case ignoreMerges = "ignore_merges"
+        }
+    }
+
+    /// "a b" in older files, ["a", "b"] in newer ones.
+    struct Merge: Decodable {
+        let parts: [String]
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let line = try? container.decode(String.self) {
+                parts = BytePairFiles.parts(of: line)
+            } else {
+                parts = try container.decode([String].self)
+            }
+        }
+    }
+
+    struct AddedToken: Decodable {
+        let id: Int
+        let content: String
+        let singleWord: Bool?
+        let stripsLeft: Bool?
+        let stripsRight: Bool?
+        let special: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case id, content, special
+            case singleWord = "single_word"
+            case stripsLeft = "lstrip"
+            case stripsRight = "rstrip"
+        }
+    }
+
+    /// A part whose content is ignored.
+    struct Anything: Decodable {
+        init(from decoder: any Decoder) {}
+    }
+
+    /// A step before or after the model; only its kind and the settings that change ids are read.
+    struct Step: Decodable {
+        let type: String
+        let addPrefixSpace: Bool?
+        let useRegex: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case type
+            case addPrefixSpace = "add_prefix_space"
+            case useRegex = "use_regex"
+        }
+    }
+
+    let model: Model
+    let addedTokens: [AddedToken]?
+    let normalizer: Step?
+    let preTokenizer: Step?
+    let postProcessor: Step?
+    let truncation: Anything?
+    let padding: Anything?
+
+    enum CodingKeys: String, CodingKey {
+        case model, normalizer, truncation, padding
+        case addedTokens = "added_tokens"
+        case preTokenizer = "pre_tokenizer"
+        case postProcessor = "post_processor"
+    }
+
+    /// The tokenizer that the file describes.
+    ///
+    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token. The
+    /// decoder does not affect ids.
+    ///
+    /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding with GPT-2's
+    ///   pattern, has a setting that gives different ids, or is inconsistent.
+    func tokenizer(path: String) throws(Failure) -> BytePairTokenizer {
+        if let setting = foreignSetting {
+            throw Failure(
+                .badData,
+                "\(path) has \(setting), which differs from GPT-2's tokenizer; use a tokenizer of the "
+                    + "GPT-2 family.")
+        }
+        for (name, isSet) in [
+            ("truncation", truncation != nil), ("padding", padding != nil),
+            ("post_processor", (postProcessor?.type ?? "ByteLevel") != "ByteLevel"),
+        ] where isSet {
+            throw Failure(
+                .badData,
+                "\(path) has a \(name), which truncates texts or adds tokens to them; set it to null "
+                    + "in a copy of the file.")
+        }
+        let endOfText = try endOfText(path: path)
+        var vocabulary = model.vocab
+        if let endOfText { vocabulary[endOfText.content] = endOfText.id }
+        let files = BytePairFiles(
+            vocabulary: vocabulary, merges: model.merges.map(\.parts),
+            names: (vocabulary: path, merges: path), firstLine: 1,
+            endOfText: endOfText?.content ?? BytePairFiles.gpt2EndOfText)
+        return BytePairTokenizer(vocabulary: try files.checked())
+    }
+
+    /// The first setting that makes a file describe another kind of tokenizer, or nil.
+    private var foreignSetting: String? {
+        if let type = model.type, type != "BPE" { return "a model \(type)" }
+        if let normalizer { return "a normalizer \(normalizer.type)" }
+        guard let preTokenizer else { return "no pre_tokenizer" }
+        guard preTokenizer.type == "ByteLevel" else {
+            return "a pre_tokenizer \(preTokenizer.type)"
+        }
+        if preTokenizer.addPrefixSpace != false { return "a pre_tokenizer with a prefix space" }
+        if preTokenizer.useRegex == false { return "a pre_tokenizer without its pattern" }
+        if let dropout = model.dropout, dropout != 0 { return "a model with dropout = \(dropout)" }
+        if model.ignoreMerges ?? false { return "a model with ignore_merges = true" }
+        for (name, text) in [
+            ("continuing_subword_prefix", model.continuingSubwordPrefix),
+            ("end_of_word_suffix", model.endOfWordSuffix),
+        ] where !(text ?? "").isEmpty {
+            return "a model with \(name) = \(jsonQuoted(text ?? ""))"
+        }
+        return nil
+    }
+
+    /// Returns the one added token, which ends a text; nil if there is none.
+    ///
+    /// - Throws: `Failure` (bad data) if there is an added token that the library would find in texts
+    ///   in a different way than `--separator` does.
+    private func endOfText(path: String) throws(Failure) -> AddedToken? {
+        let added = addedTokens ?? []
+        let endOfText =
+            added.first { $0.content == BytePairFiles.gpt2EndOfText }
+            ?? added.first { $0.special ?? false }
+        if let other = added.first(where: { $0.content != endOfText?.content }) {
+            throw Failure(
+                .badData,
+                "\(path) has the added token \(jsonQuoted(other.content)), but only one "
+                    + "added token, which ends a text, is supported; remove it from added_tokens in "
+                    + "a copy of the file if your texts do not contain it.")
+        }
+        guard let endOfText else { return nil }
+        for (name, isSet) in [
+            ("single_word", endOfText.singleWord), ("lstrip", endOfText.stripsLeft),
+            ("rstrip", endOfText.stripsRight),
+        ] where isSet ?? false {
+            throw Failure(
+                .badData,
+                "\(path) has \(name) = true for \(jsonQuoted(endOfText.content)), which would "
+                    + "change the text around it; set it to false in a copy of the file.")
+        }
+        return endOfText
+    }
+
+    /// The file's content for a vocabulary; the same vocabulary always gives the same bytes.
+    static func text(of vocabulary: BytePairVocabulary) -> String {
+        var text = "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
+        text += "  \"added_tokens\": ["
+        if let id = vocabulary.endOfText {
+            text +=
+                "\n    {\"id\": \(id), \"content\": \(jsonQuoted(vocabulary.names[Int(id)])), "
+                + "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
+                + "\"normalized\": true, \"special\": true}\n  "
+        }
+        let byteLevel =
+            "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+            + "\"use_regex\": true}"
+        text += "],\n  \"normalizer\": null,\n  \"pre_tokenizer\": \(byteLevel),\n"
+        text += "  \"post_processor\": null,\n  \"decoder\": \(byteLevel),\n"
+        text += "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n"
+        text += "    \"unk_token\": null,\n    \"continuing_subword_prefix\": \"\",\n"
+        text += "    \"end_of_word_suffix\": \"\",\n    \"fuse_unk\": false,\n"
+        text += "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {"
+        for (id, name) in vocabulary.names.enumerated() {
+            text += (id == 0 ? "\n      " : ",\n      ") + jsonQuoted(name) + ": \(id)"
+        }
+        text += "\n    },\n    \"merges\": ["
+        for (rank, merge) in vocabulary.merges.enumerated() {
+            let line = vocabulary.names[Int(merge.left)] + " " + vocabulary.names[Int(merge.right)]
+            text += (rank == 0 ? "\n      " : ",\n      ") + jsonQuoted(line)
+        }
+        return text + "\n    ]\n  }\n}\n"
+    }
+}

@@ -1,0 +1,155 @@
+import Support
+
+/// One scalar read from UTF-8.
+enum UTF8Scalar {
+    /// A well-formed scalar and the bytes it takes.
+    case scalar(UInt32, length: Int)
+    /// The bytes end inside what may still become a scalar.
+    case truncated
+    case invalid
+}
+
+/// Reads the scalar at an offset, as Unicode 15, table 3-7 has it: no overlong forms, no
+/// surrogates.
+@inline(__always)
+func utf8Scalar(_ bytes: UnsafePointer<UInt8>, at offset: Int, end: Int) -> UTF8Scalar {
+    let lead = bytes[offset]
+    if lead < 0x80 { return .scalar(UInt32(lead), length: 1) }
+    let length: Int
+    var lowest: UInt8 = 0x80
+    var highest: UInt8 = 0xBF
+    switch lead {
+    case 0xC2...0xDF: length = 2
+    case 0xE0...0xEF:
+        length = 3
+        if lead == 0xE0 { lowest = 0xA0 }
+        if lead == 0xED { highest = 0x9F }
+    case 0xF0...0xF4:
+        length = 4
+        if lead == 0xF0 { lowest = 0x90 }
+        if lead == 0xF4 { highest = 0x8F }
+    default: return .invalid
+    }
+    var scalar = UInt32(lead) & (0x7F >> UInt32(length))
+    for index in 1..<length {
+        guard offset + index < end else { return .truncated }
+        let byte = bytes[offset + index]
+        guard byte >= lowest, byte <= highest else { return .invalid }
+        scalar = scalar << 6 | UInt32(byte & 0x3F)
+        lowest = 0x80
+        highest = 0xBF
+    }
+    return .scalar(scalar, length: length)
+}
+
+/// How far some bytes are well-formed UTF-8.
+struct UTF8Prefix {
+    /// Leading bytes that are whole, well-formed scalars.
+    var bytes = 0
+    /// The number of those scalars.
+    var scalars = 0
+    /// Whether what follows can never become well-formed, rather than just being cut off.
+    var isInvalid = false
+
+    /// Scans until the first scalar that is cut off or ill-formed, and shows each one to `visit`.
+    @inline(__always)
+    init(of text: UnsafeRawBufferPointer, visit: (UInt32) -> Void) {
+        guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+        while bytes < text.count {
+            guard case .scalar(let scalar, let length) = next(base, end: text.count) else { return }
+            visit(scalar)
+            scalars += 1
+            bytes += length
+        }
+    }
+
+    /// Scans until the first scalar that is cut off or ill-formed, eight ASCII bytes at a time.
+    init(of text: UnsafeRawBufferPointer) {
+        guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+        while bytes < text.count {
+            while bytes + 8 <= text.count,
+                text.loadUnaligned(fromByteOffset: bytes, as: UInt64.self) & 0x8080_8080_8080_8080
+                    == 0
+            {
+                bytes += 8
+                scalars += 8
+            }
+            guard bytes < text.count else { return }
+            guard case .scalar(_, let length) = next(base, end: text.count) else { return }
+            scalars += 1
+            bytes += length
+        }
+    }
+
+    @inline(__always)
+    private mutating func next(_ base: UnsafePointer<UInt8>, end: Int) -> UTF8Scalar {
+        let scalar = utf8Scalar(base, at: bytes, end: end)
+        if case .invalid = scalar { isInvalid = true }
+        return scalar
+    }
+}
+
+/// What is wrong with text that is not UTF-8.
+func invalidUTF8(_ source: String, offset: Int) -> Failure {
+    Failure(
+        .badData,
+        "\(source) is not valid UTF-8 at byte \(offset); convert it to UTF-8, or tokenize it by "
+            + "bytes.")
+}
+
+/// A scalar as messages show it: itself and its code point.
+func shown(_ scalar: UInt32) -> String {
+    let digits = String(scalar, radix: 16, uppercase: true)
+    let code = "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    guard let unicode = Unicode.Scalar(scalar), unicode.properties.generalCategory != .control
+    else {
+        return code
+    }
+    return "\"\(unicode)\" (\(code))"
+}
+
+/// Bytes of a text that wait for those behind them, in memory that grows as needed.
+///
+/// Sixteen readable bytes follow the last one.
+struct PendingText: ~Copyable {
+    private static let slack = 16
+
+    private(set) var base = UnsafeMutablePointer<UInt8>.allocate(capacity: 1 << 12)
+    private var capacity = 1 << 12
+    private(set) var count = 0
+    /// The offset in the whole text of the first byte here.
+    private(set) var offset = 0
+
+    init() { base.initialize(repeating: 0, count: capacity) }
+
+    deinit { base.deallocate() }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+    mutating func append(_ chunk: UnsafeRawBufferPointer) {
+        guard let source = chunk.baseAddress else { return }
+        if count + chunk.count + Self.slack > capacity {
+            capacity = max(2 * capacity, count + chunk.count + Self.slack)
+            let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+            larger.initialize(repeating: 0, count: capacity)
+            larger.update(from: base, count: count)
+            base.deallocate()
+            base = larger
+        }
+        UnsafeMutableRawPointer(base + count).copyMemory(from: source, byteCount: chunk.count)
+        count += chunk.count
+    }
+
+    /// Forgets the first bytes.
+    mutating func drop(_ consumed: Int) {
+        count -= consumed
+        offset += consumed
+        base.update(from: base + consumed, count: count)
+    }
+
+    /// Stands before a new text.
+    mutating func restart() {
+        count = 0
+        offset = 0
+    }
+}

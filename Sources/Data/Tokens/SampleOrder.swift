@@ -1,0 +1,121 @@
+import Compute
+import Support
+
+/// Which window of the training tokens each sample is, as a pure function of its number.
+///
+/// A sample is `contextLength` inputs and, one further, their targets. An epoch cuts the tokens
+/// into `windowsPerEpoch` windows side by side and visits each once, in an order that is a keyed
+/// permutation (a Feistel network with cycle walking: Luby & Rackoff 1988; Black & Rogaway 2002); a
+/// phase drawn anew for each epoch moves the windows' borders. Nothing depends on the layout, and
+/// memory is constant.
+package struct SampleOrder: Sendable {
+    /// Rounds of the Feistel network; four suffice for large domains, tiny ones mix better in
+    /// eight.
+    private static let rounds = 8
+
+    package let contextLength: Int
+    /// Windows that an epoch visits (W).
+    package let windowsPerEpoch: Int
+    /// Places where an epoch's first window can start.
+    let phaseCount: Int
+
+    private let random: CounterRandom
+    /// Bits of half a number that the network permutes.
+    private let halfBits: UInt32
+
+    /// The order for N = `tokenCount` tokens and T = `contextLength`: W = max(1, (N - T) / T).
+    ///
+    /// - Throws: `Failure` (bad data) with the largest context length that works if this one leaves
+    ///   no room for a window and its last target, (configuration) if it is not positive.
+    package init(seed: UInt64, tokenCount: Int, contextLength: Int) throws(Failure) {
+        try checkContext(contextLength, tokenCount: tokenCount)
+        self.contextLength = contextLength
+        windowsPerEpoch = max(1, (tokenCount - contextLength) / contextLength)
+        phaseCount = min(contextLength, tokenCount - windowsPerEpoch * contextLength)
+        random = CounterRandom(seed: seed, stream: .sampleOrder)
+        let bits = UInt32(UInt64.bitWidth - UInt64(windowsPerEpoch - 1).leadingZeroBitCount)
+        halfBits = max(1, (bits + 1) / 2)
+    }
+
+    /// The position of a sample's first input; samples are numbered from 0 over the entire run.
+    ///
+    /// Sample n = step * globalBatch + i is window perm(n mod W) of epoch n / W, at phase +
+    /// window * T. Its last target is at most the last token.
+    package func offset(ofSample sample: Int) -> Int {
+        precondition(sample >= 0, "samples are numbered from 0")
+        let (epoch, index) = sample.quotientAndRemainder(dividingBy: windowsPerEpoch)
+        return phase(ofEpoch: epoch) + window(at: index, ofEpoch: epoch) * contextLength
+    }
+
+    /// Where an epoch's first window starts, in `0..<phaseCount`.
+    func phase(ofEpoch epoch: Int) -> Int {
+        // Counters whose second half is all ones belong to phases; the network's never are.
+        let bits = random.bits(UInt64(epoch), .max)
+        return Int(bits.multipliedFullWidth(by: UInt64(phaseCount)).high)
+    }
+
+    /// The window that an epoch visits at an index: a permutation of `0..<windowsPerEpoch`.
+    func window(at index: Int, ofEpoch epoch: Int) -> Int {
+        // The network permutes the next power of four; walking its cycle until it comes back below
+        // W permutes 0..<W, in under four steps on average.
+        var value = UInt64(index)
+        repeat { value = permuted(value, epoch: UInt64(epoch)) } while value >= windowsPerEpoch
+        return Int(value)
+    }
+
+    private func permuted(_ value: UInt64, epoch: UInt64) -> UInt64 {
+        let mask: UInt64 = (1 << UInt64(halfBits)) - 1
+        var left = value >> UInt64(halfBits)
+        var right = value & mask
+        for round in 0..<Self.rounds {
+            let word = random.bits(epoch, UInt64(round) << 32 | right)
+            (left, right) = (right, left ^ (word & mask))
+        }
+        return left << UInt64(halfBits) | right
+    }
+}
+
+/// All targets of the validation tokens, each exactly once: windows side by side from the start.
+package struct ValidationWindows: Sendable {
+    package let contextLength: Int
+    /// The number of windows; only the last can be shorter than `contextLength`.
+    package let count: Int
+    /// The number of targets: one less than there are tokens.
+    package let targetCount: Int
+
+    /// - Throws: `Failure` (bad data) if there are fewer than two tokens, (configuration) if
+    ///   `contextLength` is not positive.
+    package init(tokenCount: Int, contextLength: Int) throws(Failure) {
+        try checkContext(min(contextLength, 1), tokenCount: tokenCount)
+        self.contextLength = contextLength
+        targetCount = tokenCount - 1
+        count = (targetCount + contextLength - 1) / contextLength
+    }
+
+    /// A window's first input and the number of its targets; it needs `length + 1` tokens.
+    package func window(_ index: Int) -> (offset: Int, length: Int) {
+        precondition((0..<count).contains(index), "window \(index) of \(count)")
+        let offset = index * contextLength
+        return (offset, min(contextLength, targetCount - offset))
+    }
+}
+
+private func checkContext(_ contextLength: Int, tokenCount: Int) throws(Failure) {
+    guard contextLength >= 1 else {
+        throw Failure(
+            .configuration,
+            "context_length is \(contextLength), but must be at least 1; write 1 or more.")
+    }
+    guard tokenCount >= 2 else {
+        throw Failure(
+            .badData,
+            "the data has \(tokenCount) token\(tokenCount == 1 ? "" : "s"), but at least two are "
+                + "needed, one to predict the other; use a longer text.")
+    }
+    guard contextLength < tokenCount else {
+        throw Failure(
+            .badData,
+            "context_length is \(contextLength), longer than the data of \(tokenCount) tokens; the "
+                + "largest that works is \(tokenCount - 1).")
+    }
+}

@@ -1,0 +1,191 @@
+import Compute
+import Support
+
+/// The part of the data that a run learns from, and the part that it is measured on.
+package enum DataSplit: String, Sendable, Codable, CaseIterable {
+    case train
+    case validation
+
+    /// What token files of this split may be called, before `.bin` or `_SHARD.bin`.
+    var fileStems: [String] { self == .train ? ["train"] : ["validation", "val"] }
+}
+
+/// Token files as one long sequence, in the order in which they were given.
+package struct TokenDataset: Sendable {
+    package let shards: [TokenFile]
+    /// Tokens in all shards.
+    package let tokenCount: Int
+
+    /// The position of each shard's first token, and the end.
+    private let starts: [Int]
+    /// The bound of the tokens that are read, which models use as indices.
+    private let vocabularySize: Int
+
+    /// The remedy for missing files.
+    package static let missingRemedy = "make it with \"lockstep tokenize\""
+
+    /// Opens a list of token files.
+    ///
+    /// - Throws: `Failure` (missing input, input/output, bad data) for the first file at fault.
+    package init(files: [String]) throws(Failure) {
+        guard !files.isEmpty else {
+            throw Failure(.missingInput, "no token files are given; name at least one.")
+        }
+        var shards: [TokenFile] = []
+        var starts = [0]
+        for path in files {
+            let shard = try TokenFile(path)
+            shards.append(shard)
+            starts.append((starts.last ?? 0) + shard.count)
+        }
+        self.shards = shards
+        self.starts = starts
+        tokenCount = starts.last ?? 0
+        vocabularySize = .max
+    }
+
+    private init(_ dataset: TokenDataset, vocabularySize: Int) {
+        shards = dataset.shards
+        tokenCount = dataset.tokenCount
+        starts = dataset.starts
+        self.vocabularySize = vocabularySize
+    }
+
+    /// Returns the same tokens, each of which is checked against a vocabulary when it is read, because
+    /// a file may be overwritten while it is open.
+    package func bounded(by vocabularySize: Int) -> TokenDataset {
+        TokenDataset(self, vocabularySize: vocabularySize)
+    }
+
+    /// Opens a split of a data folder: `train.bin` or `train_*.bin`; `validation.bin`, `val.bin`,
+    /// `validation_*.bin` or `val_*.bin`; shards in the order of their names' bytes.
+    ///
+    /// - Throws: `Failure` (missing input) if the folder has none, (bad data) if it has them under
+    ///   more than one of these names, and what `init(files:)` throws.
+    package static func open(
+        folder: String, split: DataSplit, remedy: String = missingRemedy
+    ) throws(Failure) -> TokenDataset {
+        let names = try FileSystem.names(in: folder)
+        var candidates: [[String]] = []
+        for stem in split.fileStems {
+            candidates.append(names.filter { $0 == "\(stem).bin" })
+            candidates.append(
+                names.filter { $0.hasPrefix("\(stem)_") && $0.hasSuffix(".bin") })
+        }
+        let found = candidates.filter { !$0.isEmpty }
+        guard let files = found.first else {
+            throw Failure(
+                .missingInput,
+                "\(folder) has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin; "
+                    + "\(remedy).")
+        }
+        guard found.count == 1 else {
+            throw Failure(
+                .badData,
+                "\(folder) has both \(found[0][0]) and \(found[1][0]), and only one of them can be "
+                    + "the \(split.rawValue) split; move the other one away.")
+        }
+        return try TokenDataset(files: files.map { "\(folder)/\($0)" })
+    }
+
+    /// Copies tokens, across the borders of shards.
+    ///
+    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read, (bad data) if it
+    ///   was overwritten with tokens outside the vocabulary.
+    package func copy(
+        from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
+    ) throws(Failure) {
+        precondition(
+            first >= 0 && count >= 0 && first + count <= tokenCount,
+            "tokens \(first) to \(first + count) of \(tokenCount)")
+        var shard = shardIndex(of: first)
+        var copied = 0
+        while copied < count {
+            let within = first + copied - starts[shard]
+            let piece = min(count - copied, shards[shard].count - within)
+            try shards[shard].copy(from: within, count: piece, into: target + copied)
+            try checkTokens(target + copied, count: piece, from: within, of: shards[shard])
+            copied += piece
+            shard += 1
+        }
+    }
+
+    /// Checks the tokens that were read.
+    ///
+    /// - Throws: `Failure` (bad data) if a token is outside the vocabulary.
+    private func checkTokens(
+        _ tokens: UnsafePointer<Int32>, count: Int, from first: Int, of shard: TokenFile
+    ) throws(Failure) {
+        guard vocabularySize <= Int(Int32.max) else { return }
+        let limit = UInt32(vocabularySize)
+        var largest: UInt32 = 0
+        for index in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[index])) }
+        guard largest >= limit else { return }
+        throw Failure(
+            .badData,
+            "\(shard.path) was overwritten while it was in use: it has the token \(largest) near "
+                + "position \(first), outside the vocabulary of \(vocabularySize); make the file again "
+                + "and restart.")
+    }
+
+    /// Checks that every token is in a vocabulary.
+    ///
+    /// - Throws: `Failure` (bad data) that names the first that is not, its position and its file.
+    package func validate(vocabularySize: Int) throws(Failure) {
+        for shard in shards {
+            guard let (position, token) = try shard.firstToken(outside: vocabularySize) else {
+                continue
+            }
+            throw Failure(
+                .badData,
+                "\(shard.path) has the token \(token) at position \(position), outside the "
+                    + "vocabulary of \(vocabularySize); use the tokenizer that made it, or make it "
+                    + "again.")
+        }
+    }
+
+    /// SHA-256, in hexadecimal, of what training sees: the token count and a sample of the tokens.
+    ///
+    /// All tokens up to 2^20 of them; otherwise 256 blocks of 4096, the first at the start, the
+    /// last at the end, the others evenly between. Cutting the same tokens into other shards or
+    /// another format gives the same fingerprint; a change between the blocks is not seen.
+    ///
+    /// - Throws: `Failure` (input/output) if a file can no longer be read.
+    package var fingerprint: String {
+        get throws(Failure) { try makeFingerprint() }
+    }
+
+    private func makeFingerprint() throws(Failure) -> String {
+        let block = 4096
+        var hash = SHA256()
+        hash.update("tokens \(tokenCount)\n")
+        let isWhole = tokenCount <= 1 << 20
+        let blocks = isWhole ? (tokenCount + block - 1) / block : 256
+        let ids = Buffer<Int32>(count: block)
+        for index in 0..<blocks {
+            let first = isWhole ? index * block : Self.blockStart(index, of: blocks, in: tokenCount)
+            let count = min(block, tokenCount - first)
+            try copy(from: first, count: count, into: ids.base)
+            hash.update(UnsafeRawBufferPointer(start: ids.base, count: count * 4))
+        }
+        return hash.finish()
+    }
+
+    /// Where an evenly spaced block of 4096 starts; split so that nothing overflows.
+    private static func blockStart(_ index: Int, of blocks: Int, in tokenCount: Int) -> Int {
+        let (quotient, remainder) = (tokenCount - 4096).quotientAndRemainder(
+            dividingBy: blocks - 1)
+        return index * quotient + index * remainder / (blocks - 1)
+    }
+
+    /// The shard that holds a position; the last one for the position behind the end.
+    private func shardIndex(of position: Int) -> Int {
+        var low = 0
+        var high = shards.count - 1
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if starts[middle] <= position { low = middle } else { high = middle - 1 }
+        }
+        return low
+    }
+}

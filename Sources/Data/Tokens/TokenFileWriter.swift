@@ -1,0 +1,69 @@
+import Support
+
+/// Writes an llm.c token file as its ids arrive.
+package struct TokenFileWriter: ~Copyable {
+    package let format: TokenFileFormat
+    /// Tokens so far.
+    package private(set) var count = 0
+
+    private var file: OutputFile
+    private var narrow: [UInt16] = []
+
+    /// Starts a new file for ids below `vocabularySize`.
+    ///
+    /// - Throws: `Failure` (input/output) if the file cannot be written.
+    package init(_ path: String, vocabularySize: Int) throws(Failure) {
+        let format = TokenFileFormat(vocabularySize: vocabularySize)
+        var file = try OutputFile(creating: path)
+        try Self.writeHeader(of: &file, format: format, count: nil)
+        self.format = format
+        self.file = file
+    }
+
+    /// Appends ids.
+    ///
+    /// - Throws: `Failure` (input/output) if they cannot be written.
+    package mutating func append(_ ids: ArraySlice<UInt32>) throws(Failure) {
+        guard !ids.isEmpty else { return }
+        precondition(count + ids.count <= TokenFileFormat.largestCount, "too many for one file")
+        var failure: Failure?
+        if format == .uint16 {
+            narrow.removeAll(keepingCapacity: true)
+            narrow.append(contentsOf: ids.lazy.map(UInt16.init(truncatingIfNeeded:)))
+            narrow.withUnsafeBytes { bytes in
+                do throws(Failure) { try file.write(bytes) } catch { failure = error }
+            }
+        } else {
+            ids.withUnsafeBytes { bytes in
+                do throws(Failure) { try file.write(bytes) } catch { failure = error }
+            }
+        }
+        if let failure { throw failure }
+        count += ids.count
+    }
+
+    /// Completes the header and brings the file to the disk.
+    ///
+    /// - Throws: `Failure` (input/output) if that fails.
+    package consuming func finish() throws(Failure) {
+        try Self.writeHeader(of: &file, format: format, count: count)
+        try file.finish()
+    }
+
+    /// Writes the header at the file's start: for the first time without a count, then over it.
+    private static func writeHeader(
+        of file: inout OutputFile, format: TokenFileFormat, count: Int?
+    ) throws(Failure) {
+        var header = [Int32](repeating: 0, count: TokenFileFormat.headerWords)
+        header[0] = format.magic
+        header[1] = format.version
+        header[2] = Int32(count ?? 0)
+        var failure: Failure?
+        header.withUnsafeBytes { bytes in
+            do throws(Failure) {
+                if count == nil { try file.write(bytes) } else { try file.overwriteStart(bytes) }
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+}

@@ -1,0 +1,71 @@
+import Support
+import Telemetry
+
+/// What `lockstep landscape` was asked to do.
+package struct LandscapeRequest: Sendable {
+    /// How the plane is chosen.
+    package enum Directions: String, Sendable, CaseIterable {
+        /// Two random directions, each filter as long as the parameters'.
+        case filter
+        /// The two principal directions of the run's checkpoints.
+        case pca
+    }
+
+    package var runPath: String
+    /// The data folder; nil for the run's own.
+    package var dataPath: String?
+    package var directions: Directions
+    /// Points along each axis.
+    package var grid: Int
+    /// How far the grid goes: from the checkpoint, in lengths of its filters, or beyond the path,
+    /// as a part of the path's extent; nil for 1 or 0.25.
+    package var extent: Double?
+    /// Validation windows at each point.
+    package var sequences: Int
+    package var seed: UInt64
+    /// The folder that is made; nil for one in the run's.
+    package var outPath: String?
+    package var threads: Int
+    package var progress: ProgressMode
+
+    package init(
+        runPath: String, dataPath: String?, directions: Directions, grid: Int, extent: Double?,
+        sequences: Int, seed: UInt64, outPath: String?, threads: Int, progress: ProgressMode
+    ) {
+        self.runPath = runPath
+        self.dataPath = dataPath
+        self.directions = directions
+        self.grid = grid
+        self.extent = extent
+        self.sequences = sequences
+        self.seed = seed
+        self.outPath = outPath
+        self.threads = threads
+        self.progress = progress
+    }
+
+    /// - Throws: a `.usage` failure that names the option, its value and the valid range.
+    package func validate() throws(Failure) {
+        try checkGrid(grid, sequences: sequences)
+        if let extent, !(extent > 0 && extent <= 100) {
+            throw Failure(
+                .usage,
+                "--extent is \(extent), but must be above 0 and at most 100; try "
+                    + "\(directions == .filter ? "1" : "0.25").")
+        }
+    }
+}
+
+/// Checks the options that all grids of losses have.
+///
+/// - Throws: a `.usage` failure that names the option, its value and the valid range.
+func checkGrid(_ grid: Int, sequences: Int) throws(Failure) {
+    guard (3...501).contains(grid) else {
+        throw Failure(
+            .usage, "--grid is \(grid), but must be from 3 to 501 points along each axis; try 21.")
+    }
+    guard (1...1_000_000).contains(sequences) else {
+        throw Failure(
+            .usage, "--sequences is \(sequences), but must be from 1 to 1000000; try 64.")
+    }
+}

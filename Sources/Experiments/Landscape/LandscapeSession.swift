@@ -1,0 +1,226 @@
+import Compute
+import Logging
+import MPI
+import Model
+import Recipes
+import Report
+import Support
+import Telemetry
+import Training
+
+/// How the measurement of a landscape ended.
+package enum LandscapeOutcome: Sendable {
+    /// What was found, and the folder that holds it.
+    case finished(Landscape, folder: String)
+    /// A signal asked for it; nothing was written.
+    case stopped
+}
+
+/// Measures the loss over a plane through a run's newest checkpoint, on all ranks together.
+package struct LandscapeSession {
+    private let request: LandscapeRequest
+    private let communicator: Communicator
+    private let folder: ResultFolder
+
+    package init(_ request: LandscapeRequest, communicator: Communicator) {
+        self.request = request
+        self.communicator = communicator
+        folder = ResultFolder(
+            request.outPath
+                ?? "\(RunFolder(request.runPath).path)/landscape-\(request.directions.rawValue)")
+    }
+
+    /// Measures and writes the folder. Collective.
+    package func run() throws(Failure) -> LandscapeOutcome {
+        try communicator.agree { () throws(Failure) in try request.validate() }
+        // Only the first host needs the run's folder.
+        let run = try communicator.onFirstRank { () throws(Failure) in
+            try RunCheckpoints(run: request.runPath, newestAlone: request.directions == .filter)
+        }
+        let toml = try communicator.fromFirstRank { () throws(Failure) in run?.recipe.toml ?? "" }
+        var recipe = try communicator.agree { () throws(Failure) in
+            try Recipe(toml: toml, name: "the run's recipe")
+        }
+        let data = try RunFolder(request.runPath).openData(
+            at: request.dataPath,
+            fingerprint: run?.checkpoints.last?.manifest.dataFingerprint ?? "", recipe: &recipe,
+            communicator: communicator)
+        // What is missing is missed before the work and not after it.
+        let vega = try communicator.onFirstRank { () throws(Failure) in
+            try folder.requireFree()
+            return try VegaLibrary.script()
+        }
+        try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
+        let own = try communicator.onFirstRank { () throws(Failure) -> Chosen? in
+            guard let run else { return nil }
+            return try plane(run)
+        }
+        let chosen = try onAllRanks(own ?? nil, parameterCount: GPTLayout(recipe.model).arena.count)
+        announce(chosen)
+        guard let landscape = try measure(recipe, data, chosen) else { return .stopped }
+        try communicator.onFirstRank { () throws(Failure) in
+            try folder.write([
+                ("landscape.csv", landscape.table), ("landscape.json", landscape.json.text + "\n"),
+                ("report.html", landscape.page.html(vega: vega ?? "")),
+            ])
+        }
+        return .finished(landscape, folder: folder.path)
+    }
+
+    private func announce(_ chosen: Chosen) {
+        guard communicator.rank == 0 else { return }
+        Logger(label: "lockstep").notice(
+            """
+            measuring the loss around \(request.runPath) at \(request.grid) x \(request.grid) points of a \
+            plane (\(request.directions.rawValue)), over \
+            \(Format.counted(request.sequences, "validation sequence")) at most, on \
+            \(Format.layout(ranks: communicator.size, threads: request.threads))
+            """)
+    }
+
+    /// A plane, the grid on it, and the run's path.
+    private struct Chosen {
+        /// The step of the checkpoint at the origin.
+        let step: Int
+        let plane: ParameterPlane
+        let grid: PlaneGrid
+        let path: [Landscape.Step]
+        let explained: [Double]
+    }
+
+    /// Returns the first rank's choice on all ranks, but the path only on the first. Collective.
+    private func onAllRanks(_ own: Chosen?, parameterCount: Int) throws(Failure) -> Chosen {
+        let plane =
+            own?.plane
+            ?? ParameterPlane(
+                origin: Buffer(count: parameterCount), first: Buffer(count: parameterCount),
+                second: Buffer(count: parameterCount))
+        for parameters in [plane.origin, plane.first, plane.second] {
+            try communicator.broadcast(parameters.bytes)
+        }
+        let step = try communicator.allReduce(Int64(own?.step ?? 0), .maximum)
+        var ends = [0.0, 0, 0, 0]
+        if let grid = own?.grid {
+            ends = [grid.x.lowerBound, grid.x.upperBound, grid.y.lowerBound, grid.y.upperBound]
+        }
+        let all = try communicator.allGather(ends)
+        return Chosen(
+            step: Int(step), plane: plane,
+            grid: PlaneGrid(x: all[0]...all[1], y: all[2]...all[3], size: request.grid),
+            path: own?.path ?? [], explained: own?.explained ?? [])
+    }
+
+    private func plane(_ run: RunCheckpoints) throws(Failure) -> Chosen {
+        let origin = try run.parameters(of: run.checkpoints.count - 1)
+        switch request.directions {
+        case .filter:
+            let extent = request.extent ?? 1
+            let directions = (1...2).map {
+                FilterDirections.direction(
+                    $0, seed: request.seed, at: origin, layout: run.layout)
+            }
+            return Chosen(
+                step: run.checkpoints[run.checkpoints.count - 1].step,
+                plane: ParameterPlane(
+                    origin: origin, first: directions[0], second: directions[1]),
+                grid: PlaneGrid(x: -extent...extent, y: -extent...extent, size: request.grid),
+                path: [], explained: [])
+        case .pca: return try principalPlane(run, origin)
+        }
+    }
+
+    private func principalPlane(
+        _ run: RunCheckpoints, _ origin: Buffer<Float>
+    ) throws(Failure) -> Chosen {
+        let count = run.checkpoints.count
+        let remedy =
+            "train with [checkpoint] keep = 0 and a smaller every, such as `--set checkpoint.keep=0 "
+            + "--set checkpoint.every=\(max(1, run.recipe.training.steps / 20))`, or use "
+            + "--directions filter."
+        guard count >= 3 else {
+            throw Failure(
+                .missingInput,
+                "\(request.runPath) has \(Format.counted(count, "whole checkpoint")), "
+                    + "but --directions pca needs at least 3: \(remedy)")
+        }
+        let path = ParameterPath(layout: run.layout.arena, count: count) {
+            (point, tensor, values) throws(Failure) in
+            try run.copy(tensor, of: point, into: values)
+        }
+        guard
+            let principal = PrincipalPlane(
+                products: try path.products(from: origin), isCentred: true)
+        else {
+            throw Failure(
+                .badData,
+                "The checkpoints of \(request.runPath) are the same or lie on a line, which spans no "
+                    + "plane: \(remedy)")
+        }
+        let directions = try path.directions(principal.weights, from: origin)
+        return Chosen(
+            step: run.checkpoints[count - 1].step,
+            plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
+            grid: PlaneGrid(
+                around: principal.coordinates, margin: request.extent ?? 0.25, size: request.grid),
+            path: zip(run.checkpoints, principal.coordinates).map {
+                Landscape.Step(step: $0.step, x: $1.x, y: $1.y)
+            },
+            explained: principal.explained)
+    }
+
+    private func measure(
+        _ recipe: Recipe, _ data: TrainingData, _ chosen: Chosen
+    ) throws(Failure) -> Landscape? {
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
+        let precision = recipe.training.precision
+        let loss = WindowLoss(
+            recipe: recipe, data: data, sequences: request.sequences, engine: engine)
+        let originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
+        try requireFinite(
+            [originLoss],
+            "The checkpoint of step \(chosen.step) in \(request.runPath) gives a loss that is not a "
+                + "number, because the training diverged; "
+                + RunFolder(request.runPath).remedy(insteadOf: chosen.step) + ".")
+        let progress = gridProgress(chosen.grid, communicator, request.progress)
+        defer { progress.finish() }
+        let surface = try LossSurface(
+            chosen.grid, on: chosen.plane, communicator: communicator,
+            loss: { loss(Parameters($0, precision: precision)) },
+            progress: { progress.update(done: $0) })
+        if let surface {
+            try requireFinite(
+                surface.losses,
+                "No loss on the grid is a finite number; give --extent a smaller value.")
+        }
+        return surface.map {
+            Landscape(
+                run: request.runPath, directions: request.directions, seed: request.seed,
+                step: chosen.step, sequences: loss.sequences,
+                targets: loss.targets, originLoss: originLoss, surface: $0, path: chosen.path,
+                explained: chosen.explained, cosine: chosen.plane.cosine)
+        }
+    }
+
+    /// Checks that at least one loss is finite. Collective: all ranks must pass the same losses.
+    ///
+    /// - Throws: `Failure` (bad data) with the sentence.
+    private func requireFinite(
+        _ losses: [Double], _ sentence: @autoclosure () -> String
+    ) throws(Failure) {
+        guard !losses.contains(where: \.isFinite) else { return }
+        try communicator.onFirstRank { () throws(Failure) -> Void in
+            throw Failure(.badData, sentence())
+        }
+    }
+}
+
+/// The progress of this rank's part of a grid, shown by rank 0.
+func gridProgress(
+    _ grid: PlaneGrid, _ communicator: Communicator, _ mode: ProgressMode
+) -> ProgressLine {
+    let shares = GridShares(count: grid.count, size: communicator.size)
+    return ProgressLine(
+        "measuring losses", total: shares.pieces(ofRank: communicator.rank).count,
+        unit: .things("points of each rank", showsRate: false),
+        mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
+}

@@ -1,0 +1,81 @@
+import Compute
+import MPI
+import Support
+import Training
+
+/// The losses of the places of a grid on a plane.
+package struct LossSurface: Sendable {
+    package let grid: PlaneGrid
+    /// One for each place, by its number; some may not be finite.
+    package let losses: [Double]
+
+    /// What is told of a measurement under way.
+    package typealias Progress = (_ done: Int) -> Void
+
+    /// Measures the losses; all ranks must come here.
+    ///
+    /// Each place is measured by one rank with parameters of its own, so the values are the same on
+    /// any number of ranks.
+    ///
+    /// - Parameters:
+    ///   - loss: of the parameters in memory that is used again for each place.
+    ///   - progress: told how many of its places this rank has measured.
+    /// - Returns: nil where a signal asked a rank to stop.
+    package init?(
+        _ grid: PlaneGrid, on plane: ParameterPlane, communicator: Communicator,
+        loss: @escaping (Buffer<Float>) -> Double, progress: Progress = { _ in }
+    ) throws(Failure) {
+        let losses = try measurePoints(
+            grid.count, communicator: communicator, progress: progress,
+            piece: Self.pointLoss(of: grid, on: plane, loss: loss))
+        guard let losses else { return nil }
+        self.init(grid: grid, losses: losses)
+    }
+
+    package init(grid: PlaneGrid, losses: [Double]) {
+        precondition(losses.count == grid.count, "a loss for each place")
+        self.grid = grid
+        self.losses = losses
+    }
+
+    /// The loss of the place with a number, in memory of its own.
+    package static func pointLoss(
+        of grid: PlaneGrid, on plane: ParameterPlane, loss: @escaping (Buffer<Float>) -> Double
+    ) -> (Int) -> Double {
+        let parameters = Buffer<Float>(count: plane.origin.count)
+        return { index in
+            let (x, y) = grid.place(index)
+            plane.copy(x: x, y: y, into: parameters)
+            return loss(parameters)
+        }
+    }
+
+    /// The least finite loss and its place; nil where none is finite.
+    package var least: (loss: Double, x: Double, y: Double)? {
+        let finite = losses.indices.filter { losses[$0].isFinite }
+        guard let index = finite.min(by: { losses[$0] < losses[$1] }) else { return nil }
+        let (x, y) = grid.place(index)
+        return (losses[index], x, y)
+    }
+}
+
+/// Deals numbered pieces of work to ranks and gathers their results on all; all ranks must come
+/// here.
+///
+/// - Returns: nil where a signal asked a rank to stop.
+func measurePoints(
+    _ count: Int, communicator: Communicator, progress: LossSurface.Progress = { _ in },
+    piece: (Int) -> Double
+) throws(Failure) -> [Double]? {
+    let shares = GridShares(count: count, size: communicator.size)
+    var own = [Double](repeating: 0, count: shares.slots)
+    for (slot, index) in shares.pieces(ofRank: communicator.rank).enumerated() {
+        if StopSignals.stopRequested { break }
+        own[slot] = piece(index)
+        progress(slot + 1)
+    }
+    let stopped = try communicator.allReduce(
+        Int64(StopSignals.stopRequested ? 1 : 0), .maximum)
+    guard stopped == 0 else { return nil }
+    return shares.assemble(communicator.size == 1 ? own : try communicator.allGather(own))
+}

@@ -1,0 +1,101 @@
+import Compute
+import Support
+
+/// Points in the space of a model's parameters, read tensor by tensor, so that they need not all be
+/// in memory.
+package struct ParameterPath {
+    package let layout: ArenaLayout
+    package let count: Int
+    /// Copies a tensor of a point to memory for it.
+    package let copy:
+        (_ point: Int, _ tensor: NamedTensor, _ into: UnsafeMutablePointer<Float>) throws(Failure)
+            -> Void
+
+    package init(
+        layout: ArenaLayout, count: Int,
+        copy: @escaping (Int, NamedTensor, UnsafeMutablePointer<Float>) throws(Failure) -> Void
+    ) {
+        self.layout = layout
+        self.count = count
+        self.copy = copy
+    }
+
+    /// The inner products of the points' differences from an origin.
+    package func products(from origin: Buffer<Float>) throws(Failure) -> [[Double]] {
+        var products = [[Double]](repeating: [Double](repeating: 0, count: count), count: count)
+        for tensor in layout.tensors {
+            let differences = (0..<count).map { _ in Buffer<Float>(count: tensor.count) }
+            for point in 0..<count {
+                try copyDifference(point, tensor, from: origin, into: differences[point].base)
+            }
+            for i in 0..<count {
+                for j in 0...i {
+                    products[i][j] += product(
+                        differences[i].base, differences[j].base, count: tensor.count)
+                }
+            }
+        }
+        for i in 0..<count { for j in 0..<i { products[j][i] = products[i][j] } }
+        return products
+    }
+
+    /// The directions of a plane, as combinations of the points' differences from an origin.
+    ///
+    /// - Parameter weights: for each direction, one for each point.
+    package func directions(
+        _ weights: [[Double]], from origin: Buffer<Float>
+    ) throws(Failure) -> [Buffer<Float>] {
+        let directions = weights.map { _ in Buffer<Float>(count: layout.count) }
+        for tensor in layout.tensors {
+            let difference = Buffer<Float>(count: tensor.count)
+            var sums = weights.map { _ in [Double](repeating: 0, count: tensor.count) }
+            for point in 0..<count {
+                try copyDifference(point, tensor, from: origin, into: difference.base)
+                for k in weights.indices {
+                    let weight = weights[k][point]
+                    for index in 0..<tensor.count {
+                        sums[k][index] += weight * Double(difference.base[index])
+                    }
+                }
+            }
+            for k in weights.indices {
+                for index in 0..<tensor.count {
+                    directions[k].base[tensor.offset + index] = Float(sums[k][index])
+                }
+            }
+        }
+        return directions
+    }
+
+    private func copyDifference(
+        _ point: Int, _ tensor: NamedTensor, from origin: Buffer<Float>,
+        into values: UnsafeMutablePointer<Float>
+    ) throws(Failure) {
+        try copy(point, tensor, values)
+        let base = origin.base + tensor.offset
+        for index in 0..<tensor.count { values[index] -= base[index] }
+    }
+
+    /// In fp64, by eight sums side by side.
+    private func product(
+        _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int
+    ) -> Double {
+        var sums = SIMD8<Double>.zero
+        var index = 0
+        while index + 8 <= count {
+            var (x, y) = (SIMD8<Float>.zero, SIMD8<Float>.zero)
+            for lane in 0..<8 {
+                x[lane] = a[index + lane]
+                y[lane] = b[index + lane]
+            }
+            sums.addProduct(SIMD8<Double>(x), SIMD8<Double>(y))
+            index += 8
+        }
+        var sum = sums.sum()
+        while index < count {
+            sum += Double(a[index]) * Double(b[index])
+            index += 1
+        }
+        return sum
+    }
+}

@@ -1,0 +1,108 @@
+import Support
+
+/// What a range test found: three suggestions and a recommendation.
+package struct RangeFinding: Sendable, Equatable {
+    /// A rate to train with, or why there is none and what to do.
+    package enum Recommendation: Sendable, Equatable {
+        case rate(Double, reason: String)
+        case none(reason: String)
+
+        package var rate: Double? {
+            if case .rate(let rate, _) = self { rate } else { nil }
+        }
+
+        package var reason: String {
+            switch self {
+            case .rate(_, let reason), .none(let reason): reason
+            }
+        }
+    }
+
+    package let valley: RateSuggestion
+    package let steepest: RateSuggestion
+    package let tenthOfMinimum: RateSuggestion
+    package let recommendation: Recommendation
+
+    /// Reads a curve that has ended.
+    package init(_ curve: RangeCurve) {
+        let points = curve.considered
+        let rates = points.map(\.rate)
+        let losses = points.map(\.smoothed)
+        let fall = curve.leastFall
+        valley = RateRule.valley(rates, losses, leastFall: fall)
+        steepest = RateRule.steepest(rates, losses, leastFall: fall)
+        tenthOfMinimum = RateRule.tenthOfMinimum(
+            rates, losses, leastFall: fall, isWhole: curve.ending == .complete)
+        recommendation = Self.recommendation(
+            curve, valley: valley, tenthOfMinimum: tenthOfMinimum)
+    }
+
+    /// The suggestions with their names, in the order in which they are shown.
+    package var suggestions: [(name: String, suggestion: RateSuggestion)] {
+        [("valley", valley), ("steepest", steepest), ("minimum/10", tenthOfMinimum)]
+    }
+
+    /// The lower of the valley and a tenth of the minimum, where both are known.
+    ///
+    /// A rate that is too low costs some steps, one that is too high the run. The valley follows
+    /// how long the loss falls, the minimum where it stops; where the loss falls late and fast the
+    /// valley may lie within a few steps of divergence, and then the minimum is what holds it back.
+    /// The steepest point is that of a noisy derivative, and only shown.
+    private static func recommendation(
+        _ curve: RangeCurve, valley: RateSuggestion, tenthOfMinimum: RateSuggestion
+    ) -> Recommendation {
+        let ramp = curve.ramp
+        switch (valley, tenthOfMinimum) {
+        case (.rate(let valley, _), .rate(let tenth, _)):
+            guard min(valley, tenth) >= ramp.from else {
+                return .none(
+                    reason:
+                        "the loss is least at the beginning of the ramp, so a safe rate lies below "
+                        + "it: give --from a hundredth of \(ramp.from)")
+            }
+            if valley <= tenth {
+                return .rate(
+                    valley,
+                    reason:
+                        "the valley, half way into the longest fall of the loss and not above a "
+                        + "tenth of the rate where it is least")
+            }
+            return .rate(
+                tenth,
+                reason:
+                    "a tenth of the rate where the loss is least, because the valley lies above "
+                    + "it and so near to where the loss rises")
+        case (.none(.tooFewPoints), _), (_, .none(.tooFewPoints)):
+            return curve.ending == .complete
+                ? .none(reason: "there are too few losses: give --steps 100 or more")
+                : .none(
+                    reason:
+                        "the loss diverged after \(curve.points.count) of \(ramp.steps) steps: give "
+                        + lowerRates(ramp))
+        case (.none(.neverFalls), _), (_, .none(.neverFalls)):
+            return curve.ending == .complete && !curve.rises
+                ? .none(
+                    reason:
+                        "the loss never falls by more than the noise of single batches: give --to "
+                        + "more than \(ramp.to), --steps more than \(ramp.steps), or both")
+                : .none(
+                    reason: "the loss rises before it has fallen by more than the noise of single "
+                        + "batches: give \(lowerRates(ramp)), --steps more than \(ramp.steps), or both"
+                )
+        case (.none(.fallsToTheEnd), _), (_, .none(.fallsToTheEnd)):
+            return .none(
+                reason:
+                    "the loss still falls at the end of the ramp, so better rates may lie beyond "
+                    + "it: give --to more than \(ramp.to)")
+        }
+    }
+}
+
+/// Options for a ramp that begins lower: a linear one is nearly at its highest rates from the first
+/// step on, wherever it begins.
+private func lowerRates(_ ramp: RateRamp) -> String {
+    switch ramp.shape {
+    case .geometric: "--from \(Format.significant(ramp.from / 100, digits: 3))"
+    case .linear: "--to \(Format.significant(ramp.to / 100, digits: 3))"
+    }
+}

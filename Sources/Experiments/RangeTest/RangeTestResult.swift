@@ -1,0 +1,140 @@
+import Recipes
+import Support
+
+/// What a range test found for a recipe.
+package struct RangeTestResult: Sendable {
+    package let curve: RangeCurve
+    package let finding: RangeFinding
+    package let plan: TrainingPlan
+    /// The recipe as it was given.
+    package let recipeText: String
+    /// The step of the checkpoint that it began from; 0 for new parameters.
+    package let startStep: Int
+    /// The run whose checkpoint that is.
+    package let start: String?
+    /// The recommended rate at the recipe's base batch, in three digits: what `learning_rate` has
+    /// to be. Nil without a recommendation, and where a rule's formula is not proportional to the
+    /// rate.
+    package let baseRate: Double?
+
+    package init(
+        curve: RangeCurve, plan: TrainingPlan, recipeText: String, startStep: Int, start: String?
+    ) {
+        self.curve = curve
+        self.plan = plan
+        self.recipeText = recipeText
+        self.startStep = startStep
+        self.start = start
+        finding = RangeFinding(curve)
+        baseRate = finding.recommendation.rate.flatMap { Self.baseRate(of: $0, plan) }
+    }
+
+    /// The rate at the base batch that the scaling rule makes another of at the global batch.
+    private static func baseRate(of rate: Double, _ plan: TrainingPlan) -> Double? {
+        let exact = rate / plan.rate.factor
+        // More digits would only repeat where the ramp happened to have its steps.
+        guard let rounded = Double(Format.significant(exact, digits: 3)) else { return nil }
+        var optimizer = plan.recipe.optimizer
+        optimizer.learningRate = rounded
+        let scaled = try? plan.recipe.scaling.resolve(
+            optimizer, globalBatch: plan.recipe.training.globalBatch)
+        // Rounding moved it by half a per cent at most; a formula may do anything.
+        guard let scaled, (scaled.peakLearningRate / rate - 1).magnitude < 0.01 else { return nil }
+        return rounded
+    }
+
+    private var globalBatch: Int { plan.recipe.training.globalBatch }
+
+    // MARK: - Text
+
+    /// A table of the suggestions, and the recommendation.
+    package var text: String {
+        var table = TextTable(["suggestion", "learning rate", "smoothed loss"], leftColumns: 1)
+        var reasons: [String] = []
+        for (name, suggestion) in finding.suggestions {
+            switch suggestion {
+            case .rate(let rate, let loss):
+                table.add([
+                    name, Format.significant(rate, digits: 3), Format.fixed(loss, decimals: 4),
+                ])
+            case .none(let reason):
+                table.add([name, "-", "-"])
+                reasons.append("no \(name): \(reason.rawValue)")
+            }
+        }
+        return (table.lines + reasons + [endingText, recommendationText].compactMap(\.self))
+            .joined(separator: "\n")
+    }
+
+    /// What ended the test early; nil where nothing did.
+    package var endingText: String? {
+        guard let last = curve.points.last else { return nil }
+        let place =
+            "at learning rate \(Format.significant(last.rate, digits: 3)), step "
+            + "\(curve.points.count) of \(curve.ramp.steps)"
+        return switch curve.ending {
+        case .diverged: "the smoothed loss exceeded four times its least \(place)"
+        case .notFinite: "the loss or its gradient was not finite \(place)"
+        case .complete, nil: nil
+        }
+    }
+
+    package var recommendationText: String {
+        guard let rate = finding.recommendation.rate else {
+            return "no recommendation: \(finding.recommendation.reason)"
+        }
+        let found =
+            "recommended: \(Format.significant(rate, digits: 3)) at batch \(globalBatch), "
+            + finding.recommendation.reason
+        let base = plan.rate.baseBatch
+        guard let baseRate else {
+            return found
+                + "\nthe rule \(plan.rate.rule.rawValue) gives no rate at batch \(base) for "
+                + "it: set [optimizer] learning_rate by hand"
+        }
+        let written = found + "\nlearning_rate = \(baseRate) at base_batch \(base)"
+        guard base != globalBatch else { return written + ", which is the batch" }
+        return written + ", of which rule "
+            + "\(plan.rate.rule.rawValue) makes x \(Format.significant(plan.rate.factor, digits: 6)) "
+            + "at batch \(globalBatch)"
+    }
+
+    // MARK: - Files
+
+    /// The curve as comma-separated values.
+    package var csv: String {
+        (["step,learning_rate,loss,smoothed_loss"]
+            + curve.points.enumerated().map { step, point in
+                "\(step + 1),\(point.rate),\(point.loss),\(point.smoothed)"
+            }).joined(separator: "\n") + "\n"
+    }
+
+    package var json: JSONObject {
+        let ramp = curve.ramp
+        var suggestions = JSONObject()
+        for (name, suggestion) in finding.suggestions {
+            switch suggestion {
+            case .rate(let rate, let loss):
+                suggestions[name] = [
+                    "learning_rate": .number(rate), "smoothed_loss": .number(loss),
+                ]
+            case .none(let reason): suggestions[name] = ["reason": .string(reason.rawValue)]
+            }
+        }
+        return [
+            "from": .number(ramp.from), "to": .number(ramp.to),
+            "shape": .string(ramp.shape.rawValue), "steps": .integer(ramp.steps),
+            "steps_taken": .integer(curve.points.count),
+            "ending": .string(curve.ending?.rawValue ?? ""), "beta": .number(curve.beta),
+            "loss_noise": .number(curve.noise), "start_step": .integer(startStep),
+            "suggestions": .object(suggestions),
+            "recommended_learning_rate": finding.recommendation.rate.map { .number($0) } ?? .null,
+            "reason": .string(finding.recommendation.reason),
+            "global_batch": .integer(globalBatch),
+            "base_learning_rate": baseRate.map { .number($0) } ?? .null,
+            "base_batch": .integer(plan.rate.baseBatch),
+            "rule": .string(plan.rate.rule.rawValue),
+            "optimizer": .string(plan.recipe.optimizer.name.rawValue),
+        ]
+    }
+}

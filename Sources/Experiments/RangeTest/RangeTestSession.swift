@@ -1,0 +1,272 @@
+import Compute
+import Glibc
+import Logging
+import MPI
+import Recipes
+import Report
+import Support
+import Telemetry
+import Training
+
+/// Sets up a range test on all ranks together, takes its steps, and writes down what it found.
+package struct RangeTestSession {
+    private let request: RangeTestRequest
+    private let world: Communicator
+    private let logger = Logger(label: "lockstep")
+
+    package init(_ request: RangeTestRequest, communicator: Communicator) {
+        self.request = request
+        world = communicator
+    }
+
+    /// Runs the test; all ranks must come here, and get the same result, or nil where a signal
+    /// asked to stop.
+    ///
+    /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
+    package func run() throws(Failure) -> RangeTestResult? {
+        // Only the first host needs the recipe.
+        let text = try world.fromFirstRank { () throws(Failure) in
+            try readText(request.recipePath)
+        }
+        let input = try world.agree { () throws(Failure) in try prepareInput(text) }
+        try world.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
+        try world.sameOnAllRanks("training data", input.data.fingerprint)
+        let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(input.text) }
+        try input.plan.requireMemory(world)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
+        let step = try TrainingStep(plan: input.plan, communicator: world, engine: engine)
+        let startStep = try begin(step, input.data)
+        announce(input.plan, startStep: startStep)
+        let curve = try takeSteps(step, input)
+        try step.free()
+        guard let curve else { return nil }
+        let result = RangeTestResult(
+            curve: curve, plan: input.plan, recipeText: input.text, startStep: startStep,
+            start: request.startPath)
+        try world.onFirstRank { () throws(Failure) in
+            guard let out = request.outPath else { return }
+            try ResultFolder(out).write([
+                ("curve.csv", result.csv), ("find-lr.json", result.json.text + "\n"),
+                ("report.html", result.page.html(vega: vega ?? "")),
+            ])
+        }
+        return result
+    }
+
+    // MARK: - Set-up
+
+    private struct Input {
+        /// Of the recipe.
+        let text: String
+        let plan: TrainingPlan
+        let data: TrainingData
+    }
+
+    private func prepareInput(_ text: String) throws(Failure) -> Input {
+        var recipe = try Recipe(
+            toml: text, name: request.recipePath, overrides: request.overrides)
+        // Nothing is evaluated.
+        recipe.training.averagingPower = nil
+        let data = try TrainingData(path: request.dataPath, recipe: &recipe, rank: world.rank)
+        let plan = try TrainingPlan(recipe, ranks: world.size)
+        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
+        return Input(text: text, plan: plan, data: data)
+    }
+
+    /// Checks that what is to be written can be, before steps are taken for it.
+    ///
+    /// - Returns: the script that draws the report's chart; empty where there is no report.
+    private func prepareOutput(_ text: String) throws(Failure) -> String {
+        if let path = request.writePath {
+            guard !path.isEmpty else {
+                throw Failure(
+                    .usage, "--write is an empty name: give it the new recipe's file.")
+            }
+            if FileSystem.exists(path) {
+                throw Failure(
+                    .usage,
+                    "\(path) exists already, and is never overwritten: give --write another name.")
+            }
+            let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+            guard access(folder, W_OK) == 0 else {
+                throw Failure(
+                    .inputOutput,
+                    "\(folder), where --write is to make a file, cannot be written: "
+                        + "\(String(cString: strerror(errno))); check the path.")
+            }
+            guard path != request.outPath else {
+                throw Failure(
+                    .usage,
+                    "--write and --out are both \(path); give --write the path of the new recipe.")
+            }
+            try requireEditable(text)
+            try requireRoom(for: text, at: path)
+        }
+        guard let out = request.outPath else { return "" }
+        try ResultFolder(out).requireFree()
+        return try VegaLibrary.script()
+    }
+
+    /// Fills the state: from a run, or with new parameters; returns the run's step.
+    private func begin(_ step: TrainingStep, _ data: TrainingData) throws(Failure) -> Int {
+        guard let start = request.startPath else {
+            try step.initialize()
+            return 0
+        }
+        return try step.begin(from: RunFolder(start), data: data)
+    }
+
+    private func announce(_ plan: TrainingPlan, startStep: Int) {
+        guard world.rank == 0 else { return }
+        let ramp = request.ramp
+        let start =
+            request.startPath.map { "the checkpoint of step \(startStep) in \($0)" }
+            ?? "new parameters"
+        let layout = Format.layout(ranks: world.size, threads: request.threads)
+        logger.notice(
+            """
+            trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
+            \(Format.count(ramp.steps)) steps of \(plan.recipe.training.globalBatch) sequences = \
+            \(Format.count(plan.tokensPerStep)) tokens, on \(layout), from \(start); \
+            what is trained is thrown away
+            """)
+    }
+
+    // MARK: - Steps
+
+    private func takeSteps(
+        _ step: TrainingStep, _ input: Input
+    ) throws(Failure) -> RangeCurve? {
+        let line = ProgressLine(
+            "finding a rate", total: request.ramp.steps,
+            unit: .things("steps", showsRate: true),
+            mode: world.rank == 0 ? request.progress : .none, environment: processEnvironment())
+        var details: [String] = []
+        // The last step, where the test ended early, was none that the line was due at.
+        defer { line.finish(details: details) }
+        let loader = SampleLoader(
+            dataset: input.data.training, contextLength: input.plan.recipe.model.contextLength,
+            microBatch: input.plan.lanes.microBatch)
+        return try RangeTest(request.ramp).run(step: step) { curve in
+            guard let point = curve.points.last else { return }
+            details = [
+                "lr \(Format.scientific(point.rate, digits: 3))",
+                "loss \(Format.fixed(point.loss, decimals: 4))",
+            ]
+            line.update(done: curve.points.count, details: details)
+        } isStopped: { () throws(Failure) in
+            try world.allReduce(Int64(StopSignals.stopRequested ? 1 : 0), .maximum) == 1
+        } batches: { sample, sequence in
+            loader.load(firstSample: sample, order: input.data.order, firstSequence: sequence)
+        }
+    }
+
+    // MARK: - Results
+
+    /// The learning rates of a recipe.
+    package struct RecipeRate: Sendable, Equatable {
+        package var learningRate: Double
+        /// The lowest rate; nil if the recipe does not set it.
+        package var minimumLearningRate: Double?
+
+        /// Returns another rate with a lowest rate that is the same fraction of it, rounded to three
+        /// digits.
+        ///
+        /// An unchanged lowest rate could be above the new rate, or so little below it that the
+        /// schedule would hardly decay.
+        func scaled(to rate: Double) -> RecipeRate {
+            let floor = minimumLearningRate.flatMap { floor in
+                Double(Format.significant(rate * (floor / learningRate), digits: 3))
+            }
+            return RecipeRate(learningRate: rate, minimumLearningRate: floor.map { min($0, rate) })
+        }
+
+        /// The fraction of the rate at which the schedule ends.
+        package var floorPart: Double? { minimumLearningRate.map { $0 / learningRate } }
+    }
+
+    /// Writes the new recipe and returns its rates on the first rank; nil if none was requested.
+    /// Collective.
+    ///
+    /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe cannot have
+    ///   that rate.
+    package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> RecipeRate? {
+        guard let path = request.writePath else { return nil }
+        guard let rate = result.baseRate else {
+            return try world.agree { () throws(Failure) in
+                throw Failure(
+                    .badData,
+                    "\(path) is not written, because no rate was found for it: follow what is said "
+                        + "above, or write the recipe's learning_rate by hand.")
+            }
+        }
+        return try world.onFirstRank { () throws(Failure) in
+            try writeRecipe(result.recipeText, rate: rate, to: path)
+        }
+    }
+
+    private func writeRecipe(
+        _ text: String, rate: Double, to path: String
+    ) throws(Failure) -> RecipeRate {
+        let rate = try givenRate(text).scaled(to: rate)
+        let edited = Self.edited(text, rate)
+        _ = try Recipe(toml: edited, name: "\(request.recipePath) with this learning_rate")
+        // By now another may have made one.
+        guard !FileSystem.exists(path) else {
+            throw Failure(
+                .usage,
+                "\(path) exists already, and is never overwritten: give --write another name.")
+        }
+        try AtomicFile.write(edited, to: path)
+        return rate
+    }
+
+    /// Returns the rates of the recipe with its overrides.
+    private func givenRate(_ text: String) throws(Failure) -> RecipeRate {
+        let recipe = try Recipe(
+            toml: text, name: request.recipePath, overrides: request.overrides)
+        return RecipeRate(
+            learningRate: recipe.optimizer.learningRate,
+            minimumLearningRate: recipe.schedule.minimumLearningRate)
+    }
+
+    /// Returns the recipe's text with other rates.
+    private static func edited(_ text: String, _ rate: RecipeRate) -> String {
+        var edited = RecipeText(text)
+        edited.set("optimizer", "learning_rate", to: "\(rate.learningRate)")
+        if let floor = rate.minimumLearningRate {
+            edited.set("schedule", "minimum_learning_rate", to: "\(floor)")
+        }
+        return edited.text
+    }
+
+    /// Checks that --write can change the rates in a recipe's text and nothing else.
+    ///
+    /// - Throws: `Failure` (configuration) if it cannot.
+    private func requireEditable(_ text: String) throws(Failure) {
+        let rate = try givenRate(text)
+        let floor = rate.minimumLearningRate.map { "schedule.minimum_learning_rate=\($0)" }
+        let expected = try Recipe(
+            toml: text, name: request.recipePath,
+            overrides: ["optimizer.learning_rate=\(rate.learningRate)"] + (floor.map { [$0] } ?? [])
+        )
+        let edited = Self.edited(text, rate)
+        guard (try? Recipe(toml: edited, name: request.recipePath)) != expected else { return }
+        throw Failure(
+            .configuration,
+            "\(request.recipePath) is written in a way in which --write cannot change its "
+                + "learning_rate: give it a section [optimizer]"
+                + (floor == nil ? "" : " and a section [schedule]") + " with a line for each key.")
+    }
+
+    /// Checks that the recipe can be written, by writing a trial file and removing it.
+    ///
+    /// - Throws: `Failure` (I/O) if it cannot.
+    private func requireRoom(for text: String, at path: String) throws(Failure) {
+        let trial = path + AtomicFolder.partialSuffix
+        defer { unlink(trial) }
+        var file = try OutputFile(creating: trial)
+        try file.write(text)
+        try file.finish()
+    }
+}

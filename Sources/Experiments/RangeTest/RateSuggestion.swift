@@ -1,0 +1,106 @@
+import Glibc
+
+/// A learning rate that a curve suggests, or why it suggests none.
+package enum RateSuggestion: Sendable, Equatable {
+    /// A rate, and the smoothed loss at the point that it was read from.
+    case rate(Double, loss: Double)
+    case none(NoSuggestion)
+
+    package var rate: Double? {
+        if case .rate(let rate, _) = self { rate } else { nil }
+    }
+}
+
+/// Why a curve suggests no rate.
+package enum NoSuggestion: String, Sendable {
+    case tooFewPoints = "too few losses before the end"
+    case neverFalls = "the loss does not fall by more than noise"
+    case fallsToTheEnd = "the loss still falls at the end of the ramp"
+}
+
+/// The rules that read a rate from a range test's smoothed losses.
+///
+/// Each is a function of rising rates and their losses, and of how much these must fall to say
+/// anything. They are fastai's (`fastai/callback/schedule.py`).
+package enum RateRule {
+    /// The fewest points that a rule looks at.
+    package static let fewestPoints = 5
+
+    /// Why no rule finds anything; nil where they do.
+    private static func refusal(
+        _ rates: [Double], _ losses: [Double], leastFall: Double
+    ) -> NoSuggestion? {
+        precondition(rates.count == losses.count, "a loss for each rate")
+        guard rates.count >= fewestPoints else { return .tooFewPoints }
+        let fall = losses[0] - (losses.min() ?? losses[0])
+        return fall > max(0, leastFall) ? nil : .neverFalls
+    }
+
+    /// The point half way into the longest valley: the longest run of falling losses, between which
+    /// others may stand that are no part of it.
+    ///
+    /// Its length is counted in losses back from its last one; half is a third and a sixth, each
+    /// rounded down.
+    package static func valley(
+        _ rates: [Double], _ losses: [Double], leastFall: Double = 0
+    ) -> RateSuggestion {
+        if let refusal = refusal(rates, losses, leastFall: leastFall) { return .none(refusal) }
+        // ends[k] is the greatest loss that ends a falling run of k + 1 losses: they fall with k.
+        var ends: [Double] = []
+        var last = 0
+        for (place, loss) in losses.enumerated() {
+            let length = ends.firstIndex(notAbove: loss)
+            if length == ends.count {
+                ends.append(loss)
+                last = place
+            } else {
+                ends[length] = loss
+            }
+        }
+        let third = Double(ends.count) / 3
+        let place = max(0, last - ends.count + Int(third) + Int(third / 2))
+        return .rate(rates[place], loss: losses[place])
+    }
+
+    /// Where the loss falls fastest with the logarithm of the rate.
+    package static func steepest(
+        _ rates: [Double], _ losses: [Double], leastFall: Double = 0
+    ) -> RateSuggestion {
+        if let refusal = refusal(rates, losses, leastFall: leastFall) { return .none(refusal) }
+        var (best, least) = (0, Double.infinity)
+        for place in 0..<rates.count - 1 {
+            let slope =
+                (losses[place + 1] - losses[place]) / (log(rates[place + 1]) - log(rates[place]))
+            if slope < least { (best, least) = (place, slope) }
+        }
+        return .rate(rates[best], loss: losses[best])
+    }
+
+    /// A tenth of the rate with the least loss: by then the loss has begun to rise in truth, for
+    /// the smoothed one is late.
+    ///
+    /// - Parameter isWhole: whether nothing ended the ramp early, so that a least loss at its end
+    ///   may not be the least there is.
+    package static func tenthOfMinimum(
+        _ rates: [Double], _ losses: [Double], leastFall: Double = 0, isWhole: Bool = false
+    ) -> RateSuggestion {
+        if let refusal = refusal(rates, losses, leastFall: leastFall) { return .none(refusal) }
+        var best = 0
+        for place in losses.indices where losses[place] < losses[best] { best = place }
+        if isWhole, best == losses.count - 1 { return .none(.fallsToTheEnd) }
+        return .rate(rates[best] / 10, loss: losses[best])
+    }
+}
+
+extension [Double] {
+    /// In falling numbers, the place of the first that is not above a number; `count` where all
+    /// are.
+    fileprivate func firstIndex(notAbove number: Double) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] > number { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

@@ -1,0 +1,207 @@
+import Compute
+import Logging
+import MPI
+import Model
+import Recipes
+import Report
+import Support
+import Training
+
+/// How a comparison of rates ended.
+package enum RegimesOutcome: Sendable {
+    case finished(Regimes)
+    /// A signal asked for it; nothing was written.
+    case stopped
+}
+
+/// Trains one model at three rates, one after another, and draws where they went.
+package struct RegimesSession {
+    private let request: RegimesRequest
+    private let communicator: Communicator
+    private let folder: ResultFolder
+
+    package init(_ request: RegimesRequest, communicator: Communicator) {
+        self.request = request
+        self.communicator = communicator
+        folder = ResultFolder(request.outPath)
+    }
+
+    /// Trains, measures and writes the folder; all ranks must come here.
+    package func run() throws(Failure) -> RegimesOutcome {
+        // Only the first host needs the recipe.
+        let toml = try communicator.fromFirstRank { () throws(Failure) in
+            try request.readRecipeText()
+        }
+        let (plans, data) = try communicator.agree { () throws(Failure) in
+            try prepareInput(toml)
+        }
+        let vega = try communicator.onFirstRank { () throws(Failure) in
+            try folder.requireFree()
+            return try VegaLibrary.script()
+        }
+        try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(plans[1].recipe.toml))
+        try communicator.sameOnAllRanks("training data", data.fingerprint)
+        try plans[1].requireMemory(communicator)
+        try requireSnapshotMemory(plans[1])
+        announce(plans)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
+        var runs: [RegimeRun] = []
+        for (regime, plan) in zip(Regime.allCases, plans) {
+            let run = try RegimeRun.train(
+                regime, plan: plan, data: data, communicator: communicator, engine: engine,
+                progress: request.progress)
+            guard let run else { return .stopped }
+            runs.append(run)
+        }
+        let loss = WindowLoss(
+            recipe: plans[1].recipe, data: data, sequences: request.sequences, engine: engine)
+        guard let regimes = try measure(runs, plans[1], loss) else { return .stopped }
+        try communicator.onFirstRank { () throws(Failure) in
+            try folder.write([
+                ("regimes.csv", regimes.table), ("regimes.json", regimes.json.text + "\n"),
+                ("report.html", regimes.page.html(vega: vega ?? "")),
+            ])
+        }
+        return .finished(regimes)
+    }
+
+    private func announce(_ plans: [TrainingPlan]) {
+        guard communicator.rank == 0 else { return }
+        let rates = plans.map { Format.scientific($0.rate.peakLearningRate, digits: 2) }
+        Logger(label: "lockstep").notice(
+            """
+            training one model of \(Format.count(plans[1].recipe.model.parameterCount)) parameters at \
+            rates \(Format.list(rates)), \(Format.count(plans[1].recipe.training.steps)) steps each, on \
+            \(Format.layout(ranks: communicator.size, threads: request.threads)); then the loss at \
+            2 x \(request.grid) x \(request.grid) points around them
+            """)
+    }
+
+    private func prepareInput(
+        _ toml: String
+    ) throws(Failure) -> (plans: [TrainingPlan], data: TrainingData) {
+        try checkGrid(request.grid, sequences: request.sequences)
+        var recipe = try Recipe(toml: toml, name: request.recipePath ?? "the built-in recipe")
+        let rates = try request.learningRates(of: recipe)
+        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
+        let data = try TrainingData(
+            path: request.dataPath, recipe: &recipe, rank: communicator.rank)
+        var plans: [TrainingPlan] = []
+        for rate in rates {
+            plans.append(
+                try TrainingPlan(recipe.at(learningRate: rate), ranks: communicator.size))
+        }
+        return (plans, data)
+    }
+
+    /// Refuses a model whose snapshots a rank's part of the memory cannot hold.
+    private func requireSnapshotMemory(_ plan: TrainingPlan) throws(Failure) {
+        let needed =
+            3 * RegimeRun.snapshotCount * GPTLayout(plan.recipe.model).arena.count
+            * MemoryLayout<Float>.stride
+        let there = try machineMemoryBytes / communicator.ranksOnThisHost().count
+        try communicator.agree { () throws(Failure) in
+            guard needed > there else { return }
+            throw Failure(
+                .configuration,
+                "The parameters on the way of three runs take \(Format.bytes(needed)) of each rank, "
+                    + "of which it has \(Format.bytes(there)): use a smaller model, or none for the "
+                    + "built-in one.")
+        }
+    }
+
+    /// Puts all ways on one plane and measures the losses there; nil where a signal asked to stop.
+    private func measure(
+        _ runs: [RegimeRun], _ plan: TrainingPlan, _ loss: WindowLoss
+    ) throws(Failure) -> Regimes? {
+        let precision = plan.recipe.training.precision
+        let measured = { (parameters: Buffer<Float>) in
+            loss(Parameters(parameters, precision: precision))
+        }
+        let points = runs.flatMap(\.snapshots).map(\.parameters)
+        let path = ParameterPath(layout: loss.layout.arena, count: points.count) {
+            (point, tensor, values) throws(Failure) in
+            values.update(from: points[point].base + tensor.offset, count: tensor.count)
+        }
+        // All runs start from the same parameters.
+        let origin = points[0]
+        let products = try path.products(from: origin)
+        let distances = products.indices.map { products[$0][$0].squareRoot() }
+        let principal = try communicator.agree { () throws(Failure) in
+            try principalPlane(products, scales: scales(distances, runs))
+        }
+        let directions = try path.directions(principal.weights, from: origin)
+        let plane = ParameterPlane(
+            origin: origin, first: directions[0], second: directions[1])
+        guard
+            let losses = try measurePoints(
+                points.count, communicator: communicator, piece: { measured(points[$0]) })
+        else { return nil }
+        let curves = curves(of: runs, losses, principal.coordinates, distances)
+        guard
+            let whole = try surface(
+                around: curves.flatMap(\.snapshots), on: plane, measured),
+            let close = try surface(around: curves[1].snapshots, on: plane, measured)
+        else { return nil }
+        return Regimes(
+            recipeName: request.recipePath ?? "built-in small model",
+            parameterCount: plan.recipe.model.parameterCount, tokensPerStep: plan.tokensPerStep,
+            sequences: loss.sequences, targets: loss.targets, curves: curves,
+            explained: principal.explained, whole: whole, close: close)
+    }
+
+    /// Scales that make every run count alike, although a larger rate takes it farther: the inverse
+    /// of the run's root mean square distance from the start.
+    private func scales(_ distances: [Double], _ runs: [RegimeRun]) -> [Double] {
+        var scales: [Double] = []
+        for run in runs {
+            let own = distances[scales.count..<scales.count + run.snapshots.count]
+            let square = own.reduce(0) { $0 + $1 * $1 } / Double(own.count)
+            scales += own.map { _ in square > 0 ? 1 / square.squareRoot() : 0 }
+        }
+        return scales
+    }
+
+    private func principalPlane(
+        _ products: [[Double]], scales: [Double]
+    ) throws(Failure) -> PrincipalPlane {
+        if let plane = PrincipalPlane(products: products, scales: scales, isCentred: false) {
+            return plane
+        }
+        throw Failure(
+            .configuration,
+            "The three runs stay on a line, which spans no plane: train more steps, or give other "
+                + "--rates.")
+    }
+
+    private func curves(
+        of runs: [RegimeRun], _ losses: [Double], _ places: [(x: Double, y: Double)],
+        _ distances: [Double]
+    ) -> [RegimeCurve] {
+        var index = 0
+        return runs.map { run in
+            let snapshots = run.snapshots.map { snapshot in
+                defer { index += 1 }
+                return RegimeCurve.Snapshot(
+                    step: snapshot.step, validationLoss: losses[index], x: places[index].x,
+                    y: places[index].y, distance: distances[index])
+            }
+            return RegimeCurve(
+                regime: run.regime, learningRate: run.learningRate, losses: run.losses,
+                snapshots: snapshots, hasDiverged: run.hasDiverged)
+        }
+    }
+
+    private func surface(
+        around snapshots: [RegimeCurve.Snapshot], on plane: ParameterPlane,
+        _ loss: @escaping (Buffer<Float>) -> Double
+    ) throws(Failure) -> LossSurface? {
+        let grid = PlaneGrid(
+            around: snapshots.map { ($0.x, $0.y) }, margin: 0.25, size: request.grid)
+        let progress = gridProgress(grid, communicator, request.progress)
+        defer { progress.finish() }
+        return try LossSurface(
+            grid, on: plane, communicator: communicator, loss: loss,
+            progress: { progress.update(done: $0) })
+    }
+}

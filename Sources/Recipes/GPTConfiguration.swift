@@ -1,0 +1,107 @@
+import Compute
+import Support
+
+/// The shape of a GPT-2 (Radford et al. 2019): the recipe's `[model]` section.
+package struct GPTConfiguration: Sendable, Equatable {
+    /// The only architecture there is: "gpt2".
+    package var architecture = "gpt2"
+    /// Transformer blocks (L).
+    package var layers = 4
+    /// Attention heads in a block (H); divides `width`.
+    package var heads = 4
+    /// Channels of the residual stream (C).
+    package var width = 128
+    /// Tokens in a sequence (T) unless it is a shorter one, and rows of the position embedding.
+    package var contextLength = 64
+    /// Symbols of the tokenizer (V); 0 until the data is known.
+    package var vocabularySize = 0
+    /// Whether linear layers and layer norms have biases.
+    package var bias = true
+    /// The probability of dropping at GPT-2's three places, in [0, 1).
+    package var dropout = 0.0
+
+    package init() {}
+
+    /// Checks that the shape is one that can be built.
+    ///
+    /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid
+    ///   value.
+    package func validate() throws(Failure) {
+        guard architecture == "gpt2" else {
+            throw Failure(
+                .configuration,
+                "[model] architecture is \"\(architecture)\", but only \"gpt2\" can be trained; "
+                    + "write \"gpt2\".")
+        }
+        for (key, value) in [
+            ("layers", layers), ("heads", heads), ("width", width),
+            ("context_length", contextLength),
+        ] where value < 1 {
+            throw Failure(
+                .configuration,
+                "[model] \(key) is \(value), but must be at least 1; write 1 or more.")
+        }
+        // Far above what can be trained, and low enough that no product of sizes overflows.
+        for (key, value, most) in [
+            ("layers", layers, 4095), ("heads", heads, 65_535), ("width", width, 1 << 20),
+            ("context_length", contextLength, 1 << 24),
+        ] where value > most {
+            throw Failure(
+                .configuration,
+                "[model] \(key) is \(value), but at most \(most) is supported; write \(most) or "
+                    + "less.")
+        }
+        guard width % heads == 0 else {
+            let divisors = (1...width).filter { width % $0 == 0 }
+            let nearest = divisors.min { abs($0 - heads) < abs($1 - heads) } ?? 1
+            throw Failure(
+                .configuration,
+                "[model] heads = \(heads) does not divide width = \(width); "
+                    + "the nearest number of heads that does is \(nearest).")
+        }
+        guard vocabularySize >= 0, vocabularySize < 1 << 31 else {
+            throw Failure(
+                .configuration,
+                "[model] vocabulary_size is \(vocabularySize), but must be 0 (the tokenizer's) "
+                    + "or the number of its symbols.")
+        }
+        guard dropout >= 0, dropout < 1 else {
+            throw Failure(
+                .configuration,
+                "[model] dropout is \(dropout), but must be at least 0 and less than 1.")
+        }
+    }
+
+    /// Channels of one head (D).
+    package var headWidth: Int { width / heads }
+
+    /// Rows of the token embedding in memory: the vocabulary padded to a multiple of 16.
+    ///
+    /// The padding never takes part: its logits are left out of every softmax and it stays zero.
+    package var paddedVocabularySize: Int { (vocabularySize + 15) / 16 * 16 }
+
+    /// Of a micro-batch's rows, those whose logits the head computes at once: all while their
+    /// logits are at most 96 MiB, else at least 64.
+    ///
+    /// Each run of rows reads the table twice and adds to all of its gradient, so runs are few.
+    package func logitRows(of rows: Int) -> Int {
+        let most = max(64, (24 << 20) / paddedVocabularySize)
+        let count = (rows + most - 1) / most
+        return min(rows, ((rows + count - 1) / count + 7) / 8 * 8)
+    }
+
+    /// The least memory that training takes, in bytes: fp32 parameters and a copy of them in a
+    /// lower precision, `arenas` fp32 numbers beside each, and the activations of a micro-batch of
+    /// `tokens`, of each block all or, if backward `recomputes` them, its input alone.
+    package func leastTrainingBytes(
+        arenas: Double, tokens: Int, recomputes: Bool, precision: Precision = .fp32
+    ) -> Double {
+        let (l, c, v) = (Double(layers), Double(width), Double(paddedVocabularySize))
+        let parameters = (v + Double(contextLength)) * c + 12 * l * c * c
+        // Beside its input a block keeps the stream between its halves, and 14 C for products.
+        let block = 1 + 14 * Double(precision.bytes) / 4
+        let activations = Double(tokens) * c * (recomputes ? l + block : l * (1 + block))
+        let copies = precision == .fp32 ? 0 : Double(precision.bytes) / 4
+        return 4 * (parameters * (1 + copies + arenas) + activations)
+    }
+}

@@ -1,0 +1,223 @@
+import Compute
+import Support
+
+/// A recipe's `[optimizer]`: the update rule and its hyper-parameters.
+package struct OptimizerConfiguration: Sendable, Equatable {
+    /// The update rules, by their names in recipes.
+    package enum Name: String, NamedChoice {
+        /// Stochastic gradient descent, with momentum and Nesterov's variant; L2 decay.
+        case sgd
+        /// Adam with L2 decay added to the gradient (Kingma & Ba 2015, Algorithm 1).
+        case adam
+        /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
+        case adamw
+        /// Adam's direction with decay, fitted to each tensor's norm (You et al. 2020, "Large Batch
+        /// Optimization for Deep Learning", Algorithm 2, with the identity for phi).
+        case lamb
+        /// SGD whose gradient with L2 decay is fitted to each tensor's norm (You et al. 2017,
+        /// "Large Batch Training of Convolutional Networks", Algorithm 1); as in `sgd` the learning
+        /// rate multiplies the momentum instead of entering it, which is the same while it is
+        /// constant.
+        case lars
+
+        /// Whether it steps along Adam's two moments, so that `betas` and `epsilon` count.
+        var isAdam: Bool { self == .adam || self == .adamw || self == .lamb }
+        /// Whether it steps along the gradient or its momentum.
+        var isDescent: Bool { !isAdam }
+        /// Whether steps are fitted to the norms of whole tensors.
+        package var hasTrustRatios: Bool { self == .lamb || self == .lars }
+        /// Weight decay where a recipe is silent.
+        var usualWeightDecay: Double {
+            switch self {
+            case .adamw: 0.1
+            case .lamb: 0.01
+            case .sgd, .adam, .lars: 0
+            }
+        }
+    }
+
+    /// The tensors that weight decay shrinks.
+    package enum DecayScope: String, NamedChoice {
+        /// Tensors of two or more dimensions: matrices and embeddings, not biases or LayerNorm.
+        case matrices
+        /// Every tensor, as PyTorch does with a single parameter group.
+        case all
+    }
+
+    /// `name`.
+    package var name: Name
+    /// `learning_rate`: the rate at the scaling rule's base batch; above 0.
+    package var learningRate: Double
+    /// `momentum`: SGD's and LARS's; in [0, 1), 0 for none.
+    package var momentum: Double
+    /// `nesterov`: whether SGD looks ahead along its momentum.
+    package var nesterov: Bool
+    /// `dampening`: the part of the gradient that SGD keeps out of its momentum; in [0, 1].
+    package var dampening: Double
+    /// `betas[0]`: Adam's decay of the mean gradient; in [0, 1).
+    package var beta1: Double
+    /// `betas[1]`: Adam's decay of the mean squared gradient; in [0, 1).
+    package var beta2: Double
+    /// `epsilon`: added to Adam's denominator; a normal fp32 number above 0.
+    package var epsilon: Double
+    /// `weight_decay`: 0 for none.
+    package var weightDecay: Double
+    /// `decay`: what weight decay applies to; LAMB and LARS fit the steps of these tensors alone to
+    /// their norms, as the authors' own implementations do, and the others step as Adam or SGD.
+    package var decay: DecayScope
+    /// `trust_coefficient`: LARS's, the size of a step at a rate of 1 over the tensor's own; above
+    /// 0.
+    package var trustCoefficient: Double
+    /// `clip_norm`: the largest global gradient norm that is left as it is; 0 never clips.
+    package var clipNorm: Double
+    /// `sharded`: whether each rank keeps the state of, and updates, its own part of the parameters
+    /// alone (ZeRO-1, Rajbhandari et al. 2020); changes where the work runs, never its bits.
+    package var sharded: Bool
+
+    /// A configuration whose silent values are GPT practice for AdamW.
+    ///
+    /// Weight decay is 0.1 for AdamW where left out, 0.01 for LAMB as in its paper, and 0 for the
+    /// others: their decay is coupled to the gradient, so that the same number would mean something
+    /// else.
+    package init(
+        name: Name = .adamw, learningRate: Double = 3e-4, momentum: Double = 0,
+        nesterov: Bool = false, dampening: Double = 0, beta1: Double = 0.9, beta2: Double = 0.95,
+        epsilon: Double = 1e-8, weightDecay: Double? = nil, decay: DecayScope = .matrices,
+        trustCoefficient: Double = usualTrustCoefficient, clipNorm: Double = 1,
+        sharded: Bool = false
+    ) {
+        self.name = name
+        self.learningRate = learningRate
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.dampening = dampening
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.weightDecay = weightDecay ?? name.usualWeightDecay
+        self.decay = decay
+        self.trustCoefficient = trustCoefficient
+        self.clipNorm = clipNorm
+        self.sharded = sharded
+    }
+
+    /// LARS's `trust_coefficient` where a recipe is silent: its paper's.
+    package static let usualTrustCoefficient = 0.001
+
+    /// Values of state that the rule keeps for each parameter.
+    package var statesPerParameter: Int {
+        switch name {
+        case .sgd, .lars: momentum > 0 ? 1 : 0
+        case .adam, .adamw, .lamb: 2
+        }
+    }
+
+    /// The tensors that weight decay shrinks, in the layout's order; none when `weightDecay` is 0.
+    package func decayedTensors(in layout: ArenaLayout) -> [NamedTensor] {
+        weightDecay == 0 ? [] : layout.tensors.filter(decays)
+    }
+
+    /// Whether weight decay, if there is any, shrinks this tensor.
+    package func decays(_ tensor: NamedTensor) -> Bool {
+        switch decay {
+        case .matrices: tensor.shape.count >= 2
+        case .all: true
+        }
+    }
+
+    /// Whether the rule fits its step to this tensor's norm.
+    package func adapts(_ tensor: NamedTensor) -> Bool { name.hasTrustRatios && decays(tensor) }
+
+    /// Checks every value.
+    ///
+    /// - Throws: a `.configuration` failure that names the first impossible value.
+    package func validate() throws(Failure) {
+        guard learningRate.isFinite, learningRate > 0 else {
+            throw invalid(
+                "[optimizer] learning_rate", learningRate, "a number above 0",
+                "GPTs of up to 1 billion parameters use 1e-4 to 1e-3")
+        }
+        guard weightDecay.isFinite, weightDecay >= 0 else {
+            throw invalid(
+                "[optimizer] weight_decay", weightDecay, "a number from 0 up",
+                "use 0 for none, or 0.1 as GPT-3 did")
+        }
+        guard clipNorm.isFinite, clipNorm >= 0 else {
+            throw invalid(
+                "[optimizer] clip_norm", clipNorm, "a number from 0 up",
+                "use 0 to clip nothing, or 1.0 as GPT-3 did")
+        }
+        try validateMomentum()
+        try validateAdam()
+        try validateTrustRatios()
+    }
+
+    private func validateMomentum() throws(Failure) {
+        guard momentum >= 0, momentum < 1 else {
+            throw invalid(
+                "[optimizer] momentum", momentum, "in [0, 1)",
+                "use \(momentum < 0 ? "0 for none" : "0.9 or another number below 1")")
+        }
+        guard dampening >= 0, dampening <= 1 else {
+            throw invalid(
+                "[optimizer] dampening", dampening, "in [0, 1]",
+                "use \(dampening > 1 ? "1 at most" : "0 for none")")
+        }
+        guard name.isDescent || momentum == 0 else {
+            throw conflict(
+                "[optimizer] momentum", momentum, "does nothing with name = \"\(name.rawValue)\"",
+                "set betas instead, or name = \"sgd\"")
+        }
+        let descent = name == .lars ? "lars" : "sgd"
+        guard !nesterov || momentum > 0 else {
+            throw conflict(
+                "[optimizer] nesterov", nesterov, "needs momentum",
+                "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false")
+        }
+        guard dampening == 0 || momentum > 0 else {
+            throw conflict(
+                "[optimizer] dampening", dampening, "needs momentum",
+                "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0")
+        }
+        guard !nesterov || dampening == 0 else {
+            throw conflict(
+                "[optimizer] dampening", dampening, "contradicts nesterov = true",
+                "set dampening = 0, or nesterov = false")
+        }
+    }
+
+    private func validateAdam() throws(Failure) {
+        for (beta, usual) in [(beta1, "0.9"), (beta2, "0.95")] where !(beta >= 0 && beta < 1) {
+            throw invalid(
+                "[optimizer] betas", [beta1, beta2], "two numbers in [0, 1)",
+                "use \(usual) for \(beta), or another number below 1")
+        }
+        guard epsilon.isFinite, epsilon >= Double(Float.leastNormalMagnitude) else {
+            throw invalid(
+                "[optimizer] epsilon", epsilon, "a number of at least 1.2e-38",
+                "use 1e-8; in fp32 a smaller one is zero and would divide by it")
+        }
+        guard Float(epsilon).isFinite else {
+            throw invalid("[optimizer] epsilon", epsilon, "a number that fp32 can hold", "use 1e-8")
+        }
+    }
+
+    private func validateTrustRatios() throws(Failure) {
+        guard trustCoefficient.isFinite, trustCoefficient > 0 else {
+            throw invalid(
+                "[optimizer] trust_coefficient", trustCoefficient, "a number above 0", "use 0.001")
+        }
+        guard name == .lars || trustCoefficient == Self.usualTrustCoefficient else {
+            throw conflict(
+                "[optimizer] trust_coefficient", trustCoefficient,
+                "does nothing with name = \"\(name.rawValue)\"",
+                "remove it, or set name = \"lars\"")
+        }
+        guard !sharded || !name.hasTrustRatios else {
+            throw conflict(
+                "[optimizer] sharded", sharded,
+                "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
+                "set sharded = false, or another name such as \"adamw\"")
+        }
+    }
+}

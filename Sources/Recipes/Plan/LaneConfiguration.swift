@@ -1,0 +1,119 @@
+import Support
+
+/// How the global batch is dealt into lanes and micro-batches: a function of the recipe alone, but
+/// for the default lane count of a run on more than eight ranks.
+package struct LaneConfiguration: Sendable, Equatable {
+    /// Sequences in one optimizer step, over all ranks.
+    package let globalBatch: Int
+    /// The number of lanes, which is also the most ranks that can take part.
+    package let laneCount: Int
+    /// Sequences that go through the model at once.
+    package let microBatch: Int
+
+    /// Sequences in one lane.
+    package var sequencesPerLane: Int { globalBatch / laneCount }
+    /// Micro-batches that one lane accumulates.
+    package var microBatchesPerLane: Int { sequencesPerLane / microBatch }
+
+    /// The sequences of a lane, as places in the global batch.
+    package func sequences(ofLane lane: Int) -> Range<Int> {
+        lane * sequencesPerLane..<(lane + 1) * sequencesPerLane
+    }
+
+    /// Resolves a recipe's numbers, in sequences, for a number of ranks.
+    ///
+    /// `lanes` 0 stands for the smallest divisor of the global batch that is at least eight and at
+    /// least the number of ranks, or for the global batch itself where that is below eight.
+    /// `microBatch` 0 stands for a whole lane.
+    ///
+    /// - Throws: `.configuration` naming the nearest values that would work.
+    package init(
+        globalBatch: Int, lanes: Int = 0, microBatch: Int = 0, ranks: Int
+    ) throws(Failure) {
+        precondition(ranks >= 1, "a run has at least one rank")
+        guard globalBatch >= 1 else {
+            throw Failure(
+                .configuration,
+                "global_batch is \(globalBatch), but a step needs at least one sequence; set "
+                    + "global_batch to 1 or more.")
+        }
+        self.globalBatch = globalBatch
+        laneCount = try Self.resolve(lanes: lanes, globalBatch: globalBatch, ranks: ranks)
+        let sequencesPerLane = globalBatch / laneCount
+        self.microBatch = microBatch == 0 ? sequencesPerLane : microBatch
+        guard microBatch >= 0, sequencesPerLane % self.microBatch == 0 else {
+            throw Failure(
+                .configuration,
+                "micro_batch is \(microBatch), but a lane has \(sequencesPerLane) of the "
+                    + "\(globalBatch) sequences; set micro_batch to "
+                    + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for "
+                    + "a whole lane.")
+        }
+    }
+
+    private static func resolve(
+        lanes: Int, globalBatch: Int, ranks: Int
+    ) throws(Failure) -> Int {
+        if lanes == 0 {
+            let least = max(8, ranks)
+            if let divisor = divisors(of: globalBatch).first(where: { $0 >= least }) {
+                return divisor
+            }
+            if ranks <= globalBatch { return globalBatch }
+            throw tooManyRanks(ranks, lanes: globalBatch, globalBatch: globalBatch)
+        }
+        guard lanes > 0, globalBatch % lanes == 0 else {
+            var batches = ""
+            if lanes > 0 {
+                let above = (globalBatch / lanes + 1) * lanes
+                let below = above - lanes
+                batches = ", or global_batch to \(below > 0 ? "\(below) or " : "")\(above)"
+            }
+            throw Failure(
+                .configuration,
+                "lanes is \(lanes), which does not divide global_batch \(globalBatch); set lanes "
+                    + "to \(nearestDivisors(of: globalBatch, to: lanes))\(batches).")
+        }
+        guard ranks <= lanes else {
+            throw tooManyRanks(ranks, lanes: lanes, globalBatch: globalBatch)
+        }
+        return lanes
+    }
+
+    /// Names the lanes, and where necessary the batch, with which so many ranks would work.
+    private static func tooManyRanks(_ ranks: Int, lanes: Int, globalBatch: Int) -> Failure {
+        let enough: String
+        if let divisor = divisors(of: globalBatch).first(where: { $0 >= ranks }) {
+            enough = "set lanes to \(divisor)"
+        } else {
+            enough = "set global_batch and lanes to \(ranks)"
+        }
+        return Failure(
+            .configuration,
+            "\(ranks) ranks are more than the \(lanes) \(lanes == 1 ? "lane" : "lanes") into which "
+                + "global_batch \(globalBatch) is dealt; start at most \(lanes) "
+                + "\(lanes == 1 ? "rank" : "ranks"), or \(enough).")
+    }
+
+    /// "4", or "4 or 6": the divisors next to a number, below it and above it.
+    private static func nearestDivisors(of number: Int, to wanted: Int) -> String {
+        let all = divisors(of: number)
+        let near = [all.last { $0 < wanted }, all.first { $0 > wanted }].compactMap { $0 }
+        return near.map(String.init).joined(separator: " or ")
+    }
+
+    /// The divisors of a number in rising order.
+    private static func divisors(of number: Int) -> [Int] {
+        var small: [Int] = []
+        var large: [Int] = []
+        var candidate = 1
+        while candidate * candidate <= number {
+            if number % candidate == 0 {
+                small.append(candidate)
+                if candidate != number / candidate { large.append(number / candidate) }
+            }
+            candidate += 1
+        }
+        return small + large.reversed()
+    }
+}

@@ -1,0 +1,227 @@
+import Support
+
+/// Reads a formula by recursive descent into operations on a stack.
+///
+///     sum     = product { ("+" | "-") product }
+///     product = signed { ("*" | "/") signed }
+///     signed  = "-" signed | power
+///     power   = value [ "^" signed ]
+///     value   = number | variable | function "(" sum { "," sum } ")" | "(" sum ")"
+///
+/// Every way around goes through `signed`, which counts how deep it is, so no text can exhaust the
+/// stack.
+struct FormulaParser {
+    private let text: String
+    private let characters: [Character]
+    private let key: String
+    private let variables: [String]
+    private var place = 0
+    private var depth = 0
+    private var operations: [Formula.Operation] = []
+
+    init(_ text: String, key: String, variables: [String]) {
+        self.text = text
+        self.key = key
+        self.variables = variables
+        characters = Array(text)
+    }
+
+    /// The operations of the whole text.
+    mutating func parse() throws(Failure) -> [Formula.Operation] {
+        try sum()
+        if let character = next {
+            let remedy =
+                character == ")"
+                ? "remove it, or open it before" : "write one of + - * / ^ between two values"
+            throw failure(at: place, "\(quoted(character)) cannot follow a value", remedy)
+        }
+        return operations
+    }
+
+    private mutating func sum() throws(Failure) {
+        try product()
+        while true {
+            if take("+") {
+                try product()
+                operations.append(.add)
+            } else if take("-") {
+                try product()
+                operations.append(.subtract)
+            } else {
+                return
+            }
+        }
+    }
+
+    private mutating func product() throws(Failure) {
+        try signed()
+        while true {
+            if take("*") {
+                try signed()
+                operations.append(.multiply)
+            } else if take("/") {
+                try signed()
+                operations.append(.divide)
+            } else {
+                return
+            }
+        }
+    }
+
+    private mutating func signed() throws(Failure) {
+        depth += 1
+        defer { depth -= 1 }
+        guard depth <= Formula.deepest else {
+            throw failure(
+                at: place, "the formula nests more than \(Formula.deepest) deep",
+                "write it with fewer parentheses, signs and powers in one another")
+        }
+        if take("-") {
+            try signed()
+            operations.append(.negate)
+            return
+        }
+        try value()
+        if take("^") {
+            try signed()
+            operations.append(.power)
+        }
+    }
+
+    private mutating func value() throws(Failure) {
+        guard let character = next else {
+            throw failure(at: place, "the formula ends where a value must stand", valueRemedy)
+        }
+        if character.isDigit || character == "." {
+            try number()
+        } else if character.isNamePart {
+            try named()
+        } else if character == "(" {
+            let opening = place
+            place += 1
+            try sum()
+            try close(opening)
+        } else {
+            throw failure(
+                at: place, "\(quoted(character)) stands where a value must stand", valueRemedy)
+        }
+    }
+
+    /// Digits, at most one point among them, and perhaps e, a sign and digits.
+    private mutating func number() throws(Failure) {
+        let start = place
+        skip { $0.isDigit || $0 == "." }
+        if place < characters.count, characters[place] == "e" || characters[place] == "E" {
+            place += 1
+            if place < characters.count, "+-".contains(characters[place]) { place += 1 }
+            skip(while: \.isDigit)
+        }
+        let end = place
+        // What cannot follow a number is taken as part of it, to be named as a whole.
+        skip { $0.isNamePart || $0 == "." }
+        let written = String(characters[start..<place])
+        guard place == end, let number = Double(written) else {
+            throw failure(
+                at: start, "\"\(written)\" is not a number",
+                "write one such as 0.7 or 1e-4, and * between a number and a variable")
+        }
+        guard number.isFinite else {
+            throw failure(at: start, "\"\(written)\" is too large a number", "write a smaller one")
+        }
+        operations.append(.number(number))
+    }
+
+    /// A variable, or a function with its values.
+    private mutating func named() throws(Failure) {
+        let start = place
+        skip(while: \.isNamePart)
+        let name = String(characters[start..<place])
+        if let variable = variables.firstIndex(of: name) {
+            operations.append(.variable(variable))
+            return
+        }
+        guard let function = Formula.Function(rawValue: name) else {
+            throw unknown(name, at: start)
+        }
+        guard next == "(" else {
+            throw failure(
+                at: start, "\"\(name)\" is a function without its value",
+                "write \(name)(\(function.isBinary ? "..., ..." : "..."))")
+        }
+        let opening = place
+        place += 1
+        try sum()
+        var count = 1
+        while take(",") {
+            try sum()
+            count += 1
+            if function.isBinary { operations.append(.apply(function)) }
+        }
+        try close(opening)
+        guard function.isBinary ? count >= 2 : count == 1 else {
+            throw failure(
+                at: start, "\"\(name)\" has \(count) \(count == 1 ? "value" : "values")",
+                "give it \(function.isBinary ? "two or more" : "one")")
+        }
+        if !function.isBinary { operations.append(.apply(function)) }
+    }
+
+    private func unknown(_ name: String, at start: Int) -> Failure {
+        let names = variables + Formula.Function.allCases.map(\.rawValue)
+        // A single letter is near to every other.
+        let near = nearestName(to: name, among: names).flatMap { near in
+            name.count > 1 || near.lowercased() == name.lowercased() ? near : nil
+        }
+        return failure(
+            at: start, "\"\(name)\" is not one of \(names.joined(separator: ", "))",
+            near.map { "did you mean \"\($0)\"?" } ?? "use one of these")
+    }
+
+    /// Takes the ")" of a "(" at a place.
+    private mutating func close(_ opening: Int) throws(Failure) {
+        if take(")") { return }
+        guard let character = next else {
+            throw failure(at: opening, "\"(\" is not closed", "add \")\"")
+        }
+        throw failure(
+            at: place, "\(quoted(character)) cannot follow a value",
+            "write one of + - * / ^ between two values, or close the \"(\" of column "
+                + "\(opening + 1) before it")
+    }
+
+    /// The next character that is not a space.
+    private var next: Character? {
+        mutating get {
+            skip(while: \.isWhitespace)
+            return place < characters.count ? characters[place] : nil
+        }
+    }
+
+    private mutating func take(_ character: Character) -> Bool {
+        guard next == character else { return false }
+        place += 1
+        return true
+    }
+
+    private mutating func skip(while isPart: (Character) -> Bool) {
+        while place < characters.count, isPart(characters[place]) { place += 1 }
+    }
+
+    private var valueRemedy: String {
+        "write a number, one of \(variables.joined(separator: ", ")), a function or \"(\""
+    }
+
+    private func quoted(_ character: Character) -> String { String(character).debugDescription }
+
+    private func failure(at place: Int, _ problem: String, _ remedy: String) -> Failure {
+        let stop = remedy.hasSuffix("?") ? "" : "."
+        return Failure(
+            .configuration,
+            "\(key) = \(text.debugDescription), column \(place + 1): \(problem): \(remedy)\(stop)")
+    }
+}
+
+extension Character {
+    fileprivate var isDigit: Bool { isASCII && isNumber }
+    fileprivate var isNamePart: Bool { isLetter || isDigit || self == "_" }
+}

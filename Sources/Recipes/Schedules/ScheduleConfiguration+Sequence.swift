@@ -1,0 +1,141 @@
+import Support
+
+extension ScheduleConfiguration {
+    /// One of `[[schedule.parts]]`: a shape between two parts of the peak rate.
+    package struct PartConfiguration: Sendable, Equatable {
+        /// The shapes of parts, by their names in recipes.
+        package enum Name: String, NamedChoice {
+            /// `start_factor` of the peak.
+            case constant
+            /// A straight line from `start_factor` to `end_factor` of the peak.
+            case linear
+            /// Half a cosine wave from `start_factor` to `end_factor` of the peak.
+            case cosine
+        }
+
+        /// `name`.
+        package var name: Name
+        /// `steps`: how long the part lasts; nil in the last one for the rest of the run.
+        package var steps: Int?
+        /// `start_factor`: the fraction of the peak rate at the first step. If nil, the part starts at
+        /// the rate at which the schedule before it ends; the first part of a sequence starts at 1.
+        package var startFactor: Double?
+        /// `end_factor`: the part of the peak that is reached `steps` later; nil in constant parts.
+        package var endFactor: Double?
+
+        package init(
+            name: Name, steps: Int? = nil, startFactor: Double? = nil, endFactor: Double? = nil
+        ) {
+            self.name = name
+            self.steps = steps
+            self.startFactor = startFactor
+            self.endFactor = endFactor
+        }
+    }
+
+    /// The parts one after another; the milestones are the running sums of their steps.
+    func sequence(_ rate: ScaledRate, trainingSteps: Int) throws(Failure) -> Schedule {
+        try refuseKeysOfOtherSchedules(rate)
+        guard !parts.isEmpty else {
+            throw conflict(
+                "[schedule] name", "\"sequence\"", "has no parts",
+                "add [[schedule.parts]] with name, steps, start_factor and end_factor")
+        }
+        return .sequence(
+            try resolveParts(rate, after: 0, factor: 1, trainingSteps: trainingSteps))
+    }
+
+    /// Returns the schedules of the parts.
+    ///
+    /// - Parameters:
+    ///   - step: the step at which the first part starts.
+    ///   - factor: the fraction of the peak rate before that step.
+    func resolveParts(
+        _ rate: ScaledRate, after step: Int, factor: Double, trainingSteps: Int
+    ) throws(Failure) -> [Schedule.Part] {
+        var schedules: [Schedule.Part] = []
+        var start = step
+        var factor = factor
+        for (index, part) in parts.enumerated() {
+            let isLast = index + 1 == parts.count
+            let key = "[[schedule.parts]] \(index + 1):"
+            let rest = isLast ? max(1, trainingSteps - start) : nil
+            let steps = try part.validatedSteps(key, rest: rest)
+            let startFactor = try part.validated(
+                part.startFactor ?? factor, "\(key) start_factor")
+            let endFactor = try part.validatedEndFactor(key) ?? startFactor
+            let from = rate.peakLearningRate * startFactor
+            let to = rate.peakLearningRate * endFactor
+            let schedule: Schedule
+            switch part.name {
+            case .constant: schedule = .constant(from)
+            case .linear: schedule = .linear(from: from, to: to, steps: steps)
+            case .cosine: schedule = .cosine(from: from, to: to, steps: steps)
+            }
+            schedules.append(.init(schedule, steps: steps))
+            start += steps
+            factor = endFactor
+        }
+        return schedules
+    }
+
+    /// Refuses what only the other schedules look at, rather than leaving it out silently.
+    private func refuseKeysOfOtherSchedules(_ rate: ScaledRate) throws(Failure) {
+        let given: [(String, String?)] = [
+            ("[schedule] warmup_steps", warmupSteps.map { "\($0)" }),
+            ("[schedule] warmup_start_factor", warmupStartFactor.map { "\($0)" }),
+            ("[schedule] stable_steps", stableSteps.map { "\($0)" }),
+            ("[schedule] decay_steps", decaySteps.map { "\($0)" }),
+            ("[schedule] minimum_learning_rate", minimumLearningRate.map { "\($0)" }),
+            ("[scaling] gradual_warmup", rate.gradualWarmup ? "true" : nil),
+            ("[scaling] warmup", rate.warmup == .tokens ? "\"tokens\"" : nil),
+        ]
+        for case (let key, let value?) in given {
+            throw conflict(
+                key, value, "does nothing with name = \"sequence\"",
+                "remove it, and say the same with [[schedule.parts]]")
+        }
+    }
+}
+
+extension ScheduleConfiguration.PartConfiguration {
+    /// `steps`, or `rest` where that is left out.
+    fileprivate func validatedSteps(_ key: String, rest: Int?) throws(Failure) -> Int {
+        guard let steps = steps ?? rest else {
+            throw Failure(
+                .configuration,
+                "\(key) steps is missing: say how long this part lasts, which only the last part "
+                    + "may leave out.")
+        }
+        guard steps >= 1 else {
+            throw invalid("\(key) steps", steps, "a number from 1 up", "use 1, or remove the part")
+        }
+        return steps
+    }
+
+    fileprivate func validated(_ factor: Double, _ key: String) throws(Failure) -> Double {
+        guard factor.isFinite, factor >= 0 else {
+            throw invalid(key, factor, "a number from 0 up", "use 0 for no rate or 1 for the peak")
+        }
+        return factor
+    }
+
+    /// `end_factor`; nil in a constant part.
+    fileprivate func validatedEndFactor(_ key: String) throws(Failure) -> Double? {
+        switch (name, endFactor) {
+        case (.constant, nil):
+            return nil
+        case (.constant, let factor?):
+            throw conflict(
+                "\(key) end_factor", factor, "does nothing with name = \"constant\"",
+                "remove it, or set name = \"linear\"")
+        case (_, nil):
+            throw Failure(
+                .configuration,
+                "\(key) end_factor is missing, which name = \"\(name.rawValue)\" needs: add the "
+                    + "part of the peak rate that it ends at, such as 0.1.")
+        case (_, let factor?):
+            return try validated(factor, "\(key) end_factor")
+        }
+    }
+}

@@ -1,0 +1,270 @@
+import Support
+
+/// A recipe's `[schedule]`: the learning rate's course over the steps.
+///
+/// Silent keys mean: warmup over 2 % of the training steps, then a cosine to a tenth of the peak at
+/// the last step.
+package struct ScheduleConfiguration: Sendable, Equatable {
+    /// The shapes after warmup, by their names in recipes.
+    package enum Name: String, NamedChoice {
+        /// The peak for ever.
+        case constant
+        /// A straight line to the lowest rate.
+        case linear
+        /// Half a cosine wave to the lowest rate.
+        case cosine
+        /// Warmup, stable, decay: the peak for `stable_steps`, then `decay` to the lowest rate.
+        ///
+        /// Warmup starts from `warmup_start_factor` of the peak, or from 0 if that is unset.
+        /// Transformers' `get_wsd_schedule` starts from its `min_lr_ratio`; set
+        /// `warmup_start_factor` to that ratio for the same rates.
+        case wsd
+        /// The schedules of `parts`, one after another.
+        case sequence
+    }
+
+    /// How the rate rises to its peak, by names in recipes.
+    package enum Warmup: String, NamedChoice {
+        /// `warmup_start_factor` of the peak at step 0, the peak at step `warmup_steps`.
+        case linear
+        /// The part (step + 1) / (warmup_steps + 1) of the peak, as nanoGPT does.
+        case nanogpt
+    }
+
+    /// The shapes of `wsd`'s decay, by names in recipes.
+    package enum Decay: String, NamedChoice {
+        case linear
+        case cosine
+        /// One minus the square root of the elapsed part (Hägele et al. 2024).
+        case sqrt
+    }
+
+    /// `name`.
+    package var name: Name
+    /// `warmup`: how the rate rises.
+    package var warmup: Warmup
+    /// `warmup_steps`: nil for 2 % of the training steps, rounded down; 0 for no warmup. They are
+    /// steps of the base batch where `[scaling] warmup` keeps its tokens.
+    package var warmupSteps: Int?
+    /// `warmup_start_factor`: the part of the peak to start from, in [0, 1]; nil for 0, or for what
+    /// gradual warmup gives.
+    package var warmupStartFactor: Double?
+    /// `stable_steps`: `wsd`'s steps at the peak; nil for what leaves the last fifth to the decay.
+    package var stableSteps: Int?
+    /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest
+    /// and stays there; nil for the training steps, or for the step after warmup if that is later.
+    /// Constant schedules do not look at it.
+    package var decaySteps: Int?
+    /// `minimum_learning_rate`: the lowest rate; nil for a tenth of the peak. Like `learning_rate`
+    /// it is the rate at the base batch and scales with it, so that scaling keeps the schedule's
+    /// shape. Constant schedules do not look at it.
+    package var minimumLearningRate: Double?
+    /// `decay`: the shape of `wsd`'s decay.
+    package var decay: Decay
+    /// `[[schedule.parts]]`: the schedules of `sequence`, in order. With another name they follow
+    /// `decay_steps`, as in a run that is extended.
+    package var parts: [PartConfiguration]
+
+    package init(
+        name: Name = .cosine, warmup: Warmup = .linear, warmupSteps: Int? = nil,
+        warmupStartFactor: Double? = nil, stableSteps: Int? = nil, decaySteps: Int? = nil,
+        minimumLearningRate: Double? = nil, decay: Decay = .linear, parts: [PartConfiguration] = []
+    ) {
+        self.name = name
+        self.warmup = warmup
+        self.warmupSteps = warmupSteps
+        self.warmupStartFactor = warmupStartFactor
+        self.stableSteps = stableSteps
+        self.decaySteps = decaySteps
+        self.minimumLearningRate = minimumLearningRate
+        self.decay = decay
+        self.parts = parts
+    }
+
+    /// The `warmup_steps` of a run of `trainingSteps`, as the recipe has or means them; a
+    /// sequence's are in its parts.
+    package func warmupSteps(trainingSteps: Int) -> Int {
+        name == .sequence ? 0 : warmupSteps ?? trainingSteps / 50
+    }
+
+    /// The steps of warmup that a run of `trainingSteps` takes at its batch.
+    package func warmupSteps(trainingSteps: Int, at rate: ScaledRate) -> Int {
+        rate.warmupSteps(warmupSteps(trainingSteps: trainingSteps))
+    }
+
+    /// The step at which the rate is at its lowest in a run of `trainingSteps`.
+    ///
+    /// A run that is shorter than its warmup, as a trial of a long recipe is, ends within it.
+    package func decaySteps(trainingSteps: Int, at rate: ScaledRate) -> Int {
+        decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps, at: rate) + 1)
+    }
+
+    /// Returns the step at which the schedule of a run of `trainingSteps` ends; after it the last
+    /// rate is kept. Nil for a constant schedule and for a last part without an end.
+    package func end(trainingSteps: Int, at rate: ScaledRate) -> Int? {
+        guard name != .constant else { return nil }
+        var end = name == .sequence ? 0 : decaySteps(trainingSteps: trainingSteps, at: rate)
+        for part in parts {
+            guard let steps = part.steps else { return nil }
+            end += steps
+        }
+        return end
+    }
+
+    /// The schedule of a run.
+    ///
+    /// - Parameters:
+    ///   - rate: the scaling rule's result.
+    ///   - trainingSteps: `[training] steps`.
+    /// - Throws: a `.configuration` failure that names the first impossible value.
+    package func resolve(_ rate: ScaledRate, trainingSteps: Int) throws(Failure) -> Schedule {
+        guard trainingSteps >= 1 else {
+            throw invalid(
+                "[training] steps", trainingSteps, "a number from 1 up", "set how long to train")
+        }
+        guard name != .constant || parts.isEmpty else {
+            throw conflict(
+                "[schedule] name", "\"\(name.rawValue)\"", "leaves out the [[schedule.parts]]",
+                "set name = \"sequence\", or remove them")
+        }
+        if name == .sequence { return try sequence(rate, trainingSteps: trainingSteps) }
+        let steps = try validatedWarmupSteps(rate, trainingSteps: trainingSteps)
+        var body = try body(rate, warmupSteps: steps, trainingSteps: trainingSteps)
+        if !parts.isEmpty {
+            body += try resolveParts(
+                rate, after: decaySteps(trainingSteps: trainingSteps, at: rate),
+                factor: try lowestRate(rate) / rate.peakLearningRate, trainingSteps: trainingSteps)
+        }
+        guard steps > 0 else { return .sequence(body) }
+        let peak = rate.peakLearningRate
+        let rise: Schedule
+        switch warmup {
+        case .linear:
+            let factor = rate.gradualWarmup ? rate.gradualStartFactor : warmupStartFactor ?? 0
+            rise = .linear(from: peak * factor, to: peak, steps: steps)
+        case .nanogpt:
+            rise = .offsetWarmup(to: peak, steps: steps)
+        }
+        return .sequence([.init(rise, steps: steps)] + body)
+    }
+
+    /// What follows warmup.
+    private func body(_ rate: ScaledRate, warmupSteps: Int, trainingSteps: Int) throws(Failure)
+        -> [Schedule.Part]
+    {
+        let peak = rate.peakLearningRate
+        guard name == .wsd || stableSteps == nil else {
+            throw conflict(
+                "[schedule] stable_steps", stableSteps ?? 0,
+                "does nothing with name = \"\(name.rawValue)\"", "remove it, or set name = \"wsd\"")
+        }
+        if name == .constant { return [.init(.constant(peak), steps: trainingSteps)] }
+        let lowest = try lowestRate(rate)
+        let decaySteps = try validatedDecaySteps(rate, warmupSteps, trainingSteps: trainingSteps)
+        let length = decaySteps - warmupSteps
+        switch name {
+        case .linear:
+            return [.init(.linear(from: peak, to: lowest, steps: length), steps: length)]
+        case .wsd:
+            let stable = try validatedStableSteps(warmupSteps, decaySteps: decaySteps)
+            let left = length - stable
+            let fall: Schedule
+            switch decay {
+            case .linear: fall = .linear(from: peak, to: lowest, steps: left)
+            case .cosine: fall = .cosine(from: peak, to: lowest, steps: left)
+            case .sqrt: fall = .inverseRoot(from: peak, to: lowest, steps: left)
+            }
+            return [.init(.constant(peak), steps: stable), .init(fall, steps: left)]
+        case .cosine, .constant, .sequence:
+            return [.init(.cosine(from: peak, to: lowest, steps: length), steps: length)]
+        }
+    }
+
+    /// The lowest rate at the run's batch.
+    private func lowestRate(_ rate: ScaledRate) throws(Failure) -> Double {
+        // A tenth before scaling: what a run's recipe has written out, and a resumed run reads.
+        let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
+        guard minimumLearningRate >= 0, minimumLearningRate <= rate.baseLearningRate else {
+            throw invalid(
+                "[schedule] minimum_learning_rate", minimumLearningRate,
+                "in [0, learning_rate = \(rate.baseLearningRate)]",
+                "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
+                    + "learning rate")
+        }
+        return minimumLearningRate * rate.factor
+    }
+
+    private func validatedWarmupSteps(_ rate: ScaledRate, trainingSteps: Int) throws(Failure) -> Int
+    {
+        let steps = warmupSteps(trainingSteps: trainingSteps)
+        guard steps >= 0 else {
+            throw invalid(
+                "[schedule] warmup_steps", steps, "a number from 0 up", "use 0 for no warmup")
+        }
+        if let warmupStartFactor {
+            guard warmupStartFactor >= 0, warmupStartFactor <= 1 else {
+                throw invalid(
+                    "[schedule] warmup_start_factor", warmupStartFactor, "in [0, 1]",
+                    "use \(warmupStartFactor > 1 ? 1 : 0)")
+            }
+            guard warmup == .linear else {
+                throw conflict(
+                    "[schedule] warmup_start_factor", warmupStartFactor,
+                    "does nothing with warmup = \"\(warmup.rawValue)\"",
+                    "remove it, or set warmup = \"linear\"")
+            }
+            guard !rate.gradualWarmup else {
+                throw conflict(
+                    "[schedule] warmup_start_factor", warmupStartFactor,
+                    "contradicts gradual_warmup = true, which starts from the base rate",
+                    "remove it, or set gradual_warmup = false")
+            }
+        }
+        if rate.gradualWarmup {
+            guard warmup == .linear else {
+                throw conflict(
+                    "[scaling] gradual_warmup", true, "needs a linear warmup",
+                    "set warmup = \"linear\" in [schedule], or gradual_warmup = false")
+            }
+            guard steps > 0 else {
+                throw conflict(
+                    "[scaling] gradual_warmup", true, "needs steps to warm up in",
+                    "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false")
+            }
+        }
+        return rate.warmupSteps(steps)
+    }
+
+    private func validatedDecaySteps(
+        _ rate: ScaledRate, _ warmupSteps: Int, trainingSteps: Int
+    ) throws(Failure) -> Int {
+        let steps = decaySteps(trainingSteps: trainingSteps, at: rate)
+        guard steps >= 1 else {
+            throw invalid(
+                "[schedule] decay_steps", steps, "a number from 1 up",
+                "use \(trainingSteps), the training steps, or leave it out")
+        }
+        guard warmupSteps < steps else {
+            let written = self.warmupSteps(trainingSteps: trainingSteps)
+            let scaled =
+                written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch,"
+            throw invalid(
+                "[schedule] warmup_steps", "\(written)\(scaled)", "below decay_steps = \(steps)",
+                "use \(steps - 1) at most, so that the rate can fall after it has risen")
+        }
+        return steps
+    }
+
+    private func validatedStableSteps(_ warmupSteps: Int, decaySteps: Int) throws(Failure) -> Int {
+        let length = decaySteps - warmupSteps
+        let steps = stableSteps ?? max(0, length - max(1, decaySteps / 5))
+        guard steps >= 0, steps < length else {
+            throw invalid(
+                "[schedule] stable_steps", steps, "in [0, \(length))",
+                "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
+                    + "warmup_steps = \(warmupSteps) and decay_steps = \(decaySteps) leave room for"
+            )
+        }
+        return steps
+    }
+}

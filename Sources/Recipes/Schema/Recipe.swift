@@ -1,0 +1,178 @@
+import Support
+
+/// Everything that decides what a run computes, as a TOML file has it.
+package struct Recipe: Sendable, Equatable {
+    package var model = GPTConfiguration()
+    package var training = TrainingConfiguration()
+    package var optimizer = OptimizerConfiguration()
+    package var schedule = ScheduleConfiguration()
+    package var scaling = ScalingConfiguration()
+    package var reduction = ReductionConfiguration()
+    package var evaluation = EvaluationConfiguration()
+    package var checkpoint = CheckpointConfiguration()
+
+    package init() {}
+
+    /// Reads a recipe and the command line's overrides, and checks every value.
+    ///
+    /// `overrides` are `section.key=value`. A recipe that is silent about `base_batch` means its
+    /// own `global_batch`, before overrides, so that overriding the batch scales the learning rate.
+    /// `name` stands for the recipe in errors, `omitting` for a section that is not read.
+    ///
+    /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
+    package init(
+        toml: String, name: String, overrides: [String] = [], omitting: String? = nil
+    ) throws(Failure) {
+        var written: Set<String> = []
+        var document = try RecipeValue.document(toml, name: name)
+        if let omitting { document[omitting] = nil }
+        for (section, value) in document.sorted(by: { $0.key < $1.key }) {
+            guard case .table(let entries) = value else {
+                throw Failure(
+                    .configuration,
+                    "\(name) has the key \"\(section)\" outside of a section: move it under one of "
+                        + Self.sectionList + ".")
+            }
+            try Self.checkSection(section, in: name)
+            for (key, value) in entries.sorted(by: { $0.key < $1.key }) {
+                try Self.field(section, key, in: name).set(&self, to: value)
+                written.insert("\(section).\(key)")
+            }
+        }
+        if scaling.baseBatch == nil { scaling.baseBatch = training.globalBatch }
+        for override in overrides {
+            written.insert(try apply(override))
+        }
+        if !written.contains("optimizer.weight_decay") {
+            optimizer.weightDecay = OptimizerConfiguration(name: optimizer.name).weightDecay
+        }
+        try validate()
+    }
+
+    /// Applies one `section.key=value` and returns the `section.key`.
+    private mutating func apply(_ override: String) throws(Failure) -> String {
+        let parts = override.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let path = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, path.count == 2 else {
+            throw Failure(
+                .usage,
+                "--set \(override) is not of the form section.key=value: write, for example, "
+                    + "--set training.steps=100.")
+        }
+        try Self.checkSection(String(path[0]), in: "--set")
+        let field = try Self.field(String(path[0]), String(path[1]), in: "--set")
+        try field.set(&self, to: try RecipeValue.argument(String(parts[1])))
+        return String(parts[0])
+    }
+
+    /// - Throws: `Failure` (configuration) that names the first impossible value.
+    package func validate() throws(Failure) {
+        try model.validate()
+        try training.validate()
+        try optimizer.validate()
+        try scaling.validate()
+        try reduction.validate()
+        try evaluation.validate()
+        try checkpoint.validate()
+        guard training.precision == .fp32 || model.headWidth.isMultiple(of: 2) else {
+            throw Failure(
+                .configuration,
+                "[training] precision = \"bf16\" takes numbers in pairs, but [model] width = "
+                    + "\(model.width) and heads = \(model.heads) make heads of \(model.headWidth): use an "
+                    + "even width per head, or precision = \"fp32\".")
+        }
+        let tokens =
+            Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)
+        guard tokens < 0x1p62 else {
+            throw Failure(
+                .configuration,
+                "[training] steps = \(training.steps), global_batch = \(training.globalBatch) and "
+                    + "[model] context_length = \(model.contextLength) give \(tokens) tokens, more "
+                    + "than can be counted: use fewer steps or smaller batches.")
+        }
+        let rate = try scaling.resolve(optimizer, globalBatch: training.globalBatch)
+        _ = try schedule.resolve(rate, trainingSteps: training.steps)
+    }
+
+    /// The recipe as TOML, each key under its meaning; keys that are silent are left out.
+    package var toml: String {
+        var lines: [String] = []
+        for section in Self.sections {
+            lines += lines.isEmpty ? ["[\(section)]"] : ["", "[\(section)]"]
+            for field in Self.fields where field.section == section {
+                guard let value = field.value(in: self) else { continue }
+                lines.append("# \(field.meaning)")
+                lines.append("\(field.key) = \(value.toml)")
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// A key in which two recipes differ, and both values as TOML.
+    package struct Difference {
+        /// The key with its section, such as "[training] seed".
+        package let key: String
+        package let value: String
+        package let otherValue: String
+    }
+
+    /// Returns the first key in which two recipes differ.
+    package func firstDifference(from other: Recipe) -> Difference? {
+        differences(from: other).first
+    }
+
+    /// Returns the keys in which two recipes differ.
+    package func differences(from other: Recipe) -> [Difference] {
+        Self.fields.compactMap { field in
+            let value = field.value(in: self)
+            let otherValue = field.value(in: other)
+            guard value != otherValue else { return nil }
+            return Difference(
+                key: "[\(field.section)] \(field.key)", value: value?.toml ?? "not set",
+                otherValue: otherValue?.toml ?? "not set")
+        }
+    }
+
+    /// A table of every key, its meaning, what it takes and its default, for the command line's
+    /// help.
+    package static var reference: String {
+        let defaults = Recipe()
+        return sections.map { section in
+            let entries = fields.filter { $0.section == section }.map { field in
+                let value = field.value(in: defaults)?.toml ?? "not set"
+                return "  \(field.key) = \(value)\n      \(field.meaning)\n"
+                    + "      Takes \(field.expectation).\n"
+            }
+            return "[\(section)]\n" + entries.joined()
+        }.joined(separator: "\n")
+    }
+
+    private static func checkSection(_ section: String, in name: String) throws(Failure) {
+        guard !sections.contains(section) else { return }
+        throw Failure(
+            .configuration,
+            "\(name) has the unknown section [\(section)]: "
+                + (nearestName(to: section, among: sections).map { "did you mean [\($0)]?" }
+                    ?? "the sections are \(sectionList)."))
+    }
+
+    private static func field(
+        _ section: String, _ key: String, in name: String
+    ) throws(Failure) -> RecipeField {
+        let candidates = fields.filter { $0.section == section }
+        if let field = candidates.first(where: { $0.key == key }) { return field }
+        let keys = candidates.map(\.key)
+        let remedy: String
+        if let near = nearestName(to: key, among: keys) {
+            remedy = "did you mean \"\(near)\"?"
+        } else if let elsewhere = fields.first(where: { $0.key == key }) {
+            remedy = "it belongs to [\(elsewhere.section)]."
+        } else {
+            remedy = "its keys are \(keys.joined(separator: ", "))."
+        }
+        throw Failure(
+            .configuration, "\(name) has the unknown key \"\(key)\" in [\(section)]: \(remedy)")
+    }
+
+    private static var sectionList: String { sections.map { "[\($0)]" }.joined(separator: ", ") }
+}

@@ -1,0 +1,227 @@
+import Compute
+import Support
+
+/// A Swift type that a recipe's value can be read into and written from.
+protocol RecipeConvertible: SendableMetatype {
+    /// What a value must be, for a reader: "a whole number".
+    static var expectation: String { get }
+    /// The remedy for a value of another kind: "write one such as 100".
+    static var remedy: String { get }
+    /// The value, or nil where it is of another kind.
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self?
+    /// How the recipe writes it; nil where it is left out.
+    var recipeValue: RecipeValue? { get }
+    /// Returns what is wrong with a value that cannot be read, and the remedy.
+    static func problem(_ value: RecipeValue) -> String
+}
+
+extension RecipeConvertible {
+    /// Returns the value of `key`.
+    ///
+    /// - Throws: `Failure` (configuration) if the value is of another kind.
+    static func converted(_ value: RecipeValue, key: String) throws(Failure) -> Self {
+        if let converted = try read(value, key: key) { return converted }
+        throw Failure(.configuration, "\(key) = \(value.toml) \(problem(value)).")
+    }
+
+    static func problem(_ value: RecipeValue) -> String { "is not \(expectation): \(remedy)" }
+}
+
+/// A number of 64 bits, which some values do not fit into.
+protocol RecipeNumber: RecipeConvertible, Comparable {
+    /// The bound from which on a magnitude does not fit into 64 bits.
+    static var largest: Double { get }
+}
+
+extension RecipeNumber {
+    static func problem(_ value: RecipeValue) -> String {
+        guard let number = value.number else { return "is not \(expectation): \(remedy)" }
+        if case .text = value { return "is not \(expectation): leave out the quotes" }
+        if value.isBeyondNumbers && number == 0 {
+            return Self.self == Double.self
+                ? "is too close to 0 for 64 bits: use a number with a larger magnitude"
+                : "is not \(expectation): \(remedy)"
+        }
+        if value.isBeyondNumbers || number.isFinite && number.magnitude >= largest {
+            return "does not fit into 64 bits: use a number with a smaller magnitude"
+        }
+        if Self.self == UInt64.self && number < 0 { return "is not \(expectation): use 0 or more" }
+        return "is not \(expectation): \(remedy)"
+    }
+}
+
+/// One key of a recipe: where it stands, what it means, and how it is read and written.
+struct RecipeField: Sendable {
+    let section: String
+    let key: String
+    /// One line for the reader of a recipe.
+    let meaning: String
+    let expectation: String
+    private let write: @Sendable (inout Recipe, RecipeValue) throws(Failure) -> Void
+    private let read: @Sendable (Recipe) -> RecipeValue?
+
+    init<Value: RecipeConvertible>(
+        _ section: String, _ key: String,
+        _ path: WritableKeyPath<Recipe, Value> & Sendable, _ meaning: String
+    ) {
+        self.section = section
+        self.key = key
+        self.meaning = meaning
+        expectation = Value.expectation
+        read = { recipe in recipe[keyPath: path].recipeValue }
+        write = { (recipe: inout Recipe, value: RecipeValue) throws(Failure) in
+            recipe[keyPath: path] = try Value.converted(value, key: "[\(section)] \(key)")
+        }
+    }
+
+    /// Sets the field.
+    ///
+    /// - Throws: `Failure` (configuration) where the value is of the wrong kind.
+    func set(_ recipe: inout Recipe, to value: RecipeValue) throws(Failure) {
+        try write(&recipe, value)
+    }
+
+    /// The field's value; nil where the recipe is silent.
+    func value(in recipe: Recipe) -> RecipeValue? { read(recipe) }
+}
+
+extension Int: RecipeNumber {
+    static let expectation = "a whole number"
+    static let remedy = "write one such as 100"
+    static let largest = 0x1p63
+    static func read(_ value: RecipeValue, key: String) -> Int? {
+        switch value {
+        case .integer(let number): return number
+        // 1e5 is a float in TOML, but its author means a whole number.
+        case .real(let number): return Int(exactly: number)
+        case .word: return value.isBeyondNumbers ? nil : value.number.flatMap(Int.init(exactly:))
+        default: return nil
+        }
+    }
+    var recipeValue: RecipeValue? { .integer(self) }
+}
+
+extension UInt64: RecipeNumber {
+    static let expectation = "a whole number from 0 up"
+    static let remedy = "write one such as 1337"
+    static let largest = 0x1p63
+    static func read(_ value: RecipeValue, key: String) -> UInt64? {
+        Int.read(value, key: key).flatMap(UInt64.init(exactly:))
+    }
+    var recipeValue: RecipeValue? { .integer(Int(clamping: self)) }
+}
+
+extension Double: RecipeNumber {
+    static let expectation = "a number"
+    static let remedy = "write one such as 0.001 or 1e-3"
+    static let largest = Double.infinity
+    static func read(_ value: RecipeValue, key: String) -> Double? {
+        switch value {
+        case .integer, .real: return value.number
+        case .word: return value.isBeyondNumbers ? nil : value.number
+        default: return nil
+        }
+    }
+    var recipeValue: RecipeValue? { .real(self) }
+}
+
+extension Bool: RecipeConvertible {
+    static let expectation = "true or false"
+    static let remedy = "write one of them"
+    static func read(_ value: RecipeValue, key: String) -> Bool? {
+        guard case .flag(let flag) = value else { return nil }
+        return flag
+    }
+    var recipeValue: RecipeValue? { .flag(self) }
+}
+
+extension String: RecipeConvertible {
+    static let expectation = "a text in quotes"
+    static let remedy = "put quotes around it"
+    static func read(_ value: RecipeValue, key: String) -> String? {
+        switch value {
+        case .text(let text), .word(let text): return text
+        default: return nil
+        }
+    }
+    var recipeValue: RecipeValue? { .text(self) }
+}
+
+extension Optional: RecipeConvertible where Wrapped: RecipeConvertible {
+    static var expectation: String { Wrapped.expectation }
+    static var remedy: String { Wrapped.remedy }
+    static func problem(_ value: RecipeValue) -> String { Wrapped.problem(value) }
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> Wrapped?? {
+        try Wrapped.read(value, key: key).map { .some($0) }
+    }
+    var recipeValue: RecipeValue? { flatMap(\.recipeValue) }
+}
+
+extension NamedChoice {
+    static var expectation: String {
+        "one of " + allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    }
+    static var remedy: String { "write one of them" }
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self? {
+        guard let name = String.read(value, key: key) else { return nil }
+        return try Self(name, key: key)
+    }
+    var recipeValue: RecipeValue? { .text(rawValue) }
+}
+
+extension OptimizerConfiguration.Name: RecipeConvertible {}
+extension OptimizerConfiguration.DecayScope: RecipeConvertible {}
+extension ScheduleConfiguration.Name: RecipeConvertible {}
+extension ScheduleConfiguration.Warmup: RecipeConvertible {}
+extension ScheduleConfiguration.Decay: RecipeConvertible {}
+extension ScheduleConfiguration.PartConfiguration.Name: RecipeConvertible {}
+extension ScalingConfiguration.Rule: RecipeConvertible {}
+extension ScalingConfiguration.WeightDecay: RecipeConvertible {}
+extension ScalingConfiguration.Warmup: RecipeConvertible {}
+extension Precision: NamedChoice, RecipeConvertible {}
+extension WireFormat: NamedChoice, RecipeConvertible {}
+
+/// Steps, which are left out where there are none.
+struct StepList: RecipeConvertible {
+    var steps: [Int]
+
+    static let expectation = "a list of whole numbers, such as [100, 200]"
+    static let remedy = "write one in brackets"
+    static func read(_ value: RecipeValue, key: String) -> StepList? {
+        guard case .list(let values) = value else { return nil }
+        let numbers = values.compactMap { Int.read($0, key: key) }
+        return numbers.count == values.count ? StepList(steps: numbers) : nil
+    }
+    var recipeValue: RecipeValue? { steps.isEmpty ? nil : .list(steps.map { .integer($0) }) }
+}
+
+extension EvaluationConfiguration {
+    var marks: StepList {
+        get { StepList(steps: at) }
+        set { at = newValue.steps }
+    }
+}
+
+/// Adam's two decay rates, which recipes write as one list.
+struct Betas: RecipeConvertible {
+    var first: Double
+    var second: Double
+
+    static let expectation = "a list of two numbers, such as [0.9, 0.95]"
+    static let remedy = "write one in brackets"
+    static func read(_ value: RecipeValue, key: String) -> Betas? {
+        guard case .list(let values) = value, values.count == 2,
+            let first = Double.read(values[0], key: key),
+            let second = Double.read(values[1], key: key)
+        else { return nil }
+        return Betas(first: first, second: second)
+    }
+    var recipeValue: RecipeValue? { .list([.real(first), .real(second)]) }
+}
+
+extension OptimizerConfiguration {
+    var betas: Betas {
+        get { Betas(first: beta1, second: beta2) }
+        set { (beta1, beta2) = (newValue.first, newValue.second) }
+    }
+}

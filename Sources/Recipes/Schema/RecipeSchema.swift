@@ -1,0 +1,238 @@
+import Compute
+import Support
+
+extension Recipe {
+    /// The sections in the order in which they are written.
+    static let sections: [String] = fields.reduce(into: []) { sections, field in
+        if sections.last != field.section { sections.append(field.section) }
+    }
+
+    /// Every key there is.
+    static let fields: [RecipeField] =
+        modelFields + trainingFields + optimizerFields + scheduleFields + scalingFields
+        + reductionFields + evaluationFields + checkpointFields
+
+    private static let modelFields: [RecipeField] = [
+        .init("model", "architecture", \.model.architecture, "The only one there is: \"gpt2\"."),
+        .init("model", "layers", \.model.layers, "Transformer blocks."),
+        .init("model", "heads", \.model.heads, "Attention heads in a block; divides width."),
+        .init("model", "width", \.model.width, "Channels of the residual stream."),
+        .init(
+            "model", "context_length", \.model.contextLength,
+            "Tokens in a sequence, and learned positions."),
+        .init(
+            "model", "vocabulary_size", \.model.vocabularySize,
+            "Symbols; 0 for the tokenizer's. Padded to a multiple of 16 inside."),
+        .init("model", "bias", \.model.bias, "Biases in linear layers and layer norms."),
+        .init(
+            "model", "dropout", \.model.dropout,
+            "Probability of dropping embeddings, attention and residual branches; in [0, 1)."),
+    ]
+
+    private static let trainingFields: [RecipeField] = [
+        .init("training", "steps", \.training.steps, "Optimizer steps."),
+        .init(
+            "training", "global_batch", \.training.globalBatch,
+            "Sequences in one optimizer step, over all ranks."),
+        .init(
+            "training", "micro_batch", \.training.microBatch,
+            "Sequences through the model at once; divides a lane's; 0 for a whole lane."),
+        .init(
+            "training", "precision", \.training.precision,
+            "fp32, or bf16: what enters matrix products is rounded, sums and parameters are not."),
+        .init(
+            "training", "recompute", \.training.recompute,
+            "Keep each block's input alone and compute the rest again; the same bits, less memory."),
+        .init(
+            "training", "seed", \.training.seed,
+            "Seeds initial parameters, sample order and dropout."),
+        .init(
+            "training", "averaging_power", \.training.averagingPower,
+            "Power p of the evaluated average; step t weighs t^(p+1) - (t-1)^(p+1); none if unset."
+        ),
+        .init(
+            "training", "max_skipped_steps", \.training.maximumSkippedSteps,
+            "Steps in a row without a finite loss and gradient after which the run stops."),
+    ]
+
+    private static let optimizerFields: [RecipeField] = [
+        .init("optimizer", "name", \.optimizer.name, "The update rule."),
+        .init(
+            "optimizer", "learning_rate", \.optimizer.learningRate,
+            "The peak rate at base_batch; see [scaling]."),
+        .init(
+            "optimizer", "momentum", \.optimizer.momentum, "SGD's and LARS's momentum; 0 for none."),
+        .init(
+            "optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD and LARS."),
+        .init(
+            "optimizer", "dampening", \.optimizer.dampening,
+            "Part of the gradient kept out of the momentum."),
+        .init(
+            "optimizer", "betas", \.optimizer.betas,
+            "Adam's and LAMB's decay rates of their moments."),
+        .init(
+            "optimizer", "epsilon", \.optimizer.epsilon, "Added to Adam's and LAMB's denominator."),
+        .init(
+            "optimizer", "weight_decay", \.optimizer.weightDecay,
+            "Decoupled for AdamW (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."
+        ),
+        .init(
+            "optimizer", "decay", \.optimizer.decay,
+            "What decays, and LAMB and LARS fit to norms: matrices and embeddings, or all tensors."),
+        .init(
+            "optimizer", "trust_coefficient", \.optimizer.trustCoefficient,
+            "The size of LARS's step at a rate of 1, over the tensor's own."),
+        .init(
+            "optimizer", "clip_norm", \.optimizer.clipNorm,
+            "The largest global gradient norm left as it is; 0 never clips."),
+        .init(
+            "optimizer", "sharded", \.optimizer.sharded,
+            "Each rank keeps its part of the optimizer's state alone; the same bits, less memory."),
+    ]
+
+    private static let scheduleFields: [RecipeField] = [
+        .init("schedule", "name", \.schedule.name, "The learning rate's course after warmup."),
+        .init(
+            "schedule", "warmup", \.schedule.warmup,
+            "How it rises: linear from warmup_start_factor, or nanoGPT's (step+1)/(warmup_steps+1)."
+        ),
+        .init(
+            "schedule", "warmup_steps", \.schedule.warmupSteps,
+            "Steps of warmup; where silent, 2 % of the training steps."),
+        .init(
+            "schedule", "warmup_start_factor", \.schedule.warmupStartFactor,
+            "Fraction of the peak rate at which warmup starts, also with wsd; 0 if unset."
+        ),
+        .init(
+            "schedule", "stable_steps", \.schedule.stableSteps,
+            "wsd's steps at the peak; where silent, all but warmup and the last fifth."),
+        .init(
+            "schedule", "decay_steps", \.schedule.decaySteps,
+            "Step at which the lowest rate is reached and kept; where silent, the training steps."),
+        .init(
+            "schedule", "minimum_learning_rate", \.schedule.minimumLearningRate,
+            "The lowest rate, at base_batch; where silent, a tenth of learning_rate."),
+        .init("schedule", "decay", \.schedule.decay, "The shape of wsd's decay."),
+        .init(
+            "schedule", "parts", \.schedule.parts,
+            "Schedules of sequence, or after decay_steps: { name, steps, start_factor, end_factor }."
+        ),
+    ]
+
+    private static let scalingFields: [RecipeField] = [
+        .init(
+            "scaling", "rule", \.scaling.rule,
+            "How the peak rate, or betas, follow k = global_batch / base_batch; see the README."),
+        .init(
+            "scaling", "exponent", \.scaling.exponent,
+            "Rule \"power\"'s exponent of k; \"beta2-half-life\"'s, where silent 0."),
+        .init(
+            "scaling", "base_batch", \.scaling.baseBatch,
+            "The batch learning_rate is for; where silent, the global_batch written here."),
+        .init(
+            "scaling", "noise_scale", \.scaling.noiseScale,
+            "Gradient noise scale in sequences, for \"noise-scale\", \"surge\" and a formula's Bn."),
+        .init(
+            "scaling", "noise_exponent", \.scaling.noiseExponent,
+            "Rule \"noise-scale\"'s, in [0.5, 1]; where silent, 1 for SGD and LARS, else 0.5."),
+        .init(
+            "scaling", "formula", \.scaling.formula,
+            "Rule \"formula\"'s peak rate of lr, B, B0, k, Bn: \"lr * (B / B0)^0.7\"."),
+        .init(
+            "scaling", "weight_decay", \.scaling.weightDecay,
+            "Kept, or scaled to keep AdamW's timescale in tokens: times k / (rate / base rate)."),
+        .init(
+            "scaling", "warmup", \.scaling.warmup,
+            "What of the warmup is kept; tokens: warmup_steps are of base_batch."),
+        .init(
+            "scaling", "gradual_warmup", \.scaling.gradualWarmup,
+            "Warm up from the base rate to the scaled one, as Goyal et al. 2017 do."),
+    ]
+
+    private static let reductionFields: [RecipeField] = [
+        .init(
+            "reduction", "lanes", \.reduction.lanes,
+            "Slots of the global batch, the most ranks ever; 0: smallest divisor >= max(8, ranks)."),
+        .init(
+            "reduction", "bucket_mib", \.reduction.bucketMebibytes,
+            "Size of the pieces in which gradients are reduced, in MiB."),
+        .init(
+            "reduction", "wire", \.reduction.wire,
+            "fp32, or bf16: half the bytes between hosts, every sum rounded alike on any layout."),
+    ]
+
+    private static let evaluationFields: [RecipeField] = [
+        .init(
+            "evaluation", "every", \.evaluation.every,
+            "Steps between validation losses; 0 for one at the end."),
+        .init(
+            "evaluation", "at", \.evaluation.marks,
+            "Steps after which there is an evaluation besides, such as [0, 100, 200, 400]."),
+        .init(
+            "evaluation", "windows", \.evaluation.windows,
+            "Windows of the validation set that are evaluated, from its start; 0 for all."),
+    ]
+
+    private static let checkpointFields: [RecipeField] = [
+        .init(
+            "checkpoint", "every", \.checkpoint.every,
+            "Steps between checkpoints; 0 for one at the end."),
+        .init("checkpoint", "keep", \.checkpoint.keep, "Newest checkpoints kept; 0 for all."),
+        .init(
+            "checkpoint", "best", \.checkpoint.best,
+            "Also write and keep the checkpoint of the evaluation with the lowest loss."),
+    ]
+}
+
+extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
+    static let expectation = "a list of tables { name, steps, start_factor, end_factor }"
+    static let remedy = "write [[schedule.parts]] for each table"
+
+    static func read(
+        _ value: RecipeValue, key: String
+    ) throws(Failure) -> [ScheduleConfiguration.PartConfiguration]? {
+        guard case .list(let values) = value else { return nil }
+        var parts: [ScheduleConfiguration.PartConfiguration] = []
+        for (index, value) in values.enumerated() {
+            guard case .table(let entries) = value else { return nil }
+            parts.append(try part(entries, key: "\(key) \(index + 1)"))
+        }
+        return parts
+    }
+
+    var recipeValue: RecipeValue? {
+        guard !isEmpty else { return nil }
+        return .list(
+            map { part in
+                var entries: [String: RecipeValue] = ["name": .text(part.name.rawValue)]
+                entries["steps"] = part.steps.map { .integer($0) }
+                entries["start_factor"] = part.startFactor.map { .real($0) }
+                entries["end_factor"] = part.endFactor.map { .real($0) }
+                return .table(entries)
+            })
+    }
+
+    private static func part(
+        _ entries: [String: RecipeValue], key: String
+    ) throws(Failure) -> ScheduleConfiguration.PartConfiguration {
+        let keys = ["name", "steps", "start_factor", "end_factor"]
+        for name in entries.keys.sorted() where !keys.contains(name) {
+            let remedy =
+                nearestName(to: name, among: keys).map { "did you mean \"\($0)\"?" }
+                ?? "its keys are \(keys.joined(separator: ", "))."
+            throw Failure(.configuration, "\(key) has the unknown key \"\(name)\": \(remedy)")
+        }
+        func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
+            guard let value = entries[name] else { return nil }
+            return try Value.converted(value, key: "\(key) \(name)")
+        }
+        guard let name: ScheduleConfiguration.PartConfiguration.Name = try value("name") else {
+            throw Failure(
+                .configuration,
+                "\(key) has no name: add name = \"constant\", \"linear\" or \"cosine\".")
+        }
+        return .init(
+            name: name, steps: try value("steps"), startFactor: try value("start_factor"),
+            endFactor: try value("end_factor"))
+    }
+}

@@ -1,0 +1,137 @@
+import Compute
+import Support
+
+/// A recipe's `[training]` section: how long, how much at a time, in which arithmetic.
+package struct TrainingConfiguration: Sendable, Equatable {
+    /// Optimizer steps.
+    package var steps = 2000
+    /// Sequences in one optimizer step, over all ranks.
+    package var globalBatch = 12
+    /// Sequences that go through the model at once; 0 for a whole lane.
+    package var microBatch = 0
+    /// What enters matrix products.
+    package var precision = Precision.fp32
+    /// Whether backward computes each block's activations again, from the block's input, which
+    /// alone is kept.
+    package var recompute = false
+    /// Seeds the initial parameters, the order of samples, and dropout.
+    package var seed: UInt64 = 1337
+    /// The power p of the average of the parameters that evaluations use, in which step t has the
+    /// weight t^(p + 1) - (t - 1)^(p + 1), about (p + 1) t^p; nil for the parameters themselves.
+    package var averagingPower: Double?
+    /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run
+    /// stops.
+    package var maximumSkippedSteps = 10
+
+    /// The most steps, and the most sequences in one.
+    private static let largestCount = 1_000_000_000
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        for (key, value) in [
+            ("steps", steps), ("global_batch", globalBatch),
+            ("max_skipped_steps", maximumSkippedSteps),
+        ] where value < 1 {
+            throw Failure(
+                .configuration,
+                "[training] \(key) = \(value) is not a whole number from 1 up: use 1 or more.")
+        }
+        // Numbers of tokens are products of these and the context length, which must not overflow.
+        for (key, value) in [("steps", steps), ("global_batch", globalBatch)]
+        where value > Self.largestCount {
+            throw Failure(
+                .configuration,
+                "[training] \(key) = \(value) is more than \(Self.largestCount): use less.")
+        }
+        if let averagingPower, !(averagingPower >= 0 && averagingPower <= 1000) {
+            throw Failure(
+                .configuration,
+                "[training] averaging_power = \(averagingPower) is not from 0 to 1000: use 7 for "
+                    + "about the last tenth of the run, or remove it for no average.")
+        }
+        guard microBatch >= 0 else {
+            throw Failure(
+                .configuration,
+                "[training] micro_batch = \(microBatch) is not a whole number from 0 up: use 0 for "
+                    + "a whole lane at once.")
+        }
+    }
+}
+
+/// A recipe's `[reduction]` section: how the global batch is dealt out and summed.
+package struct ReductionConfiguration: Sendable, Equatable {
+    /// Slots into which the global batch is dealt, and the most ranks that can train it; 0 for the
+    /// smallest divisor of the global batch that is at least 8 and at least the number of ranks.
+    package var lanes = 0
+    /// Size of the pieces in which gradients are reduced, in MiB.
+    package var bucketMebibytes = 1.0
+    /// How gradients travel between hosts; bf16 rounds every lane's gradient and every sum.
+    package var wire = WireFormat.fp32
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        guard lanes >= 0 else {
+            throw Failure(
+                .configuration,
+                "[reduction] lanes = \(lanes) is not a whole number from 0 up: use 0 for a default."
+            )
+        }
+        guard bucketMebibytes > 0, bucketMebibytes <= 1024 else {
+            throw Failure(
+                .configuration,
+                "[reduction] bucket_mib = \(bucketMebibytes) is not above 0 and at most 1024: "
+                    + "use 1.")
+        }
+    }
+}
+
+/// A recipe's `[evaluation]` section: when and on what the validation loss is measured.
+package struct EvaluationConfiguration: Sendable, Equatable {
+    /// Steps between evaluations; 0 for one after the last step alone.
+    package var every = 250
+    /// Steps after which there is an evaluation besides, rising; 0 for one before the first step.
+    package var at: [Int] = []
+    /// Windows of the context length that are evaluated, from the validation set's start; 0 for
+    /// all.
+    package var windows = 0
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        for (key, value) in [("every", every), ("windows", windows)] where value < 0 {
+            throw Failure(
+                .configuration,
+                "[evaluation] \(key) = \(value) is not a whole number from 0 up: use 0 or more.")
+        }
+        guard at.allSatisfy({ $0 >= 0 }), zip(at, at.dropFirst()).allSatisfy(<) else {
+            throw Failure(
+                .configuration,
+                "[evaluation] at = \(at) is not a rising list of steps: write one such as "
+                    + "[100, 200, 400].")
+        }
+    }
+}
+
+/// A recipe's `[checkpoint]` section: when checkpoints are written and how many are kept.
+package struct CheckpointConfiguration: Sendable, Equatable {
+    /// Steps between checkpoints; 0 for one after the last step alone.
+    package var every = 500
+    /// Newest checkpoints that are kept; 0 for all.
+    package var keep = 2
+    /// Whether the checkpoint of the evaluation with the lowest loss is also written and kept.
+    package var best = true
+
+    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        guard every >= 0 else {
+            throw Failure(
+                .configuration,
+                "[checkpoint] every = \(every) is not a whole number from 0 up: use 0 or more.")
+        }
+        guard keep == 0 || keep >= 2 else {
+            throw Failure(
+                .configuration,
+                "[checkpoint] keep = \(keep) is not 0 or at least 2: use 2, so that one is whole "
+                    + "while the next is written, or 0 to keep all.")
+        }
+    }
+}

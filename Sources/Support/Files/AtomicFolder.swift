@@ -1,0 +1,71 @@
+import Glibc
+
+/// Folders that appear completely or not at all.
+package enum AtomicFolder {
+    /// The suffix of a folder's name while its content is incomplete.
+    package static let partialSuffix = ".partial"
+
+    /// The name of the temporary folder inside an empty folder that is filled in place.
+    package static let innerPartialName = "new" + partialSuffix
+
+    /// Creates a folder under a temporary name, fills it and renames it.
+    ///
+    /// An empty folder that exists may be a mount point or the target of a link, which cannot be
+    /// replaced. It is filled in place instead: everything is written into a temporary folder inside
+    /// it and then moved up, `marker` last.
+    ///
+    /// - Parameters:
+    ///   - path: a path that does not exist, or an empty folder; missing parent folders are created.
+    ///   - marker: the file or folder whose presence marks the folder as complete.
+    ///   - fill: receives the temporary folder's path and must bring every file it writes there to
+    ///     the disk, as `OutputFile.finish()` does.
+    /// - Throws: `.inputOutput`, or the error of `fill`; nothing is left behind.
+    package static func create<Value>(
+        at path: String, marker: String? = nil, _ fill: (_ partial: String) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        if FileSystem.isEmptyFolder(path) {
+            return try fillInPlace(path, marker: marker, fill)
+        }
+        let partial = path + partialSuffix
+        let parents = try FileSystem.makeFolders(FileSystem.parent(of: path))
+        do throws(Failure) {
+            try FileSystem.makeNewFolder(partial)
+        } catch {
+            for parent in parents.reversed() { rmdir(parent) }
+            throw error
+        }
+        do throws(Failure) {
+            let value = try fill(partial)
+            try FileSystem.synchronizeFolder(partial)
+            try FileSystem.rename(partial, to: path)
+            return value
+        } catch {
+            // The first error is the one to report.
+            try? FileSystem.removeFlatFolder(partial)
+            for parent in parents.reversed() { rmdir(parent) }
+            throw error
+        }
+    }
+
+    private static func fillInPlace<Value>(
+        _ path: String, marker: String?, _ fill: (_ partial: String) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        let partial = "\(path)/\(innerPartialName)"
+        try FileSystem.makeNewFolder(partial)
+        var moved: [String] = []
+        do throws(Failure) {
+            let value = try fill(partial)
+            let names = try FileSystem.names(in: partial)
+            for name in names.filter({ $0 != marker }) + names.filter({ $0 == marker }) {
+                try FileSystem.rename("\(partial)/\(name)", to: "\(path)/\(name)")
+                moved.append(name)
+            }
+            try FileSystem.removeFlatFolder(partial)
+            return value
+        } catch {
+            for name in moved.reversed() { unlink("\(path)/\(name)") }
+            try? FileSystem.removeFlatFolder(partial)
+            throw error
+        }
+    }
+}

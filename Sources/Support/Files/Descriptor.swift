@@ -1,0 +1,184 @@
+import Glibc
+
+/// An open file or folder, closed at the end of its life.
+///
+/// Call `close()` after writing: an error of closing cannot be reported at the end of life.
+package struct Descriptor: ~Copyable {
+    /// The path, as messages name it.
+    package let path: String
+    /// The number of the descriptor.
+    package private(set) var number: Int32
+
+    /// Opens a path with the flags of `open(2)`; a new file gets the permissions of the umask.
+    ///
+    /// - Throws: `.missingInput` if a file to be read does not exist, `.inputOutput` otherwise.
+    package init(opening path: String, _ flags: Int32) throws(Failure) {
+        self.path = path
+        number = repeating { open(path, flags | O_CLOEXEC, 0o666) }
+        guard number >= 0 else {
+            let isReading = flags & (O_WRONLY | O_RDWR) == 0
+            throw .systemCall(isReading ? "opened" : "created", path, isReading: isReading)
+        }
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// - Throws: `.missingInput` if it does not exist, `.inputOutput` otherwise.
+    package init(reading path: String) throws(Failure) {
+        try self.init(opening: path, O_RDONLY)
+    }
+
+    /// Opens the process's standard input.
+    ///
+    /// - Throws: `.inputOutput` if it is closed.
+    package init(standardInput path: String = "standard input") throws(Failure) {
+        self.path = path
+        number = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+        guard number >= 0 else { throw .systemCall("opened", path) }
+    }
+
+    deinit { if number >= 0 { _ = closeFile(number) } }
+
+    /// Writes all of the bytes at the current position.
+    ///
+    /// - Throws: `.inputOutput`; some of the bytes may have been written.
+    package func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            // Linux writes at most 0x7ffff000 bytes at a time.
+            let chunk = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
+            let written = repeating { writeFile(number, chunk.baseAddress, chunk.count) }
+            guard written > 0 else {
+                throw .systemCall("written", path, error: written < 0 ? errno : EIO)
+            }
+            rest = rest.dropFirst(written)
+        }
+    }
+
+    /// Writes bytes over those at an offset, by `pwrite(2)`.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func overwrite(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        guard pwrite(number, bytes.baseAddress, bytes.count, offset) == bytes.count else {
+            throw .systemCall("written", path)
+        }
+    }
+
+    /// Reads up to the buffer's size from the current position; returns 0 at the file's end.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
+        let count = repeating { readFile(number, buffer.baseAddress, buffer.count) }
+        guard count >= 0 else { throw .systemCall("read", path) }
+        return count
+    }
+
+    /// Reads from an offset until the buffer is full or the file ends, by `pread(2)`; returns the number
+    /// of bytes.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func read(
+        at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(Failure) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+            let count = repeating { pread(number, rest.baseAddress, rest.count, offset + filled) }
+            guard count >= 0 else { throw .systemCall("read", path) }
+            if count == 0 { break }
+            filled += count
+        }
+        return filled
+    }
+
+    /// Reads everything from the current position to the end.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func readToEnd() throws(Failure) -> [UInt8] {
+        var content: [UInt8] = []
+        // Growing step by step would leave freed blocks of every size resident.
+        content.reserveCapacity(try regularSize() ?? 0)
+        try forEachChunk { chunk in content.append(contentsOf: chunk) }
+        return content
+    }
+
+    /// Reads everything from the current position to the end, in pieces.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func forEachChunk(_ body: (UnsafeRawBufferPointer) -> Void) throws(Failure) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
+        defer { buffer.deallocate() }
+        while true {
+            let count = try read(into: buffer)
+            if count == 0 { return }
+            body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    /// The size in bytes; nil for a pipe, a device or a folder.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func regularSize() throws(Failure) -> Int? {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw .systemCall("examined", path) }
+        return status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
+    }
+
+    /// The size in bytes.
+    ///
+    /// - Throws: `.inputOutput`, also if the path is not a regular file.
+    package func size() throws(Failure) -> Int {
+        guard let size = try regularSize() else {
+            throw Failure(.inputOutput, "\(path): is not a regular file; check the path.")
+        }
+        return size
+    }
+
+    /// Shortens the file; returns whether that succeeded.
+    package func truncate(to size: Int) -> Bool { ftruncate(number, size) == 0 }
+
+    /// Waits until everything written is on the disk, by `fsync(2)`.
+    ///
+    /// Do not retry: after a failure the kernel may have dropped the unwritten pages, and a second call
+    /// could report success.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func synchronize() throws(Failure) {
+        guard fsync(number) == 0 else { throw .systemCall("written", path) }
+    }
+
+    /// Asks the kernel to drop its copy of the file, so that the next read comes from the disk.
+    package func dropCache() { posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
+
+    /// Closes the file; network file systems may report a failed write only here.
+    ///
+    /// - Throws: `.inputOutput`.
+    package consuming func close() throws(Failure) {
+        let status = closeFile(number)
+        let error = errno
+        number = -1
+        // Linux closes the file even if it reports an interruption.
+        guard status == 0 || error == EINTR else {
+            throw .systemCall("written", path, error: error)
+        }
+    }
+}
+
+/// Repeats a system call while a signal interrupts it, and returns its result.
+private func repeating<Result: SignedInteger>(_ call: () -> Result) -> Result {
+    while true {
+        let result = call()
+        if result >= 0 || errno != EINTR { return result }
+    }
+}
+
+// The system calls that share their names with methods.
+private func closeFile(_ number: Int32) -> Int32 { close(number) }
+
+private func readFile(_ number: Int32, _ bytes: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+    read(number, bytes, count)
+}
+
+private func writeFile(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+    write(number, bytes, count)
+}

@@ -1,0 +1,129 @@
+import Glibc
+
+/// Operations on names in folders, each system call checked.
+package enum FileSystem {
+    /// Returns the names in a folder, sorted by their bytes, without `.` and `..`.
+    ///
+    /// - Throws: `.missingInput`, `.inputOutput`.
+    package static func names(in folder: String) throws(Failure) -> [String] {
+        guard let stream = opendir(folder) else {
+            throw .systemCall("listed", folder, isReading: true)
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else { break }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        guard errno == 0 else { throw .systemCall("listed", folder, isReading: true) }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    /// Returns whether anything has this path, a dangling link included.
+    package static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
+    /// Returns whether a path is a folder or a link to one.
+    package static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Returns whether a path is an empty folder or a link to one. The `lost+found` of a file
+    /// system's root is ignored.
+    package static func isEmptyFolder(_ path: String) -> Bool {
+        guard let names = try? names(in: path) else { return false }
+        return names.allSatisfy { $0 == "lost+found" }
+    }
+
+    /// Creates a folder and its missing parents; returns those that it created, outermost first.
+    ///
+    /// - Throws: `.inputOutput`.
+    @discardableResult
+    package static func makeFolders(_ path: String) throws(Failure) -> [String] {
+        if isFolder(path) { return [] }
+        let parent = parent(of: path)
+        let parents = parent == path ? [] : try makeFolders(parent)
+        guard mkdir(path, 0o777) == 0 || errno == EEXIST && isFolder(path) else {
+            let failure = Failure.systemCall(
+                "created", path, error: errno == EEXIST ? ENOTDIR : errno)
+            for created in parents.reversed() { rmdir(created) }
+            throw failure
+        }
+        try synchronizeFolder(parent)
+        return parents + [path]
+    }
+
+    /// Checks that a file or folder can be created at a path, or an empty folder there be filled: the
+    /// nearest existing folder on the path must be writable.
+    ///
+    /// - Throws: `.inputOutput`.
+    package static func requireWritable(_ path: String) throws(Failure) {
+        var folder = isEmptyFolder(path) ? path : parent(of: path)
+        while !exists(folder), parent(of: folder) != folder { folder = parent(of: folder) }
+        guard isFolder(folder) else { throw .systemCall("created", path, error: ENOTDIR) }
+        guard access(folder, W_OK | X_OK) == 0 else {
+            throw .systemCall("written", folder)
+        }
+    }
+
+    /// Makes a folder that must not exist yet.
+    ///
+    /// - Throws: `.inputOutput`.
+    package static func makeNewFolder(_ path: String) throws(Failure) {
+        guard mkdir(path, 0o777) == 0 else {
+            throw .systemCall("created", path)
+        }
+    }
+
+    /// Gives a file or folder another name in the same folder and brings the change to the disk.
+    ///
+    /// - Throws: `.inputOutput`.
+    package static func rename(_ path: String, to newPath: String) throws(Failure) {
+        guard renameFile(path, newPath) == 0 else {
+            throw .systemCall("renamed to \(newPath)", path)
+        }
+        try synchronizeFolder(parent(of: newPath))
+    }
+
+    /// Removes a folder that holds nothing but files; a folder that is not there is no error.
+    ///
+    /// - Throws: `.inputOutput`, also where the folder holds another one.
+    package static func removeFlatFolder(_ path: String) throws(Failure) {
+        guard exists(path) else { return }
+        for name in try names(in: path) {
+            guard unlink("\(path)/\(name)") == 0 else {
+                throw .systemCall("removed", "\(path)/\(name)")
+            }
+        }
+        guard rmdir(path) == 0 else { throw .systemCall("removed", path) }
+    }
+
+    /// Brings the names in a folder to the disk.
+    ///
+    /// - Throws: `.inputOutput`.
+    package static func synchronizeFolder(_ path: String) throws(Failure) {
+        let folder = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY)
+        // Some network file systems have no such operation and say so with EINVAL.
+        guard fsync(folder.number) == 0 || errno == EINVAL else {
+            throw .systemCall("written", path)
+        }
+    }
+
+    /// The folder that holds a path: dirname(3).
+    package static func parent(of path: String) -> String {
+        var path = Substring(path)
+        while path.count > 1, path.hasSuffix("/") { path = path.dropLast() }
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+// The system call that shares its name with a method here.
+private func renameFile(_ path: String, _ newPath: String) -> Int32 { rename(path, newPath) }

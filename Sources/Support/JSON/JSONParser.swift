@@ -1,0 +1,208 @@
+/// The first problem in a text that is not JSON.
+package struct JSONProblem: Error {
+    /// The problem, as a noun phrase.
+    package let what: String
+    /// The offset of the byte at which it was found.
+    package let byte: Int
+}
+
+extension JSONValue {
+    /// Parses a whole text of UTF-8 strictly, as RFC 8259 has it. A key may appear only once in an
+    /// object.
+    ///
+    /// A number without fraction and exponent becomes an `.integer` if it fits, any other a `.number`.
+    package init(parsing text: UnsafeRawBufferPointer) throws(JSONProblem) {
+        var parser = Parser(text: text)
+        parser.skipSpace()
+        self = try parser.value(depth: 0)
+        parser.skipSpace()
+        guard parser.place == text.count else { throw parser.problem("text after the end") }
+    }
+
+    /// Parses a whole text of UTF-8.
+    package init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
+        let bytes = Array(bytes)
+        let outcome = bytes.withUnsafeBytes { text in
+            Result { () throws(JSONProblem) in try JSONValue(parsing: text) }
+        }
+        self = try outcome.get()
+    }
+}
+
+/// A recursive-descent parser; every access to the text is checked against its end.
+private struct Parser {
+    let text: UnsafeRawBufferPointer
+    var place = 0
+
+    /// Deeper nesting is refused before it can exhaust the stack.
+    static let deepest = 64
+
+    func problem(_ what: String) -> JSONProblem {
+        JSONProblem(what: what, byte: place)
+    }
+
+    /// The byte at the current place, or nil at the end.
+    var next: UInt8? { place < text.count ? text[place] : nil }
+
+    mutating func skipSpace() {
+        while let byte = next, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
+            place += 1
+        }
+    }
+
+    /// Steps over one byte if it is the given one.
+    mutating func take(_ character: Unicode.Scalar) -> Bool {
+        guard next == UInt8(ascii: character) else { return false }
+        place += 1
+        return true
+    }
+
+    mutating func value(depth: Int) throws(JSONProblem) -> JSONValue {
+        guard depth < Self.deepest else { throw problem("nesting deeper than \(Self.deepest)") }
+        switch next {
+        case UInt8(ascii: "{"): return .object(try members(depth: depth))
+        case UInt8(ascii: "["): return .array(try elements(depth: depth))
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"): return try word("true", .bool(true))
+        case UInt8(ascii: "f"): return try word("false", .bool(false))
+        case UInt8(ascii: "n"): return try word("null", .null)
+        case nil: throw problem("text that ends too early")
+        default: return try number()
+        }
+    }
+
+    private mutating func word(
+        _ word: StaticString, _ value: JSONValue
+    ) throws(JSONProblem) -> JSONValue {
+        let end = place + word.utf8CodeUnitCount
+        let bytes = UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
+        guard end <= text.count, text[place..<end].elementsEqual(bytes) else {
+            throw problem("an unknown word")
+        }
+        place = end
+        return value
+    }
+
+    private mutating func members(depth: Int) throws(JSONProblem) -> JSONObject {
+        var object = JSONObject()
+        // Compared as bytes: Swift's string equality would join different spellings of a letter.
+        var keys: Set<[UInt8]> = []
+        place += 1
+        skipSpace()
+        if take("}") { return object }
+        repeat {
+            skipSpace()
+            guard next == UInt8(ascii: "\"") else { throw problem("a key without quotes") }
+            let key = try string()
+            guard keys.insert(Array(key.utf8)).inserted else {
+                throw problem("the key \"\(key)\" a second time")
+            }
+            skipSpace()
+            guard take(":") else { throw problem("a key without a colon") }
+            skipSpace()
+            object.append(key, try value(depth: depth + 1))
+            skipSpace()
+        } while take(",")
+        guard take("}") else { throw problem("an object that is not closed") }
+        return object
+    }
+
+    private mutating func elements(depth: Int) throws(JSONProblem) -> [JSONValue] {
+        var elements: [JSONValue] = []
+        place += 1
+        skipSpace()
+        if take("]") { return elements }
+        repeat {
+            skipSpace()
+            elements.append(try value(depth: depth + 1))
+            skipSpace()
+        } while take(",")
+        guard take("]") else { throw problem("an array that is not closed") }
+        return elements
+    }
+
+    private mutating func number() throws(JSONProblem) -> JSONValue {
+        let start = place
+        _ = take("-")
+        if !take("0") { try digits() }
+        var isWhole = true
+        if take(".") {
+            isWhole = false
+            try digits()
+        }
+        if take("e") || take("E") {
+            isWhole = false
+            if !take("+") { _ = take("-") }
+            try digits()
+        }
+        let number = String(decoding: text[start..<place], as: UTF8.self)
+        if isWhole, number != "-0", let integer = Int(number) { return .integer(integer) }
+        guard let real = Double(number) else { throw problem("a number that cannot be read") }
+        return .number(real)
+    }
+
+    private mutating func digits() throws(JSONProblem) {
+        guard let first = next, isDigit(first) else { throw problem("an unexpected character") }
+        while let byte = next, isDigit(byte) { place += 1 }
+    }
+
+    private mutating func string() throws(JSONProblem) -> String {
+        place += 1
+        var bytes: [UInt8] = []
+        while let byte = next {
+            place += 1
+            switch byte {
+            case UInt8(ascii: "\""):
+                guard let string = String(validating: bytes, as: UTF8.self) else {
+                    throw problem("a string that is not UTF-8")
+                }
+                return string
+            case UInt8(ascii: "\\"): bytes.append(contentsOf: try escape())
+            case ..<0x20: throw problem("a control character in a string")
+            default: bytes.append(byte)
+            }
+        }
+        throw problem("a string that is not closed")
+    }
+
+    /// The UTF-8 of what follows a backslash.
+    private mutating func escape() throws(JSONProblem) -> [UInt8] {
+        guard let byte = next else { throw problem("a string that is not closed") }
+        place += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [byte]
+        case UInt8(ascii: "b"): return [0x08]
+        case UInt8(ascii: "f"): return [0x0C]
+        case UInt8(ascii: "n"): return [0x0A]
+        case UInt8(ascii: "r"): return [0x0D]
+        case UInt8(ascii: "t"): return [0x09]
+        case UInt8(ascii: "u"):
+            var code = try hexadecimal()
+            if 0xD800..<0xDC00 ~= code, take("\\"), take("u") {
+                let low = try hexadecimal()
+                guard 0xDC00..<0xE000 ~= low else { throw problem("half a surrogate pair") }
+                code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+            }
+            guard let scalar = Unicode.Scalar(code) else {
+                throw problem("half a surrogate pair")
+            }
+            return Array(String(scalar).utf8)
+        default: throw problem("an unknown escape")
+        }
+    }
+
+    /// Four hexadecimal digits.
+    private mutating func hexadecimal() throws(JSONProblem) -> UInt32 {
+        var code: UInt32 = 0
+        for _ in 0..<4 {
+            guard let byte = next, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {
+                throw problem("an escape without four hexadecimal digits")
+            }
+            code = code << 4 + UInt32(digit)
+            place += 1
+        }
+        return code
+    }
+}
+
+private func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }

@@ -1,0 +1,178 @@
+import Glibc
+import Statistics
+
+/// A law of the best rate against the batch B.
+package enum RateLaw: String, Sendable, Equatable, CaseIterable {
+    /// One rate.
+    case constant
+    /// Rate proportional to B^(1/2).
+    case squareRoot = "square root"
+    /// Rate proportional to B.
+    case linear
+    /// Rate proportional to B^p.
+    case power
+    /// rate_max / (1 + Bn / B), with Bn the noise scale (McCandlish et al. 2018, for SGD).
+    case saturating
+    /// rate_max / (1 + Bn / B)^a with a in [1/2, 1] (McCandlish et al. 2018, for Adam).
+    case saturatingPower = "saturating power"
+    /// rate_max / ((sqrt(Bn / B) + sqrt(B / Bn)) / 2): greatest at Bn (Li et al. 2024, for Adam).
+    case surge
+
+    /// Of a law that has the same one, known beforehand, at every batch.
+    var exponent: Double? {
+        switch self {
+        case .constant: 0
+        case .squareRoot: 0.5
+        case .linear: 1
+        case .power, .saturating, .saturatingPower, .surge: nil
+        }
+    }
+}
+
+/// A law fitted to the best rates, in ln(rate).
+package struct RateModel: Sendable, Equatable {
+    package struct Parameter: Sendable, Equatable {
+        /// "rate" (at B = 1), "rate_max", "exponent" or "Bn" (sequences).
+        package let name: String
+        package let estimate: Estimate
+    }
+
+    package let law: RateLaw
+    package let parameters: [Parameter]
+    package let residualSumOfSquares: Double
+    /// The side on which Bn lies so far outside the batches that they do not show it.
+    package let noiseScaleOutside: Side?
+    /// Nil where the batches are too few to judge a law of so many parameters.
+    package let criterion: Double?
+    /// The criterion's distance from the best law's; nil without a criterion.
+    package internal(set) var delta: Double?
+    /// Akaike's weight among the laws that have a criterion; nil without one.
+    package internal(set) var weight: Double?
+
+    /// d ln(rate) / d ln(B) at a batch, of the laws 1/2, 1 and p the same everywhere.
+    package func localExponent(at batch: Double) -> Double {
+        func value(_ name: String) -> Double {
+            parameters.first { $0.name == name }?.estimate.value ?? 1
+        }
+        switch law {
+        case .constant: return 0
+        case .squareRoot: return 0.5
+        case .linear: return 1
+        case .power: return value("exponent")
+        case .saturating, .saturatingPower:
+            // One without an exponent among its parameters.
+            return value("exponent") / (1 + batch / value("Bn"))
+        case .surge:
+            let scale = value("Bn")
+            return 0.5 * (scale - batch) / (scale + batch)
+        }
+    }
+}
+
+extension RateModel {
+    /// Residuals below a rate's ninth digit are rounding.
+    private static let leastVariance = 1e-18
+
+    /// The fit of one law; nil where the batches are too few to give it parameters.
+    init?(_ law: RateLaw, batches: [Double], rates: [Double], level: Double) {
+        let y = rates.map { log($0) }
+        let logs = batches.map { log($0) }
+        switch law {
+        case .constant: self.init(law, exponent: 0, logs, y, level)
+        case .squareRoot: self.init(law, exponent: 0.5, logs, y, level)
+        case .linear: self.init(law, exponent: 1, logs, y, level)
+        case .power:
+            guard let fit = linearLeastSquares(logs.map { [1, $0] }, observations: y) else {
+                return nil
+            }
+            self.init(
+                law,
+                [
+                    ("rate", fit.estimate(0, level: level).mapped(exp)),
+                    ("exponent", fit.estimate(1, level: level)),
+                ], fit.residualSumOfSquares, count: y.count)
+        case .saturating:
+            let fit = ScaleFit(x: batches, y: y, level: level) { -softplus($0) }
+            guard let fit else { return nil }
+            self.init(law, fit, count: y.count)
+        case .surge:
+            let fit = ScaleFit(x: batches, y: y, level: level) { -logCosh($0 / 2) }
+            guard let fit else { return nil }
+            self.init(law, fit, count: y.count)
+        case .saturatingPower: self.init(saturatingPower: batches, y, level)
+        }
+    }
+
+    private init(
+        _ law: RateLaw, _ parameters: [(String, Estimate)], _ squares: Double, count: Int,
+        outside: Side? = nil
+    ) {
+        self.law = law
+        self.parameters = parameters.map { Parameter(name: $0.0, estimate: $0.1) }
+        residualSumOfSquares = squares
+        noiseScaleOutside = outside
+        criterion = InformationCriterion.corrected(
+            residualSumOfSquares: squares, count: count, parameterCount: parameters.count + 1,
+            leastVariance: Self.leastVariance)
+    }
+
+    private init(_ law: RateLaw, exponent: Double, _ logs: [Double], _ y: [Double], _ level: Double)
+    {
+        let sample = Sample(zip(logs, y).map { $1 - exponent * $0 })
+        self.init(
+            law, [("rate", sample.meanEstimate(level: level).mapped(exp))],
+            (sample.variance ?? 0) * Double(sample.count - 1), count: sample.count)
+    }
+
+    private init(_ law: RateLaw, _ fit: ScaleFit, count: Int) {
+        self.init(
+            law, [("rate_max", fit.offset.mapped(exp)), ("Bn", fit.logScale.mapped(exp))],
+            fit.residualSumOfSquares, count: count, outside: fit.scaleOutside)
+    }
+
+    /// The exponent's start is the best of some between its bounds; where the fit leaves them, it
+    /// is at the nearer one.
+    private init?(saturatingPower batches: [Double], _ y: [Double], _ level: Double) {
+        let bounds = 0.5...1.0
+        let starts = stride(from: bounds.lowerBound, through: bounds.upperBound, by: 0.1)
+            .compactMap { exponent in
+                ScaleFit(x: batches, y: y, level: level) { -exponent * softplus($0) }
+                    .map { (exponent: exponent, fit: $0) }
+            }
+        guard
+            let start = starts.min(by: {
+                $0.fit.residualSumOfSquares < $1.fit.residualSumOfSquares
+            })
+        else { return nil }
+        let free = nonlinearLeastSquares(
+            start: [start.fit.offset.value, start.fit.logScale.value, start.exponent],
+            count: y.count
+        ) { parameters in
+            zip(batches, y).map {
+                $1 - parameters[0] + parameters[2] * softplus(parameters[1] - log($0))
+            }
+        }
+        let logs = batches.map { log($0) }
+        if let free, bounds.contains(free.parameters[2]), start.fit.scaleOutside == nil,
+            let least = logs.min(), let greatest = logs.max(),
+            ScaleFit.range(least...greatest).contains(free.parameters[1])
+        {
+            self.init(
+                .saturatingPower,
+                [
+                    ("rate_max", free.estimate(0, level: level).mapped(exp)),
+                    ("Bn", free.estimate(1, level: level).mapped(exp)),
+                    ("exponent", free.estimate(2, level: level)),
+                ], free.residualSumOfSquares, count: y.count)
+        } else {
+            self.init(
+                .saturatingPower,
+                [
+                    ("rate_max", start.fit.offset.mapped(exp)),
+                    ("Bn", start.fit.logScale.mapped(exp)),
+                    ("exponent", Estimate(start.exponent)),
+                ], start.fit.residualSumOfSquares, count: y.count,
+                outside: start.fit.scaleOutside)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import Compute
+import Recipes
+import Support
+import Training
+
+/// How long a sweep would take on a layout, from steps and evaluations that were measured there.
+package struct SweepEstimate: Sendable, Equatable {
+    /// One batch's runs.
+    package struct Row: Sendable, Equatable {
+        package let batch: Int
+        package let runs: Int
+        package let steps: Int
+        package let evaluations: Int
+        package let cost: RunCost
+
+        /// Of one run.
+        package var seconds: Double {
+            Double(steps) * cost.secondsPerStep
+                + Double(evaluations) * cost.secondsPerEvaluation
+        }
+    }
+
+    package let rows: [Row]
+    /// Groups that train at the same time.
+    package let groups: Int
+
+    /// From start to end, if groups end together and no grid grows.
+    package var seconds: Double {
+        rows.reduce(0) { $0 + Double($1.runs) * $1.seconds } / Double(groups)
+    }
+
+    /// A table, and the sum in a sentence.
+    package var text: String {
+        var table = TextTable(
+            ["batch", "runs", "steps", "ms a step", "evaluations", "s each", "a run"],
+            leftColumns: 0)
+        for row in rows {
+            table.add([
+                "\(row.batch)", "\(row.runs)", Format.count(row.steps),
+                Format.significant(row.cost.secondsPerStep * 1000, digits: 3),
+                "\(row.evaluations)",
+                Format.significant(row.cost.secondsPerEvaluation, digits: 2),
+                Format.duration(row.seconds),
+            ])
+        }
+        let runs = rows.reduce(0) { $0 + $1.runs }
+        return table.lines.joined(separator: "\n")
+            + "\n\(Format.counted(runs, "run")) on \(Format.counted(groups, "group")): about "
+            + "\(Format.duration(seconds, tenths: false)); more if a grid has to grow"
+    }
+}
+
+extension SweepSession {
+    /// What is still to be trained: measures a few steps of each batch, on all groups at the same
+    /// time; all ranks must come here.
+    package func estimate() throws(Failure) -> SweepEstimate {
+        let input = try world.agree { () throws(Failure) in try readInput() }
+        let groups = try world.agree { () throws(Failure) in
+            try groupCount(input.specification)
+        }
+        let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
+        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
+        announceEstimate(input, groups)
+        let schedule = try SweepSchedule(input.specification)
+        let results = try world.agree { () throws(Failure) in
+            request.resumes
+                ? try SweepLedger(folder, schedule: schedule, session: "").results() : []
+        }
+        var rows: [SweepEstimate.Row] = []
+        for batch in input.specification.batches {
+            let first = input.specification.firstPoint(ofBatch: batch)
+            let (plan, data) = try world.agree { () throws(Failure) in
+                var recipe = try input.specification.recipe(for: first)
+                let data = try TrainingData(
+                    path: input.data.path, recipe: &recipe, rank: world.rank)
+                return (try TrainingPlan(recipe, ranks: group.size), data)
+            }
+            let cost = try RunCost.measure(
+                plan: plan, data: data, communicator: group, engine: engine)
+            rows.append(
+                SweepEstimate.Row(
+                    batch: batch, runs: schedule.fewestRuns(ofBatch: batch, after: results),
+                    steps: plan.recipe.training.steps,
+                    evaluations: plan.recipe.evaluation.at.count, cost: cost))
+        }
+        return SweepEstimate(rows: rows, groups: groups)
+    }
+}

@@ -1,0 +1,38 @@
+import Support
+import Telemetry
+import Training
+
+/// A sweep's progress on rank 0: points that have ended, of those that are known of.
+struct SweepProgress {
+    private let line: ProgressLine?
+    private var details: [String] = []
+    private var done = 0
+
+    init(isShown: Bool, mode: ProgressMode, ledger: SweepLedger) {
+        let start = isShown ? try? ledger.progress() : nil
+        done = start?.done ?? 0
+        line = start.map {
+            ProgressLine(
+                "sweeping", done: $0.done, total: $0.total,
+                unit: .things("runs", showsRate: false), mode: mode,
+                environment: processEnvironment())
+        }
+    }
+
+    mutating func update(_ progress: SweepLedger.Progress) {
+        done = progress.done
+        line?.update(done: done, total: progress.total, details: details)
+    }
+
+    /// Tells of a point that this rank's group has trained.
+    mutating func ended(_ result: PointResult) {
+        let loss = result.curve.last?.validationLoss ?? .nan
+        details = [
+            "batch \(result.point.batch)",
+            "lr \(Format.scientific(result.learningRate, digits: 3))",
+            result.diverged ? "diverged" : "validation \(Format.fixed(loss, decimals: 4))",
+        ]
+    }
+
+    func finish() { line?.finish() }
+}

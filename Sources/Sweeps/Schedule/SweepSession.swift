@@ -1,0 +1,331 @@
+import Compute
+import Glibc
+import Logging
+import MPI
+import Recipes
+import Support
+import Telemetry
+import Training
+
+/// What `lockstep sweep` was asked to do.
+package struct SweepRequest: Sendable {
+    /// The specification's file; nil to resume with the sweep's own.
+    package var specificationPath: String?
+    /// The data folder; nil to resume with the sweep's own.
+    package var dataPath: String?
+    package var sweepPath: String
+    package var resumes: Bool
+    /// Groups of ranks that train a point each; nil for a group of each rank.
+    package var groups: Int?
+    package var threads: Int
+    package var progress: ProgressMode
+    /// Whether bf16 is wanted even where the processor has no instructions for it.
+    package var emulatesBF16: Bool
+
+    package init(
+        specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
+        groups: Int?, threads: Int, progress: ProgressMode, emulatesBF16: Bool
+    ) {
+        self.specificationPath = specificationPath
+        self.dataPath = dataPath
+        self.sweepPath = sweepPath
+        self.resumes = resumes
+        self.groups = groups
+        self.threads = threads
+        self.progress = progress
+        self.emulatesBF16 = emulatesBF16
+    }
+}
+
+/// How a sweep ended.
+package enum SweepOutcome: Sendable {
+    /// With what was found, on rank 0.
+    case finished(SweepFindings?)
+    /// A signal asked for it; nothing that had ended is lost.
+    case stopped
+}
+
+/// Sets up a sweep on all ranks together, has groups of them train its points, and analyses it.
+package struct SweepSession {
+    let request: SweepRequest
+    let world: Communicator
+    let folder: SweepFolder
+    private let logger = Logger(label: "lockstep")
+
+    package init(_ request: SweepRequest, communicator: Communicator) {
+        self.request = request
+        world = communicator
+        folder = SweepFolder(request.sweepPath)
+    }
+
+    /// Trains every point that has no result yet. Collective.
+    package func run() throws(Failure) -> SweepOutcome {
+        if request.resumes { try requireSharedFolder() }
+        let input = try world.agree { () throws(Failure) in try readInput() }
+        try world.sameOnAllRanks("specification", SHA256.hash(input.text))
+        try world.sameOnAllRanks("training data", input.data.fingerprint)
+        let groups = try world.agree { () throws(Failure) in
+            try groupCount(input.specification)
+        }
+        try world.onFirstRank { () throws(Failure) in try prepareFolder(input) }
+        let lock = try world.onFirstRank { () throws(Failure) in try RunLock(RunFolder(folder.path))
+        }
+        defer { withExtendedLifetime(lock) {} }
+        try world.onFirstRank { () throws(Failure) in try folder.prepareForGroups() }
+        try requireSharedFolder()
+        let schedule = try SweepSchedule(input.specification)
+        let ledger = SweepLedger(folder, schedule: schedule, session: try sessionName())
+        try world.onFirstRank { () throws(Failure) in
+            announce(input, groups, schedule, try ledger.results())
+        }
+        let isStopped = try trainPoints(input, groups, ledger)
+        if isStopped { return .stopped }
+        // The first rank writes it down; the others only know that all went well.
+        let findings = try world.onFirstRank { () throws(Failure) in
+            let findings = try folder.findings()
+            try folder.write(findings)
+            if let failure = findings.failure { throw failure }
+            return findings
+        }
+        return .finished(findings)
+    }
+
+    // MARK: - Set-up
+
+    /// Checks that every host sees the sweep's folder, into which the groups write. Collective.
+    ///
+    /// - Throws: `Failure` (configuration) if only the first rank's host sees it.
+    private func requireSharedFolder() throws(Failure) {
+        let isThere =
+            try world.allReduce(
+                Int64(world.rank == 0 && folder.holdsSweep ? 1 : 0), .maximum) == 1
+        // If no host has it, reading it reports that.
+        guard isThere else { return }
+        try world.agree { () throws(Failure) in
+            guard !folder.holdsSweep else { return }
+            throw Failure(
+                .configuration,
+                "\(folder.path) is on the first rank's host only; give --out a folder on a file system "
+                    + "that all hosts share.")
+        }
+    }
+
+    struct Input {
+        let text: String
+        let specification: SweepSpecification
+        /// Of the first point, for what all points share.
+        let recipe: Recipe
+        let data: TrainingData
+    }
+
+    func readInput() throws(Failure) -> Input {
+        let specification: SweepSpecification
+        let text: String
+        if let path = request.specificationPath {
+            text = try readText(path)
+            specification = try SweepSpecification(toml: text, name: path) {
+                (recipe) throws(Failure) in try readText(Self.beside(path, recipe))
+            }
+            if request.resumes { try specification.requireSameRuns(as: folder.readSpecification()) }
+        } else if request.resumes {
+            specification = try folder.readSpecification()
+            text = try readText(folder.specification)
+        } else {
+            throw Failure(
+                .usage,
+                "No specification is given: name one, such as launch/recipes/studies/"
+                    + "king-james-adamw.toml, or add --resume to go on with the sweep in --out.")
+        }
+        try specification.validate()
+        var recipe = try specification.firstRecipe
+        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
+        let data = try TrainingData(
+            path: try dataPath(), recipe: &recipe, isRemembered: request.dataPath == nil,
+            rank: world.rank)
+        for batch in specification.batches {
+            var own = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
+            own.model.vocabularySize = recipe.model.vocabularySize
+            _ = try TrainingPlan(own, ranks: 1)
+        }
+        return Input(text: text, specification: specification, recipe: recipe, data: data)
+    }
+
+    private func dataPath() throws(Failure) -> String {
+        if let path = request.dataPath { return path }
+        guard request.resumes else {
+            throw TrainingData.notGiven
+        }
+        return try folder.readOrigin().dataPath
+    }
+
+    /// A path as it is written in a file: from that file's folder on.
+    private static func beside(_ file: String, _ path: String) -> String {
+        guard !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
+        return String(file[...slash]) + path
+    }
+
+    func groupCount(_ specification: SweepSpecification) throws(Failure) -> Int {
+        let groups = request.groups ?? world.size
+        guard groups >= 1, groups <= world.size else {
+            throw Failure(
+                .usage,
+                "--groups is \(groups), but there are \(world.size) ranks, and a group has one at "
+                    + "least: use 1 to \(world.size).")
+        }
+        let largest = (world.size + groups - 1) / groups
+        for batch in specification.batches {
+            let recipe = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
+            guard recipe.reduction.lanes < largest else { continue }
+            throw Failure(
+                .usage,
+                "Batch \(batch) has \(recipe.reduction.lanes) lanes, too few for the \(largest) ranks "
+                    + "of a group: use --groups \(world.size), or start fewer ranks.")
+        }
+        return groups
+    }
+
+    /// Says what an estimate measures.
+    func announceEstimate(_ input: Input, _ groups: Int) {
+        guard world.rank == 0 else { return }
+        logger.notice(
+            """
+            measuring a few steps and evaluations of \
+            \(Format.counted(input.specification.batches.count, "batch", "batches")) on \
+            \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")); nothing is kept
+            """)
+    }
+
+    private func prepareFolder(_ input: Input) throws(Failure) {
+        guard request.resumes else {
+            return try folder.create(
+                specification: input.text, recipe: input.specification.recipe,
+                dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint)
+        }
+        let origin = try folder.readOrigin()
+        guard origin.fingerprint == input.data.fingerprint else {
+            throw Failure(
+                .badData,
+                "\(input.data.path) does not hold the data that the sweep in \(folder.path) was "
+                    + "started with: give --data the same, which were in \(origin.dataPath).")
+        }
+        guard origin.recipeHash == SHA256.hash(input.specification.recipe) else {
+            throw Failure(
+                .configuration,
+                "\(folder.recipe) is not the recipe that the sweep was started with: undo the change, "
+                    + "or start a new sweep.")
+        }
+        try AtomicFile.supersede(
+            folder.specification, holding: try readText(folder.specification), with: input.text)
+    }
+
+    /// A name that no other start of the sweep has, on all ranks.
+    private func sessionName() throws(Failure) -> String {
+        let own = world.rank == 0 ? UInt64.random(in: .min ... .max) : 0
+        return String(try world.allReduce(Int64(bitPattern: own >> 1), .maximum), radix: 36)
+    }
+
+    private func announce(
+        _ input: Input, _ groups: Int, _ schedule: SweepSchedule, _ results: [PointResult]
+    ) {
+        let specification = input.specification
+        let runs = specification.batches.reduce(results.count) {
+            $0 + schedule.fewestRuns(ofBatch: $1, after: results)
+        }
+        let begun =
+            results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
+        logger.notice(
+            """
+            sweeping \(Format.counted(specification.batches.count, "batch", "batches")) x \
+            \(Format.counted(specification.learningRates.count, "rate")) x \
+            \(Format.counted(specification.seeds.count, "seed")), \(Format.counted(runs, "run"))\(begun), \
+            on \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")), into \
+            \(folder.path)
+            """)
+        if input.recipe.schedule.name == .constant, let hint = specification.otherComparison {
+            logger.notice("\(hint)")
+        }
+    }
+
+    // MARK: - Training
+
+    /// Has each group take points until there are none; says whether a signal stopped it.
+    private func trainPoints(
+        _ input: Input, _ groups: Int, _ ledger: SweepLedger
+    ) throws(Failure) -> Bool {
+        let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
+        let trainer = PointTrainer(
+            specification: input.specification, folder: folder, dataPath: input.data.path,
+            group: group,
+            engine: ComputeEngine(team: rankTeam(threads: request.threads)))
+        var progress = SweepProgress(
+            isShown: world.rank == 0, mode: request.progress, ledger: ledger)
+        defer { progress.finish() }
+        var isStopped = false
+        training: while true {
+            let point: SweepPoint
+            switch try nextAssignment(ledger, group, &progress) {
+            case .train(let next): point = next
+            case .done: break training
+            case .stop:
+                isStopped = true
+                break training
+            case .wait:
+                usleep(200_000)
+                continue
+            }
+            switch try trainer.train(point) {
+            case .stopped:
+                try group.onFirstRank { () throws(Failure) in try ledger.requestStop() }
+            case .ended(let result, let seconds):
+                try group.agree { () throws(Failure) in
+                    guard group.rank == 0 else { return }
+                    try ledger.record(result, secondsPerStep: seconds)
+                    folder.removeCheckpoints(of: point)
+                }
+                progress.ended(result)
+            }
+        }
+        return try world.allReduce(Int64(isStopped ? 1 : 0), .maximum) == 1
+    }
+
+    /// What the group does next, which its first rank asks for; a signal to one rank stops all.
+    private func nextAssignment(
+        _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
+    ) throws(Failure) -> Assignment {
+        let stops = try group.allReduce(Int64(StopSignals.stopRequested ? 1 : 0), .maximum) == 1
+        let taken = try group.onFirstRank { () throws(Failure) in
+            if stops { try ledger.requestStop() }
+            return try ledger.next()
+        }
+        if let taken { progress.update(taken.1) }
+        let told = try group.allGatherBytes(taken.map { Self.encoded($0.0) } ?? [])
+        guard let assignment = Self.decoded(told[0]) else {
+            throw Failure(.bug, "a group's first rank told what no rank can read")
+        }
+        return assignment
+    }
+
+    /// An assignment as bytes, for the other ranks of the group.
+    private static func encoded(_ assignment: Assignment) -> [UInt8] {
+        switch assignment {
+        case .done: Array("done".utf8)
+        case .wait: Array("wait".utf8)
+        case .stop: Array("stop".utf8)
+        case .train(let point):
+            Array("\(point.batch) \(point.rate) \(point.seed) \(point.rule)".utf8)
+        }
+    }
+
+    private static func decoded(_ bytes: [UInt8]) -> Assignment? {
+        let text = String(decoding: bytes, as: UTF8.self)
+        if text == "done" { return .done }
+        if text == "wait" { return .wait }
+        if text == "stop" { return .stop }
+        let parts = text.split(separator: " ", maxSplits: 3)
+        guard parts.count == 4, let batch = Int(parts[0]), let rate = Double(parts[1]),
+            let seed = UInt64(parts[2])
+        else { return nil }
+        return .train(
+            SweepPoint(rule: String(parts[3]), batch: batch, rate: rate, seed: seed))
+    }
+}

@@ -1,0 +1,160 @@
+import Recipes
+import Support
+
+/// The keys of a specification's file, with errors that name them.
+struct SpecificationTable {
+    let name: String
+    private let entries: [String: RecipeValue]
+    private let set: [String: RecipeValue]
+
+    /// - Throws: a `.configuration` failure for a key that is not among `keys`.
+    init(
+        _ document: [String: RecipeValue], name: String, keys: [String]
+    ) throws(Failure) {
+        self.name = name
+        var entries = document
+        if case .table(let table)? = entries.removeValue(forKey: "set") {
+            set = table
+        } else if document["set"] != nil {
+            throw Failure(
+                .configuration,
+                "\(name): set is no table: write [set] and below it \"section.key\" = value.")
+        } else {
+            set = [:]
+        }
+        for key in entries.keys.sorted() where !keys.contains(key) {
+            let remedy =
+                nearestName(to: key, among: keys + ["set"]).map { "did you mean \"\($0)\"?" }
+                ?? "its keys are \((keys + ["set"]).joined(separator: ", "))."
+            throw Failure(.configuration, "\(name) has the unknown key \"\(key)\": \(remedy)")
+        }
+        self.entries = entries
+    }
+
+    /// `[set]` as a command line would have it: quoted dotted keys, or tables of sections.
+    var overrides: [String] {
+        get throws(Failure) {
+            var overrides: [String] = []
+            for (key, value) in set.sorted(by: { $0.key < $1.key }) {
+                if case .table(let section) = value {
+                    overrides += section.sorted { $0.key < $1.key }.map {
+                        "\(key).\($0.key)=\($0.value.toml)"
+                    }
+                } else {
+                    overrides.append("\(key)=\(value.toml)")
+                }
+            }
+            return overrides
+        }
+    }
+
+    func text(_ key: String) throws(Failure) -> String? {
+        guard let value = entries[key] else { return nil }
+        guard case .text(let text) = value else { throw wrongKind(key, value, "a text in quotes") }
+        return text
+    }
+
+    func number(_ key: String) throws(Failure) -> Double? {
+        guard let value = entries[key] else { return nil }
+        guard let number = Self.number(value) else { throw wrongKind(key, value, "a number") }
+        return number
+    }
+
+    func integer(_ key: String) throws(Failure) -> Int? {
+        guard let value = entries[key] else { return nil }
+        guard let integer = Self.integer(value) else {
+            throw wrongKind(key, value, "a whole number")
+        }
+        return integer
+    }
+
+    func list(_ key: String) throws(Failure) -> [RecipeValue]? {
+        guard let value = entries[key] else { return nil }
+        guard case .list(let values) = value else { throw wrongKind(key, value, "a list") }
+        return values
+    }
+
+    func integers(_ key: String) throws(Failure) -> [Int]? {
+        guard let values = try list(key) else { return nil }
+        let integers = values.compactMap(Self.integer)
+        guard integers.count == values.count else {
+            throw impossible(
+                key, RecipeValue.list(values).toml, "a list of whole numbers", "use whole numbers")
+        }
+        return integers
+    }
+
+    func numbers(_ key: String) throws(Failure) -> [Double]? {
+        guard let values = try list(key) else { return nil }
+        let numbers = values.compactMap(Self.number)
+        guard numbers.count == values.count else {
+            throw impossible(
+                key, RecipeValue.list(values).toml, "a list of numbers", "use numbers alone")
+        }
+        return numbers
+    }
+
+    /// A list that must be there and hold something.
+    func required<Element>(
+        _ key: String, _ example: String,
+        of read: (String) throws(Failure) -> [Element]?
+    ) throws(Failure) -> [Element] {
+        guard let values = try read(key) else { throw missing(key, example) }
+        guard !values.isEmpty else {
+            throw Failure(
+                .configuration,
+                "\(name): \(key) is empty, so there is nothing to train: write "
+                    + "\(key) = \(example).")
+        }
+        return values
+    }
+
+    func checkRising(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
+        for value in values where !(value.isFinite && value > 0) {
+            throw impossible(key, shown(value), element, "remove it")
+        }
+        for (value, next) in zip(values, values.dropFirst()) where next <= value {
+            throw impossible(
+                key, "\(shown(value)), \(shown(next))", "a rising list",
+                "sort it, and name nothing twice")
+        }
+    }
+
+    /// A whole number without a point.
+    private func shown(_ value: Double) -> String {
+        Int(exactly: value).map(String.init) ?? "\(value)"
+    }
+
+    func missing(_ key: String, _ example: String) -> Failure {
+        Failure(.configuration, "\(name) has no \(key): add \(key) = \(example).")
+    }
+
+    func impossible(
+        _ key: String, _ value: String, _ valid: String, _ remedy: String
+    ) -> Failure {
+        Failure(.configuration, "\(name): \(key) = \(value) is not \(valid): \(remedy).")
+    }
+
+    private func wrongKind(_ key: String, _ value: RecipeValue, _ kind: String) -> Failure {
+        Failure(
+            .configuration, "\(name): \(key) = \(value.toml) is \(value.kind), but must be \(kind)."
+        )
+    }
+
+    private static func number(_ value: RecipeValue) -> Double? {
+        switch value {
+        case .integer(let number): Double(number)
+        case .real(let number): number
+        default: nil
+        }
+    }
+
+    private static func integer(_ value: RecipeValue) -> Int? {
+        switch value {
+        case .integer(let number): number
+        // 1e6 is a float in TOML, and a whole number to whoever wrote it.
+        case .real(let number): Int(exactly: number)
+        default: nil
+        }
+    }
+}

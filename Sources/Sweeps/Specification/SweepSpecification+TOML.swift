@@ -1,0 +1,186 @@
+import Recipes
+import Support
+
+extension SweepSpecification {
+    private static let keys = [
+        "recipe", "batches", "learning_rates", "grid_exponent", "seeds", "base_batch", "rules",
+        "tokens", "steps", "evaluations", "extend", "tolerance", "target_losses",
+    ]
+
+    /// Reads a specification.
+    ///
+    /// - Parameters:
+    ///   - toml: its text.
+    ///   - name: its file, for messages.
+    ///   - recipe: gives the text of the recipe that it names.
+    /// - Throws: a `.configuration` failure that names the first key that is missing, unknown or
+    ///   impossible; what `recipe` throws.
+    package init(
+        toml: String, name: String, recipe: (_ path: String) throws(Failure) -> String
+    ) throws(Failure) {
+        let document = try RecipeValue.document(toml, name: name)
+        let table = try SpecificationTable(document, name: name, keys: Self.keys)
+        guard let recipePath = try table.text("recipe") else {
+            throw table.missing("recipe", "\"char.toml\", the recipe that every run starts from")
+        }
+        self.recipePath = recipePath
+        self.recipe = try recipe(recipePath)
+        overrides = try table.overrides
+        try Self.refuseOwnKeys(overrides, table)
+        batches = try table.required("batches", "[8, 16, 32]", of: table.integers)
+        learningRates = try table.required(
+            "learning_rates", "[1e-4, 2e-4, 4e-4, 8e-4]", of: table.numbers)
+        gridExponent = try table.number("grid_exponent") ?? 0
+        seeds = try table.required("seeds", "[1, 2, 3]", of: table.integers).map {
+            (seed) throws(Failure) in
+            guard let seed = UInt64(exactly: seed) else {
+                throw table.impossible("seeds", "\(seed)", "a number from 0 up", "use 1, 2, 3")
+            }
+            return seed
+        }
+        baseBatch = try table.integer("base_batch") ?? (batches.first ?? 1)
+        tokens = try table.integers("tokens") ?? []
+        steps = try table.integers("steps") ?? []
+        evaluations = try table.integer("evaluations") ?? 8
+        extend = try table.integer("extend") ?? 3
+        tolerance = try table.number("tolerance") ?? 0.01
+        targetLosses = try table.numbers("target_losses") ?? []
+        rules = []
+        rules = try (table.list("rules") ?? [.text("none"), .text("sqrt"), .text("linear")]).map {
+            (value) throws(Failure) in try SweepRule(value, table: table)
+        }
+        try validate(table)
+        try addOtherComparison(table)
+    }
+
+    /// Compares by steps as well where tokens alone are named, and the other way round, as far as that
+    /// takes no longer runs: after the steps of the largest batch, or the tokens of the smallest.
+    private mutating func addOtherComparison(_ table: SpecificationTable) throws(Failure) {
+        let isSilent = (
+            tokens: try table.integers("tokens") == nil, steps: try table.integers("steps") == nil
+        )
+        guard isSilent.tokens != isSilent.steps, let smallest = batches.first,
+            let largest = batches.last
+        else { return }
+        let recipe = try firstRecipe
+        // Another schedule's rate has decayed at the end alone.
+        guard recipe.schedule.name == .constant else { return }
+        let context = recipe.model.contextLength
+        if isSilent.steps {
+            let fewest = (tokens.last ?? 0) / (largest * context)
+            if fewest >= 1 { steps = [fewest] }
+        } else {
+            let sequences = (steps.last ?? 0) * smallest
+            guard batches.allSatisfy({ sequences % $0 == 0 }) else { return }
+            let (count, isTooMany) = sequences.multipliedReportingOverflow(by: context)
+            if !isTooMany { tokens = [count] }
+        }
+    }
+
+    /// Refuses keys in [set] that every run has of its own.
+    private static func refuseOwnKeys(
+        _ overrides: [String], _ table: SpecificationTable
+    ) throws(Failure) {
+        let own = [
+            "training.global_batch", "training.seed", "training.steps", "optimizer.learning_rate",
+            "evaluation.every", "evaluation.at", "evaluation.windows",
+        ]
+        for override in overrides {
+            let key = String(override.prefix { $0 != "=" })
+            guard own.contains(key) || key.hasPrefix("scaling.") else { continue }
+            throw table.impossible(
+                "[set] \(key)", String(override.dropFirst(key.count + 1)),
+                "a key that all runs share",
+                key.hasPrefix("scaling.")
+                    ? "write it in rules, as { rule = \"sqrt\", weight_decay = \"timescale\" }"
+                    : "say it by batches, learning_rates, seeds, tokens, steps and evaluations")
+        }
+    }
+
+    private func validate(_ table: SpecificationTable) throws(Failure) {
+        try table.checkRising("batches", batches.map(Double.init), "a batch of 1 or more")
+        try table.checkRising("learning_rates", learningRates, "a rate above 0")
+        try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
+        try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
+        // Their products with a context length, and with one another, can be counted.
+        let largest = 1_000_000_000
+        for (key, values) in [("batches", batches), ("steps", steps)] {
+            guard let value = values.last, value > largest else { continue }
+            throw table.impossible(key, "\(value)", "up to \(largest)", "use less")
+        }
+        guard targetLosses.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+            throw table.impossible(
+                "target_losses", "\(targetLosses)", "a list of losses above 0", "remove what is not"
+            )
+        }
+        guard !tokens.isEmpty || !steps.isEmpty else {
+            throw table.missing("tokens", "[1000000], after which the batches are compared")
+        }
+        guard learningRates.count >= 3 else {
+            throw table.impossible(
+                "learning_rates", "\(learningRates)", "at least 3 rates",
+                "a parabola through the losses needs them; 7 rates a factor of 2 apart are usual")
+        }
+        guard Set(seeds).count == seeds.count else {
+            throw table.impossible("seeds", "\(seeds)", "without repetitions", "use 1, 2, 3")
+        }
+        guard batches.contains(baseBatch) else {
+            throw table.impossible(
+                "base_batch", "\(baseBatch)", "one of batches", "use one of them")
+        }
+        guard evaluations >= 1, evaluations <= 1000 else {
+            throw table.impossible("evaluations", "\(evaluations)", "from 1 to 1000", "use 8")
+        }
+        guard extend >= 0, extend <= 20 else {
+            throw table.impossible("extend", "\(extend)", "from 0 to 20", "use 3")
+        }
+        guard gridExponent.isFinite, abs(gridExponent) <= 4 else {
+            throw table.impossible("grid_exponent", "\(gridExponent)", "from -4 to 4", "use 0.5")
+        }
+        guard tolerance > 0, tolerance.isFinite else {
+            throw table.impossible("tolerance", "\(tolerance)", "above 0", "use 0.01")
+        }
+        guard Set(rules.map(\.name)).count == rules.count else {
+            throw table.impossible(
+                "rules", "\(rules.map(\.name))", "without repetitions", "name each once")
+        }
+    }
+}
+
+extension SweepRule {
+    /// A rule as a specification has it: a name, or a table of [scaling]'s keys.
+    fileprivate init(_ value: RecipeValue, table: SpecificationTable) throws(Failure) {
+        let keys: [String: RecipeValue]
+        switch value {
+        case .text(let name): keys = ["rule": .text(name)]
+        case .table(let entries): keys = entries
+        default:
+            throw table.impossible(
+                "rules", value.toml, "a rule's name or a table of [scaling]'s keys",
+                "write \"linear\" or { rule = \"power\", exponent = 0.7 }")
+        }
+        guard keys["base_batch"] == nil else {
+            throw table.impossible(
+                "rules", value.toml, "about the sweep's own base_batch",
+                "give base_batch beside batches, where it is of all rules")
+        }
+        guard case .text(let text)? = keys["rule"] else {
+            throw table.impossible(
+                "rules", value.toml, "a table with a rule", "add rule = \"power\"")
+        }
+        let rule = try ScalingConfiguration.Rule(text, key: "\(table.name) rules")
+        let others = keys.filter { $0.key != "rule" }.sorted { $0.key < $1.key }
+        name =
+            ([text]
+            + others.map { key, value in
+                if case .text(let text) = value { return text }
+                return "\(key) \(value.toml)"
+            }).joined(separator: " ")
+        overrides =
+            ["scaling.rule=\(RecipeValue.text(text).toml)"]
+            + others.map { "scaling.\($0.key)=\($0.value.toml)" }
+        isTrained =
+            rule == .adamSDE || rule == .beta2HalfLife
+            || ["weight_decay", "warmup", "gradual_warmup"].contains { keys[$0] != nil }
+    }
+}

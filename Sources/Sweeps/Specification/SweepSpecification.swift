@@ -1,0 +1,88 @@
+/// What a sweep trains: a grid of batches, rates and seeds over one recipe, as a TOML file has it.
+package struct SweepSpecification: Sendable, Equatable {
+    /// The recipe that every run starts from, as TOML.
+    package var recipe: String
+    /// `recipe`: where it was found, for messages.
+    package var recipePath: String
+    /// `[set]`: keys of the recipe that differ from it, as `section.key=value`.
+    package var overrides: [String]
+    /// `batches`: global batches, in sequences, rising.
+    package var batches: [Int]
+    /// `learning_rates`: the grid's rates at the base batch, rising.
+    package var learningRates: [Double]
+    /// `grid_exponent`: the power of batch / base_batch by which the grid moves with the batch, so
+    /// that its middle stays near the optimum; the analysis does not know of it.
+    package var gridExponent: Double
+    /// `seeds`.
+    package var seeds: [UInt64]
+    /// `base_batch`: the batch whose best rate the rules scale; where silent, the smallest.
+    package var baseBatch: Int
+    /// `rules`: what is judged.
+    package var rules: [SweepRule]
+    /// `tokens`: every batch is compared after so many; rising. Where silent, those of the smallest
+    /// batch after the last of `steps`, if all batches come to just so many.
+    package var tokens: [Int]
+    /// `steps`: every batch is compared after so many; rising. Where silent, those that the largest
+    /// batch takes for the last of `tokens`.
+    package var steps: [Int]
+    /// `evaluations`: validation losses of a run, at least those that the comparisons need.
+    package var evaluations: Int
+    /// `extend`: how many rates a batch's grid may grow by on each side, where its best rate lies
+    /// on that edge, and below a rate that diverges.
+    package var extend: Int
+    /// `tolerance`: the regret up to which a rule holds, in nats.
+    package var tolerance: Double
+    /// `target_losses`: losses whose steps and tokens are compared; where silent, three that every
+    /// batch reaches.
+    package var targetLosses: [Double]
+
+    /// The rates of a batch's grid, rising, before it is extended.
+    package func rates(ofBatch batch: Int) -> [Double] {
+        let factor = power(Double(batch) / Double(baseBatch), gridExponent)
+        return learningRates.map { shortened($0 * factor) }
+    }
+
+    /// How much larger a grid's next rate is: its rates' geometric mean spacing.
+    package var rateRatio: Double {
+        guard let first = learningRates.first, let last = learningRates.last,
+            learningRates.count > 1
+        else { return 2 }
+        return power(last / first, 1 / Double(learningRates.count - 1))
+    }
+
+    /// The steps of a batch's runs: enough for every comparison.
+    package func runSteps(ofBatch batch: Int, contextLength: Int) -> Int {
+        max(
+            steps.last ?? 0, (tokens.last ?? 0) / (batch * contextLength))
+    }
+
+    /// The steps at which a batch's runs are evaluated: before the first, at every comparison, and
+    /// between them at about equal ratios.
+    package func marks(ofBatch batch: Int, contextLength: Int) -> [Int] {
+        let last = runSteps(ofBatch: batch, contextLength: contextLength)
+        var marks = Set(steps + tokens.map { $0 / (batch * contextLength) } + [0, last])
+        // Halvings of the run by sqrt(2), until there are enough.
+        var mark = Double(last)
+        while marks.count < evaluations + 1, mark > 2 {
+            mark /= 2.0.squareRoot()
+            marks.insert(Int(mark.rounded()))
+        }
+        return marks.sorted()
+    }
+}
+
+/// A rule that a sweep judges.
+package struct SweepRule: Sendable, Equatable {
+    /// In the report: "linear", "power 0.7", or the formula.
+    package let name: String
+    /// The recipe's keys that choose it, as `section.key=value`.
+    package let overrides: [String]
+    /// Whether it changes more than the rate, so that runs of its own must show what it does.
+    package let isTrained: Bool
+
+    package init(name: String, overrides: [String], isTrained: Bool) {
+        self.name = name
+        self.overrides = overrides
+        self.isTrained = isTrained
+    }
+}

@@ -1,0 +1,98 @@
+import Data
+import MPI
+import Model
+import Support
+
+/// A validation loss and what it was measured on.
+package struct Evaluation: Sendable, Equatable {
+    /// The mean cross-entropy in nats a token.
+    package let loss: Double
+    /// Targets that were predicted.
+    package let targets: Int
+}
+
+/// How the windows of a validation set are dealt to ranks, the same sum on any number of them.
+///
+/// The windows are cut into chunks of one micro-batch; rank r of P takes chunks r, r + P, ...
+package struct EvaluationShares: Sendable, Equatable {
+    package let windowCount: Int
+    package let microBatch: Int
+    package let size: Int
+
+    package init(windowCount: Int, microBatch: Int, size: Int) {
+        self.windowCount = windowCount
+        self.microBatch = microBatch
+        self.size = size
+    }
+
+    /// Chunks of one micro-batch; the last may be short.
+    package var chunkCount: Int { (windowCount + microBatch - 1) / microBatch }
+
+    /// Numbers that every rank sends, so that all send as many.
+    package var slots: Int { (chunkCount + size - 1) / size }
+
+    /// The windows of each of a rank's chunks, in order.
+    package func chunks(ofRank rank: Int) -> [Range<Int>] {
+        stride(from: rank, to: chunkCount, by: size).map { chunk in
+            chunk * microBatch..<min(windowCount, (chunk + 1) * microBatch)
+        }
+    }
+
+    /// Adds the chunks' sums in the order of the chunks.
+    ///
+    /// - Parameter gathered: `slots` numbers of each rank, in the ranks' order.
+    package func total(_ gathered: [Double]) -> Double {
+        precondition(gathered.count == slots * size, "every rank sends \(slots) numbers")
+        var sum = 0.0
+        for chunk in 0..<chunkCount { sum += gathered[chunk % size * slots + chunk / size] }
+        return sum
+    }
+}
+
+/// Measures the loss over a validation set, the same way on any layout.
+struct Evaluator {
+    private let windows: ValidationWindows
+    private let shares: EvaluationShares
+    private let loader: SampleLoader
+    private let communicator: Communicator
+
+    init(
+        data: TrainingData, microBatch: Int, windowLimit: Int, communicator: Communicator
+    ) {
+        windows = data.validationWindows
+        shares = EvaluationShares(
+            windowCount: windowLimit == 0 ? windows.count : min(windowLimit, windows.count),
+            microBatch: microBatch, size: communicator.size)
+        loader = SampleLoader(
+            dataset: data.validation, contextLength: windows.contextLength, microBatch: microBatch)
+        self.communicator = communicator
+    }
+
+    /// Targets that an evaluation predicts.
+    var targetCount: Int {
+        (0..<shares.windowCount).reduce(0) { $0 + windows.window($1).length }
+    }
+
+    /// Bytes of its memory.
+    var bytes: Int { loader.bytes }
+
+    /// Chunks of one micro-batch that this rank evaluates.
+    var chunksOfThisRank: Int { shares.chunks(ofRank: communicator.rank).count }
+
+    /// Evaluates; all ranks must come here. `progress` is told how many of its chunks a rank has
+    /// done.
+    func run(
+        _ model: GPT, parameters: Parameters, progress: (Int) -> Void = { _ in }
+    ) throws(Failure) -> Evaluation {
+        // Places without a chunk are left out of the total.
+        var own = [Double](repeating: 0, count: shares.slots)
+        for (place, chunk) in shares.chunks(ofRank: communicator.rank).enumerated() {
+            let batch = loader.load(chunk, of: windows)
+            model.forward(batch, parameters: parameters, dropout: nil)
+            own[place] = model.loss(batch, parameters: parameters)
+            progress(place + 1)
+        }
+        let all = communicator.size == 1 ? own : try communicator.allGather(own)
+        return Evaluation(loss: shares.total(all) / Double(targetCount), targets: targetCount)
+    }
+}

@@ -1,0 +1,89 @@
+import Compute
+import Data
+import Glibc
+import MPI
+import Model
+import Support
+
+/// Reads the sequences of micro-batches into memory that is reused for each.
+///
+/// If the data can no longer be read, it ends the job, because the other ranks wait in the step.
+package struct SampleLoader {
+    private let dataset: TokenDataset
+    private let contextLength: Int
+    private let microBatch: Int
+    // A sequence's T inputs and its last target.
+    private let window: Buffer<Int32>
+    private let inputs: Buffer<Int32>  // (B, T)
+    private let targets: Buffer<Int32>  // (B, T)
+
+    package init(dataset: TokenDataset, contextLength: Int, microBatch: Int) {
+        self.dataset = dataset
+        self.contextLength = contextLength
+        self.microBatch = microBatch
+        window = Buffer(count: contextLength + 1)
+        inputs = Buffer(count: microBatch * contextLength)
+        targets = Buffer(count: microBatch * contextLength)
+    }
+
+    /// Bytes of its memory.
+    var bytes: Int { window.bytes.count + inputs.bytes.count + targets.bytes.count }
+
+    /// The micro-batch whose first sequence has this number in the run's order of samples.
+    ///
+    /// The batch is valid until the next one is loaded.
+    package func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
+        for row in 0..<microBatch {
+            place(
+                offset: order.offset(ofSample: firstSample + row), length: contextLength, row: row)
+        }
+        return TokenBatch(
+            inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
+    }
+
+    /// The micro-batch of some validation windows; rows without a window have no targets.
+    func load(
+        _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
+    ) -> TokenBatch {
+        for row in 0..<microBatch {
+            if row < windows.count {
+                let window = windows[windows.index(windows.startIndex, offsetBy: row)]
+                let (offset, length) = all.window(window)
+                place(offset: offset, length: length, row: row)
+            } else {
+                place(offset: 0, length: 0, row: row)
+            }
+        }
+        return TokenBatch(inputs: inputs.base, targets: targets.base)
+    }
+
+    /// Puts `length` inputs and their targets into a row, and nothing to predict behind them.
+    private func place(offset: Int, length: Int, row: Int) {
+        let input = inputs.base + row * contextLength
+        let target = targets.base + row * contextLength
+        if length > 0 {
+            do throws(Failure) {
+                try dataset.copy(from: offset, count: length + 1, into: window.base)
+            } catch { endJob(error) }
+            input.update(from: window.base, count: length)
+            target.update(from: window.base + 1, count: length)
+        }
+        for t in length..<contextLength {
+            input[t] = 0
+            target[t] = ignoredTarget
+        }
+    }
+}
+
+/// Ends the job because this rank cannot read its data.
+private func endJob(_ failure: Failure) -> Never {
+    let rank = MPIEnvironment.launchedRank
+    // Ranks reach the end of a shared file at about the same time, but only one should report it.
+    // The others wait until mpirun has ended them after the first rank.
+    let patience = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
+    let end = MonotonicClock.nanoseconds + patience
+    while MonotonicClock.nanoseconds < end { usleep(50_000) }
+    StandardError.shared.endBar(keeping: true)
+    let origin = rank == 0 ? "" : "rank \(rank) on \(Communicator.hostName): "
+    Failure(failure.code, origin + failure.sentence).endProcess()
+}

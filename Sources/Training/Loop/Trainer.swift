@@ -1,0 +1,278 @@
+import Collectives
+import Compute
+import MPI
+import Model
+import Recipes
+import Support
+import Telemetry
+
+/// The way in which a run ended.
+package enum TrainingOutcome: Sendable {
+    /// All steps are done; `best` is the step of the best checkpoint, if one is kept.
+    case finished(Evaluation, best: Int?)
+    /// A signal asked the run to stop; its state is in a checkpoint and it can be resumed.
+    case checkpointed(step: Int)
+}
+
+/// The training loop: steps over a dataset, and what comes between them: evaluations, checkpoints,
+/// telemetry and signals.
+package final class Trainer {
+    let plan: TrainingPlan
+    let communicator: Communicator
+    let step: TrainingStep
+    let checkpoints: CheckpointKeeper
+    private let data: TrainingData
+    private let loader: SampleLoader
+    private let evaluator: Evaluator
+    private let metrics: MetricsWriter
+    private let trace: Trace?
+    /// The evaluation with the lowest loss of those with a checkpoint.
+    private var best: BestEvaluation?
+    /// The reason that the last due checkpoint was not written; nil if it was.
+    private var defect: StateDefect?
+
+    /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
+    ///
+    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are messages;
+    ///   metrics.jsonl has them always.
+    package init(
+        plan: TrainingPlan, data: TrainingData, run: RunFolder, communicator: Communicator,
+        engine: ComputeEngine, progress: ProgressMode, trace: Trace? = nil,
+        warnsOfWrongRates: Bool = true
+    ) throws(Failure) {
+        self.plan = plan
+        self.data = data
+        self.communicator = communicator
+        let recipe = plan.recipe
+        self.trace = trace
+        step = try TrainingStep(
+            plan: plan, communicator: communicator, engine: engine, trace: trace)
+        loader = SampleLoader(
+            dataset: data.training, contextLength: recipe.model.contextLength,
+            microBatch: plan.lanes.microBatch)
+        evaluator = Evaluator(
+            data: data, microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
+            communicator: communicator)
+        metrics = MetricsWriter(
+            run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress,
+            warnsOfWrongRates: warnsOfWrongRates)
+        checkpoints = try CheckpointKeeper(
+            run: run, plan: plan, data: data, layout: step.model.layout, shards: step.shards,
+            communicator: communicator)
+    }
+
+    /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
+    var reductionNotice: String? { step.reductionNotice }
+
+    /// Whether the run must end because too many steps in a row had no finite loss or gradient.
+    package var hasDiverged: Bool { state.nonFinite.isHopeless }
+
+    /// Gives shared memory back, on all ranks together; nothing may be called after.
+    package func free() throws(Failure) { try step.free() }
+
+    var model: GPT { step.model }
+    var state: TrainingState { step.state }
+
+    /// Returns the memory that ranks will have resident. Collective.
+    package func memory() throws(Failure) -> MemoryPlan {
+        try step.memory(
+            batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
+    }
+
+    /// Targets that each evaluation predicts.
+    package var validationTargets: Int { evaluator.targetCount }
+
+    /// Names of the tensors that weight decay shrinks.
+    package var decayedTensors: [String] { state.optimizer.decayedTensors.map(\.name) }
+
+    /// Starts from new parameters: rank 0 makes them, the others receive them.
+    package func start() throws(Failure) {
+        try step.initialize()
+        try checkpoints.compareParameters(of: state)
+        try communicator.agree { () throws(Failure) in try metrics.create() }
+    }
+
+    /// Goes on from the newest checkpoint that is whole, or from the start where none was ever
+    /// written; returns the step.
+    package func resume() throws(Failure) -> Int {
+        let isThere = try checkpoints.load(into: state)
+        if !isThere { try step.initialize() }
+        try checkpoints.compareParameters(of: state)
+        let steps = plan.recipe.training.steps
+        try communicator.agree { () throws(Failure) in
+            guard state.step > steps else { return }
+            throw Failure(
+                .configuration,
+                "[training] steps = \(steps) is less than the \(state.step) steps that the run has "
+                    + "taken: resume with \(state.step) or more.")
+        }
+        // From the start again, the evaluation before the first step is made again too.
+        let last = isThere ? state.step : -1
+        let found = try communicator.agree { () throws(Failure) in
+            try metrics.resume(
+                after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
+        }
+        if plan.recipe.checkpoint.best { best = try onAllRanks(found) }
+        return state.step
+    }
+
+    /// Returns the first rank's best evaluation, on all ranks. Collective.
+    private func onAllRanks(_ own: BestEvaluation?) throws(Failure) -> BestEvaluation? {
+        let steps = try communicator.allGather([Int64(own?.step ?? -1)])
+        let losses = try communicator.allGather([own?.loss ?? 0])
+        return steps[0] < 0 ? nil : BestEvaluation(step: Int(steps[0]), loss: losses[0])
+    }
+
+    /// Trains to the last step, or to the first good state after a stop was requested.
+    ///
+    /// - Throws: `Failure` (configuration) if too many steps in a row were skipped.
+    package func run() throws(Failure) -> TrainingOutcome {
+        let steps = plan.recipe.training.steps
+        metrics.begin(at: state.step)
+        defer { metrics.end() }
+        var evaluation: Evaluation?
+        var isStopping = false
+        if state.step == 0, plan.recipe.evaluation.at.first == 0 { evaluation = try evaluate() }
+        while state.step < steps {
+            let requests = try takeStep()
+            let isLast = state.step == steps
+            isStopping = isStopping || requests.contains(.stop)
+            let bestBefore = best
+            if isLast || isEvaluationDue {
+                let measured = try evaluate()
+                evaluation = measured
+                noteBest(measured)
+            }
+            let isBest = best != bestBefore
+            let isDue = isDue(plan.recipe.checkpoint.every) || !requests.isEmpty
+            if isLast || isBest || isStopping || isDue {
+                try checkpoint(isRequired: isLast || isStopping)
+                if isBest, checkpoints.savedStep != state.step { best = bestBefore }
+            }
+            // A state that must not be saved has no step to stop after.
+            if isStopping, !isLast, defect == nil { return .checkpointed(step: state.step) }
+        }
+        // All steps were done before, and the log has their evaluation.
+        let last: Evaluation
+        if let evaluation {
+            last = evaluation
+        } else {
+            last = try evaluator.run(model, parameters: state.evaluated)
+        }
+        return .finished(last, best: best?.step)
+    }
+
+    /// Notes an evaluation if its checkpoint must be kept as the best one.
+    private func noteBest(_ evaluation: Evaluation) {
+        guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return }
+        best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
+    }
+
+    /// Checks that a run that took all its steps ended with finite numbers. Collective.
+    ///
+    /// - Throws: `Failure` (configuration), the same on all ranks.
+    func requireGoodEnd(_ evaluation: Evaluation) throws(Failure) {
+        let step = state.step
+        let sentence: String
+        if !evaluation.loss.isFinite {
+            sentence =
+                "The run took all \(step) steps, but its validation loss is not a number, because the "
+                + "learning rate is too large (the peak is \(plan.rate.peakLearningRate)); lower "
+                + "[optimizer] learning_rate three to ten times and start a new run"
+        } else if let defect {
+            sentence =
+                "The run took all \(step) steps, but has no checkpoint of the last one because "
+                + "\(defect.reason); resume it with one step more (--set training.steps=\(step + 1))"
+        } else {
+            return
+        }
+        let good = try goodCheckpointText()
+        try communicator.agree { () throws(Failure) -> Void in
+            throw Failure(.configuration, "\(sentence) (\(good)).")
+        }
+    }
+
+    /// Returns a clause that names the newest good checkpoint. Collective.
+    private func goodCheckpointText() throws(Failure) -> String {
+        try checkpoints.newestGoodStep().map { "the newest good checkpoint is that of step \($0)" }
+            ?? "the run has no good checkpoint"
+    }
+
+    /// One optimizer step on all ranks; returns what any of them was asked for.
+    private func takeStep() throws(Failure) -> RankRequests {
+        let (record, requests) = try step.take(requests: requestsOfThisRank) { sample, sequence in
+            loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
+        }
+        metrics.record(record)
+        trace?.tellIfFull(step: state.step)
+        try stopIfHopeless(loss: record.loss)
+        return requests
+    }
+
+    /// What signals asked this rank for.
+    private func requestsOfThisRank() -> RankRequests {
+        var requests: RankRequests = StopSignals.takeCheckpointRequest() ? .checkpoint : []
+        if StopSignals.stopRequested { requests.formUnion([.checkpoint, .stop]) }
+        return requests
+    }
+
+    /// Ends the run where too many steps in a row left the parameters as they were.
+    private func stopIfHopeless(loss: Double) throws(Failure) {
+        guard state.nonFinite.isHopeless else { return }
+        let failure = state.nonFinite.failure(
+            loss: loss, step: state.step, peakLearningRate: plan.rate.peakLearningRate,
+            goodCheckpoint: try goodCheckpointText())
+        // All ranks see the same loss and norm, and agree that this is one failure, told once.
+        try communicator.agree { () throws(Failure) -> Void in throw failure }
+    }
+
+    /// Saves the state, unless it has a defect.
+    private func checkpoint(isRequired: Bool) throws(Failure) {
+        metrics.synchronize()
+        try note(.checkpoint) { () throws(Failure) in
+            let before = defect
+            defect = try checkpoints.defect(of: state, loss: lossAhead())
+            guard let defect else {
+                return try checkpoints.save(state, isRequired: isRequired, best: best?.step)
+            }
+            if before == nil { metrics.tellOfMissingCheckpoint(step: state.step, defect) }
+        }
+    }
+
+    /// Returns the loss of the parameters on the first micro-batch of the next step.
+    private func lossAhead() -> Double {
+        let batch = loader.load(
+            firstSample: state.step * plan.lanes.globalBatch, order: data.order, firstSequence: 0)
+        model.forward(batch, parameters: state.parameters, dropout: nil)
+        return model.loss(batch, parameters: state.parameters)
+    }
+
+    private func evaluate() throws(Failure) -> Evaluation {
+        let progress = metrics.evaluationProgress(chunks: evaluator.chunksOfThisRank)
+        defer { progress?.finish() }
+        let evaluation = try note(.evaluation) { () throws(Failure) in
+            try evaluator.run(model, parameters: state.evaluated) { done in
+                progress?.update(done: done)
+            }
+        }
+        metrics.record(evaluation, step: state.step)
+        return evaluation
+    }
+
+    /// Runs `body`, and notes it in the trace where there is one.
+    private func note<Value>(
+        _ kind: TraceKind, _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        let start = MonotonicClock.nanoseconds
+        let value = try body()
+        trace?.recorder.record(
+            kind.rawValue, index: state.step, from: start, to: MonotonicClock.nanoseconds)
+        return value
+    }
+
+    private var isEvaluationDue: Bool {
+        isDue(plan.recipe.evaluation.every) || plan.recipe.evaluation.at.contains(state.step)
+    }
+
+    private func isDue(_ every: Int) -> Bool { every > 0 && state.step % every == 0 }
+}

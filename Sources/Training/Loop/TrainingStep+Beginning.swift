@@ -1,0 +1,99 @@
+import Compute
+import Recipes
+import Support
+
+/// A copy of all that steps change in a rank's memory, to bring it back bit for bit.
+package struct TrainingSnapshot: Sendable {
+    fileprivate let parameters: Buffer<Float>
+    fileprivate let moments: [Buffer<Float>]
+    fileprivate let average: Buffer<Float>?
+    fileprivate let optimizerStep: Int
+    fileprivate let step: Int
+    fileprivate let nonFinite: NonFiniteGuard
+}
+
+extension TrainingStep {
+    /// Copies the state; all ranks must come here.
+    package func snapshot() throws(Failure) -> TrainingSnapshot {
+        // Ranks that share parameters may still write them.
+        try communicator.barrier()
+        return TrainingSnapshot(
+            parameters: state.parameters.values.copy,
+            moments: state.optimizer.states.map(\.buffer.copy),
+            average: state.average?.parameters.values.copy,
+            optimizerStep: state.optimizer.step, step: state.step, nonFinite: state.nonFinite)
+    }
+
+    /// Brings the state back; all ranks must come here.
+    package func restore(_ snapshot: TrainingSnapshot) throws(Failure) {
+        // Ranks that share parameters may still read them, and all write the same.
+        try communicator.barrier()
+        state.parameters.values.fill(from: snapshot.parameters)
+        state.parameters.round(0..<state.parameters.values.count)
+        for (piece, saved) in zip(state.optimizer.states, snapshot.moments) {
+            piece.buffer.fill(from: saved)
+        }
+        if let average = state.average?.parameters, let saved = snapshot.average {
+            average.values.fill(from: saved)
+            average.round(0..<average.values.count)
+        }
+        state.optimizer.resume(after: snapshot.optimizerStep)
+        state.step = snapshot.step
+        state.nonFinite = snapshot.nonFinite
+        try communicator.barrier()
+    }
+
+    /// Begins where a run's newest whole checkpoint is, instead of with new parameters: its
+    /// parameters, moments and place in the data. The run is only read; all ranks must come here.
+    ///
+    /// - Returns: the checkpoint's step.
+    /// - Throws: `Failure` (configuration) where the run's model or optimizer is another than the
+    ///   recipe's; (missing input) where there is no run or no checkpoint that is whole.
+    package func begin(from run: RunFolder, data: TrainingData) throws(Failure) -> Int {
+        try communicator.agree { () throws(Failure) in
+            try plan.recipe.requireSameState(
+                as: try Recipe(toml: try run.read(run.recipe), name: run.recipe), of: run)
+        }
+        let checkpoints = try CheckpointKeeper(
+            run: run, plan: plan, data: data, layout: model.layout, shards: shards,
+            communicator: communicator)
+        guard try checkpoints.load(into: state, goesOn: false) else {
+            throw run.noWholeCheckpoint()
+        }
+        state.nonFinite = NonFiniteGuard(limit: state.nonFinite.limit)
+        try checkpoints.compareParameters(of: state)
+        return state.step
+    }
+}
+
+extension Recipe {
+    /// Checks that a checkpoint of another recipe holds what this one's model and optimizer need.
+    fileprivate func requireSameState(as other: Recipe, of run: RunFolder) throws(Failure) {
+        var (own, theirs) = (Recipe(), Recipe())
+        (own.model, theirs.model) = (model, other.model)
+        own.model.dropout = theirs.model.dropout
+        own.optimizer.name = optimizer.name
+        theirs.optimizer.name = other.optimizer.name
+        own.optimizer.momentum = optimizer.momentum
+        theirs.optimizer.momentum = other.optimizer.momentum
+        if let difference = own.firstDifference(from: theirs) {
+            throw Failure(
+                .configuration,
+                "The recipe has \(difference.key) = \(difference.value), but the run in \(run.path) "
+                    + "has \(difference.otherValue): use that run's recipe, which is \(run.recipe)."
+            )
+        }
+    }
+}
+
+extension Buffer {
+    fileprivate var copy: Buffer<Element> {
+        let copy = Buffer<Element>(count: count)
+        copy.fill(from: self)
+        return copy
+    }
+
+    fileprivate func fill(from other: Buffer<Element>) {
+        base.update(from: other.base, count: count)
+    }
+}

@@ -1,0 +1,310 @@
+import Collectives
+import Compute
+import MPI
+import Model
+import Optimizers
+import Recipes
+import Support
+
+/// What one step did.
+package struct StepRecord: Sendable {
+    /// Steps taken since the run began, this one included.
+    package let step: Int
+    /// The mean cross-entropy in nats a token over the global batch.
+    package let loss: Double
+    package let learningRate: Double
+    /// Before clipping.
+    package let gradientNorm: Double
+    /// What the lanes' gradients say of the gradient's noise; nil with one lane.
+    package let noise: GradientNoise?
+    /// Seen since the run began, this step's included.
+    package let tokens: Int
+    /// In this step, over all ranks.
+    package let tokensInStep: Int
+    /// Whether the parameters were left as they were.
+    package let isSkipped: Bool
+    package let times: StepTimes
+}
+
+/// One optimizer step on all ranks: the place that wires model, reduction and optimizer together.
+///
+/// It holds all memory that a step needs, so a step after the first allocates nothing of its own.
+package final class TrainingStep {
+    /// Where a step's micro-batches come from: the one whose first sequence is number `firstSample`
+    /// in the run's order and number `firstSequence` in the global batch, valid until the next
+    /// call.
+    package typealias Batches = (_ firstSample: Int, _ firstSequence: Int) -> TokenBatch
+
+    package let model: GPT
+    package let state: TrainingState
+    /// The parameters that each rank updates, by rank, as elements of the arena.
+    let shards: [[Range<Int>]]
+    let plan: TrainingPlan
+    let communicator: Communicator
+    private let engine: ComputeEngine
+    private let reducer: GradientReducer
+    private let interlude: ReductionInterlude
+    private let exchange: LaneExchange<LaneStep>
+    private let lanes: Range<Int>
+    private var laneSteps: [LaneStep] = []
+    private let tracer: StepTracer?
+    private let traceBytes: Int
+    /// The bytes of memory for each byte of the log that resuming reads, which holds the file and the
+    /// positions of its lines.
+    private static let logMemory = 1.2
+    /// What was resident before anything was allocated here.
+    private let program: ResidentMemory
+
+    /// Allocates everything a step needs; `state` is filled by `initialize` or from a checkpoint.
+    ///
+    /// - Parameter trace: where to note what steps do; nil for nowhere.
+    package init(
+        plan: TrainingPlan, communicator: Communicator, engine: ComputeEngine,
+        trace: Trace? = nil
+    ) throws(Failure) {
+        program = .now
+        self.plan = plan
+        self.communicator = communicator
+        self.engine = engine
+        let recipe = plan.recipe
+        model = GPT(
+            recipe.model, sequenceLength: plan.sequenceLength, microBatch: plan.lanes.microBatch,
+            training: true, precision: recipe.training.precision,
+            recomputes: recipe.training.recompute, engine: engine)
+        traceBytes = trace?.recorder.bytes ?? 0
+        tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
+        let layout = model.layout.arena
+        let reducer = try GradientReducer(
+            communicator: communicator, tree: plan.lanes.tree, elementCount: layout.count,
+            team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
+            wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded)
+        self.reducer = reducer
+        let interlude = ReductionInterlude(reducer)
+        self.interlude = interlude
+        engine.interlude = { interlude.run() }
+        shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
+        state = TrainingState(
+            plan: plan, layout: layout,
+            parameters: reducer.parameters ?? Buffer(count: layout.count),
+            owned: shards[communicator.rank])
+        exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
+        lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
+        laneSteps.reserveCapacity(lanes.count)
+    }
+
+    /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
+    package var reductionNotice: String? { reducer.notice }
+
+    /// Returns the memory that ranks have resident after a step. Collective.
+    ///
+    /// - Parameters:
+    ///   - batchBytes: the memory of the batches.
+    ///   - metricsBytes: the size of the log that resuming reads.
+    package func memory(batchBytes: Int, metricsBytes: Int = 0) throws(Failure) -> MemoryPlan {
+        let peerBytes = reducer.peerBytes
+        // The log is read before the first step touches this memory.
+        let untouched = reducer.bytes + model.activationBytes
+        let log = max(0, Int(Double(metricsBytes) * Self.logMemory) - untouched)
+        let own: [MemoryPlan.Part] = [
+            .init("program", program.bytes),
+            .init("parameters", state.parameters.bytes),
+            .init("gradients", reducer.bytes),
+            .init("other ranks' pages", peerBytes),
+            .init("average", state.average?.parameters.bytes ?? 0),
+            .init("messages", reducer.messageBytes),
+            .init(
+                "lanes",
+                LaneMemory.bytes(
+                    laneCount: plan.lanes.laneCount, rank: communicator.rank,
+                    size: communicator.size)),
+            .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
+            .init("activations", model.activationBytes),
+            .init("scratch", model.scratchBytes(parameters: state.parameters)),
+            .init("batches", batchBytes),
+            .init("trace", traceBytes),
+            .init("log", log),
+        ]
+        return try MemoryPlan(
+            own: own, program: program, peerBytes: peerBytes, communicator: communicator)
+    }
+
+    /// Gives shared memory back, on all ranks together; nothing may be called after.
+    package func free() throws(Failure) {
+        // The engine lives on, and would keep the reduction's memory.
+        engine.interlude = nil
+        try reducer.free()
+    }
+
+    /// Makes new parameters on rank 0, which the others receive.
+    package func initialize() throws(Failure) {
+        if communicator.rank == 0 {
+            model.layout.initialize(
+                state.parameters.values, seed: plan.recipe.training.seed)
+        }
+        try communicator.broadcast(state.parameters.values.bytes)
+        state.parameters.round(engine: engine)
+        state.average?.add(state.parameters, step: 1, engine: engine)
+    }
+
+    /// Takes the step; all ranks must come here.
+    ///
+    /// - Parameters:
+    ///   - learningRate: the step's, on all ranks the same; nil for the schedule's.
+    ///   - requests: asked, late in the step, for what this rank wants of all ranks.
+    ///   - batches: where the step's micro-batches come from.
+    /// - Returns: what the step did, and what any rank wants.
+    /// - Throws: what MPI reports.
+    package func take(
+        learningRate: Double? = nil, requests: () -> RankRequests = { [] }, batches: Batches
+    ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
+        tracer?.beginStep()
+        var clock = StepClock(tracer: tracer)
+        let dropout = dropoutKey
+        laneSteps.removeAll(keepingCapacity: true)
+        clock.measure(.progress) { reducer.beginStep() }
+        for lane in lanes {
+            laneSteps.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
+        }
+        let gradients = try clock.measure(.wait) { () throws(Failure) in
+            try RankActivity.during(.waiting) { () throws(Failure) in try reducer.finish() }
+        }
+        noteBuckets()
+        let asked = requests()
+        let totals = try clock.measure(.wait) { () throws(Failure) in
+            try exchange.exchange(laneSteps, requests: asked)
+        }
+        let loss = totals.sum.loss / totals.sum.targets
+        let learningRate = learningRate ?? plan.learningRate(after: state.step)
+        let gradientNorm = reducer.sumOfSquares.squareRoot()
+        let isSkipped = !(loss.isFinite && gradientNorm.isFinite)
+        if isSkipped {
+            state.nonFinite.skip()
+        } else {
+            state.nonFinite.passed()
+            try clock.measure(.update) { () throws(Failure) in
+                try update(gradients, norm: gradientNorm, learningRate: learningRate)
+            }
+        }
+        state.step += 1
+        clock.measure(.update) {
+            state.average?.add(state.parameters, step: state.step, engine: engine)
+        }
+        tracer?.endStep(state.step)
+        let record = StepRecord(
+            step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
+            noise: GradientNoise(
+                partSquares: totals.sum.squares, sumSquares: reducer.sumOfSquares,
+                lanes: plan.lanes.laneCount, sequencesPerLane: plan.lanes.sequencesPerLane),
+            tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
+            isSkipped: isSkipped, times: clock.finish())
+        return (record, totals.anyRequest)
+    }
+
+    /// Forward and backward over one lane's micro-batches, in their order.
+    private func trainLane(
+        _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
+    ) -> LaneStep {
+        let sequences = plan.lanes.sequences(ofLane: lane)
+        let gradients = clock.measure(.progress) { reducer.beginLane(lane) }
+        var loss = 0.0
+        for microBatch in 0..<plan.lanes.microBatchesPerLane {
+            let first = sequences.lowerBound + microBatch * plan.lanes.microBatch
+            let batch = clock.measure(.data) {
+                batches(state.step * plan.lanes.globalBatch + first, first)
+            }
+            clock.measure(.forward) {
+                tracer?.beginForward()
+                model.forward(batch, parameters: state.parameters, dropout: dropout) { part in
+                    tracer?.forwardFinished(part)
+                }
+            }
+            let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
+            loss += clock.measureBackward(interlude) { finished in
+                model.backward(
+                    batch, parameters: state.parameters, gradients: gradients,
+                    gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
+                    dropout: dropout, recomputed: { layer in tracer?.recomputed(layer: layer) }
+                ) { range in
+                    finished(range) {
+                        if isLast { reducer.finished(range) }
+                        reducer.progress()
+                        noteBuckets()
+                    }
+                }
+            }
+        }
+        guard let squares = clock.measure(.progress, { reducer.endLane() }) else {
+            preconditionFailure("training measures its lanes")
+        }
+        return LaneStep(
+            loss: loss, targets: Double(sequences.count * plan.sequenceLength), squares: squares)
+    }
+
+    /// Notes in the trace how far the buckets are.
+    private func noteBuckets() {
+        tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
+    }
+
+    /// Clips and takes the optimizer's step: on every rank the same, or each its own part of it.
+    private func update(
+        _ gradients: Buffer<Float>, norm: Double, learningRate: Double
+    ) throws(Failure) {
+        let scale = clippingCoefficient(
+            norm: norm, clipNorm: plan.recipe.optimizer.clipNorm)
+        state.optimizer.beginStep(
+            parameters: state.parameters.values, gradients: gradients, gradientScale: scale,
+            team: engine.team)
+        let optimizer = state.optimizer
+        let parameters = state.parameters
+        // A function and not a closure: those that have a name live on the heap.
+        func updateRange(_ range: Range<Int>) {
+            optimizer.update(
+                parameters: parameters.values, gradients: gradients, learningRate: learningRate,
+                gradientScale: scale, range: range)
+        }
+        if plan.recipe.optimizer.sharded {
+            try RankActivity.during(.waiting) { () throws(Failure) in
+                try reducer.updateParameters(updateRange)
+            }
+            parameters.round(engine: engine)
+        } else {
+            engine.team.forEach(SumOfSquares.blockCount(gradients.count)) { block, _ in
+                let range = SumOfSquares.range(ofBlock: block, count: gradients.count)
+                updateRange(range)
+                parameters.round(range)
+            }
+        }
+    }
+
+    private var dropoutKey: DropoutKey? {
+        guard plan.recipe.model.dropout > 0 else { return nil }
+        return DropoutKey(
+            probability: plan.recipe.model.dropout, seed: plan.recipe.training.seed,
+            step: state.step)
+    }
+}
+
+/// The memory of a rank's lanes, apart from their gradients.
+enum LaneMemory {
+    /// Returns the bytes of the lanes' statistics and of the rank's own lanes.
+    static func bytes(laneCount: Int, rank: Int, size: Int) -> Int {
+        let own = ReductionTree(laneCount: laneCount).lanes(ofRank: rank, size: size).count
+        return LaneExchange<LaneStep>.bytes(laneCount: laneCount, size: size)
+            + own * (MemoryLayout<LaneStep>.stride + MemoryLayout<Int>.stride)
+    }
+}
+
+/// What a lane tells the others of a step.
+struct LaneStep: LaneStatistics {
+    /// The loss, summed over the lane's targets.
+    var loss: Double
+    var targets: Double
+    /// The sum of squares of the lane's part of the gradient.
+    var squares: Double
+
+    static func + (left: LaneStep, right: LaneStep) -> LaneStep {
+        LaneStep(
+            loss: left.loss + right.loss, targets: left.targets + right.targets,
+            squares: left.squares + right.squares)
+    }
+}

@@ -1,0 +1,197 @@
+import Compute
+import Glibc
+import MPI
+import Support
+
+/// Looks at the machines a run would use and says what would make it slow or fail.
+package struct Doctor {
+    /// A line of the examination: what, and what was found.
+    package typealias Finding = (name: String, text: String)
+
+    /// What there is, for a reader.
+    package static func findings(
+        _ ranks: [MachineFacts], threadLevel: String, launched: Bool, runFolder: String?
+    ) -> [Finding] {
+        let hosts = byHost(ranks)
+        var findings: [Finding] = [
+            ("Lockstep", version), ("MPI", MPIEnvironment.libraryVersion),
+            ("thread level", threadLevel),
+            ("kernels", InstructionSet.best.name(for: .bf16)),
+            (
+                "ranks",
+                "\(ranks.count) on \(Format.counted(hosts.count, "host")), "
+                    + "\(threadRange(ranks)) each"
+                    + (launched ? "" : "; started without mpirun, so this is the only rank")
+            ),
+        ]
+        for (host, members) in hosts {
+            let cores = members.map { member in
+                "rank \(member.rank) on \(coreList(member.facts.processors))"
+            }
+            findings.append(
+                (
+                    host,
+                    "\(coreCount(members.map(\.facts))), "
+                        + "\(Format.bytes(members[0].facts.memoryBytes)); "
+                        + cores.joined(separator: ", ")
+                ))
+            let networks = members[0].facts.networks
+            findings.append(
+                ("networks", networks.isEmpty ? "none" : networks.joined(separator: ", ")))
+        }
+        if let runFolder {
+            findings.append(("file system", fileSystem(of: runFolder) ?? "cannot be examined"))
+        }
+        return findings
+    }
+
+    /// What would make a run slow, wrong or fail; each one sentence with its remedy.
+    package static func warnings(_ ranks: [MachineFacts], runFolder: String?) -> [String] {
+        var warnings: [String] = []
+        for (host, members) in byHost(ranks) {
+            warnings += coreWarnings(members.map(\.facts), on: host)
+        }
+        for (host, members) in byHost(ranks) where members.count > 1 {
+            let free = members[0].facts.sharedMemoryBytes ?? 0
+            guard free < usefulSharedMemory else { continue }
+            warnings.append(
+                "/dev/shm on \(host) has \(Format.bytes(free)) free, too little for the ranks there to "
+                    + "share gradients of most models, which they then send as slower messages: make it "
+                    + "larger, in a container with --shm-size.")
+        }
+        if Set(ranks.map(\.build)).count > 1 {
+            warnings.append(
+                "The hosts have different builds, with which training is refused: install the same "
+                    + "on all.")
+        }
+        let sets = Set(ranks.map(\.instructionSet)).sorted()
+        if sets.count > 1 {
+            warnings.append(
+                "The hosts differ in their instruction sets (\(sets.joined(separator: ", "))), so "
+                    + "results may differ in bits from runs on other layouts.")
+        }
+        if let runFolder, let name = fileSystem(of: runFolder), name.contains("tmpfs") {
+            warnings.append(
+                "\(runFolder) lies in memory (\(name)), where checkpoints do not survive the "
+                    + "machine: give --out a folder on a disk.")
+        }
+        return warnings
+    }
+
+    /// Returns warnings about the threads and cores of a host's ranks.
+    private static func coreWarnings(_ facts: [MachineFacts], on host: String) -> [String] {
+        let usable = UsableCores.union(facts.map(\.usable))
+        let own = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }
+        // If the system does not list the cores that a process may use, it may use all.
+        let machineCores = facts[0].machineCores
+        let most = usable.cores.isEmpty ? machineCores : usable.count
+        let available =
+            own.isEmpty ? most : UsableCores(cores: own, quota: usable.quota).count
+        let wanted = facts.reduce(0) { $0 + $1.threads }
+        if facts.count > 1, Set(facts.map(\.cores)).count == 1, available == 1, most > 1 {
+            return [
+                "All \(facts.count) ranks on \(host) are bound to one core: start them with "
+                    + "launch/mpirun, or give mpirun --bind-to core."
+            ]
+        }
+        if wanted > available {
+            let remedy =
+                usable.isLimitedByQuota
+                ? "raise the CPU quota of their control group" : "bind them to more cores"
+            var warnings = [
+                "The ranks on \(host) want \(wanted) threads but may use only \(available) of "
+                    + "its cores: start fewer ranks or threads, or \(remedy)."
+            ]
+            if !facts.allSatisfy(\.yields) {
+                warnings.append(
+                    "Ranks on \(host) that wait keep others from running: start them with "
+                        + "launch/mpirun, or give mpirun --mca mpi_yield_when_idle 1.")
+            }
+            return warnings
+        }
+        guard wanted < most else { return [] }
+        let cores =
+            most < machineCores
+            ? "the \(most) cores that may be used on \(host)" : "\(host)'s \(most) cores"
+        return ["\(most - wanted) of \(cores) would be idle: start more ranks or threads."]
+    }
+
+    /// Returns "4 cores", or "1 of 4 cores usable" with the CPU quota if that is the reason.
+    private static func coreCount(_ facts: [MachineFacts]) -> String {
+        let usable = UsableCores.union(facts.map(\.usable))
+        let machineCores = facts[0].machineCores
+        guard !usable.cores.isEmpty, usable.count < machineCores else {
+            return Format.counted(machineCores, "core")
+        }
+        let quota = usable.quota.map { Format.significant($0, digits: 3) } ?? ""
+        return "\(usable.count) of \(Format.counted(machineCores, "core")) usable"
+            + (usable.isLimitedByQuota ? " (a control group's CPU quota is \(quota))" : "")
+    }
+
+    /// Below this even a small model's gradients find no place; Docker's own default is 64 MiB.
+    private static let usefulSharedMemory = 128 << 20
+
+    private static func byHost(
+        _ ranks: [MachineFacts]
+    ) -> [(host: String, members: [(rank: Int, facts: MachineFacts)])] {
+        var order: [String] = []
+        var members: [String: [(rank: Int, facts: MachineFacts)]] = [:]
+        for (rank, facts) in ranks.enumerated() {
+            if members[facts.host] == nil { order.append(facts.host) }
+            members[facts.host, default: []].append((rank, facts))
+        }
+        return order.map { ($0, members[$0] ?? []) }
+    }
+
+    private static func threadRange(_ ranks: [MachineFacts]) -> String {
+        let threads = Set(ranks.map(\.threads)).sorted()
+        let text = threads.map { "\($0)" }.joined(separator: " or ")
+        return threads == [1] ? "1 thread" : "\(text) threads"
+    }
+
+    /// "core 3", or "cores 0-3, 8".
+    package static func coreList(_ cores: [Int]) -> String {
+        var parts: [String] = []
+        var start = 0
+        for index in cores.indices {
+            let isLast = index + 1 == cores.count || cores[index + 1] != cores[index] + 1
+            guard isLast else { continue }
+            parts.append(
+                start == index ? "\(cores[index])" : "\(cores[start])-\(cores[index])")
+            start = index + 1
+        }
+        guard !parts.isEmpty else { return "no known core" }
+        return (cores.count == 1 ? "core " : "cores ") + parts.joined(separator: ", ")
+    }
+
+    /// The type and free space of the file system that a folder lies in, or would.
+    static func fileSystem(of path: String) -> String? {
+        // The folder may not be there yet; its nearest ancestor is on the same file system.
+        var existing = path
+        while !FileSystem.exists(existing), FileSystem.parent(of: existing) != existing {
+            existing = FileSystem.parent(of: existing)
+        }
+        guard let free = freeBytes(of: existing),
+            let type = fileSystemType(of: absolute(existing))
+        else { return nil }
+        return "\(type), \(Format.bytes(free)) free"
+    }
+
+    /// The type of the mount whose folder is the longest that holds `path`, from /proc/self/mounts.
+    private static func fileSystemType(of path: String) -> String? {
+        let mounts = (try? readText("/proc/self/mounts")) ?? ""
+        var best: (length: Int, type: String)?
+        for line in mounts.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 2 else { continue }
+            // Spaces in folder names are written as \040.
+            let folder = fields[1].replacing("\\040", with: " ")
+            let prefix = folder.hasSuffix("/") ? folder : folder + "/"
+            guard (path + "/").hasPrefix(prefix), folder.count >= best?.length ?? 0 else {
+                continue
+            }
+            best = (folder.count, String(fields[2]))
+        }
+        return best?.type
+    }
+}

@@ -1,0 +1,79 @@
+import Glibc
+import MPI
+import Support
+
+/// The memory that ranks will have resident in training, known before the first step.
+package struct MemoryPlan: Sendable {
+    /// One purpose and its bytes.
+    package struct Part: Sendable, Equatable {
+        package let name: String
+        package let bytes: Int
+
+        package init(_ name: String, _ bytes: Int) {
+            self.name = name
+            self.bytes = bytes
+        }
+    }
+
+    /// What the rank that takes most takes, by what for.
+    package let parts: [Part]
+    /// What the ranks of the host that takes most take together, each shared page counted once.
+    package let hostBytes: Int
+
+    package init(parts: [Part], hostBytes: Int) {
+        self.parts = parts
+        self.hostBytes = hostBytes
+    }
+
+    /// Gathers the plan from all ranks, which must come here with the same names.
+    ///
+    /// - Parameters:
+    ///   - own: what this rank takes.
+    ///   - program: what of it was resident when the rest was allocated.
+    ///   - peerBytes: what of it is memory that another rank of the host counts as its own.
+    init(
+        own: [Part], program: ResidentMemory, peerBytes: Int, communicator: Communicator
+    ) throws(Failure) {
+        let total = own.reduce(0) { $0 + $1.bytes }
+        let host = try communicator.splitShared()
+        let alone = try host.allReduce(Int64(total - peerBytes - program.files), .sum)
+        let files = try host.allReduce(Int64(program.files), .maximum)
+        hostBytes = Int(try communicator.allReduce(alone + files, .maximum))
+        let all = try communicator.allGather(own.map { Int64($0.bytes) })
+        let ranks = (0..<communicator.size).map { all[$0 * own.count..<($0 + 1) * own.count] }
+        let largest = ranks.max { $0.reduce(0, +) < $1.reduce(0, +) } ?? []
+        parts = zip(own, largest).map { Part($0.name, Int($1)) }.filter { $0.bytes > 0 }
+    }
+
+    /// What the rank that takes most takes.
+    package var rankBytes: Int { parts.reduce(0) { $0 + $1.bytes } }
+}
+
+/// What this process has resident, in bytes.
+package struct ResidentMemory: Sendable {
+    /// Pages that are in no file.
+    let own: Int
+    /// Pages of the program, its libraries and other files, which all processes of a host share.
+    let files: Int
+
+    var bytes: Int { own + files }
+
+    /// Reads /proc/self/status; zeros where that cannot be read.
+    static var now: ResidentMemory {
+        let lines = ((try? readText("/proc/self/status")) ?? "").split(separator: "\n")
+        func bytes(_ label: String) -> Int {
+            let line = lines.first { $0.hasPrefix(label) } ?? ""
+            return line.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.first
+                .map { $0 * 1024 } ?? 0
+        }
+        return ResidentMemory(
+            own: bytes("RssAnon:") + bytes("RssShmem:"), files: bytes("RssFile:"))
+    }
+
+    /// The most that any rank has had resident so far, in bytes; all ranks must come here.
+    package static func peak(of communicator: Communicator) throws(Failure) -> Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return Int(try communicator.allReduce(Int64(usage.ru_maxrss * 1024), .maximum))
+    }
+}

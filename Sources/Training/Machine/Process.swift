@@ -1,0 +1,46 @@
+import Glibc
+import Logging
+import MPI
+
+/// Lockstep's version, as `lockstep --version` prints it.
+package let version = "0.1.0"
+
+/// Tells the log something on the first rank alone.
+package func tell(_ message: @autoclosure () -> String, from communicator: Communicator) {
+    if communicator.rank == 0 { Logger(label: "lockstep").notice("\(message())") }
+}
+
+/// The process's environment.
+package func processEnvironment() -> [String: String] {
+    var result: [String: String] = [:]
+    var entry = environ
+    while let pointer = entry.pointee {
+        let parts = String(cString: pointer).split(
+            separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2 { result[String(parts[0])] = String(parts[1]) }
+        entry += 1
+    }
+    return result
+}
+
+/// One variable of the environment, or nil.
+func environmentVariable(_ name: String) -> String? {
+    getenv(name).map { String(cString: $0) }
+}
+
+/// A path that means the same from any working folder.
+package func absolute(_ path: String) -> String {
+    guard let resolved = realpath(path, nil) else { return path }
+    defer { free(resolved) }
+    return String(cString: resolved)
+}
+
+/// A word that a shell reads as it is, for commands in messages.
+package func shellQuoted(_ word: String) -> String {
+    let plain = word.unicodeScalars.allSatisfy {
+        $0.properties.isAlphabetic || $0.properties.numericType != nil
+            || "/._-=+:,@%".unicodeScalars
+                .contains($0)
+    }
+    return plain && !word.isEmpty ? word : "'\(word.replacing("'", with: "'\\''"))'"
+}

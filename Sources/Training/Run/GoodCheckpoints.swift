@@ -1,0 +1,189 @@
+import Checkpoints
+import Logging
+import Support
+import Telemetry
+
+/// A choice among the checkpoints of a run.
+package enum CheckpointChoice: Sendable, Equatable {
+    /// The newest good one.
+    case newest
+    /// The one whose evaluation had the lowest loss.
+    case best
+    case step(Int)
+
+    /// Reads "best" or a step.
+    ///
+    /// - Throws: `Failure` (usage) for anything else.
+    package init(_ text: String?) throws(Failure) {
+        switch text {
+        case nil: self = .newest
+        case "best"?: self = .best
+        case let text?:
+            guard let step = Int(text), step >= 0 else {
+                throw Failure(
+                    .usage,
+                    "--checkpoint \(text) is neither a step nor \"best\"; give a step such as 1000, or best."
+                )
+            }
+            self = .step(step)
+        }
+    }
+}
+
+extension Manifest {
+    /// Whether the checkpoint's step was skipped because its loss or gradient was not finite.
+    var isOfSkippedStep: Bool {
+        (extra[CheckpointCounter.skippedStepsInARow.rawValue].flatMap { Int($0) } ?? 0) > 0
+    }
+}
+
+extension MetricsRecord {
+    fileprivate var isOfStepOrEvaluation: Bool {
+        fields["loss"] != nil || fields["validation_loss"] != nil
+    }
+
+    /// Whether the record is of a skipped step, or of an evaluation whose loss was not finite.
+    fileprivate var isNotFinite: Bool {
+        fields["skipped"] == .bool(true) || fields["validation_loss"] == .null
+    }
+}
+
+extension CheckpointStore {
+    /// Verifies that a checkpoint is whole and that training can use it.
+    ///
+    /// - Throws: as `verify`; `Failure` (bad data) if its step was skipped.
+    func requireGood(_ candidate: Candidate) throws(Failure) -> Checkpoint {
+        let checkpoint = try verify(candidate)
+        guard !checkpoint.manifest.isOfSkippedStep else {
+            throw Failure(
+                .badData,
+                "\(checkpoint.folder): the step was skipped because its loss or gradient was not finite; "
+                    + "use an earlier checkpoint.")
+        }
+        return checkpoint
+    }
+
+    /// Returns the newest good checkpoint before a step; nil if there is none.
+    ///
+    /// - Parameter reject: called with the step of each newer one and the reason it cannot be used.
+    /// - Throws: `Failure` (I/O) if the store's folder cannot be listed.
+    func newestGood(
+        before limit: Int = .max, reject: (_ step: Int, _ reason: Failure) -> Void = { _, _ in }
+    ) throws(Failure) -> Checkpoint? {
+        try newestValid(
+            before: limit,
+            by: { (candidate) throws(Failure) in try requireGood(candidate) }, reject: reject)
+    }
+}
+
+extension RunFolder {
+    /// Returns the store of the run's checkpoints.
+    func checkpointStore(keep: Int = 0) throws(Failure) -> CheckpointStore {
+        try CheckpointStore(folder: checkpoints, keep: keep)
+    }
+
+    /// Opens one of the run's checkpoints; warns of newer ones that cannot be used.
+    ///
+    /// - Throws: `Failure` (missing input) if there is no such checkpoint; (bad data) if the given
+    ///   one is damaged or not finite.
+    func checkpoint(_ choice: CheckpointChoice) throws(Failure) -> Checkpoint {
+        let store = try checkpointStore()
+        let step: Int
+        switch choice {
+        case .newest:
+            let newest = try store.newestGood { step, reason in
+                Logger(label: "lockstep").warning(
+                    "checkpoint of step \(step) rejected: \(reason.sentence)")
+            }
+            guard let newest else { throw noWholeCheckpoint() }
+            try warnOfDivergence(after: newest.step)
+            return newest
+        case .best: step = try bestStep(in: store)
+        case .step(let given): step = given
+        }
+        let candidates = try store.candidates()
+        guard let candidate = candidates.first(where: { $0.step == step }) else {
+            let steps = candidates.map { "\($0.step)" }.reversed().joined(separator: ", ")
+            throw Failure(
+                .missingInput,
+                "\(checkpoints) has no checkpoint of step \(step); "
+                    + (steps.isEmpty ? "train the run first." : "give one of the steps \(steps)."))
+        }
+        return try store.requireGood(candidate)
+    }
+
+    /// Warns if the run diverged after a checkpoint.
+    ///
+    /// - Throws: `Failure` (I/O) if the metrics cannot be read.
+    package func warnOfDivergence(after step: Int) throws(Failure) {
+        guard let end = try MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation),
+            end.isNotFinite, let lastStep = end.step, lastStep > step
+        else { return }
+        Logger(label: "lockstep").warning(
+            """
+            the training in \(path) diverged before step \(lastStep); the newest good checkpoint is that \
+            of step \(step)
+            """)
+    }
+
+    /// Returns the step of the store's checkpoint with the lowest validation loss; warns if the run had
+    /// a lower one at a step without a checkpoint.
+    ///
+    /// - Throws: `Failure` (missing input) if no step with a checkpoint was evaluated.
+    private func bestStep(in store: CheckpointStore) throws(Failure) -> Int {
+        let steps = Set(try store.candidates().map(\.step))
+        let evaluations = try MetricsLog.read(metrics).compactMap { BestEvaluation($0) }
+        func best(_ evaluations: [BestEvaluation]) -> BestEvaluation? {
+            evaluations.reduce(nil) { best, next in next.better(than: best) }
+        }
+        guard let kept = best(evaluations.filter { steps.contains($0.step) }) else {
+            throw Failure(
+                .missingInput,
+                "\(checkpoints) holds no checkpoint of a step that was evaluated; omit "
+                    + "--checkpoint for the newest one.")
+        }
+        if let best = best(evaluations), best.loss < kept.loss {
+            Logger(label: "lockstep").warning(
+                """
+                \(checkpoints) has no checkpoint of step \(best.step), which had the lowest validation \
+                loss; the best of the others is that of step \(kept.step)
+                """)
+        }
+        return kept.step
+    }
+
+    /// Returns the remedy for a checkpoint that cannot be used, which names the newest good one.
+    ///
+    /// - Parameter step: the checkpoint that cannot be used.
+    package func remedy(insteadOf step: Int) -> String {
+        let good = try? checkpointStore().newestGood(before: step)
+        return good.map { "the newest good checkpoint is that of step \($0.step)" }
+            ?? "the run has no earlier good checkpoint, so train it again with a lower "
+            + "[optimizer] learning_rate"
+    }
+}
+
+/// The evaluation of a run with the lowest loss so far.
+struct BestEvaluation: Equatable {
+    let step: Int
+    let loss: Double
+
+    init(step: Int, loss: Double) {
+        self.step = step
+        self.loss = loss
+    }
+
+    /// Reads a line of the metrics; nil if it is no evaluation or its loss is not finite.
+    init?(_ record: MetricsRecord) {
+        guard let loss = record["validation_loss"], loss.isFinite, let step = record.step else {
+            return nil
+        }
+        self.init(step: step, loss: loss)
+    }
+
+    /// Returns the evaluation with the lower loss; `other`, the earlier one, if the losses are equal.
+    func better(than other: BestEvaluation?) -> BestEvaluation {
+        guard let other, loss >= other.loss else { return self }
+        return other
+    }
+}

@@ -1,0 +1,183 @@
+import Glibc
+import Logging
+import Recipes
+import Support
+import Telemetry
+
+/// Tells of a run: metrics.jsonl and the progress line, on rank 0; nothing on the others.
+final class MetricsWriter {
+    private let run: RunFolder
+    private let plan: TrainingPlan
+    private let isWriter: Bool
+    private let mode: ProgressMode
+    private let environment: [String: String]
+    private var log: MetricsLog?
+    private var progress: ProgressLine?
+    private var validationLoss: Double?
+    private var noise = NoiseScaleWindow()
+    private var diagnostician: Diagnostician
+    private let warnsOfWrongRates: Bool
+    private var rate = RateEstimator(done: 0, at: 0)
+    private let start = ContinuousClock.now
+    private let logger = Logger(label: "lockstep")
+
+    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are also messages;
+    ///   the log has them always.
+    init(
+        run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode,
+        warnsOfWrongRates: Bool
+    ) {
+        self.run = run
+        self.plan = plan
+        self.isWriter = isWriter
+        mode = progress
+        self.warnsOfWrongRates = warnsOfWrongRates
+        environment = processEnvironment()
+        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
+    }
+
+    /// Starts a new run's log.
+    func create() throws(Failure) {
+        if isWriter { log = try MetricsLog(creating: run.metrics) }
+    }
+
+    /// Continues the log of a run that resumes after a step; returns the best evaluation up to it.
+    ///
+    /// - Parameter saved: the steps with a checkpoint, to which the best evaluation is limited.
+    func resume(after step: Int, saved: Set<Int>) throws(Failure) -> BestEvaluation? {
+        guard isWriter else { return nil }
+        var best: BestEvaluation?
+        noise = NoiseScaleWindow()
+        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
+        let log = try MetricsLog(resuming: run.metrics, after: step) { record in
+            noise.recall(record)
+            diagnostician.recall(record)
+            if let evaluation = BestEvaluation(record), saved.contains(evaluation.step) {
+                best = evaluation.better(than: best)
+            }
+        }
+        if log.supersededLines > 0 {
+            logger.notice(
+                "moved \(log.supersededLines) lines of later steps to metrics.superseded.jsonl")
+        }
+        self.log = log
+        return best
+    }
+
+    /// The size in bytes of the log that resuming reads.
+    var bytesToRead: Int {
+        var status = stat()
+        return isWriter && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// Starts the progress line.
+    func begin(at step: Int) {
+        guard isWriter else { return }
+        rate = RateEstimator(done: Double(step * plan.tokensPerStep), at: seconds)
+        progress = ProgressLine(
+            "training", done: step, total: plan.recipe.training.steps,
+            unit: .things("steps", showsRate: false), mode: mode, environment: environment)
+    }
+
+    func end() { progress?.finish() }
+
+    /// A progress line for an evaluation of so many micro-batches on this rank.
+    func evaluationProgress(chunks: Int) -> ProgressLine? {
+        guard isWriter else { return nil }
+        return ProgressLine(
+            "evaluating", total: chunks, unit: .things("micro-batches", showsRate: false),
+            mode: mode, environment: environment)
+    }
+
+    func record(_ step: StepRecord) {
+        guard isWriter else { return }
+        if step.isSkipped, warnsOfWrongRates {
+            logger.warning(
+                """
+                step \(step.step) skipped, its loss is \(Self.text(step.loss)) and its gradient norm \
+                \(Self.text(step.gradientNorm))
+                """)
+        }
+        if let sample = step.noise {
+            noise.add(variance: sample.variance, signal: sample.signal)
+        }
+        let scale = noise.estimate
+        append(MetricsFields.line(step, scale))
+        tell(
+            diagnostician.add(
+                ObservedStep(
+                    step: step.step, loss: step.loss, learningRate: step.learningRate,
+                    gradientNorm: step.gradientNorm, isSkipped: step.isSkipped)))
+        // Smoothed, because one step's rate says little of what the run does.
+        rate.record(done: Double(step.tokens), at: seconds)
+        progress?.update(
+            done: step.step,
+            details: ProgressStatus.trainingDetails(
+                loss: step.loss, learningRate: step.learningRate,
+                tokensPerSecond: rate.rate ?? Double(step.tokensInStep) / step.times.total)
+                + Self.details(scale)
+                + (validationLoss.map { ["validation \(Format.fixed($0, decimals: 4))"] } ?? []))
+    }
+
+    func record(_ evaluation: Evaluation, step: Int) {
+        validationLoss = evaluation.loss
+        guard isWriter else { return }
+        append(MetricsFields.line(evaluation, step: step))
+        tell(
+            diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
+    }
+
+    /// Warns that no checkpoint of a state was written.
+    func tellOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
+        guard isWriter, warnsOfWrongRates else { return }
+        logger.warning(
+            """
+            no checkpoint at step \(step) because \(defect.reason); none is written until that \
+            changes, and earlier ones are kept
+            """)
+    }
+
+    private func tell(_ diagnoses: [Diagnosis]) {
+        for diagnosis in diagnoses {
+            append(MetricsFields.line(diagnosis))
+            if warnsOfWrongRates { logger.warning("\(diagnosis.sentence)") }
+        }
+    }
+
+    /// Brings the log to the disk, so that a checkpoint never knows more than it.
+    func synchronize() {
+        do throws(Failure) { try log?.synchronize() } catch {
+            logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
+        }
+    }
+
+    /// The loss of a model that knows nothing.
+    private static func startingLoss(_ plan: TrainingPlan) -> Double {
+        naturalLogarithm(Double(plan.recipe.model.vocabularySize))
+    }
+
+    private static func details(_ scale: NoiseScale?) -> [String] {
+        switch scale {
+        case nil: []
+        case .undetermined: ["noise scale undetermined"]
+        case .determined(let sequences, _):
+            ["noise scale \(Format.significant(sequences, digits: 2))"]
+        }
+    }
+
+    private var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
+
+    /// A number that may not be finite; the sign of a NaN means nothing.
+    private static func text(_ number: Double) -> String {
+        number.isNaN ? "not a number" : Format.significant(number, digits: 6)
+    }
+
+    private func append(_ line: JSONObject) {
+        if let failure = log?.append(line) {
+            logger.warning("metrics are being lost: \(failure.sentence)")
+        }
+    }
+}
+
+// The function that shares its name with a property here.
+private func naturalLogarithm(_ number: Double) -> Double { log(number) }

@@ -1,0 +1,128 @@
+import Recipes
+import Support
+
+/// The recipe of a run that is resumed, with changes that affect only the steps to come.
+///
+/// A run may be given more steps, other evaluations or checkpoints, and another schedule for its
+/// remaining steps. A change that would affect earlier steps is refused.
+struct ResumedRecipe {
+    private let run: RunFolder
+    private let original: Recipe
+    /// The step of the newest checkpoint.
+    private let step: Int
+
+    /// - Throws: `Failure` if the folder holds no run or its recipe cannot be read; (configuration) if
+    ///   the recipe was edited after the newest checkpoint.
+    init(of run: RunFolder) throws(Failure) {
+        self.run = run
+        original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
+        let manifest = try run.checkpointStore().newestManifest()
+        step = manifest?.step ?? 0
+        // A checkpoint of an earlier version holds no recipe.
+        guard let text = manifest?.extra[CheckpointKeeper.recipeKey],
+            let trained = try? Recipe(toml: text, name: run.recipe)
+        else { return }
+        try refuseEdit(of: trained)
+    }
+
+    /// Checks that the run's recipe is that of its newest checkpoint, or was changed by a resume.
+    ///
+    /// - Throws: `Failure` (configuration) that names the keys that were edited.
+    private func refuseEdit(of trained: Recipe) throws(Failure) {
+        guard original != trained, try !run.wasReplaced(by: original) else { return }
+        let fixed = original.withoutFreeKeys.differences(from: trained.withoutFreeKeys)
+        let edits = (fixed.isEmpty ? original.differences(from: trained) : fixed).map {
+            "\($0.key) = \($0.value) (trained with \($0.otherValue))"
+        }.joined(separator: ", ")
+        let remedy =
+            fixed.isEmpty
+            ? "undo the edit, and give the change with --set" : "undo the edit, or start a new run"
+        throw Failure(
+            .configuration, "\(run.recipe) was edited after step \(step): \(edits); \(remedy).")
+    }
+
+    private func onlyScheduleDiffers(_ one: Recipe, _ other: Recipe) -> Bool {
+        var one = one.withoutFreeKeys
+        one.schedule = other.schedule
+        return one == other.withoutFreeKeys
+    }
+
+    /// Returns the recipe to resume with: that of the file `given`, or otherwise the run's own, with
+    /// overrides.
+    ///
+    /// - Throws: `Failure` (configuration) that names the first key that cannot change midway.
+    func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
+        let wanted: Recipe
+        if let path {
+            wanted = try Recipe(toml: try readText(path), name: path, overrides: overrides)
+                .fillingSilence(from: original)
+        } else {
+            wanted = try Recipe(
+                toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
+        }
+        if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys) {
+            if onlyScheduleDiffers(wanted, original) {
+                if try keepsRates(wanted) { return wanted }
+                throw Failure(
+                    .configuration,
+                    "\(path ?? "--set") has \(difference.key) = \(difference.value), which would change "
+                        + "the learning rate of steps that the run in \(run.path) has taken; keep the "
+                        + "schedule up to step \(step), and append to it with schedule.parts.")
+            }
+            throw Failure(
+                .configuration,
+                "\(path ?? "--set") has \(difference.key) = \(difference.value), but the run in "
+                    + "\(run.path) was started with \(difference.otherValue), which cannot change "
+                    + "midway: resume without it, or start a new run in another folder.")
+        }
+        return wanted
+    }
+
+    /// Returns whether the steps that the run has taken keep their rates under another schedule.
+    private func keepsRates(_ wanted: Recipe) throws(Failure) -> Bool {
+        let rate = try original.scaling.resolve(
+            original.optimizer, globalBatch: original.training.globalBatch)
+        let before = try original.schedule.resolve(rate, trainingSteps: original.training.steps)
+        let after = try wanted.schedule.resolve(rate, trainingSteps: wanted.training.steps)
+        return (0..<step).allSatisfy { before.learningRate(at: $0) == after.learningRate(at: $0) }
+    }
+}
+
+extension Recipe {
+    /// The recipe with the keys at their defaults that do not change what a step computes.
+    var withoutFreeKeys: Recipe {
+        var recipe = self
+        let defaults = Recipe()
+        recipe.training.steps = defaults.training.steps
+        recipe.training.maximumSkippedSteps = defaults.training.maximumSkippedSteps
+        recipe.training.recompute = defaults.training.recompute
+        recipe.evaluation = defaults.evaluation
+        recipe.checkpoint = defaults.checkpoint
+        recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes
+        recipe.optimizer.sharded = defaults.optimizer.sharded
+        return recipe
+    }
+
+    /// The recipe with the values of a run's, where everything is written out, for what it leaves
+    /// out.
+    fileprivate func fillingSilence(from original: Recipe) -> Recipe {
+        var recipe = self
+        if model.vocabularySize == 0 {
+            recipe.model.vocabularySize = original.model.vocabularySize
+        }
+        if reduction.lanes == 0 { recipe.reduction.lanes = original.reduction.lanes }
+        if training.microBatch == 0 { recipe.training.microBatch = original.training.microBatch }
+        recipe.scaling.noiseExponent = scaling.noiseExponent ?? original.scaling.noiseExponent
+        let there = original.schedule
+        recipe.schedule.warmupSteps = schedule.warmupSteps ?? there.warmupSteps
+        recipe.schedule.decaySteps = schedule.decaySteps ?? there.decaySteps
+        recipe.schedule.minimumLearningRate =
+            schedule.minimumLearningRate ?? there.minimumLearningRate
+        if let last = schedule.parts.indices.last, last < there.parts.count,
+            schedule.parts[last].steps == nil
+        {
+            recipe.schedule.parts[last].steps = there.parts[last].steps
+        }
+        return recipe
+    }
+}

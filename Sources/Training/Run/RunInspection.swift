@@ -1,0 +1,155 @@
+import Checkpoints
+import Compute
+import Data
+import Logging
+import MPI
+import Model
+import Recipes
+import Support
+import Telemetry
+
+/// A finished or unfinished run, opened to evaluate or sample one of its checkpoints: the average
+/// of the parameters where the recipe has one, as the run's own evaluations do.
+package struct RunInspection {
+    /// The checkpoint's step.
+    package let step: Int
+    private let run: RunFolder
+    private let recipe: Recipe
+    private let parameters: Buffer<Float>
+    /// The fingerprint of the data that the run was trained with; empty on ranks that did not read
+    /// the checkpoint.
+    private let dataFingerprint: String
+
+    /// Opens one of a run's checkpoints in this process alone.
+    ///
+    /// - Throws: `Failure` (missing input) if there is no run or no such checkpoint; (bad data) if the
+    ///   given one is damaged or not finite.
+    package init(run path: String, _ choice: CheckpointChoice) throws(Failure) {
+        run = RunFolder(path)
+        recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
+        let layout = GPTLayout(recipe.model).arena
+        parameters = Buffer(count: layout.count)
+        let checkpoint = try Self.read(choice, of: run, recipe, layout, into: parameters)
+        step = checkpoint.step
+        dataFingerprint = checkpoint.manifest.dataFingerprint
+    }
+
+    /// Opens one of a run's checkpoints, which the first rank reads for all. Collective.
+    ///
+    /// - Throws: as the initializer for one process, the same on all ranks.
+    package init(
+        run path: String, _ choice: CheckpointChoice, communicator: Communicator
+    ) throws(Failure) {
+        let run = RunFolder(path)
+        self.run = run
+        let toml = try communicator.fromFirstRank { () throws(Failure) in try run.read(run.recipe) }
+        let recipe = try communicator.agree { () throws(Failure) in
+            try Recipe(toml: toml, name: run.recipe)
+        }
+        self.recipe = recipe
+        let layout = GPTLayout(recipe.model).arena
+        let parameters = Buffer<Float>(count: layout.count)
+        self.parameters = parameters
+        let own = try communicator.onFirstRank { () throws(Failure) in
+            try Self.read(choice, of: run, recipe, layout, into: parameters)
+        }
+        step = Int(try communicator.allReduce(Int64(own?.step ?? 0), .maximum))
+        dataFingerprint = own?.manifest.dataFingerprint ?? ""
+        try communicator.broadcast(parameters.bytes)
+    }
+
+    /// Reads the parameters that evaluations look at, and returns their checkpoint.
+    private static func read(
+        _ choice: CheckpointChoice, of run: RunFolder, _ recipe: Recipe, _ layout: ArenaLayout,
+        into parameters: Buffer<Float>
+    ) throws(Failure) -> Checkpoint {
+        let checkpoint = try run.checkpoint(choice)
+        try checkpoint.open(CheckpointKeeper.evaluatedFile(of: recipe))
+            .copy(layout, into: parameters)
+        return checkpoint
+    }
+
+    /// Returns the failure for a checkpoint whose parameters give a result that is not finite.
+    private func diverged(_ what: String) -> Failure {
+        Failure(
+            .badData,
+            "The checkpoint of step \(step) in \(run.path) gives \(what) that is not a number, because the "
+                + "training diverged; \(run.remedy(insteadOf: step)).")
+    }
+
+    /// Returns the loss over the whole validation set of the run's data or of another folder.
+    /// Collective.
+    package func evaluate(
+        dataPath: String?, threads: Int, communicator: Communicator, progress mode: ProgressMode
+    ) throws(Failure) -> Evaluation {
+        var recipe = recipe
+        let data = try run.openData(
+            at: dataPath, fingerprint: dataFingerprint, recipe: &recipe, communicator: communicator)
+        try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
+        let engine = ComputeEngine(team: rankTeam(threads: threads))
+        let microBatch = recipe.training.microBatch
+        let model = GPT(
+            recipe.model, microBatch: microBatch, training: false,
+            precision: recipe.training.precision, engine: engine)
+        let parameters = Parameters(parameters, precision: recipe.training.precision)
+        let evaluator = Evaluator(
+            data: data, microBatch: microBatch, windowLimit: 0, communicator: communicator)
+        let line = ProgressLine(
+            "evaluating", total: evaluator.chunksOfThisRank,
+            unit: .things("micro-batches", showsRate: false),
+            mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
+        defer { line.finish() }
+        let evaluation = try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
+        if !evaluation.loss.isFinite {
+            // All ranks see the same loss, so that this failure is told once.
+            try communicator.onFirstRank { () throws(Failure) -> Void in throw diverged("a loss") }
+        }
+        return evaluation
+    }
+
+    /// Writes texts that continue a prompt, in the precision in which the run is trained and
+    /// evaluated; `write` receives the bytes as they are generated.
+    ///
+    /// A text ends at the end-of-text token. In a prompt, the token's name stands for the token.
+    ///
+    /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the
+    ///   prompt has a character that the model does not know.
+    package func generate(
+        prompt: String, tokens: Int, samples: Int, sampling: Sampling, threads: Int,
+        write: ([UInt8]) throws(Failure) -> Void
+    ) throws(Failure) {
+        guard let tokenizer = try loadTokenizerIfPresent(folder: run.path) else {
+            throw Failure(
+                .missingInput,
+                "\(run.path) has no tokenizer.json, so tokens cannot be turned into text; copy it "
+                    + "from the data folder.")
+        }
+        var context = try tokenizer.encodeWithEndOfText(prompt)
+        if context.isEmpty { context = [Self.firstToken(tokenizer)] }
+        let engine = ComputeEngine(team: rankTeam(threads: threads))
+        let parameters = Parameters(parameters, precision: recipe.training.precision)
+        for sample in 0..<samples {
+            let generator = Generator(recipe.model, parameters: parameters, engine: engine)
+            for token in context.dropLast() { generator.read(Int32(token)) }
+            var last = Int32(context[context.count - 1])
+            for place in 0..<tokens {
+                let logits = generator.next(after: last)
+                // A vocabulary that was padded by hand has symbols without a text.
+                let known = UnsafeBufferPointer(
+                    rebasing: logits[..<min(logits.count, tokenizer.vocabularySize)])
+                guard firstNonFinite(in: known) == nil else { throw diverged("a logit") }
+                if place == 0 { try write(Array(prompt.utf8)) }
+                last = sampling.choose(known, place: sample << 32 | place)
+                if let end = tokenizer.endOfText, UInt32(last) == end { break }
+                try write(try tokenizer.decode([UInt32(last)]))
+            }
+            try write([UInt8(ascii: "\n")])
+        }
+    }
+
+    /// What a text without a prompt begins behind: the end of another, or a new line.
+    private static func firstToken(_ tokenizer: any Tokenizer) -> UInt32 {
+        if let end = tokenizer.endOfText { return end }
+        return (try? tokenizer.encode("\n"))?.first ?? 0
+    }
+}

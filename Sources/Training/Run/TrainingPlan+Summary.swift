@@ -1,0 +1,224 @@
+import Recipes
+import Support
+
+/// The facts about a run that its plan's summary states and the plan does not hold.
+package struct PlanContext: Sendable {
+    package var ranks: Int
+    package var threads: Int
+    package var hosts: Int
+    package var runPath: String
+    package var trainingTokens: Int
+    package var validationTargets: Int
+    package var validationTokens: Int
+    package var decayedTensors: [String]
+    package var tensorCount: Int
+    package var memory: MemoryPlan
+
+    package init(
+        ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
+        validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
+        memory: MemoryPlan
+    ) {
+        self.ranks = ranks
+        self.threads = threads
+        self.hosts = hosts
+        self.runPath = runPath
+        self.trainingTokens = trainingTokens
+        self.validationTargets = validationTargets
+        self.validationTokens = validationTokens
+        self.decayedTensors = decayedTensors
+        self.tensorCount = tensorCount
+        self.memory = memory
+    }
+}
+
+extension TrainingPlan {
+    /// The plan for a reader, printed once: what is per rank and what is global, and the rate.
+    package func summary(_ around: PlanContext) -> String {
+        let model = recipe.model
+        let steps = recipe.training.steps
+        let total = tokensPerStep * steps
+        let layoutText =
+            Format.layout(ranks: around.ranks, threads: around.threads)
+            + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
+        let first =
+            "training a GPT of \(Format.count(model.parameterCount)) parameters for "
+            + "\(Format.counted(steps, "step")) on \(layoutText), into \(around.runPath)"
+        let rows: [(String, String)] = [
+            (
+                "model",
+                "\(Format.counted(model.layers, "layer")), \(Format.counted(model.heads, "head")), width \(model.width), context "
+                    + "\(model.contextLength), vocabulary \(Format.count(model.vocabularySize))"
+                    + (model.dropout > 0 ? ", dropout \(model.dropout)" : "")
+            ),
+            (
+                "step",
+                "\(Format.counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
+                    + "tokens; \(Format.count(total)) tokens in all, "
+                    + "\(Format.significant(Double(total) / Double(max(1, around.trainingTokens)), digits: 3)) "
+                    + "epochs of \(Format.count(around.trainingTokens))"
+            ),
+            ("lanes", laneText),
+            ("per rank", perRankText(around.ranks)),
+            ("rate", rateText),
+            ("betas", betasText),
+            ("epsilon", epsilonText),
+            ("schedule", scheduleText),
+            ("decay", decayText(around)),
+            (
+                "evaluation",
+                evaluationText(around)
+            ),
+            ("memory", memoryText(around)),
+        ].filter { !$0.1.isEmpty }
+        let width = rows.map(\.0.count).max() ?? 0
+        return
+            ([first]
+            + rows.map { name, text in
+                "  \(name)\(String(repeating: " ", count: width - name.count))  \(text)"
+            }).joined(separator: "\n")
+    }
+
+    private var laneText: String {
+        let accumulation =
+            lanes.microBatchesPerLane == 1
+            ? "at once" : "in \(lanes.microBatchesPerLane) micro-batches of \(lanes.microBatch)"
+        return
+            "\(Format.counted(lanes.laneCount, "lane")) of "
+            + "\(Format.counted(lanes.sequencesPerLane, "sequence")), each \(accumulation)"
+            + "; at most \(Format.counted(lanes.laneCount, "rank"))"
+    }
+
+    private func perRankText(_ ranks: Int) -> String {
+        let least = lanes.laneCount / ranks
+        let most = (lanes.laneCount + ranks - 1) / ranks
+        let perLane = lanes.sequencesPerLane
+        let range = { (least: Int, most: Int, thing: String) in
+            (least == most ? "" : "\(Format.count(least)) or ") + Format.counted(most, thing)
+        }
+        let tokens = most * perLane * sequenceLength
+        return "\(range(least, most, "lane")) = "
+            + "\(range(least * perLane, most * perLane, "sequence")) = "
+            + (least == most ? "" : "up to ") + "\(Format.count(tokens)) tokens a step; "
+            + "\(Format.count(tokensPerMicroBatch)) tokens a micro-batch"
+    }
+
+    private var rateText: String {
+        let base = "\(rate.baseLearningRate) at batch \(rate.baseBatch)"
+        return
+            "\(base), rule \(ruleText): x \(Format.significant(rate.factor, digits: 6)) for batch "
+            + "\(rate.globalBatch), peak \(Format.significant(rate.peakLearningRate, digits: 6))"
+    }
+
+    /// The rule's name, with the numbers that it was given.
+    private var ruleText: String {
+        let scaling = recipe.scaling
+        let name = rate.rule.rawValue
+        let noise = Format.significant(scaling.noiseScale ?? 0, digits: 6)
+        switch rate.rule {
+        case .power: return "\(name) \(scaling.exponent ?? 0)"
+        case .beta2HalfLife: return name + (scaling.exponent.map { " with exponent \($0)" } ?? "")
+        case .noiseScale:
+            return "\(name) \(noise) with exponent \(scaling.noiseExponent ?? 0)"
+        case .surge: return "\(name) at noise scale \(noise)"
+        case .formula: return (scaling.formula ?? "").debugDescription
+        case .linear, .sqrt, .none, .adamSDE: return name
+        }
+    }
+
+    /// What the rule made of the betas; empty where they are as the recipe has them.
+    private var betasText: String {
+        let (base, scaled) = (recipe.optimizer, rate.optimizer)
+        guard base.beta1 != scaled.beta1 || base.beta2 != scaled.beta2 else { return "" }
+        return scaledText(
+            "\(Format.significant(scaled.beta1, digits: 6)) and "
+                + Format.significant(scaled.beta2, digits: 6),
+            from: "\(base.beta1) and \(base.beta2)")
+    }
+
+    private var epsilonText: String {
+        let (base, scaled) = (recipe.optimizer.epsilon, rate.optimizer.epsilon)
+        guard base != scaled else { return "" }
+        return scaledText(Format.significant(scaled, digits: 6), from: "\(base)")
+    }
+
+    private func scaledText(_ scaled: String, from base: String) -> String {
+        "\(scaled) for batch \(rate.globalBatch), from \(base) at batch \(rate.baseBatch)"
+    }
+
+    private var scheduleText: String {
+        let schedule = recipe.schedule
+        guard schedule.name != .sequence else {
+            return "a sequence of \(schedule.parts.count) parts" + keptRateText
+        }
+        let written = schedule.warmupSteps(trainingSteps: recipe.training.steps)
+        let warmup = schedule.warmupSteps(trainingSteps: recipe.training.steps, at: rate)
+        let atBase =
+            warmup == written
+            ? "" : "; \(Format.count(written)) steps at batch \(rate.baseBatch)"
+        let start = rate.gradualWarmup ? " from the base rate" : ""
+        let rise =
+            warmup == 0
+            ? "no warmup"
+            : "warmup over \(Format.counted(warmup, "step")) (\(Format.count(warmup * tokensPerStep)) "
+                + "tokens\(atBase))\(start)"
+                + (warmup >= recipe.training.steps ? ", where the run ends" : "")
+        guard schedule.name != .constant else { return "\(rise), then constant" }
+        let lowest = Format.significant(
+            (schedule.minimumLearningRate ?? 0) * rate.factor, digits: 6)
+        return "\(rise), then \(schedule.name.rawValue) to \(lowest) at step "
+            + "\(Format.count(schedule.decaySteps ?? recipe.training.steps))"
+            + (schedule.parts.isEmpty
+                ? "" : ", then \(Format.counted(schedule.parts.count, "further part"))")
+            + keptRateText
+    }
+
+    /// The clause that states the rate after the schedule's end; empty if the run ends before.
+    private var keptRateText: String {
+        let steps = recipe.training.steps
+        guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
+            return ""
+        }
+        let kept = Format.significant(learningRate(after: steps - 1), digits: 6)
+        return ", then \(kept) to the last step"
+    }
+
+    private func decayText(_ around: PlanContext) -> String {
+        guard !around.decayedTensors.isEmpty else { return "no weight decay" }
+        let (base, scaled) = (recipe.optimizer.weightDecay, rate.optimizer.weightDecay)
+        let decay =
+            scaled == base
+            ? "\(base)" : "\(scaledText(Format.significant(scaled, digits: 6), from: "\(base)")),"
+        return "weight decay \(decay) on \(around.decayedTensors.count) of "
+            + "\(around.tensorCount) tensors: "
+            + condensed(around.decayedTensors).joined(separator: ", ")
+    }
+
+    private func evaluationText(_ around: PlanContext) -> String {
+        let every =
+            recipe.evaluation.every == 0
+            ? "after the last step" : "every \(Format.count(recipe.evaluation.every)) steps"
+        let part =
+            recipe.evaluation.windows == 0
+            ? "all \(Format.count(around.validationTargets)) targets of the validation set"
+            : "the first \(Format.count(around.validationTargets)) targets of "
+                + "\(Format.count(max(0, around.validationTokens - 1)))"
+        return "\(every), on \(part)"
+    }
+
+    private func memoryText(_ around: PlanContext) -> String {
+        let memory = around.memory
+        let host = around.ranks > 1 ? ", \(Format.bytes(memory.hostBytes)) a host" : ""
+        return "\(Format.bytes(memory.rankBytes)) a rank\(host): "
+            + memory.parts.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", ")
+    }
+
+    /// Tensor names with the layers' numbers replaced by a star, each once.
+    private func condensed(_ names: [String]) -> [String] {
+        var seen: Set<String> = []
+        return names.map { name in
+            name.split(separator: ".").map { Int($0) == nil ? String($0) : "*" }
+                .joined(separator: ".")
+        }.filter { seen.insert($0).inserted }
+    }
+}

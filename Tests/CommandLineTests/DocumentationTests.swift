@@ -1,0 +1,253 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The pages of the documentation catalog.
+private struct Catalog {
+    static let folder = "\(Launch.root)/Sources/lockstep/Lockstep.docc"
+
+    /// The names of all pages, in the order in which the root page lists them. Pages that
+    /// `launch/docs` generates have no file.
+    let names: [String]
+    /// The pages that are files, in the same order.
+    let pages: [Page]
+
+    init() throws {
+        let root = try String(contentsOfFile: "\(Self.folder)/Lockstep.md", encoding: .utf8)
+        let topics = try #require(root.components(separatedBy: "## Topics").last)
+        names = topics.matches(of: /<doc:(\w+)>/).map { String($0.1) }
+        pages = try names.filter { FileManager.default.fileExists(atPath: Self.path(of: $0)) }
+            .map { try Page(name: $0) }
+    }
+
+    static func path(of page: String) -> String { "\(folder)/\(page).md" }
+
+    /// The names of all page files except the root page.
+    static func files() throws -> Set<String> {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        return Set(names.filter { $0.hasSuffix(".md") }.map { String($0.dropLast(3)) })
+            .subtracting(["Lockstep"])
+    }
+}
+
+private struct Page {
+    let name: String
+    let text: String
+    /// The fenced blocks, each with its language.
+    let blocks: [(language: String, text: String)]
+
+    init(name: String) throws {
+        self.name = name
+        text = try String(contentsOfFile: Catalog.path(of: name), encoding: .utf8)
+        blocks = text.matches(of: /(?m)^```(\w*)\n((?s).*?)^```$/).map {
+            (String($0.1), String($0.2))
+        }
+    }
+
+    /// The exit codes that the page shows as output of its commands.
+    var exitCodes: [Substring] {
+        blocks.filter { $0.language == "text" }.flatMap {
+            $0.text.split(separator: "\n").filter { $0.hasPrefix("exit code ") }
+        }
+    }
+
+    /// The commands of the page, as one script.
+    var commands: String { blocks.filter { $0.language == "sh" }.map(\.text).joined() }
+}
+
+/// A change to the commands of pages that makes their work small, or possible on one machine.
+private struct Reduction {
+    /// The page to change; nil for all pages that have the text.
+    let page: String?
+    let text: String
+    let replacement: String
+
+    init(in page: String? = nil, _ text: String, _ replacement: String) {
+        self.page = page
+        self.text = text
+        self.replacement = replacement
+    }
+
+    /// Applied in this order.
+    static let all = [
+        Reduction("launch/mpirun ", "launch/mpirun --oversubscribe "),
+        Reduction(
+            "train launch/recipes/quickstart.toml",
+            "train launch/recipes/quickstart.toml --set model.layers=1 --set model.width=16"
+                + " --set model.context_length=8 --set training.steps=20"),
+        // The page sets the steps itself.
+        Reduction(in: "LanesAndTheReductionTree", "--set training.steps=20", ""),
+        // Long enough to be stopped midway.
+        Reduction(
+            in: "StopAndResume",
+            "model.width=16 --set model.context_length=8 --set training.steps=20",
+            "model.width=128 --set training.steps=300"),
+        Reduction(
+            in: "StopAndResume", "sleep 5",
+            "until [ -s runs/stopped/metrics.jsonl ]; do sleep 0.05; done"),
+        Reduction(in: "StopAndResume", "training.steps=2000", "training.steps=320"),
+        Reduction(in: "WriteYourOwnRecipe", "width = 64", "width = 16"),
+        Reduction(in: "WriteYourOwnRecipe", "steps = 400", "steps = 20"),
+        Reduction(in: "RunOnSeveralHosts", "node1 slots=2\nnode2 slots=2", "localhost slots=2"),
+        Reduction(in: "RunOnSeveralHosts", "10.0.0.0/24", "127.0.0.0/8"),
+        Reduction(
+            in: "RunOnSeveralHosts", "exec launch/mpirun --oversubscribe",
+            "exec launch/mpirun --oversubscribe --ranks 2"),
+        Reduction(in: "TestAScalingRule", "warmup_steps = 50", "warmup_steps = 1"),
+        Reduction(in: "TestAScalingRule", "tokens = [262144]", "tokens = [2048]"),
+        Reduction(in: "TestAScalingRule", "[1, 2, 3, 4]", "[1, 2]"),
+        Reduction(in: "TestAScalingRule", "[1, 2, 3, 4, 5, 6, 7, 8]", "[1, 2, 3]"),
+        Reduction(
+            in: "TheLearningRate", "lockstep regimes",
+            "lockstep regimes tiny.toml --grid 3 --sequences 4"),
+    ]
+
+    func applies(to page: Page) -> Bool { self.page == nil || self.page == page.name }
+}
+
+/// The documentation says what is true: its commands run, and its types exist.
+struct DocumentationTests {
+    @Test("The root page lists every page")
+    func rootListsEveryPage() throws {
+        let listed = try Catalog().pages.map(\.name)
+        #expect(Set(listed) == (try Catalog.files()))
+        #expect(Set(listed).count == listed.count)
+    }
+
+    @Test("Every link leads to a page that the root page lists")
+    func linksLead() throws {
+        let catalog = try Catalog()
+        for page in catalog.pages {
+            for link in page.text.matches(of: /<doc:(\w+)>/) {
+                #expect(catalog.names.contains(String(link.1)), "\(page.name): \(link.0)")
+            }
+        }
+    }
+
+    @Test("Every code block has a language, so that commands are told from output")
+    func blocksHaveLanguages() throws {
+        for page in try Catalog().pages {
+            for block in page.blocks {
+                #expect(["sh", "text"].contains(block.language), "\(page.name): \(block.text)")
+            }
+        }
+    }
+
+    @Test("Every reduction changes a page")
+    func reductionsAreInUse() throws {
+        let pages = try Catalog().pages
+        for (index, reduction) in Reduction.all.enumerated() {
+            let isUsed = pages.contains { page in
+                let before = Self.reduced(page, by: Reduction.all.prefix(index))
+                return reduction.applies(to: page) && before.contains(reduction.text)
+            }
+            #expect(isUsed, "\(reduction.text)")
+        }
+    }
+
+    /// Runs the pages one after another in one folder, as a reader does who follows them all.
+    @Test("Every command of the pages runs", .timeLimit(.minutes(10)))
+    func commandsRun() throws {
+        let folder = try ReadersFolder()
+        for page in try Catalog().pages where !page.commands.isEmpty {
+            let outcome = try folder.run(Self.reduced(page, by: Reduction.all[...]))
+            #expect(outcome.status == 0, "\(page.name): \(outcome.errors)")
+            for code in page.exitCodes {
+                #expect(outcome.output.contains(code), "\(page.name): \(outcome.errors)")
+            }
+        }
+    }
+
+    @Test("A command that fails in a page fails the page")
+    func failuresAreNoticed() throws {
+        let outcome = try ReadersFolder().run("lockstep sample runs/none\ntrue\n")
+        #expect(outcome.status == 66, "\(outcome.errors)")
+        #expect(outcome.errors.contains("failed: lockstep sample runs/none"), "\(outcome.errors)")
+    }
+
+    @Test("The types that the journey of a batch names exist")
+    func typesExist() throws {
+        let text = try Page(name: "Architecture").text
+        let journey = try #require(
+            text.components(separatedBy: "## The journey of a batch").last)
+        let named = Set(journey.matches(of: /`([A-Z]\w+)`/).map { String($0.1) })
+        let sources = "\(Launch.root)/Sources"
+        let files = try FileManager.default.subpathsOfDirectory(atPath: sources)
+            .filter { $0.hasSuffix(".swift") }
+        var missing = named
+        for file in files {
+            let code = try String(contentsOfFile: "\(sources)/\(file)", encoding: .utf8)
+            missing.subtract(
+                code.matches(of: /\b(?:struct|class|enum|protocol|actor) (\w+)/)
+                    .map { String($0.1) })
+        }
+        #expect(named.count > 10)
+        #expect(missing.isEmpty)
+    }
+
+    /// Returns the commands of a page, made small.
+    private static func reduced(
+        _ page: Page, by reductions: ArraySlice<Reduction>
+    ) -> String {
+        var commands = page.commands
+        for reduction in reductions where reduction.applies(to: page) {
+            commands = commands.replacingOccurrences(
+                of: reduction.text, with: reduction.replacement)
+        }
+        return commands
+    }
+}
+
+/// A folder like a fresh checkout, with stand-ins for commands that install, build or reach other
+/// machines.
+private final class ReadersFolder {
+    private let folder: String
+
+    /// A text with room for contexts of 32 tokens in a hundredth of it.
+    private static let text = "In the beginning\n" + String(repeating: Workbench.text, count: 20)
+
+    private static let standIns = [
+        "sudo": "exit 0",
+        "swift": "exit 0",
+        "bible": "cat \"$(dirname \"$0\")/text\"",
+        "ssh": "exit 1",
+        "sbatch": "exec bash \"$1\"",
+    ]
+
+    init() throws {
+        folder =
+            FileManager.default.temporaryDirectory
+            .appending(path: "lockstep documentation \(UUID().uuidString)").path
+        let files = FileManager.default
+        try files.createDirectory(atPath: "\(folder)/tools", withIntermediateDirectories: true)
+        for name in ["launch", "cluster"] {
+            try files.createSymbolicLink(
+                atPath: "\(folder)/\(name)", withDestinationPath: "\(Launch.root)/\(name)")
+        }
+        try write(Self.text, to: "tools/text")
+        try write(Workbench.recipe, to: "tiny.toml")
+        for (name, command) in Self.standIns {
+            try write("#!/bin/sh\n\(command)\n", to: "tools/\(name)")
+            try files.setAttributes(
+                [.posixPermissions: 0o755], ofItemAtPath: "\(folder)/tools/\(name)")
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    private func write(_ text: String, to name: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+    }
+
+    /// Runs commands up to the first that fails, which is named on stderr.
+    func run(_ commands: String) throws -> Outcome {
+        let script = """
+            set -euo pipefail
+            trap 'echo "failed: $BASH_COMMAND" >&2' ERR
+            cd '\(folder)'
+            export PATH='\(folder)/tools:\(Launch.products)':$PATH
+            \(commands)
+            """
+        return try Launch.run("bash", ["-c", script], seconds: 120)
+    }
+}

@@ -1,0 +1,203 @@
+import Compute
+import Testing
+
+/// Matrix products against chains of fused multiply-adds written out: the bits, not only the
+/// values.
+@Suite struct MatrixProductTests {
+    /// Tiles' borders of all kernels, columns that fill broad tiles, depths below, at and
+    /// beyond one part, odd sizes, more columns than threads pack at once, left operands that are
+    /// packed, and more rows than are packed at once of one that is stored transposed.
+    static let shapes = [
+        (1, 1, 1), (6, 16, 8), (7, 17, 9), (14, 32, 40), (15, 33, 100), (83, 97, 31),
+        (130, 200, 770), (53, 72, 384), (260, 96, 1601), (61, 1501, 774),
+        (28, 513, 1601), (12_001, 2, 700),
+    ]
+
+    static let kernels = InstructionSet.allCases.filter(\.isAvailable).flatMap { set in
+        Precision.allCases.map { (set, $0) }
+    }
+
+    @Test(arguments: shapes, kernels)
+    func isAChainOfFusedMultiplyAdds(
+        shape: (rows: Int, columns: Int, depth: Int), kernels: (InstructionSet, Precision)
+    ) {
+        let (instructionSet, precision) = kernels
+        let (rows, columns) = (shape.rows, shape.columns)
+        let depth = precision.even(shape.depth)
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, precision)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, precision)
+        let before = numbers(rows * columns, seed: 3)
+        let (aTransposed, bTransposed) = (transposed(a), transposed(b))
+        for (threads, accumulates) in [(1, false), (1, true), (3, true)] {
+            let engine = ComputeEngine(threads: threads, instructionSet: instructionSet)
+            let expected = reference(a, b, before: accumulates ? before : nil, instructionSet)
+            for way in 0..<3 {
+                // What must not be read is not a number, so that it would show.
+                let c = Buffer<Float>(count: rows * columns)
+                for index in 0..<c.count {
+                    c.base[index] = accumulates ? Float(before[index]) : .nan
+                }
+                let output = matrix(c, columns: columns)
+                switch way {
+                case 0:
+                    engine.multiply(a.operand, b.operand, into: output, accumulates: accumulates)
+                case 1:
+                    engine.multiply(
+                        a.operand, bTransposed.operand, .transposed, into: output,
+                        accumulates: accumulates)
+                default:
+                    engine.multiplyTransposed(
+                        aTransposed.operand, b.operand, into: output, accumulates: accumulates)
+                }
+                let isEqual = c.elements.elementsEqual(expected)
+                #expect(isEqual, "way \(way), \(threads) threads")
+            }
+        }
+    }
+
+    /// A depth that is odd where the operands need not be contiguous along it.
+    @Test(arguments: kernels)
+    func oddDepthsOfTransposedProducts(kernels: (InstructionSet, Precision)) {
+        let (rows, columns, depth) = (31, 45, 77)
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, kernels.1)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, kernels.1)
+        let aTransposed = transposed(a)
+        let c = Buffer<Float>(count: rows * columns)
+        ComputeEngine(instructionSet: kernels.0).multiplyTransposed(
+            aTransposed.operand, b.operand, into: matrix(c, columns: columns))
+        let isEqual = c.elements.elementsEqual(reference(a, b, before: nil, kernels.0))
+        #expect(isEqual)
+    }
+
+    /// An output in bf16 is the product rounded once.
+    @Test(arguments: [(1, 1, 2), (50, 97, 900), (70, 40, 3200)], [1, 3])
+    func outputsAreRoundedOnce(shape: (rows: Int, columns: Int, depth: Int), threads: Int) {
+        let (rows, columns, depth) = shape
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .bf16)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, .bf16)
+        let c = Stored(rows: rows, columns: columns, .bf16)
+        ComputeEngine(threads: threads).multiply(a.operand, b.operand, into: c.operand)
+        let expected = reference(a, b, before: nil).map {
+            Float(bitPattern: UInt32(roundedToBF16($0)) << 16)
+        }
+        #expect(c.floats == expected)
+    }
+
+    @Test(arguments: [(1, 1), (50, 97), (300, 200), (61, 530)], [1, 3])
+    func theEpilogueSeesEveryElementOnceAndComplete(shape: (Int, Int), threads: Int) {
+        let (rows, columns) = shape
+        let depth = 900
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .fp32)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, .fp32)
+        let seen = Buffer<Float>(count: rows * columns)
+        let visits = Buffer<Int32>(count: rows * columns)
+        ComputeEngine(threads: threads).multiply(a.operand, b.operand) { elements, row, column in
+            for i in 0..<elements.rows {
+                for j in 0..<elements.columns {
+                    let place = (row + i) * columns + column + j
+                    visits.base[place] += 1
+                    seen.base[place] = elements.row(i)[j]
+                }
+            }
+        }
+        #expect(visits.elements.allSatisfy { $0 == 1 })
+        let isEqual = seen.elements.elementsEqual(reference(a, b, before: nil))
+        #expect(isEqual)
+    }
+
+    /// More rows than are packed at once, against products of fewer.
+    @Test(arguments: Precision.allCases, [1, 3])
+    func rowsDoNotDependOnTheOthers(precision: Precision, threads: Int) {
+        let (rows, columns, depth) = (precision == .fp32 ? 2200 : 4400, 520, 2000)
+        let a = Stored(numbers(rows * depth, seed: 1), columns: depth, precision)
+        let b = Stored(numbers(depth * columns, seed: 2), columns: columns, precision)
+        let engine = ComputeEngine(threads: threads)
+        let whole = Buffer<Float>(count: rows * columns)
+        let part = Buffer<Float>(count: rows * columns)
+        engine.multiply(a.operand, b.operand) { elements, row, column in
+            for i in 0..<elements.rows {
+                (whole.base + (row + i) * columns + column)
+                    .update(from: elements.row(i), count: elements.columns)
+            }
+        }
+        for first in stride(from: 0, to: rows, by: 100) {
+            let some = first..<first + 100
+            engine.multiply(
+                a.operand.rows(some), b.operand, into: matrix(part, columns: columns).rows(some))
+        }
+        let isEqual = whole.elements.elementsEqual(part.elements)
+        #expect(isEqual)
+    }
+
+    /// Matrices that are columns of wider ones; what lies beside them stays as it is.
+    @Test func stridesAreKept() {
+        let (rows, columns, depth) = (20, 30, 40)
+        let a = buffer(numbers(rows * (depth + 3), seed: 1))
+        let b = buffer(numbers(depth * (columns + 5), seed: 2))
+        let c = buffer(numbers(rows * (columns + 7), seed: 3))
+        let before = c.doubles
+        ComputeEngine().multiply(
+            Matrix(a.base + 2, rows: rows, columns: depth, stride: depth + 3).operand,
+            Matrix(b.base + 1, rows: depth, columns: columns, stride: columns + 5).operand,
+            into: Matrix(c.base + 4, rows: rows, columns: columns, stride: columns + 7))
+        for i in 0..<rows {
+            for j in 0..<columns + 7 {
+                let place = i * (columns + 7) + j
+                guard (4..<4 + columns) ~= j else {
+                    #expect(c.doubles[place] == before[place])
+                    continue
+                }
+                let exact = (0..<depth).reduce(0.0) {
+                    $0 + a.doubles[i * (depth + 3) + 2 + $1]
+                        * b.doubles[$1 * (columns + 5) + 1 + j - 4]
+                }
+                #expect(abs(c.doubles[place] - exact) < 1e-5)
+            }
+        }
+    }
+
+    private func transposed(_ x: Stored) -> Stored {
+        let (rows, columns, values) = (x.operand.rows, x.operand.columns, x.doubles)
+        let result = (0..<columns).flatMap { j in (0..<rows).map { values[$0 * columns + j] } }
+        return Stored(result, columns: rows, x.operand.precision)
+    }
+
+    private func reference(
+        _ a: Stored, _ b: Stored, before: [Double]?, _ instructionSet: InstructionSet = .best
+    ) -> [Float] {
+        instructionSet == .amx && a.operand.precision == .bf16
+            ? referenceTileProduct(
+                a.floats, b.floats, columns: b.operand.columns, depth: a.operand.columns,
+                before: before?.map(Float.init))
+            : chainReference(a, b, before: before)
+    }
+
+    /// The depth in equal parts of at most 3 KiB, rounded up to eights; in bf16 the second of each
+    /// pair before the first.
+    private func chainReference(_ a: Stored, _ b: Stored, before: [Double]?) -> [Float] {
+        let (rows, columns, depth) = (a.operand.rows, b.operand.columns, a.operand.columns)
+        let most = 3072 / a.operand.precision.bytes
+        let count = (depth + most - 1) / most
+        let part = count == 1 ? depth : ((depth + count - 1) / count + 7) / 8 * 8
+        let group = a.operand.precision == .bf16 ? 2 : 1
+        let (left, right) = (a.floats, b.floats)
+        var result: [Float] = []
+        for i in 0..<rows {
+            for j in 0..<columns {
+                var total = before.map { Float($0[i * columns + j]) }
+                for start in stride(from: 0, to: depth, by: part) {
+                    let end = min(depth, start + part)
+                    var sum: Float = 0
+                    for pair in stride(from: start, to: end, by: group) {
+                        for k in (pair..<min(end, pair + group)).reversed() {
+                            sum.addProduct(left[i * depth + k], right[k * columns + j])
+                        }
+                    }
+                    total = total.map { $0 + sum } ?? sum
+                }
+                result.append(total ?? 0)
+            }
+        }
+        return result
+    }
+}

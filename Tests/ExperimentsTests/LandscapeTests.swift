@@ -1,0 +1,251 @@
+import Compute
+import Experiments
+import Foundation
+import Model
+import Recipes
+import Testing
+
+/// A small model's layout and parameters.
+private struct SmallModel {
+    let layout: GPTLayout
+    let parameters: Buffer<Float>
+
+    init() {
+        var configuration = GPTConfiguration()
+        configuration.layers = 2
+        configuration.heads = 2
+        configuration.width = 16
+        configuration.contextLength = 8
+        configuration.vocabularySize = 29
+        layout = GPTLayout(configuration)
+        parameters = Buffer(count: layout.arena.count)
+        layout.initialize(parameters, seed: 5)
+    }
+}
+
+@Suite("Filter-normalised directions")
+struct FilterDirectionsTests {
+    private func norm(_ values: Buffer<Float>, _ places: some Sequence<Int>) -> Double {
+        places.reduce(0) { $0 + pow(Double(values.base[$1]), 2) }.squareRoot()
+    }
+
+    /// fp32 elements round each square by 1e-7 of it.
+    @Test func filtersAreAsLongAsTheParameters() {
+        let model = SmallModel()
+        let direction = FilterDirections.direction(
+            1, seed: 1, at: model.parameters, layout: model.layout)
+        for tensor in model.layout.arena.tensors where tensor.shape.count == 2 {
+            let (rows, columns) = (tensor.shape[0], tensor.shape[1])
+            let byRow = ["wte.weight", "wpe.weight"].contains(tensor.name)
+            for filter in 0..<(byRow ? rows : columns) {
+                let places =
+                    byRow
+                    ? Array((0..<columns).map { tensor.offset + filter * columns + $0 })
+                    : (0..<rows).map { tensor.offset + $0 * columns + filter }
+                let wanted = norm(model.parameters, places)
+                #expect(abs(norm(direction, places) - wanted) < 1e-6 * wanted)
+            }
+        }
+    }
+
+    @Test func biasesNormsAndPaddingAreLeftAlone() {
+        let model = SmallModel()
+        let direction = FilterDirections.direction(
+            1, seed: 1, at: model.parameters, layout: model.layout)
+        let matrices = model.layout.arena.tensors.filter { $0.shape.count == 2 }
+        let inMatrices = Set(matrices.flatMap(\.range))
+        for place in 0..<direction.count where !inMatrices.contains(place) {
+            #expect(direction.base[place] == 0)
+        }
+    }
+
+    @Test func eachSeedAndNumberHasItsOwn() {
+        let model = SmallModel()
+        func direction(_ number: Int, _ seed: UInt64) -> [Float] {
+            let direction = FilterDirections.direction(
+                number, seed: seed, at: model.parameters, layout: model.layout)
+            return Array(direction.elements)
+        }
+        #expect(direction(1, 1) == direction(1, 1))
+        #expect(direction(1, 1) != direction(2, 1))
+        #expect(direction(1, 1) != direction(1, 2))
+    }
+
+    @Test func aFilterOfZerosStaysZero() {
+        var direction: [Float] = [1, 2, 3, 4]
+        FilterDirections.normalize(
+            &direction, like: [0, 0, 3, 4], rows: 2, columns: 2, filters: .rows)
+        #expect(direction == [0, 0, 3, 4])
+        direction = [3, 1, 4, 1]
+        FilterDirections.normalize(
+            &direction, like: [6, 0, 8, 0], rows: 2, columns: 2, filters: .columns)
+        #expect(direction == [6, 0, 8, 0])
+    }
+}
+
+@Suite("Principal planes")
+struct PrincipalPlaneTests {
+    private static let layout: ArenaLayout = {
+        var layout = ArenaLayout()
+        layout.append("first", shape: [5, 7])
+        layout.append("second", shape: [3])
+        return layout
+    }()
+
+    /// Orthonormal directions over both tensors.
+    private static let planted: (first: [Float], second: [Float]) = {
+        var first = [Float](repeating: 0, count: layout.count)
+        var second = first
+        first[2] = 0.6
+        first[layout.tensors[1].offset] = 0.8
+        second[10] = 1
+        return (first, second)
+    }()
+
+    private static func path(_ places: [(Float, Float)]) -> ParameterPath {
+        ParameterPath(layout: layout, count: places.count) { point, tensor, values in
+            for index in 0..<tensor.count {
+                let place = tensor.offset + index
+                values[index] =
+                    0.5 + places[point].0 * planted.first[place]
+                    + places[point].1 * planted.second[place]
+            }
+        }
+    }
+
+    private static let origin: Buffer<Float> = {
+        let origin = Buffer<Float>(count: layout.count)
+        for tensor in layout.tensors { for place in tensor.range { origin.base[place] = 0.5 } }
+        return origin
+    }()
+
+    /// The squares along the planted directions are 4 (9 + 9 + 1 + 1 = 20) and 2 (0.25 x 4 = 1);
+    /// fp32 keeps 1e-7 of the places.
+    @Test func aPlantedPlaneIsFound() throws {
+        let places: [(Float, Float)] = [(3, 0.5), (-3, 0.5), (1, -0.5), (-1, -0.5)]
+        let path = Self.path(places)
+        let products = try path.products(from: Self.origin)
+        let plane = try #require(PrincipalPlane(products: products, isCentred: true))
+        #expect(abs(plane.explained[0] - 20.0 / 21) < 1e-6)
+        #expect(abs(plane.explained[1] - 1.0 / 21) < 1e-6)
+        let directions = try path.directions(plane.weights, from: Self.origin)
+        let signs = (
+            directions[0].base[2] > 0 ? 1.0 : -1, directions[1].base[10] > 0 ? 1.0 : -1
+        )
+        for place in 0..<Self.layout.count {
+            #expect(
+                abs(directions[0].base[place] - Float(signs.0) * Self.planted.first[place]) < 1e-6)
+            #expect(
+                abs(directions[1].base[place] - Float(signs.1) * Self.planted.second[place]) < 1e-6)
+        }
+        for (found, planted) in zip(plane.coordinates, places) {
+            #expect(abs(found.x - signs.0 * Double(planted.0)) < 1e-6)
+            #expect(abs(found.y - signs.1 * Double(planted.1)) < 1e-6)
+        }
+    }
+
+    /// A mean far away adds nothing to a centred variance, and all to one from the origin.
+    @Test func centringIsAboutTheMean() throws {
+        let path = Self.path([(10, 0.5), (10, -0.5), (12, 0), (8, 0)])
+        let products = try path.products(from: Self.origin)
+        let centred = try #require(PrincipalPlane(products: products, isCentred: true))
+        #expect(abs(centred.explained[0] - 8 / 8.5) < 1e-6)
+        let plain = try #require(PrincipalPlane(products: products, isCentred: false))
+        #expect(abs(plain.explained[0] - 408 / 408.5) < 1e-6)
+        #expect(abs(abs(centred.coordinates[2].x) - 12) < 1e-5, "places are from the origin")
+    }
+
+    @Test func scalesWeighThePoints() throws {
+        let products = [[10000.0, 0], [0, 1]]
+        let plain = try #require(PrincipalPlane(products: products, isCentred: false))
+        #expect(abs(plain.explained[1] - 1 / 10001.0) < 1e-12)
+        let scaled = try #require(
+            PrincipalPlane(products: products, scales: [0.01, 1], isCentred: false))
+        #expect(abs(scaled.explained[1] - 0.5) < 1e-12)
+        // The directions are orthonormal all the same: the places are the points' own.
+        #expect(abs(scaled.coordinates[0].x - 100) < 1e-9)
+        #expect(abs(scaled.coordinates[1].y - 1) < 1e-12)
+    }
+
+    @Test func aLineIsNoPlane() throws {
+        let path = Self.path([(0, 0), (1, 0), (2, 0), (5, 0)])
+        let products = try path.products(from: Self.origin)
+        #expect(PrincipalPlane(products: products, isCentred: true) == nil)
+        #expect(PrincipalPlane(products: [[0, 0], [0, 0]], isCentred: false) == nil)
+    }
+}
+
+@Suite("Losses on a grid")
+struct LossSurfaceTests {
+    private let grid = PlaneGrid(x: -1...1, y: -2...2, size: 5)
+
+    @Test func placesRunByRows() {
+        #expect(grid.count == 25)
+        #expect(grid.place(0) == (-1, -2))
+        #expect(grid.place(3) == (0.5, -2))
+        #expect(grid.place(12) == (0, 0))
+        #expect(grid.place(24) == (1, 2))
+    }
+
+    @Test func pathsAreInside() {
+        let grid = PlaneGrid(around: [(0, 5), (4, 5), (2, 5)], margin: 0.25, size: 3)
+        #expect(grid.x == -1...5)
+        #expect(grid.y == 4...6, "a path without extent has one all the same")
+    }
+
+    @Test func linesAreCutAtTheEdge() {
+        #expect(grid.edge(from: (0, 0), to: (4, 4)) == (1, 1))
+        #expect(grid.edge(from: (0, 1), to: (0.5, -7)) == (0.1875, -2))
+        #expect(grid.edge(from: (0, 0), to: (0.5, 0.5)) == (0.5, 0.5))
+    }
+
+    @Test(arguments: 1...7, [1, 4, 9, 25])
+    func everyPieceIsDealtOnceAndComesBack(ranks: Int, count: Int) {
+        let shares = GridShares(count: count, size: ranks)
+        var gathered: [Double] = []
+        var dealt: [Int] = []
+        for rank in 0..<ranks {
+            let pieces = shares.pieces(ofRank: rank)
+            dealt += pieces
+            let own = pieces.map { Double($0 * $0) }
+            #expect(own.count <= shares.slots)
+            gathered += own + [Double](repeating: -1, count: shares.slots - own.count)
+        }
+        #expect(dealt.sorted() == Array(0..<count))
+        #expect(shares.assemble(gathered) == (0..<count).map { Double($0 * $0) })
+    }
+
+    /// A quadratic loss in numbers that fp32 holds: (p0 - 1)^2 + 3 (p1 + 2)^2 + p0 p1 is exact at
+    /// origin (1, -2), first (2, 0), second (0.5, 1).
+    @Test func aQuadraticIsExact() {
+        func buffer(_ values: [Float]) -> Buffer<Float> {
+            let buffer = Buffer<Float>(count: values.count)
+            for (index, value) in values.enumerated() { buffer.base[index] = value }
+            return buffer
+        }
+        let plane = ParameterPlane(
+            origin: buffer([1, -2]), first: buffer([2, 0]), second: buffer([0.5, 1]))
+        let loss = LossSurface.pointLoss(of: grid, on: plane) { parameters in
+            let (p, q) = (Double(parameters.base[0]), Double(parameters.base[1]))
+            return (p - 1) * (p - 1) + 3 * (q + 2) * (q + 2) + p * q
+        }
+        let surface = LossSurface(grid: grid, losses: (0..<grid.count).map(loss))
+        for index in 0..<grid.count {
+            let (x, y) = grid.place(index)
+            let (p, q) = (2 * x + 0.5 * y, y)
+            let wanted = p * p + 3 * q * q + (1 + p) * (q - 2)
+            #expect(surface.losses[index] == wanted)
+        }
+        // A quadratic's least place on the grid, found by hand: p = 1, q = 0.
+        #expect(surface.least?.loss == -3)
+        #expect(surface.least?.x == 0.5 && surface.least?.y == 0)
+        #expect(abs(plane.cosine - 1 / 5.0.squareRoot()) < 1e-15)
+    }
+
+    @Test func whatIsNotFiniteIsNeverTheLeast() {
+        let small = PlaneGrid(x: 0...1, y: 0...1, size: 2)
+        #expect(LossSurface(grid: small, losses: [.nan, 2, -.infinity, 3]).least?.loss == 2)
+        let none = [Double](repeating: .nan, count: 4)
+        #expect(LossSurface(grid: small, losses: none).least == nil)
+    }
+}

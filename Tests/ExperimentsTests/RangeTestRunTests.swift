@@ -1,0 +1,64 @@
+import TestSupport
+import Testing
+
+/// The range test on a real training step, under mpirun.
+@Suite("Runs of the range test", .serialized)
+struct RangeTestRunTests {
+    private func reports(_ ranks: Int, words: [String]) throws -> [RangeTestReport] {
+        let outcome = try Launch.run(
+            "\(Launch.root)/launch/mpirun",
+            [
+                "--ranks", "\(ranks)", "--oversubscribe", "--",
+                "\(Launch.products)/multirank-probe", "range-test",
+            ] + words)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        let reports: [RangeTestReport] = try outcome.reports()
+        try #require(reports.map(\.size) == Array(repeating: ranks, count: ranks))
+        return reports
+    }
+
+    @Test(
+        "parameters, moments and counters are the same bits afterwards, and so is what follows",
+        arguments: [
+            (1, ["optimizer=adamw"]), (2, ["optimizer=adamw"]),
+            (2, ["optimizer=adamw", "sharded=1"]), (1, ["optimizer=sgd", "averaged=1"]),
+        ])
+    func restored(ranks: Int, words: [String]) throws {
+        let settings = words.joined(separator: ",")
+        let all = try reports(ranks, words: words)
+        for piece in all[0].before.indices {
+            // So small a model may leave a rank without a shard.
+            #expect(
+                all.contains { $0.during[piece] != $0.before[piece] },
+                "the test changes every piece of the state: \(settings)")
+        }
+        let others = try reports(ranks, words: words + ["steps=10", "to=1e-3"])
+        for (report, other) in zip(all, others) {
+            #expect(report.after == report.before, "\(settings)")
+            #expect(report.following.count == 3)
+            // Another test in the middle leaves the training where this one does.
+            #expect(report.losses != other.losses)
+            #expect(report.following == other.following, "\(settings)")
+            #expect(Set(report.following).count == 3, "the training goes on")
+        }
+    }
+
+    @Test("the curve is the same bits on 1, 2 and 3 ranks, sharded or not")
+    func layouts() throws {
+        let one = try reports(1, words: [])[0].losses
+        #expect(one.count == 30)
+        for (ranks, words) in [(2, []), (3, []), (2, ["sharded=1"])] {
+            for report in try reports(ranks, words: words) {
+                #expect(report.losses == one, "\(ranks) ranks \(words)")
+            }
+        }
+    }
+
+    @Test("rates without bounds end the test, and the state is still brought back")
+    func divergence() throws {
+        let report = try reports(1, words: ["optimizer=sgd", "to=1e30", "steps=100"])[0]
+        #expect(report.ending == "not finite" || report.ending == "diverged")
+        #expect(report.losses.count < 100)
+        #expect(report.after == report.before)
+    }
+}

@@ -1,0 +1,356 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Tests of the output that `launch/mpirun` passes on and of the failures that it reports.
+@Suite struct LauncherMessagesTests {
+    private let launcher = "\(Launch.root)/launch/mpirun"
+    private static let dashes = String(repeating: "-", count: 74)
+
+    /// Runs `launch/mpirun` with a script in place of `mpirun`, for messages that the real one rarely
+    /// prints.
+    private func withMPIRun(
+        saying script: String, _ command: [String] = ["true"]
+    ) throws -> Outcome {
+        try withFolder { folder in
+            let text = """
+                #!/bin/sh
+                [ "$1" = --version ] && { echo "mpirun (Open MPI) 4.1.4"; exit; }
+                banner() { echo \(Self.dashes); cat; echo \(Self.dashes); }
+                \(script)
+                """
+            let path = "\(folder)/mpirun"
+            try Data(text.utf8).write(to: URL(filePath: path))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+            let ambient = ProcessInfo.processInfo.environment["PATH"] ?? ""
+            return try Launch.run(
+                launcher, ["--ranks", "1", "--"] + command,
+                environment: ["PATH": "\(folder):\(ambient)"])
+        }
+    }
+
+    private func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+        let folder = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-launcher-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        return try body(folder)
+    }
+
+    /// Starts the probe with a hostfile's text; returns the outcome and the hostfile's path.
+    private func start(
+        _ hostfile: String?, _ options: [String] = [], environment: [String: String] = [:]
+    ) throws -> (Outcome, path: String) {
+        try withFolder { folder in
+            let path = "\(folder)/hosts"
+            try Data((hostfile ?? "").utf8).write(to: URL(filePath: path))
+            let hosts = hostfile == nil ? ["--ranks", "2", "--oversubscribe"] : ["--hosts", path]
+            let command = ["--", "\(Launch.products)/multirank-probe", "environment"]
+            return (
+                try Launch.run(
+                    launcher, hosts + options + command, environment: environment), path
+            )
+        }
+    }
+
+    @Test func whatMPIRunRefusesIsToldInOneSentence() throws {
+        let (crowded, _) = try start("localhost slots=999\n")
+        #expect(crowded.status == 78)
+        #expect(crowded.sentences.count == 1)
+        #expect(crowded.errors.contains(" has fewer cores than its ranks have threads; "))
+        #expect(crowded.errors.contains("--oversubscribe"))
+
+        let (threads, _) = try start("localhost slots=2\n", ["--ranks", "2", "--threads", "999"])
+        #expect(threads.status == 78)
+        #expect(threads.sentences.count == 1)
+        #expect(threads.errors.contains(" has fewer cores than its ranks have threads; "))
+
+        let (aliases, path) = try start("localhost slots=1\n127.0.0.1 slots=1\n")
+        #expect(aliases.status == 78)
+        #expect(aliases.sentences.count == 1)
+        #expect(aliases.errors.contains("launch/mpirun: \(path): several lines name the host "))
+
+        let (network, _) = try start("localhost slots=1\n", ["--interface", "nosuch0"])
+        #expect(network.status == 78)
+        #expect(network.sentences.count == 1)
+        #expect(network.errors.contains("\"nosuch0\"; give --interface "))
+
+        let (component, _) = try start(nil, environment: ["OMPI_MCA_pml": "nosuch"])
+        #expect(
+            component.sentences == [
+                "launch/mpirun: Open MPI has no \"nosuch\" for pml; unset OMPI_MCA_pml or correct "
+                    + "it."
+            ])
+        #expect(component.status == 78)
+
+        let (agent, _) = try start(
+            "localhost slots=1\nelsewhere slots=1\n", ["--agent", "no-such-agent"])
+        #expect(agent.status == 78)
+        #expect(agent.sentences.count == 1)
+        #expect(agent.errors.contains("\"no-such-agent\""))
+    }
+
+    @Test(arguments: [
+        ("rmaps_base_mapping_policy", "bogus", Int32(78)),
+        ("rmaps_base_ranking_policy", "bogus", 78),
+        ("rmaps_base_mapping_policy", "slot:bogus", 78), ("rmaps_base_mapping_policy", "ppr:x", 78),
+        ("ess_base_forward_signals", "x", 78), ("hwloc_base_cpu_list", "99999", 78),
+        ("btl", "tcp", 78), ("orte_default_hostfile", "/no/such", 66),
+    ])
+    func aSettingThatOpenMPIRefusesIsNamed(name: String, value: String, code: Int32) throws {
+        let (outcome, _) = try start(nil, environment: ["OMPI_MCA_\(name)": value])
+        #expect(outcome.status == code)
+        #expect(outcome.sentences.count == 1, "\(outcome.errors)")
+        let sentence = outcome.sentences.first ?? ""
+        #expect(sentence.hasPrefix("launch/mpirun: "))
+        #expect(sentence.contains("OMPI_MCA_\(name)") && sentence.contains(value), "\(sentence)")
+        #expect(sentence.contains("correct or unset "), "\(sentence)")
+    }
+
+    @Test func aSettingOfAFileThatOpenMPIRefusesIsNamed() throws {
+        try withFolder { folder in
+            let script = """
+                mkdir "$0/.openmpi" && cd "$0/.openmpi" || exit
+                echo " rmaps_base_ranking_policy = bogus" >mca-params.conf
+                HOME=$0 exec "$1" --ranks 1 -- true
+                """
+            let outcome = try Launch.run("bash", ["-c", script, folder, launcher])
+            #expect(outcome.status == 78)
+            #expect(
+                outcome.sentences == [
+                    "launch/mpirun: rmaps_base_ranking_policy in \(folder)/.openmpi/mca-params.conf "
+                        + "= bogus: Open MPI refuses it (The specified ranking policy is not "
+                        + "recognized); correct or unset it."
+                ])
+        }
+    }
+
+    @Test func anAllocationWithoutSrunIsRefused() throws {
+        try withFolder { folder in
+            let script = """
+                mkdir "$0/bin" && ln -s /bin/* /usr/bin/* "$0/bin/" 2>/dev/null; rm -f "$0/bin/srun"
+                PATH=$0/bin exec "$1" -- true
+                """
+            let outcome = try Launch.run(
+                "bash", ["-c", script, folder, launcher],
+                environment: ["SLURM_JOB_NUM_NODES": "2", "SLURM_NTASKS": "2"])
+            #expect(outcome.status == 78)
+            #expect(outcome.errors.hasPrefix("launch/mpirun: PATH has no srun, "))
+            #expect(outcome.sentences.count == 1)
+        }
+    }
+
+    @Test func aHostThatCannotBeReachedIsNamed() throws {
+        try withFolder { folder in
+            let agent = "\(folder)/agent"
+            let text =
+                "#!/bin/sh\necho 'ssh: connect to host b.invalid port 22: No' >&2\nexit 255\n"
+            try Data(text.utf8).write(to: URL(filePath: agent))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: agent)
+            let hosts = "localhost slots=1\na.invalid slots=1\nb.invalid slots=1\n"
+            let (outcome, _) = try start(hosts, ["--agent", agent, "--oversubscribe"])
+            #expect(outcome.status == 78)
+            #expect(outcome.sentences.count == 1)
+            #expect(
+                outcome.errors.contains(
+                    "launch/mpirun: b.invalid: Open MPI cannot be started there (connect to host "
+                        + "b.invalid port 22: No); check "))
+        }
+    }
+
+    @Test(arguments: [
+        ("SLURM_JOB_ID", "7"), ("PE_HOSTFILE", "/nowhere"), ("LSB_JOBID", "7"),
+    ])
+    func aSchedulersSlotsDoNotLimitRanksOnOneMachine(name: String, value: String) throws {
+        var environment = [name: value]
+        if name.hasPrefix("SLURM") {
+            var host = [CChar](repeating: 0, count: 256)
+            gethostname(&host, host.count - 1)
+            let own = String(decoding: host.prefix { $0 != 0 }.map { UInt8($0) }, as: UTF8.self)
+            for name in ["SLURM_JOB_NODELIST", "SLURM_NODELIST"] { environment[name] = own }
+            for name in ["SLURM_NNODES", "SLURM_TASKS_PER_NODE"] { environment[name] = "1" }
+            environment["SLURM_JOBID"] = value
+            environment["SLURM_JOB_CPUS_PER_NODE"] = "2"
+        }
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--", "echo", "here"], environment: environment)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == "here\nhere\n")
+    }
+
+    @Test func ranksStartWithoutSSHAndHomeAndWithLinksInPath() throws {
+        let links = try Launch.run("env", ["PATH=/bin:/usr/bin", launcher, "--ranks", "1", "true"])
+        #expect(links.status == 0, "\(links.errors)")
+        let script = """
+            mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            rm -f "$1/bin/ssh" "$1/bin/rsh"
+            PATH=$1/bin env -u HOME "$2" --ranks 2 --oversubscribe echo here || exit
+            printf 'localhost slots=1\\nelsewhere slots=1\\n' >"$1/hosts"
+            PATH=$1/bin "$2" --hosts "$1/hosts" true
+            """
+        let outcome = try withFolder {
+            try Launch.run("bash", ["-c", script, "bash", $0, launcher])
+        }
+        #expect(outcome.output == "here\nhere\n", "\(outcome.errors)")
+        #expect(outcome.status == 78)
+        #expect(
+            outcome.errors.contains("PATH has no ssh to reach elsewhere; install "))
+    }
+
+    /// Editors on Windows save such files.
+    @Test func aHostfileMayHaveCarriageReturnsAndAByteOrderMark() throws {
+        let (outcome, _) = try start(
+            "\u{FEFF}# hosts\r\nlocalhost slots=2\r\n\r\n", ["--oversubscribe"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(try outcome.reports(EnvironmentReport.self).map(\.size) == [2, 2])
+    }
+
+    @Test func temporaryFilesThatCannotBeWrittenAreToldFirst() throws {
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "1", "true"], environment: ["TMPDIR": "/sys"])
+        #expect(outcome.status == 74)
+        #expect(
+            outcome.errors.hasPrefix("launch/mpirun: /sys: Open MPI cannot write its temporary "))
+        #expect(outcome.errors.hasSuffix("or set TMPDIR to another folder.\n"))
+    }
+
+    @Test func aSecondProgramIsRefused() throws {
+        let outcome = try Launch.run(launcher, ["--", "true", ":", "-n", "1", "false"])
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.hasPrefix("launch/mpirun: An argument \":\" would begin a second "))
+    }
+
+    @Test func ranksWordsPassAtOnceAndMPIRunsAreHeldBack() throws {
+        let outcome = try withMPIRun(
+            saying: """
+                printf 'lockstep: step 1\\n\\r[##  ] 50 %%' >&2
+                echo "A warning of no importance" | banner >&2
+                echo "[host:12] Forwarding, or so" >&2
+                printf '\\r[####] 100 %%\\n--- not a banner ---\\n' >&2
+                printf 'no end' >&2
+                """)
+        #expect(outcome.status == 0)
+        #expect(
+            outcome.errors.drop { $0 != "\n" }
+                == "\nlockstep: step 1\n\r[##  ] 50 %\r[####] 100 %\n--- not a banner ---\nno end")
+    }
+
+    @Test func mpirunsOwnTextIsShownWhenItFailsForAnUnknownReason() throws {
+        let unknown = try withMPIRun(
+            saying: """
+                echo "The moon is in the wrong phase." | banner >&2
+                echo "[host:12] deep down" >&2
+                exit 213
+                """)
+        #expect(unknown.status == 70)
+        #expect(
+            unknown.sentences == [
+                "The moon is in the wrong phase.", "[host:12] deep down",
+                "launch/mpirun: mpirun failed; see its message above.",
+            ])
+        let told = try withMPIRun(
+            saying: """
+                echo "lockstep: data: is not there; give another." >&2
+                echo "MPI_ABORT was invoked on rank 0" | banner >&2
+                exit 66
+                """)
+        #expect(told.status == 66)
+        #expect(told.sentences == ["lockstep: data: is not there; give another."])
+    }
+
+    /// Not every status above 128 means a signal.
+    @Test func statusesOfMPIRunAreNotToldAsSignals() throws {
+        let missing = try withMPIRun(
+            saying: """
+                printf 'mpirun was unable to launch the specified application as it could not access
+                or execute an executable:\\n\\nExecutable: /x\\nNode: node2\\n' | banner >&2
+                exit 132
+                """, ["true"])
+        #expect(missing.status == 66)
+        #expect(missing.sentences.count == 1)
+        #expect(missing.errors.contains("launch/mpirun: node2 has no executable /"))
+
+        // Open MPI 5 ends like this when it has lost a host.
+        let lost = try withMPIRun(
+            saying: """
+                printf 'PRTE has lost communication with a remote daemon.\\n\\n  HNP daemon   : [a@0,0] \
+                on node node1\\n  Remote daemon: [a@0,1] on node node2\\n' | banner >&2
+                """)
+        #expect(lost.status == 74)
+        #expect(
+            lost.sentences == [
+                "launch/mpirun: the connection to node2 was lost; check that it is up, and if "
+                    + "training was under way, resume it from its last checkpoint with --resume."
+            ])
+
+        let unreachable = try withMPIRun(
+            saying: """
+                echo "[[1,1],0][btl_tcp_endpoint.c:793:start] from a to: b Unable to connect to the peer \
+                10.88.0.1 on port 1026: Network is unreachable" >&2
+                exit 255
+                """)
+        #expect(unreachable.status == 74)
+        #expect(unreachable.sentences.count == 1)
+        #expect(unreachable.errors.contains("cannot reach another one at 10.88.0.1; "))
+
+        let unlinked = try withMPIRun(
+            saying: """
+                echo "/x/lockstep: error while loading shared libraries: libcminpack.so.1: file too short" >&2
+                banner >&2 <<END
+                mpirun detected that one or more processes exited with non-zero status
+                  Process name: [[1,1],1]
+                  Exit code:    127
+                END
+                exit 127
+                """)
+        #expect(unlinked.status == 78)
+        #expect(
+            unlinked.errors.contains(
+                "rank 1 could not load the libraries of /usr/bin/true (libcminpack.so.1: file"))
+
+        let killed = try withMPIRun(
+            saying: "echo launch/mpirun: up >&2; echo \"  a plan\" >&2; kill -KILL $$")
+        #expect(killed.status == 137)
+        #expect(killed.errors.contains("launch/mpirun: mpirun or a rank was ended by SIGKILL"))
+
+        let silent = try withMPIRun(saying: "exit 205")
+        #expect(silent.status == 70)
+        #expect(silent.sentences.count == 1)
+        #expect(silent.errors.contains("mpirun exited with status 205 without a message; "))
+    }
+
+    @Test func aRankThatEndsWithoutAWordIsNamed() throws {
+        let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 2 && exit 3; sleep 30"
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
+        #expect(outcome.status == 3)
+        #expect(outcome.sentences.count == 1)
+        let sentence = outcome.sentences.first ?? ""
+        #expect(sentence.hasPrefix("launch/mpirun: rank 1 on "), "\(sentence)")
+        #expect(sentence.contains(" exited with code 3 without a message; "))
+    }
+
+    @Test("ranks start from an empty environment")
+    func anEmptyEnvironment() throws {
+        let outcome = try Launch.run(
+            "env", ["-i", launcher, "--ranks", "2", "--oversubscribe", "--", "sh", "-c", "echo up"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == "up\nup\n")
+    }
+
+    @Test func withoutPerlRanksStartAndSignalsAreTold() throws {
+        let script = """
+            mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            rm -f "$1/bin/perl"
+            PATH=$1/bin "$2" --ranks 2 --oversubscribe sh -c 'echo here; exit 75'
+            echo $?
+            PATH=$1/bin "$2" --ranks 1 sh -c 'kill -KILL $$'
+            """
+        let outcome = try withFolder {
+            try Launch.run("bash", ["-c", script, "bash", $0, launcher])
+        }
+        #expect(outcome.output == "here\nhere\n75\n", "\(outcome.errors)")
+        #expect(outcome.status == 137)
+        #expect(outcome.errors.contains("a rank was ended by SIGKILL; "))
+    }
+}

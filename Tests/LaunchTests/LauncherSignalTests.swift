@@ -1,0 +1,123 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Tests that stop requests reach the ranks, whichever process receives them and even if messages
+/// cannot be written.
+@Suite struct LauncherSignalTests {
+    private let launcher = "\(Launch.root)/launch/mpirun"
+    /// A rank that reports its start and, when asked, exits as after a checkpoint.
+    private static let rank = """
+        trap 'echo saved >"$0/saved-$OMPI_COMM_WORLD_RANK"; exit 75' USR1 TERM INT HUP
+        echo $$ >"$0/up-$OMPI_COMM_WORLD_RANK"; i=0
+        while [ $((i += 1)) -lt 300 ]; do sleep 0.1; done
+        """
+    private static let common = """
+        launcher=$1 folder=$2 rank=$3
+        all() { [ -s "$folder/$1-0" ] && [ -s "$folder/$1-1" ]; }
+        # A rank that has ended may still wait for its parent.
+        anyLeft() { ps -o stat= -p "$(cat "$folder"/up-* | paste -sd,)" | grep -qv '^Z'; }
+        await() { for i in $(seq 300); do "$@" && return; sleep 0.1; done; echo "not: $*"; exit 1; }
+        # A shell ignores SIGINT for what it starts in the background.
+        start=(env --default-signal=INT "$launcher" --ranks 2 --oversubscribe -- sh -c "$rank" "$folder")
+        """
+
+    /// Runs a script in bash with the launcher, a folder and a rank's command.
+    private func run(_ script: String) throws -> Outcome {
+        let folder = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-signals-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        return try Launch.run(
+            "bash", ["-c", Self.common + "\n" + script, "bash", launcher, folder, Self.rank],
+            seconds: 60)
+    }
+
+    @Test(arguments: [
+        "2>/dev/full", "2>&-", "2>/dev/full >/dev/full", "2> >(exec sleep 2)",
+    ])
+    func wordsThatNobodyTakesStopNothing(redirection: String) throws {
+        let outcome = try run(
+            """
+            "${start[@]}" \(redirection) & child=$!
+            await all up; kill -TERM $child; wait $child; status=$?
+            all saved && exit $status
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    /// The terminal closes when the program that shows it ends.
+    @Test func aClosedTerminalIsARequestToCheckpoint() throws {
+        let outcome = try run(
+            """
+            printf -v quoted '%q ' "${start[@]}"
+            # As an interactive shell does, passes the hangup on to its job.
+            inner="$quoted & job=\\$!; trap 'kill -HUP \\$job' HUP; wait \\$job; wait \\$job
+                echo \\$? >\\"$folder/status\\""
+            SHELL=/bin/bash script -qec "$inner" /dev/null >/dev/null 2>&1 & terminal=$!
+            await all up; kill -KILL $terminal
+            await test -s "$folder/status"
+            all saved && ! anyLeft && exit "$(cat "$folder/status")"
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    /// A service manager sends its signal to all processes of a service.
+    @Test(arguments: ["TERM", "INT", "HUP"])
+    func aSignalToAllProcessesAtOnceIsARequestToCheckpoint(signal: String) throws {
+        let outcome = try run(
+            """
+            "${start[@]}" & child=$!
+            await all up
+            kill -\(signal) $child $(pgrep -P $child) $(cat "$folder"/up-*); wait $child; status=$?
+            all saved && exit $status
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    @Test(arguments: ["TERM", "INT", "HUP"])
+    func aSignalToMPIRunAloneIsARequestToCheckpoint(signal: String) throws {
+        let outcome = try run(
+            """
+            "${start[@]}" & child=$!
+            await all up; kill -\(signal) $(pgrep -P $child mpirun); wait $child; status=$?
+            all saved && exit $status
+            """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    /// The launcher may be killed alone or, as by `timeout --signal=KILL`, with its process group.
+    @Test(arguments: ["", "-"])
+    func ranksOfAKilledLauncherCheckpoint(group: String) throws {
+        let outcome = try run(
+            """
+            setsid "${start[@]}" & child=$!
+            await all up; kill -KILL -- \(group)$child
+            await all saved; for i in $(seq 50); do anyLeft || exit 0; sleep 0.1; done; exit 1
+            """)
+        #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors)")
+        #expect(
+            outcome.sentences.filter { $0.hasPrefix("launch/mpirun: ") } == [
+                "launch/mpirun: asked all ranks to checkpoint and stop, because the launcher was "
+                    + "killed."
+            ])
+    }
+
+    @Test(arguments: ["", "perl"])
+    func aSecondRequestEndsRanksThatDoNotHeedTheFirst(missing: String) throws {
+        let outcome = try run(
+            """
+            mkdir "$folder/bin" "$folder/tmp" && ln -s /bin/* /usr/bin/* "$folder/bin/" 2>/dev/null
+            [ -z "\(missing)" ] || rm "$folder/bin/\(missing)"
+            export PATH=$folder/bin TMPDIR=$folder/tmp
+            heedless="trap '' USR1; echo \\$\\$ >'$folder'/up-\\$OMPI_COMM_WORLD_RANK; exec sleep 300"
+            "$launcher" --ranks 2 --oversubscribe -- sh -c "$heedless" & child=$!
+            await all up; kill -TERM $child; sleep 0.5; kill -TERM $child; wait $child; status=$?
+            anyLeft && exit 1; ls -d "$folder"/tmp/ompi.*/pid.* 2>/dev/null && exit 2; exit $status
+            """)
+        #expect(outcome.status == 137, "\(outcome.output)\(outcome.errors)")
+        #expect(
+            outcome.sentences.last?.hasPrefix("launch/mpirun: ended at once, as requested; ")
+                == true)
+    }
+}

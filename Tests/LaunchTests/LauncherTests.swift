@@ -1,0 +1,304 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The place where a test can make a control group with a CPU quota.
+private enum ControlGroup {
+    static let root =
+        ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].first {
+            FileManager.default.fileExists(atPath: "\($0)/cgroup.procs")
+        } ?? ""
+
+    static let isPossible: Bool = {
+        guard geteuid() == 0, !root.isEmpty else { return false }
+        let script = """
+            n="$0/lockstep-try-$$"; mkdir "$n" || exit
+            [ -w "$n/cpu.max" ] || [ -w "$n/cpu.cfs_quota_us" ]; s=$?; rmdir "$n"; exit $s
+            """
+        return (try? Launch.run("sh", ["-c", script, root]).status) == 0
+    }()
+}
+
+/// `launch/mpirun`: the flags it chooses, its refusals, and how it passes on signals and codes.
+@Suite struct LauncherTests {
+    private let launcher = "\(Launch.root)/launch/mpirun"
+
+    private func flags(_ arguments: String..., environment: [String: String] = [:]) throws -> String
+    {
+        let outcome = try Launch.run(
+            launcher, ["--dry-run"] + arguments + ["--", "true", "a b"], environment: environment)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.errors.isEmpty)
+        #expect(outcome.output.hasSuffix("/true a\\ b \n"))
+        return outcome.output
+    }
+
+    private func refusal(_ arguments: String...) throws -> (Int32, String) {
+        let outcome = try Launch.run(launcher, arguments)
+        #expect(outcome.output.isEmpty)
+        let prefix = "launch/mpirun: "
+        #expect(outcome.errors.hasPrefix(prefix))
+        #expect(outcome.errors.split(separator: "\n").count == 1)
+        return (
+            outcome.status, outcome.errors.dropFirst(prefix.count).trimmingCharacters(in: .newlines)
+        )
+    }
+
+    private func withHostfile(_ text: String, _ body: (String) throws -> Void) throws {
+        let path = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-hosts-\(UUID().uuidString)").path
+        try Data(text.utf8).write(to: URL(filePath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try body(path)
+    }
+
+    @Test func bindsToCoresWhileThereAreEnough() throws {
+        let one = try flags("--ranks", "1")
+        #expect(one.contains(" -n 1 --bind-to core "))
+        #expect(one.contains(" -x OMP_NUM_THREADS=1 -x LOCKSTEP_THREADS=1 "))
+        #expect(!one.contains("oversubscribe"))
+        #expect(one.contains("--allow-run-as-root") == (geteuid() == 0))
+    }
+
+    /// Of this test's own cores, the last: mpirun itself would bind to the first.
+    @Test func keepsToTheCoresThatItMayUse() throws {
+        let outcome = try Launch.run(
+            "bash",
+            [
+                "-c",
+                """
+                list=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
+                last=${list##*[,-]}
+                taskset -c "$last" "$0" --ranks 1 -- sed -n "s/^Cpus_allowed_list:/$last/p" \
+                    /proc/self/status
+                """, launcher,
+            ])
+        let words = outcome.output.split(whereSeparator: \.isWhitespace)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(words.count == 2 && words.first == words.last, "\(outcome.output)")
+    }
+
+    /// The quota is set on the control group above the launcher's own, and is rounded down.
+    @Test(.enabled(if: ControlGroup.isPossible, "root cannot make control groups here"))
+    func aQuotaOfTheControlGroupCountsAsCores() throws {
+        let group = "\(ControlGroup.root)/lockstep-test-\(getpid())"
+        let script = """
+            mkdir "$1" "$1/below" && trap 'rmdir "$1/below" "$1"' EXIT
+            (cd "$1" && if [ -e cpu.max ]; then echo "150000 100000" >cpu.max
+            else echo 150000 >cpu.cfs_quota_us; fi) || exit
+            bash -c 'echo $$ >"$1/below/cgroup.procs" && exec "$0" --dry-run true' "$0" "$1"
+            """
+        let outcome = try Launch.run("bash", ["-c", script, launcher, group])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output.contains(" -n 1 "))
+    }
+
+    @Test func sharesCoresWhenThereAreTooFew() throws {
+        for flags in [
+            try flags("--ranks", "999"), try flags("--ranks", "1", "--threads", "999"),
+            try flags("--ranks", "1", "--oversubscribe"),
+        ] {
+            #expect(flags.contains(" --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 "))
+            #expect(!flags.contains("--bind-to core"))
+        }
+    }
+
+    @Test func hostfilesGiveRanksThreadsAndInterfaces() throws {
+        try withHostfile("# two hosts\nnode1 slots=3\n\nnode2 slots=2 max_slots=4 # small\n") {
+            path in
+            let flags = try flags(
+                "--hosts", path, "--threads", "4", "--interface", "10.1.0.0/16")
+            #expect(flags.contains(" --hostfile \(path) "))
+            #expect(flags.contains(" -n 5 --map-by slot:PE=4 --bind-to core "))
+            #expect(flags.contains(" -x LOCKSTEP_THREADS=4 "))
+            #expect(
+                flags.contains(
+                    " --mca btl_tcp_if_include 10.1.0.0/16 --mca oob_tcp_if_include 10.1.0.0/16 "))
+            #expect(flags.contains(" --mca oob_tcp_keepalive_time 10 "))
+            let other = try self.flags(
+                "--hosts", path, "--ranks", "9", "--oversubscribe", "--agent", "my agent",
+                environment: ["LOCKSTEP_INTERFACE": "ib0"])
+            #expect(other.contains(" -n 9 --oversubscribe --bind-to none "))
+            #expect(other.contains(" --mca btl_tcp_if_include ib0 "))
+            #expect(other.contains(" --mca plm_rsh_agent my\\ agent "))
+        }
+    }
+
+    @Test(arguments: ["one-machine", "two-nodes", "four-by-eight", "slurm"])
+    func theExampleHostfilesAreReadable(name: String) throws {
+        let flags = try flags("--hosts", "\(Launch.root)/cluster/hostfiles/\(name)")
+        #expect(flags.contains(" --hostfile "))
+        if name == "four-by-eight" { #expect(flags.contains(" -n 32 ")) }
+    }
+
+    @Test func badInputIsRefusedInOneSentence() throws {
+        #expect(
+            try refusal("--rank", "2", "true")
+                == (64, "There is no option \"--rank\"; see launch/mpirun --help."))
+        for bad in ["two", "0", "-1", "1.5", "", "1000000"] {
+            #expect(
+                try refusal("--ranks", bad, "true")
+                    == (64, "--ranks takes a whole number from 1 to 99999, not \"\(bad)\"."))
+        }
+        #expect(
+            try refusal("--threads", "x", "true")
+                == (64, "--threads takes a whole number from 1 to 99999, not \"x\"."))
+        #expect(try refusal("--ranks") == (64, "--ranks needs a value; see launch/mpirun --help."))
+        #expect(try refusal("--ranks", "2").0 == 64)
+        #expect(try refusal("--agent", "ssh", "true").0 == 64)
+        for option in ["--interface", "--hosts", "--agent"] {
+            #expect(
+                try refusal(option, "", "true")
+                    == (64, "\(option) needs a value; see launch/mpirun --help."))
+        }
+        #expect(
+            try refusal("--hosts", "/no/such", "true")
+                == (
+                    66,
+                    "There is no readable hostfile \"/no/such\"; cluster/hostfiles/ has examples."
+                ))
+        #expect(
+            try refusal("no-such-command")
+                == (
+                    66,
+                    "There is no command \"no-such-command\"; check its path and that it may be "
+                        + "executed."
+                ))
+    }
+
+    /// Files that are executable and cannot be executed; a shell would take some for its own scripts.
+    @Test(arguments: [
+        (
+            "#!/no/such/interpreter\n",
+            "its first line names the interpreter \"/no/such/interpreter\""
+        ),
+        ("#!/bin/sh\r\n", "its first line names the interpreter \"/bin/sh\\r\""),
+        ("#!/usr/bin/env no-such-program\n", "its first line names the interpreter \"no-such-"),
+        ("echo hello\n", "is executable but neither a program nor a script "),
+        ("", "is executable but neither a program nor a script "),
+        // An ELF file for a machine of the number 0.
+        ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
+    ])
+    func aFileThatIsNoProgramIsRefused(content: String, words: String) throws {
+        try withHostfile(content) { path throws in
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+            try withHostfile("localhost slots=1\n") { hosts throws in
+                for options in [["--ranks", "1"], ["--hosts", hosts]] {
+                    let outcome = try Launch.run(launcher, options + ["--", path])
+                    #expect(outcome.status == 66)
+                    #expect(
+                        outcome.errors.hasPrefix("launch/mpirun: \(path): \(words)"),
+                        "\(outcome.errors)")
+                    #expect(outcome.errors.split(separator: "\n").count == 1)
+                }
+            }
+        }
+    }
+
+    /// The rule is also that of `lockstep`.
+    @Test func theStartTimeoutIsAPositiveNumber() throws {
+        for seconds in ["0.5", ".5", "60", "6e1"] {
+            let flags = try flags(
+                "--ranks", "1", environment: ["LOCKSTEP_START_TIMEOUT": seconds])
+            #expect(flags.contains(" -x LOCKSTEP_START_TIMEOUT "))
+        }
+        for seconds in ["0", "0.0", "-1", "inf", "1s", ""] {
+            let outcome = try Launch.run(
+                launcher, ["--ranks", "1", "true"],
+                environment: ["LOCKSTEP_START_TIMEOUT": seconds])
+            #expect(outcome.status == 78)
+            #expect(
+                outcome.errors
+                    == "launch/mpirun: LOCKSTEP_START_TIMEOUT = \(seconds): is not a positive number "
+                    + "of seconds; set one such as 60.\n")
+        }
+    }
+
+    @Test func badHostfilesAreRefusedInOneSentence() throws {
+        try withHostfile("node1 slots=2\nnode2 slots=2\n") { path throws in
+            #expect(
+                try refusal("--hosts", path, "--ranks", "5", "true")
+                    == (
+                        78,
+                        "5 ranks are more than the 4 slots of \(path); add slots, start fewer "
+                            + "ranks, or give --oversubscribe."
+                    ))
+        }
+        for (lines, number, problem) in [
+            (
+                "node1 slots=2\nnode2 slot=2\n", 2,
+                "\"slot=2\", which is not slots=N; write one host a line, such as: node1 slots=4"
+            ),
+            (
+                "node1 slots=2 max_slots=1\n", 1,
+                "max_slots=1 below slots=2; raise it or remove it."
+            ),
+        ] {
+            try withHostfile(lines) { path throws in
+                #expect(
+                    try refusal("--hosts", path, "true")
+                        == (65, "Line \(number) of \(path) has \(problem)"))
+            }
+        }
+        try withHostfile("node1 slots=2\nnode2 slots=2\nnode1 slots=1\n") { path throws in
+            #expect(
+                try refusal("--hosts", path, "true")
+                    == (
+                        78,
+                        "\(path): lines 1 and 3 name the same host node1; give it one line with "
+                            + "all its slots."
+                    ))
+        }
+        try withHostfile("# nobody\n") { path throws in
+            #expect(try refusal("--hosts", path, "true").0 == 65)
+        }
+        try withHostfile("node1\n") { path throws in
+            #expect(try refusal("--hosts", path, "true").0 == 78)
+            let flags = try flags("--hosts", path, "--ranks", "3")
+            #expect(flags.contains(" -n 3 "))
+        }
+    }
+
+    @Test func theCommandIsPrintedFirstAndItsCodeReturned() throws {
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", "exit 75"])
+        #expect(outcome.status == 75)
+        #expect(outcome.errors.hasPrefix("+ /"))
+        #expect(outcome.errors.split(separator: "\n").count == 1)
+        #expect(outcome.output.isEmpty)
+    }
+
+    @Test func aKilledRankIsToldInOneSentence() throws {
+        let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 2 && kill -KILL $$; sleep 30"
+        let outcome = try Launch.run(
+            launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
+        #expect(outcome.status == 137)
+        #expect(outcome.sentences.count == 1)
+        let sentence = outcome.sentences.first ?? ""
+        #expect(sentence.hasPrefix("launch/mpirun: rank 1 on "))
+        #expect(
+            sentence.hasSuffix(
+                " was ended by SIGKILL, most likely because memory ran out (see dmesg); if "
+                    + "training was under way, resume it from its last checkpoint with --resume."))
+    }
+
+    /// What the launcher is started with: all signals heard, or blocked, as some schedulers leave them.
+    @Test(arguments: [["env"], ["env", "--block-signal=USR1,TERM,INT,HUP"]])
+    func terminationBecomesARequestToCheckpoint(start: [String]) throws {
+        // Each rank says that it is there, waits for the request, and exits as after a checkpoint.
+        let rank = "trap 'exit 75' USR1; echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
+        let script = """
+            output=$1; shift
+            "$@" >"$output" & child=$!
+            until [ "$(grep -c up "$output")" = 2 ]; do sleep 0.1; done
+            kill -TERM $child; wait $child
+            """
+        let output = FileManager.default.temporaryDirectory
+            .appending(path: "lockstep-signal-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: output) }
+        let command = start + [launcher, "--ranks", "2", "--oversubscribe", "--", "sh", "-c", rank]
+        let outcome = try Launch.run("bash", ["-c", script, "bash", output] + command)
+        #expect(outcome.status == 75)
+        #expect(outcome.errors.contains("asked all ranks to checkpoint and stop"))
+    }
+}

@@ -1,0 +1,175 @@
+import Recipes
+import Support
+import Testing
+
+/// Expects that resolving is refused with this sentence.
+private func expect(
+    _ sentence: String, _ scaling: ScalingConfiguration, at globalBatch: Int = 24,
+    _ optimizer: OptimizerConfiguration = .init(learningRate: 1e-3),
+    sourceLocation: SourceLocation = #_sourceLocation
+) {
+    #expect(
+        throws: Failure(.configuration, sentence + (sentence.hasSuffix("?") ? "" : ".")),
+        sourceLocation: sourceLocation
+    ) {
+        _ = try scaling.resolve(optimizer, globalBatch: globalBatch)
+    }
+}
+
+@Suite("Impossible scaling")
+struct BadScalingTests {
+    @Test("keys that a rule needs, and keys that it would ignore")
+    func keys() {
+        for rule in ["noise-scale", "surge"] {
+            expect(
+                "[scaling] noise_scale is missing, which rule = \"\(rule)\" needs: add the gradient "
+                    + "noise scale in sequences, such as noise_scale = 256",
+                .init(rule: .init(rawValue: rule) ?? .none))
+        }
+        expect(
+            "[scaling] noise_scale = 256.0 does nothing with rule = \"linear\": remove it, or set "
+                + "rule = \"noise-scale\" or \"surge\"", .init(noiseScale: 256))
+        for value in [0, -1, .nan, .infinity] {
+            expect(
+                "[scaling] noise_scale = \(value) is not a number of sequences above 0: set the "
+                    + "gradient noise scale, such as 256", .init(rule: .surge, noiseScale: value))
+        }
+        expect(
+            "[scaling] noise_exponent = 0.5 does nothing with rule = \"surge\": remove it, or set "
+                + "rule = \"noise-scale\"",
+            .init(rule: .surge, noiseScale: 256, noiseExponent: 0.5))
+        for value in [0.49, 1.01, .nan] {
+            expect(
+                "[scaling] noise_exponent = \(value) is not in [0.5, 1]: use 1 for SGD, or 0.5 for "
+                    + "Adam and its kin",
+                .init(rule: .noiseScale, noiseScale: 256, noiseExponent: value))
+        }
+        expect(
+            "[scaling] exponent = 0.5 does nothing with rule = \"adam-sde\": remove it, or set rule "
+                + "= \"power\"", .init(rule: .adamSDE, exponent: 0.5))
+        expect(
+            "[scaling] exponent = inf is not a number: use 0.5 or another from 0 to 1",
+            .init(rule: .beta2HalfLife, exponent: .infinity))
+        expect(
+            "[scaling] formula is missing, which rule = \"formula\" needs: add one such as formula "
+                + "= \"lr * (B / B0)^0.7\"", .init(rule: .formula))
+        expect(
+            "[scaling] formula = \"lr\" does nothing with rule = \"sqrt\": remove it, or set rule = "
+                + "\"formula\"", .init(rule: .sqrt, formula: "lr"))
+        expect(
+            "[scaling] formula = \"lr * Bn\" mentions Bn, which noise_scale does not give: add the "
+                + "gradient noise scale in sequences, such as noise_scale = 256",
+            .init(rule: .formula, formula: "lr * Bn"))
+        expect(
+            "[scaling] noise_scale = 256.0 does nothing with a formula without Bn: remove it, or "
+                + "write Bn in the formula",
+            .init(rule: .formula, noiseScale: 256, formula: "lr * B / B0"))
+        expect(
+            "[scaling] formula = \"lr * (B\", column 6: \"(\" is not closed: add \")\"",
+            .init(rule: .formula, formula: "lr * (B"))
+    }
+
+    @Test("rules of Adam's moments and AdamW's decay need them")
+    func optimizers() {
+        for (rule, name) in [
+            ("adam-sde", "sgd"), ("adam-sde", "lars"), ("beta2-half-life", "sgd"),
+        ] {
+            expect(
+                "[scaling] rule = \"\(rule)\" scales betas, which [optimizer] name = \"\(name)\" "
+                    + "has not: set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"",
+                .init(rule: .init(rawValue: rule) ?? .none), at: 24,
+                .init(name: .init(rawValue: name) ?? .adamw))
+        }
+        for name in ["sgd", "adam", "lamb", "lars"] {
+            expect(
+                "[scaling] weight_decay = \"timescale\" keeps the timescale of AdamW's decay, which "
+                    + "[optimizer] name = \"\(name)\" has not: set name = \"adamw\", or weight_decay "
+                    + "= \"kept\"", .init(weightDecay: .timescale), at: 24,
+                .init(name: .init(rawValue: name) ?? .adamw))
+        }
+    }
+
+    @Test("adam-sde ends where a beta would, and says how far it goes")
+    func largestBatch() throws {
+        let scaling = ScalingConfiguration(rule: .adamSDE, baseBatch: 12)
+        expect(
+            "[training] global_batch = 240 is 20.0 times base_batch = 12, but rule = \"adam-sde\" "
+                + "holds below 1 / (1 - beta1) = 10.0 times alone: use 119 at most, "
+                + "or another rule", scaling, at: 240, .init(beta1: 0.9))
+        let most = try scaling.resolve(.init(beta1: 0.9), globalBatch: 119).optimizer
+        #expect(most.beta1 > 0 && most.beta1 < 0.01)
+        expect(
+            "[training] global_batch = 48 is 4.0 times base_batch = 12, but rule = \"adam-sde\" "
+                + "holds below 1 / (1 - beta2) = 4.0 times alone: use 47 at most, or another rule",
+            scaling, at: 48, .init(beta1: 0.9, beta2: 0.75))
+        expect(
+            "[training] global_batch = 13 is \(13.0 / 12) times base_batch = 12, but rule = "
+                + "\"adam-sde\" holds below 1 / (1 - beta1) = 1.0 times alone: use 12 at most, or "
+                + "another rule", scaling, at: 13, .init(beta1: 0))
+        // Smaller batches are always within it, even with no momentum to begin with.
+        #expect(try scaling.resolve(.init(beta1: 0), globalBatch: 9).optimizer.beta1 == 0.25)
+        expect(
+            "[training] global_batch = \(Int.max) is \(Double(Int.max)) times base_batch = 1, but "
+                + "rule = \"adam-sde\" holds below 1 / (1 - beta1) = 10.0 times alone: "
+                + "use 9 at most, or another rule", .init(rule: .adamSDE, baseBatch: 1), at: .max)
+    }
+
+    @Test("formulas that give no rate at the batch")
+    func formulas() {
+        for (formula, value) in [
+            ("lr * log(B / 96)", "-0.0013862943611198907"), ("lr - lr", "0.0"),
+            ("log(-1)", "nan"), ("lr / (B - 24)", "inf"),
+        ] {
+            expect(
+                "[scaling] formula = \"\(formula)\" gives \(value) with lr = 0.001 at global_batch = 24 "
+                    + "and base_batch = 12: write one that gives a learning rate, a number above 0",
+                .init(rule: .formula, baseBatch: 12, formula: formula))
+        }
+    }
+
+    @Test("batches so far apart that no optimizer takes what comes out")
+    func extremes() {
+        expect(
+            "[scaling] noise_scale = 5e-324 turns learning_rate = 0.001 into nan at global_batch = "
+                + "24 with base_batch = 12: choose a noise_scale nearer to the batches",
+            .init(rule: .surge, baseBatch: 12, noiseScale: .leastNonzeroMagnitude))
+        expect(
+            "[optimizer] betas[1] = 0.95 becomes 1.0 by [scaling] at global_batch = 1 with base_batch "
+                + "= 1000000000000000000: choose batches that are nearer to one another",
+            .init(rule: .beta2HalfLife, baseBatch: 1_000_000_000_000_000_000), at: 1)
+        expect(
+            "[optimizer] epsilon = 1.2e-38 becomes 6e-39 by [scaling] at global_batch = 4 with "
+                + "base_batch = 1: choose batches that are nearer to one another",
+            .init(rule: .adamSDE, baseBatch: 1), at: 4, .init(epsilon: 1.2e-38))
+        expect(
+            "[optimizer] weight_decay = 1e+38 becomes 1e+39 by [scaling] at global_batch = 10 with "
+                + "base_batch = 1: choose batches that are nearer to one another",
+            .init(rule: .none, baseBatch: 1, weightDecay: .timescale), at: 10,
+            .init(weightDecay: 1e38))
+    }
+
+    @Test("a warmup in tokens that does not fit, and one that a sequence ignores")
+    func warmup() throws {
+        let rate = try ScalingConfiguration(rule: .none, baseBatch: 12, warmup: .tokens)
+            .resolve(.init(learningRate: 1e-3), globalBatch: 3)
+        #expect(
+            throws: Failure(
+                .configuration,
+                "[schedule] warmup_steps = 100, or 400 at this global_batch, is not below "
+                    + "decay_steps = 300: use 299 at most, so that the rate can fall after it has "
+                    + "risen.")
+        ) {
+            _ = try ScheduleConfiguration(warmupSteps: 100, decaySteps: 300)
+                .resolve(rate, trainingSteps: 300)
+        }
+        #expect(
+            throws: Failure(
+                .configuration,
+                "[scaling] warmup = \"tokens\" does nothing with name = \"sequence\": remove it, and "
+                    + "say the same with [[schedule.parts]].")
+        ) {
+            _ = try ScheduleConfiguration(name: .sequence, parts: [.init(name: .constant)])
+                .resolve(rate, trainingSteps: 300)
+        }
+    }
+}

@@ -1,0 +1,273 @@
+import Foundation
+import Recipes
+import Support
+import TestSupport
+import Testing
+
+/// Recipes read from TOML and the command line, written and read again.
+@Suite struct RecipeTests {
+    /// The recipes that are handed out.
+    static let shipped: [String] = {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "launch/recipes").path
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter { $0.hasSuffix(".toml") }.sorted().map { "\(folder)/\($0)" }
+    }()
+
+    @Test func someAreShipped() {
+        let names = Self.shipped.map { URL(filePath: $0).lastPathComponent }
+        for name in ["quickstart", "nanogpt-shakespeare-cpu", "gpt2-124m", "gpt3-125m"] {
+            #expect(names.contains("\(name).toml"))
+        }
+    }
+
+    @Test(arguments: shipped)
+    func everyShippedRecipeWorks(path: String) throws {
+        let recipe = try Recipe(toml: readText(path), name: path)
+        #expect(recipe.scaling.baseBatch == recipe.training.globalBatch)
+        for ranks in [1, 2, 4] {
+            let plan = try TrainingPlan(recipe, ranks: ranks)
+            #expect(plan.lanes.laneCount >= ranks)
+            #expect(plan.rate.factor == 1, "the recipe's own batch is its base")
+            // What a run stores is read back to the last bit, and plans the same again.
+            let stored = try Recipe(toml: plan.recipe.toml, name: "recipe.toml")
+            #expect(stored == plan.recipe)
+            #expect(stored.toml == plan.recipe.toml)
+            let again = try TrainingPlan(stored, ranks: 1)
+            #expect(again.recipe == plan.recipe)
+            for step in [0, 1, 99, 100, 101, recipe.training.steps - 1] {
+                #expect(again.learningRate(after: step) == plan.learningRate(after: step))
+            }
+        }
+    }
+
+    @Test func anEmptyRecipeIsTheDefaults() throws {
+        let empty = try recipe("")
+        #expect(empty.optimizer.name == .adamw)
+        #expect(empty.optimizer.learningRate == 3e-4)
+        #expect(empty.optimizer.beta1 == 0.9 && empty.optimizer.beta2 == 0.95)
+        #expect(empty.optimizer.epsilon == 1e-8)
+        #expect(empty.optimizer.weightDecay == 0.1)
+        #expect(empty.optimizer.clipNorm == 1)
+        #expect(empty.scaling.rule == .linear)
+        #expect(empty.scaling.baseBatch == empty.training.globalBatch)
+        let plan = try TrainingPlan(empty, ranks: 1)
+        #expect(plan.recipe.schedule.warmupSteps == empty.training.steps / 50)
+        #expect(plan.recipe.schedule.minimumLearningRate == 3e-4 / 10)
+    }
+
+    /// Every key at a value that is not its default, some of them awkward.
+    private static let unusual = """
+        [model]
+        architecture = "gpt2"
+        layers = 3
+        heads = 5
+        width = 35
+        context_length = 17
+        vocabulary_size = 77
+        bias = false
+        dropout = 0.30000000000000004
+        [training]
+        steps = 1_000
+        global_batch = 30
+        micro_batch = 3
+        precision = "fp32"
+        recompute = true
+        seed = 9223372036854775807
+        max_skipped_steps = 4
+        [optimizer]
+        name = "sgd"
+        learning_rate = 1.2345678901234567e-5
+        momentum = 0.5
+        nesterov = true
+        betas = [0, 0.12345]
+        epsilon = 1e-30
+        weight_decay = 1e-323
+        decay = "all"
+        clip_norm = 0
+        sharded = true
+        [schedule]
+        name = "wsd"
+        warmup_steps = 7
+        warmup_start_factor = 1e-3
+        stable_steps = 11
+        decay_steps = 900
+        minimum_learning_rate = 1e-300
+        decay = "sqrt"
+        [scaling]
+        rule = "power"
+        exponent = -0.25
+        base_batch = 60
+        warmup = "tokens"
+        [reduction]
+        lanes = 10
+        bucket_mib = 0.3
+        wire = "bf16"
+        [evaluation]
+        every = 0
+        windows = 9
+        [checkpoint]
+        every = 0
+        keep = 0
+        best = false
+        """
+
+    @Test func everyKeySurvivesARoundTrip() throws {
+        let first = try recipe(Self.unusual)
+        #expect(first.training.seed == UInt64(Int.max))
+        #expect(first.model.dropout == 0.1 + 0.2)
+        #expect(first.optimizer.weightDecay == .leastNonzeroMagnitude * 2)
+        #expect(first.checkpoint.keep == 0 && first.evaluation.every == 0)
+        let text = first.toml
+        #expect(try recipe(text) == first)
+        #expect(try recipe(text).toml == text)
+        // Nothing was left at its default, so no key was left out of the comparison.
+        let defaults = try recipe("").toml.split(separator: "\n")
+        let same = text.split(separator: "\n").filter { line in
+            line.contains(" = ") && !line.hasPrefix("#") && defaults.contains(line)
+        }
+        #expect(
+            same == [
+                "architecture = \"gpt2\"", "precision = \"fp32\"", "dampening = 0.0",
+                "trust_coefficient = 0.001", "warmup = \"linear\"", "weight_decay = \"kept\"",
+                "gradual_warmup = false",
+            ], "these have one value, or one that goes with the others")
+    }
+
+    /// The keys that go with some rules alone.
+    @Test(arguments: [
+        "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 0.1\nnoise_exponent = 0.75",
+        "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 300",
+        "[scaling]\nrule = \"sqrt\"\nbase_batch = 8\n[optimizer]\nlearning_rate = 1e-3",
+        "[scaling]\nrule = \"surge\"\nnoise_scale = 1e300\nweight_decay = \"timescale\"",
+        "[scaling]\nrule = \"formula\"\nformula = 'lr * (B\t/ B0)^0.7'\nbase_batch = 5",
+        "[scaling]\nrule = \"formula\"\nformula = 'lr / (1 + Bn/B)'\nnoise_scale = 12",
+        "[scaling]\nrule = \"adam-sde\"", "[scaling]\nrule = \"beta2-half-life\"\nexponent = 0.5",
+        "[optimizer]\nname = \"lars\"\ntrust_coefficient = 0.02", "[optimizer]\nname = \"lamb\"",
+    ])
+    func scalingSurvivesARoundTrip(toml: String) throws {
+        let first = try recipe(toml, set: "training.global_batch=16")
+        let text = first.toml
+        #expect(try recipe(text) == first)
+        #expect(try recipe(text).toml == text)
+        let plan = try TrainingPlan(first, ranks: 1)
+        #expect(plan.recipe.optimizer == first.optimizer, "as written, not as scaled")
+        let again = try TrainingPlan(recipe(plan.recipe.toml), ranks: 1)
+        #expect(again.recipe == plan.recipe)
+        #expect(again.rate == plan.rate)
+        let steps = 0...first.training.steps
+        #expect(steps.map(again.learningRate) == steps.map(plan.learningRate))
+    }
+
+    @Test func aSequenceOfSchedulesSurvivesARoundTrip() throws {
+        let sequence = try recipe(
+            """
+            [training]
+            steps = 100
+            [[schedule.parts]]
+            name = "linear"
+            steps = 10
+            start_factor = 0.1
+            end_factor = 1
+            [[schedule.parts]]
+            name = "constant"
+            steps = 50
+            [[schedule.parts]]
+            name = "cosine"
+            end_factor = 0.05
+            [schedule]
+            name = "sequence"
+            """)
+        #expect(
+            sequence.schedule.parts == [
+                .init(name: .linear, steps: 10, startFactor: 0.1, endFactor: 1),
+                .init(name: .constant, steps: 50), .init(name: .cosine, endFactor: 0.05),
+            ])
+        #expect(try recipe(sequence.toml) == sequence)
+        let plan = try TrainingPlan(sequence, ranks: 1)
+        #expect(plan.learningRate(after: 0) == 3e-4 * 0.1)
+        #expect(plan.learningRate(after: 30) == 3e-4)
+        // The same on the command line, as one value.
+        let override = try recipe(
+            "", set: "schedule.name=sequence",
+            "schedule.parts=[{ name = \"constant\", start_factor = 0.5 }]")
+        #expect(override.schedule.parts == [.init(name: .constant, startFactor: 0.5)])
+    }
+
+    @Test func overridesTakeBareWordsNumbersAndLists() throws {
+        let result = try recipe(
+            "[optimizer]\nname = \"adam\"", set: "optimizer.name=adamw",
+            "schedule.name=\"linear\"", "optimizer.betas=[0.8, 0.9]", "training.steps=1e3",
+            "model.bias=false", "optimizer.learning_rate=1", "training.seed=7",
+            "training.seed=8")
+        #expect(result.optimizer.name == .adamw)
+        #expect(result.schedule.name == .linear)
+        #expect(result.optimizer.beta1 == 0.8 && result.optimizer.beta2 == 0.9)
+        #expect(result.training.steps == 1000)
+        #expect(!result.model.bias)
+        #expect(result.optimizer.learningRate == 1)
+        #expect(result.training.seed == 8, "the last one counts")
+    }
+
+    @Test func silentWeightDecayFollowsTheOptimizer() throws {
+        #expect(try recipe("").optimizer.weightDecay == 0.1)
+        #expect(try recipe("[optimizer]\nname = \"sgd\"").optimizer.weightDecay == 0)
+        #expect(try recipe("", set: "optimizer.name=adam").optimizer.weightDecay == 0)
+        let named = "[optimizer]\nname = \"sgd\"\nweight_decay = 0.01"
+        #expect(try recipe("", set: "optimizer.name=lamb").optimizer.weightDecay == 0.01)
+        #expect(try recipe(named).optimizer.weightDecay == 0.01)
+        #expect(try recipe(named, set: "optimizer.name=adamw").optimizer.weightDecay == 0.01)
+        #expect(
+            try recipe("", set: "optimizer.weight_decay=0.3", "optimizer.name=adam").optimizer
+                .weightDecay == 0.3)
+    }
+
+    /// Overriding the batch scales the rate, because a silent base is the batch that was written.
+    @Test func overridingTheBatchScalesTheRate() throws {
+        let written = "[training]\nglobal_batch = 8\n[optimizer]\nlearning_rate = 1e-3"
+        func rate(_ toml: String, _ overrides: String...) throws -> (Int, Double) {
+            let plan = try TrainingPlan(
+                Recipe(toml: toml, name: "test.toml", overrides: overrides), ranks: 1)
+            return (plan.rate.baseBatch, plan.rate.peakLearningRate)
+        }
+        #expect(try rate(written) == (8, 1e-3))
+        #expect(try rate(written, "training.global_batch=32") == (8, 4e-3))
+        #expect(try rate(written, "training.global_batch=32", "scaling.rule=sqrt") == (8, 2e-3))
+        #expect(try rate(written, "training.global_batch=32", "scaling.rule=none") == (8, 1e-3))
+        #expect(
+            try rate(written, "training.global_batch=32", "scaling.base_batch=16") == (16, 2e-3))
+        #expect(
+            try rate(written + "\n[scaling]\nbase_batch = 4", "training.global_batch=32")
+                == (4, 8e-3))
+        // A recipe that is silent about the batch too means the default one.
+        #expect(
+            try rate("[optimizer]\nlearning_rate = 1e-3", "training.global_batch=24") == (12, 2e-3))
+        // A stored recipe has its base written out, and does not scale again.
+        let stored = try TrainingPlan(
+            recipe(written, set: "training.global_batch=32"), ranks: 1
+        ).recipe.toml
+        #expect(try rate(stored) == (8, 4e-3))
+    }
+
+    @Test func namesTheFirstDifference() throws {
+        let one = try recipe("[model]\nwidth = 64")
+        let other = try recipe("[model]\nwidth = 32\n[training]\nsteps = 7")
+        let difference = try #require(one.firstDifference(from: other))
+        #expect(difference.key == "[model] width")
+        #expect(difference.value == "64" && difference.otherValue == "32")
+        #expect(one.firstDifference(from: one) == nil)
+        let silent = try #require(
+            recipe("").firstDifference(from: recipe("[schedule]\nwarmup_steps = 3")))
+        #expect(silent.value == "not set" && silent.otherValue == "3")
+    }
+
+    @Test func theReferenceTellsOfEveryKey() throws {
+        let reference = Recipe.reference
+        for line in try recipe(Self.unusual).toml.split(separator: "\n")
+        where !line.hasPrefix("#") {
+            let name = line.hasPrefix("[") ? String(line) : String(line.prefix { $0 != "=" })
+            #expect(reference.contains(name.trimmingCharacters(in: .whitespaces)))
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import Recipes
+import Testing
+
+@Suite struct RecipeTextTests {
+    private func edited(_ text: String, to value: String = "2e-3") -> String {
+        var recipe = RecipeText(text)
+        recipe.set("optimizer", "learning_rate", to: value)
+        return recipe.text
+    }
+
+    @Test func aValueIsReplacedAndEverythingElseStays() {
+        #expect(
+            edited(
+                """
+                # A study. [optimizer]
+                [model]
+                learning_rate = 7 # of another section
+
+                  [ optimizer ] # Adam's
+                # learning_rate = 5e-4
+                betas = [
+                  0.9,
+                  0.95,
+                ]
+                learning_rate=1e-3# a peak = 1e-3
+                [schedule]
+                learning_rate = 3
+                """)
+                    == """
+                    # A study. [optimizer]
+                    [model]
+                    learning_rate = 7 # of another section
+
+                      [ optimizer ] # Adam's
+                    # learning_rate = 5e-4
+                    betas = [
+                      0.9,
+                      0.95,
+                    ]
+                    learning_rate=2e-3# a peak = 1e-3
+                    [schedule]
+                    learning_rate = 3
+                    """)
+    }
+
+    @Test func aKeyThatIsMissingIsInserted() {
+        #expect(
+            edited("[optimizer]\nname = \"sgd\"\n[model]\n")
+                == "[optimizer]\nlearning_rate = 2e-3\nname = \"sgd\"\n[model]\n")
+        #expect(
+            edited("[model]\nlayers = 2\n\n")
+                == "[model]\nlayers = 2\n\n[optimizer]\nlearning_rate = 2e-3\n")
+        #expect(edited("") == "[optimizer]\nlearning_rate = 2e-3\n")
+    }
+
+    @Test func lineEndsOfOtherSystemsStay() {
+        #expect(
+            edited("[optimizer]\r\nlearning_rate = 1\r\n")
+                == "[optimizer]\r\nlearning_rate = 2e-3\r\n")
+    }
+}

@@ -1,0 +1,22 @@
+import Support
+import Testing
+
+/// The exit codes are a contract with scripts and schedulers: sysexits.h's numbers.
+@Suite struct FailureTests {
+    @Test func codesAreThoseOfSysexits() {
+        let codes: [(Failure.Code, Int32)] = [
+            (.usage, 64), (.badData, 65), (.missingInput, 66), (.bug, 70), (.inputOutput, 74),
+            (.requeue, 75), (.configuration, 78),
+        ]
+        for (code, number) in codes {
+            #expect(code.rawValue == number)
+            #expect(Failure.Code(rawValue: number) == code)
+        }
+    }
+
+    @Test func describesItselfByItsSentence() {
+        let failure = Failure(.badData, "The file is empty; give another.")
+        #expect("\(failure)" == failure.sentence)
+        #expect(failure != Failure(.usage, failure.sentence))
+    }
+}

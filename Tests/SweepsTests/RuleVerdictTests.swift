@@ -1,0 +1,268 @@
+import Foundation
+import Statistics
+import Sweeps
+import TestSupport
+import Testing
+
+@Suite("Verdicts on scaling rules")
+struct RuleVerdictTests {
+    /// The best rate is in proportion to the batch up to 32 and stays there.
+    private let linearThenFlat: (Int) -> Double = { 1e-3 * Double(min($0, 32)) / 8 }
+
+    @Test("linear truth up to a batch, then flat: linear holds to there and fails beyond")
+    func plateau() throws {
+        let analysis = try PlantedSweep(bestRate: linearThenFlat, rateNoise: 0.03).analysis()
+        let linear = try analysis.verdict("linear")
+        #expect(linear.holdsUpTo == 32 && linear.failsFrom == 64)
+        #expect(linear.conclusion == .fails(from: 64) && linear.undecided.isEmpty)
+        #expect(linear.sentence == "linear holds up to B = 32 and fails from B = 64.")
+        let none = try analysis.verdict("none")
+        #expect(none.conclusion == .fails(from: 16) && none.holdsUpTo == 8)
+        #expect(analysis.sentence.hasPrefix("linear holds up to B = 32 (regret <= 0.01 at 95 %)"))
+        // The regret is the curvature times the square of the rate's distance: here ln(2).
+        guard case .measured(let regret, _) = linear.regrets[3].outcome else {
+            Issue.record("\(linear.regrets[3])")
+            return
+        }
+        #expect(try #require(regret.interval).contains(0.1 * log(2) * log(2)))
+    }
+
+    @Test("a rule that is the truth holds at every batch")
+    func truth() throws {
+        let analysis = try PlantedSweep(curvature: 0.3, rateNoise: 0.03).analysis()
+        #expect(try analysis.verdict("sqrt").conclusion == .holds(upTo: 128))
+        #expect(try analysis.verdict("sqrt").sentence.contains("the largest trained"))
+        #expect(try analysis.verdict("linear").conclusion == .fails(from: 16))
+    }
+
+    @Test("a rule that fails at one batch and holds at others says so")
+    func failsAtOne() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 64], bestRate: { $0 == 16 ? 3e-3 : 1e-3 }, rateNoise: 0.01)
+        let analysis = try sweep.analysis()
+        let none = try analysis.verdict("none")
+        #expect(none.failsFrom == 16 && none.holdsBeyondFailure == [32, 64])
+        #expect(
+            none.sentence
+                == "no scaling holds up to B = 8 and fails at B = 16, though not at 32 and 64.")
+        #expect(analysis.sentence.contains("no scaling fails at B = 16, though not at 32 and 64"))
+    }
+
+    @Test("of a rule that fails, holds and fails again all failures are named")
+    func failsAgain() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 128], bestRate: { [16, 128].contains($0) ? 3e-3 : 1e-3 },
+            rateNoise: 0.01)
+        let sentence = try sweep.analysis().verdict("none").sentence
+        #expect(sentence.hasSuffix("fails at B = 16 and 128, though not at 32."), "\(sentence)")
+    }
+
+    @Test("a reach that ends in the midst of batches is not called the end")
+    func reachWithAGap() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 64], bestRate: { $0 == 32 ? 3e-3 : 1e-3 }, rateNoise: 0.01)
+        var settings = AnalysisSettings(rules: [.none])
+        settings.designs = [PlantedSweep.design]
+        let analysis = try sweep.analysis(settings: settings)
+        #expect(try analysis.verdict("none").holdsUpTo == 16)
+        #expect(!analysis.sentence.contains("not beyond"))
+        #expect(analysis.sentence.contains("no scaling fails at B = 32, though not at 64"))
+    }
+
+    @Test("the caller's own rule is judged like the built-in ones")
+    func ownRule() throws {
+        let settings = AnalysisSettings(
+            rules: [ScalingRule("power 1/4") { pow($0, 0.25) }])
+        let sweep = PlantedSweep(
+            bestRate: { 1e-3 * pow(Double($0) / 8, 0.25) }, rateNoise: 0.03)
+        let analysis = try sweep.analysis(settings: settings)
+        #expect(analysis.verdicts.count == 1)
+        #expect(try analysis.verdict("power 1/4").conclusion == .holds(upTo: 128))
+    }
+
+    @Test("a tie of regret and tolerance is inconclusive, with the seeds that would decide")
+    func tooFewSeeds() throws {
+        // Linear's regret at 16 is .1 (ln(2) / 2)^2 = .012.
+        let sweep = PlantedSweep(batches: [8, 16], seeds: 3)
+        let verdict = try sweep.analysis().verdict("linear")
+        #expect(verdict.conclusion == .inconclusive && verdict.holdsUpTo == 8)
+        let open = try #require(verdict.undecided.first)
+        #expect(open.batch == 16 && open.reason.contains("holds the tolerance"))
+        guard case .seeds(let count, let batches) = open.decidingRuns else {
+            Issue.record("\(open)")
+            return
+        }
+        #expect(count >= 1 && batches == [8, 16])
+        // With as many seeds the interval just clears the tolerance; with one fewer it does not.
+        guard case .measured(let regret, let deviation?) = verdict.regrets[1].outcome else {
+            Issue.record("\(verdict.regrets[1])")
+            return
+        }
+        func halfWidth(_ seeds: Int) -> Double {
+            StudentT.twoSided(level: 0.95, degreesOfFreedom: seeds - 1) * deviation
+                / Double(seeds).squareRoot()
+        }
+        #expect(halfWidth(3 + count) <= abs(0.01 - regret.value))
+        #expect(halfWidth(3 + count - 1) > abs(0.01 - regret.value))
+    }
+
+    @Test("verdicts are seldom wrong: twice the tolerance holds, or a fifth of it fails")
+    func wrongVerdicts() throws {
+        // Linear's regret at 16, with the noise of two best rates: c ((ln(2) / 2)^2 + 2 * .1^2).
+        for (curvature, isTooLarge) in [(0.02 / 0.14, true), (0.002 / 0.14, false)] {
+            let sweep = PlantedSweep(batches: [8, 16], seeds: 3, curvature: curvature)
+            let settings = AnalysisSettings(rules: [.linear], targetLosses: [-1])
+            let wrong = try (UInt64(0)..<100).filter { repetition in
+                let verdict = try sweep.analysis(noise: 300 + repetition, settings: settings)
+                    .verdict("linear")
+                return isTooLarge ? verdict.holdsUpTo == 16 : verdict.failsFrom == 16
+            }
+            // Less than the 2.5 % at the tolerance itself.
+            #expect(wrong.count <= 2, "\(wrong.count) of 100")
+        }
+    }
+
+    @Test("one seed decides nothing")
+    func oneSeed() throws {
+        let analysis = try PlantedSweep(
+            seeds: 1, diverges: { rate, batch in batch == 128 && rate > 7e-3 }
+        ).analysis()
+        for verdict in analysis.verdicts {
+            #expect(verdict.conclusion == .inconclusive)
+            #expect(verdict.holdsUpTo == nil && verdict.failsFrom == nil)
+            #expect(verdict.undecided.count == 5)
+            #expect(verdict.undecided[0].decidingRuns == .seeds(2, batches: [8]))
+        }
+        // Linear's rate at 128 is 1.6e-2, which diverges.
+        #expect(try analysis.verdict("linear").undecided[4].reason == "one seed alone diverged")
+    }
+
+    @Test("a rate outside the grid is not guessed, and a rate that diverges fails")
+    func outside() throws {
+        let rates = (0..<6).map { 2.5e-4 * Double(1 << $0) }
+        let short = try PlantedSweep(rates: rates, curvature: 0.3, rateNoise: 0.03).analysis()
+        let linear = try short.verdict("linear", isTrained: false)
+        #expect(linear.regrets[4].outcome == .outsideGrid(.above))
+        #expect(linear.failsFrom == 16)
+        let sweep = PlantedSweep(
+            bestRate: linearThenFlat, rateNoise: 0, diverges: { rate, _ in rate > 7e-3 })
+        let cliff = try sweep.analysis().verdict("linear")
+        // Between 6.4e-3, which trains, and 1.28e-2, which does not.
+        #expect(cliff.regrets[3].outcome == .belowDivergence)
+        #expect(cliff.undecided.map(\.batch) == [64])
+        guard case .rates(let missing, batch: 64) = cliff.undecided[0].decidingRuns else {
+            Issue.record("\(cliff.undecided)")
+            return
+        }
+        #expect(missing.count == 1 && abs(missing[0] / 8e-3 - 1) < 0.05)
+        #expect(cliff.regrets[4].outcome == .diverged(seeds: 4) && cliff.failsFrom == 128)
+    }
+
+    @Test("a best loss at the grid's edge bounds the regret from below: it may fail, never hold")
+    func edge() throws {
+        // At 128 the best rate, 1.6e-2, is above the grid; linear's is on it up to 64.
+        let sweep = PlantedSweep(
+            batches: [8, 64, 128], rates: (0..<7).map { 1.25e-4 * Double(1 << $0) },
+            bestRate: { 1e-3 * Double($0) / 8 }, rateNoise: 0.03)
+        let analysis = try sweep.analysis()
+        #expect(try analysis.optimum(128).optimum == .unbracketed(.above))
+        let none = try analysis.verdict("none")
+        #expect(none.regrets[2].isLowerBound && none.failsFrom == 64)
+        let linear = try analysis.verdict("linear")
+        #expect(linear.conclusion == .inconclusive)
+        #expect(linear.undecided.last?.batch == 128)
+    }
+
+    @Test("without a best rate at the base nothing is judged, and the base's runs are asked for")
+    func noBase() throws {
+        let sweep = PlantedSweep(bestRate: { $0 == 8 ? 1e-6 : 1e-3 })
+        let verdict = try sweep.analysis().verdict("linear")
+        #expect(verdict.conclusion == .inconclusive)
+        #expect(verdict.undecided[1].reason == "the base batch has no best rate to scale")
+        #expect(
+            verdict.undecided[1].decidingRuns == (try sweep.analysis().optimum(8).decidingRuns))
+    }
+
+    @Test("noise alone decides nothing, and asks for other rates")
+    func noiseOnly() throws {
+        let noisy = try PlantedSweep(
+            batches: [8, 16], seeds: 2, curvature: 0, lossNoise: 0.05, rateNoise: 0
+        ).analysis()
+        try #require(noisy.optima[0].optimum == .flat)
+        for verdict in noisy.verdicts {
+            #expect(verdict.conclusion == .inconclusive)
+            let runs = verdict.undecided.map(\.decidingRuns)
+            #expect(runs.count == 2 && runs.allSatisfy { $0 == noisy.optima[0].decidingRuns })
+        }
+        #expect(noisy.exponent.exponent == nil && !noisy.exponent.isConclusive)
+        #expect(noisy.sentence.contains("no rule is shown to hold"))
+    }
+
+    @Test("in a flat window the best loss is the window's mean, whatever lies outside it")
+    func flatWindow() throws {
+        var points = PlantedSweep(batches: [8], lossNoise: 0, rateNoise: 0).points()
+        var noise = SeededNoise(seed: 5)
+        for seed in UInt64(0)..<4 {
+            for (index, rate) in (0..<12).map({ 1e-4 * Double(1 << $0) }).enumerated() {
+                // Four rates alike, steep losses on both sides.
+                let distance = max(0, abs(Double(index) - 5.5) - 1.5)
+                points.append(
+                    .planted(
+                        batch: 16, rate: rate, seed: seed,
+                        loss: 2.5 + distance + 0.001 * noise.normal()))
+            }
+        }
+        let analysis = try Analysis(
+            points, settings: AnalysisSettings(designs: [PlantedSweep.design])
+        ).designs[0]
+        try #require(analysis.optimum(16).optimum == .flat)
+        // The rate without scaling, 1e-3, lies a third of the way from the fourth rate to the
+        // fifth.
+        guard case .measured(let regret, _) = try analysis.verdict("none").regrets[1].outcome else {
+            Issue.record("\(try analysis.verdict("none").regrets[1])")
+            return
+        }
+        #expect(regret.value > 0.3 && regret.value < 1)
+    }
+
+    @Test("rules that were trained are judged by their own runs")
+    func trained() throws {
+        let sweep = PlantedSweep(rateNoise: 0.03)
+        var points = sweep.points()
+        for batch in sweep.batches {
+            for seed in 0..<sweep.seeds {
+                let grid = points.filter {
+                    $0.batch == batch && $0.seed == seed && $0.rule == TrainedPoint.grid
+                }
+                let least = grid.compactMap { $0.loss(at: PlantedSweep.design) }.min() ?? 0
+                points.append(
+                    .planted(
+                        rule: "adam-sde", batch: batch, rate: 1e-3, seed: seed,
+                        loss: least + (batch <= 32 ? 0 : 0.1), diverged: batch == 128))
+            }
+        }
+        let analysis = try Analysis(
+            points, settings: AnalysisSettings(designs: [PlantedSweep.design]))
+        let verdict = try analysis.designs[0].verdict("adam-sde", isTrained: true)
+        // The planted best rates lie within half a spacing of the grid's: at most .012 nats less.
+        #expect(verdict.regrets.map(\.batch) == sweep.batches)
+        #expect(verdict.regrets[4].outcome == .diverged(seeds: 4))
+        #expect(verdict.failsFrom == 64)
+        #expect(verdict.name == "adam-sde (trained)")
+        #expect(analysis.designs[0].optima.allSatisfy { $0.optimum.best != nil })
+    }
+
+    @Test("the base batch can be another than the smallest")
+    func base() throws {
+        let settings = AnalysisSettings(baseBatch: 32)
+        let verdict = try PlantedSweep(bestRate: linearThenFlat, rateNoise: 0.03)
+            .analysis(settings: settings).verdict("none")
+        #expect(verdict.conclusion == .holds(upTo: 128))
+        // Below the base the regret is reported, and no part of the verdict.
+        guard case .measured(let regret, _) = verdict.regrets[0].outcome else {
+            Issue.record("\(verdict.regrets[0])")
+            return
+        }
+        #expect(regret.value > 0.1)
+    }
+}

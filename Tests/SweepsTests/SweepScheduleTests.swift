@@ -1,0 +1,193 @@
+import Support
+import Sweeps
+import Testing
+
+/// Which points a sweep asks for, from results that are made up.
+@Suite struct SweepScheduleTests {
+    private static func specification(
+        _ more: String = "", batches: [Int] = [4, 8]
+    ) throws -> SweepSpecification {
+        try SweepSpecification(
+            toml: """
+                recipe = "r.toml"
+                batches = \(batches)
+                learning_rates = [1e-3, 2e-3, 4e-3]
+                seeds = [1, 2]
+                tokens = [3200]
+                \(more)
+                """, name: "sweep.toml"
+        ) { _ in "[model]\ncontext_length = 8\n[schedule]\nname = \"constant\"\n" }
+    }
+
+    /// A result with a loss that is a parabola in the rate's doublings around `best`.
+    private static func result(
+        _ point: SweepPoint, best: Double, diverged: Bool = false
+    ) -> PointResult {
+        let distance = abs(point.rate / best - 1)
+        return PointResult(
+            point: point, learningRate: point.rate, diverged: diverged,
+            curve: [
+                CurvePoint(step: 0, tokens: 0, validationLoss: 4),
+                CurvePoint(
+                    step: 3200 / (8 * point.batch), tokens: 3200, validationLoss: 2 + distance),
+            ].dropLast(diverged ? 1 : 0))
+    }
+
+    /// Trains all that is asked for, until nothing more is.
+    private static func complete(
+        _ schedule: SweepSchedule, best: (Int) -> Double,
+        diverges: (SweepPoint) -> Bool = { _ in false }
+    ) -> [PointResult] {
+        var results: [PointResult] = []
+        while true {
+            let names = Set(results.map(\.point.name))
+            let open = schedule.points(results).filter { !names.contains($0.name) }
+            if open.isEmpty { return results }
+            results += open.map { result($0, best: best($0.batch), diverged: diverges($0)) }
+        }
+    }
+
+    @Test func startsWithTheGridLongestFirst() throws {
+        let points = try SweepSchedule(try Self.specification()).firstPoints
+        #expect(points.count == 12)
+        #expect(Set(points.map(\.name)).count == 12)
+        #expect(points.allSatisfy { $0.rule == TrainedPoint.grid })
+    }
+
+    @Test func theGridMovesWithTheBatch() throws {
+        let specification = try Self.specification("grid_exponent = 1")
+        #expect(specification.rates(ofBatch: 8) == [2e-3, 4e-3, 8e-3])
+        #expect(specification.rates(ofBatch: 4) == [1e-3, 2e-3, 4e-3])
+    }
+
+    /// Upwards at batch 8, downwards at batch 4, and no further than the specification says.
+    @Test func growsWhereTheBestLiesOnTheEdge() throws {
+        let schedule = try SweepSchedule(try Self.specification("extend = 2"))
+        let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 1e-9 }
+        let rates = { (batch: Int) in
+            Set(results.filter { $0.point.batch == batch }.map(\.point.rate)).sorted()
+        }
+        #expect(rates(8).count == 5, "8e-3 and its neighbour above")
+        #expect(abs((rates(8).last ?? 0) - 1.6e-2) < 1e-9)
+        #expect(rates(4).count == 5, "two more below, and then no more")
+        #expect(abs((rates(4).first ?? 0) - 2.5e-4) < 1e-9)
+        #expect(results.count == 20)
+    }
+
+    /// Half way between the best and what diverges, again and again, and no more than it may.
+    @Test func closesInOnADivergence() throws {
+        let schedule = try SweepSchedule(try Self.specification("extend = 2"))
+        let results = Self.complete(schedule) { _ in
+            1e-2
+        } diverges: {
+            $0.rate > 2.5e-3
+        }
+        let rates = Set(results.filter { $0.point.batch == 8 }.map(\.point.rate)).sorted()
+        #expect(rates.count == 5)
+        #expect(rates[2] == 2.37842e-3 && rates[3] == 2.82843e-3, "2e-3 * 2^(1/4) and 2^(1/2)")
+        #expect(results.count == 20)
+    }
+
+    /// One comparison has its best below the grid and has grown as far as it may, the other above.
+    @Test func growsForEveryComparison() throws {
+        let specification = try Self.specification("extend = 1\nsteps = [200]")
+        let schedule = try SweepSchedule(specification)
+        var results: [PointResult] = []
+        while true {
+            let names = Set(results.map(\.point.name))
+            let open = schedule.points(results).filter { !names.contains($0.name) }
+            if open.isEmpty { break }
+            results += open.map { point in
+                PointResult(
+                    point: point, learningRate: point.rate, diverged: false,
+                    curve: [
+                        CurvePoint(step: 0, tokens: 0, validationLoss: 4),
+                        CurvePoint(
+                            step: 3200 / (8 * point.batch), tokens: 3200,
+                            validationLoss: 2 + point.rate),
+                        CurvePoint(
+                            step: 200, tokens: 1600 * point.batch, validationLoss: 2 - point.rate),
+                    ])
+            }
+        }
+        let rates = Set(results.filter { $0.point.batch == 4 }.map(\.point.rate))
+        #expect(rates.count == 5)
+        #expect(rates.contains { $0 < 6e-4 } && rates.contains { $0 > 7e-3 })
+    }
+
+    @Test func waitsForAllSeedsBeforeItGrows() throws {
+        let schedule = try SweepSchedule(try Self.specification())
+        let first = schedule.firstPoints
+        let oneSeed = first.filter { $0.seed == 1 }.map { Self.result($0, best: 1) }
+        #expect(schedule.points(oneSeed) == first)
+    }
+
+    /// Runs of their own start from the base batch's best rate, once that is known.
+    @Test func rulesThatChangeMoreThanTheRateAreTrained() throws {
+        let schedule = try SweepSchedule(
+            try Self.specification("rules = [\"linear\", \"adam-sde\"]"))
+        #expect(schedule.firstPoints.allSatisfy { $0.rule == TrainedPoint.grid })
+        let results = Self.complete(schedule) { _ in 2e-3 }
+        let trained = results.filter { $0.point.rule != TrainedPoint.grid }
+        #expect(Set(trained.map(\.point.rule)) == ["adam-sde"])
+        #expect(trained.count == 4)
+        #expect(Set(trained.map(\.point.rate)).count == 1)
+        #expect(trained.allSatisfy { $0.point.rate > 1e-3 && $0.point.rate < 4e-3 })
+    }
+
+    /// With beta1 = 0.9 it has no betas at ten times the base batch, and is judged below alone.
+    @Test func aRuleIsTrainedAsFarAsItReaches() throws {
+        let specification = try Self.specification(
+            "rules = [\"linear\", \"adam-sde\"]", batches: [4, 8, 40])
+        try specification.validate()
+        let results = Self.complete(try SweepSchedule(specification)) { _ in 2e-3 }
+        let trained = results.filter { $0.point.rule == "adam-sde" }
+        #expect(Set(trained.map(\.point.batch)) == [4, 8])
+        #expect(trained.count == 4)
+    }
+
+    /// The order in which results come changes nothing.
+    @Test func looksAtResultsAlone() throws {
+        let schedule = try SweepSchedule(
+            try Self.specification("rules = [\"adam-sde\"]"))
+        let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 2e-3 }
+        #expect(schedule.points(results) == schedule.points(results.reversed()))
+    }
+
+    /// Where one comparison is silent the other one names it, if no run has to be longer for it.
+    @Test func comparesInBothWays() throws {
+        // 3200 tokens are 50 steps of batch 8.
+        let silent = try Self.specification()
+        #expect(silent.tokens == [3200] && silent.steps == [50])
+        #expect(silent.designs == [.equalTokens(3200), .equalSteps(50)])
+        #expect(try Self.specification("steps = []").steps.isEmpty)
+        func bySteps(_ steps: Int, schedule: String = "constant") throws -> SweepSpecification {
+            try SweepSpecification(
+                toml: """
+                    recipe = "r.toml"
+                    batches = [4, 8]
+                    learning_rates = [1e-3, 2e-3, 4e-3]
+                    seeds = [1, 2]
+                    steps = [\(steps)]
+                    """, name: "sweep.toml"
+            ) { _ in "[model]\ncontext_length = 8\n[schedule]\nname = \"\(schedule)\"\n" }
+        }
+        #expect(try bySteps(100).tokens == [3200])
+        #expect(try bySteps(101).tokens.isEmpty, "101 steps of 4 are no whole steps of 8")
+        // Such a rate has decayed after the last step alone, which one comparison can have.
+        #expect(try bySteps(1000, schedule: "cosine").tokens.isEmpty)
+        #expect(throws: Failure.self) { _ = try bySteps(.max) }
+    }
+
+    @Test func marksHoldTheComparisonsAndTheStart() throws {
+        let specification = try Self.specification("steps = [30]\nevaluations = 5")
+        // 3200 tokens are 100 steps of batch 4, and 50 of batch 8.
+        for (batch, last) in [(4, 100), (8, 50)] {
+            let marks = specification.marks(ofBatch: batch, contextLength: 8)
+            #expect(marks.first == 0 && marks.last == last)
+            #expect(marks.contains(30))
+            #expect(marks.count >= 6)
+            #expect(zip(marks, marks.dropFirst()).allSatisfy(<))
+        }
+    }
+}

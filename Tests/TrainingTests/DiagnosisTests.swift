@@ -1,0 +1,273 @@
+import Foundation
+import Support
+import Telemetry
+import TestSupport
+import Testing
+import Training
+
+/// Courses of losses with a planted sign, and without any.
+@Suite struct DiagnosisTests {
+    /// The loss of a model that knows nothing of 73 letters.
+    private static let start = 4.29
+
+    /// What a course of losses is told, with an evaluation after every 50th step where there is
+    /// one.
+    private static func diagnoses(
+        steps: Int, rate: (Int) -> Double = { _ in 1e-3 },
+        validation: (Int) -> Double? = { _ in nil }, loss: (Int) -> Double
+    ) -> [Diagnosis] {
+        var diagnostician = Diagnostician(startingLoss: Self.start)
+        return (1...steps).flatMap { step in
+            let record = observed(step, loss(step), rate: rate(step))
+            let evaluation =
+                step.isMultiple(of: 50)
+                ? validation(step).map { ObservedEvaluation(step: step, validationLoss: $0) } : nil
+            return diagnostician.add(record)
+                + (evaluation.map { diagnostician.add($0) } ?? [])
+        }
+    }
+
+    private static func observed(_ step: Int, _ loss: Double, rate: Double = 1e-3) -> ObservedStep {
+        ObservedStep(
+            step: step, loss: loss, learningRate: rate, gradientNorm: 1, isSkipped: !loss.isFinite)
+    }
+
+    /// Courses of trainings that are well, from the start to about 1.3.
+    private static let shapes: [@Sendable (Double) -> Double] = [
+        { 1.3 + 3 * exp(-$0 / 40) },
+        { 1.3 + 3 / (1 + $0 / 10).squareRoot() },
+        // A fall to the letters' frequencies, a plateau, and another fall.
+        { 1.3 + 1.2 * exp(-$0 / 15) + 1.8 / (1 + exp(($0 - 400) / 40)) },
+        // The plateau is where it ends.
+        { 3.2 + 1.1 * exp(-$0 / 10) },
+    ]
+
+    // MARK: - No sign
+
+    /// A mean over few tokens has noise of up to 0.6 nats and a long upper tail; while a model
+    /// knows nothing there is hardly any.
+    @Test func noiseIsNoSign() {
+        var alarms: [String] = []
+        for seed in 0..<200 {
+            var random = SeededNoise(seed: UInt64(seed))
+            let shape = Self.shapes[seed % 4]
+            let noise = [0.02, 0.1, 0.3, 0.6][seed / 4 % 4]
+            let isSkewed = seed / 16 % 2 == 1
+            let found = Self.diagnoses(
+                steps: 1000, rate: { 1e-3 * min(1, Double($0) / 50) },
+                validation: { shape(Double($0)) + 0.1 + 0.02 * random.normal() },
+                loss: { step in
+                    let mean = shape(Double(step))
+                    let deviation = noise * min(1, (Self.start - mean) + 0.05)
+                    return mean
+                        + deviation * (isSkewed ? random.skewed() : random.normal())
+                })
+            if let first = found.first { alarms.append("seed \(seed): \(first.sentence)") }
+        }
+        #expect(alarms.count <= 1, "\(alarms)")
+    }
+
+    /// Noise without the decay that shrinks it at the start, and a validation loss that stays.
+    @Test func aFlatEndIsNoSign() {
+        for seed in 1...20 {
+            var random = SeededNoise(seed: UInt64(seed))
+            let found = Self.diagnoses(
+                steps: 2500, validation: { _ in 1.5 + 0.03 * random.normal() },
+                loss: { step in
+                    1.5 + 2.8 * exp(-Double(step) / 30) - 1e-4 * Double(step) + 0.3
+                        * random.normal()
+                })
+            #expect(found.isEmpty, "seed \(seed): \(found)")
+        }
+    }
+
+    // MARK: - Planted signs
+
+    @Test(arguments: [0.01, 0.1, 0.3])
+    func aLossThatStaysIsToldOnce(noise: Double) throws {
+        for seed in 1...10 {
+            var random = SeededNoise(seed: UInt64(seed))
+            let found = Self.diagnoses(
+                steps: 1000, rate: { 1e-7 * min(1, Double($0) / 20) },
+                loss: { Self.start - 1e-5 * Double($0) + noise * random.normal() })
+            try #require(found.map(\.sign) == [.lossNotFalling], "seed \(seed): \(found)")
+            // Warmup, a hundred steps, and some looks more where the noise is large.
+            #expect(found[0].step <= (noise > 0.1 ? 420 : 120))
+            #expect(found[0].cause.contains("(1e-07) is far too small"))
+            #expect(found[0].remedy.contains("find-lr"))
+        }
+    }
+
+    @Test func aLossThatStaysAboveItsStartHasTooLargeARate() {
+        let found = Self.diagnoses(steps: 300) { $0 < 4 ? Self.start : Self.start * 1.08 }
+        #expect(found.map(\.sign) == [.lossNotFalling])
+        #expect(found.first?.cause.contains("far too large") == true)
+    }
+
+    @Test func longWarmupIsAwaited() {
+        let found = Self.diagnoses(
+            steps: 700, rate: { 1e-6 * Double($0) }, loss: { _ in Self.start })
+        #expect(found.isEmpty)
+    }
+
+    @Test(arguments: [0.05, 0.3])
+    func swingsAreToldOnce(noise: Double) throws {
+        for seed in 1...10 {
+            var random = SeededNoise(seed: UInt64(seed))
+            let found = Self.diagnoses(steps: 1000) { step in
+                let swing = step > 200 ? 0.8 * sin(2 * .pi * Double(step - 200) / 60) : 0
+                return 2.2 + 2 * exp(-Double(step) / 20) + swing + noise * random.normal()
+            }
+            // The first rise may stand out of little noise as a spike does.
+            let swings = found.filter { $0.sign != .lossSpike }
+            try #require(swings.map(\.sign) == [.strongOscillation], "seed \(seed): \(found)")
+            // Two swings and a half.
+            #expect(swings[0].step > 220 && swings[0].step <= 380)
+            #expect(swings[0].remedy.contains("two to three times"))
+        }
+    }
+
+    @Test func jumpsAtEveryStepAreToldOnce() {
+        var random = SeededNoise(seed: 1)
+        let found = Self.diagnoses(steps: 600) { step in
+            2.2 + 2 * exp(-Double(step) / 20) + (step.isMultiple(of: 2) ? 0.2 : -0.2)
+                + 0.05 * random.normal()
+        }
+        #expect(found.map(\.sign) == [.strongOscillation])
+        #expect((found.first?.step ?? 999) <= 250)
+    }
+
+    @Test func lossesAboveTheStartAreToldOnce() {
+        var random = SeededNoise(seed: 1)
+        let found = Self.diagnoses(steps: 600) { step in
+            step < 3 ? Self.start : 4 + abs(3 * random.normal())
+        }
+        #expect(found.map(\.sign) == [.strongOscillation])
+        #expect((found.first?.step ?? 999) <= 30)
+        #expect(found.first?.cause.contains("far too large") == true)
+    }
+
+    @Test func aSpikeIsToldAtOnce() {
+        for seed in 1...10 {
+            var random = SeededNoise(seed: UInt64(seed))
+            let found = Self.diagnoses(steps: 600) { step in
+                let loss = 2.2 + 2 * exp(-Double(step) / 20) + 0.1 * random.normal()
+                return [300, 301, 450].contains(step) ? 2 * loss : loss
+            }
+            #expect(found.map(\.sign) == [.lossSpike], "seed \(seed): \(found)")
+            #expect(found.first?.step == 300)
+        }
+    }
+
+    @Test func whatIsNotANumberIsToldAtOnce() {
+        let found = Self.diagnoses(steps: 200) { step in
+            step >= 77 && step < 80 ? .nan : 2.2 + 2 * exp(-Double(step) / 20)
+        }
+        #expect(found.map(\.sign) == [.notANumber])
+        #expect(found.first?.step == 77)
+        var diagnostician = Diagnostician(startingLoss: Self.start)
+        let step = ObservedStep(
+            step: 1, loss: 4, learningRate: 1, gradientNorm: .infinity, isSkipped: true)
+        #expect(diagnostician.add(step).first?.cause.hasPrefix("the gradient norm is") == true)
+    }
+
+    /// From step 500 on the validation loss rises, by 0.03 at each evaluation.
+    @Test(arguments: [false, true])
+    func overfittingIsToldOnce(decays: Bool) throws {
+        for seed in 1...10 {
+            var random = SeededNoise(seed: UInt64(seed))
+            func validation(_ step: Int) -> Double {
+                let step = Double(step)
+                return 1.8 + 2 * exp(-step / 100) + max(0, step - 500) * 6e-4
+                    + 0.01 * random.normal()
+            }
+            let rate = { (step: Int) in decays ? 1e-3 * (1 - Double(step) / 2000) : 1e-3 }
+            let noise = SeededNoise(seed: UInt64(100 + seed))
+            var training = noise
+            let found = Self.diagnoses(steps: 1500, rate: rate, validation: validation) { step in
+                1.7 + 2.4 * exp(-Double(step) / 100) - 5e-4 * Double(step) + 0.1 * training.normal()
+            }
+            try #require(found.map(\.sign) == [.overfitting], "seed \(seed): \(found)")
+            #expect(found[0].step > 550 && found[0].step <= 900)
+            #expect(found[0].cause.contains("needs to decay") == !decays)
+            // The same validation loss, where the training loss has stopped falling.
+            training = noise
+            let still = Self.diagnoses(steps: 1500, rate: rate, validation: validation) { step in
+                1.7 + 2.4 * exp(-Double(step) / 30) + 0.1 * training.normal()
+            }
+            #expect(still.isEmpty, "seed \(seed): \(still)")
+        }
+    }
+
+    // MARK: - The log
+
+    /// Cut at any step and gone on with from the log, it tells what it tells without a cut.
+    @Test(arguments: [1, 2, 22, 76, 77, 100, 151, 299, 300, 301, 599])
+    func aResumedRunTellsTheSame(cut: Int) throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/metrics.jsonl"
+        let log = try MetricsLog(creating: path)
+        var random = SeededNoise(seed: 3)
+        var whole = Diagnostician(startingLoss: Self.start)
+        var resumed: Diagnostician?
+        for step in 1...600 {
+            let loss =
+                switch step {
+                case 77: Double.nan
+                case 300: 9.0
+                default: 4.29 + 0.01 * random.normal()
+                }
+            let record = Self.observed(step, loss, rate: 1e-7)
+            let found = whole.add(record)
+            if resumed != nil {
+                #expect(resumed?.add(record) == found)
+                continue
+            }
+            var line: JSONObject = [
+                "step": .integer(step), "loss": .number(loss), "learning_rate": 1e-7,
+                "gradient_norm": 1,
+            ]
+            if record.isSkipped { line["skipped"] = true }
+            #expect(log.append(line) == nil)
+            for diagnosis in found {
+                #expect(
+                    log.append([
+                        "step": .integer(step), "diagnosis": .string(diagnosis.sign.rawValue),
+                        "cause": .string(diagnosis.cause), "remedy": .string(diagnosis.remedy),
+                    ]) == nil)
+            }
+            if step == cut {
+                var recalling = Diagnostician(startingLoss: Self.start)
+                for record in try MetricsLog.read(path) { recalling.recall(record) }
+                resumed = recalling
+            }
+        }
+        let expected: [DiagnosisSign] = [.notANumber, .lossSpike].filter {
+            cut >= ($0 == .notANumber ? 77 : 300)
+        }
+        let read = try MetricsLog.read(path).compactMap { Diagnosis($0) }
+        #expect(read.map(\.sign) == expected)
+    }
+
+    @Test func aReportCanListThem() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "metrics.jsonl",
+            """
+            {"step":7,"loss":4.3}
+            {"step":7,"diagnosis":"loss spike","cause":"a","remedy":"b"}
+            {"step":8,"validation_loss":4.3}
+            {"step":9,"diagnosis":"of a later version","cause":"a","remedy":"b"}
+
+            """)
+        let read = try MetricsLog.read("\(folder.path)/metrics.jsonl").compactMap { Diagnosis($0) }
+        #expect(read == [Diagnosis(step: 7, sign: .lossSpike, cause: "a", remedy: "b")])
+    }
+}
+
+extension SeededNoise {
+    /// With mean 0, variance 1 and a long upper tail: of 8 exponential numbers the mean.
+    fileprivate mutating func skewed() -> Double {
+        ((0..<8).reduce(0) { sum, _ in sum - log(uniform()) } - 8) / 8.0.squareRoot()
+    }
+}
