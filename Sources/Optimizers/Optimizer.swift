@@ -1,5 +1,4 @@
 import Compute
-import Glibc
 import Recipes
 
 /// An update rule with its state, over an arena of parameters and one of gradients.
@@ -21,13 +20,6 @@ package struct Optimizer: Sendable {
         package let buffer: Buffer<Float>
     }
 
-    private enum Rule: Sendable {
-        case descent
-        case momentum(Buffer<Float>)
-        case adam(mean: Buffer<Float>, square: Buffer<Float>)
-        case lamb(mean: Buffer<Float>, square: Buffer<Float>)
-    }
-
     /// A run of the arena whose elements all decay or all do not; one tensor where the rule has
     /// trust ratios.
     private struct Run: Sendable {
@@ -46,7 +38,7 @@ package struct Optimizer: Sendable {
     /// The part of the arena that this optimizer updates: all of it unless told otherwise.
     package let shard: ArenaShard
 
-    private let rule: Rule
+    private let rule: any UpdateRule
     private let runs: [Run]
     private let count: Int
     /// Each run's factor; nil where the rule looks at no norms.
@@ -70,26 +62,11 @@ package struct Optimizer: Sendable {
         precondition(
             !adapts || shard.count == layout.count, "trust ratios need norms of whole tensors")
         trust = adapts ? TrustRatios(runs: runs.count, elements: layout.count) : nil
-        switch configuration.name {
-        case .sgd where configuration.momentum == 0, .lars where configuration.momentum == 0:
-            rule = .descent
-        case .sgd, .lars: rule = .momentum(Buffer(count: shard.count))
-        case .adam, .adamw:
-            rule = .adam(mean: Buffer(count: shard.count), square: Buffer(count: shard.count))
-        case .lamb:
-            rule = .lamb(mean: Buffer(count: shard.count), square: Buffer(count: shard.count))
-        }
+        rule = updateRule(for: configuration, count: shard.count)
     }
 
-    /// The state beside `step` that a checkpoint keeps; loading one writes into these buffers.
-    package var states: [State] {
-        switch rule {
-        case .descent: []
-        case .momentum(let buffer): [State(name: "momentum_buffer", buffer: buffer)]
-        case .adam(let mean, let square), .lamb(let mean, let square):
-            [State(name: "exp_avg", buffer: mean), State(name: "exp_avg_sq", buffer: square)]
-        }
-    }
+    /// The state besides `step` that a checkpoint keeps; loading one writes into these buffers.
+    package var states: [State] { rule.states }
 
     /// Continues after the step that a checkpoint was taken at, its states already loaded.
     package mutating func resume(after step: Int) {
@@ -122,8 +99,10 @@ package struct Optimizer: Sendable {
                 into: trust)
         }
         for (index, run) in runs.enumerated() where run.adapts {
-            trust.settle(index, over: run.range) { parameterNorm, norm in
-                optimizer.ratio(parameterNorm, norm, gradientScale: gradientScale)
+            let scalars = scalars(run, gradientScale: gradientScale)
+            trust.settle(index, over: run.range) { parameterNorm, comparedNorm in
+                rule.trustRatio(
+                    parameterNorm: parameterNorm, comparedNorm: comparedNorm, scalars)
             }
         }
     }
@@ -154,47 +133,17 @@ package struct Optimizer: Sendable {
             while index < runs.count, runs[index].range.lowerBound < owned.upperBound {
                 let run = runs[index]
                 let part = run.range.clamped(to: owned)
-                update(
-                    parameters: parameters.base + part.lowerBound,
-                    gradients: gradients.base + part.lowerBound,
-                    stateStart: start + part.lowerBound - owned.lowerBound, count: part.count,
-                    learningRate: learningRate, gradientScale: gradientScale,
-                    weightDecay: decay(of: run), trust: trust?[index] ?? 1)
+                var scalars = scalars(
+                    run, learningRate: learningRate, gradientScale: gradientScale)
+                scalars.trust = trust?[index] ?? 1
+                rule.update(
+                    ArenaPart(
+                        parameters: parameters.base + part.lowerBound,
+                        gradients: gradients.base + part.lowerBound,
+                        stateStart: start + part.lowerBound - owned.lowerBound, count: part.count),
+                    scalars)
                 index += 1
             }
-        }
-    }
-
-    /// Updates `count` parameters that all decay alike, whose state begins at `stateStart`.
-    private func update(
-        parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
-        stateStart: Int, count: Int, learningRate: Double, gradientScale: Float,
-        weightDecay: Double, trust: Double
-    ) {
-        switch rule {
-        case .descent:
-            descend(
-                parameters, gradients, 0..<count, rate: Float(-learningRate),
-                scale: Float(Double(gradientScale) * trust),
-                weightDecay: Float(weightDecay * trust))
-        case .momentum(let buffer):
-            let coefficients = MomentumCoefficients(
-                configuration, step: step, learningRate: learningRate,
-                gradientScale: gradientScale, weightDecay: weightDecay, trust: trust)
-            descendWithMomentum(
-                parameters, gradients, buffer.base + stateStart, 0..<count, coefficients)
-        case .adam(let mean, let square):
-            let coefficients = AdamCoefficients(
-                configuration, step: step, learningRate: learningRate,
-                gradientScale: gradientScale, weightDecay: weightDecay)
-            adam(
-                parameters, gradients, mean.base + stateStart, square.base + stateStart, 0..<count,
-                coefficients)
-        case .lamb(let mean, let square):
-            moveByLamb(
-                parameters, mean.base + stateStart, square.base + stateStart, 0..<count,
-                rate: Float(-learningRate * trust),
-                lambCoefficients(gradientScale: gradientScale, weightDecay: weightDecay))
         }
     }
 
@@ -208,38 +157,23 @@ package struct Optimizer: Sendable {
         while index < runs.count, runs[index].range.lowerBound < elements.upperBound {
             let run = runs[index]
             let part = run.range.clamped(to: elements)
-            let sums: NormSums
-            if case .lamb(let mean, let square) = rule {
-                sums = advanceLamb(
-                    parameters.base, gradients.base, mean.base, square.base, part,
-                    lambCoefficients(gradientScale: gradientScale, weightDecay: decay(of: run)))
-            } else {
-                sums = NormSums(
-                    parameters.base + part.lowerBound, gradients.base + part.lowerBound,
-                    count: part.count)
-            }
+            let sums = rule.measure(
+                ArenaPart(
+                    parameters: parameters.base + part.lowerBound,
+                    gradients: gradients.base + part.lowerBound, stateStart: part.lowerBound,
+                    count: part.count), scalars(run, gradientScale: gradientScale))
             trust.note(sums, ofRun: index, inBlock: block)
             index += 1
         }
     }
 
-    /// A tensor's trust ratio from its norm and that of LAMB's direction or LARS's gradient.
-    private func ratio(
-        _ parameterNorm: Double, _ norm: Double, gradientScale: Float
-    ) -> Double {
-        guard configuration.name == .lars else { return parameterNorm / norm }
-        let gradientNorm = norm * Double(abs(gradientScale))
-        return configuration.trustCoefficient * parameterNorm
-            / (gradientNorm + configuration.weightDecay * parameterNorm)
-    }
-
-    private func decay(of run: Run) -> Double { run.decays ? configuration.weightDecay : 0 }
-
-    private func lambCoefficients(gradientScale: Float, weightDecay: Double) -> LambCoefficients {
-        LambCoefficients(
-            AdamCoefficients(
-                configuration, step: step, learningRate: 1, gradientScale: gradientScale,
-                weightDecay: 0), weightDecay: Float(weightDecay))
+    /// Returns the scalars of this step for a run.
+    private func scalars(
+        _ run: Run, learningRate: Double = 1, gradientScale: Float
+    ) -> StepScalars {
+        StepScalars(
+            step: step, learningRate: learningRate, gradientScale: gradientScale,
+            weightDecay: run.decays ? configuration.weightDecay : 0)
     }
 
     /// The arena's runs in order; a tensor's gap and padding go with it.
@@ -272,40 +206,5 @@ package struct Optimizer: Sendable {
             if runs[middle].range.upperBound <= place { low = middle + 1 } else { high = middle }
         }
         return low
-    }
-}
-
-extension MomentumCoefficients {
-    fileprivate init(
-        _ configuration: OptimizerConfiguration, step: Int, learningRate: Double,
-        gradientScale: Float, weightDecay: Double, trust: Double
-    ) {
-        // The first momentum is the gradient itself, whatever the dampening.
-        let isFirst = step == 1
-        self.init(
-            rate: Float(-learningRate), scale: Float(Double(gradientScale) * trust),
-            weightDecay: Float(weightDecay * trust), momentum: Float(configuration.momentum),
-            retained: isFirst ? 0 : Float(configuration.momentum),
-            admitted: isFirst ? 1 : Float(1 - configuration.dampening),
-            nesterov: configuration.nesterov)
-    }
-}
-
-extension AdamCoefficients {
-    fileprivate init(
-        _ configuration: OptimizerConfiguration, step: Int, learningRate: Double,
-        gradientScale: Float, weightDecay: Double
-    ) {
-        let meanCorrection = 1 - pow(configuration.beta1, Double(step))
-        let squareCorrection = 1 - pow(configuration.beta2, Double(step))
-        let isDecoupled = configuration.name == .adamw
-        self.init(
-            rate: Float(-learningRate / meanCorrection), scale: gradientScale,
-            coupledDecay: isDecoupled ? 0 : Float(weightDecay),
-            kept: isDecoupled ? Float(1 - learningRate * weightDecay) : 1,
-            meanWeight: Float(1 - configuration.beta1),
-            beta2: Float(configuration.beta2), newSquare: Float(1 - configuration.beta2),
-            correction: Float(squareCorrection.squareRoot()),
-            epsilon: Float(configuration.epsilon))
     }
 }

@@ -33,7 +33,7 @@ package struct GPTConfiguration: Sendable, Equatable {
         guard Self.architectures.contains(architecture) else {
             throw Failure(
                 .configuration,
-                "[model] architecture is \"\(architecture)\", but only \"gpt2\" can be trained; "
+                "[model] architecture = \"\(architecture)\": must be \"gpt2\", the only architecture so far; "
                     + "write \"gpt2\".")
         }
         for (key, value) in [
@@ -42,7 +42,7 @@ package struct GPTConfiguration: Sendable, Equatable {
         ] where value < 1 {
             throw Failure(
                 .configuration,
-                "[model] \(key) is \(value), but must be at least 1; write 1 or more.")
+                "[model] \(key) = \(value): must be at least 1; write 1 or more.")
         }
         // Far above what can be trained, and low enough that no product of sizes overflows.
         for (key, value, most) in [
@@ -51,7 +51,7 @@ package struct GPTConfiguration: Sendable, Equatable {
         ] where value > most {
             throw Failure(
                 .configuration,
-                "[model] \(key) is \(value), but at most \(most) is supported; write \(most) or "
+                "[model] \(key) = \(value): at most \(most) is supported; write \(most) or "
                     + "less.")
         }
         guard width % heads == 0 else {
@@ -59,19 +59,19 @@ package struct GPTConfiguration: Sendable, Equatable {
             let nearest = divisors.min { abs($0 - heads) < abs($1 - heads) } ?? 1
             throw Failure(
                 .configuration,
-                "[model] heads = \(heads) does not divide width = \(width); "
-                    + "the nearest number of heads that does is \(nearest).")
+                "[model] heads = \(heads): does not divide width = \(width); the nearest number of "
+                    + "heads that does is \(nearest).")
         }
         guard vocabularySize >= 0, vocabularySize < 1 << 31 else {
             throw Failure(
                 .configuration,
-                "[model] vocabulary_size is \(vocabularySize), but must be 0 (the tokenizer's) "
-                    + "or the number of its symbols.")
+                "[model] vocabulary_size = \(vocabularySize): cannot be negative; write 0 for the "
+                    + "tokenizer's size, or the number of its symbols.")
         }
         guard dropout >= 0, dropout < 1 else {
             throw Failure(
                 .configuration,
-                "[model] dropout is \(dropout), but must be at least 0 and less than 1.")
+                "[model] dropout = \(dropout): must be in [0, 1); write 0 for none.")
         }
     }
 

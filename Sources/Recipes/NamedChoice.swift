@@ -1,10 +1,10 @@
 import Support
 
-/// A recipe's value that is one of a few names.
+/// A value of a recipe that is one of a few names.
 package protocol NamedChoice: RawRepresentable<String>, CaseIterable, Sendable {}
 
 extension NamedChoice {
-    /// The choice with this name; `key` says where it was written, such as `[optimizer] name`.
+    /// Creates the choice with a name. `key` is where it was written, such as `[optimizer] name`.
     ///
     /// - Throws: a `.configuration` failure that lists the names and suggests the nearest.
     package init(_ name: String, key: String) throws(Failure) {
@@ -12,21 +12,25 @@ extension NamedChoice {
             let names = Self.allCases.map(\.rawValue)
             let listed = names.map { "\"\($0)\"" }.joined(separator: ", ")
             let suggestion =
-                nearestName(to: name, among: names).map { ": did you mean \"\($0)\"?" }
-                ?? ": write one of them."
+                nearestName(to: name, among: names).map { "did you mean \"\($0)\"?" }
+                ?? "write one of them."
             throw Failure(
-                .configuration, "\(key) = \"\(name)\" is not one of \(listed)\(suggestion)")
+                .configuration, "\(key) = \"\(name)\": must be one of \(listed); \(suggestion)")
         }
         self = choice
     }
 }
 
-/// A `.configuration` failure about one value: `key = value is not valid: remedy`.
-func invalid(_ key: String, _ value: some Any, _ valid: String, _ remedy: String) -> Failure {
-    Failure(.configuration, "\(key) = \(value) is not \(valid): \(remedy).")
+/// Returns a failure about a value that is not valid: `KEY = VALUE: must be VALID; REMEDY.`
+func invalid(
+    _ key: String, _ value: some Any, _ valid: String, remedy: String
+) -> Failure {
+    conflict(key, value, "must be \(valid)", remedy: remedy)
 }
 
-/// A `.configuration` failure about a value that would be ignored or contradicts another.
-func conflict(_ key: String, _ value: some Any, _ problem: String, _ remedy: String) -> Failure {
-    Failure(.configuration, "\(key) = \(value) \(problem): \(remedy).")
+/// Returns a failure about a value that conflicts with another: `KEY = VALUE: PROBLEM; REMEDY.`
+func conflict(
+    _ key: String, _ value: some Any, _ problem: String, remedy: String
+) -> Failure {
+    Failure(.configuration, "\(key) = \(value): \(problem); \(remedy).")
 }

@@ -3,37 +3,29 @@ import Support
 
 /// A recipe's `[optimizer]`: the update rule and its hyper-parameters.
 package struct OptimizerConfiguration: Sendable, Equatable {
-    /// The update rules, by their names in recipes.
+    /// The optimizers by their names in recipes.
     package enum Name: String, NamedChoice {
-        /// Stochastic gradient descent, with momentum and Nesterov's variant; L2 decay.
         case sgd
-        /// Adam with L2 decay added to the gradient (Kingma & Ba 2015, Algorithm 1).
         case adam
-        /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
         case adamw
-        /// Adam's direction with decay, fitted to each tensor's norm (You et al. 2020, "Large Batch
-        /// Optimization for Deep Learning", Algorithm 2, with the identity for phi).
         case lamb
-        /// SGD whose gradient with L2 decay is fitted to each tensor's norm (You et al. 2017,
-        /// "Large Batch Training of Convolutional Networks", Algorithm 1); as in `sgd` the learning
-        /// rate multiplies the momentum instead of entering it, which is the same while it is
-        /// constant.
         case lars
 
-        /// Whether it steps along Adam's two moments, so that `betas` and `epsilon` count.
-        var isAdam: Bool { self == .adam || self == .adamw || self == .lamb }
-        /// Whether it steps along the gradient or its momentum.
-        var isDescent: Bool { !isAdam }
-        /// Whether steps are fitted to the norms of whole tensors.
-        package var hasTrustRatios: Bool { self == .lamb || self == .lars }
-        /// Weight decay where a recipe is silent.
-        var usualWeightDecay: Double {
+        /// What recipes and plans must know of the optimizer.
+        var traits: OptimizerTraits {
             switch self {
-            case .adamw: 0.1
-            case .lamb: 0.01
-            case .sgd, .adam, .lars: 0
+            case .sgd: OptimizerTraits(isAdam: false)
+            case .adam: OptimizerTraits(isAdam: true)
+            case .adamw: OptimizerTraits(isAdam: true, usualWeightDecay: 0.1)
+            case .lamb: OptimizerTraits(isAdam: true, hasTrustRatios: true, usualWeightDecay: 0.01)
+            case .lars:
+                OptimizerTraits(
+                    isAdam: false, hasTrustRatios: true, takesTrustCoefficient: true)
             }
         }
+
+        /// Whether steps are fitted to the norms of whole tensors.
+        package var hasTrustRatios: Bool { traits.hasTrustRatios }
     }
 
     /// The tensors that weight decay shrinks.
@@ -94,7 +86,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
-        self.weightDecay = weightDecay ?? name.usualWeightDecay
+        self.weightDecay = weightDecay ?? name.traits.usualWeightDecay
         self.decay = decay
         self.trustCoefficient = trustCoefficient
         self.clipNorm = clipNorm
@@ -106,10 +98,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
 
     /// Values of state that the rule keeps for each parameter.
     package var statesPerParameter: Int {
-        switch name {
-        case .sgd, .lars: momentum > 0 ? 1 : 0
-        case .adam, .adamw, .lamb: 2
-        }
+        name.traits.isAdam ? 2 : momentum > 0 ? 1 : 0
     }
 
     /// The tensors that weight decay shrinks, in the layout's order; none when `weightDecay` is 0.
@@ -135,17 +124,17 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         guard learningRate.isFinite, learningRate > 0 else {
             throw invalid(
                 "[optimizer] learning_rate", learningRate, "a number above 0",
-                "GPTs of up to 1 billion parameters use 1e-4 to 1e-3")
+                remedy: "GPTs of up to 1 billion parameters use 1e-4 to 1e-3")
         }
         guard weightDecay.isFinite, weightDecay >= 0 else {
             throw invalid(
-                "[optimizer] weight_decay", weightDecay, "a number from 0 up",
-                "use 0 for none, or 0.1 as GPT-3 did")
+                "[optimizer] weight_decay", weightDecay, "a number, 0 or more",
+                remedy: "use 0 for none, or 0.1 as GPT-3 did")
         }
         guard clipNorm.isFinite, clipNorm >= 0 else {
             throw invalid(
-                "[optimizer] clip_norm", clipNorm, "a number from 0 up",
-                "use 0 to clip nothing, or 1.0 as GPT-3 did")
+                "[optimizer] clip_norm", clipNorm, "a number, 0 or more",
+                remedy: "use 0 to clip nothing, or 1.0 as GPT-3 did")
         }
         try validateMomentum()
         try validateAdam()
@@ -156,33 +145,33 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         guard momentum >= 0, momentum < 1 else {
             throw invalid(
                 "[optimizer] momentum", momentum, "in [0, 1)",
-                "use \(momentum < 0 ? "0 for none" : "0.9 or another number below 1")")
+                remedy: "use \(momentum < 0 ? "0 for none" : "0.9 or another number below 1")")
         }
         guard dampening >= 0, dampening <= 1 else {
             throw invalid(
                 "[optimizer] dampening", dampening, "in [0, 1]",
-                "use \(dampening > 1 ? "1 at most" : "0 for none")")
+                remedy: "use \(dampening > 1 ? "1 at most" : "0 for none")")
         }
-        guard name.isDescent || momentum == 0 else {
+        guard !name.traits.isAdam || momentum == 0 else {
             throw conflict(
                 "[optimizer] momentum", momentum, "does nothing with name = \"\(name.rawValue)\"",
-                "set betas instead, or name = \"sgd\"")
+                remedy: "set betas instead, or name = \"sgd\"")
         }
         let descent = name == .lars ? "lars" : "sgd"
         guard !nesterov || momentum > 0 else {
             throw conflict(
                 "[optimizer] nesterov", nesterov, "needs momentum",
-                "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false")
+                remedy: "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false")
         }
         guard dampening == 0 || momentum > 0 else {
             throw conflict(
                 "[optimizer] dampening", dampening, "needs momentum",
-                "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0")
+                remedy: "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0")
         }
         guard !nesterov || dampening == 0 else {
             throw conflict(
                 "[optimizer] dampening", dampening, "contradicts nesterov = true",
-                "set dampening = 0, or nesterov = false")
+                remedy: "set dampening = 0, or nesterov = false")
         }
     }
 
@@ -190,34 +179,37 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         for (beta, usual) in [(beta1, "0.9"), (beta2, "0.95")] where !(beta >= 0 && beta < 1) {
             throw invalid(
                 "[optimizer] betas", [beta1, beta2], "two numbers in [0, 1)",
-                "use \(usual) for \(beta), or another number below 1")
+                remedy: "use \(usual) for \(beta), or another number below 1")
         }
         guard epsilon.isFinite, epsilon >= Double(Float.leastNormalMagnitude) else {
             throw invalid(
                 "[optimizer] epsilon", epsilon, "a number of at least 1.2e-38",
-                "use 1e-8; in fp32 a smaller one is zero and would divide by it")
+                remedy: "use 1e-8; in fp32 a smaller one is zero and would divide by it")
         }
         guard Float(epsilon).isFinite else {
-            throw invalid("[optimizer] epsilon", epsilon, "a number that fp32 can hold", "use 1e-8")
+            throw invalid(
+                "[optimizer] epsilon", epsilon, "a number that fp32 can hold", remedy: "use 1e-8")
         }
     }
 
     private func validateTrustRatios() throws(Failure) {
         guard trustCoefficient.isFinite, trustCoefficient > 0 else {
             throw invalid(
-                "[optimizer] trust_coefficient", trustCoefficient, "a number above 0", "use 0.001")
+                "[optimizer] trust_coefficient", trustCoefficient, "a number above 0",
+                remedy: "use 0.001")
         }
-        guard name == .lars || trustCoefficient == Self.usualTrustCoefficient else {
+        guard name.traits.takesTrustCoefficient || trustCoefficient == Self.usualTrustCoefficient
+        else {
             throw conflict(
                 "[optimizer] trust_coefficient", trustCoefficient,
                 "does nothing with name = \"\(name.rawValue)\"",
-                "remove it, or set name = \"lars\"")
+                remedy: "remove it, or set name = \"lars\"")
         }
         guard !sharded || !name.hasTrustRatios else {
             throw conflict(
                 "[optimizer] sharded", sharded,
                 "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
-                "set sharded = false, or another name such as \"adamw\"")
+                remedy: "set sharded = false, or another name such as \"adamw\"")
         }
     }
 }

@@ -34,25 +34,25 @@ package struct TrainingConfiguration: Sendable, Equatable {
         ] where value < 1 {
             throw Failure(
                 .configuration,
-                "[training] \(key) = \(value) is not a whole number from 1 up: use 1 or more.")
+                "[training] \(key) = \(value): must be a whole number, 1 or more; use 1 or more.")
         }
         // Numbers of tokens are products of these and the context length, which must not overflow.
         for (key, value) in [("steps", steps), ("global_batch", globalBatch)]
         where value > Self.largestCount {
             throw Failure(
                 .configuration,
-                "[training] \(key) = \(value) is more than \(Self.largestCount): use less.")
+                "[training] \(key) = \(value): is more than \(Self.largestCount); use less.")
         }
         if let averagingPower, !(averagingPower >= 0 && averagingPower <= 1000) {
             throw Failure(
                 .configuration,
-                "[training] averaging_power = \(averagingPower) is not from 0 to 1000: use 7 for "
+                "[training] averaging_power = \(averagingPower): must be in [0, 1000]; use 7 for "
                     + "about the last tenth of the run, or remove it for no average.")
         }
         guard microBatch >= 0 else {
             throw Failure(
                 .configuration,
-                "[training] micro_batch = \(microBatch) is not a whole number from 0 up: use 0 for "
+                "[training] micro_batch = \(microBatch): must be a whole number, 0 or more; use 0 for "
                     + "a whole lane at once.")
         }
     }
@@ -73,13 +73,13 @@ package struct ReductionConfiguration: Sendable, Equatable {
         guard lanes >= 0 else {
             throw Failure(
                 .configuration,
-                "[reduction] lanes = \(lanes) is not a whole number from 0 up: use 0 for a default."
+                "[reduction] lanes = \(lanes): must be a whole number, 0 or more; use 0 for a default."
             )
         }
         guard bucketMebibytes > 0, bucketMebibytes <= 1024 else {
             throw Failure(
                 .configuration,
-                "[reduction] bucket_mib = \(bucketMebibytes) is not above 0 and at most 1024: "
+                "[reduction] bucket_mib = \(bucketMebibytes): must be above 0 and at most 1024; "
                     + "use 1.")
         }
     }
@@ -100,12 +100,12 @@ package struct EvaluationConfiguration: Sendable, Equatable {
         for (key, value) in [("every", every), ("windows", windows)] where value < 0 {
             throw Failure(
                 .configuration,
-                "[evaluation] \(key) = \(value) is not a whole number from 0 up: use 0 or more.")
+                "[evaluation] \(key) = \(value): must be a whole number, 0 or more; use 0 or more.")
         }
         guard at.allSatisfy({ $0 >= 0 }), zip(at, at.dropFirst()).allSatisfy(<) else {
             throw Failure(
                 .configuration,
-                "[evaluation] at = \(at) is not a rising list of steps: write one such as "
+                "[evaluation] at = \(at): must be a rising list of steps; write one such as "
                     + "[100, 200, 400].")
         }
     }
@@ -125,12 +125,12 @@ package struct CheckpointConfiguration: Sendable, Equatable {
         guard every >= 0 else {
             throw Failure(
                 .configuration,
-                "[checkpoint] every = \(every) is not a whole number from 0 up: use 0 or more.")
+                "[checkpoint] every = \(every) must be a whole number, 0 or more; use 0 or more.")
         }
         guard keep == 0 || keep >= 2 else {
             throw Failure(
                 .configuration,
-                "[checkpoint] keep = \(keep) is not 0 or at least 2: use 2, so that one is whole "
+                "[checkpoint] keep = \(keep): must be 0 or at least 2; use 2, so that one is whole "
                     + "while the next is written, or 0 to keep all.")
         }
     }

@@ -101,6 +101,22 @@ struct HangingStartTests {
                     + "172.17.0.1/16); give launch/mpirun --interface "), "\(stuck.errors)")
     }
 
+    @Test("doctor lists the networks that a host could use")
+    func doctorListsNetworks() throws {
+        let hosts = try Hosts("k")
+        let outcome = try Launch.run(
+            "ip",
+            [
+                "netns", "exec", "lockstep-\(hosts.name)-h1", "\(Launch.products)/lockstep",
+                "doctor",
+            ])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(
+            outcome.output.contains(
+                /\nnetworks +eth0 10\.77\.0\.1\/24, docker0 172\.17\.0\.1\/16\n/),
+            "\(outcome.output)")
+    }
+
     @Test func aHostThatDoesNotStartIsNamed() throws {
         let hosts = try Hosts("e")
         for agent in [Self.hanging, Self.unheard] {

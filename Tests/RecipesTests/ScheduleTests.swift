@@ -7,7 +7,7 @@ struct ScheduleTests {
     private static let peak = 6e-4
 
     /// A peak rate that no batch scales.
-    private static func rate(_ learningRate: Double = peak) throws -> ScaledRate {
+    private static func rate(_ learningRate: Double = peak) throws -> BatchScaling {
         try ScalingConfiguration().resolve(.init(learningRate: learningRate), globalBatch: 12)
     }
 

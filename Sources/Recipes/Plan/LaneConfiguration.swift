@@ -34,8 +34,8 @@ package struct LaneConfiguration: Sendable, Equatable {
         guard globalBatch >= 1 else {
             throw Failure(
                 .configuration,
-                "global_batch is \(globalBatch), but a step needs at least one sequence; set "
-                    + "global_batch to 1 or more.")
+                "[training] global_batch = \(globalBatch): must be at least one sequence; set it to 1 "
+                    + "or more.")
         }
         self.globalBatch = globalBatch
         laneCount = try Self.resolve(lanes: lanes, globalBatch: globalBatch, ranks: ranks)
@@ -44,7 +44,7 @@ package struct LaneConfiguration: Sendable, Equatable {
         guard microBatch >= 0, sequencesPerLane % self.microBatch == 0 else {
             throw Failure(
                 .configuration,
-                "micro_batch is \(microBatch), but a lane has \(sequencesPerLane) of the "
+                "[training] micro_batch = \(microBatch): does not divide a lane, which has \(sequencesPerLane) of the "
                     + "\(globalBatch) sequences; set micro_batch to "
                     + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for "
                     + "a whole lane.")
@@ -71,7 +71,7 @@ package struct LaneConfiguration: Sendable, Equatable {
             }
             throw Failure(
                 .configuration,
-                "lanes is \(lanes), which does not divide global_batch \(globalBatch); set lanes "
+                "[reduction] lanes = \(lanes): does not divide global_batch = \(globalBatch); set lanes "
                     + "to \(nearestDivisors(of: globalBatch, to: lanes))\(batches).")
         }
         guard ranks <= lanes else {

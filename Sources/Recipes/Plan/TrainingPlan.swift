@@ -6,7 +6,7 @@ package struct TrainingPlan: Sendable {
     package let recipe: Recipe
     package let lanes: LaneConfiguration
     /// What the scaling rule made of the recipe's optimizer, which the steps are taken with.
-    package let rate: ScaledRate
+    package let rate: BatchScaling
     package let schedule: Schedule
     /// Tokens in a sequence: the recipe's context length, or fewer in a benchmark.
     package let sequenceLength: Int
@@ -34,14 +34,16 @@ package struct TrainingPlan: Sendable {
     /// A run that is resumed reads this, so a later default, rank count or number of steps cannot
     /// change what is computed.
     private static func settled(
-        _ recipe: Recipe, lanes: LaneConfiguration, rate: ScaledRate
+        _ recipe: Recipe, lanes: LaneConfiguration, rate: BatchScaling
     ) -> Recipe {
         var recipe = recipe
         recipe.reduction.lanes = lanes.laneCount
         recipe.training.microBatch = lanes.microBatch
         recipe.scaling.baseBatch = rate.baseBatch
         if rate.rule == .noiseScale {
-            recipe.scaling.noiseExponent = recipe.scaling.noiseExponent(for: recipe.optimizer.name)
+            recipe.scaling.noiseExponent =
+                recipe.scaling.noiseExponent
+                ?? NoiseScaleRule.exponent(for: recipe.optimizer.name)
         }
         let name = recipe.schedule.name
         if name != .sequence {

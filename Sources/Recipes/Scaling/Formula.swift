@@ -46,7 +46,7 @@ package struct Formula: Sendable {
         guard text.utf8.count <= Self.longest else {
             throw Failure(
                 .configuration,
-                "\(key) has \(text.utf8.count) bytes, more than \(Self.longest): write a shorter "
+                "\(key): has \(text.utf8.count) bytes, more than \(Self.longest); write a shorter "
                     + "formula.")
         }
         var parser = FormulaParser(text, key: key, variables: variables)

@@ -217,7 +217,7 @@ struct FormulaParser {
         let stop = remedy.hasSuffix("?") ? "" : "."
         return Failure(
             .configuration,
-            "\(key) = \(text.debugDescription), column \(place + 1): \(problem): \(remedy)\(stop)")
+            "\(key) = \(text.debugDescription), column \(place + 1): \(problem); \(remedy)\(stop)")
     }
 }
 

@@ -34,12 +34,12 @@ extension ScheduleConfiguration {
     }
 
     /// The parts one after another; the milestones are the running sums of their steps.
-    func sequence(_ rate: ScaledRate, trainingSteps: Int) throws(Failure) -> Schedule {
+    func sequence(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         try refuseKeysOfOtherSchedules(rate)
         guard !parts.isEmpty else {
             throw conflict(
                 "[schedule] name", "\"sequence\"", "has no parts",
-                "add [[schedule.parts]] with name, steps, start_factor and end_factor")
+                remedy: "add [[schedule.parts]] with name, steps, start_factor and end_factor")
         }
         return .sequence(
             try resolveParts(rate, after: 0, factor: 1, trainingSteps: trainingSteps))
@@ -51,7 +51,7 @@ extension ScheduleConfiguration {
     ///   - step: the step at which the first part starts.
     ///   - factor: the fraction of the peak rate before that step.
     func resolveParts(
-        _ rate: ScaledRate, after step: Int, factor: Double, trainingSteps: Int
+        _ rate: BatchScaling, after step: Int, factor: Double, trainingSteps: Int
     ) throws(Failure) -> [Schedule.Part] {
         var schedules: [Schedule.Part] = []
         var start = step
@@ -80,7 +80,7 @@ extension ScheduleConfiguration {
     }
 
     /// Refuses what only the other schedules look at, rather than leaving it out silently.
-    private func refuseKeysOfOtherSchedules(_ rate: ScaledRate) throws(Failure) {
+    private func refuseKeysOfOtherSchedules(_ rate: BatchScaling) throws(Failure) {
         let given: [(String, String?)] = [
             ("[schedule] warmup_steps", warmupSteps.map { "\($0)" }),
             ("[schedule] warmup_start_factor", warmupStartFactor.map { "\($0)" }),
@@ -93,7 +93,7 @@ extension ScheduleConfiguration {
         for case (let key, let value?) in given {
             throw conflict(
                 key, value, "does nothing with name = \"sequence\"",
-                "remove it, and say the same with [[schedule.parts]]")
+                remedy: "remove it, and say the same with [[schedule.parts]]")
         }
     }
 }
@@ -104,18 +104,20 @@ extension ScheduleConfiguration.PartConfiguration {
         guard let steps = steps ?? rest else {
             throw Failure(
                 .configuration,
-                "\(key) steps is missing: say how long this part lasts, which only the last part "
+                "\(key) steps is missing; say how long this part lasts, which only the last part "
                     + "may leave out.")
         }
         guard steps >= 1 else {
-            throw invalid("\(key) steps", steps, "a number from 1 up", "use 1, or remove the part")
+            throw invalid(
+                "\(key) steps", steps, "a number from 1 up", remedy: "use 1, or remove the part")
         }
         return steps
     }
 
     fileprivate func validated(_ factor: Double, _ key: String) throws(Failure) -> Double {
         guard factor.isFinite, factor >= 0 else {
-            throw invalid(key, factor, "a number from 0 up", "use 0 for no rate or 1 for the peak")
+            throw invalid(
+                key, factor, "a number, 0 or more", remedy: "use 0 for no rate or 1 for the peak")
         }
         return factor
     }
@@ -128,11 +130,11 @@ extension ScheduleConfiguration.PartConfiguration {
         case (.constant, let factor?):
             throw conflict(
                 "\(key) end_factor", factor, "does nothing with name = \"constant\"",
-                "remove it, or set name = \"linear\"")
+                remedy: "remove it, or set name = \"linear\"")
         case (_, nil):
             throw Failure(
                 .configuration,
-                "\(key) end_factor is missing, which name = \"\(name.rawValue)\" needs: add the "
+                "\(key) end_factor is missing, which name = \"\(name.rawValue)\" needs; add the "
                     + "part of the peak rate that it ends at, such as 0.1.")
         case (_, let factor?):
             return try validated(factor, "\(key) end_factor")

@@ -88,20 +88,20 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     }
 
     /// The steps of warmup that a run of `trainingSteps` takes at its batch.
-    package func warmupSteps(trainingSteps: Int, at rate: ScaledRate) -> Int {
+    package func warmupSteps(trainingSteps: Int, at rate: BatchScaling) -> Int {
         rate.warmupSteps(warmupSteps(trainingSteps: trainingSteps))
     }
 
     /// The step at which the rate is at its lowest in a run of `trainingSteps`.
     ///
     /// A run that is shorter than its warmup, as a trial of a long recipe is, ends within it.
-    package func decaySteps(trainingSteps: Int, at rate: ScaledRate) -> Int {
+    package func decaySteps(trainingSteps: Int, at rate: BatchScaling) -> Int {
         decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps, at: rate) + 1)
     }
 
     /// Returns the step at which the schedule of a run of `trainingSteps` ends; after it the last
     /// rate is kept. Nil for a constant schedule and for a last part without an end.
-    package func end(trainingSteps: Int, at rate: ScaledRate) -> Int? {
+    package func end(trainingSteps: Int, at rate: BatchScaling) -> Int? {
         guard name != .constant else { return nil }
         var end = name == .sequence ? 0 : decaySteps(trainingSteps: trainingSteps, at: rate)
         for part in parts {
@@ -117,15 +117,16 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     ///   - rate: the scaling rule's result.
     ///   - trainingSteps: `[training] steps`.
     /// - Throws: a `.configuration` failure that names the first impossible value.
-    package func resolve(_ rate: ScaledRate, trainingSteps: Int) throws(Failure) -> Schedule {
+    package func resolve(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         guard trainingSteps >= 1 else {
             throw invalid(
-                "[training] steps", trainingSteps, "a number from 1 up", "set how long to train")
+                "[training] steps", trainingSteps, "a number from 1 up",
+                remedy: "set how long to train")
         }
         guard name != .constant || parts.isEmpty else {
             throw conflict(
                 "[schedule] name", "\"\(name.rawValue)\"", "leaves out the [[schedule.parts]]",
-                "set name = \"sequence\", or remove them")
+                remedy: "set name = \"sequence\", or remove them")
         }
         if name == .sequence { return try sequence(rate, trainingSteps: trainingSteps) }
         let steps = try validatedWarmupSteps(rate, trainingSteps: trainingSteps)
@@ -149,14 +150,15 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     }
 
     /// What follows warmup.
-    private func body(_ rate: ScaledRate, warmupSteps: Int, trainingSteps: Int) throws(Failure)
+    private func body(_ rate: BatchScaling, warmupSteps: Int, trainingSteps: Int) throws(Failure)
         -> [Schedule.Part]
     {
         let peak = rate.peakLearningRate
         guard name == .wsd || stableSteps == nil else {
             throw conflict(
                 "[schedule] stable_steps", stableSteps ?? 0,
-                "does nothing with name = \"\(name.rawValue)\"", "remove it, or set name = \"wsd\"")
+                "does nothing with name = \"\(name.rawValue)\"",
+                remedy: "remove it, or set name = \"wsd\"")
         }
         if name == .constant { return [.init(.constant(peak), steps: trainingSteps)] }
         let lowest = try lowestRate(rate)
@@ -181,68 +183,72 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     }
 
     /// The lowest rate at the run's batch.
-    private func lowestRate(_ rate: ScaledRate) throws(Failure) -> Double {
+    private func lowestRate(_ rate: BatchScaling) throws(Failure) -> Double {
         // A tenth before scaling: what a run's recipe has written out, and a resumed run reads.
         let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
         guard minimumLearningRate >= 0, minimumLearningRate <= rate.baseLearningRate else {
             throw invalid(
                 "[schedule] minimum_learning_rate", minimumLearningRate,
                 "in [0, learning_rate = \(rate.baseLearningRate)]",
-                "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
+                remedy:
+                    "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
                     + "learning rate")
         }
         return minimumLearningRate * rate.factor
     }
 
-    private func validatedWarmupSteps(_ rate: ScaledRate, trainingSteps: Int) throws(Failure) -> Int
+    private func validatedWarmupSteps(_ rate: BatchScaling, trainingSteps: Int) throws(Failure)
+        -> Int
     {
         let steps = warmupSteps(trainingSteps: trainingSteps)
         guard steps >= 0 else {
             throw invalid(
-                "[schedule] warmup_steps", steps, "a number from 0 up", "use 0 for no warmup")
+                "[schedule] warmup_steps", steps, "a number, 0 or more",
+                remedy: "use 0 for no warmup")
         }
         if let warmupStartFactor {
             guard warmupStartFactor >= 0, warmupStartFactor <= 1 else {
                 throw invalid(
                     "[schedule] warmup_start_factor", warmupStartFactor, "in [0, 1]",
-                    "use \(warmupStartFactor > 1 ? 1 : 0)")
+                    remedy: "use \(warmupStartFactor > 1 ? 1 : 0)")
             }
             guard warmup == .linear else {
                 throw conflict(
                     "[schedule] warmup_start_factor", warmupStartFactor,
                     "does nothing with warmup = \"\(warmup.rawValue)\"",
-                    "remove it, or set warmup = \"linear\"")
+                    remedy: "remove it, or set warmup = \"linear\"")
             }
             guard !rate.gradualWarmup else {
                 throw conflict(
                     "[schedule] warmup_start_factor", warmupStartFactor,
                     "contradicts gradual_warmup = true, which starts from the base rate",
-                    "remove it, or set gradual_warmup = false")
+                    remedy: "remove it, or set gradual_warmup = false")
             }
         }
         if rate.gradualWarmup {
             guard warmup == .linear else {
                 throw conflict(
                     "[scaling] gradual_warmup", true, "needs a linear warmup",
-                    "set warmup = \"linear\" in [schedule], or gradual_warmup = false")
+                    remedy: "set warmup = \"linear\" in [schedule], or gradual_warmup = false")
             }
             guard steps > 0 else {
                 throw conflict(
                     "[scaling] gradual_warmup", true, "needs steps to warm up in",
-                    "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false")
+                    remedy: "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false"
+                )
             }
         }
         return rate.warmupSteps(steps)
     }
 
     private func validatedDecaySteps(
-        _ rate: ScaledRate, _ warmupSteps: Int, trainingSteps: Int
+        _ rate: BatchScaling, _ warmupSteps: Int, trainingSteps: Int
     ) throws(Failure) -> Int {
         let steps = decaySteps(trainingSteps: trainingSteps, at: rate)
         guard steps >= 1 else {
             throw invalid(
                 "[schedule] decay_steps", steps, "a number from 1 up",
-                "use \(trainingSteps), the training steps, or leave it out")
+                remedy: "use \(trainingSteps), the training steps, or leave it out")
         }
         guard warmupSteps < steps else {
             let written = self.warmupSteps(trainingSteps: trainingSteps)
@@ -250,7 +256,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
                 written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch,"
             throw invalid(
                 "[schedule] warmup_steps", "\(written)\(scaled)", "below decay_steps = \(steps)",
-                "use \(steps - 1) at most, so that the rate can fall after it has risen")
+                remedy: "use \(steps - 1) at most, so that the rate can fall after it has risen")
         }
         return steps
     }
@@ -261,7 +267,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         guard steps >= 0, steps < length else {
             throw invalid(
                 "[schedule] stable_steps", steps, "in [0, \(length))",
-                "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
+                remedy:
+                    "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
                     + "warmup_steps = \(warmupSteps) and decay_steps = \(decaySteps) leave room for"
             )
         }

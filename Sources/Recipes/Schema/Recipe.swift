@@ -30,7 +30,7 @@ package struct Recipe: Sendable, Equatable {
             guard case .table(let entries) = value else {
                 throw Failure(
                     .configuration,
-                    "\(name) has the key \"\(section)\" outside of a section: move it under one of "
+                    "\(name): the key \"\(section)\" is outside of a section; move it under one of "
                         + Self.sectionList + ".")
             }
             try Self.checkSection(section, in: name)
@@ -56,7 +56,7 @@ package struct Recipe: Sendable, Equatable {
         guard parts.count == 2, path.count == 2 else {
             throw Failure(
                 .usage,
-                "--set \(override) is not of the form section.key=value: write, for example, "
+                "--set \(override): is not of the form section.key=value; write, for example, "
                     + "--set training.steps=100.")
         }
         try Self.checkSection(String(path[0]), in: "--set")
@@ -77,8 +77,8 @@ package struct Recipe: Sendable, Equatable {
         guard training.precision == .fp32 || model.headWidth.isMultiple(of: 2) else {
             throw Failure(
                 .configuration,
-                "[training] precision = \"bf16\" takes numbers in pairs, but [model] width = "
-                    + "\(model.width) and heads = \(model.heads) make heads of \(model.headWidth): use an "
+                "[training] precision = \"bf16\": takes numbers in pairs, but [model] width = "
+                    + "\(model.width) and heads = \(model.heads) make heads of \(model.headWidth); use an "
                     + "even width per head, or precision = \"fp32\".")
         }
         let tokens =
@@ -88,7 +88,7 @@ package struct Recipe: Sendable, Equatable {
                 .configuration,
                 "[training] steps = \(training.steps), global_batch = \(training.globalBatch) and "
                     + "[model] context_length = \(model.contextLength) give \(tokens) tokens, more "
-                    + "than can be counted: use fewer steps or smaller batches.")
+                    + "than can be counted; use fewer steps or smaller batches.")
         }
         let rate = try scaling.resolve(optimizer, globalBatch: training.globalBatch)
         _ = try schedule.resolve(rate, trainingSteps: training.steps)
@@ -151,7 +151,7 @@ package struct Recipe: Sendable, Equatable {
         guard !sections.contains(section) else { return }
         throw Failure(
             .configuration,
-            "\(name) has the unknown section [\(section)]: "
+            "\(name): unknown section [\(section)]; "
                 + (nearestName(to: section, among: sections).map { "did you mean [\($0)]?" }
                     ?? "the sections are \(sectionList)."))
     }
@@ -171,7 +171,7 @@ package struct Recipe: Sendable, Equatable {
             remedy = "its keys are \(keys.joined(separator: ", "))."
         }
         throw Failure(
-            .configuration, "\(name) has the unknown key \"\(key)\" in [\(section)]: \(remedy)")
+            .configuration, "\(name): unknown key \"\(key)\" in [\(section)]; \(remedy)")
     }
 
     private static var sectionList: String { sections.map { "[\($0)]" }.joined(separator: ", ") }

@@ -3,13 +3,13 @@ import Support
 
 /// A Swift type that a recipe's value can be read into and written from.
 protocol RecipeConvertible: SendableMetatype {
-    /// What a value must be, for a reader: "a whole number".
+    /// The kind of value, as a message names it: "a whole number".
     static var expectation: String { get }
     /// The remedy for a value of another kind: "write one such as 100".
     static var remedy: String { get }
-    /// The value, or nil where it is of another kind.
+    /// Returns the value; nil if it is of another kind.
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self?
-    /// How the recipe writes it; nil where it is left out.
+    /// The value as the recipe writes it; nil if it is left out.
     var recipeValue: RecipeValue? { get }
     /// Returns what is wrong with a value that cannot be read, and the remedy.
     static func problem(_ value: RecipeValue) -> String
@@ -21,10 +21,10 @@ extension RecipeConvertible {
     /// - Throws: `Failure` (configuration) if the value is of another kind.
     static func converted(_ value: RecipeValue, key: String) throws(Failure) -> Self {
         if let converted = try read(value, key: key) { return converted }
-        throw Failure(.configuration, "\(key) = \(value.toml) \(problem(value)).")
+        throw Failure(.configuration, "\(key) = \(value.toml): \(problem(value)).")
     }
 
-    static func problem(_ value: RecipeValue) -> String { "is not \(expectation): \(remedy)" }
+    static func problem(_ value: RecipeValue) -> String { "must be \(expectation); \(remedy)" }
 }
 
 /// A number of 64 bits, which some values do not fit into.
@@ -35,18 +35,18 @@ protocol RecipeNumber: RecipeConvertible, Comparable {
 
 extension RecipeNumber {
     static func problem(_ value: RecipeValue) -> String {
-        guard let number = value.number else { return "is not \(expectation): \(remedy)" }
-        if case .text = value { return "is not \(expectation): leave out the quotes" }
+        guard let number = value.number else { return "must be \(expectation); \(remedy)" }
+        if case .text = value { return "must be \(expectation); remove the quotes" }
         if value.isBeyondNumbers && number == 0 {
             return Self.self == Double.self
-                ? "is too close to 0 for 64 bits: use a number with a larger magnitude"
-                : "is not \(expectation): \(remedy)"
+                ? "is too close to 0 for 64 bits; use a number with a larger magnitude"
+                : "must be \(expectation); \(remedy)"
         }
         if value.isBeyondNumbers || number.isFinite && number.magnitude >= largest {
-            return "does not fit into 64 bits: use a number with a smaller magnitude"
+            return "does not fit into 64 bits; use a number with a smaller magnitude"
         }
-        if Self.self == UInt64.self && number < 0 { return "is not \(expectation): use 0 or more" }
-        return "is not \(expectation): \(remedy)"
+        if Self.self == UInt64.self && number < 0 { return "must be \(expectation); use 0 or more" }
+        return "must be \(expectation); \(remedy)"
     }
 }
 
@@ -102,7 +102,7 @@ extension Int: RecipeNumber {
 }
 
 extension UInt64: RecipeNumber {
-    static let expectation = "a whole number from 0 up"
+    static let expectation = "a whole number, 0 or more"
     static let remedy = "write one such as 1337"
     static let largest = 0x1p63
     static func read(_ value: RecipeValue, key: String) -> UInt64? {
@@ -136,7 +136,7 @@ extension Bool: RecipeConvertible {
 }
 
 extension String: RecipeConvertible {
-    static let expectation = "a text in quotes"
+    static let expectation = "a quoted string"
     static let remedy = "put quotes around it"
     static func read(_ value: RecipeValue, key: String) -> String? {
         switch value {

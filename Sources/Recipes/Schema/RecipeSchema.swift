@@ -220,7 +220,7 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
             let remedy =
                 nearestName(to: name, among: keys).map { "did you mean \"\($0)\"?" }
                 ?? "its keys are \(keys.joined(separator: ", "))."
-            throw Failure(.configuration, "\(key) has the unknown key \"\(name)\": \(remedy)")
+            throw Failure(.configuration, "\(key) has the unknown key \"\(name)\"; \(remedy)")
         }
         func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
             guard let value = entries[name] else { return nil }
@@ -229,7 +229,7 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
         guard let name: ScheduleConfiguration.PartConfiguration.Name = try value("name") else {
             throw Failure(
                 .configuration,
-                "\(key) has no name: add name = \"constant\", \"linear\" or \"cosine\".")
+                "\(key) has no name; add name = \"constant\", \"linear\" or \"cosine\".")
         }
         return .init(
             name: name, steps: try value("steps"), startFactor: try value("start_factor"),

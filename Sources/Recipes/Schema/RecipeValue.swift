@@ -37,8 +37,8 @@ package enum RecipeValue: Equatable, Sendable {
         case .flag: "true or false"
         case .integer: "a whole number"
         case .real: "a number"
-        case .text: "a text in quotes"
-        case .word: "a text"
+        case .text: "a quoted string"
+        case .word: "a string"
         case .list: "a list"
         case .table: "a table"
         }
@@ -57,7 +57,7 @@ package enum RecipeValue: Equatable, Sendable {
         case .table: self = .table(try Self.entries(of: value.table ?? [:]))
         case .date, .time, .dateTime:
             throw Failure(
-                .configuration, "\(key) is a date or time, which no key of a recipe takes.")
+                .configuration, "\(key): is a date or time; recipes have no such values.")
         }
     }
 
@@ -82,10 +82,10 @@ package enum RecipeValue: Equatable, Sendable {
         } catch let error as TOMLParseError {
             throw Failure(
                 .configuration,
-                "\(name) is not valid TOML at line \(error.source.begin.line), column "
-                    + "\(error.source.begin.column): \(error.description).")
+                "\(name): is not valid TOML at line \(error.source.begin.line), column "
+                    + "\(error.source.begin.column) (\(error.description)); correct it.")
         } catch {
-            throw Failure(.configuration, "\(name) is not valid TOML: \(error).")
+            throw Failure(.configuration, "\(name): is not valid TOML (\(error)); correct it.")
         }
         return try entries(of: table)
     }

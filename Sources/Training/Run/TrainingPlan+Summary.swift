@@ -106,24 +106,8 @@ extension TrainingPlan {
     private var rateText: String {
         let base = "\(rate.baseLearningRate) at batch \(rate.baseBatch)"
         return
-            "\(base), rule \(ruleText): x \(Format.significant(rate.factor, digits: 6)) for batch "
+            "\(base), rule \(recipe.scaling.title): x \(Format.significant(rate.factor, digits: 6)) for batch "
             + "\(rate.globalBatch), peak \(Format.significant(rate.peakLearningRate, digits: 6))"
-    }
-
-    /// The rule's name, with the numbers that it was given.
-    private var ruleText: String {
-        let scaling = recipe.scaling
-        let name = rate.rule.rawValue
-        let noise = Format.significant(scaling.noiseScale ?? 0, digits: 6)
-        switch rate.rule {
-        case .power: return "\(name) \(scaling.exponent ?? 0)"
-        case .beta2HalfLife: return name + (scaling.exponent.map { " with exponent \($0)" } ?? "")
-        case .noiseScale:
-            return "\(name) \(noise) with exponent \(scaling.noiseExponent ?? 0)"
-        case .surge: return "\(name) at noise scale \(noise)"
-        case .formula: return (scaling.formula ?? "").debugDescription
-        case .linear, .sqrt, .none, .adamSDE: return name
-        }
     }
 
     /// What the rule made of the betas; empty where they are as the recipe has them.

@@ -1,5 +1,5 @@
 /// What the scaling rule made of an optimizer's configuration and a global batch.
-package struct ScaledRate: Sendable, Equatable {
+package struct BatchScaling: Sendable, Equatable {
     package let rule: ScalingConfiguration.Rule
     /// The power of the batch ratio that `factor` is; nil with rules that are no power of it.
     package let exponent: Double?

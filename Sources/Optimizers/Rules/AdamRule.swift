@@ -1,0 +1,62 @@
+import Compute
+import Glibc
+import Recipes
+
+/// Adam with L2 decay (Kingma & Ba 2015, Algorithm 1) and AdamW with decoupled decay (Loshchilov &
+/// Hutter 2019, Algorithm 2).
+struct AdamRule: UpdateRule {
+    private let configuration: OptimizerConfiguration
+    private let moments: Moments
+
+    init(_ configuration: OptimizerConfiguration, count: Int) {
+        self.configuration = configuration
+        moments = Moments(count: count)
+    }
+
+    var states: [Optimizer.State] { moments.states }
+
+    func update(_ part: ArenaPart, _ scalars: StepScalars) {
+        let isDecoupled = configuration.name == .adamw
+        adam(
+            part.parameters, part.gradients, moments.mean.base + part.stateStart,
+            moments.square.base + part.stateStart, 0..<part.count,
+            AdamCoefficients(
+                configuration, scalars, coupledDecay: isDecoupled ? 0 : Float(scalars.weightDecay),
+                kept: isDecoupled ? Float(1 - scalars.learningRate * scalars.weightDecay) : 1))
+    }
+}
+
+/// The state of Adam and of rules like it.
+struct Moments: Sendable {
+    let mean: Buffer<Float>
+    let square: Buffer<Float>
+
+    init(count: Int) {
+        mean = Buffer(count: count)
+        square = Buffer(count: count)
+    }
+
+    var states: [Optimizer.State] {
+        [
+            Optimizer.State(name: "exp_avg", buffer: mean),
+            Optimizer.State(name: "exp_avg_sq", buffer: square),
+        ]
+    }
+}
+
+extension AdamCoefficients {
+    /// The coefficients of a step, with the bias corrections after it.
+    init(
+        _ configuration: OptimizerConfiguration, _ scalars: StepScalars, coupledDecay: Float,
+        kept: Float
+    ) {
+        let meanCorrection = 1 - pow(configuration.beta1, Double(scalars.step))
+        let squareCorrection = 1 - pow(configuration.beta2, Double(scalars.step))
+        self.init(
+            rate: Float(-scalars.learningRate / meanCorrection), scale: scalars.gradientScale,
+            coupledDecay: coupledDecay, kept: kept, meanWeight: Float(1 - configuration.beta1),
+            beta2: Float(configuration.beta2), newSquare: Float(1 - configuration.beta2),
+            correction: Float(squareCorrection.squareRoot()),
+            epsilon: Float(configuration.epsilon))
+    }
+}

@@ -1,0 +1,40 @@
+import Compute
+import Recipes
+
+/// Stochastic gradient descent with L2 decay, momentum and Nesterov's variant, as PyTorch's `SGD`.
+struct DescentRule: UpdateRule {
+    private let configuration: OptimizerConfiguration
+    /// The momentum; nil without one.
+    private let buffer: Buffer<Float>?
+
+    init(_ configuration: OptimizerConfiguration, count: Int) {
+        self.configuration = configuration
+        buffer = configuration.momentum == 0 ? nil : Buffer(count: count)
+    }
+
+    var states: [Optimizer.State] {
+        buffer.map { [Optimizer.State(name: "momentum_buffer", buffer: $0)] } ?? []
+    }
+
+    func update(_ part: ArenaPart, _ scalars: StepScalars) {
+        let rate = Float(-scalars.learningRate)
+        let scale = Float(Double(scalars.gradientScale) * scalars.trust)
+        let weightDecay = Float(scalars.weightDecay * scalars.trust)
+        guard let buffer else {
+            descend(
+                part.parameters, part.gradients, 0..<part.count, rate: rate, scale: scale,
+                weightDecay: weightDecay)
+            return
+        }
+        // The first momentum is the gradient itself, whatever the dampening.
+        let isFirst = scalars.step == 1
+        descendWithMomentum(
+            part.parameters, part.gradients, buffer.base + part.stateStart, 0..<part.count,
+            MomentumCoefficients(
+                rate: rate, scale: scale, weightDecay: weightDecay,
+                momentum: Float(configuration.momentum),
+                retained: isFirst ? 0 : Float(configuration.momentum),
+                admitted: isFirst ? 1 : Float(1 - configuration.dampening),
+                nesterov: configuration.nesterov))
+    }
+}

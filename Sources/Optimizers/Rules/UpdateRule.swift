@@ -1,0 +1,66 @@
+import Compute
+import Recipes
+
+/// The update of one optimizer.
+///
+/// To add an optimizer:
+/// 1. Write a type that conforms to this protocol, in a file of its own. Loops over elements go to
+///    `Compute/Updates`.
+/// 2. Add its name and traits to `OptimizerConfiguration.Name`, and a line to `updateRule(for:)`.
+protocol UpdateRule: Sendable {
+    /// The state that a checkpoint keeps, zero before the first step.
+    var states: [Optimizer.State] { get }
+
+    /// Updates the parameters of a part and their state.
+    func update(_ part: ArenaPart, _ scalars: StepScalars)
+
+    /// Returns the sums that a part adds to its tensor's norms, before the step's updates.
+    ///
+    /// Called only if the optimizer fits steps to norms. A rule may advance its state here.
+    func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums
+
+    /// Returns a tensor's trust ratio from its norm and the norm that `measure` compares it with.
+    func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double
+}
+
+/// Returns the rule that a configuration names, with zero state for `count` elements.
+func updateRule(for configuration: OptimizerConfiguration, count: Int) -> any UpdateRule {
+    switch configuration.name {
+    case .sgd: DescentRule(configuration, count: count)
+    case .adam, .adamw: AdamRule(configuration, count: count)
+    case .lamb: LambRule(configuration, count: count)
+    case .lars: LarsRule(configuration, count: count)
+    }
+}
+
+/// A contiguous part of the arena that lies in one run.
+struct ArenaPart {
+    let parameters: UnsafeMutablePointer<Float>
+    let gradients: UnsafePointer<Float>
+    /// The place of the part's first element in the buffers of state.
+    let stateStart: Int
+    /// The number of elements, a multiple of `ArenaLayout.alignment`.
+    let count: Int
+}
+
+/// The scalars of one step for one run, in double.
+struct StepScalars {
+    let step: Int
+    let learningRate: Double
+    /// The factor by which every gradient is multiplied first: the clipping coefficient.
+    let gradientScale: Float
+    /// The weight decay of the run; 0 if it does not decay.
+    let weightDecay: Double
+    /// The trust ratio of the run; 1 without one.
+    var trust = 1.0
+}
+
+extension UpdateRule {
+    func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
+        preconditionFailure("the rule does not fit steps to norms")
+    }
+
+    func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double {
+        preconditionFailure("the rule does not fit steps to norms")
+    }
+}

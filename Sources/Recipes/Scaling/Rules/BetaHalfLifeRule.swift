@@ -1,0 +1,30 @@
+import Glibc
+import Support
+
+/// beta2^k, which keeps the second moment's half-life in tokens (Marek et al. 2025, "Small Batch Size
+/// Training for Language Models").
+///
+/// The rate stays, or is multiplied by k to the recipe's exponent.
+struct BetaHalfLifeRule: ScalingRule {
+    static let keys: [ScalingKey: ScalingKey.Use] = [.exponent: .optional]
+    static let scalesBetas = true
+    private let exponent: Double?
+
+    init(_ scaling: ScalingConfiguration) { exponent = scaling.exponent }
+
+    func title(_ name: String) -> String {
+        name + (exponent.map { " with exponent \($0)" } ?? "")
+    }
+
+    func peakRate(
+        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
+    ) throws(Failure) -> PeakRate {
+        let exponent = exponent ?? 0
+        return try PeakRate(
+            power: exponent, pow(batches.ratio, exponent), of: optimizer.learningRate, batches)
+    }
+
+    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure) {
+        optimizer.beta2 = pow(optimizer.beta2, batches.ratio)
+    }
+}

@@ -1,0 +1,52 @@
+import Glibc
+import Support
+
+/// The rate times k (Goyal et al. 2017, "Accurate, Large Minibatch SGD").
+struct LinearRule: ScalingRule {
+    init(_ scaling: ScalingConfiguration) {}
+
+    func peakRate(
+        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
+    ) throws(Failure) -> PeakRate {
+        try PeakRate(power: 1, batches.ratio, of: optimizer.learningRate, batches)
+    }
+}
+
+/// The rate times k^(1/2) (Krizhevsky 2014, "One weird trick for parallelizing CNNs").
+struct SquareRootRule: ScalingRule {
+    init(_ scaling: ScalingConfiguration) {}
+
+    func peakRate(
+        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
+    ) throws(Failure) -> PeakRate {
+        try PeakRate(power: 0.5, batches.ratio.squareRoot(), of: optimizer.learningRate, batches)
+    }
+}
+
+/// One rate for every batch.
+struct ConstantRule: ScalingRule {
+    init(_ scaling: ScalingConfiguration) {}
+
+    func peakRate(
+        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
+    ) throws(Failure) -> PeakRate {
+        try PeakRate(power: 0, 1, of: optimizer.learningRate, batches)
+    }
+}
+
+/// The rate times k to the recipe's exponent.
+struct PowerRule: ScalingRule {
+    static let keys: [ScalingKey: ScalingKey.Use] = [.exponent: .required]
+    private let exponent: Double
+
+    init(_ scaling: ScalingConfiguration) { exponent = scaling.exponent ?? 0 }
+
+    func title(_ name: String) -> String { "\(name) \(exponent)" }
+
+    func peakRate(
+        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
+    ) throws(Failure) -> PeakRate {
+        try PeakRate(
+            power: exponent, pow(batches.ratio, exponent), of: optimizer.learningRate, batches)
+    }
+}

@@ -1,0 +1,43 @@
+import Support
+
+/// A key of `[scaling]` that some rules take and others do not.
+enum ScalingKey: String, CaseIterable {
+    case exponent
+    case noiseExponent = "noise_exponent"
+    case noiseScale = "noise_scale"
+    case formula
+
+    /// How a rule uses a key.
+    enum Use { case required, optional }
+
+    /// The rules to set for a key that the recipe's rule does not take.
+    var rules: String {
+        switch self {
+        case .exponent: "rule = \"power\""
+        case .noiseExponent: "rule = \"noise-scale\""
+        case .noiseScale: "rule = \"noise-scale\" or \"surge\""
+        case .formula: "rule = \"formula\""
+        }
+    }
+
+    /// What to add where a rule requires the key.
+    var example: String {
+        switch self {
+        case .exponent: "add exponent = 0.5 or another number from 0 to 1"
+        case .noiseExponent: "add noise_exponent = 0.5"
+        case .noiseScale:
+            "add the gradient noise scale in sequences, such as noise_scale = 256"
+        case .formula: "add one such as formula = \"lr * (B / B0)^0.7\""
+        }
+    }
+
+    /// Returns the value in a recipe as it is written there; nil if it is unset.
+    func written(in scaling: ScalingConfiguration) -> String? {
+        switch self {
+        case .exponent: scaling.exponent.map { "\($0)" }
+        case .noiseExponent: scaling.noiseExponent.map { "\($0)" }
+        case .noiseScale: scaling.noiseScale.map { "\($0)" }
+        case .formula: scaling.formula?.prefix(60).debugDescription
+        }
+    }
+}

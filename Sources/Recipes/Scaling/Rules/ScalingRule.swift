@@ -1,0 +1,124 @@
+import Support
+
+/// A rule by which the peak learning rate, and the betas with some rules, follow the global batch.
+///
+/// To add a rule:
+/// 1. Write a type that conforms to this protocol, in a file of its own.
+/// 2. Add its name to `ScalingConfiguration.Rule`, and its type to `definition` below.
+///
+/// The recipe's checks, the plan, sweeps and `find-lr` follow from the conformance.
+protocol ScalingRule {
+    /// The keys of `[scaling]` that the rule takes, among those that not every rule takes.
+    static var keys: [ScalingKey: ScalingKey.Use] { get }
+    /// Whether the rule changes betas, so that the optimizer must have them.
+    static var scalesBetas: Bool { get }
+
+    /// The rule with its numbers; `scaling` may not be valid yet.
+    init(_ scaling: ScalingConfiguration)
+
+    /// Returns the plan's words for the rule: its name in recipes, and the numbers it was given.
+    func title(_ name: String) -> String
+
+    /// Checks what the checks of single values leave open.
+    ///
+    /// - Throws: `Failure` (configuration).
+    func validate() throws(Failure)
+
+    /// Returns the peak rate at the global batch.
+    ///
+    /// - Parameter optimizer: the configuration at the base batch.
+    /// - Throws: `Failure` (configuration) if the result is not a learning rate.
+    func peakRate(
+        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
+    ) throws(Failure) -> PeakRate
+
+    /// Changes the optimizer's values other than the rate and the weight decay.
+    ///
+    /// - Throws: `Failure` (configuration) if the rule does not hold at the global batch.
+    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure)
+
+    /// Returns whether the rule holds as far as the global batch.
+    func reaches(_ batches: BatchPair, with optimizer: OptimizerConfiguration) -> Bool
+}
+
+extension ScalingConfiguration.Rule {
+    /// The type that defines the rule.
+    var definition: any ScalingRule.Type {
+        switch self {
+        case .linear: LinearRule.self
+        case .sqrt: SquareRootRule.self
+        case .none: ConstantRule.self
+        case .power: PowerRule.self
+        case .adamSDE: AdamSDERule.self
+        case .beta2HalfLife: BetaHalfLifeRule.self
+        case .noiseScale: NoiseScaleRule.self
+        case .surge: SurgeRule.self
+        case .formula: FormulaRule.self
+        }
+    }
+}
+
+extension ScalingRule {
+    static var keys: [ScalingKey: ScalingKey.Use] { [:] }
+    static var scalesBetas: Bool { false }
+    func title(_ name: String) -> String { name }
+    func validate() throws(Failure) {}
+    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure) {}
+    func reaches(_ batches: BatchPair, with optimizer: OptimizerConfiguration) -> Bool { true }
+}
+
+/// The batches that a rule compares, in sequences.
+struct BatchPair {
+    let base: Int
+    let global: Int
+    /// k = B / B0.
+    var ratio: Double { Double(global) / Double(base) }
+}
+
+/// The peak rate at a global batch.
+struct PeakRate {
+    /// The power of the batch ratio that `factor` is; nil if it is not such a power.
+    var exponent: Double?
+    /// The peak rate over the base rate.
+    let factor: Double
+    let rate: Double
+}
+
+extension PeakRate {
+    /// The rate at the base batch times a factor.
+    ///
+    /// - Parameters:
+    ///   - key: the key of `[scaling]` to name if the product is not a learning rate, with its
+    ///     value.
+    ///   - remedy: what to choose instead.
+    /// - Throws: `Failure` (configuration) if the product is not a number above 0.
+    init(
+        _ factor: Double, times base: Double, _ batches: BatchPair,
+        key: (ScalingKey, value: Double), remedy: String
+    ) throws(Failure) {
+        let rate = base * factor
+        guard factor.isFinite, rate.isFinite, rate > 0 else {
+            throw conflict(
+                "[scaling] \(key.0.rawValue)", key.value,
+                "turns learning_rate = \(base) into \(described(rate)) at global_batch = "
+                    + "\(batches.global) with base_batch = \(batches.base)",
+                remedy: "choose \(remedy)")
+        }
+        self.init(factor: factor, rate: rate)
+    }
+
+    /// The rate at the base batch times a power of the batch ratio.
+    ///
+    /// - Throws: `Failure` (configuration) if the product is not a number above 0.
+    init(
+        power exponent: Double, _ factor: Double, of base: Double, _ batches: BatchPair
+    ) throws(Failure) {
+        try self.init(
+            factor, times: base, batches, key: (.exponent, exponent),
+            remedy: "an exponent from 0 to 1")
+        self.exponent = exponent
+    }
+}
+
+/// Returns a number as it appears in a sentence. Processors differ in the sign of NaN.
+func described(_ value: Double) -> String { value.isNaN ? "nan" : "\(value)" }

@@ -1,0 +1,31 @@
+import Support
+
+/// The best rate of Adam and similar optimizers, lr_max / ((sqrt(Bn/B) + sqrt(B/Bn)) / 2), with the
+/// lr_max that gives `learning_rate` at B0.
+///
+/// It rises up to B = Bn and then falls (Li et al. 2024, "Surge Phenomenon in Optimal Learning Rate and
+/// Batch Size Scaling").
+struct SurgeRule: ScalingRule {
+    static let keys: [ScalingKey: ScalingKey.Use] = [.noiseScale: .required]
+    private let noiseScale: Double
+
+    init(_ scaling: ScalingConfiguration) { noiseScale = scaling.noiseScale ?? 0 }
+
+    func title(_ name: String) -> String {
+        "\(name) at noise scale \(Format.significant(noiseScale, digits: 6))"
+    }
+
+    func peakRate(
+        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
+    ) throws(Failure) -> PeakRate {
+        try PeakRate(
+            part(batches.base) / part(batches.global), times: optimizer.learningRate, batches,
+            key: (.noiseScale, noiseScale), remedy: "a noise_scale nearer to the batches")
+    }
+
+    /// Returns sqrt(Bn/B) + sqrt(B/Bn).
+    private func part(_ batch: Int) -> Double {
+        let root = (noiseScale / Double(batch)).squareRoot()
+        return root + 1 / root
+    }
+}

@@ -1,0 +1,84 @@
+import Support
+
+extension ScalingConfiguration {
+    /// What a global batch of `globalBatch` sequences makes of an optimizer's configuration.
+    ///
+    /// - Parameter optimizer: the recipe's, for the base batch.
+    /// - Throws: what `validate` does, and a `.configuration` failure where the rule does not hold
+    ///   for the optimizer or the batch, or what it gives is no value that the optimizer can take.
+    package func resolve(
+        _ optimizer: OptimizerConfiguration, globalBatch: Int
+    ) throws(Failure) -> BatchScaling {
+        try validate()
+        guard globalBatch >= 1 else {
+            throw invalid(
+                "[training] global_batch", globalBatch, "a number of sequences, 1 or more",
+                remedy: "set the sequences in one optimizer step, over all ranks")
+        }
+        try refuse(optimizer.name)
+        let batches = BatchPair(base: baseBatch ?? globalBatch, global: globalBatch)
+        let rule = rule.definition.init(self)
+        let peak = try rule.peakRate(optimizer, batches)
+        var scaled = optimizer
+        scaled.learningRate = peak.rate
+        try rule.scale(&scaled, batches)
+        if weightDecay == .timescale {
+            scaled.weightDecay = optimizer.weightDecay * batches.ratio / peak.factor
+        }
+        try check(scaled, from: optimizer, batches)
+        return BatchScaling(
+            rule: self.rule, exponent: peak.exponent, factor: peak.factor, baseBatch: batches.base,
+            globalBatch: globalBatch, baseLearningRate: optimizer.learningRate,
+            peakLearningRate: peak.rate, gradualWarmup: gradualWarmup, warmup: warmup,
+            optimizer: scaled)
+    }
+
+    /// The rule with its numbers, as the plan writes it.
+    package var title: String { rule.definition.init(self).title(rule.rawValue) }
+
+    /// Returns whether the rule holds as far as a batch, with an optimizer for the base batch.
+    package func reaches(_ globalBatch: Int, with optimizer: OptimizerConfiguration) -> Bool {
+        let batches = BatchPair(base: baseBatch ?? globalBatch, global: globalBatch)
+        return rule.definition.init(self).reaches(batches, with: optimizer)
+    }
+
+    /// Refuses rules of Adam's moments and of AdamW's decay with optimizers that have none.
+    private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
+        guard name.traits.isAdam || !rule.definition.scalesBetas else {
+            throw conflict(
+                "[scaling] rule", "\"\(rule.rawValue)\"",
+                "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",
+                remedy: "set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"")
+        }
+        guard name == .adamw || weightDecay != .timescale else {
+            throw conflict(
+                "[scaling] weight_decay", "\"\(weightDecay.rawValue)\"",
+                "keeps the timescale of AdamW's decay, but [optimizer] name = "
+                    + "\"\(name.rawValue)\" has none",
+                remedy: "set name = \"adamw\", or weight_decay = \"kept\"")
+        }
+    }
+
+    /// Refuses what a rule made of values at batches so far apart that no optimizer can take it.
+    private func check(
+        _ scaled: OptimizerConfiguration, from optimizer: OptimizerConfiguration,
+        _ batches: BatchPair
+    ) throws(Failure) {
+        let smallest = Double(Float.leastNormalMagnitude)
+        let largest = Double(Float.greatestFiniteMagnitude)
+        let values: [(String, Double, Double, ClosedRange<Double>)] = [
+            ("betas[0]", optimizer.beta1, scaled.beta1, 0...1.0.nextDown),
+            ("betas[1]", optimizer.beta2, scaled.beta2, 0...1.0.nextDown),
+            ("epsilon", optimizer.epsilon, scaled.epsilon, smallest...largest),
+            ("weight_decay", optimizer.weightDecay, scaled.weightDecay, 0...largest),
+        ]
+        for (key, value, scaled, allowed) in values
+        where scaled != value && !allowed.contains(scaled) {
+            throw conflict(
+                "[optimizer] \(key)", value,
+                "becomes \(scaled) by [scaling] at global_batch = \(batches.global) with "
+                    + "base_batch = \(batches.base)",
+                remedy: "choose batches that are nearer to one another")
+        }
+    }
+}
