@@ -35,11 +35,11 @@ extension RangeTestResult {
             x: style, y: ChartAxis("training loss, nats a token", limits: lossLimits(smoothed)),
             series: [
                 .init(
-                    "each batch", points: curve.points.map { .init($0.rate, $0.loss) }, colour: 0,
+                    "each batch", points: curve.points.map { .init($0.rate, $0.loss) }, color: 0,
                     lineWidth: 0.8),
                 .init(
                     "smoothed", points: curve.points.map { .init($0.rate, $0.smoothed) },
-                    colour: 1, lineWidth: 3),
+                    color: 1, lineWidth: 3),
             ],
             markers: finding.suggestions.compactMap { name, suggestion in
                 suggestion.rate.map { .init($0, "\(name) \(NumberStyle.scientific.text($0))") }

@@ -25,12 +25,12 @@ extension Regimes {
         "\(curve.regime.rawValue): \(NumberStyle.scientific.text(curve.learningRate))"
     }
 
-    /// The same colour for a run in all charts.
+    /// The same color for a run in all charts.
     private func series(
         _ style: LineChart.Series.Style, _ points: (RegimeCurve) -> [LineChart.Point]
     ) -> [LineChart.Series] {
         curves.enumerated().map { index, curve in
-            LineChart.Series(name(curve), style, points: points(curve), colour: index + 1)
+            LineChart.Series(name(curve), style, points: points(curve), color: index + 1)
         }
     }
 

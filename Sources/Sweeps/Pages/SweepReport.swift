@@ -3,9 +3,9 @@ import Report
 import Support
 
 extension SweepFolder {
-    /// A page about what the sweep has found so far.
+    /// Returns a page about the findings of the sweep so far.
     ///
-    /// - Throws: as `findings` does.
+    /// - Throws: what `findings` throws.
     package func report() throws(Failure) -> Page {
         let findings = try findings()
         let (specification, analysis) = (findings.specification, findings.analysis)
@@ -27,7 +27,7 @@ extension SweepFolder {
     }
 }
 
-/// What a sweep says by one design, as a section of a page.
+/// The section of a page about the findings of a sweep by one design.
 struct DesignReport {
     private let analysis: DesignAnalysis
     private let baseBatch: Int
@@ -81,7 +81,7 @@ struct DesignReport {
             + (analysis.trainedElsewhere.map { [.note(.information, $0)] } ?? [])
     }
 
-    /// A table, and what it lacks.
+    /// The table of the laws, and notes on the laws that it lacks.
     private var laws: [Page.Item] {
         [.table(analysis.lawTable)]
             + [analysis.lawSentence, analysis.refusedLaws].compactMap {
@@ -91,18 +91,18 @@ struct DesignReport {
 
     // MARK: - Charts
 
-    /// The mean over seeds at each rate with the seeds' range, and the seeds' mean parabola.
+    /// The chart of the mean loss over seeds at each rate with the seeds' range, and the mean parabola.
     private var lossChart: LineChart {
         var series: [LineChart.Series] = []
         for (index, optimum) in analysis.optima.enumerated() {
             series.append(
                 LineChart.Series(
-                    "B = \(optimum.batch)", .points, points: means(of: optimum), colour: index))
+                    "B = \(optimum.batch)", .points, points: means(of: optimum), color: index))
             let fit = fit(of: optimum)
             guard !fit.isEmpty else { continue }
             series.append(
                 LineChart.Series(
-                    "B = \(optimum.batch), fit", points: fit, colour: index, isListed: false))
+                    "B = \(optimum.batch), fit", points: fit, color: index, isListed: false))
         }
         return LineChart(
             title: "Loss against rate",
@@ -149,7 +149,7 @@ struct DesignReport {
             points: found.map { batch, best in
                 LineChart.Point(
                     Double(batch), best.rate, interval: best.interval.map { $0.lower...$0.upper })
-            }, colour: 0)
+            }, color: 0)
         let base = found.first { $0.0 == baseBatch }?.1.rate
         let rules = specification.rules.filter { !$0.isTrained }.enumerated().map { index, rule in
             LineChart.Series(
@@ -159,7 +159,7 @@ struct DesignReport {
                         let rate = try? specification.rate(of: rule, batch: batch, base: base)
                     else { return nil }
                     return LineChart.Point(Double(batch), rate)
-                }, colour: index + 1)
+                }, color: index + 1)
         }
         return LineChart(
             title: "Best rate against batch",
@@ -170,7 +170,7 @@ struct DesignReport {
             series: [best] + (base == nil ? [] : rules), height: 320)
     }
 
-    /// Rows are batches; columns are the rates of all grids.
+    /// The heat map with a row for each batch and a column for each rate of any grid.
     private var heatMap: HeatMap {
         let logs = analysis.optima.flatMap { $0.seeds.flatMap { $0.losses.entries.map(\.logRate) } }
         let rates = Set(logs).sorted()
