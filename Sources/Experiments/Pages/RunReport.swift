@@ -90,7 +90,7 @@ package struct RunReport: Sendable {
             title: title,
             sentence: "Mean cross-entropy over the global batch, and over the validation set"
                 + (limits.map { "; cut off above \(NumberStyle.plain.text($0.upperBound))." } ?? "."),
-            x: x, y: ChartAxis("loss, nats a token", limits: limits), series: series,
+            x: x, y: ChartAxis("loss, nats per token", limits: limits), series: series,
             markers: runs.flatMap { run in
                 run.diagnoses.map {
                     LineChart.Marker(run.position(of: $0.step, position), $0.sign.rawValue)
@@ -132,8 +132,8 @@ package struct RunReport: Sendable {
 
     private var throughputChart: LineChart {
         chart(
-            "Throughput", "Tokens over all ranks in a second, step by step.",
-            ChartAxis("tokens a second", style: .count, fromZero: true), "tokens_per_second")
+            "Throughput", "Tokens per second over all ranks, by step.",
+            ChartAxis("tokens per second", style: .count, fromZero: true), "tokens_per_second")
     }
 
     /// The chart of the noise scale, or nil if no run has a step whose noise scale is determined.
@@ -153,7 +153,7 @@ package struct RunReport: Sendable {
         return LineChart(
             title: "Noise scale",
             sentence: "The batch at which the gradient's noise is as large as the gradient, over "
-                + "recent steps, with its 95 % interval; gaps where it is undetermined.",
+                + "recent steps, with its 95 % interval. A gap means that it is undetermined.",
             x: ChartAxis("steps", style: .count), y: ChartAxis("sequences", scale: .log),
             series: series)
     }
@@ -205,7 +205,7 @@ package struct RunReport: Sendable {
         var table = Table(
             caption: "Medians of a step's parts, on rank 0",
             columns: [.init("run", .left)] + Self.parts.map { .init($0.0) } + [
-                .init("whole step"), .init("tokens a second"),
+                .init("whole step"), .init("tokens per second"),
             ])
         for run in runs {
             let whole = medianOrZero(run.steps.compactMap { $0.record["step_seconds"] })

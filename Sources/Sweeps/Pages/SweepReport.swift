@@ -10,7 +10,9 @@ extension SweepFolder {
         let findings = try findings()
         let (specification, analysis) = (findings.specification, findings.analysis)
         let name = path.split(separator: "/").last.map(String.init) ?? path
-        let caveat = findings.caveat.map { [Page.Section("Not all", items: [.note(.warning, $0)])] }
+        let caveat = findings.caveat.map {
+            [Page.Section("Missing runs", items: [.note(.warning, $0)])]
+        }
         let sections = analysis.designs.map {
             DesignReport($0, analysis: analysis, specification: specification).section
         }
@@ -106,10 +108,11 @@ struct DesignReport {
         }
         return LineChart(
             title: "Loss against rate",
-            sentence: "Validation loss, the mean over seeds with their range, and the parabola in "
-                + "ln(rate) around the best; rates that diverged are left out.",
+            sentence:
+                "Validation loss: the mean over seeds with their range, and the fitted parabola "
+                + "in ln(rate) around the best rate. Rates that diverged are left out.",
             x: ChartAxis("learning rate", scale: .log, style: .scientific),
-            y: ChartAxis("loss, nats a token"), series: series, height: 340)
+            y: ChartAxis("loss, nats per token"), series: series, height: 340)
     }
 
     private func means(of optimum: BatchOptimum) -> [LineChart.Point] {
@@ -163,7 +166,9 @@ struct DesignReport {
         }
         return LineChart(
             title: "Best rate against batch",
-            sentence: "With the interval over seeds; dashed, what rules make of the base batch's.",
+            sentence:
+                "The best rate of each batch with its interval over seeds. Dashed lines are the "
+                + "rates that the rules predict from the best rate of the base batch.",
             x: ChartAxis(
                 "batch, sequences", scale: .log, chosen: specification.batches.map(Double.init)),
             y: ChartAxis("learning rate", scale: .log, style: .scientific),
@@ -184,7 +189,9 @@ struct DesignReport {
             }
         }
         return HeatMap(
-            title: "Loss by batch and rate", sentence: "The mean over seeds.",
+            title: "Loss by batch and rate",
+            sentence: "The mean over seeds. The best cell is outlined. A cross marks a rate that "
+                + "diverged.",
             columns: ("learning rate", rates.map { NumberStyle.scientific.text(exp($0)) }),
             rows: ("batch", analysis.optima.reversed().map { "\($0.batch)" }), cells: rows,
             quantity: ChartAxis("loss"))
@@ -202,7 +209,9 @@ struct DesignReport {
         }
         return LineChart(
             title: "Time to a loss of \(Format.fixed(target.loss, decimals: 3))",
-            sentence: "At each batch's rate nearest to its best, on the ranks that trained it.",
+            sentence:
+                "The time at the tried rate nearest to each batch's best rate, on the ranks that "
+                + "trained it.",
             x: ChartAxis(
                 "batch, sequences", scale: .log, chosen: specification.batches.map(Double.init)),
             y: ChartAxis("time", style: .duration, fromZero: true),
