@@ -194,7 +194,6 @@ enum DemoPage {
                     bars: [
                         .init("1 rank", [0.004, 0.22, 0.44, 0, 0.03]),
                         .init("2 ranks", [0.004, 0.11, 0.22, 0.02, 0.03]),
-                        .init("4 ranks on 2 hosts", [0.003, 0.06, 0.11, 0.06, 0.03]),
                     ])),
             .chart(
                 LineChart(
