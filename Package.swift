@@ -89,7 +89,13 @@ let package = Package(
                 "Compute", "CCompute", "MPI", "Support",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        target("Report", ["Telemetry", "Support"]),
+        .target(
+            name: "Report", dependencies: ["Support"],
+            resources: [
+                .embedInCode("Templates/bars.vg.json"), .embedInCode("Templates/cells.vg.json"),
+                .embedInCode("Templates/contours.vg.json"), .embedInCode("Templates/lines.vg.json"),
+                .embedInCode("Templates/surface.vg.json"),
+            ], swiftSettings: swiftSettings),
 
         // Pipeline: Training wires the targets below it, which share only Recipes' plain values.
         target(
@@ -163,7 +169,7 @@ let package = Package(
                 "Telemetry", "Support", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Report", ["Report", "Telemetry", "Support", "TestSupport"]),
+        tests("Report", ["Report", "Support", "TestSupport"]),
         tests(
             "Training",
             [

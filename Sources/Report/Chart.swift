@@ -1,12 +1,12 @@
 import Support
 
-/// A chart as the page takes it: words around a Vega 5 specification.
+/// A chart of a page: a Vega 5 specification and the words around it.
 package struct Chart: Sendable {
     package var title: String
-    /// What there is to see, in a sentence or two, below the chart.
+    /// The caption, one or two sentences on what the chart shows.
     package var sentence: String
-    /// The specification. Where it has a signal `containerWidth`, the page sets it to the pixels
-    /// there are.
+    /// The specification. The page sets its signal `containerWidth`, if it has one, to the
+    /// available width in pixels.
     package var specification: JSONObject
 
     package init(title: String, sentence: String, specification: JSONObject) {
@@ -16,11 +16,11 @@ package struct Chart: Sendable {
     }
 }
 
-/// A chart's description that knows how to become a chart.
+/// A value that describes a chart of one kind.
 package protocol ChartDescription: Sendable {
     var title: String { get }
     var sentence: String { get }
-    /// The Vega 5 specification of the drawing.
+    /// The filled template of the chart.
     var specification: JSONObject { get }
 }
 

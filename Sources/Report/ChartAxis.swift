@@ -1,4 +1,5 @@
 import Glibc
+import Support
 
 /// One axis of a chart: what it measures, and how.
 package struct ChartAxis: Sendable {
@@ -7,14 +8,13 @@ package struct ChartAxis: Sendable {
         case log
     }
 
-    /// What is measured, with its unit.
+    /// The quantity, with its unit.
     package var title: String
     package var scale: Scale
     package var style: NumberStyle
-    /// The ends of the axis, where the data must not choose them; what lies beyond is cut off.
+    /// The ends of the axis, where the data must not choose them; values beyond are cut off.
     package var limits: ClosedRange<Double>?
-    /// The places that are labelled where round numbers would not do, in rising order: the batches
-    /// of a sweep.
+    /// The labeled places where round numbers would not do, such as the batches of a sweep.
     package var chosen: [Double]?
     /// Whether the axis starts at zero.
     package var fromZero: Bool
@@ -31,7 +31,7 @@ package struct ChartAxis: Sendable {
         self.fromZero = fromZero
     }
 
-    /// A number as it can be drawn on this axis: nil leaves a gap.
+    /// Returns the number if this axis can show it; nil leaves a gap.
     ///
     /// Numbers as large as 1e100 say no more than infinity does, and their differences overflow.
     func drawable(_ value: Double?) -> Double? {
@@ -39,39 +39,59 @@ package struct ChartAxis: Sendable {
         return value
     }
 
-    /// The ends of the axis for some values, those that cannot be drawn being left out.
-    ///
-    /// - Parameter margin: how much of the axis stays free at each end.
-    package func domain(of values: [Double], margin: Double) -> ClosedRange<Double> {
+    /// Returns the ends of an axis that holds all values that can be drawn.
+    package func domain(of values: [Double]) -> ClosedRange<Double> {
         if let limits { return limits }
         let drawn = values.compactMap(drawable)
-        guard let low = drawn.min(), let high = drawn.max() else {
+        guard let low = drawn.min(), let high = drawn.max(), !fromZero || high > 0 else {
             return scale == .log ? 1...10 : 0...1
         }
-        if scale == .log {
-            let (lowest, highest) = (log10(low), log10(high))
-            let free = highest > lowest ? (highest - lowest) * margin : 0.3
-            return pow(10, lowest - free)...pow(10, highest + free)
-        }
-        if fromZero {
-            let end = max(high, 0) * (1 + margin)
-            return min(low, 0)...(end > min(low, 0) ? end : 1)
-        }
-        let free = high > low ? (high - low) * margin : max(abs(low) * 0.1, 1e-3)
-        return (low - free)...(high + free)
+        if fromZero { return min(low, 0)...high }
+        if low < high { return low...high }
+        let free = max(abs(low) * 0.1, 1e-3)
+        return scale == .log ? (low / 2)...(high * 2) : (low - free)...(high + free)
+    }
+}
+
+/// An axis for the values of one chart: the axis with its ends and the unit of its numbers.
+struct FittedAxis {
+    let axis: ChartAxis
+    private let domain: ClosedRange<Double>
+    /// The unit that durations are shown in, with its length in seconds.
+    private let unit: (name: String, length: Double)?
+
+    init(_ axis: ChartAxis, to values: [Double]) {
+        self.axis = axis
+        domain = axis.domain(of: values)
+        unit =
+            switch domain.upperBound {
+            case _ where axis.style != .duration: nil
+            case 7200...: ("h", 3600)
+            case 120...: ("min", 60)
+            case 1...: ("s", 1)
+            default: ("ms", 1e-3)
+            }
     }
 
-    /// How far along an axis a value lies, from 0 to 1 between the ends of its domain.
-    func fraction(of value: Double, in domain: ClosedRange<Double>) -> Double {
-        func position(_ value: Double) -> Double { scale == .log ? log10(value) : value }
-        let (low, high) = (position(domain.lowerBound), position(domain.upperBound))
-        return high > low ? (position(value) - low) / (high - low) : 0.5
+    /// Returns the number in the axis' unit, or null if the axis cannot show it.
+    func number(_ value: Double?) -> JSONValue {
+        axis.drawable(value).map { .number($0 / (unit?.length ?? 1)) } ?? .null
     }
 
-    /// The value that lies a fraction of the way along an axis, the inverse of `fraction`.
-    func value(at fraction: Double, in domain: ClosedRange<Double>) -> Double {
-        let (low, high) = (domain.lowerBound, domain.upperBound)
-        guard scale == .log else { return low + fraction * (high - low) }
-        return low * pow(high / low, fraction)
+    /// Returns the value of a template's signal for the axis.
+    ///
+    /// - Parameter padding: the pixels that stay free at each end, unless the limits are given.
+    func signal(padding: Int) -> JSONValue {
+        // Vega labels 1, 2 and 5 of a decade only if it is asked for few ticks.
+        let isShort = axis.scale == .log && domain.upperBound < 1e4 * domain.lowerBound
+        return [
+            "title": .string(axis.title), "unit": .string(unit.map { " \($0.name)" } ?? ""),
+            "domain": [number(domain.lowerBound), number(domain.upperBound)],
+            "least": axis.fromZero && domain.lowerBound == 0 ? 0 : .null,
+            "padding": .integer(axis.limits == nil ? padding : 0),
+            "count": isShort ? 5 : 10,
+            "ticks": axis.chosen.map { .array($0.map(JSONValue.number)) } ?? .null,
+            "format": axis.style.vegaFormat.map(JSONValue.string) ?? .null,
+        ]
     }
 }

@@ -1,7 +1,8 @@
-/// One or several series over a common axis: losses, rates, norms, fits, and what was found in
-/// them.
+import Support
+
+/// One or several series over a common axis, such as losses, rates and fits, with markers.
 package struct LineChart: ChartDescription {
-    /// A point of a series; what cannot be drawn on its axis leaves a gap.
+    /// A point of a series. A value that its axis cannot show leaves a gap.
     package struct Point: Sendable, Equatable {
         package let x: Double
         package let y: Double
@@ -16,7 +17,7 @@ package struct LineChart: ChartDescription {
     }
 
     package struct Series: Sendable {
-        package enum Style: Sendable {
+        package enum Style: String, Sendable {
             /// A line; intervals are a band around it.
             case line
             /// A line with its points marked; intervals are a band.
@@ -29,24 +30,24 @@ package struct LineChart: ChartDescription {
 
         package var name: String
         package var style: Style
-        /// By rising x.
+        /// The points in the order of rising x.
         package var points: [Point]
-        /// The place of its colour in the theme, so that a fit can have its points' colour; nil for
-        /// the next.
-        package var colour: Int?
+        /// The place of the color in the theme's palette, so that a fit can share the color of its
+        /// points; nil for the series' own place.
+        package var color: Int?
         /// Whether the legend names it.
         package var isListed: Bool
-        /// Of its line, in pixels.
+        /// The width of the line in pixels.
         package var lineWidth: Double
 
         package init(
-            _ name: String, _ style: Style = .line, points: [Point], colour: Int? = nil,
+            _ name: String, _ style: Style = .line, points: [Point], color: Int? = nil,
             isListed: Bool = true, lineWidth: Double = 1.6
         ) {
             self.name = name
             self.style = style
             self.points = points
-            self.colour = colour
+            self.color = color
             self.isListed = isListed
             self.lineWidth = lineWidth
         }
@@ -63,42 +64,18 @@ package struct LineChart: ChartDescription {
         }
     }
 
-    /// A shaded stretch of the x axis.
-    package struct Span: Sendable {
-        package var x: ClosedRange<Double>
-        package var label: String
-
-        package init(_ x: ClosedRange<Double>, _ label: String) {
-            self.x = x
-            self.label = label
-        }
-    }
-
-    /// A dashed horizontal rule: a target, a baseline.
-    package struct Level: Sendable {
-        package var y: Double
-        package var label: String
-
-        package init(_ y: Double, _ label: String) {
-            self.y = y
-            self.label = label
-        }
-    }
-
     package var title: String
     package var sentence: String
     package var x: ChartAxis
     package var y: ChartAxis
     package var series: [Series]
     package var markers: [Marker]
-    package var spans: [Span]
-    package var levels: [Level]
-    /// Of the plot, in pixels.
+    /// The height of the plot in pixels.
     package var height: Int
 
     package init(
         title: String, sentence: String, x: ChartAxis, y: ChartAxis, series: [Series],
-        markers: [Marker] = [], spans: [Span] = [], levels: [Level] = [], height: Int = 280
+        markers: [Marker] = [], height: Int = 280
     ) {
         self.title = title
         self.sentence = sentence
@@ -106,31 +83,64 @@ package struct LineChart: ChartDescription {
         self.y = y
         self.series = series
         self.markers = markers
-        self.spans = spans
-        self.levels = levels
         self.height = height
     }
 
-    /// The ends of the x axis: all points, markers and spans are inside.
-    var xDomain: ClosedRange<Double> {
-        let values =
-            series.flatMap { $0.points.map(\.x) } + markers.map(\.x)
-            + spans.flatMap { [$0.x.lowerBound, $0.x.upperBound] }
-        return x.domain(of: values, margin: series.contains { $0.style.hasPoints } ? 0.03 : 0)
-    }
-
-    /// The ends of the y axis: all points, intervals and levels are inside.
-    var yDomain: ClosedRange<Double> {
-        let values = series.flatMap { series in
-            series.points.flatMap { point in
+    package var specification: JSONObject {
+        let x = FittedAxis(x, to: series.flatMap { $0.points.map(\.x) } + markers.map(\.x))
+        let y = FittedAxis(
+            y,
+            to: series.flatMap(\.points).flatMap { point in
                 [point.y] + (point.interval.map { [$0.lowerBound, $0.upperBound] } ?? [])
-            }
-        }
-        return y.domain(of: values + levels.map(\.y), margin: 0.06)
+            })
+        var template = ChartTemplate(PackageResources.lines_vg_json)
+        template.setSignal("height", to: .integer(height))
+        template.setSignal(
+            "xAxis", to: x.signal(padding: series.contains { $0.style.hasPoints } ? 20 : 0))
+        template.setSignal("yAxis", to: y.signal(padding: 16))
+        template.setScale("x", to: x.axis.scale)
+        template.setScale("y", to: y.axis.scale)
+        template.setData("series", to: series.enumerated().map { $1.row($0) })
+        template.setData("points", to: series.enumerated().flatMap { $1.rows($0, x, y) })
+        template.setData(
+            "markers",
+            to: markers.filter { x.axis.drawable($0.x) != nil }.map {
+                ["x": x.number($0.x), "label": .string($0.label)]
+            })
+        if series.count(where: \.isListed) < 2 { template.removeFirstLegend() }
+        return template.specification
     }
 }
 
 extension LineChart.Series.Style {
-    var hasLine: Bool { self != .points }
-    var hasPoints: Bool { self == .points || self == .lineAndPoints }
+    fileprivate var hasPoints: Bool { self == .points || self == .lineAndPoints }
+}
+
+extension LineChart.Series {
+    /// The series as a row of the template's data.
+    fileprivate func row(_ index: Int) -> JSONValue {
+        [
+            "s": .integer(index), "name": .string(name), "style": .string(style.rawValue),
+            "color": .integer(color ?? index), "width": .number(lineWidth),
+            "listed": .bool(isListed),
+        ]
+    }
+
+    /// The points as rows of the template's data, thinned if there are many.
+    fileprivate func rows(_ index: Int, _ x: FittedAxis, _ y: FittedAxis) -> [JSONValue] {
+        let drawn = points.filter { x.axis.drawable($0.x) != nil }
+        return thinned(drawn.map { y.axis.drawable($0.y) }).map { place in
+            let point = drawn[place]
+            var row: JSONObject = [
+                "s": .integer(index), "x": x.number(point.x), "y": y.number(point.y),
+            ]
+            if let interval = point.interval, y.axis.drawable(interval.lowerBound) != nil,
+                y.axis.drawable(interval.upperBound) != nil
+            {
+                row["lower"] = y.number(interval.lowerBound)
+                row["upper"] = y.number(interval.upperBound)
+            }
+            return .object(row)
+        }
+    }
 }

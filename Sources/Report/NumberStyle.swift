@@ -1,6 +1,6 @@
 import Support
 
-/// How numbers of one kind are read: as text here, and as an expression for Vega's tooltips.
+/// The way in which numbers of one kind are written.
 package enum NumberStyle: Sendable {
     /// Losses, norms, batches: "1.886", "2,000", "3e-6".
     case plain
@@ -39,31 +39,16 @@ package enum NumberStyle: Sendable {
         }
     }
 
-    /// A Vega expression for the text of the number that another expression gives.
-    func expression(_ value: String) -> String {
-        let exponential = "replace(format(\(value), '.2~e'), '+', '')"
-        let number =
-            switch self {
-            case .plain:
-                "abs(\(value)) < 1e6 && \(value) === floor(\(value)) ? format(\(value), ',') : "
-                    + "abs(\(value)) < 1e-3 || abs(\(value)) >= 1e5 ? \(exponential) : "
-                    + "format(\(value), '.4~g')"
-            case .scientific:
-                "abs(\(value)) >= 0.1 && abs(\(value)) < 1000 ? format(\(value), '.3~r') : "
-                    + exponential
-            case .count:
-                [("1e15", "P"), ("1e12", "T"), ("1e9", "G"), ("1e6", "M"), ("1e3", "k")].map {
-                    "abs(\(value)) >= 0.9995 * \($0.0) ? format(\(value) / \($0.0), '.3~r') + ' \($0.1)' : "
-                }.joined() + "format(\(value), '.3~r')"
-            case .duration:
-                "\(value) < 1 ? format(\(value) * 1000, '.3~r') + ' ms' : "
-                    + "\(value) < 60 ? format(\(value), '.3~r') + ' s' : "
-                    + "\(value) < 3600 ? floor(\(value) / 60) + ' min ' "
-                    + "+ floor(\(value) % 60) + ' s' : "
-                    + "floor(\(value) / 3600) + ' h ' + floor(\(value) % 3600 / 60) + ' min'"
-            case .percent: "format(\(value) * 100, '.3~r') + ' %'"
-            }
-        return "(!isValid(\(value)) ? 'n/a' : \(value) === 0 ? '0' : \(number))"
+    /// The d3 format of such numbers in charts, or nil for the plainest.
+    ///
+    /// Durations are plain, since a chart's axis shows them in one unit.
+    var vegaFormat: String? {
+        switch self {
+        case .plain, .duration: nil
+        case .scientific: ".2~e"
+        case .count: ".3~s"
+        case .percent: ".3~p"
+        }
     }
 
     /// A number with an exponent and no zeros that say nothing: "3e-4".

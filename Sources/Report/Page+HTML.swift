@@ -1,10 +1,10 @@
 import Support
 
 extension Page {
-    /// The page as one HTML file that needs nothing else, and asks nobody for anything: its content
-    /// security policy forbids it to.
+    /// Returns the page as one self-contained HTML file, whose content security policy forbids any
+    /// request.
     ///
-    /// - Parameter vega: the JavaScript that draws, from `VegaLibrary`.
+    /// - Parameter vega: the JavaScript that draws charts, from `VegaLibrary`.
     package func html(vega: String) -> String {
         let charts = sections.flatMap(\.items).compactMap { item -> Chart? in
             if case .chart(let chart) = item { chart } else { nil }
@@ -48,12 +48,12 @@ extension Page {
             """
     }
 
-    /// Scripts and styles are those in the page; everything from elsewhere is refused.
+    /// The content security policy, which allows the scripts and styles of the page only.
     private static let policy =
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
         + "base-uri 'none'; form-action 'none'"
 
-    /// From this many sections on, a page has a table of contents.
+    /// The number of sections from which a page has a table of contents.
     private static let longPage = 3
 
     private var contents: String {
@@ -116,7 +116,7 @@ extension Page {
         }
     }
 
-    /// What the page's script reads: both themes, and the charts' specifications in their order.
+    /// Returns the JSON for the page's script: both themes and the specifications in order.
     private static func data(_ charts: [Chart]) -> String {
         let data: JSONObject = [
             "light": .object(Theme.light.configuration),

@@ -1,7 +1,7 @@
-/// A report: what a page says, in reading order.
+/// A report as a page, in reading order.
 package struct Page: Sendable {
     package var title: String
-    /// One sentence under the title: what was run, where and when.
+    /// One sentence under the title, which says what was run.
     package var subtitle: String
     package var sections: [Section]
 
@@ -13,7 +13,7 @@ package struct Page: Sendable {
 
     package struct Section: Sendable {
         package var title: String
-        /// Paragraphs before the items.
+        /// The paragraphs before the items.
         package var text: [String]
         package var items: [Item]
 
@@ -42,7 +42,7 @@ package struct Page: Sendable {
             case warning
             case problem
 
-            /// The word that stands before the text, so that colour is not all that tells.
+            /// The word that stands before the text, so that the color is not the only sign.
             var word: String {
                 switch self {
                 case .information: "Note"
@@ -54,7 +54,7 @@ package struct Page: Sendable {
     }
 }
 
-/// What was concluded, in a box of its own.
+/// A conclusion, which stands in a box of its own.
 package struct Verdict: Sendable {
     package enum Kind: String, Sendable, CaseIterable {
         case holds
@@ -65,7 +65,7 @@ package struct Verdict: Sendable {
     package var kind: Kind
     /// The conclusion in a few words: "The square-root rule holds from 12 to 96".
     package var headline: String
-    /// What it rests on.
+    /// The evidence for the conclusion.
     package var text: String
 
     package init(_ kind: Kind, _ headline: String, text: String = "") {

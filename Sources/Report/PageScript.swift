@@ -1,8 +1,8 @@
-/// The page's own script: hands each specification to Vega, again when the colour scheme or the
-/// width changes and before printing, and shows tooltips.
+/// The page's own script, which draws the charts with Vega and shows tooltips.
 ///
-/// When all charts stand, the root element's `data-charts` is "ok" and their number, or "failed"
-/// and the reason. Expressions are interpreted (vega-interpreter), so the page runs without `eval`.
+/// It draws them again when the color scheme or the width changes, and before printing. Once all
+/// charts are drawn, the root element's `data-charts` is "ok" and their number, or "failed" and
+/// the reason. Expressions are interpreted (vega-interpreter), so the page runs without `eval`.
 enum PageScript {
     static let text = """
         "use strict";
@@ -27,8 +27,8 @@ enum PageScript {
             clearTimeout(showing);
             tooltip.hidden = true;
           }
-          // An item's tooltip follows from signals that the same event has just changed, so it is
-          // read when Vega has evaluated them.
+          // The same event changes the signals that the tooltip depends on, so the tooltip is read
+          // after Vega has evaluated them.
           function showTooltip(handler, event, item) {
             clearTimeout(showing);
             // A view that ends calls without an event.

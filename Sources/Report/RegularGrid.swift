@@ -1,3 +1,5 @@
+import Support
+
 /// Values over a regular grid of two coordinates, such as losses around a model.
 package struct RegularGrid: Sendable {
     /// The coordinates of the first and the last column, and of the first and the last row.
@@ -5,14 +7,14 @@ package struct RegularGrid: Sendable {
     package let y: ClosedRange<Double>
     package let columns: Int
     package let rows: Int
-    /// (rows, columns), row by row, y rising with the row.
+    /// The values row by row, y rising with the row.
     package let values: [Double]
 
     package init(
         x: ClosedRange<Double>, y: ClosedRange<Double>, columns: Int, rows: Int, values: [Double]
     ) {
-        precondition(columns >= 2 && rows >= 2, "a grid has at least two columns and two rows")
-        precondition(values.count == columns * rows, "a grid has a value for each place")
+        precondition(columns >= 2 && rows >= 2, "A grid has at least two columns and two rows.")
+        precondition(values.count == columns * rows, "A grid has a value for each place.")
         self.x = x
         self.y = y
         self.columns = columns
@@ -20,12 +22,11 @@ package struct RegularGrid: Sendable {
         self.values = values
     }
 
-    subscript(column: Int, row: Int) -> Double { values[row * columns + column] }
-
-    /// The least and the greatest finite value; 0 to 1 where none is finite.
-    var finiteRange: ClosedRange<Double> {
-        let finite = values.filter(\.isFinite)
-        guard let low = finite.min(), let high = finite.max() else { return 0...1 }
-        return low...high
+    /// Returns the grid as a row of a template's data, with the row of the greatest y first.
+    func row(_ value: (Double) -> JSONValue) -> JSONValue {
+        let values = (0..<rows).reversed().flatMap { row in
+            self.values[row * columns..<(row + 1) * columns].map(value)
+        }
+        return ["width": .integer(columns), "height": .integer(rows), "values": .array(values)]
     }
 }

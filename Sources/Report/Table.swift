@@ -1,9 +1,9 @@
 /// Rows under a header.
 package struct Table: Sendable {
     package enum Alignment: String, Sendable {
-        /// Text.
+        /// The alignment of text.
         case left
-        /// Numbers.
+        /// The alignment of numbers.
         case right
     }
 
@@ -31,7 +31,7 @@ package struct Table: Sendable {
     package var columns: [Column]
     package private(set) var rows: [Row]
 
-    /// - Parameter rows: each with a cell for each column.
+    /// - Parameter rows: the rows, each with a cell for each column.
     package init(caption: String = "", columns: [Column], rows: [Row] = []) {
         self.caption = caption
         self.columns = columns
@@ -41,14 +41,14 @@ package struct Table: Sendable {
 
     /// Adds a row with a cell for each column.
     package mutating func add(_ row: Row) {
-        precondition(row.cells.count == columns.count, "a row has a cell for each column")
+        precondition(row.cells.count == columns.count, "A row has a cell for each column.")
         rows.append(row)
     }
 
     /// The table as HTML, in a box that scrolls sideways if the table is too wide.
     ///
-    /// Texts wrap at spaces. A number stays in one piece with its unit, and so does its interval,
-    /// which may wrap below it.
+    /// Texts wrap at spaces. A number stays on one line with its unit, and so does its interval,
+    /// which may wrap below the number.
     var html: String {
         func cells(_ texts: [String], tag: String) -> String {
             zip(texts, columns).map { text, column in

@@ -1,11 +1,11 @@
 import Support
 
-/// The colours of a page and its charts, light or dark.
+/// The colors of a page and its charts, light or dark.
 ///
-/// The series' colours keep apart for people who see no red, no green or no blue, and every one
-/// stands out from the background by a contrast of 3 or more (WCAG 2.1, 1.4.11); the tests
-/// measure both. The ramps change steadily in lightness, and the low end, which is the good one for
-/// losses, stands out most.
+/// People who see no red, no green or no blue can tell the series' colors apart, and each contrasts
+/// with the background by a factor of 3 or more (WCAG 2.1, 1.4.11). The tests measure both. The
+/// ramps change steadily in lightness, and the low end, which is the good one for losses, stands
+/// out most.
 package struct Theme: Sendable {
     /// The page's background, which is also that of charts.
     package let surface: String
@@ -14,26 +14,23 @@ package struct Theme: Sendable {
     package let muted: String
     package let faint: String
     package let accent: String
-    /// Of lines between the levels of a contour map.
+    /// The color of the lines between the levels of a contour map.
     package let isoline: String
-    /// Of cells without a value.
+    /// The color of cells without a value.
     package let absent: String
-    package let series: [String]
-    /// From low to high.
+    package let palette: [String]
+    /// The colors of a ramp from low to high.
     package let heat: [String]
-    /// From low to high, calm enough for paths to be drawn on.
+    /// The colors of a ramp from low to high that is calm enough to draw paths on.
     package let terrain: [String]
     package let good: String
     package let warning: String
     package let bad: String
 
-    /// How many colours each theme has for series.
-    package static let seriesCount = 6
-
     package static let light = Theme(
         surface: "#ffffff", raised: "#f6f7f9", ink: "#1b2026", muted: "#59636e", faint: "#e3e6ea",
         accent: "#8a3ffc", isoline: "#ffffff", absent: "#eceff2",
-        series: ["#154fba", "#bd8200", "#009068", "#c2409c", "#6b3410", "#3a3f47"],
+        palette: ["#154fba", "#bd8200", "#009068", "#c2409c", "#6b3410", "#3a3f47"],
         heat: ["#0c2c84", "#225ea8", "#1d91c0", "#41b6c4", "#7fcdbb", "#c7e9b4", "#f3fac8"],
         terrain: ["#86acc9", "#b3cde0", "#d9e6f0", "#f3f6f9"],
         good: "#00704a", warning: "#8a5a00", bad: "#b3261e")
@@ -41,12 +38,12 @@ package struct Theme: Sendable {
     package static let dark = Theme(
         surface: "#14181d", raised: "#1c2127", ink: "#e6e9ed", muted: "#a0a9b4", faint: "#2d343c",
         accent: "#be95ff", isoline: "#14181d", absent: "#262c33",
-        series: ["#6292eb", "#ffb945", "#45d6a0", "#cd67a5", "#8a8420", "#d4dcf0"],
+        palette: ["#6292eb", "#ffb945", "#45d6a0", "#cd67a5", "#8a8420", "#d4dcf0"],
         heat: ["#f3fac8", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#14306f"],
         terrain: ["#41678a", "#304a64", "#243648", "#1b2530"],
         good: "#5ad1a0", warning: "#e5b454", bad: "#ff8a80")
 
-    /// What the page's style sheet calls the colours.
+    /// The declarations of the colors for the page's style sheet.
     package var styleVariables: String {
         [
             ("surface", surface), ("raised", raised), ("ink", ink), ("muted", muted),
@@ -55,12 +52,13 @@ package struct Theme: Sendable {
         ].map { "--\($0.0): \($0.1);" }.joined(separator: " ")
     }
 
-    /// A Vega configuration: what specifications leave open, and the signals for their colours.
+    /// The Vega configuration of the theme: the fonts, the colors of axes and legends, and the
+    /// signals that chart templates read their colors from.
     package var configuration: JSONObject {
         func named(_ name: String, _ value: JSONValue) -> JSONValue {
             ["name": .string(name), "value": value]
         }
-        func list(_ colours: [String]) -> JSONValue { .array(colours.map(JSONValue.string)) }
+        func list(_ colors: [String]) -> JSONValue { .array(colors.map(JSONValue.string)) }
         let font: JSONValue = .string(PageStyle.font)
         let (ink, muted) = (JSONValue.string(ink), JSONValue.string(muted))
         let faint = JSONValue.string(faint)
@@ -69,7 +67,7 @@ package struct Theme: Sendable {
                 named("surface", .string(surface)), named("ink", ink), named("muted", muted),
                 named("faint", faint), named("accent", .string(accent)),
                 named("isoline", .string(isoline)), named("absent", .string(absent)),
-                named("series", list(series)), named("heat", list(heat)),
+                named("palette", list(palette)), named("heat", list(heat)),
                 named("terrain", list(terrain)),
             ],
             "background": .string(surface),

@@ -1,14 +1,14 @@
-/// Which of many values a line is drawn through, so that no spike is lost.
+/// Returns the places of the values that a line is drawn through, so that no spike is lost.
 ///
-/// The values are cut into runs of equal length; of each run its least and its greatest are kept,
-/// and one that is missing, which leaves a gap. The first and the last are kept too.
+/// The values are divided into runs of equal length. The least and the greatest value of each run
+/// are kept, and one missing value, which leaves a gap. The first and the last value are kept too.
 ///
 /// - Parameters:
-///   - values: nil or a number that is not finite is a gap.
-///   - most: how many are kept at most, at least 5.
-/// - Returns: places in `values`, in rising order; all of them where there are at most `most`.
+///   - values: the values in order; nil or a number that is not finite is a gap.
+///   - most: the number of values that are kept at most, at least 5.
+/// - Returns: places in `values` in rising order; all places if there are at most `most`.
 package func thinned(_ values: [Double?], most: Int = 1500) -> [Int] {
-    precondition(most >= 5, "a first, a last and three of one run")
+    precondition(most >= 5, "The first, the last and three values of one run are kept.")
     guard values.count > most else { return Array(values.indices) }
     let runs = (most - 2) / 3
     var kept: Set<Int> = [0, values.count - 1]

@@ -1,18 +1,18 @@
 import Glibc
 import Support
 
-/// The JavaScript that draws Vega 5 specifications, put together from Debian's libjs-vega.
+/// The JavaScript that draws Vega 5 specifications, assembled from Debian's libjs-vega.
 ///
-/// The package has no single file but one for each of Vega's modules, in UMD form, with d3 inside.
-/// What specifications here never use (force layouts, word clouds, hierarchies, ...) is left out.
+/// The package has a file in UMD form for each of Vega's modules, with d3 inside. Modules that no
+/// chart template uses, such as force layouts, word clouds and hierarchies, are left out.
 package enum VegaLibrary {
-    /// Where distributions keep the modules.
+    /// The folders in which distributions keep the modules.
     package static let folders = ["/usr/share/javascript/vega"]
 
-    /// Vega's licence, which asks to be kept with its text.
-    private static let licence = "/usr/share/doc/libjs-vega/copyright"
+    /// The path of Vega's license, which must be kept with its text.
+    private static let license = "/usr/share/doc/libjs-vega/copyright"
 
-    /// The modules, each after those it needs.
+    /// The modules in an order in which each follows those that it requires.
     private static let modules = [
         "vega-util", "vega-canvas", "vega-time", "vega-format", "vega-loader", "vega-statistics",
         "vega-dataflow", "vega-scale", "vega-scenegraph", "vega-expression", "vega-selection",
@@ -30,10 +30,9 @@ package enum VegaLibrary {
         guard let folder = folders.first(where: { FileSystem.exists($0 + first) }) else {
             throw missing(folders.joined(separator: " or "))
         }
-        var script = "/* Vega and d3, of Debian's package libjs-vega:\n\(licenceText)\n*/\n"
-        // What a module requires is what was defined before it. The package's build calls one
-        // module by a wrong name, and one whose function is never called, for exotic maps, is not
-        // in it.
+        var script = "/* Vega and d3, of Debian's package libjs-vega:\n\(licenseText)\n*/\n"
+        // A module requires modules that were defined before it. The package's build calls one
+        // module by a wrong name, and lacks one for exotic maps, whose function is never called.
         script += """
             "use strict";
             (() => {
@@ -44,7 +43,7 @@ package enum VegaLibrary {
         for module in modules {
             let path = "\(folder)/\(module).min.js"
             let lines = try content(of: path).split(separator: "\n")
-            // A source map would be asked for over the network.
+            // A browser would request a source map over the network.
             let code = lines.filter { !$0.hasPrefix("//# sourceMappingURL") }
             script += """
                 ((exports, module, require) => {
@@ -64,11 +63,11 @@ package enum VegaLibrary {
             """
     }
 
-    /// What the package says about its licence, or its name where documentation is not installed.
-    private static var licenceText: String {
+    /// The package's text about its license, or the license's name if no documentation is installed.
+    private static var licenseText: String {
         do throws(Failure) {
-            // Nothing in it may end the comment that it stands in.
-            return try content(of: licence).split(separator: "*/", omittingEmptySubsequences: false)
+            // The text must not end the comment that contains it.
+            return try content(of: license).split(separator: "*/", omittingEmptySubsequences: false)
                 .joined(separator: "* /")
         } catch {
             return "Copyright UW Interactive Data Lab and others; BSD-3-Clause."

@@ -36,6 +36,16 @@ enum Browser {
             marks: charts.map((chart) => chart.querySelectorAll(
               "svg .role-mark path, svg .role-mark text, svg .role-mark line, svg .role-scope path"
             ).length).join(" "),
+            texts: charts.map((chart) => [...chart.querySelectorAll("svg text")].map(
+              (text) => text.textContent).join("; ")).join(" | "),
+            covered: charts.map((chart) => {
+              const boxes = [...chart.querySelectorAll("svg text")]
+                .filter((text) => getComputedStyle(text).opacity !== "0" && text.textContent)
+                .map((text) => text.getBoundingClientRect());
+              return boxes.filter((one, i) => boxes.slice(i + 1).some((other) =>
+                one.left < other.right - 1 && other.left < one.right - 1
+                && one.top < other.bottom - 3 && other.top < one.bottom - 3)).length;
+            }).join(" "),
             wide: charts.filter((chart) => [...chart.querySelectorAll("svg")].some(
               (svg) => svg.width.baseVal.value > chart.clientWidth + 0.5)).length,
             clipped: [...document.querySelectorAll(".scroll")].filter(

@@ -18,6 +18,9 @@ struct BrowserTests {
         // On a phone a wide table scrolls sideways, because no number is broken.
         if width > 1000 { #expect(visit.recorded("clipped") == "0") }
         #expect(visit.recorded("torn") == "0")
+        // No label covers another.
+        let covered = try #require(visit.recorded("covered")).split(separator: " ")
+        #expect(covered.allSatisfy { $0 == "0" }, "\(covered)")
         let theme = dark ? Theme.dark : Theme.light
         #expect(visit.recorded("backgrounds") == functional(theme.surface))
         // On paper all is light, and afterwards as it was.
@@ -32,8 +35,8 @@ struct BrowserTests {
     }
 
     /// "#ffffff" as a browser gives it back: "rgb(255, 255, 255)".
-    private func functional(_ colour: String) -> String {
-        let number = Int(colour.dropFirst(), radix: 16) ?? 0
+    private func functional(_ color: String) -> String {
+        let number = Int(color.dropFirst(), radix: 16) ?? 0
         return "rgb(\(number >> 16), \(number >> 8 & 255), \(number & 255))"
     }
 
@@ -43,15 +46,64 @@ struct BrowserTests {
         let tips = try #require(visit.recorded("tips")).components(separatedBy: " | ")
         try #require(tips.count == DemoPage.chartCount)
         #expect(tips[0].hasPrefix("Tokens: 1."), "loss: \(tips[0])")
-        #expect(tips[0].contains(" M; batch 12, rate 1e-3: "), "loss: \(tips[0])")
+        #expect(tips[0].contains("M; batch 12, rate 1e-3: "), "loss: \(tips[0])")
         #expect(tips[1].hasPrefix("Step: 8") && tips[1].contains("; rate: 6."))
         #expect(tips[1].contains("e-4"))
         #expect(
-            tips[3].hasPrefix("Time: 3") && tips[3].contains(" min ") && tips[3].contains(" to "))
-        #expect(tips[4].contains("backward: 22") && tips[4].contains(" ms"))
-        #expect(tips[8].contains("; fit of batch 48: 1.9"), "fits: \(tips[8])")
-        #expect(tips[11].contains("4e-3") || tips[11].contains("2e-3"), "heat map: \(tips[11])")
-        #expect(tips[13].first?.isNumber == true, "surface: \(tips[13])")
+            tips[3].hasPrefix("Time: 3") && tips[3].contains(" min; ") && tips[3].contains(" to "))
+        #expect(tips[4].contains("backward: ") && tips[4].contains(" ms"), "bars: \(tips[4])")
+        #expect(tips[7].contains("; fit of batch 48: 1.9"), "fits: \(tips[7])")
+        #expect(tips[10].contains("4e-3") || tips[10].contains("2e-3"), "heat map: \(tips[10])")
+        #expect(tips[12].first?.isNumber == true, "surface: \(tips[12])")
+    }
+
+    @Test("Ticks and cells are written as people write numbers")
+    func texts() throws {
+        let log = ChartAxis("rate", scale: .log, style: .scientific)
+        func line(_ axis: ChartAxis, _ x: [Double]) -> Page.Item {
+            .chart(
+                LineChart(
+                    title: "", sentence: "", x: axis, y: ChartAxis("y"),
+                    series: [.init("s", points: x.map { .init($0, 1) })]))
+        }
+        let charts: [Page.Item] = [
+            line(log, [1e-6, 10]), line(ChartAxis("tokens", style: .count), [0, 12e6]),
+            line(ChartAxis("batch", scale: .log, chosen: [12, 24, 48]), [12, 48]),
+            .chart(
+                HeatMap(
+                    title: "", sentence: "", columns: ("c", ["1", "2"]), rows: ("r", ["x", "y"]),
+                    cells: [[.value(2), .diverged], [.missing, .value(1.5)]],
+                    quantity: ChartAxis("v"))),
+        ]
+        let page = Page(title: "Texts", sections: [.init("Texts", items: charts)])
+        let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: 800)
+        let texts = try #require(visit.recorded("texts")).components(separatedBy: " | ")
+            .map { $0.components(separatedBy: "; ") }
+        try #require(texts.count == charts.count)
+        #expect(Set(["1e-6", "1e-3", "1", "1e1"]).isSubset(of: texts[0]), "\(texts[0])")
+        #expect(Set(["0", "2M", "12M"]).isSubset(of: texts[1]), "\(texts[1])")
+        #expect(Set(["12", "24", "48"]).isSubset(of: texts[2]), "\(texts[2])")
+        #expect(Set(["2.000", "1.500", "×"]).isSubset(of: texts[3]), "\(texts[3])")
+    }
+
+    @Test("A surface has a hole where its values are not finite")
+    func hole() throws {
+        func surface(_ center: Double) -> Page.Item {
+            var values = (0..<25).map(Double.init)
+            values[12] = center
+            return .chart(
+                SurfaceChart(
+                    title: "", sentence: "", xTitle: "x", yTitle: "y",
+                    grid: RegularGrid(x: 0...1, y: 0...1, columns: 5, rows: 5, values: values),
+                    quantity: ChartAxis("v")))
+        }
+        let page = Page(
+            title: "Hole", sections: [.init("Hole", items: [surface(12), surface(.nan)])])
+        let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: 800)
+        let marks = try #require(visit.recorded("marks")).split(separator: " ").compactMap {
+            Int($0)
+        }
+        #expect(marks.count == 2 && marks[0] == marks[1] + 4, "\(marks)")
     }
 
     @Test("Texts stay texts, whatever they contain")
@@ -62,10 +114,10 @@ struct BrowserTests {
             series: [
                 .init(text, points: [.init(0, 1), .init(1, .nan), .init(2, 3)]),
                 .init("'\"\\\n\u{2028}<!--", .points, points: [.init(.infinity, 1), .init(1, 2)]),
-            ], markers: [.init(1, text)], spans: [.init(0...1, text)], levels: [.init(2, text)])
+            ], markers: [.init(1, text)])
         let bars = StackedChart(
             title: text, sentence: text, parts: [text, "b"], quantity: ChartAxis(text),
-            amounts: .bars([(text, [1, .nan]), ("", [])]))
+            bars: [.init(text, [1, .nan]), .init("", [])])
         let map = HeatMap(
             title: text, sentence: text, columns: (text, [text]), rows: (text, [text]),
             cells: [[.value(.infinity)]], quantity: ChartAxis(text))
@@ -97,7 +149,7 @@ struct BrowserTests {
             .chart(
                 StackedChart(
                     title: "d", sentence: "", parts: [], quantity: ChartAxis("s"),
-                    amounts: .areas(x: ChartAxis("x"), []))),
+                    bars: [])),
             .chart(
                 SurfaceChart(
                     title: "e", sentence: "", xTitle: "x", yTitle: "y",

@@ -18,13 +18,13 @@ extension DemoPage {
                     points: rates.map { rate in
                         let value = loss(rate: rate, batch: batch) + 0.01 * sin(rate * 1e4)
                         return .init(rate, value, interval: (value - 0.015)...(value + 0.015))
-                    }, colour: index),
+                    }, color: index),
                 .init(
                     "fit of batch \(Int(batch))", .line,
                     points: (0...60).map { step in
                         let rate = 2.5e-4 * pow(64, Double(step) / 60)
                         return .init(rate, loss(rate: rate, batch: batch))
-                    }, colour: index, isListed: false),
+                    }, color: index, isListed: false),
             ]
         }
     }

@@ -133,8 +133,7 @@ enum DemoPage {
                         run("batch 12, rate 1e-3", final: 1.88, seed: 0),
                         run("batch 24, rate 1.4e-3", final: 1.95, seed: 1),
                         run("batch 48, rate 2e-3", final: 2.05, seed: 2),
-                    ], markers: [.init(76800, "warmup ends")],
-                    levels: [.init(2.45, "bigram baseline 2.45")])),
+                    ], markers: [.init(76800, "warmup ends")])),
             .chart(
                 LineChart(
                     title: "Learning rate", sentence: "Warmup over 100 steps, then cosine.",
@@ -162,7 +161,7 @@ enum DemoPage {
                                     Double(step),
                                     spike * (0.4 + exp(-Double(step) / 90)) * (0.7 + noise(step)))
                             })
-                    ], levels: [.init(1, "clip_norm 1")], height: 200)),
+                    ], height: 200)),
             .chart(
                 LineChart(
                     title: "Noise scale",
@@ -178,7 +177,7 @@ enum DemoPage {
                                     Double(step) * 2.4, scale,
                                     interval: (scale / 1.6)...(scale * 1.6))
                             })
-                    ], levels: [.init(12, "batch 12")], height: 220)),
+                    ], height: 220)),
         ])
 
     // MARK: - Time
@@ -190,29 +189,12 @@ enum DemoPage {
         items: [
             .chart(
                 StackedChart(
-                    title: "A step's parts over training", sentence: "Time of the slowest rank.",
-                    parts: parts, quantity: ChartAxis("Time of a step", style: .duration),
-                    amounts: .areas(
-                        x: ChartAxis("Step"),
-                        (0..<2000).map { step in
-                            let slow = (900..<1000).contains(step) ? 0.12 : 0.02
-                            return (
-                                Double(step),
-                                [
-                                    0.004, 0.11 + 0.01 * noise(step), 0.22 + 0.01 * noise(step + 1),
-                                    slow + 0.01 * noise(step + 2), 0.015,
-                                ]
-                            )
-                        }))),
-            .chart(
-                StackedChart(
                     title: "A step's parts by layout", sentence: "Medians of 200 steps.",
                     parts: parts, quantity: ChartAxis("Time of a step", style: .duration),
-                    amounts: .bars([
-                        ("1 rank", [0.004, 0.44, 0.88, 0, 0.03]),
-                        ("2 ranks", [0.004, 0.22, 0.44, 0.02, 0.03]),
-                        ("4 ranks on 2 hosts", [0.003, 0.11, 0.22, 0.06, 0.03]),
-                    ]))),
+                    bars: [
+                        .init("1 rank", [0.004, 0.22, 0.44, 0, 0.03]),
+                        .init("2 ranks", [0.004, 0.11, 0.22, 0.02, 0.03]),
+                    ])),
             .chart(
                 LineChart(
                     title: "Throughput", sentence: "All ranks together.", x: ChartAxis("Step"),
@@ -252,6 +234,6 @@ enum DemoPage {
                     markers: [
                         .init(3e-4, "valley 3e-4"), .init(5.2e-4, "steepest 5.2e-4"),
                         .init(7e-3, "minimum / 10"),
-                    ], spans: [.init(2e-4...2e-3, "usable")]))
+                    ]))
         ])
 }

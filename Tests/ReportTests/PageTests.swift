@@ -126,7 +126,7 @@ struct PageTests {
         }
     }
 
-    @Test("The script of libjs-vega asks for nothing and keeps the licence")
+    @Test("The script of libjs-vega asks for nothing and keeps the license")
     func vega() throws {
         let script = try VegaLibrary.script()
         #expect(!script.contains("sourceMappingURL"))

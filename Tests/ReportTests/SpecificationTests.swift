@@ -8,11 +8,17 @@ struct SpecificationTests {
 
     /// The rows of one of the specification's tables, read from its text.
     private func rows(_ description: some ChartDescription, _ name: String) throws -> [Tuple] {
+        let data = try slot(description, name, in: "data")
+        return try #require(data["values"] as? [Tuple])
+    }
+
+    private func slot(
+        _ description: some ChartDescription, _ name: String, in list: String
+    ) throws -> Tuple {
         let text = description.specification.text
         let whole = try JSONSerialization.jsonObject(with: Data(text.utf8))
-        let data = try #require((whole as? Tuple)?["data"] as? [Tuple])
-        let table = try #require(data.first { $0["name"] as? String == name })
-        return try #require(table["values"] as? [Tuple])
+        let slots = try #require((whole as? Tuple)?[list] as? [Tuple])
+        return try #require(slots.first { $0["name"] as? String == name })
     }
 
     @Test("A line's points are there; what cannot be drawn is a gap")
@@ -22,14 +28,28 @@ struct SpecificationTests {
             series: [
                 .init("a", points: [.init(0, 1), .init(1, -1), .init(2, .nan), .init(.nan, 4)]),
                 .init("b", .points, points: [.init(0, 2, interval: 1...3)]),
-            ], markers: [.init(1, "m"), .init(.nan, "lost")], levels: [.init(0, "lost")])
+            ], markers: [.init(1, "m"), .init(.nan, "lost")])
         let points = try rows(chart, "points")
         #expect(points.map { $0["s"] as? Int } == [0, 0, 0, 1])
         #expect(points.map { $0["x"] as? Double } == [0, 1, 2, 0])
         #expect(points.map { $0["y"] as? Double } == [1, nil, nil, 2])
         #expect(points[3]["lower"] as? Double == 1 && points[3]["upper"] as? Double == 3)
         #expect(try rows(chart, "markers").map { $0["label"] as? String } == ["m"])
-        #expect(try rows(chart, "levels").isEmpty)
+        #expect(try slot(chart, "y", in: "scales")["type"] as? String == "log")
+    }
+
+    @Test(
+        "Durations are in one unit for the whole axis",
+        arguments: [(0.4, "ms", 400.0), (90, "s", 90), (600, "min", 10), (9000, "h", 2.5)])
+    func durations(seconds: Double, unit: String, number: Double) throws {
+        let chart = LineChart(
+            title: "t", sentence: "", x: ChartAxis("x"),
+            y: ChartAxis("time", style: .duration, fromZero: true),
+            series: [.init("a", points: [.init(0, seconds / 2), .init(1, seconds)])])
+        #expect(try rows(chart, "points").map { $0["y"] as? Double } == [number / 2, number])
+        let axis = try #require(try slot(chart, "yAxis", in: "signals")["value"] as? Tuple)
+        #expect(axis["domain"] as? [Double] == [0, number])
+        #expect(axis["unit"] as? String == " \(unit)" && axis["title"] as? String == "time")
     }
 
     @Test("A long line is thinned without losing a spike")
@@ -43,36 +63,26 @@ struct SpecificationTests {
         #expect(drawn.contains { $0["x"] as? Double == 12_345 && $0["y"] as? Double == 99 })
     }
 
-    @Test("Stacked amounts stand on one another")
+    @Test("A stack's missing amounts count as zero, and its axis holds the longest bar")
     func stack() throws {
         let chart = StackedChart(
             title: "t", sentence: "", parts: ["a", "b", "c"], quantity: ChartAxis("s"),
-            amounts: .bars([("one", [1, .nan, 2]), ("two", [3])]))
-        let parts = try rows(chart, "parts")
-        #expect(parts.map { $0["from"] as? Double } == [0, 1, 1, 0, 3, 3])
-        #expect(parts.map { $0["to"] as? Double } == [1, 1, 3, 3, 3, 3])
+            bars: [.init("one", [1, .nan, 2]), .init("two", [4])])
+        let amounts = try rows(chart, "amounts")
+        #expect(amounts.map { $0["amount"] as? Double } == [1, 0, 2, 4, 0, 0])
+        let axis = try #require(try slot(chart, "xAxis", in: "signals")["value"] as? Tuple)
+        #expect(axis["domain"] as? [Double] == [0, 4])
     }
 
-    @Test("A long stack is averaged, its sum kept")
-    func longStack() throws {
-        let chart = StackedChart(
-            title: "t", sentence: "", parts: ["a", "b"], quantity: ChartAxis("s"),
-            amounts: .areas(
-                x: ChartAxis("x"), (0..<4000).map { (Double($0), [Double($0 % 2), 2]) }))
-        let points = try rows(chart, "points")
-        #expect(points.count == 800)
-        #expect(points.allSatisfy { $0["y"] as? Double == ($0["s"] as? Int == 0 ? 0.5 : 2) })
-    }
-
-    @Test("A heat map marks the best cell and those that diverged")
+    @Test("A heat map has a cell for each pair that was tried")
     func heatMap() throws {
         let chart = HeatMap(
             title: "t", sentence: "", columns: ("c", ["1", "2"]), rows: ("r", ["x", "y"]),
             cells: [[.value(2), .diverged], [.missing, .value(1.5)]], quantity: ChartAxis("v"))
         let cells = try rows(chart, "cells")
-        #expect(cells.map { $0["text"] as? String } == ["2.000", "×", "1.500"])
-        #expect(cells.map { $0["best"] as? Bool } == [false, false, true])
+        #expect(cells.map { $0["value"] as? Double } == [2, nil, 1.5])
         #expect(cells.map { $0["row"] as? Int } == [0, 0, 1])
+        #expect(cells.map { $0["column"] as? Int } == [0, 1, 1])
     }
 
     @Test("A contour map's grid stands top row first, what is not finite at the top")
@@ -89,15 +99,15 @@ struct SpecificationTests {
         #expect(steps.map { $0["last"] as? Bool } == [false, true])
     }
 
-    @Test("A surface has a tile for each square of the grid")
+    @Test("A surface's grid keeps its holes")
     func surface() throws {
         let chart = SurfaceChart(
             title: "t", sentence: "", xTitle: "x", yTitle: "y",
             grid: RegularGrid(
-                x: 0...1, y: 0...1, columns: 3, rows: 4, values: (0..<12).map(Double.init)),
+                x: 0...1, y: 0...1, columns: 2, rows: 2, values: [1, 2, .nan, 4]),
             quantity: ChartAxis("v"))
-        let tiles = try rows(chart, "tiles")
-        #expect(tiles.count == 6)
-        #expect(tiles.allSatisfy { ($0["p"] as? [Double])?.count == 8 })
+        let grid = try #require(try rows(chart, "grid").first)
+        let values = try #require(grid["values"] as? [Any])
+        #expect(values.map { $0 as? Double } == [nil, 4, 1, 2])
     }
 }

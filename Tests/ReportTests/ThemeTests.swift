@@ -2,9 +2,9 @@ import Foundation
 import Report
 import Testing
 
-@Suite("The themes' colours")
+@Suite("The themes' colors")
 struct ThemeTests {
-    /// What is seen of a linear RGB colour with all cones, and without one kind: Machado, Oliveira
+    /// What is seen of a linear RGB color with all cones, and without one kind: Machado, Oliveira
     /// & Fernandes 2009, severity 1.
     private static let eyes: [(name: String, rows: [SIMD3<Double>])] = [
         ("all", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
@@ -32,8 +32,8 @@ struct ThemeTests {
     ]
 
     /// Linear RGB of "#rrggbb" (IEC 61966-2-1).
-    private func linear(_ colour: String) throws -> SIMD3<Double> {
-        let number = try #require(Int(colour.dropFirst(), radix: 16))
+    private func linear(_ color: String) throws -> SIMD3<Double> {
+        let number = try #require(Int(color.dropFirst(), radix: 16))
         let parts = [number >> 16, number >> 8 & 255, number & 255].map { Double($0) / 255 }
         let light = parts.map { $0 <= 0.04045 ? $0 / 12.92 : pow(($0 + 0.055) / 1.055, 2.4) }
         return SIMD3(light[0], light[1], light[2])
@@ -59,8 +59,8 @@ struct ThemeTests {
         return SIMD3(116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2]))
     }
 
-    private func luminance(_ colour: String) throws -> Double {
-        (try linear(colour) * SIMD3(0.2126, 0.7152, 0.0722)).sum()
+    private func luminance(_ color: String) throws -> Double {
+        (try linear(color) * SIMD3(0.2126, 0.7152, 0.0722)).sum()
     }
 
     /// WCAG 2.1.
@@ -71,9 +71,9 @@ struct ThemeTests {
 
     @Test("Series are told apart by every kind of eye", arguments: [Theme.light, .dark])
     func series(theme: Theme) throws {
-        #expect(theme.series.count == Theme.seriesCount)
+        #expect(theme.palette.count == 6)
         for (name, rows) in Self.eyes {
-            let seen = try theme.series.map { lab(times(rows, try linear($0))) }
+            let seen = try theme.palette.map { lab(times(rows, try linear($0))) }
             for (index, first) in seen.enumerated() {
                 for second in seen[(index + 1)...] {
                     let difference = first - second
@@ -87,8 +87,8 @@ struct ThemeTests {
 
     @Test("Everything can be read on its background", arguments: [Theme.light, .dark])
     func contrasts(theme: Theme) throws {
-        for colour in theme.series {
-            #expect(try contrast(colour, theme.surface) >= 3, "\(colour)")
+        for color in theme.palette {
+            #expect(try contrast(color, theme.surface) >= 3, "\(color)")
         }
         for text in [
             theme.ink, theme.muted, theme.accent, theme.good, theme.warning, theme.bad,

@@ -2,27 +2,27 @@ import Support
 import Telemetry
 import Training
 
-/// What a run's log holds, as series for charts.
+/// The log of a run, as series for charts.
 package struct RunLog: Sendable {
-    /// One step's line.
+    /// The log's line for one step.
     package struct Step: Sendable {
         let step: Int
         let tokens: Double
-        /// Since the first step that the log holds, without the time between a kill and a resume.
+        /// The seconds since the first step in the log, without the time between a kill and a resume.
         let seconds: Double
         let record: MetricsRecord
     }
 
-    /// The last part of the run's path.
+    /// The last component of the run's path.
     package let name: String
     package let steps: [Step]
-    /// Validation losses by step.
+    /// The validation losses by step.
     package let evaluations: [(step: Int, loss: Double)]
-    /// In the order in which they were made.
+    /// The diagnoses in the order in which they were made.
     package let diagnoses: [Diagnosis]
 
-    /// - Throws: as `RunFolder.read` and `MetricsLog.read` do; a `.badData` failure where there is
-    ///   no step yet.
+    /// - Throws: `.missingInput` if the folder holds no run, `.badData` if it has no finished step,
+    ///   and what `MetricsLog.read` throws.
     package init(_ run: RunFolder) throws(Failure) {
         guard run.holdsRun else {
             throw Failure(
@@ -55,9 +55,9 @@ package struct RunLog: Sendable {
         self.diagnoses = diagnoses
     }
 
-    /// Where an evaluation lies on an axis: at the step before it.
+    /// Returns the position of an evaluation on an axis, which is that of the step before it.
     func position(of step: Int, _ axis: (Step) -> Double) -> Double {
-        // The steps of a log rise by one from the first on.
+        // The steps of a log rise by one.
         let index = steps.firstIndex { $0.step >= step } ?? steps.count - 1
         return step == 0 ? 0 : axis(steps[index])
     }

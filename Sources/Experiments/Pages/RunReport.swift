@@ -2,12 +2,12 @@ import Report
 import Statistics
 import Support
 
-/// A page about one or several runs: how they went, and where their time went.
+/// A page about the losses, rates, gradients and speed of one or several runs.
 package struct RunReport: Sendable {
     private let runs: [RunLog]
 
     package init(_ runs: [RunLog]) {
-        precondition(!runs.isEmpty, "a report is about a run")
+        precondition(!runs.isEmpty, "A report is about at least one run.")
         self.runs = runs
     }
 
@@ -40,7 +40,7 @@ package struct RunReport: Sendable {
         }.joined(separator: "; ") + "."
     }
 
-    /// What a training's signs say about it, or that there are none.
+    /// The signs of trouble in the runs, or a note that there are none.
     private var diagnoses: [Page.Item] {
         let items = runs.flatMap { run in
             run.diagnoses.map { diagnosis in
@@ -76,22 +76,21 @@ package struct RunReport: Sendable {
         for (index, run) in runs.enumerated() {
             series.append(
                 LineChart.Series(
-                    label("training", run), points: points(run, position, "loss"), colour: index,
-                    isListed: true))
+                    label("training", run), points: points(run, position, "loss"), color: index))
             guard !run.evaluations.isEmpty else { continue }
             series.append(
                 LineChart.Series(
                     label("validation", run), .lineAndPoints,
                     points: run.evaluations.map {
                         LineChart.Point(run.position(of: $0.step, position), $0.loss)
-                    }, colour: runs.count + index))
+                    }, color: runs.count + index))
         }
         let limits = lossLimits(series)
         return LineChart(
             title: title,
             sentence: "Mean cross-entropy over the global batch, and over the validation set"
                 + (limits.map { "; cut off above \(NumberStyle.plain.text($0.upperBound))." } ?? "."),
-            x: x, y: ChartAxis("loss, nats a token", limits: limits), series: series,
+            x: x, y: ChartAxis("loss, nats per token", limits: limits), series: series,
             markers: runs.flatMap { run in
                 run.diagnoses.map {
                     LineChart.Marker(run.position(of: $0.step, position), $0.sign.rawValue)
@@ -99,8 +98,8 @@ package struct RunReport: Sendable {
             })
     }
 
-    /// Ends of the axis that leave out what a diverging run does far above all starts; nil where
-    /// the losses themselves will do.
+    /// Returns ends of the loss axis that cut off a diverging run far above all starts, or nil if
+    /// no run rises that far.
     private func lossLimits(_ series: [LineChart.Series]) -> ClosedRange<Double>? {
         let losses = series.flatMap { $0.points.map(\.y) }.filter(\.isFinite)
         let starts = runs.compactMap { run in
@@ -133,11 +132,11 @@ package struct RunReport: Sendable {
 
     private var throughputChart: LineChart {
         chart(
-            "Throughput", "Tokens over all ranks in a second, step by step.",
-            ChartAxis("tokens a second", style: .count, fromZero: true), "tokens_per_second")
+            "Throughput", "Tokens per second over all ranks, by step.",
+            ChartAxis("tokens per second", style: .count, fromZero: true), "tokens_per_second")
     }
 
-    /// Nil where no run has a step whose noise scale is determined.
+    /// The chart of the noise scale, or nil if no run has a step whose noise scale is determined.
     private var noiseChart: LineChart? {
         let series = runs.enumerated().map { index, run in
             LineChart.Series(
@@ -148,13 +147,13 @@ package struct RunReport: Sendable {
                     return LineChart.Point(
                         Double(step.step), step.record["noise_scale"] ?? .nan,
                         interval: lower.flatMap { lower in upper.map { lower...max(lower, $0) } })
-                }, colour: index)
+                }, color: index)
         }
         guard series.contains(where: { $0.points.contains { $0.y.isFinite } }) else { return nil }
         return LineChart(
             title: "Noise scale",
             sentence: "The batch at which the gradient's noise is as large as the gradient, over "
-                + "recent steps, with its 95 % interval; gaps where it is undetermined.",
+                + "recent steps, with its 95 % interval. A gap means that it is undetermined.",
             x: ChartAxis("steps", style: .count), y: ChartAxis("sequences", scale: .log),
             series: series)
     }
@@ -166,7 +165,7 @@ package struct RunReport: Sendable {
             title: title, sentence: sentence, x: ChartAxis("steps", style: .count), y: y,
             series: runs.enumerated().map { index, run in
                 LineChart.Series(
-                    run.name, points: points(run, { Double($0.step) }, field), colour: index)
+                    run.name, points: points(run, { Double($0.step) }, field), color: index)
             })
     }
 
@@ -199,14 +198,14 @@ package struct RunReport: Sendable {
         StackedChart(
             title: "A step's time", sentence: "Medians over the run's steps, on rank 0.",
             parts: Self.parts.map(\.0), quantity: ChartAxis("time", style: .duration),
-            amounts: .bars(runs.map { ($0.name, medians($0)) }))
+            bars: runs.map { StackedChart.Bar($0.name, medians($0)) })
     }
 
     private var table: Table {
         var table = Table(
             caption: "Medians of a step's parts, on rank 0",
             columns: [.init("run", .left)] + Self.parts.map { .init($0.0) } + [
-                .init("whole step"), .init("tokens a second"),
+                .init("whole step"), .init("tokens per second"),
             ])
         for run in runs {
             let whole = medianOrZero(run.steps.compactMap { $0.record["step_seconds"] })

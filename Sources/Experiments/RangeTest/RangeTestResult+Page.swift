@@ -2,7 +2,7 @@ import Report
 import Support
 
 extension RangeTestResult {
-    /// The report: the curve with the suggestions, and what follows from them.
+    /// The range test as a page: the recommendation, the curve and the suggestions.
     package var page: Page {
         let ramp = curve.ramp
         let recipe = plan.recipe
@@ -16,7 +16,7 @@ extension RangeTestResult {
             subtitle: "\(recipe.optimizer.name.rawValue), batch \(recipe.training.globalBatch), "
                 + "\(Format.count(recipe.model.parameterCount)) parameters; rates from \(ramp.from) to "
                 + "\(ramp.to) over \(Format.count(ramp.steps)) steps, from \(from).",
-            sections: [.init("What it found", items: notes + [.chart(chart), .table(table)])])
+            sections: [.init("Findings", items: notes + [.chart(chart), .table(table)])])
     }
 
     private func sentence(_ text: String) -> String {
@@ -30,23 +30,23 @@ extension RangeTestResult {
         let smoothed = curve.points.map(\.smoothed).filter(\.isFinite)
         return LineChart(
             title: "Loss against learning rate",
-            sentence: "The bold line is the loss smoothed over about half of the ramp, which is "
-                + "therefore late; the thin one is that of each batch.",
-            x: style, y: ChartAxis("training loss, nats a token", limits: lossLimits(smoothed)),
+            sentence: "The bold line is the loss smoothed over about half of the ramp, so it lags "
+                + "behind. The thin line is the loss of each batch.",
+            x: style, y: ChartAxis("training loss, nats per token", limits: lossLimits(smoothed)),
             series: [
                 .init(
-                    "each batch", points: curve.points.map { .init($0.rate, $0.loss) }, colour: 0,
+                    "each batch", points: curve.points.map { .init($0.rate, $0.loss) }, color: 0,
                     lineWidth: 0.8),
                 .init(
                     "smoothed", points: curve.points.map { .init($0.rate, $0.smoothed) },
-                    colour: 1, lineWidth: 3),
+                    color: 1, lineWidth: 3),
             ],
             markers: finding.suggestions.compactMap { name, suggestion in
                 suggestion.rate.map { .init($0, "\(name) \(NumberStyle.scientific.text($0))") }
             }, height: 360)
     }
 
-    /// The ends of the loss axis, where divergence must not make a flat line of the rest.
+    /// Returns the ends of the loss axis, which cut off divergence so that the rest stays visible.
     private func lossLimits(_ smoothed: [Double]) -> ClosedRange<Double>? {
         let losses = curve.points.map(\.loss).filter(\.isFinite)
         guard let first = smoothed.first, let least = losses.min(), let most = losses.max() else {
@@ -61,7 +61,7 @@ extension RangeTestResult {
         Table(
             columns: [
                 .init("suggestion", .left), .init("learning rate"), .init("smoothed loss"),
-                .init("where", .left),
+                .init("meaning", .left),
             ],
             rows: finding.suggestions.map { name, suggestion in
                 switch suggestion {
@@ -79,9 +79,9 @@ extension RangeTestResult {
 
     private func meaning(of name: String) -> String {
         switch name {
-        case "valley": "half way into the longest fall of the smoothed loss"
+        case "valley": "halfway through the longest fall of the smoothed loss"
         case "steepest": "where the smoothed loss falls fastest"
-        default: "a tenth of the rate where the smoothed loss is least"
+        default: "a tenth of the rate at which the smoothed loss is lowest"
         }
     }
 }

@@ -3,14 +3,16 @@ import Report
 import Support
 
 extension SweepFolder {
-    /// A page about what the sweep has found so far.
+    /// Returns a page about the findings of the sweep so far.
     ///
-    /// - Throws: as `findings` does.
+    /// - Throws: what `findings` throws.
     package func report() throws(Failure) -> Page {
         let findings = try findings()
         let (specification, analysis) = (findings.specification, findings.analysis)
         let name = path.split(separator: "/").last.map(String.init) ?? path
-        let caveat = findings.caveat.map { [Page.Section("Not all", items: [.note(.warning, $0)])] }
+        let caveat = findings.caveat.map {
+            [Page.Section("Missing runs", items: [.note(.warning, $0)])]
+        }
         let sections = analysis.designs.map {
             DesignReport($0, analysis: analysis, specification: specification).section
         }
@@ -27,7 +29,7 @@ extension SweepFolder {
     }
 }
 
-/// What a sweep says by one design, as a section of a page.
+/// The section of a page about the findings of a sweep by one design.
 struct DesignReport {
     private let analysis: DesignAnalysis
     private let baseBatch: Int
@@ -81,7 +83,7 @@ struct DesignReport {
             + (analysis.trainedElsewhere.map { [.note(.information, $0)] } ?? [])
     }
 
-    /// A table, and what it lacks.
+    /// The table of the laws, and notes on the laws that it lacks.
     private var laws: [Page.Item] {
         [.table(analysis.lawTable)]
             + [analysis.lawSentence, analysis.refusedLaws].compactMap {
@@ -91,25 +93,26 @@ struct DesignReport {
 
     // MARK: - Charts
 
-    /// The mean over seeds at each rate with the seeds' range, and the seeds' mean parabola.
+    /// The chart of the mean loss over seeds at each rate with the seeds' range, and the mean parabola.
     private var lossChart: LineChart {
         var series: [LineChart.Series] = []
         for (index, optimum) in analysis.optima.enumerated() {
             series.append(
                 LineChart.Series(
-                    "B = \(optimum.batch)", .points, points: means(of: optimum), colour: index))
+                    "B = \(optimum.batch)", .points, points: means(of: optimum), color: index))
             let fit = fit(of: optimum)
             guard !fit.isEmpty else { continue }
             series.append(
                 LineChart.Series(
-                    "B = \(optimum.batch), fit", points: fit, colour: index, isListed: false))
+                    "B = \(optimum.batch), fit", points: fit, color: index, isListed: false))
         }
         return LineChart(
             title: "Loss against rate",
-            sentence: "Validation loss, the mean over seeds with their range, and the parabola in "
-                + "ln(rate) around the best; rates that diverged are left out.",
+            sentence:
+                "Validation loss: the mean over seeds with their range, and the fitted parabola "
+                + "in ln(rate) around the best rate. Rates that diverged are left out.",
             x: ChartAxis("learning rate", scale: .log, style: .scientific),
-            y: ChartAxis("loss, nats a token"), series: series, height: 340)
+            y: ChartAxis("loss, nats per token"), series: series, height: 340)
     }
 
     private func means(of optimum: BatchOptimum) -> [LineChart.Point] {
@@ -149,7 +152,7 @@ struct DesignReport {
             points: found.map { batch, best in
                 LineChart.Point(
                     Double(batch), best.rate, interval: best.interval.map { $0.lower...$0.upper })
-            }, colour: 0)
+            }, color: 0)
         let base = found.first { $0.0 == baseBatch }?.1.rate
         let rules = specification.rules.filter { !$0.isTrained }.enumerated().map { index, rule in
             LineChart.Series(
@@ -159,18 +162,20 @@ struct DesignReport {
                         let rate = try? specification.rate(of: rule, batch: batch, base: base)
                     else { return nil }
                     return LineChart.Point(Double(batch), rate)
-                }, colour: index + 1)
+                }, color: index + 1)
         }
         return LineChart(
             title: "Best rate against batch",
-            sentence: "With the interval over seeds; dashed, what rules make of the base batch's.",
+            sentence:
+                "The best rate of each batch with its interval over seeds. Dashed lines are the "
+                + "rates that the rules predict from the best rate of the base batch.",
             x: ChartAxis(
                 "batch, sequences", scale: .log, chosen: specification.batches.map(Double.init)),
             y: ChartAxis("learning rate", scale: .log, style: .scientific),
             series: [best] + (base == nil ? [] : rules), height: 320)
     }
 
-    /// Rows are batches; columns are the rates of all grids.
+    /// The heat map with a row for each batch and a column for each rate of any grid.
     private var heatMap: HeatMap {
         let logs = analysis.optima.flatMap { $0.seeds.flatMap { $0.losses.entries.map(\.logRate) } }
         let rates = Set(logs).sorted()
@@ -184,7 +189,9 @@ struct DesignReport {
             }
         }
         return HeatMap(
-            title: "Loss by batch and rate", sentence: "The mean over seeds.",
+            title: "Loss by batch and rate",
+            sentence: "The mean over seeds. The best cell is outlined. A cross marks a rate that "
+                + "diverged.",
             columns: ("learning rate", rates.map { NumberStyle.scientific.text(exp($0)) }),
             rows: ("batch", analysis.optima.reversed().map { "\($0.batch)" }), cells: rows,
             quantity: ChartAxis("loss"))
@@ -202,7 +209,9 @@ struct DesignReport {
         }
         return LineChart(
             title: "Time to a loss of \(Format.fixed(target.loss, decimals: 3))",
-            sentence: "At each batch's rate nearest to its best, on the ranks that trained it.",
+            sentence:
+                "The time at the tried rate nearest to each batch's best rate, on the ranks that "
+                + "trained it.",
             x: ChartAxis(
                 "batch, sequences", scale: .log, chosen: specification.batches.map(Double.init)),
             y: ChartAxis("time", style: .duration, fromZero: true),
