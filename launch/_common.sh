@@ -1,7 +1,8 @@
+# shellcheck shell=bash
 # Shared by the scripts of this folder: says things, installs what is missing, builds.
 # Sourced, not run.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 
 say() { printf 'lockstep: %s\n' "$*" >&2; }
 
@@ -26,10 +27,11 @@ missing_packages() {
 
 # Installs missing packages, as root or through sudo; asks for nothing when none is missing.
 install_packages() {
-    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         die 78 "This script installs with apt, which is not here: on another system than Debian or" \
             "Ubuntu install Open MPI, OpenSSL and cminpack with their headers, and run" \
             "'swift build -c release'."
+    fi
     local missing
     missing=$(missing_packages | tr '\n' ' ')
     [ -n "$missing" ] || return 0
