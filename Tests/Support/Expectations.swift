@@ -23,7 +23,9 @@ package func expectFailure<E: Error>(
         return
     }
     #expect(failure.code == code, "\(failure)", sourceLocation: location)
-    #expect(failure.line.hasSuffix("."), "\(failure)", sourceLocation: location)
+    #expect(
+        failure.line.hasSuffix(".") || failure.line.hasSuffix("?"), "\(failure)",
+        sourceLocation: location)
     #expect(!failure.sentence.contains("\n"), "\(failure)", sourceLocation: location)
     for word in words {
         #expect(failure.sentence.contains(word), "\(failure)", sourceLocation: location)
