@@ -157,9 +157,7 @@ let package = Package(
         tests(
             "Optimizers", ["Optimizers", "Recipes", "Compute", "Support", "TestSupport"],
             exclude: ["Golden"]),
-        tests(
-            "Collectives",
-            ["Collectives", "Compute", "Support", "TestSupport", "multirank-probe"]),
+        tests("Collectives", ["Collectives", "Compute", "Support"]),
         tests(
             "Checkpoints", ["Checkpoints", "Compute", "Support", "TestSupport"], exclude: ["Golden"]
         ),
@@ -183,10 +181,10 @@ let package = Package(
             "Experiments",
             [
                 "Experiments", "Training", "Model", "Recipes", "Compute", "Statistics", "Support",
-                "TestSupport", "multirank-probe",
+                "TestSupport",
             ], exclude: ["Golden"]),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
-        tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep"]),
+        tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep", "multirank-probe"]),
         tests("CommandLine", ["TestSupport", "lockstep"]),
     ]
 )

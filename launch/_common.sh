@@ -1,7 +1,7 @@
-# Shared by the scripts of this folder: says things, installs what is missing, builds.
-# Sourced, not run.
+# shellcheck shell=bash
+# Functions that scripts of this folder share: messages, installation and the build. Scripts source it.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 
 say() { printf 'lockstep: %s\n' "$*" >&2; }
 
@@ -13,7 +13,7 @@ die() {
     exit "$code"
 }
 
-# Debian packages that building and running need; `packages` may be extended by the caller.
+# The Debian packages that building and running need. A script can add its own.
 packages=(libopenmpi-dev openmpi-bin libssl-dev libcminpack-dev libjs-vega bible-kjv)
 
 missing_packages() {
@@ -26,10 +26,10 @@ missing_packages() {
 
 # Installs missing packages, as root or through sudo; asks for nothing when none is missing.
 install_packages() {
-    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
-        die 78 "This script installs with apt, which is not here: on another system than Debian or" \
-            "Ubuntu install Open MPI, OpenSSL and cminpack with their headers, and run" \
-            "'swift build -c release'."
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        die 78 "apt is missing, and this script installs packages with it; on a system other than Debian or" \
+            "Ubuntu, install Open MPI, OpenSSL and cminpack with their headers, and run 'swift build -c release'."
+    fi
     local missing
     missing=$(missing_packages | tr '\n' ' ')
     [ -n "$missing" ] || return 0
@@ -37,10 +37,10 @@ install_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null ||
-            die 78 "Installing ${missing}needs root: run 'apt-get install ${missing% }' as root," \
-                "then this script again."
+            die 78 "Only root can install ${missing% }; run 'apt-get install ${missing% }' as root, then this" \
+                "script again."
         as_root=(sudo)
-        say "root is needed for that; sudo may ask for your password"
+        say "this needs root, so sudo may ask for your password"
     fi
     local log
     log=$(mktemp)
@@ -51,25 +51,25 @@ install_packages() {
             --no-install-recommends $missing; } >"$log" 2>&1; then
         tail -n 5 "$log" >&2
         rm -f "$log"
-        die 69 "apt could not install ${missing% }: check the network and the package sources" \
-            "(the end of its output is above), then run this script again."
+        die 69 "apt could not install ${missing% } (the end of its output is above); check the network and" \
+            "the package sources, then run this script again."
     fi
     rm -f "$log"
 }
 
 require_swift() {
     command -v swift >/dev/null ||
-        die 78 "Swift is not installed: get Swift 6.1 or later from https://swift.org/install, put" \
-            "it in PATH and run this script again."
+        die 78 "PATH has no swift; install Swift 6.1 or later from https://swift.org/install, add it to PATH" \
+            "and run this script again."
     local version
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
     case $version in
     6.[1-9]* | [7-9].* | [1-9][0-9].*) ;;
-    *) die 78 "Swift ${version:-of an unknown version} is too old: get 6.1 or later from https://swift.org/install." ;;
+    *) die 78 "Swift ${version:-of an unknown version} is too old; install 6.1 or later from https://swift.org/install." ;;
     esac
 }
 
-# build [SWIFT BUILD OPTION...]: shows the build only when it fails.
+# build [SWIFT BUILD OPTION...]: builds for release, and shows the compiler's output only if it fails.
 build() {
     local log
     log=$(mktemp)
@@ -77,8 +77,8 @@ build() {
     if ! swift build -c release --package-path "$root" "$@" >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
-        die 70 "The build failed: the compiler's output is above; if a package could not be fetched," \
-            "check the network."
+        die 70 "The build failed (the compiler's output is above); correct the code, or check the network if a" \
+            "package could not be fetched."
     fi
     rm -f "$log"
 }

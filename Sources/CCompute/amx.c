@@ -51,8 +51,7 @@ static void shape_tiles(ptrdiff_t upper, ptrdiff_t lower) {
 }
 
 /// Adds the products of 32 numbers along the depth; rows of A are `row_bytes` apart.
-ALWAYS_INLINE void add_products(
-    bool is_high, const char *a, ptrdiff_t row_bytes, const char *b) {
+ALWAYS_INLINE void add_products(bool is_high, const char *a, ptrdiff_t row_bytes, const char *b) {
     _tile_loadd(4, a, row_bytes);
     _tile_loadd(6, b, 2 * LINE_BYTES);
     _tile_dpbf16ps(0, 4, 6);
@@ -116,9 +115,8 @@ ALWAYS_INLINE fetches fetches_of(
         const lockstep_soon *soon = &block->soon[m];
         f.soon_bytes[m] = soon->row_bytes;
         f.soon_is_wide[m] = soon->element_bytes * TILE_COLUMNS > LINE_BYTES;
-        f.soon[m] = soon->base
-                        ? soon->base + row * soon->row_bytes + column * soon->element_bytes
-                        : 0;
+        f.soon[m] = soon->base ? soon->base + row * soon->row_bytes + column * soon->element_bytes
+                               : 0;
     }
     return f;
 }
@@ -210,8 +208,7 @@ static void multiply_panels(
     }
 }
 
-static void multiply_block(
-    const lockstep_block *block, ptrdiff_t row_bytes, ptrdiff_t step_bytes) {
+static void multiply_block(const lockstep_block *block, ptrdiff_t row_bytes, ptrdiff_t step_bytes) {
     ptrdiff_t whole = block->rows / TILE_ROWS;
     ptrdiff_t rest = block->rows % TILE_ROWS;
     if (whole > 0) multiply_panels(block, 0, whole, TILE_ROWS, row_bytes, step_bytes);

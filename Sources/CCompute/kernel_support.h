@@ -38,10 +38,10 @@ ALWAYS_INLINE void transpose_words(
         }
         for (int i = 0; i < 8; i += 4) {
             for (int j = 0; j < 2; j++) {
-                t[i + 2 * j] = __builtin_shufflevector(
-                    s[i + j], s[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-                t[i + 2 * j + 1] = __builtin_shufflevector(
-                    s[i + j], s[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+                t[i + 2 * j] =
+                    __builtin_shufflevector(s[i + j], s[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+                t[i + 2 * j + 1] =
+                    __builtin_shufflevector(s[i + j], s[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
             }
         }
         for (int i = 0; i < 4; i++) {

@@ -4,41 +4,39 @@
 // The steps that microkernels.inc takes along the depth.
 
 // One fused multiply-add of fp32 numbers.
-#define STEP_FP32(vector, words)                                                                  \
-    vector right[TILE_VECTORS];                                                                   \
-    UNROLLED for (int j = 0; j < TILE_VECTORS; j++) right[j] = *(const vector *)(b + j * LANES);  \
-    UNROLLED for (int i = 0; i < rows; i++)                                                       \
-        UNROLLED for (int j = 0; j < TILE_VECTORS; j++)                                           \
-            sums[i][j] = __builtin_elementwise_fma((vector)a[i * row_stride], right[j], sums[i][j]);
+#define STEP_FP32(vector, words)                                                                 \
+    vector right[TILE_VECTORS];                                                                  \
+    UNROLLED for (int j = 0; j < TILE_VECTORS; j++) right[j] = *(const vector *)(b + j * LANES); \
+    UNROLLED for (int i = 0; i < rows; i++) UNROLLED for (int j = 0; j < TILE_VECTORS; j++)      \
+        sums[i][j] = __builtin_elementwise_fma((vector)a[i * row_stride], right[j], sums[i][j]);
 
 // Two products of bf16 numbers, widened to fp32: the second of each pair is in the upper half of its
 // word, the first is moved there. The barrier has all words loaded again for the other half, for
 // which there are no registers.
-#define STEP_WIDENED(vector, words)                                                               \
-    UNROLLED for (int half = 1; half >= 0; half--) {                                              \
-        __asm__ volatile("" ::: "memory");                                                        \
-        vector right[TILE_VECTORS];                                                               \
-        UNROLLED for (int j = 0; j < TILE_VECTORS; j++) {                                         \
-            words both = *(const words *)(b + j * LANES * 2);                                     \
-            right[j] = (vector)(half ? both & 0xffff0000 : both << 16);                           \
-        }                                                                                         \
-        UNROLLED for (int i = 0; i < rows; i++) {                                                 \
-            words both = (words)pair(a + i * row_stride);                                         \
-            vector left = (vector)(half ? both & 0xffff0000 : both << 16);                        \
-            UNROLLED for (int j = 0; j < TILE_VECTORS; j++)                                       \
-                sums[i][j] = __builtin_elementwise_fma(left, right[j], sums[i][j]);               \
-        }                                                                                         \
+#define STEP_WIDENED(vector, words)                                                 \
+    UNROLLED for (int half = 1; half >= 0; half--) {                                \
+        __asm__ volatile("" ::: "memory");                                          \
+        vector right[TILE_VECTORS];                                                 \
+        UNROLLED for (int j = 0; j < TILE_VECTORS; j++) {                           \
+            words both = *(const words *)(b + j * LANES * 2);                       \
+            right[j] = (vector)(half ? both & 0xffff0000 : both << 16);             \
+        }                                                                           \
+        UNROLLED for (int i = 0; i < rows; i++) {                                   \
+            words both = (words)pair(a + i * row_stride);                           \
+            vector left = (vector)(half ? both & 0xffff0000 : both << 16);          \
+            UNROLLED for (int j = 0; j < TILE_VECTORS; j++)                         \
+                sums[i][j] = __builtin_elementwise_fma(left, right[j], sums[i][j]); \
+        }                                                                           \
     }
 
 // Two products of bf16 numbers in one instruction.
-#define STEP_BF16(vector, words)                                                                  \
-    words right[TILE_VECTORS];                                                                    \
-    UNROLLED for (int j = 0; j < TILE_VECTORS; j++) right[j] = *(const words *)(b + j * LANES * 2);\
-    UNROLLED for (int i = 0; i < rows; i++)                                                       \
-        UNROLLED for (int j = 0; j < TILE_VECTORS; j++)                                           \
-            sums[i][j] = (vector)_mm512_dpbf16_ps(                                                \
-                (__m512)sums[i][j], (__m512bh)(words)pair(a + i * row_stride),                    \
-                (__m512bh)right[j]);
+#define STEP_BF16(vector, words)                                                            \
+    words right[TILE_VECTORS];                                                              \
+    UNROLLED for (int j = 0; j < TILE_VECTORS; j++)                                         \
+        right[j] = *(const words *)(b + j * LANES * 2);                                     \
+    UNROLLED for (int i = 0; i < rows; i++) UNROLLED for (int j = 0; j < TILE_VECTORS; j++) \
+        sums[i][j] = (vector)_mm512_dpbf16_ps(                                              \
+            (__m512)sums[i][j], (__m512bh)(words)pair(a + i * row_stride), (__m512bh)right[j]);
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -137,7 +135,7 @@ lockstep_isa lockstep_best_isa(void) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return lockstep_can_use_amx()                      ? lockstep_isa_amx
+        return lockstep_can_use_amx()                 ? lockstep_isa_amx
                : __builtin_cpu_supports("avx512bf16") ? lockstep_isa_avx512_bf16
                                                       : lockstep_isa_avx512;
 #endif

@@ -216,31 +216,3 @@ enum Damage: String, CaseIterable, Sendable {
         #expect(try run.newest().checkpoint?.step == 60)
     }
 }
-
-/// A small file system of its own in memory.
-enum SmallDisk {
-    /// Whether this process may mount file systems.
-    static let isPossible = (try? with(size: "64k") { _ in }) != nil
-
-    /// Calls a closure with the path of a new file system, which is gone afterwards; no file on it
-    /// may stay open.
-    static func with(size: String, _ body: (_ path: String) throws -> Void) throws {
-        let folder = try TemporaryFolder()
-        try run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", folder.path)
-        let result = Result { try body(folder.path) }
-        try run("umount", folder.path)
-        try result.get()
-    }
-
-    private static func run(_ command: String...) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = command
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw CommandFailed(command: command) }
-    }
-
-    private struct CommandFailed: Error { let command: [String] }
-}

@@ -51,6 +51,9 @@ private struct Page {
         }
     }
 
+    /// Whether the page is about the code rather than about using the program.
+    var isAboutCode: Bool { name == "Architecture" || name.hasPrefix("AddA") }
+
     /// The commands of the page, as one script.
     var commands: String { blocks.filter { $0.language == "sh" }.map(\.text).joined() }
 }
@@ -100,6 +103,8 @@ private struct Reduction {
         Reduction(
             in: "TheLearningRate", "lockstep regimes",
             "lockstep regimes tiny.toml --grid 3 --sequences 4"),
+        // The tests would start themselves.
+        Reduction("launch/test", "launch/test --help"),
     ]
 
     func applies(to page: Page) -> Bool { self.page == nil || self.page == page.name }
@@ -165,24 +170,28 @@ struct DocumentationTests {
         #expect(outcome.errors.contains("failed: lockstep sample runs/none"), "\(outcome.errors)")
     }
 
-    @Test("The types that the journey of a batch names exist")
-    func typesExist() throws {
-        let text = try Page(name: "Architecture").text
-        let journey = try #require(
-            text.components(separatedBy: "## The journey of a batch").last)
-        let named = Set(journey.matches(of: /`([A-Z]\w+)`/).map { String($0.1) })
-        let sources = "\(Launch.root)/Sources"
-        let files = try FileManager.default.subpathsOfDirectory(atPath: sources)
-            .filter { $0.hasSuffix(".swift") }
-        var missing = named
-        for file in files {
-            let code = try String(contentsOfFile: "\(sources)/\(file)", encoding: .utf8)
-            missing.subtract(
-                code.matches(of: /\b(?:struct|class|enum|protocol|actor) (\w+)/)
-                    .map { String($0.1) })
+    @Test("The types and files that pages about the code name exist")
+    func namesExist() throws {
+        let manager = FileManager.default
+        var types: Set<String> = []
+        for folder in ["Sources", "Tests"].map({ "\(Launch.root)/\($0)" }) {
+            for file in try manager.subpathsOfDirectory(atPath: folder)
+            where file.hasSuffix(".swift") {
+                let code = try String(contentsOfFile: "\(folder)/\(file)", encoding: .utf8)
+                let declaration = /\b(?:struct|class|enum|protocol|typealias) (\w+)/
+                types.formUnion(code.matches(of: declaration).map { String($0.1) })
+            }
         }
-        #expect(named.count > 10)
-        #expect(missing.isEmpty)
+        let pages = try Catalog().pages.filter(\.isAboutCode)
+        #expect(pages.count > 2)
+        for page in pages {
+            for name in page.text.matches(of: /`([\w\/+]+\/[\w\/+.]*|[A-Z]\w+)`/).map(\.1) {
+                let isFile = ["", "Sources/"].contains {
+                    manager.fileExists(atPath: "\(Launch.root)/\($0)\(name)")
+                }
+                #expect(isFile || types.contains(String(name)), "\(page.name): \(name)")
+            }
+        }
     }
 
     /// Returns the commands of a page, made small.
@@ -224,6 +233,9 @@ private final class ReadersFolder {
             try files.createSymbolicLink(
                 atPath: "\(folder)/\(name)", withDestinationPath: "\(Launch.root)/\(name)")
         }
+        try files.createSymbolicLink(
+            atPath: "\(folder)/gpt2",
+            withDestinationPath: "\(Launch.root)/Tests/DataTests/Golden/small")
         try write(Self.text, to: "tools/text")
         try write(Workbench.recipe, to: "tiny.toml")
         for (name, command) in Self.standIns {

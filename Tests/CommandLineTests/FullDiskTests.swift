@@ -63,30 +63,3 @@ extension CommandLineTests {
         }
     }
 }
-
-/// A small file system of its own in memory.
-enum SmallDisk {
-    /// Whether this process may mount file systems.
-    static let isPossible: Bool = {
-        let path = FileManager.default.temporaryDirectory
-            .appending(path: "lockstep disk \(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        return (try? with(size: "64k", at: path) {}) != nil
-    }()
-
-    /// Runs a body while a new file system is mounted at a path.
-    static func with(size: String, at path: String, _ body: () throws -> Void) throws {
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tmpfs", path)
-        let result = Result { try body() }
-        try run("umount", path)
-        try result.get()
-    }
-
-    private static func run(_ command: String, _ arguments: String...) throws {
-        let outcome = try Launch.run(command, arguments)
-        guard outcome.status == 0 else { throw CommandFailed(errors: outcome.errors) }
-    }
-
-    private struct CommandFailed: Error { let errors: String }
-}
