@@ -76,7 +76,8 @@ let package = Package(
         target(
             "Experiments",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry",
+                "Training", "Data", "Model", "Collectives", "Optimizers", "Checkpoints",
+                "Telemetry",
                 "Recipes",
                 "Report", "Statistics", "Compute", "MPI", "Support",
                 .product(name: "Logging", package: "swift-log"),

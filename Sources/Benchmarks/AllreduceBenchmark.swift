@@ -3,7 +3,6 @@ import Compute
 import MPI
 import Statistics
 import Support
-import Telemetry
 import Training
 
 /// Measures the reduction of gradients beside `MPI_Allreduce`, on the ranks that there are.
@@ -15,8 +14,6 @@ package struct AllreduceBenchmark: Sendable {
     /// Bytes of fp32 to be summed, rising; multiples of 64.
     package var sizes: [Int]
     package var wire: WireFormat
-    package var threads: Int
-    package var progress: ProgressMode
 
     /// Seconds spent on a size, setting up left out, if more than `fewestRepetitions` fit in them.
     private static let secondsPerSize = 0.5
@@ -25,18 +22,17 @@ package struct AllreduceBenchmark: Sendable {
     /// Measurements before the first that counts: memory is touched and connections are opened.
     private static let warmup = 2
 
-    package init(sizes: [Int], wire: WireFormat, threads: Int, progress: ProgressMode) {
+    package init(sizes: [Int], wire: WireFormat) {
         self.sizes = sizes
         self.wire = wire
-        self.threads = threads
-        self.progress = progress
     }
 
-    /// Measures every size; all ranks must come here.
+    /// Measures every size. Collective.
     ///
     /// - Throws: `Failure` (usage) on a single rank, which has nobody to exchange with;
     ///   (configuration) where a size does not fit the memory; what MPI reports.
-    package func run(on communicator: Communicator) throws(Failure) -> AllreduceReport {
+    package func run(in job: Job) throws(Failure) -> AllreduceReport {
+        let communicator = job.communicator
         try communicator.agree { () throws(Failure) in
             guard communicator.size < 2 else { return }
             throw Failure(
@@ -45,22 +41,17 @@ package struct AllreduceBenchmark: Sendable {
                     + "it as launch/mpirun --ranks 2 -- lockstep bench allreduce.")
         }
         try requireMemory(communicator)
-        tell(
+        job.announce(
             """
             measuring sums of \(Format.bytes(sizes.first ?? 0)) to \
-            \(Format.bytes(sizes.last ?? 0)) over \
-            \(Format.layout(ranks: communicator.size, threads: threads)) by turns with \
-            MPI_Allreduce
-            """, from: communicator)
-        let team = rankTeam(threads: threads)
-        let line =
-            communicator.rank == 0
-            ? ProgressLine(
-                "measuring", total: sizes.count, unit: .things("sizes", showsRate: false),
-                mode: progress, environment: processEnvironment()) : nil
-        defer { line?.finish() }
+            \(Format.bytes(sizes.last ?? 0)) over \(job.layout) by turns with MPI_Allreduce
+            """)
+        let team = rankTeam(threads: job.threads)
+        let line = job.progressLine(
+            "measuring", total: sizes.count, unit: .things("sizes", showsRate: false))
+        defer { line.finish() }
         var report = AllreduceReport(
-            ranks: communicator.size, hosts: try communicator.hostCount(), threads: threads,
+            ranks: communicator.size, hosts: try communicator.hostCount(), threads: job.threads,
             wire: wire, notice: nil)
         for (index, bytes) in sizes.enumerated() {
             var measurement = try SizeMeasurement(
@@ -70,7 +61,7 @@ package struct AllreduceBenchmark: Sendable {
             if report.notice == nil { report.hosts = measurement.reducer.hostCount }
             report.rows.append(try row(&measurement, communicator))
             try measurement.reducer.free()
-            line?.update(done: index + 1, details: [Format.bytes(bytes)])
+            line.update(done: index + 1, details: [Format.bytes(bytes)])
         }
         return report
     }

@@ -14,7 +14,7 @@ struct ArithmeticPeak: Sendable {
     private static let seconds = 0.03
     private static let repetitions = 5
 
-    /// Measures for some 0.2 s; all ranks must come here.
+    /// Measures for about 0.2 s. Collective.
     static func measure(
         _ precision: Precision, team: ThreadTeam, communicator: Communicator
     ) throws(Failure) -> ArithmeticPeak {

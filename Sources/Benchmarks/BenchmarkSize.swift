@@ -66,6 +66,7 @@ package struct BenchmarkSize: Sendable, Equatable {
         // The batch grows with the ranks, and the rate would grow with the batch. Without scaling,
         // the same batch on another number of ranks is the same training.
         recipe.scaling.rule = .none
+        recipe.scaling.baseBatch = recipe.training.globalBatch
         recipe.reduction.lanes = ranks
         return recipe
     }

@@ -2,48 +2,35 @@ import Compute
 import MPI
 import Statistics
 import Support
-import Telemetry
 import Training
 
 /// Measures each kernel of a training step alone, on the shapes of a size.
 package struct KernelBenchmark: Sendable {
     package var size: BenchmarkSize
     package var precision: Precision
-    /// Whether bf16 may run on a processor that lacks it.
-    package var emulatesBF16: Bool
-    package var threads: Int
-    package var progress: ProgressMode
 
     /// A measurement runs its kernel again and again for so many seconds; the median of some
     /// counts.
     private static let seconds = 0.05
     private static let measurements = 5
 
-    package init(
-        size: BenchmarkSize, precision: Precision, emulatesBF16: Bool, threads: Int,
-        progress: ProgressMode
-    ) {
+    package init(size: BenchmarkSize, precision: Precision) {
         self.size = size
         self.precision = precision
-        self.emulatesBF16 = emulatesBF16
-        self.threads = threads
-        self.progress = progress
     }
 
-    /// Measures all kernels on all ranks at once; all ranks must come here.
+    /// Measures all kernels on all ranks at once. Collective.
     ///
     /// - Throws: what MPI reports.
-    package func run(on communicator: Communicator) throws(Failure) -> KernelReport {
-        try communicator.agree { () throws(Failure) in
-            try precision.requireProcessor(emulates: emulatesBF16)
-        }
-        tell(
+    package func run(in job: Job) throws(Failure) -> KernelReport {
+        let communicator = job.communicator
+        try job.requireProcessor(for: precision)
+        job.announce(
             """
-            measuring the kernels of \(size.name) in \(precision.rawValue) on \
-            \(Format.layout(ranks: communicator.size, threads: threads)): first the cores' peak \
-            and the memory's speed, then each kernel alone
-            """, from: communicator)
-        let engine = ComputeEngine(team: rankTeam(threads: threads))
+            measuring the kernels of \(size.name) in \(precision.rawValue) on \(job.layout): first \
+            the cores' peak and the memory's speed, then each kernel alone
+            """)
+        let engine = job.makeEngine()
         let peak = try ArithmeticPeak.measure(
             precision, team: engine.team, communicator: communicator)
         let bandwidth = try MemoryBandwidth.measure(
@@ -52,12 +39,9 @@ package struct KernelBenchmark: Sendable {
         // The cases see its memory through pointers.
         defer { withExtendedLifetime(bench) {} }
         let cases = bench.cases()
-        let line =
-            communicator.rank == 0
-            ? ProgressLine(
-                "measuring", total: cases.count, unit: .things("kernels", showsRate: false),
-                mode: progress, environment: processEnvironment()) : nil
-        defer { line?.finish() }
+        let line = job.progressLine(
+            "measuring", total: cases.count, unit: .things("kernels", showsRate: false))
+        defer { line.finish() }
         var rows: [KernelReport.Row] = []
         for (index, kernel) in cases.enumerated() {
             let own = try medianSeconds(of: kernel, communicator)
@@ -66,10 +50,10 @@ package struct KernelBenchmark: Sendable {
                 KernelReport.Row(
                     name: kernel.name, shape: kernel.shape, flops: kernel.flops,
                     bytes: kernel.bytes, seconds: try communicator.allReduce(own, .maximum)))
-            line?.update(done: index + 1)
+            line.update(done: index + 1)
         }
         return KernelReport(
-            size: size, precision: precision, ranks: communicator.size, threads: threads,
+            size: size, precision: precision, ranks: communicator.size, threads: job.threads,
             instructionSet: InstructionSet.best.name(for: precision),
             peakFlopsPerCore: peak.flopsPerCore,
             bytesPerSecond: bandwidth.bytesPerSecond, rows: rows)

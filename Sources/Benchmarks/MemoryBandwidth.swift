@@ -11,7 +11,7 @@ struct MemoryBandwidth: Sendable {
     private static let elements = 64 << 20
     private static let repetitions = 5
 
-    /// Measures for some 0.2 s; all ranks must come here.
+    /// Measures for about 0.2 s. Collective.
     static func measure(
         team: ThreadTeam, communicator: Communicator
     ) throws(Failure) -> MemoryBandwidth {

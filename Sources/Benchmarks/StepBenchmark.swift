@@ -1,24 +1,18 @@
 import Compute
-import MPI
 import Recipes
 import Support
-import Telemetry
 import Training
 
 /// Measures training steps on random tokens: the arithmetic of a run without its data.
 package struct StepBenchmark: Sendable {
     package var size: BenchmarkSize
     package var precision: Precision
-    /// Whether bf16 may run on a processor that lacks it.
-    package var emulatesBF16: Bool
     /// Steps that are measured, after `warmupSteps`.
     package var steps: Int
     /// `section.key=value` for the recipe that the size stands for.
     package var overrides: [String]
     /// Tokens in a sequence; nil for the size's own, or the context length where that is less.
     package var sequenceLength: Int?
-    package var threads: Int
-    package var progress: ProgressMode
     /// Where to write a trace of the steps; nil for none.
     package var tracePath: String?
 
@@ -26,56 +20,53 @@ package struct StepBenchmark: Sendable {
     package static let warmupSteps = 2
 
     package init(
-        size: BenchmarkSize, precision: Precision, emulatesBF16: Bool, steps: Int,
-        overrides: [String], sequenceLength: Int? = nil, threads: Int, progress: ProgressMode,
-        tracePath: String? = nil
+        size: BenchmarkSize, precision: Precision, steps: Int, overrides: [String],
+        sequenceLength: Int?, tracePath: String?
     ) {
         self.size = size
         self.precision = precision
-        self.emulatesBF16 = emulatesBF16
         self.steps = steps
         self.overrides = overrides
         self.sequenceLength = sequenceLength
-        self.threads = threads
-        self.progress = progress
         self.tracePath = tracePath
     }
 
-    /// Takes the steps; all ranks must come here.
+    /// Takes the steps and returns what they took. Collective.
     ///
     /// - Throws: `Failure` (configuration; usage) for an override that cannot be, and what MPI
     ///   reports.
-    package func run(on communicator: Communicator) throws(Failure) -> StepReport {
+    package func run(in job: Job) throws(Failure) -> StepReport {
+        let communicator = job.communicator
         let plan = try communicator.agree { () throws(Failure) in
-            let plan = try makePlan(ranks: communicator.size)
-            try plan.recipe.training.precision.requireProcessor(emulates: emulatesBF16)
-            return plan
+            try makePlan(ranks: communicator.size)
         }
+        try job.requireProcessor(for: plan.recipe.training.precision)
         try plan.requireMemory(communicator)
         let trace = try tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
-        tell(
+        job.announce(
             """
-            measuring steps of \(size.name) in \(precision.rawValue) on \
-            \(Format.layout(ranks: communicator.size, threads: threads)): the cores' peak, \
-            \(Self.warmupSteps) steps to warm up and \(Format.counted(steps, "step")) that \
+            measuring steps of \(size.name) in \(precision.rawValue) on \(job.layout): the cores' \
+            peak, \(Self.warmupSteps) steps to warm up and \(Format.counted(steps, "step")) that \
             \(steps == 1 ? "counts" : "count")
-            """, from: communicator)
-        let engine = ComputeEngine(team: rankTeam(threads: threads))
+            """)
+        let engine = job.makeEngine()
         let peak = try ArithmeticPeak.measure(
             plan.recipe.training.precision, team: engine.team, communicator: communicator)
-        let step = try TrainingStep(
+        let runner = try StepRunner(
             plan: plan, communicator: communicator, engine: engine, trace: trace)
-        try step.initialize()
+        try runner.initialize()
         let batch = SyntheticBatch(plan: plan)
-        let memory = try step.memory(batchBytes: batch.bytes)
-        let records = try takeSteps(step, batch, isShown: communicator.rank == 0)
+        let memory = try runner.memory(batchBytes: batch.bytes)
+        let records = try takeSteps(runner, batch, job)
         try trace?.write()
         return StepReport(
-            benchmark: self, plan: plan, ranks: communicator.size, records: records,
+            benchmark: self, plan: plan, ranks: communicator.size, threads: job.threads,
+            records: records,
             peakFlopsPerCore: peak.flopsPerCore, memory: memory,
-            residentBytes: try ResidentMemory.peak(of: communicator), notice: step.reductionNotice)
+            residentBytes: try ResidentMemory.peak(of: communicator), notice: runner.reductionNotice
+        )
     }
 
     /// What a benchmark does not do, and how many steps it takes.
@@ -88,11 +79,9 @@ package struct StepBenchmark: Sendable {
                 "--set \(override) has no effect on a benchmark, which neither evaluates nor writes "
                     + "checkpoints, and takes as many steps as --steps says: leave it out.")
         }
-        let toml = size.recipe(
+        let recipe = try size.recipe(
             ranks: ranks, steps: Self.warmupSteps + steps, precision: precision
-        ).toml
-        let recipe = try Recipe(
-            toml: toml, name: "the recipe of \(size.name)", overrides: overrides)
+        ).applying(overrides)
         guard recipe.model.vocabularySize > 0 else {
             throw Failure(
                 .configuration,
@@ -114,23 +103,20 @@ package struct StepBenchmark: Sendable {
     }
 
     private func takeSteps(
-        _ step: TrainingStep, _ batch: SyntheticBatch, isShown: Bool
+        _ runner: StepRunner, _ batch: SyntheticBatch, _ job: Job
     ) throws(Failure) -> [StepRecord] {
-        let progress =
-            isShown
-            ? ProgressLine(
-                "measuring", total: Self.warmupSteps + steps,
-                unit: .things("steps", showsRate: false), mode: self.progress,
-                environment: processEnvironment()) : nil
-        defer { progress?.finish() }
+        let progress = job.progressLine(
+            "measuring", total: Self.warmupSteps + steps,
+            unit: .things("steps", showsRate: false))
+        defer { progress.finish() }
         var records: [StepRecord] = []
         records.reserveCapacity(steps)
         for index in 0..<Self.warmupSteps + steps {
-            let (record, _) = try step.take { _, firstSequence in
+            let (record, _) = try runner.take { _, firstSequence in
                 batch.load(firstSequence: firstSequence)
             }
             if index >= Self.warmupSteps { records.append(record) }
-            progress?.update(done: index + 1)
+            progress.update(done: index + 1)
         }
         return records
     }

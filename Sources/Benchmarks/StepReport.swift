@@ -8,6 +8,7 @@ package struct StepReport: Sendable {
     let benchmark: StepBenchmark
     let plan: TrainingPlan
     let ranks: Int
+    let threads: Int
     /// The measured steps, in order.
     let records: [StepRecord]
     /// Measured, in operations a second of the precision.
@@ -32,7 +33,7 @@ package struct StepReport: Sendable {
     /// Model FLOP/s utilisation: the model's arithmetic as a part of what the cores can do at best
     /// (Chowdhery et al. 2022, appendix B).
     package var utilization: Double {
-        flopsPerRank / (Double(benchmark.threads) * peakFlopsPerCore)
+        flopsPerRank / (Double(threads) * peakFlopsPerCore)
     }
 
     /// The mean over the steps of what each part of them took on rank 0.
@@ -66,7 +67,7 @@ extension StepReport {
             "peer": .string("lockstep \(version)"), "size": .string(benchmark.size.name),
             "precision": .string(plan.recipe.training.precision.rawValue),
             "sequence_length": .integer(plan.sequenceLength),
-            "ranks": .integer(ranks), "threads_per_rank": .integer(benchmark.threads),
+            "ranks": .integer(ranks), "threads_per_rank": .integer(threads),
             "step_seconds": rounded(stepSeconds, 5),
             "tokens_per_second": rounded(tokensPerSecond, 1),
             "gflops_per_rank": rounded(flopsPerRank / 1e9, 1),
@@ -105,7 +106,7 @@ extension StepReport {
 
     private var heading: String {
         "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
-            + "\(Format.layout(ranks: ranks, threads: benchmark.threads)): "
+            + "\(Format.layout(ranks: ranks, threads: threads)): "
             + "\(Format.counted(plan.lanes.globalBatch, "sequence")) of \(plan.sequenceLength) tokens "
             + "a step, \(Format.counted(records.count, "step")) after \(StepBenchmark.warmupSteps) to "
             + "warm up"
@@ -116,7 +117,7 @@ extension StepReport {
     }
 
     private var rates: [String] {
-        let cores = ranks * benchmark.threads
+        let cores = ranks * threads
         let unit = ranksYield ? "thread" : "core"
         return [
             "  speed    \(Format.rate(tokensPerSecond, of: "tokens"))",

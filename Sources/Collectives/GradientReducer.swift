@@ -262,9 +262,9 @@ package final class GradientReducer {
         precondition(!laneIsOpen && stack.isInLastLane, "a step finishes after the last lane")
         let start = ContinuousClock.now
         if communicator.size > 1 {
-            var patience = Patience(yields: yields)
+            var spinWait = SpinWait(yields: yields)
             while failure == nil, !isComplete {
-                if advance() { patience.reset() } else { patience.wait() }
+                if advance() { spinWait.reset() } else { spinWait.wait() }
             }
             if let failure { throw failure }
         }

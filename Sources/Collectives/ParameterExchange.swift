@@ -50,7 +50,7 @@ final class ParameterExchange {
     /// No rank of the host reads its parameters meanwhile: all have ended their backward.
     func run(team: ThreadTeam, update: (Range<Int>) -> Void) throws(Failure) {
         gathers += 1
-        var patience = Patience(yields: yields)
+        var spinWait = SpinWait(yields: yields)
         if let segment = topology.ownSegment {
             var requests = RequestSet()
             awaited.elements.update(repeating: 0)
@@ -58,7 +58,7 @@ final class ParameterExchange {
             for bucket in partition.buckets.indices {
                 // A rank that is ahead has sent no bucket behind these.
                 while received < min(bucket + Self.bucketsAhead + 2, partition.buckets.count) {
-                    try receive(received, segment, &requests)
+                    try receive(bucket: received, segment: segment, &requests)
                     received += 1
                 }
                 let own = partition.part(segment, host: topology.host, ofBucket: bucket)
@@ -66,23 +66,23 @@ final class ParameterExchange {
                     update(elements)
                     spread(elements)
                 }
-                try send(own, bucket, segment, &requests)
+                try send(own, bucket: bucket, segment: segment, &requests)
                 repeat {
-                    try takeDone(&requests, segment, &patience, team: team)
+                    try takeDone(&requests, segment, &spinWait, team: team)
                 } while firstAwaited <= bucket - Self.bucketsAhead
             }
-            while requests.count > 0 { try takeDone(&requests, segment, &patience, team: team) }
+            while requests.count > 0 { try takeDone(&requests, segment, &spinWait, team: team) }
             counters[topology.localRank].publish(UInt64(gathers))
         }
         for owner in counters.prefix(topology.segmentCount) {
-            while owner.value < UInt64(gathers) { patience.wait() }
-            patience.reset()
+            while owner.value < UInt64(gathers) { spinWait.wait() }
+            spinWait.reset()
         }
     }
 
-    /// Looks for messages that are done, and passes a moment if there are none.
+    /// Takes in the messages that are complete, or waits a moment if there are none.
     private func takeDone(
-        _ requests: inout RequestSet, _ segment: Int, _ patience: inout Patience, team: ThreadTeam
+        _ requests: inout RequestSet, _ segment: Int, _ spinWait: inout SpinWait, team: ThreadTeam
     ) throws(Failure) {
         let done = try requests.testSome()
         for label in done where label >= 0 {
@@ -90,7 +90,7 @@ final class ParameterExchange {
             awaited.base[label / topology.hosts.count] -= 1
         }
         while firstAwaited < received, awaited.base[firstAwaited] == 0 { firstAwaited += 1 }
-        if done.isEmpty, requests.count > 0 { patience.wait() } else { patience.reset() }
+        if done.isEmpty, requests.count > 0 { spinWait.wait() } else { spinWait.reset() }
     }
 
     private var others: [Int] {
@@ -100,7 +100,7 @@ final class ParameterExchange {
 
     /// Labels of sent messages are negative; a received one's names its bucket and host.
     private func receive(
-        _ bucket: Int, _ segment: Int, _ requests: inout RequestSet
+        bucket: Int, segment: Int, _ requests: inout RequestSet
     ) throws(Failure) {
         for other in others.reversed() {
             let part = partition.part(segment, host: other, ofBucket: bucket)
@@ -114,7 +114,7 @@ final class ParameterExchange {
     }
 
     private func send(
-        _ part: Range<Int>, _ bucket: Int, _ segment: Int, _ requests: inout RequestSet
+        _ part: Range<Int>, bucket: Int, segment: Int, _ requests: inout RequestSet
     ) throws(Failure) {
         if part.isEmpty { return }
         for other in others {

@@ -61,6 +61,11 @@ extension Communicator {
         return String(decoding: texts[0], as: UTF8.self)
     }
 
+    /// Returns whether a condition holds on at least one rank. Collective.
+    package func isTrueOnAnyRank(_ condition: Bool) throws(Failure) -> Bool {
+        try allReduce(Int64(condition ? 1 : 0), .maximum) == 1
+    }
+
     /// Checks that all ranks hold the same string: a hash, a build's name, a recipe.
     ///
     /// - Throws: on every rank alike, `.configuration` naming the ranks that differ from rank 0, if

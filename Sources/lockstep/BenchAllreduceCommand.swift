@@ -38,15 +38,10 @@ struct BenchAllreduceCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let benchmark = AllreduceBenchmark(
-            sizes: try chosenSizes(), wire: try chosenWire(),
-            threads: try threads.count(), progress: try progressMode())
-        StopSignals.exitAtOnce()
-        try runOnAllRanks { (world, _) throws(Failure) in
-            let report = try benchmark.run(on: world)
-            guard world.rank == 0 else { return 0 }
-            try StandardOutput.write(line: json ? report.json.text : report.text)
-            return 0
+        let benchmark = AllreduceBenchmark(sizes: try chosenSizes(), wire: try chosenWire())
+        try Job.run(threads: threads, onStop: .exitAtOnce) { (job) throws(Failure) in
+            let report = try benchmark.run(in: job)
+            return .finished([json ? report.json.text : report.text])
         }
     }
 

@@ -31,15 +31,12 @@ struct BenchKernelsCommand: ParsableCommand {
 
     func run() throws {
         let benchmark = KernelBenchmark(
-            size: try BenchmarkSize.named(size), precision: try arithmetic.choice(),
-            emulatesBF16: arithmetic.emulateBf16, threads: try threads.count(),
-            progress: try progressMode())
-        StopSignals.exitAtOnce()
-        try runOnAllRanks { (world, _) throws(Failure) in
-            let report = try benchmark.run(on: world)
-            guard world.rank == 0 else { return 0 }
-            try StandardOutput.write(line: json ? report.json.text : report.text)
-            return 0
+            size: try BenchmarkSize.named(size), precision: try arithmetic.choice())
+        try Job.run(
+            threads: threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce
+        ) { (job) throws(Failure) in
+            let report = try benchmark.run(in: job)
+            return .finished([json ? report.json.text : report.text])
         }
     }
 }

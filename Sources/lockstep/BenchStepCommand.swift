@@ -61,17 +61,13 @@ struct BenchStepCommand: ParsableCommand {
             throw Failure(.usage, "--steps is \(steps), but must be from 1 to 1000000; try 5.")
         }
         let benchmark = StepBenchmark(
-            size: try BenchmarkSize.named(size), precision: try arithmetic.choice(),
-            emulatesBF16: arithmetic.emulateBf16, steps: steps,
-            overrides: set, sequenceLength: sequenceLength,
-            threads: try threads.count(), progress: try progressMode(),
-            tracePath: trace)
-        StopSignals.exitAtOnce()
-        try runOnAllRanks { (world, _) throws(Failure) in
-            let report = try benchmark.run(on: world)
-            guard world.rank == 0 else { return 0 }
-            try StandardOutput.write(line: json ? report.json.text : report.text)
-            return 0
+            size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,
+            overrides: set, sequenceLength: sequenceLength, tracePath: trace)
+        try Job.run(
+            threads: threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce
+        ) { (job) throws(Failure) in
+            let report = try benchmark.run(in: job)
+            return .finished([json ? report.json.text : report.text])
         }
     }
 }

@@ -24,22 +24,19 @@ struct DoctorCommand: ParsableCommand {
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        let threadCount = try threads.count()
-        let launched = MPIEnvironment.hasLauncher
-        try runOnAllRanks { (world, threadLevel) throws(Failure) in
-            let ranks = try MachineFacts.gather(threads: threadCount, communicator: world)
-            guard world.rank == 0 else { return 0 }
+        try Job.run(threads: threads, onStop: .systemDefault) { (job) throws(Failure) in
+            let ranks = try MachineFacts.gather(
+                threads: job.threads, communicator: job.communicator)
+            guard job.isFirstRank else { return .finished([]) }
             let findings = Doctor.findings(
-                ranks, threadLevel: "\(threadLevel)", launched: launched, runFolder: out)
+                ranks, threadLevel: "\(job.threadLevel)", launched: MPIEnvironment.hasLauncher,
+                runFolder: out)
             let width = findings.map(\.name.count).max() ?? 0
-            for (name, text) in findings {
-                let gap = String(repeating: " ", count: width - name.count)
-                try StandardOutput.write(line: "\(name)\(gap)  \(text)")
+            let lines = findings.map { name, text in
+                "\(name)\(String(repeating: " ", count: width - name.count))  \(text)"
             }
-            let warnings = Doctor.warnings(ranks, runFolder: out)
-            for warning in warnings { try StandardOutput.write(line: "warning: \(warning)") }
-            if warnings.isEmpty { try StandardOutput.write(line: "No warnings.") }
-            return 0
+            let warnings = Doctor.warnings(ranks, runFolder: out).map { "warning: \($0)" }
+            return .finished(lines + (warnings.isEmpty ? ["No warnings."] : warnings))
         }
     }
 }

@@ -37,21 +37,17 @@ struct EvaluateCommand: ParsableCommand {
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        let threadCount = try threads.count()
-        let progress = try progressMode()
         let choice = try CheckpointChoice(checkpoint)
-        StopSignals.exitAtOnce()
-        try runOnAllRanks { (world, _) throws(Failure) in
+        try Job.run(threads: threads, onStop: .exitAtOnce) { (job) throws(Failure) in
             let inspection = try RunInspection(
-                run: folder, choice, communicator: world)
-            let evaluation = try inspection.evaluate(
-                dataPath: data, threads: threadCount, communicator: world, progress: progress)
-            if world.rank == 0 { try show(evaluation, step: inspection.step) }
-            return 0
+                run: folder, choice, communicator: job.communicator)
+            let evaluation = try inspection.evaluate(dataPath: data, in: job)
+            return .finished([line(for: evaluation, step: inspection.step)])
         }
     }
 
-    private func show(_ evaluation: Evaluation, step: Int) throws(Failure) {
+    /// Returns the line that reports an evaluation, for a reader or as JSON.
+    private func line(for evaluation: Evaluation, step: Int) -> String {
         let perplexity = exp(evaluation.loss)
         if json {
             var line: JSONObject = [
@@ -60,13 +56,11 @@ struct EvaluateCommand: ParsableCommand {
             // The perplexity of a finite loss can overflow.
             line["perplexity"] = perplexity.isFinite ? .number(perplexity) : nil
             line["targets"] = .integer(evaluation.targets)
-            try StandardOutput.write(line: line.text)
-        } else {
-            let shown = perplexity.isFinite ? Format.fixed(perplexity, decimals: 2) : "above 1e308"
-            try StandardOutput.write(
-                line: "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats a token "
-                    + "(perplexity \(shown)) over "
-                    + "\(Format.count(evaluation.targets)) targets at step \(Format.count(step))")
+            return line.text
         }
+        let shown = perplexity.isFinite ? Format.fixed(perplexity, decimals: 2) : "above 1e308"
+        return "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats a token "
+            + "(perplexity \(shown)) over "
+            + "\(Format.count(evaluation.targets)) targets at step \(Format.count(step))"
     }
 }

@@ -78,48 +78,39 @@ struct FindLRCommand: ParsableCommand {
             recipePath: recipe, dataPath: data,
             ramp: try RateRamp(
                 from: from, to: to, steps: steps, shape: linear ? .linear : .geometric),
-            overrides: set, startPath: start, outPath: out, writePath: write,
-            threads: try threads.count(), progress: try progressMode(),
-            emulatesBF16: emulation.emulateBf16)
-        StopSignals.listenForTermination()
-        try runOnAllRanks { (world, _) throws(Failure) in
-            let session = RangeTestSession(request, communicator: world)
-            guard let result = try session.run() else {
-                if world.rank == 0 {
-                    // If the terminal is gone, the message cannot be written.
-                    try? StandardOutput.write(
-                        line: "stopped because a signal asked for it; nothing was written")
-                }
-                return Failure.Code.requeue.rawValue
+            overrides: set, startPath: start, outPath: out, writePath: write)
+        try Job.run(
+            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
+        ) { (job) throws(Failure) in
+            let session = RangeTestSession(request, in: job)
+            guard let result = try session.run() else { return .discarded }
+            try job.print(
+                [result.text] + (out.map { ["the curve and a report are in \($0)"] } ?? []))
+            guard let rate = try session.writeRecipe(result), let write else {
+                return .finished([])
             }
-            if world.rank == 0 {
-                try StandardOutput.write(line: result.text)
-                if let out {
-                    try StandardOutput.write(line: "the curve and a report are in \(out)")
-                }
-            }
-            let written = try session.writeRecipe(result)
-            if let written, let write { try tellOfRecipe(write, written) }
-            return 0
+            return .finished(lines(aboutRecipe: write, with: rate))
         }
     }
 
-    /// Prints what --write has made.
-    private func tellOfRecipe(
-        _ path: String, _ rate: RangeTestSession.RecipeRate
-    ) throws(Failure) {
+    /// Returns the lines that describe the recipe that --write has made.
+    private func lines(
+        aboutRecipe path: String, with rate: RangeTestSession.RecipeRate
+    ) -> [String] {
         // These overrides would undo what the new recipe holds.
         let held = [
             "training.global_batch=", "optimizer.learning_rate=", "schedule.minimum_learning_rate=",
         ]
         let others = set.filter { override in !held.contains { override.hasPrefix($0) } }
         let again = others.isEmpty ? "" : "; train it with the same --set, which it does not hold"
-        try StandardOutput.write(line: "\(path) is \(recipe) with this learning_rate\(again)")
+        let line = "\(path) is \(recipe) with this learning_rate\(again)"
         guard let floor = rate.minimumLearningRate, let part = rate.floorPart, floor > 0 else {
-            return
+            return [line]
         }
-        try StandardOutput.write(
-            line: "its minimum_learning_rate = \(floor) is \(Format.significant(part, digits: 3)) "
-                + "of learning_rate, as in \(recipe)")
+        return [
+            line,
+            "its minimum_learning_rate = \(floor) is \(Format.significant(part, digits: 3)) "
+                + "of learning_rate, as in \(recipe)",
+        ]
     }
 }

@@ -63,25 +63,14 @@ struct LandscapeCommand: ParsableCommand {
         }
         let request = LandscapeRequest(
             runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
-            sequences: sequences, seed: seed, outPath: out,
-            threads: try threads.count(), progress: try progressMode())
-        StopSignals.listenForTermination()
-        try runOnAllRanks { (world, _) throws(Failure) in
-            switch try LandscapeSession(request, communicator: world).run() {
-            case .finished(let landscape, let folder):
-                if world.rank == 0 {
-                    try StandardOutput.write(line: landscape.summary)
-                    try StandardOutput.write(line: "the report is \(folder)/report.html")
-                }
-                return 0
-            case .stopped:
-                if world.rank == 0 {
-                    // If the terminal is gone, the message cannot be written.
-                    try? StandardOutput.write(
-                        line: "stopped because a signal asked for it; nothing was written")
-                }
-                return Failure.Code.requeue.rawValue
+            sequences: sequences, seed: seed, outPath: out)
+        try Job.run(threads: threads, onStop: .finishStep) { (job) throws(Failure) in
+            guard let found = try LandscapeSession(request, in: job).run() else {
+                return .discarded
             }
+            return .finished([
+                found.landscape.summary, "the report is \(found.folder)/report.html",
+            ])
         }
     }
 }

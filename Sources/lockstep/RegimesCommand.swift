@@ -57,26 +57,14 @@ struct RegimesCommand: ParsableCommand {
         }
         let request = RegimesRequest(
             recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
-            sequences: sequences, threads: try threads.count(),
-            progress: try progressMode(), emulatesBF16: emulation.emulateBf16)
-        StopSignals.listenForTermination()
-        try runOnAllRanks { (world, _) throws(Failure) in
-            let outcome = try RegimesSession(request, communicator: world).run()
-            guard world.rank == 0 else { return code(of: outcome) }
-            switch outcome {
-            case .finished(let regimes):
-                for sentence in regimes.sentences { try StandardOutput.write(line: sentence) }
-                try StandardOutput.write(line: "the report is \(out)/report.html")
-            case .stopped:
-                // If the terminal is gone, the message cannot be written.
-                try? StandardOutput.write(
-                    line: "stopped because a signal asked for it; nothing was written")
+            sequences: sequences)
+        try Job.run(
+            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
+        ) { (job) throws(Failure) in
+            guard let regimes = try RegimesSession(request, in: job).run() else {
+                return .discarded
             }
-            return code(of: outcome)
+            return .finished(regimes.sentences + ["the report is \(out)/report.html"])
         }
-    }
-
-    private func code(of outcome: RegimesOutcome) -> Int32 {
-        if case .stopped = outcome { Failure.Code.requeue.rawValue } else { 0 }
     }
 }

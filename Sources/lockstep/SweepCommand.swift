@@ -66,38 +66,20 @@ struct SweepCommand: ParsableCommand {
         }
         let request = SweepRequest(
             specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
-            groups: groups, threads: try threads.count(),
-            progress: try progressMode(),
-            emulatesBF16: emulation.emulateBf16)
-        if estimate { StopSignals.exitAtOnce() } else { StopSignals.listenForTermination() }
-        try runOnAllRanks { (world, _) throws(Failure) in
-            let session = SweepSession(request, communicator: world)
-            if estimate {
-                let estimate = try session.estimate()
-                if world.rank == 0 { try StandardOutput.write(line: estimate.text) }
-                return 0
-            }
-            return try report(try session.run(), on: world, out)
-        }
-    }
-
-    /// Says how it ended, on rank 0, and returns the exit code.
-    private func report(
-        _ outcome: SweepOutcome, on world: Communicator, _ out: String
-    ) throws(Failure) -> Int32 {
-        switch outcome {
-        case .finished(let findings):
-            if let findings { try StandardOutput.write(line: findings.text) }
-            return 0
-        case .stopped:
-            let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""
-            if world.rank == 0 {
-                // If the terminal is gone, the message cannot be written.
-                try? StandardOutput.write(
-                    line: "stopped because a signal asked for it; resume with `\(launcher)lockstep "
+            groups: groups)
+        try Job.run(
+            threads: threads, emulatesBF16: emulation.emulateBf16,
+            onStop: estimate ? .exitAtOnce : .finishStep
+        ) { (job) throws(Failure) in
+            let session = SweepSession(request, in: job)
+            if estimate { return .finished([try session.estimate().text]) }
+            switch try session.run() {
+            case .finished(let findings): return .finished(findings.map { [$0.text] } ?? [])
+            case .stopped:
+                return .stopped(
+                    "stopped because a signal asked for it; resume with `\(launcherPrefix)lockstep "
                         + "sweep --resume --out \(shellQuoted(out))`")
             }
-            return Failure.Code.requeue.rawValue
         }
     }
 }

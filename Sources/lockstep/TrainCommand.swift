@@ -74,42 +74,23 @@ struct TrainCommand: ParsableCommand {
         }
         let request = TrainingRequest(
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
-            threads: try threads.count(), progress: try progressMode(),
-            isAlone: !MPIEnvironment.hasLauncher, tracePath: trace,
-            emulatesBF16: emulation.emulateBf16)
-        StopSignals.listenForTermination()
-        try runOnAllRanks { (world, _) throws(Failure) in
-            let outcome = try TrainingSession(request, communicator: world).train()
-            return try report(outcome, on: world)
+            tracePath: trace)
+        try Job.run(
+            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
+        ) { (job) throws(Failure) in
+            switch try TrainingSession(request, in: job).train() {
+            case .finished(let evaluation, let best):
+                let loss = Format.fixed(evaluation.loss, decimals: 4)
+                let targets = Format.count(evaluation.targets)
+                let bestText = best.map { ", its best checkpoint of step \($0)" } ?? ""
+                return .finished([
+                    "validation loss \(loss) over \(targets) targets; the run is in \(out)\(bestText)"
+                ])
+            case .checkpointed(let step):
+                return .stopped(
+                    "checkpointed at step \(step) because a signal asked for it; resume with "
+                        + "`\(launcherPrefix)lockstep train --resume --out \(shellQuoted(out))`")
+            }
         }
-    }
-
-    /// Says how it ended, on rank 0, and returns the exit code.
-    private func report(
-        _ outcome: TrainingOutcome, on world: Communicator
-    ) throws(Failure) -> Int32 {
-        let run = out ?? ""
-        let launcher = MPIEnvironment.hasLauncher ? "launch/mpirun -- " : ""
-        let resume = "`\(launcher)lockstep train --resume --out \(shellQuoted(run))`"
-        switch outcome {
-        case .finished(let evaluation, let best):
-            let loss = Format.fixed(evaluation.loss, decimals: 4)
-            let targets = Format.count(evaluation.targets)
-            let bestText = best.map { ", its best checkpoint of step \($0)" } ?? ""
-            try say(
-                "validation loss \(loss) over \(targets) targets; the run is in \(run)\(bestText)",
-                world)
-            return 0
-        case .checkpointed(let step):
-            // If the terminal is gone, the message cannot be written.
-            try? say(
-                "checkpointed at step \(step) because a signal asked for it; resume with \(resume)",
-                world)
-        }
-        return Failure.Code.requeue.rawValue
-    }
-
-    private func say(_ line: String, _ world: Communicator) throws(Failure) {
-        if world.rank == 0 { try StandardOutput.write(line: line) }
     }
 }

@@ -31,35 +31,35 @@ func testRange(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
             lanes = 4
             """, name: "the probe's recipe")
     let plan = try TrainingPlan(recipe, ranks: world.size)
-    let step = try TrainingStep(plan: plan, communicator: world, engine: ComputeEngine())
-    try step.initialize()
+    let runner = try StepRunner(plan: plan, communicator: world, engine: ComputeEngine())
+    try runner.initialize()
     let tokens = Buffer<Int32>(count: 9)
-    let batches: TrainingStep.Batches = { sample, sequence in
+    let batches: StepRunner.Batches = { sample, sequence in
         for place in 0..<9 { tokens.base[place] = Int32((sample * 7 + place * place) % 11) }
         return TokenBatch(
             inputs: tokens.base, targets: tokens.base + 1, firstSequence: sequence)
     }
-    for _ in 0..<3 { _ = try step.take(batches: batches) }
+    for _ in 0..<3 { _ = try runner.take(batches: batches) }
 
     var report = RangeTestReport()
     report.rank = world.rank
     report.size = world.size
-    report.before = hashes(step.state)
+    report.before = hashes(runner.state)
     let ramp = try RateRamp(
         from: 1e-4, to: Double(arguments.text("to", default: "10")) ?? 10,
         steps: arguments.number("steps", default: 30))
     let curve = try RangeTest(ramp).run(
-        step: step,
+        runner: runner,
         observe: { _ in
-            report.during = hashes(step.state)
+            report.during = hashes(runner.state)
         }, batches: batches)
-    report.after = hashes(step.state)
+    report.after = hashes(runner.state)
     report.losses = curve?.points.map(\.loss.bitPattern) ?? []
     report.ending = curve?.ending?.rawValue ?? ""
     for _ in 0..<3 {
-        report.following.append(try step.take(batches: batches).record.loss.bitPattern)
+        report.following.append(try runner.take(batches: batches).record.loss.bitPattern)
     }
-    try step.free()
+    try runner.free()
     try printReports(report, on: world)
 }
 

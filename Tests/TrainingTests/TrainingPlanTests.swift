@@ -27,8 +27,8 @@ import Training
         every = 250
         """
 
-    private func around(ranks: Int) -> PlanContext {
-        PlanContext(
+    private func facts(ranks: Int) -> RunFacts {
+        RunFacts(
             ranks: ranks, threads: 2, hosts: 1, runPath: "runs/a b", trainingTokens: 10_000,
             validationTargets: 999, validationTokens: 1000,
             decayedTensors: ["wte.weight", "h.0.attn.c_attn.weight", "h.1.attn.c_attn.weight"],
@@ -87,9 +87,9 @@ import Training
     @Test func memoryIsToldByItsParts() throws {
         let plan = try TrainingPlan(recipe(toml), ranks: 2)
         let parts = "parameters 1.0 KiB, gradients 2.0 KiB"
-        #expect(plan.summary(around(ranks: 1)).contains("  3.0 KiB a rank: \(parts)"))
+        #expect(plan.summary(facts(ranks: 1)).contains("  3.0 KiB a rank: \(parts)"))
         #expect(
-            plan.summary(around(ranks: 2)).contains("3.0 KiB a rank, 5.0 KiB a host: \(parts)"))
+            plan.summary(facts(ranks: 2)).contains("3.0 KiB a rank, 5.0 KiB a host: \(parts)"))
     }
 
     /// What a rank must hold at least has one arena of gradients for each partial sum that its
@@ -152,7 +152,7 @@ import Training
         #expect(abs(plan.rate.optimizer.beta2 - 0.8) < 1e-15)
         #expect(plan.rate.optimizer.epsilon == 5e-9 && plan.rate.optimizer.weightDecay == 0.2)
         #expect(plan.learningRate(after: 24) < 2e-3 && plan.learningRate(after: 25) == 2e-3)
-        let summary = plan.summary(around(ranks: 1))
+        let summary = plan.summary(facts(ranks: 1))
         for piece in [
             "  rate        0.001 at batch 6, rule adam-sde: x 2 for batch 24, peak 0.002\n",
             "  betas       0.6 and 0.8 for batch 24, from 0.9 and 0.95 at batch 6\n",
@@ -164,8 +164,8 @@ import Training
         }
         let kept = try TrainingPlan(recipe(toml), ranks: 1)
         #expect(kept.rate.optimizer.beta1 == 0.9)
-        #expect(!kept.summary(around(ranks: 1)).contains("betas"))
-        #expect(!kept.summary(around(ranks: 1)).contains("epsilon"))
+        #expect(!kept.summary(facts(ranks: 1)).contains("betas"))
+        #expect(!kept.summary(facts(ranks: 1)).contains("epsilon"))
     }
 
     @Test(
@@ -194,7 +194,7 @@ import Training
         ] as [([String], String)])
     func tellsTheRule(overrides: [String], text: String) throws {
         let recipe = try Recipe(toml: toml, name: "test.toml", overrides: overrides)
-        let summary = try TrainingPlan(recipe, ranks: 1).summary(around(ranks: 1))
+        let summary = try TrainingPlan(recipe, ranks: 1).summary(facts(ranks: 1))
         #expect(summary.contains(text), "\(summary)")
     }
 
@@ -218,7 +218,7 @@ import Training
     }
 
     @Test func tellsWhatIsPerRankAndWhatIsGlobal() throws {
-        let summary = try TrainingPlan(recipe(toml), ranks: 3).summary(around(ranks: 3))
+        let summary = try TrainingPlan(recipe(toml), ranks: 3).summary(facts(ranks: 3))
         for piece in [
             "for 1,000 steps on 3 ranks x 2 threads, into runs/a b",
             "1 layer, 2 heads, width 16, context 8, vocabulary 50",
@@ -244,12 +244,12 @@ import Training
                 "schedule.name=constant", "schedule.warmup_steps=0", "evaluation.every=0",
                 "evaluation.windows=5", "optimizer.weight_decay=0", "model.dropout=0.1"),
             ranks: 1)
-        var around = around(ranks: 1)
-        around.decayedTensors = []
-        around.threads = 1
-        around.hosts = 2
-        around.validationTargets = 40
-        let summary = plan.summary(around)
+        var facts = self.facts(ranks: 1)
+        facts.decayedTensors = []
+        facts.threads = 1
+        facts.hosts = 2
+        facts.validationTargets = 40
+        let summary = plan.summary(facts)
         for piece in [
             "on 1 rank x 1 thread on 2 hosts", "dropout 0.1", "of 3 sequences, each at once",
             "8 lanes = 24 sequences = 192 tokens a step; 24 tokens a micro-batch",
@@ -262,7 +262,7 @@ import Training
         let gradual = try TrainingPlan(
             recipe(toml, set: "scaling.gradual_warmup=true", "schedule.name=linear"), ranks: 1)
         #expect(
-            gradual.summary(around).contains(
+            gradual.summary(facts).contains(
                 "warmup over 20 steps (3,840 tokens) from the base rate, then linear to 0.0002"))
         #expect(gradual.learningRate(after: 0) == 1e-3)
     }

@@ -1,5 +1,4 @@
 import Support
-import Telemetry
 
 /// What `lockstep landscape` was asked to do.
 package struct LandscapeRequest: Sendable {
@@ -25,12 +24,10 @@ package struct LandscapeRequest: Sendable {
     package var seed: UInt64
     /// The folder that is made; nil for one in the run's.
     package var outPath: String?
-    package var threads: Int
-    package var progress: ProgressMode
 
     package init(
         runPath: String, dataPath: String?, directions: Directions, grid: Int, extent: Double?,
-        sequences: Int, seed: UInt64, outPath: String?, threads: Int, progress: ProgressMode
+        sequences: Int, seed: UInt64, outPath: String?
     ) {
         self.runPath = runPath
         self.dataPath = dataPath
@@ -40,8 +37,6 @@ package struct LandscapeRequest: Sendable {
         self.sequences = sequences
         self.seed = seed
         self.outPath = outPath
-        self.threads = threads
-        self.progress = progress
     }
 
     /// - Throws: a `.usage` failure that names the option, its value and the valid range.

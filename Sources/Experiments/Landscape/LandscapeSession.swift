@@ -1,5 +1,4 @@
 import Compute
-import Logging
 import MPI
 import Model
 import Recipes
@@ -8,30 +7,24 @@ import Support
 import Telemetry
 import Training
 
-/// How the measurement of a landscape ended.
-package enum LandscapeOutcome: Sendable {
-    /// What was found, and the folder that holds it.
-    case finished(Landscape, folder: String)
-    /// A signal asked for it; nothing was written.
-    case stopped
-}
-
 /// Measures the loss over a plane through a run's newest checkpoint, on all ranks together.
 package struct LandscapeSession {
     private let request: LandscapeRequest
+    private let job: Job
     private let communicator: Communicator
     private let folder: ResultFolder
 
-    package init(_ request: LandscapeRequest, communicator: Communicator) {
+    package init(_ request: LandscapeRequest, in job: Job) {
         self.request = request
-        self.communicator = communicator
+        self.job = job
+        communicator = job.communicator
         folder = ResultFolder(
             request.outPath
                 ?? "\(RunFolder(request.runPath).path)/landscape-\(request.directions.rawValue)")
     }
 
-    /// Measures and writes the folder. Collective.
-    package func run() throws(Failure) -> LandscapeOutcome {
+    /// Measures the landscape and writes a folder; returns nil if a signal stopped it. Collective.
+    package func run() throws(Failure) -> (landscape: Landscape, folder: String)? {
         try communicator.agree { () throws(Failure) in try request.validate() }
         // Only the first host needs the run's folder.
         let run = try communicator.onFirstRank { () throws(Failure) in
@@ -45,41 +38,39 @@ package struct LandscapeSession {
             at: request.dataPath,
             fingerprint: run?.checkpoints.last?.manifest.dataFingerprint ?? "", recipe: &recipe,
             communicator: communicator)
-        // What is missing is missed before the work and not after it.
+        // Output that is impossible fails before the work and not after it.
         let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
         }
         try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
-        let own = try communicator.onFirstRank { () throws(Failure) -> Chosen? in
+        let own = try communicator.onFirstRank { () throws(Failure) -> ChosenPlane? in
             guard let run else { return nil }
-            return try plane(run)
+            return try choosePlane(run)
         }
         let chosen = try onAllRanks(own ?? nil, parameterCount: GPTLayout(recipe.model).arena.count)
-        announce(chosen)
-        guard let landscape = try measure(recipe, data, chosen) else { return .stopped }
+        announce()
+        guard let landscape = try measure(recipe, data, chosen) else { return nil }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write([
                 ("landscape.csv", landscape.table), ("landscape.json", landscape.json.text + "\n"),
                 ("report.html", landscape.page.html(vega: vega ?? "")),
             ])
         }
-        return .finished(landscape, folder: folder.path)
+        return (landscape, folder.path)
     }
 
-    private func announce(_ chosen: Chosen) {
-        guard communicator.rank == 0 else { return }
-        Logger(label: "lockstep").notice(
+    private func announce() {
+        job.announce(
             """
             measuring the loss around \(request.runPath) at \(request.grid) x \(request.grid) points of a \
             plane (\(request.directions.rawValue)), over \
-            \(Format.counted(request.sequences, "validation sequence")) at most, on \
-            \(Format.layout(ranks: communicator.size, threads: request.threads))
+            \(Format.counted(request.sequences, "validation sequence")) at most, on \(job.layout)
             """)
     }
 
     /// A plane, the grid on it, and the run's path.
-    private struct Chosen {
+    private struct ChosenPlane {
         /// The step of the checkpoint at the origin.
         let step: Int
         let plane: ParameterPlane
@@ -89,7 +80,8 @@ package struct LandscapeSession {
     }
 
     /// Returns the first rank's choice on all ranks, but the path only on the first. Collective.
-    private func onAllRanks(_ own: Chosen?, parameterCount: Int) throws(Failure) -> Chosen {
+    private func onAllRanks(_ own: ChosenPlane?, parameterCount: Int) throws(Failure) -> ChosenPlane
+    {
         let plane =
             own?.plane
             ?? ParameterPlane(
@@ -104,13 +96,13 @@ package struct LandscapeSession {
             ends = [grid.x.lowerBound, grid.x.upperBound, grid.y.lowerBound, grid.y.upperBound]
         }
         let all = try communicator.allGather(ends)
-        return Chosen(
+        return ChosenPlane(
             step: Int(step), plane: plane,
             grid: PlaneGrid(x: all[0]...all[1], y: all[2]...all[3], size: request.grid),
             path: own?.path ?? [], explained: own?.explained ?? [])
     }
 
-    private func plane(_ run: RunCheckpoints) throws(Failure) -> Chosen {
+    private func choosePlane(_ run: RunCheckpoints) throws(Failure) -> ChosenPlane {
         let origin = try run.parameters(of: run.checkpoints.count - 1)
         switch request.directions {
         case .filter:
@@ -119,7 +111,7 @@ package struct LandscapeSession {
                 FilterDirections.direction(
                     $0, seed: request.seed, at: origin, layout: run.layout)
             }
-            return Chosen(
+            return ChosenPlane(
                 step: run.checkpoints[run.checkpoints.count - 1].step,
                 plane: ParameterPlane(
                     origin: origin, first: directions[0], second: directions[1]),
@@ -131,7 +123,7 @@ package struct LandscapeSession {
 
     private func principalPlane(
         _ run: RunCheckpoints, _ origin: Buffer<Float>
-    ) throws(Failure) -> Chosen {
+    ) throws(Failure) -> ChosenPlane {
         let count = run.checkpoints.count
         let remedy =
             "train with [checkpoint] keep = 0 and a smaller every, such as `--set checkpoint.keep=0 "
@@ -157,7 +149,7 @@ package struct LandscapeSession {
                     + "plane: \(remedy)")
         }
         let directions = try path.directions(principal.weights, from: origin)
-        return Chosen(
+        return ChosenPlane(
             step: run.checkpoints[count - 1].step,
             plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
             grid: PlaneGrid(
@@ -169,19 +161,18 @@ package struct LandscapeSession {
     }
 
     private func measure(
-        _ recipe: Recipe, _ data: TrainingData, _ chosen: Chosen
+        _ recipe: Recipe, _ data: TrainingData, _ chosen: ChosenPlane
     ) throws(Failure) -> Landscape? {
-        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
         let precision = recipe.training.precision
         let loss = WindowLoss(
-            recipe: recipe, data: data, sequences: request.sequences, engine: engine)
+            recipe: recipe, data: data, sequences: request.sequences, engine: job.makeEngine())
         let originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
         try requireFinite(
             [originLoss],
             "The checkpoint of step \(chosen.step) in \(request.runPath) gives a loss that is not a "
                 + "number, because the training diverged; "
                 + RunFolder(request.runPath).remedy(insteadOf: chosen.step) + ".")
-        let progress = gridProgress(chosen.grid, communicator, request.progress)
+        let progress = gridProgress(chosen.grid, in: job)
         defer { progress.finish() }
         let surface = try LossSurface(
             chosen.grid, on: chosen.plane, communicator: communicator,
@@ -215,12 +206,9 @@ package struct LandscapeSession {
 }
 
 /// The progress of this rank's part of a grid, shown by rank 0.
-func gridProgress(
-    _ grid: PlaneGrid, _ communicator: Communicator, _ mode: ProgressMode
-) -> ProgressLine {
-    let shares = GridShares(count: grid.count, size: communicator.size)
-    return ProgressLine(
-        "measuring losses", total: shares.pieces(ofRank: communicator.rank).count,
-        unit: .things("points of each rank", showsRate: false),
-        mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
+func gridProgress(_ grid: PlaneGrid, in job: Job) -> ProgressLine {
+    let shares = GridShares(count: grid.count, size: job.communicator.size)
+    return job.progressLine(
+        "measuring losses", total: shares.pieces(ofRank: job.communicator.rank).count,
+        unit: .things("points of each rank", showsRate: false))
 }

@@ -9,10 +9,10 @@ package struct LossSurface: Sendable {
     /// One for each place, by its number; some may not be finite.
     package let losses: [Double]
 
-    /// What is told of a measurement under way.
+    /// Receives the number of points that this rank has measured.
     package typealias Progress = (_ done: Int) -> Void
 
-    /// Measures the losses; all ranks must come here.
+    /// Measures the losses. Collective.
     ///
     /// Each place is measured by one rank with parameters of its own, so the values are the same on
     /// any number of ranks.
@@ -74,8 +74,6 @@ func measurePoints(
         own[slot] = piece(index)
         progress(slot + 1)
     }
-    let stopped = try communicator.allReduce(
-        Int64(StopSignals.stopRequested ? 1 : 0), .maximum)
-    guard stopped == 0 else { return nil }
+    if try communicator.isTrueOnAnyRank(StopSignals.stopRequested) { return nil }
     return shares.assemble(communicator.size == 1 ? own : try communicator.allGather(own))
 }

@@ -120,20 +120,21 @@ package struct RunReport: Sendable {
         let isWide = (highest.max() ?? 0) > 20 * (highest.min() ?? 0)
         return chart(
             "Learning rate", "The rate that each step used.",
-            ChartAxis("learning rate", scale: isWide ? .log : .linear, style: .scientific),
-            "learning_rate")
+            y: ChartAxis("learning rate", scale: isWide ? .log : .linear, style: .scientific),
+            field: "learning_rate")
     }
 
     private var normChart: LineChart {
         chart(
             "Gradient norm", "The global norm before clipping.",
-            ChartAxis("norm", scale: .log), "gradient_norm")
+            y: ChartAxis("norm", scale: .log), field: "gradient_norm")
     }
 
     private var throughputChart: LineChart {
         chart(
             "Throughput", "Tokens per second over all ranks, by step.",
-            ChartAxis("tokens per second", style: .count, fromZero: true), "tokens_per_second")
+            y: ChartAxis("tokens per second", style: .count, fromZero: true),
+            field: "tokens_per_second")
     }
 
     /// The chart of the noise scale, or nil if no run has a step whose noise scale is determined.
@@ -159,7 +160,7 @@ package struct RunReport: Sendable {
     }
 
     private func chart(
-        _ title: String, _ sentence: String, _ y: ChartAxis, _ field: String
+        _ title: String, _ sentence: String, y: ChartAxis, field: String
     ) -> LineChart {
         LineChart(
             title: title, sentence: sentence, x: ChartAxis("steps", style: .count), y: y,

@@ -16,7 +16,11 @@ package struct LossSmoothing: Sendable {
     /// noise. The average reaches over 1 / (1 - beta) steps, half of the ramp: losses of single
     /// batches are that noisy, and the average is late by it, towards larger rates, which a tenth
     /// of the minimum makes up for.
-    package init(steps: Int) { self.init(beta: pow(0.98, 100 / Double(steps))) }
+    package init(steps: Int) {
+        self.init(beta: pow(Self.fastaiBeta, Self.fastaiSteps / Double(steps)))
+    }
+
+    private static let (fastaiBeta, fastaiSteps) = (0.98, 100.0)
 
     /// Takes in a loss, and returns the average.
     package mutating func add(_ loss: Double) -> Double {

@@ -25,8 +25,18 @@ package struct RangeCurve: Sendable {
     private var smoothing: LossSmoothing
     private var best = Double.infinity
 
-    /// How many times its least the smoothed loss may be; fastai's figure.
+    /// The factor over its least value at which the smoothed loss has diverged. It is fastai's.
     package static let divergence = 4.0
+    /// The parts of the ramp that are left out: the first steps, whose average is of few losses, and
+    /// the last steps, in which the loss diverges. fastai's `lr_find` leaves out the same parts.
+    private static let (partsAtStart, partsAtEnd) = (10, 20)
+    /// The median magnitude of a normal number, in standard deviations.
+    private static let medianMagnitude = 0.6745
+    /// The variance of a second difference of independent losses over that of one: 1 + 4 + 1.
+    private static let secondDifferenceVariance = 6.0
+    /// The fall, in standard deviations, that is not due to chance. Four of them happen by chance in
+    /// one of thirty thousand comparisons, few enough for the many points of a curve.
+    private static let significantDeviations = 4.0
 
     package init(_ ramp: RateRamp) {
         self.ramp = ramp
@@ -67,19 +77,17 @@ package struct RangeCurve: Sendable {
         }
     }
 
-    /// What suggestions are made from: without the first tenth, where the average is of few losses,
-    /// and without what corresponds to 5 of 100 steps at the end, where it diverges (fastai's
-    /// `lr_find` cuts the same).
+    /// The points that suggestions are made from: all but the first tenth and the last twentieth.
     package var considered: ArraySlice<Point> {
         let finite = points.prefix { $0.smoothed.isFinite }
-        return finite.dropFirst(ramp.steps / 10).dropLast(ramp.steps / 20)
+        return finite.dropFirst(ramp.steps / Self.partsAtStart)
+            .dropLast(ramp.steps / Self.partsAtEnd)
     }
 
     /// The standard deviation of a batch's loss around the curve.
     ///
-    /// From second differences, whose variance is six times that of independent losses and to which
-    /// a trend adds nothing; from their median, so that divergence adds nothing either. The median
-    /// magnitude of a normal number is 0.6745 standard deviations.
+    /// It comes from second differences, to which a trend adds nothing, and from their median, so
+    /// that divergence adds nothing either.
     package var noise: Double {
         let losses = considered.map(\.loss)
         guard losses.count >= 3 else { return 0 }
@@ -89,7 +97,8 @@ package struct RangeCurve: Sendable {
             differences.append((neighbours - 2 * losses[place]).magnitude)
         }
         differences.sort()
-        return differences[differences.count / 2] / (0.6745 * 6.0.squareRoot())
+        return differences[differences.count / 2]
+            / (Self.medianMagnitude * Self.secondDifferenceVariance.squareRoot())
     }
 
     /// Whether the smoothed loss ends higher than it began by more than noise.
@@ -98,12 +107,12 @@ package struct RangeCurve: Sendable {
         return last.smoothed - first.smoothed > leastFall
     }
 
-    /// What the smoothed loss must fall by to be no work of chance: four standard deviations of the
-    /// difference between the first average considered and a late one.
+    /// The least fall of the smoothed loss that is not due to chance: four standard deviations of
+    /// the difference between the first average considered and a late one.
     package var leastFall: Double {
         let variance =
-            smoothing.varianceRatio(of: ramp.steps / 10 + 1)
+            smoothing.varianceRatio(of: ramp.steps / Self.partsAtStart + 1)
             + smoothing.varianceRatio(of: ramp.steps)
-        return 4 * noise * variance.squareRoot()
+        return Self.significantDeviations * noise * variance.squareRoot()
     }
 }

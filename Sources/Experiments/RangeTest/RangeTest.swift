@@ -7,32 +7,31 @@ package struct RangeTest: Sendable {
 
     package init(_ ramp: RateRamp) { self.ramp = ramp }
 
-    /// Takes the steps from the state that `step` is in, and brings that state back bit for bit;
-    /// all ranks must come here, and get the same curve.
+    /// Takes the steps from the state of `runner` and restores that state bit for bit. Collective.
     ///
     /// - Parameters:
-    ///   - observe: told of each loss.
-    ///   - isStopped: asked before each step on all ranks, which must be answered alike.
-    ///   - batches: where the steps' micro-batches come from.
-    /// - Returns: nil where it was stopped.
-    /// - Throws: what MPI reports.
+    ///   - observe: receives the curve after each step.
+    ///   - isStopped: returns, before each step and the same on all ranks, whether to stop.
+    ///   - batches: returns the steps' micro-batches.
+    /// - Returns: the curve, the same on all ranks; nil if the test was stopped.
+    /// - Throws: an error of MPI.
     package func run(
-        step: TrainingStep, observe: (RangeCurve) -> Void = { _ in },
+        runner: StepRunner, observe: (RangeCurve) -> Void = { _ in },
         isStopped: () throws(Failure) -> Bool = { () throws(Failure) in false },
-        batches: TrainingStep.Batches
+        batches: StepRunner.Batches
     ) throws(Failure) -> RangeCurve? {
-        let before = try step.snapshot()
+        let before = try runner.snapshot()
         var curve = RangeCurve(ramp)
         while let rate = curve.nextRate {
             if try isStopped() {
-                try step.restore(before)
+                try runner.restore(before)
                 return nil
             }
-            let (record, _) = try step.take(learningRate: rate, batches: batches)
+            let (record, _) = try runner.take(learningRate: rate, batches: batches)
             curve.add(record.loss, isFinite: !record.isSkipped)
             observe(curve)
         }
-        try step.restore(before)
+        try runner.restore(before)
         return curve
     }
 }

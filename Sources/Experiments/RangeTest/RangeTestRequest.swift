@@ -1,5 +1,3 @@
-import Telemetry
-
 /// What `lockstep find-lr` was asked to do.
 package struct RangeTestRequest: Sendable {
     package var recipePath: String
@@ -12,15 +10,10 @@ package struct RangeTestRequest: Sendable {
     package var outPath: String?
     /// The file for the recipe with the rate that was found, which is made; nil for none.
     package var writePath: String?
-    package var threads: Int
-    package var progress: ProgressMode
-    /// Whether bf16 may run on a processor that lacks it.
-    package var emulatesBF16: Bool
 
     package init(
-        recipePath: String, dataPath: String, ramp: RateRamp, overrides: [String] = [],
-        startPath: String? = nil, outPath: String? = nil, writePath: String? = nil,
-        threads: Int = 1, progress: ProgressMode = .none, emulatesBF16: Bool = false
+        recipePath: String, dataPath: String, ramp: RateRamp, overrides: [String],
+        startPath: String?, outPath: String?, writePath: String?
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
@@ -29,8 +22,5 @@ package struct RangeTestRequest: Sendable {
         self.startPath = startPath
         self.outPath = outPath
         self.writePath = writePath
-        self.threads = threads
-        self.progress = progress
-        self.emulatesBF16 = emulatesBF16
     }
 }

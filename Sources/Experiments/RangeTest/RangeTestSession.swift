@@ -1,26 +1,24 @@
-import Compute
 import Glibc
-import Logging
 import MPI
 import Recipes
 import Report
 import Support
-import Telemetry
 import Training
 
 /// Sets up a range test on all ranks together, takes its steps, and writes down what it found.
 package struct RangeTestSession {
     private let request: RangeTestRequest
+    private let job: Job
     private let world: Communicator
-    private let logger = Logger(label: "lockstep")
 
-    package init(_ request: RangeTestRequest, communicator: Communicator) {
+    package init(_ request: RangeTestRequest, in job: Job) {
         self.request = request
-        world = communicator
+        self.job = job
+        world = job.communicator
     }
 
-    /// Runs the test; all ranks must come here, and get the same result, or nil where a signal
-    /// asked to stop.
+    /// Runs the test and returns its result, the same on all ranks; nil if a signal stopped it.
+    /// Collective.
     ///
     /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
     package func run() throws(Failure) -> RangeTestResult? {
@@ -28,20 +26,25 @@ package struct RangeTestSession {
         let text = try world.fromFirstRank { () throws(Failure) in
             try readText(request.recipePath)
         }
-        let input = try world.agree { () throws(Failure) in try prepareInput(text) }
-        try world.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
-        try world.sameOnAllRanks("training data", input.data.fingerprint)
-        let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(input.text) }
+        let recipe = try world.agree { () throws(Failure) in
+            var recipe = try Recipe(
+                toml: text, name: request.recipePath, overrides: request.overrides)
+            // Nothing is evaluated.
+            recipe.training.averagingPower = nil
+            return recipe
+        }
+        let input = try job.prepare(recipe, dataPath: request.dataPath)
+        let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(text) }
         try input.plan.requireMemory(world)
-        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
-        let step = try TrainingStep(plan: input.plan, communicator: world, engine: engine)
-        let startStep = try begin(step, input.data)
+        let runner = try StepRunner(
+            plan: input.plan, communicator: world, engine: job.makeEngine())
+        let startStep = try begin(runner, input.data)
         announce(input.plan, startStep: startStep)
-        let curve = try takeSteps(step, input)
-        try step.free()
+        let curve = try takeSteps(runner, input)
+        try runner.free()
         guard let curve else { return nil }
         let result = RangeTestResult(
-            curve: curve, plan: input.plan, recipeText: input.text, startStep: startStep,
+            curve: curve, plan: input.plan, recipeText: text, startStep: startStep,
             start: request.startPath)
         try world.onFirstRank { () throws(Failure) in
             guard let out = request.outPath else { return }
@@ -54,24 +57,6 @@ package struct RangeTestSession {
     }
 
     // MARK: - Set-up
-
-    private struct Input {
-        /// Of the recipe.
-        let text: String
-        let plan: TrainingPlan
-        let data: TrainingData
-    }
-
-    private func prepareInput(_ text: String) throws(Failure) -> Input {
-        var recipe = try Recipe(
-            toml: text, name: request.recipePath, overrides: request.overrides)
-        // Nothing is evaluated.
-        recipe.training.averagingPower = nil
-        let data = try TrainingData(path: request.dataPath, recipe: &recipe, rank: world.rank)
-        let plan = try TrainingPlan(recipe, ranks: world.size)
-        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
-        return Input(text: text, plan: plan, data: data)
-    }
 
     /// Checks that what is to be written can be, before steps are taken for it.
     ///
@@ -108,26 +93,24 @@ package struct RangeTestSession {
     }
 
     /// Fills the state: from a run, or with new parameters; returns the run's step.
-    private func begin(_ step: TrainingStep, _ data: TrainingData) throws(Failure) -> Int {
+    private func begin(_ runner: StepRunner, _ data: TrainingData) throws(Failure) -> Int {
         guard let start = request.startPath else {
-            try step.initialize()
+            try runner.initialize()
             return 0
         }
-        return try step.begin(from: RunFolder(start), data: data)
+        return try runner.begin(from: RunFolder(start), data: data)
     }
 
     private func announce(_ plan: TrainingPlan, startStep: Int) {
-        guard world.rank == 0 else { return }
         let ramp = request.ramp
         let start =
             request.startPath.map { "the checkpoint of step \(startStep) in \($0)" }
             ?? "new parameters"
-        let layout = Format.layout(ranks: world.size, threads: request.threads)
-        logger.notice(
+        job.announce(
             """
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
             \(Format.count(ramp.steps)) steps of \(plan.recipe.training.globalBatch) sequences = \
-            \(Format.count(plan.tokensPerStep)) tokens, on \(layout), from \(start); \
+            \(Format.count(plan.tokensPerStep)) tokens, on \(job.layout), from \(start); \
             what is trained is thrown away
             """)
     }
@@ -135,30 +118,26 @@ package struct RangeTestSession {
     // MARK: - Steps
 
     private func takeSteps(
-        _ step: TrainingStep, _ input: Input
+        _ runner: StepRunner, _ input: TrainingInput
     ) throws(Failure) -> RangeCurve? {
-        let line = ProgressLine(
+        let line = job.progressLine(
             "finding a rate", total: request.ramp.steps,
-            unit: .things("steps", showsRate: true),
-            mode: world.rank == 0 ? request.progress : .none, environment: processEnvironment())
+            unit: .things("steps", showsRate: true))
         var details: [String] = []
         // The last step, where the test ended early, was none that the line was due at.
         defer { line.finish(details: details) }
-        let loader = SampleLoader(
-            dataset: input.data.training, contextLength: input.plan.recipe.model.contextLength,
-            microBatch: input.plan.lanes.microBatch)
-        return try RangeTest(request.ramp).run(step: step) { curve in
-            guard let point = curve.points.last else { return }
-            details = [
-                "lr \(Format.scientific(point.rate, digits: 3))",
-                "loss \(Format.fixed(point.loss, decimals: 4))",
-            ]
-            line.update(done: curve.points.count, details: details)
-        } isStopped: { () throws(Failure) in
-            try world.allReduce(Int64(StopSignals.stopRequested ? 1 : 0), .maximum) == 1
-        } batches: { sample, sequence in
-            loader.load(firstSample: sample, order: input.data.order, firstSequence: sequence)
-        }
+        return try RangeTest(request.ramp).run(
+            runner: runner,
+            observe: { curve in
+                guard let point = curve.points.last else { return }
+                details = [
+                    "lr \(Format.scientific(point.rate, digits: 3))",
+                    "loss \(Format.fixed(point.loss, decimals: 4))",
+                ]
+                line.update(done: curve.points.count, details: details)
+            },
+            isStopped: { () throws(Failure) in try job.isStopRequested() },
+            batches: input.makeBatches())
     }
 
     // MARK: - Results
@@ -245,11 +224,11 @@ package struct RangeTestSession {
     /// - Throws: `Failure` (configuration) if it cannot.
     private func requireEditable(_ text: String) throws(Failure) {
         let rate = try givenRate(text)
-        let floor = rate.minimumLearningRate.map { "schedule.minimum_learning_rate=\($0)" }
-        let expected = try Recipe(
-            toml: text, name: request.recipePath,
-            overrides: ["optimizer.learning_rate=\(rate.learningRate)"] + (floor.map { [$0] } ?? [])
-        )
+        let floor = rate.minimumLearningRate
+        var expected = try Recipe(unchecked: text, name: request.recipePath)
+        expected.optimizer.learningRate = rate.learningRate
+        if let floor { expected.schedule.minimumLearningRate = floor }
+        try expected.validate()
         let edited = Self.edited(text, rate)
         guard (try? Recipe(toml: edited, name: request.recipePath)) != expected else { return }
         throw Failure(

@@ -25,6 +25,9 @@ package enum NoSuggestion: String, Sendable {
 package enum RateRule {
     /// The fewest points that a rule looks at.
     package static let fewestPoints = 5
+    /// The divisor of the rate with the least loss. fastai divides by 10, because training near the
+    /// rate at which the loss begins to rise is at the edge of divergence.
+    private static let safetyFactor = 10.0
 
     /// Why no rule finds anything; nil where they do.
     private static func refusal(
@@ -88,7 +91,7 @@ package enum RateRule {
         var best = 0
         for place in losses.indices where losses[place] < losses[best] { best = place }
         if isWhole, best == losses.count - 1 { return .none(.fallsToTheEnd) }
-        return .rate(rates[best] / 10, loss: losses[best])
+        return .rate(rates[best] / safetyFactor, loss: losses[best])
     }
 }
 

@@ -1,9 +1,7 @@
 import Collectives
 import Compute
-import MPI
 import Recipes
 import Support
-import Telemetry
 import Training
 
 /// The rate that a run was meant to have.
@@ -25,49 +23,44 @@ struct RegimeRun {
     /// Whether it ended early, because too many steps in a row were not finite.
     let hasDiverged: Bool
 
-    /// Trains a plan on all ranks together; nil where a signal asked a rank to stop.
+    /// Trains a plan and returns the run; nil if a signal stopped it. Collective.
     static func train(
-        _ regime: Regime, plan: TrainingPlan, data: TrainingData, communicator: Communicator,
-        engine: ComputeEngine, progress mode: ProgressMode
+        _ regime: Regime, _ input: TrainingInput, in job: Job, engine: ComputeEngine
     ) throws(Failure) -> RegimeRun? {
-        let step = try TrainingStep(plan: plan, communicator: communicator, engine: engine)
-        try step.initialize()
-        let loader = SampleLoader(
-            dataset: data.training, contextLength: plan.recipe.model.contextLength,
-            microBatch: plan.lanes.microBatch)
-        let load = { (sample: Int, sequence: Int) in
-            loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
-        }
+        let plan = input.plan
+        let runner = try StepRunner(
+            plan: plan, communicator: job.communicator, engine: engine)
+        try runner.initialize()
+        let batches = input.makeBatches()
         let steps = plan.recipe.training.steps
-        let line = ProgressLine(
+        let line = job.progressLine(
             "training at rate \(Format.scientific(plan.rate.peakLearningRate, digits: 2))",
-            total: steps, unit: .things("steps", showsRate: false),
-            mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
+            total: steps, unit: .things("steps", showsRate: false))
         defer { line.finish() }
         let marks = Set(snapshotSteps(of: steps))
         var losses: [Double] = []
-        var snapshots = [(step: 0, parameters: copy(step.state.parameters.values))]
+        var snapshots = [(step: 0, parameters: copy(runner.state.parameters.values))]
         var skippedInARow = 0
         var isStopped = false
         while losses.count < steps, !isStopped,
             skippedInARow < plan.recipe.training.maximumSkippedSteps
         {
             let asked: RankRequests = StopSignals.stopRequested ? .stop : []
-            let (record, requests) = try step.take(requests: { asked }, batches: load)
+            let (record, requests) = try runner.take(requests: { asked }, batches: batches)
             losses.append(record.loss)
             skippedInARow = record.isSkipped ? skippedInARow + 1 : 0
             isStopped = requests.contains(.stop)
             if marks.contains(losses.count) {
-                snapshots.append((losses.count, copy(step.state.parameters.values)))
+                snapshots.append((losses.count, copy(runner.state.parameters.values)))
             }
             line.update(
                 done: losses.count, details: ["loss \(Format.fixed(record.loss, decimals: 4))"])
         }
         let hasDiverged = losses.count < steps
         if hasDiverged, snapshots.last?.step != losses.count {
-            snapshots.append((losses.count, copy(step.state.parameters.values)))
+            snapshots.append((losses.count, copy(runner.state.parameters.values)))
         }
-        try step.free()
+        try runner.free()
         return isStopped
             ? nil
             : RegimeRun(

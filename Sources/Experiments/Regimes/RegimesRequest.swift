@@ -1,6 +1,5 @@
 import Recipes
 import Support
-import Telemetry
 
 /// What `lockstep regimes` was asked to do.
 package struct RegimesRequest: Sendable {
@@ -14,14 +13,10 @@ package struct RegimesRequest: Sendable {
     package var grid: Int
     /// Validation windows of each loss.
     package var sequences: Int
-    package var threads: Int
-    package var progress: ProgressMode
-    /// Whether bf16 is wanted even where the processor has no instructions for it.
-    package var emulatesBF16: Bool
 
     package init(
         recipePath: String?, dataPath: String, outPath: String, rates: String?, grid: Int,
-        sequences: Int, threads: Int, progress: ProgressMode, emulatesBF16: Bool
+        sequences: Int
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
@@ -29,9 +24,6 @@ package struct RegimesRequest: Sendable {
         self.rates = rates
         self.grid = grid
         self.sequences = sequences
-        self.threads = threads
-        self.progress = progress
-        self.emulatesBF16 = emulatesBF16
     }
 
     /// By what the default rates are smaller and larger than the recipe's.

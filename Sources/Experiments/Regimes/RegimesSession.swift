@@ -1,5 +1,4 @@
 import Compute
-import Logging
 import MPI
 import Model
 import Recipes
@@ -7,91 +6,77 @@ import Report
 import Support
 import Training
 
-/// How a comparison of rates ended.
-package enum RegimesOutcome: Sendable {
-    case finished(Regimes)
-    /// A signal asked for it; nothing was written.
-    case stopped
-}
-
 /// Trains one model at three rates, one after another, and draws where they went.
 package struct RegimesSession {
     private let request: RegimesRequest
+    private let job: Job
     private let communicator: Communicator
     private let folder: ResultFolder
 
-    package init(_ request: RegimesRequest, communicator: Communicator) {
+    package init(_ request: RegimesRequest, in job: Job) {
         self.request = request
-        self.communicator = communicator
+        self.job = job
+        communicator = job.communicator
         folder = ResultFolder(request.outPath)
     }
 
-    /// Trains, measures and writes the folder; all ranks must come here.
-    package func run() throws(Failure) -> RegimesOutcome {
+    /// Trains the runs, measures them and writes a folder; returns nil if a signal stopped it.
+    /// Collective.
+    package func run() throws(Failure) -> Regimes? {
         // Only the first host needs the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in
             try request.readRecipeText()
         }
-        let (plans, data) = try communicator.agree { () throws(Failure) in
-            try prepareInput(toml)
+        var (recipe, rates) = try communicator.agree { () throws(Failure) in
+            try checkGrid(request.grid, sequences: request.sequences)
+            let recipe = try Recipe(toml: toml, name: request.recipePath ?? "the built-in recipe")
+            return (recipe, try request.learningRates(of: recipe))
+        }
+        let good = try job.prepare(
+            recipe.at(learningRate: rates[1]), dataPath: request.dataPath)
+        recipe.model.vocabularySize = good.plan.recipe.model.vocabularySize
+        let plans = try communicator.agree { () throws(Failure) in
+            try rates.map { (rate) throws(Failure) in
+                try TrainingPlan(recipe.at(learningRate: rate), ranks: communicator.size)
+            }
         }
         let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
         }
-        try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(plans[1].recipe.toml))
-        try communicator.sameOnAllRanks("training data", data.fingerprint)
-        try plans[1].requireMemory(communicator)
-        try requireSnapshotMemory(plans[1])
+        try good.plan.requireMemory(communicator)
+        try requireSnapshotMemory(good.plan)
         announce(plans)
-        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
+        let engine = job.makeEngine()
         var runs: [RegimeRun] = []
         for (regime, plan) in zip(Regime.allCases, plans) {
-            let run = try RegimeRun.train(
-                regime, plan: plan, data: data, communicator: communicator, engine: engine,
-                progress: request.progress)
-            guard let run else { return .stopped }
+            let input = TrainingInput(plan: plan, data: good.data)
+            guard let run = try RegimeRun.train(regime, input, in: job, engine: engine) else {
+                return nil
+            }
             runs.append(run)
         }
         let loss = WindowLoss(
-            recipe: plans[1].recipe, data: data, sequences: request.sequences, engine: engine)
-        guard let regimes = try measure(runs, plans[1], loss) else { return .stopped }
+            recipe: good.plan.recipe, data: good.data, sequences: request.sequences,
+            engine: engine)
+        guard let regimes = try measure(runs, good.plan, loss) else { return nil }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write([
                 ("regimes.csv", regimes.table), ("regimes.json", regimes.json.text + "\n"),
                 ("report.html", regimes.page.html(vega: vega ?? "")),
             ])
         }
-        return .finished(regimes)
+        return regimes
     }
 
     private func announce(_ plans: [TrainingPlan]) {
-        guard communicator.rank == 0 else { return }
         let rates = plans.map { Format.scientific($0.rate.peakLearningRate, digits: 2) }
-        Logger(label: "lockstep").notice(
+        job.announce(
             """
             training one model of \(Format.count(plans[1].recipe.model.parameterCount)) parameters at \
             rates \(Format.list(rates)), \(Format.count(plans[1].recipe.training.steps)) steps each, on \
-            \(Format.layout(ranks: communicator.size, threads: request.threads)); then the loss at \
-            2 x \(request.grid) x \(request.grid) points around them
+            \(job.layout); then the loss at 2 x \(request.grid) x \(request.grid) points around them
             """)
-    }
-
-    private func prepareInput(
-        _ toml: String
-    ) throws(Failure) -> (plans: [TrainingPlan], data: TrainingData) {
-        try checkGrid(request.grid, sequences: request.sequences)
-        var recipe = try Recipe(toml: toml, name: request.recipePath ?? "the built-in recipe")
-        let rates = try request.learningRates(of: recipe)
-        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
-        let data = try TrainingData(
-            path: request.dataPath, recipe: &recipe, rank: communicator.rank)
-        var plans: [TrainingPlan] = []
-        for rate in rates {
-            plans.append(
-                try TrainingPlan(recipe.at(learningRate: rate), ranks: communicator.size))
-        }
-        return (plans, data)
     }
 
     /// Refuses a model whose snapshots a rank's part of the memory cannot hold.
@@ -198,7 +183,7 @@ package struct RegimesSession {
     ) throws(Failure) -> LossSurface? {
         let grid = PlaneGrid(
             around: snapshots.map { ($0.x, $0.y) }, margin: 0.25, size: request.grid)
-        let progress = gridProgress(grid, communicator, request.progress)
+        let progress = gridProgress(grid, in: job)
         defer { progress.finish() }
         return try LossSurface(
             grid, on: plane, communicator: communicator, loss: loss,

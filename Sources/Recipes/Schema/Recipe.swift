@@ -17,11 +17,26 @@ package struct Recipe: Sendable, Equatable {
     ///
     /// `overrides` are `section.key=value`. A recipe that is silent about `base_batch` means its
     /// own `global_batch`, before overrides, so that overriding the batch scales the learning rate.
-    /// `name` stands for the recipe in errors, `omitting` for a section that is not read.
+    /// `name` stands for the recipe in errors.
     ///
     /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
+    package init(toml: String, name: String, overrides: [String] = []) throws(Failure) {
+        try self.init(
+            unchecked: toml, name: name,
+            settings: try overrides.map { (override) throws(Failure) in
+                try RecipeSetting(override)
+            })
+        try validate()
+    }
+
+    /// Reads a recipe and settings, but does not check that the values are possible.
+    ///
+    /// - Parameter omitting: a section that is not read.
+    /// - Throws: `Failure` (configuration) that names a key that does not exist or has a value of the
+    ///   wrong kind.
     package init(
-        toml: String, name: String, overrides: [String] = [], omitting: String? = nil
+        unchecked toml: String, name: String, settings: [RecipeSetting] = [],
+        omitting: String? = nil
     ) throws(Failure) {
         var written: Set<String> = []
         var document = try RecipeValue.document(toml, name: name)
@@ -40,29 +55,32 @@ package struct Recipe: Sendable, Equatable {
             }
         }
         if scaling.baseBatch == nil { scaling.baseBatch = training.globalBatch }
-        for override in overrides {
-            written.insert(try apply(override))
+        for setting in settings {
+            try apply(setting)
+            written.insert("\(setting.section).\(setting.key)")
         }
         if !written.contains("optimizer.weight_decay") {
             optimizer.weightDecay = OptimizerConfiguration(name: optimizer.name).weightDecay
         }
-        try validate()
     }
 
-    /// Applies one `section.key=value` and returns the `section.key`.
-    private mutating func apply(_ override: String) throws(Failure) -> String {
-        let parts = override.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        let path = parts[0].split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, path.count == 2 else {
-            throw Failure(
-                .usage,
-                "--set \(override): is not of the form section.key=value; write, for example, "
-                    + "--set training.steps=100.")
-        }
-        try Self.checkSection(String(path[0]), in: "--set")
-        let field = try Self.field(String(path[0]), String(path[1]), in: "--set")
-        try field.set(&self, to: try RecipeValue.argument(String(parts[1])))
-        return String(parts[0])
+    /// Sets one key.
+    ///
+    /// - Throws: `Failure` (configuration) if the key does not exist or takes another kind of value.
+    package mutating func apply(_ setting: RecipeSetting) throws(Failure) {
+        try Self.checkSection(setting.section, in: "--set")
+        let field = try Self.field(setting.section, setting.key, in: "--set")
+        try field.set(&self, to: setting.value)
+    }
+
+    /// Returns the recipe with overrides, checked.
+    ///
+    /// - Throws: as the initializer that reads a text.
+    package func applying(_ overrides: [String]) throws(Failure) -> Recipe {
+        var recipe = self
+        for override in overrides { try recipe.apply(RecipeSetting(override)) }
+        try recipe.validate()
+        return recipe
     }
 
     /// - Throws: `Failure` (configuration) that names the first impossible value.

@@ -27,9 +27,15 @@ struct RateWindow {
     /// are no parabola; all seeds share it.
     private(set) var misfit = 0.0
 
-    /// How near, in ln(rate), a rate that diverges must be to the best for there to be nothing
-    /// between them that matters.
+    /// The distance in ln(rate) within which a diverging rate ends the search above the best rate.
+    ///
+    /// It is a factor of 1.2. Between two rates that are this close, the loss changes by less than
+    /// runs of different seeds do.
     private static let nearDivergence = 0.2
+    /// The least distance in ln(rate) that a vertex may have from the best rate: a factor of two.
+    ///
+    /// Noise moves the vertex of a fine grid beyond the best rate's neighbors.
+    private static let leastReach = 0.7
 
     /// Chooses the window and judges whether it holds an optimum.
     ///
@@ -82,7 +88,7 @@ struct RateWindow {
         while first < core.lowerBound || last > core.upperBound {
             if let stretch = Stretch(mean[first...last], losses, level: settings.level),
                 stretch.parabola.vertex.map(near.contains) ?? false,
-                !stretch.isMissed(by: settings.tolerance / 4)
+                !stretch.isMissed(by: settings.tolerance * Stretch.missedPart)
             {
                 chosen = stretch
                 break
@@ -120,18 +126,34 @@ struct RateWindow {
         }
     }
 
-    /// Around the best rate its neighbours, and a factor of two at least.
+    /// Returns the range from the best rate to its neighbors, or farther.
     private static func near(
         _ logRate: Double, _ neighbours: ClosedRange<Double>
     ) -> ClosedRange<Double> {
-        let factor = 0.7
-        return min(
-            neighbours.lowerBound, logRate - factor)...max(neighbours.upperBound, logRate + factor)
+        min(
+            neighbours.lowerBound, logRate - leastReach)...max(
+                neighbours.upperBound, logRate + leastReach)
     }
 }
 
 /// Neighbouring rates of a batch, and the parabola through their mean losses.
 private struct Stretch {
+    /// The part of the tolerance by which a parabola may miss a loss.
+    ///
+    /// With a quarter, the misses at the best rate and at a rule's rate together stay below half of
+    /// the regret that is judged.
+    static let missedPart = 0.25
+    /// The part of the losses up to which they are equal apart from rounding.
+    private static let rounding = 1e-9
+    /// The confidence level of what noise can explain. It is strict, because a window of many losses
+    /// makes many comparisons.
+    private static let noiseLevel = 0.99
+    /// The variance of a third difference of four losses over that of one: 1 + 9 + 9 + 1.
+    private static let thirdDifferenceVariance = 20.0
+    /// The factor by which a parabola's dip, and its rise to the next rate, must exceed the tolerance
+    /// and the measured rise. A factor of two separates a cliff from a merely lopsided valley.
+    private static let overshoot = 2.0
+
     private let entries: ArraySlice<BatchLosses.MeanEntry>
     let bounds: ClosedRange<Double>
     let parabola: Parabola
@@ -160,7 +182,7 @@ private struct Stretch {
     var isConstant: Bool {
         let losses = entries.map(\.loss)
         guard let least = losses.min(), let greatest = losses.max() else { return true }
-        return greatest - least <= 1e-9 * abs(greatest)
+        return greatest - least <= Self.rounding * abs(greatest)
     }
 
     /// How far the vertex may lie from the least loss, in ln(rate), as the losses are no parabola.
@@ -186,7 +208,8 @@ private struct Stretch {
             let excess = entry.loss - best.loss
             let denied = parabola(entry.logRate) - parabola(best.logRate) - excess
             let reach = noise.map { Self.reach($0, variance: 1 / Double(entry.count)) } ?? 0
-            return excess <= tolerance / 4 && denied > max(tolerance / 4, reach)
+            let least = tolerance * Self.missedPart
+            return excess <= least && denied > max(least, reach)
         }.map(\.logRate)
         return (turns + ties).map { abs($0 - vertex) }.max() ?? 0
     }
@@ -208,21 +231,23 @@ private struct Stretch {
     func overshoots(
         _ outer: BatchLosses.MeanEntry, best: BatchLosses.MeanEntry, by least: Double
     ) -> Bool {
-        guard let noise, let vertex = parabola.vertex, best.loss - parabola(vertex) > 2 * least
+        guard let noise, let vertex = parabola.vertex,
+            best.loss - parabola(vertex) > Self.overshoot * least
         else {
             return false
         }
         let predicted = parabola(outer.logRate) - best.loss
         let actual = outer.loss - best.loss
         // At equal spacings the difference is 1, -3, 3 and -1 times the four losses.
-        let reach = Self.reach(noise, variance: 20 / Double(best.count))
-        return actual < predicted / 2 && predicted - actual > max(least, reach)
+        let reach = Self.reach(
+            noise, variance: Self.thirdDifferenceVariance / Double(best.count))
+        return actual < predicted / Self.overshoot && predicted - actual > max(least, reach)
     }
 
     /// What noise can explain, but for one time in a hundred, in a sum whose variance is so many
     /// times that of a loss.
     private static func reach(_ noise: Noise, variance: Double) -> Double {
         (variance * noise.variance).squareRoot()
-            * StudentT.twoSided(level: 0.99, degreesOfFreedom: noise.degreesOfFreedom)
+            * StudentT.twoSided(level: noiseLevel, degreesOfFreedom: noise.degreesOfFreedom)
     }
 }

@@ -11,8 +11,11 @@ struct PointTrainer {
     let specification: SweepSpecification
     let folder: SweepFolder
     let dataPath: String
-    let group: Communicator
+    /// The part of the sweep's job that the group runs.
+    let job: Job
     let engine: ComputeEngine
+
+    private var group: Communicator { job.communicator }
 
     /// How the training of a point ended.
     enum Outcome {
@@ -21,24 +24,22 @@ struct PointTrainer {
         case stopped
     }
 
-    /// Trains a point to its end, from its newest checkpoint if it has one; all ranks of the group
-    /// must come here.
+    /// Trains a point to its end, from its newest checkpoint if it has one. Collective in the group.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
-        let (plan, data) = try group.agree { () throws(Failure) in
-            var recipe = try specification.recipe(for: point)
-            let data = try TrainingData(path: dataPath, recipe: &recipe, rank: group.rank)
-            return (try TrainingPlan(recipe, ranks: group.size), data)
+        let recipe = try group.agree { () throws(Failure) in
+            try specification.recipe(for: point)
         }
+        let input = try job.prepare(recipe, dataPath: dataPath)
+        let plan = input.plan
         let run = folder.run(of: point)
         let isResumed = try group.agree { () throws(Failure) in
-            group.rank == 0 ? try prepare(run, plan, data) : false
+            group.rank == 0 ? try prepare(run, input) : false
         }
         // A sweep's grid has wrong rates on purpose.
         let trainer = try Trainer(
-            plan: plan, data: data, run: run, communicator: group, engine: engine, progress: .none,
-            warnsOfWrongRates: false)
-        // The first rank alone looked.
-        if try group.allReduce(Int64(isResumed ? 1 : 0), .maximum) == 1 {
+            input, run: run, job: job, engine: engine, warnsOfWrongRates: false)
+        // Only the first rank has looked.
+        if try group.isTrueOnAnyRank(isResumed) {
             _ = try trainer.resume()
         } else {
             try trainer.start()
@@ -64,15 +65,15 @@ struct PointTrainer {
 
     /// Makes the point's folder where there is none yet; says whether there was one.
     private func prepare(
-        _ run: RunFolder, _ plan: TrainingPlan, _ data: TrainingData
+        _ run: RunFolder, _ input: TrainingInput
     ) throws(Failure) -> Bool {
         if run.holdsRun { return true }
         // What a start that was killed has left: the sweep's lock is ours, so nobody is at it.
         let partial = run.path + AtomicFolder.partialSuffix
         if FileSystem.exists(partial) { try FileSystem.removeFlatFolder(partial) }
         try run.create(
-            recipe: plan.recipe.toml, dataPath: data.path,
-            tokenizerFrom: data.tokenizer?.savedForm)
+            recipe: input.plan.recipe.toml, dataPath: input.data.path,
+            tokenizerFrom: input.data.tokenizer?.savedForm)
         return false
     }
 

@@ -51,15 +51,16 @@ package struct SweepEstimate: Sendable, Equatable {
 }
 
 extension SweepSession {
-    /// What is still to be trained: measures a few steps of each batch, on all groups at the same
-    /// time; all ranks must come here.
+    /// Returns the time that the remaining runs would take, from a few steps of each batch, which all
+    /// groups measure at the same time. Collective.
     package func estimate() throws(Failure) -> SweepEstimate {
         let input = try world.agree { () throws(Failure) in try readInput() }
         let groups = try world.agree { () throws(Failure) in
             try groupCount(input.specification)
         }
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
-        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
+        let groupJob = job.part(for: group)
+        let engine = job.makeEngine()
         announceEstimate(input, groups)
         let schedule = try SweepSchedule(input.specification)
         let results = try world.agree { () throws(Failure) in
@@ -69,19 +70,16 @@ extension SweepSession {
         var rows: [SweepEstimate.Row] = []
         for batch in input.specification.batches {
             let first = input.specification.firstPoint(ofBatch: batch)
-            let (plan, data) = try world.agree { () throws(Failure) in
-                var recipe = try input.specification.recipe(for: first)
-                let data = try TrainingData(
-                    path: input.data.path, recipe: &recipe, rank: world.rank)
-                return (try TrainingPlan(recipe, ranks: group.size), data)
+            let recipe = try world.agree { () throws(Failure) in
+                try input.specification.recipe(for: first)
             }
-            let cost = try RunCost.measure(
-                plan: plan, data: data, communicator: group, engine: engine)
+            let training = try groupJob.prepare(recipe, dataPath: input.data.path)
+            let cost = try RunCost.measure(training, on: group, engine: engine)
             rows.append(
                 SweepEstimate.Row(
                     batch: batch, runs: schedule.fewestRuns(ofBatch: batch, after: results),
-                    steps: plan.recipe.training.steps,
-                    evaluations: plan.recipe.evaluation.at.count, cost: cost))
+                    steps: training.plan.recipe.training.steps,
+                    evaluations: training.plan.recipe.evaluation.at.count, cost: cost))
         }
         return SweepEstimate(rows: rows, groups: groups)
     }

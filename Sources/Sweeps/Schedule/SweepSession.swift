@@ -1,10 +1,7 @@
-import Compute
 import Glibc
-import Logging
 import MPI
 import Recipes
 import Support
-import Telemetry
 import Training
 
 /// What `lockstep sweep` was asked to do.
@@ -17,23 +14,16 @@ package struct SweepRequest: Sendable {
     package var resumes: Bool
     /// Groups of ranks that train a point each; nil for a group of each rank.
     package var groups: Int?
-    package var threads: Int
-    package var progress: ProgressMode
-    /// Whether bf16 is wanted even where the processor has no instructions for it.
-    package var emulatesBF16: Bool
 
     package init(
         specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
-        groups: Int?, threads: Int, progress: ProgressMode, emulatesBF16: Bool
+        groups: Int?
     ) {
         self.specificationPath = specificationPath
         self.dataPath = dataPath
         self.sweepPath = sweepPath
         self.resumes = resumes
         self.groups = groups
-        self.threads = threads
-        self.progress = progress
-        self.emulatesBF16 = emulatesBF16
     }
 }
 
@@ -48,13 +38,14 @@ package enum SweepOutcome: Sendable {
 /// Sets up a sweep on all ranks together, has groups of them train its points, and analyses it.
 package struct SweepSession {
     let request: SweepRequest
+    let job: Job
     let world: Communicator
     let folder: SweepFolder
-    private let logger = Logger(label: "lockstep")
 
-    package init(_ request: SweepRequest, communicator: Communicator) {
+    package init(_ request: SweepRequest, in job: Job) {
         self.request = request
-        world = communicator
+        self.job = job
+        world = job.communicator
         folder = SweepFolder(request.sweepPath)
     }
 
@@ -76,7 +67,7 @@ package struct SweepSession {
         let schedule = try SweepSchedule(input.specification)
         let ledger = SweepLedger(folder, schedule: schedule, session: try sessionName())
         try world.onFirstRank { () throws(Failure) in
-            announce(input, groups, schedule, try ledger.results())
+            announce(input, groups: groups, schedule, results: try ledger.results())
         }
         let isStopped = try trainPoints(input, groups, ledger)
         if isStopped { return .stopped }
@@ -96,11 +87,8 @@ package struct SweepSession {
     ///
     /// - Throws: `Failure` (configuration) if only the first rank's host sees it.
     private func requireSharedFolder() throws(Failure) {
-        let isThere =
-            try world.allReduce(
-                Int64(world.rank == 0 && folder.holdsSweep ? 1 : 0), .maximum) == 1
         // If no host has it, reading it reports that.
-        guard isThere else { return }
+        guard try world.isTrueOnAnyRank(world.rank == 0 && folder.holdsSweep) else { return }
         try world.agree { () throws(Failure) in
             guard !folder.holdsSweep else { return }
             throw Failure(
@@ -124,7 +112,7 @@ package struct SweepSession {
         if let path = request.specificationPath {
             text = try readText(path)
             specification = try SweepSpecification(toml: text, name: path) {
-                (recipe) throws(Failure) in try readText(Self.beside(path, recipe))
+                (recipe) throws(Failure) in try readText(Self.path(recipe, relativeTo: path))
             }
             if request.resumes { try specification.requireSameRuns(as: folder.readSpecification()) }
         } else if request.resumes {
@@ -138,7 +126,7 @@ package struct SweepSession {
         }
         try specification.validate()
         var recipe = try specification.firstRecipe
-        try recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
+        try recipe.training.precision.requireProcessor(emulates: job.emulatesBF16)
         let data = try TrainingData(
             path: try dataPath(), recipe: &recipe, isRemembered: request.dataPath == nil,
             rank: world.rank)
@@ -158,8 +146,8 @@ package struct SweepSession {
         return try folder.readOrigin().dataPath
     }
 
-    /// A path as it is written in a file: from that file's folder on.
-    private static func beside(_ file: String, _ path: String) -> String {
+    /// Returns a path that a file contains, which is relative to the file's folder.
+    private static func path(_ path: String, relativeTo file: String) -> String {
         guard !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
         return String(file[...slash]) + path
     }
@@ -184,10 +172,9 @@ package struct SweepSession {
         return groups
     }
 
-    /// Says what an estimate measures.
+    /// Logs what an estimate measures.
     func announceEstimate(_ input: Input, _ groups: Int) {
-        guard world.rank == 0 else { return }
-        logger.notice(
+        job.announce(
             """
             measuring a few steps and evaluations of \
             \(Format.counted(input.specification.batches.count, "batch", "batches")) on \
@@ -198,7 +185,7 @@ package struct SweepSession {
     private func prepareFolder(_ input: Input) throws(Failure) {
         guard request.resumes else {
             return try folder.create(
-                specification: input.text, recipe: input.specification.recipe,
+                specification: input.text, recipe: input.specification.recipeText,
                 dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint)
         }
         let origin = try folder.readOrigin()
@@ -208,7 +195,7 @@ package struct SweepSession {
                 "\(input.data.path) does not hold the data that the sweep in \(folder.path) was "
                     + "started with: give --data the same, which were in \(origin.dataPath).")
         }
-        guard origin.recipeHash == SHA256.hash(input.specification.recipe) else {
+        guard origin.recipeHash == SHA256.hash(input.specification.recipeText) else {
             throw Failure(
                 .configuration,
                 "\(folder.recipe) is not the recipe that the sweep was started with: undo the change, "
@@ -225,7 +212,7 @@ package struct SweepSession {
     }
 
     private func announce(
-        _ input: Input, _ groups: Int, _ schedule: SweepSchedule, _ results: [PointResult]
+        _ input: Input, groups: Int, _ schedule: SweepSchedule, results: [PointResult]
     ) {
         let specification = input.specification
         let runs = specification.batches.reduce(results.count) {
@@ -233,7 +220,7 @@ package struct SweepSession {
         }
         let begun =
             results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
-        logger.notice(
+        job.announce(
             """
             sweeping \(Format.counted(specification.batches.count, "batch", "batches")) x \
             \(Format.counted(specification.learningRates.count, "rate")) x \
@@ -242,7 +229,7 @@ package struct SweepSession {
             \(folder.path)
             """)
         if input.recipe.schedule.name == .constant, let hint = specification.otherComparison {
-            logger.notice("\(hint)")
+            job.announce(hint)
         }
     }
 
@@ -255,10 +242,9 @@ package struct SweepSession {
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
         let trainer = PointTrainer(
             specification: input.specification, folder: folder, dataPath: input.data.path,
-            group: group,
-            engine: ComputeEngine(team: rankTeam(threads: request.threads)))
+            job: job.part(for: group), engine: job.makeEngine())
         var progress = SweepProgress(
-            isShown: world.rank == 0, mode: request.progress, ledger: ledger)
+            isShown: job.isFirstRank, mode: job.progress, ledger: ledger)
         defer { progress.finish() }
         var isStopped = false
         training: while true {
@@ -285,14 +271,14 @@ package struct SweepSession {
                 progress.ended(result)
             }
         }
-        return try world.allReduce(Int64(isStopped ? 1 : 0), .maximum) == 1
+        return try world.isTrueOnAnyRank(isStopped)
     }
 
     /// What the group does next, which its first rank asks for; a signal to one rank stops all.
     private func nextAssignment(
         _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
     ) throws(Failure) -> Assignment {
-        let stops = try group.allReduce(Int64(StopSignals.stopRequested ? 1 : 0), .maximum) == 1
+        let stops = try group.isTrueOnAnyRank(StopSignals.stopRequested)
         let taken = try group.onFirstRank { () throws(Failure) in
             if stops { try ledger.requestStop() }
             return try ledger.next()

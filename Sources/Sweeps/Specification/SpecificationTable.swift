@@ -31,20 +31,21 @@ struct SpecificationTable {
         self.entries = entries
     }
 
-    /// `[set]` as a command line would have it: quoted dotted keys, or tables of sections.
-    var overrides: [String] {
+    /// The settings of `[set]`, which are quoted dotted keys or tables of sections.
+    var settings: [RecipeSetting] {
         get throws(Failure) {
-            var overrides: [String] = []
+            var settings: [RecipeSetting] = []
             for (key, value) in set.sorted(by: { $0.key < $1.key }) {
                 if case .table(let section) = value {
-                    overrides += section.sorted { $0.key < $1.key }.map {
-                        "\(key).\($0.key)=\($0.value.toml)"
+                    for entry in section.sorted(by: { $0.key < $1.key }) {
+                        settings.append(
+                            try RecipeSetting(path: "\(key).\(entry.key)", value: entry.value))
                     }
                 } else {
-                    overrides.append("\(key)=\(value.toml)")
+                    settings.append(try RecipeSetting(path: key, value: value))
                 }
             }
-            return overrides
+            return settings
         }
     }
 
@@ -79,7 +80,8 @@ struct SpecificationTable {
         let integers = values.compactMap(Self.integer)
         guard integers.count == values.count else {
             throw impossible(
-                key, RecipeValue.list(values).toml, "a list of whole numbers", "use whole numbers")
+                key, RecipeValue.list(values).toml, "a list of whole numbers",
+                remedy: "use whole numbers")
         }
         return integers
     }
@@ -89,7 +91,8 @@ struct SpecificationTable {
         let numbers = values.compactMap(Self.number)
         guard numbers.count == values.count else {
             throw impossible(
-                key, RecipeValue.list(values).toml, "a list of numbers", "use numbers alone")
+                key, RecipeValue.list(values).toml, "a list of numbers", remedy: "use numbers alone"
+            )
         }
         return numbers
     }
@@ -111,12 +114,12 @@ struct SpecificationTable {
 
     func checkRising(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
         for value in values where !(value.isFinite && value > 0) {
-            throw impossible(key, shown(value), element, "remove it")
+            throw impossible(key, shown(value), element, remedy: "remove it")
         }
         for (value, next) in zip(values, values.dropFirst()) where next <= value {
             throw impossible(
                 key, "\(shown(value)), \(shown(next))", "a rising list",
-                "sort it, and name nothing twice")
+                remedy: "sort it, and name nothing twice")
         }
     }
 
@@ -130,7 +133,7 @@ struct SpecificationTable {
     }
 
     func impossible(
-        _ key: String, _ value: String, _ valid: String, _ remedy: String
+        _ key: String, _ value: String, _ valid: String, remedy: String
     ) -> Failure {
         Failure(.configuration, "\(name): \(key) = \(value) is not \(valid): \(remedy).")
     }

@@ -81,16 +81,9 @@ extension SweepSpecification {
     /// - Throws: a `.configuration` failure of the recipe, or where a number of tokens is no whole
     ///   number of the batch's steps.
     package func recipe(for point: SweepPoint) throws(Failure) -> Recipe {
-        let rule = rules.first { $0.name == point.rule }
-        let scaling =
-            rule.map { $0.overrides + ["scaling.base_batch=\(baseBatch)"] }
-            ?? ["scaling.rule=none", "scaling.base_batch=\(point.batch)"]
-        var recipe = try Recipe(
-            toml: recipe, name: recipePath,
-            overrides: overrides + [
-                "training.global_batch=\(point.batch)", "training.seed=\(point.seed)",
-                "optimizer.learning_rate=\(point.rate)",
-            ] + scaling, omitting: "scaling")
+        var recipe = try recipe(
+            batch: point.batch, rate: point.rate, rule: rules.first { $0.name == point.rule })
+        recipe.training.seed = point.seed
         let context = recipe.model.contextLength
         try checkTokens(batch: point.batch, contextLength: context)
         let marks = marks(ofBatch: point.batch, contextLength: context)
@@ -115,6 +108,21 @@ extension SweepSpecification {
                     + "\"constant\" with training.averaging_power = 7, or give one of tokens and "
                     + "steps alone, with one number.")
         }
+        try recipe.validate()
+        return recipe
+    }
+
+    /// Returns the recipe of a batch under a rule; the rate is that of the base batch. Without a rule,
+    /// the rate is that of the batch.
+    ///
+    /// - Throws: a `.configuration` failure of the recipe.
+    func recipe(batch: Int, rate: Double, rule: SweepRule?) throws(Failure) -> Recipe {
+        var recipe = baseRecipe
+        recipe.training.globalBatch = batch
+        recipe.optimizer.learningRate = rate
+        recipe.scaling = rule?.scaling ?? ScalingConfiguration()
+        if rule == nil { recipe.scaling.rule = .none }
+        recipe.scaling.baseBatch = rule == nil ? batch : baseBatch
         try recipe.validate()
         return recipe
     }

@@ -39,7 +39,7 @@ extension SweepSpecification {
     /// - Throws: a `.configuration` failure where the rule cannot be applied to the recipe or the
     ///   batch.
     package func rate(of rule: SweepRule, batch: Int, base: Double) throws(Failure) -> Double {
-        let recipe = try recipe(of: rule, batch: batch, rate: base)
+        let recipe = try recipe(batch: batch, rate: base, rule: rule)
         return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).peakLearningRate
     }
 
@@ -47,20 +47,8 @@ extension SweepSpecification {
     ///
     /// - Throws: a `.configuration` failure of the recipe.
     package func batches(reachedBy rule: SweepRule) throws(Failure) -> [Int] {
-        let recipe = try recipe(of: rule, batch: baseBatch, rate: learningRates[0])
+        let recipe = try recipe(batch: baseBatch, rate: learningRates[0], rule: rule)
         return batches.filter { recipe.scaling.reaches($0, with: recipe.optimizer) }
-    }
-
-    /// The recipe with a rule in it.
-    private func recipe(
-        of rule: SweepRule, batch: Int, rate: Double
-    ) throws(Failure) -> Recipe {
-        try Recipe(
-            toml: recipe, name: recipePath,
-            overrides: overrides + rule.overrides + [
-                "scaling.base_batch=\(baseBatch)", "training.global_batch=\(batch)",
-                "optimizer.learning_rate=\(rate)",
-            ], omitting: "scaling")
     }
 
     /// Checks that runs of this specification and of another can stand in one sweep.
@@ -68,7 +56,7 @@ extension SweepSpecification {
     /// - Throws: a `.configuration` failure that names what differs.
     package func requireSameRuns(as other: SweepSpecification) throws(Failure) {
         let differences = [
-            ("recipe", recipe != other.recipe), ("[set]", overrides != other.overrides),
+            ("recipe", recipeText != other.recipeText), ("[set]", settings != other.settings),
             ("base_batch", baseBatch != other.baseBatch),
             ("grid_exponent", gridExponent != other.gridExponent),
             ("tokens", tokens != other.tokens), ("steps", steps != other.steps),

@@ -24,9 +24,11 @@ extension SweepSpecification {
             throw table.missing("recipe", "\"char.toml\", the recipe that every run starts from")
         }
         self.recipePath = recipePath
-        self.recipe = try recipe(recipePath)
-        overrides = try table.overrides
-        try Self.refuseOwnKeys(overrides, table)
+        recipeText = try recipe(recipePath)
+        settings = try table.settings
+        try Self.refuseOwnKeys(settings, table)
+        baseRecipe = try Recipe(
+            unchecked: recipeText, name: recipePath, settings: settings, omitting: "scaling")
         batches = try table.required("batches", "[8, 16, 32]", of: table.integers)
         learningRates = try table.required(
             "learning_rates", "[1e-4, 2e-4, 4e-4, 8e-4]", of: table.numbers)
@@ -34,7 +36,8 @@ extension SweepSpecification {
         seeds = try table.required("seeds", "[1, 2, 3]", of: table.integers).map {
             (seed) throws(Failure) in
             guard let seed = UInt64(exactly: seed) else {
-                throw table.impossible("seeds", "\(seed)", "a number from 0 up", "use 1, 2, 3")
+                throw table.impossible(
+                    "seeds", "\(seed)", "a number from 0 up", remedy: "use 1, 2, 3")
             }
             return seed
         }
@@ -79,19 +82,18 @@ extension SweepSpecification {
 
     /// Refuses keys in [set] that every run has of its own.
     private static func refuseOwnKeys(
-        _ overrides: [String], _ table: SpecificationTable
+        _ settings: [RecipeSetting], _ table: SpecificationTable
     ) throws(Failure) {
         let own = [
             "training.global_batch", "training.seed", "training.steps", "optimizer.learning_rate",
             "evaluation.every", "evaluation.at", "evaluation.windows",
         ]
-        for override in overrides {
-            let key = String(override.prefix { $0 != "=" })
-            guard own.contains(key) || key.hasPrefix("scaling.") else { continue }
+        for setting in settings {
+            let key = "\(setting.section).\(setting.key)"
+            guard own.contains(key) || setting.section == "scaling" else { continue }
             throw table.impossible(
-                "[set] \(key)", String(override.dropFirst(key.count + 1)),
-                "a key that all runs share",
-                key.hasPrefix("scaling.")
+                "[set] \(key)", setting.value.toml, "a key that all runs share",
+                remedy: setting.section == "scaling"
                     ? "write it in rules, as { rule = \"sqrt\", weight_decay = \"timescale\" }"
                     : "say it by batches, learning_rates, seeds, tokens, steps and evaluations")
         }
@@ -106,11 +108,12 @@ extension SweepSpecification {
         let largest = 1_000_000_000
         for (key, values) in [("batches", batches), ("steps", steps)] {
             guard let value = values.last, value > largest else { continue }
-            throw table.impossible(key, "\(value)", "up to \(largest)", "use less")
+            throw table.impossible(key, "\(value)", "up to \(largest)", remedy: "use less")
         }
         guard targetLosses.allSatisfy({ $0.isFinite && $0 > 0 }) else {
             throw table.impossible(
-                "target_losses", "\(targetLosses)", "a list of losses above 0", "remove what is not"
+                "target_losses", "\(targetLosses)", "a list of losses above 0",
+                remedy: "remove what is not"
             )
         }
         guard !tokens.isEmpty || !steps.isEmpty else {
@@ -119,30 +122,35 @@ extension SweepSpecification {
         guard learningRates.count >= 3 else {
             throw table.impossible(
                 "learning_rates", "\(learningRates)", "at least 3 rates",
-                "a parabola through the losses needs them; 7 rates a factor of 2 apart are usual")
+                remedy:
+                    "a parabola through the losses needs them; 7 rates a factor of 2 apart are usual"
+            )
         }
         guard Set(seeds).count == seeds.count else {
-            throw table.impossible("seeds", "\(seeds)", "without repetitions", "use 1, 2, 3")
+            throw table.impossible(
+                "seeds", "\(seeds)", "without repetitions", remedy: "use 1, 2, 3")
         }
         guard batches.contains(baseBatch) else {
             throw table.impossible(
-                "base_batch", "\(baseBatch)", "one of batches", "use one of them")
+                "base_batch", "\(baseBatch)", "one of batches", remedy: "use one of them")
         }
         guard evaluations >= 1, evaluations <= 1000 else {
-            throw table.impossible("evaluations", "\(evaluations)", "from 1 to 1000", "use 8")
+            throw table.impossible(
+                "evaluations", "\(evaluations)", "from 1 to 1000", remedy: "use 8")
         }
         guard extend >= 0, extend <= 20 else {
-            throw table.impossible("extend", "\(extend)", "from 0 to 20", "use 3")
+            throw table.impossible("extend", "\(extend)", "from 0 to 20", remedy: "use 3")
         }
         guard gridExponent.isFinite, abs(gridExponent) <= 4 else {
-            throw table.impossible("grid_exponent", "\(gridExponent)", "from -4 to 4", "use 0.5")
+            throw table.impossible(
+                "grid_exponent", "\(gridExponent)", "from -4 to 4", remedy: "use 0.5")
         }
         guard tolerance > 0, tolerance.isFinite else {
-            throw table.impossible("tolerance", "\(tolerance)", "above 0", "use 0.01")
+            throw table.impossible("tolerance", "\(tolerance)", "above 0", remedy: "use 0.01")
         }
         guard Set(rules.map(\.name)).count == rules.count else {
             throw table.impossible(
-                "rules", "\(rules.map(\.name))", "without repetitions", "name each once")
+                "rules", "\(rules.map(\.name))", "without repetitions", remedy: "name each once")
         }
     }
 }
@@ -157,16 +165,16 @@ extension SweepRule {
         default:
             throw table.impossible(
                 "rules", value.toml, "a rule's name or a table of [scaling]'s keys",
-                "write \"linear\" or { rule = \"power\", exponent = 0.7 }")
+                remedy: "write \"linear\" or { rule = \"power\", exponent = 0.7 }")
         }
         guard keys["base_batch"] == nil else {
             throw table.impossible(
                 "rules", value.toml, "about the sweep's own base_batch",
-                "give base_batch beside batches, where it is of all rules")
+                remedy: "give base_batch beside batches, where it is of all rules")
         }
         guard case .text(let text)? = keys["rule"] else {
             throw table.impossible(
-                "rules", value.toml, "a table with a rule", "add rule = \"power\"")
+                "rules", value.toml, "a table with a rule", remedy: "add rule = \"power\"")
         }
         let rule = try ScalingConfiguration.Rule(text, key: "\(table.name) rules")
         let others = keys.filter { $0.key != "rule" }.sorted { $0.key < $1.key }
@@ -176,9 +184,10 @@ extension SweepRule {
                 if case .text(let text) = value { return text }
                 return "\(key) \(value.toml)"
             }).joined(separator: " ")
-        overrides =
-            ["scaling.rule=\(RecipeValue.text(text).toml)"]
-            + others.map { "scaling.\($0.key)=\($0.value.toml)" }
+        var recipe = Recipe()
+        recipe.scaling.rule = rule
+        for (key, value) in others { try recipe.apply(RecipeSetting("scaling", key, to: value)) }
+        scaling = recipe.scaling
         isTrained =
             rule == .adamSDE || rule == .beta2HalfLife
             || ["weight_decay", "warmup", "gradual_warmup"].contains { keys[$0] != nil }

@@ -1,11 +1,15 @@
+import Recipes
+
 /// What a sweep trains: a grid of batches, rates and seeds over one recipe, as a TOML file has it.
 package struct SweepSpecification: Sendable, Equatable {
-    /// The recipe that every run starts from, as TOML.
-    package var recipe: String
-    /// `recipe`: where it was found, for messages.
-    package var recipePath: String
-    /// `[set]`: keys of the recipe that differ from it, as `section.key=value`.
-    package var overrides: [String]
+    /// The text of the recipe that every run starts from.
+    package let recipeText: String
+    /// `recipe`: the path of that recipe, for messages.
+    package let recipePath: String
+    /// `[set]`: the keys that differ from the recipe's text.
+    package let settings: [RecipeSetting]
+    /// The recipe with `settings` and without its [scaling], not checked: every run sets more keys.
+    let baseRecipe: Recipe
     /// `batches`: global batches, in sequences, rising.
     package var batches: [Int]
     /// `learning_rates`: the grid's rates at the base batch, rising.
@@ -73,16 +77,10 @@ package struct SweepSpecification: Sendable, Equatable {
 
 /// A rule that a sweep judges.
 package struct SweepRule: Sendable, Equatable {
-    /// In the report: "linear", "power 0.7", or the formula.
-    package let name: String
-    /// The recipe's keys that choose it, as `section.key=value`.
-    package let overrides: [String]
-    /// Whether it changes more than the rate, so that runs of its own must show what it does.
-    package let isTrained: Bool
-
-    package init(name: String, overrides: [String], isTrained: Bool) {
-        self.name = name
-        self.overrides = overrides
-        self.isTrained = isTrained
-    }
+    /// The name in reports: "linear", "power 0.7", or the formula.
+    let name: String
+    /// The [scaling] of the rule's runs, apart from its base batch.
+    let scaling: ScalingConfiguration
+    /// Whether the rule changes more than the rate, so that its effect shows only in its own runs.
+    let isTrained: Bool
 }

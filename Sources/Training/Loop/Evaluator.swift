@@ -50,13 +50,13 @@ package struct EvaluationShares: Sendable, Equatable {
 }
 
 /// Measures the loss over a validation set, the same way on any layout.
-struct Evaluator {
+package struct Evaluator {
     private let windows: ValidationWindows
     private let shares: EvaluationShares
     private let loader: SampleLoader
     private let communicator: Communicator
 
-    init(
+    package init(
         data: TrainingData, microBatch: Int, windowLimit: Int, communicator: Communicator
     ) {
         windows = data.validationWindows
@@ -79,9 +79,10 @@ struct Evaluator {
     /// Chunks of one micro-batch that this rank evaluates.
     var chunksOfThisRank: Int { shares.chunks(ofRank: communicator.rank).count }
 
-    /// Evaluates; all ranks must come here. `progress` is told how many of its chunks a rank has
-    /// done.
-    func run(
+    /// Returns the loss over the windows. Collective.
+    ///
+    /// - Parameter progress: receives the number of chunks that this rank has evaluated.
+    package func run(
         _ model: GPT, parameters: Parameters, progress: (Int) -> Void = { _ in }
     ) throws(Failure) -> Evaluation {
         // Places without a chunk are left out of the total.

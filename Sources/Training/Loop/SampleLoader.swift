@@ -42,7 +42,7 @@ package struct SampleLoader {
     }
 
     /// The micro-batch of some validation windows; rows without a window have no targets.
-    func load(
+    package func load(
         _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
     ) -> TokenBatch {
         for row in 0..<microBatch {

@@ -19,7 +19,7 @@ package enum TrainingOutcome: Sendable {
 package final class Trainer {
     let plan: TrainingPlan
     let communicator: Communicator
-    let step: TrainingStep
+    let runner: StepRunner
     let checkpoints: CheckpointKeeper
     private let data: TrainingData
     private let loader: SampleLoader
@@ -36,46 +36,42 @@ package final class Trainer {
     /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are messages;
     ///   metrics.jsonl has them always.
     package init(
-        plan: TrainingPlan, data: TrainingData, run: RunFolder, communicator: Communicator,
-        engine: ComputeEngine, progress: ProgressMode, trace: Trace? = nil,
-        warnsOfWrongRates: Bool = true
+        _ input: TrainingInput, run: RunFolder, job: Job, engine: ComputeEngine,
+        trace: Trace? = nil, warnsOfWrongRates: Bool = true
     ) throws(Failure) {
-        self.plan = plan
-        self.data = data
-        self.communicator = communicator
-        let recipe = plan.recipe
+        plan = input.plan
+        data = input.data
+        communicator = job.communicator
         self.trace = trace
-        step = try TrainingStep(
+        runner = try StepRunner(
             plan: plan, communicator: communicator, engine: engine, trace: trace)
-        loader = SampleLoader(
-            dataset: data.training, contextLength: recipe.model.contextLength,
-            microBatch: plan.lanes.microBatch)
+        loader = input.makeLoader()
         evaluator = Evaluator(
-            data: data, microBatch: plan.lanes.microBatch, windowLimit: recipe.evaluation.windows,
-            communicator: communicator)
+            data: data, microBatch: plan.lanes.microBatch,
+            windowLimit: plan.recipe.evaluation.windows, communicator: communicator)
         metrics = MetricsWriter(
-            run: run, plan: plan, isWriter: communicator.rank == 0, progress: progress,
+            run: run, plan: plan, isWriter: job.isFirstRank, progress: job.progress,
             warnsOfWrongRates: warnsOfWrongRates)
         checkpoints = try CheckpointKeeper(
-            run: run, plan: plan, data: data, layout: step.model.layout, shards: step.shards,
+            run: run, plan: plan, data: data, layout: runner.model.layout, shards: runner.shards,
             communicator: communicator)
     }
 
     /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
-    var reductionNotice: String? { step.reductionNotice }
+    var reductionNotice: String? { runner.reductionNotice }
 
     /// Whether the run must end because too many steps in a row had no finite loss or gradient.
     package var hasDiverged: Bool { state.nonFinite.isHopeless }
 
     /// Gives shared memory back, on all ranks together; nothing may be called after.
-    package func free() throws(Failure) { try step.free() }
+    package func free() throws(Failure) { try runner.free() }
 
-    var model: GPT { step.model }
-    var state: TrainingState { step.state }
+    var model: GPT { runner.model }
+    var state: TrainingState { runner.state }
 
     /// Returns the memory that ranks will have resident. Collective.
     package func memory() throws(Failure) -> MemoryPlan {
-        try step.memory(
+        try runner.memory(
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
     }
 
@@ -87,7 +83,7 @@ package final class Trainer {
 
     /// Starts from new parameters: rank 0 makes them, the others receive them.
     package func start() throws(Failure) {
-        try step.initialize()
+        try runner.initialize()
         try checkpoints.compareParameters(of: state)
         try communicator.agree { () throws(Failure) in try metrics.create() }
     }
@@ -95,8 +91,8 @@ package final class Trainer {
     /// Goes on from the newest checkpoint that is whole, or from the start where none was ever
     /// written; returns the step.
     package func resume() throws(Failure) -> Int {
-        let isThere = try checkpoints.load(into: state)
-        if !isThere { try step.initialize() }
+        let isLoaded = try checkpoints.load(into: state)
+        if !isLoaded { try runner.initialize() }
         try checkpoints.compareParameters(of: state)
         let steps = plan.recipe.training.steps
         try communicator.agree { () throws(Failure) in
@@ -107,7 +103,7 @@ package final class Trainer {
                     + "taken: resume with \(state.step) or more.")
         }
         // From the start again, the evaluation before the first step is made again too.
-        let last = isThere ? state.step : -1
+        let last = isLoaded ? state.step : -1
         let found = try communicator.agree { () throws(Failure) in
             try metrics.resume(
                 after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
@@ -200,11 +196,11 @@ package final class Trainer {
 
     /// One optimizer step on all ranks; returns what any of them was asked for.
     private func takeStep() throws(Failure) -> RankRequests {
-        let (record, requests) = try step.take(requests: requestsOfThisRank) { sample, sequence in
+        let (record, requests) = try runner.take(requests: requestsOfThisRank) { sample, sequence in
             loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
         }
         metrics.record(record)
-        trace?.tellIfFull(step: state.step)
+        trace?.warnIfFull(step: state.step)
         try stopIfHopeless(loss: record.loss)
         return requests
     }
@@ -235,7 +231,7 @@ package final class Trainer {
             guard let defect else {
                 return try checkpoints.save(state, isRequired: isRequired, best: best?.step)
             }
-            if before == nil { metrics.tellOfMissingCheckpoint(step: state.step, defect) }
+            if before == nil { metrics.warnOfMissingCheckpoint(step: state.step, defect) }
         }
     }
 

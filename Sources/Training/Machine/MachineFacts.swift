@@ -62,7 +62,7 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             yields: ranksYield, build: try digestOfThisProgram(), networks: HostNetworks.list)
     }
 
-    /// The facts of all ranks, in their order; all ranks must come here.
+    /// Returns the facts of all ranks, in their order. Collective.
     package static func gather(
         threads: Int, communicator: Communicator
     ) throws(Failure) -> [MachineFacts] {

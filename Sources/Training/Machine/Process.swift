@@ -1,14 +1,7 @@
 import Glibc
-import Logging
-import MPI
 
 /// Lockstep's version, as `lockstep --version` prints it.
 package let version = "0.1.0"
-
-/// Tells the log something on the first rank alone.
-package func tell(_ message: @autoclosure () -> String, from communicator: Communicator) {
-    if communicator.rank == 0 { Logger(label: "lockstep").notice("\(message())") }
-}
 
 /// The process's environment.
 package func processEnvironment() -> [String: String] {

@@ -238,15 +238,15 @@ final class CheckpointKeeper {
     ///
     /// Each damaged one is told of, with the reason, before the one before it is tried.
     ///
-    /// - Parameter goesOn: whether the run goes on, which needs its data and lanes; else its
+    /// - Parameter isResuming: whether the run goes on, which needs its data and lanes; else its
     ///   parameters and moments are where something else begins.
     /// - Throws: `Failure` (missing input) if none of them is whole; (bad data) if the newest whole
     ///   one is of other data or another recipe.
-    func load(into state: TrainingState, goesOn: Bool = true) throws(Failure) -> Bool {
+    func load(into state: TrainingState, isResuming: Bool = true) throws(Failure) -> Bool {
         let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
             return try RankActivity.during(.readingCheckpoint) { () throws(Failure) in
-                try read(into: state, goesOn: goesOn)
+                try read(into: state, isResuming: isResuming)
             }
         }
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
@@ -276,13 +276,13 @@ final class CheckpointKeeper {
 
     /// Finds the checkpoint on rank 0, checks all of it and fills the state, but for moments that
     /// are sharded.
-    private func read(into state: TrainingState, goesOn: Bool) throws(Failure) -> Checkpoint {
+    private func read(into state: TrainingState, isResuming: Bool) throws(Failure) -> Checkpoint {
         let newest = try store.candidates().first?.step ?? 0
         let found = try store.newestGood { step, reason in
             logger.warning(
                 "checkpoint of step \(step) rejected, trying the one before: \(reason.sentence)")
         }
-        if let found, found.step < newest, goesOn {
+        if let found, found.step < newest, isResuming {
             logger.warning(
                 """
                 the newest checkpoint, of step \(newest), cannot be used, so the \
@@ -291,12 +291,12 @@ final class CheckpointKeeper {
                 """)
         }
         guard let found else {
-            throw goesOn
+            throw isResuming
                 ? run.noWholeCheckpoint(
                     remedy: "give --out another folder and train from the start")
                 : run.noWholeCheckpoint()
         }
-        if goesOn {
+        if isResuming {
             try check(found.manifest, of: found.folder)
             try run.warnOfDivergence(after: found.step)
         }

@@ -103,7 +103,7 @@ final class MetricsWriter {
         }
         let scale = noise.estimate
         append(MetricsFields.line(step, scale))
-        tell(
+        record(
             diagnostician.add(
                 ObservedStep(
                     step: step.step, loss: step.loss, learningRate: step.learningRate,
@@ -123,12 +123,12 @@ final class MetricsWriter {
         validationLoss = evaluation.loss
         guard isWriter else { return }
         append(MetricsFields.line(evaluation, step: step))
-        tell(
+        record(
             diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
     }
 
     /// Warns that no checkpoint of a state was written.
-    func tellOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
+    func warnOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
         guard isWriter, warnsOfWrongRates else { return }
         logger.warning(
             """
@@ -137,7 +137,8 @@ final class MetricsWriter {
             """)
     }
 
-    private func tell(_ diagnoses: [Diagnosis]) {
+    /// Appends diagnoses to the log, and warns of them.
+    private func record(_ diagnoses: [Diagnosis]) {
         for diagnosis in diagnoses {
             append(MetricsFields.line(diagnosis))
             if warnsOfWrongRates { logger.warning("\(diagnosis.sentence)") }

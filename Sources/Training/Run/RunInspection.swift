@@ -6,7 +6,6 @@ import MPI
 import Model
 import Recipes
 import Support
-import Telemetry
 
 /// A finished or unfinished run, opened to evaluate or sample one of its checkpoints: the average
 /// of the parameters where the recipe has one, as the run's own evaluations do.
@@ -79,14 +78,13 @@ package struct RunInspection {
 
     /// Returns the loss over the whole validation set of the run's data or of another folder.
     /// Collective.
-    package func evaluate(
-        dataPath: String?, threads: Int, communicator: Communicator, progress mode: ProgressMode
-    ) throws(Failure) -> Evaluation {
+    package func evaluate(dataPath: String?, in job: Job) throws(Failure) -> Evaluation {
+        let communicator = job.communicator
         var recipe = recipe
         let data = try run.openData(
             at: dataPath, fingerprint: dataFingerprint, recipe: &recipe, communicator: communicator)
         try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
-        let engine = ComputeEngine(team: rankTeam(threads: threads))
+        let engine = job.makeEngine()
         let microBatch = recipe.training.microBatch
         let model = GPT(
             recipe.model, microBatch: microBatch, training: false,
@@ -94,10 +92,9 @@ package struct RunInspection {
         let parameters = Parameters(parameters, precision: recipe.training.precision)
         let evaluator = Evaluator(
             data: data, microBatch: microBatch, windowLimit: 0, communicator: communicator)
-        let line = ProgressLine(
+        let line = job.progressLine(
             "evaluating", total: evaluator.chunksOfThisRank,
-            unit: .things("micro-batches", showsRate: false),
-            mode: communicator.rank == 0 ? mode : .none, environment: processEnvironment())
+            unit: .things("micro-batches", showsRate: false))
         defer { line.finish() }
         let evaluation = try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
         if !evaluation.loss.isFinite {

@@ -86,7 +86,7 @@ struct ShardTransfer {
     // MARK: - From rank 0
 
     /// Brings elements of the arena of one of the buffers from rank 0, which has them at `source`,
-    /// to the ranks that own them; all ranks must come here, with the same range.
+    /// to the ranks that own them. Collective: every rank passes the same range.
     func scatter(
         _ range: Range<Int>, from source: UnsafeRawPointer?, into buffer: Buffer<Float>
     ) throws(Failure) {

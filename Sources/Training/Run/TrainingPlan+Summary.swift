@@ -2,7 +2,7 @@ import Recipes
 import Support
 
 /// The facts about a run that its plan's summary states and the plan does not hold.
-package struct PlanContext: Sendable {
+package struct RunFacts: Sendable {
     package var ranks: Int
     package var threads: Int
     package var hosts: Int
@@ -34,16 +34,16 @@ package struct PlanContext: Sendable {
 
 extension TrainingPlan {
     /// The plan for a reader, printed once: what is per rank and what is global, and the rate.
-    package func summary(_ around: PlanContext) -> String {
+    package func summary(_ facts: RunFacts) -> String {
         let model = recipe.model
         let steps = recipe.training.steps
         let total = tokensPerStep * steps
         let layoutText =
-            Format.layout(ranks: around.ranks, threads: around.threads)
-            + (around.hosts > 1 ? " on \(around.hosts) hosts" : "")
+            Format.layout(ranks: facts.ranks, threads: facts.threads)
+            + (facts.hosts > 1 ? " on \(facts.hosts) hosts" : "")
         let first =
             "training a GPT of \(Format.count(model.parameterCount)) parameters for "
-            + "\(Format.counted(steps, "step")) on \(layoutText), into \(around.runPath)"
+            + "\(Format.counted(steps, "step")) on \(layoutText), into \(facts.runPath)"
         let rows: [(String, String)] = [
             (
                 "model",
@@ -55,21 +55,21 @@ extension TrainingPlan {
                 "step",
                 "\(Format.counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
                     + "tokens; \(Format.count(total)) tokens in all, "
-                    + "\(Format.significant(Double(total) / Double(max(1, around.trainingTokens)), digits: 3)) "
-                    + "epochs of \(Format.count(around.trainingTokens))"
+                    + "\(Format.significant(Double(total) / Double(max(1, facts.trainingTokens)), digits: 3)) "
+                    + "epochs of \(Format.count(facts.trainingTokens))"
             ),
             ("lanes", laneText),
-            ("per rank", perRankText(around.ranks)),
+            ("per rank", perRankText(facts.ranks)),
             ("rate", rateText),
             ("betas", betasText),
             ("epsilon", epsilonText),
             ("schedule", scheduleText),
-            ("decay", decayText(around)),
+            ("decay", decayText(facts)),
             (
                 "evaluation",
-                evaluationText(around)
+                evaluationText(facts)
             ),
-            ("memory", memoryText(around)),
+            ("memory", memoryText(facts)),
         ].filter { !$0.1.isEmpty }
         let width = rows.map(\.0.count).max() ?? 0
         return
@@ -167,32 +167,32 @@ extension TrainingPlan {
         return ", then \(kept) to the last step"
     }
 
-    private func decayText(_ around: PlanContext) -> String {
-        guard !around.decayedTensors.isEmpty else { return "no weight decay" }
+    private func decayText(_ facts: RunFacts) -> String {
+        guard !facts.decayedTensors.isEmpty else { return "no weight decay" }
         let (base, scaled) = (recipe.optimizer.weightDecay, rate.optimizer.weightDecay)
         let decay =
             scaled == base
             ? "\(base)" : "\(scaledText(Format.significant(scaled, digits: 6), from: "\(base)")),"
-        return "weight decay \(decay) on \(around.decayedTensors.count) of "
-            + "\(around.tensorCount) tensors: "
-            + condensed(around.decayedTensors).joined(separator: ", ")
+        return "weight decay \(decay) on \(facts.decayedTensors.count) of "
+            + "\(facts.tensorCount) tensors: "
+            + condensed(facts.decayedTensors).joined(separator: ", ")
     }
 
-    private func evaluationText(_ around: PlanContext) -> String {
+    private func evaluationText(_ facts: RunFacts) -> String {
         let every =
             recipe.evaluation.every == 0
             ? "after the last step" : "every \(Format.count(recipe.evaluation.every)) steps"
         let part =
             recipe.evaluation.windows == 0
-            ? "all \(Format.count(around.validationTargets)) targets of the validation set"
-            : "the first \(Format.count(around.validationTargets)) targets of "
-                + "\(Format.count(max(0, around.validationTokens - 1)))"
+            ? "all \(Format.count(facts.validationTargets)) targets of the validation set"
+            : "the first \(Format.count(facts.validationTargets)) targets of "
+                + "\(Format.count(max(0, facts.validationTokens - 1)))"
         return "\(every), on \(part)"
     }
 
-    private func memoryText(_ around: PlanContext) -> String {
-        let memory = around.memory
-        let host = around.ranks > 1 ? ", \(Format.bytes(memory.hostBytes)) a host" : ""
+    private func memoryText(_ facts: RunFacts) -> String {
+        let memory = facts.memory
+        let host = facts.ranks > 1 ? ", \(Format.bytes(memory.hostBytes)) a host" : ""
         return "\(Format.bytes(memory.rankBytes)) a rank\(host): "
             + memory.parts.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", ")
     }

@@ -1,9 +1,7 @@
 import Compute
-import Logging
 import MPI
 import Recipes
 import Support
-import Telemetry
 
 /// What `lockstep train` was asked to do.
 package struct TrainingRequest: Sendable {
@@ -14,43 +12,33 @@ package struct TrainingRequest: Sendable {
     package var runPath: String
     package var overrides: [String]
     package var resumes: Bool
-    package var threads: Int
-    package var progress: ProgressMode
-    /// Whether no launcher started this process.
-    package var isAlone: Bool
     /// Where to write a trace; nil for none.
     package var tracePath: String?
-    /// Whether bf16 may run on a processor that lacks it.
-    package var emulatesBF16: Bool
 
     package init(
         recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
-        resumes: Bool, threads: Int, progress: ProgressMode, isAlone: Bool,
-        tracePath: String? = nil, emulatesBF16: Bool = false
+        resumes: Bool, tracePath: String?
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
         self.runPath = runPath
         self.overrides = overrides
         self.resumes = resumes
-        self.threads = threads
-        self.progress = progress
-        self.isAlone = isAlone
         self.tracePath = tracePath
-        self.emulatesBF16 = emulatesBF16
     }
 }
 
 /// Sets up a run on all ranks together, and trains.
 package struct TrainingSession {
     private let request: TrainingRequest
+    private let job: Job
     private let communicator: Communicator
     private let run: RunFolder
-    private let logger = Logger(label: "lockstep")
 
-    package init(_ request: TrainingRequest, communicator: Communicator) {
+    package init(_ request: TrainingRequest, in job: Job) {
         self.request = request
-        self.communicator = communicator
+        self.job = job
+        communicator = job.communicator
         run = RunFolder(request.runPath)
     }
 
@@ -63,45 +51,33 @@ package struct TrainingSession {
             if request.resumes { try run.refuseOtherTokenizer(than: path) }
             return path
         }
-        let (recipe, data) = try communicator.agree { () throws(Failure) in
-            var recipe = try Recipe(toml: toml, name: "the recipe")
-            // The data settle the recipe's vocabulary.
-            let data = try TrainingData(
-                path: path, recipe: &recipe, isRemembered: request.dataPath == nil,
-                rank: communicator.rank)
-            return (recipe, data)
+        let recipe = try communicator.agree { () throws(Failure) in
+            try Recipe(toml: toml, name: "the recipe")
         }
-        let plan = try communicator.agree { () throws(Failure) in
-            try TrainingPlan(recipe, ranks: communicator.size)
-        }
-        try communicator.sameOnAllRanks("training data", data.fingerprint)
+        let input = try job.prepare(
+            recipe, dataPath: path, isRemembered: request.dataPath == nil)
         try communicator.onFirstRank { () throws(Failure) in
             if !request.resumes { try run.requireFree() }
         }
-        try communicator.agree { () throws(Failure) in
-            try plan.recipe.training.precision.requireProcessor(emulates: request.emulatesBF16)
-        }
-        try plan.requireMemory(communicator)
+        try input.plan.requireMemory(communicator)
         let trace = try request.tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
-        let engine = ComputeEngine(team: rankTeam(threads: request.threads))
         let trainer = try Trainer(
-            plan: plan, data: data, run: run, communicator: communicator, engine: engine,
-            progress: request.progress, trace: trace)
-        let lock = try prepareFolder(plan, data)
+            input, run: run, job: job, engine: job.makeEngine(), trace: trace)
+        let lock = try prepareFolder(input)
         let memory = try trainer.memory()
-        try announce(trainer, data, memory)
+        try announce(trainer, input.data, memory)
         defer { withExtendedLifetime(lock) {} }
         if request.resumes {
             let step = try trainer.resume()
             try communicator.onFirstRank { () throws(Failure) in
-                try run.replaceRecipe(with: plan.recipe)
+                try run.replaceRecipe(with: input.plan.recipe)
             }
-            tell(
+            job.announce(
                 step == 0
                     ? "no checkpoint was written yet, starting again from the first step"
-                    : "resumed from the checkpoint of step \(step)", from: communicator)
+                    : "resumed from the checkpoint of step \(step)")
         } else {
             try trainer.start()
         }
@@ -109,9 +85,9 @@ package struct TrainingSession {
         try trace?.write()
         if case .finished(let evaluation, _) = outcome { try trainer.requireGoodEnd(evaluation) }
         let resident = try ResidentMemory.peak(of: communicator)
-        tell(
+        job.announce(
             "at most \(Format.bytes(resident)) resident on a rank, of "
-                + "\(Format.bytes(memory.rankBytes)) planned", from: communicator)
+                + "\(Format.bytes(memory.rankBytes)) planned")
         return outcome
     }
 
@@ -143,14 +119,12 @@ package struct TrainingSession {
     // MARK: - Set-up
 
     /// Makes the folder of a new run, and locks it, on rank 0.
-    private func prepareFolder(
-        _ plan: TrainingPlan, _ data: TrainingData
-    ) throws(Failure) -> RunLock? {
+    private func prepareFolder(_ input: TrainingInput) throws(Failure) -> RunLock? {
         try communicator.onFirstRank { () throws(Failure) -> RunLock in
             if !request.resumes {
                 try run.create(
-                    recipe: plan.recipe.toml, dataPath: absolute(data.path),
-                    tokenizerFrom: data.tokenizer?.savedForm)
+                    recipe: input.plan.recipe.toml, dataPath: absolute(input.data.path),
+                    tokenizerFrom: input.data.tokenizer?.savedForm)
             }
             return try RunLock(run)
         }
@@ -166,29 +140,25 @@ package struct TrainingSession {
         ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
         let hosts = Set(machines.compactMap(\.first))
         let instructionSets = Set(machines.compactMap(\.last))
-        let around = PlanContext(
-            ranks: communicator.size, threads: request.threads, hosts: hosts.count,
+        let facts = RunFacts(
+            ranks: communicator.size, threads: job.threads, hosts: hosts.count,
             runPath: run.path, trainingTokens: data.training.tokenCount,
             validationTargets: trainer.validationTargets,
             validationTokens: data.validation.tokenCount,
             decayedTensors: trainer.decayedTensors,
             tensorCount: trainer.model.layout.arena.tensors.count, memory: memory)
-        tell(trainer.plan.summary(around), from: communicator)
-        if request.isAlone {
-            tell(
-                "started without mpirun, so this is the only rank; use launch/mpirun for more",
-                from: communicator)
+        job.announce(trainer.plan.summary(facts))
+        if !MPIEnvironment.hasLauncher {
+            job.announce(
+                "started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
-        if let warning = trainer.plan.zeroRateWarning, communicator.rank == 0 {
-            logger.warning("\(warning)")
-        }
-        if let notice = trainer.reductionNotice, communicator.rank == 0 {
-            logger.warning(
-                "ranks of one host exchange messages instead of sharing memory: \(notice)")
+        if let warning = trainer.plan.zeroRateWarning { job.warn(warning) }
+        if let notice = trainer.reductionNotice {
+            job.warn("ranks of one host exchange messages instead of sharing memory: \(notice)")
         }
         // In fp32 all kernels give the same bits; instructions for bf16 take subnormals for zero.
         if precision == .bf16, instructionSets.count > 1 {
-            logger.warning(
+            job.warn(
                 """
                 hosts differ in how they multiply bf16 numbers \
                 (\(instructionSets.sorted().joined(separator: ", "))), so results may differ in \

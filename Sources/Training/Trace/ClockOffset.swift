@@ -22,7 +22,7 @@ package struct ClockOffset: Sendable, Equatable {
     private static let rounds = 64
     private static let tag = 7
 
-    /// Measures all ranks' clocks against rank 0's; all ranks must come here.
+    /// Measures all ranks' clocks against rank 0's. Collective.
     ///
     /// - Returns: on rank 0 every rank's offset, in the ranks' order; on the others nothing.
     static func measureAll(_ communicator: Communicator) throws(Failure) -> [ClockOffset] {

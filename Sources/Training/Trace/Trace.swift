@@ -11,10 +11,10 @@ package final class Trace {
     private let communicator: Communicator
     private let firstOffsets: [ClockOffset]
     private let start: Int64
-    private var hasTold = false
+    private var hasWarned = false
     private let logger = Logger(label: "lockstep")
 
-    /// Begins a trace; all ranks must come here.
+    /// Begins a trace. Collective.
     ///
     /// - Throws: `Failure` (I/O) on all ranks if the file exists or could not be made.
     package init(path: String, communicator: Communicator) throws(Failure) {
@@ -27,10 +27,10 @@ package final class Trace {
         start = MonotonicClock.nanoseconds
     }
 
-    /// Says once that the trace goes no further.
-    func tellIfFull(step: Int) {
-        guard recorder.isFull, !hasTold else { return }
-        hasTold = true
+    /// Logs once that the trace is full.
+    func warnIfFull(step: Int) {
+        guard recorder.isFull, !hasWarned else { return }
+        hasWarned = true
         guard communicator.rank == 0 else { return }
         logger.notice(
             """
@@ -39,7 +39,7 @@ package final class Trace {
             """)
     }
 
-    /// Writes the file on rank 0, with what all ranks noted; all ranks must come here.
+    /// Writes the events of all ranks into a file on rank 0. Collective.
     ///
     /// - Throws: `Failure` (I/O) on all ranks if it cannot be written; there is then no file.
     package func write() throws(Failure) {

@@ -6,33 +6,32 @@ import Optimizers
 import Recipes
 import Support
 
-/// What one step did.
+/// The results of one step.
 package struct StepRecord: Sendable {
     /// Steps taken since the run began, this one included.
     package let step: Int
     /// The mean cross-entropy in nats a token over the global batch.
     package let loss: Double
     package let learningRate: Double
-    /// Before clipping.
+    /// The norm of the gradient before clipping.
     package let gradientNorm: Double
-    /// What the lanes' gradients say of the gradient's noise; nil with one lane.
+    /// The gradient's noise, estimated from the lanes' gradients; nil with one lane.
     package let noise: GradientNoise?
-    /// Seen since the run began, this step's included.
+    /// The tokens of all steps since the run began, this one included.
     package let tokens: Int
-    /// In this step, over all ranks.
+    /// The tokens of this step over all ranks.
     package let tokensInStep: Int
     /// Whether the parameters were left as they were.
     package let isSkipped: Bool
     package let times: StepTimes
 }
 
-/// One optimizer step on all ranks: the place that wires model, reduction and optimizer together.
+/// Takes optimizer steps on all ranks: it connects the model, the reduction and the optimizer.
 ///
 /// It holds all memory that a step needs, so a step after the first allocates nothing of its own.
-package final class TrainingStep {
-    /// Where a step's micro-batches come from: the one whose first sequence is number `firstSample`
-    /// in the run's order and number `firstSequence` in the global batch, valid until the next
-    /// call.
+package final class StepRunner {
+    /// Returns the micro-batch whose first sequence is number `firstSample` in the run's order and
+    /// number `firstSequence` in the global batch. It is valid until the next call.
     package typealias Batches = (_ firstSample: Int, _ firstSequence: Int) -> TokenBatch
 
     package let model: GPT
@@ -140,25 +139,20 @@ package final class TrainingStep {
         state.average?.add(state.parameters, step: 1, engine: engine)
     }
 
-    /// Takes the step; all ranks must come here.
+    /// Takes a step. Collective.
     ///
     /// - Parameters:
-    ///   - learningRate: the step's, on all ranks the same; nil for the schedule's.
-    ///   - requests: asked, late in the step, for what this rank wants of all ranks.
-    ///   - batches: where the step's micro-batches come from.
-    /// - Returns: what the step did, and what any rank wants.
-    /// - Throws: what MPI reports.
+    ///   - learningRate: the step's rate, the same on all ranks; nil for the schedule's.
+    ///   - requests: returns, late in the step, the requests of this rank.
+    ///   - batches: returns the step's micro-batches.
+    /// - Returns: the step's results and the requests of all ranks.
+    /// - Throws: an error of MPI.
     package func take(
         learningRate: Double? = nil, requests: () -> RankRequests = { [] }, batches: Batches
     ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
         tracer?.beginStep()
         var clock = StepClock(tracer: tracer)
-        let dropout = dropoutKey
-        laneSteps.removeAll(keepingCapacity: true)
-        clock.measure(.progress) { reducer.beginStep() }
-        for lane in lanes {
-            laneSteps.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
-        }
+        trainLanes(batches, clock: &clock)
         let gradients = try clock.measure(.wait) { () throws(Failure) in
             try RankActivity.during(.waiting) { () throws(Failure) in try reducer.finish() }
         }
@@ -176,7 +170,9 @@ package final class TrainingStep {
         } else {
             state.nonFinite.passed()
             try clock.measure(.update) { () throws(Failure) in
-                try update(gradients, norm: gradientNorm, learningRate: learningRate)
+                let clipping = clippingCoefficient(
+                    norm: gradientNorm, clipNorm: plan.recipe.optimizer.clipNorm)
+                try update(gradients, scale: clipping, learningRate: learningRate)
             }
         }
         state.step += 1
@@ -194,7 +190,17 @@ package final class TrainingStep {
         return (record, totals.anyRequest)
     }
 
-    /// Forward and backward over one lane's micro-batches, in their order.
+    /// Trains the rank's lanes in order; the buckets of the last one start as backward finishes them.
+    private func trainLanes(_ batches: Batches, clock: inout StepClock) {
+        let dropout = dropoutKey
+        laneSteps.removeAll(keepingCapacity: true)
+        clock.measure(.progress) { reducer.beginStep() }
+        for lane in lanes {
+            laneSteps.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
+        }
+    }
+
+    /// Runs forward and backward over one lane's micro-batches, in their order.
     private func trainLane(
         _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
     ) -> LaneStep {
@@ -244,12 +250,12 @@ package final class TrainingStep {
         tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
     }
 
-    /// Clips and takes the optimizer's step: on every rank the same, or each its own part of it.
+    /// Updates all parameters on every rank or, sharded, the rank's own part of them.
+    ///
+    /// - Parameter scale: the factor of the gradients.
     private func update(
-        _ gradients: Buffer<Float>, norm: Double, learningRate: Double
+        _ gradients: Buffer<Float>, scale: Float, learningRate: Double
     ) throws(Failure) {
-        let scale = clippingCoefficient(
-            norm: norm, clipNorm: plan.recipe.optimizer.clipNorm)
         state.optimizer.beginStep(
             parameters: state.parameters.values, gradients: gradients, gradientScale: scale,
             team: engine.team)
@@ -293,7 +299,7 @@ enum LaneMemory {
     }
 }
 
-/// What a lane tells the others of a step.
+/// The statistics of a lane in one step.
 struct LaneStep: LaneStatistics {
     /// The loss, summed over the lane's targets.
     var loss: Double

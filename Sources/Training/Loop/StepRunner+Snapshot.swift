@@ -2,7 +2,7 @@ import Compute
 import Recipes
 import Support
 
-/// A copy of all that steps change in a rank's memory, to bring it back bit for bit.
+/// A copy of everything that steps change in a rank's memory, which restores it bit for bit.
 package struct TrainingSnapshot: Sendable {
     fileprivate let parameters: Buffer<Float>
     fileprivate let moments: [Buffer<Float>]
@@ -12,8 +12,8 @@ package struct TrainingSnapshot: Sendable {
     fileprivate let nonFinite: NonFiniteGuard
 }
 
-extension TrainingStep {
-    /// Copies the state; all ranks must come here.
+extension StepRunner {
+    /// Returns a copy of the state. Collective.
     package func snapshot() throws(Failure) -> TrainingSnapshot {
         // Ranks that share parameters may still write them.
         try communicator.barrier()
@@ -24,7 +24,7 @@ extension TrainingStep {
             optimizerStep: state.optimizer.step, step: state.step, nonFinite: state.nonFinite)
     }
 
-    /// Brings the state back; all ranks must come here.
+    /// Restores a copy of the state. Collective.
     package func restore(_ snapshot: TrainingSnapshot) throws(Failure) {
         // Ranks that share parameters may still read them, and all write the same.
         try communicator.barrier()
@@ -43,8 +43,8 @@ extension TrainingStep {
         try communicator.barrier()
     }
 
-    /// Begins where a run's newest whole checkpoint is, instead of with new parameters: its
-    /// parameters, moments and place in the data. The run is only read; all ranks must come here.
+    /// Fills the state from a run's newest whole checkpoint instead of with new parameters. The run
+    /// is only read. Collective.
     ///
     /// - Returns: the checkpoint's step.
     /// - Throws: `Failure` (configuration) where the run's model or optimizer is another than the
@@ -57,7 +57,7 @@ extension TrainingStep {
         let checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,
             communicator: communicator)
-        guard try checkpoints.load(into: state, goesOn: false) else {
+        guard try checkpoints.load(into: state, isResuming: false) else {
             throw run.noWholeCheckpoint()
         }
         state.nonFinite = NonFiniteGuard(limit: state.nonFinite.limit)

@@ -2,25 +2,26 @@ import Compute
 import Data
 import Model
 import Recipes
+import Training
 
 /// The loss of any parameters of a model over some fixed validation windows, on this rank alone.
 ///
 /// The windows are spread evenly over the validation set, so that they are the same for all
 /// parameters and on all ranks.
-package final class WindowLoss {
+final class WindowLoss {
     private let model: GPT
     private let loader: SampleLoader
     private let windows: ValidationWindows
     /// The windows of each micro-batch.
     private let chunks: [ArraySlice<Int>]
     /// Targets that are predicted.
-    package let targets: Int
-    package let sequences: Int
+    let targets: Int
+    let sequences: Int
 
     /// - Parameters:
     ///   - recipe: with the vocabulary of the data and a micro-batch.
     ///   - sequences: windows, at least one; all where there are no more.
-    package init(recipe: Recipe, data: TrainingData, sequences: Int, engine: ComputeEngine) {
+    init(recipe: Recipe, data: TrainingData, sequences: Int, engine: ComputeEngine) {
         precondition(sequences >= 1, "a loss is over one sequence or more")
         windows = data.validationWindows
         let microBatch = recipe.training.microBatch
@@ -39,10 +40,10 @@ package final class WindowLoss {
     }
 
     /// Where the parameters lie.
-    package var layout: GPTLayout { model.layout }
+    var layout: GPTLayout { model.layout }
 
     /// The mean cross-entropy in nats a token.
-    package func callAsFunction(_ parameters: Parameters) -> Double {
+    func callAsFunction(_ parameters: Parameters) -> Double {
         var sum = 0.0
         for chunk in chunks {
             let batch = loader.load(chunk, of: windows)
@@ -54,7 +55,7 @@ package final class WindowLoss {
 
     /// `count` numbers of `0..<total`, evenly spread and rising; all of them where there are no
     /// more.
-    package static func spread(_ count: Int, over total: Int) -> [Int] {
+    static func spread(_ count: Int, over total: Int) -> [Int] {
         let count = min(count, total)
         return (0..<count).map { $0 * total / count }
     }

@@ -1,0 +1,134 @@
+import Compute
+import Logging
+import MPI
+import Recipes
+import Support
+import Telemetry
+
+/// The ranks that run a command together, and the set-up that all commands share.
+package struct Job: Sendable {
+    package let communicator: Communicator
+    /// The number of threads of each rank.
+    package let threads: Int
+    /// The way in which the first rank shows progress.
+    package let progress: ProgressMode
+    /// Whether bf16 may run on a processor that lacks it.
+    package let emulatesBF16: Bool
+    /// The thread level that the MPI library provides.
+    package let threadLevel: MPIEnvironment.ThreadLevel
+    private static let logger = Logger(label: "lockstep")
+
+    package init(
+        _ communicator: Communicator, threads: Int, progress: ProgressMode, emulatesBF16: Bool,
+        threadLevel: MPIEnvironment.ThreadLevel
+    ) {
+        self.communicator = communicator
+        self.threads = threads
+        self.progress = progress
+        self.emulatesBF16 = emulatesBF16
+        self.threadLevel = threadLevel
+    }
+
+    /// Returns the part of the job that a group of its ranks runs, without a progress line of its
+    /// own.
+    package func part(for group: Communicator) -> Job {
+        Job(
+            group, threads: threads, progress: .none, emulatesBF16: emulatesBF16,
+            threadLevel: threadLevel)
+    }
+
+    package var isFirstRank: Bool { communicator.rank == 0 }
+
+    /// The numbers of ranks and threads, for messages.
+    package var layout: String { Format.layout(ranks: communicator.size, threads: threads) }
+
+    /// Starts the rank's threads.
+    package func makeEngine() -> ComputeEngine { ComputeEngine(team: rankTeam(threads: threads)) }
+
+    // MARK: - Messages
+
+    /// Logs a message on the first rank alone.
+    package func announce(_ message: @autoclosure () -> String) {
+        if isFirstRank { Self.logger.notice("\(message())") }
+    }
+
+    /// Logs a warning on the first rank alone.
+    package func warn(_ message: @autoclosure () -> String) {
+        if isFirstRank { Self.logger.warning("\(message())") }
+    }
+
+    /// Returns a progress line that only the first rank shows.
+    package func progressLine(
+        _ title: String, total: Int, unit: ProgressUnit
+    ) -> ProgressLine {
+        ProgressLine(
+            title, total: total, unit: unit, mode: isFirstRank ? progress : .none,
+            environment: processEnvironment())
+    }
+
+    /// Returns whether a signal asked any rank to stop. Collective.
+    package func isStopRequested() throws(Failure) -> Bool {
+        try communicator.isTrueOnAnyRank(StopSignals.stopRequested)
+    }
+
+    // MARK: - Set-up
+
+    /// Refuses a precision for which any rank's processor has no instructions. Collective.
+    ///
+    /// - Throws: `Failure` (configuration) that recommends fp32.
+    package func requireProcessor(for precision: Precision) throws(Failure) {
+        try communicator.agree { () throws(Failure) in
+            try precision.requireProcessor(emulates: emulatesBF16)
+        }
+    }
+
+    /// Opens the data that a recipe trains on, settles its vocabulary, and resolves its plan.
+    /// Collective.
+    ///
+    /// - Parameter isRemembered: whether the path comes from a run or a sweep rather than from the
+    ///   command line.
+    /// - Throws: `Failure`, the same on all ranks, if the data or the plan are impossible, if a
+    ///   processor lacks the precision, or if the ranks' recipes or data differ.
+    package func prepare(
+        _ recipe: Recipe, dataPath: String, isRemembered: Bool = false
+    ) throws(Failure) -> TrainingInput {
+        let input = try communicator.agree { () throws(Failure) in
+            var recipe = recipe
+            let data = try TrainingData(
+                path: dataPath, recipe: &recipe, isRemembered: isRemembered,
+                rank: communicator.rank)
+            return TrainingInput(
+                plan: try TrainingPlan(recipe, ranks: communicator.size), data: data)
+        }
+        try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
+        try communicator.sameOnAllRanks("training data", input.data.fingerprint)
+        try requireProcessor(for: input.plan.recipe.training.precision)
+        return input
+    }
+}
+
+/// The plan and the data of a training, the same on all ranks.
+package struct TrainingInput: Sendable {
+    package let plan: TrainingPlan
+    package let data: TrainingData
+
+    package init(plan: TrainingPlan, data: TrainingData) {
+        self.plan = plan
+        self.data = data
+    }
+
+    /// Returns a loader of the plan's micro-batches.
+    func makeLoader() -> SampleLoader {
+        SampleLoader(
+            dataset: data.training, contextLength: plan.recipe.model.contextLength,
+            microBatch: plan.lanes.microBatch)
+    }
+
+    /// Returns the micro-batches in the run's order of samples.
+    package func makeBatches() -> StepRunner.Batches {
+        let loader = makeLoader()
+        return { [data] sample, sequence in
+            loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
+        }
+    }
+}
