@@ -66,11 +66,11 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// alone (ZeRO-1, Rajbhandari et al. 2020); changes where the work runs, never its bits.
     package var sharded: Bool
 
-    /// A configuration whose silent values are GPT practice for AdamW.
+    /// Creates a configuration whose defaults follow GPT practice for AdamW.
     ///
-    /// Weight decay is 0.1 for AdamW where left out, 0.01 for LAMB as in its paper, and 0 for the
-    /// others: their decay is coupled to the gradient, so that the same number would mean something
-    /// else.
+    /// Weight decay defaults to 0.1 for AdamW, to 0.01 for LAMB as in its paper, and to 0 for the
+    /// others. Their decay is coupled to the gradient, so the same number would mean something
+    /// different.
     package init(
         name: Name = .adamw, learningRate: Double = 3e-4, momentum: Double = 0,
         nesterov: Bool = false, dampening: Double = 0, beta1: Double = 0.9, beta2: Double = 0.95,
@@ -93,7 +93,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         self.sharded = sharded
     }
 
-    /// LARS's `trust_coefficient` where a recipe is silent: its paper's.
+    /// LARS's default `trust_coefficient`, which is its paper's.
     package static let usualTrustCoefficient = 0.001
 
     /// Values of state that the rule keeps for each parameter.

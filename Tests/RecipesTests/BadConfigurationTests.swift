@@ -47,12 +47,12 @@ struct BadConfigurationTests {
     @Test("a misspelt choice is answered with the nearest")
     func misspelt() throws {
         expect(
-            "[optimizer] name = \"adamW\" is not one of \"sgd\", \"adam\", \"adamw\", \"lamb\", "
-                + "\"lars\": did you mean \"adamw\"?"
+            "[optimizer] name = \"adamW\": must be one of \"sgd\", \"adam\", \"adamw\", \"lamb\", "
+                + "\"lars\"; did you mean \"adamw\"?"
         ) { _ = try OptimizerConfiguration.Name("adamW", key: "[optimizer] name") }
         expect(
-            "[scaling] rule = \"\" is not one of \"linear\", \"sqrt\", \"none\", \"power\", "
-                + "\"adam-sde\", \"beta2-half-life\", \"noise-scale\", \"surge\", \"formula\": write one of them"
+            "[scaling] rule = \"\": must be one of \"linear\", \"sqrt\", \"none\", \"power\", "
+                + "\"adam-sde\", \"beta2-half-life\", \"noise-scale\", \"surge\", \"formula\"; write one of them"
         ) {
             _ = try ScalingConfiguration.Rule("", key: "[scaling] rule")
         }
@@ -63,39 +63,39 @@ struct BadConfigurationTests {
     func optimizerNumbers() {
         let rates = "GPTs of up to 1 billion parameters use 1e-4 to 1e-3"
         for value in [-0.001, 0, .nan, .infinity] {
-            expect("[optimizer] learning_rate = \(value) is not a number above 0: \(rates)") {
+            expect("[optimizer] learning_rate = \(value): must be a number above 0; \(rates)") {
                 try OptimizerConfiguration(learningRate: value).validate()
             }
         }
         for value in [-0.1, .nan, .infinity] {
             expect(
-                "[optimizer] weight_decay = \(value) is not a number from 0 up: use 0 for none, or "
+                "[optimizer] weight_decay = \(value): must be a number, 0 or more; use 0 for none, or "
                     + "0.1 as GPT-3 did"
             ) { try OptimizerConfiguration(weightDecay: value).validate() }
             expect(
-                "[optimizer] clip_norm = \(value) is not a number from 0 up: use 0 to clip "
+                "[optimizer] clip_norm = \(value): must be a number, 0 or more; use 0 to clip "
                     + "nothing, or 1.0 as GPT-3 did"
             ) { try OptimizerConfiguration(clipNorm: value).validate() }
         }
         expect(
-            "[optimizer] betas = [1.0, 0.95] is not two numbers in [0, 1): use 0.9 for 1.0, or "
+            "[optimizer] betas = [1.0, 0.95]: must be two numbers in [0, 1); use 0.9 for 1.0, or "
                 + "another number below 1"
         ) { try OptimizerConfiguration(beta1: 1).validate() }
         expect(
-            "[optimizer] betas = [0.9, -0.5] is not two numbers in [0, 1): use 0.95 for -0.5, or "
+            "[optimizer] betas = [0.9, -0.5]: must be two numbers in [0, 1); use 0.95 for -0.5, or "
                 + "another number below 1"
         ) { try OptimizerConfiguration(beta2: -0.5).validate() }
         expect(
-            "[optimizer] betas = [nan, 0.95] is not two numbers in [0, 1): use 0.9 for nan, or "
+            "[optimizer] betas = [nan, 0.95]: must be two numbers in [0, 1); use 0.9 for nan, or "
                 + "another number below 1"
         ) { try OptimizerConfiguration(beta1: .nan).validate() }
         for value in [0, -1e-8, 1e-46, .nan] {
             expect(
-                "[optimizer] epsilon = \(value) is not a number of at least 1.2e-38: use 1e-8; in "
+                "[optimizer] epsilon = \(value): must be a number of at least 1.2e-38; use 1e-8; in "
                     + "fp32 a smaller one is zero and would divide by it"
             ) { try OptimizerConfiguration(epsilon: value).validate() }
         }
-        expect("[optimizer] epsilon = 1e+40 is not a number that fp32 can hold: use 1e-8") {
+        expect("[optimizer] epsilon = 1e+40: must be a number that fp32 can hold; use 1e-8") {
             try OptimizerConfiguration(epsilon: 1e40).validate()
         }
     }
@@ -103,31 +103,31 @@ struct BadConfigurationTests {
     @Test("optimizer: momentum and what needs it")
     func momentum() {
         expect(
-            "[optimizer] momentum = 1.0 is not in [0, 1): use 0.9 or another number below 1"
+            "[optimizer] momentum = 1.0: must be in [0, 1); use 0.9 or another number below 1"
         ) { try OptimizerConfiguration(name: .sgd, momentum: 1).validate() }
-        expect("[optimizer] momentum = -0.9 is not in [0, 1): use 0 for none") {
+        expect("[optimizer] momentum = -0.9: must be in [0, 1); use 0 for none") {
             try OptimizerConfiguration(name: .sgd, momentum: -0.9).validate()
         }
         expect(
-            "[optimizer] momentum = 0.9 does nothing with name = \"adamw\": set betas instead, or "
+            "[optimizer] momentum = 0.9: does nothing with name = \"adamw\"; set betas instead, or "
                 + "name = \"sgd\""
         ) { try OptimizerConfiguration(momentum: 0.9).validate() }
-        expect("[optimizer] dampening = 1.5 is not in [0, 1]: use 1 at most") {
+        expect("[optimizer] dampening = 1.5: must be in [0, 1]; use 1 at most") {
             try OptimizerConfiguration(name: .sgd, momentum: 0.9, dampening: 1.5).validate()
         }
-        expect("[optimizer] dampening = -1.0 is not in [0, 1]: use 0 for none") {
+        expect("[optimizer] dampening = -1.0: must be in [0, 1]; use 0 for none") {
             try OptimizerConfiguration(name: .sgd, momentum: 0.9, dampening: -1).validate()
         }
         expect(
-            "[optimizer] nesterov = true needs momentum: set name = \"sgd\" and momentum = 0.9, or "
+            "[optimizer] nesterov = true: needs momentum; set name = \"sgd\" and momentum = 0.9, or "
                 + "nesterov = false"
         ) { try OptimizerConfiguration(name: .sgd, nesterov: true).validate() }
         expect(
-            "[optimizer] dampening = 0.1 needs momentum: set name = \"sgd\" and momentum = 0.9, or "
+            "[optimizer] dampening = 0.1: needs momentum; set name = \"sgd\" and momentum = 0.9, or "
                 + "dampening = 0"
         ) { try OptimizerConfiguration(name: .sgd, dampening: 0.1).validate() }
         expect(
-            "[optimizer] dampening = 0.1 contradicts nesterov = true: set dampening = 0, or "
+            "[optimizer] dampening = 0.1: contradicts nesterov = true; set dampening = 0, or "
                 + "nesterov = false"
         ) {
             try OptimizerConfiguration(name: .sgd, momentum: 0.9, nesterov: true, dampening: 0.1)
@@ -139,23 +139,23 @@ struct BadConfigurationTests {
     func trustRatios() {
         for value in [0, -0.001, .nan, .infinity] {
             expect(
-                "[optimizer] trust_coefficient = \(value) is not a number above 0: use 0.001"
+                "[optimizer] trust_coefficient = \(value): must be a number above 0; use 0.001"
             ) { try OptimizerConfiguration(name: .lars, trustCoefficient: value).validate() }
         }
         expect(
-            "[optimizer] trust_coefficient = 0.02 does nothing with name = \"lamb\": remove it, or "
+            "[optimizer] trust_coefficient = 0.02: does nothing with name = \"lamb\"; remove it, or "
                 + "set name = \"lars\""
         ) { try OptimizerConfiguration(name: .lamb, trustCoefficient: 0.02).validate() }
         for name in ["lamb", "lars"] {
             expect(
-                "[optimizer] sharded = true leaves no rank the whole tensors whose norms name = "
-                    + "\"\(name)\" needs: set sharded = false, or another name such as \"adamw\""
+                "[optimizer] sharded = true: leaves no rank the whole tensors whose norms name = "
+                    + "\"\(name)\" needs; set sharded = false, or another name such as \"adamw\""
             ) {
                 try OptimizerConfiguration(name: .init(name, key: "name"), sharded: true).validate()
             }
         }
         expect(
-            "[optimizer] nesterov = true needs momentum: set name = \"lars\" and momentum = 0.9, or "
+            "[optimizer] nesterov = true: needs momentum; set name = \"lars\" and momentum = 0.9, or "
                 + "nesterov = false"
         ) { try OptimizerConfiguration(name: .lars, nesterov: true).validate() }
     }
@@ -166,27 +166,27 @@ struct BadConfigurationTests {
             _ = try scaling.resolve(.init(learningRate: 1e-3), globalBatch: batch)
         }
         expect(
-            "[scaling] base_batch = 0 is not a number of sequences from 1 up: set the global batch "
+            "[scaling] base_batch = 0: must be a number of sequences, 1 or more; set the global batch "
                 + "that learning_rate was chosen for"
         ) { try resolve(.init(baseBatch: 0), 12) }
         expect(
-            "[training] global_batch = -3 is not a number of sequences from 1 up: set the "
+            "[training] global_batch = -3: must be a number of sequences, 1 or more; set the "
                 + "sequences in one optimizer step, over all ranks"
         ) { try resolve(.init(), -3) }
         expect(
-            "[scaling] exponent = 0.5 does nothing with rule = \"linear\": remove it, or set rule "
+            "[scaling] exponent = 0.5: does nothing with rule = \"linear\"; remove it, or set rule "
                 + "= \"power\""
         ) { try resolve(.init(exponent: 0.5), 12) }
         expect(
-            "[scaling] exponent is missing, which rule = \"power\" needs: add exponent = 0.5 or "
+            "[scaling] exponent is missing, which rule = \"power\" needs; add exponent = 0.5 or "
                 + "another number from 0 to 1"
         ) { try resolve(.init(rule: .power), 12) }
-        expect("[scaling] exponent = nan is not a number: use 0.5 or another from 0 to 1") {
+        expect("[scaling] exponent = nan: must be a number; use 0.5 or another from 0 to 1") {
             try resolve(.init(rule: .power, exponent: .nan), 12)
         }
         expect(
-            "[scaling] exponent = 1000.0 turns learning_rate = 0.001 into inf at global_batch = 24 "
-                + "with base_batch = 1: choose an exponent from 0 to 1"
+            "[scaling] exponent = 1000.0: turns learning_rate = 0.001 into inf at global_batch = 24 "
+                + "with base_batch = 1; choose an exponent from 0 to 1"
         ) { try resolve(.init(rule: .power, exponent: 1000, baseBatch: 1), 24) }
     }
 }

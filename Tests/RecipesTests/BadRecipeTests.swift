@@ -17,16 +17,16 @@ import Testing
         ("[model]\nlayers = 2\nlayers = 3", ["is not valid TOML at line 3"]),
         (
             "[model]\nlayers = \"2\"",
-            ["[model] layers = \"2\" is not a whole number: leave out the quotes."]
+            ["[model] layers = \"2\": must be a whole number; remove the quotes."]
         ),
         ("[model]\nlayers = 2.5", ["[model] layers = 2.5", "a whole number"]),
         (
             "[model]\nlayers = [2]",
-            ["[model] layers = [2] is not a whole number: write one such as 100."]
+            ["[model] layers = [2]: must be a whole number; write one such as 100."]
         ),
         ("[model]\nbias = 1", ["[model] bias = 1", "true or false"]),
         ("[model]\nbias = 2024-01-01", ["bias is a date"]),
-        ("[model]\narchitecture = 2", ["a text in quotes"]),
+        ("[model]\narchitecture = 2", ["a quoted string"]),
         ("[model]\narchitecture = \"llama\"", ["\"llama\"", "\"gpt2\""]),
         ("[model]\nheads = 3", ["heads = 3 does not divide width = 128", "heads that does is 2"]),
         ("[model]\nlayers = 0", ["[model] layers is 0"]),
@@ -44,8 +44,8 @@ import Testing
         ),
         ("[training]\nmicro_batch = -1", ["micro_batch = -1"]),
         ("[training]\nmax_skipped_steps = 0", ["max_skipped_steps = 0"]),
-        ("[training]\nseed = -1", ["seed = -1 is not a whole number from 0 up: use 0 or more."]),
-        ("[training]\nsteps = 1e30", ["steps = 1e+30 does not fit into 64 bits: use a number"]),
+        ("[training]\nseed = -1", ["seed = -1: must be a whole number, 0 or more; use 0 or more."]),
+        ("[training]\nsteps = 1e30", ["steps = 1e+30: does not fit into 64 bits; use a number"]),
         ("[training]\nprecision = \"fp64\"", ["\"fp64\"", "did you mean \"fp32\"?"]),
         (
             "[model]\nheads = 3\nwidth = 21\n[training]\nprecision = \"bf16\"",
@@ -82,13 +82,13 @@ import Testing
         ("[scaling]\nrule = \"surge\"", ["[scaling] noise_scale is missing"]),
         ("[scaling]\nrule = \"adam-sde\"\nbase_batch = 1", ["global_batch = 12", "9 at most"]),
         ("[scaling]\nrule = \"formula\"\nformula = \"lr * \"", ["column 6", "[scaling] formula"]),
-        ("[scaling]\nrule = \"formula\"\nformula = 7", ["formula = 7", "a text in quotes"]),
+        ("[scaling]\nrule = \"formula\"\nformula = 7", ["formula = 7", "a quoted string"]),
         ("[scaling]\nwarmup = \"token\"", ["[scaling] warmup", "did you mean \"tokens\"?"]),
         ("[optimizer]\nname = \"lamb\"\nsharded = true", ["sharded = true", "sharded = false"]),
         ("[reduction]\nlanes = -1", ["lanes = -1"]),
         ("[reduction]\nbucket_mib = 0", ["bucket_mib = 0.0"]),
         ("[reduction]\nwire = \"fp16\"", ["[reduction] wire", "\"fp16\"", "bf16"]),
-        ("[reduction]\nwire = 16", ["[reduction] wire = 16 is not one of \"fp32\", \"bf16\""]),
+        ("[reduction]\nwire = 16", ["[reduction] wire = 16: must be one of \"fp32\", \"bf16\""]),
         ("[optimizer]\nsharded = 2", ["[optimizer] sharded = 2", "true or false"]),
         ("[evaluation]\nevery = -1", ["[evaluation] every = -1"]),
         ("[checkpoint]\nkeep = 1", ["[checkpoint] keep = 1", "use 2"]),
@@ -108,33 +108,33 @@ import Testing
     @Test(arguments: [
         ("trainig.steps=3", ["--set has the unknown section [trainig]", "[training]"]),
         ("training.stpes=3", ["--set has the unknown key \"stpes\"", "\"steps\""]),
-        ("training.steps=", ["[training] steps = \"\" is not a whole number"]),
+        ("training.steps=", ["[training] steps = \"\": must be a whole number"]),
         (
             "training.steps=three",
-            ["[training] steps = three is not a whole number: write one such as 100."]
+            ["[training] steps = three: must be a whole number; write one such as 100."]
         ),
         (".steps=3", ["unknown section []"]),
-        ("optimizer.learning_rate=5e", ["learning_rate = 5e is not a number: write one such"]),
+        ("optimizer.learning_rate=5e", ["learning_rate = 5e: must be a number; write one such"]),
         (
             "optimizer.learning_rate=1e400",
             [
-                "learning_rate = 1e400 does not fit into 64 bits: use a number with a smaller magnitude."
+                "learning_rate = 1e400: does not fit into 64 bits; use a number with a smaller magnitude."
             ]
         ),
         ("optimizer.learning_rate=1e-400", ["learning_rate = 1e-400 is too close to 0"]),
-        ("optimizer.learning_rate=true", ["learning_rate = true is not a number: write one"]),
-        ("training.steps=1e-400", ["steps = 1e-400 is not a whole number: write one"]),
-        ("training.steps=.5", ["steps = .5 is not a whole number: write one"]),
+        ("optimizer.learning_rate=true", ["learning_rate = true: must be a number; write one"]),
+        ("training.steps=1e-400", ["steps = 1e-400: must be a whole number; write one"]),
+        ("training.steps=.5", ["steps = .5: must be a whole number; write one"]),
         ("training.steps=99999999999999999999", ["does not fit into 64 bits"]),
-        ("training.seed=-1", ["seed = -1 is not a whole number from 0 up: use 0 or more."]),
-        ("model.bias=yes", ["bias = yes is not true or false: write one of them."]),
-        ("optimizer.name=zzzzz", ["name = \"zzzzz\" is not one of", "write one of them."]),
-        ("optimizer.betas=[.9, .95]", ["betas = \"[.9, .95]\" is not a list of two numbers"]),
-        ("scaling.formula=7", ["formula = 7 is not a text in quotes: put quotes around it."]),
+        ("training.seed=-1", ["seed = -1: must be a whole number, 0 or more; use 0 or more."]),
+        ("model.bias=yes", ["bias = yes: must be true or false; write one of them."]),
+        ("optimizer.name=zzzzz", ["name = \"zzzzz\": must be one of", "write one of them."]),
+        ("optimizer.betas=[.9, .95]", ["betas = \"[.9, .95]\": must be a list of two numbers"]),
+        ("scaling.formula=7", ["formula = 7: must be a quoted string; put quotes around it."]),
         // A line break cannot smuggle in a further key, nor a section.
         (
             "training.steps=3\nseed = 9",
-            ["[training] steps = \"3\\nseed = 9\" is not a whole number"]
+            ["[training] steps = \"3\\nseed = 9\": must be a whole number"]
         ),
         ("training.steps=3\n[model]\nlayers = 9", ["[training] steps = \"3\\n[model]"]),
     ])

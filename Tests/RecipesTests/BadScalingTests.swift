@@ -22,50 +22,50 @@ struct BadScalingTests {
     func keys() {
         for rule in ["noise-scale", "surge"] {
             expect(
-                "[scaling] noise_scale is missing, which rule = \"\(rule)\" needs: add the gradient "
+                "[scaling] noise_scale is missing, which rule = \"\(rule)\" needs; add the gradient "
                     + "noise scale in sequences, such as noise_scale = 256",
                 .init(rule: .init(rawValue: rule) ?? .none))
         }
         expect(
-            "[scaling] noise_scale = 256.0 does nothing with rule = \"linear\": remove it, or set "
+            "[scaling] noise_scale = 256.0: does nothing with rule = \"linear\"; remove it, or set "
                 + "rule = \"noise-scale\" or \"surge\"", .init(noiseScale: 256))
         for value in [0, -1, .nan, .infinity] {
             expect(
-                "[scaling] noise_scale = \(value) is not a number of sequences above 0: set the "
+                "[scaling] noise_scale = \(value): must be a number of sequences above 0; set the "
                     + "gradient noise scale, such as 256", .init(rule: .surge, noiseScale: value))
         }
         expect(
-            "[scaling] noise_exponent = 0.5 does nothing with rule = \"surge\": remove it, or set "
+            "[scaling] noise_exponent = 0.5: does nothing with rule = \"surge\"; remove it, or set "
                 + "rule = \"noise-scale\"",
             .init(rule: .surge, noiseScale: 256, noiseExponent: 0.5))
         for value in [0.49, 1.01, .nan] {
             expect(
-                "[scaling] noise_exponent = \(value) is not in [0.5, 1]: use 1 for SGD, or 0.5 for "
+                "[scaling] noise_exponent = \(value): must be in [0.5, 1]; use 1 for SGD, or 0.5 for "
                     + "Adam and its kin",
                 .init(rule: .noiseScale, noiseScale: 256, noiseExponent: value))
         }
         expect(
-            "[scaling] exponent = 0.5 does nothing with rule = \"adam-sde\": remove it, or set rule "
+            "[scaling] exponent = 0.5: does nothing with rule = \"adam-sde\"; remove it, or set rule "
                 + "= \"power\"", .init(rule: .adamSDE, exponent: 0.5))
         expect(
-            "[scaling] exponent = inf is not a number: use 0.5 or another from 0 to 1",
+            "[scaling] exponent = inf: must be a number; use 0.5 or another from 0 to 1",
             .init(rule: .beta2HalfLife, exponent: .infinity))
         expect(
-            "[scaling] formula is missing, which rule = \"formula\" needs: add one such as formula "
+            "[scaling] formula is missing, which rule = \"formula\" needs; add one such as formula "
                 + "= \"lr * (B / B0)^0.7\"", .init(rule: .formula))
         expect(
-            "[scaling] formula = \"lr\" does nothing with rule = \"sqrt\": remove it, or set rule = "
+            "[scaling] formula = \"lr\": does nothing with rule = \"sqrt\"; remove it, or set rule = "
                 + "\"formula\"", .init(rule: .sqrt, formula: "lr"))
         expect(
-            "[scaling] formula = \"lr * Bn\" mentions Bn, which noise_scale does not give: add the "
+            "[scaling] formula = \"lr * Bn\": mentions Bn, which noise_scale does not give; add the "
                 + "gradient noise scale in sequences, such as noise_scale = 256",
             .init(rule: .formula, formula: "lr * Bn"))
         expect(
-            "[scaling] noise_scale = 256.0 does nothing with a formula without Bn: remove it, or "
+            "[scaling] noise_scale = 256.0: does nothing with a formula without Bn; remove it, or "
                 + "write Bn in the formula",
             .init(rule: .formula, noiseScale: 256, formula: "lr * B / B0"))
         expect(
-            "[scaling] formula = \"lr * (B\", column 6: \"(\" is not closed: add \")\"",
+            "[scaling] formula = \"lr * (B\", column 6: \"(\" is not closed; add \")\"",
             .init(rule: .formula, formula: "lr * (B"))
     }
 
@@ -75,15 +75,15 @@ struct BadScalingTests {
             ("adam-sde", "sgd"), ("adam-sde", "lars"), ("beta2-half-life", "sgd"),
         ] {
             expect(
-                "[scaling] rule = \"\(rule)\" scales betas, which [optimizer] name = \"\(name)\" "
-                    + "has not: set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"",
+                "[scaling] rule = \"\(rule)\": scales betas, but [optimizer] name = \"\(name)\" "
+                    + "has none; set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"",
                 .init(rule: .init(rawValue: rule) ?? .none), at: 24,
                 .init(name: .init(rawValue: name) ?? .adamw))
         }
         for name in ["sgd", "adam", "lamb", "lars"] {
             expect(
-                "[scaling] weight_decay = \"timescale\" keeps the timescale of AdamW's decay, which "
-                    + "[optimizer] name = \"\(name)\" has not: set name = \"adamw\", or weight_decay "
+                "[scaling] weight_decay = \"timescale\": keeps the timescale of AdamW's decay, but "
+                    + "[optimizer] name = \"\(name)\" has none; set name = \"adamw\", or weight_decay "
                     + "= \"kept\"", .init(weightDecay: .timescale), at: 24,
                 .init(name: .init(rawValue: name) ?? .adamw))
         }
@@ -93,24 +93,24 @@ struct BadScalingTests {
     func largestBatch() throws {
         let scaling = ScalingConfiguration(rule: .adamSDE, baseBatch: 12)
         expect(
-            "[training] global_batch = 240 is 20.0 times base_batch = 12, but rule = \"adam-sde\" "
-                + "holds below 1 / (1 - beta1) = 10.0 times alone: use 119 at most, "
+            "[training] global_batch = 240: is 20.0 times base_batch = 12, but rule = \"adam-sde\" "
+                + "holds only below 1 / (1 - beta1) = 10.0 times; use 119 at most, "
                 + "or another rule", scaling, at: 240, .init(beta1: 0.9))
         let most = try scaling.resolve(.init(beta1: 0.9), globalBatch: 119).optimizer
         #expect(most.beta1 > 0 && most.beta1 < 0.01)
         expect(
-            "[training] global_batch = 48 is 4.0 times base_batch = 12, but rule = \"adam-sde\" "
-                + "holds below 1 / (1 - beta2) = 4.0 times alone: use 47 at most, or another rule",
+            "[training] global_batch = 48: is 4.0 times base_batch = 12, but rule = \"adam-sde\" "
+                + "holds only below 1 / (1 - beta2) = 4.0 times; use 47 at most, or another rule",
             scaling, at: 48, .init(beta1: 0.9, beta2: 0.75))
         expect(
             "[training] global_batch = 13 is \(13.0 / 12) times base_batch = 12, but rule = "
-                + "\"adam-sde\" holds below 1 / (1 - beta1) = 1.0 times alone: use 12 at most, or "
+                + "\"adam-sde\" holds only below 1 / (1 - beta1) = 1.0 times; use 12 at most, or "
                 + "another rule", scaling, at: 13, .init(beta1: 0))
         // Smaller batches are always within it, even with no momentum to begin with.
         #expect(try scaling.resolve(.init(beta1: 0), globalBatch: 9).optimizer.beta1 == 0.25)
         expect(
             "[training] global_batch = \(Int.max) is \(Double(Int.max)) times base_batch = 1, but "
-                + "rule = \"adam-sde\" holds below 1 / (1 - beta1) = 10.0 times alone: "
+                + "rule = \"adam-sde\" holds only below 1 / (1 - beta1) = 10.0 times; "
                 + "use 9 at most, or another rule", .init(rule: .adamSDE, baseBatch: 1), at: .max)
     }
 
@@ -121,8 +121,8 @@ struct BadScalingTests {
             ("log(-1)", "nan"), ("lr / (B - 24)", "inf"),
         ] {
             expect(
-                "[scaling] formula = \"\(formula)\" gives \(value) with lr = 0.001 at global_batch = 24 "
-                    + "and base_batch = 12: write one that gives a learning rate, a number above 0",
+                "[scaling] formula = \"\(formula)\": gives \(value) with lr = 0.001 at global_batch = 24 "
+                    + "and base_batch = 12; write one that gives a learning rate, a number above 0",
                 .init(rule: .formula, baseBatch: 12, formula: formula))
         }
     }
@@ -130,20 +130,20 @@ struct BadScalingTests {
     @Test("batches so far apart that no optimizer takes what comes out")
     func extremes() {
         expect(
-            "[scaling] noise_scale = 5e-324 turns learning_rate = 0.001 into nan at global_batch = "
-                + "24 with base_batch = 12: choose a noise_scale nearer to the batches",
+            "[scaling] noise_scale = 5e-324: turns learning_rate = 0.001 into nan at global_batch = "
+                + "24 with base_batch = 12; choose a noise_scale nearer to the batches",
             .init(rule: .surge, baseBatch: 12, noiseScale: .leastNonzeroMagnitude))
         expect(
-            "[optimizer] betas[1] = 0.95 becomes 1.0 by [scaling] at global_batch = 1 with base_batch "
-                + "= 1000000000000000000: choose batches that are nearer to one another",
+            "[optimizer] betas[1] = 0.95: becomes 1.0 by [scaling] at global_batch = 1 with base_batch "
+                + "= 1000000000000000000; choose batches that are closer together",
             .init(rule: .beta2HalfLife, baseBatch: 1_000_000_000_000_000_000), at: 1)
         expect(
-            "[optimizer] epsilon = 1.2e-38 becomes 6e-39 by [scaling] at global_batch = 4 with "
-                + "base_batch = 1: choose batches that are nearer to one another",
+            "[optimizer] epsilon = 1.2e-38: becomes 6e-39 by [scaling] at global_batch = 4 with "
+                + "base_batch = 1; choose batches that are closer together",
             .init(rule: .adamSDE, baseBatch: 1), at: 4, .init(epsilon: 1.2e-38))
         expect(
-            "[optimizer] weight_decay = 1e+38 becomes 1e+39 by [scaling] at global_batch = 10 with "
-                + "base_batch = 1: choose batches that are nearer to one another",
+            "[optimizer] weight_decay = 1e+38: becomes 1e+39 by [scaling] at global_batch = 10 with "
+                + "base_batch = 1; choose batches that are closer together",
             .init(rule: .none, baseBatch: 1, weightDecay: .timescale), at: 10,
             .init(weightDecay: 1e38))
     }
@@ -155,8 +155,8 @@ struct BadScalingTests {
         #expect(
             throws: Failure(
                 .configuration,
-                "[schedule] warmup_steps = 100, or 400 at this global_batch, is not below "
-                    + "decay_steps = 300: use 299 at most, so that the rate can fall after it has "
+                "[schedule] warmup_steps = 100, or 400 at this global_batch: must be below "
+                    + "decay_steps = 300; use 299 at most, so that the rate can fall after it has "
                     + "risen.")
         ) {
             _ = try ScheduleConfiguration(warmupSteps: 100, decaySteps: 300)
@@ -165,7 +165,7 @@ struct BadScalingTests {
         #expect(
             throws: Failure(
                 .configuration,
-                "[scaling] warmup = \"tokens\" does nothing with name = \"sequence\": remove it, and "
+                "[scaling] warmup = \"tokens\": does nothing with name = \"sequence\"; remove it, and "
                     + "say the same with [[schedule.parts]].")
         ) {
             _ = try ScheduleConfiguration(name: .sequence, parts: [.init(name: .constant)])

@@ -22,26 +22,26 @@ struct BadScheduleTests {
     @Test("steps")
     func steps() {
         expect(
-            "[training] steps = 0 is not a number from 1 up: set how long to train", .init(),
+            "[training] steps = 0: must be a number from 1 up; set how long to train", .init(),
             trainingSteps: 0)
         expect(
-            "[schedule] warmup_steps = -1 is not a number from 0 up: use 0 for no warmup",
+            "[schedule] warmup_steps = -1: must be a number, 0 or more; use 0 for no warmup",
             .init(warmupSteps: -1))
         expect(
-            "[schedule] decay_steps = 0 is not a number from 1 up: use 100, the training steps, or "
+            "[schedule] decay_steps = 0: must be a number from 1 up; use 100, the training steps, or "
                 + "leave it out", .init(decaySteps: 0))
         expect(
-            "[schedule] warmup_steps = 50 is not below decay_steps = 50: use 49 at most, so that "
+            "[schedule] warmup_steps = 50: must be below decay_steps = 50; use 49 at most, so that "
                 + "the rate can fall after it has risen", .init(warmupSteps: 50, decaySteps: 50))
         expect(
-            "[schedule] stable_steps = 90 is not in [0, 90): use 89 at most, what warmup_steps = "
+            "[schedule] stable_steps = 90: must be in [0, 90); use 89 at most, what warmup_steps = "
                 + "10 and decay_steps = 100 leave room for",
             .init(name: .wsd, warmupSteps: 10, stableSteps: 90))
         expect(
-            "[schedule] stable_steps = -1 is not in [0, 98): use 0 at least, what warmup_steps = 2 "
+            "[schedule] stable_steps = -1: must be in [0, 98); use 0 at least, what warmup_steps = 2 "
                 + "and decay_steps = 100 leave room for", .init(name: .wsd, stableSteps: -1))
         expect(
-            "[schedule] stable_steps = 5 does nothing with name = \"cosine\": remove it, or set "
+            "[schedule] stable_steps = 5: does nothing with name = \"cosine\"; remove it, or set "
                 + "name = \"wsd\"", .init(stableSteps: 5))
     }
 
@@ -49,13 +49,13 @@ struct BadScheduleTests {
     func rates() {
         for (value, instead) in [(-1e-4, "use 0, or "), (2e-3, ""), (.nan, "")] {
             expect(
-                "[schedule] minimum_learning_rate = \(value) is not in [0, learning_rate = 0.001]: "
+                "[schedule] minimum_learning_rate = \(value): must be in [0, learning_rate = 0.001]; "
                     + "\(instead)leave it out for a tenth of the learning rate",
                 .init(minimumLearningRate: value))
         }
         for (value, instead) in [(-0.5, 0), (1.5, 1), (.nan, 0)] {
             expect(
-                "[schedule] warmup_start_factor = \(value) is not in [0, 1]: use \(instead)",
+                "[schedule] warmup_start_factor = \(value): must be in [0, 1]; use \(instead)",
                 .init(warmupStartFactor: value))
         }
     }
@@ -63,18 +63,18 @@ struct BadScheduleTests {
     @Test("warmups that contradict one another")
     func warmups() {
         expect(
-            "[schedule] warmup_start_factor = 0.1 does nothing with warmup = \"nanogpt\": remove "
+            "[schedule] warmup_start_factor = 0.1: does nothing with warmup = \"nanogpt\"; remove "
                 + "it, or set warmup = \"linear\"", .init(warmup: .nanogpt, warmupStartFactor: 0.1))
         expect(
-            "[schedule] warmup_start_factor = 0.1 contradicts gradual_warmup = true, which starts "
-                + "from the base rate: remove it, or set gradual_warmup = false",
+            "[schedule] warmup_start_factor = 0.1: contradicts gradual_warmup = true, which starts "
+                + "from the base rate; remove it, or set gradual_warmup = false",
             .init(warmupStartFactor: 0.1), gradualWarmup: true)
         expect(
-            "[scaling] gradual_warmup = true needs a linear warmup: set warmup = \"linear\" in "
+            "[scaling] gradual_warmup = true: needs a linear warmup; set warmup = \"linear\" in "
                 + "[schedule], or gradual_warmup = false", .init(warmup: .nanogpt),
             gradualWarmup: true)
         expect(
-            "[scaling] gradual_warmup = true needs steps to warm up in: set warmup_steps in "
+            "[scaling] gradual_warmup = true: needs steps to warm up in; set warmup_steps in "
                 + "[schedule] to 1 or more, or gradual_warmup = false", .init(warmupSteps: 0),
             gradualWarmup: true)
     }
@@ -82,14 +82,14 @@ struct BadScheduleTests {
     @Test("sequences")
     func sequences() {
         expect(
-            "[schedule] name = \"sequence\" has no parts: add [[schedule.parts]] with name, steps, "
+            "[schedule] name = \"sequence\": has no parts; add [[schedule.parts]] with name, steps, "
                 + "start_factor and end_factor", .init(name: .sequence))
         expect(
-            "[schedule] name = \"constant\" leaves out the [[schedule.parts]]: set name = "
+            "[schedule] name = \"constant\": leaves out the [[schedule.parts]]; set name = "
                 + "\"sequence\", or remove them",
             .init(name: .constant, parts: [.init(name: .constant)]))
         let sayItWithParts =
-            "does nothing with name = \"sequence\": remove it, and say the same with "
+            "does nothing with name = \"sequence\"; remove it, and say the same with "
             + "[[schedule.parts]]"
         let parts = [ScheduleConfiguration.PartConfiguration(name: .constant)]
         expect(
@@ -114,20 +114,20 @@ struct BadScheduleTests {
                 + "last part may leave out",
             .init(name: .sequence, parts: [.init(name: .constant), first]))
         expect(
-            "[[schedule.parts]] 2: steps = 0 is not a number from 1 up: use 1, or remove the part",
+            "[[schedule.parts]] 2: steps = 0: must be a number from 1 up; use 1, or remove the part",
             part(.init(name: .constant, steps: 0)))
         expect(
-            "[[schedule.parts]] 2: start_factor = -1.0 is not a number from 0 up: use 0 for no "
+            "[[schedule.parts]] 2: start_factor = -1.0: must be a number, 0 or more; use 0 for no "
                 + "rate or 1 for the peak", part(.init(name: .constant, steps: 5, startFactor: -1)))
         expect(
-            "[[schedule.parts]] 2: end_factor = inf is not a number from 0 up: use 0 for no rate "
+            "[[schedule.parts]] 2: end_factor = inf: must be a number, 0 or more; use 0 for no rate "
                 + "or 1 for the peak", part(.init(name: .cosine, steps: 5, endFactor: .infinity)))
         expect(
-            "[[schedule.parts]] 2: end_factor is missing, which name = \"linear\" needs: add the "
+            "[[schedule.parts]] 2: end_factor is missing, which name = \"linear\" needs; add the "
                 + "part of the peak rate that it ends at, such as 0.1",
             part(.init(name: .linear, steps: 5)))
         expect(
-            "[[schedule.parts]] 2: end_factor = 0.1 does nothing with name = \"constant\": remove "
+            "[[schedule.parts]] 2: end_factor = 0.1: does nothing with name = \"constant\"; remove "
                 + "it, or set name = \"linear\"",
             part(.init(name: .constant, steps: 5, endFactor: 0.1)))
     }

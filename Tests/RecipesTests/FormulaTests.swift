@@ -80,29 +80,29 @@ struct FormulaTests {
         expect("lr k", "4: \"k\" cannot follow a value: \(operators)")
         expect("lr(k)", "3: \"(\" cannot follow a value: \(operators)")
         expect("lr, k", "3: \",\" cannot follow a value: \(operators)")
-        expect("lr)", "3: \")\" cannot follow a value: remove it, or open it before")
-        expect("lr * (B/B0", "6: \"(\" is not closed: add \")\"")
+        expect("lr)", "3: \")\" cannot follow a value; remove it, or open it before")
+        expect("lr * (B/B0", "6: \"(\" is not closed; add \")\"")
         expect(
             "(1 2)",
             "4: \"2\" cannot follow a value: \(operators), or close the \"(\" of "
                 + "column 1 before it")
-        expect("sqrt", "1: \"sqrt\" is a function without its value: write sqrt(...)")
-        expect("1 + min * 2", "5: \"min\" is a function without its value: write min(..., ...)")
+        expect("sqrt", "1: \"sqrt\" is a function without its value; write sqrt(...)")
+        expect("1 + min * 2", "5: \"min\" is a function without its value; write min(..., ...)")
         expect("sqrt(1, 2)", "1: \"sqrt\" has 2 values: give it one")
         expect("2*max(1)", "3: \"max\" has 1 value: give it two or more")
-        expect("lr * Bo", "6: \"Bo\" is not one of \(names): did you mean \"B\"?")
-        expect("lr * sqr(k)", "6: \"sqr\" is not one of \(names): did you mean \"sqrt\"?")
-        expect("LR", "1: \"LR\" is not one of \(names): did you mean \"lr\"?")
-        expect("b", "1: \"b\" is not one of \(names): did you mean \"B\"?")
-        expect("x", "1: \"x\" is not one of \(names): use one of these")
-        expect("temperature", "1: \"temperature\" is not one of \(names): use one of these")
+        expect("lr * Bo", "6: \"Bo\" is not one of \(names); did you mean \"B\"?")
+        expect("lr * sqr(k)", "6: \"sqr\" is not one of \(names); did you mean \"sqrt\"?")
+        expect("LR", "1: \"LR\" is not one of \(names); did you mean \"lr\"?")
+        expect("b", "1: \"b\" is not one of \(names); did you mean \"B\"?")
+        expect("x", "1: \"x\" is not one of \(names); use one of these")
+        expect("temperature", "1: \"temperature\" is not one of \(names); use one of these")
         for number in ["2k", "1.2.3", "1e", "1e+", ".", "0x10", "1_000"] {
             expect(
                 "lr * \(number)",
-                "6: \"\(number)\" is not a number: write one such as 0.7 or 1e-4, and * between a "
+                "6: \"\(number)\" is not a number; write one such as 0.7 or 1e-4, and * between a "
                     + "number and a variable")
         }
-        expect("1e999", "1: \"1e999\" is too large a number: write a smaller one")
+        expect("1e999", "1: \"1e999\" is too large a number; write a smaller one")
         expect("lr · k", "4: \"·\" cannot follow a value: \(operators)")
         expect("lr * \u{1B}[31m", "6: \"\\u{1B}\" stands where a value must stand: \(value)")
         expect("lr *\0", "5: \"\\0\" stands where a value must stand: \(value)")
@@ -113,7 +113,7 @@ struct FormulaTests {
     func hostile() throws {
         let deepest = Formula.deepest
         let deep =
-            "the formula nests more than \(deepest) deep: write it with fewer parentheses, "
+            "the formula nests more than \(deepest) deep; write it with fewer parentheses, "
             + "signs and powers in one another"
         expect(String(repeating: "(", count: 400), "\(deepest + 1): \(deep)")
         expect(String(repeating: "-", count: 400), "\(deepest + 1): \(deep)")
@@ -129,7 +129,7 @@ struct FormulaTests {
             #expect(
                 throws: Failure(
                     .configuration,
-                    "[scaling] formula has \(text.utf8.count) bytes, more than 500: write a "
+                    "[scaling] formula has \(text.utf8.count) bytes, more than 500; write a "
                         + "shorter formula.")
             ) { _ = try formula(text) }
         }

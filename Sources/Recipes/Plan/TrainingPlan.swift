@@ -2,10 +2,10 @@ import Support
 
 /// A recipe resolved for its data and a number of ranks: everything a run will do, in numbers.
 package struct TrainingPlan: Sendable {
-    /// The recipe with nothing left silent; what `[scaling]` makes of its values is in `rate`.
+    /// The recipe with every key set. The values after scaling are in `rate`.
     package let recipe: Recipe
     package let lanes: LaneConfiguration
-    /// What the scaling rule made of the recipe's optimizer, which the steps are taken with.
+    /// The rate and the optimizer after scaling, which the steps use.
     package let rate: BatchScaling
     package let schedule: Schedule
     /// Tokens in a sequence: the recipe's context length, or fewer in a benchmark.
@@ -13,7 +13,7 @@ package struct TrainingPlan: Sendable {
 
     /// Resolves a recipe whose model's vocabulary is known.
     ///
-    /// - Parameter sequenceLength: tokens in a sequence; where silent, the context length.
+    /// - Parameter sequenceLength: the number of tokens in a sequence; the context length by default.
     /// - Throws: `Failure` (configuration) that names the nearest values that would work.
     package init(
         _ recipe: Recipe, ranks: Int, sequenceLength: Int? = nil
@@ -29,7 +29,7 @@ package struct TrainingPlan: Sendable {
         self.recipe = Self.settled(recipe, lanes: lanes, rate: rate)
     }
 
-    /// The recipe with the values that silent keys stand for.
+    /// Returns the recipe with the values that unset keys stand for.
     ///
     /// A run that is resumed reads this, so a later default, rank count or number of steps cannot
     /// change what is computed.

@@ -1,7 +1,7 @@
-/// What the scaling rule made of an optimizer's configuration and a global batch.
+/// The rate and the optimizer's configuration at a global batch, after scaling.
 package struct BatchScaling: Sendable, Equatable {
     package let rule: ScalingConfiguration.Rule
-    /// The power of the batch ratio that `factor` is; nil with rules that are no power of it.
+    /// The power of the batch ratio that `factor` is; nil if the rule is not a power of it.
     package let exponent: Double?
     /// The peak rate over the base rate; it multiplies every rate of the schedule.
     package let factor: Double
@@ -13,23 +13,20 @@ package struct BatchScaling: Sendable, Equatable {
     package let peakLearningRate: Double
     /// Whether warmup starts from the base rate.
     package let gradualWarmup: Bool
-    /// What is kept of the warmup when the batch changes.
+    /// The measure of the warmup that stays when the batch changes.
     package let warmup: ScalingConfiguration.Warmup
     /// The configuration that the optimizer takes at `globalBatch`: the recipe's, with the peak
     /// rate and the betas, epsilon and weight decay of the rule.
     package let optimizer: OptimizerConfiguration
 
-    /// The part of the peak that gradual warmup starts from: base rate over peak rate.
-    ///
-    /// At most 1: where scaling lowers the rate, there is nothing to warm up to.
+    /// The fraction of the peak that gradual warmup starts from: base rate over peak rate, at most 1.
     package var gradualStartFactor: Double { min(1, 1 / factor) }
 
-    /// The steps of warmup at `globalBatch` that a recipe's number of them stands for.
+    /// Returns the warmup steps at `globalBatch` for the number in the recipe.
     func warmupSteps(_ written: Int) -> Int {
         guard warmup == .tokens, written > 0, globalBatch != baseBatch else { return written }
         let ratio = Double(globalBatch) / Double(baseBatch)
-        // Clamped to what can be counted; the schedule refuses it by comparison with its other
-        // steps.
+        // The clamp avoids an overflow; the schedule refuses such a number.
         return max(1, Int(min(0x1p60, (Double(written) / ratio).rounded())))
     }
 }

@@ -1,11 +1,13 @@
 import Support
 
 extension ScalingConfiguration {
-    /// What a global batch of `globalBatch` sequences makes of an optimizer's configuration.
+    /// Returns the rate and the optimizer's configuration at a global batch.
     ///
-    /// - Parameter optimizer: the recipe's, for the base batch.
-    /// - Throws: what `validate` does, and a `.configuration` failure where the rule does not hold
-    ///   for the optimizer or the batch, or what it gives is no value that the optimizer can take.
+    /// - Parameters:
+    ///   - optimizer: the configuration at the base batch.
+    ///   - globalBatch: the number of sequences.
+    /// - Throws: `Failure` (configuration) if a value is not valid, the rule does not hold for the
+    ///   optimizer or the batch, or the optimizer cannot take the result.
     package func resolve(
         _ optimizer: OptimizerConfiguration, globalBatch: Int
     ) throws(Failure) -> BatchScaling {
@@ -42,7 +44,7 @@ extension ScalingConfiguration {
         return rule.definition.init(self).reaches(batches, with: optimizer)
     }
 
-    /// Refuses rules of Adam's moments and of AdamW's decay with optimizers that have none.
+    /// Checks that the optimizer has the betas and the decay that are scaled.
     private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
         guard name.traits.isAdam || !rule.definition.scalesBetas else {
             throw conflict(
@@ -59,7 +61,7 @@ extension ScalingConfiguration {
         }
     }
 
-    /// Refuses what a rule made of values at batches so far apart that no optimizer can take it.
+    /// Checks that the optimizer can take the scaled values; batches that are far apart can overflow.
     private func check(
         _ scaled: OptimizerConfiguration, from optimizer: OptimizerConfiguration,
         _ batches: BatchPair
@@ -78,7 +80,7 @@ extension ScalingConfiguration {
                 "[optimizer] \(key)", value,
                 "becomes \(scaled) by [scaling] at global_batch = \(batches.global) with "
                     + "base_batch = \(batches.base)",
-                remedy: "choose batches that are nearer to one another")
+                remedy: "choose batches that are closer together")
         }
     }
 }

@@ -43,7 +43,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
     package var exponent: Double?
     /// `base_batch`: the global batch, in sequences, that `learning_rate` was chosen for.
     ///
-    /// Whoever reads a recipe that is silent puts its `global_batch` here before any override, so
+    /// Reading a recipe without it puts the `global_batch` here before any override, so
     /// that overriding the batch scales the rate; nil means the batch that is trained with.
     package var baseBatch: Int?
     /// `noise_scale`: the gradient noise scale Bn in sequences, above 0, for `noise-scale`, `surge`

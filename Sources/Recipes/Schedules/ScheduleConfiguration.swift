@@ -253,7 +253,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         guard warmupSteps < steps else {
             let written = self.warmupSteps(trainingSteps: trainingSteps)
             let scaled =
-                written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch,"
+                written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch"
             throw invalid(
                 "[schedule] warmup_steps", "\(written)\(scaled)", "below decay_steps = \(steps)",
                 remedy: "use \(steps - 1) at most, so that the rate can fall after it has risen")

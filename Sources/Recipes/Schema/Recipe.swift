@@ -15,7 +15,7 @@ package struct Recipe: Sendable, Equatable {
 
     /// Reads a recipe and the command line's overrides, and checks every value.
     ///
-    /// `overrides` are `section.key=value`. A recipe that is silent about `base_batch` means its
+    /// `overrides` are `section.key=value`. If `base_batch` is unset, it is the recipe's
     /// own `global_batch`, before overrides, so that overriding the batch scales the learning rate.
     /// `name` stands for the recipe in errors.
     ///

@@ -81,7 +81,7 @@ struct RecipeField: Sendable {
         try write(&recipe, value)
     }
 
-    /// The field's value; nil where the recipe is silent.
+    /// Returns the field's value; nil if it is unset.
     func value(in recipe: Recipe) -> RecipeValue? { read(recipe) }
 }
 

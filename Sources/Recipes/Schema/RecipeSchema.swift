@@ -13,7 +13,9 @@ extension Recipe {
         + reductionFields + evaluationFields + checkpointFields
 
     private static let modelFields: [RecipeField] = [
-        .init("model", "architecture", \.model.architecture, "The only one there is: \"gpt2\"."),
+        .init(
+            "model", "architecture", \.model.architecture,
+            "The architecture; only \"gpt2\" exists so far."),
         .init("model", "layers", \.model.layers, "Transformer blocks."),
         .init("model", "heads", \.model.heads, "Attention heads in a block; divides width."),
         .init("model", "width", \.model.width, "Channels of the residual stream."),
@@ -22,7 +24,7 @@ extension Recipe {
             "Tokens in a sequence, and learned positions."),
         .init(
             "model", "vocabulary_size", \.model.vocabularySize,
-            "Symbols; 0 for the tokenizer's. Padded to a multiple of 16 inside."),
+            "Number of symbols; 0 for the tokenizer's. Padded to a multiple of 16 internally."),
         .init("model", "bias", \.model.bias, "Biases in linear layers and layer norms."),
         .init(
             "model", "dropout", \.model.dropout,
@@ -42,7 +44,7 @@ extension Recipe {
             "fp32, or bf16: what enters matrix products is rounded, sums and parameters are not."),
         .init(
             "training", "recompute", \.training.recompute,
-            "Keep each block's input alone and compute the rest again; the same bits, less memory."),
+            "Keep only each block's input and recompute the rest; less memory, the same bits."),
         .init(
             "training", "seed", \.training.seed,
             "Seeds initial parameters, sample order and dropout."),
@@ -66,7 +68,7 @@ extension Recipe {
             "optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD and LARS."),
         .init(
             "optimizer", "dampening", \.optimizer.dampening,
-            "Part of the gradient kept out of the momentum."),
+            "Fraction of the gradient kept out of the momentum."),
         .init(
             "optimizer", "betas", \.optimizer.betas,
             "Adam's and LAMB's decay rates of their moments."),
@@ -78,40 +80,41 @@ extension Recipe {
         ),
         .init(
             "optimizer", "decay", \.optimizer.decay,
-            "What decays, and LAMB and LARS fit to norms: matrices and embeddings, or all tensors."),
+            "What decays, and what LAMB and LARS fit to norms: matrices and embeddings, or all tensors."
+        ),
         .init(
             "optimizer", "trust_coefficient", \.optimizer.trustCoefficient,
-            "The size of LARS's step at a rate of 1, over the tensor's own."),
+            "Ratio of LARS's step at a rate of 1 to the tensor's norm."),
         .init(
             "optimizer", "clip_norm", \.optimizer.clipNorm,
-            "The largest global gradient norm left as it is; 0 never clips."),
+            "The global gradient norm above which gradients are scaled down; 0 never clips."),
         .init(
             "optimizer", "sharded", \.optimizer.sharded,
-            "Each rank keeps its part of the optimizer's state alone; the same bits, less memory."),
+            "Each rank keeps only its part of the optimizer's state; the same bits, less memory."),
     ]
 
     private static let scheduleFields: [RecipeField] = [
-        .init("schedule", "name", \.schedule.name, "The learning rate's course after warmup."),
+        .init("schedule", "name", \.schedule.name, "The shape of the learning rate after warmup."),
         .init(
             "schedule", "warmup", \.schedule.warmup,
-            "How it rises: linear from warmup_start_factor, or nanoGPT's (step+1)/(warmup_steps+1)."
+            "How the rate rises: linear from warmup_start_factor, or nanoGPT's (step+1)/(warmup_steps+1)."
         ),
         .init(
             "schedule", "warmup_steps", \.schedule.warmupSteps,
-            "Steps of warmup; where silent, 2 % of the training steps."),
+            "Steps of warmup; if unset, 2 % of the training steps."),
         .init(
             "schedule", "warmup_start_factor", \.schedule.warmupStartFactor,
             "Fraction of the peak rate at which warmup starts, also with wsd; 0 if unset."
         ),
         .init(
             "schedule", "stable_steps", \.schedule.stableSteps,
-            "wsd's steps at the peak; where silent, all but warmup and the last fifth."),
+            "wsd's steps at the peak; if unset, all but warmup and the last fifth."),
         .init(
             "schedule", "decay_steps", \.schedule.decaySteps,
-            "Step at which the lowest rate is reached and kept; where silent, the training steps."),
+            "Step at which the lowest rate is reached and kept; if unset, the training steps."),
         .init(
             "schedule", "minimum_learning_rate", \.schedule.minimumLearningRate,
-            "The lowest rate, at base_batch; where silent, a tenth of learning_rate."),
+            "The lowest rate, at base_batch; if unset, a tenth of learning_rate."),
         .init("schedule", "decay", \.schedule.decay, "The shape of wsd's decay."),
         .init(
             "schedule", "parts", \.schedule.parts,
@@ -122,19 +125,20 @@ extension Recipe {
     private static let scalingFields: [RecipeField] = [
         .init(
             "scaling", "rule", \.scaling.rule,
-            "How the peak rate, or betas, follow k = global_batch / base_batch; see the README."),
+            "How the peak rate, or betas, follow k = global_batch / base_batch."),
         .init(
             "scaling", "exponent", \.scaling.exponent,
-            "Rule \"power\"'s exponent of k; \"beta2-half-life\"'s, where silent 0."),
+            "Exponent of k for \"power\" and, 0 if unset, for \"beta2-half-life\"."),
         .init(
             "scaling", "base_batch", \.scaling.baseBatch,
-            "The batch learning_rate is for; where silent, the global_batch written here."),
+            "The batch that learning_rate is for; if unset, the global_batch written here."),
         .init(
             "scaling", "noise_scale", \.scaling.noiseScale,
             "Gradient noise scale in sequences, for \"noise-scale\", \"surge\" and a formula's Bn."),
         .init(
             "scaling", "noise_exponent", \.scaling.noiseExponent,
-            "Rule \"noise-scale\"'s, in [0.5, 1]; where silent, 1 for SGD and LARS, else 0.5."),
+            "Exponent of \"noise-scale\", in [0.5, 1]; if unset, 1 for SGD and LARS, otherwise 0.5."
+        ),
         .init(
             "scaling", "formula", \.scaling.formula,
             "Rule \"formula\"'s peak rate of lr, B, B0, k, Bn: \"lr * (B / B0)^0.7\"."),
@@ -143,7 +147,7 @@ extension Recipe {
             "Kept, or scaled to keep AdamW's timescale in tokens: times k / (rate / base rate)."),
         .init(
             "scaling", "warmup", \.scaling.warmup,
-            "What of the warmup is kept; tokens: warmup_steps are of base_batch."),
+            "Whether the warmup keeps its steps or, in steps of base_batch, its tokens."),
         .init(
             "scaling", "gradual_warmup", \.scaling.gradualWarmup,
             "Warm up from the base rate to the scaled one, as Goyal et al. 2017 do."),
@@ -167,17 +171,19 @@ extension Recipe {
             "Steps between validation losses; 0 for one at the end."),
         .init(
             "evaluation", "at", \.evaluation.marks,
-            "Steps after which there is an evaluation besides, such as [0, 100, 200, 400]."),
+            "Further steps after which to evaluate, such as [0, 100, 200, 400]."),
         .init(
             "evaluation", "windows", \.evaluation.windows,
-            "Windows of the validation set that are evaluated, from its start; 0 for all."),
+            "Number of windows to evaluate, from the validation set's start; 0 for all."),
     ]
 
     private static let checkpointFields: [RecipeField] = [
         .init(
             "checkpoint", "every", \.checkpoint.every,
             "Steps between checkpoints; 0 for one at the end."),
-        .init("checkpoint", "keep", \.checkpoint.keep, "Newest checkpoints kept; 0 for all."),
+        .init(
+            "checkpoint", "keep", \.checkpoint.keep,
+            "Number of newest checkpoints to keep; 0 for all."),
         .init(
             "checkpoint", "best", \.checkpoint.best,
             "Also write and keep the checkpoint of the evaluation with the lowest loss."),

@@ -75,7 +75,7 @@ extension SweepSpecification {
 
     /// The recipe of a point's run.
     ///
-    /// The recipe's own [scaling] has no part in it. The lanes are set where the recipe is silent,
+    /// The recipe's own [scaling] has no part in it. The lanes are set if the recipe leaves them unset,
     /// because their default looks at the number of ranks, and a point must be the same on any.
     ///
     /// - Throws: a `.configuration` failure of the recipe, or where a number of tokens is no whole

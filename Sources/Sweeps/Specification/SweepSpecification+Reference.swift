@@ -12,7 +12,7 @@ extension SweepSpecification {
         seeds = [1, 2, 3]
             Of parameters and data order; two at least for intervals. Rates share them.
         base_batch = 8
-            The batch whose best rate the rules scale; where silent, the smallest.
+            The batch whose best rate the rules scale; if unset, the smallest.
         rules = ["none", "sqrt", "linear"]
             What is judged: names, or tables of [scaling]'s keys such as
             { rule = "power", exponent = 0.7 } or { rule = "formula", formula = "lr*(B/B0)^0.7" }.
@@ -32,7 +32,7 @@ extension SweepSpecification {
         tolerance = 0.01
             The regret in nats up to which a rule holds.
         target_losses = [1.8, 1.7]
-            Losses whose steps and tokens are compared; where silent, three that all batches reach.
+            Losses whose steps and tokens are compared; if unset, three that all batches reach.
 
         [set]
         "optimizer.name" = "sgd"

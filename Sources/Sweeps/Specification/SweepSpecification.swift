@@ -19,7 +19,7 @@ package struct SweepSpecification: Sendable, Equatable {
     package var gridExponent: Double
     /// `seeds`.
     package var seeds: [UInt64]
-    /// `base_batch`: the batch whose best rate the rules scale; where silent, the smallest.
+    /// `base_batch`: the batch whose best rate the rules scale; if unset, the smallest.
     package var baseBatch: Int
     /// `rules`: what is judged.
     package var rules: [SweepRule]
@@ -36,7 +36,7 @@ package struct SweepSpecification: Sendable, Equatable {
     package var extend: Int
     /// `tolerance`: the regret up to which a rule holds, in nats.
     package var tolerance: Double
-    /// `target_losses`: losses whose steps and tokens are compared; where silent, three that every
+    /// `target_losses`: losses whose steps and tokens are compared; if unset, three that every
     /// batch reaches.
     package var targetLosses: [Double]
 
