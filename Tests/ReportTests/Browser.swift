@@ -40,7 +40,8 @@ enum Browser {
               (text) => text.textContent).join("; ")).join(" | "),
             covered: charts.map((chart) => {
               const boxes = [...chart.querySelectorAll("svg text")]
-                .filter((text) => getComputedStyle(text).opacity !== "0" && text.textContent)
+                .filter((text) => getComputedStyle(text).opacity !== "0" && text.textContent
+                  && getComputedStyle(text).stroke === "none")
                 .map((text) => text.getBoundingClientRect());
               return boxes.filter((one, i) => boxes.slice(i + 1).some((other) =>
                 one.left < other.right - 1 && other.left < one.right - 1
