@@ -99,7 +99,8 @@ sub sort_out {
             show(substr $in, 0, $+[0], '');
         } elsif ($in =~ /\A[^\n\0]*\n/) {
             my $line = substr $in, 0, $+[0], '';
-            if ($line eq "launch/mpirun: up\n") { $up++ }
+            # What was shown before the first rank came up, such as a warning of ssh, is not a rank's.
+            if ($line eq "launch/mpirun: up\n") { $last_line = '' unless $up++ }
             elsif ($line =~ m{^launch/mpirun: lacking on (\S+)$}) { $lacking{$1} = 1 }
             elsif ($ranks && $line =~ $unexecuted) { $refusal = $1 }
             elsif ($line =~ $own_line || $line =~ /^\*{3} / && $held =~ /^\*{3} .*\n\z/m) { hold($line) }
@@ -301,7 +302,9 @@ sub verdict {
 
     # A rank's sentence explains the failure; a progress line does not.
     my $is_sysexit = $status >= 64 && $status <= 78;
-    my $spoken = $last_line ne '' && ($is_sysexit || $last_line !~ /^lockstep: /);
+    my $spoken = $last_line ne '' && ($up || !$ranks) && ($is_sysexit || $last_line !~ /^lockstep: /);
+    # Whether a rank ended the job, so that its last words are about that.
+    my $is_own_end = $is_sysexit || $text =~ /Exit code: $status\b/;
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
         return conclude($status, "rank $1 on $2 was ended by " . signal($3) . "; $resume.");
@@ -338,7 +341,7 @@ sub verdict {
         return conclude($status, "$who was ended by " . signal($status - 128) . "; $resume.");
     }
     # The failures below prevent ranks from coming up.
-    return $status if $spoken && $up;
+    return $status if $spoken && $up && $is_own_end;
     if ($text =~ /(?:binding more processes than cpus on a resource:|no available cpus on the following node:).*?Node: (\S+)/) {
         return conclude(78, "$1 has fewer cores than its ranks have threads; start fewer ranks or threads there, "
             . 'or let them share cores with --oversubscribe.');
@@ -386,8 +389,8 @@ sub verdict {
             . '; check the name of the host, that this machine can log in there without a password, and that '
             . 'Open MPI is installed there.');
     }
-    return $status if $spoken;
     my @blocks = grep { /\S/ && !/$consequence/ } map { s/^\n+|\n+\z//gr } split /^$dashes\n/m, $held;
+    return $status if $spoken && ($is_own_end || !@blocks);
     if (my ($setting, $value) = refused_setting("@blocks" =~ s/\s+/ /gr)) {
         return conclude(66, "$value: Open MPI cannot open this file; correct or unset $setting.")
             if $value =~ m{^/} && $text =~ /unable to open|No such file|not found/;
