@@ -48,8 +48,7 @@ extension CheckpointStore {
         _ files: [CheckpointFile], manifest: Manifest, alwaysKeeping kept: Int? = nil
     ) throws(Failure) -> SaveResult {
         guard manifest.step >= 0 else {
-            throw Failure(
-                .bug, "a checkpoint cannot be of step \(manifest.step): report this as a defect")
+            throw .defect("A checkpoint cannot be of step \(manifest.step)")
         }
         try FileSystem.makeFolders(folder)
         var warnings = removePartialFolders()
@@ -79,10 +78,7 @@ extension CheckpointStore {
             guard !file.name.isEmpty, !file.name.hasPrefix("."), !file.name.contains("/"),
                 file.name != manifestName, manifest.files[file.name] == nil
             else {
-                throw Failure(
-                    .bug,
-                    "a checkpoint cannot hold a file named \"\(file.name)\": report this as a defect"
-                )
+                throw .defect("A checkpoint cannot hold a file named \"\(file.name)\"")
             }
             var output = try HashedFile(creating: "\(folder)/\(file.name)")
             switch file.content {
@@ -113,10 +109,9 @@ extension CheckpointStore {
             return nil
         }
         guard existing.manifest.isSameState(as: manifest) else {
-            throw Failure(
-                .configuration,
-                "\(path) already holds another state of step \(manifest.step): move it away, or give this run another output folder"
-            )
+            throw .file(
+                .configuration, path, "already holds another state of step \(manifest.step)",
+                remedy: "move it away, or give this run another output folder")
         }
         return existing
     }

@@ -13,10 +13,10 @@ package struct CheckpointStore: Sendable {
     /// - Throws: `.configuration` where `keep` is neither 0 nor at least 2.
     package init(folder: String, keep: Int) throws(Failure) {
         guard keep == 0 || keep >= 2 else {
-            throw Failure(
-                .configuration,
-                "checkpoint.keep is \(keep): use 2 or more, so that a damaged checkpoint leaves another, or 0 to keep all"
-            )
+            throw .key(
+                "keep", in: "checkpoint", value: keep,
+                problem: "would leave no other checkpoint if one is damaged",
+                remedy: "set 2 or more, or 0 to keep all")
         }
         self.folder = folder
         self.keep = keep
@@ -63,9 +63,9 @@ package struct Checkpoint: Sendable {
     /// - Throws: `.badData` where the checkpoint has no such file, `.inputOutput`.
     package func open(_ name: String) throws(Failure) -> SafetensorsFile {
         guard manifest.files[name] != nil else {
-            throw Failure(
-                .badData,
-                "the checkpoint \(folder) has no file \(name): use one that this version wrote")
+            throw .file(
+                .badData, folder, "has no file \(name)",
+                remedy: "use a checkpoint that this version wrote")
         }
         return try SafetensorsFile(opening: "\(folder)/\(name)")
     }
@@ -135,15 +135,14 @@ extension CheckpointStore {
     static func verify(folder: String, step: Int) throws(Failure) -> Checkpoint {
         let manifestPath = "\(folder)/\(manifestName)"
         guard FileSystem.exists(manifestPath) else {
-            throw Failure(
-                .badData, "the checkpoint \(folder) has no \(manifestName): use another checkpoint")
+            throw .file(
+                .badData, folder, "has no \(manifestName)", remedy: "use another checkpoint")
         }
         let manifest = try Manifest(parsing: readBytes(manifestPath), path: manifestPath)
         guard manifest.step == step else {
-            throw Failure(
-                .badData,
-                "the checkpoint \(folder) holds step \(manifest.step): give the folder back its own name"
-            )
+            throw .file(
+                .badData, folder, "holds step \(manifest.step)",
+                remedy: "give the folder back its original name")
         }
         for (name, expected) in manifest.files.sorted(by: { $0.key < $1.key }) {
             try verify(name, in: folder, expected: expected)
@@ -156,21 +155,20 @@ extension CheckpointStore {
     ) throws(Failure) {
         let path = "\(folder)/\(name)"
         guard FileSystem.exists(path) else {
-            throw Failure(
-                .badData, "the checkpoint \(folder) has lost its \(name): use another checkpoint")
+            throw .file(
+                .badData, folder, "has lost its \(name)", remedy: "use another checkpoint")
         }
         // The size alone is known at once; only a file of the right size is worth reading.
         let size = try Descriptor(reading: path).size()
         guard size == expected.size else {
-            throw Failure(
-                .badData,
-                "\(path) has \(size) bytes where its manifest says \(expected.size): use another checkpoint"
-            )
+            throw .file(
+                .badData, path, "has \(size) bytes, but its manifest states \(expected.size)",
+                remedy: "use another checkpoint")
         }
         guard try FileRecord(reading: path) == expected else {
-            throw Failure(
-                .badData,
-                "\(path) is damaged, its SHA-256 is not the manifest's: use another checkpoint")
+            throw .file(
+                .badData, path, "is damaged (its SHA-256 differs from the manifest's)",
+                remedy: "use another checkpoint")
         }
         if name.hasSuffix(".safetensors") { try SafetensorsFile(opening: path).requireFinite() }
     }

@@ -101,19 +101,19 @@ extension Manifest {
     init(parsing text: [UInt8], path: String) throws(Failure) {
         let data = Data(text)
         guard let header = try? JSONDecoder().decode(FormatAlone.self, from: data) else {
-            throw Failure(
-                .badData,
-                "\(path) is not a checkpoint's manifest, or is damaged: use another checkpoint")
+            throw .file(
+                .badData, path, "is damaged or is not the manifest of a checkpoint",
+                remedy: "use another checkpoint")
         }
         guard header.format == Self.currentFormat else {
-            throw Failure(
-                .badData,
-                "\(path) has format \(header.format) and this Lockstep reads format \(Self.currentFormat): use the version that wrote it"
-            )
+            throw .file(
+                .badData, path,
+                "has format \(header.format), but this version reads format \(Self.currentFormat)",
+                remedy: "use the version that wrote it")
         }
         guard let manifest = try? JSONDecoder().decode(Manifest.self, from: data),
             manifest.checksum == Self.checksum(of: text, stated: manifest.checksum)
-        else { throw Failure(.badData, "\(path) is damaged: use another checkpoint") }
+        else { throw .file(.badData, path, "is damaged", remedy: "use another checkpoint") }
         self = manifest
         checksum = Self.emptyChecksum
     }
@@ -127,7 +127,7 @@ extension Manifest {
         do {
             return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
         } catch {
-            throw Failure(.bug, "cannot write a manifest (\(error)): report this as a defect")
+            throw .defect("A manifest cannot be encoded (\(error))")
         }
     }
 

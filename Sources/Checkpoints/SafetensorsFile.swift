@@ -83,37 +83,38 @@ package struct SafetensorsFile: ~Copyable {
                 guard firstNonFinite(in: values.assumingMemoryBound(to: Float.self)) != nil else {
                     continue
                 }
-                throw Failure(
-                    .badData,
-                    "\(path): \"\(tensor.name)\" holds a number that is not finite, because the training "
-                        + "diverged; use an earlier checkpoint.")
+                throw .file(
+                    .badData, path,
+                    "\"\(tensor.name)\" holds a number that is not finite, because the training "
+                        + "diverged", remedy: "use an earlier checkpoint")
             }
         }
     }
 
     private static let pieceBytes = 4 << 20
 
+    /// The remedy if the tensors are those of another model.
+    private static let recipeRemedy = "use the recipe with which the model was trained"
+
     /// The tensor called `name`, of fp32 and the shape that it must have.
     ///
     /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
     package borrowing func tensor(_ name: String, shape: [Int]) throws(Failure) -> StoredTensor {
         guard let tensor = self[name] else {
-            throw Failure(
-                .badData,
-                "\(path) has no tensor \"\(name)\": it was written for another model, so use the recipe it was trained with"
-            )
+            throw .file(
+                .badData, path, "has no tensor \"\(name)\"", remedy: Self.recipeRemedy)
         }
         guard tensor.type == .float32 else {
-            throw Failure(
-                .badData,
-                "the tensor \"\(name)\" in \(path) has dtype \(tensor.type.rawValue) where F32 is needed: convert the file to F32"
-            )
+            throw .file(
+                .badData, path,
+                "the tensor \"\(name)\" has dtype \(tensor.type.rawValue), but F32 is needed",
+                remedy: "convert the file to F32")
         }
         guard tensor.shape == shape else {
-            throw Failure(
-                .badData,
-                "the tensor \"\(name)\" in \(path) has shape \(tensor.shape) where \(shape) is needed: use the recipe it was trained with"
-            )
+            throw .file(
+                .badData, path,
+                "the tensor \"\(name)\" has shape \(tensor.shape), but \(shape) is needed",
+                remedy: Self.recipeRemedy)
         }
         return tensor
     }
@@ -130,10 +131,9 @@ package struct SafetensorsFile: ~Copyable {
         }
         let expected = Set(layout.tensors.map(\.name))
         if let extra = tensors.first(where: { !expected.contains($0.name) }) {
-            throw Failure(
-                .badData,
-                "\(path) has a tensor \"\(extra.name)\" that the model lacks: use the recipe it was trained with"
-            )
+            throw .file(
+                .badData, path, "has a tensor \"\(extra.name)\" that the model lacks",
+                remedy: Self.recipeRemedy)
         }
     }
 }

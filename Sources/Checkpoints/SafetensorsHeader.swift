@@ -81,10 +81,9 @@ struct SafetensorsHeader {
             try Self.checkCoverage(tensors, dataSize: bytes.count - dataStart)
             self.tensors = tensors
         } catch {
-            throw Failure(
-                .badData,
-                "\(path) is not a valid safetensors file: \(error.what); get a fresh copy of it, or use another file"
-            )
+            throw .file(
+                .badData, path, "is not a valid safetensors file, because \(error.what)",
+                remedy: "get a fresh copy of it, or use another file")
         }
     }
 

@@ -47,10 +47,9 @@ package struct TensorSource {
         try pieces { (bytes) throws(Failure) in try file.write(bytes) }
         let written = file.size - start
         guard written == byteCount else {
-            throw Failure(
-                .bug,
-                "the tensor \"\(name)\" has \(written) bytes where its shape \(shape) needs \(byteCount): report this as a defect"
-            )
+            throw .defect(
+                "The tensor \"\(name)\" has \(written) bytes, but its shape \(shape) needs "
+                    + "\(byteCount)")
         }
     }
 
@@ -101,10 +100,7 @@ package enum SafetensorsWriter {
         for tensor in tensors {
             let size = tensor.byteCount
             guard names.insert(tensor.name).inserted else {
-                throw Failure(
-                    .bug,
-                    "the tensor name \"\(tensor.name)\" cannot be written a second time: report this as a defect"
-                )
+                throw .defect("The tensor name \"\(tensor.name)\" appears twice in a checkpoint")
             }
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             entries.append(

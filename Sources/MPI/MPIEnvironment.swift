@@ -50,7 +50,7 @@ package struct MPIEnvironment: ~Copyable {
         var initialized: Int32 = 0
         try check("MPI_Initialized", MPI_Initialized(&initialized))
         guard initialized == 0 else {
-            throw Failure(.bug, "MPI is initialised twice in one process; please report this.")
+            throw .defect("MPI was initialized twice in one process")
         }
         let isSingleton = !Self.hasLauncher
         let tasks = Self.launchedTasks

@@ -46,10 +46,10 @@ package final class StallWatch: @unchecked Sendable {
                 return Self.defaultSeconds
             }
             guard let seconds = Int(text), seconds > 0 else {
-                throw Failure(
-                    .configuration,
-                    "LOCKSTEP_STALL_SECONDS = \(text): is not a positive whole number of seconds; set "
-                        + "one such as 60.")
+                throw .variable(
+                    "LOCKSTEP_STALL_SECONDS", value: text,
+                    problem: "is not a positive whole number of seconds",
+                    remedy: "set one such as 60")
             }
             return seconds
         }

@@ -28,10 +28,9 @@ package enum Log {
         guard let level = Logger.Level(rawValue: name.lowercased()) else {
             let names = Logger.Level.allCases.map(\.rawValue)
             let nearest = nearestName(to: name, among: names).map { ", perhaps \($0)" } ?? ""
-            throw Failure(
-                .configuration,
-                "the environment's LOCKSTEP_LOG is \"\(name)\": use one of \(names.joined(separator: ", "))\(nearest)"
-            )
+            throw .variable(
+                "LOCKSTEP_LOG", value: "\"\(name)\"", problem: "is not a log level",
+                remedy: "set one of \(names.joined(separator: ", "))\(nearest)")
         }
         return level
     }

@@ -60,14 +60,15 @@ package final class MetricsLog {
     ///   `.inputOutput`.
     package static func read(_ path: String) throws(Failure) -> [MetricsRecord] {
         guard let content = try readBytesIfPresent(path) else {
-            throw Failure(.missingInput, "there is no file \(path): give the folder of a run")
+            throw .file(
+                .missingInput, path, "does not exist", remedy: "give the folder of a run")
         }
         var records: [MetricsRecord] = []
         for (index, line) in lines(of: content).enumerated() {
             guard let record = MetricsRecord(parsing: line) else {
-                throw Failure(
-                    .badData,
-                    "line \(index + 1) of \(path) is not a JSON object: remove that line")
+                throw .file(
+                    .badData, path, "line \(index + 1) is not a JSON object",
+                    remedy: "remove that line")
             }
             records.append(record)
         }

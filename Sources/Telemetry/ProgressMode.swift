@@ -24,9 +24,9 @@ package enum ProgressMode: String, Sendable, CaseIterable {
             return isTerminal && environment["TERM"] != "dumb" ? .bar : .lines
         }
         guard let mode = ProgressMode(rawValue: name) else {
-            throw Failure(
-                .configuration,
-                "the environment's LOCKSTEP_PROGRESS is \"\(name)\": use bar, lines or none")
+            throw .variable(
+                "LOCKSTEP_PROGRESS", value: "\"\(name)\"", problem: "is not a display of progress",
+                remedy: "set bar, lines or none")
         }
         return mode
     }

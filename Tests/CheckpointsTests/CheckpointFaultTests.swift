@@ -3,7 +3,7 @@ import Support
 import TestSupport
 import Testing
 
-/// What can happen to a checkpoint on the disk, and words that say so.
+/// A kind of damage to a checkpoint on the disk, with the words that report it.
 enum Damage: String, CaseIterable, Sendable {
     case missing, truncated, extended, bitFlipped, emptied
     case manifestMissing, manifestEmptied, manifestTruncated, manifestNotJSON
@@ -12,10 +12,10 @@ enum Damage: String, CaseIterable, Sendable {
     var words: [String] {
         switch self {
         case .missing: ["has lost its model.safetensors"]
-        case .truncated, .extended, .emptied: ["model.safetensors has", "bytes where its manifest"]
-        case .bitFlipped: ["model.safetensors is damaged", "SHA-256"]
+        case .truncated, .extended, .emptied: ["model.safetensors: has", "bytes, but its manifest"]
+        case .bitFlipped: ["model.safetensors: is damaged", "SHA-256"]
         case .manifestMissing, .folderEmptied: ["has no manifest.json"]
-        case .manifestEmptied, .manifestTruncated, .manifestNotJSON: ["manifest.json is"]
+        case .manifestEmptied, .manifestTruncated, .manifestNotJSON: ["manifest.json: is"]
         case .manifestOfAnotherStep: ["holds step 10"]
         case .manifestOfAnotherFormat: ["has format 999", "reads format 1"]
         }

@@ -124,7 +124,7 @@ final class Run {
 
     @Test(arguments: [-1, 1])
     func refusesToKeepTooFew(_ keep: Int) {
-        expectFailure(.configuration, "checkpoint.keep is \(keep)") { () throws(Failure) in
+        expectFailure(.configuration, "[checkpoint] keep = \(keep):") { () throws(Failure) in
             _ = try CheckpointStore(folder: "/tmp/unused", keep: keep)
         }
     }

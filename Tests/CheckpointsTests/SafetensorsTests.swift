@@ -147,7 +147,7 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
             try self.write(tensors, to: folder.path + "/x")
         }
         let a = TensorSource(name: "a", shape: [2], base: buffer.base)
-        expectFailure(.bug, "\"a\"", "second time") { () throws(Failure) in try write([a, a]) }
+        expectFailure(.bug, "\"a\"", "appears twice") { () throws(Failure) in try write([a, a]) }
         expectFailure(.bug, "__metadata__") { () throws(Failure) in
             try write([TensorSource(name: "__metadata__", shape: [2], base: buffer.base)])
         }

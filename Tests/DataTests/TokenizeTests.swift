@@ -332,7 +332,7 @@ private let sample = String(
         }
         try FileManager.default.removeItem(atPath: data + "/tokenizer.json")
         expectFailure(.badData, "dataset.json") { _ = try DataFolder(data) }
-        expectFailure(.missingInput, "no data folder") { _ = try DataFolder(data + "/none") }
+        expectFailure(.missingInput, "no such data folder") { _ = try DataFolder(data + "/none") }
     }
 
     @Test func foldersOfOtherToolsOpen() throws {

@@ -29,7 +29,7 @@ import Testing
             _ = try Log.level(in: ["LOCKSTEP_LOG": "debgu"])
         }
         #expect(failure?.code == .configuration)
-        #expect(failure?.sentence.hasSuffix("error, critical, perhaps debug") == true)
+        #expect(failure?.sentence.hasSuffix("error, critical, perhaps debug.") == true)
     }
 
     @Test func aLoggerWritesItsLines() {

@@ -121,7 +121,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
             try folder.write("metrics.jsonl", line(1) + broken + line(2))
             let failure = caughtFailure { () throws(Failure) in _ = try MetricsLog.read(path) }
             #expect(failure?.code == .badData)
-            #expect(failure?.sentence.contains("line 2 of \(path)") == true)
+            #expect(failure?.sentence.contains("\(path): line 2 is") == true)
         }
         _ = try MetricsLog(resuming: path, after: 2)
         #expect(try folder.read("metrics.jsonl") == line(1) + line(2))

@@ -49,7 +49,7 @@ private func requireFree(_ target: String) throws(Failure) {
     guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
         throw Failure(
             .usage,
-            "\(target) exists and is never overwritten; remove it or choose another folder.")
+            "\(target): exists and is never overwritten; remove it or choose another folder.")
     }
 }
 

@@ -50,7 +50,7 @@ struct BytePairFiles {
                     ? (names.merges, names.vocabulary) : (names.vocabulary, names.merges)
                 throw Failure(
                     .missingInput,
-                    "\(folder) has \(there) but not \(missing); put both files of the vocabulary "
+                    "\(folder): has \(there) but not \(missing); put both files of the vocabulary "
                         + "there.")
             case (true, true):
                 let remedy = "use the model's own \(names.vocabulary)"
@@ -90,7 +90,7 @@ struct BytePairFiles {
             guard tokenNames.indices.contains(id), tokenNames[id] == nil else {
                 throw Failure(
                     .badData,
-                    "\(self.names.vocabulary) gives \"\(name)\" the id \(id), but its "
+                    "\(self.names.vocabulary): gives \"\(name)\" the id \(id), but its "
                         + "\(vocabulary.count) tokens need the ids 0 to \(vocabulary.count - 1), "
                         + "each once; use the model's own file.")
             }

@@ -24,7 +24,7 @@ package struct DataFolder: Sendable {
         guard FileSystem.isFolder(path) else {
             throw Failure(
                 .missingInput,
-                "there is no data folder \(path); \(remedy).")
+                "\(path): there is no such data folder; \(remedy).")
         }
         self.path = path
         train = try TokenDataset.open(folder: path, split: .train, remedy: remedy)

@@ -129,7 +129,8 @@ package struct Descriptor: ~Copyable {
     /// - Throws: `.inputOutput`, also if the path is not a regular file.
     package func size() throws(Failure) -> Int {
         guard let size = try regularSize() else {
-            throw Failure(.inputOutput, "\(path): is not a regular file; check the path.")
+            throw .file(
+                .inputOutput, path, "is not a regular file", remedy: "check the path")
         }
         return size
     }
