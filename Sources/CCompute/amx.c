@@ -15,7 +15,7 @@
 #define STEP_DEPTH 32
 #define LINE_BYTES 64
 
-// The tests emulate the tile registers, and compile what else there is for other processors.
+// The tests emulate the tile registers, and compile the rest for other processors.
 #ifndef AMX_FEATURES
 #define AMX_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16,prfchw"
 #endif

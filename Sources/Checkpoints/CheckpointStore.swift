@@ -1,16 +1,16 @@
 import Support
 
-/// A run's checkpoints: one folder for each step, written whole or not at all.
+/// The checkpoints of a run: one folder per step, which appears completely or not at all.
 ///
-/// One rank alone uses a store; it knows nothing of the others.
+/// Only one rank uses a store.
 package struct CheckpointStore: Sendable {
     /// The folder that holds the checkpoints.
     package let folder: String
-    /// Checkpoints that stay when a new one is saved, itself included; 0 for all.
+    /// The number of checkpoints to keep, including the newest; 0 keeps all.
     package let keep: Int
 
-    /// - Parameter folder: it is made when the first checkpoint is saved.
-    /// - Throws: `.configuration` where `keep` is neither 0 nor at least 2.
+    /// - Parameter folder: the folder, which is created when the first checkpoint is saved.
+    /// - Throws: `.configuration` if `keep` is neither 0 nor at least 2.
     package init(folder: String, keep: Int) throws(Failure) {
         guard keep == 0 || keep >= 2 else {
             throw .key(
@@ -22,14 +22,14 @@ package struct CheckpointStore: Sendable {
         self.keep = keep
     }
 
-    /// The manifest's name in a checkpoint's folder.
+    /// The name of the manifest in the folder of a checkpoint.
     static let manifestName = "manifest.json"
 
-    /// The folder of a step's checkpoint.
+    /// Returns the folder of the checkpoint of a step.
     package func path(step: Int) -> String { "\(folder)/\(Candidate.name(step: step))" }
 }
 
-/// A folder that has a complete checkpoint's name; what is in it is not yet verified.
+/// A folder with the name of a complete checkpoint, whose content is not yet verified.
 package struct Candidate: Sendable, Equatable {
     package let step: Int
     package let folder: String
@@ -37,13 +37,13 @@ package struct Candidate: Sendable, Equatable {
     private static let prefix = "step-"
     private static let digits = 8
 
-    /// The name of a step's folder: at least eight digits, so that names sort as steps do.
+    /// Returns the folder name of a step. It has at least eight digits, so that names sort by step.
     static func name(step: Int) -> String {
         let number = String(step)
         return prefix + String(repeating: "0", count: max(0, digits - number.count)) + number
     }
 
-    /// The step that a folder is named after, or nil where the name is not one of ours.
+    /// Returns the step in a folder name; nil if it is not the name of a checkpoint.
     static func step(of name: some StringProtocol) -> Int? {
         guard name.hasPrefix(prefix), let step = Int(name.dropFirst(prefix.count)), step >= 0,
             Self.name(step: step) == name
@@ -58,9 +58,9 @@ package struct Checkpoint: Sendable {
     package let folder: String
     package let manifest: Manifest
 
-    /// Opens one of its files.
+    /// Opens a file of the checkpoint.
     ///
-    /// - Throws: `.badData` where the checkpoint has no such file, `.inputOutput`.
+    /// - Throws: `.badData` if the checkpoint has no such file, or `.inputOutput`.
     package func open(_ name: String) throws(Failure) -> SafetensorsFile {
         guard manifest.files[name] != nil else {
             throw .file(
@@ -74,7 +74,8 @@ package struct Checkpoint: Sendable {
 // MARK: - Reading
 
 extension CheckpointStore {
-    /// The folders that may hold checkpoints, newest first; none where the store has no folder yet.
+    /// Returns the folders that may hold checkpoints, newest first; an empty list if the store has no
+    /// folder yet.
     ///
     /// - Throws: `.inputOutput`.
     package func candidates() throws(Failure) -> [Candidate] {
@@ -158,7 +159,7 @@ extension CheckpointStore {
             throw .file(
                 .badData, folder, "has lost its \(name)", remedy: "use another checkpoint")
         }
-        // The size alone is known at once; only a file of the right size is worth reading.
+        // Checking the size first avoids reading a file of the wrong size.
         let size = try Descriptor(reading: path).size()
         guard size == expected.size else {
             throw .file(

@@ -15,7 +15,7 @@ private let lastAgreed = Mutex<AgreedFailure?>(nil)
 extension Communicator {
     /// Runs `body` on every rank and returns its value only if it succeeded on all of them.
     ///
-    /// For what can fail on one rank alone, such as opening a file, so that no rank goes on to wait
+    /// For what can fail on one rank alone, such as opening a file, so that no rank continues to wait
     /// for one that has given up. The body must not communicate.
     ///
     /// - Throws: on every rank alike, the failure of the lowest rank that failed. The sentence

@@ -1,6 +1,6 @@
 import CCompute
 
-// The global norm of the gradients, in bits that depend on nothing but the gradients: the arena is
+// The global norm of the gradients, in bits that depend only on the gradients: the arena is
 // cut into fixed blocks, each summed by a fixed pattern, and the blocks are added in their order.
 
 /// The sum of squares of an arena, block by block.

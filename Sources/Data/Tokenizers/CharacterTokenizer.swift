@@ -18,7 +18,7 @@ package struct CharacterTokenizer: Tokenizer {
 
     /// A tokenizer for these scalars, which may repeat and come in any order.
     ///
-    /// - Throws: `Failure` (bad data) if there is none, or one that is no Unicode scalar.
+    /// - Throws: `Failure` (bad data) if there is no value, or if one is not a Unicode scalar.
     package init(scalars: some Sequence<UInt32>) throws(Failure) {
         let sorted = Set(scalars).sorted()
         guard let largest = sorted.last else {

@@ -5,7 +5,7 @@ package let tokenizerFileName = "tokenizer.json"
 
 extension BytePairTokenizer {
     /// Reads a vocabulary: `vocab.json` and `merges.txt`, or `encoder.json` and `vocab.bpe`, or
-    /// else Hugging Face's `tokenizer.json`.
+    /// otherwise Hugging Face's `tokenizer.json`.
     ///
     /// - Throws: `Failure` (missing input, input/output, bad data) that names the file.
     package init(folder: String) throws(Failure) {
@@ -38,7 +38,7 @@ private struct PlainTokenizer: Decodable {
     init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         type = try values.decodeIfPresent(String.self, forKey: .type)
-        // Without a type it is Hugging Face's layout, whose version is a text.
+        // Without a type it is Hugging Face's layout, whose version is a string.
         version = type == nil ? nil : try values.decodeIfPresent(Int.self, forKey: .version)
         characters =
             type == nil ? nil : try values.decodeIfPresent(String.self, forKey: .characters)

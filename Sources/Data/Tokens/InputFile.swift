@@ -1,7 +1,7 @@
 import Glibc
 import Support
 
-/// A text that is read from beginning to end: a file or standard input.
+/// An input that is read sequentially: a file or standard input.
 struct InputFile: ~Copyable {
     private let descriptor: Descriptor
     /// The size in bytes; nil for a pipe or a device.

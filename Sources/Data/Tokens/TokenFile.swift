@@ -5,7 +5,7 @@ import Support
 /// How token ids lie in a file.
 ///
 /// llm.c's files begin with 256 little-endian Int32: a magic number, a version, the count of tokens
-/// and zeros; the ids follow. nanoGPT's bare files are ids and nothing else.
+/// and zeros; the ids follow. nanoGPT's bare files consist of ids alone.
 package enum TokenFileFormat: String, Sendable, Codable {
     /// llm.c's 20240520, version 1: UInt16.
     case uint16 = "llm.c uint16"

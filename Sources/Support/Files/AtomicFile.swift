@@ -31,7 +31,7 @@ package enum AtomicFile {
     }
 
     /// Replaces a text file and keeps the previous one: "recipe.toml" as "recipe.superseded-1.toml", or
-    /// with the next free number. The same text changes nothing.
+    /// with the next free number. Does nothing if the text is unchanged.
     ///
     /// - Parameter before: the content of the file.
     /// - Throws: `.inputOutput`.
