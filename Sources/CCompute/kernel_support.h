@@ -18,8 +18,8 @@
 typedef uint32_t word8 __attribute__((ext_vector_type(8)));
 typedef word8 word8_unaligned __attribute__((aligned(2)));
 
-/// `count` rows, at most eight, of `depth` words become `depth` rows of `count`, `panel_stride` words
-/// apart, by transposing 8 x 8 in registers.
+/// `count` rows, at most eight, of `depth` words become `depth` rows of `count`, `panel_stride`
+/// words apart, by transposing 8 x 8 in registers.
 ///
 /// Words between `count` and eight are written too, except after the last row of the panel.
 ALWAYS_INLINE void transpose_words(

@@ -32,9 +32,9 @@ package struct SaveResult: Sendable {
 extension CheckpointStore {
     /// Writes a checkpoint, verifies it, and only then removes older ones beyond `keep`.
     ///
-    /// The files are written into `step-N.partial/` and synchronized, the manifest last. They are read
-    /// again and compared, and then the folder is renamed. If anything fails, the existing checkpoints
-    /// stay and the partial folder is removed.
+    /// The files are written into `step-N.partial/` and synchronized, the manifest last. They are
+    /// read again and compared, and then the folder is renamed. If anything fails, the existing
+    /// checkpoints stay and the partial folder is removed.
     ///
     /// An existing checkpoint of this step is never overwritten: a valid one of the same state is
     /// kept, and a damaged one is renamed to `step-N.rejected`.
@@ -139,8 +139,8 @@ extension CheckpointStore {
 
     /// Removes the oldest checkpoints before a step; returns the failures.
     ///
-    /// Later checkpoints are not counted, because a run that resumed from an earlier one has rejected
-    /// them.
+    /// Later checkpoints are not counted, because a run that resumed from an earlier one has
+    /// rejected them.
     private func removeOld(below step: Int, except kept: Int?) -> [Failure] {
         guard keep > 0 else { return [] }
         return removing { () throws(Failure) in

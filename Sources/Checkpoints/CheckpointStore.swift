@@ -74,8 +74,8 @@ package struct Checkpoint: Sendable {
 // MARK: - Reading
 
 extension CheckpointStore {
-    /// Returns the folders that may hold checkpoints, newest first; an empty list if the store has no
-    /// folder yet.
+    /// Returns the folders that may hold checkpoints, newest first; an empty list if the store has
+    /// no folder yet.
     ///
     /// - Throws: `.inputOutput`.
     package func candidates() throws(Failure) -> [Candidate] {
@@ -88,9 +88,9 @@ extension CheckpointStore {
 
     /// Reads all of a checkpoint and compares it with its manifest.
     ///
-    /// - Throws: `.badData` if a file is missing, differs in size or content, or holds a number that
-    ///   is not finite, or if the manifest is missing, damaged, of an unknown format or of another
-    ///   step; `.inputOutput`.
+    /// - Throws: `.badData` if a file is missing, differs in size or content, or holds a number
+    ///   that is not finite, or if the manifest is missing, damaged, of an unknown format or of
+    ///   another step; `.inputOutput`.
     @discardableResult
     package func verify(_ candidate: Candidate) throws(Failure) -> Checkpoint {
         try Self.verify(folder: candidate.folder, step: candidate.step)

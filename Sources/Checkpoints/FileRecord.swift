@@ -15,7 +15,8 @@ package struct FileRecord: Sendable, Equatable, Codable {
 
     /// Reads a whole file and hashes it.
     ///
-    /// The file is read rather than mapped, so that a failing disk causes an error and not a signal.
+    /// The file is read rather than mapped, so that a failing disk causes an error and not a
+    /// signal.
     ///
     /// - Throws: `.missingInput`, `.inputOutput`.
     package init(reading path: String) throws(Failure) {

@@ -40,8 +40,8 @@ package struct TensorSource {
     /// The number of bytes that the shape needs.
     var byteCount: Int { shape.reduce(type.byteCount, *) }
 
-    /// - Throws: `.inputOutput`, or the failure of the source; `.bug` if the source does not deliver
-    ///   exactly the bytes that the shape needs.
+    /// - Throws: `.inputOutput`, or the failure of the source; `.bug` if the source does not
+    ///   deliver exactly the bytes that the shape needs.
     fileprivate func write(to file: inout HashedFile) throws(Failure) {
         let start = file.size
         try pieces { (bytes) throws(Failure) in try file.write(bytes) }

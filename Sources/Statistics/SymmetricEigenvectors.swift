@@ -38,7 +38,8 @@ package struct SymmetricEigenvectors: Sendable {
         }
     }
 
-    /// The maximum number of sweeps, which is never reached because the method converges quadratically.
+    /// The maximum number of sweeps, which is never reached because the method converges
+    /// quadratically.
     private static let sweeps = 60
 
     /// Returns whether an off-diagonal element exceeds rounding error.

@@ -2,7 +2,8 @@ import Glibc
 
 /// Functions that format numbers for people.
 package enum Format {
-    /// Returns a time span in its two largest units: "420 ms", "4.2 s", "42 s", "1 min 20 s", "2 h 5 min".
+    /// Returns a time span in its two largest units: "420 ms", "4.2 s", "42 s", "1 min 20 s", "2 h
+    /// 5 min".
     ///
     /// Without `tenths`, the span is rounded to whole seconds, which suits an estimate.
     package static func duration(_ seconds: Double, tenths: Bool = true) -> String {

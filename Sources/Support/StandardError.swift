@@ -21,7 +21,8 @@ package struct Screen: Sendable {
         bar.isEmpty ? line + "\n" : Self.erase + line + "\n" + bar
     }
 
-    /// Returns the text that ends the bar: a line break if it is kept, or the sequence that erases it.
+    /// Returns the text that ends the bar: a line break if it is kept, or the sequence that erases
+    /// it.
     package mutating func end(keepingBar: Bool) -> String {
         defer { bar = "" }
         if bar.isEmpty { return "" }
@@ -52,8 +53,8 @@ package final class StandardError: Sendable {
     /// Whether standard error is a terminal.
     package static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// The number of columns of the terminal; nil if standard error is not a terminal or the width is
-    /// unknown.
+    /// The number of columns of the terminal; nil if standard error is not a terminal or the width
+    /// is unknown.
     package static var terminalWidth: Int? {
         var size = winsize()
         guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {

@@ -4,8 +4,8 @@ package struct TextTable: Sendable {
     private let leftColumns: Int
     private var rows: [[String]] = []
 
-    /// - Parameter leftColumns: the number of leading columns that are aligned left, because they hold
-    ///   text; the others are aligned right.
+    /// - Parameter leftColumns: the number of leading columns that are aligned left, because they
+    ///   hold text; the others are aligned right.
     package init(_ headings: [String], leftColumns: Int) {
         self.headings = headings
         self.leftColumns = leftColumns

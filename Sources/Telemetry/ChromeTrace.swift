@@ -3,8 +3,8 @@ import Support
 /// The lines of a trace in Chrome's format, an array of JSON objects that chrome://tracing and
 /// Perfetto open.
 ///
-/// The format is described in Google's "Trace Event Format". It has complete events ("X") and metadata
-/// ("M"), with times in microseconds.
+/// The format is described in Google's "Trace Event Format". It has complete events ("X") and
+/// metadata ("M"), with times in microseconds.
 package enum ChromeTrace {
     /// The text before the first line, between two lines, and after the last.
     package static let opening = "[\n"

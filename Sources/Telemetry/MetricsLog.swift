@@ -85,7 +85,8 @@ package final class MetricsLog {
             .first(where: predicate)
     }
 
-    /// Returns the complete lines of a log. The last one may lack its line break if it is an object.
+    /// Returns the complete lines of a log. The last one may lack its line break if it is an
+    /// object.
     private static func lines(of content: [UInt8]) -> [ArraySlice<UInt8>] {
         let newline = UInt8(ascii: "\n")
         var lines = content.split(separator: newline, omittingEmptySubsequences: false)

@@ -13,8 +13,8 @@ package enum ProgressMode: String, Sendable, CaseIterable {
     /// Returns the mode that an environment asks for.
     ///
     /// `LOCKSTEP_PROGRESS` decides if it is set: under mpirun, standard error is a pipe even if a
-    /// terminal shows it, and only the launcher knows that. Otherwise a terminal that can redraw gets
-    /// a bar, and everything else gets lines.
+    /// terminal shows it, and only the launcher knows that. Otherwise a terminal that can redraw
+    /// gets a bar, and everything else gets lines.
     ///
     /// - Throws: `.configuration` for an unknown value.
     package static func chosen(
@@ -35,8 +35,8 @@ package enum ProgressMode: String, Sendable, CaseIterable {
 extension TerminalStyle {
     /// Creates the style of a terminal from its width and the environment.
     ///
-    /// A nonempty `NO_COLOR` (no-color.org) turns color off. Block characters need a UTF-8 locale. If
-    /// the terminal does not report its width, the width is `COLUMNS`, or 80 if that is unset.
+    /// A nonempty `NO_COLOR` (no-color.org) turns color off. Block characters need a UTF-8 locale.
+    /// If the terminal does not report its width, the width is `COLUMNS`, or 80 if that is unset.
     package init(environment: [String: String], terminalWidth: Int?) {
         let columns = terminalWidth ?? environment["COLUMNS"].flatMap { Int($0) } ?? 80
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy

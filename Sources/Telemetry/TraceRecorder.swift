@@ -37,7 +37,8 @@ package final class TraceRecorder {
 
     package init(capacity: Int = defaultCapacity) {
         self.capacity = capacity
-        // Touching the pages makes them resident before the first span, so that `bytes` is accurate.
+        // Touching the pages makes them resident before the first span, so that `bytes` is
+        // accurate.
         spans = Array(repeating: Span(start: 0, end: 0, kind: 0, index: 0), count: capacity)
         spans.removeAll(keepingCapacity: true)
     }
@@ -48,7 +49,8 @@ package final class TraceRecorder {
     /// Removes all spans that started at a time or later.
     package func drop(from time: Int64) { spans.removeAll { $0.start >= time } }
 
-    /// Begins a group of spans, such as those of one step. A group is kept completely or not at all.
+    /// Begins a group of spans, such as those of one step. A group is kept completely or not at
+    /// all.
     package func beginGroup() {
         guard !isFull else { return }
         longestGroup = max(longestGroup, spans.count - groupStart)

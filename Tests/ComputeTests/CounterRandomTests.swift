@@ -28,7 +28,8 @@ import Testing
         #expect(random.bits(first, second) == UInt64(words.x) | UInt64(words.y) << 32)
     }
 
-    @Test func uniformNumbersAreUniform() {
+    @Test("uniform numbers are uniform")
+    func uniformNumbersAreUniform() {
         let random = CounterRandom(seed: 1, stream: .dropout)
         let count = 100_000
         let bins = 20
@@ -53,11 +54,13 @@ import Testing
         #expect(chiSquared < 43.8 && chiSquared > 5.4)
     }
 
-    @Test func theSmallestAndLargestUniformNumbersStayBelowOne() {
+    @Test("the smallest and largest uniform numbers stay below one")
+    func theSmallestAndLargestUniformNumbersStayBelowOne() {
         #expect(Double(UInt64.max >> 11) * 0x1p-53 < 1)
     }
 
-    @Test func placesSeedsAndStreamsAreIndependent() {
+    @Test("positions, seeds and streams are independent")
+    func placesSeedsAndStreamsAreIndependent() {
         var seen: Set<UInt64> = []
         let streams: [CounterRandom.Stream] = [
             .initialization, .sampleOrder, .dropout, .generation,
@@ -80,7 +83,8 @@ import Testing
             "the same place gives the same number")
     }
 
-    @Test func mixingIsBijectiveOnWhatItIsGiven() {
+    @Test("mixing is bijective on its input")
+    func mixingIsBijectiveOnWhatItIsGiven() {
         let mixed = Set((0..<UInt64(10_000)).map { CounterRandom.mix($0) })
         #expect(mixed.count == 10_000)
         // Flipping one bit flips about half.

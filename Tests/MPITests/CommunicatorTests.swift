@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 @Suite struct CommunicatorTests {
-    @Test(arguments: 1...4)
+    @Test("collectives and messages arrive complete", arguments: 1...4)
     func collectivesAndMessagesArriveWhole(ranks: Int) throws {
         let outcome = try Launch.probe(ranks: ranks, "collectives")
         #expect(outcome.status == 0, "\(outcome.errors)")

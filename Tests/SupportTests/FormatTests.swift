@@ -13,7 +13,8 @@ import Testing
         #expect(Format.duration(seconds) == text)
     }
 
-    @Test func durationsWithoutTenths() {
+    @Test("durations without tenths are in whole seconds")
+    func durationsWithoutTenths() {
         #expect(Format.duration(4.2, tenths: false) == "4 s")
         #expect(Format.duration(0.3, tenths: false) == "0 s")
         #expect(Format.duration(80, tenths: false) == "1 min 20 s")
@@ -41,7 +42,8 @@ import Testing
     ])
     func rates(_ rate: Double, _ text: String) { #expect(Format.rate(rate, of: "tokens") == text) }
 
-    @Test func otherNumbers() {
+    @Test("counts, bytes, rates and lists have their formats")
+    func otherNumbers() {
         #expect(Format.fixed(1.88566, decimals: 4) == "1.8857")
         #expect(Format.fixed(-0.5, decimals: 0) == "0", "nothing has no sign")
         #expect(Format.fixed(-0.5, decimals: 1) == "-0.5")

@@ -11,7 +11,8 @@ import Testing
         #expect(jsonQuoted(text) == json)
     }
 
-    @Test func everyScalarReadsBack() throws {
+    @Test("every quoted scalar reads back")
+    func everyScalarReadsBack() throws {
         let scalars = (0...0x2FF).compactMap { Unicode.Scalar($0) } + ["\u{2028}", "\u{10FFFF}"]
         var text = ""
         text.unicodeScalars.append(contentsOf: scalars)

@@ -25,12 +25,14 @@ import Testing
         #expect(nearestName(to: written, among: keys) == meant)
     }
 
-    @Test(arguments: ["learning_rate", "xyz", "optimizer", "n"])
+    @Test(
+        "distant names have no suggestion", arguments: ["learning_rate", "xyz", "optimizer", "n"])
     func staysSilentRatherThanGuessing(written: String) {
         #expect(nearestName(to: written, among: keys) == nil)
     }
 
-    @Test func theNearestWinsAndOfEquallyNearTheFirst() {
+    @Test("the nearest name is chosen, and the first of equally near ones")
+    func theNearestWinsAndOfEquallyNearTheFirst() {
         #expect(nearestName(to: "beta", among: ["betas", "beat", "beta"]) == "beta")
         #expect(nearestName(to: "cart", among: ["card", "care"]) == "card")
         #expect(nearestName(to: "anything", among: []) == nil)

@@ -1,5 +1,5 @@
-// Vector operations that Swift 6.3 does not vectorize (square roots, conversions, minima and maxima)
-// or cannot express.
+// Vector operations that Swift 6.3 does not vectorize (square roots, conversions, minima and
+// maxima) or cannot express.
 #pragma once
 
 typedef float lockstep_float8 __attribute__((ext_vector_type(8)));

@@ -85,7 +85,8 @@ package enum SumOfSquares {
     /// Sixteen running sums, one for each place in a group of sixteen, joined at the end; so where
     /// the block is cut does not show.
     package struct Accumulator {
-        /// The running sums of the even and odd groups of eight, for loops that add squares besides.
+        /// The running sums of the even and odd groups of eight, for loops that add squares
+        /// besides.
         package var first = SIMD8<Double>()
         package var second = SIMD8<Double>()
 

@@ -5,8 +5,8 @@ import Synchronization
 /// A fixed team of threads, the caller among them, that shares out the tiles of one loop at a time.
 ///
 /// Each thread begins with its own run of adjacent tiles, so that in loop after loop a core meets
-/// the rows that it has in cache, and then helps the others: which thread runs which tile is left to
-/// chance. Every tile writes its own part of the output, so the bits do not depend on that.
+/// the rows that it has in cache, and then helps the others: which thread runs which tile is left
+/// to chance. Every tile writes its own part of the output, so the bits do not depend on that.
 /// Calls must come from one thread at a time and must not nest.
 package final class ThreadTeam: Sendable {
     /// The number of threads, including the caller.
@@ -23,8 +23,8 @@ package final class ThreadTeam: Sendable {
     /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes
     /// longer than most loops, on a virtual machine most of all. With `yields` (more threads than
     /// cores) they sleep at once.
-    /// With `bindsThreads` each thread, the caller among them, is bound to a core, if the process may
-    /// use as many cores as there are threads.
+    /// With `bindsThreads` each thread, the caller among them, is bound to a core, if the process
+    /// may use as many cores as there are threads.
     package init(threads: Int, yields: Bool = false, bindsThreads: Bool = false) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads

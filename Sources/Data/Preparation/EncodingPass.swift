@@ -113,7 +113,8 @@ struct EncodingPass: ~Copyable {
             count: heldBack + chunk.count - start - stillHeldBack)
     }
 
-    /// Encodes `count` bytes: first the separator's bytes that were held back, then bytes of a chunk.
+    /// Encodes `count` bytes: first the separator's bytes that were held back, then bytes of a
+    /// chunk.
     private mutating func encode(
         heldBack: Int, _ chunk: UnsafeRawBufferPointer, from start: Int, count: Int
     ) throws(Failure) {
@@ -134,7 +135,8 @@ struct EncodingPass: ~Copyable {
         try Array(bytes).withUnsafeBytesThrowing { (bytes) throws(Failure) in try encode(bytes) }
     }
 
-    /// Ends a text and writes the token. A separator across the splits' border belongs to the first.
+    /// Ends a text and writes the token. A separator across the splits' border belongs to the
+    /// first.
     private mutating func encodeSeparator() throws(Failure) {
         guard let endOfText, let scanner else { return }
         if trainUnitsLeft == 0 { try endTrain() }

@@ -82,8 +82,8 @@ struct BytePairFiles {
 
     /// The vocabulary, once it has proved consistent.
     ///
-    /// - Throws: `Failure` (bad data) if ids have holes, a merge is not a pair or names a token that
-    ///   is not in the vocabulary, or for what `BytePairVocabulary` refuses.
+    /// - Throws: `Failure` (bad data) if ids have holes, a merge is not a pair or names a token
+    ///   that is not in the vocabulary, or for what `BytePairVocabulary` refuses.
     func checked() throws(Failure) -> BytePairVocabulary {
         var tokenNames = [String?](repeating: nil, count: vocabulary.count)
         for (name, id) in vocabulary {

@@ -3,8 +3,8 @@ import Support
 
 /// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
 ///
-/// The ids are those of nanoGPT's `sorted(list(set(text)))` for texts without carriage returns. Python
-/// reads the line endings CR LF and CR as LF, while this tokenizer keeps every character.
+/// The ids are those of nanoGPT's `sorted(list(set(text)))` for texts without carriage returns.
+/// Python reads the line endings CR LF and CR as LF, while this tokenizer keeps every character.
 package struct CharacterTokenizer: Tokenizer {
     package let kind = "characters"
     package let endOfText: UInt32? = nil

@@ -84,8 +84,8 @@ struct HuggingFaceTokenizer: Decodable {
 
     /// The tokenizer that the file describes.
     ///
-    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token. The
-    /// decoder does not affect ids.
+    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token.
+    /// The decoder does not affect ids.
     ///
     /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding with GPT-2's
     ///   pattern, has a setting that gives different ids, or is inconsistent.
@@ -138,8 +138,8 @@ struct HuggingFaceTokenizer: Decodable {
 
     /// Returns the one added token, which ends a text; nil if there is none.
     ///
-    /// - Throws: `Failure` (bad data) if there is an added token that the library would find in texts
-    ///   in a different way than `--separator` does.
+    /// - Throws: `Failure` (bad data) if there is an added token that the library would find in
+    ///   texts in a different way than `--separator` does.
     private func endOfText(path: String) throws(Failure) -> AddedToken? {
         let added = addedTokens ?? []
         let endOfText =

@@ -3,8 +3,8 @@ import Support
 
 /// Reads a JSON file as a value of a type.
 ///
-/// - Throws: `Failure` (missing input, input/output, or bad data that names the place where the type
-///   does not fit, or states that the file is not JSON).
+/// - Throws: `Failure` (missing input, input/output, or bad data that names the place where the
+///   type does not fit, or states that the file is not JSON).
 func decodeJSONFile<Value: Decodable>(
     _ type: Value.Type, at path: String, remedy: String
 ) throws(Failure) -> Value {

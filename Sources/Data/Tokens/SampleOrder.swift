@@ -5,13 +5,13 @@ import Support
 /// tokens.
 ///
 /// A sample consists of `contextLength` inputs and of their targets, which are shifted by one. An
-/// epoch divides the tokens into `windowsPerEpoch` adjacent windows and visits each once, in the order
-/// of a keyed permutation (a Feistel network with cycle walking: Luby & Rackoff 1988; Black & Rogaway
-/// 2002). A new random phase shifts the windows in each epoch. The order does not depend on the
-/// layout, and its memory is constant.
+/// epoch divides the tokens into `windowsPerEpoch` adjacent windows and visits each once, in the
+/// order of a keyed permutation (a Feistel network with cycle walking: Luby & Rackoff 1988; Black &
+/// Rogaway 2002). A new random phase shifts the windows in each epoch. The order does not depend on
+/// the layout, and its memory is constant.
 package struct SampleOrder: Sendable {
-    /// The number of rounds of the Feistel network. Four suffice for large domains; tiny domains mix
-    /// better in eight.
+    /// The number of rounds of the Feistel network. Four suffice for large domains; tiny domains
+    /// mix better in eight.
     private static let rounds = 8
 
     package let contextLength: Int
@@ -39,7 +39,8 @@ package struct SampleOrder: Sendable {
         halfBits = max(1, (bits + 1) / 2)
     }
 
-    /// Returns the position of a sample's first input. Samples are numbered from 0 over the entire run.
+    /// Returns the position of a sample's first input. Samples are numbered from 0 over the entire
+    /// run.
     ///
     /// Sample n = step * globalBatch + i is window perm(n mod W) of epoch n / W, at phase +
     /// window * T. Its last target is at most the last token.
@@ -94,7 +95,8 @@ package struct ValidationWindows: Sendable {
         count = (targetCount + contextLength - 1) / contextLength
     }
 
-    /// Returns the first input of a window and the number of its targets; it spans `length + 1` tokens.
+    /// Returns the first input of a window and the number of its targets; it spans `length + 1`
+    /// tokens.
     package func window(_ index: Int) -> (offset: Int, length: Int) {
         precondition((0..<count).contains(index), "window \(index) of \(count)")
         let offset = index * contextLength

@@ -51,8 +51,8 @@ package struct TokenDataset: Sendable {
         self.vocabularySize = vocabularySize
     }
 
-    /// Returns the same tokens, each of which is checked against a vocabulary when it is read, because
-    /// a file may be overwritten while it is open.
+    /// Returns the same tokens, each of which is checked against a vocabulary when it is read,
+    /// because a file may be overwritten while it is open.
     package func bounded(by vocabularySize: Int) -> TokenDataset {
         TokenDataset(self, vocabularySize: vocabularySize)
     }
@@ -90,8 +90,8 @@ package struct TokenDataset: Sendable {
 
     /// Copies tokens, across the borders of shards.
     ///
-    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read, (bad data) if it
-    ///   was overwritten with tokens outside the vocabulary.
+    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read, (bad data) if
+    ///   it was overwritten with tokens outside the vocabulary.
     package func copy(
         from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
     ) throws(Failure) {

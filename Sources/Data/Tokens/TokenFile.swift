@@ -34,8 +34,8 @@ package enum TokenFileFormat: String, Sendable, Codable {
 
 /// A file of token ids, open for reading.
 ///
-/// It is read rather than mapped into memory, because a signal kills the process if a mapped file is
-/// truncated or the disk fails.
+/// It is read rather than mapped into memory, because a signal kills the process if a mapped file
+/// is truncated or the disk fails.
 package final class TokenFile: Sendable {
     package let path: String
     package let format: TokenFileFormat
@@ -94,8 +94,8 @@ package final class TokenFile: Sendable {
 
     /// Copies tokens as Int32.
     ///
-    /// - Throws: `Failure` (input/output) if the file was truncated after it was opened, or cannot be
-    ///   read.
+    /// - Throws: `Failure` (input/output) if the file was truncated after it was opened, or cannot
+    ///   be read.
     package func copy(
         from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
     ) throws(Failure) {

@@ -60,8 +60,8 @@ package enum FileSystem {
         return parents + [path]
     }
 
-    /// Checks that a file or folder can be created at a path, or an empty folder there be filled: the
-    /// nearest existing folder on the path must be writable.
+    /// Checks that a file or folder can be created at a path, or an empty folder there be filled:
+    /// the nearest existing folder on the path must be writable.
     ///
     /// - Throws: `.inputOutput`.
     package static func requireWritable(_ path: String) throws(Failure) {

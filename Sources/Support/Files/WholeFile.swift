@@ -10,8 +10,8 @@ package func readBytes(_ path: String) throws(Failure) -> [UInt8] {
     return try Descriptor(reading: path).readToEnd()
 }
 
-/// Reads all of a file's bytes; nil if there is no such file, or if it is a device or pipe, which may be
-/// endless.
+/// Reads all of a file's bytes; nil if there is no such file, or if it is a device or pipe, which
+/// may be endless.
 ///
 /// - Throws: `.inputOutput`.
 package func readBytesIfPresent(_ path: String) throws(Failure) -> [UInt8]? {

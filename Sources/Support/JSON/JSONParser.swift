@@ -9,7 +9,8 @@ package struct JSONProblem: Error {
 extension JSONValue {
     /// Parses UTF-8 text strictly by RFC 8259, but rejects an object with a repeated key.
     ///
-    /// A number without fraction and exponent becomes an `.integer` if it fits, any other a `.number`.
+    /// A number without fraction and exponent becomes an `.integer` if it fits, any other a
+    /// `.number`.
     package init(parsing text: UnsafeRawBufferPointer) throws(JSONProblem) {
         var parser = Parser(text: text)
         parser.skipSpace()
