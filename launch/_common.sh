@@ -1,5 +1,5 @@
-# Shared by the scripts of this folder: says things, installs what is missing, builds.
-# Sourced, not run.
+# Functions that the scripts in this folder share: messages, installation of packages, and the build.
+# This file is sourced, not executed.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -24,12 +24,11 @@ missing_packages() {
     done
 }
 
-# Installs missing packages, as root or through sudo; asks for nothing when none is missing.
+# Installs missing packages, as root or with sudo. Does nothing if no package is missing.
 install_packages() {
     command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
-        die 78 "This script installs with apt, which is not here: on another system than Debian or" \
-            "Ubuntu install Open MPI, OpenSSL and cminpack with their headers, and run" \
-            "'swift build -c release'."
+        die 78 "This script installs packages with apt, which this system does not have; install" \
+            "Open MPI, OpenSSL and cminpack with their headers, and run 'swift build -c release'."
     local missing
     missing=$(missing_packages | tr '\n' ' ')
     [ -n "$missing" ] || return 0
@@ -37,7 +36,7 @@ install_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null ||
-            die 78 "Installing ${missing}needs root: run 'apt-get install ${missing% }' as root," \
+            die 78 "Installing ${missing}needs root; run 'apt-get install ${missing% }' as root," \
                 "then this script again."
         as_root=(sudo)
         say "root is needed for that; sudo may ask for your password"
@@ -51,7 +50,7 @@ install_packages() {
             --no-install-recommends $missing; } >"$log" 2>&1; then
         tail -n 5 "$log" >&2
         rm -f "$log"
-        die 69 "apt could not install ${missing% }: check the network and the package sources" \
+        die 69 "apt could not install ${missing% }; check the network and the package sources" \
             "(the end of its output is above), then run this script again."
     fi
     rm -f "$log"
@@ -59,17 +58,17 @@ install_packages() {
 
 require_swift() {
     command -v swift >/dev/null ||
-        die 78 "Swift is not installed: get Swift 6.1 or later from https://swift.org/install, put" \
+        die 78 "Swift is not installed; get Swift 6.1 or later from https://swift.org/install, put" \
             "it in PATH and run this script again."
     local version
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
     case $version in
     6.[1-9]* | [7-9].* | [1-9][0-9].*) ;;
-    *) die 78 "Swift ${version:-of an unknown version} is too old: get 6.1 or later from https://swift.org/install." ;;
+    *) die 78 "Swift ${version:-of an unknown version} is too old; get 6.1 or later from https://swift.org/install." ;;
     esac
 }
 
-# build [SWIFT BUILD OPTION...]: shows the build only when it fails.
+# build [SWIFT BUILD OPTION...]: builds for release, and shows the output only if the build fails.
 build() {
     local log
     log=$(mktemp)
@@ -77,8 +76,8 @@ build() {
     if ! swift build -c release --package-path "$root" "$@" >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
-        die 70 "The build failed: the compiler's output is above; if a package could not be fetched," \
-            "check the network."
+        die 70 "The build failed (the compiler's output is above); correct the error, or check the" \
+            "network if a package could not be fetched."
     fi
     rm -f "$log"
 }

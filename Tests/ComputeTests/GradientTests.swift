@@ -181,6 +181,7 @@ import Testing
 
     /// Lengths within a block of query rows, at its border, and over several blocks.
     @Test(
+        "the gradient of attention is correct",
         arguments: [
             (1, 1, 1, 1), (2, 5, 3, 3), (1, 24, 1, 4), (1, 70, 2, 5), (1, 130, 1, 3),
             (1, 150, 1, 33),

@@ -9,10 +9,12 @@ import Testing
         return (first..<first + order.windowsPerEpoch).map { order.offset(ofSample: $0) }
     }
 
-    @Test(arguments: [
-        (2, 1), (3, 1), (3, 2), (5, 2), (9, 8), (10, 8), (17, 8), (64, 1), (65, 1), (66, 1),
-        (100, 7), (1000, 3), (1025, 4), (4097, 1), (10_000, 64), (100_003, 10), (70_000, 1),
-    ])
+    @Test(
+        "every epoch visits every window once",
+        arguments: [
+            (2, 1), (3, 1), (3, 2), (5, 2), (9, 8), (10, 8), (17, 8), (64, 1), (65, 1), (66, 1),
+            (100, 7), (1000, 3), (1025, 4), (4097, 1), (10_000, 64), (100_003, 10), (70_000, 1),
+        ])
     func everyEpochVisitsEveryWindowOnce(tokenCount: Int, contextLength: Int) throws {
         let order = try SampleOrder(
             seed: 1337, tokenCount: tokenCount, contextLength: contextLength)

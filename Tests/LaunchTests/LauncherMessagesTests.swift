@@ -91,13 +91,16 @@ import Testing
         #expect(agent.errors.contains("\"no-such-agent\""))
     }
 
-    @Test(arguments: [
-        ("rmaps_base_mapping_policy", "bogus", Int32(78)),
-        ("rmaps_base_ranking_policy", "bogus", 78),
-        ("rmaps_base_mapping_policy", "slot:bogus", 78), ("rmaps_base_mapping_policy", "ppr:x", 78),
-        ("ess_base_forward_signals", "x", 78), ("hwloc_base_cpu_list", "99999", 78),
-        ("btl", "tcp", 78), ("orte_default_hostfile", "/no/such", 66),
-    ])
+    @Test(
+        "a setting that Open MPI refuses is named",
+        arguments: [
+            ("rmaps_base_mapping_policy", "bogus", Int32(78)),
+            ("rmaps_base_ranking_policy", "bogus", 78),
+            ("rmaps_base_mapping_policy", "slot:bogus", 78),
+            ("rmaps_base_mapping_policy", "ppr:x", 78),
+            ("ess_base_forward_signals", "x", 78), ("hwloc_base_cpu_list", "99999", 78),
+            ("btl", "tcp", 78), ("orte_default_hostfile", "/no/such", 66),
+        ])
     func aSettingThatOpenMPIRefusesIsNamed(name: String, value: String, code: Int32) throws {
         let (outcome, _) = try start(nil, environment: ["OMPI_MCA_\(name)": value])
         #expect(outcome.status == code)
@@ -162,9 +165,11 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("SLURM_JOB_ID", "7"), ("PE_HOSTFILE", "/nowhere"), ("LSB_JOBID", "7"),
-    ])
+    @Test(
+        "the slots of a scheduler do not limit ranks on one machine",
+        arguments: [
+            ("SLURM_JOB_ID", "7"), ("PE_HOSTFILE", "/nowhere"), ("LSB_JOBID", "7"),
+        ])
     func aSchedulersSlotsDoNotLimitRanksOnOneMachine(name: String, value: String) throws {
         var environment = [name: value]
         if name.hasPrefix("SLURM") {

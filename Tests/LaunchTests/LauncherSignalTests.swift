@@ -33,9 +33,11 @@ import Testing
             seconds: 60)
     }
 
-    @Test(arguments: [
-        "2>/dev/full", "2>&-", "2>/dev/full >/dev/full", "2> >(exec sleep 2)",
-    ])
+    @Test(
+        "a closed output stops nothing",
+        arguments: [
+            "2>/dev/full", "2>&-", "2>/dev/full >/dev/full", "2> >(exec sleep 2)",
+        ])
     func wordsThatNobodyTakesStopNothing(redirection: String) throws {
         let outcome = try run(
             """

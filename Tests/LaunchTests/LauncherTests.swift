@@ -177,18 +177,20 @@ private enum ControlGroup {
 
     /// Files that are executable and cannot be executed; a shell would take some for its own
     /// scripts.
-    @Test(arguments: [
-        (
-            "#!/no/such/interpreter\n",
-            "its first line names the interpreter \"/no/such/interpreter\""
-        ),
-        ("#!/bin/sh\r\n", "its first line names the interpreter \"/bin/sh\\r\""),
-        ("#!/usr/bin/env no-such-program\n", "its first line names the interpreter \"no-such-"),
-        ("echo hello\n", "is executable but neither a program nor a script "),
-        ("", "is executable but neither a program nor a script "),
-        // An ELF file for a machine of the number 0.
-        ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
-    ])
+    @Test(
+        "a file that is not a program is refused",
+        arguments: [
+            (
+                "#!/no/such/interpreter\n",
+                "its first line names the interpreter \"/no/such/interpreter\""
+            ),
+            ("#!/bin/sh\r\n", "its first line names the interpreter \"/bin/sh\\r\""),
+            ("#!/usr/bin/env no-such-program\n", "its first line names the interpreter \"no-such-"),
+            ("echo hello\n", "is executable but neither a program nor a script "),
+            ("", "is executable but neither a program nor a script "),
+            // An ELF file for a machine of the number 0.
+            ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
+        ])
     func aFileThatIsNoProgramIsRefused(content: String, words: String) throws {
         try withHostfile(content) { path throws in
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)

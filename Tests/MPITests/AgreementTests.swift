@@ -10,11 +10,13 @@ import Testing
         #expect(outcome.output == "{\"value\":0}\n{\"value\":1}\n{\"value\":2}\n")
     }
 
-    @Test(arguments: [
-        ("0", "no", "The file x0 is not there; give another."),
-        ("0,1,2", "no", "The file x0 is not there; give another."),
-        ("0,1,2", "yes", "The file x is not there; give another."),
-    ])
+    @Test(
+        "a failure of rank 0 or of all ranks is reported unchanged",
+        arguments: [
+            ("0", "no", "The file x0 is not there; give another."),
+            ("0,1,2", "no", "The file x0 is not there; give another."),
+            ("0,1,2", "yes", "The file x is not there; give another."),
+        ])
     func rankZerosOrACommonFailureIsToldAsItIs(
         failing: String, alike: String, sentence: String
     ) throws {

@@ -35,16 +35,18 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (
-            4,
-            "Rank 1 sent 4 bytes where 8 were expected; check that all ranks run the same build, or"
-        ),
-        (
-            12,
-            "MPI_Recv failed with “MPI_ERR_TRUNCATE: message truncated”; please report this defect."
-        ),
-    ])
+    @Test(
+        "a message of the wrong size is an error",
+        arguments: [
+            (
+                4,
+                "Rank 1 sent 4 bytes where 8 were expected; check that all ranks run the same build, or"
+            ),
+            (
+                12,
+                "MPI_Recv failed with “MPI_ERR_TRUNCATE: message truncated”; please report this defect."
+            ),
+        ])
     func aMessageOfTheWrongSizeIsAnError(bytes: Int, sentence: String) throws {
         let outcome = try Launch.probe(ranks: 2, "message-size", "bytes=\(bytes)")
         #expect(outcome.status == 70)

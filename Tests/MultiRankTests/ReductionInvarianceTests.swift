@@ -81,17 +81,19 @@ extension MultiRankTests {
             let isSharded: Bool
         }
 
-        @Test(arguments: [
-            Change(
-                wire: "fp32", before: Layout(2, threads: 2), wasSharded: true,
-                after: Layout(3, perHost: 2), isSharded: false),
-            Change(
-                wire: "bf16", before: Layout(3, perHost: 2), wasSharded: false,
-                after: Layout(4, perHost: 2, threads: 2), isSharded: true),
-            Change(
-                wire: "bf16", before: Layout(4, perHost: 2), wasSharded: true, after: Layout(2),
-                isSharded: true),
-        ])
+        @Test(
+            "a run may resume in the other mode",
+            arguments: [
+                Change(
+                    wire: "fp32", before: Layout(2, threads: 2), wasSharded: true,
+                    after: Layout(3, perHost: 2), isSharded: false),
+                Change(
+                    wire: "bf16", before: Layout(3, perHost: 2), wasSharded: false,
+                    after: Layout(4, perHost: 2, threads: 2), isSharded: true),
+                Change(
+                    wire: "bf16", before: Layout(4, perHost: 2), wasSharded: true, after: Layout(2),
+                    isSharded: true),
+            ])
         func aRunGoesOnInTheOtherMode(change: Change) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: change.wire))

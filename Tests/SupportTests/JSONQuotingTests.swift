@@ -3,10 +3,12 @@ import Support
 import Testing
 
 @Suite struct QuotingTests {
-    @Test(arguments: [
-        ("", #""""#), ("plain é 🙂", #""plain é 🙂""#), ("\"\\/", #""\"\\/""#),
-        ("\n\r\t\u{08}\u{0C}", #""\n\r\t\b\f""#), ("\u{0}\u{1F}", #""\u0000\u001f""#),
-    ])
+    @Test(
+        "only required escapes are written",
+        arguments: [
+            ("", #""""#), ("plain é 🙂", #""plain é 🙂""#), ("\"\\/", #""\"\\/""#),
+            ("\n\r\t\u{08}\u{0C}", #""\n\r\t\b\f""#), ("\u{0}\u{1F}", #""\u0000\u001f""#),
+        ])
     func escapesWhatMustBe(text: String, json: String) {
         #expect(jsonQuoted(text) == json)
     }
