@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Functions that the scripts in this folder share: messages, installation of packages, and the build.
 # This file is sourced, not executed.
 
