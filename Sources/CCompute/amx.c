@@ -1,6 +1,6 @@
-// Products of bf16 numbers in Intel's Advanced Matrix Extensions: eight tile registers of 16 rows of
-// 64 bytes. Four hold 32 x 32 sums, two as many rows of A, two as many columns of B, each 32 numbers
-// deep.
+// Products of bf16 numbers in Intel's Advanced Matrix Extensions: eight tile registers of 16 rows
+// of 64 bytes. Four hold 32 x 32 sums, two as many rows of A, two as many columns of B, each 32
+// numbers deep.
 #include "amx.h"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -15,7 +15,7 @@
 #define STEP_DEPTH 32
 #define LINE_BYTES 64
 
-// The tests emulate the tile registers, and compile what else there is for other processors.
+// The tests emulate the tile registers, and compile the rest for other processors.
 #ifndef AMX_FEATURES
 #define AMX_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16,prfchw"
 #endif
@@ -97,8 +97,8 @@ typedef struct {
     ptrdiff_t step_bytes;
 } left_rows;
 
-/// What is to arrive in the caches while a tile is computed, row by row: of C, and of what a block's
-/// `soon` names.
+/// What is to arrive in the caches while a tile is computed, row by row: of C, and of what a
+/// block's `soon` names.
 typedef struct {
     const char *c;
     ptrdiff_t c_bytes;
@@ -301,8 +301,8 @@ const lockstep_microkernels lockstep_amx_kernels = {
     .pack_left_transposed = pack_left_transposed,
 };
 
-/// Asks the kernel for the tile registers' contents to be kept for this process: Linux 5.16 and later
-/// (Documentation/arch/x86/xstate.rst).
+/// Asks the kernel for the tile registers' contents to be kept for this process: Linux 5.16 and
+/// later (Documentation/arch/x86/xstate.rst).
 bool lockstep_can_use_amx(void) {
     enum { request_permission = 0x1023, tile_data = 18 };
     return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&

@@ -18,10 +18,10 @@
 typedef uint32_t word8 __attribute__((ext_vector_type(8)));
 typedef word8 word8_unaligned __attribute__((aligned(2)));
 
-/// `count` rows, at most eight, of `depth` words become `depth` rows of `count`, `panel_stride` words
-/// apart, by transposing 8 x 8 in registers.
+/// `count` rows, at most eight, of `depth` words become `depth` rows of `count`, `panel_stride`
+/// words apart, by transposing 8 x 8 in registers.
 ///
-/// Words between `count` and eight are written too, but for those behind the panel's last row.
+/// Words between `count` and eight are written too, except after the last row of the panel.
 ALWAYS_INLINE void transpose_words(
     const void *rows, ptrdiff_t row_bytes, ptrdiff_t depth, void *panel, ptrdiff_t panel_stride,
     ptrdiff_t count) {
@@ -48,7 +48,7 @@ ALWAYS_INLINE void transpose_words(
             low[i] = __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
             high[i] = __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
         }
-        // In order, lest what one writes beyond `count` stays in the next.
+        // The order matters: each row overwrites what the previous one wrote beyond `count`.
         for (int i = 0; i < 8; i++)
             *(word8_unaligned *)(to + (k + i) * panel_stride) = i < 4 ? low[i] : high[i - 4];
     }

@@ -1,10 +1,10 @@
 import Support
 
-/// A file of a checkpoint that is to be written.
+/// A file to be written into a checkpoint.
 package struct CheckpointFile {
     /// The content of a file.
     package enum Content {
-        /// Tensors, in the safetensors format.
+        /// The tensors of a safetensors file.
         case tensors([TensorSource], metadata: [String: String] = [:])
         case text(String)
     }
@@ -19,37 +19,36 @@ package struct CheckpointFile {
     }
 }
 
-/// What became of a save that did not fail.
+/// The result of a successful save.
 package struct SaveResult: Sendable {
-    /// The checkpoint, verified.
+    /// The verified checkpoint.
     package let checkpoint: Checkpoint
-    /// Whether it was there before, whole and of the same state, and was left as it is.
+    /// Whether a valid checkpoint of the same state existed and was left unchanged.
     package let wasThere: Bool
-    /// What went wrong around it, such as an old checkpoint that could not be removed.
+    /// The secondary failures, such as an old checkpoint that could not be removed.
     package let warnings: [Failure]
 }
 
 extension CheckpointStore {
     /// Writes a checkpoint, verifies it, and only then removes older ones beyond `keep`.
     ///
-    /// The files are written into `step-N.partial/`, each brought to the disk, the manifest last;
-    /// they are read again and compared; then the folder gets its name. Whatever fails, the
-    /// checkpoints that were there before stay, and the partial folder goes.
+    /// The files are written into `step-N.partial/` and synchronized, the manifest last. They are
+    /// read again and compared, and then the folder is renamed. If anything fails, the existing
+    /// checkpoints stay and the partial folder is removed.
     ///
-    /// A checkpoint of this step that is already there is never overwritten: a whole one of the
-    /// same state is kept as it is, a damaged one is renamed to `step-N.rejected`.
+    /// An existing checkpoint of this step is never overwritten: a valid one of the same state is
+    /// kept, and a damaged one is renamed to `step-N.rejected`.
     ///
     /// - Parameters:
-    ///   - manifest: its step names the folder; its list of files is filled in here.
+    ///   - manifest: the manifest, whose step names the folder; this function fills in its files.
     ///   - kept: the step of a checkpoint that is never removed, such as the best one.
-    /// - Throws: `.inputOutput` if writing fails, as on a full disk; `.configuration` if a whole
+    /// - Throws: `.inputOutput` if writing fails, as on a full disk; `.configuration` if a valid
     ///   checkpoint of this step holds another state; `.bug` for invalid file names.
     package func save(
         _ files: [CheckpointFile], manifest: Manifest, alwaysKeeping kept: Int? = nil
     ) throws(Failure) -> SaveResult {
         guard manifest.step >= 0 else {
-            throw Failure(
-                .bug, "a checkpoint cannot be of step \(manifest.step): report this as a defect")
+            throw .defect("A checkpoint cannot be of step \(manifest.step)")
         }
         try FileSystem.makeFolders(folder)
         var warnings = removePartialFolders()
@@ -69,7 +68,7 @@ extension CheckpointStore {
         return SaveResult(checkpoint: checkpoint, wasThere: false, warnings: warnings)
     }
 
-    /// Writes the files and then the manifest, which vouches for them.
+    /// Writes the files and then the manifest, which records their sizes and digests.
     private static func write(
         _ files: [CheckpointFile], manifest: Manifest, into folder: String
     ) throws(Failure) -> Manifest {
@@ -79,10 +78,7 @@ extension CheckpointStore {
             guard !file.name.isEmpty, !file.name.hasPrefix("."), !file.name.contains("/"),
                 file.name != manifestName, manifest.files[file.name] == nil
             else {
-                throw Failure(
-                    .bug,
-                    "a checkpoint cannot hold a file named \"\(file.name)\": report this as a defect"
-                )
+                throw .defect("A checkpoint cannot hold a file named \"\(file.name)\"")
             }
             var output = try HashedFile(creating: "\(folder)/\(file.name)")
             switch file.content {
@@ -113,15 +109,14 @@ extension CheckpointStore {
             return nil
         }
         guard existing.manifest.isSameState(as: manifest) else {
-            throw Failure(
-                .configuration,
-                "\(path) already holds another state of step \(manifest.step): move it away, or give this run another output folder"
-            )
+            throw .file(
+                .configuration, path, "already holds another state of step \(manifest.step)",
+                remedy: "move it away, or give this run another output folder")
         }
         return existing
     }
 
-    /// A name that nothing has: the given one, or with -2, -3 ... behind it.
+    /// Returns an unused name: the given one, or the given one with -2, -3 and so on appended.
     private static func freeName(_ path: String) -> String {
         var name = path
         var number = 2
@@ -132,7 +127,7 @@ extension CheckpointStore {
         return name
     }
 
-    /// Removes what a killed run left behind; returns what could not be removed.
+    /// Removes the partial folders of killed runs; returns the failures.
     private func removePartialFolders() -> [Failure] {
         let suffix = AtomicFolder.partialSuffix
         return removing { () throws(Failure) in
@@ -142,10 +137,10 @@ extension CheckpointStore {
         }
     }
 
-    /// Removes the oldest checkpoints before a step; returns what could not be removed.
+    /// Removes the oldest checkpoints before a step; returns the failures.
     ///
-    /// Later ones are not counted: a run that went on from an earlier checkpoint did so because
-    /// they were no good.
+    /// Later checkpoints are not counted, because a run that resumed from an earlier one has
+    /// rejected them.
     private func removeOld(below step: Int, except kept: Int?) -> [Failure] {
         guard keep > 0 else { return [] }
         return removing { () throws(Failure) in
@@ -153,7 +148,7 @@ extension CheckpointStore {
                 .filter { $0.step != kept }
             var renamed: [String] = []
             for candidate in old {
-                // Under this name a removal that is cut short is finished by the next save.
+                // The next save completes an interrupted removal of a folder with this name.
                 let partial = candidate.folder + AtomicFolder.partialSuffix
                 try FileSystem.rename(candidate.folder, to: partial)
                 renamed.append(partial)

@@ -1,35 +1,35 @@
 import Support
 
-/// A run's checkpoints: one folder for each step, written whole or not at all.
+/// The checkpoints of a run: one folder per step, which appears completely or not at all.
 ///
-/// One rank alone uses a store; it knows nothing of the others.
+/// Only one rank uses a store.
 package struct CheckpointStore: Sendable {
     /// The folder that holds the checkpoints.
     package let folder: String
-    /// Checkpoints that stay when a new one is saved, itself included; 0 for all.
+    /// The number of checkpoints to keep, including the newest; 0 keeps all.
     package let keep: Int
 
-    /// - Parameter folder: it is made when the first checkpoint is saved.
-    /// - Throws: `.configuration` where `keep` is neither 0 nor at least 2.
+    /// - Parameter folder: the folder, which is created when the first checkpoint is saved.
+    /// - Throws: `.configuration` if `keep` is neither 0 nor at least 2.
     package init(folder: String, keep: Int) throws(Failure) {
         guard keep == 0 || keep >= 2 else {
-            throw Failure(
-                .configuration,
-                "checkpoint.keep is \(keep): use 2 or more, so that a damaged checkpoint leaves another, or 0 to keep all"
-            )
+            throw .key(
+                "keep", in: "checkpoint", value: keep,
+                problem: "would leave no other checkpoint if one is damaged",
+                remedy: "set 2 or more, or 0 to keep all")
         }
         self.folder = folder
         self.keep = keep
     }
 
-    /// The manifest's name in a checkpoint's folder.
+    /// The name of the manifest in the folder of a checkpoint.
     static let manifestName = "manifest.json"
 
-    /// The folder of a step's checkpoint.
+    /// Returns the folder of the checkpoint of a step.
     package func path(step: Int) -> String { "\(folder)/\(Candidate.name(step: step))" }
 }
 
-/// A folder that has a complete checkpoint's name; what is in it is not yet verified.
+/// A folder with the name of a complete checkpoint, whose content is not yet verified.
 package struct Candidate: Sendable, Equatable {
     package let step: Int
     package let folder: String
@@ -37,13 +37,13 @@ package struct Candidate: Sendable, Equatable {
     private static let prefix = "step-"
     private static let digits = 8
 
-    /// The name of a step's folder: at least eight digits, so that names sort as steps do.
+    /// Returns the folder name of a step. It has at least eight digits, so that names sort by step.
     static func name(step: Int) -> String {
         let number = String(step)
         return prefix + String(repeating: "0", count: max(0, digits - number.count)) + number
     }
 
-    /// The step that a folder is named after, or nil where the name is not one of ours.
+    /// Returns the step in a folder name; nil if it is not the name of a checkpoint.
     static func step(of name: some StringProtocol) -> Int? {
         guard name.hasPrefix(prefix), let step = Int(name.dropFirst(prefix.count)), step >= 0,
             Self.name(step: step) == name
@@ -58,14 +58,14 @@ package struct Checkpoint: Sendable {
     package let folder: String
     package let manifest: Manifest
 
-    /// Opens one of its files.
+    /// Opens a file of the checkpoint.
     ///
-    /// - Throws: `.badData` where the checkpoint has no such file, `.inputOutput`.
+    /// - Throws: `.badData` if the checkpoint has no such file, or `.inputOutput`.
     package func open(_ name: String) throws(Failure) -> SafetensorsFile {
         guard manifest.files[name] != nil else {
-            throw Failure(
-                .badData,
-                "the checkpoint \(folder) has no file \(name): use one that this version wrote")
+            throw .file(
+                .badData, folder, "has no file \(name)",
+                remedy: "use a checkpoint that this version wrote")
         }
         return try SafetensorsFile(opening: "\(folder)/\(name)")
     }
@@ -74,7 +74,8 @@ package struct Checkpoint: Sendable {
 // MARK: - Reading
 
 extension CheckpointStore {
-    /// The folders that may hold checkpoints, newest first; none where the store has no folder yet.
+    /// Returns the folders that may hold checkpoints, newest first; an empty list if the store has
+    /// no folder yet.
     ///
     /// - Throws: `.inputOutput`.
     package func candidates() throws(Failure) -> [Candidate] {
@@ -87,9 +88,9 @@ extension CheckpointStore {
 
     /// Reads all of a checkpoint and compares it with its manifest.
     ///
-    /// - Throws: `.badData` if a file is missing, differs in size or content, or holds a number that
-    ///   is not finite, or if the manifest is missing, damaged, of an unknown format or of another
-    ///   step; `.inputOutput`.
+    /// - Throws: `.badData` if a file is missing, differs in size or content, or holds a number
+    ///   that is not finite, or if the manifest is missing, damaged, of an unknown format or of
+    ///   another step; `.inputOutput`.
     @discardableResult
     package func verify(_ candidate: Candidate) throws(Failure) -> Checkpoint {
         try Self.verify(folder: candidate.folder, step: candidate.step)
@@ -135,15 +136,14 @@ extension CheckpointStore {
     static func verify(folder: String, step: Int) throws(Failure) -> Checkpoint {
         let manifestPath = "\(folder)/\(manifestName)"
         guard FileSystem.exists(manifestPath) else {
-            throw Failure(
-                .badData, "the checkpoint \(folder) has no \(manifestName): use another checkpoint")
+            throw .file(
+                .badData, folder, "has no \(manifestName)", remedy: "use another checkpoint")
         }
         let manifest = try Manifest(parsing: readBytes(manifestPath), path: manifestPath)
         guard manifest.step == step else {
-            throw Failure(
-                .badData,
-                "the checkpoint \(folder) holds step \(manifest.step): give the folder back its own name"
-            )
+            throw .file(
+                .badData, folder, "holds step \(manifest.step)",
+                remedy: "give the folder back its original name")
         }
         for (name, expected) in manifest.files.sorted(by: { $0.key < $1.key }) {
             try verify(name, in: folder, expected: expected)
@@ -156,21 +156,20 @@ extension CheckpointStore {
     ) throws(Failure) {
         let path = "\(folder)/\(name)"
         guard FileSystem.exists(path) else {
-            throw Failure(
-                .badData, "the checkpoint \(folder) has lost its \(name): use another checkpoint")
+            throw .file(
+                .badData, folder, "has lost its \(name)", remedy: "use another checkpoint")
         }
-        // The size alone is known at once; only a file of the right size is worth reading.
+        // Checking the size first avoids reading a file of the wrong size.
         let size = try Descriptor(reading: path).size()
         guard size == expected.size else {
-            throw Failure(
-                .badData,
-                "\(path) has \(size) bytes where its manifest says \(expected.size): use another checkpoint"
-            )
+            throw .file(
+                .badData, path, "has \(size) bytes, but its manifest states \(expected.size)",
+                remedy: "use another checkpoint")
         }
         guard try FileRecord(reading: path) == expected else {
-            throw Failure(
-                .badData,
-                "\(path) is damaged, its SHA-256 is not the manifest's: use another checkpoint")
+            throw .file(
+                .badData, path, "is damaged (its SHA-256 differs from the manifest's)",
+                remedy: "use another checkpoint")
         }
         if name.hasSuffix(".safetensors") { try SafetensorsFile(opening: path).requireFinite() }
     }

@@ -1,11 +1,11 @@
 import Glibc
 import Support
 
-/// A file's size and SHA-256, by which damage to it is noticed.
+/// The size and the SHA-256 of a file, which reveal damage to it.
 package struct FileRecord: Sendable, Equatable, Codable {
-    /// Bytes.
+    /// The size in bytes.
     package let size: Int
-    /// 64 hexadecimal digits.
+    /// The digest, as 64 hexadecimal digits.
     package let sha256: String
 
     package init(size: Int, sha256: String) {
@@ -15,7 +15,8 @@ package struct FileRecord: Sendable, Equatable, Codable {
 
     /// Reads a whole file and hashes it.
     ///
-    /// The file is read and not mapped into memory, so that a failing disk is an error and not a signal.
+    /// The file is read rather than mapped, so that a failing disk causes an error and not a
+    /// signal.
     ///
     /// - Throws: `.missingInput`, `.inputOutput`.
     package init(reading path: String) throws(Failure) {
@@ -31,7 +32,7 @@ package struct FileRecord: Sendable, Equatable, Codable {
 package struct HashedFile: ~Copyable {
     private var file: OutputFile
     private var hash = SHA256()
-    /// The bytes written so far.
+    /// The number of bytes written so far.
     private(set) var size = 0
 
     /// Creates a file, or empties an existing one.

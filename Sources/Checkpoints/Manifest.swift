@@ -1,42 +1,42 @@
 import FoundationEssentials
 import Support
 
-/// What a checkpoint is of, and how to tell that its files are whole.
+/// The description of a checkpoint: its run and step, and the records that prove its files intact.
 ///
-/// It is written as JSON with sorted keys, and carries a checksum of its own text.
+/// It is written as JSON with sorted keys and holds a checksum of its own text.
 package struct Manifest: Sendable, Equatable, Codable {
-    /// The layout of checkpoints that this code writes and reads.
+    /// The checkpoint format that this version writes and reads.
     package static let currentFormat = 1
 
-    /// The layout of the checkpoint's folder.
+    /// The format of the checkpoint.
     private var format = currentFormat
-    /// SHA-256 of the manifest's text with zeros in the place of these 64 digits; zeros in memory.
+    /// The SHA-256 of the manifest's text with these 64 digits replaced by zeros; zeros in memory.
     private var checksum = emptyChecksum
-    /// The checkpoint's files by name; filled in as they are written.
+    /// The files of the checkpoint by name, which are added as they are written.
     package internal(set) var files: [String: FileRecord] = [:]
-    /// Optimizer steps taken.
+    /// The number of optimizer steps taken.
     package var step: Int
-    /// Tokens trained on, over all ranks.
+    /// The number of tokens trained on, over all ranks.
     package var tokensSeen: Int
-    /// The run's seed.
+    /// The seed of the run.
     package var seed: UInt64
-    /// Sequences drawn from the sample order, over all ranks.
+    /// The number of sequences drawn from the sample order, over all ranks.
     package var sampleCursor: Int
-    /// Slots of the global batch: must be the same when the run goes on.
+    /// The number of lanes, which must not change when the run resumes.
     package var lanes: Int
-    /// Ranks that took part when it was written; a run may go on with others.
+    /// The number of ranks that wrote the checkpoint; a run may resume on any other number.
     package var rankCount: Int
-    /// Digest of the resolved recipe.
+    /// The digest of the resolved recipe.
     package var recipeHash: String
-    /// Digest that tells the training data from other data.
+    /// The digest that identifies the training data.
     package var dataFingerprint: String
-    /// Digest that tells the tokenizer from others.
+    /// The digest that identifies the tokenizer.
     package var tokenizerFingerprint: String
-    /// Digest of the parameters, as ranks compare it.
+    /// The digest of the parameters, which ranks compare.
     package var parameterHash: String
-    /// The version of Lockstep that wrote it.
+    /// The version of Lockstep that wrote the checkpoint.
     package var version: String
-    /// Whatever else a run needs to go on, such as the schedule's state and the guards' counters.
+    /// The additional state that resuming needs, such as the counters of the guards.
     package var extra: [String: String]
 
     private enum CodingKeys: String, CodingKey {
@@ -71,7 +71,7 @@ package struct Manifest: Sendable, Equatable, Codable {
         self.extra = extra
     }
 
-    /// Whether both are of the same state of the same run, whatever ranks computed it.
+    /// Returns whether both manifests describe the same state of the same run, on any layout.
     package func isSameState(as other: Manifest) -> Bool {
         step == other.step && parameterHash == other.parameterHash
             && recipeHash == other.recipeHash && seed == other.seed
@@ -82,9 +82,9 @@ package struct Manifest: Sendable, Equatable, Codable {
 }
 
 extension Manifest {
-    /// The JSON text, its checksum filled in.
+    /// Returns the JSON text with its checksum.
     ///
-    /// - Throws: `.bug` where the strings cannot be written as JSON.
+    /// - Throws: `.bug` if the strings cannot be encoded.
     func text() throws(Failure) -> String {
         var manifest = self
         manifest.format = Self.currentFormat
@@ -101,24 +101,24 @@ extension Manifest {
     init(parsing text: [UInt8], path: String) throws(Failure) {
         let data = Data(text)
         guard let header = try? JSONDecoder().decode(FormatAlone.self, from: data) else {
-            throw Failure(
-                .badData,
-                "\(path) is not a checkpoint's manifest, or is damaged: use another checkpoint")
+            throw .file(
+                .badData, path, "is damaged or is not the manifest of a checkpoint",
+                remedy: "use another checkpoint")
         }
         guard header.format == Self.currentFormat else {
-            throw Failure(
-                .badData,
-                "\(path) has format \(header.format) and this Lockstep reads format \(Self.currentFormat): use the version that wrote it"
-            )
+            throw .file(
+                .badData, path,
+                "has format \(header.format), but this version reads format \(Self.currentFormat)",
+                remedy: "use the version that wrote it")
         }
         guard let manifest = try? JSONDecoder().decode(Manifest.self, from: data),
             manifest.checksum == Self.checksum(of: text, stated: manifest.checksum)
-        else { throw Failure(.badData, "\(path) is damaged: use another checkpoint") }
+        else { throw .file(.badData, path, "is damaged", remedy: "use another checkpoint") }
         self = manifest
         checksum = Self.emptyChecksum
     }
 
-    /// The format, which is read before anything that may have changed with it.
+    /// The format alone, which is read first because it decides the rest.
     private struct FormatAlone: Decodable { let format: Int }
 
     private func encoded() throws(Failure) -> String {
@@ -127,11 +127,11 @@ extension Manifest {
         do {
             return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
         } catch {
-            throw Failure(.bug, "cannot write a manifest (\(error)): report this as a defect")
+            throw .defect("A manifest cannot be encoded (\(error))")
         }
     }
 
-    /// The checksum of a text, its stated checksum replaced by zeros.
+    /// Returns the checksum of the text of a manifest whose stated checksum is replaced by zeros.
     private static func checksum(of text: [UInt8], stated: String) -> String? {
         let digits = Array(stated.utf8)
         guard digits.count == emptyChecksum.utf8.count,

@@ -6,9 +6,9 @@ import Support
     #error("safetensors data is little-endian and is copied as it is")
 #endif
 
-/// A safetensors file, memory-mapped, its header checked.
+/// A memory-mapped safetensors file with a checked header.
 ///
-/// Only the pages of tensors that are copied are ever read.
+/// Only the pages of the tensors in use are read.
 package struct SafetensorsFile: ~Copyable {
     package let path: String
     /// The tensors in the order of their data.
@@ -31,7 +31,7 @@ package struct SafetensorsFile: ~Copyable {
         self.memory = memory
     }
 
-    /// The tensor of this name, compared byte by byte, or nil.
+    /// The tensor of a name, which is compared byte by byte; nil if there is none.
     package subscript(name: String) -> StoredTensor? {
         tensors.first { $0.name.utf8.elementsEqual(name.utf8) }
     }
@@ -46,20 +46,20 @@ package struct SafetensorsFile: ~Copyable {
         return try body(UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
     }
 
-    /// Where a tensor's bytes are in the file.
+    /// Returns the range of a tensor's bytes in the file.
     private borrowing func place(of tensor: StoredTensor) -> Range<Int> {
         dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound
     }
 
     /// Copies the tensor called `name` into memory for exactly its elements.
     ///
-    /// - Parameter shape: the shape that it must have.
+    /// - Parameter shape: the shape that the tensor must have.
     /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
     package borrowing func copy(
         _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
         let range = place(of: try tensor(name, shape: shape))
-        // Piece by piece, lest the file's pages be resident beside the memory that they go into.
+        // Copying in pieces keeps the pages of the file from adding to the resident memory.
         for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceBytes) {
             let piece = start..<min(range.upperBound, start + Self.pieceBytes)
             UnsafeMutableRawBufferPointer(
@@ -83,44 +83,45 @@ package struct SafetensorsFile: ~Copyable {
                 guard firstNonFinite(in: values.assumingMemoryBound(to: Float.self)) != nil else {
                     continue
                 }
-                throw Failure(
-                    .badData,
-                    "\(path): \"\(tensor.name)\" holds a number that is not finite, because the training "
-                        + "diverged; use an earlier checkpoint.")
+                throw .file(
+                    .badData, path,
+                    "\"\(tensor.name)\" holds a number that is not finite, because the training "
+                        + "diverged", remedy: "use an earlier checkpoint")
             }
         }
     }
 
     private static let pieceBytes = 4 << 20
 
-    /// The tensor called `name`, of fp32 and the shape that it must have.
+    /// The remedy if the tensors are those of another model.
+    private static let recipeRemedy = "use the recipe with which the model was trained"
+
+    /// Returns the fp32 tensor called `name`, which must have `shape`.
     ///
     /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
     package borrowing func tensor(_ name: String, shape: [Int]) throws(Failure) -> StoredTensor {
         guard let tensor = self[name] else {
-            throw Failure(
-                .badData,
-                "\(path) has no tensor \"\(name)\": it was written for another model, so use the recipe it was trained with"
-            )
+            throw .file(
+                .badData, path, "has no tensor \"\(name)\"", remedy: Self.recipeRemedy)
         }
         guard tensor.type == .float32 else {
-            throw Failure(
-                .badData,
-                "the tensor \"\(name)\" in \(path) has dtype \(tensor.type.rawValue) where F32 is needed: convert the file to F32"
-            )
+            throw .file(
+                .badData, path,
+                "the tensor \"\(name)\" has dtype \(tensor.type.rawValue), but F32 is needed",
+                remedy: "convert the file to F32")
         }
         guard tensor.shape == shape else {
-            throw Failure(
-                .badData,
-                "the tensor \"\(name)\" in \(path) has shape \(tensor.shape) where \(shape) is needed: use the recipe it was trained with"
-            )
+            throw .file(
+                .badData, path,
+                "the tensor \"\(name)\" has shape \(tensor.shape), but \(shape) is needed",
+                remedy: Self.recipeRemedy)
         }
         return tensor
     }
 
     /// Copies all tensors of a layout into their places in an arena.
     ///
-    /// - Throws: `.badData` where a tensor is missing, has another shape or type, or is not in the
+    /// - Throws: `.badData` if a tensor is missing, has another shape or type, or is not in the
     ///   layout; the arena may then be partly overwritten.
     package borrowing func copy(
         _ layout: ArenaLayout, into arena: Buffer<Float>
@@ -130,15 +131,14 @@ package struct SafetensorsFile: ~Copyable {
         }
         let expected = Set(layout.tensors.map(\.name))
         if let extra = tensors.first(where: { !expected.contains($0.name) }) {
-            throw Failure(
-                .badData,
-                "\(path) has a tensor \"\(extra.name)\" that the model lacks: use the recipe it was trained with"
-            )
+            throw .file(
+                .badData, path, "has a tensor \"\(extra.name)\" that the model lacks",
+                remedy: Self.recipeRemedy)
         }
     }
 }
 
-/// A file's content as read-only memory, unmapped at the end of its life.
+/// The content of a file as mapped, read-only memory.
 private struct MappedMemory: ~Copyable {
     let bytes: UnsafeRawBufferPointer
 
@@ -156,7 +156,7 @@ private struct MappedMemory: ~Copyable {
         bytes = UnsafeRawBufferPointer(start: memory, count: size)
     }
 
-    /// Gives the pages up to the end of a range back to the file, where they can be read again.
+    /// Releases the pages of a range from memory; they can be read again from the file.
     func release(_ range: Range<Int>) {
         guard let base = bytes.baseAddress, !range.isEmpty else { return }
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))

@@ -20,7 +20,7 @@ package enum ElementType: String, Sendable, CaseIterable {
     case float64 = "F64"
     case complex64 = "C64"
 
-    /// Bytes of one element.
+    /// The number of bytes of an element.
     package var byteCount: Int {
         switch self {
         case .bool, .uint8, .int8, .float8E5M2, .float8E4M3, .float8E8M0: 1
@@ -31,11 +31,11 @@ package enum ElementType: String, Sendable, CaseIterable {
     }
 }
 
-/// What a safetensors file says of one of its tensors.
+/// The entry of a tensor in the header of a safetensors file.
 package struct StoredTensor: Sendable, Equatable {
     package let name: String
     package let type: ElementType
-    /// May be empty (a scalar) and may hold zeros (no elements).
+    /// The extents of the tensor: empty for a scalar, with a zero if there are no elements.
     package let shape: [Int]
     /// The tensor's bytes, counted from the start of the data.
     package let range: Range<Int>
@@ -43,17 +43,17 @@ package struct StoredTensor: Sendable, Equatable {
 
 /// The header of a safetensors file, checked against all rules of the format.
 ///
-/// Source: the format's description in huggingface/safetensors, and the checks of its reader;
-/// stricter in that a key may not appear twice and that the header must begin with `{`.
+/// The rules are those of the description and the reader in huggingface/safetensors. In addition, a
+/// key must not appear twice, and the header must begin with `{`.
 struct SafetensorsHeader {
-    /// Sorted by their place in the data.
+    /// The tensors, sorted by their position in the data.
     let tensors: [StoredTensor]
     /// The free-form strings of `__metadata__`.
     let metadata: [String: String]
-    /// Where the data starts in the file.
+    /// The offset of the data in the file.
     let dataStart: Int
 
-    /// The key that cannot be a tensor's name.
+    /// The key of the metadata, which cannot be the name of a tensor.
     static let metadataKey = "__metadata__"
     /// The longest header that readers of the format accept, in bytes.
     static let longest = 100_000_000
@@ -81,14 +81,13 @@ struct SafetensorsHeader {
             try Self.checkCoverage(tensors, dataSize: bytes.count - dataStart)
             self.tensors = tensors
         } catch {
-            throw Failure(
-                .badData,
-                "\(path) is not a valid safetensors file: \(error.what); get a fresh copy of it, or use another file"
-            )
+            throw .file(
+                .badData, path, "is not a valid safetensors file, because \(error.what)",
+                remedy: "get a fresh copy of it, or use another file")
         }
     }
 
-    /// What is wrong with a file.
+    /// A violation of the format.
     private struct Defect: Error {
         let what: String
 
@@ -188,7 +187,7 @@ struct SafetensorsHeader {
         return numbers
     }
 
-    /// The bytes of a tensor, or nil where a product overflows on the way.
+    /// Returns the number of bytes of a tensor; nil if the product overflows.
     private static func byteCount(shape: [Int], type: ElementType) -> Int? {
         var size = type.byteCount
         for extent in shape {
@@ -199,7 +198,7 @@ struct SafetensorsHeader {
         return size
     }
 
-    /// Checks that sorted tensors follow one another from the data's first byte to its last.
+    /// Checks that the sorted tensors cover the data without gaps or overlaps.
     private static func checkCoverage(_ tensors: [StoredTensor], dataSize: Int) throws(Defect) {
         var end = 0
         for tensor in tensors {

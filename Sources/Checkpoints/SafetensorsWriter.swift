@@ -1,10 +1,10 @@
 import Compute
 import Support
 
-/// A tensor to be written: a name, a type, a shape, and memory that outlives the write or somebody
-/// who brings the data piece by piece.
+/// A tensor to be written, with its name, type, shape, and the source of its data: memory that
+/// outlives the write, or a closure that delivers the data in pieces.
 package struct TensorSource {
-    /// Hands all data to the closure it is given, in order, in pieces of any size.
+    /// A closure that passes all data to `write`, in order, in pieces of any size.
     package typealias Pieces = (
         _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) -> Void
@@ -14,7 +14,7 @@ package struct TensorSource {
     package let shape: [Int]
     private let pieces: Pieces
 
-    /// Elements of fp32; `base` points at as many as the shape says.
+    /// Creates an fp32 tensor; `base` points to as many elements as the shape has.
     package init(name: String, shape: [Int], base: UnsafePointer<Float>) {
         let count = shape.reduce(1, *)
         self.init(
@@ -22,14 +22,14 @@ package struct TensorSource {
             bytes: UnsafeRawBufferPointer(UnsafeBufferPointer(start: base, count: count)))
     }
 
-    /// Elements of any type; `bytes` are exactly those of the shape, little-endian.
+    /// Creates a tensor of any type; `bytes` are its little-endian elements.
     package init(name: String, type: ElementType, shape: [Int], bytes: UnsafeRawBufferPointer) {
         self.init(name: name, type: type, shape: shape) { (write) throws(Failure) in
             try write(bytes)
         }
     }
 
-    /// Data that is brought when it is written; as many bytes as the shape says.
+    /// Creates a tensor whose data are delivered when it is written.
     package init(name: String, type: ElementType, shape: [Int], pieces: @escaping Pieces) {
         self.name = name
         self.type = type
@@ -37,24 +37,23 @@ package struct TensorSource {
         self.pieces = pieces
     }
 
-    /// The bytes of the shape.
+    /// The number of bytes that the shape needs.
     var byteCount: Int { shape.reduce(type.byteCount, *) }
 
-    /// - Throws: `.inputOutput`, what the pieces' source throws; `.bug` where it brings another
-    ///   number of bytes than the shape says.
+    /// - Throws: `.inputOutput`, or the failure of the source; `.bug` if the source does not
+    ///   deliver exactly the bytes that the shape needs.
     fileprivate func write(to file: inout HashedFile) throws(Failure) {
         let start = file.size
         try pieces { (bytes) throws(Failure) in try file.write(bytes) }
         let written = file.size - start
         guard written == byteCount else {
-            throw Failure(
-                .bug,
-                "the tensor \"\(name)\" has \(written) bytes where its shape \(shape) needs \(byteCount): report this as a defect"
-            )
+            throw .defect(
+                "The tensor \"\(name)\" has \(written) bytes, but its shape \(shape) needs "
+                    + "\(byteCount)")
         }
     }
 
-    /// The tensors of a layout in their arena, which must outlive the write.
+    /// Returns the tensors of a layout in their arena, which must outlive the write.
     package static func all(
         of layout: ArenaLayout, in arena: Buffer<Float>
     ) -> [TensorSource] {
@@ -68,11 +67,11 @@ package struct TensorSource {
 package enum SafetensorsWriter {
     /// Writes tensors straight from their memory.
     ///
-    /// Equal tensors and metadata give equal bytes, whatever order they come in: the data is
-    /// ordered by element size, largest first, then by name, and so starts aligned for its type.
-    /// For one element type these are the bytes that the Python library writes.
+    /// Equal tensors and metadata give equal bytes in any order. The tensors are sorted by element
+    /// size, largest first, and then by name, which aligns each for its type. With a single element
+    /// type, the bytes equal those of the Python library.
     ///
-    /// - Throws: `.inputOutput`; `.bug` where names repeat or a size does not match its shape.
+    /// - Throws: `.inputOutput`; `.bug` if a name repeats or a size does not match its shape.
     package static func write(
         _ tensors: [TensorSource], metadata: [String: String] = [:], to file: inout HashedFile
     ) throws(Failure) {
@@ -86,7 +85,7 @@ package enum SafetensorsWriter {
         for tensor in sorted { try tensor.write(to: &file) }
     }
 
-    /// The length, the JSON and the spaces that make the data start on a multiple of 8 bytes.
+    /// Returns the header: its length, its JSON, and spaces that align the data to 8 bytes.
     private static func header(
         of tensors: [TensorSource], metadata: [String: String]
     ) throws(Failure) -> [UInt8] {
@@ -101,10 +100,7 @@ package enum SafetensorsWriter {
         for tensor in tensors {
             let size = tensor.byteCount
             guard names.insert(tensor.name).inserted else {
-                throw Failure(
-                    .bug,
-                    "the tensor name \"\(tensor.name)\" cannot be written a second time: report this as a defect"
-                )
+                throw .defect("The tensor name \"\(tensor.name)\" appears twice in a checkpoint")
             }
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             entries.append(

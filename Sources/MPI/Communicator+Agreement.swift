@@ -15,8 +15,8 @@ private let lastAgreed = Mutex<AgreedFailure?>(nil)
 extension Communicator {
     /// Runs `body` on every rank and returns its value only if it succeeded on all of them.
     ///
-    /// For what can fail on one rank alone, such as opening a file, so that no rank goes on to wait
-    /// for one that has given up. The body must not communicate.
+    /// For what can fail on one rank alone, such as opening a file, so that no rank continues to
+    /// wait for one that has given up. The body must not communicate.
     ///
     /// - Throws: on every rank alike, the failure of the lowest rank that failed. The sentence
     ///   begins with that rank and its host, unless it is rank 0 or all ranks failed alike.
@@ -49,8 +49,8 @@ extension Communicator {
         try agree { () throws(Failure) -> Value? in rank == 0 ? try body() : nil }
     }
 
-    /// Runs `body` on rank 0 alone and returns its text on every rank; the body must not communicate.
-    /// Collective.
+    /// Runs `body` on rank 0 alone and returns its text on every rank; the body must not
+    /// communicate. Collective.
     ///
     /// Use it for files that may exist on the first host only.
     ///

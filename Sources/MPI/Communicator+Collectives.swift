@@ -160,8 +160,7 @@ extension Communicator {
     /// A count as MPI takes it.
     func messageCount(_ count: Int) throws(Failure) -> Int32 {
         guard let count = Int32(exactly: count) else {
-            throw Failure(
-                .bug, "A message of \(count) elements is too long for MPI; please report this.")
+            throw .defect("A message of \(count) elements is too long for MPI")
         }
         return count
     }

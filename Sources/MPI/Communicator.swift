@@ -16,7 +16,7 @@ package struct Communicator: @unchecked Sendable {
 
     init(_ handle: MPI_Comm?) throws(Failure) {
         guard let handle, handle != lockstep_comm_null() else {
-            throw Failure(.bug, "MPI gave a null communicator; please report this defect.")
+            throw .defect("MPI returned a null communicator")
         }
         try check(
             "MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(handle, lockstep_errors_return()))

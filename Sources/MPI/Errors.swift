@@ -19,7 +19,7 @@ func checkWaiting(_ call: StaticString, _ status: @autoclosure () -> Int32) thro
 func failure(of call: StaticString, _ status: Int32) -> Failure {
     let text = errorText(status)
     if isProgrammersMistake(status) {
-        return Failure(.bug, "\(call) failed with \(text); please report this defect.")
+        return .defect("\(call) failed with \(text)")
     }
     return Failure(
         .inputOutput,

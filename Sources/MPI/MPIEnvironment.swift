@@ -37,9 +37,10 @@ package struct MPIEnvironment: ~Copyable {
 
     /// Initialises MPI, by `MPI_Init_thread`.
     ///
-    /// `required` is the lowest thread level the caller can work with. If a start does not reach all
-    /// ranks within LOCKSTEP_START_TIMEOUT seconds (60), the process ends with an error message. If it
-    /// is still waiting some seconds after a stop request, the process ends with `.requeue`.
+    /// `required` is the lowest thread level the caller can work with. If a start does not reach
+    /// all ranks within LOCKSTEP_START_TIMEOUT seconds (60), the process ends with an error
+    /// message. If it is still waiting some seconds after a stop request, the process ends with
+    /// `.requeue`.
     ///
     /// - Throws: `.configuration` if the library provides less than `required`, or sees one rank
     ///   where the launcher started several; `.bug` if MPI is already initialised.
@@ -50,7 +51,7 @@ package struct MPIEnvironment: ~Copyable {
         var initialized: Int32 = 0
         try check("MPI_Initialized", MPI_Initialized(&initialized))
         guard initialized == 0 else {
-            throw Failure(.bug, "MPI is initialised twice in one process; please report this.")
+            throw .defect("MPI was initialized twice in one process")
         }
         let isSingleton = !Self.hasLauncher
         let tasks = Self.launchedTasks
@@ -100,12 +101,12 @@ package struct MPIEnvironment: ~Copyable {
     /// The most bytes that are sent over TCP without asking.
     package static let eagerBytes = 1 << 20
 
-    /// Configures Open MPI to start this process as the only rank, without a helper process, temporary
-    /// files or a network.
+    /// Configures Open MPI to start this process as the only rank, without a helper process,
+    /// temporary files or a network.
     ///
-    /// Without this, Open MPI crashes if the temporary folder is full, prints messages of its own if the
-    /// machine has no network, and looks for other tasks in a step of srun. The user's own settings take
-    /// precedence.
+    /// Without this, Open MPI crashes if the temporary folder is full, prints messages of its own
+    /// if the machine has no network, and looks for other tasks in a step of srun. The user's own
+    /// settings take precedence.
     private static func startAlone() {
         setenv("OMPI_MCA_ess", "singleton", 0)
         setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)

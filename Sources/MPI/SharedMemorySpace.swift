@@ -2,14 +2,14 @@ import Glibc
 
 /// The file system in which Open MPI keeps the memory that a node's ranks share.
 ///
-/// Containers often give it 64 MB, and a page too many is a SIGBUS, not an error.
+/// It often has only 64 MB in containers, and exceeding it raises SIGBUS instead of an error.
 package struct SharedMemorySpace: Sendable {
-    /// The folder: `osc_sm_backing_directory`, else /dev/shm.
+    /// The folder: `osc_sm_backing_directory`, or /dev/shm if that is unset.
     package let folder: String
-    /// Bytes that are free in it; nil where it cannot be asked.
+    /// The number of free bytes; nil if it cannot be determined.
     package let freeBytes: Int?
 
-    /// Looks at a folder; nil for the one that Open MPI uses.
+    /// Examines a folder; nil stands for the one that Open MPI uses.
     package init(folder given: String? = nil) {
         let setting = getenv("OMPI_MCA_osc_sm_backing_directory").map { String(cString: $0) }
         folder = given ?? setting ?? "/dev/shm"
@@ -17,9 +17,9 @@ package struct SharedMemorySpace: Sendable {
         freeBytes = statvfs(folder, &status) == 0 ? Int(status.f_bavail * status.f_frsize) : nil
     }
 
-    /// Why so many bytes do not fit, with the remedy; nil where they do.
+    /// Returns the reason why `bytes` do not fit, with the remedy; nil if they fit.
     ///
-    /// Some space is left to what else lives there, Open MPI's own messages among it.
+    /// Some space is reserved for other users of the folder, such as Open MPI's own messages.
     package func reasonAgainst(bytes: Int) -> String? {
         guard let freeBytes else { return "\(folder) cannot be used; mount a tmpfs there" }
         let needed = bytes + Self.reserve

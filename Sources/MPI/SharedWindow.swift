@@ -36,7 +36,7 @@ package final class SharedWindow: @unchecked Sendable {
         }
         try check("MPI_Win_allocate_shared", status)
         guard let window, window != lockstep_win_null() else {
-            throw Failure(.bug, "MPI gave a null window; please report this defect.")
+            throw .defect("MPI returned a null window")
         }
         var parts: [UnsafeMutableRawBufferPointer] = []
         for rank in 0..<node.size {
@@ -83,7 +83,7 @@ package final class SharedWindow: @unchecked Sendable {
         }
         try check("MPI_Win_shared_query", status)
         guard let base else {
-            throw Failure(.bug, "MPI gave a window without memory; please report this defect.")
+            throw .defect("MPI returned a window without memory")
         }
         // Mappings begin on pages, so all processes skip the same bytes.
         let start = base.alignedUp(toMultipleOf: pageBytes)

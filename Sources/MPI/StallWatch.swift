@@ -6,10 +6,10 @@ import Synchronization
 
 /// Reports the ranks for which all others wait, such as one that is stopped or whose disk hangs.
 ///
-/// A thread on every rank answers inquiries, even while the rank's main thread waits or computes. If
-/// rank 0 has waited for a minute, it asks all ranks what they are doing and reports those that are
-/// not waiting themselves. It repeats the report after twice that time, four times, and so on. Rank 1
-/// does the same if rank 0 is the rank that all others wait for.
+/// A thread on every rank answers inquiries, even while the rank's main thread waits or computes.
+/// If rank 0 has waited for a minute, it asks all ranks what they are doing and reports those that
+/// are not waiting themselves. It repeats the report after twice that time, four times, and so on.
+/// Rank 1 does the same if rank 0 is the rank that all others wait for.
 ///
 /// The thread calls MPI concurrently with the main thread, so the library must provide
 /// `MPI_THREAD_MULTIPLE`.
@@ -46,10 +46,10 @@ package final class StallWatch: @unchecked Sendable {
                 return Self.defaultSeconds
             }
             guard let seconds = Int(text), seconds > 0 else {
-                throw Failure(
-                    .configuration,
-                    "LOCKSTEP_STALL_SECONDS = \(text): is not a positive whole number of seconds; set "
-                        + "one such as 60.")
+                throw .variable(
+                    "LOCKSTEP_STALL_SECONDS", value: text,
+                    problem: "is not a positive whole number of seconds",
+                    remedy: "set one such as 60")
             }
             return seconds
         }
@@ -116,8 +116,8 @@ package final class StallWatch: @unchecked Sendable {
         return true
     }
 
-    /// Asks all ranks for their activity and returns the answers that arrive in time; nil if the watch
-    /// ends meanwhile.
+    /// Asks all ranks for their activity and returns the answers that arrive in time; nil if the
+    /// watch ends meanwhile.
     private func inquire(_ number: Int64) -> [Int: RankActivity]? {
         var answers = [communicator.rank: RankActivity.now.activity]
         for rank in 0..<communicator.size where rank != communicator.rank {

@@ -22,10 +22,9 @@ final class StartWatch: Sendable {
         let text = ProcessInfo.processInfo.environment["LOCKSTEP_START_TIMEOUT"]
         let given = text.map { Double($0) ?? .nan }
         guard given.map({ $0 > 0 && $0.isFinite }) ?? true else {
-            throw Failure(
-                .configuration,
-                "LOCKSTEP_START_TIMEOUT = \(text ?? ""): is not a positive number of seconds; set "
-                    + "one such as 60.")
+            throw .variable(
+                "LOCKSTEP_START_TIMEOUT", value: text ?? "",
+                problem: "is not a positive number of seconds", remedy: "set one such as 60")
         }
         let seconds = given ?? Self.defaultSeconds
         let patience = seconds + (MPIEnvironment.launchedRank == 0 ? 0 : Self.staggerSeconds)

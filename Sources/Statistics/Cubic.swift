@@ -1,12 +1,10 @@
-/// The cubic that comes nearest to four points or more.
+/// The cubic that fits four or more points best.
 package struct Cubic: Sendable, Equatable {
     private let coefficients: [Double]
     /// The points' mean x, about which the cubic is written.
     private let center: Double
 
-    /// By least squares.
-    ///
-    /// - Returns: nil with fewer than four different x.
+    /// Fits a cubic by least squares; returns nil if there are fewer than four different x.
     package init?(x: [Double], y: [Double]) {
         precondition(x.count == y.count, "a y for each x")
         let center = x.reduce(0, +) / Double(max(1, x.count))
@@ -22,10 +20,10 @@ package struct Cubic: Sendable, Equatable {
         (0..<exponent).reduce(1) { product, _ in product * x }
     }
 
-    /// Where it turns from falling to rising; nil where it does not.
+    /// The x of the local minimum; nil if there is none.
     package var minimum: Double? {
         let (b, c, d) = (coefficients[1], coefficients[2], coefficients[3])
-        // b + 2 c u + 3 d u^2 = 0 where 2 c + 6 d u > 0, in a form that bears d = 0.
+        // b + 2 c u + 3 d u^2 = 0 where 2 c + 6 d u > 0, in a form that is valid for d = 0.
         let discriminant = c * c - 3 * b * d
         guard discriminant > 0 else { return nil }
         let denominator = c + discriminant.squareRoot()

@@ -1,4 +1,4 @@
-/// Parameters that minimise a weighted sum of squared residuals, and how well they are known.
+/// The parameters that minimize a weighted sum of squared residuals, and their covariance.
 package struct LeastSquaresFit: Sendable, Equatable {
     package let parameters: [Double]
     /// (J^T W J)^-1, with J the residuals' Jacobian: the covariance for residuals of variance 1.

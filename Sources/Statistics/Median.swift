@@ -1,8 +1,8 @@
-/// The median; of an even count, the mean of the middle two.
+/// Returns the median; for an even count, the mean of the two middle values.
 ///
 /// - Parameter values: at least one.
 package func median(_ values: [Double]) -> Double {
-    precondition(!values.isEmpty, "a median is of one value or more")
+    precondition(!values.isEmpty, "a median needs at least one value")
     let sorted = values.sorted()
     let middle = sorted.count / 2
     return sorted.count.isMultiple(of: 2)

@@ -1,6 +1,6 @@
 import CMinpack
 
-/// Parameters near `start` that minimise a sum of squared residuals.
+/// Returns the parameters near `start` that minimize a sum of squared residuals.
 ///
 /// Levenberg-Marquardt with differences for derivatives; MINPACK's `lmdif` and `covar` (Moré,
 /// Garbow & Hillstrom 1980). Where residuals have weights, they come multiplied by their square

@@ -22,7 +22,7 @@ package struct Sample: Sendable, Equatable {
     /// The square root of `variance`.
     package var standardDeviation: Double? { variance?.squareRoot() }
 
-    /// The mean with Student's interval (count - 1 degrees of freedom).
+    /// Returns the mean with Student's interval (count - 1 degrees of freedom).
     package func meanEstimate(level: Double) -> Estimate {
         guard let variance else { return Estimate(mean) }
         return Estimate(

@@ -4,12 +4,12 @@
 /// for the small matrices that are met here. An eigenvector's first component that is not about
 /// zero is positive, so that it does not depend on chance.
 package struct SymmetricEigenvectors: Sendable {
-    /// Falling.
+    /// The eigenvalues, in decreasing order.
     package let values: [Double]
-    /// Of length 1, one for each value.
+    /// The normalized eigenvectors, one for each value.
     package let vectors: [[Double]]
 
-    /// - Parameter matrix: square and symmetric; the part above the diagonal is looked at.
+    /// - Parameter matrix: a square symmetric matrix, of which only the upper triangle is read.
     package init(_ matrix: [[Double]]) {
         let n = matrix.count
         precondition(matrix.allSatisfy { $0.count == n }, "a square matrix")
@@ -18,7 +18,7 @@ package struct SymmetricEigenvectors: Sendable {
         for _ in 0..<Self.sweeps {
             var rotated = false
             for p in 0..<max(0, n - 1) {
-                for q in (p + 1)..<n where Self.counts(a[p][q], beside: a[p][p], a[q][q]) {
+                for q in (p + 1)..<n where Self.isSignificant(a[p][q], among: a[p][p], a[q][q]) {
                     Self.rotate(&a, &v, p, q)
                     rotated = true
                 }
@@ -38,11 +38,12 @@ package struct SymmetricEigenvectors: Sendable {
         }
     }
 
-    /// More than ever are needed: the method converges quadratically.
+    /// The maximum number of sweeps, which is never reached because the method converges
+    /// quadratically.
     private static let sweeps = 60
 
-    /// Whether an element off the diagonal is more than rounding.
-    private static func counts(_ value: Double, beside p: Double, _ q: Double) -> Bool {
+    /// Returns whether an off-diagonal element exceeds rounding error.
+    private static func isSignificant(_ value: Double, among p: Double, _ q: Double) -> Bool {
         value.magnitude > 1e-17 * (p.magnitude + q.magnitude) && value != 0
     }
 

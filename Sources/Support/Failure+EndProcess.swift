@@ -1,8 +1,10 @@
 import Glibc
 
 extension Failure {
-    /// Ends the process at once, with the sentence on stderr and the code: for memory or threads that
-    /// the system refuses, without which no caller could go on. mpirun ends the other ranks.
+    /// Writes the sentence to standard error and ends the process at once with the exit code.
+    ///
+    /// Call this only if no caller can recover, as when the system refuses memory or a thread.
+    /// mpirun then ends the other ranks.
     package func endProcess() -> Never {
         let bytes = Array("\(line)\n".utf8)
         _ = write(STDERR_FILENO, bytes, bytes.count)

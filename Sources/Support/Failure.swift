@@ -1,28 +1,28 @@
-/// What a user is told when something is wrong: one sentence, with the remedy, and an exit code.
+/// An error that is reported to the user: one sentence with the remedy, and an exit code.
 ///
-/// Every error a user can cause or cure is a `Failure`; an internal invariant is a `precondition`.
+/// A user can cause or cure every `Failure`; the violation of an internal invariant is a
+/// `precondition`.
 package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
-    /// An exit code of sysexits.h, which says to scripts and schedulers what kind of failure it
-    /// was.
+    /// An exit code of sysexits.h, by which scripts and schedulers tell kinds of failure apart.
     package enum Code: Int32, Sendable {
         /// The command line is wrong (EX_USAGE).
         case usage = 64
-        /// A file's content is wrong (EX_DATAERR).
+        /// The content of a file is wrong (EX_DATAERR).
         case badData = 65
-        /// A file that should be there is not (EX_NOINPUT).
+        /// A required file does not exist (EX_NOINPUT).
         case missingInput = 66
-        /// A defect of Lockstep itself (EX_SOFTWARE).
+        /// Lockstep itself has a defect (EX_SOFTWARE).
         case bug = 70
         /// Reading or writing failed (EX_IOERR).
         case inputOutput = 74
-        /// Checkpointed and asking to be run again (EX_TEMPFAIL).
+        /// The run has saved a checkpoint and asks to be started again (EX_TEMPFAIL).
         case requeue = 75
-        /// A recipe or the machine's set-up is wrong (EX_CONFIG).
+        /// A recipe or the configuration of the machine is wrong (EX_CONFIG).
         case configuration = 78
     }
 
     package let code: Code
-    /// One sentence: what was wrong, where, and what to do about it.
+    /// The sentence that names the place, the problem and the remedy.
     package let sentence: String
 
     package init(_ code: Code, _ sentence: String) {
@@ -32,9 +32,46 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
 
     package var description: String { sentence }
 
-    /// The sentence as it is printed, with a full stop unless it ends otherwise.
+    /// The sentence as it is printed, with a full stop unless it already ends with a mark.
     package var line: String {
         let isEnded = sentence.last.map { ".?!".contains($0) } ?? true
         return "lockstep: \(sentence)\(isEnded ? "" : ".")"
+    }
+}
+
+// MARK: - The grammar of messages
+
+extension Failure {
+    /// Returns a failure that concerns a file or folder: `PATH: problem; remedy.`
+    ///
+    /// - Parameters:
+    ///   - problem: the predicate of the sentence, such as "is not valid UTF-8".
+    ///   - remedy: an imperative clause, such as "give a text file".
+    package static func file(
+        _ code: Code, _ path: String, _ problem: String, remedy: String
+    ) -> Failure {
+        Failure(code, "\(path): \(problem); \(remedy).")
+    }
+
+    /// Returns a configuration failure that concerns a key of a recipe:
+    /// `[section] key = value: problem; remedy.`
+    package static func key(
+        _ key: String, in section: String, value: some CustomStringConvertible, problem: String,
+        remedy: String
+    ) -> Failure {
+        Failure(.configuration, "[\(section)] \(key) = \(value): \(problem); \(remedy).")
+    }
+
+    /// Returns a configuration failure that concerns an environment variable:
+    /// `NAME = value: problem; remedy.`
+    package static func variable(
+        _ name: String, value: String, problem: String, remedy: String
+    ) -> Failure {
+        Failure(.configuration, "\(name) = \(value): \(problem); \(remedy).")
+    }
+
+    /// Returns the failure of an internal check: `problem; please report this defect.`
+    package static func defect(_ problem: String) -> Failure {
+        Failure(.bug, "\(problem); please report this defect.")
     }
 }

@@ -1,10 +1,11 @@
 import Glibc
 
-/// Numbers as people read them.
+/// Functions that format numbers for people.
 package enum Format {
-    /// A time span in its two largest units: "420 ms", "4.2 s", "42 s", "1 min 20 s", "2 h 5 min".
+    /// Returns a time span in its two largest units: "420 ms", "4.2 s", "42 s", "1 min 20 s", "2 h
+    /// 5 min".
     ///
-    /// Without `tenths` it is in whole seconds, as fits an estimate.
+    /// Without `tenths`, the span is rounded to whole seconds, which suits an estimate.
     package static func duration(_ seconds: Double, tenths: Bool = true) -> String {
         guard seconds.isFinite, seconds < 1e15 else { return "unknown" }
         let seconds = max(0, seconds)
@@ -20,7 +21,7 @@ package enum Format {
         return "\(rest) s"
     }
 
-    /// A whole number with separators between thousands: "1,234,567".
+    /// Returns a whole number with separators between thousands: "1,234,567".
     package static func count(_ number: Int) -> String {
         let digits = String(number.magnitude)
         var text = number < 0 ? "-" : ""
@@ -31,7 +32,7 @@ package enum Format {
         return text
     }
 
-    /// An amount of memory or data in powers of 1024: "512 B", "1.5 KiB", "23.4 MiB".
+    /// Returns an amount of data in powers of 1024: "512 B", "1.5 KiB", "23.4 MiB".
     package static func bytes(_ count: Int) -> String {
         let units = ["B", "KiB", "MiB", "GiB", "TiB"]
         var amount = Double(max(0, count))
@@ -44,7 +45,7 @@ package enum Format {
         return unit == 0 ? "\(max(0, count)) B" : fixed(amount, decimals: 1) + " " + units[unit]
     }
 
-    /// How many of something pass in a second: "12,345 tokens/s", "3.4 steps/s", "0.021 windows/s".
+    /// Returns a rate: "12,345 tokens/s", "3.4 steps/s", "0.021 windows/s".
     package static func rate(_ perSecond: Double, of unit: String) -> String {
         guard perSecond.isFinite, perSecond.magnitude < 1e15 else { return "unknown \(unit)/s" }
         let number =
@@ -56,34 +57,34 @@ package enum Format {
         return "\(number) \(unit)/s"
     }
 
-    /// A number of things: "1 rank", "2 ranks", "1,000 batches".
+    /// Returns a number with a noun: "1 rank", "2 ranks", "1,000 batches".
     ///
-    /// - Parameter plural: where it is not made by an s.
+    /// - Parameter plural: the plural of the noun; nil to append an s.
     package static func counted(
         _ number: Int, _ thing: String, _ plural: String? = nil
     ) -> String {
         "\(count(number)) \(number == 1 ? thing : plural ?? thing + "s")"
     }
 
-    /// On what something runs: "2 ranks x 1 thread".
+    /// Returns the description of a layout: "2 ranks x 1 thread".
     package static func layout(ranks: Int, threads: Int) -> String {
         "\(counted(ranks, "rank")) x \(counted(threads, "thread"))"
     }
 
-    /// A number with a fixed number of decimals: "1.8857".
+    /// Returns a number with a fixed number of decimals: "1.8857".
     package static func fixed(_ number: Double, decimals: Int) -> String {
         let text = formatted("%.\(decimals)f", number)
-        // What rounds to nothing has no sign.
+        // A number that rounds to zero has no sign.
         return text.hasPrefix("-") && !text.contains { "123456789".contains($0) }
             ? String(text.dropFirst()) : text
     }
 
-    /// A number with some significant digits and an exponent: "9.81e-04".
+    /// Returns a number in scientific notation with some significant digits: "9.81e-04".
     package static func scientific(_ number: Double, digits: Int) -> String {
         formatted("%.\(max(1, digits) - 1)e", number)
     }
 
-    /// A number with at most some significant digits: "0.021".
+    /// Returns a number with at most some significant digits: "0.021".
     package static func significant(_ number: Double, digits: Int) -> String {
         formatted("%.\(digits)g", number)
     }
@@ -94,9 +95,9 @@ package enum Format {
         small == 0 ? "\(large) \(largeUnit)" : "\(large) \(largeUnit) \(small) \(smallUnit)"
     }
 
-    /// printf(3) for one number; the longest fp64 in fixed notation has 309 digits before its
-    /// point.
+    /// Formats one number with printf(3).
     private static func formatted(_ format: String, _ number: Double) -> String {
+        // The longest fp64 number in fixed notation has 309 digits before its point.
         var buffer = [CChar](repeating: 0, count: 400)
         withVaList([number]) { _ = vsnprintf(&buffer, buffer.count, format, $0) }
         return String(

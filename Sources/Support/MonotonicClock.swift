@@ -1,9 +1,10 @@
 import Glibc
 
-/// The host's clock that never jumps, by `clock_gettime(CLOCK_MONOTONIC)`: all processes of a host
-/// read the same, hosts differ.
+/// The monotonic clock of the host, `clock_gettime(CLOCK_MONOTONIC)`.
+///
+/// All processes of a host read the same clock; the clocks of different hosts are unrelated.
 package enum MonotonicClock {
-    /// Nanoseconds since some moment in the past.
+    /// The nanoseconds since an unspecified moment in the past.
     package static var nanoseconds: Int64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)

@@ -1,7 +1,8 @@
-/// The candidate that a misspelt name most likely meant, or nil where none is close.
+/// Returns the candidate that a misspelled name most likely stands for; nil if none is close.
 ///
-/// Close means an edit distance of at most a third of the longer name's length, at least two, with
-/// transposed neighbours counted as one edit (Damerau 1964, restricted to adjacent pairs).
+/// A candidate is close if its edit distance is at most two, or at most a third of the length of
+/// the longer name. A swap of adjacent characters counts as one edit (Damerau 1964, restricted to
+/// adjacent pairs).
 package func nearestName(to name: String, among candidates: [String]) -> String? {
     var best: (distance: Int, candidate: String)?
     for candidate in candidates {
@@ -12,7 +13,8 @@ package func nearestName(to name: String, among candidates: [String]) -> String?
     return best?.candidate
 }
 
-/// Insertions, deletions, substitutions and swaps of neighbours that turn one name into the other.
+/// Returns the least number of insertions, deletions, substitutions and swaps of adjacent
+/// characters that turn one name into the other.
 package func editDistance(_ first: String, _ second: String) -> Int {
     let a = Array(first.unicodeScalars)
     let b = Array(second.unicodeScalars)

@@ -1,30 +1,30 @@
 import COpenSSL
 
-/// An incremental SHA-256 (FIPS 180-4), by OpenSSL's `EVP_DigestUpdate`.
+/// An incremental SHA-256 hash (FIPS 180-4), computed by OpenSSL.
 package struct SHA256: ~Copyable {
     private let context: OpaquePointer
 
     package init() {
         guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1
-        else { preconditionFailure("OpenSSL cannot make a SHA-256 context") }
+        else { preconditionFailure("OpenSSL cannot create a SHA-256 context") }
         self.context = context
     }
 
     deinit { EVP_MD_CTX_free(context) }
 
-    /// Adds bytes to what is hashed.
+    /// Adds bytes to the hash.
     package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         let status = EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
         precondition(status == 1, "EVP_DigestUpdate failed")
     }
 
-    /// Adds a string's UTF-8 to what is hashed.
+    /// Adds the UTF-8 of a string to the hash.
     package mutating func update(_ string: String) {
         var string = string
         string.withUTF8 { update(UnsafeRawBufferPointer($0)) }
     }
 
-    /// The digest as 64 hexadecimal digits.
+    /// Returns the digest as 64 hexadecimal digits.
     package consuming func finish() -> String {
         var digest = [UInt8](repeating: 0, count: 32)
         let status = EVP_DigestFinal_ex(context, &digest, nil)
@@ -34,14 +34,14 @@ package struct SHA256: ~Copyable {
         }.joined()
     }
 
-    /// The digest of some bytes, as 64 hexadecimal digits.
+    /// Returns the digest of bytes as 64 hexadecimal digits.
     package static func hash(_ bytes: UnsafeRawBufferPointer) -> String {
         var hash = SHA256()
         hash.update(bytes)
         return hash.finish()
     }
 
-    /// The digest of a string's UTF-8, as 64 hexadecimal digits.
+    /// Returns the digest of the UTF-8 of a string as 64 hexadecimal digits.
     package static func hash(_ string: String) -> String {
         var hash = SHA256()
         hash.update(string)

@@ -1,8 +1,7 @@
 import Glibc
 import Synchronization
 
-/// What a terminal's last line shows, and the text that changes it: log lines scroll by above a
-/// bar.
+/// The state of the last line of a terminal, on which a bar stays while log lines scroll above it.
 package struct Screen: Sendable {
     private var bar = ""
 
@@ -10,19 +9,20 @@ package struct Screen: Sendable {
 
     private static let erase = "\r\u{1B}[K"
 
-    /// The text that shows a bar in the place of the one before.
+    /// Returns the text that replaces the bar with another one.
     package mutating func show(bar: String) -> String {
         let text = (self.bar.isEmpty ? "" : Self.erase) + bar
         self.bar = bar
         return text
     }
 
-    /// The text that adds a line above the bar.
+    /// Returns the text that adds a line above the bar.
     package func line(_ line: String) -> String {
         bar.isEmpty ? line + "\n" : Self.erase + line + "\n" + bar
     }
 
-    /// The text that leaves the bar as it is and goes on below it, or that erases it.
+    /// Returns the text that ends the bar: a line break if it is kept, or the sequence that erases
+    /// it.
     package mutating func end(keepingBar: Bool) -> String {
         defer { bar = "" }
         if bar.isEmpty { return "" }
@@ -30,7 +30,8 @@ package struct Screen: Sendable {
     }
 }
 
-/// The process's standard error: each line and each bar is one write(2), from any thread.
+/// The standard error of the process. Any thread may write to it; each line and each bar is one
+/// write(2).
 package final class StandardError: Sendable {
     package static let shared = StandardError()
 
@@ -41,7 +42,7 @@ package final class StandardError: Sendable {
     /// Writes a line, above the bar if there is one.
     package func write(line: String) { screen.withLock { Self.write($0.line(line)) } }
 
-    /// Draws a bar, or draws it anew.
+    /// Draws or redraws the bar.
     package func show(bar: String) { screen.withLock { Self.write($0.show(bar: bar)) } }
 
     /// Ends the bar: erases it, or leaves it as a line.
@@ -49,10 +50,11 @@ package final class StandardError: Sendable {
         screen.withLock { Self.write($0.end(keepingBar: keeping)) }
     }
 
-    /// Whether it is a terminal.
+    /// Whether standard error is a terminal.
     package static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// The terminal's columns, or nil where it is none or does not know.
+    /// The number of columns of the terminal; nil if standard error is not a terminal or the width
+    /// is unknown.
     package static var terminalWidth: Int? {
         var size = winsize()
         guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
@@ -61,7 +63,7 @@ package final class StandardError: Sendable {
         return Int(size.ws_col)
     }
 
-    /// Writes everything it can; there is nowhere to report a failure to.
+    /// Writes as much of the text as possible. A failure is ignored, because it cannot be reported.
     private static func write(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -1,11 +1,11 @@
-/// Rows of text under headings, in columns that are as wide as their longest cell.
+/// A table of text whose columns are as wide as their longest cells.
 package struct TextTable: Sendable {
     private let headings: [String]
     private let leftColumns: Int
     private var rows: [[String]] = []
 
-    /// - Parameter leftColumns: how many of the first columns are text, set from the left; the
-    ///   others are numbers, set from the right.
+    /// - Parameter leftColumns: the number of leading columns that are aligned left, because they
+    ///   hold text; the others are aligned right.
     package init(_ headings: [String], leftColumns: Int) {
         self.headings = headings
         self.leftColumns = leftColumns
@@ -17,7 +17,7 @@ package struct TextTable: Sendable {
         rows.append(cells)
     }
 
-    /// The lines, without blanks at their ends.
+    /// The lines of the table, without trailing spaces.
     package var lines: [String] {
         let all = [headings] + rows
         let widths = headings.indices.map { column in all.map { $0[column].count }.max() ?? 0 }

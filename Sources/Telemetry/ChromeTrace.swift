@@ -1,16 +1,17 @@
 import Support
 
-/// The lines of a trace in Chrome's format (an array of JSON objects), which chrome://tracing and
+/// The lines of a trace in Chrome's format, an array of JSON objects that chrome://tracing and
 /// Perfetto open.
 ///
-/// Google, "Trace Event Format": complete events ("X") and metadata ("M"), times in microseconds.
+/// The format is described in Google's "Trace Event Format". It has complete events ("X") and
+/// metadata ("M"), with times in microseconds.
 package enum ChromeTrace {
     /// The text before the first line, between two lines, and after the last.
     package static let opening = "[\n"
     package static let separator = ",\n"
     package static let closing = "\n]\n"
 
-    /// Names a process, and where it stands among the others.
+    /// Returns the metadata that name a process and set its position among the others.
     package static func process(_ number: Int, name: String, labels: String) -> [JSONObject] {
         [
             ("process_name", "name", JSONValue.string(name)),
@@ -24,12 +25,12 @@ package enum ChromeTrace {
         }
     }
 
-    /// Something that lasted.
+    /// Returns a complete event.
     ///
     /// - Parameters:
-    ///   - start: nanoseconds on the trace's clock.
-    ///   - duration: nanoseconds.
-    ///   - detail: one more thing to tell: which layer, which step.
+    ///   - start: the start in nanoseconds, on the clock of the trace.
+    ///   - duration: the duration in nanoseconds.
+    ///   - detail: an additional argument, such as the layer or the step.
     package static func event(
         _ name: String, category: String, process: Int, start: Int64, duration: Int64,
         detail: (key: String, value: Int)?

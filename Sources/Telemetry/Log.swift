@@ -1,16 +1,15 @@
 import Logging
 import Support
 
-/// The program's messages: on standard error, in one form, with the rank.
+/// The log messages of the program, which go to standard error.
 package enum Log {
-    /// Makes every `Logger` write as `line` says. To be called once, early.
+    /// Makes every `Logger` write lines in the format of `line`. Call this once, at the start.
     ///
     /// - Parameters:
-    ///   - rank: this process's rank; 0 without mpirun.
+    ///   - rank: the rank of this process; 0 without mpirun.
     ///   - environment: `LOCKSTEP_LOG` is the lowest level that is shown: trace, debug, info,
-    ///     notice
-    ///     (the default), warning, error or critical.
-    /// - Throws: `.configuration` where that is none of these.
+    ///     notice (the default), warning, error or critical.
+    /// - Throws: `.configuration` if `LOCKSTEP_LOG` is not a level.
     package static func bootstrap(
         rank: Int, environment: [String: String]
     ) throws(Failure) {
@@ -20,24 +19,23 @@ package enum Log {
         }
     }
 
-    /// The lowest level that an environment wants to see.
+    /// Returns the lowest level that is shown, according to an environment.
     ///
-    /// - Throws: `.configuration` where it names none.
+    /// - Throws: `.configuration` if `LOCKSTEP_LOG` is not a level.
     package static func level(in environment: [String: String]) throws(Failure) -> Logger.Level {
         guard let name = environment["LOCKSTEP_LOG"], !name.isEmpty else { return .notice }
         guard let level = Logger.Level(rawValue: name.lowercased()) else {
             let names = Logger.Level.allCases.map(\.rawValue)
             let nearest = nearestName(to: name, among: names).map { ", perhaps \($0)" } ?? ""
-            throw Failure(
-                .configuration,
-                "the environment's LOCKSTEP_LOG is \"\(name)\": use one of \(names.joined(separator: ", "))\(nearest)"
-            )
+            throw .variable(
+                "LOCKSTEP_LOG", value: "\"\(name)\"", problem: "is not a log level",
+                remedy: "set one of \(names.joined(separator: ", "))\(nearest)")
         }
         return level
     }
 
-    /// The line of a message: `lockstep: warning: message key=value`, and `lockstep[rank 3]: ...`
-    /// from other ranks than 0.
+    /// Returns the line of a message: `lockstep: warning: message key=value` on rank 0, and
+    /// `lockstep[rank 3]: ...` on other ranks.
     package static func line(
         rank: Int, level: Logger.Level, message: String, metadata: Logger.Metadata
     ) -> String {
@@ -63,7 +61,7 @@ package struct RankLogHandler: LogHandler {
     private let rank: Int
     private let write: @Sendable (String) -> Void
 
-    /// - Parameter write: takes each line, without its line break.
+    /// - Parameter write: called with each line, without its line break.
     package init(rank: Int, level: Logger.Level, write: @escaping @Sendable (String) -> Void) {
         metadata = [Self.rankKey: "\(rank)"]
         logLevel = level
@@ -80,7 +78,7 @@ package struct RankLogHandler: LogHandler {
         var all = metadata
         if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
         if let own = event.metadata { all.merge(own) { $1 } }
-        // The rank stands at the front of the line already.
+        // The line already begins with the rank.
         all[Self.rankKey] = nil
         write(
             Log.line(

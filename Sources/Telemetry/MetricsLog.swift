@@ -1,32 +1,31 @@
 import Support
 
-/// The log of a run's metrics: one JSON object on a line for each step, evaluation and
-/// diagnosis.
+/// The metrics log of a run: one line with a JSON object for each step, evaluation and diagnosis.
 ///
-/// Each line is one write(2), so it survives the process; a line that cannot be written is dropped
-/// and counted, since no training should stop for it. One rank alone keeps the log.
+/// Each line is one write(2), so it survives the process. A line that cannot be written is dropped
+/// and counted, because training must not stop for it. Only one rank keeps the log.
 package final class MetricsLog {
     private var file: AppendedFile
-    /// Lines that could not be written.
+    /// The number of lines that could not be written.
     package private(set) var droppedLines = 0
-    /// Lines that resuming moved away because the run takes their steps again.
+    /// The number of lines that resuming moved away, because the run repeats their steps.
     package let supersededLines: Int
 
-    /// Starts the log of a new run.
+    /// Creates the log of a new run.
     ///
-    /// - Throws: `.inputOutput`, also where there is a log already.
+    /// - Throws: `.inputOutput`, also if a log exists.
     package init(creating path: String) throws(Failure) {
         file = try AppendedFile(opening: path, new: true)
         supersededLines = 0
     }
 
-    /// Goes on with the log of a run that resumes after a step.
+    /// Opens the log of a run that resumes after a step.
     ///
-    /// Lines of later steps go to `metrics.superseded.jsonl` beside it, and so do lines that are
-    /// not JSON; half a line at the end is dropped. A missing log is made.
+    /// Lines of later steps, and lines that are not JSON, move to `metrics.superseded.jsonl` in the
+    /// same folder. An incomplete last line is dropped. A missing log is created.
     ///
-    /// - Parameter reading: gets the records that stay, one after another.
-    /// - Throws: `.inputOutput`; the log is then as it was.
+    /// - Parameter reading: called with each record that stays, in order.
+    /// - Throws: `.inputOutput`; the log is then unchanged.
     package init(
         resuming path: String, after step: Int,
         reading: (MetricsRecord) -> Void = { _ in }
@@ -35,10 +34,10 @@ package final class MetricsLog {
         file = try AppendedFile(opening: path)
     }
 
-    /// Adds a line.
+    /// Appends a line.
     ///
-    /// - Returns: why it could not be written, the first time this happens in a run, for the caller
-    ///   to say so; nil afterwards and where all is well. `droppedLines` counts on.
+    /// - Returns: the failure, for the caller to report, if the first line of the run is dropped;
+    ///   nil if the line was written, or if lines were dropped before.
     package func append(_ line: JSONObject) -> Failure? {
         do throws(Failure) {
             try file.append(Array((line.text + "\n").utf8))
@@ -49,25 +48,26 @@ package final class MetricsLog {
         }
     }
 
-    /// Brings all lines to the disk: to be called before a checkpoint is saved.
+    /// Waits until all lines are on the disk. Call this before a checkpoint is saved.
     ///
     /// - Throws: `.inputOutput`.
     package func synchronize() throws(Failure) { try file.synchronize() }
 
-    /// Reads a log; half a line at its end is left out.
+    /// Reads a log, without an incomplete last line.
     ///
     /// - Throws: `.missingInput`; `.badData` naming the line that is not a JSON object;
     ///   `.inputOutput`.
     package static func read(_ path: String) throws(Failure) -> [MetricsRecord] {
         guard let content = try readBytesIfPresent(path) else {
-            throw Failure(.missingInput, "there is no file \(path): give the folder of a run")
+            throw .file(
+                .missingInput, path, "does not exist", remedy: "give the folder of a run")
         }
         var records: [MetricsRecord] = []
         for (index, line) in lines(of: content).enumerated() {
             guard let record = MetricsRecord(parsing: line) else {
-                throw Failure(
-                    .badData,
-                    "line \(index + 1) of \(path) is not a JSON object: remove that line")
+                throw .file(
+                    .badData, path, "line \(index + 1) is not a JSON object",
+                    remedy: "remove that line")
             }
             records.append(record)
         }
@@ -85,7 +85,8 @@ package final class MetricsLog {
             .first(where: predicate)
     }
 
-    /// The whole lines of a text; the last one need not end with a line break if it is an object.
+    /// Returns the complete lines of a log. The last one may lack its line break if it is an
+    /// object.
     private static func lines(of content: [UInt8]) -> [ArraySlice<UInt8>] {
         let newline = UInt8(ascii: "\n")
         var lines = content.split(separator: newline, omittingEmptySubsequences: false)
@@ -95,13 +96,13 @@ package final class MetricsLog {
         return lines
     }
 
-    /// Moves lines of later steps away, and reads the others; returns how many it moved.
+    /// Moves the lines of later steps away and reads the others; returns the number of moved lines.
     private static func supersede(
         _ path: String, after step: Int, _ reading: (MetricsRecord) -> Void
     ) throws(Failure) -> Int {
         guard let content = try readBytesIfPresent(path) else { return 0 }
         let newline = [UInt8(ascii: "\n")]
-        // Most logs do not change, so lines are copied only from the first change on.
+        // Most logs do not change, so lines are copied only after the first change.
         var kept: [UInt8]?
         var end = 0
         var superseded: [UInt8] = []
@@ -117,7 +118,7 @@ package final class MetricsLog {
                 count += 1
             }
         }
-        // The last line may lack its newline, or a line that was cut short may follow.
+        // The last line may lack its line break, or an incomplete line may follow it.
         if end != content.count, kept == nil {
             kept = Array(content[..<min(end, content.count)]) + (end > content.count ? newline : [])
         }
@@ -128,12 +129,12 @@ package final class MetricsLog {
         return count
     }
 
-    /// Brings superseded lines to the disk before the log loses them.
+    /// Writes superseded lines to the disk before they are removed from the log.
     private static func keepSuperseded(_ lines: [UInt8], of path: String) throws(Failure) {
         let suffix = ".jsonl"
         let stem = path.hasSuffix(suffix) ? String(path.dropLast(suffix.count)) : path
         let supersededPath = stem + ".superseded" + suffix
-        // A resume that was killed between this step and the next has kept them already.
+        // A resume that was killed before it changed the log has already kept them.
         if let there = try readBytesIfPresent(supersededPath),
             there.suffix(lines.count) == lines[...]
         {

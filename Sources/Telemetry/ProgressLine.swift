@@ -1,10 +1,10 @@
 import Support
 
-/// Shows on standard error how far an operation is.
+/// A progress display on standard error.
 ///
-/// On a terminal it is a bar redrawn at most ten times a second; in a log it is a line for every
-/// tenth of the work, and every half minute. An operation of under five seconds shows nothing,
-/// unless asked to. One thread at a time may use it.
+/// A terminal shows a bar that is redrawn at most ten times per second. A log gets a line for every
+/// tenth of the work and every half minute. An operation of less than five seconds shows nothing
+/// unless `atOnce` is set. Only one thread at a time may use the display.
 package final class ProgressLine {
     private let mode: ProgressMode
     private let environment: [String: String]
@@ -16,10 +16,10 @@ package final class ProgressLine {
     private var estimator: RateEstimator
 
     /// - Parameters:
-    ///   - title: what is done, such as "training".
-    ///   - done: how far it is at the start, as for a run that is resumed.
+    ///   - title: the name of the operation, such as "training".
+    ///   - done: the amount that is done at the start, as in a resumed run.
     ///   - mode: usually `ProgressMode.chosen(by:isTerminal:)`.
-    ///   - environment: the process's, for the terminal's abilities.
+    ///   - environment: the environment of the process, which describes the terminal.
     ///   - atOnce: whether to show something before five seconds have passed.
     ///   - keepsBar: whether the bar stays on the screen at the end.
     package init(
@@ -36,11 +36,11 @@ package final class ProgressLine {
         estimator = RateEstimator(done: Double(done), at: 0)
     }
 
-    /// Reports how far the operation is; cheap enough to be called every few milliseconds.
+    /// Reports progress. The call is cheap enough for every few milliseconds.
     ///
     /// `details` is evaluated only when something is shown, and at the end.
     ///
-    /// - Parameter total: where it is not what it was, as work turns up.
+    /// - Parameter total: the new total if it has changed, as when more work is found.
     package func update(
         done: Int, total: Int? = nil, details: @autoclosure () -> [String] = []
     ) {
@@ -51,12 +51,12 @@ package final class ProgressLine {
         if schedule.shouldShow(fraction: status.fraction, at: time) {
             show(details())
         } else if done >= status.total {
-            // What the end shows must not be older than the end.
+            // `finish` must not show outdated details.
             status.details = details()
         }
     }
 
-    /// Ends the display: call it in all cases, also where the operation failed.
+    /// Ends the display. Call this also if the operation failed.
     package func finish(details: @autoclosure () -> [String] = []) {
         let showsEnd = schedule.shouldShowEnd(at: seconds)
         if showsEnd, mode == .lines || keepsBar { show(details()) }
@@ -66,7 +66,7 @@ package final class ProgressLine {
     private var seconds: Double { (clock.now - start) / .seconds(1) }
 
     private func show(_ details: [String]) {
-        // At the end a caller may have nothing to add to what was told before.
+        // `finish` may be called without details; the latest ones are shown then.
         if !details.isEmpty { status.details = details }
         status.rate = estimator.rate
         status.secondsLeft = estimator.secondsLeft(total: Double(status.total))
@@ -74,7 +74,7 @@ package final class ProgressLine {
         case .none: break
         case .lines: StandardError.shared.write(line: "lockstep: " + status.plainLine)
         case .bar:
-            // Read anew each time, since windows change their size.
+            // The width is read each time, because windows are resized.
             let style = TerminalStyle(
                 environment: environment, terminalWidth: StandardError.terminalWidth)
             StandardError.shared.show(bar: status.bar(style))

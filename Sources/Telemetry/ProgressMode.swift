@@ -1,20 +1,20 @@
 import Glibc
 import Support
 
-/// How progress is shown.
+/// A way to show progress.
 package enum ProgressMode: String, Sendable, CaseIterable {
     /// A bar that is redrawn in place.
     case bar
-    /// A line now and then, for logs.
+    /// Separate lines, for logs.
     case lines
-    /// Not at all.
+    /// No display.
     case none
 
-    /// The mode that an environment asks for.
+    /// Returns the mode that an environment asks for.
     ///
-    /// `LOCKSTEP_PROGRESS` decides, where it is set: under mpirun standard error is a pipe although
-    /// there may be a terminal behind it, and only the launcher can know. Else there is a bar on a
-    /// terminal that can redraw, and lines elsewhere.
+    /// `LOCKSTEP_PROGRESS` decides if it is set: under mpirun, standard error is a pipe even if a
+    /// terminal shows it, and only the launcher knows that. Otherwise a terminal that can redraw
+    /// gets a bar, and everything else gets lines.
     ///
     /// - Throws: `.configuration` for an unknown value.
     package static func chosen(
@@ -24,19 +24,19 @@ package enum ProgressMode: String, Sendable, CaseIterable {
             return isTerminal && environment["TERM"] != "dumb" ? .bar : .lines
         }
         guard let mode = ProgressMode(rawValue: name) else {
-            throw Failure(
-                .configuration,
-                "the environment's LOCKSTEP_PROGRESS is \"\(name)\": use bar, lines or none")
+            throw .variable(
+                "LOCKSTEP_PROGRESS", value: "\"\(name)\"", problem: "is not a display of progress",
+                remedy: "set bar, lines or none")
         }
         return mode
     }
 }
 
 extension TerminalStyle {
-    /// What a terminal of some width can show, as the environment says.
+    /// Creates the style of a terminal from its width and the environment.
     ///
-    /// `NO_COLOR` (no-color.org), when not empty, forbids colour; block characters need a locale
-    /// of UTF-8. Without a width from the terminal `COLUMNS` counts, else 80.
+    /// A nonempty `NO_COLOR` (no-color.org) turns color off. Block characters need a UTF-8 locale.
+    /// If the terminal does not report its width, the width is `COLUMNS`, or 80 if that is unset.
     package init(environment: [String: String], terminalWidth: Int?) {
         let columns = terminalWidth ?? environment["COLUMNS"].flatMap { Int($0) } ?? 80
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy
@@ -49,7 +49,7 @@ extension TerminalStyle {
     }
 }
 
-/// When an operation's progress is shown.
+/// The schedule by which the progress of an operation is shown.
 package struct ProgressSchedule: Sendable {
     private let mode: ProgressMode
     private let start: Double
@@ -57,17 +57,17 @@ package struct ProgressSchedule: Sendable {
     private var lastTime: Double?
     private var lastTenth: Int
 
-    /// Seconds that an operation may take without showing anything.
+    /// The seconds that an operation may take without a display.
     package static let patience = 5.0
-    /// Seconds between two drawings of a bar.
+    /// The least number of seconds between two drawings of a bar.
     static let redrawInterval = 0.1
-    /// Seconds between two lines where less than a tenth of the work was done.
+    /// The seconds after which a line is shown even if less than a tenth of the work was done.
     static let lineInterval = 30.0
 
     /// - Parameters:
-    ///   - fraction: what is done at the start.
-    ///   - time: seconds on the clock that later calls use.
-    ///   - atOnce: whether to show something from the start.
+    ///   - fraction: the fraction that is done at the start.
+    ///   - time: the time in seconds, on the clock that later calls use.
+    ///   - atOnce: whether to show progress from the start.
     package init(mode: ProgressMode, fraction: Double = 0, at time: Double, atOnce: Bool) {
         self.mode = mode
         start = time
@@ -78,7 +78,7 @@ package struct ProgressSchedule: Sendable {
     /// Whether anything has been shown.
     package var hasShown: Bool { lastTime != nil }
 
-    /// Whether to show the progress now; takes it for granted that this is then done.
+    /// Returns whether to show the progress now. If it returns true, the caller must show it.
     package mutating func shouldShow(fraction: Double, at time: Double) -> Bool {
         guard time - start >= delay else { return false }
         let tenth = Int(fraction * 10)
@@ -95,12 +95,12 @@ package struct ProgressSchedule: Sendable {
         return true
     }
 
-    /// Whether to show the end of the operation.
+    /// Returns whether to show the end of the operation.
     package func shouldShowEnd(at time: Double) -> Bool {
         switch mode {
         case .none: false
         case .bar: hasShown || delay == 0
-        // The line of the last tenth may have been the end already.
+        // The line of the last tenth already shows the end.
         case .lines: (hasShown || delay == 0) && lastTenth < 10
         }
     }

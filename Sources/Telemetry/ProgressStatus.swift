@@ -1,23 +1,23 @@
 import Support
 
-/// What a progress display counts.
+/// The unit that a progress display counts.
 package enum ProgressUnit: Sendable, Equatable {
-    /// Things of this name, such as "steps"; `showsRate` also tells how many pass in a second.
+    /// Items with a name, such as "steps"; `showsRate` also shows their rate.
     case things(String, showsRate: Bool)
     /// Bytes, with their rate.
     case bytes
 }
 
-/// How far an operation is, and its rendering as text.
+/// The progress of an operation, and its rendering as text.
 package struct ProgressStatus: Sendable, Equatable {
-    /// What is being done, such as "training".
+    /// The name of the operation, such as "training".
     package var title: String
     package var done: Int
     package var total: Int
     package var unit: ProgressUnit
-    /// More to tell, such as "loss 1.8857", the most important first.
+    /// The additional details, such as "loss 1.8857", the most important first.
     package var details: [String] = []
-    /// Units a second.
+    /// The rate in units per second.
     package var rate: Double?
     package var secondsLeft: Double?
 
@@ -28,12 +28,12 @@ package struct ProgressStatus: Sendable, Equatable {
         self.unit = unit
     }
 
-    /// The part that is done, from 0 to 1.
+    /// The fraction that is done, from 0 to 1.
     package var fraction: Double {
         total > 0 ? min(1, max(0, Double(done) / Double(total))) : 1
     }
 
-    /// The details of a training step.
+    /// Returns the details of a training step.
     package static func trainingDetails(
         loss: Double, learningRate: Double, tokensPerSecond: Double
     ) -> [String] {
@@ -45,9 +45,9 @@ package struct ProgressStatus: Sendable, Equatable {
     }
 }
 
-/// What a terminal can show.
+/// The abilities of a terminal.
 package struct TerminalStyle: Sendable, Equatable {
-    /// Columns.
+    /// The number of columns.
     package var width: Int
     package var color: Bool
     package var unicode: Bool
@@ -60,7 +60,7 @@ package struct TerminalStyle: Sendable, Equatable {
 }
 
 extension ProgressStatus {
-    /// The status as a line of its own, for logs.
+    /// The status as a line of a log.
     package var plainLine: String {
         let percent = Int((fraction * 100).rounded(.down))
         return
@@ -69,10 +69,10 @@ extension ProgressStatus {
             .joined(separator: ", ")
     }
 
-    /// The status with a bar, fitted to a terminal's width, without a line break.
+    /// Returns the status with a bar, fitted to the width of a terminal, without a line break.
     ///
-    /// The last column stays free, since some terminals wrap when it is written. Where there is not
-    /// enough room the bar shrinks first, then goes; then the least important texts go.
+    /// The last column stays free, because some terminals wrap when it is written. In a narrow
+    /// terminal the bar shrinks and then disappears; after it, the least important details do.
     package func bar(_ style: TerminalStyle) -> String {
         let room = max(1, style.width - 1)
         var texts = details
@@ -86,7 +86,7 @@ extension ProgressStatus {
                 return parts.joined(separator: Self.gap)
             }
         }
-        // Who watches knows what is being done; how it goes is worth more.
+        // The details matter more than the title, which the user knows.
         while length(of: [position] + texts + ends) > room, !texts.isEmpty {
             texts.removeLast()
         }

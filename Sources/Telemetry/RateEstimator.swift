@@ -1,10 +1,9 @@
 import Glibc
 
-/// How fast something advances, from reports of how far it is: a mean over time in which a report
-/// counts for less the longer ago it is.
+/// An estimate of the rate of progress: an exponentially weighted mean over reports.
 ///
-/// The weight of a report falls by e in `timeConstant` seconds, in the amount and in the time
-/// alike, so the estimate is unbiased from the first report on.
+/// The weight of a report falls by a factor of e every `timeConstant` seconds. The amount and the
+/// time are weighted alike, so the estimate is unbiased from the first report.
 package struct RateEstimator: Sendable {
     private let timeConstant: Double
     private var last: (done: Double, time: Double)
@@ -12,14 +11,14 @@ package struct RateEstimator: Sendable {
     private var seconds = 0.0
 
     /// - Parameters:
-    ///   - done: how far things are at the start.
-    ///   - time: seconds on any clock.
+    ///   - done: the amount that is done at the start.
+    ///   - time: the time in seconds, on any clock.
     package init(done: Double, at time: Double, timeConstant: Double = 20) {
         last = (done, time)
         self.timeConstant = timeConstant
     }
 
-    /// Takes a report; one that goes back in time or in amount starts the estimate anew.
+    /// Adds a report. A report that goes back in time or amount restarts the estimate.
     package mutating func record(done: Double, at time: Double) {
         guard time >= last.time, done >= last.done else {
             self = RateEstimator(done: done, at: time, timeConstant: timeConstant)
@@ -32,10 +31,10 @@ package struct RateEstimator: Sendable {
         last = (done, time)
     }
 
-    /// Units a second, or nil as long as nothing has advanced.
+    /// The rate in units per second; nil until progress is reported.
     package var rate: Double? { seconds > 0 && amount > 0 ? amount / seconds : nil }
 
-    /// The time until `total` is reached, or nil as long as nothing has advanced.
+    /// Returns the seconds until `total` is reached; nil until progress is reported.
     package func secondsLeft(total: Double) -> Double? {
         rate.map { max(0, total - last.done) / $0 }
     }

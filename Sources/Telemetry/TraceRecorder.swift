@@ -1,14 +1,14 @@
-/// Spans of time that one rank notes for a trace, in memory that is set aside at the start.
+/// The spans that one rank records for a trace, in memory that is allocated at the start.
 ///
-/// One thread uses it. Noting a span neither allocates nor asks the system for anything.
+/// Only one thread may use it. Recording a span neither allocates nor calls the system.
 package final class TraceRecorder {
-    /// Something that lasted from one time to another, by `MonotonicClock`, in nanoseconds.
+    /// A time span by `MonotonicClock`, in nanoseconds.
     package struct Span: BitwiseCopyable, Sendable, Equatable {
         package let start: Int64
         package let end: Int64
-        /// What it was, as the owner numbers things.
+        /// The kind of activity, as numbered by the owner.
         package let kind: Int32
-        /// Which of them: a layer, a step.
+        /// The number of the layer or step.
         package let index: Int32
 
         package init(start: Int64, end: Int64, kind: Int32, index: Int32) {
@@ -19,17 +19,17 @@ package final class TraceRecorder {
         }
     }
 
-    /// The most spans that are kept by default: 4.6 MiB, some thousand steps.
+    /// The default capacity: 4.6 MiB, enough for some thousand steps.
     package static let defaultCapacity = 200_000
 
-    /// The most spans that are kept.
+    /// The maximum number of spans.
     package let capacity: Int
-    /// What was noted, in the order in which it ended, until it was sorted.
+    /// The recorded spans, in the order in which they ended unless they were sorted.
     package private(set) var spans: [Span]
-    /// Whether it has stopped, because another group of spans might not fit as a whole.
+    /// Whether recording has stopped, because another group of spans might not fit completely.
     package private(set) var isFull = false
 
-    /// Bytes that are set aside.
+    /// The number of bytes allocated for spans.
     package var bytes: Int { capacity * MemoryLayout<Span>.stride }
 
     private var groupStart = 0
@@ -37,27 +37,29 @@ package final class TraceRecorder {
 
     package init(capacity: Int = defaultCapacity) {
         self.capacity = capacity
-        // Its pages are there before the first span, as `bytes` says.
+        // Touching the pages makes them resident before the first span, so that `bytes` is
+        // accurate.
         spans = Array(repeating: Span(start: 0, end: 0, kind: 0, index: 0), count: capacity)
         spans.removeAll(keepingCapacity: true)
     }
 
-    /// Sorts the spans in place, as a viewer nests them: by start, the longer before the shorter.
+    /// Sorts the spans by start, the longer before the shorter, which is how a viewer nests them.
     package func sort() { spans.sort { ($0.start, $1.end) < ($1.start, $0.end) } }
 
-    /// Drops all spans that began at some time or later.
+    /// Removes all spans that started at a time or later.
     package func drop(from time: Int64) { spans.removeAll { $0.start >= time } }
 
-    /// Begins spans that belong together, as those of one step; they are kept all or none.
+    /// Begins a group of spans, such as those of one step. A group is kept completely or not at
+    /// all.
     package func beginGroup() {
         guard !isFull else { return }
         longestGroup = max(longestGroup, spans.count - groupStart)
         groupStart = spans.count
-        // A little more than the longest, since groups differ.
+        // The margin over the longest group allows for groups of different length.
         if groupStart + longestGroup + longestGroup / 4 >= capacity { isFull = true }
     }
 
-    /// Notes a span that has ended.
+    /// Records a span that has ended.
     package func record(_ kind: Int32, index: Int = -1, from start: Int64, to end: Int64) {
         guard !isFull else { return }
         guard spans.count < capacity else {

@@ -3,7 +3,7 @@ import Support
 import TestSupport
 import Testing
 
-/// What can happen to a checkpoint on the disk, and words that say so.
+/// A kind of damage to a checkpoint on the disk, with the words that report it.
 enum Damage: String, CaseIterable, Sendable {
     case missing, truncated, extended, bitFlipped, emptied
     case manifestMissing, manifestEmptied, manifestTruncated, manifestNotJSON
@@ -12,10 +12,10 @@ enum Damage: String, CaseIterable, Sendable {
     var words: [String] {
         switch self {
         case .missing: ["has lost its model.safetensors"]
-        case .truncated, .extended, .emptied: ["model.safetensors has", "bytes where its manifest"]
-        case .bitFlipped: ["model.safetensors is damaged", "SHA-256"]
+        case .truncated, .extended, .emptied: ["model.safetensors: has", "bytes, but its manifest"]
+        case .bitFlipped: ["model.safetensors: is damaged", "SHA-256"]
         case .manifestMissing, .folderEmptied: ["has no manifest.json"]
-        case .manifestEmptied, .manifestTruncated, .manifestNotJSON: ["manifest.json is"]
+        case .manifestEmptied, .manifestTruncated, .manifestNotJSON: ["manifest.json: is"]
         case .manifestOfAnotherStep: ["holds step 10"]
         case .manifestOfAnotherFormat: ["has format 999", "reads format 1"]
         }
@@ -54,7 +54,7 @@ enum Damage: String, CaseIterable, Sendable {
 }
 
 @Suite struct CheckpointFaultTests {
-    @Test(arguments: Damage.allCases)
+    @Test("a damaged checkpoint falls back to the previous one", arguments: Damage.allCases)
     func fallsBackToTheOneBefore(_ damage: Damage) throws {
         let run = try Run()
         try run.save(step: 10)
@@ -74,7 +74,8 @@ enum Damage: String, CaseIterable, Sendable {
         try run.expectParameters(of: try #require(checkpoint), step: 10)
     }
 
-    @Test func noticesEveryFlippedByteOfTheManifest() throws {
+    @Test("every flipped byte of the manifest is noticed")
+    func noticesEveryFlippedByteOfTheManifest() throws {
         let run = try Run()
         try run.save(step: 10)
         let path = run.store.path(step: 10) + "/manifest.json"
@@ -91,7 +92,8 @@ enum Damage: String, CaseIterable, Sendable {
         try run.store.verify(candidate)
     }
 
-    @Test func saysWhyOfEachAndFindsNone() throws {
+    @Test("every damaged checkpoint is reported and none is found")
+    func saysWhyOfEachAndFindsNone() throws {
         let run = try Run()
         try run.save(step: 10)
         try run.save(step: 20)
@@ -103,7 +105,7 @@ enum Damage: String, CaseIterable, Sendable {
     /// How far a save had come when it was killed.
     enum Stage: CaseIterable { case folderMade, halfAFile, filesWritten, manifestWritten, pruning }
 
-    @Test(arguments: Stage.allCases)
+    @Test("the remains of a killed save are ignored and then removed", arguments: Stage.allCases)
     func ignoresAndThenRemovesWhatAKilledSaveLeft(_ stage: Stage) throws {
         let run = try Run()
         try run.save(step: 10)
@@ -140,7 +142,8 @@ enum Damage: String, CaseIterable, Sendable {
         #expect(try names(in: run.store.folder) == kept)
     }
 
-    @Test func warnsOfWhatItCannotRemove() throws {
+    @Test("a folder that cannot be removed causes a warning")
+    func warnsOfWhatItCannotRemove() throws {
         let run = try Run()
         let stale = run.store.path(step: 5) + ".partial/unexpected"
         try FileManager.default.createDirectory(atPath: stale, withIntermediateDirectories: true)
@@ -151,7 +154,8 @@ enum Damage: String, CaseIterable, Sendable {
         #expect(try run.newest().checkpoint?.step == 6)
     }
 
-    @Test func namesAFolderItCannotWrite() throws {
+    @Test("a folder that cannot be written is named")
+    func namesAFolderItCannotWrite() throws {
         let folder = try TemporaryFolder()
         let file = folder.path + "/file"
         try write("x".utf8, to: file)
@@ -162,7 +166,8 @@ enum Damage: String, CaseIterable, Sendable {
         #expect(try bytes(of: file) == Array("x".utf8))
     }
 
-    @Test func reportsAFullDevice() throws {
+    @Test("a full device is reported")
+    func reportsAFullDevice() throws {
         expectFailure(.inputOutput, "/dev/full", "No space left", "free some space") {
             () throws(Failure) in
             var file = try OutputFile(creating: "/dev/full")
@@ -171,7 +176,8 @@ enum Damage: String, CaseIterable, Sendable {
         }
     }
 
-    @Test func anAtomicFileLeavesNothingBehindWhenItFails() throws {
+    @Test("an atomic file leaves nothing behind if it fails")
+    func anAtomicFileLeavesNothingBehindWhenItFails() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/file"
         try AtomicFile.write("old", to: path)
@@ -189,7 +195,9 @@ enum Damage: String, CaseIterable, Sendable {
         #expect(try bytes(of: path) == Array("new".utf8))
     }
 
-    @Test(.enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
+    @Test(
+        "existing checkpoints survive a full disk",
+        .enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
     func survivesAFullDisk() throws {
         try SmallDisk.with(size: "1m") { folder in try fillTheDisk(savingIn: folder) }
     }

@@ -72,7 +72,8 @@ final class Run {
 }
 
 @Suite struct CheckpointStoreTests {
-    @Test func savesAndReadsBack() throws {
+    @Test("a saved checkpoint reads back")
+    func savesAndReadsBack() throws {
         let run = try Run()
         let result = try run.save(step: 1000)
         #expect(!result.wasThere && result.warnings.isEmpty)
@@ -95,7 +96,8 @@ final class Run {
         }
     }
 
-    @Test func equalStatesGiveEqualBytes() throws {
+    @Test("equal states give equal bytes")
+    func equalStatesGiveEqualBytes() throws {
         let first = try Run()
         let second = try Run()
         try first.save(step: 7)
@@ -107,7 +109,8 @@ final class Run {
         }
     }
 
-    @Test func ordersStepsOfAnyLengthByNumber() throws {
+    @Test("steps of any length are sorted by number")
+    func ordersStepsOfAnyLengthByNumber() throws {
         let run = try Run(keep: 0)
         for step in [5, 123_456_789, 99_999_999, 0] { try run.save(step: step) }
         #expect(try run.store.candidates().map(\.step) == [123_456_789, 99_999_999, 5, 0])
@@ -116,27 +119,30 @@ final class Run {
                 == ["step-00000000", "step-00000005", "step-123456789", "step-99999999"])
     }
 
-    @Test func hasNoCandidatesBeforeTheFirstSave() throws {
+    @Test("a store has no candidates before the first save")
+    func hasNoCandidatesBeforeTheFirstSave() throws {
         let run = try Run()
         #expect(try run.store.candidates().isEmpty)
         #expect(try run.newest().checkpoint == nil)
     }
 
-    @Test(arguments: [-1, 1])
+    @Test("keeping too few checkpoints is refused", arguments: [-1, 1])
     func refusesToKeepTooFew(_ keep: Int) {
-        expectFailure(.configuration, "checkpoint.keep is \(keep)") { () throws(Failure) in
+        expectFailure(.configuration, "[checkpoint] keep = \(keep):") { () throws(Failure) in
             _ = try CheckpointStore(folder: "/tmp/unused", keep: keep)
         }
     }
 
-    @Test func keepsTheNewest() throws {
+    @Test("the newest checkpoints are kept")
+    func keepsTheNewest() throws {
         let run = try Run(keep: 3)
         for step in 1...5 { try run.save(step: step) }
         #expect(try run.store.candidates().map(\.step) == [5, 4, 3])
         #expect(try names(in: run.store.folder).count == 3)
     }
 
-    @Test func neverRemovesTheNewOneForLaterOnesThatAreDamaged() throws {
+    @Test("a new checkpoint is never removed in favor of later, damaged ones")
+    func neverRemovesTheNewOneForLaterOnesThatAreDamaged() throws {
         let run = try Run(keep: 2)
         try run.save(step: 10)
         try run.save(step: 20)
@@ -148,7 +154,8 @@ final class Run {
         #expect(checkpoint?.step == 15 && rejected == [30, 20])
     }
 
-    @Test func leavesOtherThingsInTheFolderAlone() throws {
+    @Test("other files in the folder are left alone")
+    func leavesOtherThingsInTheFolderAlone() throws {
         let run = try Run(keep: 2)
         try run.save(step: 1)
         let others = [
@@ -166,7 +173,8 @@ final class Run {
         #expect(try run.newest().rejected.isEmpty)
     }
 
-    @Test func keepsAWholeCheckpointOfTheSameState() throws {
+    @Test("a valid checkpoint of the same state is kept")
+    func keepsAWholeCheckpointOfTheSameState() throws {
         let run = try Run()
         try run.save(step: 4)
         let before = try bytes(of: run.store.path(step: 4) + "/manifest.json")
@@ -177,7 +185,8 @@ final class Run {
         #expect(try bytes(of: run.store.path(step: 4) + "/manifest.json") == before)
     }
 
-    @Test func neverOverwritesAnotherState() throws {
+    @Test("a checkpoint of another state is never overwritten")
+    func neverOverwritesAnotherState() throws {
         let run = try Run()
         try run.save(step: 4)
         var manifest = run.manifest(step: 4)
@@ -188,7 +197,8 @@ final class Run {
         #expect(try run.newest().checkpoint?.manifest.parameterHash == "parameters 4")
     }
 
-    @Test func movesADamagedCheckpointAside() throws {
+    @Test("a damaged checkpoint is moved aside")
+    func movesADamagedCheckpointAside() throws {
         let run = try Run()
         for round in 1...2 {
             try run.save(step: 4)
@@ -205,7 +215,8 @@ final class Run {
         #expect(try run.newest().checkpoint?.step == 4)
     }
 
-    @Test func refusesImpossibleNames() throws {
+    @Test("impossible file names are refused")
+    func refusesImpossibleNames() throws {
         let run = try Run()
         for name in ["", "a/b", "../x", "manifest.json", ".hidden"] {
             expectFailure(.bug, "\"\(name)\"") { () throws(Failure) in

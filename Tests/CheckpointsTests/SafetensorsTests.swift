@@ -40,7 +40,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         return try file.finish()
     }
 
-    @Test func readsWhatThePythonLibraryWrites() throws {
+    @Test("files written by the Python library are read")
+    func readsWhatThePythonLibraryWrites() throws {
         let (layout, expected) = goldenArena()
         let file = try SafetensorsFile(opening: goldenPath("fp32.safetensors"))
         #expect(file.metadata == ["format": "pt"])
@@ -50,7 +51,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         #expect(arena.bytes.elementsEqual(expected.bytes))
     }
 
-    @Test func writesTheBytesThatThePythonLibraryWrites() throws {
+    @Test("written bytes equal those of the Python library")
+    func writesTheBytesThatThePythonLibraryWrites() throws {
         let folder = try TemporaryFolder()
         let (layout, arena) = goldenArena()
         let path = folder.path + "/ours.safetensors"
@@ -64,7 +66,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         #expect(try names(in: folder.path) == ["ours.safetensors"])
     }
 
-    @Test func readsEveryElementType() throws {
+    @Test("every element type is read")
+    func readsEveryElementType() throws {
         let file = try SafetensorsFile(opening: goldenPath("types.safetensors"))
         let types = Set(file.tensors.map(\.type))
         #expect(types == Set(ElementType.allCases).subtracting([.float8E8M0]))
@@ -81,7 +84,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         }
     }
 
-    @Test func ordersTypesSoThatEveryTensorIsAligned() throws {
+    @Test("the order of types aligns every tensor")
+    func ordersTypesSoThatEveryTensorIsAligned() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/mixed.safetensors"
         let source = [UInt8](0..<64)
@@ -106,7 +110,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         #expect(header % 8 == 0)
     }
 
-    @Test func tensorsThatComeInPiecesAreWrittenAlike() throws {
+    @Test("tensors delivered in pieces are written with the same bytes")
+    func tensorsThatComeInPiecesAreWrittenAlike() throws {
         let folder = try TemporaryFolder()
         let buffer = Buffer<Float>(count: 48)
         for index in 0..<48 { buffer.base[index] = Float(index) / 3 }
@@ -131,7 +136,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         }
     }
 
-    @Test func writesNoTensorsAtAll() throws {
+    @Test("a file without tensors is written")
+    func writesNoTensorsAtAll() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/empty.safetensors"
         try write([], to: path)
@@ -140,14 +146,15 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         #expect(file.tensors.isEmpty)
     }
 
-    @Test func refusesToWriteImpossibleTensors() throws {
+    @Test("impossible tensors are not written")
+    func refusesToWriteImpossibleTensors() throws {
         let folder = try TemporaryFolder()
         let buffer = Buffer<Float>(count: 4)
         func write(_ tensors: [TensorSource]) throws(Failure) {
             try self.write(tensors, to: folder.path + "/x")
         }
         let a = TensorSource(name: "a", shape: [2], base: buffer.base)
-        expectFailure(.bug, "\"a\"", "second time") { () throws(Failure) in try write([a, a]) }
+        expectFailure(.bug, "\"a\"", "appears twice") { () throws(Failure) in try write([a, a]) }
         expectFailure(.bug, "__metadata__") { () throws(Failure) in
             try write([TensorSource(name: "__metadata__", shape: [2], base: buffer.base)])
         }
@@ -157,7 +164,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         }
     }
 
-    @Test func refusesTensorsThatDoNotFitTheModel() throws {
+    @Test("tensors that do not fit the model are refused")
+    func refusesTensorsThatDoNotFitTheModel() throws {
         let file = try SafetensorsFile(opening: goldenPath("fp32.safetensors"))
         let types = try SafetensorsFile(opening: goldenPath("types.safetensors"))
         let arena = Buffer<Float>(count: 64)
@@ -178,7 +186,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         }
     }
 
-    @Test func namesAMissingFile() {
+    @Test("a missing file is named")
+    func namesAMissingFile() {
         expectFailure(.missingInput, "/nowhere/x.safetensors") { () throws(Failure) in
             _ = try SafetensorsFile(opening: "/nowhere/x.safetensors")
         }
@@ -328,7 +337,7 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
         BadFile("{\(entry("a", 0, 4))}", data: 3, "ends 1 bytes before"),
     ]
 
-    @Test(arguments: badFiles)
+    @Test("a file that violates the format is refused", arguments: badFiles)
     func refuses(_ file: BadFile) throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/bad.safetensors"
@@ -341,7 +350,7 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
         }
     }
 
-    @Test(arguments: 0..<9)
+    @Test("a file that is shorter than its header states is refused", arguments: 0..<9)
     func refusesAFileShorterThanItsLength(_ count: Int) throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/short.safetensors"
@@ -351,7 +360,8 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
         }
     }
 
-    @Test func refusesEveryTruncation() throws {
+    @Test("every truncation is refused")
+    func refusesEveryTruncation() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/cut.safetensors"
         let whole = try golden("fp32.safetensors")
@@ -364,7 +374,8 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
         }
     }
 
-    @Test func allowsWhatTheFormatAllows() throws {
+    @Test("unusual but valid files are accepted")
+    func allowsWhatTheFormatAllows() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/odd.safetensors"
         for (header, data, count) in [

@@ -57,7 +57,7 @@ extension CommandLineTests {
             let bench = try Workbench()
             for data in [bench.path("none"), bench.path("text.txt")] {
                 let outcome = try bench.lockstep(bench.training(data: data))
-                expectRefusal(outcome, 66, ["there is no data folder \(data)"])
+                expectRefusal(outcome, 66, ["\(data): there is no such data folder"])
             }
             let data = try bench.copyData(to: "half")
             try FileManager.default.removeItem(atPath: "\(data)/validation.bin")

@@ -93,7 +93,7 @@ extension CommandLineTests {
                 seconds: 60)
             #expect(outcome.status == 65, "\(outcome.errors)")
             #expect(
-                outcome.sentences.last?.contains("\(file) was overwritten while it was in use")
+                outcome.sentences.last?.contains("\(file): was overwritten while it was in use")
                     == true, "\(outcome.errors)")
         }
 
@@ -115,7 +115,7 @@ extension CommandLineTests {
                     expectRefusal(
                         try bench.lockstep(command, ranks: ranks), 65,
                         [
-                            "data/\(split).bin does not hold the \(split) tokens",
+                            "data/\(split).bin: does not hold the \(split) tokens",
                             "data/dataset.json", "so it was changed; ",
                         ])
                 }
@@ -186,14 +186,14 @@ extension CommandLineTests {
             for command in commands {
                 expectRefusal(
                     try bench.lockstep(command), 66,
-                    ["there is no data folder \(bench.path("data"))\(remedy)"])
+                    ["\(bench.path("data")): there is no such data folder\(remedy)"])
             }
             // The same happens if a disk is not mounted.
             try FileManager.default.createDirectory(
                 atPath: bench.path("data"), withIntermediateDirectories: false)
             for command in commands {
                 expectRefusal(
-                    try bench.lockstep(command), 66, ["\(bench.path("data")) has no", remedy])
+                    try bench.lockstep(command), 66, ["\(bench.path("data")): has no", remedy])
             }
             for command in commands {
                 let outcome = try bench.lockstep(command + ["--data", bench.path("moved")])
@@ -201,7 +201,7 @@ extension CommandLineTests {
             }
             expectRefusal(
                 try bench.lockstep(commands[0] + ["--data", bench.path("none")]), 66,
-                ["no data folder \(bench.path("none")); make it with"])
+                ["\(bench.path("none")): there is no such data folder; make it with"])
         }
 
         /// The limit on open files is raised if there are more shards, as far as it can be.

@@ -86,7 +86,7 @@ extension CommandLineTests {
             for ranks in [0, 2] {
                 expectRefusal(
                     try bench.lockstep("evaluate", run, "--checkpoint", "6", ranks: ranks), 65,
-                    ["step-00000006/model.safetensors is damaged"])
+                    ["step-00000006/model.safetensors: is damaged"])
             }
             expectRefusal(
                 try bench.lockstep("evaluate", run, "--checkpoint", "5"), 66,

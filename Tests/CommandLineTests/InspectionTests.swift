@@ -103,7 +103,8 @@ extension CommandLineTests {
             expectRefusal(try bench.lockstep("sample", run), 66, ["has no tokenizer.json"])
             try bench.write("/nowhere\n", to: "run/data-path.txt")
             expectRefusal(
-                try bench.lockstep("evaluate", run, ranks: 2), 66, ["no data folder /nowhere"])
+                try bench.lockstep("evaluate", run, ranks: 2), 66,
+                ["/nowhere: there is no such data folder"])
             try bench.write("garbage\n", to: "run/recipe.toml")
             expectRefusal(
                 try bench.lockstep("evaluate", run), 78, ["run/recipe.toml", "not valid TOML"])

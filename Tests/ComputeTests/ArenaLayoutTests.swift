@@ -3,7 +3,8 @@ import Testing
 
 /// Where tensors lie in an arena.
 @Suite struct ArenaLayoutTests {
-    @Test func tensorsStartOnMultiplesOfSixteenElements() {
+    @Test("tensors start at multiples of 16 elements")
+    func tensorsStartOnMultiplesOfSixteenElements() {
         var layout = ArenaLayout()
         var end = 0
         for (index, shape) in [[3], [16], [17, 1], [5, 7], [], [0, 4], [2, 3, 4]].enumerated() {
@@ -21,7 +22,8 @@ import Testing
         #expect(ArenaLayout.alignment * MemoryLayout<Float>.stride == 64)
     }
 
-    @Test func paddingIsPartOfTheArenaButOfNoTensor() {
+    @Test("padding belongs to the arena but to no tensor")
+    func paddingIsPartOfTheArenaButOfNoTensor() {
         var layout = ArenaLayout()
         let embedding = layout.append("embedding", shape: [65, 8], padding: 63 * 8)
         let next = layout.append("next", shape: [1])
@@ -31,7 +33,8 @@ import Testing
         #expect(layout.count == 1040)
     }
 
-    @Test func findsTensorsByName() {
+    @Test("tensors are found by name")
+    func findsTensorsByName() {
         var layout = ArenaLayout()
         layout.append("a", shape: [4])
         let second = layout.append("b", shape: [2, 2])

@@ -4,7 +4,8 @@ import Testing
 @Suite struct ArenaShardTests {
     private let shard = ArenaShard([16..<48, 64..<80, 80..<96, 160..<176])
 
-    @Test func ownedElementsLieOneAfterAnother() {
+    @Test("owned elements are contiguous in the compact buffer")
+    func ownedElementsLieOneAfterAnother() {
         #expect(shard.count == 80)
         var next = 0
         for (elements, start) in shard.pieces(of: 0..<1000) {
@@ -14,7 +15,8 @@ import Testing
         #expect(next == shard.count)
     }
 
-    @Test func aRangeIsCutWhereOwnershipEnds() {
+    @Test("a range is cut where ownership ends")
+    func aRangeIsCutWhereOwnershipEnds() {
         let pieces = shard.pieces(of: 32..<90)
         #expect(pieces.map(\.elements) == [32..<48, 64..<80, 80..<90])
         #expect(pieces.map(\.start) == [16, 32, 48])
@@ -24,7 +26,8 @@ import Testing
         #expect(ArenaShard([]).pieces(of: 0..<16).isEmpty)
     }
 
-    @Test func theWholeArenaIsAShard() {
+    @Test("the entire arena is a shard")
+    func theWholeArenaIsAShard() {
         let pieces = ArenaShard([0..<64]).pieces(of: 7..<9)
         #expect(pieces.map(\.elements) == [7..<9])
         #expect(pieces.map(\.start) == [7])

@@ -4,7 +4,9 @@ import Testing
 /// Memory is aligned, zeroed and of the size that was asked for.
 @Suite struct BufferTests {
     /// Below, at and above the size from which huge pages are asked for.
-    @Test(arguments: [0, 1, 7, 16, 1000, (2 << 20) / 4 - 1, (2 << 20) / 4, (2 << 20) / 4 + 3])
+    @Test(
+        "a buffer is aligned and zero",
+        arguments: [0, 1, 7, 16, 1000, (2 << 20) / 4 - 1, (2 << 20) / 4, (2 << 20) / 4 + 3])
     func isAlignedAndZero(count: Int) {
         // Dirty memory that the allocator may hand out again.
         do {
@@ -23,7 +25,8 @@ import Testing
         #expect(buffer.elements.reduce(0, +) == Float(count))
     }
 
-    @Test func countsElementsNotBytes() {
+    @Test("the count is in elements, not bytes")
+    func countsElementsNotBytes() {
         let doubles = Buffer<Double>(count: 5)
         #expect(doubles.bytes.count == 40)
         let bytes = Buffer<UInt8>(count: 5)

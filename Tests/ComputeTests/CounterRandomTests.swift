@@ -4,21 +4,23 @@ import Testing
 /// Philox4x32-10 against its authors' answers, and what the numbers look like.
 @Suite struct CounterRandomTests {
     /// The lines "philox4x32 10" of kat_vectors in Random123 1.14: counter, key, words.
-    @Test(arguments: [
-        (
-            SIMD4<UInt32>(repeating: 0), UInt64(0),
-            SIMD4<UInt32>(0x6627_E8D5, 0xE169_C58D, 0xBC57_AC4C, 0x9B00_DBD8)
-        ),
-        (
-            SIMD4<UInt32>(repeating: .max), UInt64.max,
-            SIMD4<UInt32>(0x408F_276D, 0x41C8_3B0E, 0xA20B_C7C6, 0x6D54_51FD)
-        ),
-        (
-            SIMD4<UInt32>(0x243F_6A88, 0x85A3_08D3, 0x1319_8A2E, 0x0370_7344),
-            UInt64(0x299F_31D0_A409_3822),
-            SIMD4<UInt32>(0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1)
-        ),
-    ])
+    @Test(
+        "random words equal the published ones",
+        arguments: [
+            (
+                SIMD4<UInt32>(repeating: 0), UInt64(0),
+                SIMD4<UInt32>(0x6627_E8D5, 0xE169_C58D, 0xBC57_AC4C, 0x9B00_DBD8)
+            ),
+            (
+                SIMD4<UInt32>(repeating: .max), UInt64.max,
+                SIMD4<UInt32>(0x408F_276D, 0x41C8_3B0E, 0xA20B_C7C6, 0x6D54_51FD)
+            ),
+            (
+                SIMD4<UInt32>(0x243F_6A88, 0x85A3_08D3, 0x1319_8A2E, 0x0370_7344),
+                UInt64(0x299F_31D0_A409_3822),
+                SIMD4<UInt32>(0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1)
+            ),
+        ])
     func knownAnswers(counter: SIMD4<UInt32>, key: UInt64, words: SIMD4<UInt32>) {
         let random = CounterRandom(key: key)
         #expect(random.words(counter.x, counter.y, counter.z, counter.w) == words)
@@ -28,7 +30,8 @@ import Testing
         #expect(random.bits(first, second) == UInt64(words.x) | UInt64(words.y) << 32)
     }
 
-    @Test func uniformNumbersAreUniform() {
+    @Test("uniform numbers are uniform")
+    func uniformNumbersAreUniform() {
         let random = CounterRandom(seed: 1, stream: .dropout)
         let count = 100_000
         let bins = 20
@@ -53,11 +56,13 @@ import Testing
         #expect(chiSquared < 43.8 && chiSquared > 5.4)
     }
 
-    @Test func theSmallestAndLargestUniformNumbersStayBelowOne() {
+    @Test("the smallest and largest uniform numbers stay below one")
+    func theSmallestAndLargestUniformNumbersStayBelowOne() {
         #expect(Double(UInt64.max >> 11) * 0x1p-53 < 1)
     }
 
-    @Test func placesSeedsAndStreamsAreIndependent() {
+    @Test("positions, seeds and streams are independent")
+    func placesSeedsAndStreamsAreIndependent() {
         var seen: Set<UInt64> = []
         let streams: [CounterRandom.Stream] = [
             .initialization, .sampleOrder, .dropout, .generation,
@@ -80,7 +85,8 @@ import Testing
             "the same place gives the same number")
     }
 
-    @Test func mixingIsBijectiveOnWhatItIsGiven() {
+    @Test("mixing is bijective on its input")
+    func mixingIsBijectiveOnWhatItIsGiven() {
         let mixed = Set((0..<UInt64(10_000)).map { CounterRandom.mix($0) })
         #expect(mixed.count == 10_000)
         // Flipping one bit flips about half.

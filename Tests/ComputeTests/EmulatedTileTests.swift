@@ -15,7 +15,7 @@ import Compute
             (63, 1, 258), (95, 130, 96),
         ]
 
-        @Test(arguments: shapes, [false, true])
+        @Test("the emulated product equals that of the tiles", arguments: shapes, [false, true])
         func isTheProductOfTiles(
             shape: (rows: Int, columns: Int, depth: Int), accumulates: Bool
         ) throws {

@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 @Suite struct ExponentialTests {
-    @Test func isWithinTwoUnitsInTheLastPlace() {
+    @Test("the exponential is within two units in the last place")
+    func isWithinTwoUnitsInTheLastPlace() {
         var worst = 0.0
         var x: Float = -126
         while x < 127.4 {
@@ -16,7 +17,8 @@ import Testing
         #expect(exponential2(SIMD8(repeating: 0)) == SIMD8(repeating: 1))
     }
 
-    @Test func saturatesAndKeepsNaN() {
+    @Test("the exponential saturates and preserves NaN")
+    func saturatesAndKeepsNaN() {
         #expect(exponential2(SIMD8(repeating: -1e30))[0] < 2e-38)
         #expect(exponential2(SIMD8(repeating: -.infinity))[0] < 2e-38)
         #expect(exponential2(SIMD8(repeating: 1e30))[0] > 1e38)

@@ -7,7 +7,7 @@ import Testing
     /// Odd and even, below and above a vector's eight lanes and a tile's rows.
     static let shapes = [(1, 1), (3, 7), (5, 8), (33, 19), (40, 32)]
 
-    @Test(arguments: shapes, [1, 3])
+    @Test("the gradient of GELU is correct", arguments: shapes, [1, 3])
     func gelu(shape: (Int, Int), threads: Int) {
         let engine = ComputeEngine(threads: threads)
         let x = numbers(shape.0 * shape.1, seed: 1, scale: 4)
@@ -21,7 +21,8 @@ import Testing
         #expect(relativeError(slope.doubles, expected) < 1e-6)
     }
 
-    @Test func geluAtTheEdges() {
+    @Test("GELU is correct for extreme inputs")
+    func geluAtTheEdges() {
         let x: [Double] = [-1e30, -100, -10, 0, 10, 100, 1e30]
         let input = buffer(x)
         geluForward(
@@ -30,7 +31,9 @@ import Testing
         #expect(input.doubles[0...2].allSatisfy { abs($0) < 1e-7 })
     }
 
-    @Test(arguments: [(1, 5), (3, 8), (40, 19), (300, 24)], [1, 3])
+    @Test(
+        "the gradient of layer normalization is correct",
+        arguments: [(1, 5), (3, 8), (40, 19), (300, 24)], [1, 3])
     func layerNorm(shape: (Int, Int), threads: Int) {
         let (n, c) = shape
         let engine = ComputeEngine(threads: threads)
@@ -85,7 +88,7 @@ import Testing
         Precision.allCases.map { (shape, $0) }
     }
 
-    @Test(arguments: layers, [1, 3])
+    @Test("the gradient of a linear layer is correct", arguments: layers, [1, 3])
     func linear(layer: ((Int, Int, Int), Precision), threads: Int) {
         let (shape, precision) = layer
         let (n, inputs, outputs) = (shape.0, precision.even(shape.1), precision.even(shape.2))
@@ -128,7 +131,7 @@ import Testing
     }
 
     /// A layer's ends that are fused with the product: GELU and the residual stream.
-    @Test(arguments: layers, [1, 3])
+    @Test("fused linear layers equal separate operations", arguments: layers, [1, 3])
     func fusedLinear(layer: ((Int, Int, Int), Precision), threads: Int) {
         let (shape, precision) = layer
         let (n, inputs, outputs) = (shape.0, precision.even(shape.1), precision.even(shape.2))
@@ -178,6 +181,7 @@ import Testing
 
     /// Lengths within a block of query rows, at its border, and over several blocks.
     @Test(
+        "the gradient of attention is correct",
         arguments: [
             (1, 1, 1, 1), (2, 5, 3, 3), (1, 24, 1, 4), (1, 70, 2, 5), (1, 130, 1, 3),
             (1, 150, 1, 33),
@@ -189,7 +193,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [(2, 6, 2, 3), (1, 70, 1, 2)])
+    @Test(
+        "the gradient of attention with dropout is correct",
+        arguments: [(2, 6, 2, 3), (1, 70, 1, 2)])
     func attentionWithDropout(shape: (Int, Int, Int, Int)) {
         let key = DropoutKey(probability: 0.3, seed: 5, step: 2)
         for precision in Precision.allCases { checkAttention(shape, precision, 1, dropout: key) }
@@ -255,7 +261,9 @@ import Testing
         #expect(error < (precision == .fp32 ? 1e-5 : 1.0 / 128))
     }
 
-    @Test(arguments: [(1, 1, 1), (3, 7, 5), (20, 64, 50)], [1, 3])
+    @Test(
+        "cross-entropy and its gradient are correct",
+        arguments: [(1, 1, 1), (3, 7, 5), (20, 64, 50)], [1, 3])
     func crossEntropyAndItsGradient(shape: (Int, Int, Int), threads: Int) {
         let (n, columns, vocabulary) = shape
         let x = numbers(n * columns, seed: 1, scale: 8)
@@ -300,7 +308,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 3], [true, false]) func embedding(threads: Int, learnsPositions: Bool) {
+    @Test("the gradient of the embedding is correct", arguments: [1, 3], [true, false])
+    func embedding(threads: Int, learnsPositions: Bool) {
         let engine = ComputeEngine(threads: threads)
         let (batch, length, c, vocabulary) = (3, 5, 70, 4)
         let tokens: [Int32] = (0..<Int32(batch * length)).map { $0 * 5 % 4 }

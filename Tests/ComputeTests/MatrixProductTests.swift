@@ -17,7 +17,7 @@ import Testing
         Precision.allCases.map { (set, $0) }
     }
 
-    @Test(arguments: shapes, kernels)
+    @Test("an element is a chain of fused multiply-adds", arguments: shapes, kernels)
     func isAChainOfFusedMultiplyAdds(
         shape: (rows: Int, columns: Int, depth: Int), kernels: (InstructionSet, Precision)
     ) {
@@ -56,7 +56,7 @@ import Testing
     }
 
     /// A depth that is odd where the operands need not be contiguous along it.
-    @Test(arguments: kernels)
+    @Test("transposed products support odd depths", arguments: kernels)
     func oddDepthsOfTransposedProducts(kernels: (InstructionSet, Precision)) {
         let (rows, columns, depth) = (31, 45, 77)
         let a = Stored(numbers(rows * depth, seed: 1), columns: depth, kernels.1)
@@ -70,7 +70,8 @@ import Testing
     }
 
     /// An output in bf16 is the product rounded once.
-    @Test(arguments: [(1, 1, 2), (50, 97, 900), (70, 40, 3200)], [1, 3])
+    @Test(
+        "outputs are rounded once", arguments: [(1, 1, 2), (50, 97, 900), (70, 40, 3200)], [1, 3])
     func outputsAreRoundedOnce(shape: (rows: Int, columns: Int, depth: Int), threads: Int) {
         let (rows, columns, depth) = shape
         let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .bf16)
@@ -84,7 +85,9 @@ import Testing
         #expect(c.floats == expected)
     }
 
-    @Test(arguments: [(1, 1), (50, 97), (300, 200), (61, 530)], [1, 3])
+    @Test(
+        "the epilogue sees every element once and complete",
+        arguments: [(1, 1), (50, 97), (300, 200), (61, 530)], [1, 3])
     func theEpilogueSeesEveryElementOnceAndComplete(shape: (Int, Int), threads: Int) {
         let (rows, columns) = shape
         let depth = 900
@@ -126,7 +129,7 @@ import Testing
     }
 
     /// More rows than are packed at once, against products of fewer.
-    @Test(arguments: Precision.allCases, [1, 3])
+    @Test("a row does not depend on the other rows", arguments: Precision.allCases, [1, 3])
     func rowsDoNotDependOnTheOthers(precision: Precision, threads: Int) {
         let (rows, columns, depth) = (precision == .fp32 ? 2200 : 4400, 520, 2000)
         let a = Stored(numbers(rows * depth, seed: 1), columns: depth, precision)
@@ -150,7 +153,8 @@ import Testing
     }
 
     /// Matrices that are columns of wider ones; what lies beside them stays as it is.
-    @Test func stridesAreKept() {
+    @Test("elements between rows are left alone")
+    func stridesAreKept() {
         let (rows, columns, depth) = (20, 30, 40)
         let a = buffer(numbers(rows * (depth + 3), seed: 1))
         let b = buffer(numbers(depth * (columns + 5), seed: 2))

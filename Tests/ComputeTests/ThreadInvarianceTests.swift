@@ -3,7 +3,7 @@ import Testing
 
 /// The bits of a kernel do not depend on the number of threads.
 @Suite struct ThreadInvarianceTests {
-    @Test(arguments: Precision.allCases)
+    @Test("products have the same bits on any number of threads", arguments: Precision.allCases)
     func productsAreTheSameBitsOnAnyNumberOfThreads(precision: Precision) {
         let (n, inputs, outputs) = (260, 300, 520)
         let x = Stored(numbers(n * inputs, seed: 1), columns: inputs, precision)
@@ -24,7 +24,8 @@ import Testing
         for result in results.dropFirst() { #expect(result == results[0]) }
     }
 
-    @Test func teamsRunEveryTileOnceOnDistinctThreads() {
+    @Test("teams run every tile once on distinct threads")
+    func teamsRunEveryTileOnceOnDistinctThreads() {
         for threads in [1, 2, 4, 7] {
             let team = ThreadTeam(threads: threads)
             for tiles in [0, 1, 2, 5, 1000] {
@@ -38,7 +39,8 @@ import Testing
         }
     }
 
-    @Test func dropoutIsAFunctionOfThePlaceAlone() {
+    @Test("dropout depends only on the position")
+    func dropoutIsAFunctionOfThePlaceAlone() {
         let (length, c) = (6, 20)
         let ones = buffer([Double](repeating: 1, count: 4 * length * c))
         let key = DropoutKey(probability: 0.25, seed: 7, step: 11)

@@ -5,7 +5,7 @@ import Testing
 /// Every tile of every loop runs exactly once, by a thread of the team.
 @Suite struct ThreadTeamTests {
     /// Teams of more threads than cores, that spin or yield, and loops from nothing to many tiles.
-    @Test(arguments: [1, 2, 3, 8], [false, true])
+    @Test("every tile runs once", arguments: [1, 2, 3, 8], [false, true])
     func everyTileRunsOnce(threads: Int, yields: Bool) {
         let team = ThreadTeam(threads: threads, yields: yields)
         #expect(team.threadCount == threads)
@@ -22,7 +22,7 @@ import Testing
     }
 
     /// A loop sees all that the one before wrote, thousands of times in a row, pauses included.
-    @Test(arguments: [2, 4])
+    @Test("loops follow each other", arguments: [2, 4])
     func loopsFollowOneAnother(threads: Int) {
         let team = ThreadTeam(threads: threads)
         let tiles = 13
@@ -44,7 +44,8 @@ import Testing
         }
     }
 
-    @Test func eachThreadKeepsItsIndexToItself() {
+    @Test("no two threads share an index")
+    func eachThreadKeepsItsIndexToItself() {
         let threads = 4
         let team = ThreadTeam(threads: threads)
         let scratch = Buffer<Int64>(count: threads * 8)
@@ -54,7 +55,8 @@ import Testing
         #expect(scratch.elements.reduce(0, +) == Int64(tiles))
     }
 
-    @Test func teamsComeAndGo() {
+    @Test("teams can be created and destroyed repeatedly")
+    func teamsComeAndGo() {
         for threads in 1...50 {
             let team = ThreadTeam(threads: threads % 6 + 1, yields: threads % 2 == 0)
             let sum = Atomic<Int>(0)

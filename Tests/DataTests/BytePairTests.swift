@@ -92,7 +92,8 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         small = try BytePairTokenizer(folder: goldenFolder + "/small")
     }
 
-    @Test func idsEqualTiktokens() throws {
+    @Test("ids equal those of tiktoken")
+    func idsEqualTiktokens() throws {
         for (text, ids) in zip(goldens.texts, goldens.small.ids) {
             #expect(try small.encode(text) == ids, "\(text.debugDescription)")
             #expect(try small.decode(ids) == Array(text.utf8))
@@ -101,14 +102,16 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         #expect(small.endOfText == 1256)
     }
 
-    @Test func idsOfPseudoRandomTextEqualTiktokens() throws {
+    @Test("ids of pseudorandom text equal those of tiktoken")
+    func idsOfPseudoRandomTextEqualTiktokens() throws {
         let text = goldens.pseudoRandomText
         let ids = try encode(text, by: small, chunk: 1 << 16)
         #expect(digest(ids) == goldens.small.pseudoRandom)
         #expect(try small.decode(ids) == text)
     }
 
-    @Test func everyCodePointIsCutAsTiktokenCutsIt() throws {
+    @Test("every code point is split as tiktoken splits it")
+    func everyCodePointIsCutAsTiktokenCutsIt() throws {
         let scratch = try TemporaryFolder()
         try writePairs(into: scratch)
         let pairs = try BytePairTokenizer(folder: scratch.path)
@@ -125,7 +128,7 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         }
     }
 
-    @Test(arguments: [1, 2, 3, 5, 7, 64, 1000, 4099])
+    @Test("the division into chunks never changes ids", arguments: [1, 2, 3, 5, 7, 64, 1000, 4099])
     func chunksNeverChangeIds(chunk: Int) throws {
         let text = Array(goldens.pseudoRandomText.prefix(30_000))
         let whole = Array(text[..<(text.lastIndex(of: 0x20) ?? 0)])
@@ -137,12 +140,14 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         }
     }
 
-    @Test func aMegabyteOfOneLetterIsOneWord() throws {
+    @Test("a megabyte of one letter is one word")
+    func aMegabyteOfOneLetterIsOneWord() throws {
         let text = [UInt8](repeating: UInt8(ascii: "a"), count: 1_000_000)
         #expect(digest(try encode(text, by: small, chunk: 4096)) == goldens.small.longWord)
     }
 
-    @Test func anEncoderServesSeveralTexts() throws {
+    @Test("an encoder can encode several texts")
+    func anEncoderServesSeveralTexts() throws {
         var encoder = small.makeEncoder(source: "the text")
         for text in goldens.texts {
             var ids: [UInt32] = []
@@ -153,7 +158,9 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         }
     }
 
-    @Test(.enabled(if: gpt2IsHere, "GPT-2's vocabulary is not on this machine"))
+    @Test(
+        "ids of GPT-2's vocabulary equal those of tiktoken",
+        .enabled(if: gpt2IsHere, "GPT-2's vocabulary is not on this machine"))
     func idsOfGPT2EqualTiktokens() throws {
         let gpt2 = try BytePairTokenizer(folder: gpt2Folder)
         #expect(gpt2.vocabularySize == 50257)
@@ -170,7 +177,8 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         #expect(digest(try encodeTokenTexts(of: gpt2)) == goldens.full.tokenTexts)
     }
 
-    @Test func idsOfEveryTokensTextEqualTiktokens() throws {
+    @Test("ids of the text of every token equal those of tiktoken")
+    func idsOfEveryTokensTextEqualTiktokens() throws {
         #expect(digest(try encodeTokenTexts(of: small)) == goldens.small.tokenTexts)
     }
 
@@ -186,13 +194,15 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         return ids
     }
 
-    @Test func endOfTextNeverComesFromText() throws {
+    @Test("text never encodes to the end-of-text token")
+    func endOfTextNeverComesFromText() throws {
         let ids = try small.encode("a<|endoftext|>b")
         #expect(!ids.contains(1256))
         #expect(try small.decode([1256]) == Array("<|endoftext|>".utf8))
     }
 
-    @Test func invalidUTF8IsRefusedWithItsOffset() throws {
+    @Test("invalid UTF-8 is refused with its offset")
+    func invalidUTF8IsRefusedWithItsOffset() throws {
         let bad: [([UInt8], Int)] = [
             ([0x61, 0xFF], 1), ([0x61, 0x62, 0xC3], 2), ([0xC0, 0x80], 0), ([0xED, 0xA0, 0x80], 0),
             ([0xF4, 0x90, 0x80, 0x80], 0), ([0x61, 0xE2, 0x82, 0x61], 1), ([0x80], 0),
@@ -206,7 +216,8 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         }
     }
 
-    @Test func idsOutsideTheVocabularyAreRefused() {
+    @Test("ids outside the vocabulary are refused")
+    func idsOutsideTheVocabularyAreRefused() {
         expectFailure(.badData, "token 1257", "position 2") { _ = try small.decode([1, 2, 1257]) }
     }
 }

@@ -9,10 +9,12 @@ import Testing
         return (first..<first + order.windowsPerEpoch).map { order.offset(ofSample: $0) }
     }
 
-    @Test(arguments: [
-        (2, 1), (3, 1), (3, 2), (5, 2), (9, 8), (10, 8), (17, 8), (64, 1), (65, 1), (66, 1),
-        (100, 7), (1000, 3), (1025, 4), (4097, 1), (10_000, 64), (100_003, 10), (70_000, 1),
-    ])
+    @Test(
+        "every epoch visits every window once",
+        arguments: [
+            (2, 1), (3, 1), (3, 2), (5, 2), (9, 8), (10, 8), (17, 8), (64, 1), (65, 1), (66, 1),
+            (100, 7), (1000, 3), (1025, 4), (4097, 1), (10_000, 64), (100_003, 10), (70_000, 1),
+        ])
     func everyEpochVisitsEveryWindowOnce(tokenCount: Int, contextLength: Int) throws {
         let order = try SampleOrder(
             seed: 1337, tokenCount: tokenCount, contextLength: contextLength)
@@ -27,7 +29,8 @@ import Testing
         }
     }
 
-    @Test func seedsAndEpochsDiffer() throws {
+    @Test("seeds and epochs have different orders")
+    func seedsAndEpochsDiffer() throws {
         let one = try SampleOrder(seed: 1, tokenCount: 10_000, contextLength: 10)
         let two = try SampleOrder(seed: 2, tokenCount: 10_000, contextLength: 10)
         #expect(epoch(0, of: one) == epoch(0, of: one))
@@ -37,7 +40,8 @@ import Testing
         #expect(Set((0..<50).map { epoch($0, of: one).min() }).count == 10)
     }
 
-    @Test func theOrderNeverChanges() throws {
+    @Test("the order equals the recorded one")
+    func theOrderNeverChanges() throws {
         // Resuming a run with a later version rests on these very numbers; an implementation in
         // Python of Philox and the network gave the same.
         let order = try SampleOrder(seed: 1337, tokenCount: 1_003_854, contextLength: 64)
@@ -47,7 +51,8 @@ import Testing
 
     /// Over many seeds, each window comes first about equally often (chi-square, 15 degrees of
     /// freedom: 44.3 has a probability of 1e-4), and neighbours in the order are no neighbours.
-    @Test func permutationsLookUniform() throws {
+    @Test("permutations look uniform")
+    func permutationsLookUniform() throws {
         let seeds = 4000
         var firsts = [Int](repeating: 0, count: 16)
         var successors = 0
@@ -64,7 +69,8 @@ import Testing
         #expect((150...350).contains(successors))  // 15/16 * 4000 / 15 = 250 in expectation.
     }
 
-    @Test func contextsThatDoNotFitAreRefused() throws {
+    @Test("context lengths that do not fit are refused")
+    func contextsThatDoNotFitAreRefused() throws {
         expectFailure(.badData, "context_length is 10", "10 tokens", "works is 9") {
             _ = try SampleOrder(seed: 0, tokenCount: 10, contextLength: 10)
         }
@@ -83,7 +89,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [(2, 1), (2, 64), (10, 3), (10, 9), (10, 10), (65, 64), (129, 64), (130, 64)])
+    @Test(
+        "validation covers every target once",
+        arguments: [(2, 1), (2, 64), (10, 3), (10, 9), (10, 10), (65, 64), (129, 64), (130, 64)])
     func validationCoversEveryTargetOnce(tokenCount: Int, contextLength: Int) throws {
         let windows = try ValidationWindows(tokenCount: tokenCount, contextLength: contextLength)
         #expect(windows.targetCount == tokenCount - 1)

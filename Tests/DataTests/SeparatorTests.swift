@@ -49,7 +49,7 @@ private struct SeparatedText: Decodable {
     }
 
     /// The ids do not depend on the text around separators or on the borders of chunks.
-    @Test(arguments: Array(16..<40) + [1 << 20])
+    @Test("ids of separated text equal those of tiktoken", arguments: Array(16..<40) + [1 << 20])
     func idsEqualTiktokens(chunkBytes: Int) throws {
         let texts = try SeparatedText.load()
         #expect(texts.count > 200)
@@ -62,7 +62,8 @@ private struct SeparatedText: Decodable {
         #expect(try validation == small.encode("the rest"))
     }
 
-    @Test func anyTextCanSeparate() throws {
+    @Test("any string can be the separator")
+    func anyTextCanSeparate() throws {
         for other in ["\n---\n", "a", "aab", "中", "🙂🙂", "---", "\n"] {
             let text = "one" + other + other + "two aaaab" + other + " three " + other
             let parts = text.split(separator: other, omittingEmptySubsequences: false)
@@ -79,7 +80,8 @@ private struct SeparatedText: Decodable {
         }
     }
 
-    @Test func aSeparatorOverTheBorderOfTheSplitsBelongsToTheFirst() throws {
+    @Test("a separator across the border of the splits belongs to the first")
+    func aSeparatorOverTheBorderOfTheSplitsBelongsToTheFirst() throws {
         for cut in 1..<separator.count {
             let (train, validation, _) = try tokenized(
                 ["one two" + separator + "three"], separator: separator,
@@ -98,7 +100,8 @@ private struct SeparatedText: Decodable {
     }
 
     /// If files are documents too, each border between documents has exactly one token.
-    @Test func separatedFilesHaveOneTokenAtEachBorder() throws {
+    @Test("separated files have one token at each border")
+    func separatedFilesHaveOneTokenAtEachBorder() throws {
         let texts = [
             "one", separator + "two" + separator, "three<|endof", "text|>four", "and the rest",
         ]
@@ -118,7 +121,8 @@ private struct SeparatedText: Decodable {
         #expect(try joined == Array(parts.map(small.encode).joined(separator: end)))
     }
 
-    @Test func spelledEndsAreCountedAndStayText() throws {
+    @Test("end-of-text names in the text are counted and stay text")
+    func spelledEndsAreCountedAndStayText() throws {
         let text = "one\(separator)two\(separator) and the rest of it"
         for chunkBytes in [16, 1 << 20] {
             let (train, _, found) = try tokenized(
@@ -135,7 +139,8 @@ private struct SeparatedText: Decodable {
             ])
     }
 
-    @Test func carriageReturnsAreCountedAndKept() throws {
+    @Test("carriage returns are counted and kept")
+    func carriageReturnsAreCountedAndKept() throws {
         let text = "one\r\ntwo\r\n\rthree\r\r\nfour\r"
         for chunkBytes in [16, 17, 18, 1 << 20] {
             let (train, validation, found) = try tokenized(
@@ -149,7 +154,8 @@ private struct SeparatedText: Decodable {
         #expect(found == [.carriageReturns(beforeLineFeed: 0, alone: 1)])
     }
 
-    @Test func separatorsThatCannotBeAreRefused() throws {
+    @Test("impossible separators are refused")
+    func separatorsThatCannotBeAreRefused() throws {
         let path = try scratch.write("a.txt", "one two three")
         var options = TokenizeOptions(
             inputs: [path], output: scratch.path + "/data", tokenizer: .characters)
@@ -164,7 +170,8 @@ private struct SeparatedText: Decodable {
         #expect(try scratch.names() == ["a.txt"])
     }
 
-    @Test func aPromptMayNameTheToken() throws {
+    @Test("a prompt may name the end-of-text token")
+    func aPromptMayNameTheToken() throws {
         for text in try SeparatedText.load() {
             #expect(try small.encodeWithEndOfText(text.text) == text.ids)
         }

@@ -24,7 +24,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
 
     init() throws { scratch = try TemporaryFolder() }
 
-    @Test func everyFormatIsRead() throws {
+    @Test("every token file format is read")
+    func everyFormatIsRead() throws {
         let ids = Array(0..<1000).map { $0 * 65 }
         let narrow = bytes(ids.map { UInt16($0) })
         let wide = bytes(ids.map { UInt32($0) + 100_000 })
@@ -39,7 +40,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         }
     }
 
-    @Test func whatIsWrittenIsLlmC() throws {
+    @Test("written token files have llm.c's format")
+    func whatIsWrittenIsLlmC() throws {
         for (vocabularySize, format) in [(65536, TokenFileFormat.uint16), (65537, .uint32)] {
             let path = "\(scratch.path)/\(vocabularySize).bin"
             var writer = try TokenFileWriter(path, vocabularySize: vocabularySize)
@@ -58,7 +60,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         #expect(try scratch.names() == ["65536.bin", "65537.bin"])
     }
 
-    @Test func filesThatAreNoTokenFilesAreRefused() throws {
+    @Test("files that are not token files are refused")
+    func filesThatAreNoTokenFilesAreRefused() throws {
         let some = bytes([1, 2, 3] as [UInt16])
         let bad: [([UInt8], [String])] = [
             ([], ["is empty"]), ([1, 2, 3], ["odd"]),
@@ -85,7 +88,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
     }
 
     /// Tests a file that is truncated, emptied or overwritten while it is open.
-    @Test func filesThatChangeWhileTheyAreReadAreNamed() throws {
+    @Test("files that change while they are read are named")
+    func filesThatChangeWhileTheyAreReadAreNamed() throws {
         let ids = (0..<10_000).map { UInt16($0 % 50) }
         for content in [bytes(ids), header(20_240_520, 1, 10_000) + bytes(ids)] {
             let path = try scratch.write("a.bin", content)
@@ -120,7 +124,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         }
     }
 
-    @Test func tokensOutsideTheVocabularyAreNamed() throws {
+    @Test("tokens outside the vocabulary are named")
+    func tokensOutsideTheVocabularyAreNamed() throws {
         var ids = [UInt16](repeating: 5, count: 50_000)
         ids[40_001] = 300
         ids[40_002] = 301
@@ -146,7 +151,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
 
     init() throws { scratch = try TemporaryFolder() }
 
-    @Test func shardsAreOneSequence() throws {
+    @Test("shards form one sequence")
+    func shardsAreOneSequence() throws {
         var files: [String] = []
         var all: [Int32] = []
         for (index, size) in [3, 1, 7, 2].enumerated() {
@@ -170,7 +176,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         }
     }
 
-    @Test func splitsAreFoundByTheirNames() throws {
+    @Test("splits are found by their names")
+    func splitsAreFoundByTheirNames() throws {
         let one = bytes([1, 2] as [UInt16])
         for (name, split) in [
             ("train.bin", DataSplit.train), ("train_1.bin", .train), ("val.bin", .validation),
@@ -199,7 +206,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         expectFailure(.missingInput, "no token files") { _ = try TokenDataset(files: []) }
     }
 
-    @Test func fingerprintsFollowTheTokensAlone() throws {
+    @Test("fingerprints depend only on the tokens")
+    func fingerprintsFollowTheTokensAlone() throws {
         let ids = (0..<1000).map { UInt16($0) }
         let whole = try scratch.write("a.bin", bytes(ids))
         let parts = try [
@@ -216,7 +224,8 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         #expect(try TokenDataset(files: [whole, other]).fingerprint != fingerprint)
     }
 
-    @Test func fingerprintsOfLongDataSeeBothEnds() throws {
+    @Test("fingerprints of long data cover both ends")
+    func fingerprintsOfLongDataSeeBothEnds() throws {
         var ids = [UInt16](repeating: 3, count: (1 << 20) + 12_345)
         let fingerprint = try TokenDataset(files: [scratch.write("a.bin", bytes(ids))]).fingerprint
         // Blocks of 4096 start 4144 tokens apart, so 4100 is between two of them.

@@ -23,7 +23,7 @@ private let sample = String(
         TokenizeOptions(inputs: inputs, output: "\(scratch.path)/\(output)", tokenizer: tokenizer)
     }
 
-    @Test(arguments: [16, 17, 1000, 1 << 20])
+    @Test("characters are split as nanoGPT splits them", arguments: [16, 17, 1000, 1 << 20])
     func charactersAreSplitAsNanoGPTSplitsThem(chunk: Int) throws {
         var options = options([try scratch.write("a.txt", sample)], .characters)
         options.chunkBytes = chunk
@@ -51,7 +51,7 @@ private let sample = String(
         try folder.validate(vocabularySize: alphabet.count)
     }
 
-    @Test(arguments: [16, 19, 1 << 20])
+    @Test("byte pairs encode each split separately", arguments: [16, 19, 1 << 20])
     func bytePairsEncodeEachSplitByItself(chunk: Int) throws {
         var options = options(
             [try scratch.write("a.txt", sample)], .bytePairs(folder: goldenFolder + "/small"))
@@ -71,7 +71,8 @@ private let sample = String(
         #expect(try ids(folder.validation) == tokenizer.encode(text(scalars[border...])))
     }
 
-    @Test func bytesTakeAnythingAndShardsAreFilled() throws {
+    @Test("the byte tokenizer accepts any file, and shards are filled")
+    func bytesTakeAnythingAndShardsAreFilled() throws {
         let content = (0..<1000).map { UInt8(truncatingIfNeeded: $0 * 7) }
         var options = options([try scratch.write("a", content)], .bytes)
         options.shardTokens = 300
@@ -88,7 +89,8 @@ private let sample = String(
             ])
     }
 
-    @Test func severalTextsAreOneUnlessSeparated() throws {
+    @Test("several texts are joined unless they are separated")
+    func severalTextsAreOneUnlessSeparated() throws {
         let small = try BytePairTokenizer(folder: goldenFolder + "/small")
         let inputs = [
             try scratch.write("a.txt", "one tw"), try scratch.write("b.txt", "o three four"),
@@ -110,7 +112,8 @@ private let sample = String(
         #expect(try ids(separated.validation) == small.encode("hree four"))
     }
 
-    @Test func anotherDataFoldersTokenizerCanBeUsed() throws {
+    @Test("the tokenizer of another data folder can be used")
+    func anotherDataFoldersTokenizerCanBeUsed() throws {
         try tokenize(options([scratch.write("a.txt", sample)], .characters))
         let data = scratch.path + "/data"
         try tokenize(
@@ -129,7 +132,8 @@ private let sample = String(
         #expect(try !scratch.names().contains { $0.hasPrefix("worse") })
     }
 
-    @Test func pipesAreReadOnceAndSpooled() throws {
+    @Test("pipes are read once and spooled")
+    func pipesAreReadOnceAndSpooled() throws {
         let pipe = scratch.path + "/pipe"
         #expect(mkfifo(pipe, 0o600) == 0)
         let content = Array(sample.utf8)
@@ -147,7 +151,8 @@ private let sample = String(
         #expect(try scratch.names("data") == scratch.names("plain"))
     }
 
-    @Test func progressEndsAtTheWhole() throws {
+    @Test("progress ends at the total")
+    func progressEndsAtTheWhole() throws {
         let path = try scratch.write("a.txt", sample)
         var options = options([path], .characters)
         options.chunkBytes = 10_000
@@ -161,7 +166,8 @@ private let sample = String(
         }
     }
 
-    @Test func textsThatAreTooShortAreRefused() throws {
+    @Test("texts that are too short are refused")
+    func textsThatAreTooShortAreRefused() throws {
         for (text, part) in [
             ("", "0 characters"), ("a", "1 character,"), ("ab", "2 characters"),
             ("abcdefgh", "1 validation tokens"),
@@ -176,7 +182,8 @@ private let sample = String(
         #expect(try scratch.names() == ["a.txt"])
     }
 
-    @Test func textsThatAreNotUTF8AreRefused() throws {
+    @Test("texts that are not UTF-8 are refused")
+    func textsThatAreNotUTF8AreRefused() throws {
         var content = Array(sample.utf8)
         content[50_000] = 0xFF
         let inputs = [try scratch.write("a.txt", sample), try scratch.write("b.txt", content)]
@@ -194,7 +201,8 @@ private let sample = String(
         try tokenize(options(inputs, .bytes))
     }
 
-    @Test func whatIsThereIsNeverOverwritten() throws {
+    @Test("existing output is never overwritten")
+    func whatIsThereIsNeverOverwritten() throws {
         let path = try scratch.write("a.txt", sample)
         try tokenize(options([path], .characters))
         let before = try scratch.bytes(of: "data/train.bin")
@@ -216,7 +224,8 @@ private let sample = String(
         #expect(try scratch.names("deep/er") == ["still"])
     }
 
-    @Test func impossibleOptionsAreRefused() throws {
+    @Test("impossible options are refused")
+    func impossibleOptionsAreRefused() throws {
         let path = try scratch.write("a.txt", sample)
         expectFailure(.missingInput, "none.txt") {
             try tokenize(options([path, scratch.path + "/none.txt"], .bytes))
@@ -254,7 +263,8 @@ private let sample = String(
     }
 
     /// A limit on file sizes stands in for a full disk: both fail in the middle of writing.
-    @Test func aFullDiskLeavesNothingBehind() async throws {
+    @Test("a full disk leaves no partial output")
+    func aFullDiskLeavesNothingBehind() async throws {
         await #expect(processExitsWith: .exitCode(74)) {
             let scratch = try TemporaryFolder()
             let path = try scratch.write("a.txt", sample)
@@ -274,7 +284,8 @@ private let sample = String(
         }
     }
 
-    @Test func standardInputIsAText() async throws {
+    @Test("standard input can be tokenized")
+    func standardInputIsAText() async throws {
         await #expect(processExitsWith: .success) {
             let scratch = try TemporaryFolder()
             let path = try scratch.write("a.txt", sample)
@@ -302,7 +313,8 @@ private let sample = String(
                 inputs: [scratch.write("a.txt", sample)], output: data, tokenizer: .characters))
     }
 
-    @Test func dataMadeForAnotherTokenizerIsRefused() throws {
+    @Test("data made for another tokenizer are refused")
+    func dataMadeForAnotherTokenizerIsRefused() throws {
         let description = try #require(try DatasetDescription.load(folder: data))
         try description.check(tokenizer: loadTokenizer(folder: data), of: "RUN", folder: data)
         expectFailure(.badData, "another tokenizer", "RUN", data, "256 tokens") {
@@ -314,13 +326,15 @@ private let sample = String(
         }
     }
 
-    @Test func filesThatDoNotFitTheDescriptionAreRefused() throws {
+    @Test("files that do not match the description are refused")
+    func filesThatDoNotFitTheDescriptionAreRefused() throws {
         let train = try scratch.bytes(of: "data/train.bin")
         try scratch.write("data/validation.bin", train)
         expectFailure(.badData, "validation tokens", "dataset.json") { _ = try DataFolder(data) }
     }
 
-    @Test func brokenDescriptionsAreRefused() throws {
+    @Test("broken descriptions are refused")
+    func brokenDescriptionsAreRefused() throws {
         let good = String(decoding: try scratch.bytes(of: "data/dataset.json"), as: UTF8.self)
         for (text, part) in [
             ("", "not valid JSON"), ("{\"version\": 1}", "has no \""), ("[]", "at its top level"),
@@ -332,10 +346,11 @@ private let sample = String(
         }
         try FileManager.default.removeItem(atPath: data + "/tokenizer.json")
         expectFailure(.badData, "dataset.json") { _ = try DataFolder(data) }
-        expectFailure(.missingInput, "no data folder") { _ = try DataFolder(data + "/none") }
+        expectFailure(.missingInput, "no such data folder") { _ = try DataFolder(data + "/none") }
     }
 
-    @Test func foldersOfOtherToolsOpen() throws {
+    @Test("folders made by other tools open")
+    func foldersOfOtherToolsOpen() throws {
         let other = try TemporaryFolder()
         try other.write("train.bin", [1, 0, 2, 0, 3, 0])
         try other.write("val.bin", [9, 0, 2, 0])
@@ -351,7 +366,8 @@ private let sample = String(
 }
 
 @Suite struct BigramTests {
-    @Test func theLossIsThatOfCountedPairs() throws {
+    @Test("the bigram loss equals that of counted pairs")
+    func theLossIsThatOfCountedPairs() throws {
         let scratch = try TemporaryFolder()
         let train = try TokenDataset(files: [
             scratch.write("train.bin", [0, 1, 0, 1, 0, 2].flatMap { [UInt8($0), 0] })

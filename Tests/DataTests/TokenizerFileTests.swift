@@ -39,7 +39,8 @@ private indirect enum JSON: Decodable, Equatable {
 
     init() throws { scratch = try TemporaryFolder() }
 
-    @Test func savedTokenizersLoadAsTheSame() throws {
+    @Test("saved tokenizers load unchanged")
+    func savedTokenizersLoadAsTheSame() throws {
         let tokenizers: [any Tokenizer] = [
             ByteTokenizer(),
             try CharacterTokenizer(
@@ -61,7 +62,8 @@ private indirect enum JSON: Decodable, Equatable {
         #expect(Set(tokenizers.map(\.fingerprint)).count == 3)
     }
 
-    @Test func aFileOfHuggingFaceIsTheSameTokenizer() throws {
+    @Test("a Hugging Face file gives the same tokenizer")
+    func aFileOfHuggingFaceIsTheSameTokenizer() throws {
         let small = try BytePairTokenizer(folder: goldenFolder + "/small")
         #expect(try loadTokenizer(folder: goldenFolder).fingerprint == small.fingerprint)
         #expect(try BytePairTokenizer(folder: goldenFolder).fingerprint == small.fingerprint)
@@ -78,7 +80,8 @@ private indirect enum JSON: Decodable, Equatable {
         #expect(ours["decoder"]?["type"] == theirs["decoder"]?["type"])
     }
 
-    @Test func charactersAreSortedByValue() throws {
+    @Test("characters are sorted by value")
+    func charactersAreSortedByValue() throws {
         let tokenizer = try CharacterTokenizer(
             scalars: "hello, wörld\n".unicodeScalars.map(\.value))
         #expect(tokenizer.scalars.first == 10)
@@ -100,7 +103,8 @@ private indirect enum JSON: Decodable, Equatable {
         }
     }
 
-    @Test func bytesAreTheirOwnIds() throws {
+    @Test("bytes are their own ids")
+    func bytesAreTheirOwnIds() throws {
         let all = Array(UInt8.min...UInt8.max)
         let ids = try encode(all, by: ByteTokenizer(), chunk: 7)
         #expect(ids == Array(0...255))
@@ -108,7 +112,8 @@ private indirect enum JSON: Decodable, Equatable {
         expectFailure(.badData, "token 256", "position 0") { _ = try ByteTokenizer().decode([256]) }
     }
 
-    @Test func descriptionsThatCannotBeUsedAreRefused() throws {
+    @Test("unusable tokenizer files are refused")
+    func descriptionsThatCannotBeUsedAreRefused() throws {
         let load = { _ = try loadTokenizer(folder: scratch.path) }
         expectFailure(.missingInput, "tokenizer.json", "does not exist", of: load)
         let bad: [(String, [String])] = [
@@ -137,7 +142,8 @@ private indirect enum JSON: Decodable, Equatable {
         }
     }
 
-    @Test func vocabulariesThatCannotBeUsedAreRefused() throws {
+    @Test("unusable vocabularies are refused")
+    func vocabulariesThatCannotBeUsedAreRefused() throws {
         let load = { _ = try BytePairTokenizer(folder: scratch.path) }
         expectFailure(.missingInput, "no byte-pair vocabulary", of: load)
         let vocabulary = try Data(

@@ -45,7 +45,8 @@ import Testing
         return (try #require(golden["texts"] as? [String]), cases)
     }
 
-    @Test func givesTheLibrarysIdsOrIsRefused() throws {
+    @Test("a tokenizer with any setting gives the library's ids or is refused")
+    func givesTheLibrarysIdsOrIsRefused() throws {
         let (texts, cases) = try Self.load()
         let usual = try #require(cases.first { $0.name == "nothing" }?.ids)
         #expect(cases.count >= 40)
@@ -76,7 +77,8 @@ import Testing
         }
     }
 
-    @Test func refusalsNameTheSetting() throws {
+    @Test("refusals name the setting")
+    func refusalsNameTheSetting() throws {
         let (_, cases) = try Self.load()
         for (name, part) in [
             ("model.dropout = 1.0", "dropout = 1.0"),
@@ -101,7 +103,8 @@ import Testing
     }
 
     /// The end-of-text token of a model may have any name.
-    @Test func theOneSpecialTokenEndsTexts() throws {
+    @Test("the only special token ends texts")
+    func theOneSpecialTokenEndsTexts() throws {
         let (_, cases) = try Self.load()
         let file = try #require(cases.first?.file)
         let scratch = try TemporaryFolder()

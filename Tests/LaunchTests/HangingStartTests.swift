@@ -46,9 +46,11 @@ struct HangingStartTests {
             try? FileManager.default.removeItem(atPath: folder)
         }
 
-        /// Returns a command line for bash that runs the launcher, to which arguments can be appended.
+        /// Returns a command line for bash that runs the launcher, to which arguments can be
+        /// appended.
         ///
-        /// - Parameter agent: the agent's script, which receives the host `$host` and the command `$*`.
+        /// - Parameter agent: the agent's script, which receives the host `$host` and the command
+        ///   `$*`.
         func script(agent: String, _ options: String = "", _ command: String? = nil) throws
             -> String
         {
@@ -74,7 +76,8 @@ struct HangingStartTests {
         """
     private static let hanging = "sleep 300"
 
-    @Test func networksOfContainersAreLeftOut() throws {
+    @Test("networks of containers are excluded")
+    func networksOfContainersAreLeftOut() throws {
         let hosts = try Hosts("d")
         let outcome = try Launch.run(
             "bash", ["-c", try hosts.script(agent: Self.working)], environment: Self.seconds)
@@ -117,7 +120,8 @@ struct HangingStartTests {
             "\(outcome.output)")
     }
 
-    @Test func aHostThatDoesNotStartIsNamed() throws {
+    @Test("a host that does not start is named")
+    func aHostThatDoesNotStartIsNamed() throws {
         let hosts = try Hosts("e")
         for agent in [Self.hanging, Self.unheard] {
             let outcome = try Launch.run(
@@ -132,7 +136,8 @@ struct HangingStartTests {
         }
     }
 
-    @Test func oneRequestEndsAStartThatHangs() throws {
+    @Test("one request ends a hanging start")
+    func oneRequestEndsAStartThatHangs() throws {
         let hosts = try Hosts("f")
         for agent in [Self.hanging, Self.unheard] {
             let script = """
@@ -148,7 +153,8 @@ struct HangingStartTests {
         #expect(left.output.isEmpty)
     }
 
-    @Test func aProgramThatASecondHostLacksIsNamed() throws {
+    @Test("a program that is missing on another host is named")
+    func aProgramThatASecondHostLacksIsNamed() throws {
         let hosts = try Hosts("g")
         let program = "\(hosts.folder)/program"
         try FileManager.default.createDirectory(
@@ -183,9 +189,10 @@ struct HangingStartTests {
             "\(refused.errors)")
     }
 
-    /// A scheduler sends its signal to all processes that a job has on a host. A rank may need longer for
-    /// its checkpoint than Open MPI waits for ranks that it ends.
-    @Test func aSignalToAllProcessesOfAnotherHostIsARequestToCheckpoint() throws {
+    /// A scheduler sends its signal to all processes that a job has on a host. A rank may need
+    /// longer for its checkpoint than Open MPI waits for ranks that it ends.
+    @Test("a signal to all processes of another host is a request to checkpoint")
+    func aSignalToAllProcessesOfAnotherHostIsARequestToCheckpoint() throws {
         let hosts = try Hosts("i")
         let rank = """
             trap "sleep 3; touch \(hosts.folder)/saved-\\$OMPI_COMM_WORLD_RANK; exit 75" TERM USR1
@@ -202,7 +209,8 @@ struct HangingStartTests {
         #expect(outcome.status == 75, "\(outcome.errors)")
     }
 
-    @Test func aSecondRequestEndsRanksOnAnotherHost() throws {
+    @Test("a second request ends ranks on another host")
+    func aSecondRequestEndsRanksOnAnotherHost() throws {
         let hosts = try Hosts("j")
         let rank = "trap \"\" TERM USR1 INT; echo up; for i in $(seq 30); do sleep 1; done"
         let script = """
@@ -222,7 +230,8 @@ struct HangingStartTests {
                 == true)
     }
 
-    @Test func whatEndsOnAnotherHostIsNamed() throws {
+    @Test("a process that ends on another host is named")
+    func whatEndsOnAnotherHostIsNamed() throws {
         let hosts = try Hosts("h")
         for (victim, code, words) in [
             ("$$", Int32(137), " on \(hosts.second) was ended by SIGKILL, most likely "),

@@ -7,8 +7,8 @@ import Testing
     private let launcher = "\(Launch.root)/launch/mpirun"
     private static let dashes = String(repeating: "-", count: 74)
 
-    /// Runs `launch/mpirun` with a script in place of `mpirun`, for messages that the real one rarely
-    /// prints.
+    /// Runs `launch/mpirun` with a script in place of `mpirun`, for messages that the real one
+    /// rarely prints.
     private func withMPIRun(
         saying script: String, _ command: [String] = ["true"]
     ) throws -> Outcome {
@@ -53,7 +53,8 @@ import Testing
         }
     }
 
-    @Test func whatMPIRunRefusesIsToldInOneSentence() throws {
+    @Test("errors of mpirun are reported in one sentence")
+    func whatMPIRunRefusesIsToldInOneSentence() throws {
         let (crowded, _) = try start("localhost slots=999\n")
         #expect(crowded.status == 78)
         #expect(crowded.sentences.count == 1)
@@ -90,13 +91,16 @@ import Testing
         #expect(agent.errors.contains("\"no-such-agent\""))
     }
 
-    @Test(arguments: [
-        ("rmaps_base_mapping_policy", "bogus", Int32(78)),
-        ("rmaps_base_ranking_policy", "bogus", 78),
-        ("rmaps_base_mapping_policy", "slot:bogus", 78), ("rmaps_base_mapping_policy", "ppr:x", 78),
-        ("ess_base_forward_signals", "x", 78), ("hwloc_base_cpu_list", "99999", 78),
-        ("btl", "tcp", 78), ("orte_default_hostfile", "/no/such", 66),
-    ])
+    @Test(
+        "a setting that Open MPI refuses is named",
+        arguments: [
+            ("rmaps_base_mapping_policy", "bogus", Int32(78)),
+            ("rmaps_base_ranking_policy", "bogus", 78),
+            ("rmaps_base_mapping_policy", "slot:bogus", 78),
+            ("rmaps_base_mapping_policy", "ppr:x", 78),
+            ("ess_base_forward_signals", "x", 78), ("hwloc_base_cpu_list", "99999", 78),
+            ("btl", "tcp", 78), ("orte_default_hostfile", "/no/such", 66),
+        ])
     func aSettingThatOpenMPIRefusesIsNamed(name: String, value: String, code: Int32) throws {
         let (outcome, _) = try start(nil, environment: ["OMPI_MCA_\(name)": value])
         #expect(outcome.status == code)
@@ -107,7 +111,8 @@ import Testing
         #expect(sentence.contains("correct or unset "), "\(sentence)")
     }
 
-    @Test func aSettingOfAFileThatOpenMPIRefusesIsNamed() throws {
+    @Test("a setting in a file that Open MPI refuses is named")
+    func aSettingOfAFileThatOpenMPIRefusesIsNamed() throws {
         try withFolder { folder in
             let script = """
                 mkdir "$0/.openmpi" && cd "$0/.openmpi" || exit
@@ -125,7 +130,8 @@ import Testing
         }
     }
 
-    @Test func anAllocationWithoutSrunIsRefused() throws {
+    @Test("an allocation without srun is refused")
+    func anAllocationWithoutSrunIsRefused() throws {
         try withFolder { folder in
             let script = """
                 mkdir "$0/bin" && ln -s /bin/* /usr/bin/* "$0/bin/" 2>/dev/null; rm -f "$0/bin/srun"
@@ -140,7 +146,8 @@ import Testing
         }
     }
 
-    @Test func aHostThatCannotBeReachedIsNamed() throws {
+    @Test("an unreachable host is named")
+    func aHostThatCannotBeReachedIsNamed() throws {
         try withFolder { folder in
             let agent = "\(folder)/agent"
             let text =
@@ -158,9 +165,11 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("SLURM_JOB_ID", "7"), ("PE_HOSTFILE", "/nowhere"), ("LSB_JOBID", "7"),
-    ])
+    @Test(
+        "the slots of a scheduler do not limit ranks on one machine",
+        arguments: [
+            ("SLURM_JOB_ID", "7"), ("PE_HOSTFILE", "/nowhere"), ("LSB_JOBID", "7"),
+        ])
     func aSchedulersSlotsDoNotLimitRanksOnOneMachine(name: String, value: String) throws {
         var environment = [name: value]
         if name.hasPrefix("SLURM") {
@@ -178,7 +187,8 @@ import Testing
         #expect(outcome.output == "here\nhere\n")
     }
 
-    @Test func ranksStartWithoutSSHAndHomeAndWithLinksInPath() throws {
+    @Test("ranks start without ssh and HOME, and with links in PATH")
+    func ranksStartWithoutSSHAndHomeAndWithLinksInPath() throws {
         let links = try Launch.run("env", ["PATH=/bin:/usr/bin", launcher, "--ranks", "1", "true"])
         #expect(links.status == 0, "\(links.errors)")
         let script = """
@@ -198,14 +208,16 @@ import Testing
     }
 
     /// Editors on Windows save such files.
-    @Test func aHostfileMayHaveCarriageReturnsAndAByteOrderMark() throws {
+    @Test("a hostfile may have carriage returns and a byte order mark")
+    func aHostfileMayHaveCarriageReturnsAndAByteOrderMark() throws {
         let (outcome, _) = try start(
             "\u{FEFF}# hosts\r\nlocalhost slots=2\r\n\r\n", ["--oversubscribe"])
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(try outcome.reports(EnvironmentReport.self).map(\.size) == [2, 2])
     }
 
-    @Test func temporaryFilesThatCannotBeWrittenAreToldFirst() throws {
+    @Test("unwritable temporary files are reported first")
+    func temporaryFilesThatCannotBeWrittenAreToldFirst() throws {
         let outcome = try Launch.run(
             launcher, ["--ranks", "1", "true"], environment: ["TMPDIR": "/sys"])
         #expect(outcome.status == 74)
@@ -214,13 +226,15 @@ import Testing
         #expect(outcome.errors.hasSuffix("or set TMPDIR to another folder.\n"))
     }
 
-    @Test func aSecondProgramIsRefused() throws {
+    @Test("a second program is refused")
+    func aSecondProgramIsRefused() throws {
         let outcome = try Launch.run(launcher, ["--", "true", ":", "-n", "1", "false"])
         #expect(outcome.status == 64)
         #expect(outcome.errors.hasPrefix("launch/mpirun: An argument \":\" would begin a second "))
     }
 
-    @Test func ranksWordsPassAtOnceAndMPIRunsAreHeldBack() throws {
+    @Test("output of ranks passes at once and that of mpirun is held back")
+    func ranksWordsPassAtOnceAndMPIRunsAreHeldBack() throws {
         let outcome = try withMPIRun(
             saying: """
                 printf 'lockstep: step 1\\n\\r[##  ] 50 %%' >&2
@@ -235,7 +249,8 @@ import Testing
                 == "\nlockstep: step 1\n\r[##  ] 50 %\r[####] 100 %\n--- not a banner ---\nno end")
     }
 
-    @Test func mpirunsOwnTextIsShownWhenItFailsForAnUnknownReason() throws {
+    @Test("the text of mpirun is shown if it fails for an unknown reason")
+    func mpirunsOwnTextIsShownWhenItFailsForAnUnknownReason() throws {
         let unknown = try withMPIRun(
             saying: """
                 echo "The moon is in the wrong phase." | banner >&2
@@ -259,7 +274,8 @@ import Testing
     }
 
     /// Not every status above 128 means a signal.
-    @Test func statusesOfMPIRunAreNotToldAsSignals() throws {
+    @Test("exit codes of mpirun are not reported as signals")
+    func statusesOfMPIRunAreNotToldAsSignals() throws {
         let missing = try withMPIRun(
             saying: """
                 printf 'mpirun was unable to launch the specified application as it could not access
@@ -319,7 +335,8 @@ import Testing
         #expect(silent.errors.contains("mpirun exited with status 205 without a message; "))
     }
 
-    @Test func aRankThatEndsWithoutAWordIsNamed() throws {
+    @Test("a rank that ends without a message is named")
+    func aRankThatEndsWithoutAWordIsNamed() throws {
         let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 2 && exit 3; sleep 30"
         let outcome = try Launch.run(
             launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
@@ -338,7 +355,8 @@ import Testing
         #expect(outcome.output == "up\nup\n")
     }
 
-    @Test func withoutPerlRanksStartAndSignalsAreTold() throws {
+    @Test("without Perl, ranks start and signals are reported")
+    func withoutPerlRanksStartAndSignalsAreTold() throws {
         let script = """
             mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
             rm -f "$1/bin/perl"

@@ -33,9 +33,11 @@ import Testing
             seconds: 60)
     }
 
-    @Test(arguments: [
-        "2>/dev/full", "2>&-", "2>/dev/full >/dev/full", "2> >(exec sleep 2)",
-    ])
+    @Test(
+        "a closed output stops nothing",
+        arguments: [
+            "2>/dev/full", "2>&-", "2>/dev/full >/dev/full", "2> >(exec sleep 2)",
+        ])
     func wordsThatNobodyTakesStopNothing(redirection: String) throws {
         let outcome = try run(
             """
@@ -47,7 +49,8 @@ import Testing
     }
 
     /// The terminal closes when the program that shows it ends.
-    @Test func aClosedTerminalIsARequestToCheckpoint() throws {
+    @Test("a closed terminal is a request to checkpoint")
+    func aClosedTerminalIsARequestToCheckpoint() throws {
         let outcome = try run(
             """
             printf -v quoted '%q ' "${start[@]}"
@@ -63,7 +66,9 @@ import Testing
     }
 
     /// A service manager sends its signal to all processes of a service.
-    @Test(arguments: ["TERM", "INT", "HUP"])
+    @Test(
+        "a signal to all processes at once is a request to checkpoint",
+        arguments: ["TERM", "INT", "HUP"])
     func aSignalToAllProcessesAtOnceIsARequestToCheckpoint(signal: String) throws {
         let outcome = try run(
             """
@@ -75,7 +80,7 @@ import Testing
         #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
     }
 
-    @Test(arguments: ["TERM", "INT", "HUP"])
+    @Test("a signal to mpirun alone is a request to checkpoint", arguments: ["TERM", "INT", "HUP"])
     func aSignalToMPIRunAloneIsARequestToCheckpoint(signal: String) throws {
         let outcome = try run(
             """
@@ -87,7 +92,7 @@ import Testing
     }
 
     /// The launcher may be killed alone or, as by `timeout --signal=KILL`, with its process group.
-    @Test(arguments: ["", "-"])
+    @Test("ranks of a killed launcher save a checkpoint", arguments: ["", "-"])
     func ranksOfAKilledLauncherCheckpoint(group: String) throws {
         let outcome = try run(
             """
@@ -103,7 +108,7 @@ import Testing
             ])
     }
 
-    @Test(arguments: ["", "perl"])
+    @Test("a second request ends ranks that ignore the first", arguments: ["", "perl"])
     func aSecondRequestEndsRanksThatDoNotHeedTheFirst(missing: String) throws {
         let outcome = try run(
             """

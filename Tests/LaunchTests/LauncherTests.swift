@@ -52,7 +52,8 @@ private enum ControlGroup {
         try body(path)
     }
 
-    @Test func bindsToCoresWhileThereAreEnough() throws {
+    @Test("ranks are bound to cores if there are enough")
+    func bindsToCoresWhileThereAreEnough() throws {
         let one = try flags("--ranks", "1")
         #expect(one.contains(" -n 1 --bind-to core "))
         #expect(one.contains(" -x OMP_NUM_THREADS=1 -x LOCKSTEP_THREADS=1 "))
@@ -61,7 +62,8 @@ private enum ControlGroup {
     }
 
     /// Of this test's own cores, the last: mpirun itself would bind to the first.
-    @Test func keepsToTheCoresThatItMayUse() throws {
+    @Test("only allowed cores are used")
+    func keepsToTheCoresThatItMayUse() throws {
         let outcome = try Launch.run(
             "bash",
             [
@@ -79,7 +81,9 @@ private enum ControlGroup {
     }
 
     /// The quota is set on the control group above the launcher's own, and is rounded down.
-    @Test(.enabled(if: ControlGroup.isPossible, "root cannot make control groups here"))
+    @Test(
+        "a quota of the control group limits the cores",
+        .enabled(if: ControlGroup.isPossible, "root cannot make control groups here"))
     func aQuotaOfTheControlGroupCountsAsCores() throws {
         let group = "\(ControlGroup.root)/lockstep-test-\(getpid())"
         let script = """
@@ -93,7 +97,8 @@ private enum ControlGroup {
         #expect(outcome.output.contains(" -n 1 "))
     }
 
-    @Test func sharesCoresWhenThereAreTooFew() throws {
+    @Test("ranks share cores if there are too few")
+    func sharesCoresWhenThereAreTooFew() throws {
         for flags in [
             try flags("--ranks", "999"), try flags("--ranks", "1", "--threads", "999"),
             try flags("--ranks", "1", "--oversubscribe"),
@@ -103,7 +108,8 @@ private enum ControlGroup {
         }
     }
 
-    @Test func hostfilesGiveRanksThreadsAndInterfaces() throws {
+    @Test("hostfiles determine ranks, threads and interfaces")
+    func hostfilesGiveRanksThreadsAndInterfaces() throws {
         try withHostfile("# two hosts\nnode1 slots=3\n\nnode2 slots=2 max_slots=4 # small\n") {
             path in
             let flags = try flags(
@@ -124,14 +130,17 @@ private enum ControlGroup {
         }
     }
 
-    @Test(arguments: ["one-machine", "two-nodes", "four-by-eight", "slurm"])
+    @Test(
+        "the example hostfiles are readable",
+        arguments: ["one-machine", "two-nodes", "four-by-eight", "slurm"])
     func theExampleHostfilesAreReadable(name: String) throws {
         let flags = try flags("--hosts", "\(Launch.root)/cluster/hostfiles/\(name)")
         #expect(flags.contains(" --hostfile "))
         if name == "four-by-eight" { #expect(flags.contains(" -n 32 ")) }
     }
 
-    @Test func badInputIsRefusedInOneSentence() throws {
+    @Test("bad input is refused in one sentence")
+    func badInputIsRefusedInOneSentence() throws {
         #expect(
             try refusal("--rank", "2", "true")
                 == (64, "There is no option \"--rank\"; see launch/mpirun --help."))
@@ -166,19 +175,22 @@ private enum ControlGroup {
                 ))
     }
 
-    /// Files that are executable and cannot be executed; a shell would take some for its own scripts.
-    @Test(arguments: [
-        (
-            "#!/no/such/interpreter\n",
-            "its first line names the interpreter \"/no/such/interpreter\""
-        ),
-        ("#!/bin/sh\r\n", "its first line names the interpreter \"/bin/sh\\r\""),
-        ("#!/usr/bin/env no-such-program\n", "its first line names the interpreter \"no-such-"),
-        ("echo hello\n", "is executable but neither a program nor a script "),
-        ("", "is executable but neither a program nor a script "),
-        // An ELF file for a machine of the number 0.
-        ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
-    ])
+    /// Files that are executable and cannot be executed; a shell would take some for its own
+    /// scripts.
+    @Test(
+        "a file that is not a program is refused",
+        arguments: [
+            (
+                "#!/no/such/interpreter\n",
+                "its first line names the interpreter \"/no/such/interpreter\""
+            ),
+            ("#!/bin/sh\r\n", "its first line names the interpreter \"/bin/sh\\r\""),
+            ("#!/usr/bin/env no-such-program\n", "its first line names the interpreter \"no-such-"),
+            ("echo hello\n", "is executable but neither a program nor a script "),
+            ("", "is executable but neither a program nor a script "),
+            // An ELF file for a machine of the number 0.
+            ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
+        ])
     func aFileThatIsNoProgramIsRefused(content: String, words: String) throws {
         try withHostfile(content) { path throws in
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
@@ -196,7 +208,8 @@ private enum ControlGroup {
     }
 
     /// The rule is also that of `lockstep`.
-    @Test func theStartTimeoutIsAPositiveNumber() throws {
+    @Test("the start timeout must be a positive number")
+    func theStartTimeoutIsAPositiveNumber() throws {
         for seconds in ["0.5", ".5", "60", "6e1"] {
             let flags = try flags(
                 "--ranks", "1", environment: ["LOCKSTEP_START_TIMEOUT": seconds])
@@ -214,7 +227,8 @@ private enum ControlGroup {
         }
     }
 
-    @Test func badHostfilesAreRefusedInOneSentence() throws {
+    @Test("bad hostfiles are refused in one sentence")
+    func badHostfilesAreRefusedInOneSentence() throws {
         try withHostfile("node1 slots=2\nnode2 slots=2\n") { path throws in
             #expect(
                 try refusal("--hosts", path, "--ranks", "5", "true")
@@ -259,7 +273,8 @@ private enum ControlGroup {
         }
     }
 
-    @Test func theCommandIsPrintedFirstAndItsCodeReturned() throws {
+    @Test("the command is printed first and its exit code returned")
+    func theCommandIsPrintedFirstAndItsCodeReturned() throws {
         let outcome = try Launch.run(
             launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", "exit 75"])
         #expect(outcome.status == 75)
@@ -268,7 +283,8 @@ private enum ControlGroup {
         #expect(outcome.output.isEmpty)
     }
 
-    @Test func aKilledRankIsToldInOneSentence() throws {
+    @Test("a killed rank is reported in one sentence")
+    func aKilledRankIsToldInOneSentence() throws {
         let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 2 && kill -KILL $$; sleep 30"
         let outcome = try Launch.run(
             launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
@@ -282,8 +298,11 @@ private enum ControlGroup {
                     + "training was under way, resume it from its last checkpoint with --resume."))
     }
 
-    /// What the launcher is started with: all signals heard, or blocked, as some schedulers leave them.
-    @Test(arguments: [["env"], ["env", "--block-signal=USR1,TERM,INT,HUP"]])
+    /// What the launcher is started with: all signals heard, or blocked, as some schedulers leave
+    /// them.
+    @Test(
+        "a termination signal becomes a request to checkpoint",
+        arguments: [["env"], ["env", "--block-signal=USR1,TERM,INT,HUP"]])
     func terminationBecomesARequestToCheckpoint(start: [String]) throws {
         // Each rank says that it is there, waits for the request, and exits as after a checkpoint.
         let rank = "trap 'exit 75' USR1; echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"

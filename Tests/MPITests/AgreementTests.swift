@@ -3,17 +3,20 @@ import Testing
 
 /// However ranks fail, the user reads one sentence and the job ends with its code.
 @Suite struct AgreementTests {
-    @Test func withoutFailureEveryRankHasItsOwnValue() throws {
+    @Test("without a failure every rank has its own value")
+    func withoutFailureEveryRankHasItsOwnValue() throws {
         let outcome = try Launch.probe(ranks: 3, "agree", "failing=")
         #expect(outcome.status == 0)
         #expect(outcome.output == "{\"value\":0}\n{\"value\":1}\n{\"value\":2}\n")
     }
 
-    @Test(arguments: [
-        ("0", "no", "The file x0 is not there; give another."),
-        ("0,1,2", "no", "The file x0 is not there; give another."),
-        ("0,1,2", "yes", "The file x is not there; give another."),
-    ])
+    @Test(
+        "a failure of rank 0 or of all ranks is reported unchanged",
+        arguments: [
+            ("0", "no", "The file x0 is not there; give another."),
+            ("0,1,2", "no", "The file x0 is not there; give another."),
+            ("0,1,2", "yes", "The file x is not there; give another."),
+        ])
     func rankZerosOrACommonFailureIsToldAsItIs(
         failing: String, alike: String, sentence: String
     ) throws {
@@ -23,7 +26,9 @@ import Testing
         #expect(outcome.output.isEmpty)
     }
 
-    @Test(arguments: [("2", "no", 2, "x2"), ("1,2", "no", 1, "x1"), ("1,2", "yes", 1, "x")])
+    @Test(
+        "the failure of another rank is reported with its rank and host",
+        arguments: [("2", "no", 2, "x2"), ("1,2", "no", 1, "x1"), ("1,2", "yes", 1, "x")])
     func anotherRanksFailureIsToldWithItsRankAndHost(
         failing: String, alike: String, rank: Int, file: String
     ) throws {
@@ -35,7 +40,7 @@ import Testing
         #expect(sentence.hasSuffix(": The file \(file) is not there; give another."))
     }
 
-    @Test(arguments: [0, 1, 2])
+    @Test("a rank that fails while others wait ends the job", arguments: [0, 1, 2])
     func aRankThatFailsWhileOthersWaitEndsTheJob(rank: Int) throws {
         let outcome = try Launch.probe(ranks: 3, "fail", "rank=\(rank)")
         #expect(outcome.status == 74)
@@ -45,13 +50,15 @@ import Testing
         #expect(sentence.hasSuffix("The disk is full; free some space."))
     }
 
-    @Test func equalStringsPass() throws {
+    @Test("equal strings pass")
+    func equalStringsPass() throws {
         let outcome = try Launch.probe(ranks: 3, "same", "different=")
         #expect(outcome.status == 0)
         #expect(outcome.output.split(separator: "\n").count == 3)
     }
 
-    @Test func differentStringsNameTheRanks() throws {
+    @Test("different strings name the ranks")
+    func differentStringsNameTheRanks() throws {
         let two = try Launch.probe(ranks: 4, "same", "different=1,3")
         #expect(two.status == 78)
         #expect(

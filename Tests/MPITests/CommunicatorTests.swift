@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 @Suite struct CommunicatorTests {
-    @Test(arguments: 1...4)
+    @Test("collectives and messages arrive complete", arguments: 1...4)
     func collectivesAndMessagesArriveWhole(ranks: Int) throws {
         let outcome = try Launch.probe(ranks: ranks, "collectives")
         #expect(outcome.status == 0, "\(outcome.errors)")
@@ -35,16 +35,18 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (
-            4,
-            "Rank 1 sent 4 bytes where 8 were expected; check that all ranks run the same build, or"
-        ),
-        (
-            12,
-            "MPI_Recv failed with “MPI_ERR_TRUNCATE: message truncated”; please report this defect."
-        ),
-    ])
+    @Test(
+        "a message of the wrong size is an error",
+        arguments: [
+            (
+                4,
+                "Rank 1 sent 4 bytes where 8 were expected; check that all ranks run the same build, or"
+            ),
+            (
+                12,
+                "MPI_Recv failed with “MPI_ERR_TRUNCATE: message truncated”; please report this defect."
+            ),
+        ])
     func aMessageOfTheWrongSizeIsAnError(bytes: Int, sentence: String) throws {
         let outcome = try Launch.probe(ranks: 2, "message-size", "bytes=\(bytes)")
         #expect(outcome.status == 70)

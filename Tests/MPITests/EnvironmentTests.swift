@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 @Suite struct EnvironmentTests {
-    @Test(arguments: 1...4)
+    @Test("every rank knows its rank and size", arguments: 1...4)
     func everyRankKnowsItsPlace(ranks: Int) throws {
         let outcome = try Launch.probe(ranks: ranks, "environment")
         #expect(outcome.status == 0, "\(outcome.errors)")
@@ -21,7 +21,8 @@ import Testing
         }
     }
 
-    @Test func withoutALauncherThereIsOneRankThatKnowsIt() throws {
+    @Test("without a launcher there is a single rank")
+    func withoutALauncherThereIsOneRankThatKnowsIt() throws {
         let outcome = try Launch.run("\(Launch.products)/multirank-probe", ["environment"])
         #expect(outcome.status == 0, "\(outcome.errors)")
         let reports: [EnvironmentReport] = try outcome.reports()
@@ -30,7 +31,8 @@ import Testing
         #expect(reports.first?.launchedRank == 0)
     }
 
-    @Test func tasksOfSlurmThatDoNotFindOneAnotherAreRefused() throws {
+    @Test("Slurm tasks that are not connected are refused")
+    func tasksOfSlurmThatDoNotFindOneAnotherAreRefused() throws {
         let outcome = try Launch.run(
             "\(Launch.products)/multirank-probe", ["environment"],
             environment: ["SLURM_STEP_NUM_TASKS": "4"])

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite struct SharedWindowTests {
-    @Test(arguments: [2, 3, 4])
+    @Test("ranks read and write each other's memory and release it", arguments: [2, 3, 4])
     func ranksReadAndWriteOneAnothersMemoryAndGiveItBack(ranks: Int) throws {
         let outcome = try Launch.probe(ranks: ranks, "window")
         #expect(outcome.status == 0, "\(outcome.errors)")
@@ -21,7 +21,8 @@ import Testing
         }
     }
 
-    @Test func roomIsLookedForBeforeItIsTaken() throws {
+    @Test("free space is checked before it is used")
+    func roomIsLookedForBeforeItIsTaken() throws {
         let space = SharedMemorySpace(folder: "/dev/shm")
         let free = try #require(space.freeBytes)
         #expect(space.reasonAgainst(bytes: 1 << 20) == nil)

@@ -12,6 +12,7 @@ extension MultiRankTests {
 
         /// Two hosts of two ranks with two threads each, sharded and not, and a resume on one rank.
         @Test(
+            "hosts do not change a bit",
             .enabled(
                 if: EmulatedCluster.isPossible, "root cannot make network namespaces here"),
             arguments: ["fp32", "bf16"])

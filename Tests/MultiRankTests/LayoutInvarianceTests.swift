@@ -40,7 +40,9 @@ extension MultiRankTests {
         }
 
         /// Lanes, sequences in a batch, and in a micro-batch.
-        @Test(arguments: [(8, 16, 1, 0.0), (12, 24, 0, 0.1)])
+        @Test(
+            "the number of ranks does not change a bit",
+            arguments: [(8, 16, 1, 0.0), (12, 24, 0, 0.1)])
         func ranksDoNotChangeABit(lanes: Int, batch: Int, microBatch: Int, dropout: Double) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe(
@@ -60,7 +62,8 @@ extension MultiRankTests {
             }
         }
 
-        @Test func threadsDoNotChangeABit() throws {
+        @Test("the number of threads does not change a bit")
+        func threadsDoNotChangeABit() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe(
                 "threads", Self.recipe(lanes: 4, batch: 24, microBatch: 0, dropout: 0.1))
@@ -79,7 +82,7 @@ extension MultiRankTests {
         }
 
         /// Norms of whole tensors are the same wherever they are taken, and after a resume.
-        @Test(arguments: ["lamb", "lars"])
+        @Test("the layout does not change a bit with trust ratios", arguments: ["lamb", "lars"])
         func trustRatiosDoNotChangeABit(name: String) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe(
@@ -110,7 +113,8 @@ extension MultiRankTests {
         }
 
         /// What the invariance rests on does matter: other lanes give other bits.
-        @Test func lanesDoChangeBits() throws {
+        @Test("the number of lanes changes bits")
+        func lanesDoChangeBits() throws {
             let workshop = try Workshop()
             var states: [[Data]] = []
             for lanes in [1, 8] {

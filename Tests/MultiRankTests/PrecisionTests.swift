@@ -43,7 +43,8 @@ extension MultiRankTests {
             try workshop.train(arguments + options, layout: layout, into: run)
         }
 
-        @Test(arguments: ["fp32", "bf16"]) func layoutsDoNotChangeABit(wire: String) throws {
+        @Test("the layout does not change a bit in bf16", arguments: ["fp32", "bf16"])
+        func layoutsDoNotChangeABit(wire: String) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe)
             let arguments = [
@@ -66,7 +67,8 @@ extension MultiRankTests {
             }
         }
 
-        @Test func aRunGoesOnAsIfItHadNotStopped() throws {
+        @Test("a resumed bf16 run has the bits of an uninterrupted one")
+        func aRunGoesOnAsIfItHadNotStopped() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe)
             let schedule = [
@@ -86,7 +88,8 @@ extension MultiRankTests {
         }
 
         /// What the tests above rest on does matter; and it stays what it was.
-        @Test func thePrecisionChangesBitsAndCannotChangeMidway() throws {
+        @Test("the precision changes bits and cannot change midway")
+        func thePrecisionChangesBitsAndCannotChangeMidway() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe)
             let runs = try ["bf16", "fp32"].map { precision in
@@ -105,7 +108,8 @@ extension MultiRankTests {
         }
 
         /// The loss that a finished run is evaluated at is the one that training ended with.
-        @Test func evaluationIsInTheRunsPrecision() throws {
+        @Test("evaluation uses the precision of the run")
+        func evaluationIsInTheRunsPrecision() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe)
             let run = workshop.run("run")

@@ -42,7 +42,8 @@ extension MultiRankTests {
         }
 
         /// In micro-batches of whole lanes, and of one sequence.
-        @Test(arguments: [0, 1]) func theSameRunInLessMemory(microBatch: Int) throws {
+        @Test("recomputation gives the same run in less memory", arguments: [0, 1])
+        func theSameRunInLessMemory(microBatch: Int) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe)
             let arguments = [
@@ -62,7 +63,9 @@ extension MultiRankTests {
             #expect(memory.count == 2, "one with and one without")
         }
 
-        @Test(arguments: [(1, false, 2), (2, true, 1)])
+        @Test(
+            "a run may resume with or without recomputation",
+            arguments: [(1, false, 2), (2, true, 1)])
         func aRunGoesOnTheOtherWay(before: Int, recompute: Bool, after: Int) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe)

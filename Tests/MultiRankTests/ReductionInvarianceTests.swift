@@ -38,7 +38,7 @@ extension MultiRankTests {
             Layout(8),
         ]
 
-        @Test(arguments: ["fp32", "bf16"])
+        @Test("neither hosts nor shards change a bit", arguments: ["fp32", "bf16"])
         func neitherHostsNorShardsChangeABit(wire: String) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: wire))
@@ -59,7 +59,8 @@ extension MultiRankTests {
         }
 
         /// What the tests above rest on does matter.
-        @Test func theWireDoesChangeBits() throws {
+        @Test("the wire format changes bits")
+        func theWireDoesChangeBits() throws {
             let workshop = try Workshop()
             let states = try ["fp32", "bf16"].map { wire in
                 let recipe = try workshop.recipe(wire, Self.recipe(wire: wire))
@@ -80,17 +81,19 @@ extension MultiRankTests {
             let isSharded: Bool
         }
 
-        @Test(arguments: [
-            Change(
-                wire: "fp32", before: Layout(2, threads: 2), wasSharded: true,
-                after: Layout(3, perHost: 2), isSharded: false),
-            Change(
-                wire: "bf16", before: Layout(3, perHost: 2), wasSharded: false,
-                after: Layout(4, perHost: 2, threads: 2), isSharded: true),
-            Change(
-                wire: "bf16", before: Layout(4, perHost: 2), wasSharded: true, after: Layout(2),
-                isSharded: true),
-        ])
+        @Test(
+            "a run may resume in the other mode",
+            arguments: [
+                Change(
+                    wire: "fp32", before: Layout(2, threads: 2), wasSharded: true,
+                    after: Layout(3, perHost: 2), isSharded: false),
+                Change(
+                    wire: "bf16", before: Layout(3, perHost: 2), wasSharded: false,
+                    after: Layout(4, perHost: 2, threads: 2), isSharded: true),
+                Change(
+                    wire: "bf16", before: Layout(4, perHost: 2), wasSharded: true, after: Layout(2),
+                    isSharded: true),
+            ])
         func aRunGoesOnInTheOtherMode(change: Change) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: change.wire))
@@ -118,7 +121,8 @@ extension MultiRankTests {
         }
 
         /// The layouts above are hosts only if training looks at the variable that says so.
-        @Test func trainingReadsWhatRanksAHostHas() throws {
+        @Test("training reads the ranks of each host")
+        func trainingReadsWhatRanksAHostHas() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
             let outcome = try workshop.train(
@@ -128,7 +132,8 @@ extension MultiRankTests {
             #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE is \"0\""))
         }
 
-        @Test func theWireCannotChangeMidway() throws {
+        @Test("the wire format cannot change midway")
+        func theWireCannotChangeMidway() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
             let run = workshop.run("run")
@@ -141,7 +146,8 @@ extension MultiRankTests {
 
         /// Where the ranks' shared memory would not fit, one line says so and the bits are the
         /// same.
-        @Test func withoutSharedMemoryTheRunIsTheSame() throws {
+        @Test("a run without shared memory has the same bits")
+        func withoutSharedMemoryTheRunIsTheSame() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
             let states = try ["/dev/shm", "/no such folder"].map { folder in

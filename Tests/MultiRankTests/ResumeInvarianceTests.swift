@@ -28,7 +28,9 @@ extension MultiRankTests {
             every = 100
             """
 
-        @Test(arguments: [(2, 1), (2, 3), (4, 6)])
+        @Test(
+            "a killed and resumed run has the bits of an uninterrupted one",
+            arguments: [(2, 1), (2, 3), (4, 6)])
         func killedAndResumed(before: Int, after: Int) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("resume", Self.recipe)
@@ -69,7 +71,8 @@ extension MultiRankTests {
 
         /// Asked to stop by a signal, it checkpoints at the end of the step and exits with 75;
         /// twice.
-        @Test func stoppedBySignalsAndResumed() throws {
+        @Test("a run that signals stopped resumes with the same bits")
+        func stoppedBySignalsAndResumed() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("stop", Self.recipe)
             let whole = workshop.run("uninterrupted")

@@ -29,7 +29,7 @@ extension MultiRankTests {
 
         /// A rank that stands still is waited for in shared memory; once it is killed all others
         /// end, and no memory stays.
-        @Test(arguments: [0, 2])
+        @Test("a killed rank ends the ranks that wait for it", arguments: [0, 2])
         func aKilledRankEndsThoseThatWaitForIt(victim: Int) throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(steps: 1_000_000))
@@ -71,7 +71,9 @@ extension MultiRankTests {
         }
 
         /// As in a container whose /dev/shm is small: ranks send messages, and one line says why.
-        @Test(.enabled(if: canMount, "root cannot mount here"))
+        @Test(
+            "a small file system is reported once and the run has the same bits",
+            .enabled(if: canMount, "root cannot mount here"))
         func aSmallFileSystemIsToldOnceAndTheRunIsTheSame() throws {
             let workshop = try Workshop()
             let recipe = try workshop.recipe("recipe", Self.recipe(steps: 4))

@@ -51,7 +51,8 @@ extension MultiRankTests {
             ]
         }
 
-        @Test func layoutsAndKillsDoNotChangeAByte() throws {
+        @Test("layouts and kills do not change a byte of a sweep")
+        func layoutsAndKillsDoNotChangeAByte() throws {
             let workshop = try Workshop()
             _ = try workshop.recipe("recipe", Self.recipe)
             let specification = try workshop.recipe("sweep", Self.specification)

@@ -25,7 +25,9 @@ struct SymmetricEigenvectorsTests {
     }
 
     /// Rounding is a few units in the last place of the greatest value.
-    @Test(arguments: [[4.0], [1.0, 9], [7.0, 7, 2, 0, -3], [1e6, 50, 3, 1e-3, 0, 0, -20, 8]])
+    @Test(
+        "known eigenvalues and eigenvectors are found",
+        arguments: [[4.0], [1.0, 9], [7.0, 7, 2, 0, -3], [1e6, 50, 3, 1e-3, 0, 0, -20, 8]])
     func foundAgain(values: [Double]) {
         let matrix = planted(values)
         let eigen = SymmetricEigenvectors(matrix)

@@ -3,7 +3,8 @@ import Testing
 
 /// The exit codes are a contract with scripts and schedulers: sysexits.h's numbers.
 @Suite struct FailureTests {
-    @Test func codesAreThoseOfSysexits() {
+    @Test("exit codes equal those of sysexits.h")
+    func codesAreThoseOfSysexits() {
         let codes: [(Failure.Code, Int32)] = [
             (.usage, 64), (.badData, 65), (.missingInput, 66), (.bug, 70), (.inputOutput, 74),
             (.requeue, 75), (.configuration, 78),
@@ -14,7 +15,8 @@ import Testing
         }
     }
 
-    @Test func describesItselfByItsSentence() {
+    @Test("a failure describes itself by its sentence")
+    func describesItselfByItsSentence() {
         let failure = Failure(.badData, "The file is empty; give another.")
         #expect("\(failure)" == failure.sentence)
         #expect(failure != Failure(.usage, failure.sentence))

@@ -3,15 +3,18 @@ import Support
 import Testing
 
 @Suite struct QuotingTests {
-    @Test(arguments: [
-        ("", #""""#), ("plain é 🙂", #""plain é 🙂""#), ("\"\\/", #""\"\\/""#),
-        ("\n\r\t\u{08}\u{0C}", #""\n\r\t\b\f""#), ("\u{0}\u{1F}", #""\u0000\u001f""#),
-    ])
+    @Test(
+        "only required escapes are written",
+        arguments: [
+            ("", #""""#), ("plain é 🙂", #""plain é 🙂""#), ("\"\\/", #""\"\\/""#),
+            ("\n\r\t\u{08}\u{0C}", #""\n\r\t\b\f""#), ("\u{0}\u{1F}", #""\u0000\u001f""#),
+        ])
     func escapesWhatMustBe(text: String, json: String) {
         #expect(jsonQuoted(text) == json)
     }
 
-    @Test func everyScalarReadsBack() throws {
+    @Test("every quoted scalar reads back")
+    func everyScalarReadsBack() throws {
         let scalars = (0...0x2FF).compactMap { Unicode.Scalar($0) } + ["\u{2028}", "\u{10FFFF}"]
         var text = ""
         text.unicodeScalars.append(contentsOf: scalars)

@@ -3,7 +3,8 @@ import Support
 import Testing
 
 @Suite struct JSONTests {
-    @Test func keepsTheOrderOfFields() {
+    @Test("an object keeps the order of its fields")
+    func keepsTheOrderOfFields() {
         let object: JSONObject = [
             "step": 12, "loss": 1.5, "ok": true, "note": nil, "name": "a", "list": [1, [2.5], nil],
             "nested": ["z": 1, "a": 2],
@@ -14,7 +15,8 @@ import Testing
         )
     }
 
-    @Test func replacesAddsAndRemovesMembers() {
+    @Test("an object replaces, adds and removes members")
+    func replacesAddsAndRemovesMembers() {
         var object: JSONObject = ["a": 1, "b": 2, "a": 3]
         #expect(object.text == #"{"a":3,"b":2}"#)
         object["c"] = "new"
@@ -25,7 +27,8 @@ import Testing
         #expect(JSONObject().text == "{}")
     }
 
-    @Test func writesNumbersSoThatTheyReadBackToTheSameBits() throws {
+    @Test("written numbers read back to the same bits")
+    func writesNumbersSoThatTheyReadBackToTheSameBits() throws {
         var doubles: [Double] = [
             0, -0.0, 1, 0.1, 1 / 3, 1e-7, 1e22, .leastNonzeroMagnitude, .greatestFiniteMagnitude,
             -1.8857,
@@ -55,13 +58,16 @@ import Testing
         #expect(JSONValue.integer(.min).text == "-9223372036854775808")
     }
 
-    @Test(arguments: [Double.nan, .infinity, -.infinity])
+    @Test(
+        "numbers that are not finite are written as null",
+        arguments: [Double.nan, .infinity, -.infinity])
     func writesNullForWhatIsNotFinite(_ value: Double) {
         #expect(JSONValue.number(value).text == "null")
         #expect(JSONValue.single(Float(value)).text == "null")
     }
 
-    @Test func escapesStrings() throws {
+    @Test("strings are escaped")
+    func escapesStrings() throws {
         let all = String(String.UnicodeScalarView((0..<0x250).compactMap(Unicode.Scalar.init)))
         let string = all + "\u{1F600} \u{2028} / \\ \" e\u{301}"
         let text = JSONValue.array([.string(string)]).text

@@ -3,12 +3,15 @@ import Testing
 
 /// Edit distances, and the name that a misspelt one meant.
 @Suite struct NearestNameTests {
-    @Test(arguments: [
-        ("", "", 0), ("", "abc", 3), ("abc", "", 3), ("abc", "abc", 0), ("kitten", "sitting", 3),
-        ("saturday", "sunday", 3), ("ab", "ba", 1), ("abcd", "acbd", 1), ("ca", "abc", 3),
-        ("laeyrs", "layers", 1), ("layer", "layers", 1), ("é", "e", 1), ("a", "b", 1),
-        ("steps", "spets", 2),
-    ])
+    @Test(
+        "the edit distance counts edits and swaps",
+        arguments: [
+            ("", "", 0), ("", "abc", 3), ("abc", "", 3), ("abc", "abc", 0),
+            ("kitten", "sitting", 3),
+            ("saturday", "sunday", 3), ("ab", "ba", 1), ("abcd", "acbd", 1), ("ca", "abc", 3),
+            ("laeyrs", "layers", 1), ("layer", "layers", 1), ("é", "e", 1), ("a", "b", 1),
+            ("steps", "spets", 2),
+        ])
     func distances(first: String, second: String, distance: Int) {
         #expect(editDistance(first, second) == distance)
         #expect(editDistance(second, first) == distance, "it is symmetric")
@@ -16,21 +19,25 @@ import Testing
 
     private let keys = ["layers", "heads", "width", "context_length", "vocabulary_size", "bias"]
 
-    @Test(arguments: [
-        ("layer", "layers"), ("Layers", "layers"), ("laeyrs", "layers"), ("head", "heads"),
-        ("contextlength", "context_length"), ("context-length", "context_length"),
-        ("vocab_size", "vocabulary_size"), ("bais", "bias"), ("with", "width"),
-    ])
+    @Test(
+        "a misspelled name has a suggestion",
+        arguments: [
+            ("layer", "layers"), ("Layers", "layers"), ("laeyrs", "layers"), ("head", "heads"),
+            ("contextlength", "context_length"), ("context-length", "context_length"),
+            ("vocab_size", "vocabulary_size"), ("bais", "bias"), ("with", "width"),
+        ])
     func findsWhatWasMeant(written: String, meant: String) {
         #expect(nearestName(to: written, among: keys) == meant)
     }
 
-    @Test(arguments: ["learning_rate", "xyz", "optimizer", "n"])
+    @Test(
+        "distant names have no suggestion", arguments: ["learning_rate", "xyz", "optimizer", "n"])
     func staysSilentRatherThanGuessing(written: String) {
         #expect(nearestName(to: written, among: keys) == nil)
     }
 
-    @Test func theNearestWinsAndOfEquallyNearTheFirst() {
+    @Test("the nearest name is chosen, and the first of equally near ones")
+    func theNearestWinsAndOfEquallyNearTheFirst() {
         #expect(nearestName(to: "beta", among: ["betas", "beat", "beta"]) == "beta")
         #expect(nearestName(to: "cart", among: ["card", "care"]) == "card")
         #expect(nearestName(to: "anything", among: []) == nil)

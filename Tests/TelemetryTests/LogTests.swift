@@ -6,7 +6,8 @@ import TestSupport
 import Testing
 
 @Suite struct LogTests {
-    @Test func marksRanksAndLevels() {
+    @Test("lines name the rank and the level")
+    func marksRanksAndLevels() {
         func line(_ rank: Int, _ level: Logger.Level) -> String {
             Log.line(rank: rank, level: level, message: "text", metadata: ["b": "2", "a": "x"])
         }
@@ -18,7 +19,8 @@ import Testing
         #expect(line(0, .debug) == "lockstep: debug: text a=x b=2")
     }
 
-    @Test func readsTheLevelFromTheEnvironment() throws {
+    @Test("the environment sets the level")
+    func readsTheLevelFromTheEnvironment() throws {
         #expect(try Log.level(in: [:]) == .notice)
         #expect(try Log.level(in: ["LOCKSTEP_LOG": ""]) == .notice)
         for level in Logger.Level.allCases {
@@ -29,10 +31,11 @@ import Testing
             _ = try Log.level(in: ["LOCKSTEP_LOG": "debgu"])
         }
         #expect(failure?.code == .configuration)
-        #expect(failure?.sentence.hasSuffix("error, critical, perhaps debug") == true)
+        #expect(failure?.sentence.hasSuffix("error, critical, perhaps debug.") == true)
     }
 
-    @Test func aLoggerWritesItsLines() {
+    @Test("a logger writes its lines")
+    func aLoggerWritesItsLines() {
         let lines = Lines()
         var logger = Logger(label: "test") { _ in
             RankLogHandler(rank: 3, level: .info) { lines.add($0) }

@@ -9,7 +9,8 @@ private func line(_ step: Int) -> String { "{\"step\":\(step),\"loss\":\(Double(
 private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation_loss\":2.5}\n" }
 
 @Suite struct MetricsLogTests {
-    @Test func writesALineAtOnceAndReadsItBack() throws {
+    @Test("a line is written at once and reads back")
+    func writesALineAtOnceAndReadsItBack() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/metrics.jsonl"
         let log = try MetricsLog(creating: path)
@@ -30,7 +31,8 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(log.droppedLines == 0 && log.supersededLines == 0)
     }
 
-    @Test func neverStartsOverAnExistingLog() throws {
+    @Test("an existing log is never restarted")
+    func neverStartsOverAnExistingLog() throws {
         let folder = try TemporaryFolder()
         try folder.write("metrics.jsonl", line(1))
         let failure = caughtFailure { () throws(Failure) in
@@ -41,7 +43,8 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(try folder.read("metrics.jsonl") == line(1))
     }
 
-    @Test func movesLaterLinesAwayWhenARunResumes() throws {
+    @Test("resuming moves later lines away")
+    func movesLaterLinesAwayWhenARunResumes() throws {
         let folder = try TemporaryFolder()
         let header = "{\"note\":\"no step\"}\n"
         try folder.write(
@@ -71,7 +74,8 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(try folder.names() == ["metrics.jsonl", "metrics.superseded.jsonl"])
     }
 
-    @Test func finishesAResumeThatWasKilledHalfway() throws {
+    @Test("an interrupted resume is completed")
+    func finishesAResumeThatWasKilledHalfway() throws {
         let folder = try TemporaryFolder()
         try folder.write("metrics.jsonl", line(1) + line(2))
         try folder.write("metrics.superseded.jsonl", line(9) + line(2))
@@ -83,7 +87,8 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(try folder.names() == ["metrics.jsonl", "metrics.superseded.jsonl"])
     }
 
-    @Test func leavesALogWithoutLaterLinesAsItIs() throws {
+    @Test("a log without later lines stays unchanged")
+    func leavesALogWithoutLaterLinesAsItIs() throws {
         let folder = try TemporaryFolder()
         try folder.write("metrics.jsonl", line(1) + line(2))
         #expect(
@@ -92,14 +97,15 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(try folder.names() == ["metrics.jsonl"])
     }
 
-    @Test func makesAMissingLog() throws {
+    @Test("a missing log is created")
+    func makesAMissingLog() throws {
         let folder = try TemporaryFolder()
         let log = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 5)
         #expect(log.append(["step": 6]) == nil)
         #expect(try folder.read("metrics.jsonl") == "{\"step\":6}\n")
     }
 
-    @Test(arguments: 0...8)
+    @Test("an incomplete last line is dropped", arguments: 0...8)
     func dropsATornLastLine(_ cut: Int) throws {
         let folder = try TemporaryFolder()
         let last = "{\"a\":12}\n"
@@ -112,7 +118,8 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(try folder.names() == ["metrics.jsonl"])
     }
 
-    @Test func namesABrokenLineAndAMissingLog() throws {
+    @Test("a broken line and a missing log are named")
+    func namesABrokenLineAndAMissingLog() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/metrics.jsonl"
         let missing = caughtFailure { () throws(Failure) in _ = try MetricsLog.read(path) }
@@ -121,14 +128,15 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
             try folder.write("metrics.jsonl", line(1) + broken + line(2))
             let failure = caughtFailure { () throws(Failure) in _ = try MetricsLog.read(path) }
             #expect(failure?.code == .badData)
-            #expect(failure?.sentence.contains("line 2 of \(path)") == true)
+            #expect(failure?.sentence.contains("\(path): line 2 is") == true)
         }
         _ = try MetricsLog(resuming: path, after: 2)
         #expect(try folder.read("metrics.jsonl") == line(1) + line(2))
         #expect(try folder.read("metrics.superseded.jsonl") == "\0\0\0\n")
     }
 
-    @Test func warnsOnceAndCountsWhenTheDiskIsFull() throws {
+    @Test("a full disk causes one warning, and dropped lines are counted")
+    func warnsOnceAndCountsWhenTheDiskIsFull() throws {
         let log = try MetricsLog(resuming: "/dev/full", after: 0)
         let failure = try #require(log.append(["step": 1]))
         #expect(failure.code == .inputOutput)
@@ -138,7 +146,8 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(log.droppedLines == 3)
     }
 
-    @Test func namesAFolderThatIsNotThere() {
+    @Test("a missing folder is named")
+    func namesAFolderThatIsNotThere() {
         let failure = caughtFailure { () throws(Failure) in
             _ = try MetricsLog(creating: "/nowhere/metrics.jsonl")
         }
@@ -146,7 +155,9 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(failure?.sentence.contains("/nowhere/metrics.jsonl") == true)
     }
 
-    @Test(.enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
+    @Test(
+        "a full disk leaves no incomplete line",
+        .enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
     func leavesNoHalfLineOnAFullDisk() throws {
         try SmallDisk.with(size: "64k") { folder in
             try fillTheDisk(logging: folder + "/metrics.jsonl")

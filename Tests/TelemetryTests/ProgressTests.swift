@@ -16,7 +16,8 @@ private func training(done: Int = 500) -> ProgressStatus {
 private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 
 @Suite struct ProgressStatusTests {
-    @Test func rendersAPlainLine() {
+    @Test("progress is rendered as a plain line")
+    func rendersAPlainLine() {
         #expect(
             training().plainLine
                 == "training 500/2,000 steps (25 %), loss 1.8857, lr 9.81e-04, 12,345 tokens/s, 1 min 20 s left"
@@ -37,7 +38,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(ProgressStatus(title: "x", total: 0, unit: .bytes).plainLine == "x 0 B/0 B (100 %)")
     }
 
-    @Test func rendersABar() {
+    @Test("progress is rendered as a bar")
+    func rendersABar() {
         #expect(
             training().bar(ascii)
                 == "training  #######-----------------------  500/2,000 steps  loss 1.8857  lr 9.81e-04  12,345 tokens/s  1 min 20 s left"
@@ -53,7 +55,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(training(done: 5000).bar(ascii).contains(String(repeating: "#", count: 30)))
     }
 
-    @Test func fitsEveryWidth() {
+    @Test("the bar fits every width")
+    func fitsEveryWidth() {
         var longest = 0
         for width in 1...200 {
             let plain = training().bar(TerminalStyle(width: width, color: false, unicode: false))
@@ -85,7 +88,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 }
 
 @Suite struct ProgressModeTests {
-    @Test func choosesByTerminalAndEnvironment() throws {
+    @Test("the terminal and the environment choose the mode")
+    func choosesByTerminalAndEnvironment() throws {
         #expect(try ProgressMode.chosen(by: [:], isTerminal: true) == .bar)
         #expect(try ProgressMode.chosen(by: [:], isTerminal: false) == .lines)
         #expect(
@@ -103,7 +107,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(failure?.code == .configuration && failure?.sentence.contains("\"Bar\"") == true)
     }
 
-    @Test func readsTheTerminalsAbilities() {
+    @Test("the style reflects the abilities of the terminal")
+    func readsTheTerminalsAbilities() {
         func style(_ environment: [String: String], _ width: Int? = nil) -> TerminalStyle {
             TerminalStyle(environment: environment, terminalWidth: width)
         }
@@ -136,14 +141,16 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         return (shown, schedule.shouldShowEnd(at: 100 + seconds))
     }
 
-    @Test func showsNothingOfAShortOperation() {
+    @Test("a short operation shows nothing")
+    func showsNothingOfAShortOperation() {
         for mode in ProgressMode.allCases {
             let result = times(mode, seconds: 4.9)
             #expect(result.shown.isEmpty && !result.end)
         }
     }
 
-    @Test func drawsABarAtMostTenTimesASecond() {
+    @Test("a bar is drawn at most ten times per second")
+    func drawsABarAtMostTenTimesASecond() {
         let shown = times(.bar, seconds: 20).shown
         #expect(shown.first.map { abs($0 - 5) < 0.02 } == true)
         #expect(zip(shown, shown.dropFirst()).allSatisfy { $1 - $0 >= 0.0999 })
@@ -154,7 +161,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(atOnce.shown.first == 0.01 && atOnce.end)
     }
 
-    @Test func writesALineForEachTenthOrHalfMinute() {
+    @Test("a line is written for each tenth or half minute")
+    func writesALineForEachTenthOrHalfMinute() {
         let tenths = times(.lines, seconds: 100, atOnce: true)
         #expect(tenths.shown.count == 10 && !tenths.end)
         #expect(zip(tenths.shown, 1...10).allSatisfy { abs($0 - 10 * Double($1)) < 0.2 })
@@ -166,7 +174,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(resumed.shown.count == 3)
     }
 
-    @Test func endsWithALineUnlessTheLastTenthWasOne() {
+    @Test("the display ends with a line unless the last tenth was one")
+    func endsWithALineUnlessTheLastTenthWasOne() {
         var schedule = ProgressSchedule(mode: .lines, at: 0, atOnce: true)
         let first = schedule.shouldShow(fraction: 0.05, at: 1)
         #expect(!first && schedule.shouldShowEnd(at: 2))
@@ -178,7 +187,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 }
 
 @Suite struct RateEstimatorTests {
-    @Test func findsAConstantRateAtOnce() throws {
+    @Test("a constant rate is found at once")
+    func findsAConstantRateAtOnce() throws {
         var estimator = RateEstimator(done: 100, at: 50)
         #expect(estimator.rate == nil && estimator.secondsLeft(total: 200) == nil)
         for i in 1...100 {
@@ -189,7 +199,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(estimator.secondsLeft(total: 10) == 0)
     }
 
-    @Test func followsAChange() throws {
+    @Test("the rate follows a change")
+    func followsAChange() throws {
         var estimator = RateEstimator(done: 0, at: 0, timeConstant: 20)
         var done = 0.0
         for second in 1...200 {
@@ -202,7 +213,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(abs(try #require(estimator.rate) - 1) < 0.1)
     }
 
-    @Test func startsAnewWhenThingsGoBack() {
+    @Test("the estimate restarts if progress goes back")
+    func startsAnewWhenThingsGoBack() {
         var estimator = RateEstimator(done: 0, at: 0)
         estimator.record(done: 10, at: 1)
         estimator.record(done: 5, at: 2)
@@ -215,7 +227,8 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 }
 
 @Suite struct ScreenTests {
-    @Test func linesScrollByAboveTheBar() {
+    @Test("lines scroll above the bar")
+    func linesScrollByAboveTheBar() {
         let erase = "\r\u{1B}[K"
         var screen = Screen()
         let texts = [

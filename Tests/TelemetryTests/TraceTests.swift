@@ -4,7 +4,8 @@ import Telemetry
 import Testing
 
 @Suite struct TraceTests {
-    @Test func spansAreKeptInTheOrderInWhichTheyEnd() {
+    @Test("spans are kept in the order in which they end")
+    func spansAreKeptInTheOrderInWhichTheyEnd() {
         let recorder = TraceRecorder(capacity: 10)
         recorder.beginGroup()
         recorder.record(1, index: 4, from: 10, to: 20)
@@ -18,7 +19,7 @@ import Testing
     }
 
     /// A group that would end beyond the capacity is not begun, so what is kept is whole.
-    @Test(arguments: [10, 11, 12, 40])
+    @Test("only complete groups are kept", arguments: [10, 11, 12, 40])
     func onlyWholeGroupsAreKept(capacity: Int) {
         let recorder = TraceRecorder(capacity: capacity)
         for group in 0..<100 {
@@ -33,7 +34,8 @@ import Testing
         #expect(recorder.spans.map(\.index) == recorder.spans.indices.map { Int32($0 / 3) })
     }
 
-    @Test func aGroupThatIsLongerThanAllBeforeIsDroppedAsAWhole() {
+    @Test("a group that is longer than all previous ones is dropped completely")
+    func aGroupThatIsLongerThanAllBeforeIsDroppedAsAWhole() {
         let recorder = TraceRecorder(capacity: 8)
         recorder.beginGroup()
         recorder.record(0, from: 0, to: 1)
@@ -47,7 +49,8 @@ import Testing
     }
 
     /// The names and units of Google's "Trace Event Format".
-    @Test func linesHaveChromesFormat() throws {
+    @Test("lines have Chrome's format")
+    func linesHaveChromesFormat() throws {
         let event = ChromeTrace.event(
             "attention", category: "forward", process: 3, start: 1_234_567, duration: 1500,
             detail: (key: "layer", value: 7))
@@ -66,7 +69,8 @@ import Testing
         #expect((lines[0]["args"] as? [String: String]) == ["name": "rank 3 on \"a\""])
     }
 
-    @Test func theClockGoesForward() {
+    @Test("the clock never goes back")
+    func theClockGoesForward() {
         let times = (0..<1000).map { _ in MonotonicClock.nanoseconds }
         #expect(times == times.sorted())
         let before = MonotonicClock.nanoseconds

@@ -1,5 +1,5 @@
-// What Swift 6.3 does not vectorise: SIMD square roots, conversions, the larger and the smaller of
-// two; and what it has no word for.
+// Vector operations that Swift 6.3 does not vectorize (square roots, conversions, minima and
+// maxima) or cannot express.
 #pragma once
 
 typedef float lockstep_float8 __attribute__((ext_vector_type(8)));
@@ -14,12 +14,12 @@ LOCKSTEP_INLINE lockstep_float8 lockstep_sqrt8(lockstep_float8 x) {
     return __builtin_elementwise_sqrt(x);
 }
 
-/// The larger of each two; the second where they do not compare.
+/// Returns the element-wise maximum; the second operand if the elements are unordered.
 LOCKSTEP_INLINE lockstep_float8 lockstep_max8(lockstep_float8 x, lockstep_float8 y) {
     return x > y ? x : y;
 }
 
-/// The smaller of each two; the second where they do not compare.
+/// Returns the element-wise minimum; the second operand if the elements are unordered.
 LOCKSTEP_INLINE lockstep_float8 lockstep_min8(lockstep_float8 x, lockstep_float8 y) {
     return x < y ? x : y;
 }

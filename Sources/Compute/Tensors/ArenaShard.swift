@@ -1,14 +1,14 @@
-/// The part of an arena that somebody owns, and where each of its elements lies in a buffer that
-/// holds nothing else.
+/// The part of an arena that a rank owns, and the position of each of its elements in a compact
+/// buffer.
 package struct ArenaShard: Sendable, Equatable {
-    /// The owned elements of the arena, rising, with gaps between the ranges.
+    /// The owned ranges of the arena, in increasing order.
     package let ranges: [Range<Int>]
-    /// Where each range begins in the compact buffer.
+    /// The start of each range in the compact buffer.
     private let starts: [Int]
-    /// The owned elements' number.
+    /// The number of owned elements.
     package let count: Int
 
-    /// `ranges` rise and do not overlap.
+    /// - Parameter ranges: the owned ranges, which increase and do not overlap.
     package init(_ ranges: [Range<Int>]) {
         self.ranges = ranges
         var starts: [Int] = []
@@ -23,15 +23,15 @@ package struct ArenaShard: Sendable, Equatable {
         self.count = count
     }
 
-    /// The parts of a range of the arena that are owned, in order, and where each begins in the
-    /// compact buffer.
+    /// Returns the owned parts of a range of the arena, in order, and their starts in the compact
+    /// buffer.
     package func pieces(of range: Range<Int>) -> [(elements: Range<Int>, start: Int)] {
         var pieces: [(elements: Range<Int>, start: Int)] = []
         forEachPiece(of: range) { pieces.append(($0, $1)) }
         return pieces
     }
 
-    /// Calls `body` with each of them, for a step that must allocate nothing.
+    /// Calls `body` with each owned part of a range and its start, without allocating.
     @inline(__always)
     package func forEachPiece(
         of range: Range<Int>, _ body: (_ elements: Range<Int>, _ start: Int) -> Void

@@ -8,10 +8,10 @@ import Support
 package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Element>
     package let count: Int
-    /// Whose memory it is; nil where it is the buffer's own.
+    /// The owner of the memory; nil if the buffer owns it.
     private let owner: AnyObject?
 
-    /// Zeroed memory of its own, freed with the buffer's last reference.
+    /// Allocates zeroed memory, which is freed with the buffer's last reference.
     package init(count: Int) {
         precondition(count >= 0, "a buffer cannot have \(count) elements")
         let bytes = max(64, count * MemoryLayout<Element>.stride)
@@ -22,7 +22,7 @@ package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
         owner = nil
     }
 
-    /// A view of memory that belongs to `owner`, which it keeps alive.
+    /// Creates a view of memory that belongs to `owner`, which the buffer keeps alive.
     package init(at base: UnsafeMutablePointer<Element>, count: Int, owner: AnyObject) {
         self.base = base
         self.count = count

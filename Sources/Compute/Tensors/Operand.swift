@@ -1,7 +1,7 @@
 /// A view of `rows` x `columns` numbers of either precision whose rows start `stride` numbers
 /// apart; it owns nothing.
 ///
-/// It is what matrix products read and what is kept for them; all else is a `Matrix`, in fp32.
+/// Matrix products read operands; everything else is a `Matrix` in fp32.
 @frozen package struct Operand: @unchecked Sendable {
     package let base: UnsafeMutableRawPointer
     package let rows: Int

@@ -1,6 +1,6 @@
 import CCompute
 
-// The global norm of the gradients, in bits that depend on nothing but the gradients: the arena is
+// The global norm of the gradients, in bits that depend only on the gradients: the arena is
 // cut into fixed blocks, each summed by a fixed pattern, and the blocks are added in their order.
 
 /// The sum of squares of an arena, block by block.
@@ -85,7 +85,8 @@ package enum SumOfSquares {
     /// Sixteen running sums, one for each place in a group of sixteen, joined at the end; so where
     /// the block is cut does not show.
     package struct Accumulator {
-        /// The running sums of the even and odd groups of eight, for loops that add squares besides.
+        /// The running sums of the even and odd groups of eight, for loops that add squares
+        /// besides.
         package var first = SIMD8<Double>()
         package var second = SIMD8<Double>()
 

@@ -4,18 +4,18 @@ import Synchronization
 
 /// A fixed team of threads, the caller among them, that shares out the tiles of one loop at a time.
 ///
-/// Each thread begins with its own run of neighbouring tiles, so that in loop after loop a core meets
-/// the rows that it has in cache, and then helps the others: which thread runs which tile is left to
-/// chance. Every tile writes its own part of the output, so the bits do not depend on that.
+/// Each thread begins with its own run of adjacent tiles, so that in loop after loop a core meets
+/// the rows that it has in cache, and then helps the others: which thread runs which tile is left
+/// to chance. Every tile writes its own part of the output, so the bits do not depend on that.
 /// Calls must come from one thread at a time and must not nest.
 package final class ThreadTeam: Sendable {
-    /// Threads that work, the caller included.
+    /// The number of threads, including the caller.
     package let threadCount: Int
 
     private let loop: SharedLoop
     private let workers: [pthread_t]
 
-    /// Whether workers sleep at once.
+    /// Whether idle workers sleep immediately.
     package let yields: Bool
 
     /// Starts `threads - 1` workers; where the system refuses one, the process ends and says so.
@@ -23,8 +23,8 @@ package final class ThreadTeam: Sendable {
     /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes
     /// longer than most loops, on a virtual machine most of all. With `yields` (more threads than
     /// cores) they sleep at once.
-    /// With `bindsThreads` each thread, the caller among them, is bound to a core, if the process may
-    /// use as many cores as there are threads.
+    /// With `bindsThreads` each thread, the caller among them, is bound to a core, if the process
+    /// may use as many cores as there are threads.
     package init(threads: Int, yields: Bool = false, bindsThreads: Bool = false) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads
@@ -52,7 +52,7 @@ package final class ThreadTeam: Sendable {
                 Failure(
                     .configuration,
                     "Thread \(thread + 1) of \(threads) cannot be started "
-                        + "(\(String(cString: strerror(status)))); use fewer threads a rank, or raise "
+                        + "(\(String(cString: strerror(status)))); use fewer threads per rank, or raise "
                         + "the limits on processes and memory (ulimit -u, ulimit -v)."
                 ).endProcess()
             }
@@ -79,11 +79,11 @@ package final class ThreadTeam: Sendable {
     }
 }
 
-/// What a new thread needs to know.
+/// The arguments of a new thread.
 private final class WorkerStart {
     let loop: SharedLoop
     let thread: Int
-    /// The processors of its core; nil where it is not bound.
+    /// The processors of the thread's core; nil if the thread is not bound.
     let core: [Int]?
 
     init(loop: SharedLoop, thread: Int, core: [Int]?) {

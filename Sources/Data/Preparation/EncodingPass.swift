@@ -35,7 +35,7 @@ struct EncodingPass: ~Copyable {
         documentToken = options.separatesDocuments ? tokenizer.endOfText : nil
         scanner = options.separator.map { SeparatorScanner($0.utf8) }
         encoder = tokenizer.makeEncoder(source: "the text")
-        // No tokenizer makes more tokens than there are bytes, save for the separators.
+        // No tokenizer makes more tokens than there are bytes, except for separators.
         let mostTokens = survey.bytes + survey.sources.count
         let shardTokens =
             options.shardTokens ?? (mostTokens > TokenFileFormat.largestCount ? 1 << 30 : nil)
@@ -84,7 +84,7 @@ struct EncodingPass: ~Copyable {
         (try train.finish(), try validation.finish())
     }
 
-    /// Puts a token before a text, unless a separator has just put one there.
+    /// Writes a token before a text, unless a separator has just written one.
     private mutating func beginDocument(_ token: UInt32) throws(Failure) {
         try encodeHeldBack()
         if trainUnitsLeft == 0 { try endTrain() }
@@ -113,7 +113,8 @@ struct EncodingPass: ~Copyable {
             count: heldBack + chunk.count - start - stillHeldBack)
     }
 
-    /// Encodes `count` bytes: first the separator's bytes that were held back, then bytes of a chunk.
+    /// Encodes `count` bytes: first the separator's bytes that were held back, then bytes of a
+    /// chunk.
     private mutating func encode(
         heldBack: Int, _ chunk: UnsafeRawBufferPointer, from start: Int, count: Int
     ) throws(Failure) {
@@ -134,7 +135,8 @@ struct EncodingPass: ~Copyable {
         try Array(bytes).withUnsafeBytesThrowing { (bytes) throws(Failure) in try encode(bytes) }
     }
 
-    /// Ends a text and writes the token. A separator across the splits' border belongs to the first.
+    /// Ends a text and writes the token. A separator across the splits' border belongs to the
+    /// first.
     private mutating func encodeSeparator() throws(Failure) {
         guard let endOfText, let scanner else { return }
         if trainUnitsLeft == 0 { try endTrain() }

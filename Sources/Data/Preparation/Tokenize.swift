@@ -6,8 +6,8 @@ import Support
 /// The texts are one long text; its first `Int((1 - validationFraction) * n)` characters (bytes for
 /// the byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
 /// by itself. nanoGPT's Python reads the line endings CR LF and CR as LF, while this function keeps
-/// every byte of a text. Texts are read twice, and memory stays bounded by the longest word. The folder
-/// appears only when it is complete; after a failure nothing is left of it.
+/// every byte of a text. Texts are read twice, and memory stays bounded by the longest word. The
+/// folder appears only when it is complete; after a failure nothing is left of it.
 ///
 /// - Parameter found: called with each finding that deserves a warning.
 /// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
@@ -38,8 +38,8 @@ package func tokenize(
 
 /// Checks that a data folder can be created at a path.
 ///
-/// - Throws: `Failure` (usage) if something exists there; (input/output) if an interrupted or a running
-///   `tokenize` left its partial folder.
+/// - Throws: `Failure` (usage) if something exists there; (input/output) if an interrupted or a
+///   running `tokenize` left its partial folder.
 private func requireFree(_ target: String) throws(Failure) {
     for partial in [
         target + AtomicFolder.partialSuffix, "\(target)/\(AtomicFolder.innerPartialName)",
@@ -49,7 +49,7 @@ private func requireFree(_ target: String) throws(Failure) {
     guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
         throw Failure(
             .usage,
-            "\(target) exists and is never overwritten; remove it or choose another folder.")
+            "\(target): exists and is never overwritten; remove it or choose another folder.")
     }
 }
 

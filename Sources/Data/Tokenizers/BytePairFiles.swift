@@ -50,7 +50,7 @@ struct BytePairFiles {
                     ? (names.merges, names.vocabulary) : (names.vocabulary, names.merges)
                 throw Failure(
                     .missingInput,
-                    "\(folder) has \(there) but not \(missing); put both files of the vocabulary "
+                    "\(folder): has \(there) but not \(missing); put both files of the vocabulary "
                         + "there.")
             case (true, true):
                 let remedy = "use the model's own \(names.vocabulary)"
@@ -82,15 +82,15 @@ struct BytePairFiles {
 
     /// The vocabulary, once it has proved consistent.
     ///
-    /// - Throws: `Failure` (bad data) if ids have holes, a merge is no pair or names a token that
-    ///   is not in the vocabulary, or for what `BytePairVocabulary` refuses.
+    /// - Throws: `Failure` (bad data) if ids have holes, a merge is not a pair or names a token
+    ///   that is not in the vocabulary, or for what `BytePairVocabulary` refuses.
     func checked() throws(Failure) -> BytePairVocabulary {
         var tokenNames = [String?](repeating: nil, count: vocabulary.count)
         for (name, id) in vocabulary {
             guard tokenNames.indices.contains(id), tokenNames[id] == nil else {
                 throw Failure(
                     .badData,
-                    "\(self.names.vocabulary) gives \"\(name)\" the id \(id), but its "
+                    "\(self.names.vocabulary): gives \"\(name)\" the id \(id), but its "
                         + "\(vocabulary.count) tokens need the ids 0 to \(vocabulary.count - 1), "
                         + "each once; use the model's own file.")
             }

@@ -2,7 +2,7 @@
 /// (Sennrich et al. 2016, Algorithm 1).
 ///
 /// A linked list of tokens and a heap of the pairs that may merge make a word of n bytes cost
-/// O(n log n), so that a megabyte of one letter is no trap.
+/// O(n log n), even for a megabyte of one letter.
 struct BytePairMerger: ~Copyable {
     private struct Node {
         var id: UInt32 = 0

@@ -55,8 +55,8 @@ final class BytePairVocabulary: Sendable {
             guard let id = idOf[[byte]] else {
                 throw Failure(
                     .badData,
-                    "\(files.vocabulary) has no token for the byte \(byte); a byte-level vocabulary "
-                        + "needs all 256, so use the model's own file.")
+                    "\(files.vocabulary): has no token for the byte \(byte), but a byte-level "
+                        + "vocabulary needs all 256; use the model's own file.")
             }
             byteIds.append(id)
         }

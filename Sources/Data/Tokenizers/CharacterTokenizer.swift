@@ -3,8 +3,8 @@ import Support
 
 /// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
 ///
-/// The ids are those of nanoGPT's `sorted(list(set(text)))` for texts without carriage returns. Python
-/// reads the line endings CR LF and CR as LF, while this tokenizer keeps every character.
+/// The ids are those of nanoGPT's `sorted(list(set(text)))` for texts without carriage returns.
+/// Python reads the line endings CR LF and CR as LF, while this tokenizer keeps every character.
 package struct CharacterTokenizer: Tokenizer {
     package let kind = "characters"
     package let endOfText: UInt32? = nil
@@ -18,7 +18,7 @@ package struct CharacterTokenizer: Tokenizer {
 
     /// A tokenizer for these scalars, which may repeat and come in any order.
     ///
-    /// - Throws: `Failure` (bad data) if there is none, or one that is no Unicode scalar.
+    /// - Throws: `Failure` (bad data) if there is no value, or if one is not a Unicode scalar.
     package init(scalars: some Sequence<UInt32>) throws(Failure) {
         let sorted = Set(scalars).sorted()
         guard let largest = sorted.last else {

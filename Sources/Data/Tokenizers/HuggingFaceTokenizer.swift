@@ -84,8 +84,8 @@ struct HuggingFaceTokenizer: Decodable {
 
     /// The tokenizer that the file describes.
     ///
-    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token. The
-    /// decoder does not affect ids.
+    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token.
+    /// The decoder does not affect ids.
     ///
     /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding with GPT-2's
     ///   pattern, has a setting that gives different ids, or is inconsistent.
@@ -93,7 +93,7 @@ struct HuggingFaceTokenizer: Decodable {
         if let setting = foreignSetting {
             throw Failure(
                 .badData,
-                "\(path) has \(setting), which differs from GPT-2's tokenizer; use a tokenizer of the "
+                "\(path): has \(setting), which differs from GPT-2's tokenizer; use a tokenizer of the "
                     + "GPT-2 family.")
         }
         for (name, isSet) in [
@@ -102,7 +102,7 @@ struct HuggingFaceTokenizer: Decodable {
         ] where isSet {
             throw Failure(
                 .badData,
-                "\(path) has a \(name), which truncates texts or adds tokens to them; set it to null "
+                "\(path): has a \(name), which truncates texts or adds tokens to them; set it to null "
                     + "in a copy of the file.")
         }
         let endOfText = try endOfText(path: path)
@@ -138,8 +138,8 @@ struct HuggingFaceTokenizer: Decodable {
 
     /// Returns the one added token, which ends a text; nil if there is none.
     ///
-    /// - Throws: `Failure` (bad data) if there is an added token that the library would find in texts
-    ///   in a different way than `--separator` does.
+    /// - Throws: `Failure` (bad data) if there is an added token that the library would find in
+    ///   texts in a different way than `--separator` does.
     private func endOfText(path: String) throws(Failure) -> AddedToken? {
         let added = addedTokens ?? []
         let endOfText =
@@ -148,7 +148,7 @@ struct HuggingFaceTokenizer: Decodable {
         if let other = added.first(where: { $0.content != endOfText?.content }) {
             throw Failure(
                 .badData,
-                "\(path) has the added token \(jsonQuoted(other.content)), but only one "
+                "\(path): has the added token \(jsonQuoted(other.content)), but only one "
                     + "added token, which ends a text, is supported; remove it from added_tokens in "
                     + "a copy of the file if your texts do not contain it.")
         }
@@ -159,7 +159,7 @@ struct HuggingFaceTokenizer: Decodable {
         ] where isSet ?? false {
             throw Failure(
                 .badData,
-                "\(path) has \(name) = true for \(jsonQuoted(endOfText.content)), which would "
+                "\(path): has \(name) = true for \(jsonQuoted(endOfText.content)), which would "
                     + "change the text around it; set it to false in a copy of the file.")
         }
         return endOfText

@@ -3,8 +3,8 @@ import Support
 
 /// Reads a JSON file as a value of a type.
 ///
-/// - Throws: `Failure` (missing input, input/output, or bad data that says where the type does not
-///   fit or that the file is no JSON).
+/// - Throws: `Failure` (missing input, input/output, or bad data that names the place where the
+///   type does not fit, or states that the file is not JSON).
 func decodeJSONFile<Value: Decodable>(
     _ type: Value.Type, at path: String, remedy: String
 ) throws(Failure) -> Value {
@@ -12,9 +12,9 @@ func decodeJSONFile<Value: Decodable>(
     do {
         return try JSONDecoder().decode(type, from: Data(bytes))
     } catch let error as DecodingError {
-        throw Failure(.badData, "\(path) \(problem(in: error)); \(remedy).")
+        throw Failure(.badData, "\(path): \(problem(in: error)); \(remedy).")
     } catch {
-        throw Failure(.badData, "\(path) is not valid JSON; \(remedy).")
+        throw Failure(.badData, "\(path): is not valid JSON; \(remedy).")
     }
 }
 

@@ -5,7 +5,7 @@ package let tokenizerFileName = "tokenizer.json"
 
 extension BytePairTokenizer {
     /// Reads a vocabulary: `vocab.json` and `merges.txt`, or `encoder.json` and `vocab.bpe`, or
-    /// else Hugging Face's `tokenizer.json`.
+    /// otherwise Hugging Face's `tokenizer.json`.
     ///
     /// - Throws: `Failure` (missing input, input/output, bad data) that names the file.
     package init(folder: String) throws(Failure) {
@@ -17,7 +17,7 @@ extension BytePairTokenizer {
         guard FileSystem.exists(path) else {
             throw Failure(
                 .missingInput,
-                "\(folder) has no byte-pair vocabulary; put vocab.json and merges.txt, or "
+                "\(folder): has no byte-pair vocabulary; put vocab.json and merges.txt, or "
                     + "encoder.json and vocab.bpe, there.")
         }
         self = try decodeJSONFile(
@@ -38,7 +38,7 @@ private struct PlainTokenizer: Decodable {
     init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         type = try values.decodeIfPresent(String.self, forKey: .type)
-        // Without a type it is Hugging Face's layout, whose version is a text.
+        // Without a type it is Hugging Face's layout, whose version is a string.
         version = type == nil ? nil : try values.decodeIfPresent(Int.self, forKey: .version)
         characters =
             type == nil ? nil : try values.decodeIfPresent(String.self, forKey: .characters)
@@ -54,7 +54,7 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
     guard FileSystem.exists(path) else {
         throw Failure(
             .missingInput,
-            "\(path) does not exist; make the folder with \"lockstep tokenize\", or name one that "
+            "\(path): does not exist; make the folder with \"lockstep tokenize\", or name one that "
                 + "has a \(tokenizerFileName).")
     }
     let remedy = "make the folder again with \"lockstep tokenize\""
@@ -66,7 +66,7 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
     guard plain.version == 1 else {
         let version = plain.version.map { "version \($0)" } ?? "no version"
         throw Failure(
-            .badData, "\(path) has \(version), but only version 1 is known; \(remedy).")
+            .badData, "\(path): has \(version), but only version 1 is known; \(remedy).")
     }
     switch (type, plain.characters) {
     case ("bytes", _): return ByteTokenizer()
@@ -75,16 +75,16 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
         guard !scalars.isEmpty, zip(scalars, scalars.dropFirst()).allSatisfy(<) else {
             throw Failure(
                 .badData,
-                "\(path) does not list its characters once each and in increasing order; \(remedy)."
+                "\(path): does not list its characters once each and in increasing order; \(remedy)."
             )
         }
         return try CharacterTokenizer(scalars: scalars)
     case ("characters", nil):
-        throw Failure(.badData, "\(path) has no \"characters\"; \(remedy).")
+        throw Failure(.badData, "\(path): has no \"characters\"; \(remedy).")
     default:
         throw Failure(
             .badData,
-            "\(path) has the type \"\(type)\", but only \"characters\", \"bytes\" and byte pairs in "
+            "\(path): has the type \"\(type)\", but only \"characters\", \"bytes\" and byte pairs in "
                 + "Hugging Face's layout are known; \(remedy).")
     }
 }

@@ -1,6 +1,6 @@
 import Compute
 
-/// What GPT-2's pattern calls a code point.
+/// The classes of code points that GPT-2's pattern distinguishes.
 enum UnicodeClass {
     static let other: UInt8 = 0
     /// `\p{L}`

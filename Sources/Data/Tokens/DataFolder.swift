@@ -24,7 +24,7 @@ package struct DataFolder: Sendable {
         guard FileSystem.isFolder(path) else {
             throw Failure(
                 .missingInput,
-                "there is no data folder \(path); \(remedy).")
+                "\(path): there is no such data folder; \(remedy).")
         }
         self.path = path
         train = try TokenDataset.open(folder: path, split: .train, remedy: remedy)
@@ -52,8 +52,8 @@ package struct DataFolder: Sendable {
     /// Checks every token of both splits against a vocabulary, and the splits against the folder's
     /// description.
     ///
-    /// - Throws: `Failure` (bad data) that names the first token outside the vocabulary, or a file that
-    ///   was changed.
+    /// - Throws: `Failure` (bad data) that names the first token outside the vocabulary, or a file
+    ///   that was changed.
     package func validate(vocabularySize: Int) throws(Failure) {
         try train.validate(vocabularySize: vocabularySize)
         try validation.validate(vocabularySize: vocabularySize)

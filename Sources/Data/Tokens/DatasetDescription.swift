@@ -72,7 +72,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
         guard description.version == 1 else {
             throw Failure(
                 .badData,
-                "\(path) has version \(description.version), but only version 1 is known; "
+                "\(path): has version \(description.version), but only version 1 is known; "
                     + "\(remedy).")
         }
         return description
@@ -106,7 +106,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
         guard dataset.shards.map(\.count) != stated.files.map(\.tokens) else { return }
         throw Failure(
             .badData,
-            "\(folder)/\(Self.fileName) describes \(stated.tokens) \(split.rawValue) tokens in "
+            "\(folder)/\(Self.fileName): describes \(stated.tokens) \(split.rawValue) tokens in "
                 + "\(stated.files.count) files, but there are \(dataset.tokenCount) in "
                 + "\(dataset.shards.count); make the folder again with \"lockstep tokenize\".")
     }
@@ -121,7 +121,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
         guard let written = stated.fingerprint, written != fingerprint else { return }
         throw Failure(
             .badData,
-            "\(dataset.shards[0].path) does not hold the \(split.rawValue) tokens that "
+            "\(dataset.shards[0].path): does not hold the \(split.rawValue) tokens that "
                 + "\(folder)/\(Self.fileName) describes, so it was changed; make the folder again "
                 + "with \"lockstep tokenize\", or remove \(Self.fileName) to use it as it is.")
     }

@@ -1,7 +1,7 @@
 import Glibc
 import Support
 
-/// A text that is read from beginning to end: a file or standard input.
+/// An input that is read sequentially: a file or standard input.
 struct InputFile: ~Copyable {
     private let descriptor: Descriptor
     /// The size in bytes; nil for a pipe or a device.
@@ -12,7 +12,8 @@ struct InputFile: ~Copyable {
 
     /// Opens a path; "-" is standard input.
     ///
-    /// - Throws: `Failure` (missing input) if there is no such file; (input/output) if it cannot be read.
+    /// - Throws: `Failure` (missing input) if there is no such file; (input/output) if it cannot be
+    ///   read.
     init(_ path: String) throws(Failure) {
         let size = try Self.size(of: path)
         let descriptor =
@@ -57,8 +58,8 @@ struct InputFile: ~Copyable {
 
 /// Reads a file that must be UTF-8.
 ///
-/// - Throws: `Failure` (missing input, input/output); (bad data) that names the first byte that is not
-///   UTF-8.
+/// - Throws: `Failure` (missing input, input/output); (bad data) that names the first byte that is
+///   not UTF-8.
 func readTextFile(_ path: String) throws(Failure) -> String {
     let bytes = try readBytes(path)
     let prefix = bytes.withUnsafeBytes { UTF8Prefix(of: $0) }

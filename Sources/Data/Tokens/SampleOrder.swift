@@ -1,29 +1,31 @@
 import Compute
 import Support
 
-/// Which window of the training tokens each sample is, as a pure function of its number.
+/// The order of samples: a pure function from the number of a sample to a window of the training
+/// tokens.
 ///
-/// A sample is `contextLength` inputs and, one further, their targets. An epoch cuts the tokens
-/// into `windowsPerEpoch` windows side by side and visits each once, in an order that is a keyed
-/// permutation (a Feistel network with cycle walking: Luby & Rackoff 1988; Black & Rogaway 2002); a
-/// phase drawn anew for each epoch moves the windows' borders. Nothing depends on the layout, and
-/// memory is constant.
+/// A sample consists of `contextLength` inputs and of their targets, which are shifted by one. An
+/// epoch divides the tokens into `windowsPerEpoch` adjacent windows and visits each once, in the
+/// order of a keyed permutation (a Feistel network with cycle walking: Luby & Rackoff 1988; Black &
+/// Rogaway 2002). A new random phase shifts the windows in each epoch. The order does not depend on
+/// the layout, and its memory is constant.
 package struct SampleOrder: Sendable {
-    /// Rounds of the Feistel network; four suffice for large domains, tiny ones mix better in
-    /// eight.
+    /// The number of rounds of the Feistel network. Four suffice for large domains; tiny domains
+    /// mix better in eight.
     private static let rounds = 8
 
     package let contextLength: Int
-    /// Windows that an epoch visits (W).
+    /// The number of windows that an epoch visits (W).
     package let windowsPerEpoch: Int
-    /// Places where an epoch's first window can start.
+    /// The number of positions at which the first window of an epoch can start.
     let phaseCount: Int
 
     private let random: CounterRandom
-    /// Bits of half a number that the network permutes.
+    /// The number of bits in each half of the numbers that the network permutes.
     private let halfBits: UInt32
 
-    /// The order for N = `tokenCount` tokens and T = `contextLength`: W = max(1, (N - T) / T).
+    /// Creates the order for N = `tokenCount` tokens and T = `contextLength`, with
+    /// W = max(1, (N - T) / T).
     ///
     /// - Throws: `Failure` (bad data) with the largest context length that works if this one leaves
     ///   no room for a window and its last target, (configuration) if it is not positive.
@@ -37,7 +39,8 @@ package struct SampleOrder: Sendable {
         halfBits = max(1, (bits + 1) / 2)
     }
 
-    /// The position of a sample's first input; samples are numbered from 0 over the entire run.
+    /// Returns the position of a sample's first input. Samples are numbered from 0 over the entire
+    /// run.
     ///
     /// Sample n = step * globalBatch + i is window perm(n mod W) of epoch n / W, at phase +
     /// window * T. Its last target is at most the last token.
@@ -47,14 +50,14 @@ package struct SampleOrder: Sendable {
         return phase(ofEpoch: epoch) + window(at: index, ofEpoch: epoch) * contextLength
     }
 
-    /// Where an epoch's first window starts, in `0..<phaseCount`.
+    /// Returns the start of the first window of an epoch, in `0..<phaseCount`.
     func phase(ofEpoch epoch: Int) -> Int {
         // Counters whose second half is all ones belong to phases; the network's never are.
         let bits = random.bits(UInt64(epoch), .max)
         return Int(bits.multipliedFullWidth(by: UInt64(phaseCount)).high)
     }
 
-    /// The window that an epoch visits at an index: a permutation of `0..<windowsPerEpoch`.
+    /// Returns the window that an epoch visits at an index: a permutation of `0..<windowsPerEpoch`.
     func window(at index: Int, ofEpoch epoch: Int) -> Int {
         // The network permutes the next power of four; walking its cycle until it comes back below
         // W permutes 0..<W, in under four steps on average.
@@ -75,7 +78,7 @@ package struct SampleOrder: Sendable {
     }
 }
 
-/// All targets of the validation tokens, each exactly once: windows side by side from the start.
+/// The adjacent windows over the validation tokens that contain each target exactly once.
 package struct ValidationWindows: Sendable {
     package let contextLength: Int
     /// The number of windows; only the last can be shorter than `contextLength`.
@@ -92,7 +95,8 @@ package struct ValidationWindows: Sendable {
         count = (targetCount + contextLength - 1) / contextLength
     }
 
-    /// A window's first input and the number of its targets; it needs `length + 1` tokens.
+    /// Returns the first input of a window and the number of its targets; it spans `length + 1`
+    /// tokens.
     package func window(_ index: Int) -> (offset: Int, length: Int) {
         precondition((0..<count).contains(index), "window \(index) of \(count)")
         let offset = index * contextLength

@@ -51,8 +51,8 @@ package struct TokenDataset: Sendable {
         self.vocabularySize = vocabularySize
     }
 
-    /// Returns the same tokens, each of which is checked against a vocabulary when it is read, because
-    /// a file may be overwritten while it is open.
+    /// Returns the same tokens, each of which is checked against a vocabulary when it is read,
+    /// because a file may be overwritten while it is open.
     package func bounded(by vocabularySize: Int) -> TokenDataset {
         TokenDataset(self, vocabularySize: vocabularySize)
     }
@@ -76,13 +76,13 @@ package struct TokenDataset: Sendable {
         guard let files = found.first else {
             throw Failure(
                 .missingInput,
-                "\(folder) has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin; "
+                "\(folder): has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin; "
                     + "\(remedy).")
         }
         guard found.count == 1 else {
             throw Failure(
                 .badData,
-                "\(folder) has both \(found[0][0]) and \(found[1][0]), and only one of them can be "
+                "\(folder): has both \(found[0][0]) and \(found[1][0]), and only one of them can be "
                     + "the \(split.rawValue) split; move the other one away.")
         }
         return try TokenDataset(files: files.map { "\(folder)/\($0)" })
@@ -90,8 +90,8 @@ package struct TokenDataset: Sendable {
 
     /// Copies tokens, across the borders of shards.
     ///
-    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read, (bad data) if it
-    ///   was overwritten with tokens outside the vocabulary.
+    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read, (bad data) if
+    ///   it was overwritten with tokens outside the vocabulary.
     package func copy(
         from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
     ) throws(Failure) {
@@ -123,7 +123,7 @@ package struct TokenDataset: Sendable {
         guard largest >= limit else { return }
         throw Failure(
             .badData,
-            "\(shard.path) was overwritten while it was in use: it has the token \(largest) near "
+            "\(shard.path): was overwritten while it was in use and now has the token \(largest) near "
                 + "position \(first), outside the vocabulary of \(vocabularySize); make the file again "
                 + "and restart.")
     }
@@ -138,7 +138,7 @@ package struct TokenDataset: Sendable {
             }
             throw Failure(
                 .badData,
-                "\(shard.path) has the token \(token) at position \(position), outside the "
+                "\(shard.path): has the token \(token) at position \(position), outside the "
                     + "vocabulary of \(vocabularySize); use the tokenizer that made it, or make it "
                     + "again.")
         }

@@ -5,7 +5,7 @@ import Support
 /// How token ids lie in a file.
 ///
 /// llm.c's files begin with 256 little-endian Int32: a magic number, a version, the count of tokens
-/// and zeros; the ids follow. nanoGPT's bare files are ids and nothing else.
+/// and zeros; the ids follow. nanoGPT's bare files consist of ids alone.
 package enum TokenFileFormat: String, Sendable, Codable {
     /// llm.c's 20240520, version 1: UInt16.
     case uint16 = "llm.c uint16"
@@ -34,8 +34,8 @@ package enum TokenFileFormat: String, Sendable, Codable {
 
 /// A file of token ids, open for reading.
 ///
-/// It is read rather than mapped into memory, because a signal kills the process if a mapped file is
-/// truncated or the disk fails.
+/// It is read rather than mapped into memory, because a signal kills the process if a mapped file
+/// is truncated or the disk fails.
 package final class TokenFile: Sendable {
     package let path: String
     package let format: TokenFileFormat
@@ -58,7 +58,7 @@ package final class TokenFile: Sendable {
             throw Failure(.badData, "\(path): is not a plain file; name a token file.")
         }
         guard size > 0 else {
-            throw Failure(.badData, "\(path) is empty; make it again from a text.")
+            throw Failure(.badData, "\(path): is empty; make it again from a text.")
         }
         let header = Buffer<Int32>(count: TokenFileFormat.headerWords)
         let headerBytes = min(size, header.bytes.count)
@@ -69,8 +69,8 @@ package final class TokenFile: Sendable {
             guard payload % 2 == 0 else {
                 throw Failure(
                     .badData,
-                    "\(path) has \(size) bytes, an odd number for tokens of two bytes; it is "
-                        + "cut off or no token file, so make it again.")
+                    "\(path): has \(size) bytes, an odd number for tokens of two bytes, so it is "
+                        + "cut off or is not a token file; make it again.")
             }
             count = payload / 2
         } else {
@@ -78,14 +78,14 @@ package final class TokenFile: Sendable {
             guard stated >= 0, payload == stated * format.bytesPerToken else {
                 throw Failure(
                     .badData,
-                    "\(path) says that it has \(stated) tokens, but its \(size) bytes would "
-                        + "hold \(payload / format.bytesPerToken); it is cut off or damaged, so "
+                    "\(path): says that it has \(stated) tokens, but its \(size) bytes would "
+                        + "hold \(payload / format.bytesPerToken), so it is cut off or damaged; "
                         + "make it again.")
             }
             count = stated
         }
         guard count > 0 else {
-            throw Failure(.badData, "\(path) has no tokens; make it again from a text.")
+            throw Failure(.badData, "\(path): has no tokens; make it again from a text.")
         }
         self.path = path
         self.format = format
@@ -94,8 +94,8 @@ package final class TokenFile: Sendable {
 
     /// Copies tokens as Int32.
     ///
-    /// - Throws: `Failure` (input/output) if the file was truncated after it was opened, or cannot be
-    ///   read.
+    /// - Throws: `Failure` (input/output) if the file was truncated after it was opened, or cannot
+    ///   be read.
     package func copy(
         from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
     ) throws(Failure) {
@@ -186,13 +186,13 @@ package final class TokenFile: Sendable {
             guard hasHeader else {
                 throw Failure(
                     .badData,
-                    "\(path) has \(size) bytes, less than the header of 1024 that it begins; "
-                        + "it is cut off, so make it again.")
+                    "\(path): has \(size) bytes, less than the 1024 of its header, so it is "
+                        + "cut off; make it again.")
             }
             guard words[1] == format.version else {
                 throw Failure(
                     .badData,
-                    "\(path) has version \(words[1]) of llm.c's format \(format.magic), but only "
+                    "\(path): has version \(words[1]) of llm.c's format \(format.magic), but only "
                         + "version \(format.version) is known; make it again.")
             }
             return format
@@ -202,7 +202,7 @@ package final class TokenFile: Sendable {
         guard !isDated, !isBlank else {
             throw Failure(
                 .badData,
-                "\(path) begins with the magic number \(words[0]), but llm.c's token files begin "
+                "\(path): begins with the magic number \(words[0]), but llm.c's token files begin "
                     + "with 20240520 or 20240801; make it again.")
         }
         return .bare

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file that only grows, by whole lines.
+/// A file to which whole lines are appended.
 package struct AppendedFile: ~Copyable {
     private let descriptor: Descriptor
     /// The size at which an incomplete line begins that must be removed before the next one; nil if
@@ -15,7 +15,7 @@ package struct AppendedFile: ~Copyable {
             opening: path, O_WRONLY | O_APPEND | O_CREAT | (new ? O_EXCL : 0))
     }
 
-    /// Appends text by one `write(2)`; if only a part of it fits, that part is removed again.
+    /// Appends text with one `write(2)`. If only a part of it fits, that part is removed again.
     ///
     /// - Throws: `.inputOutput`; the file is then unchanged.
     package mutating func append(_ text: [UInt8]) throws(Failure) {

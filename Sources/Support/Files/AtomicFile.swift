@@ -30,8 +30,9 @@ package enum AtomicFile {
         try write(to: path) { (file) throws(Failure) in try file.write(text) }
     }
 
-    /// Replaces a text file and keeps the previous one: "recipe.toml" as "recipe.superseded-1.toml", or
-    /// with the next free number. The same text changes nothing.
+    /// Replaces a text file and keeps the previous one: "recipe.toml" as
+    /// "recipe.superseded-1.toml", or with the next free number. Does nothing if the text is
+    /// unchanged.
     ///
     /// - Parameter before: the content of the file.
     /// - Throws: `.inputOutput`.

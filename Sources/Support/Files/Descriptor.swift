@@ -73,8 +73,8 @@ package struct Descriptor: ~Copyable {
         return count
     }
 
-    /// Reads from an offset until the buffer is full or the file ends, by `pread(2)`; returns the number
-    /// of bytes.
+    /// Reads from an offset until the buffer is full or the file ends, by `pread(2)`; returns the
+    /// number of bytes.
     ///
     /// - Throws: `.inputOutput`.
     package func read(
@@ -129,7 +129,8 @@ package struct Descriptor: ~Copyable {
     /// - Throws: `.inputOutput`, also if the path is not a regular file.
     package func size() throws(Failure) -> Int {
         guard let size = try regularSize() else {
-            throw Failure(.inputOutput, "\(path): is not a regular file; check the path.")
+            throw .file(
+                .inputOutput, path, "is not a regular file", remedy: "check the path")
         }
         return size
     }
@@ -139,8 +140,8 @@ package struct Descriptor: ~Copyable {
 
     /// Waits until everything written is on the disk, by `fsync(2)`.
     ///
-    /// Do not retry: after a failure the kernel may have dropped the unwritten pages, and a second call
-    /// could report success.
+    /// Do not retry: after a failure the kernel may have dropped the unwritten pages, and a second
+    /// call could report success.
     ///
     /// - Throws: `.inputOutput`.
     package func synchronize() throws(Failure) {

@@ -60,8 +60,8 @@ package enum FileSystem {
         return parents + [path]
     }
 
-    /// Checks that a file or folder can be created at a path, or an empty folder there be filled: the
-    /// nearest existing folder on the path must be writable.
+    /// Checks that a file or folder can be created at a path, or an empty folder there be filled:
+    /// the nearest existing folder on the path must be writable.
     ///
     /// - Throws: `.inputOutput`.
     package static func requireWritable(_ path: String) throws(Failure) {
@@ -92,9 +92,9 @@ package enum FileSystem {
         try synchronizeFolder(parent(of: newPath))
     }
 
-    /// Removes a folder that holds nothing but files; a folder that is not there is no error.
+    /// Removes a folder that holds only files. Does nothing if the folder does not exist.
     ///
-    /// - Throws: `.inputOutput`, also where the folder holds another one.
+    /// - Throws: `.inputOutput`, also if the folder holds another folder.
     package static func removeFlatFolder(_ path: String) throws(Failure) {
         guard exists(path) else { return }
         for name in try names(in: path) {
@@ -116,7 +116,7 @@ package enum FileSystem {
         }
     }
 
-    /// The folder that holds a path: dirname(3).
+    /// Returns the folder that holds a path, as dirname(3) does.
     package static func parent(of path: String) -> String {
         var path = Substring(path)
         while path.count > 1, path.hasSuffix("/") { path = path.dropLast() }

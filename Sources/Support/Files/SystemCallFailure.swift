@@ -15,10 +15,10 @@ extension Failure {
         remedy: String? = nil
     ) -> Failure {
         let isMissing = error == ENOENT || error == ENOTDIR
-        return Failure(
-            isReading && isMissing ? .missingInput : .inputOutput,
-            "\(path): cannot be \(action) (\(systemMessage(error))); "
-                + "\(remedy ?? usualRemedy(for: error)).")
+        return .file(
+            isReading && isMissing ? .missingInput : .inputOutput, path,
+            "cannot be \(action) (\(systemMessage(error)))",
+            remedy: remedy ?? usualRemedy(for: error))
     }
 
     private static func usualRemedy(for error: Int32) -> String {

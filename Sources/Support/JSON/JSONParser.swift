@@ -1,4 +1,4 @@
-/// The first problem in a text that is not JSON.
+/// The first syntax error in a text.
 package struct JSONProblem: Error {
     /// The problem, as a noun phrase.
     package let what: String
@@ -7,10 +7,10 @@ package struct JSONProblem: Error {
 }
 
 extension JSONValue {
-    /// Parses a whole text of UTF-8 strictly, as RFC 8259 has it. A key may appear only once in an
-    /// object.
+    /// Parses UTF-8 text strictly by RFC 8259, but rejects an object with a repeated key.
     ///
-    /// A number without fraction and exponent becomes an `.integer` if it fits, any other a `.number`.
+    /// A number without fraction and exponent becomes an `.integer` if it fits, any other a
+    /// `.number`.
     package init(parsing text: UnsafeRawBufferPointer) throws(JSONProblem) {
         var parser = Parser(text: text)
         parser.skipSpace()
@@ -19,7 +19,7 @@ extension JSONValue {
         guard parser.place == text.count else { throw parser.problem("text after the end") }
     }
 
-    /// Parses a whole text of UTF-8.
+    /// Parses UTF-8 text, as `init(parsing:)` of a buffer does.
     package init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
         let bytes = Array(bytes)
         let outcome = bytes.withUnsafeBytes { text in
@@ -34,7 +34,7 @@ private struct Parser {
     let text: UnsafeRawBufferPointer
     var place = 0
 
-    /// Deeper nesting is refused before it can exhaust the stack.
+    /// The deepest nesting that is accepted, so that hostile text cannot exhaust the stack.
     static let deepest = 64
 
     func problem(_ what: String) -> JSONProblem {
@@ -50,7 +50,7 @@ private struct Parser {
         }
     }
 
-    /// Steps over one byte if it is the given one.
+    /// Consumes the next byte if it is the given one, and returns whether it was.
     mutating func take(_ character: Unicode.Scalar) -> Bool {
         guard next == UInt8(ascii: character) else { return false }
         place += 1
@@ -165,7 +165,7 @@ private struct Parser {
         throw problem("a string that is not closed")
     }
 
-    /// The UTF-8 of what follows a backslash.
+    /// Parses the rest of an escape sequence after its backslash, and returns its UTF-8.
     private mutating func escape() throws(JSONProblem) -> [UInt8] {
         guard let byte = next else { throw problem("a string that is not closed") }
         place += 1
@@ -191,7 +191,7 @@ private struct Parser {
         }
     }
 
-    /// Four hexadecimal digits.
+    /// Parses four hexadecimal digits.
     private mutating func hexadecimal() throws(JSONProblem) -> UInt32 {
         var code: UInt32 = 0
         for _ in 0..<4 {

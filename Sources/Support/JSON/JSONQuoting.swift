@@ -1,4 +1,4 @@
-/// A string in quotes, as JSON writes it: only what RFC 8259 requires is escaped.
+/// Returns a string as a JSON literal, with only the escapes that RFC 8259 requires.
 package func jsonQuoted(_ string: String) -> String {
     var quoted = "\""
     for scalar in string.unicodeScalars {

@@ -4,7 +4,7 @@ package enum JSONValue: Sendable, Equatable {
     case bool(Bool)
     case integer(Int)
     case number(Double)
-    /// An fp32 number, written with no more digits than that needs.
+    /// An fp32 number, written with the fewest digits that read back to the same fp32 bits.
     case single(Float)
     case string(String)
     case array([JSONValue])
@@ -15,7 +15,7 @@ package enum JSONValue: Sendable, Equatable {
 package struct JSONObject: Sendable, Equatable {
     package private(set) var members: [Member] = []
 
-    /// One key and its value.
+    /// A key and its value.
     package struct Member: Sendable, Equatable {
         package let key: String
         package let value: JSONValue
@@ -28,7 +28,7 @@ package struct JSONObject: Sendable, Equatable {
         members.append(Member(key: key, value: value))
     }
 
-    /// The value of a key, or nil; a new key goes behind the others, nil removes.
+    /// The value of a key, or nil. A new key is appended; assigning nil removes the key.
     package subscript(key: String) -> JSONValue? {
         get { members.first { $0.key == key }?.value }
         set {
@@ -46,7 +46,7 @@ package struct JSONObject: Sendable, Equatable {
 // MARK: - Reading
 
 extension JSONValue {
-    /// The number, whichever way it is stored; nil for other values.
+    /// The value as a number, whichever case holds it; nil for other values.
     package var number: Double? {
         switch self {
         case .integer(let value): Double(value)
@@ -56,12 +56,12 @@ extension JSONValue {
         }
     }
 
-    /// The whole number from 0 up; nil for other values.
+    /// The value as a whole number of at least 0; nil for other values.
     package var naturalNumber: Int? {
         if case .integer(let value) = self, value >= 0 { value } else { nil }
     }
 
-    /// The string; nil for other values.
+    /// The value as a string; nil for other values.
     package var string: String? {
         if case .string(let value) = self { value } else { nil }
     }
@@ -140,7 +140,7 @@ extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral,
 extension JSONObject: ExpressibleByDictionaryLiteral {
     package init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
 
-    /// An object with these members in this order; the last of equal keys counts.
+    /// Creates an object with these members in this order. The last of equal keys is kept.
     package init(_ elements: [(String, JSONValue)]) {
         for (key, value) in elements { self[key] = value }
     }
