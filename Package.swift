@@ -186,6 +186,6 @@ let package = Package(
             ], exclude: ["Golden"]),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
         tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep", "multirank-probe"]),
-        tests("CommandLine", ["TestSupport", "lockstep"]),
+        tests("CommandLine", ["Support", "TestSupport", "lockstep"]),
     ]
 )

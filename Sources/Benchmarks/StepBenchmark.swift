@@ -61,6 +61,13 @@ package struct StepBenchmark: Sendable {
         let memory = try runner.memory(batchBytes: batch.bytes)
         let records = try takeSteps(runner, batch, job)
         try trace?.write()
+        try communicator.agree { () throws(Failure) in
+            guard records.last?.loss.isFinite != true else { return }
+            throw Failure(
+                .configuration,
+                "[optimizer] learning_rate = \(plan.recipe.optimizer.learningRate): the loss of the "
+                    + "last step is not a number; lower the rate, or set clip_norm.")
+        }
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, threads: job.threads,
             records: records,

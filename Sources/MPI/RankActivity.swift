@@ -7,6 +7,8 @@ package enum RankActivity: Int64, Sendable {
     case waiting
     case writingCheckpoint
     case readingCheckpoint
+    case readingData
+    case writingMetrics
 
     private static let current = Atomic<Int64>(computing.rawValue)
     private static let since = Atomic<Int64>(0)
@@ -43,8 +45,13 @@ package enum RankActivity: Int64, Sendable {
         case .waiting: "waiting"
         case .writingCheckpoint: "writing a checkpoint"
         case .readingCheckpoint: "reading a checkpoint"
+        case .readingData: "reading data"
+        case .writingMetrics: "writing metrics"
         }
     }
+
+    /// Whether the activity can wait for a disk.
+    var usesDisk: Bool { self != .computing && self != .waiting }
 }
 
 /// Seconds of `CLOCK_MONOTONIC`.

@@ -9,10 +9,11 @@ import Synchronization
 /// A thread on every rank answers inquiries, even while the rank's main thread waits or computes.
 /// If rank 0 has waited for a minute, it asks all ranks what they are doing and reports those that
 /// are not waiting themselves. It repeats the report after twice that time, four times, and so on.
-/// Rank 1 does the same if rank 0 is the rank that all others wait for.
+/// Rank 1 does the same if rank 0 is the rank that all others wait for. Rank 0 also reports its own
+/// wait for the disk, even if it is the only rank.
 ///
-/// The thread calls MPI concurrently with the main thread, so the library must provide
-/// `MPI_THREAD_MULTIPLE`.
+/// The thread calls MPI concurrently with the main thread, so with several ranks the library must
+/// provide `MPI_THREAD_MULTIPLE`.
 package final class StallWatch: @unchecked Sendable {
     /// The seconds that a rank waits before it asks the others, if LOCKSTEP_STALL_SECONDS is unset.
     package static let defaultSeconds = 60
@@ -77,11 +78,11 @@ package final class StallWatch: @unchecked Sendable {
         var nextReport = firstReport
         var nextDisk = Int64(patience)
         while !ends(within: .milliseconds(500)) {
-            answerInquiries()
+            if communicator.size > 1 { answerInquiries() }
             let own = RankActivity.now
-            guard own.activity == .waiting else {
+            guard own.activity == .waiting, communicator.size > 1 else {
                 nextReport = firstReport
-                if communicator.rank == 0, own.activity != .computing, own.seconds >= nextDisk {
+                if communicator.rank == 0, own.activity.usesDisk, own.seconds >= nextDisk {
                     nextDisk = own.seconds * 2
                     report(
                         "\(name(0)) is \(own.activity.description), for \(own.seconds) s so far; check its disk."

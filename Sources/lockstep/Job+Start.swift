@@ -49,7 +49,7 @@ extension Job {
             threadLevel: environment.threadLevel)
         var watch: StallWatch?
         do throws(Failure) {
-            if world.size > 1, job.threadLevel == .multiple {
+            if world.size == 1 || job.threadLevel == .multiple {
                 watch = try StallWatch(of: world) {
                     StandardError.shared.write(line: "lockstep: \($0)")
                 }

@@ -46,6 +46,7 @@ extension CommandLineTests {
             let told = outcome.sentences.filter { $0.contains("checkpoint of step 6 rejected") }
             #expect(told.count == 1 && told[0].contains("trying the one before"))
             #expect(outcome.errors.contains("resumed from the checkpoint of step 4"))
+            #expect(outcome.errors.contains("the 2 steps after step 4 are trained again"))
             // The steps that are taken again end in the same bits, and the damage is kept to be
             // seen.
             #expect(try bench.state(6) == whole)
@@ -55,6 +56,29 @@ extension CommandLineTests {
             #expect(
                 try bench.names(in: "run/checkpoints")
                     == ["step-00000004", "step-00000006", "step-00000006.rejected"])
+        }
+
+        @Test(
+            "a checkpoint of an older program is resumed, or costs the steps since the previous one"
+        )
+        func olderPrograms() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let resume = ["train", "--resume", "--out", bench.path("run")]
+            try bench.editManifest(ofStep: 6) {
+                $0.replacing(/"recipe" : "(?:[^"\\]|\\.)*",\s*/, with: "")
+            }
+            let without = try bench.lockstep(resume + ["--set", "training.steps=7"])
+            #expect(without.status == 0, "\(without.errors)")
+            #expect(without.errors.contains("resumed from the checkpoint of step 6"))
+
+            try bench.editManifest(ofStep: 7) {
+                $0.replacingOccurrences(of: "\"format\" : 1", with: "\"format\" : 0")
+            }
+            let other = try bench.lockstep(resume)
+            #expect(other.status == 0, "\(other.errors)")
+            #expect(other.errors.contains("checkpoint of step 7 rejected"), "\(other.errors)")
+            #expect(other.errors.contains("the step after step 6 is trained again"))
         }
 
         @Test(arguments: [0, 2])

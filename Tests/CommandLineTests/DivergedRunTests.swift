@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import TestSupport
 import Testing
 
@@ -120,12 +121,62 @@ extension CommandLineTests {
             #expect(analysis.status == 78)
         }
 
-        /// Changes all parameters of a checkpoint and adapts its manifest.
-        private func poison(_ bench: Workbench, step: Int, _ change: (inout Float) -> Void) throws {
+        @Test("a benchmark whose last loss is not a number ends with 78", arguments: [1, 2])
+        func aDivergedBenchmarkFails(ranks: Int) throws {
+            let outcome = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                [
+                    "--ranks", "\(ranks)", "--oversubscribe", "--", Workbench.lockstep, "bench",
+                    "step", "--size", "char", "--steps", "2", "--json", "--set",
+                    "optimizer.learning_rate=1e30", "--set", "optimizer.clip_norm=0", "--set",
+                    "schedule.warmup_steps=0", "--set", "model.layers=1",
+                ])
+            #expect(outcome.status == 78, "\(outcome.errors)")
+            #expect(outcome.output.isEmpty)
+            #expect(
+                outcome.sentences.last?.contains("loss of the last step is not a number") == true)
+        }
+
+        @Test("regimes at rates that all diverge end with 78")
+        func divergedRegimesFail() throws {
+            let bench = try Workbench()
+            for rates in ["1e5,1e10,1e20", "1e28,1e29,1e30"] {
+                let recipe = String(decoding: try bench.bytes(of: "recipe.toml"), as: UTF8.self)
+                try bench.write(
+                    recipe.replacing("steps = 6", with: "steps = 30").replacing(
+                        "[optimizer]", with: "[optimizer]\nname = \"sgd\"\nclip_norm = 0"),
+                    to: "regimes.toml")
+                let outcome = try bench.lockstep(
+                    "regimes", bench.path("regimes.toml"), "--data", bench.path("data"), "--out",
+                    bench.path("regimes"), "--grid", "3", "--rates", rates)
+                #expect(outcome.status == 78, "\(rates): \(outcome.errors)")
+                #expect(outcome.output.isEmpty && !bench.exists("regimes"), "\(outcome.output)")
+                #expect(
+                    outcome.sentences.last?.contains("All three runs diverged") == true,
+                    "\(outcome.errors)")
+            }
+        }
+
+        @Test("moments that are not finite are rejected by a resume")
+        func poisonedMomentsAreRejected() throws {
+            let bench = try Workbench()
+            try bench.train()
+            try poison(bench, step: 6, "optimizer") { $0 = .infinity }
+            let resumed = try bench.lockstep("train", "--resume", "--out", bench.path("run"))
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("checkpoint of step 6 rejected"), "\(resumed.errors)")
+            #expect(resumed.errors.contains("resumed from the checkpoint of step 4"))
+        }
+
+        /// Changes all numbers of one file of a checkpoint and adapts its manifest.
+        private func poison(
+            _ bench: Workbench, step: Int, _ name: String = "model",
+            _ change: (inout Float) -> Void
+        ) throws {
             let folder = Workbench.checkpoint(step)
-            let url = URL(filePath: bench.path("\(folder)/model.safetensors"))
+            let url = URL(filePath: bench.path("\(folder)/\(name).safetensors"))
             var model = try Data(contentsOf: url)
-            let before = sha256(model)
+            let before = model.withUnsafeBytes { SHA256.hash($0) }
             let header = model.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
             model.withUnsafeMutableBytes { bytes in
                 for offset in stride(from: 8 + header, to: bytes.count, by: 4) {
@@ -135,26 +186,9 @@ extension CommandLineTests {
                 }
             }
             try model.write(to: url)
-            let manifest = URL(filePath: bench.path("\(folder)/manifest.json"))
-            var text = try String(contentsOf: manifest, encoding: .utf8)
-                .replacingOccurrences(of: before, with: sha256(model))
-            let stated = try #require(text.firstMatch(of: /"checksum" : "([0-9a-f]{64})"/)).1
-            let zeros = String(repeating: "0", count: 64)
-            text = text.replacingOccurrences(of: stated, with: zeros)
-            text = text.replacingOccurrences(
-                of: "\"checksum\" : \"\(zeros)\"",
-                with: "\"checksum\" : \"\(sha256(Data(text.utf8)))\"")
-            try Data(text.utf8).write(to: manifest)
-        }
-
-        /// Returns the digest that sha256sum prints.
-        private func sha256(_ data: Data) -> String {
-            let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-            defer { try? FileManager.default.removeItem(at: file) }
-            guard (try? data.write(to: file)) != nil,
-                let outcome = try? Launch.run("sha256sum", [file.path])
-            else { return "" }
-            return String(outcome.output.prefix(64))
+            try bench.editManifest(ofStep: step) {
+                $0.replacingOccurrences(of: before, with: model.withUnsafeBytes { SHA256.hash($0) })
+            }
         }
     }
 }

@@ -42,11 +42,12 @@ extension CommandLineTests {
             try bench.train()
             try edit(bench, "seed", "5")
             try edit(bench, "learning_rate", "0.5")
+            try edit(bench, "steps", "9")
             expectRefusal(
                 try bench.lockstep("train", "--resume", "--out", bench.path("run")), 78,
                 [
-                    "[training] seed = 5 (trained with 1337), [optimizer] learning_rate = 0.5 "
-                        + "(trained with 0.01); undo"
+                    "[training] steps = 9 (trained with 6), [training] seed = 5 (trained with 1337), "
+                        + "[optimizer] learning_rate = 0.5 (trained with 0.01); undo the edit, or "
                 ])
         }
 

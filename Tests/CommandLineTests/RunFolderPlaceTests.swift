@@ -19,6 +19,47 @@ extension CommandLineTests {
                 try bench.lockstep(bench.training(into: name)), 64, ["already holds a run"])
         }
 
+        @Test(
+            "every command that makes a folder takes an empty one and a link to one",
+            arguments: ["sweep", "find-lr", "landscape", "regimes", "tokenize"])
+        func otherCommands(command: String) throws {
+            let bench = try Workbench()
+            try bench.write(
+                """
+                recipe = "recipe.toml"
+                batches = [4]
+                learning_rates = [1e-3, 3e-3, 1e-2]
+                seeds = [1]
+                tokens = []
+                steps = [4]
+                extend = 0
+                [set]
+                "schedule.name" = "constant"
+                """, to: "sweep.toml")
+            if command == "landscape" { try bench.train() }
+            let data = ["--data", bench.path("data")]
+            let arguments =
+                switch command {
+                case "sweep": [bench.path("sweep.toml")] + data
+                case "find-lr": [bench.path("recipe.toml"), "--steps", "20"] + data
+                case "landscape": [bench.path("run"), "--grid", "3"]
+                case "regimes": [bench.path("recipe.toml"), "--grid", "3"] + data
+                default: [bench.path("text.txt")]
+                }
+            try FileManager.default.createDirectory(
+                atPath: bench.path("target"), withIntermediateDirectories: false)
+            try FileManager.default.createDirectory(
+                atPath: bench.path("empty"), withIntermediateDirectories: false)
+            try FileManager.default.createSymbolicLink(
+                atPath: bench.path("link"), withDestinationPath: "target")
+            for name in ["empty", "link"] {
+                let outcome = try bench.lockstep(
+                    [command] + arguments + ["--out", bench.path(name)])
+                #expect(outcome.status == 0, "\(command) \(name): \(outcome.errors)")
+                #expect(try !bench.names(in: name).isEmpty)
+            }
+        }
+
         @Test("a file and a dangling link are no place for a run or data")
         func otherThings() throws {
             let bench = try Workbench()

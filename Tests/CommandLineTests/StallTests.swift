@@ -41,6 +41,47 @@ extension CommandLineTests {
             #expect(told().count <= 3, "told sparingly: \(told())")
         }
 
+        @Test("a slow disk is reported, also by a run without mpirun", arguments: [0, 2])
+        func aSlowDisk(ranks: Int) throws {
+            let bench = try Workbench()
+            // Delays only the parameters of checkpoints.
+            try bench.write(
+                """
+                #include <stdio.h>
+                #include <string.h>
+                #include <unistd.h>
+                #include <sys/syscall.h>
+                int fsync(int descriptor) {
+                    char link[64], path[4096] = "";
+                    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+                    if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, "model.safetensors"))
+                        sleep(6);
+                    return syscall(SYS_fsync, descriptor);
+                }
+                """, to: "slow.c")
+            let library = bench.path("slow.so")
+            let compiled = try Launch.run(
+                "clang", ["-shared", "-fPIC", "-o", library, bench.path("slow.c")])
+            try #require(compiled.status == 0, "\(compiled.errors)")
+            let launcher =
+                ranks == 0
+                ? []
+                : ["\(Launch.root)/launch/mpirun", "--ranks", "\(ranks)", "--oversubscribe", "--"]
+            let outcome = try Launch.run(
+                "env",
+                ["LOCKSTEP_STALL_SECONDS=2"] + launcher + ["env", "LD_PRELOAD=\(library)"]
+                    + [Workbench.lockstep]
+                    + bench.training(set: "checkpoint.every=0", "evaluation.every=0"),
+                seconds: 60)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let host = ProcessInfo.processInfo.hostName
+            #expect(
+                outcome.errors.contains(
+                    try Regex(
+                        "rank 0 on \(host) is writing a checkpoint, for [2-5] s so far; check")),
+                "\(outcome.errors)")
+        }
+
         @Test("LOCKSTEP_STALL_SECONDS must be a positive whole number")
         func badPatience() throws {
             let bench = try Workbench()

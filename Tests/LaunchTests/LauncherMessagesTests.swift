@@ -263,6 +263,24 @@ import Testing
                 "The moon is in the wrong phase.", "[host:12] deep down",
                 "launch/mpirun: mpirun failed; see its message above.",
             ])
+        // What ssh or a plan says is not a rank's own explanation.
+        for words in [
+            "Warning: Permanently added b to the list of known hosts.", "  model  4 layers",
+            "\\r[##  ] 50 %%",
+        ] {
+            let banner = try withMPIRun(
+                saying: """
+                    printf '\(words)\\n' >&2
+                    echo "The moon is in the wrong phase." | banner >&2
+                    exit 213
+                    """)
+            #expect(banner.status == 70)
+            #expect(
+                banner.sentences.suffix(2) == [
+                    "The moon is in the wrong phase.",
+                    "launch/mpirun: mpirun failed; see its message above.",
+                ], "\(banner.errors)")
+        }
         let told = try withMPIRun(
             saying: """
                 echo "lockstep: data: is not there; give another." >&2
@@ -355,13 +373,16 @@ import Testing
         #expect(outcome.output == "up\nup\n")
     }
 
-    @Test("without Perl, ranks start and signals are reported")
-    func withoutPerlRanksStartAndSignalsAreTold() throws {
+    @Test("without Perl, ranks start and failures are reported")
+    func withoutPerlRanksStartAndFailuresAreReported() throws {
         let script = """
             mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
             rm -f "$1/bin/perl"
             PATH=$1/bin "$2" --ranks 2 --oversubscribe sh -c 'echo here; exit 75'
             echo $?
+            printf 'localhost slots=999\n' >"$1/hosts"
+            PATH=$1/bin "$2" --hosts "$1/hosts" true
+            [ $? != 0 ] || exit 1
             PATH=$1/bin "$2" --ranks 1 sh -c 'kill -KILL $$'
             """
         let outcome = try withFolder {
@@ -369,6 +390,9 @@ import Testing
         }
         #expect(outcome.output == "here\nhere\n75\n", "\(outcome.errors)")
         #expect(outcome.status == 137)
-        #expect(outcome.errors.contains("a rank was ended by SIGKILL; "))
+        // Open MPI's own text explains both failures.
+        #expect(outcome.errors.contains("more processes than cpus"), "\(outcome.errors)")
+        #expect(outcome.errors.contains("on signal 9"), "\(outcome.errors)")
+        #expect(outcome.errors.contains("mpirun failed with status 137; see the messages above, "))
     }
 }

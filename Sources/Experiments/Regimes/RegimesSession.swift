@@ -56,6 +56,12 @@ package struct RegimesSession {
             }
             runs.append(run)
         }
+        guard runs.contains(where: { !$0.hasDiverged }) else {
+            throw Failure(
+                .configuration,
+                "All three runs diverged, at rates \(Format.list(rates.map { "\($0)" })); give --rates "
+                    + "with a rate at which the loss falls.")
+        }
         let loss = WindowLoss(
             recipe: good.plan.recipe, data: good.data, sequences: request.sequences,
             engine: engine)

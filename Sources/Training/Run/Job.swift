@@ -128,7 +128,9 @@ package struct TrainingInput: Sendable {
     package func makeBatches() -> StepRunner.Batches {
         let loader = makeLoader()
         return { [data] sample, sequence in
-            loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
+            RankActivity.during(.readingData) {
+                loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
+            }
         }
     }
 }

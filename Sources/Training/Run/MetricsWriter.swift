@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import MPI
 import Recipes
 import Support
 import Telemetry
@@ -147,7 +148,11 @@ final class MetricsWriter {
 
     /// Brings the log to the disk, so that a checkpoint never knows more than it.
     func synchronize() {
-        do throws(Failure) { try log?.synchronize() } catch {
+        do throws(Failure) {
+            try RankActivity.during(.writingMetrics) { () throws(Failure) in
+                try log?.synchronize()
+            }
+        } catch {
             logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
         }
     }

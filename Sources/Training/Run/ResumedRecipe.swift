@@ -30,13 +30,13 @@ struct ResumedRecipe {
     /// - Throws: `Failure` (configuration) that names the keys that were edited.
     private func refuseEdit(of trained: Recipe) throws(Failure) {
         guard original != trained, try !run.wasReplaced(by: original) else { return }
-        let fixed = original.withoutFreeKeys.differences(from: trained.withoutFreeKeys)
-        let edits = (fixed.isEmpty ? original.differences(from: trained) : fixed).map {
+        let isFixed = original.withoutFreeKeys != trained.withoutFreeKeys
+        let edits = original.differences(from: trained).map {
             "\($0.key) = \($0.value) (trained with \($0.otherValue))"
         }.joined(separator: ", ")
         let remedy =
-            fixed.isEmpty
-            ? "undo the edit, and give the change with --set" : "undo the edit, or start a new run"
+            isFixed
+            ? "undo the edit, or start a new run" : "undo the edit, and give the change with --set"
         throw Failure(
             .configuration, "\(run.recipe) was edited after step \(step): \(edits); \(remedy).")
     }

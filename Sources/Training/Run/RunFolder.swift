@@ -95,8 +95,11 @@ package struct RunFolder: Sendable {
         return false
     }
 
+    /// Returns the comment that names a recipe by its values, whatever the comments of a version.
     private static func replacementLine(_ new: Recipe) -> String {
-        "# Replaced by the recipe with the SHA-256 \(SHA256.hash(new.toml)).\n"
+        let values = new.toml.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        let hash = SHA256.hash(values.joined(separator: "\n"))
+        return "# Replaced by the recipe whose values have the SHA-256 \(hash).\n"
     }
 
     /// The whole of one of the run's files.
