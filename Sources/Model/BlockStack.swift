@@ -80,7 +80,9 @@ struct BlockStack<B: Block>: Stack {
             activations.finalNorm, finalNormLayout, pass, into: gradients,
             input: activations.residuals[layers.count], flow: flow)
         finished(finalNormLayout.range)
-        for layer in layers.reversed() {
+        // Iterating over the reversed array would allocate for each layer of a generic block.
+        for index in stride(from: layers.count - 1, through: 0, by: -1) {
+            let layer = layers[index]
             let input = activations.residuals[layer.index]
             // The last block's activations are still there.
             if plan.kept == .residuals && layer.index < layers.count - 1 {

@@ -7,7 +7,7 @@ extension CommandLineTests {
     @Suite(.serialized) struct BadRequestTests {
         @Test(arguments: [
             ("training.global_batch=6", "set lanes to 3 or 6, or global_batch to 4 or 8", [0, 2]),
-            ("model.heads=3", "heads = 3 does not divide width = 16", [0]),
+            ("model.heads=3", "heads = 3: does not divide width = 16", [0]),
             ("model.laeyrs=3", "unknown key \"laeyrs\" in [model]; did you mean \"layers", [0, 2]),
             ("optimizer.learning_rate=-1", "learning_rate = -1.0: must be a number above 0", [0]),
             // Sizes that no machine holds are refused before anything is allocated.

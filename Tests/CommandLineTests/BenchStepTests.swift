@@ -135,7 +135,7 @@ extension CommandLineTests {
                 (["--sequence-length", "65"], 64, "--set model.context_length=65"),
                 (["--threads-per-rank", "0"], 64, "--threads-per-rank is 0"),
                 (["--set", "steps"], 64, "section.key=value"),
-                (["--set", "model.heads=5"], 78, "heads = 5 does not divide width"),
+                (["--set", "model.heads=5"], 78, "heads = 5: does not divide width"),
                 (["--set", "model.layer=5"], 78, "did you mean \"layers\"?"),
                 (["--set", "model.width=1048576"], 78, "takes at least"),
                 (

@@ -78,7 +78,7 @@ extension CommandLineTests {
             let other = try bench.lockstep(resume)
             #expect(other.status == 0, "\(other.errors)")
             #expect(other.errors.contains("checkpoint of step 7 rejected"), "\(other.errors)")
-            #expect(other.errors.contains("the step after step 6 is trained again"))
+            #expect(other.errors.contains("the 1 step after step 6 is trained again"))
         }
 
         @Test(arguments: [0, 2])

@@ -58,7 +58,7 @@ import Testing
                 for load in [loadTokenizer, { try BytePairTokenizer(folder: $0) }]
                     as [(String) throws -> any Tokenizer]
                 {
-                    expectFailure(.badData, "\(scratch.path)/tokenizer.json has", "; ") {
+                    expectFailure(.badData, "\(scratch.path)/tokenizer.json: has", "; ") {
                         _ = try load(scratch.path)
                         Issue.record("\(entry.name) was accepted")
                     }

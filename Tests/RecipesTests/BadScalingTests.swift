@@ -94,24 +94,24 @@ struct BadScalingTests {
         let scaling = ScalingConfiguration(rule: .adamSDE, baseBatch: 12)
         expect(
             "[training] global_batch = 240: is 20.0 times base_batch = 12, but rule = \"adam-sde\" "
-                + "holds only below 1 / (1 - beta1) = 10.0 times; use 119 at most, "
+                + "holds only below 1 / (1 - beta1) = 10.0 times; use at most 119, "
                 + "or another rule", scaling, at: 240, .init(beta1: 0.9))
         let most = try scaling.resolve(.init(beta1: 0.9), globalBatch: 119).optimizer
         #expect(most.beta1 > 0 && most.beta1 < 0.01)
         expect(
             "[training] global_batch = 48: is 4.0 times base_batch = 12, but rule = \"adam-sde\" "
-                + "holds only below 1 / (1 - beta2) = 4.0 times; use 47 at most, or another rule",
+                + "holds only below 1 / (1 - beta2) = 4.0 times; use at most 47, or another rule",
             scaling, at: 48, .init(beta1: 0.9, beta2: 0.75))
         expect(
-            "[training] global_batch = 13 is \(13.0 / 12) times base_batch = 12, but rule = "
-                + "\"adam-sde\" holds only below 1 / (1 - beta1) = 1.0 times; use 12 at most, or "
+            "[training] global_batch = 13: is \(13.0 / 12) times base_batch = 12, but rule = "
+                + "\"adam-sde\" holds only below 1 / (1 - beta1) = 1.0 times; use at most 12, or "
                 + "another rule", scaling, at: 13, .init(beta1: 0))
         // Smaller batches are always within it, even with no momentum to begin with.
         #expect(try scaling.resolve(.init(beta1: 0), globalBatch: 9).optimizer.beta1 == 0.25)
         expect(
-            "[training] global_batch = \(Int.max) is \(Double(Int.max)) times base_batch = 1, but "
+            "[training] global_batch = \(Int.max): is \(Double(Int.max)) times base_batch = 1, but "
                 + "rule = \"adam-sde\" holds only below 1 / (1 - beta1) = 10.0 times; "
-                + "use 9 at most, or another rule", .init(rule: .adamSDE, baseBatch: 1), at: .max)
+                + "use at most 9, or another rule", .init(rule: .adamSDE, baseBatch: 1), at: .max)
     }
 
     @Test("formulas that give no rate at the batch")
@@ -156,7 +156,7 @@ struct BadScalingTests {
             throws: Failure(
                 .configuration,
                 "[schedule] warmup_steps = 100, or 400 at this global_batch: must be below "
-                    + "decay_steps = 300; use 299 at most, so that the rate can fall after it has "
+                    + "decay_steps = 300; use at most 299, so that the rate can fall after it has "
                     + "risen.")
         ) {
             _ = try ScheduleConfiguration(warmupSteps: 100, decaySteps: 300)

@@ -93,13 +93,13 @@ struct BadScheduleTests {
             + "[[schedule.parts]]"
         let parts = [ScheduleConfiguration.PartConfiguration(name: .constant)]
         expect(
-            "[schedule] warmup_steps = 5 \(sayItWithParts)",
+            "[schedule] warmup_steps = 5: \(sayItWithParts)",
             .init(name: .sequence, warmupSteps: 5, parts: parts))
         expect(
-            "[schedule] minimum_learning_rate = 0.0 \(sayItWithParts)",
+            "[schedule] minimum_learning_rate = 0.0: \(sayItWithParts)",
             .init(name: .sequence, minimumLearningRate: 0, parts: parts))
         expect(
-            "[scaling] gradual_warmup = true \(sayItWithParts)",
+            "[scaling] gradual_warmup = true: \(sayItWithParts)",
             .init(name: .sequence, parts: parts), gradualWarmup: true)
     }
 
@@ -110,7 +110,7 @@ struct BadScheduleTests {
             ScheduleConfiguration(name: .sequence, parts: [first, part])
         }
         expect(
-            "[[schedule.parts]] 1: steps is missing: say how long this part lasts, which only the "
+            "[[schedule.parts]] 1: steps is missing; say how long this part lasts, which only the "
                 + "last part may leave out",
             .init(name: .sequence, parts: [.init(name: .constant), first]))
         expect(

@@ -70,26 +70,26 @@ struct FormulaTests {
         let value = "write a number, one of lr, B, B0, k, Bn, a function or \"(\""
         let operators = "write one of + - * / ^ between two values"
         let names = "lr, B, B0, k, Bn, sqrt, log, exp, min, max"
-        expect("", "1: the formula ends where a value must stand: \(value)")
-        expect("   ", "4: the formula ends where a value must stand: \(value)")
-        expect("lr * ", "6: the formula ends where a value must stand: \(value)")
-        expect("lr * * k", "6: \"*\" stands where a value must stand: \(value)")
-        expect("+1", "1: \"+\" stands where a value must stand: \(value)")
-        expect("()", "2: \")\" stands where a value must stand: \(value)")
-        expect("min(1,)", "7: \")\" stands where a value must stand: \(value)")
-        expect("lr k", "4: \"k\" cannot follow a value: \(operators)")
-        expect("lr(k)", "3: \"(\" cannot follow a value: \(operators)")
-        expect("lr, k", "3: \",\" cannot follow a value: \(operators)")
+        expect("", "1: the formula ends where a value must stand; \(value)")
+        expect("   ", "4: the formula ends where a value must stand; \(value)")
+        expect("lr * ", "6: the formula ends where a value must stand; \(value)")
+        expect("lr * * k", "6: \"*\" stands where a value must stand; \(value)")
+        expect("+1", "1: \"+\" stands where a value must stand; \(value)")
+        expect("()", "2: \")\" stands where a value must stand; \(value)")
+        expect("min(1,)", "7: \")\" stands where a value must stand; \(value)")
+        expect("lr k", "4: \"k\" cannot follow a value; \(operators)")
+        expect("lr(k)", "3: \"(\" cannot follow a value; \(operators)")
+        expect("lr, k", "3: \",\" cannot follow a value; \(operators)")
         expect("lr)", "3: \")\" cannot follow a value; remove it, or open it before")
         expect("lr * (B/B0", "6: \"(\" is not closed; add \")\"")
         expect(
             "(1 2)",
-            "4: \"2\" cannot follow a value: \(operators), or close the \"(\" of "
+            "4: \"2\" cannot follow a value; \(operators), or close the \"(\" of "
                 + "column 1 before it")
         expect("sqrt", "1: \"sqrt\" is a function without its value; write sqrt(...)")
         expect("1 + min * 2", "5: \"min\" is a function without its value; write min(..., ...)")
-        expect("sqrt(1, 2)", "1: \"sqrt\" has 2 values: give it one")
-        expect("2*max(1)", "3: \"max\" has 1 value: give it two or more")
+        expect("sqrt(1, 2)", "1: \"sqrt\" has 2 values; give it one")
+        expect("2*max(1)", "3: \"max\" has 1 value; give it two or more")
         expect("lr * Bo", "6: \"Bo\" is not one of \(names); did you mean \"B\"?")
         expect("lr * sqr(k)", "6: \"sqr\" is not one of \(names); did you mean \"sqrt\"?")
         expect("LR", "1: \"LR\" is not one of \(names); did you mean \"lr\"?")
@@ -103,10 +103,10 @@ struct FormulaTests {
                     + "number and a variable")
         }
         expect("1e999", "1: \"1e999\" is too large a number; write a smaller one")
-        expect("lr · k", "4: \"·\" cannot follow a value: \(operators)")
-        expect("lr * \u{1B}[31m", "6: \"\\u{1B}\" stands where a value must stand: \(value)")
-        expect("lr *\0", "5: \"\\0\" stands where a value must stand: \(value)")
-        expect("٣", "1: \"٣\" stands where a value must stand: \(value)")
+        expect("lr · k", "4: \"·\" cannot follow a value; \(operators)")
+        expect("lr * \u{1B}[31m", "6: \"\\u{1B}\" stands where a value must stand; \(value)")
+        expect("lr *\0", "5: \"\\0\" stands where a value must stand; \(value)")
+        expect("٣", "1: \"٣\" stands where a value must stand; \(value)")
     }
 
     @Test("no text exhausts the stack or the memory")
@@ -129,7 +129,7 @@ struct FormulaTests {
             #expect(
                 throws: Failure(
                     .configuration,
-                    "[scaling] formula has \(text.utf8.count) bytes, more than 500; write a "
+                    "[scaling] formula: has \(text.utf8.count) bytes, more than 500; write a "
                         + "shorter formula.")
             ) { _ = try formula(text) }
         }

@@ -37,19 +37,19 @@ import Testing
     @Test func impossibleLanesNameTheNearestThatWork() {
         #expect(
             sentence(12, lanes: 5)
-                == "lanes is 5, which does not divide global_batch 12; set lanes to 4 or 6, or "
+                == "[reduction] lanes = 5: does not divide global_batch = 12; set lanes to 4 or 6, or "
                 + "global_batch to 10 or 15.")
         #expect(
             sentence(12, lanes: 16)
-                == "lanes is 16, which does not divide global_batch 12; set lanes to 12, or "
+                == "[reduction] lanes = 16: does not divide global_batch = 12; set lanes to 12, or "
                 + "global_batch to 16.")
         #expect(
             sentence(12, lanes: -3)
-                == "lanes is -3, which does not divide global_batch 12; set lanes to 1.")
+                == "[reduction] lanes = -3: does not divide global_batch = 12; set lanes to 1.")
         #expect(
             sentence(0)
-                == "global_batch is 0, but a step needs at least one sequence; set global_batch to "
-                + "1 or more.")
+                == "[training] global_batch = 0: must be at least one sequence; set it to 1 or more."
+        )
     }
 
     @Test func moreRanksThanLanesNameWhatWouldWork() {
@@ -70,15 +70,15 @@ import Testing
     @Test func impossibleMicroBatchesNameTheNearestThatWork() {
         #expect(
             sentence(24, lanes: 4, microBatch: 4)
-                == "micro_batch is 4, but a lane has 6 of the 24 sequences; set micro_batch to 3 "
+                == "[training] micro_batch = 4: does not divide a lane, which has 6 of the 24 sequences; set micro_batch to 3 "
                 + "or 6, or to 0 for a whole lane.")
         #expect(
             sentence(24, lanes: 4, microBatch: 12)
-                == "micro_batch is 12, but a lane has 6 of the 24 sequences; set micro_batch to 6, "
+                == "[training] micro_batch = 12: does not divide a lane, which has 6 of the 24 sequences; set micro_batch to 6, "
                 + "or to 0 for a whole lane.")
         #expect(
             sentence(24, lanes: 4, microBatch: -6)
-                == "micro_batch is -6, but a lane has 6 of the 24 sequences; set micro_batch to 1, "
+                == "[training] micro_batch = -6: does not divide a lane, which has 6 of the 24 sequences; set micro_batch to 1, "
                 + "or to 0 for a whole lane.")
     }
 }

@@ -4,6 +4,23 @@ import Testing
 
 @Suite("The report in a browser")
 struct BrowserTests {
+    @Test("Every template is a specification that draws its example data")
+    func templates() throws {
+        let templates = try TemplateTests.templates
+        try #require(templates.count == 5)
+        let charts = templates.map {
+            Page.Item.chart(Chart(title: $0.name, sentence: "", specification: $0.specification))
+        }
+        let page = Page(title: "Templates", sections: [.init("Templates", items: charts)])
+        let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: 800)
+        #expect(visit.console == [])
+        #expect(visit.recorded("charts") == "ok 5")
+        let marks = try #require(visit.recorded("marks")).split(separator: " ").compactMap {
+            Int($0)
+        }
+        #expect(marks.allSatisfy { $0 >= 3 }, "\(marks)")
+    }
+
     @Test(
         "Every chart is drawn, nothing runs over the window, nothing is complained about",
         arguments: [(1300, false), (1200, true), (390, false), (390, true)])

@@ -207,8 +207,8 @@ import Training
     }
 
     @Test(arguments: [
-        ("training.global_batch=26", ["lanes is 8", "global_batch 26", "24 or 32"]),
-        ("training.micro_batch=2", ["micro_batch is 2", "1 or 3"]),
+        ("training.global_batch=26", ["lanes = 8", "global_batch = 26", "24 or 32"]),
+        ("training.micro_batch=2", ["micro_batch = 2", "1 or 3"]),
     ])
     func refusesBatchesThatDoNotDivide(override: String, words: [String]) throws {
         let recipe = try recipe(toml, set: override)

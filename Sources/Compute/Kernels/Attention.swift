@@ -139,7 +139,7 @@ package final class Attention {
         let isRounded = precision != .fp32
         let sumMemory = floats(.gradients, isRounded ? 3 * length * headWidth : 0)
         let packedScores = engine.scratch(
-            .packedLeft, bytes: isRounded ? blocks.map(packedScoreBytes).max() ?? 0 : 0)
+            .packedLeft, bytes: isRounded ? blocks.reduce(0) { max($0, packedScoreBytes($1)) } : 0)
         engine.forEach(batch * heads) { tile, thread in
             let (sequence, head) = (tile / heads, tile % heads)
             let column = head * headWidth
