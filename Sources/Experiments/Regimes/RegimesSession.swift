@@ -56,7 +56,8 @@ package struct RegimesSession {
             }
             runs.append(run)
         }
-        guard runs.contains(where: { !$0.hasDiverged }) else {
+        try communicator.agree { () throws(Failure) in
+            guard runs.allSatisfy(\.hasDiverged) else { return }
             throw Failure(
                 .configuration,
                 "All three runs diverged, at rates \(Format.list(rates.map { "\($0)" })); give --rates "
