@@ -12,6 +12,35 @@ extension CommandLineTests {
             case oneRank, allRanks, everyProcess
         }
 
+        @Test("a run whose messages cannot be written checkpoints when it is asked to")
+        func unwritableMessages() throws {
+            let bench = try Workbench()
+            let script = """
+                run=$1; shift
+                "$@" >/dev/full 2>/dev/full & child=$!
+                for i in $(seq 200); do [ -s "$run/metrics.jsonl" ] && break; sleep 0.1; done
+                kill -TERM $child; wait $child
+                """
+            let training = bench.training(
+                set: "training.steps=1000000", "evaluation.every=0", "checkpoint.every=0")
+            let outcome = try Launch.run(
+                "bash",
+                [
+                    "-c", script, "bash", bench.path("run"), "\(Launch.root)/launch/mpirun",
+                    "--ranks", "2", "--oversubscribe", "--", Workbench.lockstep,
+                ] + training, seconds: 60)
+            #expect(outcome.status == 75)
+            let step = try #require(try bench.metrics().last?["step"] as? Int)
+            #expect(
+                try bench.names(in: "run/checkpoints") == [
+                    String(Workbench.checkpoint(step).split(separator: "/").last ?? "")
+                ])
+            let resumed = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), "--set",
+                "training.steps=\(step + 2)")
+            #expect(resumed.status == 0, "\(resumed.errors)")
+        }
+
         @Test(arguments: Way.allCases)
         func checkpointsAndIsResumed(way: Way) throws {
             let bench = try Workbench()

@@ -104,6 +104,23 @@ struct HangingStartTests {
                     + "172.17.0.1/16); give launch/mpirun --interface "), "\(stuck.errors)")
     }
 
+    @Test("one request ends a start that hangs in MPI")
+    func oneRequestEndsAHangInMPI() throws {
+        let hosts = try Hosts("l")
+        let script = """
+            \(try hosts.script(agent: Self.working)) & child=$!
+            sleep 4; kill -TERM $child; wait $child
+            """
+        let outcome = try Launch.run(
+            "bash", ["-c", script],
+            environment: [
+                "OMPI_MCA_btl_tcp_if_include": "docker0", "LOCKSTEP_START_TIMEOUT": "60",
+            ], seconds: 40)
+        #expect(outcome.status == 75, "\(outcome.errors)")
+        let left = try Launch.run("ip", ["netns", "pids", hosts.second])
+        #expect(left.output.isEmpty, "\(left.output)")
+    }
+
     @Test("doctor lists the networks that a host could use")
     func doctorListsNetworks() throws {
         let hosts = try Hosts("k")

@@ -104,7 +104,7 @@ extension Recipe {
             "Steps of warmup; if unset, 2 % of the training steps."),
         .init(
             "schedule", "warmup_start_factor", \.schedule.warmupStartFactor,
-            "Fraction of the peak rate at which warmup starts, also with wsd; 0 if unset."
+            "Fraction of the peak at the start; 0 if unset (Transformers' wsd: min_lr_ratio)."
         ),
         .init(
             "schedule", "stable_steps", \.schedule.stableSteps,
