@@ -59,7 +59,9 @@ extension CommandLineTests {
                     return syscall(SYS_fsync, descriptor);
                 }
                 """, to: "slow.c")
-            let library = bench.path("slow.so")
+            // LD_PRELOAD takes no path with a space.
+            let library = "/tmp/lockstep-\(UUID().uuidString).so"
+            defer { try? FileManager.default.removeItem(atPath: library) }
             let compiled = try Launch.run(
                 "clang", ["-shared", "-fPIC", "-o", library, bench.path("slow.c")])
             try #require(compiled.status == 0, "\(compiled.errors)")
