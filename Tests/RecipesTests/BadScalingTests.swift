@@ -156,7 +156,7 @@ struct BadScalingTests {
             throws: Failure(
                 .configuration,
                 "[schedule] warmup_steps = 100, or 400 at this global_batch: must be below "
-                    + "decay_steps = 300; use at most 299, so that the rate can fall after it has "
+                    + "decay_steps = 300; use 299 at most, so that the rate can fall after it has "
                     + "risen.")
         ) {
             _ = try ScheduleConfiguration(warmupSteps: 100, decaySteps: 300)
