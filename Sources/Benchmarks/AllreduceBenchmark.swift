@@ -5,9 +5,10 @@ import Statistics
 import Support
 import Training
 
-/// Measures the reduction of gradients beside `MPI_Allreduce`, on the ranks that there are.
+/// Compares the reduction of gradients with `MPI_Allreduce` on the ranks of the job.
 ///
-/// Of each size both sum the same numbers by turns, freshly written each time, as gradients are.
+/// For each size, both sum the same numbers, alternating. The numbers are written again before each
+/// sum, as gradients are.
 /// A repetition begins after a barrier and ends when the rank has the whole sum. It includes the
 /// sum's norm, but not the squares of the lanes, which training takes as gradients are made.
 package struct AllreduceBenchmark: Sendable {

@@ -47,7 +47,7 @@ package struct AllreduceReport: Sendable {
         return object
     }
 
-    /// A table for a reader.
+    /// The report as a table.
     package var text: String {
         let layout =
             "\(ranks) ranks\(hosts > 1 ? " on \(hosts) hosts" : "")"
@@ -68,7 +68,7 @@ package struct AllreduceReport: Sendable {
             zip(line, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }
                 .joined(separator: "  ")
         }
-        var text = ["summing fp32 over \(layout); medians, by turns"] + lines
+        var text = ["summing fp32 over \(layout); medians, alternating"] + lines
         text.append("ratio: how many times as fast as MPI_Allreduce")
         if let notice { text.append("ranks share no memory: \(notice)") }
         return text.joined(separator: "\n")

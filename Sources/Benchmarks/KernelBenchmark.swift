@@ -9,7 +9,7 @@ package struct KernelBenchmark: Sendable {
     package var size: BenchmarkSize
     package var precision: Precision
 
-    /// A measurement runs its kernel again and again for so many seconds; the median of some
+    /// The seconds for which a measurement repeats its kernel. The median of several measurements
     /// counts.
     private static let seconds = 0.05
     private static let measurements = 5

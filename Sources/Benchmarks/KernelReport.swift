@@ -2,7 +2,7 @@ import Compute
 import Support
 import Training
 
-/// What a benchmark of the kernels measured, for a reader and as JSON.
+/// The results of a benchmark of the kernels, as text and as JSON.
 package struct KernelReport: Sendable {
     /// One kernel on one shape.
     package struct Row: Sendable {
@@ -60,7 +60,7 @@ package struct KernelReport: Sendable {
         ]
     }
 
-    /// A table for a reader.
+    /// The report as a table.
     package var text: String {
         var table = TextTable(
             ["kernel", "shape", "ms", "GFLOP/s", "% peak", "GB/s", "% memory"], leftColumns: 2)

@@ -3,7 +3,7 @@ import Statistics
 import Support
 import Training
 
-/// What a step benchmark measured, for a reader and as JSON.
+/// The results of a step benchmark, as text and as JSON.
 package struct StepReport: Sendable {
     let benchmark: StepBenchmark
     let plan: TrainingPlan
@@ -98,7 +98,7 @@ extension StepReport {
 // MARK: - A table
 
 extension StepReport {
-    /// The measurement for a reader, in lines.
+    /// The lines of the report.
     package var text: String {
         ([heading] + overrideLines + [""] + rates + [""] + breakdown + [""] + memoryLines
             + (notice.map { ["ranks share no memory: \($0)"] } ?? [])).joined(separator: "\n")

@@ -17,7 +17,7 @@ package struct BucketPartition: Sendable {
         self.hostCount = hostCount
     }
 
-    /// The elements of a bucket of about so many bytes, such that all parts are equal.
+    /// Returns the elements of a bucket of about this many bytes whose parts are all equal.
     package static func bucketElements(bytes: Int, segmentCount: Int, hostCount: Int) -> Int {
         let block = SumOfSquares.blockSize
         let parts = segmentCount * hostCount

@@ -107,7 +107,7 @@ package final class GradientReducer {
     ///   - isSharded: whether each rank gets only the part of the sum that it owns.
     ///   - measuresLanes: whether `endLane` tells each lane's sum of squares.
     ///   - hostOfRank: each rank's host by any number, to try other layouts; nil for the real one.
-    /// - Throws: what MPI reports; `.usage` for a LOCKSTEP_RANKS_PER_NODE that is no number. The
+    /// - Throws: what MPI reports; `.usage` for a LOCKSTEP_RANKS_PER_NODE that is not a number. The
     ///   tree has a lane for every rank: `LaneConfiguration` saw to it.
     package init(
         communicator: Communicator, tree: ReductionTree, elementCount: Int, team: ThreadTeam,

@@ -148,7 +148,7 @@ final class HostExchange {
             }
             states[bucket].open += states[bucket].awaitedNodes + (scatters ? 0 : others.count)
         }
-        // Hosts begin with different peers, lest all send to one.
+        // Hosts begin with different peers, so that they do not all send to one.
         for other in others {
             let part = part(other, bucket)
             if part.isEmpty { continue }

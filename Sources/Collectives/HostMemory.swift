@@ -148,13 +148,13 @@ final class HostMemory {
         guard let count = Int(setting), count >= 1 else {
             throw Failure(
                 .usage,
-                "LOCKSTEP_RANKS_PER_NODE is \"\(setting)\", which is no number of ranks: set it to 1 "
+                "LOCKSTEP_RANKS_PER_NODE = \(setting): is not a number of ranks; set it to 1 "
                     + "or more, or unset it to let all ranks of a host share memory.")
         }
         return count
     }
 
-    /// A window with so many bytes for this rank; nil, and on one rank the reason, where the group
+    /// Returns a window with this many bytes for this rank; nil, and on one rank the reason, where the group
     /// is a single rank or memory is short.
     private static func window(
         _ host: Communicator, bytes: Int

@@ -76,7 +76,7 @@ struct LocalReduction {
         summed = 0
     }
 
-    /// Tells the host's ranks that so many buckets of this step have complete nodes here.
+    /// Announces to the host's ranks how many buckets of this step have complete nodes here.
     mutating func announce(_ count: Int) {
         announced = count
         announcements[localRank].publish(UInt64(base + count))

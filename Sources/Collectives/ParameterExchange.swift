@@ -24,7 +24,7 @@ final class ParameterExchange {
     private var (firstAwaited, received) = (0, 0)
 
     /// How many buckets a rank may be ahead of the others: enough to hide a message's way behind the
-    /// next update. The others wait for its messages by then, lest MPI keep them in memory of its
+    /// next update. The others wait for its messages by then, so that MPI does not keep them in memory of its
     /// own.
     private static let bucketsAhead = 2
 

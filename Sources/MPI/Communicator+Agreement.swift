@@ -89,14 +89,14 @@ extension Communicator {
         throw failure
     }
 
-    /// The ranks on this rank's host, by its name, rising; all ranks must come here.
+    /// Returns the ranks on this rank's host, rising. Collective.
     package func ranksOnThisHost() throws(Failure) -> [Int] {
         let own = Array(Self.hostName.utf8)
         let hosts = try allGatherBytes(own)
         return hosts.indices.filter { hosts[$0] == own }
     }
 
-    /// How many hosts the ranks are on, by their names; all ranks must come here.
+    /// Returns the number of hosts, which are told apart by their names. Collective.
     package func hostCount() throws(Failure) -> Int {
         Set(try allGatherBytes(Array(Self.hostName.utf8))).count
     }

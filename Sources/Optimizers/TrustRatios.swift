@@ -2,7 +2,7 @@ import Compute
 
 /// The factors by which LAMB and LARS fit the step of each tensor to the tensor's own norm.
 ///
-/// Norms are of whole tensors, in bits that depend on nothing but the values: the arena is cut into
+/// Norms are of whole tensors, in bits that depend only on the values: the arena is cut into
 /// the fixed blocks of `SumOfSquares`, a tensor's part of each is summed by a fixed pattern on
 /// whichever thread, and the parts are added in their order.
 struct TrustRatios: Sendable {
@@ -14,7 +14,11 @@ struct TrustRatios: Sendable {
     private let comparedSums: Buffer<Double>
     private let ratios: Buffer<Double>
 
-    /// Ratios of 1 for so many runs, one a tensor, of an arena of so many elements.
+    /// Creates ratios of 1, one for each run, which is a tensor.
+    ///
+    /// - Parameters:
+    ///   - runs: the number of runs.
+    ///   - elements: the number of elements of the arena.
     init(runs: Int, elements: Int) {
         let places = SumOfSquares.blockCount(elements) + runs
         parameterSums = Buffer(count: places)

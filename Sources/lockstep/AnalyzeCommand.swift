@@ -12,7 +12,7 @@ struct AnalyzeCommand: ParsableCommand {
               lockstep analyze sweeps/study --tolerance 0.02
 
             It also works on a sweep that has not ended, and writes results.csv and
-            analysis.json into the sweep's folder anew.
+            analysis.json into the sweep's folder again.
             """)
 
     @Argument(help: "The folder that `lockstep sweep` was given as --out.")

@@ -46,7 +46,7 @@ struct EvaluateCommand: ParsableCommand {
         }
     }
 
-    /// Returns the line that reports an evaluation, for a reader or as JSON.
+    /// Returns the line that reports an evaluation, as text or as JSON.
     private func line(for evaluation: Evaluation, step: Int) -> String {
         let perplexity = exp(evaluation.loss)
         if json {

@@ -12,7 +12,7 @@ struct ReportCommand: ParsableCommand {
               lockstep report sweeps/study
 
             The page holds all it needs and opens offline. Without --out it is report.html
-            in the folder, written anew each time. It needs Debian's package libjs-vega.
+            in the folder, which is replaced each time. It needs Debian's package libjs-vega.
             """)
 
     @Argument(help: "Folders of runs, or the folder of one sweep.")

@@ -19,7 +19,7 @@ struct ThreadsOption: ParsableArguments {
         }
         guard let count = Int(text) else {
             throw Failure(
-                .usage, "LOCKSTEP_THREADS is \"\(text)\", which is no number: set it to 1 or more.")
+                .usage, "LOCKSTEP_THREADS = \(text): is not a number; set it to 1 or more.")
         }
         return try Self.checked(count, "LOCKSTEP_THREADS")
     }

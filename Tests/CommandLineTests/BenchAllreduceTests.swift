@@ -51,7 +51,7 @@ extension CommandLineTests {
             #expect(outcome.status == 0, "\(outcome.errors)")
             let lines = outcome.output.split(separator: "\n").map(String.init)
             try #require(lines.count == 6, "\(outcome.output)")
-            #expect(lines[0] == "summing fp32 over 2 ranks; medians, by turns")
+            #expect(lines[0] == "summing fp32 over 2 ranks; medians, alternating")
             #expect(lines[1].contains("MPI_Allreduce"))
             for (line, size) in zip(lines[2...], ["4.0 KiB", "8.0 KiB", "16.0 KiB"]) {
                 #expect(line.drop { $0 == " " }.hasPrefix(size), "\(line)")

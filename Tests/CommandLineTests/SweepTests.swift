@@ -126,7 +126,7 @@ extension CommandLineTests {
                 to: "sweep.toml")
             let other = try bench.lockstep(resume + out)
             #expect(other.status == 78 && other.sentences.count == 1, "\(other.errors)")
-            #expect(other.errors.contains("has another steps"))
+            #expect(other.errors.contains("steps differs from the sweep being resumed"))
 
             try bench.write(Self.specification, to: "sweep.toml")
             let more = try bench.lockstep(resume + out, ranks: 2)

@@ -23,7 +23,7 @@ struct KernelCase {
             run: run)
     }
 
-    /// A pass over memory: `arrays` of so many floats are read or written.
+    /// A pass over memory: it reads or writes `arrays` of this many floats.
     static func pass(
         _ name: String, shape: String, arrays: Int, of count: Int, run: @escaping () -> Void
     ) -> KernelCase {

@@ -51,7 +51,7 @@ private func clear(_ gradient: Operand, row: Int, _ columns: Range<Int>) {
 
 @inline(__always)
 private func largestElement(_ row: UnsafeMutablePointer<Float>, _ count: Int) -> Float {
-    // Two chains, lest each maximum wait for the one before.
+    // Two chains, so that a maximum does not wait for the previous one.
     var even = Floats(repeating: -.infinity)
     var odd = even
     var start = 0

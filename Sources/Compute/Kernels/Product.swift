@@ -50,7 +50,7 @@ struct Product {
         part = depthPart(depth, kernels)
         partCount = max(1, (depth + part - 1) / part)
         let tileRows = Int(self.kernels.tile_rows)
-        // About so many, in whole tiles.
+        // Rounds the size to whole tiles.
         blockRows = ((packsLeft ? 96 : 56) + tileRows / 2) / tileRows * tileRows
     }
 

@@ -20,7 +20,7 @@ package struct NamedTensor: Sendable, Equatable {
 
 /// Which tensor lies where in one contiguous arena of elements.
 ///
-/// Tensors start on multiples of 16 elements (64 bytes of fp32); the gaps stay zero for ever, so an
+/// Tensors start on multiples of 16 elements (64 bytes of fp32); the gaps always stay zero, so an
 /// elementwise pass over the whole arena is one loop.
 package struct ArenaLayout: Sendable {
     /// Elements to which every tensor's start is aligned.

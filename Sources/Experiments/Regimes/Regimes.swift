@@ -30,7 +30,7 @@ package struct Regimes: Sendable {
         for curve in curves {
             let snapshots = Dictionary(
                 uniqueKeysWithValues: curve.snapshots.map { ($0.step, $0) })
-            // What is no number has an empty field.
+            // A value that is not a number has an empty field.
             let field = { (number: Double) in number.isFinite ? "\(number)" : "" }
             for step in 0...curve.losses.count {
                 // The loss of a step is that of the parameters before it.

@@ -80,7 +80,7 @@ package struct LaneConfiguration: Sendable, Equatable {
         return lanes
     }
 
-    /// Names the lanes, and where necessary the batch, with which so many ranks would work.
+    /// Returns the lanes, and if necessary the batch, with which this many ranks would work.
     private static func tooManyRanks(_ ranks: Int, lanes: Int, globalBatch: Int) -> Failure {
         let enough: String
         if let divisor = divisors(of: globalBatch).first(where: { $0 >= ranks }) {

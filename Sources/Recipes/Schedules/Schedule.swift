@@ -22,7 +22,7 @@ package enum Schedule: Sendable, Equatable {
     /// One schedule after another, each counting its own steps from 0: PyTorch's `SequentialLR`.
     case sequence([Part])
 
-    /// A schedule in a sequence and for how many steps it lasts; the last part lasts for ever.
+    /// A schedule in a sequence and its number of steps. The last part has no end.
     package struct Part: Sendable, Equatable {
         package let schedule: Schedule
         package let steps: Int

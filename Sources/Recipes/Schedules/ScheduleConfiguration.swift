@@ -7,7 +7,7 @@ import Support
 package struct ScheduleConfiguration: Sendable, Equatable {
     /// The shapes after warmup, by their names in recipes.
     package enum Name: String, NamedChoice {
-        /// The peak for ever.
+        /// The peak until the end.
         case constant
         /// A straight line to the lowest rate.
         case linear

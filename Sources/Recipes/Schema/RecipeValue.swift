@@ -31,7 +31,7 @@ package enum RecipeValue: Equatable, Sendable {
         }
     }
 
-    /// What kind of value it is, for a reader.
+    /// The kind of value, as a message names it.
     package var kind: String {
         switch self {
         case .flag: "true or false"

@@ -105,7 +105,7 @@ struct PointTrainer {
                 "\(run.metrics) lacks the validation loss of step \(mark), as after a full disk: make "
                     + "room, remove the folder \(run.path), and go on with --resume.")
         }
-        // A loss that is no number is null in the log, and no point of the curve.
+        // A loss that is not a number is null in the log and not a point of the curve.
         let isWhole = plan.recipe.evaluation.at.allSatisfy { mark in
             curve.contains { $0.step == mark }
         }

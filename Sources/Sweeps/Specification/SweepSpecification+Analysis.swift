@@ -65,15 +65,15 @@ extension SweepSpecification {
         guard let difference = differences.first(where: { $0.1 }) else { return }
         throw Failure(
             .configuration,
-            "This specification has another \(difference.0) than the sweep that is to be gone on with, "
-                + "so that their runs do not compare: keep it, or start a new sweep; batches, "
-                + "learning_rates, seeds, rules, extend, tolerance and target_losses may change.")
+            "\(difference.0) differs from the sweep being resumed, so their runs would not be comparable; "
+                + "keep it, or start a new sweep (only batches, learning_rates, seeds, rules, extend, "
+                + "tolerance and target_losses may change).")
     }
 
     /// Checks that every point that is known beforehand has a recipe, and every rule a rate at each
     /// batch that it reaches, whatever rate of the grid it starts from.
     ///
-    /// - Throws: a `.configuration` failure that names the first that has not.
+    /// - Throws: `Failure` (configuration) that names the first point or rule without one.
     package func validate() throws(Failure) {
         for batch in batches {
             for rate in rates(ofBatch: batch) {

@@ -23,11 +23,12 @@ package struct SweepSpecification: Sendable, Equatable {
     package var baseBatch: Int
     /// `rules`: what is judged.
     package var rules: [SweepRule]
-    /// `tokens`: every batch is compared after so many; rising. Where silent, those of the smallest
-    /// batch after the last of `steps`, if all batches come to just so many.
+    /// `tokens`: the numbers of tokens after which every batch is compared, rising. If unset, the
+    /// tokens of the smallest batch after the last of `steps`, if all batches reach exactly that
+    /// number.
     package var tokens: [Int]
-    /// `steps`: every batch is compared after so many; rising. Where silent, those that the largest
-    /// batch takes for the last of `tokens`.
+    /// `steps`: the numbers of steps after which every batch is compared, rising. If unset, the steps
+    /// that the largest batch takes for the last of `tokens`.
     package var steps: [Int]
     /// `evaluations`: validation losses of a run, at least those that the comparisons need.
     package var evaluations: Int

@@ -3,7 +3,7 @@ import Telemetry
 
 /// Watches a training for the signs of a wrong rate, bad data and overfitting, and tells each once.
 ///
-/// It sees nothing but what metrics.jsonl holds, so that a resumed run, which reads that again,
+/// It sees only what metrics.jsonl holds, so that a resumed run, which reads that again,
 /// tells what an uninterrupted one does. Rather than alarm on noise it stays silent: each
 /// detector's bounds are many standard deviations wide.
 package struct Diagnostician: Sendable {
@@ -18,7 +18,7 @@ package struct Diagnostician: Sendable {
     ///   vocabulary's size.
     package init(startingLoss: Double) { start = startingLoss }
 
-    /// Takes a line of the log of a run that is gone on with; what it says of it was told before.
+    /// Takes a line of the log of a resumed run, about which the user has been warned before.
     package mutating func recall(_ record: MetricsRecord) {
         if let step = ObservedStep(record) {
             _ = add(step)

@@ -29,8 +29,7 @@ package struct NoiseScaleWindow {
 
     package init() {}
 
-    /// Takes a line of the log of a run that is gone on with, so that it tells what an
-    /// uninterrupted one does.
+    /// Takes a line of the log of a resumed run, so that the window is that of an uninterrupted run.
     package mutating func recall(_ record: MetricsRecord) {
         guard let variance = record["gradient_variance"], let signal = record["gradient_signal"]
         else { return }

@@ -8,7 +8,7 @@ package struct Doctor {
     /// A line of the examination: what, and what was found.
     package typealias Finding = (name: String, text: String)
 
-    /// What there is, for a reader.
+    /// The lines that describe the hosts and ranks.
     package static func findings(
         _ ranks: [MachineFacts], threadLevel: String, launched: Bool, runFolder: String?
     ) -> [Finding] {

@@ -98,7 +98,7 @@ package var machineMemoryBytes: Int {
     return controlGroupFolders(of: "memory", groups: groups).reduce(physical) { least, group in
         let file = group.version == 2 ? "memory.max" : "memory.limit_in_bytes"
         let text = (try? readText("\(group.folder)/\(file)")) ?? ""
-        // "max" is no number.
+        // "max" is not a number.
         return min(least, Int(text.filter { !$0.isWhitespace }) ?? least)
     }
 }

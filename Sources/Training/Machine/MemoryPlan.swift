@@ -25,7 +25,7 @@ package struct MemoryPlan: Sendable {
         self.hostBytes = hostBytes
     }
 
-    /// Gathers the plan from all ranks, which must come here with the same names.
+    /// Gathers the plan from all ranks. Collective: every rank must call this with the same names.
     ///
     /// - Parameters:
     ///   - own: what this rank takes.
@@ -70,7 +70,7 @@ package struct ResidentMemory: Sendable {
             own: bytes("RssAnon:") + bytes("RssShmem:"), files: bytes("RssFile:"))
     }
 
-    /// The most that any rank has had resident so far, in bytes; all ranks must come here.
+    /// Returns the peak memory of any rank so far, in bytes. Collective.
     package static func peak(of communicator: Communicator) throws(Failure) -> Int {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)

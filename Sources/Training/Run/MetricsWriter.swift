@@ -82,7 +82,7 @@ final class MetricsWriter {
 
     func end() { progress?.finish() }
 
-    /// A progress line for an evaluation of so many micro-batches on this rank.
+    /// Returns a progress line for an evaluation of this rank's micro-batches.
     func evaluationProgress(chunks: Int) -> ProgressLine? {
         guard isWriter else { return nil }
         return ProgressLine(

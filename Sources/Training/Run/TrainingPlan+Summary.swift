@@ -33,7 +33,7 @@ package struct RunFacts: Sendable {
 }
 
 extension TrainingPlan {
-    /// The plan for a reader, printed once: what is per rank and what is global, and the rate.
+    /// The plan as text, printed once: per-rank and global quantities, and the rate.
     package func summary(_ facts: RunFacts) -> String {
         let model = recipe.model
         let steps = recipe.training.steps

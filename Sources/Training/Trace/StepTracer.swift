@@ -14,7 +14,7 @@ final class StepTracer {
     private var startedBuckets = 0
     private var finishedBuckets = 0
 
-    /// Shorter work of the reduction is nothing but a look at what is under way.
+    /// Shorter work of the reduction only checks whether messages have arrived.
     private static let shortestReduction: Int64 = 2_000
 
     init(_ recorder: TraceRecorder, layout: GPTLayout) {

@@ -138,7 +138,7 @@ package final class Trace {
 
     // MARK: - Messages
 
-    /// Spans that are sent and written at once, lest a trace take much memory at its end.
+    /// Spans that are sent and written at once. The limit keeps the memory at the end small.
     private static let pieceCount = 1024
 
     private func sendSpans() throws(Failure) {
