@@ -45,7 +45,7 @@ package struct AllreduceBenchmark: Sendable {
         job.announce(
             """
             measuring sums of \(Format.bytes(sizes.first ?? 0)) to \
-            \(Format.bytes(sizes.last ?? 0)) over \(job.layout) by turns with MPI_Allreduce
+            \(Format.bytes(sizes.last ?? 0)) over \(job.layout), alternating with MPI_Allreduce
             """)
         let team = rankTeam(threads: job.threads)
         let line = job.progressLine(

@@ -5,6 +5,19 @@ import Testing
 extension CommandLineTests {
     /// Tests of the places where a run's folder can be.
     @Suite(.serialized) struct RunFolderPlaceTests {
+        /// A specification of a short sweep.
+        private static let sweep = """
+            recipe = "recipe.toml"
+            batches = [4]
+            learning_rates = [1e-3, 3e-3, 1e-2]
+            seeds = [1]
+            tokens = []
+            steps = [4]
+            extend = 0
+            [set]
+            "schedule.name" = "constant"
+            """
+
         @Test("a run can go to an empty folder and to a link to one", arguments: ["empty", "link"])
         func emptyFolders(name: String) throws {
             let bench = try Workbench()
@@ -24,18 +37,7 @@ extension CommandLineTests {
             arguments: ["sweep", "find-lr", "landscape", "regimes", "tokenize"])
         func otherCommands(command: String) throws {
             let bench = try Workbench()
-            try bench.write(
-                """
-                recipe = "recipe.toml"
-                batches = [4]
-                learning_rates = [1e-3, 3e-3, 1e-2]
-                seeds = [1]
-                tokens = []
-                steps = [4]
-                extend = 0
-                [set]
-                "schedule.name" = "constant"
-                """, to: "sweep.toml")
+            try bench.write(Self.sweep, to: "sweep.toml")
             if command == "landscape" { try bench.train() }
             let data = ["--data", bench.path("data")]
             let arguments =
@@ -142,18 +144,7 @@ extension CommandLineTests {
                 let outcome = try run(command)
                 #expect(outcome.status == 0, "\(command): \(outcome.errors)")
             }
-            try bench.write(
-                """
-                recipe = "recipe.toml"
-                batches = [4]
-                learning_rates = [1e-3, 3e-3, 1e-2]
-                seeds = [1]
-                tokens = []
-                steps = [4]
-                extend = 0
-                [set]
-                "schedule.name" = "constant"
-                """, to: "sweep.toml")
+            try bench.write(Self.sweep, to: "sweep.toml")
             let sweep = try run(["sweep", bench.path("sweep.toml"), "--out", "sweep"] + data)
             #expect(sweep.status == 78)
             #expect(sweep.errors.contains("is on the first rank's host only"), "\(sweep.errors)")
