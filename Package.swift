@@ -135,7 +135,7 @@ let package = Package(
 
         // Tests
         .target(
-            name: "TestSupport", dependencies: ["Recipes", "Compute", "Support"],
+            name: "TestSupport", dependencies: ["Report", "Recipes", "Compute", "Support"],
             path: "Tests/Support",
             swiftSettings: swiftSettings),
         tests("Support", ["Support"]),
@@ -160,8 +160,8 @@ let package = Package(
             exclude: ["Golden"]),
         tests("Collectives", ["Collectives", "Compute", "Support"]),
         tests(
-            "Checkpoints", ["Checkpoints", "Compute", "Support", "TestSupport"], exclude: ["Golden"]
-        ),
+            "Checkpoints", ["Checkpoints", "Recipes", "Compute", "Support", "TestSupport"],
+            exclude: ["Golden"]),
         tests(
             "Telemetry",
             [
@@ -177,7 +177,9 @@ let package = Package(
                 "Statistics", "Compute", "Support", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["Golden"]),
-        tests("Sweeps", ["Sweeps", "Training", "Recipes", "Statistics", "Support", "TestSupport"]),
+        tests(
+            "Sweeps",
+            ["Sweeps", "Training", "Recipes", "Report", "Statistics", "Support", "TestSupport"]),
         tests(
             "Experiments",
             [

@@ -28,7 +28,7 @@ extension GPTConfiguration {
             "attn_pdrop": .number(dropout),
             "resid_pdrop": .number(dropout),
             "scale_attn_weights": .bool(true),
-            "tie_word_embeddings": .bool(true),
+            "tie_word_embeddings": .bool(tiesHead),
             "use_cache": .bool(true),
             "bos_token_id": token,
             "eos_token_id": token,

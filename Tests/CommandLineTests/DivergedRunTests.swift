@@ -168,6 +168,30 @@ extension CommandLineTests {
             #expect(resumed.errors.contains("resumed from the checkpoint of step 4"))
         }
 
+        @Test("a checkpoint of a skipped step is rejected by every reader")
+        func skippedStepsAreRejected() throws {
+            let bench = try Workbench()
+            try bench.train()
+            try bench.editManifest(ofStep: 6) {
+                $0.replacingOccurrences(
+                    of: "\"skipped_steps_in_a_row\" : \"0\"",
+                    with: "\"skipped_steps_in_a_row\" : \"1\"")
+            }
+            let reason = "the step was skipped because its loss or gradient was not finite"
+            expectRefusal(
+                try bench.lockstep("evaluate", bench.path("run"), "--checkpoint", "6"), 65, [reason]
+            )
+            let newest = try bench.lockstep("evaluate", bench.path("run"), "--json")
+            #expect(newest.output.contains("\"step\":4,"))
+            let resumed = try bench.lockstep("train", "--resume", "--out", bench.path("run"))
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            for errors in [newest.errors, resumed.errors] {
+                #expect(errors.contains("checkpoint of step 6 rejected: "), "\(errors)")
+                #expect(errors.contains(reason), "\(errors)")
+            }
+            #expect(resumed.errors.contains("resumed from the checkpoint of step 4"))
+        }
+
         /// Changes all numbers of one file of a checkpoint and adapts its manifest.
         private func poison(
             _ bench: Workbench, step: Int, _ name: String = "model",

@@ -111,5 +111,29 @@ extension CommandLineTests {
             let usual = try bench.lockstep(bench.training(into: "usual"))
             #expect(!usual.errors.contains("rate 0"))
         }
+
+        @Test("the plan states the rate after the schedule's end, and a resume warns if it is 0")
+        func ratesOfAnExtension() throws {
+            let bench = try Workbench()
+            for (run, lowest) in [("zero", "0"), ("low", "0.001")] {
+                let first = try bench.lockstep(
+                    bench.training(into: run, set: "schedule.minimum_learning_rate=\(lowest)"))
+                try #require(first.status == 0, "\(first.errors)")
+                #expect(first.errors.contains("then cosine to \(lowest) at step 6\n"))
+                let more = try bench.lockstep(
+                    "train", "--resume", "--out", bench.path(run), "--set", "training.steps=10")
+                try #require(more.status == 0, "\(more.errors)")
+                #expect(
+                    more.errors.contains(
+                        "then cosine to \(lowest) at step 6, then \(lowest) to the last step\n"))
+                let warning = "the steps after step 6, where the schedule ends, train at rate 0"
+                #expect(more.errors.contains(warning) == (lowest == "0"), "\(more.errors)")
+                let rates = try bench.metrics(of: run).compactMap {
+                    $0["learning_rate"] as? Double
+                }
+                #expect(rates.count == 10)
+                #expect(rates.suffix(4).allSatisfy { $0 == Double(lowest) }, "\(rates)")
+            }
+        }
     }
 }

@@ -138,6 +138,7 @@ extension CommandLineTests {
                 ["train", "recipe.toml", "--out", "run", "--set", "checkpoint.keep=0"] + data,
                 ["train", "--resume", "--out", "run", "--set", "training.steps=8"],
                 ["evaluate", "run"],
+                ["find-lr", "recipe.toml", "--steps", "20", "--start", "run"] + data,
                 ["landscape", "run", "--grid", "3", "--directions", "pca"],
             ]
             for command in commands {

@@ -30,15 +30,36 @@ extension CommandLineTests {
                     "--ranks", "2", "--oversubscribe", "--", Workbench.lockstep,
                 ] + training, seconds: 60)
             #expect(outcome.status == 75)
-            let step = try #require(try bench.metrics().last?["step"] as? Int)
-            #expect(
-                try bench.names(in: "run/checkpoints") == [
-                    String(Workbench.checkpoint(step).split(separator: "/").last ?? "")
-                ])
-            let resumed = try bench.lockstep(
-                "train", "--resume", "--out", bench.path("run"), "--set",
-                "training.steps=\(step + 2)")
-            #expect(resumed.status == 0, "\(resumed.errors)")
+            try expectResumable(bench)
+        }
+
+        @Test("a run whose terminal is closed checkpoints and can be resumed")
+        func closedTerminal() throws {
+            let bench = try Workbench()
+            let script = """
+                run=$1; shift
+                printf -v quoted '%q ' "$@"
+                # An interactive shell passes the hangup on to its job.
+                inner="$quoted & job=\\$!; trap 'kill -HUP \\$job' HUP; wait \\$job; wait \\$job
+                    echo \\$? >\\"$run.status\\""
+                SHELL=/bin/bash script -qec "$inner" /dev/null >/dev/null 2>&1 & terminal=$!
+                await() { for i in $(seq 300); do "$@" && return; sleep 0.1; done; exit 1; }
+                await test -s "$run/metrics.jsonl"
+                kill -KILL $terminal
+                await test -s "$run.status"
+                exit "$(cat "$run.status")"
+                """
+            let outcome = try Launch.run(
+                "bash",
+                [
+                    "-c", script, "bash", bench.path("run"), "\(Launch.root)/launch/mpirun",
+                    "--ranks", "2", "--oversubscribe", "--", Workbench.lockstep,
+                ]
+                    + bench.training(
+                        set: "training.steps=1000000", "evaluation.every=0", "checkpoint.every=0"),
+                seconds: 60)
+            #expect(outcome.status == 75, "\(outcome.errors)")
+            try expectResumable(bench)
         }
 
         @Test(arguments: Way.allCases)
@@ -108,6 +129,18 @@ extension CommandLineTests {
             job.send(SIGTERM)
             let (status, output) = try job.finish()
             #expect(status == 75 && output.isEmpty)
+        }
+
+        /// Expects that no process has the run, that its last step is its only checkpoint, and that it
+        /// can be resumed.
+        private func expectResumable(_ bench: Workbench) throws {
+            #expect(try Launch.processes(naming: bench.path("run")).isEmpty)
+            let step = try #require(try bench.metrics().last?["step"] as? Int)
+            #expect(try bench.names(in: "run/checkpoints") == [checkpointName(step)])
+            let resumed = try bench.lockstep(
+                "train", "--resume", "--out", bench.path("run"), "--set",
+                "training.steps=\(step + 2)")
+            #expect(resumed.status == 0, "\(resumed.errors)")
         }
 
         private func checkpointName(_ step: Int) -> String {

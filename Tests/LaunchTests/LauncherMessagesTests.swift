@@ -226,6 +226,45 @@ import Testing
         #expect(outcome.errors.hasSuffix("or set TMPDIR to another folder.\n"))
     }
 
+    @Test(
+        "a full file system for temporary files is reported first",
+        .enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
+    func aFullFileSystemForTemporaryFilesIsReportedFirst() throws {
+        try SmallDisk.with(size: "8k") { disk in
+            for name in ["one", "two"] {
+                try Data(count: 4096).write(to: URL(filePath: "\(disk)/\(name)"))
+            }
+            let outcome = try Launch.run(
+                launcher, ["--ranks", "2", "--oversubscribe", "true"], environment: ["TMPDIR": disk]
+            )
+            #expect(outcome.status == 74)
+            #expect(
+                outcome.sentences == [
+                    "launch/mpirun: \(disk): Open MPI cannot write its temporary files there (No space "
+                        + "left on device); free 4 MiB, or set TMPDIR to another folder."
+                ])
+        }
+    }
+
+    @Test(
+        "ranks need no network but loopback",
+        .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
+    func ranksNeedNoNetworkButLoopback() throws {
+        let start = [launcher, "--ranks", "2", "--oversubscribe", "--"]
+        let probe = ["\(Launch.products)/multirank-probe", "environment"]
+        let without = try Launch.run("unshare", ["--net"] + start + probe)
+        #expect(without.status == 78)
+        #expect(
+            without.sentences == [
+                "launch/mpirun: this machine has no network interface that is up, not even loopback; "
+                    + "run \"ip link set lo up\"."
+            ])
+        let script = "ip link set lo up && exec \"$0\" \"$@\""
+        let with = try Launch.run("unshare", ["--net", "sh", "-c", script] + start + probe)
+        #expect(with.status == 0, "\(with.errors)")
+        #expect(try with.reports(EnvironmentReport.self).map(\.size) == [2, 2])
+    }
+
     @Test("a second program is refused")
     func aSecondProgramIsRefused() throws {
         let outcome = try Launch.run(launcher, ["--", "true", ":", "-n", "1", "false"])

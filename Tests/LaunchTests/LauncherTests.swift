@@ -121,6 +121,11 @@ private enum ControlGroup {
                 flags.contains(
                     " --mca btl_tcp_if_include 10.1.0.0/16 --mca oob_tcp_if_include 10.1.0.0/16 "))
             #expect(flags.contains(" --mca oob_tcp_keepalive_time 10 "))
+            // A host that does not answer is reported within half a minute.
+            #expect(flags.contains(" --mca plm_rsh_args -o\\ ConnectTimeout=20 "))
+            let own = try self.flags(
+                "--hosts", path, environment: ["OMPI_MCA_plm_rsh_args": "-p 2222"])
+            #expect(!own.contains("ConnectTimeout"))
             let other = try self.flags(
                 "--hosts", path, "--ranks", "9", "--oversubscribe", "--agent", "my agent",
                 environment: ["LOCKSTEP_INTERFACE": "ib0"])

@@ -1,17 +1,16 @@
 import Foundation
 import Report
-import TestSupport
 import Testing
 
-/// What a page did in a browser.
-struct Visit {
+/// The state of a page in a browser after its scripts ran.
+package struct Visit {
     /// The document after its scripts ran.
-    let document: String
+    package let document: String
     /// What was written on the console: errors, warnings and exceptions that nobody caught.
-    let console: [String]
+    package let console: [String]
 
     /// A data attribute of the root element, as the page or the probe left it.
-    func recorded(_ name: String) -> String? {
+    package func recorded(_ name: String) -> String? {
         // The report stands escaped in an attribute of its frame; only the outer root has plain
         // quotes.
         guard let start = document.range(of: " data-\(name)=\"") else { return nil }
@@ -20,7 +19,7 @@ struct Visit {
 }
 
 /// Headless Chromium.
-enum Browser {
+package enum Browser {
     /// Waits until all charts stand, then writes on the outer page's root element how far the
     /// report runs over its width, how many marks each chart has, and what a pointer in it is told.
     private static let probe = """
@@ -104,10 +103,10 @@ enum Browser {
         """
     }
 
-    /// Opens a page from a file that is `width` pixels wide.
+    /// Opens a page in a window that is `width` pixels wide.
     ///
-    /// - Throws: an `ExpectationFailedError` where Chromium is missing.
-    static func visit(_ html: String, width: Int, dark: Bool = false) throws -> Visit {
+    /// - Throws: `ExpectationFailedError` if Chromium is not installed.
+    package static func visit(_ html: String, width: Int, dark: Bool = false) throws -> Visit {
         try #require(
             try Launch.run("sh", ["-c", "command -v chromium"]).status == 0,
             "Chromium is missing, in which the report is tested: run 'apt-get install chromium'")

@@ -1,0 +1,73 @@
+import Foundation
+import Recipes
+import Report
+import Sweeps
+import TestSupport
+import Testing
+
+/// The page of a finished sweep with planted optima, in a browser.
+@Suite("A sweep's page in a browser")
+struct BrowserTests {
+    private static let specification = """
+        recipe = "recipe.toml"
+        batches = [8, 16, 32, 64, 128]
+        learning_rates = [1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3, 1.28e-2, 2.56e-2]
+        seeds = [0, 1, 2, 3]
+        steps = [100]
+        evaluations = 1
+        extend = 0
+        rules = ["sqrt", "linear"]
+        """
+
+    private static let recipe = """
+        [model]
+        context_length = 64
+        [training]
+        steps = 100
+        global_batch = 8
+        [optimizer]
+        learning_rate = 1e-3
+        [schedule]
+        name = "constant"
+        """
+
+    /// Records every run of a sweep, as if it had been trained, and returns the sweep's page.
+    private func page(_ folder: TemporaryFolder) throws -> Page {
+        let sweep = SweepFolder("\(folder.path)/sweep")
+        try sweep.create(
+            specification: Self.specification, recipe: Self.recipe, dataPath: "data",
+            fingerprint: "planted")
+        try sweep.prepareForGroups()
+        var planted = PlantedSweep()
+        planted.rates = Array(planted.rates.prefix(9))
+        let ledger = SweepLedger(
+            sweep, schedule: try SweepSchedule(sweep.readSpecification()), session: "planted")
+        for point in planted.points() {
+            let start = CurvePoint(step: 0, tokens: 0, validationLoss: point.initialLoss)
+            let run = SweepPoint(
+                rule: point.rule, batch: point.batch, rate: point.learningRate, seed: point.seed)
+            try ledger.record(
+                PointResult(
+                    point: run, learningRate: point.learningRate, diverged: point.diverged,
+                    curve: [start] + point.curve), secondsPerStep: point.secondsPerStep)
+        }
+        return try sweep.report()
+    }
+
+    @Test("no table is clipped and no number broken at 1300 pixels", arguments: [1300, 400])
+    func tables(width: Int) throws {
+        let page = try page(TemporaryFolder())
+        let captions = page.sections.flatMap(\.items).compactMap {
+            if case .table(let table) = $0 { table.caption } else { nil }
+        }
+        #expect(captions.contains { $0.hasPrefix("Laws of the best rate") }, "\(captions)")
+        #expect(captions.contains("Regrets in nats"), "\(captions)")
+        let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: width)
+        #expect(visit.console == [])
+        #expect(visit.recorded("charts")?.hasPrefix("ok ") == true)
+        #expect(visit.recorded("overflow") == "0")
+        // On a phone a wide table scrolls sideways instead.
+        if width > 1000 { #expect(visit.recorded("clipped") == "0") }
+        #expect(visit.recorded("torn") == "0")
+    }
+}
