@@ -50,9 +50,11 @@ extension StepRunner {
     /// - Throws: `Failure` (configuration) where the run's model or optimizer is another than the
     ///   recipe's; (missing input) where there is no run or no checkpoint that is whole.
     package func begin(from run: RunFolder, data: TrainingData) throws(Failure) -> Int {
+        // Only the first host needs the run's folder.
+        let toml = try communicator.fromFirstRank { () throws(Failure) in try run.read(run.recipe) }
         try communicator.agree { () throws(Failure) in
             try plan.recipe.requireSameState(
-                as: try Recipe(toml: try run.read(run.recipe), name: run.recipe), of: run)
+                as: try Recipe(toml: toml, name: run.recipe), of: run)
         }
         let checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,
