@@ -27,7 +27,7 @@ package func linearLeastSquares(
     var work = [Double](repeating: 0, count: n)
     qrfac(
         Int32(m), Int32(n), &matrix, Int32(m), 1, &pivots, Int32(n), &diagonal, &norms, &work)
-    applyReflections(matrix, m, n, to: &projected)
+    applyReflections(of: matrix, rows: m, columns: n, to: &projected)
     for j in 0..<n { matrix[j + j * m] = diagonal[j] }
     // Columns that depend on one another up to rounding leave a diagonal element of its size.
     guard (0..<n).allSatisfy({ diagonal[$0].magnitude > 1e-12 * diagonal[0].magnitude }) else {
@@ -42,14 +42,15 @@ package func linearLeastSquares(
     }
     return LeastSquaresFit(
         parameters: parameters,
-        unscaledCovariance: unscaledCovariance(&matrix, m, n, pivots, tolerance: 0),
+        unscaledCovariance: unscaledCovariance(
+            &matrix, rows: m, columns: n, pivots: pivots, tolerance: 0),
         residualSumOfSquares: projected[n...].reduce(0) { $0 + $1 * $1 },
         degreesOfFreedom: m - n)
 }
 
 /// Multiplies a vector of m by Q^T, whose Householder vectors `qrfac` left below the diagonal.
 private func applyReflections(
-    _ matrix: [Double], _ m: Int, _ n: Int, to vector: inout [Double]
+    of matrix: [Double], rows m: Int, columns n: Int, to vector: inout [Double]
 ) {
     for j in 0..<n where matrix[j + j * m] != 0 {
         let product = (j..<m).reduce(0) { $0 + matrix[$1 + j * m] * vector[$1] }
@@ -58,9 +59,9 @@ private func applyReflections(
     }
 }
 
-/// (R^T R)^-1 in the parameters' order; MINPACK's `covar`, which overwrites the matrix.
+/// Returns (R^T R)^-1 in the parameters' order, by MINPACK's `covar`, which overwrites the matrix.
 func unscaledCovariance(
-    _ matrix: inout [Double], _ m: Int, _ n: Int, _ pivots: [Int32], tolerance: Double
+    _ matrix: inout [Double], rows m: Int, columns n: Int, pivots: [Int32], tolerance: Double
 ) -> [[Double]] {
     var work = [Double](repeating: 0, count: n)
     covar(Int32(n), &matrix, Int32(m), pivots, tolerance, &work)

@@ -43,7 +43,8 @@ package func nonlinearLeastSquares(
     guard let least = diagonal.min(), least > 1e-8 * diagonal[0] else { return nil }
     return LeastSquaresFit(
         parameters: parameters,
-        unscaledCovariance: unscaledCovariance(&jacobian, m, n, pivots, tolerance: 0),
+        unscaledCovariance: unscaledCovariance(
+            &jacobian, rows: m, columns: n, pivots: pivots, tolerance: 0),
         residualSumOfSquares: values.reduce(0) { $0 + $1 * $1 },
         degreesOfFreedom: m - n)
 }

@@ -19,7 +19,7 @@ package struct SymmetricEigenvectors: Sendable {
             var rotated = false
             for p in 0..<max(0, n - 1) {
                 for q in (p + 1)..<n where Self.isSignificant(a[p][q], among: a[p][p], a[q][q]) {
-                    Self.rotate(&a, &v, p, q)
+                    Self.eliminate((p, q), in: &a, vectors: &v)
                     rotated = true
                 }
             }
@@ -47,8 +47,11 @@ package struct SymmetricEigenvectors: Sendable {
         value.magnitude > 1e-17 * (p.magnitude + q.magnitude) && value != 0
     }
 
-    /// Makes element (p, q) zero.
-    private static func rotate(_ a: inout [[Double]], _ v: inout [[Double]], _ p: Int, _ q: Int) {
+    /// Makes element (p, q) zero by a rotation.
+    private static func eliminate(
+        _ element: (p: Int, q: Int), in a: inout [[Double]], vectors v: inout [[Double]]
+    ) {
+        let (p, q) = element
         let theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
         let t =
             (theta < 0 ? -1 : 1) / (theta.magnitude + (theta * theta + 1).squareRoot())

@@ -15,9 +15,9 @@ package enum Format {
         let whole = Int(seconds.rounded())
         let (days, hours) = (whole / 86400, whole / 3600 % 24)
         let (minutes, rest) = (whole / 60 % 60, whole % 60)
-        if days > 0 { return pair(days, "d", hours, "h") }
-        if hours > 0 { return pair(hours, "h", minutes, "min") }
-        if minutes > 0 { return pair(minutes, "min", rest, "s") }
+        if days > 0 { return pair((days, "d"), (hours, "h")) }
+        if hours > 0 { return pair((hours, "h"), (minutes, "min")) }
+        if minutes > 0 { return pair((minutes, "min"), (rest, "s")) }
         return "\(rest) s"
     }
 
@@ -89,10 +89,10 @@ package enum Format {
         formatted("%.\(digits)g", number)
     }
 
-    private static func pair(_ large: Int, _ largeUnit: String, _ small: Int, _ smallUnit: String)
-        -> String
-    {
-        small == 0 ? "\(large) \(largeUnit)" : "\(large) \(largeUnit) \(small) \(smallUnit)"
+    private static func pair(
+        _ large: (count: Int, unit: String), _ small: (count: Int, unit: String)
+    ) -> String {
+        "\(large.count) \(large.unit)" + (small.count == 0 ? "" : " \(small.count) \(small.unit)")
     }
 
     /// Formats one number with printf(3).

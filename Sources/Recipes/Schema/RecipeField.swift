@@ -50,20 +50,22 @@ extension RecipeNumber {
     }
 }
 
-/// One key of a recipe: where it stands, what it means, and how it is read and written.
+/// A key of a recipe: its section, its meaning, and the property that it sets.
 struct RecipeField: Sendable {
     let section: String
     let key: String
-    /// One line for the reader of a recipe.
+    /// The comment above the key in a written recipe, of one line.
     let meaning: String
     let expectation: String
     private let write: @Sendable (inout Recipe, RecipeValue) throws(Failure) -> Void
     private let read: @Sendable (Recipe) -> RecipeValue?
 
+    /// - Parameter name: the section and the key, as `--set` takes them.
     init<Value: RecipeConvertible>(
-        _ section: String, _ key: String,
-        _ path: WritableKeyPath<Recipe, Value> & Sendable, _ meaning: String
+        _ name: String, _ path: WritableKeyPath<Recipe, Value> & Sendable, _ meaning: String
     ) {
+        let parts = name.split(separator: ".")
+        let (section, key) = (String(parts[0]), String(parts[1]))
         self.section = section
         self.key = key
         self.meaning = meaning

@@ -14,178 +14,173 @@ extension Recipe {
 
     private static let modelFields: [RecipeField] = [
         .init(
-            "model", "architecture", \.model.architecture,
+            "model.architecture", \.model.architecture,
             "The architecture; only \"gpt2\" exists so far."),
-        .init("model", "layers", \.model.layers, "Transformer blocks."),
-        .init("model", "heads", \.model.heads, "Attention heads in a block; divides width."),
-        .init("model", "width", \.model.width, "Channels of the residual stream."),
+        .init("model.layers", \.model.layers, "Transformer blocks."),
+        .init("model.heads", \.model.heads, "Attention heads in a block; divides width."),
+        .init("model.width", \.model.width, "Channels of the residual stream."),
         .init(
-            "model", "context_length", \.model.contextLength,
+            "model.context_length", \.model.contextLength,
             "Tokens in a sequence, and learned positions."),
         .init(
-            "model", "vocabulary_size", \.model.vocabularySize,
+            "model.vocabulary_size", \.model.vocabularySize,
             "Number of symbols; 0 for the tokenizer's. Padded to a multiple of 16 internally."),
-        .init("model", "bias", \.model.bias, "Biases in linear layers and layer norms."),
+        .init("model.bias", \.model.bias, "Biases in linear layers and layer norms."),
         .init(
-            "model", "dropout", \.model.dropout,
+            "model.dropout", \.model.dropout,
             "Probability of dropping embeddings, attention and residual branches; in [0, 1)."),
     ]
 
     private static let trainingFields: [RecipeField] = [
-        .init("training", "steps", \.training.steps, "Optimizer steps."),
+        .init("training.steps", \.training.steps, "Optimizer steps."),
         .init(
-            "training", "global_batch", \.training.globalBatch,
+            "training.global_batch", \.training.globalBatch,
             "Sequences in one optimizer step, over all ranks."),
         .init(
-            "training", "micro_batch", \.training.microBatch,
+            "training.micro_batch", \.training.microBatch,
             "Sequences through the model at once; divides a lane's; 0 for a whole lane."),
         .init(
-            "training", "precision", \.training.precision,
+            "training.precision", \.training.precision,
             "fp32, or bf16: what enters matrix products is rounded, sums and parameters are not."),
         .init(
-            "training", "recompute", \.training.recompute,
+            "training.recompute", \.training.recompute,
             "Keep only each block's input and recompute the rest; less memory, the same bits."),
         .init(
-            "training", "seed", \.training.seed,
-            "Seeds initial parameters, sample order and dropout."),
+            "training.seed", \.training.seed, "Seeds initial parameters, sample order and dropout."),
         .init(
-            "training", "averaging_power", \.training.averagingPower,
+            "training.averaging_power", \.training.averagingPower,
             "Power p of the evaluated average; step t weighs t^(p+1) - (t-1)^(p+1); none if unset."
         ),
         .init(
-            "training", "max_skipped_steps", \.training.maximumSkippedSteps,
+            "training.max_skipped_steps", \.training.maximumSkippedSteps,
             "Steps in a row without a finite loss and gradient after which the run stops."),
     ]
 
     private static let optimizerFields: [RecipeField] = [
-        .init("optimizer", "name", \.optimizer.name, "The update rule."),
+        .init("optimizer.name", \.optimizer.name, "The update rule."),
         .init(
-            "optimizer", "learning_rate", \.optimizer.learningRate,
+            "optimizer.learning_rate", \.optimizer.learningRate,
             "The peak rate at base_batch; see [scaling]."),
+        .init("optimizer.momentum", \.optimizer.momentum, "SGD's and LARS's momentum; 0 for none."),
+        .init("optimizer.nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD and LARS."),
         .init(
-            "optimizer", "momentum", \.optimizer.momentum, "SGD's and LARS's momentum; 0 for none."),
-        .init(
-            "optimizer", "nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD and LARS."),
-        .init(
-            "optimizer", "dampening", \.optimizer.dampening,
+            "optimizer.dampening", \.optimizer.dampening,
             "Fraction of the gradient kept out of the momentum."),
         .init(
-            "optimizer", "betas", \.optimizer.betas,
-            "Adam's and LAMB's decay rates of their moments."),
+            "optimizer.betas", \.optimizer.betas, "Adam's and LAMB's decay rates of their moments."),
+        .init("optimizer.epsilon", \.optimizer.epsilon, "Added to Adam's and LAMB's denominator."),
         .init(
-            "optimizer", "epsilon", \.optimizer.epsilon, "Added to Adam's and LAMB's denominator."),
-        .init(
-            "optimizer", "weight_decay", \.optimizer.weightDecay,
+            "optimizer.weight_decay", \.optimizer.weightDecay,
             "Decoupled for AdamW (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."
         ),
         .init(
-            "optimizer", "decay", \.optimizer.decay,
+            "optimizer.decay", \.optimizer.decay,
             "What decays, and what LAMB and LARS fit to norms: matrices and embeddings, or all tensors."
         ),
         .init(
-            "optimizer", "trust_coefficient", \.optimizer.trustCoefficient,
+            "optimizer.trust_coefficient", \.optimizer.trustCoefficient,
             "Ratio of LARS's step at a rate of 1 to the tensor's norm."),
         .init(
-            "optimizer", "clip_norm", \.optimizer.clipNorm,
+            "optimizer.clip_norm", \.optimizer.clipNorm,
             "The global gradient norm above which gradients are scaled down; 0 never clips."),
         .init(
-            "optimizer", "sharded", \.optimizer.sharded,
+            "optimizer.sharded", \.optimizer.sharded,
             "Each rank keeps only its part of the optimizer's state; the same bits, less memory."),
     ]
 
     private static let scheduleFields: [RecipeField] = [
-        .init("schedule", "name", \.schedule.name, "The shape of the learning rate after warmup."),
+        .init("schedule.name", \.schedule.name, "The shape of the learning rate after warmup."),
         .init(
-            "schedule", "warmup", \.schedule.warmup,
+            "schedule.warmup", \.schedule.warmup,
             "How the rate rises: linear from warmup_start_factor, or nanoGPT's (step+1)/(warmup_steps+1)."
         ),
         .init(
-            "schedule", "warmup_steps", \.schedule.warmupSteps,
+            "schedule.warmup_steps", \.schedule.warmupSteps,
             "Steps of warmup; if unset, 2 % of the training steps."),
         .init(
-            "schedule", "warmup_start_factor", \.schedule.warmupStartFactor,
+            "schedule.warmup_start_factor", \.schedule.warmupStartFactor,
             "Fraction of the peak at the start; 0 if unset (Transformers' wsd: min_lr_ratio)."
         ),
         .init(
-            "schedule", "stable_steps", \.schedule.stableSteps,
+            "schedule.stable_steps", \.schedule.stableSteps,
             "wsd's steps at the peak; if unset, all but warmup and the last fifth."),
         .init(
-            "schedule", "decay_steps", \.schedule.decaySteps,
+            "schedule.decay_steps", \.schedule.decaySteps,
             "Step at which the lowest rate is reached and kept; if unset, the training steps."),
         .init(
-            "schedule", "minimum_learning_rate", \.schedule.minimumLearningRate,
+            "schedule.minimum_learning_rate", \.schedule.minimumLearningRate,
             "The lowest rate, at base_batch; if unset, a tenth of learning_rate."),
-        .init("schedule", "decay", \.schedule.decay, "The shape of wsd's decay."),
+        .init("schedule.decay", \.schedule.decay, "The shape of wsd's decay."),
         .init(
-            "schedule", "parts", \.schedule.parts,
+            "schedule.parts", \.schedule.parts,
             "Schedules of sequence, or after decay_steps: { name, steps, start_factor, end_factor }."
         ),
     ]
 
     private static let scalingFields: [RecipeField] = [
         .init(
-            "scaling", "rule", \.scaling.rule,
+            "scaling.rule", \.scaling.rule,
             "How the peak rate, or betas, follow k = global_batch / base_batch."),
         .init(
-            "scaling", "exponent", \.scaling.exponent,
+            "scaling.exponent", \.scaling.exponent,
             "Exponent of k for \"power\" and, 0 if unset, for \"beta2-half-life\"."),
         .init(
-            "scaling", "base_batch", \.scaling.baseBatch,
+            "scaling.base_batch", \.scaling.baseBatch,
             "The batch that learning_rate is for; if unset, the global_batch written here."),
         .init(
-            "scaling", "noise_scale", \.scaling.noiseScale,
+            "scaling.noise_scale", \.scaling.noiseScale,
             "Gradient noise scale in sequences, for \"noise-scale\", \"surge\" and a formula's Bn."),
         .init(
-            "scaling", "noise_exponent", \.scaling.noiseExponent,
+            "scaling.noise_exponent", \.scaling.noiseExponent,
             "Exponent of \"noise-scale\", in [0.5, 1]; if unset, 1 for SGD and LARS, otherwise 0.5."
         ),
         .init(
-            "scaling", "formula", \.scaling.formula,
+            "scaling.formula", \.scaling.formula,
             "Rule \"formula\"'s peak rate of lr, B, B0, k, Bn: \"lr * (B / B0)^0.7\"."),
         .init(
-            "scaling", "weight_decay", \.scaling.weightDecay,
+            "scaling.weight_decay", \.scaling.weightDecay,
             "Kept, or scaled to keep AdamW's timescale in tokens: times k / (rate / base rate)."),
         .init(
-            "scaling", "warmup", \.scaling.warmup,
+            "scaling.warmup", \.scaling.warmup,
             "Whether the warmup keeps its steps or, in steps of base_batch, its tokens."),
         .init(
-            "scaling", "gradual_warmup", \.scaling.gradualWarmup,
+            "scaling.gradual_warmup", \.scaling.gradualWarmup,
             "Warm up from the base rate to the scaled one, as Goyal et al. 2017 do."),
     ]
 
     private static let reductionFields: [RecipeField] = [
         .init(
-            "reduction", "lanes", \.reduction.lanes,
+            "reduction.lanes", \.reduction.lanes,
             "Slots of the global batch, the most ranks ever; 0: smallest divisor >= max(8, ranks)."),
         .init(
-            "reduction", "bucket_mib", \.reduction.bucketMebibytes,
+            "reduction.bucket_mib", \.reduction.bucketMebibytes,
             "Size of the pieces in which gradients are reduced, in MiB."),
         .init(
-            "reduction", "wire", \.reduction.wire,
+            "reduction.wire", \.reduction.wire,
             "fp32, or bf16: half the bytes between hosts, every sum rounded alike on any layout."),
     ]
 
     private static let evaluationFields: [RecipeField] = [
         .init(
-            "evaluation", "every", \.evaluation.every,
+            "evaluation.every", \.evaluation.every,
             "Steps between validation losses; 0 for one at the end."),
         .init(
-            "evaluation", "at", \.evaluation.marks,
+            "evaluation.at", \.evaluation.marks,
             "Further steps after which to evaluate, such as [0, 100, 200, 400]."),
         .init(
-            "evaluation", "windows", \.evaluation.windows,
+            "evaluation.windows", \.evaluation.windows,
             "Number of windows to evaluate, from the validation set's start; 0 for all."),
     ]
 
     private static let checkpointFields: [RecipeField] = [
         .init(
-            "checkpoint", "every", \.checkpoint.every,
+            "checkpoint.every", \.checkpoint.every,
             "Steps between checkpoints; 0 for one at the end."),
         .init(
-            "checkpoint", "keep", \.checkpoint.keep,
-            "Number of newest checkpoints to keep; 0 for all."),
+            "checkpoint.keep", \.checkpoint.keep, "Number of newest checkpoints to keep; 0 for all."
+        ),
         .init(
-            "checkpoint", "best", \.checkpoint.best,
+            "checkpoint.best", \.checkpoint.best,
             "Also write and keep the checkpoint of the evaluation with the lowest loss."),
     ]
 }
