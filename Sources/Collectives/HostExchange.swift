@@ -15,7 +15,7 @@ import Support
 final class HostExchange {
     /// The number of bytes that this rank has passed to MPI for sending in this step.
     private(set) var bytesSent = 0
-    /// The number of buckets at the start of this step's order that are all done.
+    /// The number of buckets of this step that are done, together with all buckets before them.
     private(set) var finished = 0
 
     private let communicator: Communicator
