@@ -21,7 +21,7 @@ enum MPILibrary {
     static var processManagerComponents: [String] {
         guard let library else { return [] }
         let folder = URL(filePath: library).deletingLastPathComponent()
-        // The last is Debian's.
+        // The last of these is Debian's folder.
         return ["openmpi", "openmpi3", "openmpi/lib/openmpi3"].flatMap { name in
             let names = try? FileManager.default.contentsOfDirectory(
                 atPath: folder.appending(path: name).path)

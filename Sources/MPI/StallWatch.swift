@@ -34,11 +34,11 @@ package final class StallWatch: @unchecked Sendable {
     private let ending = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    /// Starts the watch. Collective.
+    /// Starts the watch; collective: every rank must call this.
     ///
-    /// - Parameter report: called with the sentence of each report.
-    /// - Throws: `.configuration` if LOCKSTEP_STALL_SECONDS is not a positive whole number, or a
-    ///   failure of MPI.
+    /// - Parameter report: a closure that receives the sentence of each report.
+    /// - Throws: `Failure` (configuration) if LOCKSTEP_STALL_SECONDS is not a positive whole
+    ///   number, or the error that MPI reports.
     package init(
         of communicator: Communicator, report: @escaping @Sendable (String) -> Void
     ) throws(Failure) {
@@ -110,7 +110,7 @@ package final class StallWatch: @unchecked Sendable {
         Int64(patience + communicator.rank * Self.staggerSeconds)
     }
 
-    /// Waits and returns whether the watch is to end.
+    /// Waits and returns whether the watch must end.
     private func ends(within interval: DispatchTimeInterval) -> Bool {
         guard ending.wait(timeout: .now() + interval) == .success else { return false }
         ending.signal()
@@ -118,7 +118,7 @@ package final class StallWatch: @unchecked Sendable {
     }
 
     /// Asks all ranks for their activity and returns the answers that arrive in time; nil if the
-    /// watch ends meanwhile.
+    /// watch ends in the meantime.
     private func inquire(_ number: Int64) -> [Int: RankActivity]? {
         var answers = [communicator.rank: RankActivity.now.activity]
         for rank in 0..<communicator.size where rank != communicator.rank {
@@ -152,10 +152,10 @@ package final class StallWatch: @unchecked Sendable {
         }
     }
 
-    /// Starts to send and returns at once.
+    /// Starts to send and returns immediately.
     ///
-    /// A send over a new connection would wait for a rank that does not respond, so it is left to
-    /// itself, and its few bytes are never freed.
+    /// A send over a new connection would wait for a rank that does not respond, so nothing waits
+    /// for it, and its few bytes are never freed.
     private func send(_ numbers: [Int64], to rank: Int32, _ tag: Tag) {
         let message = UnsafeMutableBufferPointer<Int64>.allocate(capacity: numbers.count)
         _ = message.initialize(from: numbers)
