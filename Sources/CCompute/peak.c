@@ -6,9 +6,9 @@
 // enough to stay in registers.
 //
 // The numbers fill their significands, as a training step's do. A processor at its power limit
-// clocks higher for numbers like 0.5, whose multiplication toggles few transistors: by
-// 9 % on Zen 3.
-/* Without this, the compiler would run chains one after the other and find that some are constant. */
+// clocks higher for numbers like 0.5, whose multiplication toggles few transistors: by 9 %
+// on Zen 3.
+/* Without this, the compiler would run chains in sequence and find that some are constant. */
 #if defined(__x86_64__)
 #define KEEP(vector) __asm__ volatile("" : "+v"(vector))
 #else

@@ -2,8 +2,9 @@
 /// the simple noise scale (McCandlish et al. 2018, appendix A.1).
 ///
 /// Let `N` lanes of `b` sequences have the mean gradients `g_i`, and let `g` be their mean. Then
-/// `variance` = b / (N - 1) * sum |g_i - g|^2, and `signal` = sum over i != j of g_i.g_j / (N (N -
-/// 1)). Both follow from the squared norms of the lanes and of their sum, so no gradient is kept.
+/// `variance` = b / (N - 1) * sum |g_i - g|^2, and `signal` = sum over i != j of
+/// g_i.g_j / (N (N - 1)). Both follow from the squared norms of the lanes and of their sum, so no
+/// gradient is kept.
 package struct GradientNoise: Sendable, Equatable {
     /// The trace of the covariance of one sequence's gradient: S.
     package let variance: Double

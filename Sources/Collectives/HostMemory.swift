@@ -32,7 +32,7 @@ final class HostMemory {
         /// The number of buckets whose own segment is in place on all ranks of the host.
         case reduced
         /// The number of times that the parameters this rank owns, or received, are in place on
-        /// them.
+        /// all ranks of the host.
         case gathered
     }
 
@@ -165,7 +165,7 @@ final class HostMemory {
         guard host.size > 1 else { return (nil, nil) }
         let total = try host.allReduce(Int64(bytes + 2 * SharedWindow.pageBytes), .sum)
         let reason = SharedMemorySpace().reasonAgainst(bytes: Int(total))
-        // Ranks of one host may see different free memory, so they decide together.
+        // Ranks of one host may check at different moments, so they decide together.
         guard try host.allReduce(Int64(reason == nil ? 1 : 0), .minimum) == 1 else {
             return (nil, host.rank == 0 ? reason ?? "its ranks found too little memory" : nil)
         }

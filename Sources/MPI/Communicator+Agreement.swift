@@ -123,7 +123,7 @@ extension Communicator {
     }
 
     /// Waits for all ranks, but at most some seconds, by `MPI_Ibarrier`, and returns whether they
-    /// came.
+    /// arrived.
     private func everyRankArrives(within seconds: Double) -> Bool {
         var request: MPI_Request?
         guard MPI_Ibarrier(handle, &request) == MPI_SUCCESS else { return false }

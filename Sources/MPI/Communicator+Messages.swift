@@ -83,7 +83,7 @@ func checkSize(of status: inout MPI_Status, expected: Int) throws(Failure) {
     guard received == expected else {
         throw Failure(
             .bug,
-            "Rank \(status.MPI_SOURCE) sent \(received) bytes where \(expected) were expected; "
+            "Rank \(status.MPI_SOURCE) sent \(received) bytes instead of the expected \(expected); "
                 + "check that all ranks run the same build, or report this defect.")
     }
 }

@@ -33,8 +33,8 @@ extension MPIEnvironment {
         guard !hasJob, let tasks = launchedTasks else { return }
         throw Failure(
             .configuration,
-            "\(tasks.sentence), but lockstep \(command) needs only 1 process; start it once, without "
-                + "the launcher, or unset \(tasks.variable).")
+            "\(tasks.sentence), but lockstep \(command) needs only 1 process; start it once, "
+                + "without the launcher, or unset \(tasks.variable).")
     }
 
     /// Checks that MPI does not see one rank although a launcher started several tasks: each task
@@ -55,8 +55,8 @@ extension MPIEnvironment {
                 + "alone.")
     }
 
-    /// Checks that Open MPI supports the process manager with which srun started this process, which
-    /// it would otherwise report in a page of text.
+    /// Checks that Open MPI supports the process manager with which srun started this process,
+    /// which it would otherwise report in a page of text.
     ///
     /// - Throws: `Failure` (configuration) if srun offers only PMI-1 or PMI-2, and Open MPI was
     ///   built without them.
@@ -91,7 +91,7 @@ extension MPIEnvironment {
 
     /// The tasks that a launcher started; nil if there is no launcher, or only one task.
     static var launchedTasks: LaunchedTasks? {
-        // Open MPI's variable decides, because srun or a batch script around mpirun sets its own too.
+        // Open MPI's variable decides, because srun or a batch script around mpirun sets its own.
         if let size = number("OMPI_COMM_WORLD_SIZE") {
             guard size > 1 else { return nil }
             return LaunchedTasks(variable: "OMPI_COMM_WORLD_SIZE", value: size, count: size)
@@ -163,8 +163,8 @@ extension MPIEnvironment {
         return connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 || errno == EINPROGRESS
     }
 
-    /// Returns the number in a variable; nil if it holds none, or a number near 2^32, which PMIx uses
-    /// for special values.
+    /// Returns the number in a variable; nil if it holds none, or a number near 2^32, which PMIx
+    /// uses for special values.
     private static func number(_ name: String) -> Int? {
         getenv(name).flatMap { Int(String(cString: $0)) }
             .flatMap { $0 >= 0 && $0 < Int(Int32.max) ? $0 : nil }

@@ -17,7 +17,7 @@ enum MPILibrary {
         return nil
     }
 
-    /// The files of Open MPI's components for process managers; empty if they are part of the library.
+    /// The files of Open MPI's components for process managers; empty if the library contains them.
     static var processManagerComponents: [String] {
         guard let library else { return [] }
         let folder = URL(filePath: library).deletingLastPathComponent()

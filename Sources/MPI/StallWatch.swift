@@ -85,7 +85,8 @@ package final class StallWatch: @unchecked Sendable {
                 if communicator.rank == 0, own.activity.usesDisk, own.seconds >= nextDisk {
                     nextDisk = own.seconds * 2
                     report(
-                        "\(name(0)) is \(own.activity.description), for \(own.seconds) s so far; check its disk."
+                        "\(name(0)) is \(own.activity.description), for \(own.seconds) s so far; "
+                            + "check its disk."
                     )
                 } else if own.activity == .computing {
                     nextDisk = Int64(patience)
@@ -193,8 +194,8 @@ package final class StallWatch: @unchecked Sendable {
         }
         if let first = busy.first, let activity = answers[first] {
             return head
-                + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(activity.description) while the "
-                + "others wait; check the load and the disk of "
+                + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(activity.description) while "
+                + "the others wait; check the load and the disk of "
                 + "\(busy.count == 1 ? "that host" : "those hosts")."
         }
         return head + "all ranks wait for one another; check the network between the hosts."

@@ -69,7 +69,7 @@ final class StartWatch: Sendable {
             .configuration,
             "MPI did not connect all ranks within \(seconds.formatted()) s (rank "
                 + "\(MPIEnvironment.launchedRank) on \(Communicator.hostName) waits; its networks: "
-                + "\(list)); give launch/mpirun --interface the network that connects the hosts, or set "
-                + "LOCKSTEP_START_TIMEOUT to more seconds.")
+                + "\(list)); give launch/mpirun --interface the network that connects the hosts, "
+                + "or set LOCKSTEP_START_TIMEOUT to more seconds.")
     }
 }

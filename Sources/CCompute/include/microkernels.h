@@ -2,7 +2,7 @@
 //
 // An output element is a chain of fused multiply-adds over the depth, which is added to the
 // existing value or replaces it. The order of the chain depends on neither the tile's shape nor the
-// vector width, so all instruction sets give the same bits. In fp32 the depth rises. In bf16, whose
+// vector width, so all instruction sets give the same bits. In fp32 it ascends in depth. In bf16, whose
 // products are exact in fp32, the second element of each pair comes before the first, as in
 // AVX512-BF16's VDPBF16PS (which also treats subnormal numbers as zero).
 //

@@ -7,9 +7,9 @@ package let ignoredTarget: Int32 = -1
 ///
 /// `logits` is (rows, columns). Only the first `vocabularySize` columns take part; the others are
 /// padding and get gradient zero. `losses` (rows) is -log softmax(logits)[target], or 0 for ignored
-/// targets. `gradient` (rows, columns) becomes `gradientScale` (softmax - onehot(target)). The
-/// logits are overwritten, and each row of the gradient may begin at the same address as its row of
-/// logits.
+/// targets. `gradient` (rows, columns) becomes `gradientScale` (softmax - onehot(target)). If
+/// it is given, the logits are overwritten, and each of its rows may begin at the same address as
+/// that row of the logits.
 package func crossEntropy(
     _ logits: Matrix, targets: UnsafePointer<Int32>, vocabularySize: Int,
     losses: UnsafeMutablePointer<Double>, gradient: Operand?, gradientScale: Float,

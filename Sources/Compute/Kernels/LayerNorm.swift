@@ -1,5 +1,5 @@
-// Layer normalization (Ba, Kiros & Hinton 2016) over the last axis, with GPT-2's epsilon: y = (x -
-// mean) * rstd * weight + bias, where rstd = 1 / sqrt(variance + 1e-5).
+// Layer normalization (Ba, Kiros & Hinton 2016) over the last axis, with GPT-2's epsilon:
+// y = (x - mean) * rstd * weight + bias, where rstd = 1 / sqrt(variance + 1e-5).
 
 private let epsilon: Float = 1e-5
 
@@ -54,9 +54,9 @@ package final class LayerNormBackward {
     /// gradients.
     ///
     /// `inputGradient` (rows, C) already holds the gradient that the residual stream carries past
-    /// the layer. With n = (x - mean) rstd and g = dy * weight: dx = rstd (g - mean(g) - n mean(g
-    /// n)), dweight = sum dy n, dbias = sum dy. The total is also written to `rounded` (rows, C),
-    /// if given.
+    /// the layer. With n = (x - mean) rstd and g = dy * weight:
+    /// dx = rstd (g - mean(g) - n mean(g n)), dweight = sum dy n, dbias = sum dy. The total is also
+    /// written to `rounded` (rows, C), if given.
     package func run(
         _ outputGradient: Matrix, input: Matrix, weight: Vector, mean: Vector, rstd: Vector,
         addingTo inputGradient: Matrix, rounded: Operand? = nil, weightGradient: Vector,

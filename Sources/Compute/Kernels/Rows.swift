@@ -1,5 +1,4 @@
-// The starts of the rows of views. These functions are in this module and not with the views
-// because a function of another module is called, not inlined.
+// The start of a view's row, computed by functions that are inlined into the kernels' loops.
 
 extension Matrix {
     /// Returns the first element of a row.

@@ -49,8 +49,9 @@ package func alignedMemory(bytes: Int) -> UnsafeMutableRawPointer {
     guard status == 0, let memory else {
         Failure(
             .configuration,
-            "The system has no memory for another \((bytes + 1_048_575) / 1_048_576) MiB; lower the "
-                + "model's size or micro_batch, start fewer ranks, or raise the limit (ulimit -v)."
+            "The system has no memory for another \((bytes + 1_048_575) / 1_048_576) MiB; lower "
+                + "the model's size or micro_batch, start fewer ranks, or raise the limit "
+                + "(ulimit -v)."
         ).endProcess()
     }
     if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }

@@ -2,7 +2,7 @@ import CCompute
 import Glibc
 
 /// Binds each thread of a team to a core if a launcher gave this process as many cores as it has
-/// threads. Otherwise the system would move threads between the cores, away from their caches.
+/// threads. Without this, the system would move threads between the cores, away from their caches.
 package enum CoreBinding {
     /// The processors of each core that this process may use, read on first access; empty if the
     /// system does not report them.

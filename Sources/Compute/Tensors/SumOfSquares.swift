@@ -29,7 +29,7 @@ package enum SumOfSquares {
     ) {
         let count = arena.count
         precondition(count % ArenaLayout.alignment == 0, "\(count) elements are not an arena")
-        precondition(sums.count == blockCount(count), "\(sums.count) sums are not one a block")
+        precondition(sums.count == blockCount(count), "\(sums.count) sums are not one per block")
         for block in blocks {
             let range = range(ofBlock: block, count: count)
             var accumulator = Accumulator()

@@ -71,8 +71,8 @@ struct MomentUpdate {
     }
 }
 
-/// Computes m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2; p = kept p + rate m /
-/// (sqrt(v) / correction + epsilon).
+/// Computes m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
+/// p = kept p + rate m / (sqrt(v) / correction + epsilon).
 ///
 /// Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
 package func adam(

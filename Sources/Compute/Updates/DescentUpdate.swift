@@ -49,8 +49,8 @@ package struct MomentumCoefficients {
     }
 }
 
-/// Computes b = retained b + admitted g; p = p + rate b, or with Nesterov p = p + rate (g +
-/// momentum b).
+/// Computes b = retained b + admitted g; p = p + rate b, or with Nesterov
+/// p = p + rate (g + momentum b).
 ///
 /// Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", in
 /// PyTorch's form, where the learning rate multiplies the buffer instead of entering it.
