@@ -2,8 +2,8 @@
 //
 // An output element is a chain of fused multiply-adds over the depth, which is added to the
 // existing value or replaces it. The order of the chain depends on neither the tile's shape nor the
-// vector width, so all instruction sets give the same bits. In fp32 it ascends in depth. In bf16, whose
-// products are exact in fp32, the second element of each pair comes before the first, as in
+// vector width, so all instruction sets give the same bits. In fp32 it ascends in depth. In bf16,
+// whose products are exact in fp32, the second element of each pair comes before the first, as in
 // AVX512-BF16's VDPBF16PS (which also treats subnormal numbers as zero).
 //
 // Only AMX differs: of every 32 numbers along the depth, the first of each pair form a chain from
