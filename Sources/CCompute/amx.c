@@ -1,6 +1,6 @@
 // Products of bf16 numbers in Intel's Advanced Matrix Extensions: eight tile registers of 16 rows
-// of 64 bytes. Four hold 32 x 32 sums, two as many rows of A, two as many columns of B, each 32
-// numbers deep.
+// of 64 bytes. Four registers hold 32 x 32 sums, two hold rows of A, and two hold columns of B,
+// each 32 numbers deep.
 #include "amx.h"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -38,8 +38,8 @@ typedef struct {
     uint8_t rows[16];
 } tile_shapes;
 
-/// Makes room for sums of `upper` and `lower` rows, each at most 16: registers 0 and 1, 2 and 3 for
-/// sums, 4 and 5 for rows of A, 6 and 7 for columns of B.
+/// Shapes the registers for sums of `upper` and `lower` rows, each at most 16: registers 0 and 1, 2
+/// and 3 for sums, 4 and 5 for rows of A, 6 and 7 for columns of B.
 static void shape_tiles(ptrdiff_t upper, ptrdiff_t lower) {
     tile_shapes shapes = {.palette = 1};
     const ptrdiff_t rows[8] = {upper, upper, lower, lower, upper, lower, ROWS, ROWS};
@@ -63,7 +63,7 @@ ALWAYS_INLINE void add_products(bool is_high, const char *a, ptrdiff_t row_bytes
     _tile_dpbf16ps(3, 5, 7);
 }
 
-/// Sums of 32 columns, from or to memory.
+/// Loads the sums of 32 columns from memory.
 ALWAYS_INLINE void load_sums(bool is_high, const float *c, ptrdiff_t row_bytes) {
     _tile_loadd(0, c, row_bytes);
     _tile_loadd(1, c + ROWS, row_bytes);
@@ -90,15 +90,15 @@ ALWAYS_INLINE void zero_sums(bool is_high) {
     _tile_zero(3);
 }
 
-/// A tile's rows of A: the first, how far apart they are, and how far a step along the depth is.
+/// A tile's rows of A: the first row, the distance between rows, and the step along the depth.
 typedef struct {
     const char *base;
     ptrdiff_t row_bytes;
     ptrdiff_t step_bytes;
 } left_rows;
 
-/// What is to arrive in the caches while a tile is computed, row by row: of C, and of what a
-/// block's `soon` names.
+/// The addresses to fetch into the caches while a tile is computed, row by row: those of C, and
+/// those of the matrices that a block's `soon` names.
 typedef struct {
     const char *c;
     ptrdiff_t c_bytes;
@@ -121,7 +121,7 @@ ALWAYS_INLINE fetches fetches_of(
     return f;
 }
 
-/// Fetches the next `count` rows: all at once would be more than a core can wait for.
+/// Fetches the next `count` rows; all rows at once would be more than a core can have in flight.
 ALWAYS_INLINE void fetch(fetches *f, ptrdiff_t count) {
     for (; count > 0 && f->rows > 0; count--, f->rows--) {
         __builtin_prefetch(f->c, 1);
@@ -136,8 +136,8 @@ ALWAYS_INLINE void fetch(fetches *f, ptrdiff_t count) {
     }
 }
 
-/// A tile of `rows` rows, for which the registers are shaped, more than 16 if it `is_high`, and of
-/// `columns` columns. `next` is where the next tile is.
+/// Computes a tile of `rows` rows, for which the registers are shaped, and of `columns` columns;
+/// `is_high` means more than 16 rows. `next` is the address of the next tile.
 ALWAYS_INLINE void multiply_tile(
     bool is_high, const lockstep_block *block, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
     ptrdiff_t columns, left_rows a, const char *b, const float *next) {
@@ -145,7 +145,7 @@ ALWAYS_INLINE void multiply_tile(
     float *c = block->c + row * block->c_stride + column;
     ptrdiff_t c_bytes = block->c_stride * 4;
     bool is_whole = columns == TILE_COLUMNS;
-    // Sums that are added to are needed at a tile's beginning, others at its end.
+    // Sums that are added to are needed at the start of a tile, others at its end.
     fetches ahead = fetches_of(block, row, column, rows, block->accumulates ? next : c);
     if (!block->accumulates) {
         zero_sums(is_high);
@@ -167,7 +167,7 @@ ALWAYS_INLINE void multiply_tile(
         b += STEP_DEPTH * TILE_COLUMNS * sizeof(uint16_t);
     }
     if (depth > 0) {
-        // What lies behind a row's end is not part of it.
+        // The elements after the end of a row do not belong to it.
         uint16_t ends[TILE_ROWS][STEP_DEPTH] = {{0}};
         for (ptrdiff_t i = 0; i < rows; i++)
             __builtin_memcpy(ends[i], a.base + i * a.row_bytes, depth * sizeof(uint16_t));
@@ -181,7 +181,7 @@ ALWAYS_INLINE void multiply_tile(
     }
 }
 
-/// The tiles of `count` panels of A, of `rows` rows each.
+/// Computes the tiles of `count` panels of A, of `rows` rows each.
 static void multiply_panels(
     const lockstep_block *block, ptrdiff_t first, ptrdiff_t count, ptrdiff_t rows,
     ptrdiff_t row_bytes, ptrdiff_t step_bytes) {
@@ -213,7 +213,7 @@ static void multiply_block(const lockstep_block *block, ptrdiff_t row_bytes, ptr
     ptrdiff_t rest = block->rows % TILE_ROWS;
     if (whole > 0) multiply_panels(block, 0, whole, TILE_ROWS, row_bytes, step_bytes);
     if (rest > 0) multiply_panels(block, whole, 1, rest, row_bytes, step_bytes);
-    // Registers without contents need not be saved when threads take turns.
+    // Empty registers need not be saved when the system switches between threads.
     _tile_release();
 }
 
@@ -225,7 +225,7 @@ static void multiply_columns(const lockstep_block *block) {
     multiply_block(block, LINE_BYTES, TILE_ROWS * LINE_BYTES);
 }
 
-// A left panel is (depth / 32, 32 rows, 32): each step along the depth reads 32 lines in a row.
+// A left panel is (depth / 32, 32 rows, 32): each step along the depth reads 32 consecutive lines.
 
 static void pack_left(
     const void *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, void *panels) {
@@ -247,7 +247,7 @@ static void pack_left(
     }
 }
 
-/// Transposes 32 rows, of which there are `count`, of 32 columns, of which there are `width`.
+/// Transposes 32 rows, of which `count` exist, of 32 columns, of which `width` exist.
 ALWAYS_INLINE void transpose_step(
     const uint16_t *from, ptrdiff_t stride, ptrdiff_t count, ptrdiff_t width, uint16_t *to) {
     uint16_t groups[STEP_DEPTH / 2][2 * TILE_ROWS];
@@ -266,7 +266,7 @@ ALWAYS_INLINE void transpose_step(
 static void pack_left_transposed(
     const void *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, void *panels) {
     ptrdiff_t padded = amx_padded(depth);
-    // Panels that share lines take their parts of them together.
+    // Panels that share cache lines are packed together.
     for (ptrdiff_t k = 0; k < depth; k += STEP_DEPTH) {
         ptrdiff_t count = least(depth - k, STEP_DEPTH);
         for (ptrdiff_t i = 0; i < rows; i += TILE_ROWS) {
@@ -301,8 +301,8 @@ const lockstep_microkernels lockstep_amx_kernels = {
     .pack_left_transposed = pack_left_transposed,
 };
 
-/// Asks the kernel for the tile registers' contents to be kept for this process: Linux 5.16 and
-/// later (Documentation/arch/x86/xstate.rst).
+/// Asks the operating system to allow this process the tile registers: Linux 5.16 and later
+/// (Documentation/arch/x86/xstate.rst).
 bool lockstep_can_use_amx(void) {
     enum { request_permission = 0x1023, tile_data = 18 };
     return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&

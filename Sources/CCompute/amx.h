@@ -3,7 +3,7 @@
 
 #include "microkernels.h"
 
-/// Whether the processor has them and the operating system lets this process use them.
+/// Returns whether the processor has the extensions and this process may use them.
 bool lockstep_can_use_amx(void);
 
 extern const lockstep_microkernels lockstep_amx_kernels;

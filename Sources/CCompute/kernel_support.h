@@ -1,27 +1,28 @@
-// What the kernels of all instruction sets are made of; private to them.
+// Shared parts of the kernels of all instruction sets; private to them.
 #pragma once
 
 #include "microkernels.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-// A loop with a constant number of turns, whose arrays are to live in registers.
+// A loop with a constant number of iterations, whose arrays should live in registers.
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
-// Rows of a matrix that are packed together: their lines stay in the first-level cache while panel
-// after panel takes its part of them. A row is fetched as long before. A multiple of every group.
+// The number of rows of a matrix that are packed together: their lines stay in the first-level
+// cache while each panel in turn packs its part of them. It is also the number of rows by which a
+// row is prefetched ahead, and a multiple of every group.
 #define ROWS_AT_ONCE 32
 
-// Panels of a left operand that are packed together, as parts of the same lines.
+// The number of panels of a left operand that are packed together, as parts of the same lines.
 #define PANELS_AT_ONCE 8
 
 typedef uint32_t word8 __attribute__((ext_vector_type(8)));
 typedef word8 word8_unaligned __attribute__((aligned(2)));
 
-/// `count` rows, at most eight, of `depth` words become `depth` rows of `count`, `panel_stride`
-/// words apart, by transposing 8 x 8 in registers.
+/// Turns `count` rows, at most eight, of `depth` words into `depth` rows of `count` words,
+/// `panel_stride` words apart, by transposing 8 x 8 words in registers.
 ///
-/// Words between `count` and eight are written too, except after the last row of the panel.
+/// Words between `count` and eight are also written, except after the last row of the panel.
 ALWAYS_INLINE void transpose_words(
     const void *rows, ptrdiff_t row_bytes, ptrdiff_t depth, void *panel, ptrdiff_t panel_stride,
     ptrdiff_t count) {
@@ -48,7 +49,7 @@ ALWAYS_INLINE void transpose_words(
             low[i] = __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
             high[i] = __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
         }
-        // The order matters: each row overwrites what the previous one wrote beyond `count`.
+        // The order matters: each row overwrites what the previous row wrote beyond `count`.
         for (int i = 0; i < 8; i++)
             *(word8_unaligned *)(to + (k + i) * panel_stride) = i < 4 ? low[i] : high[i - 4];
     }
@@ -57,7 +58,7 @@ ALWAYS_INLINE void transpose_words(
             __builtin_memcpy(to + k * panel_stride + i, from + i * row_bytes + k * 4, 4);
 }
 
-/// Stores the first `columns` of each of a tile's rows; not often called, so not often copied.
+/// Stores the first `columns` of each of a tile's rows. It is rarely called, so it is not inlined.
 static __attribute__((noinline)) void store_part(
     const float *tile, ptrdiff_t tile_stride, ptrdiff_t rows, ptrdiff_t columns, float *c,
     ptrdiff_t c_stride, bool accumulates) {
@@ -67,7 +68,7 @@ static __attribute__((noinline)) void store_part(
 
 ALWAYS_INLINE ptrdiff_t least(ptrdiff_t x, ptrdiff_t y) { return x < y ? x : y; }
 
-/// Two neighbouring bf16 numbers as one word.
+/// Returns two neighboring bf16 numbers as one word.
 ALWAYS_INLINE uint32_t pair(const uint16_t *from) {
     uint32_t word;
     __builtin_memcpy(&word, from, 4);

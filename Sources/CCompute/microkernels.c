@@ -10,9 +10,9 @@
     UNROLLED for (int i = 0; i < rows; i++) UNROLLED for (int j = 0; j < TILE_VECTORS; j++)      \
         sums[i][j] = __builtin_elementwise_fma((vector)a[i * row_stride], right[j], sums[i][j]);
 
-// Two products of bf16 numbers, widened to fp32: the second of each pair is in the upper half of its
-// word, the first is moved there. The barrier has all words loaded again for the other half, for
-// which there are no registers.
+// Two products of bf16 numbers, widened to fp32: the second of each pair is in the upper half of
+// its word, the first is shifted there. The barrier makes the compiler load all words again for the
+// other half, because there are no registers to keep them.
 #define STEP_WIDENED(vector, words)                                                 \
     UNROLLED for (int half = 1; half >= 0; half--) {                                \
         __asm__ volatile("" ::: "memory");                                          \
@@ -45,9 +45,9 @@
 #define BASE_INSTRUCTIONS "the architecture's baseline"
 #endif
 
-// Sixteen 256-bit registers hold 12 sums, two vectors of B and one element of A, or three and one. A
-// processor with 128-bit registers (arm64) has twice as many of them. Several steps in a turn, because
-// where another thread shares the core, instructions that only count or address take turns from
+// Sixteen 256-bit registers hold 12 sums, two vectors of B and one element of A, or three and one.
+// A processor with 128-bit registers (arm64) has twice as many. An iteration has several steps,
+// because if another thread shares the core, instructions that only count or address compete with
 // arithmetic.
 #define NAME(x) base_broad_##x
 #define ELEMENT float
@@ -86,8 +86,8 @@
 #include "microkernels.inc"
 
 #if defined(__x86_64__)
-// Thirty-two 512-bit registers hold 28 sums, two vectors of B and one element of A. One step in a
-// turn: of several, the compiler has more in flight than there are registers.
+// Thirty-two 512-bit registers hold 28 sums, two vectors of B and one element of A. An iteration
+// has one step: with several, the compiler keeps more values live than there are registers.
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
 #define NAME(x) wide_##x

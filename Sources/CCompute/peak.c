@@ -2,12 +2,13 @@
 
 #include "microkernels.h"
 
-// Enough chains to hide the latency of an addition (4 or 5 cycles) on two ports, few enough to stay
-// in the registers there are.
+// There are enough chains to hide the latency of an addition (4 or 5 cycles) on two ports, and few
+// enough to stay in registers.
 //
-// The numbers fill their significands, as a training step's do. A processor at its power limit clocks
-// higher for numbers like 0.5, whose multiplication toggles few transistors: by 9 % on Zen 3.
-/* The compiler would run chains one behind the other, and would find out that some stay what they are. */
+// The numbers fill their significands, as a training step's do. A processor at its power limit
+// clocks higher for numbers like 0.5, whose multiplication toggles few transistors: by 9 %
+// on Zen 3.
+/* Without this, the compiler would run chains in sequence and find that some are constant. */
 #if defined(__x86_64__)
 #define KEEP(vector) __asm__ volatile("" : "+v"(vector))
 #else
@@ -48,7 +49,7 @@ CHAINS(24, 4, narrow, __attribute__((noinline)))
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-// Pairs of 0.668 and -0.668, whose products with pairs of 0.668 cancel: sums stay what they are.
+// Pairs of 0.668 and -0.668, whose products with pairs of 0.668 cancel, so sums stay constant.
 enum { equal_pair = 0x3f2b3f2b, opposite_pair = 0xbf2b3f2b };
 
 __attribute__((target("avx512f,avx512vl,avx512bf16"), noinline)) static double bf16_pairs(
@@ -70,7 +71,7 @@ __attribute__((target("avx512f,avx512vl,avx512bf16"), noinline)) static double b
     return 2.0 * 32 * chain_count * (double)rounds;
 }
 
-// Four chains of sums in tile registers, as many as a product has there.
+// Four chains of sums in tile registers, as many as a product has.
 __attribute__((target("amx-tile,amx-bf16"), noinline)) static double tiles(
     long rounds, float *sink) {
     enum { rows = 16, row_bytes = 64 };

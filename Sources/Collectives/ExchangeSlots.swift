@@ -2,18 +2,18 @@ import Compute
 
 /// Memory for the messages of the buckets that are under way between hosts.
 ///
-/// On the fp32 wire nodes and sums are sent and received where they lie, and only other hosts'
-/// nodes need memory. On the bf16 wire all messages have a packed form beside.
+/// On the fp32 wire, nodes and sums are sent and received in place, so only other hosts' nodes need
+/// memory here. On the bf16 wire, every message also needs memory for its packed form.
 struct ExchangeSlots {
     private let wire: WireFormat
     private let longestPart: Int
     private let longestSegment: Int
     private let ownNodes: Int
     private let foreignNodes: Int
-    /// Other hosts' nodes, by slot.
+    /// The other hosts' nodes, by slot.
     private let values: Buffer<Float>
-    /// By slot: packed own nodes of the segment, other hosts' nodes of the part, the part's sum and
-    /// the segment's sums.
+    /// The packed values by slot: own nodes of the segment, other hosts' nodes of the part, the
+    /// part's sum, and the segment's sums.
     private let packed: Buffer<UInt16>
     private let packedStride: Int
 
@@ -34,19 +34,19 @@ struct ExchangeSlots {
 
     var bytes: Int { values.bytes.count + packed.bytes.count }
 
-    /// Another host's node of this host's part, once it is unpacked.
+    /// Returns another host's node of this host's part, valid once it is unpacked.
     func foreignValues(_ node: Int, slot: Int) -> UnsafeMutablePointer<Float> {
         values.base + (slot * foreignNodes + node) * longestPart
     }
 
-    /// Where another host's node is received.
+    /// Returns the memory that receives another host's node.
     func foreign(_ node: Int, slot: Int, count: Int) -> UnsafeMutableRawBufferPointer {
         wire == .fp32
             ? bytes(foreignValues(node, slot: slot), count)
             : bytes(packedForeign(node, slot), count)
     }
 
-    /// Unpacks elements of another host's node, counted from the part's start.
+    /// Unpacks elements of another host's node, counted from the start of the part.
     func unpackForeign(_ node: Int, slot: Int, range: Range<Int>) {
         guard wire == .bf16 else { return }
         unpackBFloat16(
@@ -54,7 +54,7 @@ struct ExchangeSlots {
             into: foreignValues(node, slot: slot) + range.lowerBound, count: range.count)
     }
 
-    /// What is sent of an own node, `offset` elements into the segment.
+    /// Returns the message for an own node, `offset` elements into the segment.
     func outgoing(
         _ values: UnsafeMutablePointer<Float>, count: Int, node: Int, offset: Int, slot: Int,
         team: ThreadTeam
@@ -65,7 +65,7 @@ struct ExchangeSlots {
         return UnsafeRawBufferPointer(bytes(target, count))
     }
 
-    /// What is sent of the own part's sum.
+    /// Returns the message for the sum of the own part.
     func outgoingSum(
         _ values: UnsafeMutablePointer<Float>, count: Int, slot: Int, team: ThreadTeam
     ) -> UnsafeRawBufferPointer {
@@ -77,7 +77,7 @@ struct ExchangeSlots {
         return UnsafeRawBufferPointer(bytes(target, count))
     }
 
-    /// Where another part's sum is received, `offset` elements into the segment.
+    /// Returns the memory that receives another part's sum, `offset` elements into the segment.
     func incomingSum(
         _ values: UnsafeMutablePointer<Float>, count: Int, offset: Int, slot: Int
     ) -> UnsafeMutableRawBufferPointer {

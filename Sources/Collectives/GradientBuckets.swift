@@ -1,19 +1,19 @@
 import Compute
 
-/// The pieces of a gradient arena that are reduced as one message each, and which are finished.
+/// The pieces of a gradient arena that are each reduced as one message, and their completion.
 ///
-/// Bucket 0 is the arena's end and the last bucket its start, because backward finishes layers from
-/// last to first. Buckets start in that order on all ranks: a fixed order cannot deadlock. All but
-/// bucket 0 have the same size, so that each begins on a multiple of it.
+/// Bucket 0 is the arena's end and the last bucket its start, because the backward pass finishes
+/// layers from last to first. Buckets start in that order on all ranks, since a fixed order cannot
+/// deadlock. All buckets but bucket 0 have the same size, so each begins on a multiple of it.
 package struct GradientBuckets: Sendable {
-    /// The buckets' places in the arena, each a multiple of `elementAlignment` elements.
+    /// The ranges of the buckets in the arena, in multiples of `elementAlignment` elements.
     package let ranges: [Range<Int>]
     private let bucketElements: Int
     private let count: Int
     private var unfinished: [Int]
     private var nextReady = 0
 
-    /// `count` is the arena's size and `bucketElements` the size of all buckets but the first.
+    /// Creates buckets for `count` elements; all buckets but the first have `bucketElements`.
     package init(count: Int, bucketElements: Int) {
         let alignment = elementAlignment
         precondition(count % alignment == 0, "arenas are multiples of \(alignment) elements")
@@ -24,7 +24,7 @@ package struct GradientBuckets: Sendable {
         unfinished = ranges.map(\.count)
     }
 
-    /// Forgets what is finished.
+    /// Marks all elements as unfinished.
     package mutating func reset() {
         // In place, because a step allocates nothing.
         for bucket in ranges.indices { unfinished[bucket] = ranges[bucket].count }
@@ -34,8 +34,8 @@ package struct GradientBuckets: Sendable {
     /// Whether all of the arena is finished.
     package var areAllReady: Bool { nextReady == ranges.count }
 
-    /// Notes that a range of the arena, overlapping none before it, is finished, and returns the
-    /// buckets that are now complete and have no incomplete one before them.
+    /// Records that a range of the arena, disjoint from all earlier ones, is finished, and returns
+    /// the buckets that are now complete and have no incomplete bucket before them.
     package mutating func finish(_ range: Range<Int>) -> Range<Int> {
         precondition(
             range.lowerBound >= 0 && range.upperBound <= count, "a range lies in the arena")

@@ -2,44 +2,45 @@ import Compute
 import MPI
 import Support
 
-/// Sums the lanes' gradients over all ranks along the reduction tree, while backward still runs.
+/// Sums the lanes' gradients over all ranks along the reduction tree while the backward pass runs.
 ///
-/// In a step a rank goes through its lanes in order: `beginLane` hands out the buffer for a lane's
-/// gradient, `finished` tells which parts of it are complete, `endLane` ends it, and `finish` gives
-/// the sum over all lanes of all ranks: the same bytes on every rank and for every number of ranks.
-/// Each bucket is merged as soon as `finished` completes it, and in the last lane exchanged.
+/// In each step, a rank processes its lanes in order: `beginLane` returns the buffer for a lane's
+/// gradient, `finished` reports which parts of it are complete, `endLane` ends the lane, and
+/// `finish` returns the sum over all lanes of all ranks. The sum has the same bytes on every rank
+/// and for every number of ranks. Each bucket is merged as soon as `finished` completes it, and is
+/// exchanged in the last lane.
 ///
-/// Ranks of one host add one another's sums where they lie, in memory that they share; the hosts
-/// exchange messages. Sharded, each rank gets only the part of the sum that it owns, and afterwards
-/// `updateParameters` brings every rank all parameters.
+/// The ranks of one host add one another's sums in memory that they share; the hosts exchange
+/// messages. If the reducer is sharded, each rank gets only the part of the sum that it owns, and
+/// `updateParameters` then gives every rank all parameters.
 ///
-/// All calls come from one thread. An error of MPI is kept until `finish`, so that backward need
-/// not throw. Not-a-numbers and infinities are summed like all values.
+/// All calls must come from one thread. An MPI error is kept until `finish`, so that the backward
+/// pass need not throw. Infinities and values that are not a number are summed like all others.
 package final class GradientReducer {
-    /// The default size of a bucket.
+    /// The default size of a bucket in bytes.
     ///
-    /// Small ones keep both directions of a link busy and stay in cache. The probe's `bench`
-    /// measures it.
+    /// Small buckets keep both directions of a link busy and stay in cache. The probe's `bench`
+    /// measures the effect.
     package static let defaultBucketBytes = 1 << 20
-    /// How many buckets can be on their way between hosts at once by default.
+    /// The default number of buckets that can be under way between hosts at once.
     ///
-    /// Between two looks at the network, which backward allows once in many milliseconds, no more
-    /// than these can move.
+    /// No more than these can move between two checks of the network, which the backward pass makes
+    /// many milliseconds apart.
     package static let defaultInExchange = 16
 
-    /// Seconds that `finish` took in the last step: communication that backward did not hide.
+    /// The seconds that `finish` took in the last step: communication that backward did not hide.
     package private(set) var exposedSeconds = 0.0
-    /// The sum of squares of the last step's sum, in the bits of `SumOfSquares`.
+    /// The sum of squares of the last step's reduced gradient, in the bits of `SumOfSquares`.
     package private(set) var sumOfSquares = 0.0
-    /// Bytes that this rank sent in the last step.
+    /// The number of bytes that this rank sent in the last step.
     package var bytesSent: Int { exchange?.bytesSent ?? 0 }
 
-    /// Bytes of gradients, messages and bookkeeping that this rank holds, its part of shared memory
-    /// included, but for the parameters there.
+    /// The number of bytes that this rank holds for gradients, messages and bookkeeping, including
+    /// its part of shared memory except for the parameters.
     package var bytes: Int { stack.bytes + (exchange?.bytes ?? 0) + memory.bookkeepingBytes }
 
-    /// Bytes of other ranks' shared memory that this rank maps too when it has read what it sums
-    /// and written what it sums or updates: resident in each of them, but there once.
+    /// The number of bytes of other ranks' shared memory that this rank also maps once it has read
+    /// and written its segments: they count as resident in each rank, but exist once.
     package var peerBytes: Int {
         guard let segment = memory.topology.ownSegment else { return 0 }
         let ranges = partition.buckets.indices.reversed().map {
@@ -48,25 +49,26 @@ package final class GradientReducer {
         return memory.mappedPeerBytes(of: ranges)
     }
 
-    /// The arenas of gradients that a rank of `size` holds at once.
+    /// Returns the number of gradient arenas that a rank of `size` holds at once.
     package static func arenaCount(ofRank rank: Int, size: Int, tree: ReductionTree) -> Int {
         LaneStack.bufferCount(lanes: tree.lanes(ofRank: rank, size: size), tree: tree)
     }
 
-    /// Why ranks of a host exchange messages though they could share memory, with the remedy, for
-    /// the log; nil where they share it.
+    /// A log notice of why ranks of a host exchange messages although they could share memory, with
+    /// the remedy; nil if they share it.
     package var notice: String? { memory.notice }
 
-    /// Bytes that MPI holds for messages between hosts: one that is under way with each of them.
+    /// The number of bytes that MPI holds for messages between hosts, at one message per other
+    /// host.
     package var messageBytes: Int {
         exchange == nil ? 0 : (hostCount - 1) * MPIEnvironment.eagerBytes
     }
 
-    /// The hosts of the ranks: how many groups share memory.
+    /// The number of hosts, which are the groups of ranks that share memory.
     package var hostCount: Int { memory.topology.hosts.count }
 
-    /// Sharded, the parameters that `updateParameters` updates: memory that the ranks of the host
-    /// share, zeroed.
+    /// The parameters that `updateParameters` updates, in zeroed memory that the ranks of the host
+    /// share; nil unless the reducer is sharded.
     package var parameters: Buffer<Float>? {
         memory.parameters.isEmpty ? nil : memory.parameters[memory.topology.localRank]
     }
@@ -78,7 +80,8 @@ package final class GradientReducer {
     private let yields: Bool
     private let memory: HostMemory
     private let partition: BucketPartition
-    /// The blocks' sums of squares, this rank's and all, where each rank knows its own alone.
+    /// The blocks' sums of squares, this rank's and all ranks', for when each rank knows only its
+    /// own.
     private lazy var ownAndAllSquares = (
         Buffer<Double>(count: memory.blockSums.count), Buffer<Double>(count: memory.blockSums.count)
     )
@@ -89,26 +92,28 @@ package final class GradientReducer {
     private let exchange: HostExchange?
     private let parameterExchange: ParameterExchange?
     private let reduced: [SharedCounter]
-    /// Buckets of all steps before this one.
+    /// The number of buckets of all earlier steps.
     private var bucketsBefore = 0
     private var published = 0
     private var failure: Failure?
     private var laneIsOpen = false
 
-    /// Collective over `communicator`.
+    /// Creates a reducer; collective: every rank of `communicator` must call this.
     ///
     /// - Parameters:
-    ///   - elementCount: the arena's, a multiple of 16.
-    ///   - team: its threads share out the additions.
-    ///   - bucketBytes: how much of the arena is exchanged at once; rounded up so that every rank
-    ///     sums as much as any other.
-    ///   - bucketsInExchange: how many of them can be on their way between hosts.
-    ///   - wire: how they travel there.
+    ///   - elementCount: the number of elements in the arena, a multiple of 16.
+    ///   - team: the threads that share the additions.
+    ///   - bucketBytes: the amount of the arena that is exchanged at once, rounded up so that every
+    ///     rank sums equally much.
+    ///   - bucketsInExchange: the number of buckets that can be under way between hosts.
+    ///   - wire: the number format of messages between hosts.
     ///   - isSharded: whether each rank gets only the part of the sum that it owns.
-    ///   - measuresLanes: whether `endLane` tells each lane's sum of squares.
-    ///   - hostOfRank: each rank's host by any number, to try other layouts; nil for the real one.
-    /// - Throws: what MPI reports; `.usage` for a LOCKSTEP_RANKS_PER_NODE that is not a number. The
-    ///   tree has a lane for every rank: `LaneConfiguration` saw to it.
+    ///   - measuresLanes: whether `endLane` returns each lane's sum of squares.
+    ///   - hostOfRank: an arbitrary number for each rank's host, to try other layouts; nil for the
+    ///     real hosts.
+    /// - Throws: `Failure` (usage) if LOCKSTEP_RANKS_PER_NODE is not a number of ranks, or the
+    ///   error that MPI reports. `LaneConfiguration` ensures that the tree has a lane for every
+    ///   rank.
     package init(
         communicator: Communicator, tree: ReductionTree, elementCount: Int, team: ThreadTeam,
         bucketBytes: Int = defaultBucketBytes, bucketsInExchange: Int = defaultInExchange,
@@ -145,7 +150,7 @@ package final class GradientReducer {
         local = LocalReduction(
             memory: memory, tree: tree, hostNodes: hostNodes[topology.host], size: size,
             partition: partition, wire: wire, scatters: isSharded)
-        // Collective, so that all ranks take part in each.
+        // Both calls are collective, so all ranks make them.
         let forGradients = size == 1 ? communicator : try communicator.duplicate()
         let forParameters = size == 1 || !isSharded ? communicator : try communicator.duplicate()
         if topology.hosts.count > 1, let segment = topology.ownSegment {
@@ -164,16 +169,16 @@ package final class GradientReducer {
         reduced = memory.counters(.reduced)
     }
 
-    /// Buckets of this step whose gradient is complete on this rank; always all or none on one
-    /// rank.
+    /// The number of buckets of this step whose gradient is complete on this rank; always all or
+    /// none if there is one rank.
     package var startedBuckets: Int { local.announced }
-    /// Buckets of this step whose sum this rank has in hand, or has published to its host.
+    /// The number of buckets of this step whose sum this rank has, or has published to its host.
     package var finishedBuckets: Int { published }
 
     /// The lanes that this rank computes, in order.
     package var lanes: Range<Int> { stack.lanes }
 
-    /// The elements of the arena that a rank owns, rising; all of them unless sharded.
+    /// Returns the elements of the arena that a rank owns, in ascending order; all unless sharded.
     package func ownedRanges(ofRank rank: Int) -> [Range<Int>] {
         guard isSharded else { return [0..<elementCount] }
         let place = memory.topology.place(of: rank)
@@ -181,12 +186,12 @@ package final class GradientReducer {
         return partition.parts(segment, host: place.host)
     }
 
-    /// Gives shared memory back, on all ranks together; nothing may be called or read after.
+    /// Frees the shared memory; collective. No method or buffer may be used after this call.
     ///
-    /// Without it, the end of MPI does.
+    /// If this is not called, the end of MPI frees the memory.
     package func free() throws(Failure) { try memory.free() }
 
-    /// Begins a step; the memory that the last step's `finish` returned is used again.
+    /// Begins a step, which reuses the memory that the last step's `finish` returned.
     package func beginStep() {
         precondition(!laneIsOpen, "a step begins when the last lane has ended")
         stack.reset()
@@ -196,7 +201,8 @@ package final class GradientReducer {
         exchange?.begin()
     }
 
-    /// The buffer for a lane's gradient, with arbitrary contents; lanes come in rising order.
+    /// Returns the buffer for a lane's gradient, with arbitrary contents; lanes begin in ascending
+    /// order.
     package func beginLane(_ lane: Int) -> Buffer<Float> {
         precondition(!laneIsOpen, "a lane begins when the one before has ended")
         laneIsOpen = true
@@ -204,9 +210,10 @@ package final class GradientReducer {
         return stack.begin(lane)
     }
 
-    /// Notes that part of the lane's gradient is complete: no element twice in a lane.
+    /// Records that part of the lane's gradient is complete; no element may be reported twice in a
+    /// lane.
     ///
-    /// It is added to earlier lanes' at once, while it is in cache.
+    /// The part is added to the earlier lanes' sum immediately, while it is in cache.
     package func finished(_ range: Range<Int>) {
         precondition(laneIsOpen, "gradients are finished within a lane")
         let ready = buckets.finish(range)
@@ -216,13 +223,13 @@ package final class GradientReducer {
         for bucket in ready {
             stack.merge(buckets.ranges[bucket], team: team, squares: squares)
             if isAlone || !stack.isInLastLane { continue }
-            // At once, while the bucket is in cache.
+            // Immediately, while the bucket is in cache.
             local.announce(bucket + 1)
             progress()
         }
     }
 
-    /// Ends the lane, all of whose gradient is complete.
+    /// Ends the lane, whose gradient must be complete.
     ///
     /// - Returns: the sum of squares of the lane's own gradient; nil unless lanes are measured.
     @discardableResult
@@ -235,29 +242,31 @@ package final class GradientReducer {
         return squares
     }
 
-    /// Sums what has become ready and lets messages move; to be called now and then during
-    /// backward, for nothing moves by itself. It never waits.
+    /// Sums the buckets that have become ready and lets messages move, without waiting. Call this
+    /// regularly during the backward pass, because messages move only during calls.
     package func progress() {
         guard isUnderWay else { return }
-        // Open MPI takes one message from a connection in a look, and many may have come since the
-        // last.
+        // Open MPI takes one message from a connection per check, and many may have arrived since
+        // the last one.
         var looks = exchange == nil ? 1 : Self.looksInVain
         while looks > 0 { looks = advance() && exchange != nil ? Self.looksInVain : looks - 1 }
     }
 
-    /// Whether there is anything to sum, send or receive by now.
+    /// Whether there is anything left to sum, send or receive of what has been announced.
     package var isUnderWay: Bool {
         local.summed != local.announced || !(exchange?.isIdle ?? true)
     }
 
-    /// Looks at the network that find nothing done before `progress` gives up.
+    /// The number of checks that find nothing done before `progress` gives up.
     private static let looksInVain = 4
 
-    /// Waits for the exchange and returns the sum over all lanes, valid until the next `beginStep`.
+    /// Waits for the exchange and returns the sum over all lanes, which is valid until the next
+    /// `beginStep`.
     ///
-    /// Sharded, it is valid only in this rank's `ownedRanges`.
+    /// If the reducer is sharded, the sum is valid only in this rank's `ownedRanges`.
     ///
-    /// - Throws: what MPI reported since the step began; the job cannot go on after that.
+    /// - Throws: the error that MPI reported since the step began; the job cannot continue after
+    ///   it.
     package func finish() throws(Failure) -> Buffer<Float> {
         precondition(!laneIsOpen && stack.isInLastLane, "a step finishes after the last lane")
         let start = ContinuousClock.now
@@ -273,12 +282,12 @@ package final class GradientReducer {
         return memory.nodes[memory.topology.localRank][0]
     }
 
-    /// Sharded, has this rank update the parameters that it owns and returns when every rank has
-    /// all of them.
+    /// Updates the parameters that this rank owns and returns once every rank has all parameters;
+    /// requires a sharded reducer.
     ///
-    /// `update` changes the elements of a range in `parameters` and nothing else; it is called on
-    /// any thread of the team for ranges that lie in `ownedRanges`. After it, and before the next
-    /// step's last lane, ranks may read their parameters.
+    /// `update` must change only the elements of the given range in `parameters`. It is called on
+    /// any thread of the team for ranges within `ownedRanges`. Ranks may read their parameters
+    /// after this call and before the next step's last lane.
     package func updateParameters(_ update: (Range<Int>) -> Void) throws(Failure) {
         guard let parameterExchange else { preconditionFailure("only a sharded step gathers") }
         try parameterExchange.run(team: team, update: update)
@@ -286,7 +295,7 @@ package final class GradientReducer {
 
     // MARK: - Moving on
 
-    /// Does what can be done at once; says whether that was anything.
+    /// Does the work that needs no waiting, and returns whether there was any.
     private func advance() -> Bool {
         guard failure == nil else { return false }
         do throws(Failure) {
@@ -303,7 +312,7 @@ package final class GradientReducer {
         }
     }
 
-    /// Tells the host's ranks which buckets are done.
+    /// Publishes to the host's ranks which buckets are done.
     private func publish() {
         guard memory.topology.ownSegment != nil else { return }
         let done = exchange?.finished ?? local.summed
@@ -324,7 +333,7 @@ package final class GradientReducer {
     private func totalOfSquares() throws(Failure) -> Double {
         let sums = memory.blockSums
         guard isSharded, hostCount > 1 else { return SumOfSquares.total(sums) }
-        // Every block's sum is on one rank and zero on all others, so their sum is exact.
+        // Each block's sum is on one rank and zero on all others, so adding them is exact.
         let (own, all) = ownAndAllSquares
         for range in ownedRanges(ofRank: communicator.rank) {
             for block in range.lowerBound

@@ -2,35 +2,35 @@ import Compute
 import MPI
 import Support
 
-/// The exchange of one segment of each bucket between its owners on all hosts, which finishes the
+/// Exchanges one segment of each bucket between its owners on all hosts, which finishes the
 /// reduction tree.
 ///
-/// The segment has a part for each host. Every owner sends each other one its hosts' nodes of that
-/// part; the owner of a part adds all hosts' nodes in the tree's order, stores the sum in the
-/// memory of every rank of its host and sends it to the other owners, who do the same. Over all
-/// hosts that moves 2 (H - 1) / H of the bytes a host, the least possible, when each host has one
-/// node.
+/// The segment has one part per host. Every owner sends each other owner its host's nodes of that
+/// owner's part. The owner of a part adds all hosts' nodes in the tree's order, stores the sum in
+/// the memory of every rank of its host, and sends it to the other owners, which store it in the
+/// same way. If each host has one node, a host moves 2 (H - 1) / H of the bytes, the least
+/// possible.
 ///
-/// Nothing moves between calls: the owner of the exchange calls `progress` now and then.
+/// Messages move only during calls, so the owner of the exchange calls `progress` regularly.
 final class HostExchange {
-    /// Bytes this rank has given to MPI for sending in this step.
+    /// The number of bytes that this rank has passed to MPI for sending in this step.
     private(set) var bytesSent = 0
-    /// Buckets of this step that are done, all before them being done too.
+    /// The number of buckets of this step that are done, together with all buckets before them.
     private(set) var finished = 0
 
     private let communicator: Communicator
     private let partition: BucketPartition
     private let segment: Int
     private let host: Int
-    /// The owners of this segment by host, as ranks.
+    /// The ranks that own this segment, by host.
     private let owners: [Int]
-    /// All hosts' nodes in lane order: the host, and the node's place among the host's.
+    /// All hosts' nodes in lane order: the host, and the node's index among the host's nodes.
     private let nodes: [(host: Int, index: Int)]
     private let nodeCounts: [Int]
     private let join: NodeJoin
-    /// This host's nodes, which are sent from where they lie.
+    /// This host's nodes, which are sent from this memory without a copy.
     private let ownNodes: [UnsafeMutablePointer<Float>]
-    /// Where sums go: this rank's memory, then that of the others of the host.
+    /// The destinations of the sums: this rank's memory, then that of the host's other ranks.
     private let results: [UnsafeMutablePointer<Float>]
     private let memory: HostMemory
     private let wire: WireFormat
@@ -40,27 +40,28 @@ final class HostExchange {
     private var freeSlots: [Int]
     private var requests = RequestSet()
     private var states: [BucketState]
-    /// Buckets that wait for a slot, in order.
+    /// The buckets that wait for a slot, in order.
     private var waiting: Range<Int> = 0..<0
 
     private struct BucketState {
         var slot = 0
-        /// Messages that are not done, those included that have not begun.
+        /// The number of messages that are not done, including those that have not begun.
         var open = 0
-        /// Other hosts' nodes that have not arrived.
+        /// The number of other hosts' nodes that have not arrived.
         var awaitedNodes = 0
-        /// For each host, nodes that MPI may still be reading.
+        /// The number of nodes that MPI may still be reading, by the host they are sent to.
         var unsentNodes: [Int] = []
         var isDone = false
     }
 
-    /// What a message is; with its bucket and the other host, its label in the request set.
+    /// The kind of a message. The kind, the bucket and the other host form its label in the request
+    /// set.
     private enum Kind: Int {
         case sentNode, receivedNode, sentSum, receivedSum
         static let count = 4
     }
 
-    /// `slots` buckets can be under way at once; `communicator` carries no other messages.
+    /// At most `slots` buckets are under way at once; `communicator` carries no other messages.
     init(
         communicator: Communicator, memory: HostMemory, local: LocalReduction,
         hostNodes: [[Range<Int>]], tree: ReductionTree, partition: BucketPartition, segment: Int,
@@ -93,7 +94,7 @@ final class HostExchange {
         states = Array(repeating: BucketState(), count: partition.buckets.count)
     }
 
-    /// Bytes of the memory for messages.
+    /// The size of the message memory in bytes.
     var bytes: Int { slots.bytes }
 
     /// Whether nothing is under way.
@@ -108,13 +109,13 @@ final class HostExchange {
         for bucket in states.indices { states[bucket].isDone = false }
     }
 
-    /// Starts buckets up to `count`, whose nodes this host has summed.
+    /// Starts the buckets below `count`, whose nodes this host has summed.
     func start(upTo count: Int, team: ThreadTeam) throws(Failure) {
         waiting = waiting.lowerBound..<count
         try startWaiting(team: team)
     }
 
-    /// Lets messages move, without waiting; says whether any was done.
+    /// Lets messages move without waiting, and returns whether any of them was done.
     func progress(team: ThreadTeam) throws(Failure) -> Bool {
         guard requests.count > 0 else { return false }
         let done = try requests.testSome()
@@ -148,7 +149,7 @@ final class HostExchange {
             }
             states[bucket].open += states[bucket].awaitedNodes + (scatters ? 0 : others.count)
         }
-        // Hosts begin with different peers, so that they do not all send to one.
+        // Each host begins with a different peer, so that they do not all send to the same one.
         for other in others {
             let part = part(other, bucket)
             if part.isEmpty { continue }
@@ -172,7 +173,7 @@ final class HostExchange {
         states[bucket].open -= 1
         switch Kind(rawValue: label / owners.count % Kind.count) {
         case .sentNode:
-            // The sum arrives where the node may lie, so only once MPI no longer reads the node.
+            // The sum may arrive in the node's memory, so only once MPI no longer reads the node.
             states[bucket].unsentNodes[other] -= 1
             if states[bucket].unsentNodes[other] == 0, !scatters {
                 let part = part(other, bucket)
@@ -205,7 +206,8 @@ final class HostExchange {
         try startWaiting(team: team)
     }
 
-    /// Adds all hosts' nodes of this host's part in the tree's order, into every rank's memory.
+    /// Adds all hosts' nodes of this host's part in the tree's order and stores the sum for every
+    /// rank.
     private func sumPart(of bucket: Int, team: ThreadTeam) {
         let own = part(host, bucket)
         let slot = states[bucket].slot
@@ -239,7 +241,7 @@ final class HostExchange {
         }
     }
 
-    /// Brings another host's sum, which has arrived, into every rank's memory.
+    /// Copies another host's sum, which has arrived, into every rank's memory.
     private func spread(_ part: Range<Int>, of bucket: Int, team: ThreadTeam) {
         let start = partition.segment(segment, ofBucket: bucket).lowerBound
         forEachBlock(of: part, team: team) { block, elements in
@@ -264,7 +266,7 @@ final class HostExchange {
         partition.part(segment, host: host, ofBucket: bucket)
     }
 
-    /// The place of another host's node among all nodes but this host's own.
+    /// Returns the index of another host's node among the nodes of all other hosts.
     private func foreignIndex(_ other: Int, _ node: Int) -> Int {
         var index = node
         for each in 0..<other where each != host { index += nodeCounts[each] }

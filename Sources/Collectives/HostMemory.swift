@@ -3,43 +3,46 @@ import Glibc
 import MPI
 import Support
 
-/// The memory in which the ranks of one host find one another's sums.
+/// The memory through which the ranks of one host read one another's sums.
 ///
-/// One shared window on each host, in which every rank has its counters, its whole nodes of the
-/// reduction tree and, where asked for, its parameters. A rank that is alone on its host, or that
-/// shares none, has plain memory instead.
+/// Each host has one shared window, in which every rank has its counters, its whole nodes of the
+/// reduction tree and, if requested, its parameters. A rank that is alone on its host, or that
+/// shares no memory, has plain memory instead.
 final class HostMemory {
     let topology: HostTopology
-    /// Whole nodes by local rank, in lane order; the reduced gradient ends in the first.
+    /// The whole nodes by local rank, in lane order; the reduced gradient ends in the first.
     let nodes: [[Buffer<Float>]]
-    /// Parameters by local rank; empty unless asked for.
+    /// The parameters by local rank; empty unless requested.
     let parameters: [Buffer<Float>]
     /// The sum of squares of each of the arena's blocks, the same memory on all ranks of the host.
     let blockSums: Buffer<Double>
-    /// Why a host's ranks share no memory though they could, for the log; nil where they do.
+    /// A log notice of why a host's ranks share no memory although they could; nil if they share
+    /// it.
     let notice: String?
 
     private let window: SharedWindow?
     private let counterMemory: [UnsafeMutableRawPointer]
-    /// Holds the counters where there is no window.
+    /// The memory of the counters if there is no window.
     private let ownCounters: Buffer<UInt8>?
 
-    /// What a rank tells the others of its host by a counter of its own.
+    /// The progress that a rank reports to the others of its host, each by its own counter.
     enum Progress: Int, CaseIterable {
-        /// Buckets whose nodes are complete, counted since the start.
+        /// The number of buckets, since the start, whose nodes are complete.
         case announced
-        /// Buckets whose own segment is in place on all ranks of the host.
+        /// The number of buckets whose own segment is in place on all ranks of the host.
         case reduced
-        /// Times that the parameters this rank owns, or received, are in place on them.
+        /// The number of times that the parameters this rank owns, or received, are in place on
+        /// all ranks of the host.
         case gathered
     }
 
-    /// Collective over `communicator`.
+    /// Creates the memory; collective: every rank of `communicator` must call this.
     ///
     /// - Parameters:
-    ///   - hostOfRank: names each rank's host, for tests; nil for the real hosts, cut into groups
-    ///     as the environment's LOCKSTEP_RANKS_PER_NODE says.
-    /// - Throws: what MPI reports.
+    ///   - hostOfRank: a number for each rank's host, for tests; nil for the real hosts, divided
+    ///     into groups of LOCKSTEP_RANKS_PER_NODE ranks if the environment sets it.
+    /// - Throws: `Failure` (usage) if LOCKSTEP_RANKS_PER_NODE is not a number of ranks, or the
+    ///   error that MPI reports.
     init(
         communicator: Communicator, tree: ReductionTree, elementCount: Int,
         sharesParameters: Bool, hostOfRank: [Int]? = nil
@@ -52,7 +55,7 @@ final class HostMemory {
         let bytes = layout.bytes(nodeCount: nodeCounts[communicator.rank])
         let (window, reason) = try Self.window(host, bytes: bytes)
 
-        // Ranks without a window are hosts of their own.
+        // A rank without a window counts as a host of its own.
         let first = try host.allReduce(Int64(communicator.rank), .minimum)
         let ids = try communicator.allGather([window == nil ? Int64(communicator.rank) : first])
         let topology = HostTopology(hostOfRank: ids.map(Int.init), rank: communicator.rank)
@@ -72,7 +75,7 @@ final class HostMemory {
             nodes = places.map(\.nodes)
             parameters = places.compactMap(\.parameters)
             blockSums = places[0].blockSums
-            // The first to touch a page decides on which memory node it lies.
+            // The first rank to touch a page decides which memory node holds it.
             memset(places[topology.localRank].counters, 0, bytes)
             try host.barrier()
         } else {
@@ -85,16 +88,16 @@ final class HostMemory {
         }
     }
 
-    /// A counter of each rank of the host.
+    /// Returns a counter of each rank of the host.
     func counters(_ progress: Progress) -> [SharedCounter] {
         counterMemory.map { SharedCounter(at: $0 + progress.rawValue * SharedCounter.stride) }
     }
 
-    /// Bytes of counters and sums of squares.
+    /// The size of the counters and sums of squares in bytes.
     var bookkeepingBytes: Int { Layout.counterBytes + blockSums.bytes.count }
 
-    /// Bytes of the other ranks' memory that are mapped here once this rank has read some ranges of
-    /// their nodes, which rise, and written them in their parameters.
+    /// Returns the number of bytes of other ranks' memory that are mapped here once this rank has
+    /// read `ranges`, which ascend, of their nodes and written them in their parameters.
     func mappedPeerBytes(of ranges: [Range<Int>]) -> Int {
         let peers = topology.localRanks.indices.filter { $0 != topology.localRank }
         var bytes = 0
@@ -110,7 +113,7 @@ final class HostMemory {
         return bytes
     }
 
-    /// Bytes of the pages in which ranges of a buffer lie.
+    /// Returns the size in bytes of the pages that hold ranges of a buffer.
     private static func mappedBytes(
         _ ranges: [Range<Int>], of buffer: Buffer<Float>, pages: Int
     ) -> Int {
@@ -125,12 +128,12 @@ final class HostMemory {
         return bytes
     }
 
-    /// Gives shared memory back, on all ranks of the host together.
+    /// Frees the shared memory; collective over the ranks of the host.
     func free() throws(Failure) { try window?.free() }
 
     // MARK: - Groups and windows
 
-    /// The ranks with which this one would share memory.
+    /// Returns the communicator of the ranks with which this one would share memory.
     private static func group(
         _ communicator: Communicator, hostOfRank: [Int]?
     ) throws(Failure) -> Communicator {
@@ -142,7 +145,7 @@ final class HostMemory {
         return try node.split(color: color, key: node.rank)
     }
 
-    /// The most ranks of a host that share memory, as the environment sets it.
+    /// Returns the largest number of ranks that share memory, from the environment's setting.
     private static func ranksPerNode(_ setting: String?) throws(Failure) -> Int {
         guard let setting else { return .max }
         guard let count = Int(setting), count >= 1 else {
@@ -154,15 +157,15 @@ final class HostMemory {
         return count
     }
 
-    /// Returns a window with this many bytes for this rank; nil, and on one rank the reason, where the group
-    /// is a single rank or memory is short.
+    /// Returns a window with `bytes` bytes for this rank. The window is nil if the group is a
+    /// single rank or memory is short; in the second case, one rank also gets the reason.
     private static func window(
         _ host: Communicator, bytes: Int
     ) throws(Failure) -> (window: SharedWindow?, reason: String?) {
         guard host.size > 1 else { return (nil, nil) }
         let total = try host.allReduce(Int64(bytes + 2 * SharedWindow.pageBytes), .sum)
         let reason = SharedMemorySpace().reasonAgainst(bytes: Int(total))
-        // Ranks of one host may look at different moments, so they decide together.
+        // Ranks of one host may check at different moments, so they decide together.
         guard try host.allReduce(Int64(reason == nil ? 1 : 0), .minimum) == 1 else {
             return (nil, host.rank == 0 ? reason ?? "its ranks found too little memory" : nil)
         }
@@ -170,7 +173,7 @@ final class HostMemory {
     }
 }
 
-/// Where in a rank's part of the window everything lies, in bytes.
+/// The layout of a rank's part of the window, in bytes.
 private struct Layout {
     static let counterBytes = SharedWindow.pageBytes
     let elementCount: Int

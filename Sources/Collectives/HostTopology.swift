@@ -1,16 +1,17 @@
-/// Which ranks share a host's memory, and which of them exchange sums with other hosts.
+/// The grouping of ranks into hosts with shared memory, and the ranks that exchange sums with other
+/// hosts.
 ///
 /// A bucket has K segments, where K is the number of ranks on the smallest host: the k-th rank of
-/// every host owns segment k there. Ranks of a host need not follow one another.
+/// every host owns segment k there. The ranks of a host need not be consecutive.
 package struct HostTopology: Sendable, Equatable {
-    /// The ranks of each host, rising; hosts in the order of their lowest rank.
+    /// The ranks of each host in ascending order; the hosts are in the order of their lowest rank.
     package let hosts: [[Int]]
     /// This rank's host.
     package let host: Int
-    /// This rank's place among the ranks of its host.
+    /// This rank's index among the ranks of its host.
     package let localRank: Int
 
-    /// `hostOfRank` names each rank's host by any number.
+    /// `hostOfRank` identifies each rank's host by an arbitrary number.
     package init(hostOfRank: [Int], rank: Int) {
         var hosts: [[Int]] = []
         var places: [Int: Int] = [:]
@@ -28,13 +29,14 @@ package struct HostTopology: Sendable, Equatable {
     /// The ranks of this rank's host.
     package var localRanks: [Int] { hosts[host] }
 
-    /// K: the ranks of each host that own a segment.
+    /// K: the number of ranks of each host that own a segment.
     package let segmentCount: Int
 
-    /// The segment that this rank owns on its host; nil where the host has more ranks than K.
+    /// The segment that this rank owns on its host; nil if the host's first K ranks do not include
+    /// it.
     package var ownSegment: Int? { localRank < segmentCount ? localRank : nil }
 
-    /// The places of a rank: its host, and its segment if it owns one.
+    /// Returns a rank's host, and its segment if it owns one.
     package func place(of rank: Int) -> (host: Int, segment: Int?) {
         let other = HostTopology(hosts: hosts, rank: rank)
         return (other.host, other.ownSegment)

@@ -2,14 +2,15 @@ import Compute
 import MPI
 import Support
 
-/// What one lane contributes to a step's totals: a fixed number of stored Doubles and nothing else.
+/// The contribution of one lane to a step's totals: a fixed number of stored Doubles and no other
+/// fields.
 ///
 /// `+` adds field by field; the totals are taken along the reduction tree.
 package protocol LaneStatistics: BitwiseCopyable, Sendable {
     static func + (left: Self, right: Self) -> Self
 }
 
-/// What a rank asks of all ranks at the end of a step.
+/// The requests of a rank to all ranks at the end of a step.
 package struct RankRequests: OptionSet, Sendable {
     package let rawValue: UInt64
 
@@ -21,27 +22,27 @@ package struct RankRequests: OptionSet, Sendable {
     package static let stop = RankRequests(rawValue: 2)
 }
 
-/// What all ranks know, alike, after an exchange.
+/// The values that all ranks share after an exchange.
 package struct LaneTotals<Statistics: LaneStatistics>: Sendable {
     /// The lanes' statistics, in lane order.
     package let lanes: [Statistics]
-    /// Their sum along the reduction tree: the same bits on every rank and every rank count.
+    /// The sum along the reduction tree, with the same bits on every rank and for every rank count.
     package let sum: Statistics
     /// The ranks' requests, in rank order.
     package let requests: [RankRequests]
 
-    /// What any rank asks for.
+    /// The requests that at least one rank makes.
     package var anyRequest: RankRequests { requests.reduce([]) { $0.union($1) } }
 }
 
-/// The small exchange of a step: every rank tells every other its lanes' statistics, by one
-/// `MPI_Allgather`.
+/// The small exchange of a step, in which one `MPI_Allgather` sends every rank's lane statistics to
+/// all ranks.
 ///
-/// Its memory is made once, so an exchange allocates nothing.
+/// Its memory is allocated once, so an exchange allocates nothing.
 package final class LaneExchange<Statistics: LaneStatistics> {
     private let communicator: Communicator
     private let tree: ReductionTree
-    /// The ranks' requests and lanes in a message, which is as long for all ranks.
+    /// The number of lanes for which a message has room, equal on all ranks.
     private let slots: Int
     private let message: Buffer<UInt8>
     private let all: Buffer<UInt8>
@@ -63,7 +64,7 @@ package final class LaneExchange<Statistics: LaneStatistics> {
 
     private static var header: Int { MemoryLayout<UInt64>.stride }
 
-    /// Returns the memory in bytes of an exchange of `laneCount` lanes among `size` ranks.
+    /// Returns the size in bytes of an exchange of `laneCount` lanes among `size` ranks.
     package static func bytes(laneCount: Int, size: Int) -> Int {
         let slots = (laneCount + size - 1) / size
         let message = header + slots * MemoryLayout<Statistics>.stride
@@ -71,7 +72,7 @@ package final class LaneExchange<Statistics: LaneStatistics> {
             + size * MemoryLayout<RankRequests>.stride
     }
 
-    /// Gathers the statistics of all lanes; `own` are those of this rank's lanes, in order.
+    /// Gathers the statistics of all lanes; `own` holds those of this rank's lanes, in order.
     package func exchange(
         _ own: [Statistics], requests: RankRequests = []
     ) throws(Failure) -> LaneTotals<Statistics> {
@@ -90,7 +91,7 @@ package final class LaneExchange<Statistics: LaneStatistics> {
         return LaneTotals(lanes: lanes, sum: tree.sum(lanes, by: +), requests: allRequests)
     }
 
-    /// Reads what a rank has told.
+    /// Reads the requests and statistics that a rank sent.
     private func take(_ rank: Int) {
         let start = rank * message.count
         let bytes = UnsafeRawBufferPointer(all.bytes)

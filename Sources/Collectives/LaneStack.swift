@@ -1,9 +1,10 @@
 import Compute
 
-/// A rank's lanes on their way to its whole nodes of the reduction tree: a stack of partial sums.
+/// A stack of partial sums that turns a rank's lanes into its whole nodes of the reduction tree.
 ///
-/// Each lane is pushed, then merged with those below it as the tree says. Every depth of the stack
-/// has its buffer, about log2(lanes) + 1 in all, so the nodes end in the same memory in each step.
+/// Each lane is pushed, then merged with the sums below it in the tree's order. Every depth of the
+/// stack has its own buffer, about log2(lanes) + 1 in all, so the nodes end in the same memory in
+/// each step.
 struct LaneStack {
     /// The lanes, in the order in which they are pushed.
     let lanes: Range<Int>
@@ -11,16 +12,16 @@ struct LaneStack {
     private let wire: WireFormat
     private let merges: [Int]
     private let elementCount: Int
-    /// The buffers by depth: first those in which the nodes end.
+    /// The buffers by depth; the first ones hold the finished nodes.
     private var buffers: [Buffer<Float>]
-    /// Where they begin.
+    /// The first elements of the buffers.
     private var bases: [UnsafeMutablePointer<Float>]
     private var depth = 0
     private var nextLane: Int
-    /// The sum of squares of the newest lane's gradient, block by block; nil if nobody asks.
+    /// The sum of squares of the newest lane's gradient, by block; nil unless lanes are measured.
     private let laneSquares: Buffer<Double>?
 
-    /// `nodes` are the buffers for the whole nodes in which the lanes end, in lane order.
+    /// Creates a stack whose whole nodes end in `nodes`, in lane order.
     init(
         tree: ReductionTree, lanes: Range<Int>, elementCount: Int, nodes: [Buffer<Float>],
         wire: WireFormat, measuresLanes: Bool
@@ -40,23 +41,23 @@ struct LaneStack {
     /// Whether the lane being computed is the rank's last.
     var isInLastLane: Bool { nextLane == lanes.upperBound }
 
-    /// Bytes of all buffers, once the first step has made them.
+    /// The size of all buffers in bytes, once the first step has created them.
     var bytes: Int {
         Self.depth(merges) * elementCount * MemoryLayout<Float>.stride
             + (laneSquares?.bytes.count ?? 0)
     }
 
-    /// The sum of squares of the newest lane's gradient, all of which is merged, before it was
-    /// added to others: in fp32 within a tile, and the same bits wherever the lane is computed. Nil
-    /// unless lanes are measured.
+    /// The sum of squares of the newest lane's gradient before it was added to others, valid once
+    /// all of it is merged; nil unless lanes are measured. It is in fp32 within a tile, and has the
+    /// same bits wherever the lane is computed.
     var sumOfSquares: Double? { laneSquares.map(SumOfSquares.total) }
 
-    /// The buffers that lanes will take on their way to their whole nodes.
+    /// Returns the number of buffers that lanes need until they are whole nodes.
     static func bufferCount(lanes: Range<Int>, tree: ReductionTree) -> Int {
         depth(tree.mergesAfterEachLane(of: lanes))
     }
 
-    /// The most partial sums at once.
+    /// Returns the largest number of partial sums at once.
     private static func depth(_ merges: [Int]) -> Int {
         var depth = 0
         var deepest = 0
@@ -73,7 +74,7 @@ struct LaneStack {
         nextLane = lanes.lowerBound
     }
 
-    /// A buffer for the gradient of a lane, with arbitrary contents.
+    /// Returns a buffer for the gradient of a lane, with arbitrary contents.
     mutating func begin(_ lane: Int) -> Buffer<Float> {
         precondition(lane == nextLane, "a rank goes through its lanes in order")
         nextLane += 1
@@ -86,10 +87,10 @@ struct LaneStack {
         return buffers[depth - 1]
     }
 
-    /// Adds the newest lane to the sums below it within a range that begins with a block, as the
-    /// tree says.
+    /// Adds the newest lane to the sums below it, in the tree's order, within a range that begins
+    /// at the start of a block.
     ///
-    /// `squares`, where given, gets each block's sum of squares of the result.
+    /// `squares`, if given, receives each block's sum of squares of the result.
     func merge(_ range: Range<Int>, team: ThreadTeam, squares: Buffer<Double>? = nil) {
         let merged = merges[nextLane - 1 - lanes.lowerBound]
         let sums = bases
@@ -119,6 +120,6 @@ struct LaneStack {
         }
     }
 
-    /// Leaves the buffers that the newest lane's merges have emptied.
+    /// Releases the buffers that the newest lane's merges have emptied.
     mutating func pop() { depth -= merges[nextLane - 1 - lanes.lowerBound] }
 }

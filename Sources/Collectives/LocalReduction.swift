@@ -1,19 +1,19 @@
 import Compute
 import MPI
 
-/// The sum of a bucket's nodes over the ranks of one host, through memory that they share.
+/// Sums each bucket's nodes over the ranks of one host, through memory that the ranks share.
 ///
-/// A rank announces that its nodes of a bucket are complete. Once all ranks of the host have, the
-/// owner of each segment reads every rank's nodes where they lie, adds them tile by tile as the
-/// tree says, and stores the result straight into every rank's memory; nothing is copied on the
-/// way. On one of several hosts the results are the host's own nodes of the tree, which stay with
-/// the owner for the exchange between hosts.
+/// A rank announces that its nodes of a bucket are complete. Once all ranks of the host have done
+/// so, the owner of each segment reads every rank's nodes in place, adds them tile by tile in the
+/// tree's order, and stores the result directly in every rank's memory, without intermediate
+/// copies. If there are several hosts, the results are the host's own nodes of the tree, which stay
+/// with the owner for the exchange between hosts.
 struct LocalReduction {
-    /// The host's nodes of the tree, in lane order: the root alone where there is one host.
+    /// The host's nodes of the tree, in lane order; only the root if there is one host.
     private let joins: [NodeJoin]
-    /// Memory of the ranks' nodes, in lane order.
+    /// The memory of the ranks' nodes, in lane order.
     private let memory: [UnsafeMutablePointer<Float>]
-    /// Where sums go: the first node of this rank, then of the others of the host.
+    /// The destinations of the sums: this rank's first node, then those of the host's other ranks.
     let results: [UnsafeMutablePointer<Float>]
 
     private let partition: BucketPartition
@@ -24,16 +24,16 @@ struct LocalReduction {
 
     private let localRank: Int
     private let announcements: [SharedCounter]
-    /// The buckets announced by all ranks at the last look, counted since the start.
+    /// The number of buckets, since the start, that all ranks had announced at the last check.
     private var announcedByAll = 0
-    /// Buckets of all steps before this one.
+    /// The number of buckets of all earlier steps.
     private var base = 0
-    /// Buckets of this step that this rank has announced.
+    /// The number of buckets of this step that this rank has announced.
     private(set) var announced = 0
-    /// Buckets of this step whose own segment is summed.
+    /// The number of buckets of this step whose own segment is summed.
     private(set) var summed = 0
 
-    /// `scatters`: whether sums go to their owner alone.
+    /// `scatters` is true if each sum is stored only in its owner's memory.
     init(
         memory host: HostMemory, tree: ReductionTree, hostNodes: [Range<Int>], size: Int,
         partition: BucketPartition, wire: WireFormat, scatters: Bool
@@ -66,7 +66,7 @@ struct LocalReduction {
         announcements = host.counters(.announced)
     }
 
-    /// Memory of the host's nodes of the tree, in lane order, once they are summed.
+    /// The memory of the host's nodes of the tree, in lane order, valid once they are summed.
     var hostNodes: [UnsafeMutablePointer<Float>] { joins.map { memory[$0.first] } }
 
     /// Begins a step.
@@ -76,13 +76,15 @@ struct LocalReduction {
         summed = 0
     }
 
-    /// Announces to the host's ranks how many buckets of this step have complete nodes here.
+    /// Announces to the host's ranks the number of this step's buckets whose nodes are complete
+    /// here.
     mutating func announce(_ count: Int) {
         announced = count
         announcements[localRank].publish(UInt64(base + count))
     }
 
-    /// Sums own segments of buckets that all ranks have announced; says whether there were any.
+    /// Sums this rank's segments of the buckets that all ranks have announced.
+    /// - Returns: whether there were any.
     mutating func progress(team: ThreadTeam) -> Bool {
         guard summed < announced else { return false }
         if announcedByAll <= base + summed {
@@ -101,7 +103,7 @@ struct LocalReduction {
 
     private func sum(_ range: Range<Int>, team: ThreadTeam) {
         forEachBlock(of: range, team: team) { block, elements in
-            // On one of several hosts a lone rank's node is the host's already.
+            // If there are several hosts, a lone rank's node already is the host's node.
             for join in joins where isWhole || !join.additions.isEmpty {
                 let squares = join.run(
                     elements, memory: memory, results: isWhole ? results : [memory[join.first]],

@@ -2,10 +2,11 @@ import Compute
 import MPI
 import Support
 
-/// The other half of a sharded step: each rank updates the parameters it owns, and all get them.
+/// The second half of a sharded step: each rank updates the parameters that it owns and sends them
+/// to all ranks.
 ///
-/// On its host the owner stores each updated block into every rank's parameters while it is in
-/// cache; the owners of a segment on different hosts send one another their parts.
+/// On its own host, the owner stores each updated block in every rank's parameters while the block
+/// is in cache. The owners of a segment on different hosts send one another their parts.
 final class ParameterExchange {
     private let communicator: Communicator
     private let partition: BucketPartition
@@ -13,19 +14,20 @@ final class ParameterExchange {
     /// This rank's parameters, then those of the other ranks of its host.
     private let parameters: [Buffer<Float>]
     private let counters: [SharedCounter]
-    /// Keeps the counters' memory.
+    /// Keeps the memory of the counters alive.
     private let memory: HostMemory
     private let yields: Bool
     private var gathers = 0
 
-    /// Messages that are still to come, by bucket.
+    /// The number of messages that have not arrived, by bucket.
     private let awaited: Buffer<Int32>
-    /// The first bucket of which one is to come, and the first that is not waited for yet.
+    /// The first bucket with a message that has not arrived, and the first whose messages are not
+    /// yet requested.
     private var (firstAwaited, received) = (0, 0)
 
-    /// How many buckets a rank may be ahead of the others: enough to hide a message's way behind the
-    /// next update. The others wait for its messages by then, so that MPI does not keep them in memory of its
-    /// own.
+    /// The number of buckets by which a rank may be ahead of the others: enough to hide a message's
+    /// latency behind the next update. The others have posted receives for these buckets, so MPI
+    /// does not buffer the messages.
     private static let bucketsAhead = 2
 
     /// `communicator` carries no other messages.
@@ -45,9 +47,11 @@ final class ParameterExchange {
         awaited = Buffer(count: partition.buckets.count)
     }
 
-    /// Updates what this rank owns, block by block, and returns when all ranks' updates are here.
+    /// Updates the parameters that this rank owns, block by block, and returns once all ranks'
+    /// updates have arrived.
     ///
-    /// No rank of the host reads its parameters meanwhile: all have ended their backward.
+    /// No rank of the host reads its parameters during this call: all have finished their backward
+    /// pass.
     func run(team: ThreadTeam, update: (Range<Int>) -> Void) throws(Failure) {
         gathers += 1
         var spinWait = SpinWait(yields: yields)
@@ -56,7 +60,7 @@ final class ParameterExchange {
             awaited.elements.update(repeating: 0)
             (firstAwaited, received) = (0, 0)
             for bucket in partition.buckets.indices {
-                // A rank that is ahead has sent no bucket behind these.
+                // A rank that is ahead has sent no bucket beyond these.
                 while received < min(bucket + Self.bucketsAhead + 2, partition.buckets.count) {
                     try receive(bucket: received, segment: segment, &requests)
                     received += 1
@@ -80,7 +84,7 @@ final class ParameterExchange {
         }
     }
 
-    /// Takes in the messages that are complete, or waits a moment if there are none.
+    /// Processes the messages that are complete, or waits a moment if there are none.
     private func takeDone(
         _ requests: inout RequestSet, _ segment: Int, _ spinWait: inout SpinWait, team: ThreadTeam
     ) throws(Failure) {
@@ -98,7 +102,8 @@ final class ParameterExchange {
         return (1..<max(1, count)).map { (topology.host + $0) % count }
     }
 
-    /// Labels of sent messages are negative; a received one's names its bucket and host.
+    /// Posts a bucket's receives. A receive's label names its bucket and host; a send's label is
+    /// negative.
     private func receive(
         bucket: Int, segment: Int, _ requests: inout RequestSet
     ) throws(Failure) {

@@ -1,10 +1,10 @@
 import Recipes
 
-/// The one binary tree over a run's lanes, along which every sum over the batch is taken.
+/// The binary tree over a run's lanes along which every sum over the batch is taken.
 ///
 /// Lanes [a, b) are the sum of [a, m) and [m, b), left before right, where m - a is the largest
-/// power of two below b - a. The tree depends on the number of lanes alone; which ranks hold which
-/// lanes changes where an addition runs, never what is added to what.
+/// power of two below b - a. The tree depends only on the number of lanes. The assignment of lanes
+/// to ranks changes where an addition runs, never which values it adds.
 package struct ReductionTree: Sendable, Equatable {
     /// The number of leaves.
     package let laneCount: Int
@@ -14,24 +14,24 @@ package struct ReductionTree: Sendable, Equatable {
         self.laneCount = laneCount
     }
 
-    /// Where the node over these lanes (two or more) splits into its children.
+    /// Returns the lane at which the node over two or more lanes splits into its children.
     package static func split(_ lanes: Range<Int>) -> Int {
         precondition(lanes.count >= 2, "a leaf does not split")
         // The largest power of two at most count - 1.
         return lanes.lowerBound + 1 << (Int.bitWidth - 1 - (lanes.count - 1).leadingZeroBitCount)
     }
 
-    /// The lanes that a rank owns: from r L / P up to (r + 1) L / P.
+    /// Returns the lanes that a rank owns: from r L / P up to (r + 1) L / P.
     package func lanes(ofRank rank: Int, size: Int) -> Range<Int> {
         rank * laneCount / size..<(rank + 1) * laneCount / size
     }
 
-    /// The fewest whole nodes of the tree that together cover these lanes, in order.
+    /// Returns the fewest whole nodes of the tree that together cover these lanes, in order.
     package func wholeNodes(covering lanes: Range<Int>) -> [Range<Int>] {
         wholeNodes(covering: [lanes])
     }
 
-    /// The fewest whole nodes that together cover the lanes of some ranges, which overlap nowhere.
+    /// Returns the fewest whole nodes that together cover the lanes of disjoint ranges.
     package func wholeNodes(covering ranges: [Range<Int>]) -> [Range<Int>] {
         var nodes: [Range<Int>] = []
         collectNodes(0..<laneCount, covering: ranges, into: &nodes)
@@ -52,13 +52,13 @@ package struct ReductionTree: Sendable, Equatable {
         }
     }
 
-    /// How many merges of the two newest partial sums follow each of these lanes.
+    /// Returns the number of merges of the two newest partial sums that follow each of these lanes.
     ///
     /// A rank that pushes each lane on a stack and then merges the two topmost entries, left plus
     /// right, this many times, ends with the range's whole nodes on the stack.
     package func mergesAfterEachLane(of lanes: Range<Int>) -> [Int] {
         var merges = [Int](repeating: 0, count: lanes.count)
-        // A merge makes a node, and can happen once the node's last lane is there.
+        // A merge makes a node, and is possible once the node's last lane is on the stack.
         func count(_ node: Range<Int>) {
             guard node.count >= 2 else { return }
             merges[node.upperBound - 1 - lanes.lowerBound] += 1
@@ -70,9 +70,11 @@ package struct ReductionTree: Sendable, Equatable {
         return merges
     }
 
-    /// The additions that finish the tree from whole nodes covering all lanes, in lane order.
+    /// Returns the additions that finish the tree from whole nodes covering all lanes, in lane
+    /// order.
     ///
-    /// Each adds node `right` to node `left`, by index into `nodes`; the last result is in node 0.
+    /// Each addition adds node `right` to node `left`, by index into `nodes`; the last result is in
+    /// node 0.
     package func additions(joining nodes: [Range<Int>]) -> [(left: Int, right: Int)] {
         let additions = additions(joining: nodes, into: 0..<laneCount)
         precondition(
@@ -80,11 +82,11 @@ package struct ReductionTree: Sendable, Equatable {
         return additions
     }
 
-    /// The additions that make one node of the tree from smaller ones in lane order, of which
-    /// those that lie in it cover it.
+    /// Returns the additions that make the node `target` of the tree from the smaller nodes that
+    /// cover it; `nodes` is in lane order and may hold others too.
     ///
-    /// Each adds node `right` to node `left`, by index into `nodes`; the last result is in the
-    /// first node that lies in `target`.
+    /// Each addition adds node `right` to node `left`, by index into `nodes`; the last result is in
+    /// the first node within `target`.
     package func additions(
         joining nodes: [Range<Int>], into target: Range<Int>
     ) -> [(left: Int, right: Int)] {
@@ -105,7 +107,7 @@ package struct ReductionTree: Sendable, Equatable {
         return additions
     }
 
-    /// The sum of one value per lane in the tree's order.
+    /// Returns the sum of one value per lane in the tree's order.
     package func sum<Value>(_ leaves: [Value], by add: (Value, Value) -> Value) -> Value {
         precondition(leaves.count == laneCount, "one value per lane")
         func sum(_ node: Range<Int>) -> Value {
@@ -116,7 +118,7 @@ package struct ReductionTree: Sendable, Equatable {
         return sum(0..<laneCount)
     }
 
-    /// The sum of one number per lane in the tree's order.
+    /// Returns the sum of one number per lane in the tree's order.
     package func sum(_ leaves: [Double]) -> Double { sum(leaves, by: +) }
 }
 

@@ -1,15 +1,15 @@
 import Glibc
 import MPI
 
-/// The wait of a rank for other ranks.
+/// A rank's wait for other ranks.
 ///
-/// It checks again at once for a while, then lets other processes run between checks: on a machine
-/// with more ranks than cores, these may be the ranks that it waits for.
+/// It first checks in a tight loop. After a while, it lets other processes run between checks: on a
+/// machine with more ranks than cores, these may be the ranks that it waits for.
 struct SpinWait {
     private let spins: Int
     private var checks = 0
 
-    /// - Parameter yields: whether ranks outnumber cores, so that checking again at once delays them.
+    /// - Parameter yields: whether ranks outnumber cores, so that a tight loop delays them.
     init(yields: Bool) { spins = yields ? 4 : 2000 }
 
     /// Waits a moment after a check that found nothing new.
@@ -18,9 +18,9 @@ struct SpinWait {
         if checks > spins { sched_yield() } else { relaxProcessor() }
     }
 
-    /// Starts again after a check that found something new.
+    /// Restarts the wait after a check that found something new.
     mutating func reset() { checks = 0 }
 }
 
-/// Processors of this host that are switched on.
+/// Returns the number of this host's processors that are online.
 func onlineProcessors() -> Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }

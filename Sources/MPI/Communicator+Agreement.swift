@@ -9,17 +9,17 @@ private struct AgreedFailure: Equatable {
     let size: Int
 }
 
-/// The last failure that ranks threw together, which therefore needs telling only once.
+/// The last failure that all ranks threw together, which therefore is printed only once.
 private let lastAgreed = Mutex<AgreedFailure?>(nil)
 
 extension Communicator {
     /// Runs `body` on every rank and returns its value only if it succeeded on all of them.
     ///
-    /// For what can fail on one rank alone, such as opening a file, so that no rank continues to
-    /// wait for one that has given up. The body must not communicate.
+    /// Use it for work that can fail on one rank alone, such as opening a file, so that no rank
+    /// waits for a rank that has given up. The body must not communicate.
     ///
-    /// - Throws: on every rank alike, the failure of the lowest rank that failed. The sentence
-    ///   begins with that rank and its host, unless it is rank 0 or all ranks failed alike.
+    /// - Throws: the failure of the lowest rank that failed, on every rank. The sentence begins
+    ///   with that rank and its host, unless it is rank 0 or all ranks failed alike.
     package func agree<Value>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         let outcome: Result<Value, Failure>
         do throws(Failure) { outcome = .success(try body()) } catch { outcome = .failure(error) }
@@ -38,10 +38,10 @@ extension Communicator {
         throw common
     }
 
-    /// Runs `body` on rank 0 alone, and gives its value there, nil elsewhere; the body must not
-    /// communicate.
+    /// Runs `body` on rank 0 alone, and returns its value there and nil on other ranks; the body
+    /// must not communicate.
     ///
-    /// - Throws: on every rank alike, what `body` does.
+    /// - Throws: the failure of `body`, on every rank.
     @discardableResult
     package func onFirstRank<Value>(
         _ body: () throws(Failure) -> Value
@@ -54,7 +54,7 @@ extension Communicator {
     ///
     /// Use it for files that may exist on the first host only.
     ///
-    /// - Throws: the failure of `body`, the same on every rank.
+    /// - Throws: the failure of `body`, on every rank.
     package func fromFirstRank(_ body: () throws(Failure) -> String) throws(Failure) -> String {
         let text = try onFirstRank(body)
         let texts = try allGatherBytes(Array((text ?? "").utf8))
@@ -66,10 +66,11 @@ extension Communicator {
         try allReduce(Int64(condition ? 1 : 0), .maximum) == 1
     }
 
-    /// Checks that all ranks hold the same string: a hash, a build's name, a recipe.
+    /// Checks that all ranks hold the same string, such as a hash, the name of a build, or a
+    /// recipe.
     ///
-    /// - Throws: on every rank alike, `.configuration` naming the ranks that differ from rank 0, if
-    ///   any do. `remedy` ends the sentence.
+    /// - Throws: `Failure` (configuration) on every rank if any rank differs from rank 0. The
+    ///   sentence names those ranks and ends with `remedy`.
     package func sameOnAllRanks(
         _ name: String, _ value: String,
         remedy: String = "start every rank with the same build, recipe and data"
@@ -89,22 +90,23 @@ extension Communicator {
         throw failure
     }
 
-    /// Returns the ranks on this rank's host, rising. Collective.
+    /// Returns the ranks on this rank's host, in ascending order. Collective.
     package func ranksOnThisHost() throws(Failure) -> [Int] {
         let own = Array(Self.hostName.utf8)
         let hosts = try allGatherBytes(own)
         return hosts.indices.filter { hosts[$0] == own }
     }
 
-    /// Returns the number of hosts, which are told apart by their names. Collective.
+    /// Returns the number of hosts, which are distinguished by their names. Collective.
     package func hostCount() throws(Failure) -> Int {
         Set(try allGatherBytes(Array(Self.hostName.utf8))).count
     }
 
     /// Ends the job because of a failure: prints its sentence on stderr and exits with its code.
     ///
-    /// A failure that all ranks threw together is printed by rank 0 alone; any other by the rank
-    /// that met it, with its rank and host, and the job is taken down so that none waits for it.
+    /// Rank 0 alone prints a failure that all ranks threw together. Any other failure is printed by
+    /// the rank that met it, with its rank and host, and the job is aborted so that no rank waits
+    /// for it.
     package func exit(reporting failure: Failure) -> Never {
         let isAgreed =
             lastAgreed.withLock { $0 } == AgreedFailure(failure: failure, size: size)
@@ -113,14 +115,15 @@ extension Communicator {
             FileHandle.standardError.write(
                 Data("\(Failure(failure.code, origin + failure.sentence).line)\n".utf8))
         }
-        // When every rank comes here the job can end in order, without a word from mpirun.
+        // If every rank arrives here, the job can end in order, without a message from mpirun.
         if isAgreed, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {
             Foundation.exit(failure.code.rawValue)
         }
         abort(failure.code)
     }
 
-    /// Waits for all ranks, but no longer than some seconds, by `MPI_Ibarrier`.
+    /// Waits for all ranks, but at most some seconds, by `MPI_Ibarrier`, and returns whether they
+    /// arrived.
     private func everyRankArrives(within seconds: Double) -> Bool {
         var request: MPI_Request?
         guard MPI_Ibarrier(handle, &request) == MPI_SUCCESS else { return false }
@@ -139,9 +142,9 @@ extension Communicator {
         lastAgreed.withLock { $0 = AgreedFailure(failure: failure, size: size) }
     }
 
-    // MARK: - What the ranks tell one another
+    // MARK: - Reports between ranks
 
-    /// One rank's outcome; code 0 is success.
+    /// The outcome of one rank; code 0 is success.
     private struct Report: Equatable {
         let code: Int32
         let host: String
@@ -169,7 +172,7 @@ extension Communicator {
             preconditionFailure("ranks agree on a failure only if one failed")
         }
         let report = reports[rank]
-        // Ranks differ in their hosts even where they fail alike.
+        // The host names differ even if ranks fail alike, so they are not compared.
         let failedAlike = reports.allSatisfy {
             $0.code == report.code && $0.sentence == report.sentence
         }
@@ -179,7 +182,7 @@ extension Communicator {
 
     private static func origin(_ rank: Int, host: String) -> String { "rank \(rank) on \(host): " }
 
-    /// "rank 1 on HOST", "ranks 1, 2 and 3"; long lists are cut.
+    /// Returns text such as "rank 1 on HOST" or "ranks 1, 2 and 3"; long lists are truncated.
     private static func list(_ ranks: [Int], hosts: [[UInt8]]) -> String {
         if ranks.count == 1, let rank = ranks.first {
             return "rank \(rank) on \(String(decoding: hosts[rank], as: UTF8.self))"

@@ -3,9 +3,9 @@ import Support
 
 /// A number that MPI can reduce.
 package protocol ReducibleScalar: BitwiseCopyable, Sendable {
-    /// MPI's name for the type.
+    /// The MPI datatype.
     static var datatype: MPI_Datatype { get }
-    /// What fills memory before a result comes.
+    /// The value that fills memory before a result arrives.
     static var zero: Self { get }
 }
 
@@ -24,7 +24,7 @@ extension Double: ReducibleScalar {
     package static var datatype: MPI_Datatype { lockstep_double() }
 }
 
-/// How MPI combines the ranks' values.
+/// An operation that combines the ranks' values.
 package enum ReductionOperation: Sendable {
     case minimum, maximum, sum
 
@@ -41,14 +41,14 @@ extension Communicator {
     /// The largest piece of a message in bytes: MPI's counts are 32-bit.
     package static let largestPiece = 1 << 30
 
-    /// Waits until every rank has come here, by `MPI_Barrier`.
+    /// Waits until every rank has called this, by `MPI_Barrier`.
     package func barrier() throws(Failure) {
         try checkWaiting("MPI_Barrier", MPI_Barrier(handle))
     }
 
     /// Replaces every rank's bytes by the root's, by `MPI_Bcast`; any size, in pieces of `piece`.
     ///
-    /// All ranks give the same byte count.
+    /// All ranks must pass the same byte count.
     package func broadcast(
         _ bytes: UnsafeMutableRawBufferPointer, root: Int = 0, piece: Int = largestPiece
     ) throws(Failure) {
@@ -71,9 +71,9 @@ extension Communicator {
         try broadcast(UnsafeMutableRawBufferPointer(values), root: root)
     }
 
-    /// Every rank's values, one rank's after another's, by `MPI_Allgather`.
+    /// Returns every rank's values, in rank order, by `MPI_Allgather`.
     ///
-    /// All ranks give the same number of values.
+    /// All ranks must pass the same number of values.
     package func allGather<Element: BitwiseCopyable>(
         _ values: [Element]
     ) throws(Failure) -> [Element] {
@@ -90,9 +90,9 @@ extension Communicator {
         return gathered
     }
 
-    /// Every rank's bytes into `all`, one rank's after another's, by `MPI_Allgather`.
+    /// Stores every rank's bytes in `all`, in rank order, by `MPI_Allgather`.
     ///
-    /// All ranks give the same number of bytes, of which `all` has room for `size` times as many.
+    /// All ranks must pass the same number of bytes, and `all` must have `size` times as many.
     package func allGather(
         _ own: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer
     ) throws(Failure) {
@@ -107,11 +107,11 @@ extension Communicator {
         MPI_Allgather(own, bytes, lockstep_byte(), all, bytes, lockstep_byte(), handle)
     }
 
-    /// Every rank's bytes, which may differ in number, by `MPI_Allgatherv`.
+    /// Returns every rank's bytes, which may differ in number, by `MPI_Allgatherv`.
     package func allGatherBytes(_ bytes: [UInt8]) throws(Failure) -> [[UInt8]] {
         let counts = try allGather([Int64(bytes.count)]).map(Int.init)
         let total = counts.reduce(0, +)
-        // All ranks know all counts, so if this throws it throws everywhere.
+        // All ranks know all counts, so this throws on all ranks or on none.
         _ = try messageCount(total)
         let offsets = counts.indices.map { counts[..<$0].reduce(0, +) }
         var gathered = [UInt8](repeating: 0, count: total)
@@ -123,9 +123,9 @@ extension Communicator {
         return counts.indices.map { Array(gathered[offsets[$0]..<offsets[$0] + counts[$0]]) }
     }
 
-    /// The elementwise reduction of all ranks' values, by `MPI_Allreduce`.
+    /// Returns the elementwise reduction of all ranks' values, by `MPI_Allreduce`.
     ///
-    /// For small control values; the bits of a floating-point sum may depend on the layout.
+    /// Use it for small control values; the bits of a floating-point sum may depend on the layout.
     package func allReduce<Element: ReducibleScalar>(
         _ values: [Element], _ operation: ReductionOperation
     ) throws(Failure) -> [Element] {
@@ -137,9 +137,9 @@ extension Communicator {
         return reduced
     }
 
-    /// The elementwise reduction of all ranks' `source` into `result`, by `MPI_Allreduce`.
+    /// Stores the elementwise reduction of all ranks' `source` in `result`, by `MPI_Allreduce`.
     ///
-    /// As many values as MPI can count, in one call; the two do not overlap.
+    /// It takes as many values as MPI can count, in one call; the two arrays must not overlap.
     package func allReduce<Element: ReducibleScalar>(
         _ source: UnsafePointer<Element>, into result: UnsafeMutablePointer<Element>, count: Int,
         _ operation: ReductionOperation
@@ -150,14 +150,14 @@ extension Communicator {
             MPI_Allreduce(source, result, count, Element.datatype, operation.handle, handle))
     }
 
-    /// The reduction of one value of each rank.
+    /// Returns the reduction of one value of each rank.
     package func allReduce<Element: ReducibleScalar>(
         _ value: Element, _ operation: ReductionOperation
     ) throws(Failure) -> Element {
         try allReduce([value], operation).first ?? value
     }
 
-    /// A count as MPI takes it.
+    /// Returns a count in MPI's type.
     func messageCount(_ count: Int) throws(Failure) -> Int32 {
         guard let count = Int32(exactly: count) else {
             throw .defect("A message of \(count) elements is too long for MPI")

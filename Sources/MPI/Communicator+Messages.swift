@@ -2,7 +2,7 @@ import COpenMPI
 import Support
 
 extension Communicator {
-    /// Sends bytes to a rank and returns when they may be changed, by `MPI_Send`.
+    /// Sends bytes to a rank and returns once they may be changed, by `MPI_Send`.
     package func send(
         _ bytes: UnsafeRawBufferPointer, to destination: Int, tag: Int = 0
     ) throws(Failure) {
@@ -18,9 +18,9 @@ extension Communicator {
         } while offset < bytes.count
     }
 
-    /// Fills the bytes with those that a rank sends, by `MPI_Recv`.
+    /// Fills the bytes with the message of a rank, by `MPI_Recv`.
     ///
-    /// - Throws: `.bug` if the message has another size.
+    /// - Throws: `Failure` (bug) if the message has a different size.
     package func receive(
         into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int = 0
     ) throws(Failure) {
@@ -41,8 +41,8 @@ extension Communicator {
 
     /// Begins to send at most 2 GiB - 1 bytes to a rank, by `MPI_Isend`.
     ///
-    /// The memory must not change until the request is done; the request keeps `owner`, to which
-    /// the memory belongs, alive for that long.
+    /// The memory must not change until the request is done; the request keeps `owner`, which owns
+    /// the memory, alive until then.
     package func isend(
         _ bytes: UnsafeRawBufferPointer, to destination: Int, tag: Int, keeping owner: AnyObject
     ) throws(Failure) -> Request {
@@ -59,8 +59,8 @@ extension Communicator {
     /// Begins to receive exactly `bytes.count` (at most 2 GiB - 1) bytes from a rank, by
     /// `MPI_Irecv`.
     ///
-    /// The memory must not be touched until the request is done; the request keeps `owner`, to
-    /// which the memory belongs, alive for that long.
+    /// The memory must not be accessed until the request is done; the request keeps `owner`, which
+    /// owns the memory, alive until then.
     package func ireceive(
         into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int,
         keeping owner: AnyObject
@@ -76,14 +76,14 @@ extension Communicator {
     }
 }
 
-/// Refuses a message shorter than expected; a longer one MPI refuses itself.
+/// Throws if a message is shorter than expected; MPI itself rejects longer ones.
 func checkSize(of status: inout MPI_Status, expected: Int) throws(Failure) {
     var received: Int32 = 0
     try check("MPI_Get_count", MPI_Get_count(&status, lockstep_byte(), &received))
     guard received == expected else {
         throw Failure(
             .bug,
-            "Rank \(status.MPI_SOURCE) sent \(received) bytes where \(expected) were expected; "
+            "Rank \(status.MPI_SOURCE) sent \(received) bytes instead of the expected \(expected); "
                 + "check that all ranks run the same build, or report this defect.")
     }
 }

@@ -2,14 +2,14 @@ import COpenMPI
 import Foundation
 import Support
 
-/// A group of ranks that talk to one another, with errors returned rather than fatal.
+/// A group of ranks that exchange messages, with errors returned rather than fatal.
 ///
 /// The handle lives until MPI ends: communicators are few, and freeing one is itself collective.
-/// Calls are blocking unless they return a `Request`; all that do not name another rank are
-/// collective, but for `abort` and `exit`, so every rank must call them in the same order.
+/// Calls are blocking unless they return a `Request`. All calls that do not name another rank are
+/// collective, except for `abort` and `exit`, so every rank must make them in the same order.
 package struct Communicator: @unchecked Sendable {
     let handle: MPI_Comm
-    /// This process's place among the ranks, in `0..<size`.
+    /// This process's rank, in `0..<size`.
     package let rank: Int
     /// The number of ranks.
     package let size: Int
@@ -29,7 +29,7 @@ package struct Communicator: @unchecked Sendable {
         self.size = Int(size)
     }
 
-    /// The ranks that give the same color, ordered by key and then by rank, by `MPI_Comm_split`.
+    /// Returns the ranks with the same color, ordered by key and then by rank, by `MPI_Comm_split`.
     package func split(color: Int, key: Int = 0) throws(Failure) -> Communicator {
         precondition(color >= 0, "a color is not negative")
         var part: MPI_Comm?
@@ -37,7 +37,8 @@ package struct Communicator: @unchecked Sendable {
         return try Communicator(part)
     }
 
-    /// The ranks that share memory with this one, which are those of its node, in their order.
+    /// Returns the ranks that share this rank's node and memory, in order, by
+    /// `MPI_Comm_split_type`.
     package func splitShared() throws(Failure) -> Communicator {
         var part: MPI_Comm?
         let kind = Int32(MPI_COMM_TYPE_SHARED)
@@ -47,21 +48,22 @@ package struct Communicator: @unchecked Sendable {
         return try Communicator(part)
     }
 
-    /// The same ranks with message tags of their own, by `MPI_Comm_dup`.
+    /// Returns the same ranks with separate message tags, by `MPI_Comm_dup`.
     package func duplicate() throws(Failure) -> Communicator {
         var copy: MPI_Comm?
         try checkWaiting("MPI_Comm_dup", MPI_Comm_dup(handle, &copy))
         return try Communicator(copy)
     }
 
-    /// The name of this process's host, by `gethostname`; usable before MPI starts. Not collective.
+    /// The name of this process's host, by `gethostname`; available before MPI starts. Not
+    /// collective.
     package static var hostName: String {
         var name = [CChar](repeating: 0, count: 256)
         guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return string(from: name, length: Int32(name.count))
     }
 
-    /// Ends all ranks of the job at once, with this exit code, by `MPI_Abort`.
+    /// Ends all ranks of the job immediately, with this exit code, by `MPI_Abort`.
     package func abort(_ code: Failure.Code) -> Never {
         _ = MPI_Abort(handle, code.rawValue)
         // MPI_Abort may return while the launcher is still killing the job.

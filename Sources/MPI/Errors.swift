@@ -1,9 +1,10 @@
 import COpenMPI
 import Support
 
-/// Turns an MPI call's return code into a `Failure` with the library's own text.
+/// Throws a `Failure` with the library's own text if an MPI call's return code is not success.
 ///
-/// - Throws: `.bug` for errors that only wrong arguments cause, `.inputOutput` for all others.
+/// - Throws: `Failure` (bug) for errors that only wrong arguments cause, and `Failure` (input or
+///   output) for all others.
 func check(_ call: StaticString, _ status: Int32) throws(Failure) {
     guard status != MPI_SUCCESS else { return }
     throw failure(of: call, status)
@@ -15,7 +16,7 @@ func checkWaiting(_ call: StaticString, _ status: @autoclosure () -> Int32) thro
     try check(call, RankActivity.during(.waiting) { status() })
 }
 
-/// The failure that an MPI call's return code stands for.
+/// Returns the failure for the return code of an MPI call.
 func failure(of call: StaticString, _ status: Int32) -> Failure {
     let text = errorText(status)
     if isProgrammersMistake(status) {
@@ -27,7 +28,7 @@ func failure(of call: StaticString, _ status: Int32) -> Failure {
             + "then resume from the last checkpoint.")
 }
 
-/// What MPI says about an error code.
+/// Returns MPI's text for an error code.
 private func errorText(_ status: Int32) -> String {
     var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING))
     var length: Int32 = 0
@@ -49,7 +50,7 @@ private func isProgrammersMistake(_ status: Int32) -> Bool {
     }
 }
 
-/// A string from a buffer that a C function filled, up to a zero byte if there is one.
+/// Returns the string in a buffer that a C function filled, up to a zero byte if there is one.
 func string(from text: [CChar], length: Int32) -> String {
     let bytes = text.prefix(Int(length)).prefix { $0 != 0 }
     return String(decoding: bytes.map(UInt8.init(bitPattern:)), as: UTF8.self)

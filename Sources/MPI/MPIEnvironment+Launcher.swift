@@ -4,9 +4,9 @@ import Support
 
 private let streamSocket = Int32(SOCK_STREAM.rawValue)
 
-/// What the environment reveals about the launcher that started this process.
+/// The properties of the launcher that started this process, according to its environment.
 ///
-/// It must be read before MPI starts, because MPI sets Open MPI's variables in a process that was
+/// They must be read before MPI starts, because MPI sets Open MPI's variables in a process that was
 /// started without a launcher.
 extension MPIEnvironment {
     /// The rank given by the job's launcher, known before MPI starts; 0 in a process started alone.
@@ -28,13 +28,13 @@ extension MPIEnvironment {
     ///
     /// The ranks of one job are accepted, because all leave the work to rank 0.
     ///
-    /// - Throws: `.configuration` that names the number of tasks.
+    /// - Throws: `Failure` (configuration) with the number of tasks if there are several.
     package static func requireOneTask(for command: String) throws(Failure) {
         guard !hasJob, let tasks = launchedTasks else { return }
         throw Failure(
             .configuration,
-            "\(tasks.sentence), but lockstep \(command) needs only 1 process; start it once, without "
-                + "the launcher, or unset \(tasks.variable).")
+            "\(tasks.sentence), but lockstep \(command) needs only 1 process; start it once, "
+                + "without the launcher, or unset \(tasks.variable).")
     }
 
     /// Checks that MPI does not see one rank although a launcher started several tasks: each task
@@ -42,7 +42,7 @@ extension MPIEnvironment {
     ///
     /// This happens if MPI does not support the launcher's process manager.
     ///
-    /// - Throws: `.configuration` that names the number of tasks.
+    /// - Throws: `Failure` (configuration) with the number of tasks if there are several.
     static func checkTaskCount(_ tasks: LaunchedTasks?, ranks: Int) throws(Failure) {
         guard ranks == 1, let tasks else { return }
         let remedy =
@@ -55,11 +55,11 @@ extension MPIEnvironment {
                 + "alone.")
     }
 
-    /// Checks that Open MPI supports the process manager with which srun started this process, which
-    /// it would otherwise report in a page of text.
+    /// Checks that Open MPI supports the process manager with which srun started this process,
+    /// which it would otherwise report in a page of text.
     ///
-    /// - Throws: `.configuration` if srun offers PMI-1 or PMI-2 only, and Open MPI was built without
-    ///   them.
+    /// - Throws: `Failure` (configuration) if srun offers only PMI-1 or PMI-2, and Open MPI was
+    ///   built without them.
     static func requireSlurmSupport() throws(Failure) {
         guard getenv("SLURM_STEPID") != nil, getenv("PMI_RANK") != nil, getenv("PMIX_RANK") == nil,
             number("OMPI_COMM_WORLD_SIZE") == nil
@@ -79,7 +79,7 @@ extension MPIEnvironment {
         let variable: String
         /// The value of the variable.
         let value: Int
-        /// The least number of tasks.
+        /// The smallest possible number of tasks.
         let count: Int
 
         /// The clause that states the number of tasks.
@@ -91,7 +91,7 @@ extension MPIEnvironment {
 
     /// The tasks that a launcher started; nil if there is no launcher, or only one task.
     static var launchedTasks: LaunchedTasks? {
-        // Open MPI's variable decides, because srun or a batch script around mpirun sets its own too.
+        // Open MPI's variable decides, because srun or a batch script around mpirun sets its own.
         if let size = number("OMPI_COMM_WORLD_SIZE") {
             guard size > 1 else { return nil }
             return LaunchedTasks(variable: "OMPI_COMM_WORLD_SIZE", value: size, count: size)
@@ -163,8 +163,8 @@ extension MPIEnvironment {
         return connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 || errno == EINPROGRESS
     }
 
-    /// Returns the number in a variable; nil if it holds none, or a number near 2^32, which PMIx uses
-    /// for special values.
+    /// Returns the number in a variable; nil if it holds none, or a number near 2^32, which PMIx
+    /// uses for special values.
     private static func number(_ name: String) -> Int? {
         getenv(name).flatMap { Int(String(cString: $0)) }
             .flatMap { $0 >= 0 && $0 < Int(Int32.max) ? $0 : nil }

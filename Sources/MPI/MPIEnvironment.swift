@@ -2,13 +2,13 @@ import COpenMPI
 import Foundation
 import Support
 
-/// The MPI library between `MPI_Init_thread` and `MPI_Finalize`; there is one in a process.
+/// The MPI library between `MPI_Init_thread` and `MPI_Finalize`; a process has at most one.
 ///
-/// It cannot be copied and `finalize` consumes it, so a process finalizes at most once. A process
-/// that fails does not finalize: it leaves by `Communicator.exit(reporting:)`, because finalizing
-/// waits for ranks that may be waiting for this one.
+/// It cannot be copied, and `finalize` consumes it, so a process finalizes at most once. A process
+/// that fails does not finalize but calls `Communicator.exit(reporting:)`, because finalizing waits
+/// for ranks that may be waiting for this one.
 package struct MPIEnvironment: ~Copyable {
-    /// Which threads of a process may call MPI.
+    /// The threads of a process that may call MPI.
     package enum ThreadLevel: Int32, Comparable, Sendable, CustomStringConvertible {
         case single = 0
         case funneled = 1
@@ -28,22 +28,23 @@ package struct MPIEnvironment: ~Copyable {
         }
     }
 
-    /// The thread level that the library provides, which may be below the one asked for.
+    /// The thread level that the library provides, which may be below the requested one.
     package let threadLevel: ThreadLevel
     /// Whether no launcher started this process, so that it runs as the only rank.
     package let isSingleton: Bool
     /// All ranks of the job.
     package let world: Communicator
 
-    /// Initialises MPI, by `MPI_Init_thread`.
+    /// Initializes MPI, by `MPI_Init_thread`.
     ///
     /// `required` is the lowest thread level the caller can work with. If a start does not reach
     /// all ranks within LOCKSTEP_START_TIMEOUT seconds (60), the process ends with an error
     /// message. If it is still waiting some seconds after a stop request, the process ends with
     /// `.requeue`.
     ///
-    /// - Throws: `.configuration` if the library provides less than `required`, or sees one rank
-    ///   where the launcher started several; `.bug` if MPI is already initialised.
+    /// - Throws: `Failure` (configuration) if the library provides less than `required`, or sees
+    ///   one rank although the launcher started several; `Failure` (bug) if MPI is already
+    ///   initialized.
     package init(
         requesting requested: ThreadLevel = .multiple, requiring required: ThreadLevel = .funneled,
         stopRequested: @escaping @Sendable () -> Bool = { false }
@@ -82,14 +83,14 @@ package struct MPIEnvironment: ~Copyable {
         self.world = world
     }
 
-    /// Frees shared windows that are still open and ends MPI, by `MPI_Finalize`; all ranks must
-    /// come here.
+    /// Frees the shared windows that are still open and ends MPI, by `MPI_Finalize`; collective:
+    /// every rank must call this.
     package consuming func finalize() throws(Failure) {
         try SharedWindow.freeAll()
         try check("MPI_Finalize", MPI_Finalize())
     }
 
-    /// The MPI library's own description of itself, on one line; usable before initialisation.
+    /// The MPI library's description of itself, on one line; available before initialization.
     package static var libraryVersion: String {
         var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING))
         var length: Int32 = 0
@@ -98,7 +99,7 @@ package struct MPIEnvironment: ~Copyable {
             .joined(separator: " ")
     }
 
-    /// The most bytes that are sent over TCP without asking.
+    /// The size in bytes of the largest message that is sent over TCP without a request to send.
     package static let eagerBytes = 1 << 20
 
     /// Configures Open MPI to start this process as the only rank, without a helper process,
@@ -114,12 +115,12 @@ package struct MPIEnvironment: ~Copyable {
         setenv("OMPI_MCA_if", "^posix_ipv4", 0)
     }
 
-    /// Has messages of up to a mebibyte sent at once over TCP rather than after an exchange of
-    /// words.
+    /// Makes Open MPI send messages of up to a mebibyte over TCP immediately, without first
+    /// exchanging a request and an acknowledgment.
     ///
-    /// Open MPI moves a message only while both sides are inside its calls. One that must be asked
-    /// for crosses three times instead of once, and between the layers of backward each crossing
-    /// waits for a look. Settings that the user has made stay.
+    /// Open MPI moves a message only while both sides are inside its calls. A message that needs a
+    /// request crosses the network three times instead of once, and between the layers of the
+    /// backward pass each crossing waits for a call. The user's own settings take precedence.
     private static func preferEagerMessages() {
         for name in ["eager_limit", "max_send_size"] {
             setenv("OMPI_MCA_btl_tcp_\(name)", "\(eagerBytes)", 0)

@@ -17,11 +17,11 @@ enum MPILibrary {
         return nil
     }
 
-    /// The files of Open MPI's components for process managers; empty if they are part of the library.
+    /// The files of Open MPI's components for process managers; empty if the library contains them.
     static var processManagerComponents: [String] {
         guard let library else { return [] }
         let folder = URL(filePath: library).deletingLastPathComponent()
-        // The last is Debian's.
+        // The last of these is Debian's folder.
         return ["openmpi", "openmpi3", "openmpi/lib/openmpi3"].flatMap { name in
             let names = try? FileManager.default.contentsOfDirectory(
                 atPath: folder.appending(path: name).path)

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// The activity of this rank's main thread, which tells other ranks why they wait.
+/// The activity of this rank's main thread, from which other ranks learn why they wait.
 package enum RankActivity: Int64, Sendable {
     case computing
     case waiting
@@ -23,7 +23,7 @@ package enum RankActivity: Int64, Sendable {
         let start = since.load(ordering: .relaxed)
         since.store(monotonicSeconds, ordering: .releasing)
         current.store(activity.rawValue, ordering: .releasing)
-        // In this order no reader sees an activity with the earlier start of another one.
+        // With this order, no reader sees an activity with the earlier start time of another one.
         defer {
             current.store(outer, ordering: .releasing)
             since.store(
@@ -32,7 +32,7 @@ package enum RankActivity: Int64, Sendable {
         return try body()
     }
 
-    /// The activity and how many seconds it has lasted.
+    /// The current activity and its duration in seconds so far.
     package static var now: (activity: RankActivity, seconds: Int64) {
         let activity = RankActivity(rawValue: current.load(ordering: .relaxed)) ?? .computing
         return (activity, max(0, monotonicSeconds - since.load(ordering: .relaxed)))
@@ -54,7 +54,7 @@ package enum RankActivity: Int64, Sendable {
     var usesDisk: Bool { self != .computing && self != .waiting }
 }
 
-/// Seconds of `CLOCK_MONOTONIC`.
+/// The time of `CLOCK_MONOTONIC` in seconds.
 private var monotonicSeconds: Int64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)

@@ -3,8 +3,8 @@ import Support
 
 /// A message under way, which keeps the owner of its memory alive until the message is done.
 ///
-/// Give it to a `RequestSet`. One that is dropped unfinished leaks its
-/// owner on purpose: MPI may still be reading or writing that memory.
+/// Add it to a `RequestSet`. A request that is dropped unfinished leaks its owner on purpose,
+/// because MPI may still be reading or writing that memory.
 package struct Request: ~Copyable {
     private var handle: MPI_Request?
     private let owner: AnyObject
@@ -20,7 +20,7 @@ package struct Request: ~Copyable {
         if handle != lockstep_request_null() { _ = Unmanaged.passRetained(owner) }
     }
 
-    /// Hands the message over to a set.
+    /// Hands the message to a set.
     fileprivate consuming func release() -> RequestSet.Entry {
         let entry = RequestSet.Entry(owner: owner, expectedBytes: expectedBytes, handle: handle)
         handle = lockstep_request_null()
@@ -28,7 +28,7 @@ package struct Request: ~Copyable {
     }
 }
 
-/// Messages under way, of which any may be done first; each carries a number that says what it is.
+/// Messages under way, any of which may be done first; each carries a number that identifies it.
 package struct RequestSet: ~Copyable {
     fileprivate struct Entry {
         let owner: AnyObject
@@ -48,10 +48,10 @@ package struct RequestSet: ~Copyable {
         for entry in entries { _ = Unmanaged.passRetained(entry.owner) }
     }
 
-    /// Messages not yet done.
+    /// The number of messages that are not yet done.
     package var count: Int { handles.count }
 
-    /// Adds a message; `label` is what `testSome` will return when it is done.
+    /// Adds a message; `testSome` returns `label` when the message is done.
     package mutating func add(_ request: consuming Request, label: Int) {
         let entry = request.release()
         handles.append(entry.handle)
@@ -83,8 +83,8 @@ package struct RequestSet: ~Copyable {
                 try checkSize(of: &statuses[position], expected: expected)
             }
         }
-        // From the highest index down, so that moving the last entry into the gap disturbs no
-        // other.
+        // From the highest index down, so that moving the last entry into the gap affects no other
+        // index.
         for index in indices.prefix(Int(done)).sorted(by: >) { remove(Int(index)) }
         return doneLabels
     }

@@ -9,7 +9,7 @@ package struct SharedMemorySpace: Sendable {
     /// The number of free bytes; nil if it cannot be determined.
     package let freeBytes: Int?
 
-    /// Examines a folder; nil stands for the one that Open MPI uses.
+    /// Examines a folder; nil stands for the folder that Open MPI uses.
     package init(folder given: String? = nil) {
         let setting = getenv("OMPI_MCA_osc_sm_backing_directory").map { String(cString: $0) }
         folder = given ?? setting ?? "/dev/shm"

@@ -5,28 +5,28 @@ import Synchronization
 /// Memory of the ranks of one node that each of them reads and writes directly, by
 /// `MPI_Win_allocate_shared`.
 ///
-/// Freeing is collective, so it never happens by itself: a rank that fails must not wait for the
-/// others in a `deinit`. Call `free`, or leave it to `MPIEnvironment.finalize`.
+/// Freeing is collective, so it is never automatic: a rank that fails must not wait for the others
+/// in a `deinit`. Call `free`, or leave it to `MPIEnvironment.finalize`.
 package final class SharedWindow: @unchecked Sendable {
-    /// Each rank's memory in the ranks' order, as this process sees it: zeroed, on whole pages.
+    /// Each rank's memory in rank order, as mapped in this process: zeroed, on whole pages.
     package let parts: [UnsafeMutableRawBufferPointer]
     private let handle: MPI_Win
 
-    /// The bytes to which parts are rounded up: the smallest page.
+    /// The number of bytes to which parts are rounded up: the smallest page.
     package static let pageBytes = 4096
 
-    /// The bytes to which the kernel rounds what it maps when a page is first read, if others have
-    /// the pages around it: Linux's fault_around_bytes.
+    /// The number of bytes to which the kernel rounds the mapping when a page is first read, if
+    /// others have the pages around it: Linux's fault_around_bytes.
     package static let readAroundBytes = 65_536
 
-    /// Allocates `bytes` for this rank; the ranks of the node may ask for different numbers.
+    /// Allocates `bytes` for this rank; the ranks of the node may request different sizes.
     ///
-    /// Collective over `node`, whose ranks must share memory (`Communicator.splitShared`). Whoever
-    /// calls it has seen to it that the memory is there: `SharedMemorySpace`.
+    /// Collective over `node`, whose ranks must share memory (`Communicator.splitShared`). The
+    /// caller must first check with `SharedMemorySpace` that the memory exists.
     ///
-    /// - Throws: what MPI reports, on the rank that it reports it to.
+    /// - Throws: the error that MPI reports, on the rank that it reports it to.
     package init(node: Communicator, bytes: Int) throws(Failure) {
-        // One page more, since the standard promises no alignment.
+        // Adds one page, because the standard does not guarantee alignment.
         let page = Self.pageBytes
         let whole = (bytes + page - 1) / page * page + page
         var base: UnsafeMutableRawPointer?
@@ -47,8 +47,7 @@ package final class SharedWindow: @unchecked Sendable {
         openWindows.withLock { $0.append(WindowHandle(value: window)) }
     }
 
-    /// Gives the memory back on all ranks together, by `MPI_Win_free`; it must not be touched
-    /// after.
+    /// Frees the memory, by `MPI_Win_free`; collective. The memory must not be accessed afterwards.
     package func free() throws(Failure) {
         let isOpen = openWindows.withLock { windows in
             let count = windows.count
@@ -60,7 +59,7 @@ package final class SharedWindow: @unchecked Sendable {
         try check("MPI_Win_free", MPI_Win_free(&window))
     }
 
-    /// Frees every window that is still open, in the order in which they were made.
+    /// Frees every window that is still open, in the order of creation.
     static func freeAll() throws(Failure) {
         let windows = openWindows.withLock { windows in
             defer { windows.removeAll() }
@@ -91,7 +90,7 @@ package final class SharedWindow: @unchecked Sendable {
     }
 }
 
-/// MPI's handle, which any thread may pass on.
+/// MPI's handle, which any thread may use.
 private struct WindowHandle: @unchecked Sendable {
     let value: MPI_Win
 }
@@ -99,24 +98,24 @@ private struct WindowHandle: @unchecked Sendable {
 /// The windows that are not yet freed.
 private let openWindows = Mutex<[WindowHandle]>([])
 
-/// A number in memory that ranks share, by which one tells the others how far it has come.
+/// A number in memory that ranks share, with which one rank reports its progress to the others.
 ///
-/// What a rank wrote before `publish` is there for whoever has seen the number.
+/// A rank that sees the number also sees everything written before its `publish`.
 package struct SharedCounter: @unchecked Sendable {
     private let memory: UnsafeMutablePointer<UInt64>
 
-    /// Bytes from one counter to the next, so that no two are in one pair of cache lines.
+    /// The distance in bytes between counters, so that no two are in one pair of cache lines.
     package static let stride = 128
 
-    /// A counter at an address that is a multiple of `stride` and holds zeros or a counter.
+    /// Creates a counter at an address that is a multiple of `stride` and holds zeros or a counter.
     package init(at address: UnsafeMutableRawPointer) {
         memory = address.bindMemory(to: UInt64.self, capacity: 1)
     }
 
-    /// The number last seen published; `__ATOMIC_ACQUIRE`.
+    /// The last published number that is visible; `__ATOMIC_ACQUIRE`.
     package var value: UInt64 { lockstep_load_acquire(memory) }
 
-    /// Publishes a number; one rank alone does; `__ATOMIC_RELEASE`.
+    /// Publishes a number; only one rank may do so; `__ATOMIC_RELEASE`.
     package func publish(_ value: UInt64) { lockstep_store_release(memory, value) }
 }
 

@@ -34,11 +34,11 @@ package final class StallWatch: @unchecked Sendable {
     private let ending = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    /// Starts the watch. Collective.
+    /// Starts the watch; collective: every rank must call this.
     ///
-    /// - Parameter report: called with the sentence of each report.
-    /// - Throws: `.configuration` if LOCKSTEP_STALL_SECONDS is not a positive whole number, or a
-    ///   failure of MPI.
+    /// - Parameter report: a closure that receives the sentence of each report.
+    /// - Throws: `Failure` (configuration) if LOCKSTEP_STALL_SECONDS is not a positive whole
+    ///   number, or the error that MPI reports.
     package init(
         of communicator: Communicator, report: @escaping @Sendable (String) -> Void
     ) throws(Failure) {
@@ -85,7 +85,8 @@ package final class StallWatch: @unchecked Sendable {
                 if communicator.rank == 0, own.activity.usesDisk, own.seconds >= nextDisk {
                     nextDisk = own.seconds * 2
                     report(
-                        "\(name(0)) is \(own.activity.description), for \(own.seconds) s so far; check its disk."
+                        "\(name(0)) is \(own.activity.description), for \(own.seconds) s so far; "
+                            + "check its disk."
                     )
                 } else if own.activity == .computing {
                     nextDisk = Int64(patience)
@@ -110,7 +111,7 @@ package final class StallWatch: @unchecked Sendable {
         Int64(patience + communicator.rank * Self.staggerSeconds)
     }
 
-    /// Waits and returns whether the watch is to end.
+    /// Waits and returns whether the watch must end.
     private func ends(within interval: DispatchTimeInterval) -> Bool {
         guard ending.wait(timeout: .now() + interval) == .success else { return false }
         ending.signal()
@@ -118,7 +119,7 @@ package final class StallWatch: @unchecked Sendable {
     }
 
     /// Asks all ranks for their activity and returns the answers that arrive in time; nil if the
-    /// watch ends meanwhile.
+    /// watch ends in the meantime.
     private func inquire(_ number: Int64) -> [Int: RankActivity]? {
         var answers = [communicator.rank: RankActivity.now.activity]
         for rank in 0..<communicator.size where rank != communicator.rank {
@@ -152,10 +153,10 @@ package final class StallWatch: @unchecked Sendable {
         }
     }
 
-    /// Starts to send and returns at once.
+    /// Starts to send and returns immediately.
     ///
-    /// A send over a new connection would wait for a rank that does not respond, so it is left to
-    /// itself, and its few bytes are never freed.
+    /// A send over a new connection would wait for a rank that does not respond, so nothing waits
+    /// for it, and its few bytes are never freed.
     private func send(_ numbers: [Int64], to rank: Int32, _ tag: Tag) {
         let message = UnsafeMutableBufferPointer<Int64>.allocate(capacity: numbers.count)
         _ = message.initialize(from: numbers)
@@ -193,8 +194,8 @@ package final class StallWatch: @unchecked Sendable {
         }
         if let first = busy.first, let activity = answers[first] {
             return head
-                + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(activity.description) while the "
-                + "others wait; check the load and the disk of "
+                + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(activity.description) while "
+                + "the others wait; check the load and the disk of "
                 + "\(busy.count == 1 ? "that host" : "those hosts")."
         }
         return head + "all ranks wait for one another; check the network between the hosts."

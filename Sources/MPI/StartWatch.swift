@@ -2,7 +2,7 @@ import Foundation
 import Support
 import Synchronization
 
-/// A time limit for MPI's start, which would wait without end for a rank that cannot be reached.
+/// A time limit for MPI's start, which would wait forever for a rank that cannot be reached.
 ///
 /// It has its own thread, because the call that starts MPI may not return.
 final class StartWatch: Sendable {
@@ -17,7 +17,7 @@ final class StartWatch: Sendable {
 
     /// Starts the watch.
     ///
-    /// - Throws: `.configuration` if LOCKSTEP_START_TIMEOUT is not a positive number.
+    /// - Throws: `Failure` (configuration) if LOCKSTEP_START_TIMEOUT is not a positive number.
     init(stopRequested: @escaping @Sendable () -> Bool) throws(Failure) {
         let text = ProcessInfo.processInfo.environment["LOCKSTEP_START_TIMEOUT"]
         let given = text.map { Double($0) ?? .nan }
@@ -69,7 +69,7 @@ final class StartWatch: Sendable {
             .configuration,
             "MPI did not connect all ranks within \(seconds.formatted()) s (rank "
                 + "\(MPIEnvironment.launchedRank) on \(Communicator.hostName) waits; its networks: "
-                + "\(list)); give launch/mpirun --interface the network that connects the hosts, or set "
-                + "LOCKSTEP_START_TIMEOUT to more seconds.")
+                + "\(list)); give launch/mpirun --interface the network that connects the hosts, "
+                + "or set LOCKSTEP_START_TIMEOUT to more seconds.")
     }
 }

@@ -1,21 +1,21 @@
 // The innermost loops of matrix products, for each number format and width of vector registers.
 //
-// An output element is a chain of fused multiply-adds over the depth, added to what is there or
-// written over it. Which chain that is depends on neither the tile's shape nor the vector width, so
-// all instruction sets give the same bits: in fp32 the depth rises; in bf16, whose products are exact
-// in fp32, the second element of each pair comes before the first, as in AVX512-BF16's VDPBF16PS
-// (which also takes subnormal numbers for zero).
+// An output element is a chain of fused multiply-adds over the depth, which is added to the
+// existing value or replaces it. The order of the chain depends on neither the tile's shape nor the
+// vector width, so all instruction sets give the same bits. In fp32 it ascends in depth. In bf16,
+// whose products are exact in fp32, the second element of each pair comes before the first, as in
+// AVX512-BF16's VDPBF16PS (which also treats subnormal numbers as zero).
 //
-// AMX alone differs: of every 32 numbers along the depth, the first of each pair make a chain from
-// zero and so do the second, and the sum of both is added to the element, which begins as what is
-// there or as zero (TDPBF16PS, which takes subnormal numbers for zero as well).
+// Only AMX differs: of every 32 numbers along the depth, the first of each pair form a chain from
+// zero, and so do the second, and the sum of both is added to the element, which begins as the
+// existing value or as zero (TDPBF16PS, which also treats subnormal numbers as zero).
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/// A matrix of a block's shape, to be fetched into the caches; null for none.
+/// A matrix of a block's shape to fetch into the caches; null for none.
 typedef struct {
     const char *base;
     ptrdiff_t row_bytes;
@@ -26,24 +26,24 @@ typedef struct {
 typedef struct {
     ptrdiff_t rows;
     ptrdiff_t columns;
-    /// If it is odd and `a` is in bf16 and contiguous along the depth, a zero lies behind each row.
+    /// If it is odd and `a` is in bf16 and contiguous along the depth, a zero follows each row.
     ptrdiff_t depth;
-    /// The left operand: row i of the panel p of `tile_rows` rows begins at
-    /// p * a_panel_stride + i * a_row_stride if it is contiguous along the depth.
+    /// The left operand. If it is contiguous along the depth, row i of the panel p of `tile_rows`
+    /// rows begins at p * a_panel_stride + i * a_row_stride.
     const void *a;
     ptrdiff_t a_panel_stride;
     ptrdiff_t a_row_stride;
-    /// From one of its rows to the next if it is contiguous along the rows.
+    /// The distance between its rows if it is contiguous along the rows.
     ptrdiff_t a_depth_stride;
     /// The right operand in panels, `b_panel_stride` elements apart.
     const void *b;
     ptrdiff_t b_panel_stride;
-    /// The product, rows `c_stride` elements apart.
+    /// The product, with rows `c_stride` elements apart.
     float *c;
     ptrdiff_t c_stride;
-    /// Whether the product is added to what is there.
+    /// Whether the product is added to the existing values.
     bool accumulates;
-    /// What is read or written next, where the product's elements are taken up.
+    /// The matrices that are read or written next, at the positions of the product's elements.
     lockstep_soon soon[2];
 } lockstep_block;
 
@@ -54,24 +54,24 @@ typedef struct {
 /// (depth / 32, tile_rows, 32).
 typedef struct lockstep_microkernels {
     const char *name;
-    /// The same with lower and broader tiles, or null if there are none. They read fewer rows at
+    /// The kernels with lower and broader tiles, or null if there are none. They read fewer rows at
     /// once, so a left operand that is not packed costs them less.
     const struct lockstep_microkernels *broad;
-    /// Rows and columns of a tile, which is kept in registers.
+    /// The rows and columns of a tile, which is kept in registers.
     ptrdiff_t tile_rows;
     ptrdiff_t tile_columns;
     ptrdiff_t depth_group;
-    /// Panels' depth is filled up with zeros to a multiple of it.
+    /// The multiple to which zeros extend the depth of panels.
     ptrdiff_t depth_multiple;
-    /// A product is computed in parts of at most this depth.
+    /// The largest depth of the parts in which a product is computed.
     ptrdiff_t most_depth;
     ptrdiff_t element_bytes;
-    /// A block whose left operand is contiguous along the depth.
+    /// Multiplies a block whose left operand is contiguous along the depth.
     void (*multiply_rows)(const lockstep_block *block);
-    /// A block whose left operand is packed, or in fp32 contiguous along the rows.
+    /// Multiplies a block whose left operand is packed, or in fp32 contiguous along the rows.
     void (*multiply_columns)(const lockstep_block *block);
     /// Packs a right operand (depth, columns) with contiguous rows into panels. Adds its rows in
-    /// order to `sums`, if that is not null, which has room for whole tiles.
+    /// order to `sums`, which has room for whole tiles, unless it is null.
     void (*pack_right)(
         const void *b, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t columns, void *panels,
         float *sums);
@@ -86,7 +86,7 @@ typedef struct lockstep_microkernels {
         const void *a, ptrdiff_t stride, ptrdiff_t depth, ptrdiff_t rows, void *panels);
 } lockstep_microkernels;
 
-/// The instruction sets that kernels are compiled for, each with those before it.
+/// The instruction sets that kernels are compiled for, each of which includes those before it.
 typedef enum {
     lockstep_isa_base = 0,
     lockstep_isa_avx512 = 1,
@@ -94,11 +94,11 @@ typedef enum {
     lockstep_isa_amx = 3,
 } lockstep_isa;
 
-/// The last that this processor has.
+/// Returns the last instruction set that this processor has.
 lockstep_isa lockstep_best_isa(void);
 
-/// The kernels for fp32 operands and an instruction set that this processor has.
+/// Returns the kernels for fp32 operands and an instruction set that this processor has.
 const lockstep_microkernels *lockstep_microkernels_for(lockstep_isa isa);
 
-/// The kernels for bf16 operands. Before AVX512-BF16 they compute in fp32, at fp32's speed.
+/// Returns the kernels for bf16 operands. Before AVX512-BF16 they compute in fp32, at fp32's speed.
 const lockstep_microkernels *lockstep_bf16_microkernels_for(lockstep_isa isa);

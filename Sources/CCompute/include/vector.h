@@ -9,7 +9,7 @@ typedef unsigned short lockstep_half8 __attribute__((ext_vector_type(8)));
 
 #define LOCKSTEP_INLINE static inline __attribute__((always_inline))
 
-/// Eight square roots, each correctly rounded.
+/// Returns eight square roots, each correctly rounded.
 LOCKSTEP_INLINE lockstep_float8 lockstep_sqrt8(lockstep_float8 x) {
     return __builtin_elementwise_sqrt(x);
 }
@@ -24,13 +24,13 @@ LOCKSTEP_INLINE lockstep_float8 lockstep_min8(lockstep_float8 x, lockstep_float8
     return x < y ? x : y;
 }
 
-/// Eight bf16 numbers as fp32.
+/// Returns eight bf16 numbers as fp32.
 LOCKSTEP_INLINE lockstep_float8 lockstep_widen8(lockstep_half8 x) {
     lockstep_uint8 bits = __builtin_convertvector(x, lockstep_uint8) << 16;
     return (lockstep_float8)bits;
 }
 
-/// Eight fp32 numbers rounded to bf16, ties to even; not-a-numbers stay so.
+/// Rounds eight fp32 numbers to bf16, ties to even; a NaN stays a NaN.
 LOCKSTEP_INLINE lockstep_half8 lockstep_narrow8(lockstep_float8 x) {
     lockstep_uint8 bits = (lockstep_uint8)x;
     lockstep_uint8 rounded = bits + 0x7fff + ((bits >> 16) & 1);
@@ -38,12 +38,12 @@ LOCKSTEP_INLINE lockstep_half8 lockstep_narrow8(lockstep_float8 x) {
     return __builtin_convertvector(bits >> 16, lockstep_half8);
 }
 
-/// Eight fp32 numbers in double.
+/// Returns eight fp32 numbers in double.
 LOCKSTEP_INLINE lockstep_double8 lockstep_doubles8(lockstep_float8 x) {
     return __builtin_convertvector(x, lockstep_double8);
 }
 
-/// Asks for a cache line with the right to write it; nothing waits for it, no address is wrong.
+/// Requests a cache line with the right to write it, without waiting; any address is allowed.
 LOCKSTEP_INLINE void lockstep_claim(const void *line) {
 #if defined(__x86_64__)
     // Clang writes a plain prefetch for x86-64-v3; processors without this one do nothing.

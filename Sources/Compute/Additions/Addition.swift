@@ -1,14 +1,14 @@
 import CCompute
 
-/// Elements to which buckets are aligned: 64 bytes of fp32, as tensors are in arenas.
+/// The number of elements to which buckets are aligned: 64 bytes of fp32, as tensors are in arenas.
 package let elementAlignment = ArenaLayout.alignment
 
-/// Elements that are added at once: several nodes' worth fit a core's nearest cache.
+/// The number of elements added at once: the tiles of several nodes fit a core's nearest cache.
 private let tileElements = 2048
 
 /// Runs `body` for the `SumOfSquares` blocks of a range, on all threads.
 ///
-/// The range begins with a block; `body` gets each block's index in the arena and its elements.
+/// The range begins with a block; `body` receives each block's index in the arena and its elements.
 package func forEachBlock(
     of range: Range<Int>, team: ThreadTeam, _ body: (_ block: Int, _ elements: Range<Int>) -> Void
 ) {
@@ -20,7 +20,7 @@ package func forEachBlock(
     }
 }
 
-/// Runs `body` for the pieces of a block in which sums are computed, in order.
+/// Runs `body` for the pieces of a block for which sums are computed, in order.
 @inline(__always)
 package func forEachTile(of block: Range<Int>, _ body: (Range<Int>) -> Void) {
     var start = block.lowerBound
@@ -31,7 +31,7 @@ package func forEachTile(of block: Range<Int>, _ body: (Range<Int>) -> Void) {
     }
 }
 
-/// Writes `left + right` elementwise, rounded for the wire; `result` may be either of them.
+/// Writes `left + right` elementwise, rounded for the wire; `result` may be either operand.
 ///
 /// `count` is a multiple of `elementAlignment`.
 package func add(
@@ -58,16 +58,17 @@ private func add<Rounding: NodeRounding>(
     }
 }
 
-/// Writes `left + right` to two places, of which any may be `left`, `right` or the other one, in
-/// memory that other cores have written.
+/// Writes `left + right` to two destinations, each of which may be `left`, `right` or the other
+/// destination, in memory that other cores have written.
 ///
-/// Claims cache lines a little before they are read. A line that is read, then written, is asked
-/// for twice of the core that has it, which doubled the time where that core has another cache.
+/// Claims cache lines shortly before they are read. A line that is read and then written is
+/// requested twice from the core that holds it, which doubled the time if that core has another
+/// cache.
 ///
 /// - Parameters:
-///   - claims: two places to be claimed, both of which are written now or soon.
-///   - claimable: elements from the places' start that this core may claim.
-///   - squares: takes the sum's squares.
+///   - claims: two addresses to claim, both of which are written now or soon.
+///   - claimable: the number of elements from those addresses that this core may claim.
+///   - squares: receives the squares of the sum.
 @inline(__always)
 func addShared<Rounding: NodeRounding>(
     _ left: UnsafeMutablePointer<Float>, _ right: UnsafeMutablePointer<Float>,
@@ -98,9 +99,9 @@ func addShared<Rounding: NodeRounding>(
     (squares.first, squares.second) = (low, high)
 }
 
-/// What is added at once: a cache line, or two where lines are shorter.
+/// The size of one addition: a cache line, or two if lines are shorter.
 private let vectorBytes = MemoryLayout<SIMD16<Float>>.stride
-/// From what is added to what is claimed; half and four times as far differ little.
+/// The distance from the addition to the claimed line; half or four times it differ little.
 private let bytesClaimedAhead = 8 * vectorBytes
 
 @inline(__always)
@@ -108,7 +109,7 @@ private func load(_ place: UnsafePointer<Float>, _ offset: Int) -> SIMD16<Float>
     UnsafeRawPointer(place).loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
 }
 
-/// Copies floats; the two places are the same or do not overlap.
+/// Copies floats; the two arrays are the same or do not overlap.
 @inline(__always)
 package func copy(
     _ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, count: Int

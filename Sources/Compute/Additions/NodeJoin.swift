@@ -1,10 +1,10 @@
-/// A node of the tree that is made from smaller ones, which lie in memory as whole arenas.
+/// A node of the tree that is made from smaller nodes, which lie in memory as whole arenas.
 package struct NodeJoin {
     /// The additions, by index into the memory of all smaller nodes.
     package let additions: [(left: Int, right: Int)]
-    /// Where the sum ends: the first of the smaller nodes.
+    /// The index of the node in whose memory the sum ends: the first of the smaller nodes.
     package let first: Int
-    /// Of each smaller node, whether the sum goes to its memory too.
+    /// Whether the sum is also stored in a node's memory, for each smaller node.
     package let receives: [Bool]
 
     package init(additions: [(left: Int, right: Int)], first: Int, receives: [Bool]) {
@@ -13,13 +13,13 @@ package struct NodeJoin {
         self.receives = receives
     }
 
-    /// Makes the node within a block, tile by tile; the smaller nodes are overwritten.
+    /// Computes the node within a block, tile by tile; the smaller nodes are overwritten.
     ///
     /// - Parameters:
-    ///   - memory: the smaller nodes; each is a place such that adding an element's index in the
-    ///     arena gives the element's place.
-    ///   - results: where the sum goes, in the same sense; one at least.
-    /// - Returns: the sum's sum of squares, in the bits of `SumOfSquares`.
+    ///   - memory: the base addresses of the smaller nodes; adding an element's index in the arena
+    ///     gives the element's address.
+    ///   - results: the base addresses of the sum's destinations, at least one.
+    /// - Returns: the sum of squares of the sum, in the bits of `SumOfSquares`.
     package func run(
         _ block: Range<Int>, memory: [UnsafeMutablePointer<Float>],
         results: [UnsafeMutablePointer<Float>], wire: WireFormat

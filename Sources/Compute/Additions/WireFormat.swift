@@ -1,33 +1,33 @@
-/// How gradients travel between hosts, and with it to what every node of the reduction tree is
+/// The number format of gradients between hosts, to which every node of the reduction tree is
 /// rounded.
 package enum WireFormat: String, Sendable, CaseIterable {
-    /// As they are.
+    /// Full precision.
     case fp32
-    /// In half the bytes: each lane's gradient and each sum of the tree, wherever it is computed,
-    /// is rounded to bfloat16, to nearest, ties to even, so that the layout does not show. Sums are
-    /// computed in fp32, and memory holds fp32.
+    /// Half the bytes. Each lane's gradient and each sum of the tree is rounded to bfloat16, to
+    /// nearest, ties to even, wherever it is computed, so the layout does not affect the result.
+    /// Sums are computed in fp32, and memory holds fp32.
     case bf16
 }
 
-/// What is done to each node of the tree once it is computed.
+/// The rounding of each node of the tree after it is computed.
 protocol NodeRounding {
     static func round(_ values: SIMD16<Float>) -> SIMD16<Float>
 }
 
-/// The fp32 wire's.
+/// The rounding of the fp32 wire.
 enum NoRounding: NodeRounding {
     @inline(__always)
     static func round(_ values: SIMD16<Float>) -> SIMD16<Float> { values }
 }
 
-/// The bf16 wire's: to nearest, ties to even; not-a-numbers stay what they are, made quiet.
+/// The rounding of the bf16 wire: to nearest, ties to even; a NaN stays a NaN and becomes quiet.
 enum BFloat16Rounding: NodeRounding {
     @inline(__always)
     static func round(_ values: SIMD16<Float>) -> SIMD16<Float> {
         let bits = unsafeBitCast(values, to: SIMD16<UInt32>.self)
         let odd = (bits &>> 16) & 1
         let rounded = bits &+ 0x7FFF &+ odd
-        // A carry out of a not-a-number's significand would make it an infinity.
+        // A carry out of a NaN's significand would make it an infinity.
         let quiet = bits | 0x0040_0000
         let isNumber = values .== values
         let kept = quiet.replacing(with: rounded, where: isNumber)
@@ -45,7 +45,7 @@ package func roundToBFloat16(_ values: UnsafeMutablePointer<Float>, count: Int) 
     }
 }
 
-/// The upper halves of values that are rounded to bfloat16; `count` is a multiple of 16.
+/// Packs the upper halves of values already rounded to bfloat16; `count` is a multiple of 16.
 package func packBFloat16(
     _ values: UnsafePointer<Float>, into packed: UnsafeMutablePointer<UInt16>, count: Int
 ) {
@@ -58,7 +58,7 @@ package func packBFloat16(
     }
 }
 
-/// The values whose upper halves these are; `count` is a multiple of 16.
+/// Restores values from their upper halves; `count` is a multiple of 16.
 package func unpackBFloat16(
     _ packed: UnsafePointer<UInt16>, into values: UnsafeMutablePointer<Float>, count: Int
 ) {

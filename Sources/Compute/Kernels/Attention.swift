@@ -1,13 +1,13 @@
 import CCompute
 import Glibc
 
-/// Planned causal multi-head self-attention over B sequences of T tokens, forward beside backward.
+/// Planned causal multi-head self-attention over B sequences of T tokens, forward and backward.
 ///
 /// `qkv` is (B*T, 3C): queries, keys and values side by side, each of H heads of D = C / H columns.
 /// Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the
-/// block's last row, so that nothing above the diagonal's blocks is computed and only one block of
-/// probabilities exists at a time (Dao et al. 2022, without the split along keys). Forward keeps
-/// each row's log-sum-exp, to base 2; backward makes the probabilities from it again. In bf16 the
+/// block's last row, so blocks above the diagonal are skipped and only one block of probabilities
+/// exists at a time (Dao et al. 2022, without the split along keys). Forward keeps each row's
+/// log-sum-exp, to base 2, from which backward recomputes the probabilities. In bf16 the
 /// probabilities and their gradients are rounded before they enter products; softmax itself is in
 /// fp32.
 package final class Attention {
@@ -21,20 +21,20 @@ package final class Attention {
     private let kernels: lockstep_microkernels
     private let blocks: [Block]
     private let scale: Float
-    /// What a score is multiplied by to be an exponent of two.
+    /// The factor that turns a score into an exponent of two.
     private let scale2: Float
-    /// Elements between two rows of a block's probabilities: off the powers of two, whose rows
-    /// would share a few cache sets.
+    /// The number of elements between two rows of a block's probabilities. It is not a power of
+    /// two, because such rows would share a few cache sets.
     private let rowStride: Int
 
-    /// A block of query rows, and the keys that its last row may see.
+    /// A block of query rows, and the keys that its last row attends to.
     private struct Block {
         let start: Int
         let rows: Int
         var keys: Int { start + rows }
     }
 
-    /// In bf16 the heads' width is even.
+    /// Creates the plan; in bf16 the width of heads must be even.
     package init(
         batch: Int, length: Int, heads: Int, headWidth: Int, precision: Precision = .fp32,
         engine: ComputeEngine
@@ -50,9 +50,9 @@ package final class Attention {
         width = heads * headWidth
         scale = 1 / Float(headWidth).squareRoot()
         scale2 = log2E * scale
-        // Fewer rows waste less above the diagonal, more use what is packed more often.
+        // Fewer rows waste less above the diagonal; more rows reuse packed operands more often.
         let wanted = length <= 128 ? 24 : 48
-        // Whole tiles of AMX; other kernels give the same bits, so their blocks are of one height.
+        // Whole tiles of AMX; all other kernels give the same bits, so they share one block height.
         let isTiled = precision == .bf16 && engine.instructionSet == .amx
         let blockRows = isTiled ? (wanted + 31) / 32 * 32 : wanted
         blocks = stride(from: 0, to: length, by: blockRows).map { start in
@@ -61,7 +61,7 @@ package final class Attention {
         rowStride = (length + 15) / 16 * 16 + 16
     }
 
-    /// Where a call's dropout masks come from.
+    /// The source of a call's dropout masks.
     package struct Dropout {
         let key: DropoutKey
         let layer: Int
@@ -74,7 +74,7 @@ package final class Attention {
         }
     }
 
-    /// `output` (B*T, C) = attention(`qkv`); `logSumExp` (B*H*T) is kept for backward.
+    /// Computes `output` (B*T, C) = attention(`qkv`), and keeps `logSumExp` (B*H*T) for backward.
     package func forward(
         _ qkv: Operand, into output: Operand, logSumExp: Vector, dropout: Dropout?
     ) {
@@ -113,7 +113,7 @@ package final class Attention {
                 multiplyByPanels(
                     scores, operandStride, rows: block.rows, values, columns: headWidth,
                     depth: block.keys, panelDepth: length, into: sums.base, sums.stride)
-                // Cheaper here than among the probabilities, which are more.
+                // Cheaper here than on the probabilities, which are more numerous.
                 for i in 0..<block.rows {
                     let factor = 1 / totals[i]
                     forEachVector(headWidth) { start, width in
@@ -125,8 +125,8 @@ package final class Attention {
         }
     }
 
-    /// `qkvGradient` (B*T, 3C) from the output's gradient (B*T, C), with what forward was given and
-    /// gave.
+    /// Computes `qkvGradient` (B*T, 3C) from the output's gradient (B*T, C) and from the arguments
+    /// and results of forward.
     package func backward(
         _ outputGradient: Operand, qkv: Operand, output: Operand, logSumExp: Vector,
         into qkvGradient: Operand, dropout: Dropout?
@@ -178,7 +178,7 @@ package final class Attention {
                     gradients, operandStride, rows: block.rows, keys, columns: headWidth,
                     depth: block.keys, panelDepth: length,
                     into: sums.queries.row(block.start), sums.queries.stride)
-                // The last block comes first and touches all keys; the others add.
+                // The last block comes first and writes all keys; the others add.
                 let adds = block.keys < length
                 addOuterProduct(
                     of: block, probabilities,
@@ -195,8 +195,8 @@ package final class Attention {
         }
     }
 
-    /// A head's gradients, each (T, D): where they belong or, if that is in bf16, until they are
-    /// complete.
+    /// The gradients of a head, each (T, D): views of the final gradient or, if that is in bf16,
+    /// fp32 sums in scratch memory until they are complete.
     private struct GradientSums {
         let queries: Matrix
         let keys: Matrix
@@ -233,15 +233,15 @@ package final class Attention {
         engine.scratch(use, bytes: count * MemoryLayout<Float>.stride)
     }
 
-    /// The number of rows in a block of queries, but for the last.
+    /// The number of rows in every block of queries but the last.
     private var blockRows: Int { blocks.first?.rows ?? 0 }
 
-    /// The bytes of a head's T rows of D, packed as the right operand (D, T).
+    /// The size in bytes of a head's T rows of D, packed as the right operand (D, T).
     private var transposedPanelBytes: Int {
         kernels.panelBytes(columns: length, depth: headWidth)
     }
 
-    /// Returns the bytes of some rows of D, packed as the right operand (rows, D).
+    /// Returns the size in bytes of some rows of D, packed as the right operand (rows, D).
     private func panelBytes(rows: Int) -> Int {
         kernels.panelBytes(columns: headWidth, depth: rows)
     }
@@ -266,7 +266,8 @@ package final class Attention {
         return panels
     }
 
-    /// `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed operand.
+    /// Computes `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed
+    /// operand.
     private func multiplyByPanels(
         _ a: UnsafeMutableRawPointer, _ aStride: Int, rows: Int,
         _ panels: UnsafeMutableRawPointer, columns: Int, depth: Int, panelDepth: Int,
@@ -281,8 +282,8 @@ package final class Attention {
         kernels.multiply_rows(&block)
     }
 
-    /// `c` (keys, D) = or += the transpose of a block's scores (rows, keys) times packed rows
-    /// (rows, D).
+    /// Computes the transpose of a block's scores (rows, keys) times packed rows (rows, D), and
+    /// stores it in `c` (keys, D) or adds it if `adds`.
     private func addOuterProduct(
         of rows: Block, _ scores: UnsafeMutablePointer<Float>, _ panels: UnsafeMutableRawPointer,
         into c: Matrix, adds: Bool, packedMemory: () -> UnsafeMutableRawPointer
@@ -304,16 +305,16 @@ package final class Attention {
         kernels.multiply_columns(&block)
     }
 
-    /// Bytes of a block's scores as a left operand that is stored transposed.
+    /// Returns the size in bytes of a block's scores as a left operand that is stored transposed.
     private func packedScoreBytes(_ block: Block) -> Int {
         kernels.leftPanelBytes(rows: block.keys, depth: block.rows)
     }
 
-    /// Numbers between two rows of a block's probabilities once they are operands.
+    /// The stride of a block's probabilities in numbers once they are operands.
     private var operandStride: Int { rowStride * 4 / precision.bytes }
 
-    /// Rounds a block's probabilities to the products' precision; each row keeps its place. What
-    /// lies between its keys and the next whole vector is zero.
+    /// Rounds a block's probabilities to the products' precision, each row in place. The elements
+    /// between its keys and the next whole vector are zero.
     private func roundRows(_ scores: UnsafeMutablePointer<Float>, _ block: Block) {
         guard precision == .bf16 else { return }
         for i in 0..<block.rows {
@@ -324,12 +325,13 @@ package final class Attention {
 
     // MARK: - Softmax
 
-    /// exp(scale x - max) in the first `valid` places, zeros behind to the end of the vector in
-    /// which the `count` keys end; returns the largest score, times `scale2`, and the sum.
+    /// Computes exp(scale x - max) in the first `valid` elements, followed by zeros to the end of
+    /// the vector that holds the last of the `count` keys; returns the largest score, times
+    /// `scale2`, and the sum.
     private func exponentiate(
         _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int
     ) -> (largest2: Float, total: Float) {
-        // Rows end on whole vectors, so what is invalid only has to count for nothing.
+        // Rows end on whole vectors, so the invalid elements only have to contribute zero.
         let end = wholeVectors(valid)
         (row + valid).update(repeating: -.infinity, count: end - valid)
         var largest = row.load8(0)
@@ -349,10 +351,10 @@ package final class Attention {
         return (top2, sum(total))
     }
 
-    /// P from the scores in its place and dS = scale P (m dP - D) in place of dP, then m P in place
-    /// of P, where m is the dropout mask; zero behind the diagonal.
+    /// Replaces the scores by m P and dP by dS = scale P (m dP - D), where P are the probabilities
+    /// and m is the dropout mask; both are zero after the diagonal.
     ///
-    /// D = sum of dO O is the row's total of m P dP (Dao et al. 2022, section B.4).
+    /// D = sum of dO O equals the row's sum of m P dP (Dao et al. 2022, section B.4).
     private func softmaxBackward(
         _ probabilities: UnsafeMutablePointer<Float>, _ gradients: UnsafeMutablePointer<Float>,
         row: Int, _ block: Block, logSumExp: Float, rowTotal: Float, _ sequence: Int, _ head: Int,
@@ -408,7 +410,7 @@ package final class Attention {
 
 private func wholeVectors(_ count: Int) -> Int { (count + 7) / 8 * 8 }
 
-/// The dot product of the same columns of one row of two operands.
+/// Returns the dot product of the same columns of one row of two operands.
 @inline(__always)
 private func dot(_ x: Operand, _ y: Operand, row: Int, _ column: Int, _ count: Int) -> Float {
     var total = Floats.zero
@@ -430,9 +432,9 @@ private func dot(
     return sum(total)
 }
 
-/// Attention of one query (C) over cached keys and values (positions, 2C), for generation.
+/// Computes attention of one query (C) over cached keys and values (positions, 2C), for generation.
 ///
-/// `scores` needs room for one float per position; `output` is (1, C).
+/// `scores` must have room for one float per position; `output` is (1, C).
 package func attendToCache(
     query: UnsafeMutablePointer<Float>, cache: Matrix, heads: Int, scores: Vector,
     into output: Matrix

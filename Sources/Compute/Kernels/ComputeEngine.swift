@@ -1,19 +1,20 @@
 import CCompute
 import Glibc
 
-/// Where kernels run: a thread team, the matrix kernels that suit the processor, and scratch memory.
+/// The resources of kernels: a thread team, the matrix kernels that suit the processor, and scratch
+/// memory.
 ///
-/// Scratch memory grows when a shape is met for the first time and is used again from then on.
+/// Scratch memory grows when a shape is first used and is reused from then on.
 package final class ComputeEngine: @unchecked Sendable {
     package let team: ThreadTeam
     /// The instruction set that the engine's matrix kernels are compiled for.
     package let instructionSet: InstructionSet
-    /// Whether kernels compute nothing and only note the scratch memory that they would take.
+    /// Whether kernels compute nothing and only record the scratch memory that they would use.
     ///
-    /// A model that runs on a recording engine runs all its code except for the loops over tiles, so
-    /// a plan of its memory cannot differ from what it takes.
+    /// A model that runs on a recording engine runs all its code except for the loops over tiles,
+    /// so a plan of its memory cannot differ from the memory it uses.
     package let isRecording: Bool
-    // Element i belongs to thread i alone, and the last to the team between its loops.
+    // Element i belongs to thread i alone, and the last element to the team between its loops.
     private let memories: UnsafeMutablePointer<ScratchMemory>
 
     /// Creates an engine with a team of its own.
@@ -25,7 +26,7 @@ package final class ComputeEngine: @unchecked Sendable {
         self.init(team, instructionSet, isRecording: false)
     }
 
-    /// Creates an engine that records what `original` would take; its buffers have no memory.
+    /// Creates an engine that records the memory `original` would use; its buffers have no memory.
     package convenience init(recording original: ComputeEngine) {
         self.init(original.team, original.instructionSet, isRecording: true)
     }
@@ -53,7 +54,7 @@ package final class ComputeEngine: @unchecked Sendable {
     }
 
     /// Runs `body` once for every tile in `0..<tiles` on the team, as `ThreadTeam.forEach` does;
-    /// on a recording engine for none.
+    /// does nothing on a recording engine.
     @inline(__always)
     func forEach(_ tiles: Int, _ body: (_ tile: Int, _ thread: Int) -> Void) {
         if isRecording { return }
@@ -62,7 +63,7 @@ package final class ComputeEngine: @unchecked Sendable {
 
     // MARK: - Memory
 
-    /// The bytes of scratch memory in use by now; on a recording engine, those that the team would
+    /// The bytes of scratch memory now in use; on a recording engine, the bytes that the team would
     /// use once each of its threads has run a tile of each kernel.
     package var scratchBytes: Int { (0...threadCount).reduce(0) { $0 + memories[$1].bytes } }
 
@@ -74,7 +75,7 @@ package final class ComputeEngine: @unchecked Sendable {
         return ThreadScratch(memories: memories, use: use, bytes: bytes)
     }
 
-    /// Returns the team's memory for `bytes` bytes, to be asked for between two of its loops.
+    /// Returns the team's memory for `bytes` bytes; call this only between two of the team's loops.
     func sharedScratch(_ use: ScratchUse, bytes: Int) -> UnsafeMutableRawPointer {
         guard isRecording else { return memories[threadCount].memory(for: use, bytes: bytes) }
         memories[threadCount].note(use, bytes: bytes)
@@ -89,7 +90,7 @@ package final class ComputeEngine: @unchecked Sendable {
 
     /// Returns the views that `reserve` takes from an arena, and the zeroed arena.
     ///
-    /// `reserve` runs twice, first to find the arena's size, so the size is that of the views.
+    /// `reserve` runs twice, first to find the arena's size, so the size always matches the views.
     package func arena<Views>(
         _ reserve: (inout ArenaCursor) -> Views
     ) -> (views: Views, buffer: Buffer<Float>) {
@@ -101,7 +102,7 @@ package final class ComputeEngine: @unchecked Sendable {
     }
 }
 
-/// A use of scratch memory; two uses are never in the same place.
+/// A use of scratch memory; two uses never share memory.
 enum ScratchUse: Int, CaseIterable {
     case packedLeft, packedRight, product, probabilities, keys, values, queries, gradients, sums
 }
@@ -134,7 +135,7 @@ private struct ScratchMemory {
         return pointer
     }
 
-    /// Notes the size that `memory` would grow to.
+    /// Records the size that `memory` would grow to.
     mutating func note(_ use: ScratchUse, bytes: Int) {
         sizes[use.rawValue] = max(sizes[use.rawValue], bytes)
     }
@@ -142,7 +143,7 @@ private struct ScratchMemory {
     func free() { for pointer in pointers { releaseMemory(pointer) } }
 }
 
-/// An address at which, and far behind which, no process has memory: whoever reads it is stopped.
+/// An address far from any memory of a process, so that any access to it is a fault.
 private var noMemory: UnsafeMutableRawPointer {
     guard let address = UnsafeMutableRawPointer(bitPattern: 1 << 62) else {
         preconditionFailure("the address is not zero")
@@ -150,18 +151,19 @@ private var noMemory: UnsafeMutableRawPointer {
     return address
 }
 
-/// The instruction sets that the matrix kernels are compiled for, each with those before it; all give
-/// the same bits in fp32.
+/// The instruction sets that the matrix kernels are compiled for, each of which includes those
+/// before it; all give the same bits in fp32.
 package enum InstructionSet: Int, CaseIterable, Sendable {
-    /// What every processor has that Lockstep runs on: AVX2 on x86-64.
+    /// The instructions that every supported processor has: AVX2 on x86-64.
     case base
     case avx512
-    /// With products of bf16 numbers; those before it widen them first, and give the same bits.
+    /// Includes products of bf16 numbers; earlier sets widen the numbers first and give the same
+    /// bits.
     case avx512BF16
-    /// With matrix products of bf16 numbers, in an order of their own.
+    /// Includes matrix products of bf16 numbers, which add in a different order.
     case amx
 
-    /// The last that this processor has.
+    /// The last set that this processor has.
     package static var best: InstructionSet {
         switch lockstep_best_isa() {
         case lockstep_isa_amx: .amx
@@ -171,10 +173,10 @@ package enum InstructionSet: Int, CaseIterable, Sendable {
         }
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor has the set.
     package var isAvailable: Bool { rawValue <= Self.best.rawValue }
 
-    /// Whether it has products of bf16 numbers.
+    /// Whether the set has products of bf16 numbers.
     package var multipliesBF16: Bool { rawValue >= Self.avx512BF16.rawValue }
 
     private var isa: lockstep_isa {
@@ -186,12 +188,12 @@ package enum InstructionSet: Int, CaseIterable, Sendable {
         }
     }
 
-    /// Its name in the log, as the kernels for a precision use it.
+    /// Returns the name in the log of the kernels for a precision.
     package func name(for precision: Precision) -> String {
         String(cString: kernels(precision).pointee.name)
     }
 
-    /// The matrix kernels for operands of a precision.
+    /// Returns the matrix kernels for operands of a precision.
     fileprivate func kernels(_ precision: Precision) -> UnsafePointer<lockstep_microkernels> {
         switch precision {
         case .fp32: lockstep_microkernels_for(isa)

@@ -1,14 +1,15 @@
 import Glibc
 
-/// A target that is not counted: padding behind a sequence's end.
+/// The target that is not counted: padding after the end of a sequence.
 package let ignoredTarget: Int32 = -1
 
-/// The cross-entropy of each row in nats, and, if asked for, the gradient.
+/// Computes the cross-entropy of each row in nats and, if requested, the gradient.
 ///
-/// `logits` is (rows, columns); only the first `vocabularySize` columns take part, those behind are
+/// `logits` is (rows, columns). Only the first `vocabularySize` columns take part; the others are
 /// padding and get gradient zero. `losses` (rows) is -log softmax(logits)[target], or 0 for ignored
-/// targets. `gradient` (rows, columns) becomes `gradientScale` (softmax - onehot(target)); each of
-/// its rows may begin where the one of the logits does, which are overwritten.
+/// targets. `gradient` (rows, columns) becomes `gradientScale` (softmax - onehot(target)). If
+/// it is given, the logits are overwritten, and each of its rows may begin at the same address as
+/// that row of the logits.
 package func crossEntropy(
     _ logits: Matrix, targets: UnsafePointer<Int32>, vocabularySize: Int,
     losses: UnsafeMutablePointer<Double>, gradient: Operand?, gradientScale: Float,
@@ -68,7 +69,7 @@ private func largestElement(_ row: UnsafeMutablePointer<Float>, _ count: Int) ->
     return largest
 }
 
-/// The sum of exp(x - `largest`), which takes the row's place if it is to be `kept`.
+/// Returns the sum of exp(x - `largest`), and replaces the row by these exponentials if `kept`.
 @inline(__always)
 private func exponentials(
     _ row: UnsafeMutablePointer<Float>, _ count: Int, minus largest: Float, kept: Bool

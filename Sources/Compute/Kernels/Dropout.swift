@@ -1,7 +1,7 @@
-/// Which random numbers a dropout draws: a function of the seed, the step, the sequence's number in
-/// the global batch and the place in the model, and of nothing that depends on the layout.
+/// The key of a dropout's random numbers. They are a function of the seed, the step, the sequence's
+/// number in the global batch and the position in the model, and do not depend on the layout.
 package struct DropoutKey: Sendable {
-    /// The probability with which an element is dropped, in [0, 1); rounded to a multiple of 2^-16.
+    /// The probability that an element is dropped, in [0, 1), rounded to a multiple of 2^-16.
     package let probability: Double
     let threshold: UInt16
     /// 1 / (1 - probability), which keeps the expectation.
@@ -19,7 +19,7 @@ package struct DropoutKey: Sendable {
         self.step = UInt32(truncatingIfNeeded: step)
     }
 
-    /// The factors (0 or 1 / (1 - p)) of the elements 8 `group` ..< 8 `group` + 8 of a site.
+    /// Returns the factors (0 or 1 / (1 - p)) of elements 8 `group` ..< 8 `group` + 8 of a site.
     @inline(__always)
     package func factors(site: UInt32, sequence: UInt32, group: UInt32) -> Floats {
         // Sixteen bits for each of eight elements.
@@ -31,14 +31,15 @@ package struct DropoutKey: Sendable {
     }
 }
 
-/// The places where GPT-2 drops: the embedding's sum, attention's probabilities, residual branches.
+/// The sites of dropout in GPT-2: the embedding's sum, attention's probabilities, residual
+/// branches.
 package enum DropoutSite {
     case embedding
     case attentionProjection(layer: Int)
     case feedForwardProjection(layer: Int)
     case attention(layer: Int, head: Int)
 
-    /// A number that no other site has, for up to 2^12 layers and 2^16 heads.
+    /// The number of the site, unique for up to 2^12 layers and 2^16 heads.
     package var number: UInt32 {
         switch self {
         case .embedding: 0
@@ -49,10 +50,10 @@ package enum DropoutSite {
     }
 }
 
-/// `output` = dropout(`input`), both (B*T, C); sequence b of the matrix is number `firstSequence` +
-/// b.
+/// Computes `output` = dropout(`input`), both (B*T, C); sequence b of the matrix has the number
+/// `firstSequence` + b in the global batch.
 ///
-/// It is its own backward pass: the same key gives the same mask.
+/// The function is its own backward pass: the same key gives the same mask.
 package func dropout(
     _ input: Matrix, into output: Operand, sequenceLength: Int, firstSequence: Int,
     site: DropoutSite, key: DropoutKey, engine: ComputeEngine
@@ -74,7 +75,7 @@ package func dropout(
     }
 }
 
-/// `output` = `first` + `second`, all (rows, columns); the output may be one of the two.
+/// Computes `output` = `first` + `second`, all (rows, columns); the output may be one of the two.
 package func add(_ first: Matrix, _ second: Matrix, into output: Matrix, engine: ComputeEngine) {
     engine.forEach((first.rows + 15) / 16) { tile, _ in
         for row in tile * 16..<min(first.rows, tile * 16 + 16) {

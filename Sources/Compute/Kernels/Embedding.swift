@@ -1,5 +1,5 @@
-/// `output` (B*T, C) = the token's row of `tokenTable` (V, C) + the position's of `positionTable`
-/// (T, C), if there is one.
+/// Computes `output` (B*T, C) = the token's row of `tokenTable` (V, C) + the position's row of
+/// `positionTable` (T, C), if there is one.
 package func embeddingForward(
     _ tokens: UnsafePointer<Int32>, sequenceLength: Int, tokenTable: Matrix, positionTable: Matrix?,
     into output: Matrix, engine: ComputeEngine
@@ -18,16 +18,17 @@ package func embeddingForward(
     }
 }
 
-/// Adds the gradient of the output (B*T, C) to the tables' gradients, rows in order.
+/// Adds the gradient of the output (B*T, C) to the tables' gradients, in the order of the rows.
 ///
-/// The gradients are set to zero first unless they accumulate; that of a table which is tied to the
-/// head accumulates always, because it holds the head's share.
+/// The gradients are first set to zero unless they accumulate. The gradient of a table that is tied
+/// to the head always accumulates, because it holds the head's share.
 package func embeddingBackward(
     _ outputGradient: Matrix, tokens: UnsafePointer<Int32>, sequenceLength: Int,
     tokenGradient: Matrix, accumulatesTokens: Bool, positionGradient: Matrix?,
     accumulatesPositions: Bool, engine: ComputeEngine
 ) {
-    // A tile is a run of columns: two rows may be of the same token, two columns never meet.
+    // A tile is a range of columns: two rows may belong to the same token, but columns are
+    // disjoint.
     let width = 64
     engine.forEach((outputGradient.columns + width - 1) / width) { tile, _ in
         let columns = tile * width..<min(outputGradient.columns, (tile + 1) * width)

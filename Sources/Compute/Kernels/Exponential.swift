@@ -1,18 +1,18 @@
 import CCompute
 
-/// log2(e): e^x is 2^(log2(e) x). Callers fold it into what they multiply by anyhow.
+/// log2(e): e^x is 2^(log2(e) x). Callers fold it into a factor that they need anyway.
 let log2E: Float = 1.442_695_04
 
-/// Two to the power of each of eight numbers, within 2 units in the last place; below -126 the
-/// result is about 1e-38, above 127.4 about 2e38. NaN stays NaN.
+/// Returns two to the power of each of eight numbers, within 2 units in the last place. Below -126
+/// the result is about 1e-38, above 127.4 about 2e38; NaN stays NaN.
 ///
-/// 2^x = 2^n 2^r with n = round(x) and |r| <= 1/2, where 2^r is a polynomial whose largest relative
-/// error is least, 2e-9 (fitted by Lawson's iteration with 2^0 = 1 held), in Estrin's form, whose
-/// chains are short. Rounding goes through the magic number 1.5 * 2^23, whose sum with n holds n in
-/// its low bits, because SIMD float-to-int conversion is not vectorised.
+/// 2^x = 2^n 2^r with n = round(x) and |r| <= 1/2. 2^r is the polynomial with the smallest maximum
+/// relative error, 2e-9 (fitted by Lawson's iteration with 2^0 = 1 held), in Estrin's form, whose
+/// chains are short. Rounding adds the magic number 1.5 * 2^23, whose sum with n holds n in its low
+/// bits, because SIMD float-to-int conversion is not vectorized.
 @inline(__always)
 package func exponential2(_ x: Floats) -> Floats {
-    // What is not a number does not compare, so it passes.
+    // NaN compares false, so it passes through.
     let clamped = lockstep_min8(
         Floats(repeating: 127.4), lockstep_max8(Floats(repeating: -126), x))
 

@@ -1,10 +1,10 @@
 // The Gaussian error linear unit in its tanh form (Hendrycks & Gimpel 2016; GPT-2's `gelu_new`):
 // GELU(x) = x/2 (1 + tanh(u)) = x sigmoid(2u) with u = sqrt(2/pi) (x + 0.044715 x^3).
 
-/// `output` = GELU(`input`), and `slope` = GELU'(`input`) if it is asked for; `output` may be
+/// Computes `output` = GELU(`input`) and, if requested, `slope` = GELU'(`input`); `output` may be
 /// `input`.
 ///
-/// All (rows, columns). Backward multiplies by the slope, which shares its exponential with
+/// All are (rows, columns). Backward multiplies by the slope, which shares its exponential with
 /// forward.
 package func geluForward(
     _ input: Matrix, into output: Matrix, slope: Matrix? = nil, engine: ComputeEngine
@@ -22,7 +22,7 @@ package func geluForward(
     }
 }
 
-/// GELU and GELU' of eight numbers.
+/// Returns GELU and GELU' of eight numbers.
 @inline(__always)
 func geluAndSlope(_ x: Floats) -> (value: Floats, slope: Floats) {
     let square = x * x

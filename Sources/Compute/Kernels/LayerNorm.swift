@@ -1,9 +1,10 @@
-// Layer normalisation (Ba, Kiros & Hinton 2016) over the last axis, with GPT-2's epsilon:
+// Layer normalization (Ba, Kiros & Hinton 2016) over the last axis, with GPT-2's epsilon:
 // y = (x - mean) * rstd * weight + bias, where rstd = 1 / sqrt(variance + 1e-5).
 
 private let epsilon: Float = 1e-5
 
-/// `output` = LayerNorm(`input`), all (rows, C); `mean` and `rstd` (rows) are kept for backward.
+/// Computes `output` = LayerNorm(`input`), all (rows, C); keeps `mean` and `rstd` (rows) for
+/// backward.
 package func layerNormForward(
     _ input: Matrix, weight: Vector, bias: Vector?, into output: Operand, mean: Vector,
     rstd: Vector, engine: ComputeEngine
@@ -46,7 +47,7 @@ package final class LayerNormBackward {
         partial = engine.buffer(count: rowTiles(rows) * 2 * columns)
     }
 
-    /// Bytes of its memory.
+    /// The size of the planned memory in bytes.
     package var bytes: Int { partial.bytes.count }
 
     /// Adds the input's gradient to `inputGradient`, and writes (or adds) the parameters'
@@ -54,8 +55,8 @@ package final class LayerNormBackward {
     ///
     /// `inputGradient` (rows, C) already holds the gradient that the residual stream carries past
     /// the layer. With n = (x - mean) rstd and g = dy * weight:
-    /// dx = rstd (g - mean(g) - n mean(g n)), dweight = sum dy n, dbias = sum dy. The total goes
-    /// into `rounded` (rows, C) as well, if there is one.
+    /// dx = rstd (g - mean(g) - n mean(g n)), dweight = sum dy n, dbias = sum dy. The total is also
+    /// written to `rounded` (rows, C), if given.
     package func run(
         _ outputGradient: Matrix, input: Matrix, weight: Vector, mean: Vector, rstd: Vector,
         addingTo inputGradient: Matrix, rounded: Operand? = nil, weightGradient: Vector,
@@ -116,7 +117,8 @@ package final class LayerNormBackward {
     }
 }
 
-/// Row tiles, at most 16, of at least 16 rows each; a function of the shape alone.
+/// Returns the number of row tiles, at most 16, of at least 16 rows each; depends only on the
+/// shape.
 private func rowTiles(_ rows: Int) -> Int { max(1, min(16, rows / 16)) }
 
 private func forEachRowTile(
@@ -128,7 +130,7 @@ private func forEachRowTile(
     }
 }
 
-/// The sum of the vectors that cover 0..<count, whose last may be short with zeros behind.
+/// Returns the sum of the vectors that cover 0..<count, the last of which may end in zeros.
 @inline(__always)
 private func total(_ count: Int, _ vector: (_ start: Int, _ width: Int) -> Floats) -> Float {
     var sum0 = Floats.zero
@@ -136,7 +138,7 @@ private func total(_ count: Int, _ vector: (_ start: Int, _ width: Int) -> Float
     return sum(sum0)
 }
 
-/// Zeros in the lanes from `width` up.
+/// Returns `x` with zeros in the lanes from `width` up.
 @inline(__always)
 private func masked(_ x: Floats, _ width: Int) -> Floats {
     var y = Floats.zero

@@ -1,9 +1,10 @@
-/// A linear layer y = x W + b; it owns nothing.
+/// A linear layer y = x W + b; it owns no memory.
 ///
-/// Its products take `betweenTiles`: work of the caller's that they let in between two tiles.
+/// Its products take `betweenTiles`, a closure that runs the caller's work between two tiles.
 ///
-/// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). What
-/// enters a product is of W's precision; the bias and what is no operand is fp32.
+/// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). The
+/// operands of a product have W's precision; the bias and all matrices that are not operands are
+/// fp32.
 package struct Linear: Sendable {
     package let weight: Operand
     package let bias: Vector?
@@ -13,7 +14,7 @@ package struct Linear: Sendable {
         self.bias = bias
     }
 
-    /// `output` (rows, outputs) = `input` (rows, inputs) W + b.
+    /// Computes `output` (rows, outputs) = `input` (rows, inputs) W + b.
     package func forward(
         _ input: Operand, into output: Operand, engine: ComputeEngine,
         betweenTiles: () -> Void = {}
@@ -38,7 +39,8 @@ package struct Linear: Sendable {
         }
     }
 
-    /// `output` = `residual` + `input` W + b, all (rows, outputs): the end of a residual branch.
+    /// Computes `output` = `residual` + `input` W + b, all (rows, outputs): the end of a residual
+    /// branch.
     package func forward(
         _ input: Operand, addedTo residual: Matrix, into output: Matrix, engine: ComputeEngine,
         betweenTiles: () -> Void = {}
@@ -61,8 +63,8 @@ package struct Linear: Sendable {
         }
     }
 
-    /// `output` = GELU(`input` W + b), and `slope` = GELU' there if backward needs it, both (rows,
-    /// outputs).
+    /// Computes `output` = GELU(`input` W + b), and `slope` = GELU' at the same point if backward
+    /// needs it, both (rows, outputs).
     package func forward(
         _ input: Operand, throughGELUInto output: Operand, slope: Operand?,
         engine: ComputeEngine, betweenTiles: () -> Void = {}
@@ -86,7 +88,8 @@ package struct Linear: Sendable {
         }
     }
 
-    /// `inputGradient` (rows, inputs) = `outputGradient` (rows, outputs) times W transposed.
+    /// Computes `inputGradient` (rows, inputs) = `outputGradient` (rows, outputs) times W
+    /// transposed.
     package func backwardInput(
         _ outputGradient: Operand, into inputGradient: Operand, engine: ComputeEngine,
         betweenTiles: () -> Void = {}
@@ -95,7 +98,7 @@ package struct Linear: Sendable {
             outputGradient, weight, .transposed, into: inputGradient, betweenTiles: betweenTiles)
     }
 
-    /// The same times `slope` (rows, inputs): the gradient of what GELU made the input from.
+    /// Computes the same times `slope` (rows, inputs): the gradient of the values before the GELU.
     package func backwardInput(
         _ outputGradient: Operand, throughSlope slope: Operand, into hiddenGradient: Operand,
         engine: ComputeEngine, betweenTiles: () -> Void = {}
@@ -118,7 +121,8 @@ package struct Linear: Sendable {
     }
 }
 
-/// The gradients of a linear layer's weight (inputs, outputs) and bias (outputs); it owns nothing.
+/// The gradients of a linear layer's weight (inputs, outputs) and bias (outputs); it owns no
+/// memory.
 package struct LinearGradient: Sendable {
     package let weight: Matrix
     package let bias: Vector?
@@ -128,9 +132,9 @@ package struct LinearGradient: Sendable {
         self.bias = bias
     }
 
-    /// Writes the gradients or, if they `accumulate`, adds them to what is there.
+    /// Writes the gradients or, if it `accumulates`, adds them to the existing values.
     ///
-    /// `outputGradient` is (rows, outputs), `input` what forward was given, (rows, inputs).
+    /// `outputGradient` is (rows, outputs), and `input` (rows, inputs) is the input of forward.
     package func backward(
         _ outputGradient: Operand, input: Operand, accumulates: Bool, engine: ComputeEngine,
         betweenTiles: () -> Void = {}

@@ -2,13 +2,13 @@ import CCompute
 
 // Matrix products after Goto & van de Geijn 2008 ("Anatomy of High-Performance Matrix
 // Multiplication"): the depth is cut into parts, operands are packed into panels that are read in
-// the order in which the kernel needs them, and tiles of the output are shared out to the team.
+// the order in which the kernel needs them, and tiles of the output are distributed over the team.
 //
 // An output element is a chain of fused multiply-adds along each part of the depth, and the parts
-// are added in order. Only the depth decides where it is cut, so neither the tiles nor the threads
-// nor the vector width can be seen in the result.
+// are added in order. Only the depth decides where it is cut, so tiles, threads and the vector
+// width do not affect the result.
 
-/// How an operand is stored.
+/// The storage order of an operand.
 package enum Storage: Sendable {
     /// Row by row, as the product needs it.
     case direct
@@ -16,16 +16,18 @@ package enum Storage: Sendable {
     case transposed
 }
 
-/// Called with elements of a product that are complete, in cache and the callee's to change: those
-/// from (`row`, `column`) on.
+/// A closure that receives elements of a product, starting at (`row`, `column`). They are complete
+/// and in cache, and the closure may change them.
 package typealias Epilogue = (_ elements: Matrix, _ row: Int, _ column: Int) -> Void
 
-// Each product takes `betweenTiles`: work of the caller's that must not wait for the end of a large
-// product. It is called between two tiles if the engine has one thread, and may use the team.
+// Each product takes `betweenTiles`, a closure with work of the caller's that must not wait for the
+// end of a large product. It is called between two tiles if the engine has one thread, and may use
+// the team.
 extension ComputeEngine {
-    /// `c` (rows, columns) = `a` (rows, depth) times `b`, or `c` += it if it `accumulates`.
+    /// Computes `c` (rows, columns) = `a` (rows, depth) times `b`, or adds the product to `c` if it
+    /// `accumulates`.
     ///
-    /// `b` is (depth, columns), or (columns, depth) if it is stored transposed. Both are of one
+    /// `b` is (depth, columns), or (columns, depth) if it is stored transposed. Both have the same
     /// precision, and in bf16 the depth is even.
     package func multiply(
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct, into c: Matrix,
@@ -36,7 +38,8 @@ extension ComputeEngine {
             of: product, to: c, sums: nil, accumulates: accumulates, betweenTiles: betweenTiles)
     }
 
-    /// The product of `a` (rows, depth) and `b`, as above, in the precision of `c` (rows, columns).
+    /// Computes the same product of `a` (rows, depth) and `b` in the precision of `c` (rows,
+    /// columns).
     package func multiplyRounding(
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct, into c: Operand,
         betweenTiles: () -> Void = {}
@@ -50,11 +53,11 @@ extension ComputeEngine {
         }
     }
 
-    /// `c` (rows, columns) = the transpose of `a` (depth, rows) times `b` (depth, columns), or
-    /// `c` += it if it `accumulates`; `a` and `b` are of one precision.
+    /// Computes `c` (rows, columns) = the transpose of `a` (depth, rows) times `b` (depth,
+    /// columns), or adds it to `c` if it `accumulates`; `a` and `b` have the same precision.
     ///
-    /// The same goes for `columnSums` (columns), if they are asked for, and the sum of b's rows, in
-    /// their order.
+    /// `columnSums` (columns), if given, is set or added to in the same way, with the sum of b's
+    /// rows in order.
     package func multiplyTransposed(
         _ a: Operand, _ b: Operand, into c: Matrix, columnSums: Vector? = nil,
         accumulates: Bool = false, betweenTiles: () -> Void = {}
@@ -78,18 +81,18 @@ extension ComputeEngine {
         }
     }
 
-    /// The product of `a` (rows, depth) and `b`, as above; the `epilogue` is handed every element
-    /// once, on the thread that computed it, and nothing else keeps it.
+    /// Computes the product of `a` (rows, depth) and `b` in blocks, and passes every element once
+    /// to `epilogue`, on the thread that computed it; the elements are stored nowhere else.
     ///
-    /// `touched` are matrices of the product's shape in which the epilogue reads or writes the
-    /// places of its elements: they are fetched meanwhile.
+    /// `touched` are matrices of the product's shape of which the epilogue reads or writes the same
+    /// elements: they are prefetched.
     package func forEachProductBlock(
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct,
         touching touched: (Operand?, Operand?) = (nil, nil), betweenTiles: () -> Void = {},
         epilogue: Epilogue
     ) {
         let product = Product(a, .direct, b, storage, kernels(a.precision))
-        // With all parts at once, no sums wait in memory for the next.
+        // With all parts at once, no sums wait in memory for the next part.
         let packed = PackedProduct(product, partsAtOnce: product.partCount, on: self)
         let elements = scratch(.product, bytes: 4 * product.blockRows * packed.tiling.columnsOfTile)
         for strip in 0..<packed.tiling.stripCount {
@@ -109,21 +112,21 @@ extension ComputeEngine {
         }
     }
 
-    /// `c` = the product or, if it `accumulates`, += it; adds the rows of b to `sums`.
+    /// Sets `c` to the product, or adds it if it `accumulates`; adds the rows of b to `sums`.
     private func addParts(
         of product: Product, to c: Matrix, sums: UnsafeMutablePointer<Float>?, accumulates: Bool,
         betweenTiles: () -> Void
     ) {
         precondition(product.rows == c.rows && product.columns == c.columns)
         let packed = PackedProduct(product, partsAtOnce: 1, on: self)
-        // One part before the next, so that the part of `a` is read from memory once.
+        // Part after part, so that each part of `a` is read from memory once.
         for part in 0..<product.partCount {
             for strip in 0..<packed.tiling.stripCount {
                 let rows = packed.tiling.strip(strip)
                 packed.packLeft(part, rows, on: self)
                 for index in 0..<packed.tiling.slabCount {
                     let slab = packed.tiling.slab(index)
-                    // A slab of all columns stays for the next strip.
+                    // A slab of all columns is kept for the next strip.
                     if strip == 0 || packed.tiling.slabCount > 1 {
                         packed.packRight(part, slab, on: self, sums: strip == 0 ? sums : nil)
                     }
@@ -139,7 +142,7 @@ extension ComputeEngine {
     }
 }
 
-/// A product, how it is shared out, and the scratch memory of its packed operands.
+/// A product with its tiling and the scratch memory of its packed operands.
 private struct PackedProduct {
     let product: Product
     let tiling: Tiling
@@ -159,11 +162,12 @@ private struct PackedProduct {
             ? engine.sharedScratch(.packedLeft, bytes: tiling.leftPanelBytes) : nil
     }
 
-    /// The place of a part among those in memory together.
+    /// Returns the index of a part among the parts that are in memory together.
     @inline(__always)
     private func place(of part: Int) -> Int { partsAtOnce == 1 ? 0 : part }
 
-    /// Packs the columns of a slab, for a part of the depth, on all threads; adds to their sums.
+    /// Packs the columns of a slab, for a part of the depth, on all threads, and adds to their
+    /// sums.
     func packRight(
         _ part: Int, _ slab: Range<Int>, on engine: ComputeEngine,
         sums: UnsafeMutablePointer<Float>? = nil
@@ -178,7 +182,8 @@ private struct PackedProduct {
         }
     }
 
-    /// Packs some rows, for a part of the depth, on all threads, if they are to be packed.
+    /// Packs some rows, for a part of the depth, on all threads; does nothing if rows are not
+    /// packed.
     func packLeft(_ part: Int, _ rows: Range<Int>, on engine: ComputeEngine) {
         guard let packedRows else { return }
         let panels = packedRows + place(of: part) * tiling.leftPartBytes
@@ -191,8 +196,7 @@ private struct PackedProduct {
         }
     }
 
-    /// Adds a part of the depth to a tile of `c`, in a slab of some rows, or writes it over what is
-    /// there.
+    /// Adds a part of the depth to a tile of `c`, in a slab of some rows, or overwrites the tile.
     func addPart(
         _ part: Int, ofTile tile: Int, _ rows: Range<Int>, _ slab: Range<Int>, to c: Matrix,
         accumulates: Bool
@@ -207,8 +211,8 @@ private struct PackedProduct {
         }
     }
 
-    /// Computes a tile in all parts of the depth, in a slab of some rows, and hands the elements to
-    /// the epilogue.
+    /// Computes a tile over all parts of the depth, in a slab of some rows, and passes the elements
+    /// to the epilogue.
     func forEachBlock(
         ofTile tile: Int, _ rows: Range<Int>, _ slab: Range<Int>,
         touching touched: (Operand?, Operand?), in elements: UnsafeMutablePointer<Float>,
@@ -241,10 +245,10 @@ private struct PackedProduct {
     }
 }
 
-/// Nothing to fetch.
+/// The value that prefetches nothing.
 var nothingSoon: (lockstep_soon, lockstep_soon) { (lockstep_soon(), lockstep_soon()) }
 
-/// A matrix to fetch, from a place on.
+/// Returns the description of a matrix to prefetch from an element on.
 private func soon(_ matrix: Operand?, _ row: Int, _ column: Int) -> lockstep_soon {
     guard let matrix else { return lockstep_soon() }
     return lockstep_soon(

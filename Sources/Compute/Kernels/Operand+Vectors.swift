@@ -1,13 +1,14 @@
 import CCompute
 
-/// What an operand's row holds from a column on.
+/// The numbers of an operand's row from a column on.
 ///
-/// A loop over its vectors has its address in a register, where the operand's own is worked out again.
+/// A loop over its vectors keeps the address in a register, whereas `Operand` recomputes it each
+/// time.
 struct OperandRow {
     let base: UnsafeMutableRawPointer
     let precision: Precision
 
-    /// Eight numbers, or the first `width` with zeros behind.
+    /// Loads eight numbers, or the first `width` followed by zeros.
     @inline(__always)
     func load(_ start: Int, width: Int) -> Floats {
         switch precision {
@@ -39,7 +40,7 @@ extension Operand {
         OperandRow(base: row(index, column: column), precision: precision)
     }
 
-    /// Eight numbers of a row, or the first `width` with zeros behind.
+    /// Loads eight numbers of a row, or the first `width` followed by zeros.
     @inline(__always)
     func load(_ row: Int, _ column: Int, width: Int) -> Floats {
         self.row(row, from: column).load(0, width: width)
@@ -51,7 +52,7 @@ extension Operand {
         self.row(row, from: column).store(value, 0, width: width)
     }
 
-    /// Writes a matrix into a part of this, from a row and a column on.
+    /// Writes a matrix into part of this operand, starting at a row and a column.
     @inline(__always)
     func store(_ matrix: Matrix, _ row: Int, _ column: Int) {
         for i in 0..<matrix.rows {
@@ -76,7 +77,7 @@ func storeRounded(_ value: Floats, at place: UnsafeMutableRawPointer, width: Int
     }
 }
 
-/// Writes floats as bf16, rounded to nearest; `output` may be where the floats are.
+/// Writes floats as bf16, rounded to nearest; `output` may be the address of the floats.
 package func roundToOperand(
     _ values: UnsafePointer<Float>, count: Int, into output: UnsafeMutableRawPointer
 ) {

@@ -1,8 +1,10 @@
 import CCompute
 
-/// A product: a left operand (rows, depth) times a right one (depth, columns), of either storage.
+/// A product of a left operand (rows, depth) and a right operand (depth, columns), each of either
+/// storage.
 ///
-/// The right operand is packed before it is multiplied, the left one where that pays or must be.
+/// The right operand is always packed. The left operand is packed if that is required or saves
+/// time.
 struct Product {
     let a: Operand
     let b: Operand
@@ -14,10 +16,11 @@ struct Product {
     let rows: Int
     let columns: Int
     let depth: Int
-    /// Of the depth, but for the last part.
+    /// The length of all parts of the depth except the last.
     let part: Int
     let partCount: Int
-    /// Rows that are multiplied by one set of panels before the next: they stay in cache meanwhile.
+    /// The number of rows multiplied by one set of panels before the next; they stay in cache
+    /// meanwhile.
     let blockRows: Int
 
     init(
@@ -54,20 +57,20 @@ struct Product {
         blockRows = ((packsLeft ? 96 : 56) + tileRows / 2) / tileRows * tileRows
     }
 
-    /// Bytes of the panels of one part of the depth.
+    /// Returns the size in bytes of the panels of one part of the depth.
     func panelBytes(columns: Int) -> Int { kernels.panelBytes(columns: columns, depth: part) }
 
     private func depth(of part: Int) -> Range<Int> {
         part * self.part..<min(depth, (part + 1) * self.part)
     }
 
-    /// Where the panels of a slab's columns begin.
+    /// Returns the byte offset of some columns' panels in those of their slab.
     func panelOffset(_ part: Int, _ columns: Range<Int>, _ slab: Range<Int>) -> Int {
         kernels.panelBytes(
             columns: columns.lowerBound - slab.lowerBound, depth: depth(of: part).count)
     }
 
-    /// Where the panels of a strip's rows begin.
+    /// Returns the byte offset of some rows' panels in those of their strip.
     func leftPanelOffset(_ part: Int, _ rows: Range<Int>, _ strip: Range<Int>) -> Int {
         kernels.leftPanelBytes(
             rows: rows.lowerBound - strip.lowerBound, depth: depth(of: part).count)
@@ -87,7 +90,7 @@ struct Product {
         }
     }
 
-    /// Packs some columns; adds to the sums of those of a direct operand, if they are asked for.
+    /// Packs some columns, and adds to the sums of a direct operand's columns if requested.
     func packRight(
         _ part: Int, _ columns: Range<Int>, into panels: UnsafeMutableRawPointer,
         sums: UnsafeMutablePointer<Float>? = nil
@@ -114,8 +117,8 @@ struct Product {
         }
     }
 
-    /// Multiplies some rows of a part of the depth by its panels. A left operand that is packed is
-    /// in `packedRows`.
+    /// Multiplies some rows of a part of the depth by its panels. `packedRows` holds the left
+    /// operand if it is packed.
     func computeBlock(
         _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer,
         packedRows: UnsafeMutableRawPointer? = nil, columns: Int,
@@ -140,23 +143,23 @@ struct Product {
 }
 
 extension lockstep_microkernels {
-    /// Elements along the depth that a panel holds, zeros behind included.
+    /// Returns the number of elements along the depth that a panel holds, including trailing zeros.
     func padded(depth: Int) -> Int { padded(depth, to: depth_multiple) }
 
-    /// Columns in whole tiles.
+    /// Returns the number of columns rounded up to whole tiles.
     func paddedColumns(_ columns: Int) -> Int { padded(columns, to: tile_columns) }
 
-    /// Bytes of a right operand's panels.
+    /// Returns the size in bytes of a right operand's panels.
     func panelBytes(columns: Int, depth: Int) -> Int {
         paddedColumns(columns) * padded(depth: depth) * element_bytes
     }
 
-    /// Bytes of the sums of a right operand's columns, in whole tiles.
+    /// Returns the size in bytes of the sums of a right operand's columns, in whole tiles.
     func columnSumBytes(columns: Int) -> Int {
         paddedColumns(columns) * MemoryLayout<Float>.stride
     }
 
-    /// Bytes of a left operand's panels.
+    /// Returns the size in bytes of a left operand's panels.
     func leftPanelBytes(rows: Int, depth: Int) -> Int {
         padded(rows, to: tile_rows) * padded(depth: depth) * element_bytes
     }
@@ -166,8 +169,8 @@ extension lockstep_microkernels {
     }
 }
 
-/// The length of the parts into which a product's depth is cut; a function of the depth, the
-/// precision and whether there is AMX.
+/// Returns the length of the parts into which a product's depth is cut. It depends only on the
+/// depth, the precision and whether the kernels use AMX.
 private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
     let most = Int(kernels.most_depth)
     let parts = (depth + most - 1) / most
@@ -176,35 +179,36 @@ private func depthPart(_ depth: Int, _ kernels: lockstep_microkernels) -> Int {
         ? max(1, depth) : ((depth + parts - 1) / parts + multiple - 1) / multiple * multiple
 }
 
-/// How a product is shared out: strips of rows, and slabs of columns, which are packed by all
-/// threads and then computed by all threads, in tiles whose packed columns fit a core's cache.
+/// The division of a product into strips of rows and slabs of columns. All threads pack a slab and
+/// then compute it, in tiles whose packed columns fit a core's cache.
 struct Tiling {
-    /// Bytes of a slab's panels in memory, and of those for one part of the depth.
+    /// The bytes of a slab's panels in memory, and of those for one part of the depth.
     let (panelBytes, partBytes): (Int, Int)
-    /// The same of a strip's panels; 0 where the left operand is not packed.
+    /// The same for a strip's panels; 0 if the left operand is not packed.
     let (leftPanelBytes, leftPartBytes): (Int, Int)
     let columnsOfTile: Int
     let rowsOfTile: Int
-    /// Columns that a thread packs at a time, in whole panels.
+    /// The number of columns that a thread packs at a time, in whole panels.
     let columnsPackedAtOnce: Int
     private let rows: Int
     private let rowsOfStrip: Int
     private let columns: Int
     private let columnsOfSlab: Int
 
-    /// For strips and slabs of which the panels of `partsAtOnce` parts of the depth are in memory
-    /// together.
+    /// Creates a tiling whose strips and slabs have the panels of `partsAtOnce` parts of the depth
+    /// in memory together.
     init(_ product: Product, partsAtOnce: Int, threads: Int) {
         rows = product.rows
         columns = product.columns
         let bytes = product.part * Int(product.kernels.element_bytes)
-        // Where there are more rows than columns, rather the columns' panels stay in cache, all of
-        // them, and the rows pass by.
+        // If there are more rows than columns, all panels of the columns stay in cache instead, and
+        // the rows stream past them.
         let holdsColumns =
             threads == 1 && product.packsLeft && rows > columns
             && product.panelBytes(columns: columns) * partsAtOnce <= mostHeldBytes
         if product.packsLeft {
-            // Strips of one height, as high as memory allows: the columns are packed once for each.
+            // Strips are as high as memory allows and equally high: the columns are packed once per
+            // strip.
             let tileRows = Int(product.kernels.tile_rows)
             let most = holdsColumns ? mostPassingBytes : mostStripBytes
             let strips = max(1, (rows * partsAtOnce * bytes + most - 1) / most)
@@ -215,7 +219,7 @@ struct Tiling {
             (rowsOfStrip, leftPartBytes) = (max(1, rows), 0)
         }
         leftPanelBytes = partsAtOnce * leftPartBytes
-        // As many columns as leave their panels about half of a second-level cache.
+        // The tile is so wide that its panels fill about half of a second-level cache.
         let width = min(192, max(96, 96 * 768 * 4 / bytes / 96 * 96))
         columnsOfTile = max(1, min(width, columns))
         if holdsColumns {
@@ -223,18 +227,18 @@ struct Tiling {
             rowsOfTile = product.blockRows
             columnsPackedAtOnce = columnsOfSlab
         } else if threads == 1 {
-            // Packed columns are in the one core's cache, and stay there.
+            // The packed columns stay in the cache of the one core.
             columnsOfSlab = columnsOfTile
             rowsOfTile = max(1, 1024 / product.blockRows) * product.blockRows
             columnsPackedAtOnce = columnsOfSlab
         } else {
-            // Threads wait for each other twice a slab, so it is as large as fits a cache they
-            // share.
+            // Threads wait for each other twice per slab, so it is as large as their shared cache
+            // allows.
             let most = mostSlabBytes / (partsAtOnce * bytes)
             columnsOfSlab = max(1, min(columns, max(1, most / width) * width))
             columnsPackedAtOnce = product.kernels.paddedColumns(
                 (columnsOfSlab + 4 * threads - 1) / (4 * threads))
-            // Many tiles for each thread, so that all end together though one may be slower.
+            // Each thread has many tiles, so that all end together even if one is slower.
             let tileRows = Int(product.kernels.tile_rows)
             let across = (columnsOfSlab + width - 1) / width
             let wanted = (24 * threads + across - 1) / across
@@ -245,7 +249,7 @@ struct Tiling {
         panelBytes = partsAtOnce * partBytes
     }
 
-    /// One where no rows are packed.
+    /// The number of strips; one if no rows are packed.
     var stripCount: Int { (rows + rowsOfStrip - 1) / rowsOfStrip }
 
     func strip(_ index: Int) -> Range<Int> {
@@ -262,13 +266,13 @@ struct Tiling {
         (slab.count + columnsOfTile - 1) / columnsOfTile
     }
 
-    /// Tiles of a slab of some rows: the columns of some rows before the next rows, so that a run of
-    /// tiles is one of rows.
+    /// Returns the number of tiles of a slab of some rows. Tiles cover all columns of a few rows
+    /// before the next rows, so that a run of tiles is a run of rows.
     func tileCount(_ rows: Range<Int>, _ slab: Range<Int>) -> Int {
         (rows.count + rowsOfTile - 1) / rowsOfTile * across(slab)
     }
 
-    /// The rows and columns of a tile.
+    /// Returns the rows and columns of a tile.
     func tile(
         _ index: Int, _ rows: Range<Int>, _ slab: Range<Int>
     ) -> (rows: Range<Int>, columns: Range<Int>) {
@@ -281,16 +285,17 @@ struct Tiling {
     }
 }
 
-/// Bytes of packed columns that threads share.
+/// The most bytes of packed columns that threads share.
 private let mostSlabBytes = 2 << 20
 
-/// Bytes of packed rows in memory together.
+/// The most bytes of packed rows in memory together.
 private let mostStripBytes = 16 << 20
 
-/// Bytes of packed columns that stay in one core's cache while packed rows pass by, and of these.
+/// The most bytes of packed columns that stay in one core's cache while packed rows stream past,
+/// and the most bytes of those rows.
 private let mostHeldBytes = 2 << 20
 private let mostPassingBytes = 256 << 10
 
-/// The least columns and depth for which packing a left operand that need not be packed takes less
-/// time than it saves.
+/// The smallest columns and depth for which packing an optional left operand saves more time than
+/// it takes.
 private let leastPacked = 512

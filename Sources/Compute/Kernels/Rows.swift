@@ -1,14 +1,13 @@
-// Where a view's rows begin. These stand here and not beside the views because a function of
-// another module is called, not inlined.
+// The start of a view's row, computed by functions that are inlined into the kernels' loops.
 
 extension Matrix {
-    /// The first element of a row.
+    /// Returns the first element of a row.
     @inline(__always)
     package func row(_ index: Int) -> UnsafeMutablePointer<Float> { base + index * stride }
 }
 
 extension Operand {
-    /// The first number of a row, or the one in a column of it.
+    /// Returns the address of a number in a row, by default the first.
     @inline(__always)
     package func row(_ index: Int, column: Int = 0) -> UnsafeMutableRawPointer {
         let bytes =

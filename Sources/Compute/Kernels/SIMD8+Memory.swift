@@ -4,7 +4,7 @@ import CCompute
 package typealias Floats = SIMD8<Float>
 
 extension UnsafePointer<Float> {
-    /// Eight floats from any address.
+    /// Loads eight floats from any address.
     @inline(__always)
     func load8(_ index: Int) -> Floats {
         UnsafeRawPointer(self + index).loadUnaligned(as: Floats.self)
@@ -12,7 +12,7 @@ extension UnsafePointer<Float> {
 }
 
 extension UnsafeMutablePointer<Float> {
-    /// Eight floats from any address.
+    /// Loads eight floats from any address.
     @inline(__always)
     func load8(_ index: Int) -> Floats {
         UnsafeRawPointer(self + index).loadUnaligned(as: Floats.self)
@@ -24,7 +24,7 @@ extension UnsafeMutablePointer<Float> {
         UnsafeMutableRawPointer(self + index).storeBytes(of: value, as: Floats.self)
     }
 
-    /// The first `count` < 8 floats; the rest of the vector is `fill`.
+    /// Loads the first `count` < 8 floats; the rest of the vector is `fill`.
     @inline(__always)
     func load(_ index: Int, count: Int, fill: Float = 0) -> Floats {
         var value = Floats(repeating: fill)
@@ -39,7 +39,7 @@ extension UnsafeMutablePointer<Float> {
     }
 }
 
-/// The sum of eight floats, always in the same order.
+/// Returns the sum of eight floats, always added in the same order.
 @inline(__always)
 func sum(_ x: Floats) -> Float {
     let four = x.lowHalf + x.highHalf
@@ -47,7 +47,7 @@ func sum(_ x: Floats) -> Float {
     return two.x + two.y
 }
 
-/// The largest of eight floats.
+/// Returns the largest of eight floats.
 @inline(__always)
 func maximum(_ x: Floats) -> Float {
     var largest = x[0]
@@ -55,12 +55,12 @@ func maximum(_ x: Floats) -> Float {
     return largest
 }
 
-/// The larger of each two floats; the second where they do not compare.
+/// Returns the larger of each two floats, or the second if they do not compare.
 @inline(__always)
 func pointwiseMaximum(_ x: Floats, _ y: Floats) -> Floats { lockstep_max8(x, y) }
 
 extension UnsafeMutablePointer<Float> {
-    /// Eight floats, or fewer with zeros behind.
+    /// Loads eight floats, or fewer followed by zeros.
     @inline(__always)
     func load(_ index: Int, width: Int) -> Floats {
         width == 8 ? load8(index) : load(index, count: width)

@@ -1,9 +1,9 @@
-/// Hands out views of one arena of floats, one behind the other.
+/// Hands out consecutive views of one arena of floats.
 ///
 /// Each view starts on a multiple of 16 floats, like the tensors of an `ArenaLayout`.
 package struct ArenaCursor {
     private let base: UnsafeMutablePointer<Float>
-    /// The number of floats that have been handed out, gaps included.
+    /// The number of floats that have been handed out, including gaps.
     package private(set) var count = 0
 
     init(_ base: UnsafeMutablePointer<Float>) { self.base = base }

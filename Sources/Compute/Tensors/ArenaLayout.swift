@@ -1,8 +1,8 @@
-/// A tensor's name, shape and place in an arena.
+/// A tensor's name, shape and position in an arena.
 package struct NamedTensor: Sendable, Equatable {
     package let name: String
     package let shape: [Int]
-    /// The first element, counted from the arena's start.
+    /// The index of the first element in the arena.
     package let offset: Int
 
     package init(name: String, shape: [Int], offset: Int) {
@@ -14,28 +14,28 @@ package struct NamedTensor: Sendable, Equatable {
     /// The number of elements.
     package var count: Int { shape.reduce(1, *) }
 
-    /// The elements' places in the arena.
+    /// The range of the elements in the arena.
     package var range: Range<Int> { offset..<offset + count }
 }
 
-/// Which tensor lies where in one contiguous arena of elements.
+/// The positions of tensors in one contiguous arena of elements.
 ///
-/// Tensors start on multiples of 16 elements (64 bytes of fp32); the gaps always stay zero, so an
+/// Tensors start on multiples of 16 elements (64 bytes of fp32). The gaps always stay zero, so an
 /// elementwise pass over the whole arena is one loop.
 package struct ArenaLayout: Sendable {
-    /// Elements to which every tensor's start is aligned.
+    /// The number of elements to which every tensor's start is aligned.
     package static let alignment = 16
 
     /// The tensors in the order of their offsets.
     package private(set) var tensors: [NamedTensor] = []
-    /// The arena's size in elements, gaps included; a multiple of `alignment`.
+    /// The arena's size in elements, including gaps; a multiple of `alignment`.
     package private(set) var count = 0
 
     package init() {}
 
-    /// Places a tensor after the last one and returns its description.
+    /// Appends a tensor after the last one and returns its description.
     ///
-    /// `padding` further elements behind it stay zero: rows that exist only to round a size up.
+    /// The `padding` elements after it stay zero: rows that exist only to round a size up.
     @discardableResult
     package mutating func append(_ name: String, shape: [Int], padding: Int = 0) -> NamedTensor {
         let tensor = NamedTensor(name: name, shape: shape, offset: count)
@@ -48,6 +48,6 @@ package struct ArenaLayout: Sendable {
     /// The tensor with this name, or nil.
     package subscript(name: String) -> NamedTensor? { tensors.first { $0.name == name } }
 
-    /// Elements that belong to tensors, gaps and padding left out.
+    /// The number of elements that belong to tensors, without gaps and padding.
     package var elementCount: Int { tensors.reduce(0) { $0 + $1.count } }
 }

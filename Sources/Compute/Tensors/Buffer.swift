@@ -3,7 +3,7 @@ import Support
 
 /// 64-byte-aligned memory for `count` elements, its own or part of another owner's.
 ///
-/// An arena is one buffer with an `ArenaLayout` that says which tensor lies where.
+/// An arena is one buffer with an `ArenaLayout` that gives each tensor's position.
 /// The class is `@unchecked Sendable` because the thread team's tiles write disjoint parts of it.
 package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Element>
@@ -40,8 +40,8 @@ package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
 }
 
-/// Memory with arbitrary contents, to be freed with `free`; aligned to 64 bytes, or if it is large
-/// to 2 MiB, so that the kernel can back it with huge pages.
+/// Returns memory with arbitrary contents, to be freed with `free`. It is aligned to 64 bytes, or
+/// to 2 MiB if it is large, so that the kernel can back it with huge pages.
 package func alignedMemory(bytes: Int) -> UnsafeMutableRawPointer {
     let hugePage = 2 << 20
     var memory: UnsafeMutableRawPointer?
@@ -49,8 +49,9 @@ package func alignedMemory(bytes: Int) -> UnsafeMutableRawPointer {
     guard status == 0, let memory else {
         Failure(
             .configuration,
-            "The system has no memory for another \((bytes + 1_048_575) / 1_048_576) MiB; lower the "
-                + "model's size or micro_batch, start fewer ranks, or raise the limit (ulimit -v)."
+            "The system has no memory for another \((bytes + 1_048_575) / 1_048_576) MiB; lower "
+                + "the model's size or micro_batch, start fewer ranks, or raise the limit "
+                + "(ulimit -v)."
         ).endProcess()
     }
     if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }

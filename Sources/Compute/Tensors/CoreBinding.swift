@@ -1,17 +1,16 @@
 import CCompute
 import Glibc
 
-/// Binds the threads of a team to a core each, where a launcher has given this process as many cores
-/// as it has threads: the system would move them between its cores, away from their caches.
+/// Binds each thread of a team to a core if a launcher gave this process as many cores as it has
+/// threads. Without this, the system would move threads between the cores, away from their caches.
 package enum CoreBinding {
-    /// The processors of each core that this process may use, as they were when this was first
-    /// asked; empty where the system does not say.
+    /// The processors of each core that this process may use, read on first access; empty if the
+    /// system does not report them.
     package static let cores: [[Int]] = group(allowedProcessors()) { processor in
         siblings(of: processor)
     }
 
-    /// Binds the calling thread to the processors of one core; where the system refuses, it stays as
-    /// it was.
+    /// Binds the calling thread to the processors of one core; has no effect if the system refuses.
     static func bindThisThread(to core: [Int]) {
         var bits = [UInt8](repeating: 0, count: mostProcessors / 8)
         for processor in core { bits[processor / 8] |= 1 << (processor % 8) }
@@ -20,8 +19,8 @@ package enum CoreBinding {
 
     private static let mostProcessors = 8192
 
-    /// Processors by core, in the order of each core's first; those of one core have the same name
-    /// of it.
+    /// Groups processors by core, in the order of each core's first; `core` names a processor's
+    /// core.
     static func group(_ processors: [Int], byCore core: (Int) -> String) -> [[Int]] {
         var names: [String] = []
         var cores: [[Int]] = []
@@ -43,8 +42,8 @@ package enum CoreBinding {
         return (0..<mostProcessors).filter { bits[$0 / 8] & 1 << ($0 % 8) != 0 }
     }
 
-    /// The processors of a processor's core as Linux writes them, such as "0,64"; the processor's own
-    /// number where it does not.
+    /// Returns the processors of a processor's core as Linux writes them, such as "0,64", or the
+    /// processor's own number if Linux does not report them.
     private static func siblings(of processor: Int) -> String {
         let path = "/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list"
         guard let file = fopen(path, "r") else { return "\(processor)" }

@@ -2,7 +2,7 @@
 /// As Easy as 1, 2, 3").
 ///
 /// Four 32-bit words are a pure function of a 64-bit key and a 128-bit counter, so any rank or
-/// thread can draw the numbers that belong to a place without drawing those before it.
+/// thread can draw the numbers of any position without drawing the earlier ones.
 package struct CounterRandom: Sendable {
     private let key: SIMD2<UInt32>
 
@@ -10,12 +10,12 @@ package struct CounterRandom: Sendable {
         self.key = SIMD2(UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
     }
 
-    /// A generator for one purpose, independent of those for other purposes under the same seed.
+    /// Creates a generator for one purpose, independent of other purposes under the same seed.
     package init(seed: UInt64, stream: Stream) {
         self.init(key: Self.mix(seed ^ Self.mix(stream.rawValue)))
     }
 
-    /// What random numbers are drawn for.
+    /// The purpose of random numbers.
     package enum Stream: UInt64, Sendable {
         case initialization = 1
         case sampleOrder = 2
@@ -24,7 +24,7 @@ package struct CounterRandom: Sendable {
         case landscape = 5
     }
 
-    /// The four words at a counter.
+    /// Returns the four words at a counter.
     @inlinable
     package func words(_ c0: UInt32, _ c1: UInt32, _ c2: UInt32, _ c3: UInt32) -> SIMD4<UInt32> {
         var x = SIMD4(c0, c1, c2, c3)
@@ -46,7 +46,7 @@ package struct CounterRandom: Sendable {
 
     @usableFromInline package var keyWords: SIMD2<UInt32> { key }
 
-    /// 64 random bits at a place given by two numbers.
+    /// Returns 64 random bits at a position given by two numbers.
     package func bits(_ first: UInt64, _ second: UInt64 = 0) -> UInt64 {
         let w = words(
             UInt32(truncatingIfNeeded: first), UInt32(truncatingIfNeeded: first >> 32),
@@ -54,12 +54,12 @@ package struct CounterRandom: Sendable {
         return UInt64(w.x) | UInt64(w.y) << 32
     }
 
-    /// A number uniform in [0, 1), with 53 random bits.
+    /// Returns a number uniform in [0, 1), with 53 random bits.
     package func uniform(_ first: UInt64, _ second: UInt64 = 0) -> Double {
         Double(bits(first, second) >> 11) * 0x1p-53
     }
 
-    /// A bijective scramble of 64 bits (Stafford 2011, "Better Bit Mixing", variant 13).
+    /// Returns a bijective scramble of 64 bits (Stafford 2011, "Better Bit Mixing", variant 13).
     package static func mix(_ value: UInt64) -> UInt64 {
         var z = value &+ 0x9E37_79B9_7F4A_7C15
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9

@@ -1,7 +1,7 @@
 /// A view of `rows` x `columns` numbers of either precision whose rows start `stride` numbers
-/// apart; it owns nothing.
+/// apart; it owns no memory.
 ///
-/// Matrix products read operands; everything else is a `Matrix` in fp32.
+/// Matrix products read operands; all other kernels use a `Matrix` in fp32.
 @frozen package struct Operand: @unchecked Sendable {
     package let base: UnsafeMutableRawPointer
     package let rows: Int
@@ -20,7 +20,7 @@
         self.precision = precision
     }
 
-    /// Some of the rows.
+    /// Returns a range of the rows.
     package func rows(_ range: Range<Int>) -> Operand {
         Operand(
             base + range.lowerBound * stride * precision.bytes, rows: range.count, columns: columns,
@@ -28,7 +28,7 @@
             precision: precision)
     }
 
-    /// The numbers as floats; nil if they are none.
+    /// The numbers as a matrix of floats; nil if they are not floats.
     package var matrix: Matrix? {
         guard precision == .fp32 else { return nil }
         return Matrix(

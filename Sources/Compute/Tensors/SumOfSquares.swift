@@ -1,35 +1,35 @@
 import CCompute
 
-// The global norm of the gradients, in bits that depend only on the gradients: the arena is
-// cut into fixed blocks, each summed by a fixed pattern, and the blocks are added in their order.
+// The global norm of the gradients, with bits that depend only on the gradients: the arena is cut
+// into fixed blocks, each block is summed in a fixed pattern, and the blocks are added in order.
 
 /// The sum of squares of an arena, block by block.
 package enum SumOfSquares {
-    /// Elements in a block; the arena's last block may be shorter.
+    /// The number of elements in a block; the arena's last block may be shorter.
     package static let blockSize = 16_384
 
     /// The number of blocks in an arena of `count` elements.
     package static func blockCount(_ count: Int) -> Int { (count + blockSize - 1) / blockSize }
 
-    /// The elements of a block of an arena of `count` elements.
+    /// Returns the elements of a block of an arena of `count` elements.
     package static func range(ofBlock block: Int, count: Int) -> Range<Int> {
         block * blockSize..<min((block + 1) * blockSize, count)
     }
 
-    /// Writes the sums of some blocks to their places in `sums`.
+    /// Writes the sums of some blocks to their elements of `sums`.
     ///
     /// Any thread may take any blocks. fp32 squares are exact in double, and so cannot overflow.
     ///
     /// - Parameters:
-    ///   - blocks: which blocks, out of `blockCount(arena.count)`.
-    ///   - arena: its number of elements is a multiple of `ArenaLayout.alignment`.
+    ///   - blocks: the blocks to sum, out of `blockCount(arena.count)`.
+    ///   - arena: an arena whose number of elements is a multiple of `ArenaLayout.alignment`.
     ///   - sums: one element for each of the arena's blocks.
     package static func blocks(
         _ blocks: Range<Int>, of arena: Buffer<Float>, into sums: Buffer<Double>
     ) {
         let count = arena.count
         precondition(count % ArenaLayout.alignment == 0, "\(count) elements are not an arena")
-        precondition(sums.count == blockCount(count), "\(sums.count) sums are not one a block")
+        precondition(sums.count == blockCount(count), "\(sums.count) sums are not one per block")
         for block in blocks {
             let range = range(ofBlock: block, count: count)
             var accumulator = Accumulator()
@@ -38,29 +38,29 @@ package enum SumOfSquares {
         }
     }
 
-    /// The whole arena's sum of squares: its blocks' sums, added in order.
+    /// Returns the whole arena's sum of squares: the sums of its blocks, added in order.
     package static func total(_ sums: Buffer<Double>) -> Double {
         var total = 0.0
         for sum in sums.elements { total += sum }
         return total
     }
 
-    /// An arena's sum of squares, on the calling thread.
+    /// Returns an arena's sum of squares, computed on the calling thread.
     package static func of(_ arena: Buffer<Float>) -> Double {
         let sums = Buffer<Double>(count: blockCount(arena.count))
         blocks(0..<sums.count, of: arena, into: sums)
         return total(sums)
     }
 
-    /// The sum of squares of a short run of values, computed in fp32: half the work of the exact
-    /// one, for statistics. Beyond 1e19 a value makes it infinite.
+    /// Returns the sum of squares of a short run of values, computed in fp32 for statistics: half
+    /// the work of the exact sum. A value beyond 1e19 makes it infinite.
     ///
-    /// - Parameter count: a multiple of sixteen, a few thousand at most.
+    /// - Parameter count: a multiple of sixteen, at most a few thousand.
     @inline(__always)
     package static func inSinglePrecision(
         _ values: UnsafePointer<Float>, count: Int
     ) -> Double {
-        // Four chains of additions, as fast as values come from a core's second cache.
+        // Four chains of additions keep up with the values that arrive from a core's second cache.
         var sums = (SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>())
         var index = 0
         while index + 32 <= count {
@@ -80,13 +80,12 @@ package enum SumOfSquares {
         return Double(two.x + two.y)
     }
 
-    /// One block's sum while it is taken, piece by piece, as the pieces pass through the cache.
+    /// The running sum of one block, taken piece by piece as the pieces pass through the cache.
     ///
-    /// Sixteen running sums, one for each place in a group of sixteen, joined at the end; so where
-    /// the block is cut does not show.
+    /// There are sixteen running sums, one for each position in a group of sixteen, joined at the
+    /// end, so the result does not depend on where the block is cut.
     package struct Accumulator {
-        /// The running sums of the even and odd groups of eight, for loops that add squares
-        /// besides.
+        /// The running sums of the even and odd groups of eight, for loops that also do other work.
         package var first = SIMD8<Double>()
         package var second = SIMD8<Double>()
 

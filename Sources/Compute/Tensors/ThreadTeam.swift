@@ -2,12 +2,12 @@ import Glibc
 import Support
 import Synchronization
 
-/// A fixed team of threads, the caller among them, that shares out the tiles of one loop at a time.
+/// A fixed team of threads, including the caller, that divides the tiles of one loop at a time.
 ///
-/// Each thread begins with its own run of adjacent tiles, so that in loop after loop a core meets
-/// the rows that it has in cache, and then helps the others: which thread runs which tile is left
-/// to chance. Every tile writes its own part of the output, so the bits do not depend on that.
-/// Calls must come from one thread at a time and must not nest.
+/// Each thread begins with its own run of adjacent tiles, so that in successive loops a core works
+/// on the rows that it has in cache, and then helps the other threads. Which thread runs which tile
+/// is left to chance. Every tile writes its own part of the output, so the bits do not depend on
+/// that. Calls must come from one thread at a time and must not nest.
 package final class ThreadTeam: Sendable {
     /// The number of threads, including the caller.
     package let threadCount: Int
@@ -18,13 +18,12 @@ package final class ThreadTeam: Sendable {
     /// Whether idle workers sleep immediately.
     package let yields: Bool
 
-    /// Starts `threads - 1` workers; where the system refuses one, the process ends and says so.
+    /// Starts `threads - 1` workers; if the system refuses one, the process ends with a message.
     ///
-    /// Workers spin for their next loop, about a millisecond, before they sleep: waking takes
-    /// longer than most loops, on a virtual machine most of all. With `yields` (more threads than
-    /// cores) they sleep at once.
-    /// With `bindsThreads` each thread, the caller among them, is bound to a core, if the process
-    /// may use as many cores as there are threads.
+    /// Workers spin for their next loop for about a millisecond before they sleep, because waking
+    /// takes longer than most loops, especially on a virtual machine. With `yields` (more threads
+    /// than cores), they sleep immediately. With `bindsThreads`, each thread, including the caller,
+    /// is bound to a core if the process may use as many cores as there are threads.
     package init(threads: Int, yields: Bool = false, bindsThreads: Bool = false) {
         precondition(threads >= 1, "a team needs at least one thread")
         threadCount = threads
@@ -52,8 +51,8 @@ package final class ThreadTeam: Sendable {
                 Failure(
                     .configuration,
                     "Thread \(thread + 1) of \(threads) cannot be started "
-                        + "(\(String(cString: strerror(status)))); use fewer threads per rank, or raise "
-                        + "the limits on processes and memory (ulimit -u, ulimit -v)."
+                        + "(\(String(cString: strerror(status)))); use fewer threads per rank, or "
+                        + "raise the limits on processes and memory (ulimit -u, ulimit -v)."
                 ).endProcess()
             }
             workers.append(handle)
@@ -93,10 +92,10 @@ private final class WorkerStart {
     }
 }
 
-/// The loop that a team is in, as its threads see it.
+/// The current loop of a team, shared by its threads.
 ///
-/// `body` and `tileCount` are plain memory: the caller writes them before it advances `generation`
-/// and workers read them after they have seen that, so no two threads touch them at once.
+/// `body` and `tileCount` are plain memory: the caller writes them before it advances `generation`,
+/// and workers read them after they have seen the new value, so no two threads access them at once.
 private final class SharedLoop: @unchecked Sendable {
     typealias Body = (_ tile: Int, _ thread: Int) -> Void
 
@@ -111,8 +110,8 @@ private final class SharedLoop: @unchecked Sendable {
     private let stopping = Atomic<Bool>(false)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    /// Looks for what a thread waits for before it offers its core to others between two looks, and
-    /// looks after that before a worker sleeps.
+    /// The number of checks for an awaited change before a thread offers its core to others between
+    /// two checks, and the number of checks after that before a worker sleeps.
     private let (spins, offers): (Int, Int)
 
     init(threads: Int, sleepsAtOnce: Bool) {

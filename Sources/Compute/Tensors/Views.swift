@@ -1,4 +1,4 @@
-/// A view of `rows` x `columns` floats whose rows start `stride` elements apart; it owns nothing.
+/// A view of `rows` x `columns` floats whose rows start `stride` elements apart; it owns no memory.
 @frozen package struct Matrix: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Float>
     package let rows: Int
@@ -14,19 +14,19 @@
         self.stride = stride ?? columns
     }
 
-    /// Some of the rows.
+    /// Returns a range of the rows.
     package func rows(_ range: Range<Int>) -> Matrix {
         Matrix(
             base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
     }
 
-    /// Some of the columns.
+    /// Returns a range of the columns.
     package func columns(_ range: Range<Int>) -> Matrix {
         Matrix(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
     }
 }
 
-/// A view of `count` contiguous floats; it owns nothing.
+/// A view of `count` contiguous floats; it owns no memory.
 @frozen package struct Vector: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Float>
     package let count: Int
@@ -38,14 +38,14 @@
 }
 
 extension Buffer<Float> {
-    /// The place of a tensor as a matrix: all but its last axis are rows.
+    /// Returns a tensor's memory as a matrix: all axes but the last are rows.
     package func matrix(_ tensor: NamedTensor) -> Matrix {
         let columns = tensor.shape.last ?? 1
         return Matrix(
             base + tensor.offset, rows: tensor.count / max(1, columns), columns: columns)
     }
 
-    /// The place of a tensor as a vector.
+    /// Returns a tensor's memory as a vector.
     package func vector(_ tensor: NamedTensor) -> Vector {
         Vector(base + tensor.offset, count: tensor.count)
     }

@@ -1,5 +1,5 @@
-// Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused multiply-add);
-// everything else rounds once per operation, in the order in which it is written. Both ends of a range
+// Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused
+// multiply-add); every other operation rounds once, in the order of the code. Both ends of a range
 // are multiples of 16, so there is never a remainder.
 
 import CCompute
@@ -8,13 +8,13 @@ import CCompute
 package struct AdamCoefficients {
     /// The negative learning rate over the mean's bias correction, 1 - beta1^step.
     package let rate: Float
-    /// Multiplies the gradient first.
+    /// The factor that multiplies the gradient first.
     package let scale: Float
-    /// Adam's L2 decay: times the parameter, added to the gradient; 0 in AdamW.
+    /// Adam's L2 decay: the factor of the parameter that is added to the gradient; 0 in AdamW.
     package let coupledDecay: Float
-    /// AdamW's decoupled decay: what the parameter keeps of itself; 1 in Adam.
+    /// AdamW's decoupled decay: the fraction of the parameter that is kept; 1 in Adam.
     package let kept: Float
-    /// 1 - beta1: how far the mean goes towards the gradient.
+    /// 1 - beta1: the fraction by which the mean moves towards the gradient.
     package let meanWeight: Float
     package let beta2: Float
     /// 1 - beta2.
@@ -39,10 +39,10 @@ package struct AdamCoefficients {
     }
 }
 
-/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2, for eight gradients.
+/// Computes m = m + (1 - beta1) (g - m) and v = beta2 v + (1 - beta2) g^2 for eight gradients.
 ///
-/// Where beta1 is at most 1/2 the mean is computed as g - beta1 (g - m), as PyTorch's `lerp` does,
-/// so that with beta1 = 0 it is g exactly.
+/// If beta1 is at most 1/2, the mean is computed as g - beta1 (g - m), as in PyTorch's `lerp`, so
+/// that it equals g exactly if beta1 = 0.
 struct MomentUpdate {
     private let weight: SIMD8<Float>
     private let fromGradient: SIMDMask<SIMD8<Int32>>
@@ -58,7 +58,7 @@ struct MomentUpdate {
         newSquare = Floats(repeating: coefficients.newSquare)
     }
 
-    /// The new moments.
+    /// Returns the new moments.
     @inline(__always)
     func callAsFunction(
         _ gradient: SIMD8<Float>, mean: SIMD8<Float>, square: SIMD8<Float>
@@ -71,7 +71,7 @@ struct MomentUpdate {
     }
 }
 
-/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
+/// Computes m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2;
 /// p = kept p + rate m / (sqrt(v) / correction + epsilon).
 ///
 /// Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.

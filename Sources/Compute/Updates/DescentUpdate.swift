@@ -1,8 +1,8 @@
-// Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused multiply-add);
-// everything else rounds once per operation, in the order in which it is written. Both ends of a range
+// Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused
+// multiply-add); every other operation rounds once, in the order of the code. Both ends of a range
 // are multiples of 16, so there is never a remainder.
 
-/// g = scale g + weightDecay p; p = p + rate g, where `rate` is the negative learning rate.
+/// Computes g = scale g + weightDecay p; p = p + rate g, with the negative learning rate `rate`.
 package func descend(
     _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
     _ range: Range<Int>, rate: Float, scale: Float, weightDecay: Float
@@ -23,15 +23,15 @@ package func descend(
 package struct MomentumCoefficients {
     /// The negative learning rate.
     package let rate: Float
-    /// Multiplies the gradient first.
+    /// The factor that multiplies the gradient first.
     package let scale: Float
-    /// Times the parameter, added to the gradient.
+    /// The factor of the parameter that is added to the gradient.
     package let weightDecay: Float
-    /// The look-ahead's weight.
+    /// The weight of the look-ahead.
     package let momentum: Float
-    /// What the buffer keeps of itself: the momentum, or 0 in the first step.
+    /// The fraction of the buffer that is kept: the momentum, or 0 in the first step.
     package let retained: Float
-    /// What it takes of the gradient: 1 - dampening, or 1 in the first step.
+    /// The fraction of the gradient that is added: 1 - dampening, or 1 in the first step.
     package let admitted: Float
     package let nesterov: Bool
 
@@ -49,7 +49,8 @@ package struct MomentumCoefficients {
     }
 }
 
-/// b = retained b + admitted g; p = p + rate b, or with Nesterov p = p + rate (g + momentum b).
+/// Computes b = retained b + admitted g; p = p + rate b, or with Nesterov
+/// p = p + rate (g + momentum b).
 ///
 /// Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", in
 /// PyTorch's form, where the learning rate multiplies the buffer instead of entering it.

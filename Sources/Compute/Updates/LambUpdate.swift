@@ -1,13 +1,13 @@
-// LAMB's two passes over a range: the first moves the moments and measures, the second moves the
-// parameters. Both compute the direction, which is cheaper than to write and read it.
+// LAMB's two passes over a range: the first updates the moments and measures norms, the second
+// updates the parameters. Both compute the direction, which is cheaper than writing and reading it.
 
 import CCompute
 
 /// The scalars of one step of LAMB, computed in double and rounded to fp32.
 package struct LambCoefficients {
-    /// Adam's, for a rate of 1 and without decay.
+    /// Adam's coefficients, for a rate of 1 and without decay.
     package let adam: AdamCoefficients
-    /// Times the parameter, added to the direction.
+    /// The factor of the parameter in the direction.
     package let weightDecay: Float
 
     package init(_ adam: AdamCoefficients, weightDecay: Float) {
@@ -16,8 +16,8 @@ package struct LambCoefficients {
     }
 }
 
-/// m = m + (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2; the sums of squares of p and of the
-/// direction u = mhat / (sqrt(vhat) + epsilon) + weightDecay p.
+/// Computes m = m + (1 - beta1) (g - m) and v = beta2 v + (1 - beta2) g^2, and returns the sums of
+/// squares of p and of the direction u = mhat / (sqrt(vhat) + epsilon) + weightDecay p.
 ///
 /// You et al. 2020, "Large Batch Optimization for Deep Learning", Algorithm 2.
 package func advanceLamb(
@@ -44,7 +44,7 @@ package func advanceLamb(
     return NormSums(parameters: parameterSquares.sum(), compared: directionSquares.sum())
 }
 
-/// p = p + rate u, where `rate` is the negative learning rate times the tensor's trust ratio.
+/// Computes p = p + rate u; `rate` is the negative learning rate times the tensor's trust ratio.
 package func moveByLamb(
     _ parameters: UnsafeMutablePointer<Float>, _ means: UnsafePointer<Float>,
     _ squares: UnsafePointer<Float>, _ range: Range<Int>, rate: Float,
@@ -61,7 +61,7 @@ package func moveByLamb(
     }
 }
 
-/// u for eight parameters.
+/// The direction u for eight parameters.
 private struct LambDirection {
     private let meanFactor: Floats
     private let correction: Floats

@@ -1,5 +1,5 @@
-/// The sums of squares of a part of a tensor and of what its norm is compared with: the gradient in
-/// LARS, the direction in LAMB.
+/// The sums of squares of a part of a tensor and of the values whose norm it is compared with: the
+/// gradient in LARS, the direction in LAMB.
 package struct NormSums {
     package var parameters: Double
     package var compared: Double
@@ -11,7 +11,7 @@ package struct NormSums {
 }
 
 extension NormSums {
-    /// The sums over `count` parameters and gradients, a multiple of sixteen.
+    /// Computes the sums over `count` parameters and gradients, a multiple of sixteen.
     package init(
         _ parameters: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>, count: Int
     ) {
