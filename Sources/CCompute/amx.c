@@ -98,13 +98,13 @@ typedef struct {
 } left_rows;
 
 /// The addresses to fetch into the caches while a tile is computed, row by row: those of C, and
-/// those of the matrices that a block's `soon` names.
+/// those of the matrices that a block's `prefetch` names.
 typedef struct {
     const char *c;
     ptrdiff_t c_bytes;
-    const char *soon[2];
-    ptrdiff_t soon_bytes[2];
-    bool soon_is_wide[2];
+    const char *prefetch[2];
+    ptrdiff_t prefetch_bytes[2];
+    bool prefetch_is_wide[2];
     ptrdiff_t rows;
 } fetches;
 
@@ -112,11 +112,12 @@ ALWAYS_INLINE fetches fetches_of(
     const lockstep_block *block, ptrdiff_t row, ptrdiff_t column, ptrdiff_t rows, const float *c) {
     fetches f = {.c = (const char *)c, .c_bytes = block->c_stride * 4, .rows = rows};
     for (int m = 0; m < 2; m++) {
-        const lockstep_soon *soon = &block->soon[m];
-        f.soon_bytes[m] = soon->row_bytes;
-        f.soon_is_wide[m] = soon->element_bytes * TILE_COLUMNS > LINE_BYTES;
-        f.soon[m] = soon->base ? soon->base + row * soon->row_bytes + column * soon->element_bytes
-                               : 0;
+        const lockstep_prefetch *prefetch = &block->prefetch[m];
+        f.prefetch_bytes[m] = prefetch->row_bytes;
+        f.prefetch_is_wide[m] = prefetch->element_bytes * TILE_COLUMNS > LINE_BYTES;
+        f.prefetch[m] = prefetch->base ? prefetch->base + row * prefetch->row_bytes +
+                                             column * prefetch->element_bytes
+                                       : 0;
     }
     return f;
 }
@@ -128,10 +129,10 @@ ALWAYS_INLINE void fetch(fetches *f, ptrdiff_t count) {
         __builtin_prefetch(f->c + LINE_BYTES, 1);
         f->c += f->c_bytes;
         for (int m = 0; m < 2; m++) {
-            if (!f->soon[m]) continue;
-            __builtin_prefetch(f->soon[m]);
-            if (f->soon_is_wide[m]) __builtin_prefetch(f->soon[m] + LINE_BYTES);
-            f->soon[m] += f->soon_bytes[m];
+            if (!f->prefetch[m]) continue;
+            __builtin_prefetch(f->prefetch[m]);
+            if (f->prefetch_is_wide[m]) __builtin_prefetch(f->prefetch[m] + LINE_BYTES);
+            f->prefetch[m] += f->prefetch_bytes[m];
         }
     }
 }

@@ -157,7 +157,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
                 "[optimizer] momentum", momentum, "does nothing with name = \"\(name.rawValue)\"",
                 remedy: "set betas instead, or name = \"sgd\"")
         }
-        let descent = name == .lars ? "lars" : "sgd"
+        let descent = name.traits.isAdam ? "sgd" : name.rawValue
         guard !nesterov || momentum > 0 else {
             throw conflict(
                 "[optimizer] nesterov", nesterov, "needs momentum",

@@ -23,7 +23,7 @@ import Testing
         ])
     func knownAnswers(counter: SIMD4<UInt32>, key: UInt64, words: SIMD4<UInt32>) {
         let random = CounterRandom(key: key)
-        #expect(random.words(counter.x, counter.y, counter.z, counter.w) == words)
+        #expect(random.words(at: counter) == words)
         // Both 64-bit places are the counter's words, the low ones first.
         let first = UInt64(counter.x) | UInt64(counter.y) << 32
         let second = UInt64(counter.z) | UInt64(counter.w) << 32

@@ -140,7 +140,7 @@ private struct KnownGradients {
         case 4: return -0.0
         case 5: return lane == 1 && !areFinite ? .nan : 1
         default:
-            let words = random.words(UInt32(index), UInt32(lane), 0, 0)
+            let words = random.words(at: SIMD4(UInt32(index), UInt32(lane), 0, 0))
             let fraction = 1 + Float(words.x >> 9) * 0x1p-23
             let exponent = Int(words.y % 41) - 20
             return Float(

@@ -20,7 +20,7 @@ typedef struct {
     const char *base;
     ptrdiff_t row_bytes;
     ptrdiff_t element_bytes;
-} lockstep_soon;
+} lockstep_prefetch;
 
 /// One block of a product, whose operands fit a core's caches. Strides are in elements.
 typedef struct {
@@ -44,7 +44,7 @@ typedef struct {
     /// Whether the product is added to the existing values.
     bool accumulates;
     /// The matrices that are read or written next, at the positions of the product's elements.
-    lockstep_soon soon[2];
+    lockstep_prefetch prefetch[2];
 } lockstep_block;
 
 /// The kernels for one number format of the operands and one instruction set.

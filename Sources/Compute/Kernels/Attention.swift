@@ -98,9 +98,9 @@ package final class Attention {
             for block in blocks {
                 let row = rows.lowerBound + block.start
                 multiplyByPanels(
-                    qkv.row(row, column: column), qkv.stride, rows: block.rows, keys,
+                    qkv.row(row, column: column), stride: qkv.stride, rows: block.rows, by: keys,
                     columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
-                    rowStride)
+                    stride: rowStride)
                 for i in 0..<block.rows {
                     let (top2, total) = exponentiate(
                         scores + i * rowStride, valid: block.start + i + 1, count: block.keys)
@@ -108,11 +108,13 @@ package final class Attention {
                     logSumExp.base[tile * length + block.start + i] =
                         top2 + log2f(total)
                 }
-                if let dropout { mask(scores, block, sequence, head, dropout) }
+                if let dropout {
+                    mask(scores, block, dropout.head(head, ofSequence: sequence, length: length))
+                }
                 roundRows(scores, block)
                 multiplyByPanels(
-                    scores, operandStride, rows: block.rows, values, columns: headWidth,
-                    depth: block.keys, panelDepth: length, into: sums.base, sums.stride)
+                    scores, stride: operandStride, rows: block.rows, by: values, columns: headWidth,
+                    depth: block.keys, panelDepth: length, into: sums.base, stride: sums.stride)
                 // Cheaper here than on the probabilities, which are more numerous.
                 for i in 0..<block.rows {
                     let factor = 1 / totals[i]
@@ -154,30 +156,33 @@ package final class Attention {
             let sums = GradientSums(
                 qkvGradient, rows, column: column, headWidth: headWidth, width: width
             ) { sumMemory[thread].assumingMemoryBound(to: Float.self) }
+            let headDropout = dropout?.head(head, ofSequence: sequence, length: length)
             for block in blocks.reversed() {
                 let row = rows.lowerBound + block.start
                 let blockOfRows = row..<row + block.rows
                 multiplyByPanels(
-                    qkv.row(row, column: column), qkv.stride, rows: block.rows, keysTransposed,
-                    columns: block.keys, depth: headWidth, panelDepth: headWidth,
-                    into: probabilities, rowStride)
+                    qkv.row(row, column: column), stride: qkv.stride, rows: block.rows,
+                    by: keysTransposed, columns: block.keys, depth: headWidth,
+                    panelDepth: headWidth, into: probabilities, stride: rowStride)
                 multiplyByPanels(
-                    outputGradient.row(row, column: column), outputGradient.stride,
-                    rows: block.rows, valuesTransposed, columns: block.keys, depth: headWidth,
-                    panelDepth: headWidth, into: gradients, rowStride)
+                    outputGradient.row(row, column: column), stride: outputGradient.stride,
+                    rows: block.rows, by: valuesTransposed, columns: block.keys, depth: headWidth,
+                    panelDepth: headWidth, into: gradients, stride: rowStride)
                 for i in 0..<block.rows {
-                    let rowTotal = dot(outputGradient, output, row: row + i, column, headWidth)
+                    let rowTotal = dot(
+                        outputGradient, output, row: row + i,
+                        columns: column..<column + headWidth)
                     softmaxBackward(
-                        probabilities, gradients, row: i, block,
+                        probabilities, gradients, of: block, row: i,
                         logSumExp: logSumExp.base[tile * length + block.start + i],
-                        rowTotal: rowTotal, sequence, head, dropout)
+                        rowTotal: rowTotal, dropout: headDropout)
                 }
                 roundRows(probabilities, block)
                 roundRows(gradients, block)
                 multiplyByPanels(
-                    gradients, operandStride, rows: block.rows, keys, columns: headWidth,
-                    depth: block.keys, panelDepth: length,
-                    into: sums.queries.row(block.start), sums.queries.stride)
+                    gradients, stride: operandStride, rows: block.rows, by: keys,
+                    columns: headWidth, depth: block.keys, panelDepth: length,
+                    into: sums.queries.row(block.start), stride: sums.queries.stride)
                 // The last block comes first and writes all keys; the others add.
                 let adds = block.keys < length
                 addOuterProduct(
@@ -269,16 +274,16 @@ package final class Attention {
     /// Computes `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed
     /// operand.
     private func multiplyByPanels(
-        _ a: UnsafeMutableRawPointer, _ aStride: Int, rows: Int,
-        _ panels: UnsafeMutableRawPointer, columns: Int, depth: Int, panelDepth: Int,
-        into c: UnsafeMutablePointer<Float>, _ cStride: Int
+        _ a: UnsafeMutableRawPointer, stride aStride: Int, rows: Int,
+        by panels: UnsafeMutableRawPointer, columns: Int, depth: Int, panelDepth: Int,
+        into c: UnsafeMutablePointer<Float>, stride cStride: Int
     ) {
         var block = lockstep_block(
             rows: rows, columns: columns, depth: depth, a: a,
             a_panel_stride: Int(kernels.tile_rows) * aStride, a_row_stride: aStride,
             a_depth_stride: 1, b: panels,
             b_panel_stride: kernels.padded(depth: panelDepth) * Int(kernels.tile_columns), c: c,
-            c_stride: cStride, accumulates: false, soon: nothingSoon)
+            c_stride: cStride, accumulates: false, prefetch: noPrefetch)
         kernels.multiply_rows(&block)
     }
 
@@ -294,7 +299,7 @@ package final class Attention {
             rows: rows.keys, columns: headWidth, depth: rows.rows, a: scores,
             a_panel_stride: tileRows, a_row_stride: 1, a_depth_stride: rowStride, b: panels,
             b_panel_stride: depth * Int(kernels.tile_columns), c: c.base, c_stride: c.stride,
-            accumulates: adds, soon: nothingSoon)
+            accumulates: adds, prefetch: noPrefetch)
         if precision == .bf16 {
             let packed = packedMemory()
             kernels.pack_left_transposed(scores, operandStride, rows.rows, rows.keys, packed)
@@ -357,8 +362,7 @@ package final class Attention {
     /// D = sum of dO O equals the row's sum of m P dP (Dao et al. 2022, section B.4).
     private func softmaxBackward(
         _ probabilities: UnsafeMutablePointer<Float>, _ gradients: UnsafeMutablePointer<Float>,
-        row: Int, _ block: Block, logSumExp: Float, rowTotal: Float, _ sequence: Int, _ head: Int,
-        _ dropout: Dropout?
+        of block: Block, row: Int, logSumExp: Float, rowTotal: Float, dropout: HeadDropout?
     ) {
         let p = probabilities + row * rowStride
         let dp = gradients + row * rowStride
@@ -372,7 +376,7 @@ package final class Attention {
             var dx = dp.load8(start)
             var kept = x
             if let dropout {
-                let factors = factors(dropout, sequence, head, position, start)
+                let factors = dropout.factors(row: position, column: start)
                 dx *= factors
                 kept *= factors
             }
@@ -385,26 +389,40 @@ package final class Attention {
     }
 
     private func mask(
-        _ probabilities: UnsafeMutablePointer<Float>, _ block: Block, _ sequence: Int, _ head: Int,
-        _ dropout: Dropout
+        _ probabilities: UnsafeMutablePointer<Float>, _ block: Block, _ dropout: HeadDropout
     ) {
         for i in 0..<block.rows {
             let row = probabilities + i * rowStride
             forEachVector(block.start + i + 1) { start, width in
-                let factors = factors(dropout, sequence, head, block.start + i, start)
+                let factors = dropout.factors(row: block.start + i, column: start)
                 row.store(row.load(start, width: width) * factors, start, width: width)
             }
         }
     }
+}
 
+/// The dropout of one head's probabilities in one sequence.
+private struct HeadDropout {
+    let key: DropoutKey
+    let site: UInt32
+    let sequence: UInt32
+    /// The number of vectors in a row of probabilities.
+    let rowGroups: Int
+
+    /// Returns the factors of the eight probabilities that start at a column, a multiple of 8.
     @inline(__always)
-    private func factors(
-        _ dropout: Dropout, _ sequence: Int, _ head: Int, _ position: Int, _ start: Int
-    ) -> Floats {
-        dropout.key.factors(
-            site: DropoutSite.attention(layer: dropout.layer, head: head).number,
-            sequence: UInt32(truncatingIfNeeded: dropout.firstSequence + sequence),
-            group: UInt32(position * ((length + 7) / 8) + start / 8))
+    func factors(row: Int, column: Int) -> Floats {
+        key.factors(site: site, sequence: sequence, group: UInt32(row * rowGroups + column / 8))
+    }
+}
+
+extension Attention.Dropout {
+    /// Returns the dropout of one head in one of the micro-batch's sequences of `length` tokens.
+    fileprivate func head(_ head: Int, ofSequence sequence: Int, length: Int) -> HeadDropout {
+        HeadDropout(
+            key: key, site: DropoutSite.attention(layer: layer, head: head).number,
+            sequence: UInt32(truncatingIfNeeded: firstSequence + sequence),
+            rowGroups: (length + 7) / 8)
     }
 }
 
@@ -412,11 +430,12 @@ private func wholeVectors(_ count: Int) -> Int { (count + 7) / 8 * 8 }
 
 /// Returns the dot product of the same columns of one row of two operands.
 @inline(__always)
-private func dot(_ x: Operand, _ y: Operand, row: Int, _ column: Int, _ count: Int) -> Float {
+private func dot(_ x: Operand, _ y: Operand, row: Int, columns: Range<Int>) -> Float {
     var total = Floats.zero
-    forEachVector(count) { start, width in
+    forEachVector(columns.count) { start, width in
+        let column = columns.lowerBound + start
         total = total.addingProduct(
-            x.load(row, column + start, width: width), y.load(row, column + start, width: width))
+            x.load(row, column, width: width), y.load(row, column, width: width))
     }
     return sum(total)
 }

@@ -23,7 +23,7 @@ package struct DropoutKey: Sendable {
     @inline(__always)
     package func factors(site: UInt32, sequence: UInt32, group: UInt32) -> Floats {
         // Sixteen bits for each of eight elements.
-        let words = random.words(group, site, sequence, step)
+        let words = random.words(at: SIMD4(group, site, sequence, step))
         let draws = unsafeBitCast(words, to: SIMD8<UInt16>.self)
         var factors = Floats(repeating: keepScale)
         for lane in 0..<8 where draws[lane] < threshold { factors[lane] = 0 }

@@ -33,7 +33,8 @@ extension ComputeEngine {
         _ a: Operand, _ b: Operand, _ storage: Storage = .direct, into c: Matrix,
         accumulates: Bool = false, betweenTiles: () -> Void = {}
     ) {
-        let product = Product(a, .direct, b, storage, kernels(a.precision))
+        let product = Product(
+            a, leftStorage: .direct, b, rightStorage: storage, kernels: kernels(a.precision))
         addParts(
             of: product, to: c, sums: nil, accumulates: accumulates, betweenTiles: betweenTiles)
     }
@@ -62,7 +63,8 @@ extension ComputeEngine {
         _ a: Operand, _ b: Operand, into c: Matrix, columnSums: Vector? = nil,
         accumulates: Bool = false, betweenTiles: () -> Void = {}
     ) {
-        let product = Product(a, .transposed, b, .direct, kernels(a.precision))
+        let product = Product(
+            a, leftStorage: .transposed, b, rightStorage: .direct, kernels: kernels(a.precision))
         guard let columnSums else {
             return addParts(
                 of: product, to: c, sums: nil, accumulates: accumulates,
@@ -91,7 +93,8 @@ extension ComputeEngine {
         touching touched: (Operand?, Operand?) = (nil, nil), betweenTiles: () -> Void = {},
         epilogue: Epilogue
     ) {
-        let product = Product(a, .direct, b, storage, kernels(a.precision))
+        let product = Product(
+            a, leftStorage: .direct, b, rightStorage: storage, kernels: kernels(a.precision))
         // With all parts at once, no sums wait in memory for the next part.
         let packed = PackedProduct(product, partsAtOnce: product.partCount, on: self)
         let elements = scratch(.product, bytes: 4 * product.blockRows * packed.tiling.columnsOfTile)
@@ -231,11 +234,11 @@ private struct PackedProduct {
                     },
                     columns: columns.count, into: elements, stride: columns.count,
                     accumulates: part > 0,
-                    soon: part < parts - 1
-                        ? nothingSoon
+                    prefetch: part < parts - 1
+                        ? noPrefetch
                         : (
-                            soon(touched.0, block.lowerBound, columns.lowerBound),
-                            soon(touched.1, block.lowerBound, columns.lowerBound)
+                            prefetch(touched.0, block.lowerBound, columns.lowerBound),
+                            prefetch(touched.1, block.lowerBound, columns.lowerBound)
                         ))
             }
             epilogue(
@@ -246,12 +249,14 @@ private struct PackedProduct {
 }
 
 /// The value that prefetches nothing.
-var nothingSoon: (lockstep_soon, lockstep_soon) { (lockstep_soon(), lockstep_soon()) }
+var noPrefetch: (lockstep_prefetch, lockstep_prefetch) {
+    (lockstep_prefetch(), lockstep_prefetch())
+}
 
 /// Returns the description of a matrix to prefetch from an element on.
-private func soon(_ matrix: Operand?, _ row: Int, _ column: Int) -> lockstep_soon {
-    guard let matrix else { return lockstep_soon() }
-    return lockstep_soon(
+private func prefetch(_ matrix: Operand?, _ row: Int, _ column: Int) -> lockstep_prefetch {
+    guard let matrix else { return lockstep_prefetch() }
+    return lockstep_prefetch(
         base: UnsafePointer(
             matrix.row(row, column: column).assumingMemoryBound(to: CChar.self)),
         row_bytes: matrix.stride * matrix.precision.bytes, element_bytes: matrix.precision.bytes)

@@ -24,8 +24,8 @@ struct Product {
     let blockRows: Int
 
     init(
-        _ a: Operand, _ leftStorage: Storage, _ b: Operand, _ rightStorage: Storage,
-        _ kernels: lockstep_microkernels
+        _ a: Operand, leftStorage: Storage, _ b: Operand, rightStorage: Storage,
+        kernels: lockstep_microkernels
     ) {
         (rows, depth) =
             leftStorage == .direct ? (a.rows, a.columns) : (a.columns, a.rows)
@@ -123,7 +123,7 @@ struct Product {
         _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer,
         packedRows: UnsafeMutableRawPointer? = nil, columns: Int,
         into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool,
-        soon: (lockstep_soon, lockstep_soon) = nothingSoon
+        prefetch: (lockstep_prefetch, lockstep_prefetch) = noPrefetch
     ) {
         let depth = depth(of: part)
         let tileRows = Int(kernels.tile_rows)
@@ -132,7 +132,7 @@ struct Product {
             rows: rows.count, columns: columns, depth: depth.count, a: packedRows,
             a_panel_stride: tileRows * padded, a_row_stride: 1, a_depth_stride: tileRows,
             b: panels, b_panel_stride: padded * Int(kernels.tile_columns), c: c, c_stride: stride,
-            accumulates: accumulates, soon: soon)
+            accumulates: accumulates, prefetch: prefetch)
         if packedRows != nil { return kernels.multiply_columns(&block) }
         block.a = UnsafeRawPointer(a.row(rows.lowerBound, column: depth.lowerBound))
         block.a_panel_stride = tileRows * a.stride

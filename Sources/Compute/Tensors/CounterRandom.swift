@@ -26,8 +26,8 @@ package struct CounterRandom: Sendable {
 
     /// Returns the four words at a counter.
     @inlinable
-    package func words(_ c0: UInt32, _ c1: UInt32, _ c2: UInt32, _ c3: UInt32) -> SIMD4<UInt32> {
-        var x = SIMD4(c0, c1, c2, c3)
+    package func words(at counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
+        var x = counter
         var k0 = keyWords.x
         var k1 = keyWords.y
         for _ in 0..<10 {
@@ -49,8 +49,9 @@ package struct CounterRandom: Sendable {
     /// Returns 64 random bits at a position given by two numbers.
     package func bits(_ first: UInt64, _ second: UInt64 = 0) -> UInt64 {
         let w = words(
-            UInt32(truncatingIfNeeded: first), UInt32(truncatingIfNeeded: first >> 32),
-            UInt32(truncatingIfNeeded: second), UInt32(truncatingIfNeeded: second >> 32))
+            at: SIMD4(
+                UInt32(truncatingIfNeeded: first), UInt32(truncatingIfNeeded: first >> 32),
+                UInt32(truncatingIfNeeded: second), UInt32(truncatingIfNeeded: second >> 32)))
         return UInt64(w.x) | UInt64(w.y) << 32
     }
 

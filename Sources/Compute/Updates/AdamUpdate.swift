@@ -1,6 +1,6 @@
 // Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused
-// multiply-add); every other operation rounds once, in the order of the code. Both ends of a range
-// are multiples of 16, so there is never a remainder.
+// multiply-add); every other operation rounds once, in the order of the code. Counts are
+// multiples of 16, so there is never a remainder.
 
 import CCompute
 
@@ -76,9 +76,9 @@ struct MomentUpdate {
 ///
 /// Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
 package func adam(
-    _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
-    _ means: UnsafeMutablePointer<Float>, _ squares: UnsafeMutablePointer<Float>,
-    _ range: Range<Int>, _ coefficients: AdamCoefficients
+    _ coefficients: AdamCoefficients, parameters: UnsafeMutablePointer<Float>,
+    gradients: UnsafePointer<Float>, means: UnsafeMutablePointer<Float>,
+    squares: UnsafeMutablePointer<Float>, count: Int
 ) {
     let rate = Floats(repeating: coefficients.rate)
     let scale = Floats(repeating: coefficients.scale)
@@ -87,8 +87,8 @@ package func adam(
     let moments = MomentUpdate(coefficients)
     let correction = Floats(repeating: coefficients.correction)
     let epsilon = Floats(repeating: coefficients.epsilon)
-    var index = range.lowerBound
-    while index < range.upperBound {
+    var index = 0
+    while index < count {
         let parameter = parameters.load8(index)
         let gradient = (scale * gradients.load8(index)).addingProduct(coupledDecay, parameter)
         let (mean, square) = moments(

@@ -1,17 +1,17 @@
 // Elementwise loops over eight parameters at a time. `addingProduct` rounds once (a fused
-// multiply-add); every other operation rounds once, in the order of the code. Both ends of a range
-// are multiples of 16, so there is never a remainder.
+// multiply-add); every other operation rounds once, in the order of the code. Counts are
+// multiples of 16, so there is never a remainder.
 
 /// Computes g = scale g + weightDecay p; p = p + rate g, with the negative learning rate `rate`.
 package func descend(
-    _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
-    _ range: Range<Int>, rate: Float, scale: Float, weightDecay: Float
+    parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>, count: Int,
+    rate: Float, scale: Float, weightDecay: Float
 ) {
     let rate = Floats(repeating: rate)
     let scale = Floats(repeating: scale)
     let weightDecay = Floats(repeating: weightDecay)
-    var index = range.lowerBound
-    while index < range.upperBound {
+    var index = 0
+    while index < count {
         let parameter = parameters.load8(index)
         let gradient = (scale * gradients.load8(index)).addingProduct(weightDecay, parameter)
         parameters.store8(parameter.addingProduct(rate, gradient), index)
@@ -55,8 +55,8 @@ package struct MomentumCoefficients {
 /// Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", in
 /// PyTorch's form, where the learning rate multiplies the buffer instead of entering it.
 package func descendWithMomentum(
-    _ parameters: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
-    _ buffer: UnsafeMutablePointer<Float>, _ range: Range<Int>, _ coefficients: MomentumCoefficients
+    _ coefficients: MomentumCoefficients, parameters: UnsafeMutablePointer<Float>,
+    gradients: UnsafePointer<Float>, buffer: UnsafeMutablePointer<Float>, count: Int
 ) {
     let rate = Floats(repeating: coefficients.rate)
     let scale = Floats(repeating: coefficients.scale)
@@ -65,8 +65,8 @@ package func descendWithMomentum(
     let retained = Floats(repeating: coefficients.retained)
     let admitted = Floats(repeating: coefficients.admitted)
     let nesterov = coefficients.nesterov
-    var index = range.lowerBound
-    while index < range.upperBound {
+    var index = 0
+    while index < count {
         let parameter = parameters.load8(index)
         let gradient = (scale * gradients.load8(index)).addingProduct(weightDecay, parameter)
         let moved = (retained * buffer.load8(index)).addingProduct(admitted, gradient)

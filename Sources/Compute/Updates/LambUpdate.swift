@@ -21,17 +21,17 @@ package struct LambCoefficients {
 ///
 /// You et al. 2020, "Large Batch Optimization for Deep Learning", Algorithm 2.
 package func advanceLamb(
-    _ parameters: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>,
-    _ means: UnsafeMutablePointer<Float>, _ squares: UnsafeMutablePointer<Float>,
-    _ range: Range<Int>, _ coefficients: LambCoefficients
+    _ coefficients: LambCoefficients, parameters: UnsafePointer<Float>,
+    gradients: UnsafePointer<Float>, means: UnsafeMutablePointer<Float>,
+    squares: UnsafeMutablePointer<Float>, count: Int
 ) -> NormSums {
     let moments = MomentUpdate(coefficients.adam)
     let direction = LambDirection(coefficients)
     let scale = Floats(repeating: coefficients.adam.scale)
     var parameterSquares = SIMD8<Double>()
     var directionSquares = SIMD8<Double>()
-    var index = range.lowerBound
-    while index < range.upperBound {
+    var index = 0
+    while index < count {
         let parameter = parameters.load8(index)
         let (mean, square) = moments(
             scale * gradients.load8(index), mean: means.load8(index), square: squares.load8(index))
@@ -46,14 +46,13 @@ package func advanceLamb(
 
 /// Computes p = p + rate u; `rate` is the negative learning rate times the tensor's trust ratio.
 package func moveByLamb(
-    _ parameters: UnsafeMutablePointer<Float>, _ means: UnsafePointer<Float>,
-    _ squares: UnsafePointer<Float>, _ range: Range<Int>, rate: Float,
-    _ coefficients: LambCoefficients
+    _ coefficients: LambCoefficients, rate: Float, parameters: UnsafeMutablePointer<Float>,
+    means: UnsafePointer<Float>, squares: UnsafePointer<Float>, count: Int
 ) {
     let direction = LambDirection(coefficients)
     let rate = Floats(repeating: rate)
-    var index = range.lowerBound
-    while index < range.upperBound {
+    var index = 0
+    while index < count {
         let parameter = parameters.load8(index)
         let update = direction(parameter, mean: means.load8(index), square: squares.load8(index))
         parameters.store8(parameter.addingProduct(rate, update), index)

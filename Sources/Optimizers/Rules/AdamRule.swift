@@ -18,11 +18,12 @@ struct AdamRule: UpdateRule {
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
         let isDecoupled = configuration.name == .adamw
         adam(
-            part.parameters, part.gradients, moments.mean.base + part.stateStart,
-            moments.square.base + part.stateStart, 0..<part.count,
             AdamCoefficients(
                 configuration, scalars, coupledDecay: isDecoupled ? 0 : Float(scalars.weightDecay),
-                kept: isDecoupled ? Float(1 - scalars.learningRate * scalars.weightDecay) : 1))
+                kept: isDecoupled ? Float(1 - scalars.learningRate * scalars.weightDecay) : 1),
+            parameters: part.parameters, gradients: part.gradients,
+            means: moments.mean.base + part.stateStart,
+            squares: moments.square.base + part.stateStart, count: part.count)
     }
 }
 

@@ -22,19 +22,20 @@ struct DescentRule: UpdateRule {
         let weightDecay = Float(scalars.weightDecay * scalars.trust)
         guard let buffer else {
             descend(
-                part.parameters, part.gradients, 0..<part.count, rate: rate, scale: scale,
-                weightDecay: weightDecay)
+                parameters: part.parameters, gradients: part.gradients, count: part.count,
+                rate: rate, scale: scale, weightDecay: weightDecay)
             return
         }
         // The first momentum is the gradient itself, whatever the dampening.
         let isFirst = scalars.step == 1
         descendWithMomentum(
-            part.parameters, part.gradients, buffer.base + part.stateStart, 0..<part.count,
             MomentumCoefficients(
                 rate: rate, scale: scale, weightDecay: weightDecay,
                 momentum: Float(configuration.momentum),
                 retained: isFirst ? 0 : Float(configuration.momentum),
                 admitted: isFirst ? 1 : Float(1 - configuration.dampening),
-                nesterov: configuration.nesterov))
+                nesterov: configuration.nesterov),
+            parameters: part.parameters, gradients: part.gradients,
+            buffer: buffer.base + part.stateStart, count: part.count)
     }
 }

@@ -16,8 +16,9 @@ struct LambRule: UpdateRule {
 
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         advanceLamb(
-            part.parameters, part.gradients, moments.mean.base + part.stateStart,
-            moments.square.base + part.stateStart, 0..<part.count, coefficients(scalars))
+            coefficients(scalars), parameters: part.parameters, gradients: part.gradients,
+            means: moments.mean.base + part.stateStart,
+            squares: moments.square.base + part.stateStart, count: part.count)
     }
 
     func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double {
@@ -26,9 +27,9 @@ struct LambRule: UpdateRule {
 
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
         moveByLamb(
-            part.parameters, moments.mean.base + part.stateStart,
-            moments.square.base + part.stateStart, 0..<part.count,
-            rate: Float(-scalars.learningRate * scalars.trust), coefficients(scalars))
+            coefficients(scalars), rate: Float(-scalars.learningRate * scalars.trust),
+            parameters: part.parameters, means: moments.mean.base + part.stateStart,
+            squares: moments.square.base + part.stateStart, count: part.count)
     }
 
     /// Returns the coefficients of the direction, which has a rate of 1.
