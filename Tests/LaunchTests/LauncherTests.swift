@@ -169,7 +169,7 @@ private enum ControlGroup {
             try refusal("--hosts", "/no/such", "true")
                 == (
                     66,
-                    "There is no readable hostfile \"/no/such\"; cluster/hostfiles/ has examples."
+                    "/no/such: there is no readable hostfile; see the examples in cluster/hostfiles."
                 ))
         #expect(
             try refusal("no-such-command")
@@ -239,24 +239,24 @@ private enum ControlGroup {
                 try refusal("--hosts", path, "--ranks", "5", "true")
                     == (
                         78,
-                        "5 ranks are more than the 4 slots of \(path); add slots, start fewer "
+                        "\(path): 5 ranks are more than its 4 slots; add slots, start fewer "
                             + "ranks, or give --oversubscribe."
                     ))
         }
         for (lines, number, problem) in [
             (
                 "node1 slots=2\nnode2 slot=2\n", 2,
-                "\"slot=2\", which is not slots=N; write one host a line, such as: node1 slots=4"
+                "\"slot=2\" instead of slots=N; write one host per line, such as: node1 slots=4"
             ),
             (
                 "node1 slots=2 max_slots=1\n", 1,
-                "max_slots=1 below slots=2; raise it or remove it."
+                "max_slots=1 below slots=2; raise or remove it."
             ),
         ] {
             try withHostfile(lines) { path throws in
                 #expect(
                     try refusal("--hosts", path, "true")
-                        == (65, "Line \(number) of \(path) has \(problem)"))
+                        == (65, "\(path): line \(number) has \(problem)"))
             }
         }
         try withHostfile("node1 slots=2\nnode2 slots=2\nnode1 slots=1\n") { path throws in
