@@ -9,38 +9,24 @@ import Testing
     }
 
     @Test func aValueIsReplacedAndEverythingElseStays() {
+        let text = """
+            # A study. [optimizer]
+            [model]
+            learning_rate = 7 # of another section
+
+              [ optimizer ] # Adam's
+            # learning_rate = 5e-4
+            betas = [
+              0.9,
+              0.95,
+            ]
+            learning_rate=1e-3# a peak = 1e-3
+            [schedule]
+            learning_rate = 3
+            """
         #expect(
-            edited(
-                """
-                # A study. [optimizer]
-                [model]
-                learning_rate = 7 # of another section
-
-                  [ optimizer ] # Adam's
-                # learning_rate = 5e-4
-                betas = [
-                  0.9,
-                  0.95,
-                ]
-                learning_rate=1e-3# a peak = 1e-3
-                [schedule]
-                learning_rate = 3
-                """)
-                    == """
-                    # A study. [optimizer]
-                    [model]
-                    learning_rate = 7 # of another section
-
-                      [ optimizer ] # Adam's
-                    # learning_rate = 5e-4
-                    betas = [
-                      0.9,
-                      0.95,
-                    ]
-                    learning_rate=2e-3# a peak = 1e-3
-                    [schedule]
-                    learning_rate = 3
-                    """)
+            edited(text)
+                == text.replacing("learning_rate=1e-3#", with: "learning_rate=2e-3#"))
     }
 
     @Test func aKeyThatIsMissingIsInserted() {
