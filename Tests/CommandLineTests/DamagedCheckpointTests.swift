@@ -44,7 +44,7 @@ extension CommandLineTests {
                 "train", "--resume", "--out", bench.path("run"), ranks: ranks)
             #expect(outcome.status == 0, "\(outcome.errors)")
             let told = outcome.sentences.filter { $0.contains("checkpoint of step 6 rejected") }
-            #expect(told.count == 1 && told[0].contains("trying the one before"))
+            #expect(told.count == 1 && told[0].contains("trying an earlier one"))
             #expect(outcome.errors.contains("resumed from the checkpoint of step 4"))
             #expect(outcome.errors.contains("the 2 steps after step 4 are trained again"))
             // The steps that are taken again end in the same bits, and the damage is kept to be
