@@ -94,8 +94,8 @@ extension CommandLineTests {
             #expect(outcome.output.isEmpty)
             #expect(outcome.sentences.count { $0.contains("rejected") } == 2)
             let last = try #require(outcome.sentences.last)
-            #expect(last.contains("run/checkpoints holds no checkpoint that is whole"))
-            #expect(outcome.sentences.count { $0.contains("holds no checkpoint") } == 1)
+            #expect(last.contains("run/checkpoints: holds no whole checkpoint"))
+            #expect(outcome.sentences.count { $0.contains("holds no whole checkpoint") } == 1)
             #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
             #expect(
                 try bench.names(in: "run/checkpoints") == ["step-00000004", "step-00000006"])
