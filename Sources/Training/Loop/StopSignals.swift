@@ -4,9 +4,10 @@ import Synchronization
 
 /// The requests that this process has received by signal.
 ///
-/// SIGUSR1 requests a checkpoint and a stop; SIGUSR2 requests a checkpoint. mpirun forwards both to
-/// its ranks. If the command can be resumed, SIGTERM, SIGINT and SIGHUP also request a checkpoint
-/// and a stop, whether a person, a closed terminal, systemd or srun sends them.
+/// SIGUSR1 requests a checkpoint and a stop; SIGUSR2 requests a checkpoint without a stop. mpirun
+/// forwards both to its ranks. If the command can be resumed, SIGTERM, SIGINT and SIGHUP also
+/// request a checkpoint and a stop, whether a person, a closed terminal, systemd or srun sends
+/// them.
 package enum StopSignals {
     private static let stop = Atomic<Bool>(false)
     private static let checkpoint = Atomic<Bool>(false)

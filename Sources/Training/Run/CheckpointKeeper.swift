@@ -81,7 +81,8 @@ final class CheckpointKeeper {
             ? try ShardTransfer(shards: shards, communicator: communicator) : nil
     }
 
-    /// Checks that all ranks hold the same bits as parameters; returns their hash. Collective.
+    /// Checks that the parameters are the same bit for bit on all ranks; returns their hash.
+    /// Collective.
     ///
     /// - Throws: `Failure` (configuration) if ranks differ; it names them.
     @discardableResult
