@@ -58,7 +58,7 @@ extension CommandLineTests {
                 try bench.lockstep("train", recipe, "--out", bench.path("run")), 64, ["--data"])
             expectRefusal(
                 try bench.lockstep("train", recipe, "--data", bench.path("data"), "--out", ""), 64,
-                ["--out is an empty name"])
+                ["--out \"\": is an empty name"])
             expectRefusal(
                 try bench.lockstep(bench.training() + ["--threads-per-rank", "0"]), 64,
                 ["--threads-per-rank is 0"])

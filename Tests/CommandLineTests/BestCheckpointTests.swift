@@ -82,7 +82,7 @@ extension CommandLineTests {
             for word in ["newest", "-1", "4.5"] {
                 expectRefusal(
                     try bench.lockstep("evaluate", bench.path("run"), "--checkpoint", word), 64,
-                    ["--checkpoint \(word) is neither a step nor \"best\""])
+                    ["--checkpoint \(word): is neither a step nor \"best\""])
             }
         }
 

@@ -44,7 +44,7 @@ extension CommandLineTests {
                 "train", "--resume", "--out", bench.path("run"), ranks: ranks)
             #expect(outcome.status == 0, "\(outcome.errors)")
             let told = outcome.sentences.filter { $0.contains("checkpoint of step 6 rejected") }
-            #expect(told.count == 1 && told[0].contains("trying the one before"))
+            #expect(told.count == 1 && told[0].contains("trying an earlier one"))
             #expect(outcome.errors.contains("resumed from the checkpoint of step 4"))
             #expect(outcome.errors.contains("the 2 steps after step 4 are trained again"))
             // The steps that are taken again end in the same bits, and the damage is kept to be
@@ -94,8 +94,8 @@ extension CommandLineTests {
             #expect(outcome.output.isEmpty)
             #expect(outcome.sentences.count { $0.contains("rejected") } == 2)
             let last = try #require(outcome.sentences.last)
-            #expect(last.contains("run/checkpoints holds no checkpoint that is whole"))
-            #expect(outcome.sentences.count { $0.contains("holds no checkpoint") } == 1)
+            #expect(last.contains("run/checkpoints: holds no whole checkpoint"))
+            #expect(outcome.sentences.count { $0.contains("holds no whole checkpoint") } == 1)
             #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
             #expect(
                 try bench.names(in: "run/checkpoints") == ["step-00000004", "step-00000006"])

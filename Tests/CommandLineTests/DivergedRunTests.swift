@@ -56,7 +56,7 @@ extension CommandLineTests {
             #expect(sentences.count == 1 && sentences == outcome.sentences.suffix(1))
             for command in ["evaluate", "sample", "landscape"] {
                 let reading = try bench.lockstep(command, bench.path("run"))
-                expectRefusal(reading, 66, ["holds no checkpoint that is whole"])
+                expectRefusal(reading, 66, ["holds no whole checkpoint"])
             }
         }
 

@@ -31,7 +31,7 @@ extension CommandLineTests {
                     ["train", "--resume", "--out", bench.path("run")], ranks: ranks)
                 expectRefusal(
                     outcome, 78,
-                    ["run/recipe.toml was edited after step 6: \(named) (trained with"])
+                    ["run/recipe.toml: was edited after step 6 in \(named) (trained with"])
             }
             #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
         }
@@ -71,7 +71,7 @@ extension CommandLineTests {
             try edit(bench, "steps", "12")
             expectRefusal(
                 try bench.lockstep(resume), 78,
-                ["was edited after step 6: [training] steps = 12 (trained with 6)"])
+                ["was edited after step 6 in [training] steps = 12 (trained with 6)"])
             try bench.write(String(decoding: resumed, as: UTF8.self), to: "run/recipe.toml")
             let again = try bench.lockstep(resume)
             #expect(again.status == 0, "\(again.errors)")

@@ -16,7 +16,7 @@ extension CommandLineTests {
             for ranks in [0, 2] {
                 expectRefusal(
                     try bench.lockstep(resume, ranks: ranks), 78,
-                    ["Another process is at work in \(bench.path("run"))"])
+                    ["\(bench.path("run")): is locked by another process"])
             }
             #expect(try bench.bytes(of: "run/metrics.jsonl") == before)
             close(lock)

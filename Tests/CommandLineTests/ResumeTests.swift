@@ -35,11 +35,11 @@ extension CommandLineTests {
             let bench = try Workbench()
             for run in ["none", "data"] {
                 let outcome = try bench.lockstep("train", "--resume", "--out", bench.path(run))
-                expectRefusal(outcome, 66, ["\(bench.path(run)) holds no run"])
+                expectRefusal(outcome, 66, ["\(bench.path(run)): holds no run"])
             }
             for command in ["evaluate", "sample"] {
                 let outcome = try bench.lockstep(command, bench.path("none"), ranks: 2)
-                expectRefusal(outcome, 66, ["\(bench.path("none")) holds no run"])
+                expectRefusal(outcome, 66, ["\(bench.path("none")): holds no run"])
             }
             #expect(!bench.exists("none"))
         }
@@ -57,13 +57,13 @@ extension CommandLineTests {
             ] {
                 expectRefusal(
                     try bench.lockstep(resume + ["--set", override]), 78,
-                    ["--set has \(words)", "cannot change midway"])
+                    ["--set: \(words) cannot change midway"])
             }
             let other = Workbench.recipe.replacingOccurrences(of: "layers = 1", with: "layers = 2")
             try bench.write(other, to: "other.toml")
             expectRefusal(
                 try bench.lockstep(resume + [bench.path("other.toml")]), 78,
-                ["other.toml has [model] layers = 2", "started with 1"])
+                ["other.toml: [model] layers = 2 cannot change midway", "started with 1"])
             // The recipe that it was started with is no change.
             let same = try bench.lockstep(resume + [bench.path("recipe.toml")])
             #expect(same.status == 0, "\(same.errors)")

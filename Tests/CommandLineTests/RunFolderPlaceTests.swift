@@ -106,7 +106,7 @@ extension CommandLineTests {
             try FileManager.default.createDirectory(
                 atPath: bench.path("run/new.partial"), withIntermediateDirectories: true)
             expectRefusal(
-                try bench.lockstep(bench.training()), 64, ["run/new.partial is left by a start"])
+                try bench.lockstep(bench.training()), 64, ["run/new.partial: is left by a start"])
         }
 
         /// The second rank starts in another folder, where the relative paths do not exist, as on a

@@ -209,14 +209,14 @@ extension CommandLineTests {
             for ranks in [0, 2] {
                 let outcome = try bench.lockstep(
                     bench.training() + ["--trace", bench.path("trace.json")], ranks: ranks)
-                expectRefusal(outcome, 74, ["trace.json exists and is never overwritten"])
+                expectRefusal(outcome, 74, ["trace.json: exists and is never overwritten"])
             }
             #expect(try bench.bytes(of: "trace.json") == Data("mine".utf8))
             #expect(!bench.exists("run"), "refused before anything was made")
             try bench.write("mine", to: "other.json.partial")
             expectRefusal(
                 try bench.lockstep(bench.training() + ["--trace", bench.path("other.json")]), 74,
-                ["other.json.partial exists"])
+                ["other.json.partial: exists"])
         }
 
         @Test(

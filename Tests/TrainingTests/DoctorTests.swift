@@ -79,7 +79,7 @@ import Training
         let idle = warnings(rank(cores: [1], usable: [0, 1, 2]))
         #expect(
             idle == [
-                "2 of the 3 cores that may be used on one would be idle: start more ranks or threads."
+                "one: 2 of the 3 cores that may be used would be idle; start more ranks or threads."
             ])
         let both = warnings((0..<2).map { _ in rank(cores: [0], usable: [0], yields: true) })
         #expect(both.count == 1 && both[0].contains("want 2 threads but may use only 1"))
@@ -101,7 +101,7 @@ import Training
     @Test func allRanksOnOneCore() {
         let found = warnings(rank(cores: [2]), rank(cores: [2]))
         #expect(found.count == 1)
-        #expect(found.first?.hasPrefix("All 2 ranks on one are bound to one core") == true)
+        #expect(found.first?.hasPrefix("one: all 2 ranks are bound to one core") == true)
         #expect(found.first?.contains("--bind-to core") == true)
     }
 
@@ -119,7 +119,7 @@ import Training
     @Test func idleCores() {
         let found = warnings(rank(cores: [0]), rank(cores: [1]))
         #expect(found.count == 1)
-        #expect(found.first?.contains("2 of one's 4 cores would be idle") == true)
+        #expect(found.first?.contains("one: 2 of its 4 cores would be idle") == true)
     }
 
     /// Where the system does not say which cores a rank may use, nothing is made up.
@@ -132,7 +132,7 @@ import Training
             rank("one", cores: [0], online: 2), rank("one", cores: [1], online: 2),
             rank("two", cores: [0], online: 2), rank("two", cores: [0], online: 2))
         #expect(found.count == 1)
-        #expect(found.first?.contains("on two are bound to one core") == true)
+        #expect(found.first?.contains("two: all 2 ranks are bound to one core") == true)
     }
 
     @Test func hostsThatDiffer() {
@@ -150,7 +150,7 @@ import Training
         let found = Doctor.warnings(
             [rank(cores: [0], online: 1)], runFolder: "/dev/shm/not/there/yet")
         #expect(found.count == 1)
-        #expect(found.first?.contains("/dev/shm/not/there/yet lies in memory (tmpfs") == true)
+        #expect(found.first?.contains("/dev/shm/not/there/yet: lies in memory (tmpfs") == true)
     }
 
     @Test(arguments: [

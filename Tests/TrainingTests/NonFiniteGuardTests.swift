@@ -29,10 +29,10 @@ import Training
         let loss = failure(loss: .nan)
         #expect(loss.code == .configuration)
         for words in [
-            "The loss was not finite", "step 7", "0.5", "learning_rate", "warmup_steps", "step 3",
+            "the loss was not finite", "step 7", "0.5", "learning_rate", "warmup_steps", "step 3",
         ] {
             #expect(loss.sentence.contains(words))
         }
-        #expect(failure(loss: 2).sentence.contains("The gradient norm was not finite"))
+        #expect(failure(loss: 2).sentence.contains("the gradient norm was not finite"))
     }
 }

@@ -76,7 +76,7 @@ import Training
             atPath: "\(path).partial", withIntermediateDirectories: true)
         let failure = create(path)
         #expect(failure?.code == .usage)
-        #expect(failure?.sentence.contains("\(path).partial is left by a start") == true)
+        #expect(failure?.sentence.contains("\(path).partial: is left by a start") == true)
         #expect(!RunFolder(path).holdsRun)
         try FileManager.default.removeItem(atPath: "\(path).partial")
         #expect(create(path) == nil)

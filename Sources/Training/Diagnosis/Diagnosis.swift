@@ -1,23 +1,23 @@
 import Support
 import Telemetry
 
-/// What may be wrong with a training, by names in metrics.jsonl.
+/// A sign of a problem in a training run, named as in metrics.jsonl.
 package enum DiagnosisSign: String, Sendable, CaseIterable {
-    /// The loss stays where it began.
+    /// The loss stays at its starting value.
     case lossNotFalling = "loss not falling"
     /// The loss swings up and down far beyond the batches' noise.
     case strongOscillation = "strong oscillation"
-    /// One loss far above those before it.
+    /// One loss is far above the losses before it.
     case lossSpike = "loss spike"
-    /// A loss or a gradient that is not a finite number; the step is skipped.
+    /// The loss or the gradient is not finite; the step is skipped.
     case notANumber = "not a number"
-    /// The validation loss rises while the training loss goes on falling.
+    /// The validation loss rises while the training loss keeps falling.
     case overfitting = "overfitting"
 }
 
-/// A sign that was seen in a training, with what it likely comes from and what to do.
+/// A sign that was detected in a training run, with its likely cause and a remedy.
 package struct Diagnosis: Sendable, Equatable {
-    /// Steps taken when it was seen.
+    /// The number of steps taken when the sign was detected.
     package let step: Int
     package let sign: DiagnosisSign
     package let cause: String
@@ -30,7 +30,7 @@ package struct Diagnosis: Sendable, Equatable {
         self.remedy = remedy
     }
 
-    /// Reads a line of metrics.jsonl; nil where it is about something else.
+    /// Reads a line of metrics.jsonl; nil if it is not a diagnosis.
     package init?(_ record: MetricsRecord) {
         guard let step = record.step, case .string(let name) = record.fields["diagnosis"],
             let sign = DiagnosisSign(rawValue: name),
@@ -40,7 +40,7 @@ package struct Diagnosis: Sendable, Equatable {
         self.init(step: step, sign: sign, cause: cause, remedy: remedy)
     }
 
-    /// As a message says it.
+    /// The diagnosis as a message.
     package var sentence: String {
         "step \(Format.count(step)): \(sign.rawValue): \(cause); \(remedy)"
     }

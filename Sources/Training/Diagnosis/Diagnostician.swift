@@ -1,10 +1,11 @@
 import Support
 import Telemetry
 
-/// Watches a training for the signs of a wrong rate, bad data and overfitting, and tells each once.
+/// A watch for signs of a wrong rate, bad data and overfitting in a training run, which reports
+/// each sign once.
 ///
-/// It sees only what metrics.jsonl holds, so that a resumed run, which reads that again,
-/// tells what an uninterrupted one does. Rather than alarm on noise it stays silent: each
+/// It uses only the content of metrics.jsonl, so a resumed run, which reads that file again,
+/// reports the same as an uninterrupted run. It prefers a missed sign to a false alarm: each
 /// detector's bounds are many standard deviations wide.
 package struct Diagnostician: Sendable {
     private var stall = StallDetector()
@@ -14,11 +15,11 @@ package struct Diagnostician: Sendable {
     private let start: Double
     private var told: Set<DiagnosisSign> = []
 
-    /// - Parameter startingLoss: what a model that knows nothing has, the logarithm of the
-    ///   vocabulary's size.
+    /// - Parameter startingLoss: the loss of an untrained model, the logarithm of the vocabulary's
+    ///   size.
     package init(startingLoss: Double) { start = startingLoss }
 
-    /// Takes a line of the log of a resumed run, about which the user has been warned before.
+    /// Adds a line of a resumed run's log, about which the user has already been warned.
     package mutating func recall(_ record: MetricsRecord) {
         if let step = ObservedStep(record) {
             _ = add(step)
@@ -27,7 +28,7 @@ package struct Diagnostician: Sendable {
         }
     }
 
-    /// Takes a step; returns what is told of it for the first time.
+    /// Adds a step; returns the diagnoses that are reported for the first time.
     package mutating func add(_ step: ObservedStep) -> [Diagnosis] {
         guard !step.isSkipped, step.loss.isFinite else { return new([.notANumber(step)]) }
         overfitting.add(step)
@@ -35,11 +36,11 @@ package struct Diagnostician: Sendable {
             spike.add(step, start: start), oscillation.add(step, start: start),
             stall.add(step, start: start),
         ]
-        // A loss that is thrown about does not fall either, and a rate cannot be both.
+        // An unstable loss does not fall either, but its rate is too large, not too small.
         return new(found.filter { $0?.sign != .lossNotFalling || !isUnstable })
     }
 
-    /// Takes an evaluation; returns what is told of it for the first time.
+    /// Adds an evaluation; returns the diagnoses that are reported for the first time.
     package mutating func add(_ evaluation: ObservedEvaluation) -> [Diagnosis] {
         new([overfitting.add(evaluation)])
     }
@@ -66,8 +67,8 @@ extension Diagnosis {
     }
 }
 
-/// A rate as messages have it.
+/// Returns a rate as text for messages.
 func rateText(_ rate: Double) -> String { Format.significant(rate, digits: 3) }
 
-/// A loss as messages have it.
+/// Returns a loss as text for messages.
 func lossText(_ loss: Double) -> String { Format.significant(loss, digits: 4) }

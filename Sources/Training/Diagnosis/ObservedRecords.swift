@@ -1,15 +1,15 @@
 import Telemetry
 
-/// What a diagnosis sees of a step.
+/// The facts about a step on which diagnoses are based.
 package struct ObservedStep: Sendable, Equatable {
-    /// Steps taken since the run began, this one included.
+    /// The number of steps taken since the run began, this one included.
     package let step: Int
-    /// In nats a token; not finite only in a skipped step.
+    /// The loss in nats per token; not finite only in a skipped step.
     package let loss: Double
     package let learningRate: Double
-    /// Before clipping.
+    /// The norm of the gradient before clipping.
     package let gradientNorm: Double
-    /// Whether loss or gradient were not finite.
+    /// Whether the step was skipped because its loss or gradient was not finite.
     package let isSkipped: Bool
 
     package init(
@@ -22,7 +22,8 @@ package struct ObservedStep: Sendable, Equatable {
         self.isSkipped = isSkipped
     }
 
-    /// Reads a line of metrics.jsonl, where what is not finite is null; nil where it is of no step.
+    /// Reads a line of metrics.jsonl, in which values that are not finite are null; nil if the line
+    /// does not describe a step.
     init?(_ record: MetricsRecord) {
         guard let step = record.step, record.fields["loss"] != nil,
             let learningRate = record["learning_rate"]
@@ -34,9 +35,9 @@ package struct ObservedStep: Sendable, Equatable {
     }
 }
 
-/// What a diagnosis sees of an evaluation.
+/// The facts about an evaluation on which diagnoses are based.
 package struct ObservedEvaluation: Sendable, Equatable {
-    /// Steps taken before it.
+    /// The number of steps taken before the evaluation.
     package let step: Int
     package let validationLoss: Double
 
@@ -45,7 +46,7 @@ package struct ObservedEvaluation: Sendable, Equatable {
         self.validationLoss = validationLoss
     }
 
-    /// Reads a line of metrics.jsonl; nil where it is of no evaluation.
+    /// Reads a line of metrics.jsonl; nil if it does not describe an evaluation.
     init?(_ record: MetricsRecord) {
         guard let step = record.step, record.fields["validation_loss"] != nil else { return nil }
         self.init(step: step, validationLoss: record["validation_loss"] ?? .nan)

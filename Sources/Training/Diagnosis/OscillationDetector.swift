@@ -1,30 +1,31 @@
 import Statistics
 
-/// Looks for swings of the loss that the batches' noise cannot explain.
+/// A detector of swings of the loss that the batches' noise cannot explain.
 ///
-/// Batches' noise has no memory, so three things give a rate away that is too large: losses above
-/// that of a model that knows nothing, medians of blocks of steps that swing up and down by more
-/// than their noise, and losses that jump from one side to the other at every step.
+/// The batches' noise is independent from step to step, so three signs reveal a rate that is too
+/// large: losses above the loss of an untrained model, medians of blocks of steps that swing up and
+/// down by more than their noise, and losses that alternate between high and low at every step.
 struct OscillationDetector: Sendable {
     static let block = 10
     static let capacity = 200
-    /// Losses that are looked at for being above the start; how many must be, by which factor, and
-    /// the factor that the highest must reach.
+    /// The number of losses that are compared with the start, the number of them that must be above
+    /// it, the factor by which they must be, and the factor that the highest must exceed.
     static let overshoot = (window: 20, count: 8, factor: 1.1, highest: 1.5)
-    /// Swings, up and down again, among the blocks.
+    /// The required number of swings, up and down again, among the blocks.
     static let fewestSwings = 2
     /// The least swing of a block's median: in its standard errors, about sqrt(pi/2) of a mean's,
-    /// and as a part of the loss. The lowest of twenty medians is two errors below their middle.
+    /// and as a fraction of the loss. The lowest of twenty medians is two errors below their
+    /// middle.
     static let leastSwing = (errors: 7.0, ofLoss: 0.05)
     /// The least ratio of half the mean squared successive difference to the variance (von Neumann
-    /// 1941): 1 for independent noise, with a standard deviation of 0.1 over 100 steps, 2 for jumps
-    /// from side to side. Epochs of two batches give 1.5.
+    /// 1941): 1 for independent noise, with a standard deviation of 0.1 over 100 steps; 2 for
+    /// strict alternation. Epochs of two batches give 1.5.
     static let alternation = (window: 100, ratio: 1.8, deviationOfLoss: 0.03)
 
     private var losses = TrailingValues(capacity: capacity)
     private var count = 0
 
-    /// Takes a step whose loss is finite.
+    /// Adds a step whose loss is finite; returns a diagnosis if there is one.
     mutating func add(_ step: ObservedStep, start: Double) -> Diagnosis? {
         losses.append(step.loss)
         count += 1
@@ -58,11 +59,12 @@ struct OscillationDetector: Sendable {
         guard swings(in: medians, of: least) >= Self.fewestSwings, let low = medians.min(),
             let high = medians.max()
         else { return nil }
-        return "the smoothed loss swings up and down again and again, between \(lossText(low)) and "
+        return "the smoothed loss swings up and down repeatedly, between \(lossText(low)) and "
             + "\(lossText(high)), in the last \(values.count) steps"
     }
 
-    /// How often a course goes up by `least` from its lowest and down again from its highest.
+    /// Returns how often a curve rises by more than `least` from its lowest value and falls by more
+    /// than `least` from its highest value again.
     private func swings(in course: [Double], of least: Double) -> Int {
         var (rising, turn, count) = (false, course.first ?? 0, 0)
         for value in course {

@@ -1,18 +1,20 @@
 import Statistics
 
-/// Looks for a validation loss that falls and then rises while the training loss goes on falling.
+/// A detector of a validation loss that falls and then rises while the training loss keeps falling.
 struct OverfittingDetector: Sendable {
-    /// Evaluations in a row above the best one.
+    /// The required number of consecutive evaluations above the best one.
     static let rising = 3
-    /// Evaluations before there is a verdict: what the noise is estimated from.
+    /// The number of evaluations required for a verdict; the noise is estimated from them.
     static let fewest = 5
-    /// The least rise above the best: in standard deviations of the evaluations' noise, and as a
-    /// part of the loss. The best is taken with its neighbours: alone it may be an outlier.
+    /// The least rise above the best evaluation: in standard deviations of the evaluations' noise,
+    /// and as a fraction of the loss. The best evaluation is combined with its neighbors, because
+    /// it may be an outlier.
     static let leastRise = (deviations: 4.0, ofLoss: 0.01)
-    /// Standard errors by which the training loss must have fallen since the best evaluation.
+    /// The number of standard errors by which the training loss must have fallen since the best
+    /// evaluation.
     static let errors = 3.0
 
-    /// An evaluation and the training losses since the one before it.
+    /// An evaluation and the training losses since the previous evaluation.
     private struct Stage: Sendable {
         let validationLoss: Double
         let training: Moments
@@ -39,7 +41,7 @@ struct OverfittingDetector: Sendable {
     private var training = Moments()
     private var rates = (highest: 0.0, last: 0.0)
 
-    /// Takes a step whose loss is finite.
+    /// Adds a step whose loss is finite.
     mutating func add(_ step: ObservedStep) {
         training.add(step.loss)
         rates = (max(rates.highest, step.learningRate), step.learningRate)
@@ -47,7 +49,7 @@ struct OverfittingDetector: Sendable {
 
     mutating func add(_ evaluation: ObservedEvaluation) -> Diagnosis? {
         guard evaluation.validationLoss.isFinite else { return nil }
-        // One without steps before it, as at step 0, says nothing of the training loss.
+        // An evaluation without steps before it, as at step 0, has no training losses.
         guard training.count > 0 else { return nil }
         stages.append(Stage(validationLoss: evaluation.validationLoss, training: training))
         training = Moments()
@@ -65,20 +67,21 @@ struct OverfittingDetector: Sendable {
         return diagnosis(evaluation, best: best)
     }
 
-    /// Where the lowest evaluation before the last ones is.
+    /// The index of the lowest evaluation before the last `rising` ones.
     private var bestPlace: Int? {
         stages.indices.dropLast(Self.rising).min {
             stages[$0].validationLoss < stages[$1].validationLoss
         }
     }
 
-    /// `leastRise.deviations`, and more while few evaluations say how large the noise is.
+    /// The required rise in standard deviations: `leastRise.deviations`, and more while the noise
+    /// is estimated from few evaluations.
     private var deviations: Double {
         Self.leastRise.deviations * (1 + 4 / Double(stages.count - 2))
     }
 
-    /// The standard deviation of an evaluation about a smooth course, from second differences, the
-    /// variance of which is six times as large.
+    /// The standard deviation of an evaluation about a smooth curve, estimated from second
+    /// differences, whose variance is six times as large.
     private var noise: Double {
         let losses = stages.map(\.validationLoss)
         let second = losses.indices.dropFirst().dropLast().map {
@@ -100,8 +103,8 @@ struct OverfittingDetector: Sendable {
         return Diagnosis(
             step: evaluation.step, sign: .overfitting,
             cause: "the validation loss was \(lossText(best.validationLoss)) and has risen to "
-                + "\(lossText(evaluation.validationLoss)) while the training loss goes on falling: "
-                + "the model learns its text by heart"
+                + "\(lossText(evaluation.validationLoss)) while the training loss keeps falling: "
+                + "the model memorizes its training text"
                 + (decays ? "" : ", or the learning rate needs to decay"),
             remedy: "stop earlier, train on more data or a smaller model, or raise [model] dropout "
                 + "or [optimizer] weight_decay"

@@ -4,21 +4,23 @@ import Statistics
 /// (Rousseeuw & Croux 1993, section 1).
 let deviationsPerMedianDeviation = 1.4826
 
-/// The standard deviation, from the median absolute deviation: a few outliers do not count.
+/// Returns the standard deviation estimated from the median absolute deviation, which a few
+/// outliers do not affect.
 func robustDeviation(_ values: [Double]) -> Double {
     let middle = median(values)
     return deviationsPerMedianDeviation * median(values.map { abs($0 - middle) })
 }
 
-/// The standard deviation of independent noise about a slow course, from successive differences.
+/// Returns the standard deviation of independent noise about a slow curve, estimated from
+/// successive differences.
 ///
-/// - Parameter values: at least two.
+/// - Parameter values: at least two values.
 func differenceDeviation(_ values: some Collection<Double>) -> Double {
     let differences = zip(values, values.dropFirst()).map { abs($1 - $0) }
     return deviationsPerMedianDeviation * median(differences) / 2.0.squareRoot()
 }
 
-/// The last values of a course, oldest first.
+/// The last values of a series, oldest first.
 struct TrailingValues: Sendable {
     let capacity: Int
     private(set) var values: [Double] = []

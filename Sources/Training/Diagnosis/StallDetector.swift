@@ -1,13 +1,15 @@
-/// Looks for a loss that stays where it began.
+/// A detector of a loss that stays at its starting value.
 struct StallDetector: Sendable {
-    /// Steps after warmup before the first verdict.
+    /// The number of steps after warmup before the first verdict.
     static let patience = 100
-    /// Steps whose mean loss is compared with the start, and steps between two looks.
+    /// The number of steps whose mean loss is compared with the start, and of steps between two
+    /// comparisons.
     static let window = 50
-    /// The fall that counts as learning, as a part of the loss at the start: any useful rate takes
-    /// it down by a fifth and more in so many steps, since tokens' frequencies alone give that.
+    /// The fall that counts as learning, as a fraction of the loss at the start. Any useful rate
+    /// lowers the loss by a fifth or more in `patience` steps, because learning the tokens'
+    /// frequencies alone achieves that.
     static let leastFall = 0.05
-    /// Standard errors between a fall and `leastFall` for a verdict.
+    /// The number of standard errors between a fall and `leastFall` that a verdict requires.
     static let errors = 3.0
 
     private var losses = TrailingValues(capacity: window)
@@ -15,11 +17,11 @@ struct StallDetector: Sendable {
     private var stepsAfterWarmup = 0
     private var isSettled = false
 
-    /// Takes a step whose loss is finite.
+    /// Adds a step whose loss is finite; returns a diagnosis if the loss has stalled.
     mutating func add(_ step: ObservedStep, start: Double) -> Diagnosis? {
         guard !isSettled else { return nil }
         losses.append(step.loss)
-        // Warmup, whatever the schedule: each step's rate is above all before.
+        // In the warmup of any schedule, each step's rate is higher than all earlier ones.
         if step.learningRate > highestRate {
             highestRate = step.learningRate
             return nil
@@ -40,7 +42,7 @@ struct StallDetector: Sendable {
             "the loss began at about \(lossText(start)) and is \(lossText(mean)) "
             + "\(stepsAfterWarmup) steps after warmup"
         let rate = rateText(highestRate)
-        // A rate that moves nothing cannot raise the loss.
+        // A rate that is too small cannot raise the loss.
         if mean > start * (1 + Self.leastFall) {
             return Diagnosis(
                 step: step.step, sign: .lossNotFalling,
@@ -50,8 +52,8 @@ struct StallDetector: Sendable {
         }
         return Diagnosis(
             step: step.step, sign: .lossNotFalling,
-            cause: "\(evidence): the learning rate (\(rate)) is far too small, if the data can be "
-                + "learned at all",
+            cause: "\(evidence): the learning rate (\(rate)) is far too small, or the data cannot "
+                + "be learned",
             remedy: "find a rate with `lockstep find-lr`, or raise [optimizer] learning_rate three "
                 + "to ten times, and again until the loss falls")
     }

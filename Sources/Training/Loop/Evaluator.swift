@@ -3,15 +3,16 @@ import MPI
 import Model
 import Support
 
-/// A validation loss and what it was measured on.
+/// A validation loss and the number of targets it was measured on.
 package struct Evaluation: Sendable, Equatable {
-    /// The mean cross-entropy in nats a token.
+    /// The mean cross-entropy in nats per token.
     package let loss: Double
-    /// Targets that were predicted.
+    /// The number of targets that were predicted.
     package let targets: Int
 }
 
-/// How the windows of a validation set are dealt to ranks, the same sum on any number of them.
+/// The division of a validation set's windows among ranks, which gives the same sum on any number
+/// of ranks.
 ///
 /// The windows are cut into chunks of one micro-batch; rank r of P takes chunks r, r + P, ...
 package struct EvaluationShares: Sendable, Equatable {
@@ -25,22 +26,22 @@ package struct EvaluationShares: Sendable, Equatable {
         self.size = size
     }
 
-    /// Chunks of one micro-batch; the last may be short.
+    /// The number of chunks of one micro-batch; the last chunk may be short.
     package var chunkCount: Int { (windowCount + microBatch - 1) / microBatch }
 
-    /// Numbers that every rank sends, so that all send as many.
+    /// The number of values that every rank sends, the same on all ranks.
     package var slots: Int { (chunkCount + size - 1) / size }
 
-    /// The windows of each of a rank's chunks, in order.
+    /// Returns the windows of each of a rank's chunks, in order.
     package func chunks(ofRank rank: Int) -> [Range<Int>] {
         stride(from: rank, to: chunkCount, by: size).map { chunk in
             chunk * microBatch..<min(windowCount, (chunk + 1) * microBatch)
         }
     }
 
-    /// Adds the chunks' sums in the order of the chunks.
+    /// Returns the total of the chunks' sums, added in the order of the chunks.
     ///
-    /// - Parameter gathered: `slots` numbers of each rank, in the ranks' order.
+    /// - Parameter gathered: `slots` values from each rank, in the order of the ranks.
     package func total(_ gathered: [Double]) -> Double {
         precondition(gathered.count == slots * size, "every rank sends \(slots) numbers")
         var sum = 0.0
@@ -68,15 +69,15 @@ package struct Evaluator {
         self.communicator = communicator
     }
 
-    /// Targets that an evaluation predicts.
+    /// The number of targets that an evaluation predicts.
     var targetCount: Int {
         (0..<shares.windowCount).reduce(0) { $0 + windows.window($1).length }
     }
 
-    /// Bytes of its memory.
+    /// The size of the evaluator's memory in bytes.
     var bytes: Int { loader.bytes }
 
-    /// Chunks of one micro-batch that this rank evaluates.
+    /// The number of chunks that this rank evaluates.
     var chunksOfThisRank: Int { shares.chunks(ofRank: communicator.rank).count }
 
     /// Returns the loss over the windows. Collective.
@@ -85,7 +86,7 @@ package struct Evaluator {
     package func run(
         _ model: GPT, parameters: Parameters, progress: (Int) -> Void = { _ in }
     ) throws(Failure) -> Evaluation {
-        // Places without a chunk are left out of the total.
+        // The total leaves out slots without a chunk.
         var own = [Double](repeating: 0, count: shares.slots)
         for (place, chunk) in shares.chunks(ofRank: communicator.rank).enumerated() {
             let batch = loader.load(chunk, of: windows)

@@ -2,25 +2,28 @@ import Glibc
 import Statistics
 import Telemetry
 
-/// The simple noise scale of recent steps, B_simple = S / |G|^2: the batch at which the gradient's
-/// noise is as large as the gradient (McCandlish et al. 2018, equation 2.9).
+/// The simple noise scale of recent steps, B_simple = S / |G|^2: the batch size at which the
+/// gradient's noise is as large as the gradient (McCandlish et al. 2018, equation 2.9).
 package enum NoiseScale: Sendable, Equatable {
-    /// The interval of |G|^2 holds 0, so that the ratio could be anything.
+    /// The interval of |G|^2 contains 0, so the ratio could have any value.
     case undetermined
-    /// In sequences.
+    /// The noise scale in sequences, with its interval.
     case determined(sequences: Double, interval: Interval)
 }
 
-/// The last steps' estimates of a gradient's noise, averaged.
+/// The average of the last steps' estimates of the gradient's noise.
 ///
-/// S and |G|^2 are averaged separately and divided afterwards: a step's own ratio is biased, and
-/// infinite where noise takes |G|^2 to 0. The interval comes from a jackknife over blocks of steps.
+/// S and |G|^2 are averaged separately and divided afterwards, because a single step's ratio is
+/// biased and becomes infinite if noise makes |G|^2 zero. A jackknife over blocks of steps gives
+/// the interval.
 package struct NoiseScaleWindow {
-    /// Steps that are averaged: enough for |G|^2 to stand out, few enough to follow the training.
+    /// The number of steps that are averaged: enough for |G|^2 to exceed its noise, few enough to
+    /// follow the training.
     package static let capacity = 100
-    /// Steps before there is an estimate: two a block.
+    /// The number of steps required for an estimate: two per block.
     package static let fewest = 2 * blocks
-    /// Of several steps each, because a step's parameters are nearly the step's before.
+    /// The number of blocks. A block has several steps, because the parameters hardly change from
+    /// one step to the next.
     package static let blocks = 10
     package static let level = 0.95
 
@@ -29,14 +32,14 @@ package struct NoiseScaleWindow {
 
     package init() {}
 
-    /// Takes a line of the log of a resumed run, so that the window is that of an uninterrupted run.
+    /// Adds a line of a resumed run's log, so that the window equals that of an uninterrupted run.
     package mutating func recall(_ record: MetricsRecord) {
         guard let variance = record["gradient_variance"], let signal = record["gradient_signal"]
         else { return }
         add(variance: variance, signal: signal)
     }
 
-    /// Takes a step's estimates; what is not finite is left out.
+    /// Adds a step's estimates, unless one of them is not finite.
     package mutating func add(variance: Double, signal: Double) {
         guard variance.isFinite, signal.isFinite else { return }
         if variances.count == Self.capacity {
@@ -47,12 +50,12 @@ package struct NoiseScaleWindow {
         signals.append(signal)
     }
 
-    /// The estimate; nil before there are steps enough for one.
+    /// The estimate; nil if there are not enough steps yet.
     package var estimate: NoiseScale? {
         guard variances.count >= Self.fewest else { return nil }
         let signal = jackknife(
             [signals], blockCount: Self.blocks, level: Self.level, statistic: { $0[0] })
-        // In logarithms: a ratio's errors are factors, and its ends stay above 0.
+        // In logarithms, because a ratio's errors are factors and the interval must stay above 0.
         let ratio = jackknife(
             [variances, signals], blockCount: Self.blocks, level: Self.level,
             statistic: { log($0[0] / $0[1]) })

@@ -5,14 +5,15 @@ import MPI
 import Model
 import Support
 
-/// Reads the sequences of micro-batches into memory that is reused for each.
+/// A reader of micro-batches, which reuses the same memory for each.
 ///
-/// If the data can no longer be read, it ends the job, because the other ranks wait in the step.
+/// If the data can no longer be read, the loader ends the job, because the other ranks wait within
+/// the step.
 package struct SampleLoader {
     private let dataset: TokenDataset
     private let contextLength: Int
     private let microBatch: Int
-    // A sequence's T inputs and its last target.
+    // A sequence's T inputs and its last target: (T + 1).
     private let window: Buffer<Int32>
     private let inputs: Buffer<Int32>  // (B, T)
     private let targets: Buffer<Int32>  // (B, T)
@@ -26,10 +27,11 @@ package struct SampleLoader {
         targets = Buffer(count: microBatch * contextLength)
     }
 
-    /// Bytes of its memory.
+    /// The size of the loader's memory in bytes.
     var bytes: Int { window.bytes.count + inputs.bytes.count + targets.bytes.count }
 
-    /// The micro-batch whose first sequence has this number in the run's order of samples.
+    /// Returns the micro-batch whose first sequence is number `firstSample` in the run's order of
+    /// samples.
     ///
     /// The batch is valid until the next one is loaded.
     package func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
@@ -41,7 +43,7 @@ package struct SampleLoader {
             inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
     }
 
-    /// The micro-batch of some validation windows; rows without a window have no targets.
+    /// Returns the micro-batch of some validation windows; rows without a window have no targets.
     package func load(
         _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
     ) -> TokenBatch {
@@ -57,7 +59,7 @@ package struct SampleLoader {
         return TokenBatch(inputs: inputs.base, targets: targets.base)
     }
 
-    /// Puts `length` inputs and their targets into a row, and nothing to predict behind them.
+    /// Copies `length` inputs and their targets into a row; the rest of the row has no targets.
     private func place(offset: Int, length: Int, row: Int) {
         let input = inputs.base + row * contextLength
         let target = targets.base + row * contextLength
@@ -78,8 +80,8 @@ package struct SampleLoader {
 /// Ends the job because this rank cannot read its data.
 private func endJob(_ failure: Failure) -> Never {
     let rank = MPIEnvironment.launchedRank
-    // Ranks reach the end of a shared file at about the same time, but only one should report it.
-    // The others wait until mpirun has ended them after the first rank.
+    // All ranks fail to read a shared file at about the same time, but only one should report it.
+    // The others wait, until mpirun ends them because the first one ended.
     let patience = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
     let end = MonotonicClock.nanoseconds + patience
     while MonotonicClock.nanoseconds < end { usleep(50_000) }

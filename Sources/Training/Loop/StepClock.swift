@@ -1,21 +1,21 @@
 import Support
 
-/// A part of a training step, to which time is charged.
+/// A part of a training step whose time is measured.
 package enum StepPart: Int, CaseIterable, Sendable {
     /// Reading the sequences.
     case data
     case forward
-    /// The loss and the gradients, without the reduction's work between them.
+    /// Computing the loss and the gradients, without the reduction's work in between.
     case backward
-    /// The reduction's work while backward goes on: adding lanes, sending, receiving, summing.
+    /// The reduction's work during backward: adding lanes, sending, receiving, summing.
     case progress
-    /// Waiting for other ranks after backward, and the gradient norm that then is known.
+    /// Waiting for other ranks after backward, and computing the gradient norm.
     case wait
-    /// Clipping and the optimizer.
+    /// Clipping the gradient and updating the parameters.
     case update
 }
 
-/// Seconds that a step spent on each of its parts.
+/// The seconds that a step spent on each of its parts.
 package struct StepTimes: Sendable {
     package var total = 0.0
     private var seconds = SIMD8<Double>()
@@ -27,9 +27,10 @@ package struct StepTimes: Sendable {
         set { seconds[part.rawValue] = newValue }
     }
 
-    /// What the reduction adds to the step: its work during backward and the wait after it.
+    /// The time that the reduction adds to the step: its work during backward and the wait after
+    /// it.
     package var exposedReduce: Double { self[.progress] + self[.wait] }
-    /// What belongs to no part: bookkeeping between them.
+    /// The time outside all parts, spent on bookkeeping.
     package var other: Double { total - seconds.sum() }
 
     /// Adds another step's times, part by part.
@@ -38,7 +39,7 @@ package struct StepTimes: Sendable {
         seconds += other.seconds
     }
 
-    /// The times divided by a number, as a mean over steps needs it.
+    /// Returns the times divided by a count, such as a number of steps to get their mean.
     package func divided(by count: Double) -> StepTimes {
         var mean = self
         mean.total /= count
@@ -47,7 +48,7 @@ package struct StepTimes: Sendable {
     }
 }
 
-/// Measures a step from its start, and notes its parts in a trace where there is one.
+/// A clock that measures a step from its start, and records its parts in the trace if there is one.
 struct StepClock {
     private let start = MonotonicClock.nanoseconds
     private let tracer: StepTracer?
@@ -55,7 +56,7 @@ struct StepClock {
 
     init(tracer: StepTracer?) { self.tracer = tracer }
 
-    /// Runs `body` and charges its time to a part.
+    /// Runs `body` and adds its time to a part.
     mutating func measure<Value, Problem: Error>(
         _ part: StepPart, _ body: () throws(Problem) -> Value
     ) throws(Problem) -> Value {
@@ -67,10 +68,10 @@ struct StepClock {
         return value
     }
 
-    /// Runs backward, and charges to `progress` the time of the reduction's work within it.
+    /// Runs backward, and adds the time of the reduction's work within it to `progress`.
     ///
-    /// Backward runs that work through the closure that it is handed, with the range of gradients
-    /// whose completion allows it, or without one between two tiles of a product.
+    /// `body` must run that work through the closure `reducing`. It passes the range of gradients
+    /// that was just completed, or nil between two tiles of a product.
     mutating func measureBackward<Value>(
         _ body: (_ reducing: (_ range: Range<Int>?, _ work: () -> Void) -> Void) -> Value
     ) -> Value {
@@ -92,7 +93,7 @@ struct StepClock {
         return value
     }
 
-    /// The times of the step, which ends now.
+    /// Returns the times of the step, which ends now.
     func finish() -> StepTimes {
         var times = times
         times.total = Self.seconds(from: start, to: MonotonicClock.nanoseconds)

@@ -2,7 +2,7 @@ import Compute
 import Recipes
 import Support
 
-/// A copy of everything that steps change in a rank's memory, which restores it bit for bit.
+/// A copy of all state in a rank's memory that steps change, to restore it bit for bit.
 package struct TrainingSnapshot: Sendable {
     fileprivate let parameters: Buffer<Float>
     fileprivate let moments: [Buffer<Float>]
@@ -15,7 +15,7 @@ package struct TrainingSnapshot: Sendable {
 extension StepRunner {
     /// Returns a copy of the state. Collective.
     package func snapshot() throws(Failure) -> TrainingSnapshot {
-        // Ranks that share parameters may still write them.
+        // Other ranks may still write parameters in shared memory.
         try communicator.barrier()
         return TrainingSnapshot(
             parameters: state.parameters.values.copy,
@@ -26,7 +26,7 @@ extension StepRunner {
 
     /// Restores a copy of the state. Collective.
     package func restore(_ snapshot: TrainingSnapshot) throws(Failure) {
-        // Ranks that share parameters may still read them, and all write the same.
+        // Other ranks may still read parameters in shared memory. All ranks write the same values.
         try communicator.barrier()
         state.parameters.values.fill(from: snapshot.parameters)
         state.parameters.round(0..<state.parameters.values.count)
@@ -44,11 +44,11 @@ extension StepRunner {
     }
 
     /// Fills the state from a run's newest whole checkpoint instead of with new parameters. The run
-    /// is only read. Collective.
+    /// is not changed. Collective.
     ///
     /// - Returns: the checkpoint's step.
-    /// - Throws: `Failure` (configuration) where the run's model or optimizer is another than the
-    ///   recipe's; (missing input) where there is no run or no checkpoint that is whole.
+    /// - Throws: `Failure` (configuration) if the run's model or optimizer differs from the
+    ///   recipe's; (missing input) if there is no run or no whole checkpoint.
     package func begin(from run: RunFolder, data: TrainingData) throws(Failure) -> Int {
         // Only the first host needs the run's folder.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try run.read(run.recipe) }
@@ -69,7 +69,7 @@ extension StepRunner {
 }
 
 extension Recipe {
-    /// Checks that a checkpoint of another recipe holds what this one's model and optimizer need.
+    /// Checks that a checkpoint of another recipe fits this recipe's model and optimizer.
     fileprivate func requireSameState(as other: Recipe, of run: RunFolder) throws(Failure) {
         var (own, theirs) = (Recipe(), Recipe())
         (own.model, theirs.model) = (model, other.model)
@@ -81,8 +81,8 @@ extension Recipe {
         if let difference = own.firstDifference(from: theirs) {
             throw Failure(
                 .configuration,
-                "The recipe has \(difference.key) = \(difference.value), but the run in \(run.path) "
-                    + "has \(difference.otherValue): use that run's recipe, which is \(run.recipe)."
+                "\(difference.key) = \(difference.value): the run in \(run.path) has "
+                    + "\(difference.otherValue); use that run's recipe, \(run.recipe)."
             )
         }
     }

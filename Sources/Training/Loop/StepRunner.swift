@@ -8,35 +8,37 @@ import Support
 
 /// The results of one step.
 package struct StepRecord: Sendable {
-    /// Steps taken since the run began, this one included.
+    /// The number of steps taken since the run began, this one included.
     package let step: Int
-    /// The mean cross-entropy in nats a token over the global batch.
+    /// The mean cross-entropy over the global batch, in nats per token.
     package let loss: Double
     package let learningRate: Double
     /// The norm of the gradient before clipping.
     package let gradientNorm: Double
     /// The gradient's noise, estimated from the lanes' gradients; nil with one lane.
     package let noise: GradientNoise?
-    /// The tokens of all steps since the run began, this one included.
+    /// The number of tokens in all steps since the run began, this one included.
     package let tokens: Int
-    /// The tokens of this step over all ranks.
+    /// The number of tokens in this step over all ranks.
     package let tokensInStep: Int
-    /// Whether the parameters were left as they were.
+    /// Whether the step left the parameters unchanged because its loss or gradient was not finite.
     package let isSkipped: Bool
     package let times: StepTimes
 }
 
-/// Takes optimizer steps on all ranks: it connects the model, the reduction and the optimizer.
+/// The object that takes optimizer steps on all ranks: it connects the model, the reduction and the
+/// optimizer.
 ///
-/// It holds all memory that a step needs, so a step after the first allocates nothing of its own.
+/// It holds all memory that a step needs, so steps after the first allocate nothing.
 package final class StepRunner {
-    /// Returns the micro-batch whose first sequence is number `firstSample` in the run's order and
-    /// number `firstSequence` in the global batch. It is valid until the next call.
+    /// A function that returns the micro-batch whose first sequence is number `firstSample` in the
+    /// run's order and number `firstSequence` in the global batch. The micro-batch is valid until
+    /// the next call.
     package typealias Batches = (_ firstSample: Int, _ firstSequence: Int) -> TokenBatch
 
     package let model: GPT
     package let state: TrainingState
-    /// The parameters that each rank updates, by rank, as elements of the arena.
+    /// The ranges of the arena that each rank updates, by rank.
     let shards: [[Range<Int>]]
     let plan: TrainingPlan
     let communicator: Communicator
@@ -47,15 +49,15 @@ package final class StepRunner {
     private var laneSteps: [LaneStep] = []
     private let tracer: StepTracer?
     private let traceBytes: Int
-    /// The bytes of memory for each byte of the log that resuming reads, which holds the file and the
-    /// positions of its lines.
+    /// The bytes of memory per byte of the log while a resume reads it: the file and the positions
+    /// of its lines.
     private static let logMemory = 1.2
-    /// What was resident before anything was allocated here.
+    /// The memory that was resident before this object allocated any.
     private let program: ResidentMemory
 
     /// Allocates everything a step needs; `state` is filled by `initialize` or from a checkpoint.
     ///
-    /// - Parameter trace: where to note what steps do; nil for nowhere.
+    /// - Parameter trace: the trace that records the steps; nil for none.
     package init(
         plan: TrainingPlan, communicator: Communicator, engine: ComputeEngine,
         trace: Trace? = nil
@@ -87,14 +89,15 @@ package final class StepRunner {
         laneSteps.reserveCapacity(lanes.count)
     }
 
-    /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
+    /// The reason that ranks of a host exchange messages instead of sharing memory, with the
+    /// remedy; nil if there is none.
     package var reductionNotice: String? { reducer.notice }
 
     /// Returns the memory that ranks have resident after a step. Collective.
     ///
     /// - Parameters:
     ///   - batchBytes: the memory of the batches.
-    ///   - metricsBytes: the size of the log that resuming reads.
+    ///   - metricsBytes: the size of the log that a resume reads.
     package func memory(batchBytes: Int, metricsBytes: Int = 0) throws(Failure) -> MemoryPlan {
         let peerBytes = reducer.peerBytes
         // The log is read before the first step touches this memory.
@@ -123,12 +126,12 @@ package final class StepRunner {
             own: own, program: program, peerBytes: peerBytes, communicator: communicator)
     }
 
-    /// Gives shared memory back, on all ranks together; nothing may be called after.
+    /// Frees shared memory; no method may be called afterwards. Collective.
     package func free() throws(Failure) {
         try reducer.free()
     }
 
-    /// Makes new parameters on rank 0, which the others receive.
+    /// Initializes the parameters on rank 0 and sends them to the other ranks. Collective.
     package func initialize() throws(Failure) {
         if communicator.rank == 0 {
             model.layout.initialize(
@@ -143,10 +146,10 @@ package final class StepRunner {
     ///
     /// - Parameters:
     ///   - learningRate: the step's rate, the same on all ranks; nil for the schedule's.
-    ///   - requests: returns, late in the step, the requests of this rank.
+    ///   - requests: returns the requests of this rank; called late in the step.
     ///   - batches: returns the step's micro-batches.
     /// - Returns: the step's results and the requests of all ranks.
-    /// - Throws: an error of MPI.
+    /// - Throws: `Failure` if MPI reports an error.
     package func take(
         learningRate: Double? = nil, requests: () -> RankRequests = { [] }, batches: Batches
     ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
@@ -190,7 +193,7 @@ package final class StepRunner {
         return (record, totals.anyRequest)
     }
 
-    /// Trains the rank's lanes in order; the buckets of the last one start as backward finishes them.
+    /// Trains the rank's lanes in order; the last lane's buckets start as backward finishes them.
     private func trainLanes(_ batches: Batches, clock: inout StepClock) {
         let dropout = dropoutKey
         laneSteps.removeAll(keepingCapacity: true)
@@ -200,7 +203,7 @@ package final class StepRunner {
         }
     }
 
-    /// Runs forward and backward over one lane's micro-batches, in their order.
+    /// Runs forward and backward over one lane's micro-batches, in order.
     private func trainLane(
         _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
     ) -> LaneStep {
@@ -225,7 +228,7 @@ package final class StepRunner {
                     gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
                     dropout: dropout,
                     betweenTiles: {
-                        // A large product may take longer than many buckets are under way.
+                        // A large product may take longer than sending several buckets.
                         if reducer.isUnderWay { reducing(nil) { reducer.progress() } }
                     },
                     recomputed: { layer in tracer?.recomputed(layer: layer) }
@@ -245,14 +248,14 @@ package final class StepRunner {
             loss: loss, targets: Double(sequences.count * plan.sequenceLength), squares: squares)
     }
 
-    /// Notes in the trace how far the buckets are.
+    /// Records in the trace how many buckets have started and finished.
     private func noteBuckets() {
         tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
     }
 
-    /// Updates all parameters on every rank or, sharded, the rank's own part of them.
+    /// Updates all parameters on every rank or, if the optimizer is sharded, the rank's own shard.
     ///
-    /// - Parameter scale: the factor of the gradients.
+    /// - Parameter scale: the factor that multiplies the gradients.
     private func update(
         _ gradients: Buffer<Float>, scale: Float, learningRate: Double
     ) throws(Failure) {
@@ -261,7 +264,7 @@ package final class StepRunner {
             team: engine.team)
         let optimizer = state.optimizer
         let parameters = state.parameters
-        // A function and not a closure: those that have a name live on the heap.
+        // A function, because a closure in a variable would be allocated on the heap.
         func updateRange(_ range: Range<Int>) {
             optimizer.update(
                 parameters: parameters.values, gradients: gradients, learningRate: learningRate,
@@ -291,7 +294,7 @@ package final class StepRunner {
 
 /// The memory of a rank's lanes, apart from their gradients.
 enum LaneMemory {
-    /// Returns the bytes of the lanes' statistics and of the rank's own lanes.
+    /// Returns the size in bytes of the lanes' statistics and of the rank's own lanes.
     static func bytes(laneCount: Int, rank: Int, size: Int) -> Int {
         let own = ReductionTree(laneCount: laneCount).lanes(ofRank: rank, size: size).count
         return LaneExchange<LaneStep>.bytes(laneCount: laneCount, size: size)

@@ -2,11 +2,12 @@ import Glibc
 import Support
 import Synchronization
 
-/// The requests that signals made of this process.
+/// The requests that this process has received by signal.
 ///
-/// SIGUSR1 asks it to checkpoint and stop, and SIGUSR2 to checkpoint and continue; mpirun forwards both
-/// to its ranks. SIGTERM, SIGINT and SIGHUP also ask a command that can be resumed to checkpoint and
-/// stop, whether they come from a person, a closed terminal, systemd or srun.
+/// SIGUSR1 requests a checkpoint and a stop; SIGUSR2 requests a checkpoint without a stop. mpirun
+/// forwards both to its ranks. If the command can be resumed, SIGTERM, SIGINT and SIGHUP also
+/// request a checkpoint and a stop, whether a person, a closed terminal, systemd or srun sends
+/// them.
 package enum StopSignals {
     private static let stop = Atomic<Bool>(false)
     private static let checkpoint = Atomic<Bool>(false)
@@ -14,19 +15,19 @@ package enum StopSignals {
     /// Installs handlers for SIGUSR1 and SIGUSR2; without them the signals would kill a rank during
     /// set-up.
     package static func install() {
-        // Globals must exist before a handler, which may not initialize anything, touches them.
+        // A handler must not initialize globals, so they are initialized before it is installed.
         stop.store(false, ordering: .relaxed)
         checkpoint.store(false, ordering: .relaxed)
         listen(to: SIGUSR1, once: false)
         listen(to: SIGUSR2, once: false)
     }
 
-    /// Makes SIGTERM, SIGINT and SIGHUP ask for a checkpoint too; a second one ends the process at
-    /// once.
+    /// Makes SIGTERM, SIGINT and SIGHUP request a checkpoint and a stop too; a second one ends the
+    /// process at once.
     package static func listenForTermination() {
         listen(to: SIGTERM, once: true)
         listen(to: SIGINT, once: true)
-        // Under nohup, SIGHUP is ignored, and a closed terminal must not stop the run.
+        // Under nohup, SIGHUP is ignored, so that a closed terminal does not stop the run.
         var hangup = sigaction()
         sigaction(SIGHUP, nil, &hangup)
         let isIgnored = withUnsafeBytes(of: hangup.__sigaction_handler) { handler in
@@ -35,21 +36,21 @@ package enum StopSignals {
         if !isIgnored { listen(to: SIGHUP, once: true) }
     }
 
-    /// Makes SIGUSR1 and SIGTERM end the process at once, with `Failure.Code.requeue`: for commands
-    /// that have nothing to keep. mpirun takes the other ranks down.
+    /// Makes SIGUSR1 and SIGTERM end the process at once with `Failure.Code.requeue`, for commands
+    /// that have no state to save. mpirun then ends the other ranks.
     package static func exitAtOnce() {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in _exit(Failure.Code.requeue.rawValue) }
         sigaction(SIGUSR1, &action, nil)
         sigaction(SIGTERM, &action, nil)
-        // A signal that arrived earlier was only noted.
+        // A signal that arrived earlier has only set the flag.
         if stopRequested { _exit(Failure.Code.requeue.rawValue) }
     }
 
-    /// Whether to checkpoint and stop.
+    /// Whether a signal requested a checkpoint and a stop.
     package static var stopRequested: Bool { stop.load(ordering: .relaxed) }
 
-    /// Whether to checkpoint; true once for each time it was asked for.
+    /// Returns whether a signal has requested a checkpoint since the last call.
     package static func takeCheckpointRequest() -> Bool {
         checkpoint.exchange(false, ordering: .relaxed)
     }
@@ -65,8 +66,8 @@ package enum StopSignals {
         }
         action.sa_flags = once ? Int32(bitPattern: UInt32(SA_RESETHAND)) | SA_RESTART : SA_RESTART
         sigaction(signal, &action, nil)
-        // Whoever waits for signals with sigwait, as schedulers' daemons do, blocks them, and their
-        // children inherit that.
+        // Processes that wait for signals with sigwait, such as schedulers' daemons, block them,
+        // and their children inherit the mask.
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, signal)

@@ -6,16 +6,16 @@ import Recipes
 import Support
 import Telemetry
 
-/// The way in which a run ended.
+/// The way a run ended.
 package enum TrainingOutcome: Sendable {
-    /// All steps are done; `best` is the step of the best checkpoint, if one is kept.
+    /// All steps were taken; `best` is the step of the best checkpoint, if one is kept.
     case finished(Evaluation, best: Int?)
-    /// A signal asked the run to stop; its state is in a checkpoint and it can be resumed.
+    /// A signal requested a stop; the run's state is in a checkpoint, from which it can be resumed.
     case checkpointed(step: Int)
 }
 
-/// The training loop: steps over a dataset, and what comes between them: evaluations, checkpoints,
-/// telemetry and signals.
+/// The training loop: steps over a dataset and, between them, evaluations, checkpoints, telemetry
+/// and signals.
 package final class Trainer {
     let plan: TrainingPlan
     let communicator: Communicator
@@ -26,15 +26,15 @@ package final class Trainer {
     private let evaluator: Evaluator
     private let metrics: MetricsWriter
     private let trace: Trace?
-    /// The evaluation with the lowest loss of those with a checkpoint.
+    /// The evaluation with the lowest loss among steps with a checkpoint.
     private var best: BestEvaluation?
     /// The reason that the last due checkpoint was not written; nil if it was.
     private var defect: StateDefect?
 
-    /// Allocates everything a run needs; `state` is filled by `start` or from a checkpoint.
+    /// Allocates everything a run needs; `start` or `resume` then fills the state.
     ///
-    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are messages;
-    ///   metrics.jsonl has them always.
+    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are logged as warnings;
+    ///   metrics.jsonl always has them.
     package init(
         _ input: TrainingInput, run: RunFolder, job: Job, engine: ComputeEngine,
         trace: Trace? = nil, warnsOfWrongRates: Bool = true
@@ -57,13 +57,14 @@ package final class Trainer {
             communicator: communicator)
     }
 
-    /// Why ranks of a host share no memory though they could, with the remedy; nil where they do.
+    /// The reason that ranks of a host exchange messages instead of sharing memory, with the
+    /// remedy; nil if there is none.
     var reductionNotice: String? { runner.reductionNotice }
 
-    /// Whether the run must end because too many steps in a row had no finite loss or gradient.
+    /// Whether the run must end because too many consecutive steps had no finite loss or gradient.
     package var hasDiverged: Bool { state.nonFinite.isHopeless }
 
-    /// Gives shared memory back, on all ranks together; nothing may be called after.
+    /// Frees shared memory; no method may be called afterwards. Collective.
     package func free() throws(Failure) { try runner.free() }
 
     var model: GPT { runner.model }
@@ -75,21 +76,22 @@ package final class Trainer {
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
     }
 
-    /// Targets that each evaluation predicts.
+    /// The number of targets that each evaluation predicts.
     package var validationTargets: Int { evaluator.targetCount }
 
-    /// Names of the tensors that weight decay shrinks.
+    /// The names of the tensors with weight decay.
     package var decayedTensors: [String] { state.optimizer.decayedTensors.map(\.name) }
 
-    /// Starts from new parameters: rank 0 makes them, the others receive them.
+    /// Starts a new run with new parameters, which rank 0 initializes and the others receive.
+    /// Collective.
     package func start() throws(Failure) {
         try runner.initialize()
         try checkpoints.compareParameters(of: state)
         try communicator.agree { () throws(Failure) in try metrics.create() }
     }
 
-    /// Goes on from the newest checkpoint that is whole, or from the start where none was ever
-    /// written; returns the step.
+    /// Resumes from the newest whole checkpoint, or from the start if none was ever written;
+    /// returns the step. Collective.
     package func resume() throws(Failure) -> Int {
         let isLoaded = try checkpoints.load(into: state)
         if !isLoaded { try runner.initialize() }
@@ -99,10 +101,10 @@ package final class Trainer {
             guard state.step > steps else { return }
             throw Failure(
                 .configuration,
-                "[training] steps = \(steps) is less than the \(state.step) steps that the run has "
-                    + "taken: resume with \(state.step) or more.")
+                "[training] steps = \(steps): is less than the \(state.step) steps that the run has "
+                    + "taken; resume with \(state.step) or more.")
         }
-        // From the start again, the evaluation before the first step is made again too.
+        // A run that starts over also repeats the evaluation before its first step.
         let last = isLoaded ? state.step : -1
         let found = try communicator.agree { () throws(Failure) in
             try metrics.resume(
@@ -121,7 +123,7 @@ package final class Trainer {
 
     /// Trains to the last step, or to the first good state after a stop was requested.
     ///
-    /// - Throws: `Failure` (configuration) if too many steps in a row were skipped.
+    /// - Throws: `Failure` (configuration) if too many consecutive steps were skipped.
     package func run() throws(Failure) -> TrainingOutcome {
         let steps = plan.recipe.training.steps
         metrics.begin(at: state.step)
@@ -145,10 +147,10 @@ package final class Trainer {
                 try checkpoint(isRequired: isLast || isStopping)
                 if isBest, checkpoints.savedStep != state.step { best = bestBefore }
             }
-            // A state that must not be saved has no step to stop after.
+            // While the state has a defect, no checkpoint is saved, so the run cannot stop yet.
             if isStopping, !isLast, defect == nil { return .checkpointed(step: state.step) }
         }
-        // All steps were done before, and the log has their evaluation.
+        // If no step was taken, an earlier start has already logged the evaluation.
         let last: Evaluation
         if let evaluation {
             last = evaluation
@@ -158,7 +160,7 @@ package final class Trainer {
         return .finished(last, best: best?.step)
     }
 
-    /// Notes an evaluation if its checkpoint must be kept as the best one.
+    /// Records an evaluation as the best so far, if it is and the recipe keeps the best checkpoint.
     private func noteBest(_ evaluation: Evaluation) {
         guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return }
         best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
@@ -166,7 +168,8 @@ package final class Trainer {
 
     /// Checks that a run that took all its steps ended with finite numbers. Collective.
     ///
-    /// - Throws: `Failure` (configuration), the same on all ranks.
+    /// - Throws: `Failure` (configuration) on all ranks if the loss or the last state is not
+    ///   finite.
     func requireGoodEnd(_ evaluation: Evaluation) throws(Failure) {
         let step = state.step
         let sentence: String
@@ -178,7 +181,7 @@ package final class Trainer {
         } else if let defect {
             sentence =
                 "The run took all \(step) steps, but has no checkpoint of the last one because "
-                + "\(defect.reason); resume it with one step more (--set training.steps=\(step + 1))"
+                + "\(defect.reason); resume it with one more step (--set training.steps=\(step + 1))"
         } else {
             return
         }
@@ -194,7 +197,7 @@ package final class Trainer {
             ?? "the run has no good checkpoint"
     }
 
-    /// One optimizer step on all ranks; returns what any of them was asked for.
+    /// Takes one optimizer step on all ranks; returns the requests of all ranks.
     private func takeStep() throws(Failure) -> RankRequests {
         let (record, requests) = try runner.take(requests: requestsOfThisRank) { sample, sequence in
             loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
@@ -205,20 +208,20 @@ package final class Trainer {
         return requests
     }
 
-    /// What signals asked this rank for.
+    /// Returns the requests that this rank has received by signal.
     private func requestsOfThisRank() -> RankRequests {
         var requests: RankRequests = StopSignals.takeCheckpointRequest() ? .checkpoint : []
         if StopSignals.stopRequested { requests.formUnion([.checkpoint, .stop]) }
         return requests
     }
 
-    /// Ends the run where too many steps in a row left the parameters as they were.
+    /// Ends the run if too many consecutive steps were skipped.
     private func stopIfHopeless(loss: Double) throws(Failure) {
         guard state.nonFinite.isHopeless else { return }
         let failure = state.nonFinite.failure(
             loss: loss, step: state.step, peakLearningRate: plan.rate.peakLearningRate,
             goodCheckpoint: try goodCheckpointText())
-        // All ranks see the same loss and norm, and agree that this is one failure, told once.
+        // All ranks see the same loss and norm, so they throw the same failure, reported once.
         try communicator.agree { () throws(Failure) -> Void in throw failure }
     }
 
@@ -255,7 +258,7 @@ package final class Trainer {
         return evaluation
     }
 
-    /// Runs `body`, and notes it in the trace where there is one.
+    /// Runs `body`, and records it in the trace if there is one.
     private func note<Value>(
         _ kind: TraceKind, _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {

@@ -3,22 +3,25 @@ import Model
 import Optimizers
 import Recipes
 
-/// What a run carries from step to step; of all ranks together, all that a checkpoint holds.
+/// The state that a run carries from step to step; all ranks' states together make up a checkpoint.
 package final class TrainingState {
     package let parameters: Parameters
-    /// With the state of the parameters that this rank updates.
+    /// The optimizer, with the moments of the parameters that this rank updates.
     package var optimizer: Optimizer
-    /// Steps taken, skipped ones included.
+    /// The number of steps taken, skipped ones included.
     package var step = 0
     var nonFinite: NonFiniteGuard
-    /// Nil where the recipe asks for none.
+    /// The average of the parameters; nil if the recipe does not request one.
     let average: ParameterAverage?
 
-    /// What evaluations look at.
+    /// The parameters that evaluations use.
     var evaluated: Parameters { average?.parameters ?? parameters }
 
-    /// `parameters` is zeroed memory for the layout's arena; `owned` are the parts of it that this
-    /// rank updates.
+    /// Creates the state before the first step.
+    ///
+    /// - Parameters:
+    ///   - parameters: zeroed memory for the layout's arena.
+    ///   - owned: the ranges of the arena that this rank updates.
     init(
         plan: TrainingPlan, layout: ArenaLayout, parameters: Buffer<Float>, owned: [Range<Int>]
     ) {

@@ -3,12 +3,13 @@ import Glibc
 import MPI
 import Support
 
-/// Looks at the machines a run would use and says what would make it slow or fail.
+/// An examination of the machines that a run would use, with warnings of what would make it slow or
+/// fail.
 package struct Doctor {
-    /// A line of the examination: what, and what was found.
+    /// A line of the examination: its subject and the finding.
     package typealias Finding = (name: String, text: String)
 
-    /// The lines that describe the hosts and ranks.
+    /// Returns the lines that describe the hosts and ranks.
     package static func findings(
         _ ranks: [MachineFacts], threadLevel: String, launched: Bool, runFolder: String?
     ) -> [Finding] {
@@ -45,7 +46,8 @@ package struct Doctor {
         return findings
     }
 
-    /// What would make a run slow, wrong or fail; each one sentence with its remedy.
+    /// Returns warnings of what would make a run slow, wrong or fail, each a sentence with a
+    /// remedy.
     package static func warnings(_ ranks: [MachineFacts], runFolder: String?) -> [String] {
         var warnings: [String] = []
         for (host, members) in byHost(ranks) {
@@ -55,14 +57,14 @@ package struct Doctor {
             let free = members[0].facts.sharedMemoryBytes ?? 0
             guard free < usefulSharedMemory else { continue }
             warnings.append(
-                "/dev/shm on \(host) has \(Format.bytes(free)) free, too little for the ranks there to "
-                    + "share gradients of most models, which they then send as slower messages: make it "
-                    + "larger, in a container with --shm-size.")
+                "/dev/shm on \(host): has \(Format.bytes(free)) free, too little for the ranks to share "
+                    + "the gradients of most models, so they exchange slower messages; make it larger, "
+                    + "in a container with --shm-size.")
         }
         if Set(ranks.map(\.build)).count > 1 {
             warnings.append(
-                "The hosts have different builds, with which training is refused: install the same "
-                    + "on all.")
+                "The hosts have different builds, which training refuses; install the same build on "
+                    + "every host.")
         }
         let sets = Set(ranks.map(\.instructionSet)).sorted()
         if sets.count > 1 {
@@ -72,8 +74,8 @@ package struct Doctor {
         }
         if let runFolder, let name = fileSystem(of: runFolder), name.contains("tmpfs") {
             warnings.append(
-                "\(runFolder) lies in memory (\(name)), where checkpoints do not survive the "
-                    + "machine: give --out a folder on a disk.")
+                "\(runFolder): lies in memory (\(name)), where checkpoints are lost if the machine "
+                    + "stops; give --out a folder on a disk.")
         }
         return warnings
     }
@@ -82,7 +84,7 @@ package struct Doctor {
     private static func coreWarnings(_ facts: [MachineFacts], on host: String) -> [String] {
         let usable = UsableCores.union(facts.map(\.usable))
         let own = facts.reduce(into: Set<Int>()) { $0.formUnion($1.cores) }
-        // If the system does not list the cores that a process may use, it may use all.
+        // If the system does not list the cores that a process may use, it may use all cores.
         let machineCores = facts[0].machineCores
         let most = usable.cores.isEmpty ? machineCores : usable.count
         let available =
@@ -90,7 +92,7 @@ package struct Doctor {
         let wanted = facts.reduce(0) { $0 + $1.threads }
         if facts.count > 1, Set(facts.map(\.cores)).count == 1, available == 1, most > 1 {
             return [
-                "All \(facts.count) ranks on \(host) are bound to one core: start them with "
+                "\(host): all \(facts.count) ranks are bound to one core; start them with "
                     + "launch/mpirun, or give mpirun --bind-to core."
             ]
         }
@@ -99,12 +101,12 @@ package struct Doctor {
                 usable.isLimitedByQuota
                 ? "raise the CPU quota of their control group" : "bind them to more cores"
             var warnings = [
-                "The ranks on \(host) want \(wanted) threads but may use only \(available) of "
-                    + "its cores: start fewer ranks or threads, or \(remedy)."
+                "\(host): the ranks want \(wanted) threads but may use only \(available) of "
+                    + "its cores; start fewer ranks or threads, or \(remedy)."
             ]
             if !facts.allSatisfy(\.yields) {
                 warnings.append(
-                    "Ranks on \(host) that wait keep others from running: start them with "
+                    "\(host): waiting ranks keep others from running; start them with "
                         + "launch/mpirun, or give mpirun --mca mpi_yield_when_idle 1.")
             }
             return warnings
@@ -112,11 +114,11 @@ package struct Doctor {
         guard wanted < most else { return [] }
         let cores =
             most < machineCores
-            ? "the \(most) cores that may be used on \(host)" : "\(host)'s \(most) cores"
-        return ["\(most - wanted) of \(cores) would be idle: start more ranks or threads."]
+            ? "the \(most) cores that may be used" : "its \(most) cores"
+        return ["\(host): \(most - wanted) of \(cores) would be idle; start more ranks or threads."]
     }
 
-    /// Returns "4 cores", or "1 of 4 cores usable" with the CPU quota if that is the reason.
+    /// Returns "4 cores", or "1 of 4 cores usable", with the CPU quota if it is the reason.
     private static func coreCount(_ facts: [MachineFacts]) -> String {
         let usable = UsableCores.union(facts.map(\.usable))
         let machineCores = facts[0].machineCores
@@ -128,7 +130,8 @@ package struct Doctor {
             + (usable.isLimitedByQuota ? " (a control group's CPU quota is \(quota))" : "")
     }
 
-    /// Below this even a small model's gradients find no place; Docker's own default is 64 MiB.
+    /// The least shared memory in bytes that holds a small model's gradients; Docker's default, 64
+    /// MiB, does not.
     private static let usefulSharedMemory = 128 << 20
 
     private static func byHost(
@@ -149,7 +152,7 @@ package struct Doctor {
         return threads == [1] ? "1 thread" : "\(text) threads"
     }
 
-    /// "core 3", or "cores 0-3, 8".
+    /// Returns a list of cores as text, such as "core 3" or "cores 0-3, 8".
     package static func coreList(_ cores: [Int]) -> String {
         var parts: [String] = []
         var start = 0
@@ -164,9 +167,9 @@ package struct Doctor {
         return (cores.count == 1 ? "core " : "cores ") + parts.joined(separator: ", ")
     }
 
-    /// The type and free space of the file system that a folder lies in, or would.
+    /// Returns the type and the free space of a folder's file system; the folder need not exist.
     static func fileSystem(of path: String) -> String? {
-        // The folder may not be there yet; its nearest ancestor is on the same file system.
+        // If the folder does not exist yet, its nearest ancestor is on the same file system.
         var existing = path
         while !FileSystem.exists(existing), FileSystem.parent(of: existing) != existing {
             existing = FileSystem.parent(of: existing)
@@ -177,14 +180,15 @@ package struct Doctor {
         return "\(type), \(Format.bytes(free)) free"
     }
 
-    /// The type of the mount whose folder is the longest that holds `path`, from /proc/self/mounts.
+    /// Returns the type of the file system that holds `path`: that of the longest matching mount
+    /// point in /proc/self/mounts.
     private static func fileSystemType(of path: String) -> String? {
         let mounts = (try? readText("/proc/self/mounts")) ?? ""
         var best: (length: Int, type: String)?
         for line in mounts.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count > 2 else { continue }
-            // Spaces in folder names are written as \040.
+            // Spaces in folder names are encoded as \040.
             let folder = fields[1].replacing("\\040", with: " ")
             let prefix = folder.hasSuffix("/") ? folder : folder + "/"
             guard (path + "/").hasPrefix(prefix), folder.count >= best?.length ?? 0 else {

@@ -4,10 +4,10 @@ import Glibc
 import MPI
 import Support
 
-/// What one rank knows of the machine it runs on.
+/// The facts that one rank knows about its machine.
 package struct MachineFacts: Codable, Sendable, Equatable {
     package var host: String
-    /// Processors that the rank may run on, by the system's numbers.
+    /// The system's numbers of the processors that the rank may run on.
     package var processors: [Int]
     /// The cores of these processors.
     package var cores: Set<Int>
@@ -15,18 +15,18 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     package var usable: UsableCores
     /// The number of cores of the whole machine.
     package var machineCores: Int
-    /// Threads that the rank would train with.
+    /// The number of threads that the rank would train with.
     package var threads: Int
     /// The instruction set of the matrix kernels.
     package var instructionSet: String
     package var memoryBytes: Int
-    /// Free in /dev/shm, where ranks of a host share memory; nil where there is none.
+    /// The free bytes in /dev/shm, where ranks of a host share memory; nil if it does not exist.
     package var sharedMemoryBytes: Int?
-    /// Whether waiting ranks give their core away.
+    /// Whether waiting ranks yield their cores.
     package var yields: Bool
-    /// SHA-256 of the program.
+    /// The SHA-256 hash of the program's file.
     package var build: String
-    /// The interfaces of the host with their addresses, such as "eth0 10.77.0.1/24".
+    /// The host's network interfaces with their addresses, such as "eth0 10.77.0.1/24".
     package var networks: [String]
 
     package init(
@@ -48,9 +48,9 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         self.networks = networks
     }
 
-    /// The facts of this rank.
+    /// Returns the facts of this rank.
     ///
-    /// - Throws: `Failure` (I/O) where the program cannot read itself.
+    /// - Throws: `Failure` (I/O) if the program cannot read its own file.
     package static func here(threads: Int) throws(Failure) -> MachineFacts {
         let processors = CoreBinding.cores.flatMap { $0 }.sorted()
         return MachineFacts(
@@ -62,21 +62,21 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             yields: ranksYield, build: try digestOfThisProgram(), networks: HostNetworks.list)
     }
 
-    /// Returns the facts of all ranks, in their order. Collective.
+    /// Returns the facts of all ranks, in the order of the ranks. Collective.
     package static func gather(
         threads: Int, communicator: Communicator
     ) throws(Failure) -> [MachineFacts] {
         let own = try communicator.agree { () throws(Failure) in
             let facts = try here(threads: threads)
             guard let data = try? JSONEncoder().encode(facts) else {
-                throw Failure(.bug, "The machine's facts cannot be encoded; please report this.")
+                throw .defect("the machine's facts cannot be encoded")
             }
             return [UInt8](data)
         }
         var all: [MachineFacts] = []
         for bytes in try communicator.allGatherBytes(own) {
             guard let facts = try? JSONDecoder().decode(MachineFacts.self, from: Data(bytes)) else {
-                throw Failure(.bug, "A rank's facts cannot be decoded; please report this.")
+                throw .defect("a rank's facts cannot be decoded")
             }
             all.append(facts)
         }
@@ -84,30 +84,31 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     }
 }
 
-/// What is free on the file system of a folder; nil where that cannot be told.
+/// Returns the free bytes of a folder's file system; nil if they cannot be determined.
 func freeBytes(of folder: String) -> Int? {
     var information = statvfs()
     guard statvfs(folder, &information) == 0 else { return nil }
     return Int(information.f_bavail) * Int(information.f_frsize)
 }
 
-/// The machine's memory in bytes, or what of it the control group of this process may use.
+/// The machine's memory in bytes, or the limit of this process's control groups if it is lower.
 package var machineMemoryBytes: Int {
     let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
     let groups = (try? readText("/proc/self/cgroup")) ?? ""
     return controlGroupFolders(of: "memory", groups: groups).reduce(physical) { least, group in
         let file = group.version == 2 ? "memory.max" : "memory.limit_in_bytes"
         let text = (try? readText("\(group.folder)/\(file)")) ?? ""
-        // "max" is not a number.
+        // "max" means that there is no limit.
         return min(least, Int(text.filter { !$0.isWhitespace }) ?? least)
     }
 }
 
-/// Whether the launcher told waiting ranks to give their core away, as more ranks than cores must.
+/// Whether the launcher set waiting ranks to yield their cores, as required if there are more ranks
+/// than cores.
 package var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
 
-/// The threads of a rank: bound to a core each or, where there are more threads than cores, giving
-/// theirs away between loops.
+/// Returns the threads of a rank. Each is bound to a core; if waiting ranks yield, the threads are
+/// not bound and yield between loops.
 package func rankTeam(threads: Int) -> ThreadTeam {
     ThreadTeam(threads: threads, yields: ranksYield, bindsThreads: !ranksYield)
 }

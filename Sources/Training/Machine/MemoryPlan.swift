@@ -2,9 +2,9 @@ import Glibc
 import MPI
 import Support
 
-/// The memory that ranks will have resident in training, known before the first step.
+/// The memory that ranks will have resident during training, known before the first step.
 package struct MemoryPlan: Sendable {
-    /// One purpose and its bytes.
+    /// The name of one use of memory and its size in bytes.
     package struct Part: Sendable, Equatable {
         package let name: String
         package let bytes: Int
@@ -15,9 +15,10 @@ package struct MemoryPlan: Sendable {
         }
     }
 
-    /// What the rank that takes most takes, by what for.
+    /// The memory of the rank that needs most, broken down by use.
     package let parts: [Part]
-    /// What the ranks of the host that takes most take together, each shared page counted once.
+    /// The memory that all ranks together need on the host that needs most, with each shared page
+    /// counted once.
     package let hostBytes: Int
 
     package init(parts: [Part], hostBytes: Int) {
@@ -28,9 +29,9 @@ package struct MemoryPlan: Sendable {
     /// Gathers the plan from all ranks. Collective: every rank must call this with the same names.
     ///
     /// - Parameters:
-    ///   - own: what this rank takes.
-    ///   - program: what of it was resident when the rest was allocated.
-    ///   - peerBytes: what of it is memory that another rank of the host counts as its own.
+    ///   - own: the memory that this rank needs.
+    ///   - program: the part of it that was resident before the rest was allocated.
+    ///   - peerBytes: the part of it that another rank of the host counts as its own.
     init(
         own: [Part], program: ResidentMemory, peerBytes: Int, communicator: Communicator
     ) throws(Failure) {
@@ -45,20 +46,21 @@ package struct MemoryPlan: Sendable {
         parts = zip(own, largest).map { Part($0.name, Int($1)) }.filter { $0.bytes > 0 }
     }
 
-    /// What the rank that takes most takes.
+    /// The memory of the rank that needs most, in bytes.
     package var rankBytes: Int { parts.reduce(0) { $0 + $1.bytes } }
 }
 
-/// What this process has resident, in bytes.
+/// The resident memory of this process, in bytes.
 package struct ResidentMemory: Sendable {
-    /// Pages that are in no file.
+    /// The bytes of pages that belong to no file.
     let own: Int
-    /// Pages of the program, its libraries and other files, which all processes of a host share.
+    /// The bytes of pages of the program, its libraries and other files, which all processes of a
+    /// host share.
     let files: Int
 
     var bytes: Int { own + files }
 
-    /// Reads /proc/self/status; zeros where that cannot be read.
+    /// The resident memory as reported by /proc/self/status; zeros if it cannot be read.
     static var now: ResidentMemory {
         let lines = ((try? readText("/proc/self/status")) ?? "").split(separator: "\n")
         func bytes(_ label: String) -> Int {

@@ -4,16 +4,16 @@ import Recipes
 import Support
 
 extension Precision {
-    /// Refuses arithmetic that the processor has no instructions for, unless the user `emulates`
+    /// Checks that the processor has instructions for the precision, or that the user `emulates`
     /// it.
     ///
-    /// - Throws: `Failure` (configuration) that recommends fp32.
+    /// - Throws: `Failure` (configuration) if neither is true; it recommends fp32.
     package func requireProcessor(emulates: Bool) throws(Failure) {
         guard self == .bf16, !emulates, !InstructionSet.best.multipliesBF16 else { return }
         throw Failure(
             .configuration,
-            "[training] precision = \"bf16\" needs a processor with AVX512-BF16 or AMX-BF16, and "
-                + "\(Communicator.hostName) has neither: use precision = \"fp32\", or add --emulate-bf16 to "
-                + "compute it at no more than fp32's speed.")
+            "[training] precision = \"bf16\": needs a processor with AVX512-BF16 or AMX-BF16, but "
+                + "\(Communicator.hostName) has neither; use precision = \"fp32\", or add --emulate-bf16 to "
+                + "emulate bf16 at no more than fp32's speed.")
     }
 }

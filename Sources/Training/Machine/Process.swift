@@ -3,7 +3,7 @@ import Glibc
 /// Lockstep's version, as `lockstep --version` prints it.
 package let version = "0.1.0"
 
-/// The process's environment.
+/// Returns the environment variables of this process.
 package func processEnvironment() -> [String: String] {
     var result: [String: String] = [:]
     var entry = environ
@@ -16,19 +16,19 @@ package func processEnvironment() -> [String: String] {
     return result
 }
 
-/// One variable of the environment, or nil.
+/// Returns the value of an environment variable; nil if it is unset.
 func environmentVariable(_ name: String) -> String? {
     getenv(name).map { String(cString: $0) }
 }
 
-/// A path that means the same from any working folder.
+/// Returns the absolute form of a path, or the path itself if it cannot be resolved.
 package func absolute(_ path: String) -> String {
     guard let resolved = realpath(path, nil) else { return path }
     defer { free(resolved) }
     return String(cString: resolved)
 }
 
-/// A word that a shell reads as it is, for commands in messages.
+/// Returns a word quoted for a shell if necessary, for commands in messages.
 package func shellQuoted(_ word: String) -> String {
     let plain = word.unicodeScalars.allSatisfy {
         $0.properties.isAlphabetic || $0.properties.numericType != nil

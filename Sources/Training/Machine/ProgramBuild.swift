@@ -3,10 +3,11 @@ import MPI
 import Support
 
 extension Communicator {
-    /// Checks that all ranks run the same build, without which they would not have the same bits.
+    /// Checks that all ranks run the same build, because different builds may give different bits.
+    /// Collective.
     ///
-    /// - Throws: on every rank alike, `.configuration` naming the ranks that differ; `.inputOutput`
-    ///   where a program cannot read itself.
+    /// - Throws: `Failure` on all ranks: (configuration) if ranks differ, and names them; (I/O) if
+    ///   a program cannot read its own file.
     package func requireSameBuild() throws(Failure) {
         try sameOnAllRanks(
             "build", try agree { () throws(Failure) in try digestOfThisProgram() },
@@ -14,9 +15,10 @@ extension Communicator {
     }
 }
 
-/// SHA-256 of the program's file: the same on two hosts only if they run the same build.
+/// Returns the SHA-256 hash of the program's file, which is the same on two hosts only if they run
+/// the same build.
 ///
-/// - Throws: `Failure` (I/O) where the program cannot read itself.
+/// - Throws: `Failure` (I/O) if the program cannot read its own file.
 func digestOfThisProgram() throws(Failure) -> String {
     let file = try Descriptor(reading: "/proc/self/exe")
     var hash = SHA256()

@@ -4,15 +4,16 @@ import Recipes
 import Support
 
 extension TrainingPlan {
-    /// Refuses a model that the machine cannot hold, before anything is made of it; all ranks must
-    /// come here.
+    /// Checks that the machine has enough memory for the model, before any of it is allocated.
+    /// Collective.
     ///
-    /// - Throws: `Failure` (configuration) that names the memory needed, and what would need less.
+    /// - Throws: `Failure` (configuration) if it does not; it states the memory needed, and
+    ///   settings that need less.
     package func requireMemory(_ communicator: Communicator) throws(Failure) {
         let ranks = try communicator.ranksOnThisHost()
         try communicator.agree { () throws(Failure) in
             let total = ranks.reduce(0) { $0 + leastBytes(ofRank: $1, size: communicator.size) }
-            // Clamped, because the largest sizes that a recipe allows are beyond an Int's bytes.
+            // Clamped, because the largest sizes that a recipe allows overflow an Int.
             let needed = min(0x1p62, total)
             let there = machineMemoryBytes
             guard needed > Double(there) else { return }
@@ -20,17 +21,17 @@ extension TrainingPlan {
                 .configuration,
                 "Training this model takes at least \(Format.bytes(Int(needed))) of memory for "
                     + "\(Format.counted(ranks.count, "rank")), but the machine has "
-                    + "\(Format.bytes(there)): lower [model] layers, width, context_length "
+                    + "\(Format.bytes(there)); lower [model] layers, width, context_length "
                     + "or vocabulary_size, "
                     + remedies(ranks: communicator.size)
                     + "set [training] micro_batch lower, or start fewer ranks on it.")
         }
     }
 
-    /// The least memory that a rank takes; ranks share none of it.
+    /// Returns the least memory in bytes that a rank needs; ranks share none of it.
     package func leastBytes(ofRank rank: Int, size: Int) -> Double {
         let laneBytes = LaneMemory.bytes(laneCount: lanes.laneCount, rank: rank, size: size)
-        // Counting the arenas takes memory for each lane too.
+        // Counting the arenas itself needs memory for each lane.
         guard laneBytes < machineMemoryBytes else { return Double(laneBytes) }
         let gradients = GradientReducer.arenaCount(ofRank: rank, size: size, tree: lanes.tree)
         let moments =
@@ -42,7 +43,7 @@ extension TrainingPlan {
             + Double(laneBytes)
     }
 
-    /// The settings that would take less, each where it is not so already.
+    /// Returns the settings that would need less memory, except those that the recipe already has.
     private func remedies(ranks: Int) -> String {
         let canShard = !recipe.optimizer.sharded && !recipe.optimizer.name.hasTrustRatios
         return (recipe.training.recompute ? "" : "set [training] recompute = true, ")

@@ -38,8 +38,8 @@ package struct UsableCores: Codable, Sendable, Equatable {
         return UsableCores(cores: coreNumbers(of: processors), quota: quotaHere)
     }
 
-    /// The process that started this rank: the nearest ancestor that is not part of a rank, as a
-    /// script around this program is.
+    /// The process that started this rank: the nearest ancestor that is not part of a rank. A
+    /// script around this program is part of its rank.
     private static var launcher: Int? {
         var process = Int(getppid())
         while process > 0 {
@@ -63,7 +63,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
             ? Set(0..<sysconf(Int32(_SC_NPROCESSORS_ONLN))) : coreNumbers(of: online)
     }
 
-    /// Returns the cores of processors, each identified by the number of its first processor.
+    /// Returns the cores of some processors, each identified by the number of its first processor.
     package static func coreNumbers(of processors: Set<Int>) -> Set<Int> {
         Set(
             processors.map { processor in
@@ -73,7 +73,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
             })
     }
 
-    /// Reads a list of processors in Linux's form, such as "0-3,8".
+    /// Parses a list of processors in Linux's format, such as "0-3,8".
     package static func processors(listed text: String) -> Set<Int> {
         var processors: Set<Int> = []
         for part in text.split(whereSeparator: { $0 == "," || $0.isWhitespace }) {
@@ -90,7 +90,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
         processors(listed: status("Cpus_allowed_list", of: process))
     }
 
-    /// Returns a field of a process's status, or an empty text if there is none.
+    /// Returns a field of a process's status; an empty string if there is none.
     private static func status(_ field: String, of process: String) -> String {
         let status = (try? readText("/proc/\(process)/status")) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("\(field):") } ?? ""
@@ -101,7 +101,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
 // MARK: - Control groups
 
 extension UsableCores {
-    /// The smallest quota of this process's control groups and those above them.
+    /// The smallest quota, in cores, of this process's control groups and those above them.
     private static var quotaHere: Double? {
         let groups = (try? readText("/proc/self/cgroup")) ?? ""
         return controlGroupFolders(of: "cpu", groups: groups).compactMap { folder, version in
@@ -114,8 +114,8 @@ extension UsableCores {
         }.min()
     }
 
-    /// Returns a quota in cores, given the texts of the quota and its period in microseconds; nil for
-    /// "max" and -1, which mean no limit.
+    /// Returns a quota in cores, given the quota and its period in microseconds as text; nil for
+    /// "max" and -1, which mean that there is no limit.
     package static func quota(_ words: [Substring]) -> Double? {
         guard words.count == 2, let quota = Double(words[0]), let period = Double(words[1]),
             quota > 0, period > 0
@@ -124,7 +124,7 @@ extension UsableCores {
     }
 }
 
-/// Returns the folders of a process's control groups of version 2 and 1: its own and those above.
+/// Returns the folders of a process's control groups of versions 1 and 2: its own and those above.
 ///
 /// - Parameters:
 ///   - controller: the controller of version 1, such as "cpu" or "memory".

@@ -5,15 +5,15 @@ import Telemetry
 
 /// A choice among the checkpoints of a run.
 package enum CheckpointChoice: Sendable, Equatable {
-    /// The newest good one.
+    /// The newest good checkpoint.
     case newest
-    /// The one whose evaluation had the lowest loss.
+    /// The checkpoint whose evaluation had the lowest loss.
     case best
     case step(Int)
 
-    /// Reads "best" or a step.
+    /// Parses "best" or a step; nil means the newest checkpoint.
     ///
-    /// - Throws: `Failure` (usage) for anything else.
+    /// - Throws: `Failure` (usage) if the text is neither.
     package init(_ text: String?) throws(Failure) {
         switch text {
         case nil: self = .newest
@@ -22,7 +22,7 @@ package enum CheckpointChoice: Sendable, Equatable {
             guard let step = Int(text), step >= 0 else {
                 throw Failure(
                     .usage,
-                    "--checkpoint \(text) is neither a step nor \"best\"; give a step such as 1000, or best."
+                    "--checkpoint \(text): is neither a step nor \"best\"; give a step such as 1000, or best."
                 )
             }
             self = .step(step)
@@ -42,7 +42,7 @@ extension MetricsRecord {
         fields["loss"] != nil || fields["validation_loss"] != nil
     }
 
-    /// Whether the record is of a skipped step, or of an evaluation whose loss was not finite.
+    /// Whether the record describes a skipped step or an evaluation whose loss was not finite.
     fileprivate var isNotFinite: Bool {
         fields["skipped"] == .bool(true) || fields["validation_loss"] == .null
     }
@@ -51,7 +51,7 @@ extension MetricsRecord {
 extension CheckpointStore {
     /// Verifies that a checkpoint is whole and that training can use it.
     ///
-    /// - Throws: as `verify`; `Failure` (bad data) if its step was skipped.
+    /// - Throws: the same as `verify`; `Failure` (bad data) if its step was skipped.
     func requireGood(_ candidate: Candidate) throws(Failure) -> Checkpoint {
         let checkpoint = try verify(candidate)
         guard !checkpoint.manifest.isOfSkippedStep else {
@@ -65,7 +65,8 @@ extension CheckpointStore {
 
     /// Returns the newest good checkpoint before a step; nil if there is none.
     ///
-    /// - Parameter reject: called with the step of each newer one and the reason it cannot be used.
+    /// - Parameter reject: called for each newer checkpoint that cannot be used, with its step and
+    ///   the reason.
     /// - Throws: `Failure` (I/O) if the store's folder cannot be listed.
     func newestGood(
         before limit: Int = .max, reject: (_ step: Int, _ reason: Failure) -> Void = { _, _ in }
@@ -82,10 +83,10 @@ extension RunFolder {
         try CheckpointStore(folder: checkpoints, keep: keep)
     }
 
-    /// Opens one of the run's checkpoints; warns of newer ones that cannot be used.
+    /// Opens one of the run's checkpoints; warns if newer ones cannot be used.
     ///
-    /// - Throws: `Failure` (missing input) if there is no such checkpoint; (bad data) if the given
-    ///   one is damaged or not finite.
+    /// - Throws: `Failure` (missing input) if there is no such checkpoint; (bad data) if the
+    ///   requested one is damaged or not finite.
     func checkpoint(_ choice: CheckpointChoice) throws(Failure) -> Checkpoint {
         let store = try checkpointStore()
         let step: Int
@@ -106,7 +107,7 @@ extension RunFolder {
             let steps = candidates.map { "\($0.step)" }.reversed().joined(separator: ", ")
             throw Failure(
                 .missingInput,
-                "\(checkpoints) has no checkpoint of step \(step); "
+                "\(checkpoints): has no checkpoint of step \(step); "
                     + (steps.isEmpty ? "train the run first." : "give one of the steps \(steps)."))
         }
         return try store.requireGood(candidate)
@@ -121,13 +122,13 @@ extension RunFolder {
         else { return }
         Logger(label: "lockstep").warning(
             """
-            the training in \(path) diverged before step \(lastStep); the newest good checkpoint is that \
+            \(path): the run diverged before step \(lastStep); the newest good checkpoint is that \
             of step \(step)
             """)
     }
 
-    /// Returns the step of the store's checkpoint with the lowest validation loss; warns if the run had
-    /// a lower one at a step without a checkpoint.
+    /// Returns the step of the store's checkpoint with the lowest validation loss; warns if a step
+    /// without a checkpoint had a lower loss.
     ///
     /// - Throws: `Failure` (missing input) if no step with a checkpoint was evaluated.
     private func bestStep(in store: CheckpointStore) throws(Failure) -> Int {
@@ -139,13 +140,13 @@ extension RunFolder {
         guard let kept = best(evaluations.filter { steps.contains($0.step) }) else {
             throw Failure(
                 .missingInput,
-                "\(checkpoints) holds no checkpoint of a step that was evaluated; omit "
-                    + "--checkpoint for the newest one.")
+                "\(checkpoints): has no checkpoint of an evaluated step; omit --checkpoint to use the "
+                    + "newest one.")
         }
         if let best = best(evaluations), best.loss < kept.loss {
             Logger(label: "lockstep").warning(
                 """
-                \(checkpoints) has no checkpoint of step \(best.step), which had the lowest validation \
+                \(checkpoints): has no checkpoint of step \(best.step), which had the lowest validation \
                 loss; the best of the others is that of step \(kept.step)
                 """)
         }
@@ -154,7 +155,7 @@ extension RunFolder {
 
     /// Returns the remedy for a checkpoint that cannot be used, which names the newest good one.
     ///
-    /// - Parameter step: the checkpoint that cannot be used.
+    /// - Parameter step: the step of the checkpoint that cannot be used.
     package func remedy(insteadOf step: Int) -> String {
         let good = try? checkpointStore().newestGood(before: step)
         return good.map { "the newest good checkpoint is that of step \($0.step)" }
@@ -173,7 +174,7 @@ struct BestEvaluation: Equatable {
         self.loss = loss
     }
 
-    /// Reads a line of the metrics; nil if it is no evaluation or its loss is not finite.
+    /// Reads a line of the metrics; nil if it is not an evaluation or its loss is not finite.
     init?(_ record: MetricsRecord) {
         guard let loss = record["validation_loss"], loss.isFinite, let step = record.step else {
             return nil
@@ -181,7 +182,8 @@ struct BestEvaluation: Equatable {
         self.init(step: step, loss: loss)
     }
 
-    /// Returns the evaluation with the lower loss; `other`, the earlier one, if the losses are equal.
+    /// Returns the evaluation with the lower loss; if the losses are equal, returns the earlier
+    /// one, `other`.
     func better(than other: BestEvaluation?) -> BestEvaluation {
         guard let other, loss >= other.loss else { return self }
         return other

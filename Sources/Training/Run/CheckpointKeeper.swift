@@ -6,34 +6,34 @@ import Model
 import Recipes
 import Support
 
-/// The counters of a state, with their keys in the manifest's `extra`.
+/// The counters of a training state, with their keys in the manifest's `extra`.
 enum CheckpointCounter: String, CaseIterable {
     case optimizerStep = "optimizer_step"
     case skippedSteps = "skipped_steps"
     case skippedStepsInARow = "skipped_steps_in_a_row"
 }
 
-/// The reason that a state must not become a checkpoint.
+/// The reason that a state must not be saved as a checkpoint.
 package enum StateDefect: Int64, Sendable {
     case skipped = 1
     case parameters, optimizer, loss
 
-    /// A clause that follows "because".
+    /// The reason as a clause that follows "because".
     package var reason: String {
         switch self {
         case .skipped: "the step was skipped"
         case .parameters: "a parameter is not finite"
-        case .optimizer: "a number of the optimizer's state is not finite"
+        case .optimizer: "a number in the optimizer's state is not finite"
         case .loss: "the loss of the parameters is not finite"
         }
     }
 }
 
-/// Brings a run's state to its checkpoints and back.
+/// The object that saves a run's state to checkpoints and loads it from them.
 ///
-/// Rank 0 writes and reads, and all ranks learn whether it went well. Parameters are the same on
-/// all ranks; the optimizer's state may be sharded, and then passes between rank 0 and its owners
-/// piece by piece. The files do not show it.
+/// Rank 0 writes and reads the files, and all ranks learn whether it succeeded. Parameters are the
+/// same on all ranks. The optimizer's state may be sharded; it is then sent between rank 0 and its
+/// owners piece by piece. The files are the same in both cases.
 final class CheckpointKeeper {
     private let run: RunFolder
     private let store: CheckpointStore
@@ -41,29 +41,31 @@ final class CheckpointKeeper {
     private let data: TrainingData
     private let layout: GPTLayout
     private let communicator: Communicator
-    /// Nil where every rank has all of the optimizer's state.
+    /// The transfer of the optimizer's shards; nil if every rank has the whole state.
     private let transfer: ShardTransfer?
     private let logger = Logger(label: "lockstep")
     /// The step of the last checkpoint that was saved or loaded.
     private(set) var savedStep: Int?
 
-    /// The parameters' file in a checkpoint, under Hugging Face's names.
+    /// The file with the parameters, whose tensors have Hugging Face's names.
     static let parametersFile = "model.safetensors"
     private static let optimizerFile = "optimizer.safetensors"
-    /// The model's shape, for Hugging Face's Transformers.
+    /// The file with the model's shape, for Hugging Face's Transformers.
     private static let configurationFile = "config.json"
-    /// Where the recipe asks for an average of the parameters.
+    /// The file with the average of the parameters, if the recipe requests one.
     private static let averageFile = "average.safetensors"
 
     /// The key of the run's recipe in the manifest's `extra`.
     static let recipeKey = "recipe"
 
-    /// The file with the parameters that evaluations look at.
+    /// Returns the file with the parameters that evaluations use.
     static func evaluatedFile(of recipe: Recipe) -> String {
         recipe.training.averagingPower == nil ? parametersFile : averageFile
     }
 
-    /// `shards` are the elements of the arena that each rank updates, by rank.
+    /// Opens the store of a run's checkpoints. Collective.
+    ///
+    /// - Parameter shards: the ranges of the arena that each rank updates, by rank.
     init(
         run: RunFolder, plan: TrainingPlan, data: TrainingData, layout: GPTLayout,
         shards: [[Range<Int>]], communicator: Communicator
@@ -79,9 +81,10 @@ final class CheckpointKeeper {
             ? try ShardTransfer(shards: shards, communicator: communicator) : nil
     }
 
-    /// Checks that all ranks hold the same parameters, bit by bit; returns their hash.
+    /// Checks that the parameters are the same bit for bit on all ranks; returns their hash.
+    /// Collective.
     ///
-    /// - Throws: `Failure` (configuration) that names the ranks that differ.
+    /// - Throws: `Failure` (configuration) if ranks differ; it names them.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
         let hash = hash(state.parameters.values)
@@ -91,11 +94,11 @@ final class CheckpointKeeper {
         return hash
     }
 
-    /// Returns why the state must not become a checkpoint, the same on all ranks; nil if it may.
-    /// Collective.
+    /// Returns the reason that the state must not be saved, the same on all ranks; nil if it may be
+    /// saved. Collective.
     ///
-    /// A step can leave parameters that are finite but useless, which only the next step's loss would
-    /// show.
+    /// A step can produce parameters that are finite but useless. Only the next step's loss shows
+    /// this.
     ///
     /// - Parameter loss: the loss of the parameters on a micro-batch of the next step.
     func defect(of state: TrainingState, loss: Double) throws(Failure) -> StateDefect? {
@@ -118,7 +121,8 @@ final class CheckpointKeeper {
     /// Returns the steps of all checkpoints.
     func steps() throws(Failure) -> Set<Int> { Set(try store.candidates().map(\.step)) }
 
-    /// Returns the step of the newest good checkpoint, on all ranks; nil if there is none. Collective.
+    /// Returns the step of the newest good checkpoint, on all ranks; nil if there is none.
+    /// Collective.
     func newestGoodStep() throws(Failure) -> Int? {
         let own = try communicator.onFirstRank { () throws(Failure) -> Int in
             try store.newestGood()?.step ?? -1
@@ -127,10 +131,10 @@ final class CheckpointKeeper {
         return step < 0 ? nil : Int(step)
     }
 
-    /// Saves the state after its step.
+    /// Saves the state after its step. Collective.
     ///
-    /// A full or failing disk costs this checkpoint, not the run: the earlier ones are kept and
-    /// training continues, unless the checkpoint `isRequired` because the run ends with it.
+    /// If the disk is full or fails, the run loses this checkpoint but continues with the earlier
+    /// ones, unless the checkpoint `isRequired` because the run ends with it.
     ///
     /// - Parameter best: the step whose checkpoint is never removed; nil for none.
     /// - Throws: `Failure` (I/O) on all ranks if a required checkpoint could not be written.
@@ -138,7 +142,7 @@ final class CheckpointKeeper {
         guard savedStep != state.step else { return }
         let parameterHash = try compareParameters(of: state)
         do throws(Failure) {
-            // Ranks that hold shards talk while rank 0 writes, and agree only then.
+            // Ranks send their shards while rank 0 writes, so they can agree only afterwards.
             let outcome = try writeTogether(state, parameterHash, best: best)
             try communicator.agree { () throws(Failure) in try outcome.get() }
             savedStep = state.step
@@ -146,15 +150,16 @@ final class CheckpointKeeper {
             if isRequired || error.code != .inputOutput { throw error }
             if communicator.rank == 0 {
                 logger.warning(
-                    "no checkpoint at step \(state.step), the ones before are kept: \(error.sentence)"
+                    "no checkpoint at step \(state.step), earlier ones are kept: \(error.sentence)"
                 )
             }
         }
     }
 
-    /// Writes on rank 0 with what the others hold.
+    /// Writes a checkpoint on rank 0, to which the other ranks send their shards.
     ///
-    /// - Throws: what MPI reports; how the writing went is returned.
+    /// - Returns: whether rank 0 could write; success on the other ranks.
+    /// - Throws: `Failure` if MPI reports an error.
     private func writeTogether(
         _ state: TrainingState, _ parameterHash: String, best: Int?
     ) throws(Failure) -> Result<Void, Failure> {
@@ -201,7 +206,7 @@ final class CheckpointKeeper {
         logger.info("checkpoint \(result.checkpoint.folder)")
     }
 
-    /// A tensor's part of a piece of the optimizer's state.
+    /// Returns a tensor's part of one of the optimizer's states, such as its first moments.
     private func source(
         of tensor: NamedTensor, inState index: Int, _ state: TrainingState
     ) -> TensorSource {
@@ -234,14 +239,15 @@ final class CheckpointKeeper {
             ])
     }
 
-    /// Loads the newest checkpoint that is whole, on all ranks; false where none was ever written.
+    /// Loads the newest whole checkpoint on all ranks; returns false if none was ever written.
+    /// Collective.
     ///
-    /// Each damaged one is told of, with the reason, before the one before it is tried.
+    /// Warns of each damaged checkpoint, with the reason, before it tries an earlier one.
     ///
-    /// - Parameter isResuming: whether the run goes on, which needs its data and lanes; else its
-    ///   parameters and moments are where something else begins.
-    /// - Throws: `Failure` (missing input) if none of them is whole; (bad data) if the newest whole
-    ///   one is of other data or another recipe.
+    /// - Parameter isResuming: whether the run itself is resumed, which requires the same data and
+    ///   lanes; otherwise another training starts from its parameters and moments.
+    /// - Throws: `Failure` (missing input) if no checkpoint is whole; (bad data) if the newest
+    ///   whole one has other data or another recipe.
     func load(into state: TrainingState, isResuming: Bool = true) throws(Failure) -> Bool {
         let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
@@ -252,7 +258,7 @@ final class CheckpointKeeper {
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
             try self.counters(of: found)
         }
-        // Rank 0's own come first.
+        // Rank 0's counters come first.
         let shared = try communicator.allGather(counters)
         guard shared[0] >= 0 else { return false }
         state.step = Int(shared[0])
@@ -274,13 +280,13 @@ final class CheckpointKeeper {
         return true
     }
 
-    /// Finds the checkpoint on rank 0, checks all of it and fills the state, but for moments that
-    /// are sharded.
+    /// Finds the checkpoint on rank 0, checks all of it, and fills the state, except for sharded
+    /// moments.
     private func read(into state: TrainingState, isResuming: Bool) throws(Failure) -> Checkpoint {
         let newest = try store.candidates().first?.step ?? 0
         let found = try store.newestGood { step, reason in
             logger.warning(
-                "checkpoint of step \(step) rejected, trying the one before: \(reason.sentence)")
+                "checkpoint of step \(step) rejected, trying an earlier one: \(reason.sentence)")
         }
         if let found, found.step < newest, isResuming {
             logger.warning(
@@ -320,16 +326,16 @@ final class CheckpointKeeper {
         guard hash(state.parameters.values) == found.manifest.parameterHash else {
             throw Failure(
                 .badData,
-                "The parameters in \(found.folder) do not have the hash that the manifest names; "
-                    + "remove this checkpoint and resume from the one before.")
+                "\(found.folder): the parameters do not have the hash in the manifest; remove this "
+                    + "checkpoint and resume from an earlier one.")
         }
         return found
     }
 
-    /// Step, optimizer step and the guard's two counters; a step of -1 where there is no
-    /// checkpoint.
+    /// Returns the step, the optimizer's step and the guard's two counters; the step is -1 if there
+    /// is no checkpoint.
     ///
-    /// - Throws: `Failure` (bad data) where the manifest lacks one.
+    /// - Throws: `Failure` (bad data) if the manifest lacks one of them.
     private func counters(of checkpoint: Checkpoint?) throws(Failure) -> [Int64] {
         guard let checkpoint else { return [-1] + CheckpointCounter.allCases.map { _ in 0 } }
         var counters = [Int64(checkpoint.step)]
@@ -338,15 +344,15 @@ final class CheckpointKeeper {
             else {
                 throw Failure(
                     .badData,
-                    "The manifest in \(checkpoint.folder) has no \(counter.rawValue): remove this "
-                        + "checkpoint and resume from the one before.")
+                    "\(checkpoint.folder): the manifest has no \(counter.rawValue); remove this "
+                        + "checkpoint and resume from an earlier one.")
             }
             counters.append(value)
         }
         return counters
     }
 
-    /// Brings each rank its shard of the moments, from the file that rank 0 has checked.
+    /// Sends each rank its shard of the moments, from the file that rank 0 has checked. Collective.
     private func scatterMoments(
         of checkpoint: Checkpoint?, into state: TrainingState, by transfer: ShardTransfer
     ) throws(Failure) {
@@ -374,7 +380,7 @@ final class CheckpointKeeper {
         guard manifest.dataFingerprint == data.fingerprint else {
             throw Failure(
                 .badData,
-                "\(folder) was trained on other data than \(data.path): give --data the folder that "
+                "\(folder): was trained on other data than \(data.path); give --data the folder that "
                     + "the run was started with.")
         }
         guard manifest.lanes == plan.lanes.laneCount,
@@ -382,15 +388,15 @@ final class CheckpointKeeper {
         else {
             throw Failure(
                 .badData,
-                "\(folder) was written by a run with \(manifest.lanes) lanes at sample "
-                    + "\(manifest.sampleCursor), which is not what this recipe would have done: "
-                    + "resume with the recipe in the run's folder.")
+                "\(folder): was saved with \(manifest.lanes) lanes at sample "
+                    + "\(manifest.sampleCursor), which does not match this recipe; resume with the "
+                    + "recipe in the run's folder.")
         }
     }
 
-    /// Returns the hash of the parameters as the file holds them.
+    /// Returns the hash of the parameters as they are in the file.
     ///
-    /// The padding between the tensors counts as zeros, because an update can change it to other
+    /// The padding between the tensors is hashed as zeros, because an update can change it to other
     /// values, such as -0, which no file holds.
     private func hash(_ parameters: Buffer<Float>) -> String {
         var hash = SHA256()

@@ -10,9 +10,9 @@ package struct Job: Sendable {
     package let communicator: Communicator
     /// The number of threads of each rank.
     package let threads: Int
-    /// The way in which the first rank shows progress.
+    /// The way the first rank shows progress.
     package let progress: ProgressMode
-    /// Whether bf16 may run on a processor that lacks it.
+    /// Whether bf16 may be emulated on a processor without bf16 instructions.
     package let emulatesBF16: Bool
     /// The thread level that the MPI library provides.
     package let threadLevel: MPIEnvironment.ThreadLevel
@@ -29,8 +29,7 @@ package struct Job: Sendable {
         self.threadLevel = threadLevel
     }
 
-    /// Returns the part of the job that a group of its ranks runs, without a progress line of its
-    /// own.
+    /// Returns the part of the job that a group of its ranks runs, without its own progress line.
     package func part(for group: Communicator) -> Job {
         Job(
             group, threads: threads, progress: .none, emulatesBF16: emulatesBF16,
@@ -47,12 +46,12 @@ package struct Job: Sendable {
 
     // MARK: - Messages
 
-    /// Logs a message on the first rank alone.
+    /// Logs a message on the first rank only.
     package func announce(_ message: @autoclosure () -> String) {
         if isFirstRank { Self.logger.notice("\(message())") }
     }
 
-    /// Logs a warning on the first rank alone.
+    /// Logs a warning on the first rank only.
     package func warn(_ message: @autoclosure () -> String) {
         if isFirstRank { Self.logger.warning("\(message())") }
     }
@@ -66,16 +65,16 @@ package struct Job: Sendable {
             environment: processEnvironment())
     }
 
-    /// Returns whether a signal asked any rank to stop. Collective.
+    /// Returns whether any rank has received a signal that requests a stop. Collective.
     package func isStopRequested() throws(Failure) -> Bool {
         try communicator.isTrueOnAnyRank(StopSignals.stopRequested)
     }
 
     // MARK: - Set-up
 
-    /// Refuses a precision for which any rank's processor has no instructions. Collective.
+    /// Checks that every rank's processor has instructions for a precision. Collective.
     ///
-    /// - Throws: `Failure` (configuration) that recommends fp32.
+    /// - Throws: `Failure` (configuration) if one has none; it recommends fp32.
     package func requireProcessor(for precision: Precision) throws(Failure) {
         try communicator.agree { () throws(Failure) in
             try precision.requireProcessor(emulates: emulatesBF16)
@@ -85,9 +84,9 @@ package struct Job: Sendable {
     /// Opens the data that a recipe trains on, settles its vocabulary, and resolves its plan.
     /// Collective.
     ///
-    /// - Parameter isRemembered: whether the path comes from a run or a sweep rather than from the
+    /// - Parameter isRemembered: whether the path was read from a run or a sweep instead of the
     ///   command line.
-    /// - Throws: `Failure`, the same on all ranks, if the data or the plan are impossible, if a
+    /// - Throws: `Failure`, the same on all ranks, if the data or the plan is invalid, if a
     ///   processor lacks the precision, or if the ranks' recipes or data differ.
     package func prepare(
         _ recipe: Recipe, dataPath: String, isRemembered: Bool = false
@@ -107,7 +106,7 @@ package struct Job: Sendable {
     }
 }
 
-/// The plan and the data of a training, the same on all ranks.
+/// The plan and the data of a training run, the same on all ranks.
 package struct TrainingInput: Sendable {
     package let plan: TrainingPlan
     package let data: TrainingData
@@ -124,7 +123,7 @@ package struct TrainingInput: Sendable {
             microBatch: plan.lanes.microBatch)
     }
 
-    /// Returns the micro-batches in the run's order of samples.
+    /// Returns a function that loads micro-batches in the run's order of samples.
     package func makeBatches() -> StepRunner.Batches {
         let loader = makeLoader()
         return { [data] sample, sequence in

@@ -1,18 +1,18 @@
 import Support
 
-/// A field of a line of metrics.jsonl: its name, what it means, and where it comes from.
+/// A field of a line of metrics.jsonl: its name, its meaning and the function that computes it.
 package struct MetricsField<Record>: Sendable {
     package let name: String
     let meaning: String
-    /// The value, or nil where the line does not have the field.
+    /// A function that returns the value; nil if the line lacks the field.
     package let value: @Sendable (Record) -> JSONValue?
 }
 
-/// What metrics.jsonl says of a step, of an evaluation and of a diagnosis.
+/// The fields of metrics.jsonl for a step, an evaluation and a diagnosis.
 package enum MetricsFields {
     static let step: [MetricsField<StepRecord>] = [
         .init(name: "step", meaning: "Steps taken since the run began.") { .integer($0.step) },
-        .init(name: "loss", meaning: "Mean cross-entropy over the global batch, nats a token.") {
+        .init(name: "loss", meaning: "Mean cross-entropy over the global batch, nats per token.") {
             .number($0.loss)
         },
         .init(name: "learning_rate", meaning: "The rate that the step used.") {
@@ -23,19 +23,22 @@ package enum MetricsFields {
         },
         .init(
             name: "gradient_variance",
-            meaning: "S: trace of one sequence's gradient's covariance, from the lanes' spread."
+            meaning:
+                "S: trace of the covariance of one sequence's gradient, from the lanes' spread."
         ) { $0.noise.map { .number($0.variance) } },
         .init(
             name: "gradient_signal",
-            meaning: "|G|^2: squared norm of the whole data's gradient; noise can make it negative."
+            meaning:
+                "|G|^2: squared norm of the gradient over all data; noise can make it negative."
         ) { $0.noise.map { .number($0.signal) } },
         .init(name: "tokens", meaning: "Tokens seen since the run began, over all ranks.") {
             .integer($0.tokens)
         },
-        .init(name: "tokens_per_second", meaning: "This step's tokens, over all ranks, a second.") {
+        .init(name: "tokens_per_second", meaning: "Tokens per second in this step, over all ranks.")
+        {
             .number(Double($0.tokensInStep) / $0.times.total)
         },
-        .init(name: "step_seconds", meaning: "The whole step on rank 0, as all times here.") {
+        .init(name: "step_seconds", meaning: "The whole step. All times are those of rank 0.") {
             .number($0.times.total)
         },
         .init(name: "data_seconds", meaning: "Reading the sequences.") {
@@ -50,23 +53,23 @@ package enum MetricsFields {
         ) { .number($0.times[.backward]) },
         .init(
             name: "exposed_reduce_seconds",
-            meaning: "All that the reduction adds: its work during backward, and reduce_seconds."
+            meaning: "Time that the reduction adds: its work during backward, and reduce_seconds."
         ) { .number($0.times.exposedReduce) },
         .init(
             name: "reduce_seconds", meaning: "Waiting for other ranks after backward, and the norm."
         ) {
             .number($0.times[.wait])
         },
-        .init(name: "update_seconds", meaning: "Clipping and optimizer.") {
+        .init(name: "update_seconds", meaning: "Clipping and the optimizer.") {
             .number($0.times[.update])
         },
         .init(
             name: "skipped",
-            meaning: "true where loss or gradient were not finite and nothing was updated."
+            meaning: "true if the loss or the gradient was not finite, so nothing was updated."
         ) { $0.isSkipped ? .bool(true) : nil },
     ]
 
-    /// What follows a step's fields.
+    /// The fields that follow a step's own fields.
     package static let noise: [MetricsField<NoiseScale>] = [
         .init(
             name: "noise_scale",
@@ -88,7 +91,7 @@ package enum MetricsFields {
 
     static let evaluation: [MetricsField<(step: Int, evaluation: Evaluation)>] = [
         .init(name: "step", meaning: "Steps taken before the evaluation.") { .integer($0.step) },
-        .init(name: "validation_loss", meaning: "Mean cross-entropy in nats a token.") {
+        .init(name: "validation_loss", meaning: "Mean cross-entropy in nats per token.") {
             .number($0.evaluation.loss)
         },
         .init(name: "validation_targets", meaning: "Tokens that were predicted.") {
@@ -97,16 +100,18 @@ package enum MetricsFields {
     ]
 
     static let diagnosis: [MetricsField<Diagnosis>] = [
-        .init(name: "step", meaning: "Steps taken when the sign was seen.") { .integer($0.step) },
+        .init(name: "step", meaning: "Steps taken when the sign was detected.") {
+            .integer($0.step)
+        },
         .init(
             name: "diagnosis",
             meaning: DiagnosisSign.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
                 + "; each at most once in a run."
         ) { .string($0.sign.rawValue) },
-        .init(name: "cause", meaning: "What was seen, and what it likely comes from.") {
+        .init(name: "cause", meaning: "The observation and its likely cause.") {
             .string($0.cause)
         },
-        .init(name: "remedy", meaning: "What to do.") { .string($0.remedy) },
+        .init(name: "remedy", meaning: "The recommended remedy.") { .string($0.remedy) },
     ]
 
     static func line(_ record: StepRecord, _ scale: NoiseScale?) -> JSONObject {
@@ -127,7 +132,7 @@ package enum MetricsFields {
         fields.compactMap { field in field.value(record).map { (field.name, $0) } }
     }
 
-    /// A table of every field, for the command line's help.
+    /// A table of all fields, for the command line's help.
     package static var reference: String {
         func table<Record>(_ fields: [MetricsField<Record>]) -> String {
             fields.map { "  \($0.name)\n      \($0.meaning)\n" }.joined()

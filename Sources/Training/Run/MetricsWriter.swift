@@ -5,7 +5,8 @@ import Recipes
 import Support
 import Telemetry
 
-/// Tells of a run: metrics.jsonl and the progress line, on rank 0; nothing on the others.
+/// The object that writes metrics.jsonl and the progress line on rank 0; it does nothing on the
+/// others.
 final class MetricsWriter {
     private let run: RunFolder
     private let plan: TrainingPlan
@@ -22,8 +23,8 @@ final class MetricsWriter {
     private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
 
-    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are also messages;
-    ///   the log has them always.
+    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are also logged as
+    ///   warnings; metrics.jsonl always has them.
     init(
         run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode,
         warnsOfWrongRates: Bool
@@ -44,7 +45,7 @@ final class MetricsWriter {
 
     /// Continues the log of a run that resumes after a step; returns the best evaluation up to it.
     ///
-    /// - Parameter saved: the steps with a checkpoint, to which the best evaluation is limited.
+    /// - Parameter saved: the steps with a checkpoint; other evaluations are not considered.
     func resume(after step: Int, saved: Set<Int>) throws(Failure) -> BestEvaluation? {
         guard isWriter else { return nil }
         var best: BestEvaluation?
@@ -65,7 +66,7 @@ final class MetricsWriter {
         return best
     }
 
-    /// The size in bytes of the log that resuming reads.
+    /// The size in bytes of the log that a resume reads.
     var bytesToRead: Int {
         var status = stat()
         return isWriter && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
@@ -95,7 +96,7 @@ final class MetricsWriter {
         if step.isSkipped, warnsOfWrongRates {
             logger.warning(
                 """
-                step \(step.step) skipped, its loss is \(Self.text(step.loss)) and its gradient norm \
+                step \(step.step) skipped: its loss is \(Self.text(step.loss)) and its gradient norm is \
                 \(Self.text(step.gradientNorm))
                 """)
         }
@@ -109,7 +110,7 @@ final class MetricsWriter {
                 ObservedStep(
                     step: step.step, loss: step.loss, learningRate: step.learningRate,
                     gradientNorm: step.gradientNorm, isSkipped: step.isSkipped)))
-        // Smoothed, because one step's rate says little of what the run does.
+        // Smoothed, because the rate varies from step to step.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
             done: step.step,
@@ -128,7 +129,7 @@ final class MetricsWriter {
             diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
     }
 
-    /// Warns that no checkpoint of a state was written.
+    /// Warns that a state was not saved.
     func warnOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
         guard isWriter, warnsOfWrongRates else { return }
         logger.warning(
@@ -138,7 +139,7 @@ final class MetricsWriter {
             """)
     }
 
-    /// Appends diagnoses to the log, and warns of them.
+    /// Appends diagnoses to metrics.jsonl, and warns of them.
     private func record(_ diagnoses: [Diagnosis]) {
         for diagnosis in diagnoses {
             append(MetricsFields.line(diagnosis))
@@ -146,7 +147,7 @@ final class MetricsWriter {
         }
     }
 
-    /// Brings the log to the disk, so that a checkpoint never knows more than it.
+    /// Writes the log to the disk, so that it is never behind a checkpoint.
     func synchronize() {
         do throws(Failure) {
             try RankActivity.during(.writingMetrics) { () throws(Failure) in
@@ -157,7 +158,7 @@ final class MetricsWriter {
         }
     }
 
-    /// The loss of a model that knows nothing.
+    /// Returns the loss of a model that predicts all tokens with equal probability.
     private static func startingLoss(_ plan: TrainingPlan) -> Double {
         naturalLogarithm(Double(plan.recipe.model.vocabularySize))
     }
@@ -173,7 +174,7 @@ final class MetricsWriter {
 
     private var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
 
-    /// A number that may not be finite; the sign of a NaN means nothing.
+    /// Returns a number as text; the sign of a NaN is left out, because it has no meaning.
     private static func text(_ number: Double) -> String {
         number.isNaN ? "not a number" : Format.significant(number, digits: 6)
     }
@@ -185,5 +186,5 @@ final class MetricsWriter {
     }
 }
 
-// The function that shares its name with a property here.
+// Calls Glibc's `log`, whose name a property of `MetricsWriter` shadows.
 private func naturalLogarithm(_ number: Double) -> Double { log(number) }

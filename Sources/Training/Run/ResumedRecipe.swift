@@ -1,33 +1,35 @@
 import Recipes
 import Support
 
-/// The recipe of a run that is resumed, with changes that affect only the steps to come.
+/// The recipe of a run that is resumed, with changes that affect only the remaining steps.
 ///
-/// A run may be given more steps, other evaluations or checkpoints, and another schedule for its
-/// remaining steps. A change that would affect earlier steps is refused.
+/// A resume may change the number of steps, the evaluations, the checkpoints, and the schedule of
+/// the remaining steps. It refuses a change that would affect earlier steps.
 struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
     /// The step of the newest checkpoint.
     private let step: Int
 
-    /// - Throws: `Failure` if the folder holds no run or its recipe cannot be read; (configuration) if
-    ///   the recipe was edited after the newest checkpoint.
+    /// Reads a run's recipe.
+    ///
+    /// - Throws: `Failure` if the folder holds no run or its recipe cannot be read; (configuration)
+    ///   if the recipe was edited after the newest checkpoint.
     init(of run: RunFolder) throws(Failure) {
         self.run = run
         original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         let manifest = try run.checkpointStore().newestManifest()
         step = manifest?.step ?? 0
-        // A checkpoint of an earlier version holds no recipe.
+        // Checkpoints of earlier versions hold no recipe.
         guard let text = manifest?.extra[CheckpointKeeper.recipeKey],
             let trained = try? Recipe(toml: text, name: run.recipe)
         else { return }
         try refuseEdit(of: trained)
     }
 
-    /// Checks that the run's recipe is that of its newest checkpoint, or was changed by a resume.
+    /// Checks that the run's recipe is that of its newest checkpoint, or that a resume changed it.
     ///
-    /// - Throws: `Failure` (configuration) that names the keys that were edited.
+    /// - Throws: `Failure` (configuration) if it was edited; it names the keys.
     private func refuseEdit(of trained: Recipe) throws(Failure) {
         guard original != trained, try !run.wasReplaced(by: original) else { return }
         let isFixed = original.withoutFreeKeys != trained.withoutFreeKeys
@@ -36,9 +38,9 @@ struct ResumedRecipe {
         }.joined(separator: ", ")
         let remedy =
             isFixed
-            ? "undo the edit, or start a new run" : "undo the edit, and give the change with --set"
+            ? "undo the edit, or start a new run" : "undo the edit, and make the change with --set"
         throw Failure(
-            .configuration, "\(run.recipe) was edited after step \(step): \(edits); \(remedy).")
+            .configuration, "\(run.recipe): was edited after step \(step) in \(edits); \(remedy).")
     }
 
     private func onlyScheduleDiffers(_ one: Recipe, _ other: Recipe) -> Bool {
@@ -47,10 +49,11 @@ struct ResumedRecipe {
         return one == other.withoutFreeKeys
     }
 
-    /// Returns the recipe to resume with: that of the file `given`, or otherwise the run's own, with
-    /// overrides.
+    /// Returns the recipe to resume with: that in the file at `path`, or the run's own if it is
+    /// nil, with overrides.
     ///
-    /// - Throws: `Failure` (configuration) that names the first key that cannot change midway.
+    /// - Throws: `Failure` (configuration) if a key differs that cannot change midway; it names the
+    ///   first one.
     func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
         let wanted: Recipe
         if let path {
@@ -65,20 +68,20 @@ struct ResumedRecipe {
                 if try keepsRates(wanted) { return wanted }
                 throw Failure(
                     .configuration,
-                    "\(path ?? "--set") has \(difference.key) = \(difference.value), which would change "
-                        + "the learning rate of steps that the run in \(run.path) has taken; keep the "
+                    "\(path ?? "--set"): \(difference.key) = \(difference.value) would change the "
+                        + "learning rate of steps that the run in \(run.path) has taken; keep the "
                         + "schedule up to step \(step), and append to it with schedule.parts.")
             }
             throw Failure(
                 .configuration,
-                "\(path ?? "--set") has \(difference.key) = \(difference.value), but the run in "
-                    + "\(run.path) was started with \(difference.otherValue), which cannot change "
-                    + "midway: resume without it, or start a new run in another folder.")
+                "\(path ?? "--set"): \(difference.key) = \(difference.value) cannot change midway, "
+                    + "because the run in \(run.path) was started with \(difference.otherValue); "
+                    + "resume without it, or start a new run in another folder.")
         }
         return wanted
     }
 
-    /// Returns whether the steps that the run has taken keep their rates under another schedule.
+    /// Returns whether the steps that the run has taken have the same rates under another schedule.
     private func keepsRates(_ wanted: Recipe) throws(Failure) -> Bool {
         let rate = try original.scaling.resolve(
             original.optimizer, globalBatch: original.training.globalBatch)
@@ -89,7 +92,7 @@ struct ResumedRecipe {
 }
 
 extension Recipe {
-    /// The recipe with the keys at their defaults that do not change what a step computes.
+    /// The recipe with default values for all keys that do not affect the result of a step.
     var withoutFreeKeys: Recipe {
         var recipe = self
         let defaults = Recipe()
@@ -103,8 +106,8 @@ extension Recipe {
         return recipe
     }
 
-    /// The recipe with the values of a run's, where everything is written out, for what it leaves
-    /// out.
+    /// Returns the recipe with its unset keys filled from `original`, the recipe of a run, where
+    /// every key is set.
     fileprivate func fillingSilence(from original: Recipe) -> Recipe {
         var recipe = self
         if model.vocabularySize == 0 {

@@ -5,18 +5,18 @@ import Model
 import Recipes
 import Support
 
-/// The whole checkpoints of a run, to look at the parameters on its way.
+/// The whole checkpoints of a run, for reading its parameters at several steps.
 package struct RunCheckpoints: Sendable {
-    /// With every key settled.
+    /// The run's recipe, with every key set.
     package let recipe: Recipe
     package let layout: GPTLayout
-    /// By rising step, at least one.
+    /// The checkpoints in increasing order of steps; there is at least one.
     package let checkpoints: [Checkpoint]
     private let run: RunFolder
 
-    /// Opens a run's newest whole checkpoint, or all that are whole; a damaged one is told of.
+    /// Opens a run's newest whole checkpoint, or all whole checkpoints; warns of damaged ones.
     ///
-    /// - Throws: `Failure` (missing input) where there is no run or no whole checkpoint.
+    /// - Throws: `Failure` (missing input) if there is no run or no whole checkpoint.
     package init(run path: String, newestAlone: Bool) throws(Failure) {
         run = RunFolder(path)
         let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
@@ -25,7 +25,7 @@ package struct RunCheckpoints: Sendable {
         for candidate in try store.candidates() where !(newestAlone && !found.isEmpty) {
             do throws(Failure) { found.append(try store.requireGood(candidate)) } catch {
                 Logger(label: "lockstep").warning(
-                    "checkpoint of step \(candidate.step) left out: \(error.sentence)")
+                    "checkpoint of step \(candidate.step) ignored: \(error.sentence)")
             }
         }
         guard let newest = found.first else { throw run.noWholeCheckpoint() }
@@ -37,7 +37,7 @@ package struct RunCheckpoints: Sendable {
 
     /// Copies one tensor of a checkpoint's parameters.
     ///
-    /// - Throws: `Failure` (bad data) where it is of another model; (I/O).
+    /// - Throws: `Failure` (bad data) if it belongs to another model; (I/O) if it cannot be read.
     package func copy(
         _ tensor: NamedTensor, of index: Int, into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
@@ -45,9 +45,9 @@ package struct RunCheckpoints: Sendable {
             .copy(tensor.name, shape: tensor.shape, into: destination)
     }
 
-    /// All parameters of a checkpoint.
+    /// Returns all parameters of a checkpoint.
     ///
-    /// - Throws: as `copy`.
+    /// - Throws: the same as `copy`.
     package func parameters(of index: Int) throws(Failure) -> Buffer<Float> {
         let parameters = Buffer<Float>(count: layout.arena.count)
         try checkpoints[index].open(CheckpointKeeper.parametersFile)

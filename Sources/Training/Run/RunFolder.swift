@@ -2,7 +2,7 @@ import Glibc
 import Recipes
 import Support
 
-/// The folder of one run and what lies where in it.
+/// The folder of one run, and the paths of its files.
 package struct RunFolder: Sendable {
     package let path: String
 
@@ -12,52 +12,54 @@ package struct RunFolder: Sendable {
         self.path = path
     }
 
-    /// The resolved recipe, every key written out.
+    /// The file of the resolved recipe, in which every key is set.
     package var recipe: String { "\(path)/recipe.toml" }
-    /// One line a step and one an evaluation.
+    /// The file of the metrics: one line per step, evaluation or diagnosis.
     package var metrics: String { "\(path)/metrics.jsonl" }
-    /// What the tokens mean, so that the run can be sampled without its data.
+    /// The file of the tokenizer, so that the run can be sampled without its data.
     package var tokenizer: String { "\(path)/tokenizer.json" }
-    /// Where the training data lie.
+    /// The file that states the path of the data folder.
     package var dataPath: String { "\(path)/data-path.txt" }
     package var checkpoints: String { "\(path)/checkpoints" }
 
-    /// Whether a run was started here.
+    /// Whether the folder holds a run.
     package var holdsRun: Bool { FileSystem.exists(recipe) }
 
-    /// Checks that a new run can be made here.
+    /// Checks that a new run can be created in the folder.
     ///
-    /// - Throws: `Failure` (usage) if a run or anything else is there already; (I/O) below a file.
+    /// - Throws: `Failure` (usage) if the folder holds a run or anything else; (I/O) if it cannot
+    ///   be created or written.
     package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
             throw Failure(
-                .usage, "--out is an empty name, which is no folder: give it the run's folder.")
+                .usage, "--out \"\": is an empty name; give it the run's folder.")
         }
         if holdsRun {
             throw Failure(
                 .usage,
-                "\(path) already holds a run, which is never overwritten: add --resume to go on "
-                    + "with it, or give --out another folder.")
+                "\(path): already holds a run, which is never overwritten; add --resume to resume it, "
+                    + "or give --out another folder.")
         }
         for partial in [
             path + AtomicFolder.partialSuffix, "\(path)/\(AtomicFolder.innerPartialName)",
         ] where FileSystem.exists(partial) {
             throw Failure(
                 .usage,
-                "\(partial) is left by a start that was interrupted, or another is under way; remove it "
-                    + "if nothing runs there, or give --out another folder.")
+                "\(partial): is left by a start that was interrupted or is still running; remove it "
+                    + "if nothing is running there, or give --out another folder.")
         }
         try FileSystem.requireWritable(path)
         guard !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
             let state =
                 FileSystem.isFolder(path) ? "is not empty and holds no run" : "is not a folder"
-            throw Failure(.usage, "\(path) \(state); give --out a new folder.")
+            throw .file(.usage, path, state, remedy: "give --out a new folder")
         }
     }
 
-    /// Makes the folder of a new run, whole or not at all.
+    /// Creates the folder of a new run, either whole or not at all.
     ///
-    /// - Throws: as `requireFree`; `Failure` (I/O) if the folder cannot be made or written.
+    /// - Throws: the same as `requireFree`; `Failure` (I/O) if the folder cannot be created or
+    ///   written.
     package func create(
         recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?
     ) throws(Failure) {
@@ -76,7 +78,7 @@ package struct RunFolder: Sendable {
     /// The last line of the previous recipe names the new one, so that a later resume can tell this
     /// change from an edit by hand.
     ///
-    /// - Throws: `Failure` (I/O).
+    /// - Throws: `Failure` (I/O) if a file cannot be read or written.
     package func replaceRecipe(with new: Recipe) throws(Failure) {
         let previous = try read(recipe)
         guard previous != new.toml else { return }
@@ -86,7 +88,7 @@ package struct RunFolder: Sendable {
 
     /// Returns whether a resume replaced an earlier recipe of this run with `new`.
     ///
-    /// - Throws: `Failure` (I/O).
+    /// - Throws: `Failure` (I/O) if a file cannot be read.
     package func wasReplaced(by new: Recipe) throws(Failure) -> Bool {
         for name in try FileSystem.names(in: path)
         where name.hasPrefix("recipe.superseded-") && name.hasSuffix(".toml") {
@@ -95,37 +97,39 @@ package struct RunFolder: Sendable {
         return false
     }
 
-    /// Returns the comment that names a recipe by its values, whatever the comments of a version.
+    /// Returns the comment that identifies a recipe by its values, without its comments, which
+    /// differ between versions.
     private static func replacementLine(_ new: Recipe) -> String {
         let values = new.toml.split(separator: "\n").filter { !$0.hasPrefix("#") }
         let hash = SHA256.hash(values.joined(separator: "\n"))
         return "# Replaced by the recipe whose values have the SHA-256 \(hash).\n"
     }
 
-    /// The whole of one of the run's files.
+    /// Returns the content of one of the run's files.
     ///
-    /// - Throws: `Failure` (missing input) if there is no run here; (I/O) if it cannot be read.
+    /// - Throws: `Failure` (missing input) if the folder holds no run; (I/O) if the file cannot be
+    ///   read.
     package func read(_ file: String) throws(Failure) -> String {
         guard holdsRun else {
             throw Failure(
                 .missingInput,
-                "\(path) holds no run: give the folder that `lockstep train` was given as --out.")
+                "\(path): holds no run; give the folder that `lockstep train` had as --out.")
         }
         return try readText(file)
     }
 
-    /// The data folder that the run was started with.
+    /// Returns the data folder that the run was started with.
     ///
-    /// - Throws: as `read` does.
+    /// - Throws: the same as `read`.
     package func readDataPath() throws(Failure) -> String {
-        // Only the last line break was added; one within the name is part of it.
+        // Only the last line break was added; others are part of the name.
         String(try read(dataPath).dropLast())
     }
 
-    /// That no checkpoint is whole, where one is needed.
+    /// Returns the failure for a run without the whole checkpoint that a command needs.
     ///
-    /// - Parameter remedy: ends the sentence.
+    /// - Parameter remedy: the clause that ends the sentence.
     func noWholeCheckpoint(remedy: String = "train the run first") -> Failure {
-        Failure(.missingInput, "\(checkpoints) holds no checkpoint that is whole: \(remedy).")
+        .file(.missingInput, checkpoints, "holds no whole checkpoint", remedy: remedy)
     }
 }

@@ -7,10 +7,11 @@ import Model
 import Recipes
 import Support
 
-/// A finished or unfinished run, opened to evaluate or sample one of its checkpoints: the average
-/// of the parameters where the recipe has one, as the run's own evaluations do.
+/// A finished or unfinished run, opened to evaluate or sample one of its checkpoints.
+///
+/// It uses the average of the parameters if the recipe has one, like the run's own evaluations.
 package struct RunInspection {
-    /// The checkpoint's step.
+    /// The step of the checkpoint.
     package let step: Int
     private let run: RunFolder
     private let recipe: Recipe
@@ -19,10 +20,10 @@ package struct RunInspection {
     /// the checkpoint.
     private let dataFingerprint: String
 
-    /// Opens one of a run's checkpoints in this process alone.
+    /// Opens one of a run's checkpoints in this process only.
     ///
-    /// - Throws: `Failure` (missing input) if there is no run or no such checkpoint; (bad data) if the
-    ///   given one is damaged or not finite.
+    /// - Throws: `Failure` (missing input) if there is no run or no such checkpoint; (bad data) if
+    ///   the requested one is damaged or not finite.
     package init(run path: String, _ choice: CheckpointChoice) throws(Failure) {
         run = RunFolder(path)
         recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
@@ -33,9 +34,9 @@ package struct RunInspection {
         dataFingerprint = checkpoint.manifest.dataFingerprint
     }
 
-    /// Opens one of a run's checkpoints, which the first rank reads for all. Collective.
+    /// Opens one of a run's checkpoints, which the first rank reads for all ranks. Collective.
     ///
-    /// - Throws: as the initializer for one process, the same on all ranks.
+    /// - Throws: the same as the initializer for one process, on all ranks.
     package init(
         run path: String, _ choice: CheckpointChoice, communicator: Communicator
     ) throws(Failure) {
@@ -57,7 +58,7 @@ package struct RunInspection {
         try communicator.broadcast(parameters.bytes)
     }
 
-    /// Reads the parameters that evaluations look at, and returns their checkpoint.
+    /// Reads the parameters that evaluations use, and returns their checkpoint.
     private static func read(
         _ choice: CheckpointChoice, of run: RunFolder, _ recipe: Recipe, _ layout: ArenaLayout,
         into parameters: Buffer<Float>
@@ -72,7 +73,7 @@ package struct RunInspection {
     private func diverged(_ what: String) -> Failure {
         Failure(
             .badData,
-            "The checkpoint of step \(step) in \(run.path) gives \(what) that is not a number, because the "
+            "\(run.path): the checkpoint of step \(step) gives \(what) that is not a number, because the "
                 + "training diverged; \(run.remedy(insteadOf: step)).")
     }
 
@@ -98,19 +99,20 @@ package struct RunInspection {
         defer { line.finish() }
         let evaluation = try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
         if !evaluation.loss.isFinite {
-            // All ranks see the same loss, so that this failure is told once.
+            // All ranks see the same loss, so this failure must be reported only once.
             try communicator.onFirstRank { () throws(Failure) -> Void in throw diverged("a loss") }
         }
         return evaluation
     }
 
-    /// Writes texts that continue a prompt, in the precision in which the run is trained and
+    /// Generates samples that continue a prompt, in the precision in which the run is trained and
     /// evaluated; `write` receives the bytes as they are generated.
     ///
-    /// A text ends at the end-of-text token. In a prompt, the token's name stands for the token.
+    /// A sample ends at the end-of-text token. In a prompt, the token's name is encoded as the
+    /// token.
     ///
-    /// - Throws: `Failure` (missing input) where the run has no tokenizer; (bad data) where the
-    ///   prompt has a character that the model does not know.
+    /// - Throws: `Failure` (missing input) if the run has no tokenizer; (bad data) if the prompt
+    ///   has a character that is not in the vocabulary.
     package func generate(
         prompt: String, tokens: Int, samples: Int, sampling: Sampling, threads: Int,
         write: ([UInt8]) throws(Failure) -> Void
@@ -118,8 +120,8 @@ package struct RunInspection {
         guard let tokenizer = try loadTokenizerIfPresent(folder: run.path) else {
             throw Failure(
                 .missingInput,
-                "\(run.path) has no tokenizer.json, so tokens cannot be turned into text; copy it "
-                    + "from the data folder.")
+                "\(run.path): has no tokenizer.json, so tokens cannot be decoded; copy it from the data "
+                    + "folder.")
         }
         var context = try tokenizer.encodeWithEndOfText(prompt)
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
@@ -131,7 +133,7 @@ package struct RunInspection {
             var last = Int32(context[context.count - 1])
             for place in 0..<tokens {
                 let logits = generator.next(after: last)
-                // A vocabulary that was padded by hand has symbols without a text.
+                // A vocabulary that was padded by hand has symbols without text.
                 let known = UnsafeBufferPointer(
                     rebasing: logits[..<min(logits.count, tokenizer.vocabularySize)])
                 guard firstNonFinite(in: known) == nil else { throw diverged("a logit") }
@@ -144,7 +146,8 @@ package struct RunInspection {
         }
     }
 
-    /// What a text without a prompt begins behind: the end of another, or a new line.
+    /// Returns the token that precedes a sample without a prompt: the end-of-text token, or a line
+    /// break if there is none.
     private static func firstToken(_ tokenizer: any Tokenizer) -> UInt32 {
         if let end = tokenizer.endOfText { return end }
         return (try? tokenizer.encode("\n"))?.first ?? 0

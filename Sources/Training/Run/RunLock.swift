@@ -1,6 +1,6 @@
 import Support
 
-/// The right to write to a run's folder, which one process at a time has, until it ends.
+/// The exclusive right to write to a run's folder, which a process holds until it ends.
 ///
 /// A requeued job may start while a hung one still exists; if both wrote, results would be lost.
 package final class RunLock {
@@ -8,13 +8,13 @@ package final class RunLock {
 
     /// Takes the lock. On a file system without locks, the run continues without one.
     ///
-    /// - Throws: `Failure` (configuration) if another process has it; (I/O) if the lock's file cannot
-    ///   be opened.
+    /// - Throws: `Failure` (configuration) if another process holds it; (I/O) if the lock file
+    ///   cannot be opened.
     package init(_ run: RunFolder) throws(Failure) {
         guard let lock = try FileLock(ifFree: "\(run.path)/lock") else {
-            throw Failure(
-                .configuration,
-                "Another process is at work in \(run.path); wait until it has ended, or stop it.")
+            throw .file(
+                .configuration, run.path, "is locked by another process",
+                remedy: "wait until it has ended, or stop it")
         }
         self.lock = lock
     }

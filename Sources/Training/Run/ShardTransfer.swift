@@ -2,29 +2,31 @@ import Compute
 import MPI
 import Support
 
-/// Brings sharded state to rank 0, piece by piece as it asks for it, and back.
+/// A transfer of sharded state to rank 0, piece by piece on request, and back.
 ///
-/// Rank 0 never holds more than a piece of what the others own. While it asks, the others `serve`.
+/// Rank 0 never holds more than one piece of the other ranks' shards. While it sends requests, the
+/// others `serve` them.
 struct ShardTransfer {
-    /// What each rank owns of the arena, by rank.
+    /// The shard of the arena that each rank owns, by rank.
     let shards: [ArenaShard]
     private let communicator: Communicator
-    /// Where rank 0 receives a piece.
+    /// The memory in which rank 0 receives a piece.
     private let landing: Buffer<Float>
 
-    /// The most elements in a piece.
+    /// The maximum number of elements in a piece.
     private static let pieceElements = 1 << 16
     private static let requestTag = 1
     private static let answerTag = 2
 
-    /// Collective: messages get a communicator of their own.
+    /// Duplicates the communicator, to separate these messages from others. Collective.
     init(shards: [[Range<Int>]], communicator: Communicator) throws(Failure) {
         self.shards = shards.map(ArenaShard.init)
         self.communicator = try communicator.duplicate()
         landing = Buffer(count: communicator.rank == 0 ? Self.pieceElements : 0)
     }
 
-    /// What another rank asks for: elements of one of the state's buffers; none to end.
+    /// A request from rank 0 for elements of one of the state's buffers; a count of 0 ends the
+    /// serving.
     private struct Request: BitwiseCopyable {
         var buffer: Int
         var start: Int
@@ -33,13 +35,14 @@ struct ShardTransfer {
 
     // MARK: - To rank 0
 
-    /// On rank 0, hands elements of the arena of one of the buffers to `body`, in order.
+    /// On rank 0, passes a range of the arena of one of the state's buffers to `body`, in order.
     ///
     /// - Parameters:
-    ///   - buffers: this rank's shard of each piece of state.
-    ///   - index: which of them.
-    ///   - range: elements of the arena.
-    /// - Throws: what MPI reports, and what `body` throws; then `endServing` is still due.
+    ///   - range: the elements of the arena.
+    ///   - buffers: this rank's shard of each of the state's buffers.
+    ///   - index: the index of the buffer.
+    /// - Throws: `Failure` if MPI reports an error or if `body` throws. The caller must still call
+    ///   `endServing`.
     func gather(
         _ range: Range<Int>, of buffers: [Buffer<Float>], at index: Int,
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
@@ -57,14 +60,14 @@ struct ShardTransfer {
         }
     }
 
-    /// On rank 0, lets the others go on.
+    /// On rank 0, ends `serve` on the other ranks.
     func endServing() throws(Failure) {
         for rank in 1..<max(1, communicator.size) {
             try send(Request(buffer: 0, start: 0, count: 0), to: rank)
         }
     }
 
-    /// On the other ranks, answers rank 0 until it has all it wants.
+    /// On the other ranks, answers the requests of rank 0 until it calls `endServing`.
     func serve(_ buffers: [Buffer<Float>]) throws(Failure) {
         while true {
             var request = Request(buffer: 0, start: 0, count: 0)
@@ -85,8 +88,8 @@ struct ShardTransfer {
 
     // MARK: - From rank 0
 
-    /// Brings elements of the arena of one of the buffers from rank 0, which has them at `source`,
-    /// to the ranks that own them. Collective: every rank passes the same range.
+    /// Sends a range of the arena from rank 0, which has it at `source`, to the ranks that own it.
+    /// Collective: every rank must pass the same range.
     func scatter(
         _ range: Range<Int>, from source: UnsafeRawPointer?, into buffer: Buffer<Float>
     ) throws(Failure) {
@@ -111,7 +114,8 @@ struct ShardTransfer {
 
     // MARK: - Pieces
 
-    /// Elements from `first` of the arena, which `rank` has from `start` of its shard.
+    /// Elements starting at `first` in the arena, which `rank` holds starting at `start` in its
+    /// shard.
     private struct Piece {
         let rank: Int
         let first: Int
@@ -119,7 +123,7 @@ struct ShardTransfer {
         let count: Int
     }
 
-    /// Who owns what of a range, in the order of the arena.
+    /// Returns the pieces of a range with their owners, in the order of the arena.
     private func pieces(of range: Range<Int>) -> [Piece] {
         var pieces: [Piece] = []
         for (rank, shard) in shards.enumerated() {

@@ -10,25 +10,25 @@ package struct TrainingData: Sendable {
     package let path: String
     package let training: TokenDataset
     package let validation: TokenDataset
-    /// Nil where the folder has no description of its tokenizer.
+    /// The data's tokenizer; nil if the folder does not describe it.
     package let tokenizer: (any Tokenizer)?
     package let order: SampleOrder
     package let validationWindows: ValidationWindows
 
-    /// Where a command that needs data was given none.
+    /// The failure of a command that needs data but was given none.
     package static let notGiven = Failure(
-        .usage, "No data are given: add --data with the folder that `lockstep tokenize` wrote.")
+        .usage, "--data: is not given; give it the folder that `lockstep tokenize` wrote.")
 
-    /// Opens a data folder for a model, and settles the model's vocabulary.
+    /// Opens a data folder for a model, and sets the size of the model's vocabulary if it is unset.
     ///
     /// - Parameters:
-    ///   - isRemembered: whether the path comes from a run or a sweep rather than from the command
-    ///     line, so that a missing folder may have been moved.
-    ///   - rank: the rank that opens the folder. If it is not 0, rank 0 has found the folder, so the
-    ///     remedy is to copy it to the other hosts.
-    /// - Throws: `Failure` (missing input) where something is not there; (bad data) where the
-    ///   folder was made for another tokenizer, a token is outside the vocabulary, or the data are
-    ///   shorter than one context.
+    ///   - isRemembered: whether the path was read from a run or a sweep instead of the command
+    ///     line, so a missing folder may have been moved.
+    ///   - rank: the rank that opens the folder. If it is not 0, rank 0 has found the folder, so
+    ///     the remedy is to copy it to the other hosts.
+    /// - Throws: `Failure` (missing input) if the folder or one of its files does not exist; (bad
+    ///   data) if the folder was made for another tokenizer, a token is outside the vocabulary, or
+    ///   the data are shorter than one context.
     package init(
         path: String, recipe: inout Recipe, isRemembered: Bool = false, rank: Int
     ) throws(Failure) {
@@ -85,7 +85,7 @@ package struct TrainingData: Sendable {
         )
     }
 
-    /// Tells the tokenizer from others; empty where it is not known.
+    /// The fingerprint of the tokenizer; empty if the tokenizer is unknown.
     package var tokenizerFingerprint: String { tokenizer?.fingerprint ?? "" }
 
     private static func vocabularySize(
@@ -95,34 +95,34 @@ package struct TrainingData: Sendable {
             guard wanted > 0 else {
                 throw Failure(
                     .configuration,
-                    "\(path) has no tokenizer.json, so the vocabulary is not known: set [model] "
+                    "\(path): has no tokenizer.json, so the size of the vocabulary is unknown; set [model] "
                         + "vocabulary_size.")
             }
             return wanted
         }
         guard wanted == 0 || wanted >= tokenizer.vocabularySize else {
-            throw Failure(
-                .configuration,
-                "[model] vocabulary_size = \(wanted) is smaller than the tokenizer's "
-                    + "\(tokenizer.vocabularySize) symbols: set it to 0 or to "
-                    + "\(tokenizer.vocabularySize).")
+            throw .key(
+                "vocabulary_size", in: "model", value: wanted,
+                problem: "is smaller than the tokenizer's \(tokenizer.vocabularySize) symbols",
+                remedy: "set it to 0 or to \(tokenizer.vocabularySize)")
         }
         return wanted == 0 ? tokenizer.vocabularySize : wanted
     }
 }
 
 extension RunFolder {
-    /// Opens the data that the run was trained with, or another folder's, and warns if the validation
-    /// tokens differ. Only the first rank needs the run's folder. Collective.
+    /// Opens the data that the run was trained with or another folder's data, and warns if the
+    /// validation tokens differ. Only the first rank needs the run's folder. Collective.
     ///
     /// - Parameter fingerprint: the data's fingerprint in a checkpoint of the run; only the first
     ///   rank's is used.
-    /// - Throws: as `TrainingData`; `Failure` (bad data) if the data have another tokenizer.
+    /// - Throws: the same as `TrainingData.init`; `Failure` (bad data) if the data have another
+    ///   tokenizer.
     package func openData(
         at given: String?, fingerprint: String, recipe: inout Recipe, communicator: Communicator
     ) throws(Failure) -> TrainingData {
         let folder = try communicator.fromFirstRank { () throws(Failure) in
-            // `??` would lose the type of what is thrown.
+            // `??` would lose the type of the error.
             let folder: String
             if let given { folder = given } else { folder = try readDataPath() }
             try refuseOtherTokenizer(than: folder)
@@ -139,10 +139,10 @@ extension RunFolder {
         return data
     }
 
-    /// Checks that a data folder was made with the tokenizer that the run was trained with, as far
-    /// as both are known.
+    /// Checks that a data folder was made with the tokenizer that the run was trained with, if both
+    /// are known.
     ///
-    /// - Throws: `Failure` (bad data) where it was made with another.
+    /// - Throws: `Failure` (bad data) if it was made with another tokenizer.
     func refuseOtherTokenizer(than dataPath: String) throws(Failure) {
         guard let tokenizer = try loadTokenizerIfPresent(folder: dataPath),
             let own = try loadTokenizerIfPresent(folder: path),
@@ -150,15 +150,15 @@ extension RunFolder {
         else { return }
         throw Failure(
             .badData,
-            "The data in \(dataPath) were made with another tokenizer than the run in \(path) was "
-                + "trained with; tokenize the text again with `lockstep tokenize --like \(shellQuoted(path))`."
+            "\(dataPath): the data were made with another tokenizer than the run in \(path) was trained "
+                + "with; tokenize the text again with `lockstep tokenize --like \(shellQuoted(path))`."
         )
     }
 }
 
-/// The tokenizer that a folder describes, or nil where it describes none.
+/// Returns the tokenizer that a folder describes, or nil if it describes none.
 ///
-/// - Throws: `Failure` (bad data) where the description is damaged.
+/// - Throws: `Failure` (bad data) if the description is damaged.
 func loadTokenizerIfPresent(folder: String) throws(Failure) -> (any Tokenizer)? {
     guard FileSystem.exists("\(folder)/\(tokenizerFileName)") else { return nil }
     return try loadTokenizer(folder: folder)

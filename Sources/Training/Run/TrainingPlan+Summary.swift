@@ -1,7 +1,7 @@
 import Recipes
 import Support
 
-/// The facts about a run that its plan's summary states and the plan does not hold.
+/// The facts about a run that the summary of its plan states but the plan does not hold.
 package struct RunFacts: Sendable {
     package var ranks: Int
     package var threads: Int
@@ -33,7 +33,7 @@ package struct RunFacts: Sendable {
 }
 
 extension TrainingPlan {
-    /// The plan as text, printed once: per-rank and global quantities, and the rate.
+    /// Returns the plan as text, printed once: per-rank and global quantities, and the rate.
     package func summary(_ facts: RunFacts) -> String {
         let model = recipe.model
         let steps = recipe.training.steps
@@ -110,7 +110,7 @@ extension TrainingPlan {
             + "\(rate.globalBatch), peak \(Format.significant(rate.peakLearningRate, digits: 6))"
     }
 
-    /// What the rule made of the betas; empty where they are as the recipe has them.
+    /// The betas as scaled by the rule; empty if the rule does not change them.
     private var betasText: String {
         let (base, scaled) = (recipe.optimizer, rate.optimizer)
         guard base.beta1 != scaled.beta1 || base.beta2 != scaled.beta2 else { return "" }
@@ -157,7 +157,7 @@ extension TrainingPlan {
             + keptRateText
     }
 
-    /// The clause that states the rate after the schedule's end; empty if the run ends before.
+    /// The clause that states the rate after the schedule's end; empty if the run ends before it.
     private var keptRateText: String {
         let steps = recipe.training.steps
         guard let end = recipe.schedule.end(trainingSteps: steps, at: rate), end < steps else {
@@ -197,7 +197,7 @@ extension TrainingPlan {
             + memory.parts.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", ")
     }
 
-    /// Tensor names with the layers' numbers replaced by a star, each once.
+    /// Returns tensor names with the layers' numbers replaced by a star, without duplicates.
     private func condensed(_ names: [String]) -> [String] {
         var seen: Set<String> = []
         return names.map { name in

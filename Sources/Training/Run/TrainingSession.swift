@@ -3,16 +3,16 @@ import MPI
 import Recipes
 import Support
 
-/// What `lockstep train` was asked to do.
+/// A request to `lockstep train`, as given on its command line.
 package struct TrainingRequest: Sendable {
-    /// The recipe's file; nil to resume with the run's own.
+    /// The path of the recipe; nil to resume with the run's own.
     package var recipePath: String?
     /// The data folder; nil to resume with the run's own.
     package var dataPath: String?
     package var runPath: String
     package var overrides: [String]
     package var resumes: Bool
-    /// Where to write a trace; nil for none.
+    /// The file to which a trace is written; nil for none.
     package var tracePath: String?
 
     package init(
@@ -28,7 +28,7 @@ package struct TrainingRequest: Sendable {
     }
 }
 
-/// Sets up a run on all ranks together, and trains.
+/// A session that sets up a run on all ranks and trains it.
 package struct TrainingSession {
     private let request: TrainingRequest
     private let job: Job
@@ -42,7 +42,7 @@ package struct TrainingSession {
         run = RunFolder(request.runPath)
     }
 
-    /// Trains as requested. Collective.
+    /// Trains as requested; returns how the run ended. Collective.
     package func train() throws(Failure) -> TrainingOutcome {
         // Only the first host needs the run's folder and the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try readRecipe().toml }
@@ -76,7 +76,7 @@ package struct TrainingSession {
             }
             job.announce(
                 step == 0
-                    ? "no checkpoint was written yet, starting again from the first step"
+                    ? "no checkpoint was written yet, so the run starts again from the first step"
                     : "resumed from the checkpoint of step \(step)")
         } else {
             try trainer.start()
@@ -98,8 +98,8 @@ package struct TrainingSession {
             guard let path = request.recipePath else {
                 throw Failure(
                     .usage,
-                    "No recipe is given: name one, such as launch/recipes/quickstart.toml, or add "
-                        + "--resume to go on with the run in --out.")
+                    "No recipe is given; name one, such as launch/recipes/quickstart.toml, or add "
+                        + "--resume to resume the run in --out.")
             }
             return try Recipe(
                 toml: try readText(path), name: path, overrides: request.overrides)
@@ -118,7 +118,7 @@ package struct TrainingSession {
 
     // MARK: - Set-up
 
-    /// Makes the folder of a new run, and locks it, on rank 0.
+    /// Creates the folder of a new run and locks it, on rank 0.
     private func prepareFolder(_ input: TrainingInput) throws(Failure) -> RunLock? {
         try communicator.onFirstRank { () throws(Failure) -> RunLock in
             if !request.resumes {
@@ -130,7 +130,7 @@ package struct TrainingSession {
         }
     }
 
-    /// Prints the plan, and what a user should know of the machines.
+    /// Prints the plan, and facts about the machines that may matter to the user.
     private func announce(
         _ trainer: Trainer, _ data: TrainingData, _ memory: MemoryPlan
     ) throws(Failure) {
@@ -156,11 +156,11 @@ package struct TrainingSession {
         if let notice = trainer.reductionNotice {
             job.warn("ranks of one host exchange messages instead of sharing memory: \(notice)")
         }
-        // In fp32 all kernels give the same bits; instructions for bf16 take subnormals for zero.
+        // In fp32 all kernels give the same bits; bf16 instructions treat subnormals as zero.
         if precision == .bf16, instructionSets.count > 1 {
             job.warn(
                 """
-                hosts differ in how they multiply bf16 numbers \
+                hosts differ in their bf16 instructions \
                 (\(instructionSets.sorted().joined(separator: ", "))), so results may differ in \
                 bits from runs on other layouts
                 """)

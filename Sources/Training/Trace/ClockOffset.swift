@@ -1,16 +1,16 @@
 import MPI
 import Support
 
-/// How far another rank's clock is ahead of this one's at some time, in nanoseconds.
+/// The time in nanoseconds by which another rank's clock is ahead of this rank's, at some time.
 ///
-/// From messages there and back (Cristian 1989): whoever answers reads its clock between the two
-/// times that the asker reads its own, so the answer from the shortest way there and back says it
-/// best, and errs by no more than half that way.
+/// It is measured with round trips of messages (Cristian 1989). The other rank reads its clock
+/// between the two times at which this rank reads its own, so the shortest round trip gives the
+/// best estimate, whose error is at most half that trip.
 package struct ClockOffset: Sendable, Equatable {
-    /// When it was measured, on the other rank's clock.
+    /// The time of the measurement, on the other rank's clock.
     package let time: Int64
     package let offset: Int64
-    /// The most that it can be wrong by.
+    /// The maximum error of the offset.
     package let uncertainty: Int64
 
     package init(time: Int64, offset: Int64, uncertainty: Int64) {
@@ -22,9 +22,10 @@ package struct ClockOffset: Sendable, Equatable {
     private static let rounds = 64
     private static let tag = 7
 
-    /// Measures all ranks' clocks against rank 0's. Collective.
+    /// Measures the offsets of all ranks' clocks from rank 0's. Collective.
     ///
-    /// - Returns: on rank 0 every rank's offset, in the ranks' order; on the others nothing.
+    /// - Returns: on rank 0, every rank's offset in the order of the ranks; on the others, no
+    ///   offsets.
     static func measureAll(_ communicator: Communicator) throws(Failure) -> [ClockOffset] {
         guard communicator.rank == 0 else {
             for _ in 0..<rounds {
@@ -80,7 +81,8 @@ package struct ClockOffset: Sendable, Equatable {
     }
 }
 
-/// A rank's clock on rank 0's, between two measurements: clocks of different hosts drift apart.
+/// A mapping of a rank's clock to rank 0's. It interpolates between two measurements, because the
+/// clocks of different hosts drift apart.
 package struct ClockMapping: Sendable {
     private let first: ClockOffset
     private let last: ClockOffset
@@ -90,13 +92,14 @@ package struct ClockMapping: Sendable {
         self.last = last
     }
 
-    /// The most that a mapped time can be wrong by where the clocks drift evenly.
+    /// The maximum error of a mapped time if the clocks drift evenly.
     package var uncertainty: Int64 { max(first.uncertainty, last.uncertainty) }
 
     /// The offset at the first measurement.
     package var offset: Int64 { first.offset }
 
-    /// A time of the rank's clock on rank 0's clock; never turns two times' order around.
+    /// Returns the time on rank 0's clock for a time on the rank's clock; never reverses the order
+    /// of two times.
     package func callAsFunction(_ time: Int64) -> Int64 {
         let span = last.time - first.time
         guard span > 0 else { return time - first.offset }

@@ -3,10 +3,11 @@ import Model
 import Support
 import Telemetry
 
-/// Notes what a step does in a trace: its parts, and the layers within forward and backward.
+/// The object that records steps in a trace: their parts, and the layers within forward and
+/// backward.
 final class StepTracer {
     let recorder: TraceRecorder
-    /// The parts of backward in their order, each with the place in the arena at which it is done.
+    /// The parts of backward in order, each with the position in the arena at which it is complete.
     private let parts: [(kind: TraceKind, layer: Int, end: Int)]
     private var nextPart = 0
     private var partStart: Int64 = 0
@@ -14,7 +15,8 @@ final class StepTracer {
     private var startedBuckets = 0
     private var finishedBuckets = 0
 
-    /// Shorter work of the reduction only checks whether messages have arrived.
+    /// The shortest work of the reduction that is recorded, in nanoseconds; shorter work only
+    /// checks whether messages have arrived.
     private static let shortestReduction: Int64 = 2_000
 
     init(_ recorder: TraceRecorder, layout: GPTLayout) {
@@ -37,18 +39,19 @@ final class StepTracer {
         (startedBuckets, finishedBuckets) = (0, 0)
     }
 
-    /// Ends the step of this number.
+    /// Records the end of a step with its number.
     func endStep(_ step: Int) {
         record(.step, index: step, from: stepStart, to: MonotonicClock.nanoseconds)
     }
 
-    /// Notes a part of the step.
+    /// Records a part of the step.
     func measured(_ part: StepPart, from start: Int64, to end: Int64) {
         if part == .progress, end - start < Self.shortestReduction { return }
         record(TraceKind(part), from: start, to: end)
     }
 
-    /// Notes how many of the step's buckets have started and finished, where that has changed.
+    /// Records how many of the step's buckets have started and finished, if the numbers have
+    /// changed.
     func buckets(started: Int, finished: Int) {
         guard started != startedBuckets || finished != finishedBuckets else { return }
         let now = MonotonicClock.nanoseconds
@@ -65,10 +68,10 @@ final class StepTracer {
 
     // MARK: - Forward
 
-    /// Begins a forward pass.
+    /// Records the beginning of a forward pass.
     func beginForward() { partStart = MonotonicClock.nanoseconds }
 
-    /// Notes that part of the forward pass is done.
+    /// Records that a part of the forward pass is complete.
     func forwardFinished(_ part: ForwardPart) {
         let now = MonotonicClock.nanoseconds
         switch part {
@@ -82,21 +85,21 @@ final class StepTracer {
 
     // MARK: - Backward
 
-    /// Begins a backward pass.
+    /// Records the beginning of a backward pass.
     func beginBackward() {
         nextPart = 0
         partStart = MonotonicClock.nanoseconds
     }
 
-    /// Notes that a block's forward was run again.
+    /// Records that a block's forward pass was repeated.
     func recomputed(layer: Int) {
         let now = MonotonicClock.nanoseconds
         record(.recomputation, index: layer, from: partStart, to: now)
         partStart = now
     }
 
-    /// Notes that the gradients from this place to the arena's end are complete: backward finishes
-    /// the arena from its end to its start, so places tell how far it is.
+    /// Records that the gradients from the start of `range` to the arena's end are complete.
+    /// Backward finishes the arena from its end to its start, so the position shows its progress.
     func backwardFinished(_ range: Range<Int>, at time: Int64) {
         while nextPart < parts.count, range.lowerBound <= parts[nextPart].end {
             let part = parts[nextPart]
@@ -106,10 +109,10 @@ final class StepTracer {
         }
     }
 
-    /// Notes work of the reduction between two layers.
+    /// Records work of the reduction between two layers.
     func reduced(from start: Int64, to end: Int64) {
         measured(.progress, from: start, to: end)
-        // The next layer begins behind it, unless it interrupted one.
+        // The next layer begins after this work, unless the work interrupted a layer.
         if partStart == start { partStart = end }
     }
 }

@@ -4,7 +4,8 @@ import MPI
 import Support
 import Telemetry
 
-/// The trace of a job: what every rank did, on rank 0's clock, in one file that appears at the end.
+/// The trace of a job: the events of every rank, with times on rank 0's clock, in one file that is
+/// written at the end.
 package final class Trace {
     package let recorder = TraceRecorder()
     private let path: String
@@ -16,7 +17,8 @@ package final class Trace {
 
     /// Begins a trace. Collective.
     ///
-    /// - Throws: `Failure` (I/O) on all ranks if the file exists or could not be made.
+    /// - Throws: `Failure` on all ranks: (usage) if the path names no file; (I/O) if the file
+    ///   exists or cannot be created.
     package init(path: String, communicator: Communicator) throws(Failure) {
         self.path = path
         self.communicator = communicator
@@ -35,13 +37,13 @@ package final class Trace {
         logger.notice(
             """
             the trace is full with \(Format.count(recorder.spans.count)) events a rank and ends \
-            about step \(step); training goes on
+            about step \(step); training continues
             """)
     }
 
     /// Writes the events of all ranks into a file on rank 0. Collective.
     ///
-    /// - Throws: `Failure` (I/O) on all ranks if it cannot be written; there is then no file.
+    /// - Throws: `Failure` (I/O) on all ranks if the file cannot be written; no file is left then.
     package func write() throws(Failure) {
         let lastOffsets = try ClockOffset.measureAll(communicator)
         let hosts = try communicator.allGatherBytes(Array(Communicator.hostName.utf8))
@@ -52,7 +54,7 @@ package final class Trace {
             try sendSpans()
             return try communicator.agree { () throws(Failure) in }
         }
-        // Every rank's spans must be received, whatever becomes of the file.
+        // Every rank's spans must be received, even if the file cannot be written.
         var problem: Failure?
         var received = 0
         do throws(Failure) {
@@ -86,7 +88,8 @@ package final class Trace {
         try communicator.agree { () throws(Failure) in if let problem { throw problem } }
     }
 
-    /// Where a rank's memory for spans was full, ends all ranks' with the last step that all have.
+    /// Ends all ranks' spans with the last step that all ranks have, if a rank's memory for spans
+    /// was full.
     private func endTogether() throws(Failure) {
         let isStep = { (span: TraceRecorder.Span) in span.kind == TraceKind.step.rawValue }
         let last =
@@ -99,7 +102,7 @@ package final class Trace {
 
     // MARK: - The file
 
-    /// The lines that name a rank.
+    /// Returns the lines that name a rank.
     private func head(_ rank: Int, host: String, _ mapping: ClockMapping) -> String {
         let clock =
             "clock \(microseconds(mapping.offset)) us from rank 0's, known to "
@@ -108,7 +111,7 @@ package final class Trace {
             .map(\.text).joined(separator: ChromeTrace.separator)
     }
 
-    /// The lines of some spans, each behind a separator.
+    /// Returns the lines of some spans, each preceded by a separator.
     private func text(
         _ spans: ArraySlice<TraceRecorder.Span>, rank: Int, _ mapping: ClockMapping
     ) -> String {
@@ -126,7 +129,7 @@ package final class Trace {
         return text
     }
 
-    /// Does it, unless something has gone wrong before; keeps what goes wrong.
+    /// Runs `body` unless `problem` is already set; sets it if `body` throws.
     private func attempt(_ problem: inout Failure?, _ body: () throws(Failure) -> Void) {
         guard problem == nil else { return }
         do throws(Failure) { try body() } catch { problem = error }
@@ -138,7 +141,7 @@ package final class Trace {
 
     // MARK: - Messages
 
-    /// Spans that are sent and written at once. The limit keeps the memory at the end small.
+    /// The maximum number of spans in one message and one write, which limits the memory needed.
     private static let pieceCount = 1024
 
     private func sendSpans() throws(Failure) {
@@ -149,7 +152,7 @@ package final class Trace {
         }
     }
 
-    /// Hands over a rank's spans, on rank 0, as they come.
+    /// On rank 0, passes a rank's spans to `body` piece by piece as they arrive.
     private func forEachPiece(
         of rank: Int, _ body: (ArraySlice<TraceRecorder.Span>) -> Void
     ) throws(Failure) {
@@ -189,19 +192,19 @@ package final class Trace {
 
     // MARK: - The path
 
-    /// Checks that the file can be made later.
+    /// Checks that the file can be created later.
     ///
-    /// - Throws: `Failure` (usage; I/O) that says why not.
+    /// - Throws: `Failure` (usage) if the path names no file; (I/O) if the file exists or cannot be
+    ///   created.
     private static func requireFree(_ path: String) throws(Failure) {
         guard !path.isEmpty, !path.hasSuffix("/") else {
             throw Failure(
-                .usage, "--trace \"\(path)\" names no file: give it a name, such as trace.json.")
+                .usage, "--trace \"\(path)\": names no file; give it a name, such as trace.json.")
         }
         for taken in [path, path + AtomicFolder.partialSuffix] where FileSystem.exists(taken) {
-            throw Failure(
-                .inputOutput,
-                "\(taken) exists and is never overwritten: remove it, or give --trace another name."
-            )
+            throw .file(
+                .inputOutput, taken, "exists and is never overwritten",
+                remedy: "remove it, or give --trace another name")
         }
         try FileSystem.requireWritable(path)
     }

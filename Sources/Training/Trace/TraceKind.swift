@@ -1,14 +1,14 @@
 import Compute
 import Model
 
-/// What a span of a trace is.
+/// The kind of a span in a trace.
 enum TraceKind: Int32, CaseIterable, Sendable {
     case step, data, forward, backward, reduction, wait, update, evaluation, checkpoint
     case bucketsStarted, bucketsFinished
     case embeddingForward, attentionForward, feedForwardForward, finalNormForward
     case headBackward, recomputation, feedForwardBackward, attentionBackward, embeddingBackward
 
-    /// As a reader sees it.
+    /// The name that a viewer shows.
     var name: String {
         switch self {
         case .step: "step"
@@ -31,7 +31,7 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         }
     }
 
-    /// What a viewer can filter by.
+    /// The category by which a viewer can filter.
     var category: String {
         switch self {
         case .step: "step"
@@ -48,7 +48,7 @@ enum TraceKind: Int32, CaseIterable, Sendable {
         }
     }
 
-    /// What a span's index counts; nil where it has none.
+    /// The name of the quantity that a span's index counts; nil if the span has no index.
     var indexName: String? {
         switch self {
         case .step, .evaluation, .checkpoint: "step"
