@@ -43,8 +43,8 @@ extension SweepFolder {
     ///
     /// - Parameter tolerance: the regret up to which a rule holds, in nats; nil for the sweep's
     ///   own.
-    /// - Throws: `Failure` (missing input) if there is no sweep or no run has ended; the failures of
-    ///   the analysis.
+    /// - Throws: `Failure` (missing input) if there is no sweep or no run has ended; the failures
+    ///   of the analysis.
     package func findings(tolerance: Double? = nil) throws(Failure) -> SweepFindings {
         var specification = try readSpecification()
         try specification.validate()

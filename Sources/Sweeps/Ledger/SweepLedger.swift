@@ -22,7 +22,7 @@ package enum Assignment: Sendable, Equatable {
 package struct SweepLedger: Sendable {
     private let folder: SweepFolder
     private let schedule: SweepSchedule
-    /// The name that distinguishes the claims of this start of the sweep from those of other starts.
+    /// The name of this start of the sweep, which distinguishes its claims from those of others.
     private let session: String
 
     package init(_ folder: SweepFolder, schedule: SweepSchedule, session: String) {
@@ -90,7 +90,8 @@ package struct SweepLedger: Sendable {
 
     /// Returns the results of all points that have ended, in the order in which they ended.
     ///
-    /// - Throws: `Failure` (bad data) that names the damaged line; (I/O) if the ledger cannot be read.
+    /// - Throws: `Failure` (bad data) that names the damaged line; (I/O) if the ledger cannot be
+    ///   read.
     package func results() throws(Failure) -> [PointResult] {
         guard FileSystem.exists(folder.ledger) else { return [] }
         var results: [PointResult] = []

@@ -24,7 +24,7 @@ struct PointTrainer {
         case stopped
     }
 
-    /// Trains a point to its end, from its newest checkpoint if it has one. Collective over the group.
+    /// Trains a point to its end, from its newest checkpoint if any. Collective over the group.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
         let recipe = try group.agree { () throws(Failure) in
             try specification.recipe(for: point)
@@ -68,7 +68,7 @@ struct PointTrainer {
         _ run: RunFolder, _ input: TrainingInput
     ) throws(Failure) -> Bool {
         if run.holdsRun { return true }
-        // A killed start left this folder. This start holds the sweep's lock, so nobody else uses it.
+        // A killed start left this folder. The sweep's lock keeps others from using it.
         let partial = run.path + AtomicFolder.partialSuffix
         if FileSystem.exists(partial) { try FileSystem.removeFlatFolder(partial) }
         try run.create(
@@ -77,8 +77,8 @@ struct PointTrainer {
         return false
     }
 
-    /// Returns the result of a point from its log, and the median duration of a step. Only the first
-    /// rank reads the log, so the curve is empty on the others.
+    /// Returns the result of a point from its log, and the median duration of a step. Only the
+    /// first rank reads the log, so the curve is empty on the others.
     private func ending(
         of point: SweepPoint, _ plan: TrainingPlan, _ run: RunFolder, diverged: Bool
     ) throws(Failure) -> (PointResult, Double) {

@@ -21,8 +21,8 @@ package struct SweepSchedule: Sendable {
         }
     }
 
-    /// Returns all points that the results so far call for, including the points that have ended, in
-    /// the order of their training. The longest come first, so that the groups end together.
+    /// Returns all points that the results so far call for, including the points that have ended,
+    /// in the order of their training. The longest come first, so that the groups end together.
     package func points(_ results: [PointResult]) -> [SweepPoint] {
         let batches = specification.batches.sorted { seconds(ofBatch: $0) > seconds(ofBatch: $1) }
         var points = batches.flatMap { batch in
@@ -59,8 +59,8 @@ package struct SweepSchedule: Sendable {
             done: points.count { ended.contains($0.name) }, total: points.count)
     }
 
-    /// Returns the least number of remaining runs of a batch: the known points, and the runs of rules
-    /// that are trained after the grid.
+    /// Returns the least number of remaining runs of a batch: the known points, and the runs of
+    /// rules that are trained after the grid.
     package func fewestRuns(ofBatch batch: Int, after results: [PointResult]) -> Int {
         let open = openPoints(results).count { $0.batch == batch }
         guard baseRate(results) == nil else { return open }
@@ -68,13 +68,14 @@ package struct SweepSchedule: Sendable {
         return open + rules * specification.seeds.count
     }
 
-    /// Returns a number in proportion to the duration of a run, which is taken to follow its tokens.
+    /// Returns a number in proportion to the duration of a run, which is taken to follow its
+    /// tokens.
     private func seconds(ofBatch batch: Int) -> Int {
         batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
     }
 
-    /// Returns the rates of a batch, including those by which its grid has grown, either outwards or
-    /// between the best rate and one that diverges.
+    /// Returns the rates of a batch, including those by which its grid has grown, either outwards
+    /// or between the best rate and one that diverges.
     private func rates(ofBatch batch: Int, _ results: [PointResult]) -> [Double] {
         var rates = specification.rates(ofBatch: batch)
         let own = results.filter { $0.point.batch == batch && $0.point.rule == TrainedPoint.grid }
@@ -110,8 +111,8 @@ package struct SweepSchedule: Sendable {
         case divergence(at: Int)
     }
 
-    /// Returns the edges of a batch's grid on which the best rates of the comparisons lie, or none if
-    /// some points have no result yet.
+    /// Returns the edges of a batch's grid on which the best rates of the comparisons lie, or none
+    /// if some points have no result yet.
     private func edges(of rates: [Double], _ results: [PointResult]) -> [Edge] {
         let byRate = Dictionary(grouping: results, by: \.point.rate)
         let complete = rates.allSatisfy { byRate[$0]?.count == specification.seeds.count }
@@ -133,8 +134,8 @@ package struct SweepSchedule: Sendable {
         }
     }
 
-    /// Returns the rate that the trained rules scale, which is the best rate of the base batch in the
-    /// first comparison, or nil if that grid is not complete yet.
+    /// Returns the rate that the trained rules scale, which is the best rate of the base batch in
+    /// the first comparison, or nil if that grid is not complete yet.
     private func baseRate(_ results: [PointResult]) -> Double? {
         // Once a rule is in training, its base rate must not change.
         if let begun = results.first(where: { $0.point.rule != TrainedPoint.grid }) {

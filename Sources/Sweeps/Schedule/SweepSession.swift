@@ -12,7 +12,7 @@ package struct SweepRequest: Sendable {
     package var dataPath: String?
     package var sweepPath: String
     package var resumes: Bool
-    /// The number of groups of ranks, each of which trains a point at a time; nil for a group per rank.
+    /// The number of groups of ranks, which train a point each at a time; nil for one per rank.
     package var groups: Int?
 
     package init(
@@ -165,9 +165,9 @@ package struct SweepSession {
             guard recipe.reduction.lanes < largest else { continue }
             throw Failure(
                 .usage,
-                "--groups \(groups): batch \(batch) has \(recipe.reduction.lanes) lanes, too few for "
-                    + "the \(largest) ranks of a group; use --groups \(world.size) or start fewer ranks."
-            )
+                "--groups \(groups): batch \(batch) has \(recipe.reduction.lanes) lanes, too few "
+                    + "for the \(largest) ranks of a group; use --groups \(world.size) or start fewer "
+                    + "ranks.")
         }
         return groups
     }
@@ -234,7 +234,8 @@ package struct SweepSession {
 
     // MARK: - Training
 
-    /// Trains points in each group until there are none; returns whether a signal stopped the sweep.
+    /// Trains points in each group until there are none; returns whether a signal stopped the
+    /// sweep.
     private func trainPoints(
         _ input: Input, _ groups: Int, _ ledger: SweepLedger
     ) throws(Failure) -> Bool {
@@ -273,8 +274,8 @@ package struct SweepSession {
         return try world.isTrueOnAnyRank(isStopped)
     }
 
-    /// Returns the next assignment of the group, which its first rank takes from the ledger. A signal
-    /// to one rank stops all groups. Collective over the group.
+    /// Returns the next assignment of the group, which its first rank takes from the ledger. A
+    /// signal to one rank stops all groups. Collective over the group.
     private func nextAssignment(
         _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
     ) throws(Failure) -> Assignment {

@@ -136,15 +136,16 @@ struct SpecificationTable {
         Failure(.configuration, "\(name): has no \(key); add \(key) = \(example).")
     }
 
-    /// Returns a failure about a value that is not valid: `FILE: KEY = VALUE: must be VALID; REMEDY.`
+    /// Returns a failure about a value that is not valid:
+    /// `FILE: KEY = VALUE: must be VALID; REMEDY.`
     func impossible(
         _ key: String, _ value: String, _ valid: String, remedy: String
     ) -> Failure {
         conflict(key, value, "must be \(valid)", remedy: remedy)
     }
 
-    /// Returns a failure about a value that conflicts with another: `FILE: KEY = VALUE: PROBLEM;
-    /// REMEDY.`
+    /// Returns a failure about any other problem of a value:
+    /// `FILE: KEY = VALUE: PROBLEM; REMEDY.`
     func conflict(
         _ key: String, _ value: String, _ problem: String, remedy: String
     ) -> Failure {

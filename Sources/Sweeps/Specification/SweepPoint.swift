@@ -75,11 +75,12 @@ extension SweepSpecification {
 
     /// Returns the recipe of a point's run.
     ///
-    /// The recipe's own [scaling] is ignored. The lanes are set if the recipe leaves them unset, because
-    /// their default depends on the number of ranks, but a point must be the same on any number.
+    /// The recipe's own [scaling] is ignored. The lanes are set if the recipe leaves them unset,
+    /// because their default depends on the number of ranks, but a point must be the same on any
+    /// number.
     ///
-    /// - Throws: `Failure` (configuration) if the recipe is invalid, or if a number of tokens is not a
-    ///   whole number of the batch's steps.
+    /// - Throws: `Failure` (configuration) if the recipe is invalid, or if a number of tokens is
+    ///   not a whole number of the batch's steps.
     package func recipe(for point: SweepPoint) throws(Failure) -> Recipe {
         var recipe = try recipe(
             batch: point.batch, rate: point.rate, rule: rules.first { $0.name == point.rule })
@@ -112,8 +113,8 @@ extension SweepSpecification {
         return recipe
     }
 
-    /// Returns the recipe of a batch under a rule; the rate is that of the base batch. Without a rule,
-    /// the rate is that of the batch.
+    /// Returns the recipe of a batch under a rule; the rate is that of the base batch. Without a
+    /// rule, the rate is that of the batch.
     ///
     /// - Throws: `Failure` (configuration) if the recipe is invalid.
     func recipe(batch: Int, rate: Double, rule: SweepRule?) throws(Failure) -> Recipe {

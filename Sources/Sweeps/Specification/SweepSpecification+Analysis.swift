@@ -35,7 +35,8 @@ extension SweepSpecification {
 
     /// Returns the rate that a rule prescribes at a batch, given the rate at the base batch.
     ///
-    /// - Throws: `Failure` (configuration) if the rule cannot be applied to the recipe or the batch.
+    /// - Throws: `Failure` (configuration) if the rule cannot be applied to the recipe or the
+    ///   batch.
     package func rate(of rule: SweepRule, batch: Int, base: Double) throws(Failure) -> Double {
         let recipe = try recipe(batch: batch, rate: base, rule: rule)
         return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).peakLearningRate
@@ -68,8 +69,8 @@ extension SweepSpecification {
                 + "tolerance and target_losses may change).")
     }
 
-    /// Checks that every point of the specified grid has a recipe, and that every rule has a rate at
-    /// each batch that it reaches, from any rate of the grid.
+    /// Checks that every point of the specified grid has a recipe, and that every rule has a rate
+    /// at each batch that it reaches, from any rate of the grid.
     ///
     /// - Throws: `Failure` (configuration) that names the first problem.
     package func validate() throws(Failure) {

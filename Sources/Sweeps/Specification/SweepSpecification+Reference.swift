@@ -11,7 +11,7 @@ extension SweepSpecification {
             The grid moves with (batch / base_batch)^grid_exponent, to keep the optimum in its
             middle.
         seeds = [1, 2, 3]
-            Seeds of parameters and data order, the same for all rates; intervals need at least two.
+            Seeds of parameters and data order, the same for all rates; at least two for intervals.
         base_batch = 8
             The batch whose best rate the rules scale; if unset, the smallest.
         rules = ["none", "sqrt", "linear"]
@@ -20,12 +20,12 @@ extension SweepSpecification {
             Rules that change more than the rate (adam-sde, beta2-half-life) get runs of their own,
             at the batches that they reach.
         tokens = [262144, 1048576]
-            The numbers of tokens after which batches are compared, each a multiple of every batch's
-            tokens per step.
+            The numbers of tokens after which batches are compared, each a multiple of every
+            batch's tokens per step.
         steps = [64, 256]
-            The numbers of steps after which batches are compared. Set tokens, steps or both. If one is
-            unset, it defaults to the value that requires no longer runs: the largest batch's steps, or
-            the smallest one's tokens. Use [] for none.
+            The numbers of steps after which batches are compared. Set tokens, steps or both. If
+            one is unset, it defaults to the value that requires no longer runs: the largest
+            batch's steps, or the smallest one's tokens. Use [] for none.
         evaluations = 8
             Validation losses of a run, each on the full set; more if comparisons need them.
         extend = 3

@@ -56,8 +56,8 @@ extension SweepSpecification {
         try addOtherComparison(table)
     }
 
-    /// Adds the comparison by steps if only tokens are set, and vice versa, if that requires no longer
-    /// runs: after the steps of the largest batch, or the tokens of the smallest.
+    /// Adds the comparison by steps if only tokens are set, and vice versa, if that requires no
+    /// longer runs: after the steps of the largest batch, or the tokens of the smallest.
     private mutating func addOtherComparison(_ table: SpecificationTable) throws(Failure) {
         let isSilent = (
             tokens: try table.integers("tokens") == nil, steps: try table.integers("steps") == nil

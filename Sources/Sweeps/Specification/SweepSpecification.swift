@@ -8,8 +8,8 @@ package struct SweepSpecification: Sendable, Equatable {
     package let recipePath: String
     /// `[set]`: the keys that differ from the recipe's text.
     package let settings: [RecipeSetting]
-    /// The recipe with `settings` and without its [scaling]. It is not checked, because every run sets
-    /// more keys.
+    /// The recipe with `settings` and without its [scaling]. It is not checked, because every run
+    /// sets more keys.
     let baseRecipe: Recipe
     /// `batches`: global batches, in sequences, rising.
     package var batches: [Int]
@@ -28,14 +28,14 @@ package struct SweepSpecification: Sendable, Equatable {
     /// tokens of the smallest batch after the last of `steps`, if all batches reach exactly that
     /// number.
     package var tokens: [Int]
-    /// `steps`: the numbers of steps after which every batch is compared, rising. If unset, the steps
-    /// that the largest batch takes for the last of `tokens`.
+    /// `steps`: the numbers of steps after which every batch is compared, rising. If unset, the
+    /// steps that the largest batch takes for the last of `tokens`.
     package var steps: [Int]
     /// `evaluations`: the number of validation losses of a run; it has more if the comparisons need
     /// them.
     package var evaluations: Int
-    /// `extend`: the number of rates that a batch's grid may gain on each side if its best rate lies on
-    /// that edge, and below a rate that diverges.
+    /// `extend`: the number of rates that a batch's grid may gain on each side if its best rate
+    /// lies on that edge, and below a rate that diverges.
     package var extend: Int
     /// `tolerance`: the regret up to which a rule holds, in nats.
     package var tolerance: Double
