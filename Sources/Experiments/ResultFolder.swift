@@ -1,25 +1,26 @@
 import Support
 import Training
 
-/// A new folder for what a command has found, whole or not at all.
+/// A new folder for the results of a command, created completely or not at all.
 struct ResultFolder {
     let path: String
 
     init(_ path: String) { self.path = RunFolder(path).path }
 
-    /// - Throws: a `.usage` failure where something is there; `.inputOutput` below a file.
+    /// Checks that the folder does not exist or is empty.
+    ///
+    /// - Throws: `Failure` (usage) if the path is taken; (I/O) if it is below a file.
     func requireFree() throws(Failure) {
         guard path.isEmpty || !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
-            throw Failure(
-                .usage,
-                "\(path) is there already and is never overwritten: give --out a new folder.")
+            throw .file(
+                .usage, path, "exists and is never overwritten", remedy: "give --out a new folder")
         }
         try RunFolder(path).requireFree()
     }
 
-    /// Makes the folder with files of some names and texts.
+    /// Creates the folder with the files.
     ///
-    /// - Throws: as `requireFree`; `.inputOutput`.
+    /// - Throws: the failures of `requireFree`; `Failure` (I/O) if a file cannot be written.
     func write(_ files: [(name: String, text: String)]) throws(Failure) {
         try requireFree()
         try AtomicFolder.create(at: path, marker: files.last?.name) { (partial) throws(Failure) in

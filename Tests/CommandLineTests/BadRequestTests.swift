@@ -91,8 +91,8 @@ extension CommandLineTests {
             (["doctor", "--threads-per-rank", "-2"], "--threads-per-rank is -2"),
             (["bench", "step", "--steps", "-2"], "--steps is -2"),
             (["bench", "allreduce", "--maximum", "-4k"], "--maximum has \"-4k\""),
-            (["landscape", "RUN", "--grid", "-3"], "--grid is -3"),
-            (["landscape", "RUN", "--extent", "-1"], "--extent is -1"),
+            (["landscape", "RUN", "--grid", "-3"], "--grid -3: "),
+            (["landscape", "RUN", "--extent", "-1"], "--extent -1.0: "),
             (["regimes", "--data", "DATA", "--out", "x", "--rates", "-1,2,3"], "-1"),
         ])
         func valuesThatBeginWithADash(arguments: [String], words: String) throws {

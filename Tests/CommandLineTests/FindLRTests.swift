@@ -70,7 +70,7 @@ extension CommandLineTests {
             let match = try #require(
                 outcome.output.firstMatch(
                     of:
-                        /recommended: ([-.e0-9]+) at batch 8, [^\n]+\nlearning_rate = ([-.e0-9]+) at base_batch 4, of which rule linear makes x 2 at batch 8\n/
+                        /recommended: ([-.e0-9]+) at batch 8, [^\n]+\nlearning_rate = ([-.e0-9]+) at base_batch 4, which rule linear multiplies by 2 at batch 8\n/
                 ), "\(outcome.output)")
             let (rate, base) = (try #require(Double(match.1)), try #require(Double(match.2)))
             // Both are printed in three digits.
@@ -88,7 +88,7 @@ extension CommandLineTests {
             #expect(trained.status == 0, "\(trained.errors)")
             let again = try bench.lockstep(
                 arguments(bench, "--write", bench.path("found.toml")) + Self.ramp)
-            expectRefusal(again, 64, ["found.toml exists already, and is never overwritten"])
+            expectRefusal(again, 64, ["found.toml: exists and is never overwritten"])
         }
 
         @Test func aRunIsOnlyReadToStartFrom() throws {
@@ -144,19 +144,22 @@ extension CommandLineTests {
         }
 
         @Test(arguments: [
-            (["--from", "1", "--to", "1e-3"], 64 as Int32, "--from is 1.0 and --to is 0.001"),
-            (["--from", "0"], 64, "--from is 0.0"), (["--to=-1"], 64, "--to is -1.0"),
-            (["--steps", "9"], 64, "--steps is 9"),
+            (
+                ["--from", "1", "--to", "1e-3"], 64 as Int32,
+                "--from 1.0: must be below --to 0.001; "
+            ),
+            (["--from", "0"], 64, "--from 0.0: "), (["--to=-1"], 64, "--to -1.0: "),
+            (["--steps", "9"], 64, "--steps 9: "),
             (["--set", "steps=3"], 64, "section.key=value"),
             (["--set", "optimizer.learning_rate=-1"], 78, "learning_rate = -1.0"),
             (["--out", ""], 64, "--out is an empty name"),
-            (["--write", ""], 64, "--write is an empty name"),
+            (["--write", ""], 64, "--write \"\": must not be empty"),
             (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
             // A folder that is writable but cannot hold files, and an invalid file name.
             (["--write", "/proc/found.toml"], 74, "/proc/found.toml"),
             (["--write", String(repeating: "x", count: 250)], 74, "File name too long"),
-            (["--write", "same", "--out", "same"], 64, "--write and --out are both same"),
-            (["--from", "-1"], 64, "--from is -1.0"), (["--steps", "-9"], 64, "--steps is -9"),
+            (["--write", "same", "--out", "same"], 64, "--write same: is also the path of --out"),
+            (["--from", "-1"], 64, "--from -1.0: "), (["--steps", "-9"], 64, "--steps -9: "),
         ])
         func impossibleRequests(more: [String], code: Int32, words: String) throws {
             let bench = try Workbench()
@@ -181,7 +184,7 @@ extension CommandLineTests {
                     "find-lr", bench.path("recipe.toml"), "--data", bench.path("none")), 66,
                 [bench.path("none")])
             let taken = try bench.lockstep(arguments(bench, "--out", bench.path("data")))
-            expectRefusal(taken, 64, ["is there already"])
+            expectRefusal(taken, 64, ["data: exists and is never overwritten"])
         }
 
         /// The lowest rate stays the same fraction of the rate, wherever it is set.
@@ -248,7 +251,7 @@ extension CommandLineTests {
             #expect(outcome.status == 65, "\(outcome.errors)")
             #expect(outcome.output.contains("no recommendation: the loss never falls"))
             #expect(outcome.output.contains("give --to more than 1e-10"))
-            #expect(outcome.errors.contains("found.toml is not written"))
+            #expect(outcome.errors.contains("found.toml: is not written"))
             #expect(!bench.exists("found.toml"))
         }
     }

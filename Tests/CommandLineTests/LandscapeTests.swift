@@ -73,9 +73,9 @@ extension CommandLineTests {
             try bench.train()
             let run = bench.path("run")
             for (options, word) in [
-                (["--grid", "2"], "--grid is 2"), (["--grid", "502"], "--grid is 502"),
-                (["--sequences", "0"], "--sequences is 0"), (["--extent", "0"], "--extent is 0.0"),
-                (["--extent", "nan"], "--extent is nan"),
+                (["--grid", "2"], "--grid 2: "), (["--grid", "502"], "--grid 502: "),
+                (["--sequences", "0"], "--sequences 0: "), (["--extent", "0"], "--extent 0.0: "),
+                (["--extent", "nan"], "--extent nan: "),
                 (["--directions", "hessian"], "filter or pca"),
             ] {
                 expectRefusal(try bench.lockstep(["landscape", run] + options), 64, [word])
@@ -89,7 +89,7 @@ extension CommandLineTests {
                     ["holds no run"])
                 expectRefusal(
                     try bench.lockstep("landscape", run, "--out", run, ranks: ranks), 64,
-                    ["run is there already", "--out"])
+                    ["run: exists and is never overwritten", "--out"])
             }
             #expect(try bench.names(in: "run").allSatisfy { !$0.hasPrefix("landscape") })
         }
@@ -155,7 +155,7 @@ extension CommandLineTests {
                     expectRefusal(
                         try bench.lockstep(
                             ["regimes", "--data", data, "--rates", rates] + out, ranks: ranks), 64,
-                        ["--rates is \"\(rates)\"", "three rising rates"])
+                        ["--rates \(rates): ", "three rising rates"])
                 }
             }
             expectRefusal(try bench.lockstep(["regimes"] + out), 64, ["add --data"])
@@ -166,7 +166,7 @@ extension CommandLineTests {
                 ["none.toml: cannot be opened"])
             expectRefusal(
                 try bench.lockstep(["regimes", "--data", data, "--out", data]), 64,
-                ["data is there already"])
+                ["data: exists and is never overwritten"])
             #expect(!bench.exists("out"))
         }
     }

@@ -148,7 +148,8 @@ extension CommandLineTests {
             try bench.write(Self.sweep, to: "sweep.toml")
             let sweep = try run(["sweep", bench.path("sweep.toml"), "--out", "sweep"] + data)
             #expect(sweep.status == 78)
-            #expect(sweep.errors.contains("is on the first rank's host only"), "\(sweep.errors)")
+            #expect(
+                sweep.errors.contains("exists only on the first rank's host"), "\(sweep.errors)")
         }
     }
 }

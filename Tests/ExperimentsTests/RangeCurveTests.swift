@@ -26,11 +26,11 @@ struct RangeCurveTests {
     @Test(
         "impossible ramps are refused by their option",
         arguments: [
-            (0.0, 1.0, 100, "--from is 0.0"), (-1e-3, 1, 100, "--from is -0.001"),
-            (.nan, 1, 100, "--from is nan"), (1e-3, .infinity, 100, "--to is inf"),
-            (1, 1, 100, "--from is 1.0 and --to is 1.0"),
-            (2, 1, 100, "--from is 2.0 and --to is 1.0"),
-            (1e-3, 1, 9, "--steps is 9"), (1e-3, 1, -5, "--steps is -5"),
+            (0.0, 1.0, 100, "--from 0.0: "), (-1e-3, 1, 100, "--from -0.001: "),
+            (.nan, 1, 100, "--from nan: "), (1e-3, .infinity, 100, "--to inf: "),
+            (1, 1, 100, "--from 1.0: must be below --to 1.0; "),
+            (2, 1, 100, "--from 2.0: must be below --to 1.0; "),
+            (1e-3, 1, 9, "--steps 9: "), (1e-3, 1, -5, "--steps -5: "),
         ])
     func impossibleRamps(from: Double, to: Double, steps: Int, words: String) {
         do throws(Failure) {

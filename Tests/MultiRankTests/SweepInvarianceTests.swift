@@ -113,7 +113,7 @@ extension MultiRankTests {
             }
             let resumed = try Launch.run("\(Launch.root)/launch/mpirun", command)
             try #require(resumed.status == 0, "\(resumed.errors)")
-            #expect(resumed.errors.contains("have ended before"))
+            #expect(resumed.errors.contains("have already ended"))
             let found = try results(folder)
             #expect(found.ledger == expected.ledger)
             #expect(found.table == expected.table)

@@ -4,17 +4,17 @@ import Model
 /// Random directions whose filters are as long as the parameters' (Li et al. 2018, 1712.09913,
 /// section 4): a step of 1 along them changes every filter by its own length.
 ///
-/// A filter is what makes one neuron: a column of a projection, whose weight is (inputs, outputs)
-/// here, and a row of an embedding, which is one token's or one place's vector. Biases and norms
-/// have none, and their part of a direction is zero, as in the paper.
+/// A filter is the weights of one neuron: a column of a projection, whose weight is (inputs,
+/// outputs) here, or a row of an embedding, which is the vector of one token or position. Biases
+/// and norms have no filters, and their part of a direction is zero, as in the paper.
 package enum FilterDirections {
-    /// Which of a matrix's two axes numbers its filters.
+    /// The axis of a matrix that numbers its filters.
     package enum FilterAxis: Sendable {
         case rows, columns
     }
 
-    /// A direction at some parameters; each element is a function of the seed, the direction's
-    /// number, its tensor's name and its place there.
+    /// Returns a direction at some parameters. Each element is a function of the seed, the
+    /// direction's number, the tensor's name and the element's index in the tensor.
     package static func direction(
         _ number: Int, seed: UInt64, at parameters: Buffer<Float>, layout: GPTLayout
     ) -> Buffer<Float> {

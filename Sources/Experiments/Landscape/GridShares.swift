@@ -1,4 +1,4 @@
-/// How numbered pieces of work are dealt to ranks: rank r of P takes the pieces r, r + P, ...
+/// The division of numbered pieces of work among ranks: rank r of P takes the pieces r, r + P, ...
 package struct GridShares: Sendable, Equatable {
     package let count: Int
     package let size: Int
@@ -13,12 +13,12 @@ package struct GridShares: Sendable, Equatable {
         Array(stride(from: rank, to: count, by: size))
     }
 
-    /// Numbers that every rank sends, so that all send as many.
+    /// The count of numbers that every rank sends, the same for all ranks.
     package var slots: Int { (count + size - 1) / size }
 
-    /// The pieces' results in their order.
+    /// Returns the results of the pieces in order.
     ///
-    /// - Parameter gathered: `slots` numbers of each rank, in the ranks' order.
+    /// - Parameter gathered: `slots` numbers of each rank, in rank order.
     package func assemble(_ gathered: [Double]) -> [Double] {
         precondition(gathered.count == slots * size, "every rank sends \(slots) numbers")
         return (0..<count).map { gathered[$0 % size * slots + $0 / size] }

@@ -16,14 +16,14 @@ extension Landscape {
             + (explained.isEmpty ? "" : "; \(explainedText)") + "."
     }
 
-    /// The share of the path's variance that the plane holds.
+    /// A clause about the fraction of the path's variance that the plane holds.
     private var explainedText: String {
         let percent = NumberStyle.percent
         return "the plane holds \(percent.text(explained[0] + explained[1])) of the path's variance"
             + " (\(percent.text(explained[0])) and \(percent.text(explained[1])))"
     }
 
-    /// The landscape as a page.
+    /// A page about the landscape.
     package var page: Page {
         Page(
             title: "Loss landscape of \(runName)",

@@ -1,8 +1,8 @@
 import Support
 
-/// The losses over a plane through a run's newest checkpoint.
+/// The losses on a plane through a run's newest checkpoint.
 package struct Landscape: Sendable {
-    /// A checkpoint's place on the plane.
+    /// The position of a checkpoint on the plane.
     package struct Step: Sendable, Equatable {
         package let step: Int
         package let x: Double
@@ -11,24 +11,26 @@ package struct Landscape: Sendable {
 
     package let run: String
     package let directions: LandscapeRequest.Directions
-    /// Of the random directions.
+    /// The seed of the random directions.
     package let seed: UInt64
-    /// The newest checkpoint's, which is the plane's origin.
+    /// The step of the newest checkpoint, which is the plane's origin.
     package let step: Int
-    /// Validation windows that each loss is over.
+    /// The number of validation windows of each loss.
     package let sequences: Int
     package let targets: Int
     /// The loss of the newest checkpoint.
     package let originLoss: Double
     package let surface: LossSurface
-    /// The run's way, projected on the plane of principal directions; else empty.
+    /// The run's path, projected onto the plane of principal directions; empty for random
+    /// directions.
     package let path: [Step]
-    /// The part of the path's variance along each principal direction; else empty.
+    /// The fraction of the path's variance along each principal direction; empty for random
+    /// directions.
     package let explained: [Double]
-    /// Of the angle between the directions.
+    /// The cosine of the angle between the directions.
     package let cosine: Double
 
-    /// The places and their losses as comma-separated values, the same for the same losses.
+    /// The positions and their losses as comma-separated values.
     package var table: String {
         var lines = ["x,y,loss"]
         for (index, loss) in surface.losses.enumerated() {
@@ -59,7 +61,7 @@ package struct Landscape: Sendable {
 }
 
 extension LossSurface {
-    /// The grid's ends and the losses row by row, y rising; null where one is not finite.
+    /// The ends of the grid and the losses row by row, y rising; a loss that is not finite is null.
     var json: JSONObject {
         func ends(_ range: ClosedRange<Double>) -> JSONValue {
             [.number(range.lowerBound), .number(range.upperBound)]

@@ -1,10 +1,10 @@
 import Support
 
-/// What `lockstep landscape` was asked to do.
+/// The options of `lockstep landscape`.
 package struct LandscapeRequest: Sendable {
-    /// How the plane is chosen.
+    /// The choice of the plane.
     package enum Directions: String, Sendable, CaseIterable {
-        /// Two random directions, each filter as long as the parameters'.
+        /// Two random directions, in which each filter has the length of the parameters' filter.
         case filter
         /// The two principal directions of the run's checkpoints.
         case pca
@@ -14,15 +14,15 @@ package struct LandscapeRequest: Sendable {
     /// The data folder; nil for the run's own.
     package var dataPath: String?
     package var directions: Directions
-    /// Points along each axis.
+    /// The number of points along each axis.
     package var grid: Int
-    /// How far the grid goes: from the checkpoint, in lengths of its filters, or beyond the path,
-    /// as a part of the path's extent; nil for 1 or 0.25.
+    /// The extent of the grid: the distance from the checkpoint, in lengths of its filters, or the
+    /// margin around the path, as a fraction of the path's extent; nil for 1 or 0.25.
     package var extent: Double?
-    /// Validation windows at each point.
+    /// The number of validation windows at each point.
     package var sequences: Int
     package var seed: UInt64
-    /// The folder that is made; nil for one in the run's.
+    /// The folder to create; nil for one in the run's folder.
     package var outPath: String?
 
     package init(
@@ -39,28 +39,30 @@ package struct LandscapeRequest: Sendable {
         self.outPath = outPath
     }
 
-    /// - Throws: a `.usage` failure that names the option, its value and the valid range.
+    /// Checks the options.
+    ///
+    /// - Throws: `Failure` (usage) that names the option, its value and the valid range.
     package func validate() throws(Failure) {
         try checkGrid(grid, sequences: sequences)
         if let extent, !(extent > 0 && extent <= 100) {
             throw Failure(
                 .usage,
-                "--extent is \(extent), but must be above 0 and at most 100; try "
+                "--extent \(extent): must be above 0 and at most 100; try "
                     + "\(directions == .filter ? "1" : "0.25").")
         }
     }
 }
 
-/// Checks the options that all grids of losses have.
+/// Checks the options that all grids of losses share.
 ///
-/// - Throws: a `.usage` failure that names the option, its value and the valid range.
+/// - Throws: `Failure` (usage) that names the option, its value and the valid range.
 func checkGrid(_ grid: Int, sequences: Int) throws(Failure) {
     guard (3...501).contains(grid) else {
         throw Failure(
-            .usage, "--grid is \(grid), but must be from 3 to 501 points along each axis; try 21.")
+            .usage, "--grid \(grid): must be from 3 to 501 points along each axis; try 21.")
     }
     guard (1...1_000_000).contains(sequences) else {
         throw Failure(
-            .usage, "--sequences is \(sequences), but must be from 1 to 1000000; try 64.")
+            .usage, "--sequences \(sequences): must be from 1 to 1000000; try 64.")
     }
 }

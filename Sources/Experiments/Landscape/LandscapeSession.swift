@@ -7,7 +7,7 @@ import Support
 import Telemetry
 import Training
 
-/// Measures the loss over a plane through a run's newest checkpoint, on all ranks together.
+/// Measures the loss on a plane through a run's newest checkpoint, on all ranks.
 package struct LandscapeSession {
     private let request: LandscapeRequest
     private let job: Job
@@ -23,7 +23,8 @@ package struct LandscapeSession {
                 ?? "\(RunFolder(request.runPath).path)/landscape-\(request.directions.rawValue)")
     }
 
-    /// Measures the landscape and writes a folder; returns nil if a signal stopped it. Collective.
+    /// Measures the landscape and writes its folder; returns nil if a signal stopped it.
+    /// Collective.
     package func run() throws(Failure) -> (landscape: Landscape, folder: String)? {
         try communicator.agree { () throws(Failure) in try request.validate() }
         // Only the first host needs the run's folder.
@@ -38,7 +39,7 @@ package struct LandscapeSession {
             at: request.dataPath,
             fingerprint: run?.checkpoints.last?.manifest.dataFingerprint ?? "", recipe: &recipe,
             communicator: communicator)
-        // Output that is impossible fails before the work and not after it.
+        // Impossible output must fail before the work and not after it.
         let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
@@ -79,7 +80,7 @@ package struct LandscapeSession {
         let explained: [Double]
     }
 
-    /// Returns the first rank's choice on all ranks, but the path only on the first. Collective.
+    /// Returns the first rank's choice on all ranks; only the first rank has the path. Collective.
     private func onAllRanks(_ own: ChosenPlane?, parameterCount: Int) throws(Failure) -> ChosenPlane
     {
         let plane =
@@ -128,12 +129,13 @@ package struct LandscapeSession {
         let remedy =
             "train with [checkpoint] keep = 0 and a smaller every, such as `--set checkpoint.keep=0 "
             + "--set checkpoint.every=\(max(1, run.recipe.training.steps / 20))`, or use "
-            + "--directions filter."
+            + "--directions filter"
         guard count >= 3 else {
-            throw Failure(
-                .missingInput,
-                "\(request.runPath) has \(Format.counted(count, "whole checkpoint")), "
-                    + "but --directions pca needs at least 3: \(remedy)")
+            throw .file(
+                .missingInput, request.runPath,
+                "has \(Format.counted(count, "whole checkpoint")), but --directions pca needs "
+                    + "at least 3",
+                remedy: remedy)
         }
         let path = ParameterPath(layout: run.layout.arena, count: count) {
             (point, tensor, values) throws(Failure) in
@@ -143,10 +145,10 @@ package struct LandscapeSession {
             let principal = PrincipalPlane(
                 products: try path.products(from: origin), isCentred: true)
         else {
-            throw Failure(
-                .badData,
-                "The checkpoints of \(request.runPath) are the same or lie on a line, which spans no "
-                    + "plane: \(remedy)")
+            throw .file(
+                .badData, request.runPath,
+                "has checkpoints that are equal or lie on a line, which spans no plane",
+                remedy: remedy)
         }
         let directions = try path.directions(principal.weights, from: origin)
         return ChosenPlane(
@@ -192,7 +194,7 @@ package struct LandscapeSession {
         }
     }
 
-    /// Checks that at least one loss is finite. Collective: all ranks must pass the same losses.
+    /// Checks that at least one loss is finite. Collective; all ranks must pass the same losses.
     ///
     /// - Throws: `Failure` (bad data) with the sentence.
     private func requireFinite(
@@ -205,7 +207,7 @@ package struct LandscapeSession {
     }
 }
 
-/// The progress of this rank's part of a grid, shown by rank 0.
+/// Returns the progress line for this rank's part of a grid, which rank 0 shows.
 func gridProgress(_ grid: PlaneGrid, in job: Job) -> ProgressLine {
     let shares = GridShares(count: grid.count, size: job.communicator.size)
     return job.progressLine(

@@ -3,24 +3,23 @@ import MPI
 import Support
 import Training
 
-/// The losses of the places of a grid on a plane.
+/// The losses at the points of a grid on a plane.
 package struct LossSurface: Sendable {
     package let grid: PlaneGrid
-    /// One for each place, by its number; some may not be finite.
+    /// The losses by the numbers of the points; some may not be finite.
     package let losses: [Double]
 
-    /// Receives the number of points that this rank has measured.
+    /// A function that receives the number of points that this rank has measured.
     package typealias Progress = (_ done: Int) -> Void
 
-    /// Measures the losses. Collective.
+    /// Measures the losses; returns nil if a signal asked a rank to stop. Collective.
     ///
-    /// Each place is measured by one rank with parameters of its own, so the values are the same on
-    /// any number of ranks.
+    /// One rank measures each point with parameters of its own, so the values are the same on any
+    /// number of ranks.
     ///
     /// - Parameters:
-    ///   - loss: of the parameters in memory that is used again for each place.
-    ///   - progress: told how many of its places this rank has measured.
-    /// - Returns: nil where a signal asked a rank to stop.
+    ///   - loss: returns the loss of the parameters in a buffer, which is reused for each point.
+    ///   - progress: receives the number of points that this rank has measured.
     package init?(
         _ grid: PlaneGrid, on plane: ParameterPlane, communicator: Communicator,
         loss: @escaping (Buffer<Float>) -> Double, progress: Progress = { _ in }
@@ -38,7 +37,8 @@ package struct LossSurface: Sendable {
         self.losses = losses
     }
 
-    /// The loss of the place with a number, in memory of its own.
+    /// Returns a function that computes the loss of a point from its number, with a buffer of its
+    /// own.
     package static func pointLoss(
         of grid: PlaneGrid, on plane: ParameterPlane, loss: @escaping (Buffer<Float>) -> Double
     ) -> (Int) -> Double {
@@ -50,7 +50,7 @@ package struct LossSurface: Sendable {
         }
     }
 
-    /// The least finite loss and its place; nil where none is finite.
+    /// The least finite loss and its position; nil if none is finite.
     package var least: (loss: Double, x: Double, y: Double)? {
         let finite = losses.indices.filter { losses[$0].isFinite }
         guard let index = finite.min(by: { losses[$0] < losses[$1] }) else { return nil }
@@ -59,10 +59,10 @@ package struct LossSurface: Sendable {
     }
 }
 
-/// Deals numbered pieces of work to ranks and gathers their results on all; all ranks must come
-/// here.
+/// Divides numbered pieces of work among ranks and gathers their results on all of them.
+/// Collective.
 ///
-/// - Returns: nil where a signal asked a rank to stop.
+/// - Returns: the results in order; nil if a signal asked a rank to stop.
 func measurePoints(
     _ count: Int, communicator: Communicator, progress: LossSurface.Progress = { _ in },
     piece: (Int) -> Double

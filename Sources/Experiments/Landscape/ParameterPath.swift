@@ -1,12 +1,12 @@
 import Compute
 import Support
 
-/// Points in the space of a model's parameters, read tensor by tensor, so that they need not all be
-/// in memory.
+/// Points in the space of a model's parameters, which are read tensor by tensor, so they need not
+/// all fit into memory.
 package struct ParameterPath {
     package let layout: ArenaLayout
     package let count: Int
-    /// Copies a tensor of a point to memory for it.
+    /// A function that copies a tensor of a point into a buffer of its size.
     package let copy:
         (_ point: Int, _ tensor: NamedTensor, _ into: UnsafeMutablePointer<Float>) throws(Failure)
             -> Void
@@ -20,7 +20,7 @@ package struct ParameterPath {
         self.copy = copy
     }
 
-    /// The inner products of the points' differences from an origin.
+    /// Returns the inner products of the points' differences from an origin.
     package func products(from origin: Buffer<Float>) throws(Failure) -> [[Double]] {
         var products = [[Double]](repeating: [Double](repeating: 0, count: count), count: count)
         for tensor in layout.tensors {
@@ -39,9 +39,9 @@ package struct ParameterPath {
         return products
     }
 
-    /// The directions of a plane, as combinations of the points' differences from an origin.
+    /// Returns the directions of a plane as combinations of the points' differences from an origin.
     ///
-    /// - Parameter weights: for each direction, one for each point.
+    /// - Parameter weights: the weights of all points, for each direction.
     package func directions(
         _ weights: [[Double]], from origin: Buffer<Float>
     ) throws(Failure) -> [Buffer<Float>] {
@@ -76,7 +76,7 @@ package struct ParameterPath {
         for index in 0..<tensor.count { values[index] -= base[index] }
     }
 
-    /// In fp64, by eight sums side by side.
+    /// Returns the inner product in fp64, with eight parallel sums.
     private func product(
         _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int
     ) -> Double {

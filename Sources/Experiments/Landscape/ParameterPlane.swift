@@ -14,7 +14,7 @@ package struct ParameterPlane: Sendable {
         self.second = second
     }
 
-    /// Puts the parameters at a place of the plane into memory for as many.
+    /// Copies the parameters at a position on the plane into a buffer of the same size.
     package func copy(x: Double, y: Double, into parameters: Buffer<Float>) {
         precondition(parameters.count == origin.count, "one space for all")
         let (x, y) = (Float(x), Float(y))
@@ -24,7 +24,7 @@ package struct ParameterPlane: Sendable {
         }
     }
 
-    /// The cosine of the angle between the directions; 0 where one of them is zero.
+    /// The cosine of the angle between the directions; 0 if one of them is zero.
     package var cosine: Double {
         var (product, squares1, squares2) = (0.0, 0.0, 0.0)
         for index in 0..<first.count {

@@ -1,10 +1,10 @@
 import Report
 
-/// A regular grid of places on a plane.
+/// A regular grid of points on a plane.
 package struct PlaneGrid: Sendable, Equatable {
     package let x: ClosedRange<Double>
     package let y: ClosedRange<Double>
-    /// Along each axis, at least two.
+    /// The number of points along each axis, at least two.
     package let size: Int
 
     package init(x: ClosedRange<Double>, y: ClosedRange<Double>, size: Int) {
@@ -14,9 +14,9 @@ package struct PlaneGrid: Sendable, Equatable {
         self.size = size
     }
 
-    /// A grid with all points of some paths inside.
+    /// Creates a grid that contains all points of some paths.
     ///
-    /// - Parameter margin: what stays free on each side, as a part of the paths' extent.
+    /// - Parameter margin: the free space on each side, as a fraction of the paths' extent.
     package init(around points: [(x: Double, y: Double)], margin: Double, size: Int) {
         func range(_ values: [Double]) -> ClosedRange<Double> {
             let (low, high) = (values.min() ?? 0, values.max() ?? 0)
@@ -26,27 +26,28 @@ package struct PlaneGrid: Sendable, Equatable {
         self.init(x: range(points.map(\.x)), y: range(points.map(\.y)), size: size)
     }
 
-    /// Places in all.
+    /// The number of points.
     package var count: Int { size * size }
 
-    /// The place with a number, row by row, y rising with the row.
+    /// Returns the position of a point. Points are numbered row by row, and y rises with the row.
     package func place(_ index: Int) -> (x: Double, y: Double) {
         func coordinate(_ step: Int, in range: ClosedRange<Double>) -> Double {
-            // Both ends are met exactly, and so is the middle of a symmetric range.
+            // This form is exact at both ends and in the middle of a symmetric range.
             let part = Double(step) / Double(size - 1)
             return range.lowerBound * (1 - part) + range.upperBound * part
         }
         return (coordinate(index % size, in: x), coordinate(index / size, in: y))
     }
 
-    /// The grid with a value for each place, for a chart.
+    /// Returns the grid with a value for each point, for a chart.
     package func regular(_ values: [Double]) -> RegularGrid {
         RegularGrid(x: x, y: y, columns: size, rows: size, values: values)
     }
 }
 
 extension PlaneGrid {
-    /// Where a straight line from a place on the grid leaves it for one beside it.
+    /// Returns the position at which a straight line from a position inside the grid to one outside
+    /// leaves the grid.
     package func edge(
         from start: (x: Double, y: Double), to end: (x: Double, y: Double)
     ) -> (x: Double, y: Double) {

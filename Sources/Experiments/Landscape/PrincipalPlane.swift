@@ -1,23 +1,24 @@
 import Statistics
 
-/// The plane that comes nearest to some points, from their inner products alone.
+/// The plane closest to some points, computed only from their inner products.
 ///
-/// Principal component analysis by the small Gram matrix: the directions are combinations of the
-/// points, so their coordinates need no more than inner products (Li et al. 2018, 1712.09913,
+/// This is principal component analysis with the small Gram matrix. The directions are combinations
+/// of the points, so inner products suffice for the coordinates (Li et al. 2018, 1712.09913,
 /// section 7, on the points theta_i - theta_n).
 package struct PrincipalPlane: Sendable {
-    /// For each direction, what each point weighs in it; the directions have length 1.
+    /// The weight of each point in each of the two directions, which have length 1.
     package let weights: [[Double]]
-    /// The points' coordinates on the plane, from the origin that the products are taken from.
+    /// The points' coordinates on the plane, relative to the origin of the products.
     package let coordinates: [(x: Double, y: Double)]
-    /// The part of the variance along each direction.
+    /// The fraction of the variance along each direction.
     package let explained: [Double]
 
+    /// Computes the plane; returns nil if the points lie on a line, up to rounding.
+    ///
     /// - Parameters:
-    ///   - products: the points' inner products, from any common origin.
-    ///   - scales: multiply the points, so that some count for more; nil for 1.
+    ///   - products: the points' inner products, relative to any common origin.
+    ///   - scales: factors of the points, which weight them; nil for 1.
     ///   - isCentred: whether the variance is about the points' mean rather than their origin.
-    /// - Returns: nil where the points lie on a line, up to rounding.
     package init?(products: [[Double]], scales: [Double]? = nil, isCentred: Bool) {
         let n = products.count
         let scales = scales ?? [Double](repeating: 1, count: n)
@@ -26,7 +27,7 @@ package struct PrincipalPlane: Sendable {
         if isCentred { Self.center(&gram) }
         let total = (0..<n).reduce(0) { $0 + gram[$1][$1] }
         let eigen = SymmetricEigenvectors(gram)
-        // fp32 parameters leave about 1e-14 of the variance beside a line.
+        // On a line, rounding to fp32 leaves about 1e-14 of the variance in the second direction.
         guard n >= 2, total > 0, total.isFinite, eigen.values[1] > 1e-12 * total else { return nil }
         weights = (0..<2).map { k in
             let length = eigen.values[k].squareRoot()
@@ -40,7 +41,7 @@ package struct PrincipalPlane: Sendable {
         explained = (0..<2).map { eigen.values[$0] / total }
     }
 
-    /// Moves the points' mean to the origin.
+    /// Moves the mean of the points to the origin.
     private static func center(_ gram: inout [[Double]]) {
         let n = Double(gram.count)
         let means = gram.map { $0.reduce(0, +) / n }

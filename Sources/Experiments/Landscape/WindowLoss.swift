@@ -4,23 +4,23 @@ import Model
 import Recipes
 import Training
 
-/// The loss of any parameters of a model over some fixed validation windows, on this rank alone.
+/// The loss of any parameters of a model over some fixed validation windows, on this rank only.
 ///
-/// The windows are spread evenly over the validation set, so that they are the same for all
-/// parameters and on all ranks.
+/// The windows are spread evenly over the validation set, so they are the same for all parameters
+/// and on all ranks.
 final class WindowLoss {
     private let model: GPT
     private let loader: SampleLoader
     private let windows: ValidationWindows
     /// The windows of each micro-batch.
     private let chunks: [ArraySlice<Int>]
-    /// Targets that are predicted.
+    /// The number of predicted targets.
     let targets: Int
     let sequences: Int
 
     /// - Parameters:
-    ///   - recipe: with the vocabulary of the data and a micro-batch.
-    ///   - sequences: windows, at least one; all where there are no more.
+    ///   - recipe: a recipe with the vocabulary of the data and a micro-batch.
+    ///   - sequences: the number of windows, at least one; all windows are used if there are fewer.
     init(recipe: Recipe, data: TrainingData, sequences: Int, engine: ComputeEngine) {
         precondition(sequences >= 1, "a loss is over one sequence or more")
         windows = data.validationWindows
@@ -39,10 +39,10 @@ final class WindowLoss {
             precision: recipe.training.precision, engine: engine)
     }
 
-    /// Where the parameters lie.
+    /// The layout of the parameters.
     var layout: GPTLayout { model.layout }
 
-    /// The mean cross-entropy in nats a token.
+    /// Returns the mean cross-entropy in nats per token.
     func callAsFunction(_ parameters: Parameters) -> Double {
         var sum = 0.0
         for chunk in chunks {
@@ -53,8 +53,8 @@ final class WindowLoss {
         return sum / Double(targets)
     }
 
-    /// `count` numbers of `0..<total`, evenly spread and rising; all of them where there are no
-    /// more.
+    /// Returns `count` numbers from `0..<total`, evenly spread and rising, or all of them if there
+    /// are fewer.
     static func spread(_ count: Int, over total: Int) -> [Int] {
         let count = min(count, total)
         return (0..<count).map { $0 * total / count }

@@ -2,13 +2,14 @@ import Support
 import Telemetry
 import Training
 
-/// The log of a run, as series for charts.
+/// The log of a run as series for charts.
 package struct RunLog: Sendable {
     /// The log's line for one step.
     package struct Step: Sendable {
         let step: Int
         let tokens: Double
-        /// The seconds since the first step in the log, without the time between a kill and a resume.
+        /// The seconds since the first step in the log, without the time between a kill and a
+        /// resume.
         let seconds: Double
         let record: MetricsRecord
     }
@@ -21,14 +22,15 @@ package struct RunLog: Sendable {
     /// The diagnoses in the order in which they were made.
     package let diagnoses: [Diagnosis]
 
-    /// - Throws: `.missingInput` if the folder holds no run, `.badData` if it has no finished step,
-    ///   and what `MetricsLog.read` throws.
+    /// Reads the log of a run.
+    ///
+    /// - Throws: `Failure` (missing input) if the folder holds no run; (bad data) if it has no
+    ///   finished step; the failures of `MetricsLog.read`.
     package init(_ run: RunFolder) throws(Failure) {
         guard run.holdsRun else {
-            throw Failure(
-                .missingInput,
-                "\(run.path) holds no run: give the folder that `lockstep train` was given as --out."
-            )
+            throw .file(
+                .missingInput, run.path, "holds no run",
+                remedy: "give the folder that `lockstep train` was given as --out")
         }
         name = run.path.split(separator: "/").last.map(String.init) ?? run.path
         var steps: [Step] = []
@@ -47,8 +49,9 @@ package struct RunLog: Sendable {
             }
         }
         guard !steps.isEmpty else {
-            throw Failure(
-                .badData, "\(run.path) has no finished step yet: wait for one, and try again.")
+            throw .file(
+                .badData, run.path, "has no finished step yet",
+                remedy: "wait for one, and try again")
         }
         self.steps = steps
         self.evaluations = evaluations

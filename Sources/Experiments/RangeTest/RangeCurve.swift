@@ -2,17 +2,17 @@
 package struct RangeCurve: Sendable {
     package struct Point: Sendable, Equatable {
         package let rate: Double
-        /// Of the global batch, before the step with this rate; not finite at the end of a curve
-        /// that ended so.
+        /// The loss of the global batch before the step with this rate. It can be not finite at the
+        /// last point of the curve.
         package let loss: Double
         package let smoothed: Double
     }
 
-    /// Why there are no more points.
+    /// The reason why the curve has ended.
     package enum Ending: String, Sendable {
-        /// The ramp is at its end.
+        /// All steps of the ramp were taken.
         case complete
-        /// The smoothed loss exceeded four times its least.
+        /// The smoothed loss exceeded four times its lowest value.
         case diverged
         /// The loss or the gradient was not finite.
         case notFinite = "not finite"
@@ -20,22 +20,23 @@ package struct RangeCurve: Sendable {
 
     package let ramp: RateRamp
     package private(set) var points: [Point] = []
-    /// Nil while the test runs.
+    /// The reason why the curve has ended; nil while the test runs.
     package private(set) var ending: Ending?
     private var smoothing: LossSmoothing
     private var best = Double.infinity
 
-    /// The factor over its least value at which the smoothed loss has diverged. It is fastai's.
+    /// The ratio of the smoothed loss to its lowest value above which it has diverged (fastai's).
     package static let divergence = 4.0
-    /// The parts of the ramp that are left out: the first steps, whose average is of few losses, and
-    /// the last steps, in which the loss diverges. fastai's `lr_find` leaves out the same parts.
+    /// The divisors of the ramp's length that give the steps to leave out: the first steps, whose
+    /// average is of few losses, and the last steps, in which the loss diverges. fastai's `lr_find`
+    /// leaves out the same steps.
     private static let (partsAtStart, partsAtEnd) = (10, 20)
     /// The median magnitude of a normal number, in standard deviations.
     private static let medianMagnitude = 0.6745
     /// The variance of a second difference of independent losses over that of one: 1 + 4 + 1.
     private static let secondDifferenceVariance = 6.0
-    /// The fall, in standard deviations, that is not due to chance. Four of them happen by chance in
-    /// one of thirty thousand comparisons, few enough for the many points of a curve.
+    /// The fall, in standard deviations, that is not attributed to chance. A fall of four happens
+    /// by chance in one of thirty thousand comparisons, rare enough for the many points of a curve.
     private static let significantDeviations = 4.0
 
     package init(_ ramp: RateRamp) {
@@ -44,7 +45,7 @@ package struct RangeCurve: Sendable {
         points.reserveCapacity(ramp.steps)
     }
 
-    /// The curve of some losses, as far as it goes.
+    /// Creates the curve of some losses, which may end before the last of them.
     package init(_ ramp: RateRamp, losses: [Double]) {
         self.init(ramp)
         for loss in losses where ending == nil { add(loss) }
@@ -52,14 +53,14 @@ package struct RangeCurve: Sendable {
 
     package var beta: Double { smoothing.beta }
 
-    /// The rate of the step that comes next; nil at the end.
+    /// The rate of the next step; nil at the end.
     package var nextRate: Double? {
         ending == nil ? ramp.rate(ofStep: points.count) : nil
     }
 
-    /// Takes in the loss of the step with `nextRate`.
+    /// Adds the loss of the step with `nextRate`.
     ///
-    /// - Parameter isFinite: whether the step's gradient was.
+    /// - Parameter isFinite: whether the step's gradient was finite.
     package mutating func add(_ loss: Double, isFinite: Bool = true) {
         guard let rate = nextRate else { return }
         guard loss.isFinite, isFinite else {
@@ -77,7 +78,7 @@ package struct RangeCurve: Sendable {
         }
     }
 
-    /// The points that suggestions are made from: all but the first tenth and the last twentieth.
+    /// The points on which suggestions are based: all but the first tenth and the last twentieth.
     package var considered: ArraySlice<Point> {
         let finite = points.prefix { $0.smoothed.isFinite }
         return finite.dropFirst(ramp.steps / Self.partsAtStart)
@@ -86,8 +87,8 @@ package struct RangeCurve: Sendable {
 
     /// The standard deviation of a batch's loss around the curve.
     ///
-    /// It comes from second differences, to which a trend adds nothing, and from their median, so
-    /// that divergence adds nothing either.
+    /// It is computed from second differences, to which a trend adds nothing, and from their
+    /// median, so that divergence adds nothing either.
     package var noise: Double {
         let losses = considered.map(\.loss)
         guard losses.count >= 3 else { return 0 }
@@ -101,14 +102,14 @@ package struct RangeCurve: Sendable {
             / (Self.medianMagnitude * Self.secondDifferenceVariance.squareRoot())
     }
 
-    /// Whether the smoothed loss ends higher than it began by more than noise.
+    /// Whether the smoothed loss ends above its start by more than noise.
     package var rises: Bool {
         guard let first = considered.first, let last = considered.last else { return false }
         return last.smoothed - first.smoothed > leastFall
     }
 
-    /// The least fall of the smoothed loss that is not due to chance: four standard deviations of
-    /// the difference between the first average considered and a late one.
+    /// The least fall of the smoothed loss that is not attributed to chance: four standard
+    /// deviations of the difference between the first average considered and a late one.
     package var leastFall: Double {
         let variance =
             smoothing.varianceRatio(of: ramp.steps / Self.partsAtStart + 1)

@@ -1,8 +1,8 @@
 import Support
 
-/// What a range test found: three suggestions and a recommendation.
+/// The findings of a range test: three suggestions and a recommendation.
 package struct RangeFinding: Sendable, Equatable {
-    /// A rate to train with, or why there is none and what to do.
+    /// A rate to train with, or the reason why there is none and a remedy.
     package enum Recommendation: Sendable, Equatable {
         case rate(Double, reason: String)
         case none(reason: String)
@@ -37,17 +37,17 @@ package struct RangeFinding: Sendable, Equatable {
             curve, valley: valley, tenthOfMinimum: tenthOfMinimum)
     }
 
-    /// The suggestions with their names, in the order in which they are shown.
+    /// The suggestions with their names, in the order of the table.
     package var suggestions: [(name: String, suggestion: RateSuggestion)] {
         [("valley", valley), ("steepest", steepest), ("minimum/10", tenthOfMinimum)]
     }
 
-    /// The lower of the valley and a tenth of the minimum, where both are known.
+    /// Returns the lower of the valley and a tenth of the minimum, if both are known.
     ///
-    /// A rate that is too low costs some steps, one that is too high the run. The valley follows
-    /// how long the loss falls, the minimum where it stops; where the loss falls late and fast the
-    /// valley may lie within a few steps of divergence, and then the minimum is what holds it back.
-    /// The steepest point is that of a noisy derivative, and only shown.
+    /// A rate that is too low costs some steps, but one that is too high costs the run. The valley
+    /// depends on how long the loss falls, and the minimum on where the fall stops. If the loss
+    /// falls late and fast, the valley may lie within a few steps of divergence; the minimum then
+    /// gives the lower rate. The steepest point depends on a noisy derivative, so it is only shown.
     private static func recommendation(
         _ curve: RangeCurve, valley: RateSuggestion, tenthOfMinimum: RateSuggestion
     ) -> Recommendation {
@@ -58,48 +58,48 @@ package struct RangeFinding: Sendable, Equatable {
                 return .none(
                     reason:
                         "the loss is least at the beginning of the ramp, so a safe rate lies below "
-                        + "it: give --from a hundredth of \(ramp.from)")
+                        + "it; give --from a hundredth of \(ramp.from)")
             }
             if valley <= tenth {
                 return .rate(
                     valley,
                     reason:
-                        "the valley, half way into the longest fall of the loss and not above a "
+                        "the valley, halfway into the longest fall of the loss and not above a "
                         + "tenth of the rate where it is least")
             }
             return .rate(
                 tenth,
                 reason:
                     "a tenth of the rate where the loss is least, because the valley lies above "
-                    + "it and so near to where the loss rises")
+                    + "it and therefore too close to where the loss rises")
         case (.none(.tooFewPoints), _), (_, .none(.tooFewPoints)):
             return curve.ending == .complete
-                ? .none(reason: "there are too few losses: give --steps 100 or more")
+                ? .none(reason: "there are too few losses; give --steps 100 or more")
                 : .none(
                     reason:
-                        "the loss diverged after \(curve.points.count) of \(ramp.steps) steps: give "
+                        "the loss diverged after \(curve.points.count) of \(ramp.steps) steps; give "
                         + lowerRates(ramp))
         case (.none(.neverFalls), _), (_, .none(.neverFalls)):
             return curve.ending == .complete && !curve.rises
                 ? .none(
                     reason:
-                        "the loss never falls by more than the noise of single batches: give --to "
+                        "the loss never falls by more than the noise of single batches; give --to "
                         + "more than \(ramp.to), --steps more than \(ramp.steps), or both")
                 : .none(
                     reason: "the loss rises before it has fallen by more than the noise of single "
-                        + "batches: give \(lowerRates(ramp)), --steps more than \(ramp.steps), or both"
+                        + "batches; give \(lowerRates(ramp)), --steps more than \(ramp.steps), or both"
                 )
         case (.none(.fallsToTheEnd), _), (_, .none(.fallsToTheEnd)):
             return .none(
                 reason:
                     "the loss still falls at the end of the ramp, so better rates may lie beyond "
-                    + "it: give --to more than \(ramp.to)")
+                    + "it; give --to more than \(ramp.to)")
         }
     }
 }
 
-/// Options for a ramp that begins lower: a linear one is nearly at its highest rates from the first
-/// step on, wherever it begins.
+/// Returns the option for a ramp with lower rates. A linear ramp needs a lower end, because its
+/// first steps are already close to its highest rates wherever it begins.
 private func lowerRates(_ ramp: RateRamp) -> String {
     switch ramp.shape {
     case .geometric: "--from \(Format.significant(ramp.from / 100, digits: 3))"

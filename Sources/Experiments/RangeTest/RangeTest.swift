@@ -1,7 +1,7 @@
 import Support
 import Training
 
-/// A learning-rate range test: steps of training with a rate that rises from one to the next.
+/// A learning-rate range test: training steps whose rate rises from one step to the next.
 package struct RangeTest: Sendable {
     package let ramp: RateRamp
 
@@ -11,10 +11,10 @@ package struct RangeTest: Sendable {
     ///
     /// - Parameters:
     ///   - observe: receives the curve after each step.
-    ///   - isStopped: returns, before each step and the same on all ranks, whether to stop.
+    ///   - isStopped: returns whether to stop before a step, the same on all ranks.
     ///   - batches: returns the steps' micro-batches.
     /// - Returns: the curve, the same on all ranks; nil if the test was stopped.
-    /// - Throws: an error of MPI.
+    /// - Throws: `Failure` if MPI fails or a step fails.
     package func run(
         runner: StepRunner, observe: (RangeCurve) -> Void = { _ in },
         isStopped: () throws(Failure) -> Bool = { () throws(Failure) in false },

@@ -1,14 +1,14 @@
-/// What `lockstep find-lr` was asked to do.
+/// The options of `lockstep find-lr`.
 package struct RangeTestRequest: Sendable {
     package var recipePath: String
     package var dataPath: String
     package var ramp: RateRamp
     package var overrides: [String]
-    /// The run whose newest checkpoint it begins from; nil for new parameters.
+    /// The run from whose newest checkpoint the test begins; nil for new parameters.
     package var startPath: String?
-    /// The folder for the results, which is made; nil for none.
+    /// The folder to create for the results; nil for none.
     package var outPath: String?
-    /// The file for the recipe with the rate that was found, which is made; nil for none.
+    /// The file to create for the recipe with the recommended rate; nil for none.
     package var writePath: String?
 
     package init(

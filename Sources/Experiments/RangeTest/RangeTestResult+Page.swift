@@ -2,7 +2,7 @@ import Report
 import Support
 
 extension RangeTestResult {
-    /// The range test as a page: the recommendation, the curve and the suggestions.
+    /// A page with the recommendation, the curve and the suggestions.
     package var page: Page {
         let ramp = curve.ramp
         let recipe = plan.recipe

@@ -1,20 +1,20 @@
 import Recipes
 import Support
 
-/// What a range test found for a recipe.
+/// The result of a range test for a recipe.
 package struct RangeTestResult: Sendable {
     package let curve: RangeCurve
     package let finding: RangeFinding
     package let plan: TrainingPlan
-    /// The recipe as it was given.
+    /// The text of the user's recipe.
     package let recipeText: String
-    /// The step of the checkpoint that it began from; 0 for new parameters.
+    /// The step of the checkpoint from which the test began; 0 for new parameters.
     package let startStep: Int
-    /// The run whose checkpoint that is.
+    /// The run of that checkpoint; nil for new parameters.
     package let start: String?
-    /// The recommended rate at the recipe's base batch, in three digits: what `learning_rate` has
-    /// to be. Nil without a recommendation, and where a rule's formula is not proportional to the
-    /// rate.
+    /// The recommended value of `learning_rate`: the rate at the recipe's base batch, rounded to
+    /// three digits. Nil if there is no recommendation, or if a rule's formula is not proportional
+    /// to the rate.
     package let baseRate: Double?
 
     package init(
@@ -29,16 +29,17 @@ package struct RangeTestResult: Sendable {
         baseRate = finding.recommendation.rate.flatMap { Self.baseRate(of: $0, plan) }
     }
 
-    /// The rate at the base batch that the scaling rule makes another of at the global batch.
+    /// Returns the rate at the base batch that the scaling rule turns into `rate` at the global
+    /// batch.
     private static func baseRate(of rate: Double, _ plan: TrainingPlan) -> Double? {
         let exact = rate / plan.rate.factor
-        // More digits would only repeat where the ramp happened to have its steps.
+        // More digits would only reflect the positions of the ramp's steps.
         guard let rounded = Double(Format.significant(exact, digits: 3)) else { return nil }
         var optimizer = plan.recipe.optimizer
         optimizer.learningRate = rounded
         let scaled = try? plan.recipe.scaling.resolve(
             optimizer, globalBatch: plan.recipe.training.globalBatch)
-        // Rounding moved it by half a per cent at most; a formula may do anything.
+        // Rounding changes the rate by at most half a percent, but a formula need not be linear.
         guard let scaled, (scaled.peakLearningRate / rate - 1).magnitude < 0.01 else { return nil }
         return rounded
     }
@@ -66,14 +67,14 @@ package struct RangeTestResult: Sendable {
             .joined(separator: "\n")
     }
 
-    /// What ended the test early; nil where nothing did.
+    /// A sentence about the reason why the test ended early; nil if it did not.
     package var endingText: String? {
         guard let last = curve.points.last else { return nil }
         let place =
             "at learning rate \(Format.significant(last.rate, digits: 3)), step "
             + "\(curve.points.count) of \(curve.ramp.steps)"
         return switch curve.ending {
-        case .diverged: "the smoothed loss exceeded four times its least \(place)"
+        case .diverged: "the smoothed loss exceeded four times its lowest value \(place)"
         case .notFinite: "the loss or its gradient was not finite \(place)"
         case .complete, nil: nil
         }
@@ -90,13 +91,13 @@ package struct RangeTestResult: Sendable {
         guard let baseRate else {
             return found
                 + "\nthe rule \(plan.rate.rule.rawValue) gives no rate at batch \(base) for "
-                + "it: set [optimizer] learning_rate by hand"
+                + "it; set [optimizer] learning_rate by hand"
         }
         let written = found + "\nlearning_rate = \(baseRate) at base_batch \(base)"
         guard base != globalBatch else { return written + ", which is the batch" }
-        return written + ", of which rule "
-            + "\(plan.rate.rule.rawValue) makes x \(Format.significant(plan.rate.factor, digits: 6)) "
-            + "at batch \(globalBatch)"
+        return written + ", which rule "
+            + "\(plan.rate.rule.rawValue) multiplies by "
+            + "\(Format.significant(plan.rate.factor, digits: 6)) at batch \(globalBatch)"
     }
 
     // MARK: - Files

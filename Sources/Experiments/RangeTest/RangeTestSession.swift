@@ -5,7 +5,7 @@ import Report
 import Support
 import Training
 
-/// Sets up a range test on all ranks together, takes its steps, and writes down what it found.
+/// Sets up a range test on all ranks, takes its steps, and writes the results.
 package struct RangeTestSession {
     private let request: RangeTestRequest
     private let job: Job
@@ -20,7 +20,7 @@ package struct RangeTestSession {
     /// Runs the test and returns its result, the same on all ranks; nil if a signal stopped it.
     /// Collective.
     ///
-    /// - Throws: `Failure` where something asked for cannot be done, before any step is taken.
+    /// - Throws: `Failure` if a part of the request is impossible, before any step is taken.
     package func run() throws(Failure) -> RangeTestResult? {
         // Only the first host needs the recipe.
         let text = try world.fromFirstRank { () throws(Failure) in
@@ -29,7 +29,7 @@ package struct RangeTestSession {
         let recipe = try world.agree { () throws(Failure) in
             var recipe = try Recipe(
                 toml: text, name: request.recipePath, overrides: request.overrides)
-            // Nothing is evaluated.
+            // A range test does not evaluate.
             recipe.training.averagingPower = nil
             return recipe
         }
@@ -58,31 +58,32 @@ package struct RangeTestSession {
 
     // MARK: - Set-up
 
-    /// Checks that what is to be written can be, before steps are taken for it.
+    /// Checks that the outputs can be written, before steps are taken.
     ///
-    /// - Returns: the script that draws the report's chart; empty where there is no report.
+    /// - Returns: the script that draws the report's chart; empty if there is no report.
     private func prepareOutput(_ text: String) throws(Failure) -> String {
         if let path = request.writePath {
             guard !path.isEmpty else {
                 throw Failure(
-                    .usage, "--write is an empty name: give it the new recipe's file.")
+                    .usage, "--write \"\": must not be empty; give the path of the new recipe.")
             }
             if FileSystem.exists(path) {
-                throw Failure(
-                    .usage,
-                    "\(path) exists already, and is never overwritten: give --write another name.")
+                throw .file(
+                    .usage, path, "exists and is never overwritten",
+                    remedy: "give --write another name"
+                )
             }
             let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
             guard access(folder, W_OK) == 0 else {
-                throw Failure(
-                    .inputOutput,
-                    "\(folder), where --write is to make a file, cannot be written: "
-                        + "\(String(cString: strerror(errno))); check the path.")
+                throw .file(
+                    .inputOutput, folder, "cannot be written (\(String(cString: strerror(errno))))",
+                    remedy: "check the path of --write")
             }
             guard path != request.outPath else {
                 throw Failure(
                     .usage,
-                    "--write and --out are both \(path); give --write the path of the new recipe.")
+                    "--write \(path): is also the path of --out; give --write the path of the new "
+                        + "recipe.")
             }
             try requireEditable(text)
             try requireRoom(for: text, at: path)
@@ -92,7 +93,7 @@ package struct RangeTestSession {
         return try VegaLibrary.script()
     }
 
-    /// Fills the state: from a run, or with new parameters; returns the run's step.
+    /// Fills the state from a run or with new parameters; returns the run's step, or 0.
     private func begin(_ runner: StepRunner, _ data: TrainingData) throws(Failure) -> Int {
         guard let start = request.startPath else {
             try runner.initialize()
@@ -111,7 +112,7 @@ package struct RangeTestSession {
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
             \(Format.count(ramp.steps)) steps of \(plan.recipe.training.globalBatch) sequences = \
             \(Format.count(plan.tokensPerStep)) tokens, on \(job.layout), from \(start); \
-            what is trained is thrown away
+            the trained parameters are discarded
             """)
     }
 
@@ -124,7 +125,7 @@ package struct RangeTestSession {
             "finding a rate", total: request.ramp.steps,
             unit: .things("steps", showsRate: true))
         var details: [String] = []
-        // The last step, where the test ended early, was none that the line was due at.
+        // If the test ended early, the line does not show its last step yet.
         defer { line.finish(details: details) }
         return try RangeTest(request.ramp).run(
             runner: runner,
@@ -148,8 +149,8 @@ package struct RangeTestSession {
         /// The lowest rate; nil if the recipe does not set it.
         package var minimumLearningRate: Double?
 
-        /// Returns another rate with a lowest rate that is the same fraction of it, rounded to three
-        /// digits.
+        /// Returns another rate with a lowest rate that is the same fraction of it, rounded to
+        /// three digits.
         ///
         /// An unchanged lowest rate could be above the new rate, or so little below it that the
         /// schedule would hardly decay.
@@ -167,16 +168,15 @@ package struct RangeTestSession {
     /// Writes the new recipe and returns its rates on the first rank; nil if none was requested.
     /// Collective.
     ///
-    /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe cannot have
-    ///   that rate.
+    /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe cannot
+    ///   have that rate.
     package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> RecipeRate? {
         guard let path = request.writePath else { return nil }
         guard let rate = result.baseRate else {
             return try world.agree { () throws(Failure) in
-                throw Failure(
-                    .badData,
-                    "\(path) is not written, because no rate was found for it: follow what is said "
-                        + "above, or write the recipe's learning_rate by hand.")
+                throw Failure.file(
+                    .badData, path, "is not written, because no rate was found",
+                    remedy: "follow the advice above, or set the recipe's learning_rate by hand")
             }
         }
         return try world.onFirstRank { () throws(Failure) in
@@ -190,11 +190,11 @@ package struct RangeTestSession {
         let rate = try givenRate(text).scaled(to: rate)
         let edited = Self.edited(text, rate)
         _ = try Recipe(toml: edited, name: "\(request.recipePath) with this learning_rate")
-        // By now another may have made one.
+        // Another process may have created the file in the meantime.
         guard !FileSystem.exists(path) else {
-            throw Failure(
-                .usage,
-                "\(path) exists already, and is never overwritten: give --write another name.")
+            throw .file(
+                .usage, path, "exists and is never overwritten", remedy: "give --write another name"
+            )
         }
         try AtomicFile.write(edited, to: path)
         return rate
@@ -209,7 +209,7 @@ package struct RangeTestSession {
             minimumLearningRate: recipe.schedule.minimumLearningRate)
     }
 
-    /// Returns the recipe's text with other rates.
+    /// Returns the recipe's text with the given rates.
     private static func edited(_ text: String, _ rate: RecipeRate) -> String {
         var edited = RecipeText(text)
         edited.set("optimizer", "learning_rate", to: "\(rate.learningRate)")
@@ -231,11 +231,11 @@ package struct RangeTestSession {
         try expected.validate()
         let edited = Self.edited(text, rate)
         guard (try? Recipe(toml: edited, name: request.recipePath)) != expected else { return }
-        throw Failure(
-            .configuration,
-            "\(request.recipePath) is written in a way in which --write cannot change its "
-                + "learning_rate: give it a section [optimizer]"
-                + (floor == nil ? "" : " and a section [schedule]") + " with a line for each key.")
+        throw .file(
+            .configuration, request.recipePath,
+            "has a form in which --write cannot change its learning_rate",
+            remedy: "give it a section [optimizer]"
+                + (floor == nil ? "" : " and a section [schedule]") + " with a line for each key")
     }
 
     /// Checks that the recipe can be written, by writing a trial file and removing it.

@@ -1,13 +1,13 @@
 import Glibc
 import Support
 
-/// The learning rates of a range test, one a step, rising (Smith 2015, "Cyclical Learning Rates for
-/// Training Neural Networks", section 3.3).
+/// The rising learning rates of a range test, one per step (Smith 2015, "Cyclical Learning Rates
+/// for Training Neural Networks", section 3.3).
 package struct RateRamp: Sendable, Equatable {
     package enum Shape: String, Sendable {
-        /// By equal factors, so that every decade gets as many steps.
+        /// The rate rises by equal factors, so every decade gets the same number of steps.
         case geometric
-        /// By equal differences, as Smith's own.
+        /// The rate rises by equal differences, as in Smith's paper.
         case linear
     }
 
@@ -16,11 +16,11 @@ package struct RateRamp: Sendable, Equatable {
     package let steps: Int
     package let shape: Shape
 
-    /// The fewest steps that say anything.
+    /// The fewest steps that give a usable curve.
     package static let fewestSteps = 10
     private static let mostSteps = 1_000_000
 
-    /// - Throws: `Failure` (usage) that names the first impossible value, by the command's option.
+    /// - Throws: `Failure` (usage) that names the first invalid option of the command.
     package init(
         from: Double, to: Double, steps: Int, shape: Shape = .geometric
     ) throws(Failure) {
@@ -28,21 +28,20 @@ package struct RateRamp: Sendable, Equatable {
             guard rate.isFinite, rate > 0 else {
                 throw Failure(
                     .usage,
-                    "\(name) is \(rate), but a learning rate is a number above 0: use 1e-7 for --from "
-                        + "and 10 for --to, or others.")
+                    "\(name) \(rate): must be a number above 0; use 1e-7 for --from and 10 for --to, "
+                        + "or similar values.")
             }
         }
         guard from < to else {
             throw Failure(
                 .usage,
-                "--from is \(from) and --to is \(to), but the rate has to rise: give --to the larger "
-                    + "one.")
+                "--from \(from): must be below --to \(to); give --to the larger rate.")
         }
         guard steps >= Self.fewestSteps, steps <= Self.mostSteps else {
             throw Failure(
                 .usage,
-                "--steps is \(steps), but a range test takes \(Self.fewestSteps) to "
-                    + "\(Self.mostSteps): use 100, or more where losses are noisy.")
+                "--steps \(steps): must be from \(Self.fewestSteps) to \(Self.mostSteps); use 100, or "
+                    + "more if the losses are noisy.")
         }
         self.from = from
         self.to = to
@@ -50,7 +49,8 @@ package struct RateRamp: Sendable, Equatable {
         self.shape = shape
     }
 
-    /// The rate of a step, counted from 0; the first is `from` and the last is `to`, exactly.
+    /// Returns the rate of a step, counted from 0. The first is exactly `from`, and the last
+    /// exactly `to`.
     package func rate(ofStep step: Int) -> Double {
         if step == 0 { return from }
         if step == steps - 1 { return to }

@@ -1,8 +1,8 @@
 import Glibc
 
-/// A learning rate that a curve suggests, or why it suggests none.
+/// A learning rate that a curve suggests, or the reason why it suggests none.
 package enum RateSuggestion: Sendable, Equatable {
-    /// A rate, and the smoothed loss at the point that it was read from.
+    /// A rate, and the smoothed loss at the point from which it was read.
     case rate(Double, loss: Double)
     case none(NoSuggestion)
 
@@ -11,25 +11,25 @@ package enum RateSuggestion: Sendable, Equatable {
     }
 }
 
-/// Why a curve suggests no rate.
+/// The reason why a curve suggests no rate.
 package enum NoSuggestion: String, Sendable {
     case tooFewPoints = "too few losses before the end"
     case neverFalls = "the loss does not fall by more than noise"
     case fallsToTheEnd = "the loss still falls at the end of the ramp"
 }
 
-/// The rules that read a rate from a range test's smoothed losses.
+/// The rules that read a rate from the smoothed losses of a range test.
 ///
-/// Each is a function of rising rates and their losses, and of how much these must fall to say
-/// anything. They are fastai's (`fastai/callback/schedule.py`).
+/// Each is a function of rising rates, their losses, and the least fall of the losses that counts.
+/// The rules are fastai's (`fastai/callback/schedule.py`).
 package enum RateRule {
-    /// The fewest points that a rule looks at.
+    /// The fewest points that a rule accepts.
     package static let fewestPoints = 5
     /// The divisor of the rate with the least loss. fastai divides by 10, because training near the
     /// rate at which the loss begins to rise is at the edge of divergence.
     private static let safetyFactor = 10.0
 
-    /// Why no rule finds anything; nil where they do.
+    /// Returns the reason why no rule can suggest a rate, or nil if rules can.
     private static func refusal(
         _ rates: [Double], _ losses: [Double], leastFall: Double
     ) -> NoSuggestion? {
@@ -39,16 +39,17 @@ package enum RateRule {
         return fall > max(0, leastFall) ? nil : .neverFalls
     }
 
-    /// The point half way into the longest valley: the longest run of falling losses, between which
-    /// others may stand that are no part of it.
+    /// Returns the rate halfway into the longest valley, which is the longest falling subsequence
+    /// of the losses.
     ///
-    /// Its length is counted in losses back from its last one; half is a third and a sixth, each
-    /// rounded down.
+    /// The position is counted back from the last loss of the valley by its length. Half the length
+    /// is a third plus a sixth, each rounded down.
     package static func valley(
         _ rates: [Double], _ losses: [Double], leastFall: Double = 0
     ) -> RateSuggestion {
         if let refusal = refusal(rates, losses, leastFall: leastFall) { return .none(refusal) }
-        // ends[k] is the greatest loss that ends a falling run of k + 1 losses: they fall with k.
+        // ends[k] is the greatest loss that ends a falling subsequence of k + 1 losses; it falls
+        // with k.
         var ends: [Double] = []
         var last = 0
         for (place, loss) in losses.enumerated() {
@@ -65,7 +66,7 @@ package enum RateRule {
         return .rate(rates[place], loss: losses[place])
     }
 
-    /// Where the loss falls fastest with the logarithm of the rate.
+    /// Returns the rate at which the loss falls fastest with the logarithm of the rate.
     package static func steepest(
         _ rates: [Double], _ losses: [Double], leastFall: Double = 0
     ) -> RateSuggestion {
@@ -79,11 +80,11 @@ package enum RateRule {
         return .rate(rates[best], loss: losses[best])
     }
 
-    /// A tenth of the rate with the least loss: by then the loss has begun to rise in truth, for
-    /// the smoothed one is late.
+    /// Returns a tenth of the rate with the least smoothed loss. Smoothing lags behind, so the loss
+    /// itself already rises at the least smoothed loss.
     ///
-    /// - Parameter isWhole: whether nothing ended the ramp early, so that a least loss at its end
-    ///   may not be the least there is.
+    /// - Parameter isWhole: whether the ramp was completed, so a least loss at its end may not be
+    ///   the least possible.
     package static func tenthOfMinimum(
         _ rates: [Double], _ losses: [Double], leastFall: Double = 0, isWhole: Bool = false
     ) -> RateSuggestion {
@@ -96,8 +97,8 @@ package enum RateRule {
 }
 
 extension [Double] {
-    /// In falling numbers, the place of the first that is not above a number; `count` where all
-    /// are.
+    /// Returns the index of the first of these falling numbers that is not above `number`, or
+    /// `count` if all are above it.
     fileprivate func firstIndex(notAbove number: Double) -> Int {
         var (low, high) = (0, count)
         while low < high {

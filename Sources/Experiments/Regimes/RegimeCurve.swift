@@ -1,16 +1,16 @@
 import Report
 import Support
 
-/// What one run's losses and its way look like, without its parameters.
+/// The losses and the path of a run, without its parameters.
 package struct RegimeCurve: Sendable {
-    /// The parameters after some steps.
+    /// The state of a run after some steps.
     package struct Snapshot: Sendable, Equatable {
         package let step: Int
         package let validationLoss: Double
-        /// The place on the runs' common plane, from their start.
+        /// The position on the runs' common plane, relative to their start.
         package let x: Double
         package let y: Double
-        /// From the start, in the whole space.
+        /// The distance from the start in the space of all parameters.
         package let distance: Double
 
         package init(step: Int, validationLoss: Double, x: Double, y: Double, distance: Double) {
@@ -24,9 +24,9 @@ package struct RegimeCurve: Sendable {
 
     package let regime: Regime
     package let learningRate: Double
-    /// Of each step that was taken.
+    /// The loss of each step.
     package let losses: [Double]
-    /// By rising step, the first at 0.
+    /// The snapshots by rising step, beginning with step 0.
     package let snapshots: [Snapshot]
     package let hasDiverged: Bool
 
@@ -42,25 +42,29 @@ package struct RegimeCurve: Sendable {
         self.hasDiverged = hasDiverged
     }
 
-    /// The validation loss before the first step, and after the last.
+    /// The validation loss before the first step.
     package var start: Double { snapshots[0].validationLoss }
+    /// The validation loss after the last step.
     package var end: Double { snapshots[snapshots.count - 1].validationLoss }
 
-    /// How a run ends beside the others.
+    /// The end of a run compared with the other runs.
     package enum Ending: Sendable, Equatable {
-        /// Its losses stopped being finite.
+        /// The losses stopped being finite.
         case diverged
-        /// Above where it began.
+        /// The loss is higher than at the start.
         case above
-        /// About as low as the lowest.
+        /// The loss is about as low as the lowest.
         case lowest
-        /// Higher, and the last fifth of the steps still brought a good part of what it gained.
+        /// The loss is higher than the lowest, and the last fifth of the steps still contributed a
+        /// good part of its fall.
         case falling
-        /// Higher, and hardly changing or going up and down.
+        /// The loss is higher than the lowest, and hardly changes or oscillates.
         case stuck
     }
 
-    /// - Parameter best: the lowest end of all runs.
+    /// Returns how the run ended compared with the others.
+    ///
+    /// - Parameter best: the lowest final loss of all runs.
     package func ending(best: Double) -> Ending {
         if hasDiverged || !end.isFinite { return .diverged }
         if end > start { return .above }
@@ -70,12 +74,12 @@ package struct RegimeCurve: Sendable {
         return before - end > Self.small * (start - end) ? .falling : .stuck
     }
 
-    /// The part of a fall that is no more than noise.
+    /// The fraction of a fall that counts as noise.
     private static let small = 0.05
 
-    /// What the run shows, in a sentence.
+    /// Returns a sentence about the effect of the run's rate.
     ///
-    /// - Parameter best: the lowest end of all runs.
+    /// - Parameter best: the lowest final loss of all runs.
     package func sentence(best: Double) -> String {
         let number = NumberStyle.plain
         let (from, to) = (number.text(start), number.text(end))

@@ -4,26 +4,26 @@ import Recipes
 import Support
 import Training
 
-/// The rate that a run was meant to have.
+/// The intended size of a run's rate.
 package enum Regime: String, Sendable, CaseIterable {
     case small = "too small"
     case good = "good"
     case large = "too large"
 }
 
-/// One training and the parameters on its way.
+/// A training run with snapshots of its parameters.
 struct RegimeRun {
     let regime: Regime
-    /// The highest of the schedule.
+    /// The peak rate of the schedule.
     let learningRate: Double
-    /// Of each step that was taken.
+    /// The loss of each step.
     let losses: [Double]
-    /// The parameters after some steps, the first before any.
+    /// The parameters after some steps, beginning with those before the first step.
     let snapshots: [(step: Int, parameters: Buffer<Float>)]
-    /// Whether it ended early, because too many steps in a row were not finite.
+    /// Whether the run ended early because too many steps in a row were not finite.
     let hasDiverged: Bool
 
-    /// Trains a plan and returns the run; nil if a signal stopped it. Collective.
+    /// Trains a plan and returns the run, or nil if a signal stopped it. Collective.
     static func train(
         _ regime: Regime, _ input: TrainingInput, in job: Job, engine: ComputeEngine
     ) throws(Failure) -> RegimeRun? {
@@ -68,11 +68,11 @@ struct RegimeRun {
                 snapshots: snapshots, hasDiverged: hasDiverged)
     }
 
-    /// Snapshots of a run, the one before its first step included.
+    /// The number of snapshots of a run, including the one before its first step.
     static let snapshotCount = 25
 
-    /// The steps after which parameters are kept, from 0 to the last: closer at the start, where
-    /// they move farthest.
+    /// Returns the steps after which parameters are kept, from 0 to the last. They are closer
+    /// together at the start, where the parameters move farthest.
     static func snapshotSteps(of steps: Int) -> [Int] {
         let intervals = snapshotCount - 1
         return Set(

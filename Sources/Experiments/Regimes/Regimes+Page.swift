@@ -2,7 +2,7 @@ import Report
 import Support
 
 extension Regimes {
-    /// The comparison as a page.
+    /// A page that compares the runs.
     package var page: Page {
         let steps = Format.count(curves.map(\.losses.count).max() ?? 0)
         return Page(
@@ -82,7 +82,7 @@ extension Regimes {
             + "a line is not the run's own. The axes have different scales."
     }
 
-    /// Returns a map, or a note on why there is none.
+    /// Returns a map, or a note that explains why there is none.
     private func map(_ surface: LossSurface, isClose: Bool) -> Page.Item {
         let title = isClose ? "Around the path at the good rate" : "All three paths"
         let heights = surface.losses.filter(\.isFinite)

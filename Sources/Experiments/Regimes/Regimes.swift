@@ -1,6 +1,6 @@
 import Support
 
-/// Three runs of one model at three rates, and the losses of the plane that their ways span.
+/// Three runs of one model at three rates, and the losses on the plane that their paths span.
 package struct Regimes: Sendable {
     package let recipeName: String
     package let parameterCount: Int
@@ -9,31 +9,31 @@ package struct Regimes: Sendable {
     package let targets: Int
     /// The runs, by rising rate.
     package let curves: [RegimeCurve]
-    /// The part of the squared distances from the start along each direction, every run counting
-    /// alike.
+    /// The fraction of the squared distances from the start along each direction, with equal weight
+    /// for every run.
     package let explained: [Double]
-    /// Around all three ways.
+    /// The losses around all three paths.
     package let whole: LossSurface
-    /// Around the way at the good rate.
+    /// The losses around the path at the good rate.
     package let close: LossSurface
 
-    /// The lowest last loss; not a number where none is finite.
+    /// The lowest final loss; not a number if none is finite.
     package var best: Double { curves.map(\.end).filter(\.isFinite).min() ?? .nan }
 
     /// A sentence for each run.
     package var sentences: [String] { curves.map { $0.sentence(best: best) } }
 
-    /// A row for each step of each run, as comma-separated values; where there is a snapshot it has
-    /// its loss and place.
+    /// A row for each step of each run as comma-separated values. The rows of snapshots also have
+    /// their loss and position.
     package var table: String {
         var lines = ["regime,learning_rate,step,tokens,loss,validation_loss,x,y,distance"]
         for curve in curves {
             let snapshots = Dictionary(
                 uniqueKeysWithValues: curve.snapshots.map { ($0.step, $0) })
-            // A value that is not a number has an empty field.
+            // The field of a value that is not finite is empty.
             let field = { (number: Double) in number.isFinite ? "\(number)" : "" }
             for step in 0...curve.losses.count {
-                // The loss of a step is that of the parameters before it.
+                // The loss of a step is that of the parameters before the step.
                 let loss = step < curve.losses.count ? field(curve.losses[step]) : ""
                 let place = snapshots[step].map {
                     [$0.validationLoss, $0.x, $0.y, $0.distance].map(field)

@@ -1,17 +1,18 @@
 import Recipes
 import Support
 
-/// What `lockstep regimes` was asked to do.
+/// The options of `lockstep regimes`.
 package struct RegimesRequest: Sendable {
-    /// The recipe's file; nil for the built-in small model.
+    /// The path of the recipe; nil for the built-in small model.
     package var recipePath: String?
     package var dataPath: String
     package var outPath: String
-    /// `small,good,large`; nil for the recipe's rate, and as much less and more as shows it.
+    /// The rates as `small,good,large`; nil for the recipe's rate, and that rate divided and
+    /// multiplied by `factor`.
     package var rates: String?
-    /// Points along each axis of the landscapes.
+    /// The number of points along each axis of the landscapes.
     package var grid: Int
-    /// Validation windows of each loss.
+    /// The number of validation windows of each loss.
     package var sequences: Int
 
     package init(
@@ -26,20 +27,20 @@ package struct RegimesRequest: Sendable {
         self.sequences = sequences
     }
 
-    /// By what the default rates are smaller and larger than the recipe's.
+    /// The ratio between the default rates and the recipe's rate.
     static let factor = 30.0
 
-    /// Returns the recipe's text: the file's, or that of a small model that trains in seconds.
+    /// Returns the text of the recipe, or that of a small model that trains in seconds.
     ///
-    /// - Throws: as `readText`.
+    /// - Throws: the failures of `readText`.
     func readRecipeText() throws(Failure) -> String {
         guard let recipePath else { return Self.smallModel }
         return try readText(recipePath)
     }
 
-    /// The rates of the three runs, rising.
+    /// Returns the rates of the three runs, rising.
     ///
-    /// - Throws: a `.usage` failure where `--rates` is not three rising rates.
+    /// - Throws: `Failure` (usage) if `--rates` is not three rising rates.
     func learningRates(of recipe: Recipe) throws(Failure) -> [Double] {
         guard let rates else {
             let rate = recipe.optimizer.learningRate
@@ -53,14 +54,13 @@ package struct RegimesRequest: Sendable {
         else {
             throw Failure(
                 .usage,
-                "--rates is \"\(rates)\", but must be three rising rates above 0; try "
-                    + "--rates 1e-4,3e-3,1e-1.")
+                "--rates \(rates): must be three rising rates above 0; try 1e-4,3e-3,1e-1.")
         }
         return numbers
     }
 
-    /// Characters of a book are learned by it in a minute; a constant rate, so that what is seen is
-    /// the rate's doing and not the schedule's.
+    /// The recipe of a model that learns the characters of a book within a minute. Its rate is
+    /// constant, so the effects are those of the rate and not of the schedule.
     static let smallModel = """
         [model]
         layers = 2
@@ -89,7 +89,7 @@ package struct RegimesRequest: Sendable {
 }
 
 extension Recipe {
-    /// The recipe at another rate; the lowest rates of its schedule keep their proportion to it.
+    /// Returns the recipe with another rate; the lowest rate of its schedule keeps its proportion.
     func at(learningRate: Double) -> Recipe {
         var recipe = self
         let factor = learningRate / optimizer.learningRate

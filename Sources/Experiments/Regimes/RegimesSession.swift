@@ -6,7 +6,7 @@ import Report
 import Support
 import Training
 
-/// Trains one model at three rates, one after another, and draws where they went.
+/// Trains one model at three rates, one after another, and draws the paths of its parameters.
 package struct RegimesSession {
     private let request: RegimesRequest
     private let job: Job
@@ -86,7 +86,7 @@ package struct RegimesSession {
             """)
     }
 
-    /// Refuses a model whose snapshots a rank's part of the memory cannot hold.
+    /// Refuses a model whose snapshots do not fit into a rank's share of the memory.
     private func requireSnapshotMemory(_ plan: TrainingPlan) throws(Failure) {
         let needed =
             3 * RegimeRun.snapshotCount * GPTLayout(plan.recipe.model).arena.count
@@ -96,13 +96,14 @@ package struct RegimesSession {
             guard needed > there else { return }
             throw Failure(
                 .configuration,
-                "The parameters on the way of three runs take \(Format.bytes(needed)) of each rank, "
-                    + "of which it has \(Format.bytes(there)): use a smaller model, or none for the "
+                "The snapshots of the three runs take \(Format.bytes(needed)) per rank, but a rank "
+                    + "has only \(Format.bytes(there)); use a smaller model, or no recipe for the "
                     + "built-in one.")
         }
     }
 
-    /// Puts all ways on one plane and measures the losses there; nil where a signal asked to stop.
+    /// Projects all paths onto one plane and measures the losses there; returns nil if a signal
+    /// stopped it.
     private func measure(
         _ runs: [RegimeRun], _ plan: TrainingPlan, _ loss: WindowLoss
     ) throws(Failure) -> Regimes? {
@@ -142,8 +143,8 @@ package struct RegimesSession {
             explained: principal.explained, whole: whole, close: close)
     }
 
-    /// Scales that make every run count alike, although a larger rate takes it farther: the inverse
-    /// of the run's root mean square distance from the start.
+    /// Returns scales that give every run the same weight, although a larger rate goes farther: the
+    /// inverse of the run's root mean square distance from the start.
     private func scales(_ distances: [Double], _ runs: [RegimeRun]) -> [Double] {
         var scales: [Double] = []
         for run in runs {
@@ -162,7 +163,7 @@ package struct RegimesSession {
         }
         throw Failure(
             .configuration,
-            "The three runs stay on a line, which spans no plane: train more steps, or give other "
+            "The three runs stay on a line, which spans no plane; train more steps, or give other "
                 + "--rates.")
     }
 

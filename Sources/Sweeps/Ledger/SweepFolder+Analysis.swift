@@ -1,19 +1,19 @@
 import Support
 import Training
 
-/// What a sweep says so far.
+/// The results of a sweep so far and their analysis.
 package struct SweepFindings: Sendable {
     package let specification: SweepSpecification
-    /// By name.
+    /// The results, sorted by the names of their points.
     package let results: [PointResult]
     package let progress: SweepLedger.Progress
     package let analysis: Analysis
 
-    /// What is missing, in a sentence; nil where all runs have ended.
+    /// A sentence about the missing runs, or nil if all runs have ended.
     package var caveat: String? {
         progress.done < progress.total
             ? "Only \(Format.count(progress.done)) of at least \(Format.count(progress.total)) runs have "
-                + "ended: what the others bring may change all of this."
+                + "ended; the others may change every result below."
             : nil
     }
 
@@ -27,37 +27,36 @@ package struct SweepFindings: Sendable {
                 + "learning_rates, with `lockstep find-lr` as a guide.")
     }
 
-    /// For a terminal.
+    /// The caveat, if there is one, and a summary of the analysis.
     package var text: String {
         (caveat.map { $0 + "\n\n" } ?? "") + analysis.summary
     }
 }
 
 extension SweepFolder {
-    /// A row for each evaluation of each run.
+    /// The path of the table with a row for each evaluation of each run.
     package var table: String { "\(path)/results.csv" }
-    /// What the analysis found, for other programs.
+    /// The path of the analysis as JSON, for other programs.
     package var analysis: String { "\(path)/analysis.json" }
 
-    /// Analyses what the ledger holds.
+    /// Analyzes the results in the ledger.
     ///
     /// - Parameter tolerance: the regret up to which a rule holds, in nats; nil for the sweep's
     ///   own.
-    /// - Throws: a `.missingInput` failure where there is no sweep, or no run has ended; what the
-    ///   analysis throws.
+    /// - Throws: `Failure` (missing input) if there is no sweep or no run has ended; the failures
+    ///   of the analysis.
     package func findings(tolerance: Double? = nil) throws(Failure) -> SweepFindings {
         var specification = try readSpecification()
         try specification.validate()
         specification.tolerance = tolerance ?? specification.tolerance
         let schedule = try SweepSchedule(specification)
         let ledger = SweepLedger(self, schedule: schedule, session: "")
-        // In an order that does not depend on how they came.
+        // The order must not depend on which run ended first.
         let results = try ledger.results().sorted { $0.point.name < $1.point.name }
         guard results.contains(where: { $0.point.rule == TrainedPoint.grid }) else {
-            throw Failure(
-                .missingInput,
-                "No run of the sweep in \(path) has ended yet: go on with it by `lockstep sweep "
-                    + "--resume --out \(shellQuoted(path))`.")
+            throw .file(
+                .missingInput, path, "no run of this sweep has ended yet",
+                remedy: "resume it with `lockstep sweep --resume --out \(shellQuoted(path))`")
         }
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
@@ -65,15 +64,15 @@ extension SweepFolder {
                 try ledger.trainedPoints(results), settings: specification.analysisSettings))
     }
 
-    /// Writes the findings' tables into the folder.
+    /// Writes the table of the results and the analysis into the folder.
     ///
-    /// - Throws: `.inputOutput`.
+    /// - Throws: `Failure` (I/O) if a file cannot be written.
     package func write(_ findings: SweepFindings) throws(Failure) {
         try AtomicFile.write(Self.table(of: findings.results), to: table)
         try AtomicFile.write(findings.analysis.json.text + "\n", to: analysis)
     }
 
-    /// The results as comma-separated values, the same for the same results.
+    /// Returns the results as comma-separated values.
     private static func table(of results: [PointResult]) -> String {
         var lines = ["rule,batch,learning_rate,seed,diverged,step,tokens,validation_loss"]
         for result in results {
@@ -87,7 +86,7 @@ extension SweepFolder {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// A text as a field (RFC 4180): in quotes where it holds what separates fields.
+    /// Returns a string as a field (RFC 4180), in quotes if it contains a separator.
     private static func quoted(_ text: String) -> String {
         guard text.contains(where: { ",\"\n\r".contains($0) }) else { return text }
         return "\"\(text.replacing("\"", with: "\"\""))\""

@@ -3,30 +3,32 @@ import Support
 import Telemetry
 import Training
 
-/// The folder of one sweep and what lies where in it.
+/// The folder of a sweep and the paths of its files.
 ///
-/// The first rank of every group reads and writes here, so that hosts must share it.
+/// The first rank of every group reads and writes it, so all hosts must share it.
 package struct SweepFolder: Sendable {
     package let path: String
 
     package init(_ path: String) { self.path = RunFolder(path).path }
 
-    /// The specification as it was given.
+    /// The path of the specification, a copy of the user's file.
     package var specification: String { "\(path)/sweep.toml" }
-    /// The recipe that it names.
+    /// The path of a copy of the recipe that the specification names.
     package var recipe: String { "\(path)/base-recipe.toml" }
-    /// What the sweep was started with: where the data lie, and which they and the recipe are.
+    /// The path of the file with the location and the fingerprint of the data, and the hash of the
+    /// recipe.
     package var origin: String { "\(path)/origin.json" }
-    /// A line for each point that has ended.
+    /// The path of the file with a line for each point that has ended.
     package var ledger: String { "\(path)/ledger.jsonl" }
-    /// How long they took: apart, because it is the only thing that another layout changes.
+    /// The path of the points' durations. They have their own file, because only they depend on the
+    /// layout.
     package var timings: String { "\(path)/timings.jsonl" }
-    /// Which group trains which point now.
+    /// The folder of the files that claim points for groups.
     package var claims: String { "\(path)/claims" }
     package var points: String { "\(path)/points" }
-    /// Holds the name of the start that was asked to stop.
+    /// The path of the file with the name of the session that was asked to stop.
     package var stopRequest: String { "\(path)/stop" }
-    /// Held while a group reads or writes what all share.
+    /// The path of the lock that a group holds while it reads or writes the shared files.
     package var groupsLock: String { "\(path)/groups.lock" }
 
     package func run(of point: SweepPoint) -> RunFolder { RunFolder("\(points)/\(point.name)") }
@@ -34,18 +36,17 @@ package struct SweepFolder: Sendable {
     /// Whether a sweep was started here.
     package var holdsSweep: Bool { FileSystem.exists(specification) }
 
-    /// Makes the folder of a new sweep, whole or not at all.
+    /// Creates the folder of a new sweep, completely or not at all.
     ///
-    /// - Throws: a `.usage` failure where something is there; `.inputOutput`.
+    /// - Throws: `Failure` (usage) if the path is taken; (I/O) if the folder cannot be written.
     package func create(
         specification text: String, recipe recipeText: String, dataPath: String,
         fingerprint: String
     ) throws(Failure) {
         guard !holdsSweep else {
-            throw Failure(
-                .usage,
-                "\(path) already holds a sweep, which is never overwritten: add --resume to go on with "
-                    + "it, or give --out another folder.")
+            throw .file(
+                .usage, path, "already holds a sweep, which is never overwritten",
+                remedy: "add --resume to resume it, or give --out another folder")
         }
         try RunFolder(path).requireFree()
         try AtomicFolder.create(at: path, marker: "sweep.toml") { (partial) throws(Failure) in
@@ -60,50 +61,52 @@ package struct SweepFolder: Sendable {
         }
     }
 
-    /// Makes what groups write in, where it is not there yet.
+    /// Creates the folders that the groups write to, unless they exist.
     ///
-    /// - Throws: `.inputOutput`.
+    /// - Throws: `Failure` (I/O) if a folder cannot be created.
     package func prepareForGroups() throws(Failure) {
         try FileSystem.makeFolders(claims)
         try FileSystem.makeFolders(points)
     }
 
-    /// The specification that the sweep was started with.
+    /// Returns the specification of the sweep.
     ///
-    /// - Throws: a `.missingInput` failure where there is no sweep; what reading throws.
+    /// - Throws: `Failure` (missing input) if there is no sweep; the failures of reading it.
     package func readSpecification() throws(Failure) -> SweepSpecification {
         guard holdsSweep else {
-            throw Failure(
-                .missingInput,
-                "\(path) holds no sweep: give the folder that `lockstep sweep` was given as --out.")
+            throw .file(
+                .missingInput, path, "holds no sweep",
+                remedy: "give the folder that `lockstep sweep` was given as --out")
         }
         return try SweepSpecification(
             toml: try readText(specification), name: specification
         ) { (_) throws(Failure) in try readText(recipe) }
     }
 
-    /// What a sweep was started with.
+    /// The data and the recipe with which a sweep was started.
     package struct Origin: Sendable {
         package let dataPath: String
         package let fingerprint: String
         package let recipeHash: String
     }
 
-    /// - Throws: `.badData` where the file is damaged; as `MetricsLog.read` does.
+    /// Reads the data and the recipe with which the sweep was started.
+    ///
+    /// - Throws: `Failure` (bad data) if the file is damaged; the failures of `MetricsLog.read`.
     package func readOrigin() throws(Failure) -> Origin {
         let records = try MetricsLog.read(origin)
         guard let record = records.first, let path = record.fields["data"]?.string,
             let fingerprint = record.fields["data_fingerprint"]?.string,
             let hash = record.fields["recipe_sha256"]?.string
         else {
-            throw Failure(
-                .badData, "\(origin) does not say what the sweep was started with: start a new one."
-            )
+            throw .file(
+                .badData, origin, "does not contain the data and the recipe of the sweep",
+                remedy: "start a new sweep")
         }
         return Origin(dataPath: path, fingerprint: fingerprint, recipeHash: hash)
     }
 
-    /// Removes a finished point's checkpoints: its losses are in the ledger.
+    /// Removes the checkpoints of a finished point, whose losses are in the ledger.
     package func removeCheckpoints(of point: SweepPoint) {
         let checkpoints = run(of: point).checkpoints
         for name in (try? FileSystem.names(in: checkpoints)) ?? [] {

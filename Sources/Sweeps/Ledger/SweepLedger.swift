@@ -2,26 +2,27 @@ import Glibc
 import Support
 import Telemetry
 
-/// What a group is to do next.
+/// The next task of a group.
 package enum Assignment: Sendable, Equatable {
     case train(SweepPoint)
-    /// Nothing yet: what others train may ask for more.
+    /// Wait, because the results of points in training may add further points.
     case wait
-    /// A group was asked to stop, and so all do.
+    /// Stop, because one of the groups was asked to stop.
     case stop
-    /// All points have results.
+    /// End, because all points have results.
     case done
 }
 
-/// A sweep's results and who trains what, in files that groups share under a lock.
+/// The results of a sweep and the groups' claims to points, in files that the groups share under a
+/// lock.
 ///
-/// A point's line is written once, when it has ended, and says nothing that depends on where or
-/// when it was trained. A claim is a small file that holds its session's name: those of a session
-/// that was killed count for nothing.
+/// A point's line is written once, when it has ended, and contains nothing that depends on where or
+/// when it was trained. A claim is a small file that holds the name of its session. The claims of a
+/// session that was killed are ignored.
 package struct SweepLedger: Sendable {
     private let folder: SweepFolder
     private let schedule: SweepSchedule
-    /// Tells the claims of this start of the sweep from those of others.
+    /// The name of this start of the sweep, which distinguishes its claims from those of others.
     private let session: String
 
     package init(_ folder: SweepFolder, schedule: SweepSchedule, session: String) {
@@ -30,30 +31,31 @@ package struct SweepLedger: Sendable {
         self.session = session
     }
 
-    /// How far the sweep is.
+    /// The progress of the sweep.
     package struct Progress: Sendable, Equatable {
         package let done: Int
-        /// As far as is known: a grid can grow.
+        /// The number of points known so far; a grid can grow.
         package let total: Int
     }
 
-    /// How far the sweep is now.
+    /// Returns the current progress of the sweep.
     ///
-    /// - Throws: as `results` does.
+    /// - Throws: the failures of `results`.
     package func progress() throws(Failure) -> Progress {
         try locked { () throws(Failure) in schedule.progress(try results()) }
     }
 
-    /// Has every group stop before its next point.
+    /// Asks every group to stop before its next point.
     ///
-    /// - Throws: `.inputOutput`.
+    /// - Throws: `Failure` (I/O) if the request cannot be written.
     package func requestStop() throws(Failure) {
         try AtomicFile.write(session, to: folder.stopRequest)
     }
 
-    /// Takes the next point for a group.
+    /// Claims the next point for a group.
     ///
-    /// - Throws: `.inputOutput`; `.badData` where the ledger is damaged.
+    /// - Throws: `Failure` (I/O) if a file cannot be read or written; (bad data) if the ledger is
+    ///   damaged.
     package func next() throws(Failure) -> (Assignment, Progress) {
         try locked { () throws(Failure) in
             let results = try self.results()
@@ -62,7 +64,7 @@ package struct SweepLedger: Sendable {
             let open = points.filter { !ended.contains($0.name) }
             let progress = Progress(done: points.count - open.count, total: points.count)
             guard !open.isEmpty else { return (.done, progress) }
-            // A request of an earlier start says nothing of this one.
+            // A request by an earlier start does not apply to this one.
             guard (try? readText(folder.stopRequest)) != session else { return (.stop, progress) }
             let claimed = try claimedNames()
             guard let point = open.first(where: { !claimed.contains($0.name) }) else {
@@ -73,9 +75,9 @@ package struct SweepLedger: Sendable {
         }
     }
 
-    /// Writes down how a point ended.
+    /// Records the result of a point and releases its claim.
     ///
-    /// - Throws: `.inputOutput`.
+    /// - Throws: `Failure` (I/O) if the ledger cannot be written.
     package func record(_ result: PointResult, secondsPerStep: Double) throws(Failure) {
         try locked { () throws(Failure) in
             try append(result.line, to: folder.ledger)
@@ -86,27 +88,27 @@ package struct SweepLedger: Sendable {
         unlink(claim(of: result.point))
     }
 
-    /// All points that have ended, in the order in which they did.
+    /// Returns the results of all points that have ended, in the order in which they ended.
     ///
-    /// - Throws: `.badData` naming the line that is damaged; `.inputOutput`.
+    /// - Throws: `Failure` (bad data) that names the damaged line; (I/O) if the ledger cannot be
+    ///   read.
     package func results() throws(Failure) -> [PointResult] {
         guard FileSystem.exists(folder.ledger) else { return [] }
         var results: [PointResult] = []
         for (index, record) in try MetricsLog.read(folder.ledger).enumerated() {
             guard let result = PointResult(record.fields) else {
-                throw Failure(
-                    .badData,
-                    "line \(index + 1) of \(folder.ledger) is no point's result: remove that line, "
-                        + "and the point is trained again.")
+                throw .file(
+                    .badData, folder.ledger, "line \(index + 1) is not the result of a point",
+                    remedy: "remove that line to train the point again")
             }
             results.append(result)
         }
         return results
     }
 
-    /// Results as the analysis takes them: with the time that their steps took.
+    /// Returns the results with the durations of their steps, as input for the analysis.
     ///
-    /// - Throws: `.badData`, `.inputOutput`.
+    /// - Throws: `Failure` (bad data) if the timings are damaged; (I/O) if they cannot be read.
     package func trainedPoints(_ results: [PointResult]) throws(Failure) -> [TrainedPoint] {
         var seconds: [String: Double] = [:]
         if FileSystem.exists(folder.timings) {
@@ -134,13 +136,13 @@ package struct SweepLedger: Sendable {
     private func claimedNames() throws(Failure) -> Set<String> {
         var names: Set<String> = []
         for name in try FileSystem.names(in: folder.claims) {
-            // A claim may go away between the two looks.
+            // Another group may remove a claim after it is listed and before it is read.
             if (try? readText("\(folder.claims)/\(name)")) == session { names.insert(name) }
         }
         return names
     }
 
-    /// Runs `body` while no other group reads or writes.
+    /// Runs `body` while holding the lock that all groups share.
     private func locked<Value>(
         _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {
@@ -151,7 +153,7 @@ package struct SweepLedger: Sendable {
 }
 
 extension PointResult {
-    /// The ledger's line.
+    /// The line of the ledger for this result.
     var line: JSONObject {
         [
             "point": .string(point.name), "rule": .string(point.rule),
@@ -165,7 +167,7 @@ extension PointResult {
         ]
     }
 
-    /// Reads a ledger's line; nil where it is none.
+    /// Reads a line of the ledger; returns nil if it is not a result.
     init?(_ fields: JSONObject) {
         guard let rule = fields["rule"]?.string,
             let seed = fields["seed"]?.string.flatMap({ UInt64($0) }),

@@ -5,7 +5,7 @@ import Support
 extension SweepFolder {
     /// Returns a page about the findings of the sweep so far.
     ///
-    /// - Throws: what `findings` throws.
+    /// - Throws: the failures of `findings`.
     package func report() throws(Failure) -> Page {
         let findings = try findings()
         let (specification, analysis) = (findings.specification, findings.analysis)
@@ -93,7 +93,8 @@ struct DesignReport {
 
     // MARK: - Charts
 
-    /// The chart of the mean loss over seeds at each rate with the seeds' range, and the mean parabola.
+    /// The chart of the mean loss over seeds at each rate with the seeds' range, and the mean
+    /// parabola.
     private var lossChart: LineChart {
         var series: [LineChart.Series] = []
         for (index, optimum) in analysis.optima.enumerated() {

@@ -11,20 +11,20 @@ struct PointTrainer {
     let specification: SweepSpecification
     let folder: SweepFolder
     let dataPath: String
-    /// The part of the sweep's job that the group runs.
+    /// The group's part of the sweep's job.
     let job: Job
     let engine: ComputeEngine
 
     private var group: Communicator { job.communicator }
 
-    /// How the training of a point ended.
+    /// The outcome of a point's training.
     enum Outcome {
         case ended(PointResult, secondsPerStep: Double)
-        /// A signal asked for it; the point goes on from its checkpoint later.
+        /// A signal stopped the training; the point resumes from its checkpoint later.
         case stopped
     }
 
-    /// Trains a point to its end, from its newest checkpoint if it has one. Collective in the group.
+    /// Trains a point to its end, from its newest checkpoint if any. Collective over the group.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
         let recipe = try group.agree { () throws(Failure) in
             try specification.recipe(for: point)
@@ -35,10 +35,10 @@ struct PointTrainer {
         let isResumed = try group.agree { () throws(Failure) in
             group.rank == 0 ? try prepare(run, input) : false
         }
-        // A sweep's grid has wrong rates on purpose.
+        // The grid of a sweep contains wrong rates on purpose.
         let trainer = try Trainer(
             input, run: run, job: job, engine: engine, warnsOfWrongRates: false)
-        // Only the first rank has looked.
+        // Only the first rank has looked for a run.
         if try group.isTrueOnAnyRank(isResumed) {
             _ = try trainer.resume()
         } else {
@@ -63,12 +63,12 @@ struct PointTrainer {
         return .ended(result, secondsPerStep: seconds)
     }
 
-    /// Makes the point's folder where there is none yet; says whether there was one.
+    /// Creates the point's folder unless it exists; returns whether it existed.
     private func prepare(
         _ run: RunFolder, _ input: TrainingInput
     ) throws(Failure) -> Bool {
         if run.holdsRun { return true }
-        // What a start that was killed has left: the sweep's lock is ours, so nobody is at it.
+        // A killed start left this folder. The sweep's lock keeps others from using it.
         let partial = run.path + AtomicFolder.partialSuffix
         if FileSystem.exists(partial) { try FileSystem.removeFlatFolder(partial) }
         try run.create(
@@ -77,7 +77,8 @@ struct PointTrainer {
         return false
     }
 
-    /// What the point's log says; all ranks read it, so that they know the same.
+    /// Returns the result of a point from its log, and the median duration of a step. Only the
+    /// first rank reads the log, so the curve is empty on the others.
     private func ending(
         of point: SweepPoint, _ plan: TrainingPlan, _ run: RunFolder, diverged: Bool
     ) throws(Failure) -> (PointResult, Double) {
@@ -100,12 +101,12 @@ struct PointTrainer {
         let evaluated = Set(records.filter { $0.fields["validation_loss"] != nil }.map(\.step))
         if !diverged, let mark = plan.recipe.evaluation.at.first(where: { !evaluated.contains($0) })
         {
-            throw Failure(
-                .inputOutput,
-                "\(run.metrics) lacks the validation loss of step \(mark), as after a full disk: make "
-                    + "room, remove the folder \(run.path), and go on with --resume.")
+            throw .file(
+                .inputOutput, run.metrics,
+                "lacks the validation loss of step \(mark), perhaps because the disk was full",
+                remedy: "free some space, remove the folder \(run.path), and resume with --resume")
         }
-        // A loss that is not a number is null in the log and not a point of the curve.
+        // A loss that is not finite is null in the log, so the curve lacks it.
         let isWhole = plan.recipe.evaluation.at.allSatisfy { mark in
             curve.contains { $0.step == mark }
         }

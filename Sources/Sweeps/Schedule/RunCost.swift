@@ -5,12 +5,12 @@ import Statistics
 import Support
 import Training
 
-/// The time that a recipe's steps and evaluations take on a layout, measured from a few of each.
+/// The durations of a recipe's steps and evaluations on a layout, measured with a few of each.
 package struct RunCost: Sendable, Equatable {
     package let secondsPerStep: Double
     package let secondsPerEvaluation: Double
 
-    /// Steps that are not measured: the first ones touch memory for the first time.
+    /// The number of steps before the measurement, in which memory is touched for the first time.
     private static let warmupSteps = 2
     private static let measuredSteps = 5
     private static let measuredChunks = 8
@@ -18,7 +18,7 @@ package struct RunCost: Sendable, Equatable {
 
     /// Measures the cost of a training. Collective.
     ///
-    /// - Throws: an error of MPI.
+    /// - Throws: `Failure` if MPI fails.
     static func measure(
         _ input: TrainingInput, on communicator: Communicator, engine: ComputeEngine
     ) throws(Failure) -> RunCost {
@@ -38,7 +38,7 @@ package struct RunCost: Sendable, Equatable {
             secondsPerEvaluation: try slowest(evaluation, communicator))
     }
 
-    /// Returns the seconds of an evaluation, in proportion to those of a part of the validation set.
+    /// Returns the seconds of an evaluation, extrapolated from a part of the validation set.
     private static func evaluationSeconds(
         _ runner: StepRunner, _ input: TrainingInput, on communicator: Communicator
     ) throws(Failure) -> Double {

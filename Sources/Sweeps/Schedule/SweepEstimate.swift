@@ -3,9 +3,9 @@ import Recipes
 import Support
 import Training
 
-/// How long a sweep would take on a layout, from steps and evaluations that were measured there.
+/// The expected duration of a sweep on a layout, from the measured steps and evaluations.
 package struct SweepEstimate: Sendable, Equatable {
-    /// One batch's runs.
+    /// The runs of one batch.
     package struct Row: Sendable, Equatable {
         package let batch: Int
         package let runs: Int
@@ -13,7 +13,7 @@ package struct SweepEstimate: Sendable, Equatable {
         package let evaluations: Int
         package let cost: RunCost
 
-        /// Of one run.
+        /// The duration of one run.
         package var seconds: Double {
             Double(steps) * cost.secondsPerStep
                 + Double(evaluations) * cost.secondsPerEvaluation
@@ -21,15 +21,15 @@ package struct SweepEstimate: Sendable, Equatable {
     }
 
     package let rows: [Row]
-    /// Groups that train at the same time.
+    /// The number of groups that train at the same time.
     package let groups: Int
 
-    /// From start to end, if groups end together and no grid grows.
+    /// The duration from start to end, if the groups end together and no grid grows.
     package var seconds: Double {
         rows.reduce(0) { $0 + Double($1.runs) * $1.seconds } / Double(groups)
     }
 
-    /// A table, and the sum in a sentence.
+    /// A table of the batches, and a sentence with the total duration.
     package var text: String {
         var table = TextTable(
             ["batch", "runs", "steps", "ms a step", "evaluations", "s each", "a run"],
@@ -51,8 +51,8 @@ package struct SweepEstimate: Sendable, Equatable {
 }
 
 extension SweepSession {
-    /// Returns the time that the remaining runs would take, from a few steps of each batch, which all
-    /// groups measure at the same time. Collective.
+    /// Returns the expected duration of the remaining runs. All groups measure a few steps of each
+    /// batch at the same time. Collective.
     package func estimate() throws(Failure) -> SweepEstimate {
         let input = try world.agree { () throws(Failure) in try readInput() }
         let groups = try world.agree { () throws(Failure) in

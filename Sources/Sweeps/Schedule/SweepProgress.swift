@@ -2,7 +2,8 @@ import Support
 import Telemetry
 import Training
 
-/// A sweep's progress on rank 0: points that have ended, of those that are known of.
+/// The progress line of a sweep on rank 0, with the points that have ended out of those known so
+/// far.
 struct SweepProgress {
     private let line: ProgressLine?
     private var details: [String] = []
@@ -24,7 +25,7 @@ struct SweepProgress {
         line?.update(done: done, total: progress.total, details: details)
     }
 
-    /// Tells of a point that this rank's group has trained.
+    /// Sets the details of the line to the result of a point that this rank's group has trained.
     mutating func ended(_ result: PointResult) {
         let loss = result.curve.last?.validationLoss ?? .nan
         details = [

@@ -1,17 +1,17 @@
 import Statistics
 import Support
 
-/// Which points of a sweep are to be trained, from what has been found so far.
+/// The points of a sweep to train, derived from the results so far.
 ///
-/// It looks at results alone, never at the order in which they came, so that any number of groups,
-/// killed and started again, ends with the same points.
+/// They depend only on the results and not on the order in which the runs ended, so any number of
+/// groups, killed and started again, ends with the same points.
 package struct SweepSchedule: Sendable {
     private let specification: SweepSpecification
     private let contextLength: Int
-    /// The rules that need runs of their own, and the batches that they reach.
+    /// The rules that need runs of their own, with the batches that they reach.
     private let trainedRules: [(rule: SweepRule, batches: Set<Int>)]
 
-    /// - Throws: a `.configuration` failure of the specification's recipe.
+    /// - Throws: `Failure` (configuration) if the specification's recipe is invalid.
     package init(_ specification: SweepSpecification) throws(Failure) {
         self.specification = specification
         contextLength = try specification.firstRecipe.model.contextLength
@@ -21,8 +21,8 @@ package struct SweepSchedule: Sendable {
         }
     }
 
-    /// All points that the results so far ask for, those with results among them, in the order in
-    /// which they are taken: the longest first, so that groups end together.
+    /// Returns all points that the results so far call for, including the points that have ended,
+    /// in the order of their training. The longest come first, so that the groups end together.
     package func points(_ results: [PointResult]) -> [SweepPoint] {
         let batches = specification.batches.sorted { seconds(ofBatch: $0) > seconds(ofBatch: $1) }
         var points = batches.flatMap { batch in
@@ -42,16 +42,16 @@ package struct SweepSchedule: Sendable {
         return points
     }
 
-    /// Points of the grid as it is written, before anything is known.
+    /// The points of the specified grid, before it has grown.
     package var firstPoints: [SweepPoint] { points([]) }
 
-    /// Those of all points that have no result yet, in their order.
+    /// Returns the points that have no result yet, in the order of their training.
     package func openPoints(_ results: [PointResult]) -> [SweepPoint] {
         let ended = Set(results.map(\.point.name))
         return points(results).filter { !ended.contains($0.name) }
     }
 
-    /// How far a sweep with these results is.
+    /// Returns the progress of a sweep with these results.
     package func progress(_ results: [PointResult]) -> SweepLedger.Progress {
         let ended = Set(results.map(\.point.name))
         let points = points(results)
@@ -59,8 +59,8 @@ package struct SweepSchedule: Sendable {
             done: points.count { ended.contains($0.name) }, total: points.count)
     }
 
-    /// How many runs of a batch are still to come at least: those that are known of, and those of
-    /// rules that will be trained.
+    /// Returns the least number of remaining runs of a batch: the known points, and the runs of
+    /// rules that are trained after the grid.
     package func fewestRuns(ofBatch batch: Int, after results: [PointResult]) -> Int {
         let open = openPoints(results).count { $0.batch == batch }
         guard baseRate(results) == nil else { return open }
@@ -68,13 +68,14 @@ package struct SweepSchedule: Sendable {
         return open + rules * specification.seeds.count
     }
 
-    /// Tokens stand for time.
+    /// Returns a number in proportion to the duration of a run, which is taken to follow its
+    /// tokens.
     private func seconds(ofBatch batch: Int) -> Int {
         batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
     }
 
-    /// A batch's rates, with those by which its grid has grown: outwards, or between a best rate
-    /// and one that diverges.
+    /// Returns the rates of a batch, including those by which its grid has grown, either outwards
+    /// or between the best rate and one that diverges.
     private func rates(ofBatch batch: Int, _ results: [PointResult]) -> [Double] {
         var rates = specification.rates(ofBatch: batch)
         let own = results.filter { $0.point.batch == batch && $0.point.rule == TrainedPoint.grid }
@@ -102,16 +103,16 @@ package struct SweepSchedule: Sendable {
         }
     }
 
-    /// A side of the best rate on which a parabola lacks a neighbour.
+    /// A side of the best rate on which a parabola lacks a neighbor.
     private enum Edge {
         case below
         case above
-        /// There is one, at this place, but it diverges.
+        /// The neighbor at this index diverges.
         case divergence(at: Int)
     }
 
-    /// The edges of a batch's grid on which comparisons' best rates lie; none while some points
-    /// have no result yet.
+    /// Returns the edges of a batch's grid on which the best rates of the comparisons lie, or none
+    /// if some points have no result yet.
     private func edges(of rates: [Double], _ results: [PointResult]) -> [Edge] {
         let byRate = Dictionary(grouping: results, by: \.point.rate)
         let complete = rates.allSatisfy { byRate[$0]?.count == specification.seeds.count }
@@ -133,10 +134,10 @@ package struct SweepSchedule: Sendable {
         }
     }
 
-    /// The rate from which rules that are trained start: the base batch's best of the first
-    /// comparison; nil before its grid is complete.
+    /// Returns the rate that the trained rules scale, which is the best rate of the base batch in
+    /// the first comparison, or nil if that grid is not complete yet.
     private func baseRate(_ results: [PointResult]) -> Double? {
-        // A rule that is being trained goes on from where it began.
+        // Once a rule is in training, its base rate must not change.
         if let begun = results.first(where: { $0.point.rule != TrainedPoint.grid }) {
             return begun.point.rate
         }

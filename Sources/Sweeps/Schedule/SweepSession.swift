@@ -4,15 +4,15 @@ import Recipes
 import Support
 import Training
 
-/// What `lockstep sweep` was asked to do.
+/// The options of `lockstep sweep`.
 package struct SweepRequest: Sendable {
-    /// The specification's file; nil to resume with the sweep's own.
+    /// The path of the specification; nil to resume with the sweep's own.
     package var specificationPath: String?
     /// The data folder; nil to resume with the sweep's own.
     package var dataPath: String?
     package var sweepPath: String
     package var resumes: Bool
-    /// Groups of ranks that train a point each; nil for a group of each rank.
+    /// The number of groups of ranks, which train a point each at a time; nil for one per rank.
     package var groups: Int?
 
     package init(
@@ -27,15 +27,15 @@ package struct SweepRequest: Sendable {
     }
 }
 
-/// How a sweep ended.
+/// The outcome of a sweep.
 package enum SweepOutcome: Sendable {
-    /// With what was found, on rank 0.
+    /// All points have ended. The findings are on rank 0 only.
     case finished(SweepFindings?)
-    /// A signal asked for it; nothing that had ended is lost.
+    /// A signal stopped the sweep; the results of the points that have ended are kept.
     case stopped
 }
 
-/// Sets up a sweep on all ranks together, has groups of them train its points, and analyses it.
+/// Sets up a sweep on all ranks, trains its points in groups of ranks, and analyzes the results.
 package struct SweepSession {
     let request: SweepRequest
     let job: Job
@@ -71,7 +71,7 @@ package struct SweepSession {
         }
         let isStopped = try trainPoints(input, groups, ledger)
         if isStopped { return .stopped }
-        // The first rank writes it down; the others only know that all went well.
+        // The first rank writes the findings. The others only learn that it succeeded.
         let findings = try world.onFirstRank { () throws(Failure) in
             let findings = try folder.findings()
             try folder.write(findings)
@@ -83,25 +83,24 @@ package struct SweepSession {
 
     // MARK: - Set-up
 
-    /// Checks that every host sees the sweep's folder, into which the groups write. Collective.
+    /// Checks that every host sees the sweep's folder, to which the groups write. Collective.
     ///
     /// - Throws: `Failure` (configuration) if only the first rank's host sees it.
     private func requireSharedFolder() throws(Failure) {
-        // If no host has it, reading it reports that.
+        // If no host has the folder, reading it reports that.
         guard try world.isTrueOnAnyRank(world.rank == 0 && folder.holdsSweep) else { return }
         try world.agree { () throws(Failure) in
             guard !folder.holdsSweep else { return }
-            throw Failure(
-                .configuration,
-                "\(folder.path) is on the first rank's host only; give --out a folder on a file system "
-                    + "that all hosts share.")
+            throw Failure.file(
+                .configuration, folder.path, "exists only on the first rank's host",
+                remedy: "give --out a folder on a file system that all hosts share")
         }
     }
 
     struct Input {
         let text: String
         let specification: SweepSpecification
-        /// Of the first point, for what all points share.
+        /// The recipe of the first point, for the values that all points share.
         let recipe: Recipe
         let data: TrainingData
     }
@@ -121,8 +120,8 @@ package struct SweepSession {
         } else {
             throw Failure(
                 .usage,
-                "No specification is given: name one, such as launch/recipes/studies/"
-                    + "king-james-adamw.toml, or add --resume to go on with the sweep in --out.")
+                "No specification is given; name one, such as launch/recipes/studies/"
+                    + "king-james-adamw.toml, or add --resume to resume the sweep in --out.")
         }
         try specification.validate()
         var recipe = try specification.firstRecipe
@@ -146,7 +145,7 @@ package struct SweepSession {
         return try folder.readOrigin().dataPath
     }
 
-    /// Returns a path that a file contains, which is relative to the file's folder.
+    /// Resolves a path that a file contains, which is relative to the file's folder.
     private static func path(_ path: String, relativeTo file: String) -> String {
         guard !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
         return String(file[...slash]) + path
@@ -157,8 +156,8 @@ package struct SweepSession {
         guard groups >= 1, groups <= world.size else {
             throw Failure(
                 .usage,
-                "--groups is \(groups), but there are \(world.size) ranks, and a group has one at "
-                    + "least: use 1 to \(world.size).")
+                "--groups \(groups): must be at least 1 and at most the number of ranks, "
+                    + "\(world.size); use 1 to \(world.size).")
         }
         let largest = (world.size + groups - 1) / groups
         for batch in specification.batches {
@@ -166,19 +165,20 @@ package struct SweepSession {
             guard recipe.reduction.lanes < largest else { continue }
             throw Failure(
                 .usage,
-                "Batch \(batch) has \(recipe.reduction.lanes) lanes, too few for the \(largest) ranks "
-                    + "of a group: use --groups \(world.size), or start fewer ranks.")
+                "--groups \(groups): batch \(batch) has \(recipe.reduction.lanes) lanes, too few "
+                    + "for the \(largest) ranks of a group; use --groups \(world.size) or start fewer "
+                    + "ranks.")
         }
         return groups
     }
 
-    /// Logs what an estimate measures.
+    /// Logs that an estimate begins.
     func announceEstimate(_ input: Input, _ groups: Int) {
         job.announce(
             """
             measuring a few steps and evaluations of \
             \(Format.counted(input.specification.batches.count, "batch", "batches")) on \
-            \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")); nothing is kept
+            \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")); nothing is saved
             """)
     }
 
@@ -190,22 +190,21 @@ package struct SweepSession {
         }
         let origin = try folder.readOrigin()
         guard origin.fingerprint == input.data.fingerprint else {
-            throw Failure(
-                .badData,
-                "\(input.data.path) does not hold the data that the sweep in \(folder.path) was "
-                    + "started with: give --data the same, which were in \(origin.dataPath).")
+            throw .file(
+                .badData, input.data.path,
+                "does not hold the data with which the sweep in \(folder.path) was started",
+                remedy: "give --data the same data, which was in \(origin.dataPath)")
         }
         guard origin.recipeHash == SHA256.hash(input.specification.recipeText) else {
-            throw Failure(
-                .configuration,
-                "\(folder.recipe) is not the recipe that the sweep was started with: undo the change, "
-                    + "or start a new sweep.")
+            throw .file(
+                .configuration, folder.recipe, "is not the recipe with which the sweep was started",
+                remedy: "undo the change, or start a new sweep")
         }
         try AtomicFile.supersede(
             folder.specification, holding: try readText(folder.specification), with: input.text)
     }
 
-    /// A name that no other start of the sweep has, on all ranks.
+    /// Returns a name for this start of the sweep, random and the same on all ranks. Collective.
     private func sessionName() throws(Failure) -> String {
         let own = world.rank == 0 ? UInt64.random(in: .min ... .max) : 0
         return String(try world.allReduce(Int64(bitPattern: own >> 1), .maximum), radix: 36)
@@ -219,7 +218,7 @@ package struct SweepSession {
             $0 + schedule.fewestRuns(ofBatch: $1, after: results)
         }
         let begun =
-            results.isEmpty ? "" : ", of which \(Format.count(results.count)) have ended before"
+            results.isEmpty ? "" : ", of which \(Format.count(results.count)) have already ended"
         job.announce(
             """
             sweeping \(Format.counted(specification.batches.count, "batch", "batches")) x \
@@ -235,7 +234,8 @@ package struct SweepSession {
 
     // MARK: - Training
 
-    /// Has each group take points until there are none; says whether a signal stopped it.
+    /// Trains points in each group until there are none; returns whether a signal stopped the
+    /// sweep.
     private func trainPoints(
         _ input: Input, _ groups: Int, _ ledger: SweepLedger
     ) throws(Failure) -> Bool {
@@ -274,7 +274,8 @@ package struct SweepSession {
         return try world.isTrueOnAnyRank(isStopped)
     }
 
-    /// What the group does next, which its first rank asks for; a signal to one rank stops all.
+    /// Returns the next assignment of the group, which its first rank takes from the ledger. A
+    /// signal to one rank stops all groups. Collective over the group.
     private func nextAssignment(
         _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
     ) throws(Failure) -> Assignment {
@@ -286,12 +287,12 @@ package struct SweepSession {
         if let taken { progress.update(taken.1) }
         let told = try group.allGatherBytes(taken.map { Self.encoded($0.0) } ?? [])
         guard let assignment = Self.decoded(told[0]) else {
-            throw Failure(.bug, "a group's first rank told what no rank can read")
+            throw .defect("The first rank of a group sent an assignment that cannot be decoded")
         }
         return assignment
     }
 
-    /// An assignment as bytes, for the other ranks of the group.
+    /// Returns an assignment as bytes, for the other ranks of the group.
     private static func encoded(_ assignment: Assignment) -> [UInt8] {
         switch assignment {
         case .done: Array("done".utf8)

@@ -1,13 +1,13 @@
 import Recipes
 import Support
 
-/// The keys of a specification's file, with errors that name them.
+/// The keys and values of a specification's file. Its errors name the file and the key.
 struct SpecificationTable {
     let name: String
     private let entries: [String: RecipeValue]
     private let set: [String: RecipeValue]
 
-    /// - Throws: a `.configuration` failure for a key that is not among `keys`.
+    /// - Throws: `Failure` (configuration) if the document has a key that is not among `keys`.
     init(
         _ document: [String: RecipeValue], name: String, keys: [String]
     ) throws(Failure) {
@@ -18,15 +18,15 @@ struct SpecificationTable {
         } else if document["set"] != nil {
             throw Failure(
                 .configuration,
-                "\(name): set is no table: write [set] and below it \"section.key\" = value.")
+                "\(name): set is not a table; write [set] and below it \"section.key\" = value.")
         } else {
             set = [:]
         }
         for key in entries.keys.sorted() where !keys.contains(key) {
             let remedy =
                 nearestName(to: key, among: keys + ["set"]).map { "did you mean \"\($0)\"?" }
-                ?? "its keys are \((keys + ["set"]).joined(separator: ", "))."
-            throw Failure(.configuration, "\(name) has the unknown key \"\(key)\": \(remedy)")
+                ?? "use one of \((keys + ["set"]).joined(separator: ", "))."
+            throw Failure(.configuration, "\(name): unknown key \"\(key)\"; \(remedy)")
         }
         self.entries = entries
     }
@@ -51,27 +51,33 @@ struct SpecificationTable {
 
     func text(_ key: String) throws(Failure) -> String? {
         guard let value = entries[key] else { return nil }
-        guard case .text(let text) = value else { throw wrongKind(key, value, "a text in quotes") }
+        guard case .text(let text) = value else {
+            throw wrongKind(key, value, "a quoted string", remedy: "put quotes around it")
+        }
         return text
     }
 
     func number(_ key: String) throws(Failure) -> Double? {
         guard let value = entries[key] else { return nil }
-        guard let number = Self.number(value) else { throw wrongKind(key, value, "a number") }
+        guard let number = Self.number(value) else {
+            throw wrongKind(key, value, "a number", remedy: "write one such as 0.5")
+        }
         return number
     }
 
     func integer(_ key: String) throws(Failure) -> Int? {
         guard let value = entries[key] else { return nil }
         guard let integer = Self.integer(value) else {
-            throw wrongKind(key, value, "a whole number")
+            throw wrongKind(key, value, "a whole number", remedy: "write one such as 8")
         }
         return integer
     }
 
     func list(_ key: String) throws(Failure) -> [RecipeValue]? {
         guard let value = entries[key] else { return nil }
-        guard case .list(let values) = value else { throw wrongKind(key, value, "a list") }
+        guard case .list(let values) = value else {
+            throw wrongKind(key, value, "a list", remedy: "write it in brackets")
+        }
         return values
     }
 
@@ -91,23 +97,21 @@ struct SpecificationTable {
         let numbers = values.compactMap(Self.number)
         guard numbers.count == values.count else {
             throw impossible(
-                key, RecipeValue.list(values).toml, "a list of numbers", remedy: "use numbers alone"
+                key, RecipeValue.list(values).toml, "a list of numbers", remedy: "use only numbers"
             )
         }
         return numbers
     }
 
-    /// A list that must be there and hold something.
+    /// Returns a list that must exist and must not be empty.
     func required<Element>(
         _ key: String, _ example: String,
         of read: (String) throws(Failure) -> [Element]?
     ) throws(Failure) -> [Element] {
         guard let values = try read(key) else { throw missing(key, example) }
         guard !values.isEmpty else {
-            throw Failure(
-                .configuration,
-                "\(name): \(key) is empty, so there is nothing to train: write "
-                    + "\(key) = \(example).")
+            throw conflict(
+                key, "[]", "must not be empty", remedy: "write \(key) = \(example)")
         }
         return values
     }
@@ -119,29 +123,39 @@ struct SpecificationTable {
         for (value, next) in zip(values, values.dropFirst()) where next <= value {
             throw impossible(
                 key, "\(shown(value)), \(shown(next))", "a rising list",
-                remedy: "sort it, and name nothing twice")
+                remedy: "sort it and remove repetitions")
         }
     }
 
-    /// A whole number without a point.
+    /// Returns a number as text, without a decimal point if it is whole.
     private func shown(_ value: Double) -> String {
         Int(exactly: value).map(String.init) ?? "\(value)"
     }
 
     func missing(_ key: String, _ example: String) -> Failure {
-        Failure(.configuration, "\(name) has no \(key): add \(key) = \(example).")
+        Failure(.configuration, "\(name): has no \(key); add \(key) = \(example).")
     }
 
+    /// Returns a failure about a value that is not valid:
+    /// `FILE: KEY = VALUE: must be VALID; REMEDY.`
     func impossible(
         _ key: String, _ value: String, _ valid: String, remedy: String
     ) -> Failure {
-        Failure(.configuration, "\(name): \(key) = \(value) is not \(valid): \(remedy).")
+        conflict(key, value, "must be \(valid)", remedy: remedy)
     }
 
-    private func wrongKind(_ key: String, _ value: RecipeValue, _ kind: String) -> Failure {
-        Failure(
-            .configuration, "\(name): \(key) = \(value.toml) is \(value.kind), but must be \(kind)."
-        )
+    /// Returns a failure about any other problem of a value:
+    /// `FILE: KEY = VALUE: PROBLEM; REMEDY.`
+    func conflict(
+        _ key: String, _ value: String, _ problem: String, remedy: String
+    ) -> Failure {
+        Failure(.configuration, "\(name): \(key) = \(value): \(problem); \(remedy).")
+    }
+
+    private func wrongKind(
+        _ key: String, _ value: RecipeValue, _ kind: String, remedy: String
+    ) -> Failure {
+        conflict(key, value.toml, "is \(value.kind), but must be \(kind)", remedy: remedy)
     }
 
     private static func number(_ value: RecipeValue) -> Double? {
@@ -155,7 +169,7 @@ struct SpecificationTable {
     private static func integer(_ value: RecipeValue) -> Int? {
         switch value {
         case .integer(let number): number
-        // 1e6 is a float in TOML, and a whole number to whoever wrote it.
+        // TOML reads 1e6 as a float, but the user means a whole number.
         case .real(let number): Int(exactly: number)
         default: nil
         }

@@ -1,13 +1,13 @@
 import Recipes
 import Support
 
-/// One run of a sweep: what tells it from the others.
+/// The values that distinguish one run of a sweep from the others.
 package struct SweepPoint: Sendable, Equatable {
-    /// `TrainedPoint.grid`, or the name of the rule that makes the rate from the base batch's.
+    /// `TrainedPoint.grid`, or the name of the rule that scales the rate of the base batch.
     package let rule: String
     /// The global batch, in sequences.
     package let batch: Int
-    /// The schedule's peak at this batch; for a rule's point, the rate at the base batch.
+    /// The peak rate of the schedule at this batch; for a rule's point, the rate at the base batch.
     package let rate: Double
     package let seed: UInt64
 
@@ -18,13 +18,13 @@ package struct SweepPoint: Sendable, Equatable {
         self.seed = seed
     }
 
-    /// Tells the point from all others of the sweep, and names its folder.
+    /// The name of the point and of its folder, unique within the sweep.
     package var name: String {
         let isPlain = rule.allSatisfy {
             $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == ".")
         }
-        // What cannot be part of a file's name, or is too long for one, is told apart by its
-        // digest.
+        // A rule whose name is too long for a file, or contains other characters, is identified by
+        // its digest.
         let rule =
             isPlain && rule.count <= 40
             ? rule : "\(rule.prefix { $0.isLetter })-\(SHA256.hash(rule).prefix(12))"
@@ -32,13 +32,13 @@ package struct SweepPoint: Sendable, Equatable {
     }
 }
 
-/// How a point ended.
+/// The result of a point.
 package struct PointResult: Sendable, Equatable {
     package let point: SweepPoint
-    /// The schedule's peak at the point's batch.
+    /// The peak rate of the schedule at the point's batch.
     package let learningRate: Double
     package let diverged: Bool
-    /// Validation losses, that before the first step first.
+    /// The validation losses by step, beginning with the loss before the first step.
     package let curve: [CurvePoint]
 
     package init(point: SweepPoint, learningRate: Double, diverged: Bool, curve: [CurvePoint]) {
@@ -48,7 +48,7 @@ package struct PointResult: Sendable, Equatable {
         self.curve = curve
     }
 
-    /// As the analysis takes it.
+    /// Returns the result as input for the analysis.
     func trained(secondsPerStep: Double) -> TrainedPoint {
         TrainedPoint(
             rule: point.rule, batch: point.batch, learningRate: learningRate,
@@ -59,27 +59,28 @@ package struct PointResult: Sendable, Equatable {
 }
 
 extension SweepSpecification {
-    /// The recipe of the grid's first point, for what all share.
+    /// The recipe of the grid's first point, for the values that all points share.
     ///
-    /// - Throws: as `recipe(for:)` does.
+    /// - Throws: the failures of `recipe(for:)`.
     package var firstRecipe: Recipe {
         get throws(Failure) {
             try recipe(for: firstPoint(ofBatch: batches[0]))
         }
     }
 
-    /// A point of a batch that stands for its others where rate and seed do not matter.
+    /// Returns a point of a batch, for values that do not depend on the rate and the seed.
     package func firstPoint(ofBatch batch: Int) -> SweepPoint {
         SweepPoint(batch: batch, rate: rates(ofBatch: batch)[0], seed: seeds[0])
     }
 
-    /// The recipe of a point's run.
+    /// Returns the recipe of a point's run.
     ///
-    /// The recipe's own [scaling] has no part in it. The lanes are set if the recipe leaves them unset,
-    /// because their default looks at the number of ranks, and a point must be the same on any.
+    /// The recipe's own [scaling] is ignored. The lanes are set if the recipe leaves them unset,
+    /// because their default depends on the number of ranks, but a point must be the same on any
+    /// number.
     ///
-    /// - Throws: a `.configuration` failure of the recipe, or where a number of tokens is no whole
-    ///   number of the batch's steps.
+    /// - Throws: `Failure` (configuration) if the recipe is invalid, or if a number of tokens is
+    ///   not a whole number of the batch's steps.
     package func recipe(for point: SweepPoint) throws(Failure) -> Recipe {
         var recipe = try recipe(
             batch: point.batch, rate: point.rate, rule: rules.first { $0.name == point.rule })
@@ -103,19 +104,19 @@ extension SweepSpecification {
         else {
             throw Failure(
                 .configuration,
-                "\(recipePath) has schedule.name = \"\(recipe.schedule.name.rawValue)\", whose rate "
-                    + "has not decayed where a run is compared before its end: set schedule.name = "
-                    + "\"constant\" with training.averaging_power = 7, or give one of tokens and "
-                    + "steps alone, with one number.")
+                "\(recipePath): [schedule] name = \"\(recipe.schedule.name.rawValue)\": the rate is "
+                    + "still decaying when a run is compared before its end; set schedule.name = "
+                    + "\"constant\" with training.averaging_power = 7, or give only one of tokens "
+                    + "and steps, with one number.")
         }
         try recipe.validate()
         return recipe
     }
 
-    /// Returns the recipe of a batch under a rule; the rate is that of the base batch. Without a rule,
-    /// the rate is that of the batch.
+    /// Returns the recipe of a batch under a rule; the rate is that of the base batch. Without a
+    /// rule, the rate is that of the batch.
     ///
-    /// - Throws: a `.configuration` failure of the recipe.
+    /// - Throws: `Failure` (configuration) if the recipe is invalid.
     func recipe(batch: Int, rate: Double, rule: SweepRule?) throws(Failure) -> Recipe {
         var recipe = baseRecipe
         recipe.training.globalBatch = batch
@@ -127,7 +128,7 @@ extension SweepSpecification {
         return recipe
     }
 
-    /// Whether a batch's runs are compared at their end alone.
+    /// Returns whether a batch's runs are compared only at their end.
     private func hasOneComparison(batch: Int, contextLength: Int) -> Bool {
         Set(steps + tokens.map { $0 / (batch * contextLength) }).count == 1
     }
@@ -135,22 +136,22 @@ extension SweepSpecification {
     private func checkTokens(batch: Int, contextLength: Int) throws(Failure) {
         let perStep = batch * contextLength
         for count in tokens where count % perStep != 0 || count < perStep {
-            // Tokens that are whole steps of all batches.
+            // A multiple of this number is a whole number of steps of every batch.
             let common =
                 Double(batches.reduce(1, leastCommonMultiple)) * Double(contextLength)
             let nearest = max(1, (Double(count) / common).rounded()) * common
             let remedy =
                 common < 1e9 && nearest < 1e15
-                ? "use \(Int(nearest)), or other batches" : "use other batches"
+                ? "use \(Int(nearest)) or other batches" : "use other batches"
             throw Failure(
                 .configuration,
-                "tokens = \(count) is no whole number of steps of batch \(batch), which take "
-                    + "\(perStep) tokens each: \(remedy).")
+                "tokens = \(count): must be a multiple of \(perStep), the tokens in a step of batch "
+                    + "\(batch); \(remedy).")
         }
     }
 }
 
-/// Or 2^52 where that is not enough.
+/// Returns the least common multiple of `a` and `b`, but at most 2^52.
 private func leastCommonMultiple(_ a: Int, _ b: Int) -> Int {
     var (divisor, rest) = (a, b)
     while rest != 0 { (divisor, rest) = (rest, divisor % rest) }

@@ -2,29 +2,28 @@ import Recipes
 import Support
 
 extension SweepSpecification {
-    /// The comparisons, the first of which anchors the rules that are trained.
+    /// The comparisons. The first one gives the base rate of the rules that are trained.
     package var designs: [Design] {
         tokens.reversed().map(Design.equalTokens) + steps.reversed().map(Design.equalSteps)
     }
 
-    /// How to have the comparison that the specification lacks, in a sentence; nil where it has
-    /// both.
+    /// A hint on how to add the comparison that the specification lacks, or nil if it has both.
     var otherComparison: String? {
         guard tokens.isEmpty || steps.isEmpty else { return nil }
         let (own, other) = steps.isEmpty ? ("tokens", "steps") : ("steps", "tokens")
         return
-            "batches are compared by equal \(own) alone; \(other) in the specification would compare "
-            + "them by equal \(other) as well, which may have another answer"
+            "batches are compared only by equal \(own); add \(other) to the specification to compare "
+            + "them by equal \(other) as well, which may give a different answer"
     }
 
-    /// How the results are analysed.
+    /// The settings of the analysis.
     package var analysisSettings: AnalysisSettings {
         AnalysisSettings(
             baseBatch: baseBatch, designs: designs, rules: lookedUpRules,
             targetLosses: targetLosses, tolerance: tolerance)
     }
 
-    /// The rules that change the rate alone, so that the grid shows what they do.
+    /// The rules that change only the rate, so that the grid shows their effect.
     private var lookedUpRules: [ScalingRule] {
         rules.filter { !$0.isTrained }.map { rule in
             ScalingRule(rule.name) { base, ratio in
@@ -34,26 +33,26 @@ extension SweepSpecification {
         }
     }
 
-    /// What a rule makes of the base batch's rate at a batch.
+    /// Returns the rate that a rule prescribes at a batch, given the rate at the base batch.
     ///
-    /// - Throws: a `.configuration` failure where the rule cannot be applied to the recipe or the
+    /// - Throws: `Failure` (configuration) if the rule cannot be applied to the recipe or the
     ///   batch.
     package func rate(of rule: SweepRule, batch: Int, base: Double) throws(Failure) -> Double {
         let recipe = try recipe(batch: batch, rate: base, rule: rule)
         return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).peakLearningRate
     }
 
-    /// The batches at which a rule is trained, if it is: those that it reaches.
+    /// Returns the batches to which a rule applies.
     ///
-    /// - Throws: a `.configuration` failure of the recipe.
+    /// - Throws: `Failure` (configuration) if the recipe is invalid.
     package func batches(reachedBy rule: SweepRule) throws(Failure) -> [Int] {
         let recipe = try recipe(batch: baseBatch, rate: learningRates[0], rule: rule)
         return batches.filter { recipe.scaling.reaches($0, with: recipe.optimizer) }
     }
 
-    /// Checks that runs of this specification and of another can stand in one sweep.
+    /// Checks that runs of this specification and of another are comparable within one sweep.
     ///
-    /// - Throws: a `.configuration` failure that names what differs.
+    /// - Throws: `Failure` (configuration) that names the first difference.
     package func requireSameRuns(as other: SweepSpecification) throws(Failure) {
         let differences = [
             ("recipe", recipeText != other.recipeText), ("[set]", settings != other.settings),
@@ -70,10 +69,10 @@ extension SweepSpecification {
                 + "tolerance and target_losses may change).")
     }
 
-    /// Checks that every point that is known beforehand has a recipe, and every rule a rate at each
-    /// batch that it reaches, whatever rate of the grid it starts from.
+    /// Checks that every point of the specified grid has a recipe, and that every rule has a rate
+    /// at each batch that it reaches, from any rate of the grid.
     ///
-    /// - Throws: `Failure` (configuration) that names the first point or rule without one.
+    /// - Throws: `Failure` (configuration) that names the first problem.
     package func validate() throws(Failure) {
         for batch in batches {
             for rate in rates(ofBatch: batch) {

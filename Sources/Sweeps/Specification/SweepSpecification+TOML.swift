@@ -10,11 +10,11 @@ extension SweepSpecification {
     /// Reads a specification.
     ///
     /// - Parameters:
-    ///   - toml: its text.
-    ///   - name: its file, for messages.
-    ///   - recipe: gives the text of the recipe that it names.
-    /// - Throws: a `.configuration` failure that names the first key that is missing, unknown or
-    ///   impossible; what `recipe` throws.
+    ///   - toml: the text of the specification.
+    ///   - name: the path of its file, for messages.
+    ///   - recipe: returns the text of the recipe at a path.
+    /// - Throws: `Failure` (configuration) that names the first key that is missing, unknown or
+    ///   invalid; the failures of `recipe`.
     package init(
         toml: String, name: String, recipe: (_ path: String) throws(Failure) -> String
     ) throws(Failure) {
@@ -37,7 +37,7 @@ extension SweepSpecification {
             (seed) throws(Failure) in
             guard let seed = UInt64(exactly: seed) else {
                 throw table.impossible(
-                    "seeds", "\(seed)", "a number from 0 up", remedy: "use 1, 2, 3")
+                    "seeds", "\(seed)", "a whole number, 0 or more", remedy: "use 1, 2, 3")
             }
             return seed
         }
@@ -56,8 +56,8 @@ extension SweepSpecification {
         try addOtherComparison(table)
     }
 
-    /// Compares by steps as well where tokens alone are named, and the other way round, as far as that
-    /// takes no longer runs: after the steps of the largest batch, or the tokens of the smallest.
+    /// Adds the comparison by steps if only tokens are set, and vice versa, if that requires no
+    /// longer runs: after the steps of the largest batch, or the tokens of the smallest.
     private mutating func addOtherComparison(_ table: SpecificationTable) throws(Failure) {
         let isSilent = (
             tokens: try table.integers("tokens") == nil, steps: try table.integers("steps") == nil
@@ -66,7 +66,7 @@ extension SweepSpecification {
             let largest = batches.last
         else { return }
         let recipe = try firstRecipe
-        // Another schedule's rate has decayed at the end alone.
+        // With any other schedule, the rate has fully decayed only at the end of a run.
         guard recipe.schedule.name == .constant else { return }
         let context = recipe.model.contextLength
         if isSilent.steps {
@@ -80,7 +80,7 @@ extension SweepSpecification {
         }
     }
 
-    /// Refuses keys in [set] that every run has of its own.
+    /// Refuses keys in [set] whose values differ from run to run.
     private static func refuseOwnKeys(
         _ settings: [RecipeSetting], _ table: SpecificationTable
     ) throws(Failure) {
@@ -91,11 +91,11 @@ extension SweepSpecification {
         for setting in settings {
             let key = "\(setting.section).\(setting.key)"
             guard own.contains(key) || setting.section == "scaling" else { continue }
-            throw table.impossible(
-                "[set] \(key)", setting.value.toml, "a key that all runs share",
+            throw table.conflict(
+                "[set] \(key)", setting.value.toml, "is not a key that all runs share",
                 remedy: setting.section == "scaling"
                     ? "write it in rules, as { rule = \"sqrt\", weight_decay = \"timescale\" }"
-                    : "say it by batches, learning_rates, seeds, tokens, steps and evaluations")
+                    : "use batches, learning_rates, seeds, tokens, steps and evaluations instead")
         }
     }
 
@@ -104,26 +104,27 @@ extension SweepSpecification {
         try table.checkRising("learning_rates", learningRates, "a rate above 0")
         try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
         try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
-        // Their products with a context length, and with one another, can be counted.
+        // Up to this limit, their products with one another and a context length do not overflow.
         let largest = 1_000_000_000
         for (key, values) in [("batches", batches), ("steps", steps)] {
             guard let value = values.last, value > largest else { continue }
-            throw table.impossible(key, "\(value)", "up to \(largest)", remedy: "use less")
+            throw table.impossible(key, "\(value)", "at most \(largest)", remedy: "use less")
         }
         guard targetLosses.allSatisfy({ $0.isFinite && $0 > 0 }) else {
             throw table.impossible(
                 "target_losses", "\(targetLosses)", "a list of losses above 0",
-                remedy: "remove what is not"
+                remedy: "remove the others"
             )
         }
         guard !tokens.isEmpty || !steps.isEmpty else {
-            throw table.missing("tokens", "[1000000], after which the batches are compared")
+            throw table.missing(
+                "tokens", "[1000000], the number of tokens after which batches are compared")
         }
         guard learningRates.count >= 3 else {
             throw table.impossible(
-                "learning_rates", "\(learningRates)", "at least 3 rates",
-                remedy:
-                    "a parabola through the losses needs them; 7 rates a factor of 2 apart are usual"
+                "learning_rates", "\(learningRates)",
+                "at least 3 rates, because a parabola is fitted to their losses",
+                remedy: "use 7 rates a factor of 2 apart"
             )
         }
         guard Set(seeds).count == seeds.count else {
@@ -156,7 +157,7 @@ extension SweepSpecification {
 }
 
 extension SweepRule {
-    /// A rule as a specification has it: a name, or a table of [scaling]'s keys.
+    /// Reads a rule of a specification, which is a name or a table of [scaling]'s keys.
     fileprivate init(_ value: RecipeValue, table: SpecificationTable) throws(Failure) {
         let keys: [String: RecipeValue]
         switch value {
@@ -168,9 +169,9 @@ extension SweepRule {
                 remedy: "write \"linear\" or { rule = \"power\", exponent = 0.7 }")
         }
         guard keys["base_batch"] == nil else {
-            throw table.impossible(
-                "rules", value.toml, "about the sweep's own base_batch",
-                remedy: "give base_batch beside batches, where it is of all rules")
+            throw table.conflict(
+                "rules", value.toml, "every rule uses the sweep's own base_batch",
+                remedy: "remove base_batch from the rule and set it next to batches")
         }
         guard case .text(let text)? = keys["rule"] else {
             throw table.impossible(

@@ -1,39 +1,41 @@
 import Recipes
 
-/// What a sweep trains: a grid of batches, rates and seeds over one recipe, as a TOML file has it.
+/// The contents of a sweep's TOML file: a grid of batches, rates and seeds over one recipe.
 package struct SweepSpecification: Sendable, Equatable {
-    /// The text of the recipe that every run starts from.
+    /// The text of the recipe that all runs share.
     package let recipeText: String
     /// `recipe`: the path of that recipe, for messages.
     package let recipePath: String
     /// `[set]`: the keys that differ from the recipe's text.
     package let settings: [RecipeSetting]
-    /// The recipe with `settings` and without its [scaling], not checked: every run sets more keys.
+    /// The recipe with `settings` and without its [scaling]. It is not checked, because every run
+    /// sets more keys.
     let baseRecipe: Recipe
     /// `batches`: global batches, in sequences, rising.
     package var batches: [Int]
     /// `learning_rates`: the grid's rates at the base batch, rising.
     package var learningRates: [Double]
     /// `grid_exponent`: the power of batch / base_batch by which the grid moves with the batch, so
-    /// that its middle stays near the optimum; the analysis does not know of it.
+    /// that its middle stays near the optimum. The analysis ignores it.
     package var gridExponent: Double
-    /// `seeds`.
+    /// `seeds`: the seeds of parameters and data order.
     package var seeds: [UInt64]
     /// `base_batch`: the batch whose best rate the rules scale; if unset, the smallest.
     package var baseBatch: Int
-    /// `rules`: what is judged.
+    /// `rules`: the rules to judge.
     package var rules: [SweepRule]
     /// `tokens`: the numbers of tokens after which every batch is compared, rising. If unset, the
     /// tokens of the smallest batch after the last of `steps`, if all batches reach exactly that
     /// number.
     package var tokens: [Int]
-    /// `steps`: the numbers of steps after which every batch is compared, rising. If unset, the steps
-    /// that the largest batch takes for the last of `tokens`.
+    /// `steps`: the numbers of steps after which every batch is compared, rising. If unset, the
+    /// steps that the largest batch takes for the last of `tokens`.
     package var steps: [Int]
-    /// `evaluations`: validation losses of a run, at least those that the comparisons need.
+    /// `evaluations`: the number of validation losses of a run; it has more if the comparisons need
+    /// them.
     package var evaluations: Int
-    /// `extend`: how many rates a batch's grid may grow by on each side, where its best rate lies
-    /// on that edge, and below a rate that diverges.
+    /// `extend`: the number of rates that a batch's grid may gain on each side if its best rate
+    /// lies on that edge, and below a rate that diverges.
     package var extend: Int
     /// `tolerance`: the regret up to which a rule holds, in nats.
     package var tolerance: Double
@@ -41,13 +43,13 @@ package struct SweepSpecification: Sendable, Equatable {
     /// batch reaches.
     package var targetLosses: [Double]
 
-    /// The rates of a batch's grid, rising, before it is extended.
+    /// Returns the rates of a batch's grid before it is extended, rising.
     package func rates(ofBatch batch: Int) -> [Double] {
         let factor = power(Double(batch) / Double(baseBatch), gridExponent)
         return learningRates.map { shortened($0 * factor) }
     }
 
-    /// How much larger a grid's next rate is: its rates' geometric mean spacing.
+    /// The ratio of neighboring rates of the grid, as a geometric mean.
     package var rateRatio: Double {
         guard let first = learningRates.first, let last = learningRates.last,
             learningRates.count > 1
@@ -55,18 +57,18 @@ package struct SweepSpecification: Sendable, Equatable {
         return power(last / first, 1 / Double(learningRates.count - 1))
     }
 
-    /// The steps of a batch's runs: enough for every comparison.
+    /// Returns the number of steps of a batch's runs, enough for every comparison.
     package func runSteps(ofBatch batch: Int, contextLength: Int) -> Int {
         max(
             steps.last ?? 0, (tokens.last ?? 0) / (batch * contextLength))
     }
 
-    /// The steps at which a batch's runs are evaluated: before the first, at every comparison, and
-    /// between them at about equal ratios.
+    /// Returns the steps after which a batch's runs are evaluated: 0, every comparison, and more at
+    /// about equal ratios between them.
     package func marks(ofBatch batch: Int, contextLength: Int) -> [Int] {
         let last = runSteps(ofBatch: batch, contextLength: contextLength)
         var marks = Set(steps + tokens.map { $0 / (batch * contextLength) } + [0, last])
-        // Halvings of the run by sqrt(2), until there are enough.
+        // The run's length is divided by sqrt(2) until there are enough marks.
         var mark = Double(last)
         while marks.count < evaluations + 1, mark > 2 {
             mark /= 2.0.squareRoot()
@@ -82,6 +84,6 @@ package struct SweepRule: Sendable, Equatable {
     let name: String
     /// The [scaling] of the rule's runs, apart from its base batch.
     let scaling: ScalingConfiguration
-    /// Whether the rule changes more than the rate, so that its effect shows only in its own runs.
+    /// Whether the rule changes more than the rate, so its effect shows only in runs of its own.
     let isTrained: Bool
 }
