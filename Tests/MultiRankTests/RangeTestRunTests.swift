@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Tests of the range test on a real training step under mpirun.
-@Suite("runs of the range test", .serialized)
+@Suite("Runs of the range test", .serialized)
 struct RangeTestRunTests {
     private func reports(_ ranks: Int, words: [String]) throws -> [RangeTestReport] {
         let outcome = try Launch.run(

@@ -3,7 +3,7 @@ import Optimizers
 import TestSupport
 import Testing
 
-@Suite("gradient norm and clipping")
+@Suite("Gradient norm and clipping")
 struct GradientNormTests {
     private struct Clipping: Decodable {
         let clipNorm: Double

@@ -3,7 +3,7 @@ import Optimizers
 import Recipes
 import Testing
 
-@Suite("optimizers")
+@Suite("Optimizers")
 struct OptimizerTests {
     private static let configurations = [
         OptimizerConfiguration(name: .sgd, weightDecay: 0.1),

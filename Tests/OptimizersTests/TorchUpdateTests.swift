@@ -3,7 +3,7 @@ import Optimizers
 import TestSupport
 import Testing
 
-@Suite("updates compared with PyTorch")
+@Suite("Updates compared with PyTorch")
 struct TorchUpdateTests {
     @Test("20 steps of every rule on the same gradients end within 1e-7 of PyTorch's")
     func twentySteps() throws {
