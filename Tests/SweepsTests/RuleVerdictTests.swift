@@ -59,7 +59,7 @@ struct RuleVerdictTests {
         #expect(sentence.hasSuffix("fails at B = 16 and 128, though not at 32."), "\(sentence)")
     }
 
-    @Test("a reach that ends between batches is not called the end")
+    @Test("a reach is not called final if the rule holds at a later batch")
     func reachWithAGap() throws {
         let sweep = PlantedSweep(
             batches: [8, 16, 32, 64], bestRate: { $0 == 32 ? 3e-3 : 1e-3 }, rateNoise: 0.01)
