@@ -8,7 +8,8 @@ import Testing
         return recipe.text
     }
 
-    @Test func aValueIsReplacedAndEverythingElseStays() {
+    @Test("a value is replaced, and the rest stays unchanged")
+    func aValueIsReplacedAndEverythingElseStays() {
         #expect(
             edited(
                 """
@@ -43,7 +44,8 @@ import Testing
                     """)
     }
 
-    @Test func aKeyThatIsMissingIsInserted() {
+    @Test("a missing key is inserted")
+    func aKeyThatIsMissingIsInserted() {
         #expect(
             edited("[optimizer]\nname = \"sgd\"\n[model]\n")
                 == "[optimizer]\nlearning_rate = 2e-3\nname = \"sgd\"\n[model]\n")
@@ -53,7 +55,8 @@ import Testing
         #expect(edited("") == "[optimizer]\nlearning_rate = 2e-3\n")
     }
 
-    @Test func lineEndsOfOtherSystemsStay() {
+    @Test("line endings of other systems are kept")
+    func lineEndsOfOtherSystemsStay() {
         #expect(
             edited("[optimizer]\r\nlearning_rate = 1\r\n")
                 == "[optimizer]\r\nlearning_rate = 2e-3\r\n")
