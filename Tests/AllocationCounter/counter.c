@@ -1,11 +1,11 @@
-// Counts the process's heap allocations, where it is preloaded, and tells the number at its end:
+// Counts the heap allocations of a process that preloads it, and prints the number at the end:
 //   cc -shared -fPIC -O1 counter.c -o counter.so
 //   LD_PRELOAD=./counter.so COMMAND      ->   "allocations 12345" on stderr
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 
-// glibc's own names, which are not what is replaced here.
+// glibc's own names of the functions that are replaced here.
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);

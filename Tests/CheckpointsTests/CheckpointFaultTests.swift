@@ -102,7 +102,7 @@ enum Damage: String, CaseIterable, Sendable {
         #expect(checkpoint == nil && rejected == [20, 10])
     }
 
-    /// How far a save had come when it was killed.
+    /// The stages at which a save can be killed.
     enum Stage: CaseIterable { case folderMade, halfAFile, filesWritten, manifestWritten, pruning }
 
     @Test("the remains of a killed save are ignored and then removed", arguments: Stage.allCases)
@@ -111,7 +111,7 @@ enum Damage: String, CaseIterable, Sendable {
         try run.save(step: 10)
         try run.save(step: 20)
         let files = FileManager.default
-        // What step 20 is before its rename; while pruning, it is step 10 that loses its name.
+        // The name of step 20 before its rename; during pruning, step 10 loses its name.
         let killed = run.store.path(step: stage == .pruning ? 10 : 20)
         let partial = killed + ".partial"
         try files.moveItem(atPath: killed, toPath: partial)

@@ -5,7 +5,7 @@ import Support
 import TestSupport
 import Testing
 
-/// A small run: its folder, its parameters, and what it saves.
+/// A small run with its folder, its parameters and its checkpoints.
 final class Run {
     let folder: TemporaryFolder
     let store: CheckpointStore
@@ -23,7 +23,7 @@ final class Run {
         fill(0)
     }
 
-    /// Gives the parameters values that tell one step from another.
+    /// Gives the parameters values that differ between steps.
     func fill(_ seed: Int) {
         for i in 0..<parameters.count { parameters.elements[i] = Float(seed) + Float(i) / 64 }
     }
@@ -49,14 +49,14 @@ final class Run {
             ], manifest: manifest ?? self.manifest(step: step))
     }
 
-    /// The newest valid checkpoint and the steps that were rejected on the way to it.
+    /// Returns the newest valid checkpoint and the steps that were rejected before it was found.
     func newest() throws(Failure) -> (checkpoint: Checkpoint?, rejected: [Int]) {
         var rejected: [Int] = []
         let checkpoint = try store.newestValid { step, _ in rejected.append(step) }
         return (checkpoint, rejected)
     }
 
-    /// Expects that a checkpoint gives back the parameters of its step.
+    /// Expects that a checkpoint has the parameters of its step.
     func expectParameters(of checkpoint: Checkpoint, step: Int) throws {
         fill(step)
         for name in ["model.safetensors", "moments.safetensors"] {
@@ -154,7 +154,7 @@ final class Run {
         #expect(checkpoint?.step == 15 && rejected == [30, 20])
     }
 
-    @Test("other files in the folder are left alone")
+    @Test("other files in the folder stay unchanged")
     func leavesOtherThingsInTheFolderAlone() throws {
         let run = try Run(keep: 2)
         try run.save(step: 1)

@@ -5,7 +5,7 @@ import Support
 import TestSupport
 import Testing
 
-/// The tensors of `make_safetensors_goldens.py`, in its order.
+/// The tensors of `make_safetensors_goldens.py` in its order.
 private let goldenShapes: [(name: String, shape: [Int])] = [
     ("wte.weight", [7, 3]),
     ("h.0.attn.c_attn.bias", [9]),
@@ -17,7 +17,7 @@ private let goldenShapes: [(name: String, shape: [Int])] = [
     ("größe \"quoted\" \\ tab\t bell\u{07} \u{1F600}", [1, 2, 1]),
 ]
 
-/// An arena with the golden tensors and the values that the script gives them.
+/// Returns an arena with the golden tensors and the values that the script gives them.
 private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
     var layout = ArenaLayout()
     for (name, shape) in goldenShapes { layout.append(name, shape: shape) }
@@ -78,7 +78,8 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
             let elements = stride(from: 0, to: content.count, by: tensor.type.byteCount).map {
                 Array(content[$0..<$0 + tensor.type.byteCount])
             }
-            // 0, 1, 1 in every type: all zero bits, then twice the same other ones.
+            // The elements are 0, 1, 1 in every type: zero bits, and then the same other bits
+            // twice.
             #expect(elements[0].allSatisfy { $0 == 0 })
             #expect(elements[1] == elements[2] && elements[1] != elements[0])
         }
@@ -215,7 +216,7 @@ struct BadFile: CustomTestStringConvertible, Sendable {
         self.words = words
     }
 
-    /// A header whose one tensor "a" has the given fields.
+    /// Makes a file whose header has one tensor "a" with the given fields.
     init(fields: String, data: Int = 0, _ words: String...) {
         self.init(Array("{\"a\":{\(fields)}}".utf8), data: data, words)
     }
@@ -393,7 +394,7 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
                 4, 1
             ),
             ("{\(entry("\\ud83d\\ude00", 0, 4))}", 4, 1),
-            // Two keys that Swift's string equality would call the same.
+            // Swift's string equality considers these two keys equal.
             ("{\(entry("\\u00e9", 0, 4)),\(entry("e\\u0301", 4, 8))}", 8, 2),
         ] {
             try write(BadFile(header, data: data).bytes, to: path)

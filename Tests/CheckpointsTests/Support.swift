@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The bytes of a golden file.
+/// Returns the bytes of a golden file.
 func golden(_ name: String) throws -> [UInt8] {
     try bytes(of: goldenPath(name))
 }
@@ -19,7 +19,7 @@ func write(_ bytes: some Sequence<UInt8>, to path: String) throws {
     try Data(bytes).write(to: URL(fileURLWithPath: path))
 }
 
-/// The names in a folder, sorted.
+/// Returns the sorted names in a folder.
 func names(in folder: String) throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
 }

@@ -2,7 +2,7 @@ import Collectives
 import Compute
 import Testing
 
-/// Who owns which part of the arena.
+/// Tests of the division of the arena among hosts and ranks.
 @Suite struct BucketPartitionTests {
     private static let block = SumOfSquares.blockSize
 
@@ -16,7 +16,9 @@ import Testing
             buckets: buckets.ranges, segmentCount: segments, hostCount: hosts)
     }
 
-    @Test(arguments: [(1, 1), (2, 1), (3, 1), (1, 4), (2, 3), (5, 2)])
+    @Test(
+        "parts cover the arena once and begin with a block",
+        arguments: [(1, 1), (2, 1), (3, 1), (1, 4), (2, 3), (5, 2)])
     func partsCoverTheArenaOnceAndBeginWithABlock(segments: Int, hosts: Int) {
         for count in [16, 4096, Self.block, 100 * Self.block, 77 * Self.block + 48] {
             let partition = partition(
@@ -39,7 +41,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [(2, 1), (3, 1), (2, 3), (8, 8)])
+    @Test("full buckets have equal parts", arguments: [(2, 1), (3, 1), (2, 3), (8, 8)])
     func wholeBucketsHaveEqualParts(segments: Int, hosts: Int) {
         let partition = partition(
             count: 3000 * Self.block, bytes: 1 << 20, segments: segments, hosts: hosts)
@@ -52,7 +54,8 @@ import Testing
         }
     }
 
-    @Test func segmentsFollowOneAnother() {
+    @Test("segments of a bucket are contiguous")
+    func segmentsFollowOneAnother() {
         let partition = partition(count: 70 * Self.block, bytes: 1 << 20, segments: 3, hosts: 2)
         for bucket in partition.buckets.indices {
             let segments = (0..<3).map { partition.segment($0, ofBucket: bucket) }
@@ -63,12 +66,13 @@ import Testing
         }
     }
 
-    @Test func hostsAreInTheOrderOfTheirLowestRank() {
+    @Test("hosts are in the order of their lowest rank")
+    func hostsAreInTheOrderOfTheirLowestRank() {
         let topology = HostTopology(hostOfRank: [7, 3, 7, 3, 3], rank: 4)
         #expect(topology.hosts == [[0, 2], [1, 3, 4]])
         #expect(topology.host == 1)
         #expect(topology.localRank == 2)
-        // The smaller host has two ranks, so the larger one's third owns nothing.
+        // The smaller host has two ranks, so the third rank of the larger one owns nothing.
         #expect(topology.segmentCount == 2)
         #expect(topology.ownSegment == nil)
         #expect(topology.place(of: 2).host == 0)

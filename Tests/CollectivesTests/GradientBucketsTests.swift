@@ -3,7 +3,9 @@ import Compute
 import Testing
 
 @Suite struct GradientBucketsTests {
-    @Test(arguments: [(16, 16), (4096, 1024), (4112, 1024), (48, 1000), (160, 20), (64, 1)])
+    @Test(
+        "buckets cover the arena from its end",
+        arguments: [(16, 16), (4096, 1024), (4112, 1024), (48, 1000), (160, 20), (64, 1)])
     func bucketsCoverTheArenaFromItsEnd(count: Int, bucketElements: Int) {
         let ranges = GradientBuckets(count: count, bucketElements: bucketElements).ranges
         #expect(ranges.first?.upperBound == count)
@@ -19,13 +21,15 @@ import Testing
         }
     }
 
-    @Test func onlyTheArenasEndIsShort() {
+    @Test("only the bucket at the arena's end is shorter")
+    func onlyTheArenasEndIsShort() {
         let ranges = GradientBuckets(count: 112, bucketElements: 32).ranges
         #expect(ranges == [96..<112, 64..<96, 32..<64, 0..<32])
     }
 
-    @Test func aBucketIsReadyWhenAllOfItAndAllBeforeItIsFinished() {
-        // Buckets, from the end: 64..<96, 32..<64, 0..<32.
+    @Test("a bucket is ready when it and all buckets before it are finished")
+    func aBucketIsReadyWhenAllOfItAndAllBeforeItIsFinished() {
+        // The buckets, from the end, are 64..<96, 32..<64 and 0..<32.
         var buckets = GradientBuckets(count: 96, bucketElements: 32)
         #expect(buckets.finish(70..<96) == 0..<0)
         #expect(buckets.finish(0..<40) == 0..<0)
@@ -39,7 +43,8 @@ import Testing
         #expect(buckets.finish(0..<96) == 0..<3)
     }
 
-    @Test func anyOrderOfRangesMakesEveryBucketReadyOnceAndInOrder() {
+    @Test("any order of ranges makes every bucket ready once and in order")
+    func anyOrderOfRangesMakesEveryBucketReadyOnceAndInOrder() {
         let random = CounterRandom(key: 3)
         for trial in 0..<50 {
             var buckets = GradientBuckets(count: 1024, bucketElements: 16 * (1 + trial % 9))

@@ -2,8 +2,9 @@ import Collectives
 import Testing
 
 @Suite struct GradientNoiseTests {
-    /// Against the definitions, term by term, on lanes with plain numbers.
-    @Test func isWhatTheDefinitionsSay() throws {
+    /// The expected values are computed term by term from the definitions.
+    @Test("variance and signal equal their definitions")
+    func isWhatTheDefinitionsSay() throws {
         let means: [[Double]] = [[3, -1, 0.5], [1, 2, -2], [0.25, 0, 4], [-1, 1, 1]]
         let count = Double(means.count)
         let mean = (0..<3).map { place in means.reduce(0) { $0 + $1[place] } / count }
@@ -27,14 +28,16 @@ import Testing
         #expect(abs(noise.signal - products / (count * (count - 1))) < 1e-12)
     }
 
-    @Test func equalLanesHaveNoNoise() throws {
+    @Test("equal lanes have no noise")
+    func equalLanesHaveNoNoise() throws {
         let noise = try #require(
             GradientNoise(partSquares: 2 * 0.25, sumSquares: 1, lanes: 2, sequencesPerLane: 3))
         #expect(noise.variance == 0)
         #expect(noise.signal == 1)
     }
 
-    @Test func oneLaneTellsNothing() {
+    @Test("one lane gives no estimate")
+    func oneLaneTellsNothing() {
         #expect(
             GradientNoise(partSquares: 1, sumSquares: 1, lanes: 1, sequencesPerLane: 8) == nil)
     }

@@ -2,9 +2,9 @@ import Collectives
 import Compute
 import Testing
 
-/// The tree against the design's definition, written here once more as plain recursion.
+/// Compares the tree with its definition, which is written here as plain recursion.
 @Suite struct ReductionTreeTests {
-    /// All nodes of the tree over [a, b), children before parents.
+    /// Returns all nodes of the tree over [a, b), children before parents.
     private func nodes(_ a: Int, _ b: Int) -> [Range<Int>] {
         if b - a == 1 { return [a..<b] }
         var half = 1
@@ -19,7 +19,8 @@ import Testing
         return sum(values, a, a + half) + sum(values, a + half, b)
     }
 
-    @Test func splitsAtTheLargestPowerOfTwoBelowTheCount() {
+    @Test("nodes split at the largest power of two below the count")
+    func splitsAtTheLargestPowerOfTwoBelowTheCount() {
         #expect(ReductionTree.split(0..<2) == 1)
         #expect(ReductionTree.split(0..<3) == 2)
         #expect(ReductionTree.split(0..<8) == 4)
@@ -28,7 +29,7 @@ import Testing
         #expect(ReductionTree.split(5..<12) == 9)
     }
 
-    @Test(arguments: 1...40)
+    @Test("ranks share the lanes evenly and in order", arguments: 1...40)
     func ranksShareTheLanesEvenlyAndInOrder(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         for size in 1...lanes {
@@ -40,7 +41,7 @@ import Testing
         }
     }
 
-    @Test(arguments: 1...40)
+    @Test("complete nodes are the fewest that cover a rank's lanes", arguments: 1...40)
     func wholeNodesAreTheFewestThatCover(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         let all = nodes(0, lanes)
@@ -50,7 +51,7 @@ import Testing
                 let inside = all.filter {
                     range.contains($0.lowerBound) && $0.upperBound <= range.upperBound
                 }
-                // Those inside no other node that also lies in the range.
+                // The nodes that are inside no other node of the range.
                 let maximal = inside.filter { node in
                     !inside.contains { $0 != node && $0.clamped(to: node) == node }
                 }
@@ -61,7 +62,7 @@ import Testing
         }
     }
 
-    @Test(arguments: 1...40)
+    @Test("merges after each lane leave the complete nodes on the stack", arguments: 1...40)
     func mergingAfterEachLaneLeavesTheWholeNodesOnTheStack(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         let all = Set(nodes(0, lanes))
@@ -82,7 +83,7 @@ import Testing
                     }
                 }
                 #expect(stack == tree.wholeNodes(covering: range))
-                // About log2(lanes) + 1 buffers; ranges that straddle nodes need some more.
+                // About log2(lanes) + 1 buffers; ranges that straddle nodes need a few more.
                 if size == 1 {
                     #expect(deepest <= 1 + Int.bitWidth - (lanes - 1).leadingZeroBitCount)
                 }
@@ -90,7 +91,7 @@ import Testing
         }
     }
 
-    @Test(arguments: 1...40)
+    @Test("additions of the ranks' nodes complete the tree", arguments: 1...40)
     func additionsOfTheRanksNodesFinishTheTree(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         let values = randomValues(lanes)
@@ -104,8 +105,10 @@ import Testing
         }
     }
 
-    /// Ranks on hosts, also where a host's ranks do not follow one another.
-    @Test(arguments: [[0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 0, 2, 2], [0, 1, 2], [1, 0, 0]])
+    /// A host's ranks need not be consecutive.
+    @Test(
+        "hosts join the nodes of their ranks and then those of other hosts",
+        arguments: [[0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 0, 2, 2], [0, 1, 2], [1, 0, 0]])
     func hostsJoinTheirRanksNodesAndThenOneAnothers(hostOfRank: [Int]) {
         let size = hostOfRank.count
         for lanes in size...24 {
@@ -143,7 +146,8 @@ import Testing
         }
     }
 
-    @Test func sumFollowsTheTreeAndNotTheOrderOfLanes() {
+    @Test("sums follow the tree and not the order of lanes")
+    func sumFollowsTheTreeAndNotTheOrderOfLanes() {
         var differs = 0
         for lanes in 1...40 {
             let values = randomValues(lanes)
@@ -151,7 +155,7 @@ import Testing
             #expect(total.bitPattern == sum(values, 0, lanes).bitPattern)
             if total != values.dropFirst().reduce(values[0], +) { differs += 1 }
         }
-        // The values would show another order: without that this test could not fail.
+        // With these values another order gives another sum; otherwise this test could not fail.
         #expect(differs > 15)
     }
 

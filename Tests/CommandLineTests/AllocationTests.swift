@@ -3,9 +3,10 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// What a warm step takes from the heap: nothing.
+    /// Tests of the heap allocations of warm steps.
     @Suite(.serialized) struct AllocationTests {
         @Test(
+            "a warm step allocates nothing",
             arguments: [
                 (1, []), (2, []), (2, ["--set", "training.recompute=true"]),
                 (2, ["--set", "optimizer.name=lamb"]), (1, ["--set", "optimizer.name=lars"]),
@@ -26,7 +27,7 @@ extension CommandLineTests {
                 ])
             try #require(compiled.status == 0, "\(compiled.errors)")
 
-            // What start and end take is the same for any number of steps.
+            // The start and the end allocate the same for any number of steps.
             let (few, many) = (20, 220)
             let counts = try [few, many].map { steps in
                 try allocations(
@@ -36,12 +37,12 @@ extension CommandLineTests {
             try #require(fewest.count == ranks && most.count == ranks)
             for (less, more) in zip(fewest.sorted(), most.sorted()) {
                 #expect(less > 1000, "the counter counts")
-                // MPI's own start allocates a few times more or less from run to run.
+                // The number of allocations in MPI's own start varies a little between runs.
                 #expect(abs(more - less) < 40, "\(Double(more - less) / 200) allocations a step")
             }
         }
 
-        /// The heap allocations of each rank in a benchmark of so many steps.
+        /// Returns the number of heap allocations of each rank in a benchmark of `steps` steps.
         private func allocations(
             steps: Int, ranks: Int, counter: String, options: [String]
         ) throws -> [Int] {

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A command that runs beside the test, so that it can be sent signals.
+/// A command that runs at the same time as the test, which can send it signals.
 final class Background {
     /// Lets Open MPI's own mpirun start as root, as containers do.
     static let environment = [
@@ -24,7 +24,7 @@ final class Background {
 
     deinit { if process.isRunning { process.terminate() } }
 
-    /// Waits until something is so, as long as the command runs and half a minute at most.
+    /// Waits until a condition holds; fails if the command ends or half a minute passes first.
     func wait(until condition: () throws -> Bool) throws {
         let end = Date(timeIntervalSinceNow: 30)
         while try !condition() {
@@ -38,7 +38,7 @@ final class Background {
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
-    /// Waits for the end, and returns the exit code and what was written on standard output.
+    /// Waits for the end and returns the exit code and the standard output.
     func finish() throws -> (status: Int32, output: String) {
         let written = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()

@@ -3,9 +3,9 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Token files that are damaged or foreign are refused before a run's folder is made.
+    /// Tests that damaged or unrelated token files are refused before a run's folder is created.
     @Suite(.serialized) struct BadDataTests {
-        /// What is done to train.bin: a 32-bit word of the header, a token, or its size.
+        /// A change of train.bin: of a 32-bit word of the header, a token or the size.
         enum Damage: Sendable {
             case word(Int, Int32)
             case token(Int, UInt16)
@@ -13,6 +13,7 @@ extension CommandLineTests {
         }
 
         @Test(
+            "damaged token files are refused",
             arguments: [
                 (Damage.word(0, 20_240_521), "magic number 20240521", 2),
                 (.word(0, 20_240_521), "magic number 20240521", 0),
@@ -44,7 +45,7 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        @Test(arguments: [0, 2])
+        @Test("data shorter than the context are refused", arguments: [0, 2])
         func dataShorterThanTheContext(ranks: Int) throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
@@ -53,7 +54,8 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        @Test func dataThatAreMissing() throws {
+        @Test("missing data are named")
+        func dataThatAreMissing() throws {
             let bench = try Workbench()
             for data in [bench.path("none"), bench.path("text.txt")] {
                 let outcome = try bench.lockstep(bench.training(data: data))
@@ -66,8 +68,10 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        /// Data of another tokenizer, with more and with fewer symbols than the run's.
-        @Test(arguments: ["0123456789 abcdefghijklmnopqrstuvwxyz ABCDEF.", "ab ab"])
+        /// The other tokenizer has more or fewer symbols than the run's.
+        @Test(
+            "data of another tokenizer are refused",
+            arguments: ["0123456789 abcdefghijklmnopqrstuvwxyz ABCDEF.", "ab ab"])
         func dataOfAnotherTokenizer(symbols: String) throws {
             let bench = try Workbench()
             try bench.train()
@@ -88,8 +92,8 @@ extension CommandLineTests {
                 65, words)
         }
 
-        /// What the refusal advises works: the run's own tokenizer on another text.
-        @Test func anotherTextWithTheSameTokenizer() throws {
+        @Test("another text can be tokenized with the run's tokenizer and evaluated")
+        func anotherTextWithTheSameTokenizer() throws {
             let bench = try Workbench()
             try bench.train()
             try bench.write("a tree, and a tree, and a tree, and a tree.", to: "other.txt")
@@ -101,7 +105,7 @@ extension CommandLineTests {
                 "evaluate", bench.path("run"), "--data", bench.path("other"))
             #expect(outcome.status == 0, "\(outcome.errors)")
             #expect(outcome.output.contains("over 21 targets"), "\(outcome.output)")
-            // But a run does not go on with other data.
+            // A run cannot be resumed with other data.
             let resumed = try bench.lockstep(
                 "train", "--resume", "--out", bench.path("run"), "--data", bench.path("other"))
             #expect(resumed.status == 65)

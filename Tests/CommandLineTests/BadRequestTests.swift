@@ -3,18 +3,29 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Recipes and command lines that cannot be meant.
+    /// Tests of impossible recipes and command lines.
     @Suite(.serialized) struct BadRequestTests {
-        @Test(arguments: [
-            ("training.global_batch=6", "set lanes to 3 or 6, or global_batch to 4 or 8", [0, 2]),
-            ("model.heads=3", "heads = 3: does not divide width = 16", [0]),
-            ("model.laeyrs=3", "unknown key \"laeyrs\" in [model]; did you mean \"layers", [0, 2]),
-            ("optimizer.learning_rate=-1", "learning_rate = -1.0: must be a number above 0", [0]),
-            // Sizes that no machine holds are refused before anything is allocated.
-            ("model.width=1048576", "takes at least", [0, 2]),
-            ("model.width=4611686018427387904", "at most 1048576", [0]),
-            ("training.global_batch=1000000000", "takes at least", [0]),
-        ])
+        @Test(
+            "impossible values are refused",
+            arguments: [
+                (
+                    "training.global_batch=6", "set lanes to 3 or 6, or global_batch to 4 or 8",
+                    [0, 2]
+                ),
+                ("model.heads=3", "heads = 3: does not divide width = 16", [0]),
+                (
+                    "model.laeyrs=3", "unknown key \"laeyrs\" in [model]; did you mean \"layers",
+                    [0, 2]
+                ),
+                (
+                    "optimizer.learning_rate=-1", "learning_rate = -1.0: must be a number above 0",
+                    [0]
+                ),
+                // Sizes that exceed any machine's memory are refused before anything is allocated.
+                ("model.width=1048576", "takes at least", [0, 2]),
+                ("model.width=4611686018427387904", "at most 1048576", [0]),
+                ("training.global_batch=1000000000", "takes at least", [0]),
+            ])
         func impossibleValues(override: String, words: String, layouts: [Int]) throws {
             let bench = try Workbench()
             for ranks in layouts {
@@ -24,7 +35,8 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        @Test func moreRanksThanLanes() throws {
+        @Test("more ranks than lanes are refused")
+        func moreRanksThanLanes() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(bench.training(), ranks: 5)
             expectRefusal(
@@ -32,7 +44,8 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        @Test func recipesThatAreMissingOrDamaged() throws {
+        @Test("missing and damaged recipes are named")
+        func recipesThatAreMissingOrDamaged() throws {
             let bench = try Workbench()
             let arguments = ["--data", bench.path("data"), "--out", bench.path("run")]
             for ranks in [0, 2] {
@@ -49,7 +62,8 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        @Test func optionsThatAreMissing() throws {
+        @Test("missing options are named")
+        func optionsThatAreMissing() throws {
             let bench = try Workbench()
             let recipe = bench.path("recipe.toml")
             expectRefusal(
@@ -67,11 +81,13 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
-        @Test(arguments: [
-            (["trian"], "There is no command \"trian\": did you mean \"train\"?"),
-            (["train", "--nope"], "--nope"), (["sample"], "<run>"),
-            (["evaluate", "a", "b"], "'b'"), (["sample", "a", "--tokens", "many"], "many"),
-        ])
+        @Test(
+            "unknown commands and options are named",
+            arguments: [
+                (["trian"], "There is no command \"trian\": did you mean \"train\"?"),
+                (["train", "--nope"], "--nope"), (["sample"], "<run>"),
+                (["evaluate", "a", "b"], "'b'"), (["sample", "a", "--tokens", "many"], "many"),
+            ])
         func unknownCommandsAndOptions(arguments: [String], words: String) throws {
             let bench = try Workbench()
             expectRefusal(try bench.lockstep(arguments), 64, [words])
@@ -80,21 +96,23 @@ extension CommandLineTests {
             }
         }
 
-        /// A value that begins with a dash is reported as invalid, not as missing.
-        @Test(arguments: [
-            (["sample", "RUN", "--tokens", "-5"], "--tokens is -5"),
-            (["sample", "RUN", "--temperature", "-0.5"], "--temperature is -0.5"),
-            (["sample", "RUN", "--top-k", "-1"], "--top-k is -1"),
-            (["sample", "RUN", "--seed", "-1"], "'-1' is invalid for '--seed"),
-            (["tokenize", "TEXT", "--out", "x", "--validation-fraction", "-0.1"], "-0.1"),
-            (["tokenize", "TEXT", "--out", "x", "--shard-tokens", "-5"], "-5"),
-            (["doctor", "--threads-per-rank", "-2"], "--threads-per-rank is -2"),
-            (["bench", "step", "--steps", "-2"], "--steps is -2"),
-            (["bench", "allreduce", "--maximum", "-4k"], "--maximum has \"-4k\""),
-            (["landscape", "RUN", "--grid", "-3"], "--grid -3: "),
-            (["landscape", "RUN", "--extent", "-1"], "--extent -1.0: "),
-            (["regimes", "--data", "DATA", "--out", "x", "--rates", "-1,2,3"], "-1"),
-        ])
+        /// Such a value must not be reported as missing.
+        @Test(
+            "values that begin with a dash are reported as invalid",
+            arguments: [
+                (["sample", "RUN", "--tokens", "-5"], "--tokens is -5"),
+                (["sample", "RUN", "--temperature", "-0.5"], "--temperature is -0.5"),
+                (["sample", "RUN", "--top-k", "-1"], "--top-k is -1"),
+                (["sample", "RUN", "--seed", "-1"], "'-1' is invalid for '--seed"),
+                (["tokenize", "TEXT", "--out", "x", "--validation-fraction", "-0.1"], "-0.1"),
+                (["tokenize", "TEXT", "--out", "x", "--shard-tokens", "-5"], "-5"),
+                (["doctor", "--threads-per-rank", "-2"], "--threads-per-rank is -2"),
+                (["bench", "step", "--steps", "-2"], "--steps is -2"),
+                (["bench", "allreduce", "--maximum", "-4k"], "--maximum has \"-4k\""),
+                (["landscape", "RUN", "--grid", "-3"], "--grid -3: "),
+                (["landscape", "RUN", "--extent", "-1"], "--extent -1.0: "),
+                (["regimes", "--data", "DATA", "--out", "x", "--rates", "-1,2,3"], "-1"),
+            ])
         func valuesThatBeginWithADash(arguments: [String], words: String) throws {
             let bench = try Workbench()
             let names = ["RUN": "run", "TEXT": "text.txt", "DATA": "data", "x": "x"]
@@ -103,7 +121,8 @@ extension CommandLineTests {
             expectRefusal(outcome, 64, [words], after: ["lockstep: tokenizing "])
         }
 
-        @Test func aPromptMayBeginWithADash() throws {
+        @Test("a prompt may begin with a dash")
+        func aPromptMayBeginWithADash() throws {
             let bench = try Workbench()
             try bench.write("-5 " + Workbench.text, to: "text.txt")
             let data = try bench.lockstep(
@@ -117,7 +136,8 @@ extension CommandLineTests {
             #expect(outcome.output.hasPrefix("-5"))
         }
 
-        @Test func helpAndVersionAreNoMistakes() throws {
+        @Test("help and version are printed without an error")
+        func helpAndVersionAreNoMistakes() throws {
             let bench = try Workbench()
             let version = try bench.lockstep("--version", ranks: 2)
             #expect(version.status == 0)
@@ -139,12 +159,15 @@ extension CommandLineTests {
             #expect(fields.output.ranges(of: "exposed_reduce_seconds\n").count == 1, "told once")
         }
 
-        /// An example is pasted line by line, so none may be wrapped where 80 columns end.
-        @Test(arguments: [
-            ["tokenize"], ["train"], ["evaluate"], ["sample"], ["find-lr"], ["sweep"], ["analyze"],
-            ["report"], ["landscape"], ["regimes"], ["doctor"], ["bench", "step"],
-            ["bench", "kernels"], ["bench", "allreduce"],
-        ])
+        /// Examples are pasted line by line, so none may be wrapped at 80 columns.
+        @Test(
+            "examples in the help can be pasted",
+            arguments: [
+                ["tokenize"], ["train"], ["evaluate"], ["sample"], ["find-lr"], ["sweep"],
+                ["analyze"],
+                ["report"], ["landscape"], ["regimes"], ["doctor"], ["bench", "step"],
+                ["bench", "kernels"], ["bench", "allreduce"],
+            ])
         func examplesCanBePasted(command: [String]) throws {
             let help = try Launch.run(Workbench.lockstep, command + ["--help"])
             let lines = help.output.split(separator: "\n", omittingEmptySubsequences: false)
@@ -164,8 +187,8 @@ extension CommandLineTests {
             }
         }
 
-        /// Data of one's own are found again from another folder, by whatever name they were given.
-        @Test func relativeNamesMeanTheSameLater() throws {
+        @Test("data given by a relative name are found from another folder")
+        func relativeNamesMeanTheSameLater() throws {
             let bench = try Workbench()
             let outcome = try Launch.run(
                 "bash",

@@ -3,14 +3,15 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Texts that cannot be tokenized leave one sentence and nothing else.
+    /// Tests that texts that cannot be tokenized cause one sentence and leave no files.
     @Suite(.serialized) struct BadTextTests {
         @Test(
+            "texts that cannot be tokenized are refused",
             arguments: [
                 ([], 65, "has 0 characters"), ([0x78], 65, "has 1 character,"),
                 ([0xEF, 0xBB, 0xBF], 65, "has 1 character,"),
                 ([0x61, 0x62, 0xFF, 0x63], 65, "not valid UTF-8 at byte 2"),
-                // A character that is cut off, and one in a longer form than needed.
+                // A truncated character, and one in an overlong form.
                 ([0x61, 0x62, 0x63, 0x64, 0xE2, 0x82], 65, "not valid UTF-8 at byte 4"),
                 ([0x61, 0xC0, 0x80, 0x62, 0x63], 65, "not valid UTF-8 at byte 1"),
             ] as [([UInt8], Int32, String)])
@@ -25,7 +26,8 @@ extension CommandLineTests {
             #expect(try bench.names() == before)
         }
 
-        @Test func missingTextsAndUsedFoldersAreRefused() throws {
+        @Test("missing texts and existing output folders are refused")
+        func missingTextsAndUsedFoldersAreRefused() throws {
             let bench = try Workbench()
             let before = try bench.names()
             let tokenizing = ["lockstep: tokenizing "]

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// `lockstep bench allreduce`: what it prints and what it refuses.
+    /// Tests of the output and the errors of `lockstep bench allreduce`.
     @Suite(.serialized) struct BenchAllreduceTests {
         private func run(
             ranks: Int, _ arguments: [String], environment: [String: String] = [:]
@@ -14,8 +14,10 @@ extension CommandLineTests {
                     + ["bench", "allreduce"] + arguments, environment: environment)
         }
 
-        /// Every sum is checked while it is measured.
-        @Test(arguments: [(2, 1, "fp32"), (4, 2, "bf16"), (3, 3, "fp32")])
+        /// The command checks every sum that it measures.
+        @Test(
+            "the JSON output has both algorithms for every size",
+            arguments: [(2, 1, "fp32"), (4, 2, "bf16"), (3, 3, "fp32")])
         func jsonHasBothSidesOfEverySize(ranks: Int, hosts: Int, wire: String) throws {
             let outcome = try run(
                 ranks: ranks, ["--sizes", "64k,4k", "--wire", wire, "--json"],
@@ -46,7 +48,8 @@ extension CommandLineTests {
             }
         }
 
-        @Test func theTableHasALineForEverySize() throws {
+        @Test("the table has a line for every size")
+        func theTableHasALineForEverySize() throws {
             let outcome = try run(ranks: 2, ["--maximum", "16k"])
             #expect(outcome.status == 0, "\(outcome.errors)")
             let lines = outcome.output.split(separator: "\n").map(String.init)
@@ -60,6 +63,7 @@ extension CommandLineTests {
         }
 
         @Test(
+            "mistakes are refused",
             arguments: [
                 (["--sizes", "5x"], "--sizes has \"5x\", which is no size"),
                 (["--sizes", ""], "which is no size"),

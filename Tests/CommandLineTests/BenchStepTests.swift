@@ -3,17 +3,20 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// `lockstep bench step`: what it prints and what it refuses.
+    /// Tests of the output and the errors of `lockstep bench step`.
     @Suite(.serialized) struct BenchStepTests {
         private static let lockstep = Workbench.lockstep
 
-        /// Fewer sequences than the size has: tests are about what is said, not about speed.
+        /// Returns arguments with fewer sequences than the size has, because speed does not matter
+        /// here.
         private static func arguments(ranks: Int, _ more: [String] = []) -> [String] {
             ["bench", "step", "--size", "char", "--steps", "3"]
                 + ["--set", "training.global_batch=\(2 * ranks)"] + more
         }
 
-        @Test(arguments: [0, 2])
+        @Test(
+            "the JSON output has the fields of the peers and the breakdown",
+            arguments: [0, 2])
         func jsonHasThePeersFieldsAndTheBreakdown(ranks: Int) throws {
             let count = max(1, ranks)
             let arguments = Self.arguments(ranks: count, ["--json"])
@@ -39,11 +42,11 @@ extension CommandLineTests {
             #expect(report["steps"] as? Int == 3)
             #expect(
                 report["overrides"] as? [String] == ["training.global_batch=\(2 * count)"])
-            // 2 sequences of 64 tokens on each rank.
+            // There are 2 sequences of 64 tokens on each rank.
             let step = try number("step_seconds")
             let speed = try number("tokens_per_second")
             #expect(abs(speed * step / Double(128 * count) - 1) < 0.01)
-            // 6 N + 12 L C T for 4 layers of width 128: 5.203 MFLOP a token.
+            // 6 N + 12 L C T for 4 layers of width 128 is 5.203 MFLOP per token.
             let rate = try number("gflops_per_rank")
             #expect(abs(rate - speed / Double(count) * 5.203e-3) < 0.06)
             #expect(try number("peak_rss_gib") > 0.02 && number("planned_gib") > 0.02)
@@ -58,7 +61,8 @@ extension CommandLineTests {
             #expect(try abs(parts.reduce(0, +) - number("mean_step_seconds")) < 1e-5)
         }
 
-        @Test func theTableNamesEveryPartAndTheFormula() throws {
+        @Test("the table names every part and the formula")
+        func theTableNamesEveryPartAndTheFormula() throws {
             let outcome = try Launch.run(Self.lockstep, Self.arguments(ranks: 1))
             #expect(
                 outcome.status == 0 && outcome.errors.hasPrefix("lockstep: measuring steps of "),
@@ -76,14 +80,16 @@ extension CommandLineTests {
             }
         }
 
-        /// Sequences may be shorter than the context, whose positions are parameters all the same;
-        /// they are where the context is shorter than the size's sequences.
-        @Test(arguments: [
-            ([], 64, 64), (["--sequence-length", "32"], 64, 32),
-            (["--set", "model.context_length=32"], 32, 32),
-            (["--set", "model.context_length=128"], 128, 64),
-            (["--set", "model.context_length=128", "--sequence-length", "100"], 128, 100),
-        ])
+        /// Sequences may be shorter than the context, whose positions are parameters nevertheless.
+        /// A context that is shorter than the size's sequences shortens them.
+        @Test(
+            "the sequence length and the context determine the parameters",
+            arguments: [
+                ([], 64, 64), (["--sequence-length", "32"], 64, 32),
+                (["--set", "model.context_length=32"], 32, 32),
+                (["--set", "model.context_length=128"], 128, 64),
+                (["--set", "model.context_length=128", "--sequence-length", "100"], 128, 100),
+            ])
         func sequencesAndPositions(more: [String], positions: Int, length: Int) throws {
             let outcome = try Launch.run(
                 Self.lockstep, Self.arguments(ranks: 1, ["--json"] + more))
@@ -91,7 +97,7 @@ extension CommandLineTests {
             let report = try #require(
                 try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
                     as? [String: Any])
-            // Tokens 65, four blocks and the final norm, all of width 128.
+            // There are 65 tokens, four blocks and the final norm, all of width 128.
             let expected = (65 + positions) * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128
             #expect(report["parameters"] as? Int == expected)
             #expect(report["sequence_length"] as? Int == length)
@@ -100,7 +106,8 @@ extension CommandLineTests {
             #expect(abs(speed * step / Double(2 * length) - 1) < 0.01)
         }
 
-        @Test func recomputationTakesLessMemoryForTheSameLoss() throws {
+        @Test("recomputation needs less memory for the same loss")
+        func recomputationTakesLessMemoryForTheSameLoss() throws {
             let reports = try [false, true].map { recompute in
                 let outcome = try Launch.run(
                     Self.lockstep,
@@ -117,12 +124,13 @@ extension CommandLineTests {
             let planned = reports.compactMap { $0["planned_gib"] as? Double }
             try #require(losses.count == 2 && planned.count == 2)
             #expect(losses[0] == losses[1])
-            // Of 37 MiB of activations more than half; the program's own memory is another on every
-            // machine.
+            // This is more than half of 37 MiB of activations; the program's own memory depends on
+            // the machine.
             #expect(planned[0] - planned[1] > 18.5 / 1024)
         }
 
         @Test(
+            "mistakes are refused",
             arguments: [
                 (["--size", "gpt3"], 64, "There is no size \"gpt3\""),
                 (["--size", "chars"], 64, "did you mean \"char\"?"),
@@ -150,8 +158,9 @@ extension CommandLineTests {
             expectRefusal(outcome, code, [words])
         }
 
-        /// bf16 where the processor multiplies it, or where it is asked for all the same.
-        @Test func bf16IsRefusedWhereItIsSlow() throws {
+        /// bf16 runs if the processor multiplies it or if emulation is requested.
+        @Test("bf16 is refused if it is slow")
+        func bf16IsRefusedWhereItIsSlow() throws {
             let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
             let arguments = Self.arguments(ranks: 1, ["--precision", "bf16", "--json"])
             let outcome = try Launch.run(Self.lockstep, arguments)
@@ -177,8 +186,9 @@ extension CommandLineTests {
             #expect(losses[0] != losses[1] && abs(losses[0] - losses[1]) < 0.01)
         }
 
-        /// Tokens depend on the sequence, not on the rank that computes it.
-        @Test func theSameBatchGivesTheSameLossOnAnyLayout() throws {
+        /// Tokens depend on the sequence and not on the rank that computes it.
+        @Test("a batch gives the same loss on any layout")
+        func theSameBatchGivesTheSameLossOnAnyLayout() throws {
             let arguments = [
                 "bench", "step", "--size", "char", "--steps", "2", "--json", "--set",
                 "training.global_batch=8",
@@ -194,7 +204,8 @@ extension CommandLineTests {
             #expect(Set(losses).count == 1, "\(losses)")
         }
 
-        @Test func aMistakeIsToldOnceForAllRanks() throws {
+        @Test("a mistake is reported once for all ranks")
+        func aMistakeIsToldOnceForAllRanks() throws {
             let outcome = try Launch.run(
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "2", "--oversubscribe", "--", Self.lockstep]

@@ -5,7 +5,7 @@ import Testing
 extension CommandLineTests {
     /// Tests of the checkpoint of the evaluation with the lowest loss.
     @Suite(.serialized) struct BestCheckpointTests {
-        /// A rate that rises late, so that the loss is lowest in the middle.
+        /// Settings with a rate that rises late, so that the loss is lowest in the middle.
         private static let settings = [
             "training.steps=40", "evaluation.every=10", "checkpoint.every=7",
             "schedule.name=sequence",
@@ -60,7 +60,7 @@ extension CommandLineTests {
             #expect(try bench.names(in: "run/checkpoints").first == "step-00000020")
         }
 
-        @Test("without [checkpoint] best only the newest are kept")
+        @Test("without [checkpoint] best only the newest checkpoints are kept")
         func bestCanBeTurnedOff() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(arguments(bench, "checkpoint.best=false"))
@@ -86,7 +86,7 @@ extension CommandLineTests {
             }
         }
 
-        @Test("a checkpoint carries the configuration that Transformers reads")
+        @Test("a checkpoint contains the configuration that Transformers reads")
         func aCheckpointHasAConfiguration() throws {
             let bench = try Workbench()
             try bench.train()

@@ -8,10 +8,13 @@ extension CommandLineTests {
         /// A command that reads a token file for a long time.
         enum Reader: String, CaseIterable, Sendable { case train, findLR, sweep, landscape }
 
-        /// The rank that reaches the end prints one sentence, and the job exits with 74.
-        @Test(arguments: [
-            (Reader.train, 0), (.train, 2), (.findLR, 0), (.sweep, 0), (.landscape, 2),
-        ])
+        /// The rank that reaches the end of the file prints one sentence, and the job exits with
+        /// 74.
+        @Test(
+            "data that are truncated while in use are named",
+            arguments: [
+                (Reader.train, 0), (.train, 2), (.findLR, 0), (.sweep, 0), (.landscape, 2),
+            ])
         func cutOffWhileInUse(reader: Reader, ranks: Int) throws {
             let bench = try Workbench()
             let long = "training.steps=100000000"
@@ -74,8 +77,10 @@ extension CommandLineTests {
             #expect(!outcome.errors.contains("SIGBUS") && !outcome.errors.contains("Bus error"))
         }
 
-        /// A token outside the vocabulary is refused when it is read, because models index by it.
-        @Test func overwrittenWhileInUse() throws {
+        /// A token outside the vocabulary is refused when it is read, because it is an index in the
+        /// model.
+        @Test("tokens that are overwritten while in use are refused")
+        func overwrittenWhileInUse() throws {
             let bench = try Workbench()
             let file = bench.path("data/train.bin")
             let script = """
@@ -97,7 +102,8 @@ extension CommandLineTests {
                     == true, "\(outcome.errors)")
         }
 
-        @Test func editedTokensAreRefused() throws {
+        @Test("edited tokens are refused")
+        func editedTokensAreRefused() throws {
             let bench = try Workbench()
             try bench.train()
             for (split, command) in [
@@ -125,8 +131,9 @@ extension CommandLineTests {
             #expect(whole.status == 0 && whole.sentences.isEmpty, "\(whole.errors)")
         }
 
-        /// Other validation data are reported, whether they are the run's own or given with --data.
-        @Test func otherValidationTokensAreToldOf() throws {
+        /// The data may be the run's own or given with --data.
+        @Test("other validation tokens are reported")
+        func otherValidationTokensAreToldOf() throws {
             let bench = try Workbench()
             try bench.train()
             try bench.write(String(Workbench.text.reversed()), to: "other.txt")
@@ -155,8 +162,9 @@ extension CommandLineTests {
             }
         }
 
-        /// If a run or a sweep remembers its data, the remedy is to give their new folder.
-        @Test func movedDataAreAskedFor() throws {
+        /// A run and a sweep store the path of their data, so the remedy is to give the new folder.
+        @Test("moved data are named with the option that gives their new folder")
+        func movedDataAreAskedFor() throws {
             let bench = try Workbench()
             try bench.train()
             try bench.write(
@@ -204,8 +212,9 @@ extension CommandLineTests {
                 ["\(bench.path("none")): there is no such data folder; make it with"])
         }
 
-        /// The limit on open files is raised if there are more shards, as far as it can be.
-        @Test func shardsAboveTheLimitOnOpenFiles() throws {
+        /// The limit is raised as far as possible if there are more shards.
+        @Test("more shards than the limit on open files can be read")
+        func shardsAboveTheLimitOnOpenFiles() throws {
             let bench = try Workbench()
             let tokenized = try bench.lockstep(
                 "tokenize", bench.path("text.txt"), "--shard-tokens", "20", "--out",

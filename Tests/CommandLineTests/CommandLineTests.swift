@@ -1,4 +1,5 @@
 import Testing
 
-/// The real program, as users start it; one at a time, for its ranks share few cores.
+/// Tests that start the real program as users do. They run one at a time because its ranks share
+/// few cores.
 @Suite(.serialized) struct CommandLineTests {}

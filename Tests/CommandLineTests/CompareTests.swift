@@ -3,15 +3,16 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Tests/Peers/compare, where there is no PyTorch and where somebody mistypes.
+    /// Tests of Tests/Peers/compare without PyTorch and with mistakes in its arguments.
     @Suite(.serialized) struct CompareTests {
-        /// Runs it in a Python that sees nothing but what belongs to it.
+        /// Runs the script in a Python without other packages.
         private static func compare(_ arguments: String...) throws -> Outcome {
             try Launch.run(
                 "python3", ["-I", "-S", "\(Launch.root)/Tests/Peers/compare"] + arguments)
         }
 
-        @Test func withoutPyTorchItSaysHowToInstallIt() throws {
+        @Test("without PyTorch the remedy is named")
+        func withoutPyTorchItSaysHowToInstallIt() throws {
             let outcome = try Self.compare("--sizes", "char", "--pairs", "1")
             #expect(outcome.status == 69)
             #expect(outcome.output.isEmpty)
@@ -24,11 +25,13 @@ extension CommandLineTests {
             }
         }
 
-        @Test(arguments: [
-            ("--sizes", "char,gpt9", "--sizes names \"gpt9\""),
-            ("--precisions", "fp8", "none of fp32, bf16"), ("--pairs", "0", "--pairs is 0"),
-            ("--ranks", "many", "invalid int value: 'many'"),
-        ])
+        @Test(
+            "mistakes are refused",
+            arguments: [
+                ("--sizes", "char,gpt9", "--sizes names \"gpt9\""),
+                ("--precisions", "fp8", "none of fp32, bf16"), ("--pairs", "0", "--pairs is 0"),
+                ("--ranks", "many", "invalid int value: 'many'"),
+            ])
         func mistakesAreRefused(option: String, value: String, words: String) throws {
             let outcome = try Self.compare(option, value)
             #expect(outcome.status == 64)

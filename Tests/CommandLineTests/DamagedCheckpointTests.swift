@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// A damaged checkpoint costs the steps since the one before, and is told of.
+    /// Tests that a damaged checkpoint is reported and costs only the steps since the previous one.
     @Suite(.serialized) struct DamagedCheckpointTests {
         enum Damage: CaseIterable, Sendable {
             case truncated, emptied, bitFlipped, optimizerFlipped, lost, withoutManifest,
@@ -32,7 +32,9 @@ extension CommandLineTests {
             }
         }
 
-        @Test(arguments: Damage.allCases)
+        @Test(
+            "a damaged checkpoint costs the steps since the previous one",
+            arguments: Damage.allCases)
         func fallsBackToTheOneBefore(damage: Damage) throws {
             let bench = try Workbench()
             try bench.train()
@@ -47,8 +49,8 @@ extension CommandLineTests {
             #expect(told.count == 1 && told[0].contains("trying an earlier one"))
             #expect(outcome.errors.contains("resumed from the checkpoint of step 4"))
             #expect(outcome.errors.contains("the 2 steps after step 4 are trained again"))
-            // The steps that are taken again end in the same bits, and the damage is kept to be
-            // seen.
+            // The repeated steps give the same bits, and the damaged checkpoint is kept for
+            // inspection.
             #expect(try bench.state(6) == whole)
             #expect(try bench.lastValidationLoss() == loss)
             let trained = try bench.metrics().filter { $0["loss"] != nil }
@@ -81,7 +83,7 @@ extension CommandLineTests {
             #expect(other.errors.contains("the 1 step after step 6 is trained again"))
         }
 
-        @Test(arguments: [0, 2])
+        @Test("a run is not resumed if all checkpoints are damaged", arguments: [0, 2])
         func whereAllAreDamagedItSaysSo(ranks: Int) throws {
             let bench = try Workbench()
             try bench.train()
@@ -101,8 +103,9 @@ extension CommandLineTests {
                 try bench.names(in: "run/checkpoints") == ["step-00000004", "step-00000006"])
         }
 
-        /// Whoever asks for a damaged checkpoint by its step is told what is wrong with it.
-        @Test func evaluatingADamagedOne() throws {
+        /// The message says what is wrong with the checkpoint.
+        @Test("a damaged checkpoint that is requested by its step is refused")
+        func evaluatingADamagedOne() throws {
             let bench = try Workbench()
             try bench.train()
             try Damage.bitFlipped.apply(to: 6, in: bench)

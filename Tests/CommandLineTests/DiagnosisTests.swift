@@ -3,9 +3,10 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Trainings that go wrong on purpose say so once, and those that are well say nothing.
+    /// Tests that trainings that go wrong on purpose are reported once and that healthy ones are
+    /// not.
     @Suite(.serialized) struct DiagnosisTests {
-        /// Trains under mpirun; returns the diagnoses in metrics.jsonl, and the run's warnings.
+        /// Trains under mpirun and returns the diagnoses in metrics.jsonl and the run's warnings.
         private func diagnose(
             in bench: Workbench, into run: String = "run", data: String = "data", ranks: Int = 2,
             _ settings: String...
@@ -28,7 +29,8 @@ extension CommandLineTests {
             found.compactMap { $0["diagnosis"] as? String }
         }
 
-        @Test func aTinyRateIsToldOnce() throws {
+        @Test("a tiny rate is reported once")
+        func aTinyRateIsToldOnce() throws {
             let bench = try Workbench()
             let (found, warnings) = try diagnose(
                 in: bench, "optimizer.learning_rate=1e-7", "training.steps=220")
@@ -44,7 +46,7 @@ extension CommandLineTests {
             #expect(!page.contains("No sign of"))
         }
 
-        @Test(arguments: [("adamw", "1.0"), ("sgd", "50")])
+        @Test("a huge rate is reported once", arguments: [("adamw", "1.0"), ("sgd", "50")])
         func aHugeRateIsToldOnce(optimizer: String, rate: String) throws {
             let bench = try Workbench()
             let (found, warnings) = try diagnose(
@@ -58,9 +60,11 @@ extension CommandLineTests {
             #expect(warnings.count >= told.count, "\(warnings)")
         }
 
-        /// Words in no order: the words can be learned, their order only by heart. Long enough, and in
-        /// batches large enough, for the rise to stand out of the evaluations' noise whatever the seed.
-        @Test func overfittingIsToldOnce() throws {
+        /// The words are in random order, so the model can learn the words but must memorize their
+        /// order. The text and the batches are large enough for the rise to exceed the evaluations'
+        /// noise with any seed.
+        @Test("overfitting is reported once")
+        func overfittingIsToldOnce() throws {
             let bench = try Workbench()
             let words = Set(Workbench.text.split { " \n.,;".contains($0) }).sorted()
             var state: UInt64 = 1
@@ -79,8 +83,9 @@ extension CommandLineTests {
             #expect(names(found) == ["overfitting"])
         }
 
-        /// On other ranks and after a resume, the same lines and none twice.
-        @Test func aResumedRunTellsTheSame() throws {
+        /// The ranks change, and no line appears twice.
+        @Test("a resumed run has the diagnoses of an uninterrupted one")
+        func aResumedRunTellsTheSame() throws {
             let bench = try Workbench()
             let rate = "optimizer.learning_rate=1e-7"
             let warmup = "schedule.warmup_steps=2"
@@ -103,7 +108,8 @@ extension CommandLineTests {
             }
         }
 
-        @Test func aTrainingThatIsWellIsToldNothing() throws {
+        @Test("a healthy training has no diagnosis")
+        func aTrainingThatIsWellIsToldNothing() throws {
             let bench = try Workbench()
             let (found, warnings) = try diagnose(in: bench, "training.steps=300")
             #expect(found.isEmpty && warnings.isEmpty, "\(found)")

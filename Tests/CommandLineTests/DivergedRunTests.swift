@@ -6,7 +6,8 @@ import Testing
 extension CommandLineTests {
     /// Tests of runs whose learning rate is far too large.
     @Suite(.serialized) struct DivergedRunTests {
-        /// The first step moves the parameters to about 1e30, where no loss is finite.
+        /// A rate with which the first step moves the parameters to about 1e30, where no loss is
+        /// finite.
         private static let rate = [
             "optimizer.learning_rate=1e30", "optimizer.clip_norm=0", "schedule.name=constant",
             "schedule.warmup_steps=0", "optimizer.weight_decay=0", "checkpoint.every=1",
@@ -95,7 +96,7 @@ extension CommandLineTests {
             }
         }
 
-        @Test("a sweep in which every run diverges says so and ends with 78")
+        @Test("a sweep in which every run diverges reports this and ends with 78")
         func aDivergedSweepFails() throws {
             let bench = try Workbench()
             try bench.write(

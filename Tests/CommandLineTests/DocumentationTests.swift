@@ -33,7 +33,7 @@ private struct Catalog {
 private struct Page {
     let name: String
     let text: String
-    /// The fenced blocks, each with its language.
+    /// The fenced blocks and their languages.
     let blocks: [(language: String, text: String)]
 
     init(name: String) throws {
@@ -58,7 +58,7 @@ private struct Page {
     var commands: String { blocks.filter { $0.language == "sh" }.map(\.text).joined() }
 }
 
-/// A change to the commands of pages that makes their work small, or possible on one machine.
+/// A change to the commands of pages that makes their work small or possible on one machine.
 private struct Reduction {
     /// The page to change; nil for all pages that have the text.
     let page: String?
@@ -71,7 +71,7 @@ private struct Reduction {
         self.replacement = replacement
     }
 
-    /// Applied in this order.
+    /// All reductions, in the order in which they are applied.
     static let all = [
         Reduction("launch/mpirun ", "launch/mpirun --oversubscribe "),
         Reduction(
@@ -80,7 +80,7 @@ private struct Reduction {
                 + " --set model.context_length=8 --set training.steps=20"),
         // The page sets the steps itself.
         Reduction(in: "LanesAndTheReductionTree", "--set training.steps=20", ""),
-        // Long enough to be stopped midway.
+        // The run is long enough to be stopped midway.
         Reduction(
             in: "StopAndResume",
             "model.width=16 --set model.context_length=8 --set training.steps=20",
@@ -110,16 +110,16 @@ private struct Reduction {
     func applies(to page: Page) -> Bool { self.page == nil || self.page == page.name }
 }
 
-/// The documentation says what is true: its commands run, and its types exist.
+/// Tests that the commands of the documentation run and that its types exist.
 struct DocumentationTests {
-    @Test("The root page lists every page")
+    @Test("the root page lists every page")
     func rootListsEveryPage() throws {
         let listed = try Catalog().pages.map(\.name)
         #expect(Set(listed) == (try Catalog.files()))
         #expect(Set(listed).count == listed.count)
     }
 
-    @Test("Every link leads to a page that the root page lists")
+    @Test("every link leads to a page that the root page lists")
     func linksLead() throws {
         let catalog = try Catalog()
         for page in catalog.pages {
@@ -129,7 +129,7 @@ struct DocumentationTests {
         }
     }
 
-    @Test("Every code block has a language, so that commands are told from output")
+    @Test("every code block has a language, so that commands differ from output")
     func blocksHaveLanguages() throws {
         for page in try Catalog().pages {
             for block in page.blocks {
@@ -138,7 +138,7 @@ struct DocumentationTests {
         }
     }
 
-    @Test("Every reduction changes a page")
+    @Test("every reduction changes a page")
     func reductionsAreInUse() throws {
         let pages = try Catalog().pages
         for (index, reduction) in Reduction.all.enumerated() {
@@ -150,8 +150,8 @@ struct DocumentationTests {
         }
     }
 
-    /// Runs the pages one after another in one folder, as a reader does who follows them all.
-    @Test("Every command of the pages runs", .timeLimit(.minutes(10)))
+    /// The pages run one after another in one folder, as for a reader who follows them all.
+    @Test("every command of the pages runs", .timeLimit(.minutes(10)))
     func commandsRun() throws {
         let folder = try ReadersFolder()
         for page in try Catalog().pages where !page.commands.isEmpty {
@@ -163,14 +163,14 @@ struct DocumentationTests {
         }
     }
 
-    @Test("A command that fails in a page fails the page")
+    @Test("a command that fails in a page fails the page")
     func failuresAreNoticed() throws {
         let outcome = try ReadersFolder().run("lockstep sample runs/none\ntrue\n")
         #expect(outcome.status == 66, "\(outcome.errors)")
         #expect(outcome.errors.contains("failed: lockstep sample runs/none"), "\(outcome.errors)")
     }
 
-    @Test("The types and files that pages about the code name exist")
+    @Test("the types and files that pages about the code name exist")
     func namesExist() throws {
         let manager = FileManager.default
         var types: Set<String> = []
@@ -194,7 +194,7 @@ struct DocumentationTests {
         }
     }
 
-    /// Returns the commands of a page, made small.
+    /// Returns the commands of a page after all reductions.
     private static func reduced(
         _ page: Page, by reductions: ArraySlice<Reduction>
     ) -> String {
@@ -212,7 +212,7 @@ struct DocumentationTests {
 private final class ReadersFolder {
     private let folder: String
 
-    /// A text with room for contexts of 32 tokens in a hundredth of it.
+    /// A text of which one hundredth has room for contexts of 32 tokens.
     private static let text = "In the beginning\n" + String(repeating: Workbench.text, count: 20)
 
     private static let standIns = [
@@ -251,7 +251,7 @@ private final class ReadersFolder {
         try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
     }
 
-    /// Runs commands up to the first that fails, which is named on stderr.
+    /// Runs commands up to the first one that fails, which is named on stderr.
     func run(_ commands: String) throws -> Outcome {
         let script = """
             set -euo pipefail

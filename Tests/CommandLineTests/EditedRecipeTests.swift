@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Tests of recipes that were edited by hand, and of schedules for the steps to come.
+    /// Tests of recipes that were edited by hand and of schedules for later steps.
     @Suite(.serialized) struct EditedRecipeTests {
         private func edit(_ bench: Workbench, _ key: String, _ value: String) throws {
             let text = String(decoding: try bench.bytes(of: "run/recipe.toml"), as: UTF8.self)
@@ -78,7 +78,7 @@ extension CommandLineTests {
             #expect(again.errors.contains("resumed from the checkpoint of step 6"))
         }
 
-        @Test("an extension can have a schedule of its own, but steps taken keep their rates")
+        @Test("an extension can have its own schedule, but earlier steps keep their rates")
         func anExtensionHasASchedule() throws {
             let bench = try Workbench()
             try bench.train()
@@ -92,7 +92,7 @@ extension CommandLineTests {
             let outcome = try bench.lockstep(resume + ["--set", parts])
             try #require(outcome.status == 0, "\(outcome.errors)")
             let rates = try bench.metrics().compactMap { $0["learning_rate"] as? Double }
-            // 0.5 to 0.1 of the peak rate 0.01 in four steps.
+            // The rates go from 0.5 to 0.1 of the peak rate 0.01 in four steps.
             #expect(rates.suffix(4) == [0.005, 0.004, 0.003, 0.002])
         }
 

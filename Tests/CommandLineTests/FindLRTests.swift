@@ -3,16 +3,17 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// `lockstep find-lr`
+    /// Tests of `lockstep find-lr`.
     @Suite(.serialized) struct FindLRTests {
         private func arguments(_ bench: Workbench, _ more: String...) -> [String] {
             ["find-lr", bench.path("recipe.toml"), "--data", bench.path("data")] + more
         }
 
-        /// Rates and steps at which the tiny recipe has a whole curve.
+        /// Rates and steps with which the tiny recipe has a complete curve.
         private static let ramp = ["--from", "1e-5", "--to", "10", "--steps", "60"]
 
-        @Test func layoutsGiveTheSameCurve() throws {
+        @Test("layouts give the same curve")
+        func layoutsGiveTheSameCurve() throws {
             let bench = try Workbench()
             var outputs: [String] = []
             for (ranks, name) in [(0, "alone"), (2, "two"), (4, "four")] {
@@ -42,7 +43,7 @@ extension CommandLineTests {
             let points = rows.dropFirst().map { $0.split(separator: ",").map { Double($0) } }
             #expect(points.allSatisfy { $0.count == 4 && $0[1] != nil })
             #expect(points.first?[1] == 1e-5)
-            // The vocabulary has 21 symbols, and nothing is learned before the first loss.
+            // The vocabulary has 21 symbols, and the model is untrained at the first loss.
             let first = try #require(points.first?[2])
             #expect(abs(first / log(21) - 1) < 0.1, "\(first)")
             let json = try #require(
@@ -56,8 +57,9 @@ extension CommandLineTests {
             #expect(page.contains("Learning-rate range test"))
         }
 
-        /// The rate is of the batch that is trained with; the recipe's is of its base batch.
-        @Test func theRecipeGetsTheRateAtItsBaseBatch() throws {
+        /// The recommended rate is for the trained batch; the recipe's rate is for its base batch.
+        @Test("the written recipe has the rate at its base batch")
+        func theRecipeGetsTheRateAtItsBaseBatch() throws {
             let bench = try Workbench()
             let recipe = Workbench.recipe.replacing(
                 "learning_rate = 1e-2", with: "learning_rate  = 1e-2   # by hand")
@@ -73,7 +75,7 @@ extension CommandLineTests {
                         /recommended: ([-.e0-9]+) at batch 8, [^\n]+\nlearning_rate = ([-.e0-9]+) at base_batch 4, which rule linear multiplies by 2 at batch 8\n/
                 ), "\(outcome.output)")
             let (rate, base) = (try #require(Double(match.1)), try #require(Double(match.2)))
-            // Both are printed in three digits.
+            // Both are printed with three digits.
             #expect(abs(rate / (2 * base) - 1) < 0.01)
             let written = String(decoding: try bench.bytes(of: "found.toml"), as: UTF8.self)
             #expect(
@@ -91,7 +93,8 @@ extension CommandLineTests {
             expectRefusal(again, 64, ["found.toml: exists and is never overwritten"])
         }
 
-        @Test func aRunIsOnlyReadToStartFrom() throws {
+        @Test("a run that the test starts from stays unchanged")
+        func aRunIsOnlyReadToStartFrom() throws {
             let bench = try Workbench()
             try bench.train()
             let names = try FileManager.default.subpathsOfDirectory(
@@ -114,7 +117,7 @@ extension CommandLineTests {
                 try FileManager.default.subpathsOfDirectory(atPath: bench.path("run")).sorted()
                     == names)
             #expect(try bench.state(6) == state)
-            // The first loss is that of the trained parameters on the samples that would come next.
+            // The first loss is that of the trained parameters on the next samples.
             let resumed = try bench.lockstep(
                 "train", "--resume", "--out", bench.path("run"), "--set", "training.steps=7")
             try #require(resumed.status == 0, "\(resumed.errors)")
@@ -126,7 +129,8 @@ extension CommandLineTests {
             #expect(abs(loss / seventh - 1) < 1e-15)
         }
 
-        @Test func otherModelsAndMissingRunsAreRefused() throws {
+        @Test("other models and missing runs are refused")
+        func otherModelsAndMissingRunsAreRefused() throws {
             let bench = try Workbench()
             try bench.train()
             expectRefusal(
@@ -143,24 +147,29 @@ extension CommandLineTests {
                 ["holds no run"])
         }
 
-        @Test(arguments: [
-            (
-                ["--from", "1", "--to", "1e-3"], 64 as Int32,
-                "--from 1.0: must be below --to 0.001; "
-            ),
-            (["--from", "0"], 64, "--from 0.0: "), (["--to=-1"], 64, "--to -1.0: "),
-            (["--steps", "9"], 64, "--steps 9: "),
-            (["--set", "steps=3"], 64, "section.key=value"),
-            (["--set", "optimizer.learning_rate=-1"], 78, "learning_rate = -1.0"),
-            (["--out", ""], 64, "--out is an empty name"),
-            (["--write", ""], 64, "--write \"\": must not be empty"),
-            (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
-            // A folder that is writable but cannot hold files, and an invalid file name.
-            (["--write", "/proc/found.toml"], 74, "/proc/found.toml"),
-            (["--write", String(repeating: "x", count: 250)], 74, "File name too long"),
-            (["--write", "same", "--out", "same"], 64, "--write same: is also the path of --out"),
-            (["--from", "-1"], 64, "--from -1.0: "), (["--steps", "-9"], 64, "--steps -9: "),
-        ])
+        @Test(
+            "impossible requests are refused",
+            arguments: [
+                (
+                    ["--from", "1", "--to", "1e-3"], 64 as Int32,
+                    "--from 1.0: must be below --to 0.001; "
+                ),
+                (["--from", "0"], 64, "--from 0.0: "), (["--to=-1"], 64, "--to -1.0: "),
+                (["--steps", "9"], 64, "--steps 9: "),
+                (["--set", "steps=3"], 64, "section.key=value"),
+                (["--set", "optimizer.learning_rate=-1"], 78, "learning_rate = -1.0"),
+                (["--out", ""], 64, "--out is an empty name"),
+                (["--write", ""], 64, "--write \"\": must not be empty"),
+                (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
+                // A folder that is writable but cannot hold files, and an invalid file name.
+                (["--write", "/proc/found.toml"], 74, "/proc/found.toml"),
+                (["--write", String(repeating: "x", count: 250)], 74, "File name too long"),
+                (
+                    ["--write", "same", "--out", "same"], 64,
+                    "--write same: is also the path of --out"
+                ),
+                (["--from", "-1"], 64, "--from -1.0: "), (["--steps", "-9"], 64, "--steps -9: "),
+            ])
         func impossibleRequests(more: [String], code: Int32, words: String) throws {
             let bench = try Workbench()
             let before = try bench.names()
@@ -171,7 +180,8 @@ extension CommandLineTests {
             #expect(try bench.names() == before)
         }
 
-        @Test func missingInputsAreRefused() throws {
+        @Test("missing inputs are refused")
+        func missingInputsAreRefused() throws {
             let bench = try Workbench()
             expectRefusal(
                 try bench.lockstep("find-lr", bench.path("recipe.toml")), 64, ["add --data"])
@@ -187,16 +197,18 @@ extension CommandLineTests {
             expectRefusal(taken, 64, ["data: exists and is never overwritten"])
         }
 
-        /// The lowest rate stays the same fraction of the rate, wherever it is set.
-        @Test(arguments: [
-            ("learning_rate = 9", "minimum_learning_rate = 8", [], 8.0 / 9),
-            ("learning_rate = 9", "", ["schedule.minimum_learning_rate=0.9"], 0.1),
-            ("learning_rate = 1e-2", "minimum_learning_rate = 8e-3", [], 0.8),
-            (
-                "learning_rate = 1e-2", "minimum_learning_rate = 1e-3",
-                ["optimizer.learning_rate=1e-1"], 0.01
-            ),
-        ])
+        /// The lowest rate may be set in the recipe or with --set.
+        @Test(
+            "the lowest rate stays the same fraction of the rate",
+            arguments: [
+                ("learning_rate = 9", "minimum_learning_rate = 8", [], 8.0 / 9),
+                ("learning_rate = 9", "", ["schedule.minimum_learning_rate=0.9"], 0.1),
+                ("learning_rate = 1e-2", "minimum_learning_rate = 8e-3", [], 0.8),
+                (
+                    "learning_rate = 1e-2", "minimum_learning_rate = 1e-3",
+                    ["optimizer.learning_rate=1e-1"], 0.01
+                ),
+            ])
         func theLowestRateScalesWithTheRate(
             rate: String, floor: String, set: [String], part: Double
         ) throws {
@@ -219,7 +231,7 @@ extension CommandLineTests {
             #expect(
                 outcome.output.contains("its minimum_learning_rate = \(lowest) is "),
                 "\(outcome.output)")
-            // The same --set would undo what the recipe holds now.
+            // The same --set would undo the new values of the recipe.
             #expect(!outcome.output.contains("the same --set"))
             let trained = try bench.lockstep(
                 "train", bench.path("found.toml"), "--data", bench.path("data"), "--out",
@@ -228,11 +240,12 @@ extension CommandLineTests {
             #expect(try !bench.names().contains { $0.hasSuffix(".partial") })
         }
 
-        /// A recipe that cannot be edited is refused before the test, and not after it.
-        @Test(arguments: [
-            "optimizer.learning_rate = 1e-2\n[training]\nglobal_batch = 4\n",
-            "optimizer = { learning_rate = 1e-2 }\n[training]\nglobal_batch = 4\n",
-        ])
+        @Test(
+            "a recipe that cannot be edited is refused before the test",
+            arguments: [
+                "optimizer.learning_rate = 1e-2\n[training]\nglobal_batch = 4\n",
+                "optimizer = { learning_rate = 1e-2 }\n[training]\nglobal_batch = 4\n",
+            ])
         func aRecipeThatCannotBeEditedIsRefusedFirst(text: String) throws {
             let bench = try Workbench()
             try bench.write(text, to: "recipe.toml")
@@ -242,8 +255,9 @@ extension CommandLineTests {
             #expect(outcome.output.isEmpty && !bench.exists("found.toml"))
         }
 
-        /// Nothing is learned at such rates, so there is nothing to recommend.
-        @Test func withoutAFallThereIsNoRecommendation() throws {
+        /// The model learns nothing at such rates.
+        @Test("without a fall of the loss there is no recommendation")
+        func withoutAFallThereIsNoRecommendation() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 arguments(

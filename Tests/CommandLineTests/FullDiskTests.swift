@@ -3,14 +3,16 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// A full disk costs checkpoints, never the ones that are there, and the run only at its end.
+    /// Tests that a full disk prevents new checkpoints, keeps the existing ones, and ends a run
+    /// only at its last step.
     @Suite(.serialized) struct FullDiskTests {
         @Test(
+            "a full disk keeps existing checkpoints, and the run continues to its last step",
             .enabled("needs root, to mount a small file system") { SmallDisk.isPossible },
             arguments: [0, 2])
         func aFullDisk(ranks: Int) throws {
             let bench = try Workbench()
-            // A checkpoint takes 68 KiB, so two of them fit, but not a third beside them.
+            // A checkpoint has 68 KiB, so two of them fit, but not a third.
             try SmallDisk.with(size: "184k", at: bench.path("disk")) {
                 let arguments = bench.training(
                     into: "disk/run", set: "training.steps=8", "checkpoint.keep=0",
@@ -26,7 +28,8 @@ extension CommandLineTests {
                 let last = try #require(outcome.sentences.last)
                 #expect(last.contains("step-00000008") && last.contains("No space left"))
                 #expect(outcome.sentences.count { $0.contains("step-00000008") } == 1)
-                // It trained on after the warning, and what was there is whole.
+                // The training continued after the warning, and the existing checkpoints are
+                // intact.
                 let steps = try bench.metrics(of: "disk/run").compactMap { $0["step"] as? Int }
                 #expect(steps.max() == 8)
                 #expect(
@@ -36,7 +39,7 @@ extension CommandLineTests {
             }
         }
 
-        /// With room again, the run goes on from the last checkpoint to its end.
+        /// Resumes the run from its last checkpoint to its end once the disk has room again.
         private func goOn(_ bench: Workbench, ranks: Int) throws {
             try FileManager.default.removeItem(
                 atPath: bench.path(Workbench.checkpoint(2, of: "disk/run")))
@@ -49,7 +52,9 @@ extension CommandLineTests {
                 try bench.names(in: "disk/run/checkpoints") == ["step-00000004", "step-00000008"])
         }
 
-        @Test(.enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
+        @Test(
+            "tokenization on a full disk leaves nothing",
+            .enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
         func tokenizingOntoAFullDiskLeavesNothing() throws {
             let bench = try Workbench()
             try bench.write(String(repeating: Workbench.text, count: 40), to: "long.txt")

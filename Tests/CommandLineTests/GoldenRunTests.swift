@@ -4,12 +4,12 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Tests that a change of the program does not move bits.
+    /// Tests that a change of the program does not change bits.
     @Suite struct GoldenRunTests {
-        /// The digests were recorded with version 0.1.0. A change that moves bits on purpose records
-        /// new ones, and says so in the changelog.
+        /// The digests were recorded with version 0.1.0. An intended change of bits requires new
+        /// digests and an entry in the changelog.
         @Test(
-            "a run in fp32 leaves the bytes that version 0.1.0 left", arguments: [0, 3])
+            "a run in fp32 gives the bytes that version 0.1.0 gave", arguments: [0, 3])
         func bytesOfARun(ranks: Int) throws {
             let bench = try Workbench()
             try bench.train(ranks: ranks)

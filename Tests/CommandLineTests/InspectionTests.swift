@@ -3,10 +3,11 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// A run evaluated and sampled.
+    /// Tests of evaluations and samples of a run.
     @Suite(.serialized) struct InspectionTests {
-        /// The loss that training ended with, bit by bit, on any number of ranks and threads.
-        @Test func evaluationEqualsTraining() throws {
+        /// The losses are equal to the last bit on any number of ranks and threads.
+        @Test("an evaluation gives the loss at the end of training")
+        func evaluationEqualsTraining() throws {
             let bench = try Workbench()
             try bench.train(ranks: 2)
             let trained = try bench.lastValidationLoss()
@@ -27,9 +28,10 @@ extension CommandLineTests {
             #expect(Workbench.validationLosses(in: earlier.output) != [trained])
         }
 
-        /// Where the run has an average of the parameters, evaluations look at it, in training and
+        /// If a run averages its parameters, evaluations use the average both in training and
         /// afterwards.
-        @Test func evaluationEqualsTrainingOfAnAverage() throws {
+        @Test("an evaluation of averaged parameters gives the loss at the end of training")
+        func evaluationEqualsTrainingOfAnAverage() throws {
             let bench = try Workbench()
             let training = bench.training(set: "training.averaging_power=2")
             let outcome = try bench.lockstep(training, ranks: 2)
@@ -42,8 +44,9 @@ extension CommandLineTests {
             #expect(try bench.lastValidationLoss(of: "plain") != trained)
         }
 
-        /// A mean over targets does not depend on how many windows share a micro-batch.
-        @Test func theLossIsAMeanOverAllTargets() throws {
+        /// The mean does not depend on the number of windows in a micro-batch.
+        @Test("the loss is a mean over all targets")
+        func theLossIsAMeanOverAllTargets() throws {
             let bench = try Workbench()
             try bench.train()
             let tokens = (try bench.bytes(of: "data/validation.bin").count - 1024) / 2
@@ -61,7 +64,8 @@ extension CommandLineTests {
             return outcome.output
         }
 
-        @Test func samplesAreAFunctionOfTheirSeed() throws {
+        @Test("samples depend only on their seed")
+        func samplesAreAFunctionOfTheirSeed() throws {
             let bench = try Workbench()
             try bench.train()
             let first = try sample(bench, "--seed", "7")
@@ -79,8 +83,10 @@ extension CommandLineTests {
             #expect(Set([0, 61, 122].map { several.dropFirst($0).prefix(61) }).count == 3)
         }
 
-        /// Prompts within and beyond the context of 8 characters.
-        @Test(arguments: ["a", "the rank", "the lane and the rank make a sum, and the sum"])
+        /// The prompts are shorter and longer than the context of 8 characters.
+        @Test(
+            "a sample continues its prompt",
+            arguments: ["a", "the rank", "the lane and the rank make a sum, and the sum"])
         func goesOnFromAPrompt(prompt: String) throws {
             let bench = try Workbench()
             try bench.train()
@@ -90,7 +96,8 @@ extension CommandLineTests {
             #expect(text.allSatisfy { Workbench.text.contains($0) })
         }
 
-        @Test func damagedRunsAreNamed() throws {
+        @Test("damaged runs are named")
+        func damagedRunsAreNamed() throws {
             let bench = try Workbench()
             try bench.train()
             let run = bench.path("run")
@@ -110,7 +117,8 @@ extension CommandLineTests {
                 try bench.lockstep("evaluate", run), 78, ["run/recipe.toml", "not valid TOML"])
         }
 
-        @Test func refusesWhatItCannotSample() throws {
+        @Test("impossible samples are refused")
+        func refusesWhatItCannotSample() throws {
             let bench = try Workbench()
             try bench.train()
             let run = bench.path("run")

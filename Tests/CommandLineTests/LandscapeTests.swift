@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension CommandLineTests {
-    /// Losses around a run.
+    /// Tests of losses around a run.
     @Suite(.serialized) struct LandscapeTests {
         private let small = ["--grid", "5", "--sequences", "7"]
 
@@ -24,7 +24,8 @@ extension CommandLineTests {
                     as? [String: Any])
         }
 
-        @Test func anyLayoutGivesTheSameBytes() throws {
+        @Test("any layout gives the same bytes")
+        func anyLayoutGivesTheSameBytes() throws {
             let bench = try Workbench()
             try bench.train()
             let one = try landscape(bench, "one", [])
@@ -36,22 +37,24 @@ extension CommandLineTests {
             #expect(
                 try bench.bytes(of: "one/landscape.json") == bench.bytes(of: "two/landscape.json"))
             #expect(try landscape(bench, "seed", ["--seed", "2"]) != one)
-            // The grid's middle is the checkpoint itself, to the last digit.
+            // The loss in the middle of the grid equals the checkpoint's to the last digit.
             let middle = try #require(lines[13].split(separator: ",").last)
             let facts = String(decoding: try bench.bytes(of: "one/landscape.json"), as: UTF8.self)
             #expect(facts.contains("\"loss\":\(middle),"))
         }
 
-        @Test func theWholeValidationSetGivesTheEvaluationsLoss() throws {
+        @Test("the whole validation set gives the evaluation's loss")
+        func theWholeValidationSetGivesTheEvaluationsLoss() throws {
             let bench = try Workbench()
             try bench.train()
             _ = try landscape(bench, "all", ["--sequences", "1000000"])
             let loss = try #require(try json(bench, "all")["loss"] as? Double)
-            // Summed by micro-batches in one order, as an evaluation does.
+            // The sum has the order of micro-batches of an evaluation.
             #expect(abs(loss - (try bench.lastValidationLoss())) < 1e-12)
         }
 
-        @Test func theRunsWayIsOnItsPrincipalPlane() throws {
+        @Test("the run's path is on its principal plane")
+        func theRunsWayIsOnItsPrincipalPlane() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 bench.training(set: "checkpoint.keep=0", "checkpoint.every=1"))
@@ -61,14 +64,15 @@ extension CommandLineTests {
             let json = try json(bench, "one")
             let path = try #require(json["path"] as? [[String: Double]])
             #expect(path.map { $0["step"] } == [1, 2, 3, 4, 5, 6])
-            // The plane goes through the newest checkpoint.
+            // The plane contains the newest checkpoint.
             #expect(abs(path[5]["x"] ?? 1) < 1e-6 && abs(path[5]["y"] ?? 1) < 1e-6)
             let explained = try #require(json["explained"] as? [Double])
             #expect(explained[0] > explained[1] && explained[1] > 0)
             #expect(explained[0] + explained[1] <= 1 + 1e-12)
         }
 
-        @Test func refusesWhatItCannotDraw() throws {
+        @Test("impossible landscapes are refused")
+        func refusesWhatItCannotDraw() throws {
             let bench = try Workbench()
             try bench.train()
             let run = bench.path("run")
@@ -95,7 +99,7 @@ extension CommandLineTests {
         }
     }
 
-    /// Three rates.
+    /// Tests of runs at three rates.
     @Suite(.serialized) struct RegimesTests {
         private func regimes(
             _ bench: Workbench, _ out: String, _ options: String..., ranks: Int = 0
@@ -110,7 +114,8 @@ extension CommandLineTests {
             return outcome.output
         }
 
-        @Test func anyLayoutGivesTheSameBytes() throws {
+        @Test("any layout gives the same bytes")
+        func anyLayoutGivesTheSameBytes() throws {
             let bench = try Workbench()
             let output = try regimes(bench, "one")
             #expect(output.split(separator: "\n").count == 4, "a sentence a run, and where it is")
@@ -130,8 +135,8 @@ extension CommandLineTests {
             #expect(lines[8][1] == "0.01" && lines[14][4].isEmpty)
         }
 
-        /// The good run is the one that `train` would have done.
-        @Test func theGoodRunIsTheRecipes() throws {
+        @Test("the good run equals that of `train`")
+        func theGoodRunIsTheRecipes() throws {
             let bench = try Workbench()
             try bench.train()
             _ = try regimes(bench, "out", "--rates", "1e-4,1e-2,5e-2")
@@ -146,7 +151,8 @@ extension CommandLineTests {
             for (loss, wanted) in zip(losses, trained) { #expect(abs(loss - wanted) < 1e-12) }
         }
 
-        @Test func refusesWhatItCannotTrain() throws {
+        @Test("impossible rates and missing options are refused")
+        func refusesWhatItCannotTrain() throws {
             let bench = try Workbench()
             let data = bench.path("data")
             let out = ["--out", bench.path("out")]

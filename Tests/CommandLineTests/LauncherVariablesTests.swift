@@ -3,9 +3,10 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Tests of the variables that launchers set, and of the proof that other ranks exist.
+    /// Tests of the variables that launchers set and of the check that other ranks exist.
     @Suite(.serialized) struct LauncherVariablesTests {
-        /// The variables of another MPI's launcher (hydra), of srun, and of jobs that have ended.
+        /// The variables of another MPI's launcher (hydra), of srun and of ended jobs, each with
+        /// words of the refusal.
         private static let falseJobs: [([String: String], String)] = [
             (["PMI_RANK": "0", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
             (["PMI_RANK": "1", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
@@ -39,7 +40,7 @@ extension CommandLineTests {
             ),
         ]
 
-        @Test(arguments: falseJobs)
+        @Test("tasks that are not connected are refused", arguments: falseJobs)
         func theTasksOfAFalseJobAreRefused(
             variables: [String: String], words: String
         ) throws {
@@ -58,8 +59,8 @@ extension CommandLineTests {
             #expect(try bench.names() == before)
         }
 
-        /// Commands that only print are not refused, and every task runs them.
-        @Test(arguments: falseJobs)
+        /// Every task runs commands that only print.
+        @Test("every task prints its help, version and mistakes", arguments: falseJobs)
         func noTaskOfAFalseJobIsSilent(variables: [String: String], words: String) throws {
             for arguments in [["--version"], ["tokenize", "--help"], ["train", "--keys"]] {
                 let outcome = try Launch.run(
@@ -71,15 +72,18 @@ extension CommandLineTests {
             expectRefusal(mistake, 64, ["--nope"])
         }
 
-        /// A batch script, a launcher of one task, and mpirun inside a step of srun are accepted.
-        @Test(arguments: [
-            ["SLURM_NTASKS": "4", "SLURM_PROCID": "0"], ["PMI_RANK": "0", "PMI_SIZE": "1"],
-            ["SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"],
-            [
-                "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_STEPID": "0",
-                "SLURM_NODELIST": "node1", "SLURM_JOBID": "7",
-            ],
-        ])
+        /// The variables are those of a batch script, a launcher of one task, and mpirun inside a
+        /// step of srun.
+        @Test(
+            "a single task is accepted",
+            arguments: [
+                ["SLURM_NTASKS": "4", "SLURM_PROCID": "0"], ["PMI_RANK": "0", "PMI_SIZE": "1"],
+                ["SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"],
+                [
+                    "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_STEPID": "0",
+                    "SLURM_NODELIST": "node1", "SLURM_JOBID": "7",
+                ],
+            ])
         func oneTaskWorks(variables: [String: String]) throws {
             let bench = try Workbench()
             for command in [
@@ -109,7 +113,8 @@ extension CommandLineTests {
             expectRefusal(outcome, 78, ["does not support the process manager of srun"])
         }
 
-        @Test func theRanksOfAJobLeaveTheWorkToOne() throws {
+        @Test("only one rank of a job does the work of commands without ranks")
+        func theRanksOfAJobLeaveTheWorkToOne() throws {
             let bench = try Workbench()
             try bench.train()
             let tokenized = try bench.lockstep(

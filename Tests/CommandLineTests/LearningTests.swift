@@ -3,14 +3,14 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Real text is really learned.
+    /// Tests that models learn real text.
     @Suite(.serialized) struct LearningTests {
         private static let bible = ["/usr/bin/bible", "/usr/games/bible"]
             .first(where: FileManager.default.isExecutableFile)
         private static let shakespeare = URL(filePath: Launch.root).deletingLastPathComponent()
             .appending(path: "shared/data/tinyshakespeare.txt").path
 
-        /// Trains on two ranks; returns the last validation loss and that of a bigram model.
+        /// Trains on two ranks and returns the last validation loss and that of a bigram model.
         private func train(
             _ recipe: String, on text: String, in bench: Workbench, set: [String] = []
         ) throws -> (loss: Double, bigram: Double) {
@@ -29,9 +29,9 @@ extension CommandLineTests {
             return (try bench.lastValidationLoss(), try #require(Double(match.1)))
         }
 
-        /// A sixth of the quickstart, on Genesis alone, is enough to know more than pairs of
-        /// letters.
+        /// One sixth of the quickstart's steps on Genesis alone is enough.
         @Test(
+            "the quickstart has a lower loss than a bigram model",
             .enabled(
                 if: bible != nil,
                 "needs the King James Bible, from Debian's bible-kjv"))
@@ -48,6 +48,7 @@ extension CommandLineTests {
 
         /// nanoGPT's published figure for this recipe is 1.88.
         @Test(
+            "the Shakespeare recipe reaches its published loss",
             .enabled(
                 if: FileManager.default.fileExists(atPath: shakespeare),
                 "needs shared/data/tinyshakespeare.txt beside the checkout"))

@@ -3,10 +3,11 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// What the system grants a rank: memory, threads and cores.
+    /// Tests of the limits on a rank's memory, threads and cores.
     @Suite(.serialized) struct LimitsTests {
-        /// Virtual memory in KiB, and what is asked for within it.
+        /// The arguments are the limit on virtual memory in KiB and the options of a benchmark.
         @Test(
+            "memory and threads that the system refuses cause one sentence",
             arguments: [
                 (600_000, ["--size", "baby"], 0, "The system has no memory for another"),
                 (500_000, ["--size", "char", "--threads-per-rank", "64"], 0, "cannot be started"),
@@ -30,7 +31,9 @@ extension CommandLineTests {
             #expect(!outcome.errors.contains("Fatal error") && outcome.output.isEmpty)
         }
 
-        @Test(.enabled(if: ProcessInfo.processInfo.activeProcessorCount >= 2, "one core alone"))
+        @Test(
+            "each thread has its own core",
+            .enabled(if: ProcessInfo.processInfo.activeProcessorCount >= 2, "one core alone"))
         func threadsHaveACoreEach() throws {
             let job = try Background(
                 "\(Launch.root)/launch/mpirun",

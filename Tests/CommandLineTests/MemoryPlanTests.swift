@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// The memory that is planned before the first step, and what is resident at most in the end.
+    /// Tests that compare the planned memory with the peak of resident memory.
     @Suite(.serialized) struct MemoryPlanTests {
         private func expectClose(planned: Double, resident: Double, _ what: String) {
             #expect(
@@ -11,7 +11,8 @@ extension CommandLineTests {
                 "\(what): planned \(planned) MiB, resident \(resident) MiB")
         }
 
-        /// Expects that what a training had resident is close to its plan; returns it in MiB.
+        /// Expects that a training's peak of resident memory is close to its plan, and returns it
+        /// in MiB.
         private func residentCloseToPlan(_ outcome: Outcome, _ what: String) throws -> Double {
             let told = try #require(
                 outcome.errors.firstMatch(
@@ -34,7 +35,7 @@ extension CommandLineTests {
             let ranks: Int
             var settings: [String] = []
             var options: [String] = []
-            /// What is at least resident, in MiB, lest the program be all there is.
+            /// The least resident memory in MiB. It ensures that there is more than the program.
             var least = 60.0
 
             var testDescription: String { "\(ranks) \(settings) \(options)" }
@@ -56,7 +57,8 @@ extension CommandLineTests {
                 options: ["--precision", "bf16", "--emulate-bf16"], least: 300),
         ]
 
-        @Test(arguments: cases) func aBenchmarkTakesWhatIsPlanned(_ each: Case) throws {
+        @Test("a benchmark uses the planned memory", arguments: cases)
+        func aBenchmarkTakesWhatIsPlanned(_ each: Case) throws {
             let outcome = try Launch.run(
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "\(each.ranks)", "--oversubscribe", "--", Workbench.lockstep]
@@ -79,7 +81,7 @@ extension CommandLineTests {
             }
         }
 
-        /// A training on some ranks, and what it has at least resident, in MiB.
+        /// A training on some ranks with its least resident memory in MiB.
         struct Training: Sendable {
             let ranks: Int
             let model: [String]
@@ -87,7 +89,8 @@ extension CommandLineTests {
             let least: Double
         }
 
-        /// Four arenas of 7.1 million numbers, somewhat less than three, and little but the program.
+        /// Trainings with four arenas of 7.1 million numbers, with a little less than three, and
+        /// with little more than the program.
         private static let trainings = [
             Training(
                 ranks: 1, model: ["model.width=384", "model.layers=4"], isSharded: false,
@@ -132,8 +135,9 @@ extension CommandLineTests {
             _ = try residentCloseToPlan(second, "\(ranks) ranks")
         }
 
-        /// Evaluations and checkpoints are part of training, and so is reading one to go on.
-        @Test(arguments: trainings) func trainingTakesWhatIsPlanned(_ each: Training) throws {
+        /// The plan includes evaluations, checkpoints and the resume from one.
+        @Test("a training uses the planned memory", arguments: trainings)
+        func trainingTakesWhatIsPlanned(_ each: Training) throws {
             let workbench = try Workbench()
             let settings =
                 each.model + [

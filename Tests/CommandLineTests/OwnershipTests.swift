@@ -3,9 +3,10 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// A run belongs to one process at a time, and to its own recipe.
+    /// Tests that a run belongs to one process at a time and to its own recipe.
     @Suite(.serialized) struct OwnershipTests {
-        @Test func anotherProcessTrainsTheRun() throws {
+        @Test("a run that another process trains is refused")
+        func anotherProcessTrainsTheRun() throws {
             let bench = try Workbench()
             try bench.train()
             let before = try bench.bytes(of: "run/metrics.jsonl")
@@ -23,8 +24,9 @@ extension CommandLineTests {
             #expect(try bench.lockstep(resume).status == 0)
         }
 
-        /// A finished run that is resumed, as a requeue does, stays as it is.
-        @Test func aFinishedRunStaysAsItIs() throws {
+        /// A requeued job resumes such a run.
+        @Test("a finished run that is resumed stays unchanged")
+        func aFinishedRunStaysAsItIs() throws {
             let bench = try Workbench()
             try bench.train()
             let before = try bench.bytes(of: "run/metrics.jsonl")
@@ -41,16 +43,17 @@ extension CommandLineTests {
             let outcome = try bench.lockstep(fewer + ["training.steps=5"])
             #expect(outcome.status == 78)
             #expect(outcome.errors.contains("is less than the 6 steps that the run has taken"))
-            // What was refused has changed nothing.
+            // The refused resume has changed nothing.
             #expect(!bench.exists("run/recipe.superseded-1.toml"))
         }
 
-        /// Killed before its first checkpoint, a run begins again; the bits are those of any other.
-        @Test func aRunWithoutACheckpointBeginsAgain() throws {
+        /// The restarted run has the bits of any other run.
+        @Test("a run that was killed before its first checkpoint restarts")
+        func aRunWithoutACheckpointBeginsAgain() throws {
             let bench = try Workbench()
             try bench.train()
             try bench.train(into: "killed")
-            // As a kill in the first steps leaves it: some metrics, no checkpoint.
+            // A kill in the first steps leaves some metrics and no checkpoint.
             try FileManager.default.removeItem(atPath: bench.path("killed/checkpoints"))
             let outcome = try bench.lockstep(
                 ["train", "--resume", "--out", bench.path("killed")], ranks: 2)
@@ -60,8 +63,8 @@ extension CommandLineTests {
             #expect(try bench.metrics(of: "killed").count == bench.metrics().count)
         }
 
-        /// What was evaluated before the first step is not told twice of a run that begins again.
-        @Test func beginningAgainEvaluatesTheStartOnce() throws {
+        @Test("a restarted run has one evaluation before the first step")
+        func beginningAgainEvaluatesTheStartOnce() throws {
             let bench = try Workbench()
             let training = bench.training(
                 set: "evaluation.every=0", "evaluation.at=[0, 6]", "checkpoint.every=0")
@@ -76,8 +79,9 @@ extension CommandLineTests {
             #expect(try bench.metrics().filter { $0["step"] as? Int == 0 }.count == 1)
         }
 
-        /// More steps become the run's own, so that a later resume needs not be told again.
-        @Test func givenStepsAreKept() throws {
+        /// A later resume need not set the steps again.
+        @Test("steps that are set by a resume are kept")
+        func givenStepsAreKept() throws {
             let bench = try Workbench()
             try bench.train()
             let resume = ["train", "--resume", "--out", bench.path("run")]

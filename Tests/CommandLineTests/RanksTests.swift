@@ -3,9 +3,10 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Who takes part in a run.
+    /// Tests of the ranks of a run and of the doctor's report on them.
     @Suite(.serialized) struct RanksTests {
-        @Test func withoutMpirunItIsOneRankAndSaysSo() throws {
+        @Test("without mpirun there is one rank and a notice")
+        func withoutMpirunItIsOneRankAndSaysSo() throws {
             let bench = try Workbench()
             let alone = try bench.lockstep(bench.training())
             #expect(alone.status == 0)
@@ -20,7 +21,8 @@ extension CommandLineTests {
             #expect(try bench.state(6) == bench.state(6, of: "other"))
         }
 
-        @Test func ranksOfDifferentBuildsAreRefused() throws {
+        @Test("ranks of different builds are refused")
+        func ranksOfDifferentBuildsAreRefused() throws {
             let bench = try Workbench()
             let other = bench.path("other-lockstep")
             try FileManager.default.copyItem(atPath: Workbench.lockstep, toPath: other)
@@ -49,7 +51,7 @@ extension CommandLineTests {
                 ["The command differs between ranks: rank 1 on ", "start every rank with the same"])
         }
 
-        /// Open MPI would crash or print its own messages without its files and its network.
+        /// Open MPI would crash or print its own messages without its files or its network.
         @Test(
             "a process started alone needs no temporary files and no network",
             .enabled("needs root, to mount a small file system") { SmallDisk.isPossible },
@@ -72,7 +74,8 @@ extension CommandLineTests {
             }
         }
 
-        @Test func theDoctorFindsTheRanks() throws {
+        @Test("the doctor finds the ranks")
+        func theDoctorFindsTheRanks() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep("doctor", "--out", "/dev/shm/run", ranks: 2)
             #expect(outcome.status == 0, "\(outcome.errors)")
@@ -88,6 +91,7 @@ extension CommandLineTests {
         }
 
         @Test(
+            "the doctor lists the networks",
             .enabled(
                 if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
         func theDoctorListsTheNetworks() throws {
@@ -102,7 +106,8 @@ extension CommandLineTests {
             #expect(line?.hasSuffix(" net0 10.9.8.7/20") == true, "\(outcome.output)")
         }
 
-        @Test func theDoctorTellsTheAllowedCores() throws {
+        @Test("the doctor lists the allowed cores")
+        func theDoctorTellsTheAllowedCores() throws {
             let all = try Launch.run("bash", ["-c", "taskset -cp $$"]).output
             let last = try #require(all.split { !$0.isNumber }.last)
             let outcome = try Launch.run(
@@ -111,8 +116,9 @@ extension CommandLineTests {
             #expect(outcome.output.contains("rank 0 on core \(last)\n"), "\(outcome.output)")
         }
 
-        /// A core that the launcher may not use is not idle; one that no rank was given is.
-        @Test func theDoctorCountsTheCoresOfTheLauncher() throws {
+        /// A core that the launcher may not use is not idle, but one without a rank is.
+        @Test("the doctor counts the cores of the launcher")
+        func theDoctorCountsTheCoresOfTheLauncher() throws {
             let arguments = ["--", Workbench.lockstep, "doctor"]
             let launcher = "\(Launch.root)/launch/mpirun"
             let one = try Launch.run("taskset", ["-c", "0", launcher] + arguments)
@@ -137,8 +143,9 @@ extension CommandLineTests {
             return try #require(Int(lines.output.filter { $0.isNumber }))
         }
 
-        /// In its own mount namespace the program sees another control group, of version 1 or 2.
+        /// In its own mount namespace the program sees a made-up control group of version 1 or 2.
         @Test(
+            "the doctor counts the cores of a quota",
             .enabled("needs root, to mount a file system") { SmallDisk.isPossible },
             arguments: [("50000", 1), ("150000", 1), ("-1", nil)])
         func theDoctorCountsTheCoresOfAQuota(quota: String, cores: Int?) throws {
@@ -156,7 +163,7 @@ extension CommandLineTests {
                 #expect(!outcome.output.contains("quota"), "\(outcome.output)")
                 return
             }
-            // One core has nothing to limit.
+            // A quota cannot limit a single core.
             guard try physicalCores() > 1 else { return }
             #expect(
                 outcome.output.contains("\(cores) of "), "\(outcome.output)")

@@ -3,9 +3,10 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Runs that exist, that do not, and that go on.
+    /// Tests of existing, missing and resumed runs.
     @Suite(.serialized) struct ResumeTests {
-        @Test func anExistingRunIsNeverOverwritten() throws {
+        @Test("an existing run is never overwritten")
+        func anExistingRunIsNeverOverwritten() throws {
             let bench = try Workbench()
             try bench.train()
             let before = try bench.bytes(of: "run/metrics.jsonl")
@@ -18,7 +19,7 @@ extension CommandLineTests {
                 try bench.names(in: "run/checkpoints") == ["step-00000004", "step-00000006"])
         }
 
-        @Test(arguments: [0, 2])
+        @Test("output that cannot be written is named", arguments: [0, 2])
         func outputThatCannotBeWritten(ranks: Int) throws {
             let bench = try Workbench()
             for name in ["text.txt/run", "text.txt/deep/er/run"] {
@@ -31,7 +32,8 @@ extension CommandLineTests {
             #expect(try bench.bytes(of: "text.txt") == Data(Workbench.text.utf8))
         }
 
-        @Test func thereMustBeARunToResume() throws {
+        @Test("a missing run cannot be resumed, evaluated or sampled")
+        func thereMustBeARunToResume() throws {
             let bench = try Workbench()
             for run in ["none", "data"] {
                 let outcome = try bench.lockstep("train", "--resume", "--out", bench.path(run))
@@ -44,7 +46,8 @@ extension CommandLineTests {
             #expect(!bench.exists("none"))
         }
 
-        @Test func aChangedKeyIsRefusedByName() throws {
+        @Test("a changed key is named and refused")
+        func aChangedKeyIsRefusedByName() throws {
             let bench = try Workbench()
             try bench.train()
             let resume = ["train", "--resume", "--out", bench.path("run")]
@@ -64,14 +67,13 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(resume + [bench.path("other.toml")]), 78,
                 ["other.toml: [model] layers = 2 cannot change midway", "started with 1"])
-            // The recipe that it was started with is no change.
+            // The recipe that the run was started with is not a change.
             let same = try bench.lockstep(resume + [bench.path("recipe.toml")])
             #expect(same.status == 0, "\(same.errors)")
         }
 
-        /// With the run's own recipe and with the one it was started with, whose schedule is
-        /// silent.
-        @Test(arguments: [[], ["recipe.toml"]])
+        /// The recipe is the run's own one or the one it was started with, whose schedule is unset.
+        @Test("a run can be resumed for more steps", arguments: [[], ["recipe.toml"]])
         func moreStepsGoOn(recipe: [String]) throws {
             let bench = try Workbench()
             try bench.train()
@@ -85,8 +87,9 @@ extension CommandLineTests {
             #expect(try bench.names(in: "run/checkpoints") == ["step-00000008", "step-00000009"])
         }
 
-        /// With weight decay above 1 the padding of the token table turns into -0, which no file holds.
-        @Test("a checkpoint is resumed whatever the padding between its tensors holds")
+        /// With weight decay above 1 the padding of the token table turns into -0, which is in no
+        /// file.
+        @Test("a checkpoint is resumed with any padding between its tensors")
         func paddingIsNotHashed() throws {
             let bench = try Workbench()
             let first = try bench.lockstep(
@@ -101,8 +104,9 @@ extension CommandLineTests {
             #expect(second.errors.contains("resumed from the checkpoint of step 2"))
         }
 
-        /// Numbers that are not finite end a run after some steps, said once, with advice.
-        @Test func aHopelessRateEndsTheRun() throws {
+        /// The run ends after several steps that are not finite, with one sentence of advice.
+        @Test("a rate that is far too large ends the run")
+        func aHopelessRateEndsTheRun() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 bench.training(
@@ -119,7 +123,8 @@ extension CommandLineTests {
                 "they are null in JSON, which knows no NaN")
         }
 
-        @Test func metricsHaveTheirFields() throws {
+        @Test("metrics have their fields")
+        func metricsHaveTheirFields() throws {
             let bench = try Workbench()
             try bench.train(ranks: 2)
             let lines = try bench.metrics()
@@ -145,7 +150,7 @@ extension CommandLineTests {
             }
             let evaluations = lines.filter { $0["validation_loss"] != nil }
             #expect(evaluations.compactMap { $0["step"] as? Int } == [3, 6])
-            // An untrained model knows nothing: the logarithm of the vocabulary.
+            // The loss of an untrained model is the logarithm of the vocabulary size.
             let first = try #require(steps.first?["loss"] as? Double)
             let symbols = Set(Workbench.text).count
             #expect(abs(first - log(Double(symbols))) < 0.1)

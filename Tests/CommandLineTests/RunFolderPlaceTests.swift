@@ -18,7 +18,9 @@ extension CommandLineTests {
             "schedule.name" = "constant"
             """
 
-        @Test("a run can go to an empty folder and to a link to one", arguments: ["empty", "link"])
+        @Test(
+            "a run can be written to an empty folder and to a link to one",
+            arguments: ["empty", "link"])
         func emptyFolders(name: String) throws {
             let bench = try Workbench()
             try FileManager.default.createDirectory(
@@ -33,7 +35,7 @@ extension CommandLineTests {
         }
 
         @Test(
-            "every command that makes a folder takes an empty one and a link to one",
+            "every command that makes a folder accepts an empty one and a link to one",
             arguments: ["sweep", "find-lr", "landscape", "regimes", "tokenize"])
         func otherCommands(command: String) throws {
             let bench = try Workbench()
@@ -62,7 +64,7 @@ extension CommandLineTests {
             }
         }
 
-        @Test("a file and a dangling link are no place for a run or data")
+        @Test("a file and a dangling link cannot hold a run or data")
         func otherThings() throws {
             let bench = try Workbench()
             try bench.write("kept", to: "file")
@@ -84,7 +86,8 @@ extension CommandLineTests {
 
         /// The volumes of containers are mount points.
         @Test(
-            "a run can go to a mount point", .enabled(if: geteuid() == 0, "mounting needs root"))
+            "a run can be written to a mount point",
+            .enabled(if: geteuid() == 0, "mounting needs root"))
         func mountPoints() throws {
             let bench = try Workbench()
             // The command has its own mount namespace, which ends with it.

@@ -3,14 +3,14 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// What a scaling rule makes of a recipe is what steps are taken with.
+    /// Tests that steps use the values of the scaling rule.
     @Suite(.serialized) struct ScaledOptimizerTests {
         private static let scaled = [
             "scaling.rule=adam-sde", "scaling.base_batch=1", "scaling.weight_decay=timescale",
             "scaling.warmup=tokens", "schedule.warmup_steps=4", "schedule.decay_steps=6",
         ]
 
-        /// The same values as they come out at four times the base batch, written by hand.
+        /// The scaled values at four times the base batch, written by hand.
         private static let written = [
             "scaling.rule=none", "scaling.base_batch=4", "optimizer.learning_rate=0.02",
             "optimizer.betas=[0.6000000000000001, 0.7999999999999998]", "optimizer.epsilon=5e-9",
@@ -23,7 +23,8 @@ extension CommandLineTests {
             try #require(outcome.status == 0, "\(outcome.errors)")
         }
 
-        @Test func scaledValuesTakeTheStepsOfWrittenOnes() throws {
+        @Test("scaled values give the steps of written ones")
+        func scaledValuesTakeTheStepsOfWrittenOnes() throws {
             let bench = try Workbench()
             try train(bench, "scaled", Self.scaled)
             try train(bench, "written", Self.written)
@@ -40,7 +41,8 @@ extension CommandLineTests {
             }
         }
 
-        @Test func aResumedRunScalesOnce() throws {
+        @Test("a resumed run scales its values once")
+        func aResumedRunScalesOnce() throws {
             let bench = try Workbench()
             try train(bench, "whole", Self.scaled)
             try train(bench, "parts", Self.scaled + ["training.steps=4"])

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Tests of texts whose documents are separated, and of other systems' line endings.
+    /// Tests of texts with separators between documents and with the line endings of other systems.
     @Suite(.serialized) struct SeparatedTextTests {
         /// The vocabulary after GPT-2's first thousand merges.
         private static let vocabulary = "\(Launch.root)/Tests/DataTests/Golden/small"
@@ -21,7 +21,8 @@ extension CommandLineTests {
             outcome.sentences.filter { $0.hasPrefix("lockstep: warning: ") }
         }
 
-        @Test func aModelEndsItsTextsWhereTheyEnded() throws {
+        @Test("a model trained on separated documents ends its samples")
+        func aModelEndsItsTextsWhereTheyEnded() throws {
             let bench = try Workbench()
             let gpt2 = ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary]
             let text = String(repeating: "up and down<|endoftext|>", count: 60)
@@ -58,7 +59,8 @@ extension CommandLineTests {
             }
         }
 
-        @Test func tokenizersWithoutTheTokenAreRefused() throws {
+        @Test("tokenizers without the end-of-text token are refused")
+        func tokenizersWithoutTheTokenAreRefused() throws {
             let bench = try Workbench()
             for tokenizer in [[], ["--tokenizer", "bytes"], ["--like", bench.path("data")]] {
                 expectRefusal(
@@ -78,10 +80,12 @@ extension CommandLineTests {
             #expect(!bench.exists("new"))
         }
 
-        @Test(arguments: [
-            ("\r\n", "21 CR LF line endings", "tr -d '\\r'"),
-            ("\r", "21 CR line endings,", "tr '\\r' '\\n'"),
-        ])
+        @Test(
+            "line endings of another system are kept and reported",
+            arguments: [
+                ("\r\n", "21 CR LF line endings", "tr -d '\\r'"),
+                ("\r", "21 CR line endings,", "tr '\\r' '\\n'"),
+            ])
         func lineEndsOfAnotherSystemAreKeptAndToldOf(
             end: String, words: String, remedy: String
         ) throws {
@@ -99,7 +103,7 @@ extension CommandLineTests {
                 #expect(warnings(outcome).first?.contains(words) == true, "\(outcome.errors)")
                 #expect(warnings(outcome).first?.contains("`\(remedy)`") == true)
             }
-            // The remedy works and gives the text that nanoGPT reads.
+            // The remedy gives the text that nanoGPT reads.
             let unix = text.replacing(end, with: "\n")
             _ = try tokenize(bench, unix, into: "unix", [])
             let piped = try Launch.run(
@@ -113,7 +117,8 @@ extension CommandLineTests {
                 try bench.bytes(of: "piped/train.bin") == bench.bytes(of: "unix/train.bin"))
         }
 
-        @Test func tokenizersWithOtherIdsAreRefused() throws {
+        @Test("tokenizers with other ids are refused")
+        func tokenizersWithOtherIdsAreRefused() throws {
             let bench = try Workbench()
             let file = try String(
                 contentsOfFile: "\(Launch.root)/Tests/DataTests/Golden/tokenizer.json",

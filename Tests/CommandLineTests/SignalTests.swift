@@ -3,16 +3,17 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Asked to stop, a run checkpoints at the end of its step, exits with 75 and can be resumed.
+    /// Tests that a run that is asked to stop checkpoints at the end of its step, exits with 75 and
+    /// can be resumed.
     @Suite(.serialized) struct SignalTests {
-        /// Who gets which signal.
+        /// The processes that get a signal.
         enum Way: String, CaseIterable, Sendable {
             case mpirun, launcher, alone, interrupted, hungUp, blocked
             /// SIGTERM goes to one rank, to both, or to the launcher, mpirun and ranks at once.
             case oneRank, allRanks, everyProcess
         }
 
-        @Test("a run whose messages cannot be written checkpoints when it is asked to")
+        @Test("a run whose messages cannot be written checkpoints when asked to")
         func unwritableMessages() throws {
             let bench = try Workbench()
             let script = """
@@ -62,7 +63,7 @@ extension CommandLineTests {
             try expectResumable(bench)
         }
 
-        @Test(arguments: Way.allCases)
+        @Test("a run that gets a signal checkpoints and can be resumed", arguments: Way.allCases)
         func checkpointsAndIsResumed(way: Way) throws {
             let bench = try Workbench()
             let steps = 1_000_000
@@ -117,8 +118,9 @@ extension CommandLineTests {
             #expect(trained.compactMap { $0["step"] as? Int } == Array(1...step + 3))
         }
 
-        /// A benchmark has nothing to keep, and ends at once.
-        @Test func benchmarksEndAtOnce() throws {
+        /// A benchmark has no state to keep.
+        @Test("a benchmark that gets a signal ends at once")
+        func benchmarksEndAtOnce() throws {
             let job = try Background(
                 "\(Launch.root)/launch/mpirun",
                 [
@@ -131,8 +133,8 @@ extension CommandLineTests {
             #expect(status == 75 && output.isEmpty)
         }
 
-        /// Expects that no process has the run, that its last step is its only checkpoint, and that it
-        /// can be resumed.
+        /// Expects that no process uses the run, that its only checkpoint is that of its last step,
+        /// and that it can be resumed.
         private func expectResumable(_ bench: Workbench) throws {
             #expect(try Launch.processes(naming: bench.path("run")).isEmpty)
             let step = try #require(try bench.metrics().last?["step"] as? Int)

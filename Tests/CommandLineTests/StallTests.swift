@@ -3,9 +3,9 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Tests of the report on a rank for which all others wait.
+    /// Tests of the report about a rank for which all others wait.
     @Suite(.serialized) struct StallTests {
-        @Test("a stopped rank is named with its host, whichever it is", arguments: [0, 1])
+        @Test("a stopped rank is named with its host", arguments: [0, 1])
         func aStoppedRank(rank: Int) throws {
             let bench = try Workbench()
             let errors = bench.path("errors.txt")
@@ -59,7 +59,7 @@ extension CommandLineTests {
                     return syscall(SYS_fsync, descriptor);
                 }
                 """, to: "slow.c")
-            // LD_PRELOAD takes no path with a space.
+            // LD_PRELOAD cannot contain a path with a space.
             let library = "/tmp/lockstep-\(UUID().uuidString).so"
             defer { try? FileManager.default.removeItem(atPath: library) }
             let compiled = try Launch.run(

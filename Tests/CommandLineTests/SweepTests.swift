@@ -31,14 +31,16 @@ extension CommandLineTests {
                     + [bench.path("sweep")] + more, ranks: ranks)
         }
 
-        @Test func endsWithTablesAndAnAnalysis() throws {
+        @Test("a sweep ends with tables and an analysis")
+        func endsWithTablesAndAnAnalysis() throws {
             let bench = try bench()
             let outcome = try sweep(bench, Self.specification, ranks: 2)
             try #require(outcome.status == 0, "\(outcome.errors)")
             #expect(outcome.output.contains("By equal tokens (640)"))
             #expect(outcome.output.contains("By equal steps (20)"))
             let table = String(decoding: try bench.bytes(of: "sweep/results.csv"), as: UTF8.self)
-            // Two seeds and three rates; 0, 10 and 20 steps of batch 8, and 14 for the evaluations.
+            // There are two seeds and three rates, with evaluations after 0, 10, 14 and 20 steps of
+            // batch 8.
             let rows = table.split(separator: "\n")
             #expect(rows.filter { $0.hasPrefix("grid,8,") && $0.contains(",20,1280,") }.count == 6)
             #expect(rows.filter { $0.hasPrefix("grid,4,") && $0.contains(",20,640,") }.count == 6)
@@ -55,7 +57,7 @@ extension CommandLineTests {
             #expect(report.status == 0, "\(report.errors)")
             let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
             #expect(page.contains("Best rate against batch"))
-            // On a page each batch has its own row, so all are visible.
+            // On the page each batch has its own row, so all are visible.
             #expect(
                 page.contains(
                     "<caption>Regrets in nats</caption>\n<thead><tr>"
@@ -79,7 +81,8 @@ extension CommandLineTests {
             #expect(refused.sentences.count == 1)
         }
 
-        @Test func estimatesWithoutTraining() throws {
+        @Test("an estimate trains nothing")
+        func estimatesWithoutTraining() throws {
             let bench = try bench()
             let outcome = try sweep(bench, Self.specification, ["--estimate"], ranks: 2)
             try #require(outcome.status == 0, "\(outcome.errors)")
@@ -87,8 +90,9 @@ extension CommandLineTests {
             #expect(!bench.exists("sweep"))
         }
 
-        /// bf16 is no surprise of a sweep's: it is refused where it is slow, as in training.
-        @Test func bf16IsRefusedWhereItIsSlow() throws {
+        /// The refusal is the same as in training.
+        @Test("bf16 is refused if it is slow")
+        func bf16IsRefusedWhereItIsSlow() throws {
             let bench = try bench()
             let text = Self.specification + "\n[set]\n\"training.precision\" = \"bf16\"\n"
             let emulated = try sweep(bench, text, ["--estimate", "--emulate-bf16"])
@@ -102,17 +106,18 @@ extension CommandLineTests {
             }
         }
 
-        /// Numbers that no computer counts with are refused by a sentence.
-        @Test func hugeNumbersAreRefused() throws {
+        @Test("huge numbers are refused")
+        func hugeNumbersAreRefused() throws {
             let bench = try bench()
             let text = Self.specification.replacing(
                 "tokens = [640]", with: "tokens = [9223372036854775807]")
             expectRefusal(try sweep(bench, text, ["--estimate"]), 78, ["tokens"])
         }
 
-        /// A specification with more seeds goes on with a sweep; one whose runs do not compare is
-        /// refused, and so is a recipe that was changed in between.
-        @Test func aSweepCanGrow() throws {
+        /// A specification with more seeds resumes a sweep. One whose runs would not be comparable
+        /// is refused, and so is a changed recipe.
+        @Test("a sweep can grow")
+        func aSweepCanGrow() throws {
             let bench = try bench()
             let small = Self.specification.replacing("seeds = [1, 2]", with: "seeds = [2]")
             let first = try sweep(bench, small)
@@ -143,8 +148,9 @@ extension CommandLineTests {
             #expect(changed.status == 78 && changed.sentences.count == 1, "\(changed.errors)")
         }
 
-        /// Before its first run has ended, and while others are missing, a sweep says so.
-        @Test func anUnfinishedSweepSaysSo() throws {
+        /// Runs are missing before the first one has ended and while others are open.
+        @Test("an unfinished sweep is reported as such")
+        func anUnfinishedSweepSaysSo() throws {
             let bench = try bench()
             let outcome = try sweep(bench, Self.specification)
             try #require(outcome.status == 0, "\(outcome.errors)")
@@ -165,8 +171,9 @@ extension CommandLineTests {
             #expect(none.errors.contains("--resume"))
         }
 
-        /// Losses that are no numbers, in runs that were never stopped for it, are results as well.
-        @Test func runsWithoutALossAreResults() throws {
+        /// Such a run ends with losses that are not numbers and is not stopped for it.
+        @Test("runs without a loss are results")
+        func runsWithoutALossAreResults() throws {
             let bench = try bench()
             let outcome = try sweep(
                 bench,
@@ -179,7 +186,7 @@ extension CommandLineTests {
             #expect(diverged.count == 8, "two rates, two batches, two seeds")
         }
 
-        /// What is changed in the specification, and what the sentence says of it.
+        /// Changes of the specification and the words about them.
         private static let mistakes: [(from: String, to: String, says: String)] = [
             ("batches = [4, 8]", "batches = []", "batches = []: must not be empty"),
             ("batches = [4, 8]", "", "has no batches"),
@@ -230,7 +237,7 @@ extension CommandLineTests {
             ("extend = 0", "extend = = 0", "is not valid TOML"),
         ]
 
-        @Test(arguments: mistakes.indices)
+        @Test("a mistake is reported in one sentence", arguments: mistakes.indices)
         func aMistakeGetsOneSentence(index: Int) throws {
             let mistake = Self.mistakes[index]
             let bench = try bench()

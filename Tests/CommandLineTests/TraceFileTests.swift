@@ -3,9 +3,9 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// `--trace`: one file for all ranks, whole or not at all.
+    /// Tests that `--trace` writes one file for all ranks, completely or not at all.
     @Suite(.serialized) struct TraceFileTests {
-        /// An event of a trace, in microseconds.
+        /// An event of a trace with its times in microseconds.
         private struct Event {
             let name: String
             let category: String
@@ -32,8 +32,9 @@ extension CommandLineTests {
             try #require(try JSONSerialization.jsonObject(with: data) as? [[String: Any]])
         }
 
-        /// Ranks note unlike numbers of spans, and the first that is full would end alone.
-        @Test func aFullTraceEndsWithTheSameStepOnAllRanks() throws {
+        /// Ranks record different numbers of spans, so their buffers fill at different steps.
+        @Test("a full trace ends with the same step on all ranks")
+        func aFullTraceEndsWithTheSameStepOnAllRanks() throws {
             let bench = try Workbench()
             let file = bench.path("trace.json")
             let settings = [
@@ -57,7 +58,7 @@ extension CommandLineTests {
             #expect(try #require(last[0]) > 100)
         }
 
-        @Test(arguments: [0, 2, 3])
+        @Test("a run is traced on all ranks", arguments: [0, 2, 3])
         func aRunIsTracedOnAllRanks(ranks: Int) throws {
             let bench = try Workbench()
             let file = bench.path("traces/trace.json")
@@ -91,7 +92,7 @@ extension CommandLineTests {
                     #expect(own.count { $0.name == name } >= 6, "\(name)")
                 }
                 if ranks > 1 {
-                    // The arena of so small a model is one bucket.
+                    // The arena of such a small model is one bucket.
                     for name in ["buckets started", "buckets finished"] {
                         #expect(
                             own.filter { $0.name == name }.map { $0.detail["buckets"] } == [
@@ -105,8 +106,9 @@ extension CommandLineTests {
             }
         }
 
-        /// A block that runs again for backward is told apart, and leaves backward's parts whole.
-        @Test func recomputationIsTraced() throws {
+        /// A recomputed block is distinct from the parts of the backward pass, which stay complete.
+        @Test("recomputation is traced")
+        func recomputationIsTraced() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 bench.training(set: "training.recompute=true", "model.layers=3")
@@ -129,7 +131,7 @@ extension CommandLineTests {
             }
         }
 
-        /// Events of one rank follow one another, or lie within one another.
+        /// Expects that the events of one rank are either consecutive or nested.
         private func expectNested(_ events: [Event]) throws {
             #expect(zip(events, events.dropFirst()).allSatisfy { $0.start <= $1.start }, "monotone")
             #expect(events.allSatisfy { $0.start >= 0 && $0.end >= $0.start })
@@ -152,7 +154,7 @@ extension CommandLineTests {
             }
         }
 
-        /// Each pass has the parts of its layers in it.
+        /// Expects that each pass contains the parts of its layers.
         private func expectLayers(
             _ events: [Event], _ category: String
         ) throws {
@@ -168,8 +170,9 @@ extension CommandLineTests {
             }
         }
 
-        /// On one host all ranks read the same clock, so whatever is measured is an error.
-        @Test func clocksOfOneHostAgree() throws {
+        /// On one host all ranks read the same clock, so any measured difference is an error.
+        @Test("clocks of one host agree")
+        func clocksOfOneHostAgree() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 "bench", "step", "--size", "char", "--set", "training.global_batch=4", "--steps",
@@ -185,7 +188,7 @@ extension CommandLineTests {
                 #expect(abs(offset) <= uncertainty + 0.1, "\(clock.0)")
                 #expect(uncertainty < 10_000)
             }
-            // Ranks leave a step together, as the exchange of losses has them do.
+            // Ranks leave a step together because of the exchange of losses.
             let events = try Self.lines(Data(text.utf8)).compactMap(Event.init)
             let waits = (0..<2).map { rank in
                 events.filter { $0.process == rank && $0.name == "exposed reduce" }.map(\.end)
@@ -193,7 +196,8 @@ extension CommandLineTests {
             #expect(waits[0].count == waits[1].count && waits[0].count == 8)
         }
 
-        @Test func tracingChangesNothing() throws {
+        @Test("tracing does not change a run")
+        func tracingChangesNothing() throws {
             let bench = try Workbench()
             try bench.train(into: "plain", ranks: 2)
             let outcome = try bench.lockstep(
@@ -203,7 +207,8 @@ extension CommandLineTests {
             #expect(try bench.state(6, of: "plain") == bench.state(6, of: "traced"))
         }
 
-        @Test func aFileIsNeverOverwritten() throws {
+        @Test("a file is never overwritten")
+        func aFileIsNeverOverwritten() throws {
             let bench = try Workbench()
             try bench.write("mine", to: "trace.json")
             for ranks in [0, 2] {
@@ -220,6 +225,7 @@ extension CommandLineTests {
         }
 
         @Test(
+            "impossible names are refused",
             arguments: [
                 ("", 64, "names no file"), ("traces/", 64, "names no file"),
                 ("text.txt/trace.json", 74, "cannot be created (Not a directory)"),

@@ -3,12 +3,13 @@ import Support
 import TestSupport
 import Testing
 
-/// A folder of one test, with a small text's tokens and a recipe for a tiny model.
+/// A test's folder with the tokens of a small text and a recipe for a tiny model.
 final class Workbench {
     /// The folder; its name has a space on purpose.
     let folder: String
 
-    /// Twenty runs of sixty-odd words: enough for a context of 16 in either split.
+    /// Twenty repetitions of more than sixty words, which are enough for a context of 16 in either
+    /// split.
     static let text = String(
         repeating: """
             the lane and the rank make a sum, and the sum makes a tree.
@@ -61,12 +62,12 @@ final class Workbench {
 
     func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name)) }
 
-    /// The names in the folder, sorted.
+    /// Returns the sorted names in the folder.
     func names(in name: String = ".") throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: path(name)).sorted()
     }
 
-    /// A copy of the data folder, to be damaged.
+    /// Copies the data folder and returns the path of the copy.
     func copyData(to name: String) throws -> String {
         try FileManager.default.copyItem(atPath: path("data"), toPath: path(name))
         return path(name)
@@ -74,7 +75,7 @@ final class Workbench {
 
     // MARK: - Starting the program
 
-    /// Runs the program: alone for 0 ranks, else by `launch/mpirun`.
+    /// Runs the program, by `launch/mpirun` unless `ranks` is 0.
     func lockstep(_ arguments: [String], ranks: Int = 0) throws -> Outcome {
         if ranks == 0 { return try Launch.run(Self.lockstep, arguments, seconds: 60) }
         return try Launch.run(
@@ -87,7 +88,7 @@ final class Workbench {
         try lockstep(arguments, ranks: ranks)
     }
 
-    /// The arguments that train the recipe on the data into the folder `run`.
+    /// Returns the arguments that train the recipe on the data into the folder `run`.
     func training(into run: String = "run", data: String? = nil, set: String...) -> [String] {
         ["train", path("recipe.toml"), "--data", data ?? path("data"), "--out", path(run)]
             + set.flatMap { ["--set", $0] }
@@ -99,7 +100,7 @@ final class Workbench {
         try #require(outcome.status == 0, "\(outcome.errors)")
     }
 
-    // MARK: - What a run left
+    // MARK: - The files of a run
 
     /// Changes the text of a checkpoint's manifest and adapts its checksum.
     func editManifest(ofStep step: Int, _ change: (String) throws -> String) throws {
@@ -114,32 +115,32 @@ final class Workbench {
         try write(text, to: name)
     }
 
-    /// The lines of a run's metrics.
+    /// Returns the lines of a run's metrics.
     func metrics(of run: String = "run") throws -> [[String: Any]] {
         try bytes(of: "\(run)/metrics.jsonl").split(separator: UInt8(ascii: "\n")).map {
             try #require(try JSONSerialization.jsonObject(with: Data($0)) as? [String: Any])
         }
     }
 
-    /// The last validation loss in a run's metrics.
+    /// Returns the last validation loss in a run's metrics.
     func lastValidationLoss(of run: String = "run") throws -> Double {
         let text = String(decoding: try bytes(of: "\(run)/metrics.jsonl"), as: UTF8.self)
         return try #require(Self.validationLosses(in: text).last)
     }
 
-    /// The numbers called validation_loss in JSON lines, exact to the last bit, which
+    /// Returns the values of validation_loss in JSON lines, exact to the last bit, which
     /// `JSONSerialization` is not.
     static func validationLosses(in text: String) -> [Double] {
         text.matches(of: /"validation_loss":([-+.0-9e]+)/).compactMap { Double($0.1) }
     }
 
-    /// The checkpoint of a step, by its name in the folder.
+    /// Returns the path of a step's checkpoint within the folder.
     static func checkpoint(_ step: Int, of run: String = "run") -> String {
         let digits = "\(step)"
         return "\(run)/checkpoints/step-" + String(repeating: "0", count: 8 - digits.count) + digits
     }
 
-    /// The files of a checkpoint that hold the state.
+    /// Returns the contents of the checkpoint's files that hold the state.
     func state(_ step: Int, of run: String = "run") throws -> [Data] {
         try ["model.safetensors", "optimizer.safetensors"].map {
             try bytes(of: "\(Self.checkpoint(step, of: run))/\($0)")
@@ -147,9 +148,10 @@ final class Workbench {
     }
 }
 
-/// Expects that a command was refused: its code, one sentence in all with some words, no output.
+/// Expects that a command was refused with a code, a single sentence that contains `words`, and no
+/// output.
 ///
-/// `notices` are lines that may come before it, by their beginnings.
+/// `notices` are the beginnings of lines that may precede the sentence.
 func expectRefusal(
     _ outcome: Outcome, _ code: Int32, _ words: [String], after notices: [String] = [],
     location: SourceLocation = #_sourceLocation

@@ -1,7 +1,7 @@
 import Compute
 import Testing
 
-/// Where tensors lie in an arena.
+/// Tests of the places of tensors in an arena.
 @Suite struct ArenaLayoutTests {
     @Test("tensors start at multiples of 16 elements")
     func tensorsStartOnMultiplesOfSixteenElements() {

@@ -1,14 +1,14 @@
 import Compute
 import Testing
 
-/// Memory is aligned, zeroed and of the size that was asked for.
+/// Tests that memory is aligned and zero and has the requested size.
 @Suite struct BufferTests {
-    /// Below, at and above the size from which huge pages are asked for.
+    /// The counts are below, at and above the size from which huge pages are requested.
     @Test(
         "a buffer is aligned and zero",
         arguments: [0, 1, 7, 16, 1000, (2 << 20) / 4 - 1, (2 << 20) / 4, (2 << 20) / 4 + 3])
     func isAlignedAndZero(count: Int) {
-        // Dirty memory that the allocator may hand out again.
+        // Leave dirty memory that the allocator may reuse.
         do {
             let dirty = Buffer<Float>(count: count)
             dirty.elements.update(repeating: 3)

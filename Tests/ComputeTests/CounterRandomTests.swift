@@ -1,7 +1,7 @@
 import Compute
 import Testing
 
-/// Philox4x32-10 against its authors' answers, and what the numbers look like.
+/// Compares Philox4x32-10 with its authors' answers and tests the distribution of the numbers.
 @Suite struct CounterRandomTests {
     /// The lines "philox4x32 10" of kat_vectors in Random123 1.14: counter, key, words.
     @Test(
@@ -52,7 +52,7 @@ import Testing
         #expect(abs(lagged / Double(count)) * 12 < 5 / Double(count).squareRoot())
         let expected = Double(count) / Double(bins)
         let chiSquared = histogram.reduce(0.0) { $0 + (Double($1) - expected).squared / expected }
-        // 19 degrees of freedom: 0.1 % lie above 43.8, and 0.1 % below 5.4.
+        // With 19 degrees of freedom, 0.1 % of values are above 43.8 and 0.1 % below 5.4.
         #expect(chiSquared < 43.8 && chiSquared > 5.4)
     }
 
@@ -89,7 +89,7 @@ import Testing
     func mixingIsBijectiveOnWhatItIsGiven() {
         let mixed = Set((0..<UInt64(10_000)).map { CounterRandom.mix($0) })
         #expect(mixed.count == 10_000)
-        // Flipping one bit flips about half.
+        // Flipping one bit of the input flips about half of the output's bits.
         var flipped = 0
         for bit in 0..<64 {
             flipped +=

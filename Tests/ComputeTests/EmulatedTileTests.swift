@@ -6,10 +6,11 @@ import Compute
     import EmulatedTiles
     import Testing
 
-    /// The AMX kernels on emulated tile registers, which also end the process at what would be an
-    /// illegal instruction; MatrixProductTests has them on real ones where there are any.
+    /// Tests of the AMX kernels on emulated tile registers, which end the process at an illegal
+    /// instruction. MatrixProductTests tests them on real registers if there are any.
     @Suite struct EmulatedTileTests {
-        /// Tiles' borders in every direction; depths of part of a step, of whole ones and of both.
+        /// Shapes with borders of tiles in every direction, and with depths of a part of a step, of
+        /// complete steps and of both.
         static let shapes = [
             (1, 1, 2), (16, 32, 32), (17, 31, 34), (32, 32, 64), (33, 65, 30), (48, 96, 100),
             (63, 1, 258), (95, 130, 96),
@@ -34,7 +35,7 @@ import Compute
             let right = Buffer<UInt16>(count: (columns + wide - 1) / wide * wide * padded)
             let left = Buffer<UInt16>(count: (rows + tall - 1) / tall * tall * padded)
             for way in Way.allCases {
-                // What is not written over would show.
+                // An element that is not overwritten must be noticed.
                 right.base.update(repeating: .max, count: right.count)
                 left.base.update(repeating: .max, count: left.count)
                 let c = Buffer<Float>(count: rows * columns)
@@ -71,7 +72,7 @@ import Compute
                     block.a_panel_stride = tall * padded
                     kernels.multiply_columns(&block)
                 }
-                // The kernels know addresses alone.
+                // The kernels know only addresses.
                 let isEqual = withExtendedLifetime((a, b, aTransposed, bTransposed, left, right)) {
                     c.elements.elementsEqual(expected)
                 }

@@ -1,10 +1,10 @@
 import Compute
 import Testing
 
-/// Each kernel against double precision: forward against the reference, backward against the
-/// reference's finite differences, on 1 and on 3 threads.
+/// Compares each kernel with double precision on 1 and 3 threads: the forward pass with the
+/// reference, and the backward pass with the reference's finite differences.
 @Suite struct GradientTests {
-    /// Odd and even, below and above a vector's eight lanes and a tile's rows.
+    /// Odd and even shapes, below and above a vector's eight lanes and a tile's rows.
     static let shapes = [(1, 1), (3, 7), (5, 8), (33, 19), (40, 32)]
 
     @Test("the gradient of GELU is correct", arguments: shapes, [1, 3])
@@ -63,7 +63,7 @@ import Testing
             accumulates: true)
         #expect(rounded.floats == Stored(dx.doubles, columns: c, .bf16).floats)
         guard n <= 40 else {
-            // Too many differences to take; the parameters' gradients are linear in dy.
+            // There would be too many differences; the parameters' gradients are linear in dy.
             let ones = [Double](repeating: 1, count: c)
             let zeros = [Double](repeating: 0, count: c)
             let normalized = referenceLayerNorm(x, weight: ones, bias: zeros, columns: c)
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    /// A layer's ends that are fused with the product: GELU and the residual stream.
+    /// GELU and the residual stream are fused with the product.
     @Test("fused linear layers equal separate operations", arguments: layers, [1, 3])
     func fusedLinear(layer: ((Int, Int, Int), Precision), threads: Int) {
         let (shape, precision) = layer
@@ -156,7 +156,7 @@ import Testing
             let above = referenceGELU(expected.map { $0 + h })
             let below = referenceGELU(expected.map { $0 - h })
             let derivative = zip(above, below).map { ($0 - $1) / (2 * h) }
-            // Near its zero the slope is a difference of larger numbers.
+            // Near its zero the slope is a difference between larger numbers.
             let error = zip(slope.doubles, derivative).map { abs($0 - $1) }.max() ?? 1
             #expect(error < 2e-6 + precision.tolerance(0))
             let output = Buffer<Float>(count: n * outputs)
@@ -165,7 +165,7 @@ import Testing
                 into: matrix(output, columns: outputs), engine: engine)
             #expect(relativeError(output.doubles, zip(expected, carried).map(+)) < 2e-6)
         }
-        // Backward through GELU is the input's gradient times the slope, rounded once.
+        // The backward pass of GELU is the input's gradient times the slope, rounded once.
         let dy = Stored(numbers(n * outputs, seed: 5), columns: outputs, precision)
         let slope = Stored(numbers(n * inputs, seed: 6, scale: 3), columns: inputs, precision)
         let layer = Linear(weight: weight.operand, bias: nil)
@@ -179,7 +179,7 @@ import Testing
         #expect(fused.floats == Stored(products, columns: inputs, precision).floats)
     }
 
-    /// Lengths within a block of query rows, at its border, and over several blocks.
+    /// The lengths are within a block of query rows, at its border and over several blocks.
     @Test(
         "the gradient of attention is correct",
         arguments: [
@@ -236,16 +236,16 @@ import Testing
         }
         attention.forward(
             qkv.operand, into: output.operand, logSumExp: logSumExp.vector, dropout: dropout)
-        // In bf16 the probabilities are rounded before the output is.
+        // In bf16 the probabilities are rounded before the output.
         let bound = precision.tolerance(2e-6)
         #expect(relativeError(output.doubles, reference(x)) < bound)
 
-        // Whatever was there before must not show.
+        // The old content must not matter.
         let dqkv = Stored(x, columns: 3 * c, precision)
         attention.backward(
             dOutput.operand, qkv: qkv.operand, output: output.operand,
             logSumExp: logSumExp.vector, into: dqkv.operand, dropout: dropout)
-        // Sampled where the whole would take minutes.
+        // Large gradients are sampled because all differences would take minutes.
         let sampled = stride(from: 0, to: x.count, by: max(1, x.count / 150))
         let expected = sampled.map { index in
             var (plus, minus) = (x, x)
@@ -253,7 +253,8 @@ import Testing
             minus[index] -= 1e-5
             return (dot(reference(plus), dy) - dot(reference(minus), dy)) / 2e-5
         }
-        // Length 1 has no gradient for queries and keys: measure against the outputs' size as well.
+        // Length 1 has no gradient for queries and keys, so the bound includes the size of the
+        // outputs.
         let gradient = dqkv.doubles
         let difference = zip(sampled, expected).map { gradient[$0] - $1 }
         let scale = max(dot(expected, expected), 1e-6).squareRoot()
@@ -293,7 +294,7 @@ import Testing
             #expect(row[vocabulary...].allSatisfy { $0 == 0 }, "padding has gradient zero")
         }
 
-        // In bf16 it lies in the first half of each row and is the same, rounded once.
+        // In bf16 it is in the first half of each row and is the same, rounded once.
         let again = buffer(x)
         let halves = Operand(
             again.base, rows: n, columns: columns, stride: 2 * columns, precision: .bf16)

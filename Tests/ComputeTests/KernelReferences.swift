@@ -15,7 +15,7 @@ func referenceLayerNorm(
     }
 }
 
-/// x (rows, inputs) times w (inputs, outputs) plus b (outputs).
+/// Returns x (rows, inputs) times w (inputs, outputs) plus b (outputs).
 func referenceLinear(
     _ x: [Double], _ w: [Double], _ b: [Double], inputs: Int, outputs: Int
 ) -> [Double] {
@@ -26,7 +26,8 @@ func referenceLinear(
     }
 }
 
-/// Causal attention of (B T, 3C) with one factor for each probability, (B, H, T, T), for dropout.
+/// Returns causal attention of (B T, 3C) with one factor for each probability, (B, H, T, T), for
+/// dropout.
 func referenceAttention(
     _ qkv: [Double], batch: Int, length: Int, heads: Int, headWidth d: Int, factors: [Double]? = nil
 ) -> [Double] {
@@ -57,7 +58,7 @@ func referenceAttention(
     return output
 }
 
-/// The summed cross-entropy of logits (rows, columns), of which `vocabulary` columns count.
+/// Returns the summed cross-entropy of logits (rows, columns), of which `vocabulary` columns count.
 func referenceCrossEntropy(
     _ logits: [Double], targets: [Int32], columns: Int, vocabulary: Int
 ) -> Double {
@@ -71,9 +72,10 @@ func referenceCrossEntropy(
     }
 }
 
-/// The product of bf16 numbers as AMX computes it (rows, columns), from `left` (rows, depth) and
-/// `right` (depth, columns): of every 32 numbers along the depth, a chain of the first of each pair
-/// and one of the second, whose sum is added to the element, which begins as what was `before`.
+/// Returns the product of bf16 numbers as AMX computes it (rows, columns), from `left` (rows,
+/// depth) and `right` (depth, columns). Of every 32 numbers along the depth, the first numbers of
+/// all pairs form one chain and the second numbers another. The sum of both chains is added to the
+/// element, which starts with its value in `before`.
 func referenceTileProduct(
     _ left: [Float], _ right: [Float], columns: Int, depth: Int, before: [Float]?
 ) -> [Float] {

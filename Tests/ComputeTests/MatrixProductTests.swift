@@ -1,12 +1,11 @@
 import Compute
 import Testing
 
-/// Matrix products against chains of fused multiply-adds written out: the bits, not only the
-/// values.
+/// Compares the bits of matrix products with explicit chains of fused multiply-adds.
 @Suite struct MatrixProductTests {
-    /// Tiles' borders of all kernels, columns that fill broad tiles, depths below, at and
-    /// beyond one part, odd sizes, more columns than threads pack at once, left operands that are
-    /// packed, and more rows than are packed at once of one that is stored transposed.
+    /// Shapes with the tile borders of all kernels, columns that fill broad tiles, depths below, at
+    /// and beyond one part, odd sizes, more columns than threads pack at once, packed left
+    /// operands, and more rows of a transposed operand than are packed at once.
     static let shapes = [
         (1, 1, 1), (6, 16, 8), (7, 17, 9), (14, 32, 40), (15, 33, 100), (83, 97, 31),
         (130, 200, 770), (53, 72, 384), (260, 96, 1601), (61, 1501, 774),
@@ -32,7 +31,7 @@ import Testing
             let engine = ComputeEngine(threads: threads, instructionSet: instructionSet)
             let expected = reference(a, b, before: accumulates ? before : nil, instructionSet)
             for way in 0..<3 {
-                // What must not be read is not a number, so that it would show.
+                // Elements that must not be read are NaN, so that reading them is noticed.
                 let c = Buffer<Float>(count: rows * columns)
                 for index in 0..<c.count {
                     c.base[index] = accumulates ? Float(before[index]) : .nan
@@ -55,7 +54,7 @@ import Testing
         }
     }
 
-    /// A depth that is odd where the operands need not be contiguous along it.
+    /// The depth may be odd if the operands need not be contiguous along it.
     @Test("transposed products support odd depths", arguments: kernels)
     func oddDepthsOfTransposedProducts(kernels: (InstructionSet, Precision)) {
         let (rows, columns, depth) = (31, 45, 77)
@@ -69,9 +68,9 @@ import Testing
         #expect(isEqual)
     }
 
-    /// An output in bf16 is the product rounded once.
     @Test(
-        "outputs are rounded once", arguments: [(1, 1, 2), (50, 97, 900), (70, 40, 3200)], [1, 3])
+        "outputs in bf16 are rounded once", arguments: [(1, 1, 2), (50, 97, 900), (70, 40, 3200)],
+        [1, 3])
     func outputsAreRoundedOnce(shape: (rows: Int, columns: Int, depth: Int), threads: Int) {
         let (rows, columns, depth) = shape
         let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .bf16)
@@ -86,7 +85,7 @@ import Testing
     }
 
     @Test(
-        "the epilogue sees every element once and complete",
+        "the epilogue gets every element once and complete",
         arguments: [(1, 1), (50, 97), (300, 200), (61, 530)], [1, 3])
     func theEpilogueSeesEveryElementOnceAndComplete(shape: (Int, Int), threads: Int) {
         let (rows, columns) = shape
@@ -110,7 +109,7 @@ import Testing
         #expect(isEqual)
     }
 
-    @Test("products let work in between their tiles on one thread", arguments: [1, 3])
+    @Test("products run other work between their tiles on one thread", arguments: [1, 3])
     func workBetweenTiles(threads: Int) {
         let a = Stored(numbers(1200 * 64, seed: 1), columns: 64, .fp32)
         let b = Stored(numbers(64 * 800, seed: 2), columns: 800, .fp32)
@@ -128,7 +127,8 @@ import Testing
         #expect(calls.allSatisfy { threads == 1 ? $0 > 1 : $0 == 0 }, "\(calls)")
     }
 
-    /// More rows than are packed at once, against products of fewer.
+    /// The product has more rows than are packed at once and is compared with products of fewer
+    /// rows.
     @Test("a row does not depend on the other rows", arguments: Precision.allCases, [1, 3])
     func rowsDoNotDependOnTheOthers(precision: Precision, threads: Int) {
         let (rows, columns, depth) = (precision == .fp32 ? 2200 : 4400, 520, 2000)
@@ -152,8 +152,8 @@ import Testing
         #expect(isEqual)
     }
 
-    /// Matrices that are columns of wider ones; what lies beside them stays as it is.
-    @Test("elements between rows are left alone")
+    /// The matrices are columns of wider ones.
+    @Test("elements between rows stay unchanged")
     func stridesAreKept() {
         let (rows, columns, depth) = (20, 30, 40)
         let a = buffer(numbers(rows * (depth + 3), seed: 1))
@@ -196,8 +196,8 @@ import Testing
             : chainReference(a, b, before: before)
     }
 
-    /// The depth in equal parts of at most 3 KiB, rounded up to eights; in bf16 the second of each
-    /// pair before the first.
+    /// Returns the product with the depth in equal parts of at most 3 KiB, rounded up to multiples
+    /// of eight; in bf16 the second number of each pair comes before the first.
     private func chainReference(_ a: Stored, _ b: Stored, before: [Double]?) -> [Float] {
         let (rows, columns, depth) = (a.operand.rows, b.operand.columns, a.operand.columns)
         let most = 3072 / a.operand.precision.bytes

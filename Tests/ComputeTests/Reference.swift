@@ -5,7 +5,7 @@ import Compute
 /// Rows of doubles.
 typealias Rows = [[Double]]
 
-/// Reproducible numbers in (-1, 1) times `scale`, representable in fp32.
+/// Returns reproducible numbers in (-1, 1) times `scale` that are representable in fp32.
 func numbers(_ count: Int, seed: UInt64, scale: Double = 1) -> [Double] {
     let random = CounterRandom(key: seed)
     return (0..<count).map { Double(Float((2 * random.uniform(UInt64($0)) - 1) * scale)) }
@@ -15,7 +15,7 @@ func rows(_ flat: [Double], _ columns: Int) -> Rows {
     stride(from: 0, to: flat.count, by: columns).map { Array(flat[$0..<$0 + columns]) }
 }
 
-/// fp32 memory with some values in it.
+/// Returns fp32 memory with the values.
 func buffer(_ values: [Double]) -> Buffer<Float> {
     let buffer = Buffer<Float>(count: values.count)
     for (index, value) in values.enumerated() { buffer.base[index] = Float(value) }
@@ -26,7 +26,7 @@ func matrix(_ buffer: Buffer<Float>, columns: Int) -> Matrix {
     Matrix(buffer.base, rows: buffer.count / columns, columns: columns)
 }
 
-/// Memory of a precision with some values in it, rounded where they must be.
+/// Memory of a precision with values, which are rounded if necessary.
 struct Stored {
     private let memory: Buffer<UInt8>
     let operand: Operand
@@ -46,7 +46,7 @@ struct Stored {
         }
     }
 
-    /// Of zeros.
+    /// Makes a matrix of zeros.
     init(rows: Int, columns: Int, _ precision: Precision) {
         self.init([Double](repeating: 0, count: rows * columns), columns: columns, precision)
     }
@@ -67,7 +67,7 @@ struct Stored {
     var doubles: [Double] { floats.map(Double.init) }
 }
 
-/// The upper half of a finite float, rounded to nearest, ties to even.
+/// Returns the upper half of a finite float, rounded to nearest, ties to even.
 func roundedToBF16(_ x: Float) -> UInt16 {
     let (upper, lower) = (UInt16(x.bitPattern >> 16), x.bitPattern & 0xffff)
     let isUp = lower > 0x8000 || lower == 0x8000 && upper & 1 == 1
@@ -75,12 +75,13 @@ func roundedToBF16(_ x: Float) -> UInt16 {
 }
 
 extension Precision {
-    /// What a result may be off, relative to its norm, if it is `kept` in this precision.
+    /// Returns the allowed error of a result, relative to its norm, if it is `kept` in this
+    /// precision.
     func tolerance(_ single: Double, kept: Bool = true) -> Double {
         self == .bf16 && kept ? 1.0 / 256 : single
     }
 
-    /// A count as it is or, where it has to be even, the next that is.
+    /// Returns a count, rounded up to an even one if this precision requires it.
     func even(_ count: Int) -> Int { self == .bf16 ? count + count % 2 : count }
 }
 
@@ -89,7 +90,7 @@ extension Buffer<Float> {
     var doubles: [Double] { elements.map(Double.init) }
 }
 
-/// |x - y| / |y| in the Euclidean norm.
+/// Returns |x - y| / |y| in the Euclidean norm.
 func relativeError(_ x: [Double], _ y: [Double]) -> Double {
     precondition(x.count == y.count)
     let difference = zip(x, y).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
@@ -97,7 +98,7 @@ func relativeError(_ x: [Double], _ y: [Double]) -> Double {
     return (difference / max(norm, 1e-300)).squareRoot()
 }
 
-/// The gradient of `loss` at `x` by central differences in double.
+/// Returns the gradient of `loss` at `x` by central differences in double precision.
 func finiteDifferences(_ x: [Double], _ loss: ([Double]) -> Double) -> [Double] {
     let h = 1e-5
     return x.indices.map { index in

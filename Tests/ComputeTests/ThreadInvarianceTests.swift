@@ -1,7 +1,7 @@
 import Compute
 import Testing
 
-/// The bits of a kernel do not depend on the number of threads.
+/// Tests that the bits of a kernel do not depend on the number of threads.
 @Suite struct ThreadInvarianceTests {
     @Test("products have the same bits on any number of threads", arguments: Precision.allCases)
     func productsAreTheSameBitsOnAnyNumberOfThreads(precision: Precision) {
@@ -50,7 +50,7 @@ import Testing
             matrix(ones, columns: c), into: matrix(whole, columns: c).operand,
             sequenceLength: length,
             firstSequence: 10, site: .embedding, key: key, engine: engine)
-        // The same sequences, two at a time.
+        // The sequences are the same, two at a time.
         for start in [0, 2] {
             let part = Buffer<Float>(count: 2 * length * c)
             dropout(

@@ -2,9 +2,10 @@ import Compute
 import Synchronization
 import Testing
 
-/// Every tile of every loop runs exactly once, by a thread of the team.
+/// Tests that every tile of every loop runs exactly once on a thread of the team.
 @Suite struct ThreadTeamTests {
-    /// Teams of more threads than cores, that spin or yield, and loops from nothing to many tiles.
+    /// Teams may have more threads than cores and spin or yield; loops have from zero to many
+    /// tiles.
     @Test("every tile runs once", arguments: [1, 2, 3, 8], [false, true])
     func everyTileRunsOnce(threads: Int, yields: Bool) {
         let team = ThreadTeam(threads: threads, yields: yields)
@@ -21,7 +22,8 @@ import Testing
         }
     }
 
-    /// A loop sees all that the one before wrote, thousands of times in a row, pauses included.
+    /// Each of thousands of loops, some after a pause, reads all values that the previous one
+    /// wrote.
     @Test("loops follow each other", arguments: [2, 4])
     func loopsFollowOneAnother(threads: Int) {
         let team = ThreadTeam(threads: threads)
@@ -30,7 +32,7 @@ import Testing
         let loops = 5000
         for loop in 0..<loops {
             team.forEach(tiles) { tile, _ in
-                // A neighbour's value of the loop before: a late tile would be seen here.
+                // A late tile would change the sum below.
                 if tile == 0 { values.base[0] += 1 }
                 if tile > 0 { values.base[tile] += Int64(tile) }
             }
@@ -39,7 +41,7 @@ import Testing
                 Issue.record("loop \(loop) lost a tile")
                 return
             }
-            // Long enough for the workers to fall asleep.
+            // The pause is long enough for the workers to fall asleep.
             if loop % 1000 == 0 { ContinuousClock().sleepBriefly() }
         }
     }
@@ -51,7 +53,7 @@ import Testing
         let scratch = Buffer<Int64>(count: threads * 8)
         let tiles = 20_000
         team.forEach(tiles) { _, thread in scratch.base[thread * 8] += 1 }
-        // Were two threads given one index, additions would be lost.
+        // If two threads had one index, additions would be lost.
         #expect(scratch.elements.reduce(0, +) == Int64(tiles))
     }
 
@@ -67,7 +69,7 @@ import Testing
 }
 
 extension ContinuousClock {
-    /// Does nothing for some milliseconds, without giving the thread to others.
+    /// Spins for some milliseconds without yielding the thread.
     fileprivate func sleepBriefly() {
         let end = now.advanced(by: .milliseconds(3))
         while now < end {}

@@ -4,7 +4,7 @@ import Support
 import TestSupport
 import Testing
 
-/// What `make_tokenizer_goldens.py` wrote from tiktoken.
+/// The results of tiktoken that `make_tokenizer_goldens.py` wrote.
 struct BytePairGoldens: Decodable {
     struct Vocabulary: Decodable {
         let ids: [[UInt32]]
@@ -38,8 +38,8 @@ struct BytePairGoldens: Decodable {
     }
 }
 
-/// The same text as the script's `code_point_text`: each code point between every kind of
-/// neighbour.
+/// Returns the same text as the script's `code_point_text`: each code point between every kind of
+/// neighbor.
 private func codePointText(block: Int) -> [UInt8] {
     var text: [UInt8] = []
     for value in block * 0x4000..<(block + 1) * 0x4000 {
@@ -58,7 +58,7 @@ private func digest(_ ids: [UInt32]) -> String {
     ids.withUnsafeBytes { SHA256.hash($0) }
 }
 
-/// The script's vocabulary in which any two bytes merge, written as a folder.
+/// Writes a folder with the script's vocabulary in which any two bytes merge.
 private func writePairs(into scratch: TemporaryFolder) throws {
     let printable = Array(33...126) + Array(161...172) + Array(174...255)
     var letters = [UInt32](repeating: 0, count: 256)
@@ -182,7 +182,7 @@ private func writePairs(into scratch: TemporaryFolder) throws {
         #expect(digest(try encodeTokenTexts(of: small)) == goldens.small.tokenTexts)
     }
 
-    /// The ids of each token's text by itself, where that is UTF-8.
+    /// Returns the ids of each token's text by itself if it is UTF-8.
     private func encodeTokenTexts(of tokenizer: BytePairTokenizer) throws -> [UInt32] {
         var ids: [UInt32] = []
         for id in 0..<UInt32(tokenizer.vocabularySize - 1) {

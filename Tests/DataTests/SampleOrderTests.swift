@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite struct SampleOrderTests {
-    /// One epoch's offsets, in the order of visits.
+    /// Returns one epoch's offsets in the order of visits.
     private func epoch(_ number: Int, of order: SampleOrder) -> [Int] {
         let first = number * order.windowsPerEpoch
         return (first..<first + order.windowsPerEpoch).map { order.offset(ofSample: $0) }
@@ -42,15 +42,16 @@ import Testing
 
     @Test("the order equals the recorded one")
     func theOrderNeverChanges() throws {
-        // Resuming a run with a later version rests on these very numbers; an implementation in
-        // Python of Philox and the network gave the same.
+        // A later version can resume a run only with these numbers. A Python implementation of
+        // Philox and the network gave the same ones.
         let order = try SampleOrder(seed: 1337, tokenCount: 1_003_854, contextLength: 64)
         #expect((0..<4).map { order.offset(ofSample: $0) } == [195_255, 986_167, 791_991, 763_063])
         #expect(order.offset(ofSample: 1_000_000_000_000) == 60_879)
     }
 
-    /// Over many seeds, each window comes first about equally often (chi-square, 15 degrees of
-    /// freedom: 44.3 has a probability of 1e-4), and neighbours in the order are no neighbours.
+    /// Over many seeds, each window is the first about equally often (chi-square with 15 degrees of
+    /// freedom: 44.3 has a probability of 1e-4), and consecutive windows of the order are rarely
+    /// neighbors.
     @Test("permutations look uniform")
     func permutationsLookUniform() throws {
         let seeds = 4000
@@ -66,7 +67,7 @@ import Testing
             $0 + (Double($1) - expected) * (Double($1) - expected) / expected
         }
         #expect(chiSquare < 44.3)
-        #expect((150...350).contains(successors))  // 15/16 * 4000 / 15 = 250 in expectation.
+        #expect((150...350).contains(successors))  // The expectation is 15/16 * 4000 / 15 = 250.
     }
 
     @Test("context lengths that do not fit are refused")

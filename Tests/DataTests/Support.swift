@@ -6,14 +6,14 @@ import Testing
 let testFolder = String(#filePath.dropLast("/Support.swift".count))
 let goldenFolder = testFolder + "/Golden"
 
-/// GPT-2's own vocabulary, which is not part of the repository: `$LOCKSTEP_DATA/gpt2`, or
-/// `shared/data/gpt2` beside the repository.
+/// The folder of GPT-2's own vocabulary, which is not part of the repository:
+/// `$LOCKSTEP_DATA/gpt2`, or `shared/data/gpt2` next to the repository.
 let gpt2Folder =
     (ProcessInfo.processInfo.environment["LOCKSTEP_DATA"] ?? testFolder + "/../../../shared/data")
     + "/gpt2"
 let gpt2IsHere = FileManager.default.fileExists(atPath: gpt2Folder)
 
-/// Encodes in chunks of a size.
+/// Returns the ids of bytes that are encoded in chunks of a size.
 func encode(
     _ bytes: [UInt8], by tokenizer: some Tokenizer, chunk: Int
 ) throws(Failure) -> [UInt32] {

@@ -6,7 +6,7 @@ import Support
 import TestSupport
 import Testing
 
-/// A text whose bigram statistics, words and characters are all a little uneven.
+/// A text with slightly uneven bigram statistics, words and characters.
 private let sample = String(
     decoding: (0..<3000).flatMap { index in
         Array("It's line \(index * 7919 % 1000), naïve — 中\(index % 13)!\n".utf8)
@@ -262,7 +262,7 @@ private let sample = String(
         #expect(try scratch.names() == ["a.txt"])
     }
 
-    /// A limit on file sizes stands in for a full disk: both fail in the middle of writing.
+    /// A limit on file sizes replaces the full disk, because both fail in the middle of writing.
     @Test("a full disk leaves no partial output")
     func aFullDiskLeavesNothingBehind() async throws {
         await #expect(processExitsWith: .exitCode(74)) {
@@ -375,7 +375,7 @@ private let sample = String(
         let validation = try TokenDataset(files: [
             scratch.write("val.bin", [0, 1, 2, 0].flatMap { [UInt8($0), 0] })
         ])
-        // After 0: 1 twice, 2 once; after 1: 0 twice; after 2: nothing. V = 3.
+        // 0 precedes 1 twice and 2 once; 1 precedes 0 twice; 2 precedes nothing. V = 3.
         let expected = -(log(3.0 / 6) + log(1.0 / 5) + log(1.0 / 3)) / 3
         let loss = try #require(
             try bigramLoss(train: train, validation: validation, vocabularySize: 3))

@@ -3,7 +3,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-/// Any JSON value, for comparing files whatever their order and spacing.
+/// Any JSON value, for comparisons of files that ignore order and spacing.
 private indirect enum JSON: Decodable, Equatable {
     case null
     case flag(Bool)
@@ -196,7 +196,7 @@ private indirect enum JSON: Decodable, Equatable {
         try scratch.write("merges.txt", [0x61, 0x20, 0xFF])
         expectFailure(.badData, "merges.txt", "byte 2", of: load)
 
-        // Line ends of another system and a missing header are no fault.
+        // Line endings of another system and a missing header are allowed.
         try scratch.write(
             "merges.txt",
             merges.replacing("#version: 0.2\n", with: "").replacing("\n", with: "\r\n"))

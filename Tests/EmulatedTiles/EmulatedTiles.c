@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// As Intel's manual describes the instructions, but for subnormal numbers; what would raise an
-// exception ends the process.
+// The instructions follow Intel's manual except for subnormal numbers. An instruction that would
+// raise an exception ends the process.
 
 enum { tile_count = 8, most_rows = 16, most_row_bytes = 64 };
 

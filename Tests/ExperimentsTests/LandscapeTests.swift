@@ -23,14 +23,15 @@ private struct SmallModel {
     }
 }
 
-@Suite("Filter-normalised directions")
+@Suite("Filter-normalized directions")
 struct FilterDirectionsTests {
     private func norm(_ values: Buffer<Float>, _ places: some Sequence<Int>) -> Double {
         places.reduce(0) { $0 + pow(Double(values.base[$1]), 2) }.squareRoot()
     }
 
-    /// fp32 elements round each square by 1e-7 of it.
-    @Test func filtersAreAsLongAsTheParameters() {
+    /// In fp32 each square has a relative rounding error of 1e-7.
+    @Test("filters have the norms of the parameters' filters")
+    func filtersAreAsLongAsTheParameters() {
         let model = SmallModel()
         let direction = FilterDirections.direction(
             1, seed: 1, at: model.parameters, layout: model.layout)
@@ -48,7 +49,8 @@ struct FilterDirectionsTests {
         }
     }
 
-    @Test func biasesNormsAndPaddingAreLeftAlone() {
+    @Test("biases, norms and padding have no direction")
+    func biasesNormsAndPaddingAreLeftAlone() {
         let model = SmallModel()
         let direction = FilterDirections.direction(
             1, seed: 1, at: model.parameters, layout: model.layout)
@@ -59,7 +61,8 @@ struct FilterDirectionsTests {
         }
     }
 
-    @Test func eachSeedAndNumberHasItsOwn() {
+    @Test("each seed and number has its own direction")
+    func eachSeedAndNumberHasItsOwn() {
         let model = SmallModel()
         func direction(_ number: Int, _ seed: UInt64) -> [Float] {
             let direction = FilterDirections.direction(
@@ -71,7 +74,8 @@ struct FilterDirectionsTests {
         #expect(direction(1, 1) != direction(1, 2))
     }
 
-    @Test func aFilterOfZerosStaysZero() {
+    @Test("a filter of zeros stays zero")
+    func aFilterOfZerosStaysZero() {
         var direction: [Float] = [1, 2, 3, 4]
         FilterDirections.normalize(
             &direction, like: [0, 0, 3, 4], rows: 2, columns: 2, filters: .rows)
@@ -119,9 +123,10 @@ struct PrincipalPlaneTests {
         return origin
     }()
 
-    /// The squares along the planted directions are 4 (9 + 9 + 1 + 1 = 20) and 2 (0.25 x 4 = 1);
-    /// fp32 keeps 1e-7 of the places.
-    @Test func aPlantedPlaneIsFound() throws {
+    /// The sums of squares along the planted directions are 20 (9 + 9 + 1 + 1) and 1 (4 x 0.25);
+    /// the coordinates in fp32 have a relative error of 1e-7.
+    @Test("a planted plane is found")
+    func aPlantedPlaneIsFound() throws {
         let places: [(Float, Float)] = [(3, 0.5), (-3, 0.5), (1, -0.5), (-1, -0.5)]
         let path = Self.path(places)
         let products = try path.products(from: Self.origin)
@@ -144,8 +149,9 @@ struct PrincipalPlaneTests {
         }
     }
 
-    /// A mean far away adds nothing to a centred variance, and all to one from the origin.
-    @Test func centringIsAboutTheMean() throws {
+    /// A distant mean adds nothing to a centered variance and dominates one about the origin.
+    @Test("centering subtracts the mean")
+    func centringIsAboutTheMean() throws {
         let path = Self.path([(10, 0.5), (10, -0.5), (12, 0), (8, 0)])
         let products = try path.products(from: Self.origin)
         let centred = try #require(PrincipalPlane(products: products, isCentred: true))
@@ -155,19 +161,22 @@ struct PrincipalPlaneTests {
         #expect(abs(abs(centred.coordinates[2].x) - 12) < 1e-5, "places are from the origin")
     }
 
-    @Test func scalesWeighThePoints() throws {
+    @Test("scales weight the points")
+    func scalesWeighThePoints() throws {
         let products = [[10000.0, 0], [0, 1]]
         let plain = try #require(PrincipalPlane(products: products, isCentred: false))
         #expect(abs(plain.explained[1] - 1 / 10001.0) < 1e-12)
         let scaled = try #require(
             PrincipalPlane(products: products, scales: [0.01, 1], isCentred: false))
         #expect(abs(scaled.explained[1] - 0.5) < 1e-12)
-        // The directions are orthonormal all the same: the places are the points' own.
+        // The directions are orthonormal nevertheless, so the coordinates are those of the unscaled
+        // points.
         #expect(abs(scaled.coordinates[0].x - 100) < 1e-9)
         #expect(abs(scaled.coordinates[1].y - 1) < 1e-12)
     }
 
-    @Test func aLineIsNoPlane() throws {
+    @Test("a line is not a plane")
+    func aLineIsNoPlane() throws {
         let path = Self.path([(0, 0), (1, 0), (2, 0), (5, 0)])
         let products = try path.products(from: Self.origin)
         #expect(PrincipalPlane(products: products, isCentred: true) == nil)
@@ -179,7 +188,8 @@ struct PrincipalPlaneTests {
 struct LossSurfaceTests {
     private let grid = PlaneGrid(x: -1...1, y: -2...2, size: 5)
 
-    @Test func placesRunByRows() {
+    @Test("grid points are numbered by rows")
+    func placesRunByRows() {
         #expect(grid.count == 25)
         #expect(grid.place(0) == (-1, -2))
         #expect(grid.place(3) == (0.5, -2))
@@ -187,19 +197,23 @@ struct LossSurfaceTests {
         #expect(grid.place(24) == (1, 2))
     }
 
-    @Test func pathsAreInside() {
+    @Test("a grid around a path contains the path")
+    func pathsAreInside() {
         let grid = PlaneGrid(around: [(0, 5), (4, 5), (2, 5)], margin: 0.25, size: 3)
         #expect(grid.x == -1...5)
         #expect(grid.y == 4...6, "a path without extent has one all the same")
     }
 
-    @Test func linesAreCutAtTheEdge() {
+    @Test("lines are cut at the edge")
+    func linesAreCutAtTheEdge() {
         #expect(grid.edge(from: (0, 0), to: (4, 4)) == (1, 1))
         #expect(grid.edge(from: (0, 1), to: (0.5, -7)) == (0.1875, -2))
         #expect(grid.edge(from: (0, 0), to: (0.5, 0.5)) == (0.5, 0.5))
     }
 
-    @Test(arguments: 1...7, [1, 4, 9, 25])
+    @Test(
+        "every grid point is evaluated once and assembled in order",
+        arguments: 1...7, [1, 4, 9, 25])
     func everyPieceIsDealtOnceAndComesBack(ranks: Int, count: Int) {
         let shares = GridShares(count: count, size: ranks)
         var gathered: [Double] = []
@@ -215,9 +229,10 @@ struct LossSurfaceTests {
         #expect(shares.assemble(gathered) == (0..<count).map { Double($0 * $0) })
     }
 
-    /// A quadratic loss in numbers that fp32 holds: (p0 - 1)^2 + 3 (p1 + 2)^2 + p0 p1 is exact at
-    /// origin (1, -2), first (2, 0), second (0.5, 1).
-    @Test func aQuadraticIsExact() {
+    /// The quadratic loss (p0 - 1)^2 + 3 (p1 + 2)^2 + p0 p1 is exact in fp32 with the origin (1,
+    /// -2) and the directions (2, 0) and (0.5, 1).
+    @Test("the surface of a quadratic loss is exact")
+    func aQuadraticIsExact() {
         func buffer(_ values: [Float]) -> Buffer<Float> {
             let buffer = Buffer<Float>(count: values.count)
             for (index, value) in values.enumerated() { buffer.base[index] = value }
@@ -236,13 +251,14 @@ struct LossSurfaceTests {
             let wanted = p * p + 3 * q * q + (1 + p) * (q - 2)
             #expect(surface.losses[index] == wanted)
         }
-        // A quadratic's least place on the grid, found by hand: p = 1, q = 0.
+        // The lowest point of the quadratic on the grid, found by hand, is p = 1, q = 0.
         #expect(surface.least?.loss == -3)
         #expect(surface.least?.x == 0.5 && surface.least?.y == 0)
         #expect(abs(plane.cosine - 1 / 5.0.squareRoot()) < 1e-15)
     }
 
-    @Test func whatIsNotFiniteIsNeverTheLeast() {
+    @Test("a value that is not finite is never the lowest")
+    func whatIsNotFiniteIsNeverTheLeast() {
         let small = PlaneGrid(x: 0...1, y: 0...1, size: 2)
         #expect(LossSurface(grid: small, losses: [.nan, 2, -.infinity, 3]).least?.loss == 2)
         let none = [Double](repeating: .nan, count: 4)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Curves of the range test")
 struct RangeCurveTests {
-    @Test("a ramp goes from its first to its last rate, exactly, by factors or by differences")
+    @Test("a ramp goes from its first to its last rate by factors or by differences")
     func ramps() throws {
         let geometric = try RateRamp(from: 1e-7, to: 10, steps: 100)
         let linear = try RateRamp(from: 1e-3, to: 1, steps: 11, shape: .linear)
@@ -14,7 +14,7 @@ struct RangeCurveTests {
         #expect(linear.rate(ofStep: 0) == 1e-3 && linear.rate(ofStep: 10) == 1)
         for step in 1..<100 {
             let factor = geometric.rate(ofStep: step) / geometric.rate(ofStep: step - 1)
-            // The 99th root of 1e8, from powers that are rounded each for itself.
+            // The factor is the 99th root of 1e8; each power has its own rounding error.
             #expect(abs(factor / pow(1e8, 1.0 / 99) - 1) < 1e-12)
         }
         for step in 1..<11 {
@@ -24,7 +24,7 @@ struct RangeCurveTests {
     }
 
     @Test(
-        "impossible ramps are refused by their option",
+        "impossible ramps are refused with their option",
         arguments: [
             (0.0, 1.0, 100, "--from 0.0: "), (-1e-3, 1, 100, "--from -0.001: "),
             (.nan, 1, 100, "--from nan: "), (1e-3, .infinity, 100, "--to inf: "),
@@ -42,10 +42,10 @@ struct RangeCurveTests {
         }
     }
 
-    @Test("smoothing reaches over the same part of a ramp of any length")
+    @Test("smoothing covers the same part of a ramp of any length")
     func beta() {
         #expect(LossSmoothing(steps: 100).beta == 0.98)
-        // Of 50 steps in the middle of the ramp, what is left of a loss at its beginning.
+        // The weight that a loss has left after half of the ramp.
         #expect(abs(pow(LossSmoothing(steps: 1000).beta, 500) - pow(0.98, 50)) < 1e-12)
     }
 
@@ -60,10 +60,10 @@ struct RangeCurveTests {
         }
     }
 
-    @Test("the curve ends where the smoothed loss exceeds four times its least")
+    @Test("the curve ends if the smoothed loss exceeds four times its minimum")
     func divergence() throws {
         let ramp = try RateRamp(from: 1e-4, to: 1, steps: 100)
-        // The average of 30 losses of 2 and one of x has x with weight 0.02 / (1 - 0.98^31).
+        // The average of 30 losses of 2 and one loss of x has x with weight 0.02 / (1 - 0.98^31).
         let weight = 0.02 / (1 - pow(0.98, 31))
         let edge = 2 + 6 / weight
         var losses = [Double](repeating: 2, count: 100)
@@ -82,19 +82,19 @@ struct RangeCurveTests {
         #expect(curve.ending == nil)
         if isLoss { curve.add(.nan) } else { curve.add(2, isFinite: false) }
         #expect(curve.ending == .notFinite && curve.points.count == 41)
-        // 40 finite ones, without the first ten and the last five.
+        // There are 40 finite losses; the first ten and the last five are not considered.
         #expect(curve.considered.count == 25)
         curve.add(2)
         #expect(curve.points.count == 41, "nothing follows")
     }
 
-    @Test("noise is measured around a trend, and not by it")
+    @Test("noise is measured around a trend, without the trend itself")
     func noise() throws {
         let ramp = try RateRamp(from: 1e-4, to: 1, steps: 1000)
         var generator = SeededNoise(seed: 3)
         let noisy = (0..<1000).map { 5 - 0.003 * Double($0) + 0.1 * generator.normal() }
-        // The median of a thousand second differences, of which three have a loss in common, is
-        // good to about 5 %; three times that.
+        // The median of a thousand second differences, three of which share a loss, has an error of
+        // about 5 %; the limit is three times that.
         #expect(abs(RangeCurve(ramp, losses: noisy).noise / 0.1 - 1) < 0.15)
         let smooth = (0..<1000).map { 5 - 0.003 * Double($0) }
         #expect(RangeCurve(ramp, losses: smooth).noise < 1e-12)

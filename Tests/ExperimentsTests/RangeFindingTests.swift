@@ -5,8 +5,9 @@ import Testing
 
 @Suite("Recommendations of the range test")
 struct RangeFindingTests {
-    /// Losses of gradient descent on 1 + the sum of L x^2 / 2 over some curvatures L, from the same
-    /// loss whatever the largest is; a rate above 2 / L of the largest makes them rise.
+    /// Returns the losses of gradient descent on 1 + the sum of L x^2 / 2 over some curvatures L.
+    /// The first loss does not depend on the largest L; a rate above 2 / L of the largest L makes
+    /// losses rise.
     private func descent(_ ramp: RateRamp, curvatures: [Double], noise: Double) -> RangeCurve {
         var curve = RangeCurve(ramp)
         var place = curvatures.map { _ in 1 / curvatures[0].squareRoot() }
@@ -20,7 +21,7 @@ struct RangeFindingTests {
     }
 
     @Test(
-        "on a quadratic, what is suggested lies below the limit of stability",
+        "on a quadratic the suggested rate is below the limit of stability",
         arguments: [0.01, 1, 100, 1e4], [0, 0.01])
     func quadratic(curvature: Double, noise: Double) throws {
         let limit = 2 / curvature
@@ -37,7 +38,7 @@ struct RangeFindingTests {
         #expect(recommended == min(finding.valley.rate ?? 0, finding.tenthOfMinimum.rate ?? 0))
     }
 
-    @Test("losses without a trend get no recommendation, but for few in a hundred")
+    @Test("losses without a trend rarely get a recommendation")
     func noiseOnly() throws {
         let ramp = try RateRamp(from: 1e-7, to: 10, steps: 100)
         var recommended = 0
@@ -53,11 +54,12 @@ struct RangeFindingTests {
                 #expect(finding.recommendation.reason.contains("--steps"))
             }
         }
-        // Four standard deviations, of noise that is itself estimated from 85 losses.
+        // The threshold is four standard deviations of a noise that is itself estimated from 85
+        // losses.
         #expect(recommended <= 3, "\(recommended) of 300")
     }
 
-    @Test("the same noise does not hide a fall of its own size a few times over")
+    @Test("noise does not hide a fall of a few times its size")
     func fallsThroughNoise() throws {
         let ramp = try RateRamp(from: 1e-7, to: 10, steps: 100)
         for seed in 0..<50 {
@@ -101,7 +103,7 @@ struct RangeFindingTests {
         #expect(finding.recommendation.reason.contains("--from 1e-07"))
     }
 
-    @Test("the least loss at the beginning of the ramp leaves no room for a tenth of it")
+    @Test("a minimum at the beginning of the ramp gives no recommendation")
     func leastAtTheBeginning() throws {
         let losses = (0..<100).map { pow((Double($0) - 11) / 10, 2) + 2 }
         let finding = try finding(losses)
@@ -110,9 +112,9 @@ struct RangeFindingTests {
         #expect(finding.recommendation.reason.contains("--from a hundredth"))
     }
 
-    @Test("where the valley is near divergence, a tenth of the minimum is recommended")
+    @Test("if the valley is near divergence, a tenth of the minimum is recommended")
     func lateAndFast() throws {
-        // A plateau that rises a little, then a fall of a few steps.
+        // A plateau rises a little, and then the loss falls within a few steps.
         let losses = (0..<100).map { step -> Double in
             let x = Double(step)
             return x < 60 ? 4 + 0.001 * x : x < 80 ? 4.06 - 0.15 * (x - 59) : 1 + exp(x - 80)
@@ -125,7 +127,7 @@ struct RangeFindingTests {
         #expect(finding.recommendation.reason.hasPrefix("a tenth of"))
     }
 
-    @Test("where the loss falls long before its least, the valley is recommended")
+    @Test("if the loss falls long before its minimum, the valley is recommended")
     func longFall() throws {
         let losses = (0..<100).map { step -> Double in
             let x = Double(step)

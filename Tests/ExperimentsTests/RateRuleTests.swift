@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Rules of the range test")
 struct RateRuleTests {
-    /// A curve of `make_range_test_goldens.py`, with what fastai's rules read from it.
+    /// A curve of `make_range_test_goldens.py` with the suggestions of fastai's rules.
     struct Golden: Decodable {
         let name: String
         let rates: [Double]
@@ -34,13 +34,13 @@ struct RateRuleTests {
         for golden in curves {
             var smoothing = LossSmoothing(steps: golden.losses.count)
             for (loss, expected) in zip(golden.losses, golden.smoothed) {
-                // Two sums of up to 100 numbers in another order.
+                // The two sums add up to 100 numbers in different orders.
                 #expect(abs(smoothing.add(loss) / expected - 1) < 1e-13)
             }
         }
     }
 
-    @Test("suggestions are fastai's, on smoothed losses and on raw ones")
+    @Test("suggestions equal fastai's on smoothed and on raw losses")
     func suggestions() throws {
         for golden in try Golden.load() {
             let kept = 10..<golden.rates.count - 5
@@ -56,7 +56,7 @@ struct RateRuleTests {
         }
     }
 
-    @Test("a curve considered is what fastai keeps of it")
+    @Test("the considered part of a curve is the one that fastai keeps")
     func considered() throws {
         let ramp = try RateRamp(from: 1e-7, to: 10, steps: 100)
         for golden in try Golden.load() where golden.name != "linear ramp" {
@@ -68,7 +68,7 @@ struct RateRuleTests {
                 (finding.valley, golden.valley), (finding.steepest, golden.steepest),
                 (finding.tenthOfMinimum, golden.minimum),
             ] {
-                // Powers that two libraries take.
+                // The powers are computed by two libraries.
                 #expect(abs(try #require(found.rate) / expected - 1) < 1e-12, "\(golden.name)")
             }
         }
@@ -78,11 +78,11 @@ struct RateRuleTests {
     func straightFall() {
         let rates = (0..<30).map { pow(10, Double($0) / 10 - 4) }
         let losses = (0..<30).map { 5 - 0.1 * Double($0) }
-        // 30 losses end at place 29: 29 - 30 + 10 + 5.
+        // 30 losses end at index 29, and 29 - 30 + 10 + 5 = 14.
         #expect(RateRule.valley(rates, losses).rate == rates[14])
     }
 
-    @Test("curves without a fall or with too few points suggest nothing, and say why")
+    @Test("curves without a fall or with too few points give the reason instead of a suggestion")
     func nothing() {
         let rates = (0..<20).map { pow(10, Double($0) / 5 - 5) }
         let rules: [([Double], [Double]) -> RateSuggestion] = [
@@ -100,7 +100,7 @@ struct RateRuleTests {
         }
     }
 
-    @Test("without any allowance a flat curve still suggests nothing")
+    @Test("a flat curve gives no suggestion even without an allowance")
     func flat() {
         let rates = (1...10).map(Double.init)
         #expect(RateRule.valley(rates, rates.map { _ in 2 }) == .none(.neverFalls))
@@ -108,7 +108,7 @@ struct RateRuleTests {
         #expect(RateRule.tenthOfMinimum(rates, rates.map { _ in 2 }) == .none(.neverFalls))
     }
 
-    @Test("a minimum at the end of a whole ramp is none")
+    @Test("a minimum at the end of a complete ramp gives no suggestion")
     func fallingToTheEnd() {
         let rates = (1...10).map(Double.init)
         let losses = rates.map { 5 - 0.1 * $0 }

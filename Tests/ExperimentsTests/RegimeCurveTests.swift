@@ -2,9 +2,9 @@ import Experiments
 import Foundation
 import Testing
 
-@Suite("What a run's curve shows")
+@Suite("Findings from a run's curve")
 struct RegimeCurveTests {
-    /// A run whose validation loss is a function of the part of its 100 steps that is done.
+    /// Returns a run of 100 steps whose validation loss is a function of the completed part.
     private func curve(
         _ regime: Regime, diverged: Bool = false, _ loss: (Double) -> Double
     ) -> RegimeCurve {
@@ -17,7 +17,8 @@ struct RegimeCurveTests {
             snapshots: snapshots, hasDiverged: diverged)
     }
 
-    @Test func eachShapeHasItsSentence() {
+    @Test("each shape of the curve has its sentence")
+    func eachShapeHasItsSentence() {
         let best = 2.0
         let good = curve(.good) { 2 + 2 * exp(-10 * $0) }
         #expect(good.ending(best: best) == .lowest)
@@ -35,15 +36,17 @@ struct RegimeCurveTests {
         #expect(diverged.sentence(best: best).contains("not finite"))
     }
 
-    /// What a rate was meant to be does not decide what is said of it.
-    @Test func aRateThatLooksOtherwiseIsTold() {
+    /// The curve decides the sentence, not the intention behind the rate.
+    @Test("a rate that looks different than intended is reported")
+    func aRateThatLooksOtherwiseIsTold() {
         let sentence = curve(.small) { 2 + 2 * exp(-10 * $0) }.sentence(best: 2)
         #expect(sentence.contains("was meant to be too small, but looks good"))
         #expect(sentence.hasSuffix("give other --rates."))
     }
 
-    /// Four nats of fall allow for a twentieth of them.
-    @Test func theLowestHasATolerance() {
+    /// A fall of four nats allows for a twentieth of it.
+    @Test("the lowest loss has a tolerance")
+    func theLowestHasATolerance() {
         #expect(curve(.good) { 6 - 3.81 * $0 }.ending(best: 2) == .lowest)
         #expect(curve(.good) { 6 - 3.79 * $0 }.ending(best: 2) == .falling)
     }

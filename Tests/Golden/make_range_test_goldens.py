@@ -31,7 +31,7 @@ def smooth(losses):
 
 
 def valley(rates, losses):
-    """The longest strictly falling subsequence, of those the one that ends first."""
+    """Returns the longest strictly falling subsequence, and of several the one that ends first."""
     lengths = np.ones(len(losses), dtype=int)
     for i in range(len(losses)):
         above = lengths[:i][losses[:i] > losses[i]]
@@ -73,7 +73,7 @@ def case(name, rates, losses):
         "valley": float(valley(rates[kept], smoothed[kept])),
         "steepest": float(steepest(rates[kept], smoothed[kept])),
         "minimum": float(minimum(rates[kept], smoothed[kept])),
-        # Of the losses themselves, where noise gives the rules more to stumble over.
+        # The rules are also given the unsmoothed losses, whose noise is harder for them.
         "raw_valley": float(valley(rates, losses)),
         "raw_steepest": float(steepest(rates, losses)),
         "raw_minimum": float(minimum(rates, losses)),

@@ -50,7 +50,7 @@ TEXTS = [
     "a" * 300, " " * 300 + "x", "ab" * 150 + "'" * 77 + "\n" * 50, "_______----======",
 ]
 
-# Every kind of neighbour that the pattern tells apart, ASCII and not.
+# Every kind of neighbor that the pattern distinguishes, ASCII and not.
 POOL = (
     "  \t\n\r\x0b\x0c\x1c\x85\u00a0\u1680\u2003\u2028\u202f\u205f\u3000'''sdtmlrveLabcxyzABZ019.,!?-_$"
     "éßñΩжяאبतไ中日한ａ١५²½Ⅷ①〇\u0301\u0300\u200b\u200d\ufeff🙂🏳𝒳𝟙𐐀\U000e0001\U0010ffff"
@@ -67,7 +67,7 @@ def pseudo_random_text(count):
 
 
 def code_point_text(block):
-    """Each code point of a block between neighbours of every class."""
+    """Returns each code point of a block between neighbors of every class."""
     points = (c for c in range(block * BLOCK, (block + 1) * BLOCK) if not 0xD800 <= c < 0xE000)
     return "".join(f"x{c}{c}x {c}1{c}  {c}\n{c}!{c}" for c in map(chr, points))
 
@@ -77,7 +77,7 @@ def digest(ids):
 
 
 def token_texts(encoding):
-    """The ids of each token's text by itself, where that is UTF-8."""
+    """Returns the ids of each token's text by itself if it is UTF-8."""
     ids = []
     for token in range(encoding.n_vocab - 1):
         try:
@@ -89,7 +89,7 @@ def token_texts(encoding):
 
 
 def check_merges(ranks, merges, alphabet):
-    """Fails unless listed merges alone take each token to itself.
+    """Fails unless the listed merges alone encode each token to itself.
 
     tiktoken merges any two neighbours that make a token, GPT-2 only the pairs it lists. Where this
     holds, no other two neighbours that make a token can ever stand beside each other.
@@ -166,14 +166,14 @@ def load_ranks(folder):
 
 
 def byte_alphabet():
-    """GPT-2's printable stand-in for each byte."""
+    """Returns GPT-2's printable substitute for each byte."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in printable]
     return {**{b: chr(b) for b in printable}, **{b: chr(256 + n) for n, b in enumerate(rest)}}
 
 
 def save_with_tokenizers(path, vocabulary, merges):
-    """What Hugging Face's library writes for the vocabulary; its ids must equal tiktoken's."""
+    """Saves the vocabulary with Hugging Face's library; its ids must equal tiktoken's."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(
         vocab=vocabulary, merges=[tuple(line.split(" ")) for line in merges],
         continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False))

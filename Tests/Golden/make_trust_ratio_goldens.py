@@ -43,7 +43,7 @@ def formula(salt):
 
 
 def inputs():
-    """Parameters and gradients in fp32's numbers, most gradients of sizes from 1e-3 to 1e3."""
+    """Returns parameters and gradients in fp32, most gradients with sizes from 1e-3 to 1e3."""
     generator = torch.Generator().manual_seed(SEED)
 
     def normal(shape):

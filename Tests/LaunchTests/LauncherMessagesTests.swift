@@ -302,7 +302,7 @@ import Testing
                 "The moon is in the wrong phase.", "[host:12] deep down",
                 "launch/mpirun: mpirun failed; see its message above.",
             ])
-        // What ssh or a plan says is not a rank's own explanation.
+        // The words of ssh or a plan are not a rank's own explanation.
         for words in [
             "Warning: Permanently added b to the list of known hosts.", "  model  4 layers",
             "\\r[##  ] 50 %%",

@@ -19,7 +19,8 @@ private enum ControlGroup {
     }()
 }
 
-/// `launch/mpirun`: the flags it chooses, its refusals, and how it passes on signals and codes.
+/// Tests of the flags that `launch/mpirun` chooses, of its refusals, and of the signals and exit
+/// codes that it passes on.
 @Suite struct LauncherTests {
     private let launcher = "\(Launch.root)/launch/mpirun"
 
@@ -61,7 +62,7 @@ private enum ControlGroup {
         #expect(one.contains("--allow-run-as-root") == (geteuid() == 0))
     }
 
-    /// Of this test's own cores, the last: mpirun itself would bind to the first.
+    /// The test allows the last of its own cores, because mpirun itself would bind to the first.
     @Test("only allowed cores are used")
     func keepsToTheCoresThatItMayUse() throws {
         let outcome = try Launch.run(
@@ -180,7 +181,7 @@ private enum ControlGroup {
                 ))
     }
 
-    /// Files that are executable and cannot be executed; a shell would take some for its own
+    /// These files have the permission but cannot be executed; a shell would run some as its own
     /// scripts.
     @Test(
         "a file that is not a program is refused",
@@ -193,7 +194,7 @@ private enum ControlGroup {
             ("#!/usr/bin/env no-such-program\n", "its first line names the interpreter \"no-such-"),
             ("echo hello\n", "is executable but neither a program nor a script "),
             ("", "is executable but neither a program nor a script "),
-            // An ELF file for a machine of the number 0.
+            // An ELF file for a machine with the number 0.
             ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
         ])
     func aFileThatIsNoProgramIsRefused(content: String, words: String) throws {
@@ -303,13 +304,12 @@ private enum ControlGroup {
                     + "training was under way, resume it from its last checkpoint with --resume."))
     }
 
-    /// What the launcher is started with: all signals heard, or blocked, as some schedulers leave
-    /// them.
+    /// Some schedulers start the launcher with blocked signals.
     @Test(
         "a termination signal becomes a request to checkpoint",
         arguments: [["env"], ["env", "--block-signal=USR1,TERM,INT,HUP"]])
     func terminationBecomesARequestToCheckpoint(start: [String]) throws {
-        // Each rank says that it is there, waits for the request, and exits as after a checkpoint.
+        // Each rank reports its start, waits for the request, and exits as after a checkpoint.
         let rank = "trap 'exit 75' USR1; echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
         let script = """
             output=$1; shift

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// However ranks fail, the user reads one sentence and the job ends with its code.
+/// Tests that any failure of ranks is reported in one sentence and ends the job with its code.
 @Suite struct AgreementTests {
     @Test("without a failure every rank has its own value")
     func withoutFailureEveryRankHasItsOwnValue() throws {

@@ -28,7 +28,7 @@ import Testing
                 #expect(report.blockingIsWhole)
             }
             if rank == 1 { #expect(report.duplicateMessage == 2) }
-            // Colors are the rank's parity, and keys fall with the rank.
+            // Colors are the rank's parity, and keys decrease with the rank.
             let alike = (0..<ranks).filter { $0 % 2 == rank % 2 }
             #expect(report.splitSize == alike.count)
             #expect(report.splitRank == alike.filter { $0 > rank }.count)

@@ -13,9 +13,9 @@ import Testing
             #expect(report.size == ranks)
             #expect(report.wasZero)
             #expect(report.isOnPages)
-            // Every rank wrote its number into a place of every other's part.
+            // Every rank wrote its number into every other rank's part.
             #expect(report.received == (0..<ranks).map { UInt64($0 + 1) })
-            // The parts that the ranks have touched were taken from the file system, and came back.
+            // The parts that the ranks touched used space of the file system, which was freed.
             #expect(report.bytesTaken >= ranks * 32 << 20)
             #expect(report.bytesKept < 24 << 20)
         }

@@ -6,7 +6,8 @@ import Support
 import Testing
 
 @Suite struct GPTTests {
-    @Test func initialLossIsTheLogarithmOfTheVocabulary() {
+    @Test("the initial loss is the logarithm of the vocabulary size")
+    func initialLossIsTheLogarithmOfTheVocabulary() {
         let shape = configuration(layers: 4, width: 64, heads: 4, context: 32, vocabulary: 65)
         let model = GPT(shape, microBatch: 4, training: false, engine: ComputeEngine())
         let inputs = tokens(128, below: 65, seed: 1)
@@ -18,7 +19,8 @@ import Testing
         #expect(abs(loss - log(65)) < 0.03 * log(65))
     }
 
-    @Test func initializationHasGPT2sDeviationsAndDependsOnTheSeed() {
+    @Test("the initialization has GPT-2's deviations and depends on the seed")
+    func initializationHasGPT2sDeviationsAndDependsOnTheSeed() {
         let layout = GPTLayout(configuration(layers: 8, width: 96, heads: 3, vocabulary: 500))
         let values = parameters(layout)
         for tensor in layout.arena.tensors {
@@ -38,8 +40,10 @@ import Testing
         #expect(!values.elements.elementsEqual(other.elements))
     }
 
-    /// The logits at a position do not depend on later tokens, and do depend on earlier ones.
-    @Test(arguments: [(9, 4), (130, 70)]) func causality(length: Int, position: Int) throws {
+    @Test(
+        "logits do not depend on later tokens and depend on earlier ones",
+        arguments: [(9, 4), (130, 70)])
+    func causality(length: Int, position: Int) throws {
         let shape = configuration(context: length)
         let model = GPT(shape, microBatch: 1, training: true, engine: ComputeEngine())
         let inputs = tokens(length, below: 17, seed: 5)
@@ -62,7 +66,8 @@ import Testing
         }
     }
 
-    @Test func microBatchesAddUp() {
+    @Test("gradients of micro-batches add up")
+    func microBatchesAddUp() {
         let shape = configuration()
         let whole = GPT(shape, microBatch: 4, training: true, engine: ComputeEngine())
         let half = GPT(shape, microBatch: 2, training: true, engine: ComputeEngine())
@@ -89,7 +94,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func backwardFinishesTheWholeArenaFromItsEnd(tiesHead: Bool) {
+    @Test("the backward pass finishes the whole arena from its end", arguments: [true, false])
+    func backwardFinishesTheWholeArenaFromItsEnd(tiesHead: Bool) {
         let model = GPT(
             configuration(tiesHead: tiesHead), microBatch: 1, training: true,
             engine: ComputeEngine())
@@ -116,8 +122,11 @@ import Testing
         }
     }
 
-    /// With dropout, gradients are those of the loss under the same mask: a directional derivative.
-    @Test(arguments: [true, false]) func dropoutGradients(tiesHead: Bool) {
+    /// The check is a directional derivative of the loss under the same mask.
+    @Test(
+        "gradients with dropout are those of the loss under the same mask",
+        arguments: [true, false])
+    func dropoutGradients(tiesHead: Bool) {
         let model = GPT(
             configuration(dropout: 0.2, tiesHead: tiesHead), microBatch: 2, training: true,
             engine: ComputeEngine())
@@ -129,7 +138,7 @@ import Testing
         let parameters = parameters(model.layout)
         for index in 0..<parameters.count { parameters.base[index] *= 5 }
         let gradients = Buffer<Float>(count: parameters.count)
-        gradients.elements.update(repeating: .nan)  // Whatever was there must not show.
+        gradients.elements.update(repeating: .nan)  // The old content must not matter.
         model.forward(batch, parameters: Parameters(parameters), dropout: key)
         let loss = model.backward(
             batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
@@ -141,7 +150,7 @@ import Testing
         for tensor in model.layout.arena.tensors {
             let gradient = gradients.values(tensor)
             let norm = gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
-            // Along the gradient the slope is its norm.
+            // The slope along the gradient is its norm.
             let h = 0.01 / norm
             let losses = [h, -h].map { h in
                 let moved = Buffer<Float>(count: parameters.count)
@@ -157,7 +166,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false])
+    @Test("generation with a cache equals the full forward pass", arguments: [true, false])
     func generationWithACacheEqualsTheWholeForwardPass(tiesHead: Bool) {
         let errors = generationErrors(.fp32, against: .fp32, tiesHead: tiesHead)
         #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
@@ -165,7 +174,8 @@ import Testing
 
     /// Sampling in bf16 computes the same as evaluation, except for the order of sums and the rounding
     /// of the attention probabilities.
-    @Test func generationRoundsWhatTheWholeForwardPassRounds() {
+    @Test("generation rounds the values that the full forward pass rounds")
+    func generationRoundsWhatTheWholeForwardPassRounds() {
         let rounded = generationErrors(.bf16, against: .bf16)
         let exact = generationErrors(.fp32, against: .bf16)
         #expect(rounded.allSatisfy { $0 < 0.02 }, "\(rounded)")
@@ -173,7 +183,7 @@ import Testing
             rounded.reduce(0, +) < 0.5 * exact.reduce(0, +), "\(rounded) against \(exact)")
     }
 
-    /// Returns the distance of a generator's logits from those of a model, at each token of a text.
+    /// Returns the distance of a generator's logits from those of a model at each token.
     private func generationErrors(
         _ own: Precision, against other: Precision, tiesHead: Bool = true
     ) -> [Double] {
@@ -217,7 +227,8 @@ import Testing
         }
     }
 
-    @Test func flopsFollowTheFormula() {
+    @Test("floating-point operations follow the formula")
+    func flopsFollowTheFormula() {
         var shape = configuration(layers: 12, width: 768, heads: 12, context: 1024)
         shape.vocabularySize = 50_304
         let n = Double(shape.parameterCount - 1024 * 768)
@@ -225,10 +236,12 @@ import Testing
         #expect(shape.flopsPerToken(sequenceLength: 256) == 6 * n + 12 * 12 * 768 * 256)
     }
 
-    @Test(arguments: [
-        ("layers", 0), ("heads", 0), ("heads", 5), ("width", -1), ("context_length", 0),
-        ("vocabulary_size", -2),
-    ])
+    @Test(
+        "impossible shapes are refused with the name of the key",
+        arguments: [
+            ("layers", 0), ("heads", 0), ("heads", 5), ("width", -1), ("context_length", 0),
+            ("vocabulary_size", -2),
+        ])
     func impossibleShapesAreRefusedByName(key: String, value: Int) {
         var shape = configuration()
         switch key {

@@ -5,7 +5,7 @@ import Model
 import Recipes
 import Support
 
-/// A golden file of Tests/Golden/make_model_goldens.py, and the model it describes.
+/// A golden file written by Tests/Golden/make_model_goldens.py and the model that it describes.
 final class GoldenModel {
     let configuration: GPTConfiguration
     let layout: GPTLayout
@@ -68,7 +68,7 @@ final class GoldenModel {
         let model = model(threads: threads, precision: precision)
         let parameters = Parameters(parameters, precision: precision)
         let gradients = Buffer<Float>(count: layout.arena.count)
-        gradients.elements.update(repeating: .nan)  // Whatever was there must not show.
+        gradients.elements.update(repeating: .nan)  // The old content must not matter.
         let loss = inputs.withUnsafeBufferPointer { inputs in
             targets.withUnsafeBufferPointer { targets in
                 guard let i = inputs.baseAddress, let t = targets.baseAddress else { return 0.0 }
@@ -88,7 +88,7 @@ extension Buffer<Float> {
     func values(_ tensor: NamedTensor) -> [Double] { elements[tensor.range].map(Double.init) }
 }
 
-/// |x - y| / |y| in the Euclidean norm.
+/// Returns |x - y| / |y| in the Euclidean norm.
 func relativeError(_ x: [Double], _ y: [Double]) -> Double {
     precondition(x.count == y.count)
     let difference = zip(x, y).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }

@@ -3,11 +3,12 @@ import Model
 import TestSupport
 import Testing
 
-/// The model against Hugging Face's GPT-2 in PyTorch, in double precision.
+/// Compares the model with Hugging Face's GPT-2 in PyTorch, in double precision.
 @Suite struct GoldenTests {
     static let names = ["odd", "long", "biasless"]
 
-    @Test(arguments: names) func logits(name: String) throws {
+    @Test("logits equal those of GPT-2", arguments: names)
+    func logits(name: String) throws {
         let golden = try GoldenModel(name)
         let model = golden.model(training: false)
         let shape = golden.configuration
@@ -29,7 +30,8 @@ import Testing
         #expect(relativeError(counted, golden.logits) < 2e-6)
     }
 
-    @Test(arguments: names) func lossAndEveryGradient(name: String) throws {
+    @Test("the loss and every gradient equal those of GPT-2", arguments: names)
+    func lossAndEveryGradient(name: String) throws {
         let golden = try GoldenModel(name)
         let (loss, gradients) = golden.run()
         #expect(abs(loss - golden.loss) < 1e-6 * golden.loss)
@@ -37,7 +39,7 @@ import Testing
             let error = relativeError(gradients.values(tensor), golden.gradients.values(tensor))
             #expect(error < 1e-5, "\(tensor.name)")
         }
-        // Nothing outside of tensors may ever move: those places stay zero.
+        // Elements outside of tensors stay zero.
         var outside = Set(0..<golden.layout.arena.count)
         for tensor in golden.layout.arena.tensors { outside.subtract(tensor.range) }
         let positions = try #require(golden.layout.positionEmbedding)
@@ -46,8 +48,12 @@ import Testing
         #expect(padding.allSatisfy { gradients.base[$0] == 0 })
     }
 
-    /// Rounding what enters products, to 1/256 of a number at most, moves no gradient far.
-    @Test(arguments: ["long", "biasless"]) func lossAndEveryGradientInBF16(name: String) throws {
+    /// Rounding the operands of products, by at most 1/256 of a number, changes gradients only
+    /// slightly.
+    @Test(
+        "in bf16 the loss and every gradient are close to those of GPT-2",
+        arguments: ["long", "biasless"])
+    func lossAndEveryGradientInBF16(name: String) throws {
         let golden = try GoldenModel(name)
         let (loss, gradients) = golden.run(precision: .bf16)
         #expect(abs(loss - golden.loss) < 2e-3 * golden.loss)
@@ -58,10 +64,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("odd", Precision.fp32), ("long", Precision.fp32), ("long", Precision.bf16),
-        ("biasless", Precision.bf16),
-    ])
+    @Test(
+        "the number of threads does not change a bit",
+        arguments: [
+            ("odd", Precision.fp32), ("long", Precision.fp32), ("long", Precision.bf16),
+            ("biasless", Precision.bf16),
+        ])
     func threadsDoNotChangeABit(name: String, precision: Precision) throws {
         let golden = try GoldenModel(name)
         let (loss, gradients) = golden.run(precision: precision)
@@ -74,7 +82,8 @@ import Testing
         }
     }
 
-    @Test func evaluationGivesTheTrainingLoss() throws {
+    @Test("evaluation gives the training loss")
+    func evaluationGivesTheTrainingLoss() throws {
         let golden = try GoldenModel("odd")
         let model = golden.model(training: false)
         let loss = golden.inputs.withUnsafeBufferPointer { inputs in

@@ -3,14 +3,14 @@ import Model
 import Recipes
 import Testing
 
-/// Backward that runs each block's forward again.
+/// Tests of a backward pass that recomputes each block's forward pass.
 @Suite struct RecomputationTests {
-    /// What three micro-batches give on a model, and what it told while it went backward.
+    /// The results of three micro-batches and the progress that the backward pass reported.
     private struct Result: Equatable {
         var losses: [Double] = []
         var gradients: [UInt32] = []
         var finished: [Range<Int>] = []
-        /// The blocks that ran again, with the ranges that were finished before.
+        /// The recomputed blocks, each with the number of ranges that were finished before.
         var recomputed: [[Int]] = []
     }
 
@@ -23,7 +23,7 @@ import Testing
         let key = shape.dropout > 0 ? DropoutKey(probability: 0.2, seed: 1, step: 3) : nil
         let parameters = parameters(model.layout)
         let gradients = Buffer<Float>(count: parameters.count)
-        gradients.elements.update(repeating: .nan)  // Whatever was there must not show.
+        gradients.elements.update(repeating: .nan)  // The old content must not matter.
         let batches = MicroBatches(3, for: model)
         var result = Result()
         result.losses = batches.run(
@@ -37,6 +37,7 @@ import Testing
     }
 
     @Test(
+        "recomputation gives the same bits",
         arguments: [
             (true, 0.0, Precision.fp32), (true, 0.2, Precision.fp32), (false, 0.0, Precision.fp32),
             (false, 0.2, Precision.fp32),
@@ -51,8 +52,9 @@ import Testing
         #expect(kept.gradients.allSatisfy { Float(bitPattern: $0).isFinite })
         for threads in [1, 2] {
             var again = run(shape, model.precision, recomputes: true, threads: threads)
-            // Of each micro-batch all blocks but the last, whose activations are still there, each
-            // before the first of its six ranges is finished and behind the final norm's.
+            // In each micro-batch, all blocks but the last are recomputed; the last one's
+            // activations are still in memory. A block is recomputed before the first of its six
+            // ranges is finished and after the final norm's range.
             let order = (0..<3).flatMap { batch in
                 (0..<layers).reversed().dropFirst().map { layer in
                     [layer, batch * (6 * layers + 2) + 1 + 6 * (layers - 1 - layer)]
@@ -64,9 +66,10 @@ import Testing
         }
     }
 
-    /// Of a block stays its input, (N, C), instead of that and 15 C + H + 4 numbers for each of N
+    /// A block keeps only its input, (N, C), and not another 15 C + H + 4 numbers for each of N
     /// rows.
-    @Test(arguments: [1, 2, 5]) func memoryShrinksAsComputed(layers: Int) {
+    @Test("recomputation saves the computed amount of memory", arguments: [1, 2, 5])
+    func memoryShrinksAsComputed(layers: Int) {
         let shape = configuration(layers: layers, width: 48, heads: 4, context: 16)
         let bytes = [false, true].map { recomputes in
             GPT(
@@ -77,8 +80,8 @@ import Testing
         #expect(bytes[0] - bytes[1] == 4 * (layers - 1) * 32 * (15 * 48 + 4 + 4))
     }
 
-    /// What a plan must hold at least is less than what the model takes.
-    @Test(arguments: [false, true]) func theLeastIsNoMoreThanWhatIsTaken(recomputes: Bool) {
+    @Test("the least memory of a plan is less than the model uses", arguments: [false, true])
+    func theLeastIsNoMoreThanWhatIsTaken(recomputes: Bool) {
         let shape = configuration(layers: 6, width: 48, heads: 4, context: 16, vocabulary: 64)
         let model = GPT(
             shape, microBatch: 2, training: true, recomputes: recomputes, engine: ComputeEngine())

@@ -14,13 +14,15 @@ import Testing
         }
     }
 
-    @Test func temperatureZeroTakesTheLikeliestAndTheFirstOfTies() {
+    @Test("temperature 0 takes the likeliest token and the first of ties")
+    func temperatureZeroTakesTheLikeliestAndTheFirstOfTies() {
         var sampling = Sampling()
         sampling.temperature = 0
         #expect(counts(sampling, draws: 10) == [1: 10])
     }
 
-    @Test(arguments: [0.5, 1.0, 2.0]) func frequenciesFollowTheSoftmax(temperature: Double) {
+    @Test("frequencies follow the softmax", arguments: [0.5, 1.0, 2.0])
+    func frequenciesFollowTheSoftmax(temperature: Double) {
         var sampling = Sampling()
         sampling.temperature = temperature
         let drawn = counts(sampling)
@@ -32,21 +34,23 @@ import Testing
         }
     }
 
-    @Test func topKAndTopPLeaveTheLikeliest() {
+    @Test("top-k and top-p keep the likeliest tokens")
+    func topKAndTopPLeaveTheLikeliest() {
         var sampling = Sampling()
         sampling.topK = 3
         #expect(Set(counts(sampling).keys) == [1, 2, 4])
         sampling.topK = 1
         #expect(Set(counts(sampling).keys) == [1])
         sampling.topK = 0
-        // The two likeliest have 0.40 each.
+        // The two likeliest tokens have 0.40 each.
         sampling.topP = 0.39
         #expect(Set(counts(sampling).keys) == [1])
         sampling.topP = 0.5
         #expect(Set(counts(sampling).keys) == [1, 4])
     }
 
-    @Test func theSeedDecides() {
+    @Test("equal seeds give equal draws, and other seeds give others")
+    func theSeedDecides() {
         var sampling = Sampling()
         let first = counts(sampling)
         #expect(counts(sampling) == first)
@@ -54,7 +58,8 @@ import Testing
         #expect(counts(sampling) != first)
     }
 
-    @Test func impossibleOptionsAreRefused() {
+    @Test("impossible options are refused")
+    func impossibleOptionsAreRefused() {
         for change: (inout Sampling) -> Void in [
             { $0.temperature = -1 }, { $0.temperature = .nan }, { $0.topK = -1 }, { $0.topP = 0 },
             { $0.topP = 1.5 },

@@ -2,7 +2,7 @@ import Compute
 import Model
 import Testing
 
-/// The engine's scratch memory, as a plan knows it before a step and as a step leaves it.
+/// Compares the scratch memory that a plan expects with the memory that a step allocates.
 @Suite struct ScratchTests {
     /// Shapes whose widest products, depths and attention differ.
     private static let shapes = [
@@ -13,7 +13,7 @@ import Testing
         configuration(width: 200, heads: 2, bias: false, dropout: 0.1, tiesHead: false),
     ]
 
-    @Test(arguments: 0..<5, Precision.allCases)
+    @Test("a step allocates the planned scratch memory", arguments: 0..<5, Precision.allCases)
     func whatIsPlannedIsWhatAStepTakes(shape: Int, precision: Precision) {
         let configuration = Self.shapes[shape]
         for (recomputes, threads) in [(false, 1), (true, 1), (false, 3)] {
@@ -34,7 +34,7 @@ import Testing
             if threads == 1 {
                 #expect(engine.scratchBytes == planned)
             } else {
-                // Which thread runs which tile is left to chance.
+                // Threads take tiles in an order that varies.
                 #expect(engine.scratchBytes <= planned && engine.scratchBytes * threads >= planned)
             }
         }

@@ -2,10 +2,10 @@ import Compute
 import Model
 import Testing
 
-/// Models planned for sequences shorter than their context.
+/// Tests of models planned for sequences that are shorter than their context.
 @Suite struct ShortSequenceTests {
-    /// What a model with a context of 9 computes, and one with 25 on sequences of 9 with the same
-    /// parameters, of which the position table has rows behind.
+    /// A model with a context of 9, and one with a context of 25 that gets sequences of 9. Their
+    /// parameters are equal except for the further rows of the longer position table.
     private struct Pair {
         let whole: GPT
         let short: GPT
@@ -28,13 +28,14 @@ import Testing
             }
         }
 
-        /// The short model's gradient of a tensor, of a position table only the rows that are used.
+        /// Returns the short model's gradient of a tensor; of the position table, only the rows
+        /// that sequences reach.
         func used(_ tensor: NamedTensor, of gradients: Buffer<Float>) -> [Float] {
             let place = short.layout.arena[tensor.name]?.offset ?? -1
             return Array(gradients.elements[place..<place + tensor.count])
         }
 
-        /// The short model's gradient of the positions that no sequence reaches.
+        /// Returns the short model's gradient of the positions that no sequence reaches.
         func unused(of gradients: Buffer<Float>) -> [Float] {
             let positions = short.layout.positionEmbedding?.range ?? 0..<0
             return Array(
@@ -42,14 +43,15 @@ import Testing
         }
     }
 
-    @Test(arguments: [0.0, 0.2]) func theSameAsAShortContext(dropout: Double) {
+    @Test("short sequences give the results of a short context", arguments: [0.0, 0.2])
+    func theSameAsAShortContext(dropout: Double) {
         let pair = Pair(dropout: dropout)
         #expect(pair.short.tokenCount == 18 && pair.short.sequenceLength == 9)
         #expect(pair.short.activationBytes == pair.whole.activationBytes)
         let key = dropout > 0 ? DropoutKey(probability: dropout, seed: 1, step: 3) : nil
         let gradients = Buffer<Float>(count: pair.parameters.count)
         let shortGradients = Buffer<Float>(count: pair.longParameters.count)
-        shortGradients.elements.update(repeating: .nan)  // Whatever was there must not show.
+        shortGradients.elements.update(repeating: .nan)  // The old content must not matter.
         let losses = MicroBatches(2, for: pair.whole).run(
             parameters: pair.parameters, gradients: gradients, dropout: key)
         let shortLosses = MicroBatches(2, for: pair.short).run(
@@ -64,8 +66,8 @@ import Testing
         #expect(unused.count == 16 * 24 && unused.allSatisfy { $0 == 0 })
     }
 
-    /// What others added to the rows that no sequence reaches is left alone.
-    @Test func accumulatingLeavesTheOtherRows() throws {
+    @Test("accumulation leaves rows that no sequence reaches unchanged")
+    func accumulatingLeavesTheOtherRows() throws {
         let pair = Pair(dropout: 0)
         let gradients = Buffer<Float>(count: pair.longParameters.count)
         gradients.elements.update(repeating: 7)

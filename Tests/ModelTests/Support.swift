@@ -2,7 +2,7 @@ import Compute
 import Model
 import Recipes
 
-/// A small model's shape.
+/// Returns a small model's shape.
 func configuration(
     layers: Int = 2, width: Int = 24, heads: Int = 3, context: Int = 9, vocabulary: Int = 17,
     bias: Bool = true, dropout: Double = 0, tiesHead: Bool = true
@@ -19,7 +19,7 @@ func configuration(
     return configuration
 }
 
-/// Random tokens.
+/// Returns random tokens.
 func tokens(_ count: Int, below limit: Int, seed: UInt64) -> Buffer<Int32> {
     let random = CounterRandom(key: seed)
     let tokens = Buffer<Int32>(count: count)
@@ -29,14 +29,14 @@ func tokens(_ count: Int, below limit: Int, seed: UInt64) -> Buffer<Int32> {
     return tokens
 }
 
-/// Initial parameters.
+/// Returns initial parameters.
 func parameters(_ layout: GPTLayout, seed: UInt64 = 3) -> Buffer<Float> {
     let parameters = Buffer<Float>(count: layout.arena.count)
     layout.initialize(parameters, seed: seed)
     return parameters
 }
 
-/// Random micro-batches for one model, one behind the other.
+/// Consecutive random micro-batches for one model.
 struct MicroBatches {
     private let inputs: Buffer<Int32>
     private let targets: Buffer<Int32>
@@ -51,8 +51,8 @@ struct MicroBatches {
         self.count = count
     }
 
-    /// The losses, and the gradients of all micro-batches together: the first one's written over
-    /// what is in `gradients`, or added as well if it `accumulates`.
+    /// Returns the losses and sums the gradients of all micro-batches. The first one's replace the
+    /// content of `gradients`, or are added to it if `accumulates` is true.
     func run(
         parameters: Buffer<Float>, gradients: Buffer<Float>, accumulates: Bool = false,
         dropout: DropoutKey? = nil, recomputed: (Int) -> Void = { _ in },

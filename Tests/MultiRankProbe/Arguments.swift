@@ -2,7 +2,7 @@ import Foundation
 import MPI
 import Support
 
-/// A program's name, then `key=value` words.
+/// The name of a program and its `key=value` words.
 struct Arguments {
     let program: String
     private let values: [String: String]

@@ -5,15 +5,15 @@ import Recipes
 import Support
 import TestSupport
 
-/// Sums known gradients with the reducer and compares every bit with a naive recursive sum: rank 0 all
-/// elements, the other ranks by the hash of rank 0's.
+/// Sums known gradients with the reducer and compares every bit with a naive recursive sum. Rank 0
+/// compares all elements, and the other ranks compare the hash of rank 0's.
 ///
-/// `lanes`, `count` (elements), `bucket` (bytes), `slots`, `steps`, `threads`, `wire`, `sharded`
-/// (0 or 1); `hosts` groups the ranks, as in `0,0,1`; `order` is how the last lane's ranges are
-/// finished: `backward` (end to start), `forward` or `scattered`.
+/// The arguments are `lanes`, `count` (elements), `bucket` (bytes), `slots`, `steps`, `threads`,
+/// `wire` and `sharded` (0 or 1); `hosts` groups the ranks, as in `0,0,1`; `order` is the order in
+/// which the last lane's ranges are finished: `backward` (end to start), `forward` or `scattered`.
 func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let laneCount = arguments.number("lanes", default: 8)
-    // The whole batch is one sequence a lane.
+    // The batch has one sequence per lane.
     let configuration = try world.agree { () throws(Failure) in
         try LaneConfiguration(globalBatch: laneCount, lanes: laneCount, ranks: world.size)
     }
@@ -89,13 +89,13 @@ private func compare(
     return (offTree, orderSensitive)
 }
 
-/// Each rank's host as `hosts=` has it, or nil.
+/// Returns the host of each rank according to `hosts`, or nil if it is unset.
 private func hosts(_ arguments: Arguments) -> [Int]? {
     let text = arguments.text("hosts")
     return text.isEmpty ? nil : text.split(separator: ",").compactMap { Int($0) }
 }
 
-/// The whole sum of a sharded step: every rank adds what it owns to parameters of zero.
+/// Returns the complete sum of a sharded step: every rank adds its own shard to parameters of zero.
 private func gathered(
     _ sum: Buffer<Float>, by reducer: GradientReducer, rank: Int
 ) throws(Failure) -> Buffer<Float> {
@@ -108,21 +108,21 @@ private func gathered(
     return parameters
 }
 
-/// What a node's value becomes on a wire: for bfloat16 the nearest of the two values around it, the
-/// one with an even significand in the middle.
+/// Returns a node's value after rounding for the wire. For bfloat16 this is the nearest of the two
+/// values around it; halfway it is the one with an even significand.
 private func rounded(_ value: Float, _ wire: WireFormat) -> Float {
     guard wire == .bf16, value.isFinite else { return value }
     let below = Float(bitPattern: value.bitPattern & 0xFFFF_0000)
     let above = Float(bitPattern: (value.bitPattern & 0xFFFF_0000) &+ 0x1_0000)
-    // Exact: the distances are differences of neighbours.
+    // This is exact, because the distances are differences of neighboring values.
     let toBelow = abs(value - below)
     let toAbove = abs(above - value)
     if toBelow != toAbove { return toBelow < toAbove ? below : above }
     return below.bitPattern & 0x1_0000 == 0 ? below : above
 }
 
-/// Gradients whose magnitudes span 2^-20 to 2^20, so that the order of additions shows; among them
-/// signed zeros and subnormal numbers, and in even steps infinities and not-a-numbers.
+/// Gradients whose magnitudes span 2^-20 to 2^20, so that the order of additions matters. They
+/// include signed zeros and subnormal numbers and, in even steps, infinities and NaNs.
 private struct KnownGradients {
     private let random: CounterRandom
     private let areFinite: Bool
@@ -149,7 +149,7 @@ private struct KnownGradients {
     }
 }
 
-/// The reduction tree's sum as the design defines it, written once more and naively.
+/// Returns the reduction tree's sum by plain recursion over its definition.
 private func treeSum(_ values: ArraySlice<Float>, _ wire: WireFormat) -> Float {
     if values.count == 1 { return values[values.startIndex] }
     var half = 1
@@ -158,7 +158,7 @@ private func treeSum(_ values: ArraySlice<Float>, _ wire: WireFormat) -> Float {
         treeSum(values.prefix(half), wire) + treeSum(values.dropFirst(half), wire), wire)
 }
 
-/// The arena in pieces of 16 to 1008 elements, in the order in which they are finished.
+/// Returns pieces of the arena of 16 to 1008 elements in the order in which they are finished.
 private func ranges(of count: Int, order: String) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     var start = 0
@@ -179,7 +179,7 @@ private func ranges(of count: Int, order: String) -> [Range<Int>] {
     }
 }
 
-/// FNV-1a over the bytes.
+/// Returns the FNV-1a hash of the bytes.
 private func hash(_ buffer: Buffer<Float>) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in buffer.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
@@ -195,8 +195,8 @@ private struct ProbeStatistics: LaneStatistics {
     }
 }
 
-/// Exchanges statistics over `lanes` lanes; the rank `asking` asks for a checkpoint, the next to
-/// stop.
+/// Exchanges statistics over `lanes` lanes. The rank `asking` requests a checkpoint, and the next
+/// rank requests a stop.
 func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let tree = ReductionTree(laneCount: arguments.number("lanes", default: 8))
     let random = CounterRandom(key: 11)
@@ -222,13 +222,16 @@ func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Fa
     try printReports(report, on: world)
 }
 
-/// Times exchanges beside MPI_Allreduce: `kib` or `mib`, `bucket` (bytes), `slots`, `steps`,
-/// `wire`, `sharded`, `hosts`, `mpi` (0 leaves MPI_Allreduce out).
+/// Measures the time of exchanges and of MPI_Allreduce.
 ///
-/// With `layers` and `layer_ms` the gradient is finished in so many parts, each after some
-/// milliseconds of arithmetic that calls `progress` `polls` times, as backward would; without, all
-/// at once. Prints the median and the fastest seconds of a step, the seconds that were not hidden
-/// behind arithmetic, the gradient's bytes a second, and MPI_Allreduce's median.
+/// The arguments are `kib` or `mib`, `bucket` (bytes), `slots`, `steps`, `wire`, `sharded`, `hosts`
+/// and `mpi` (0 leaves MPI_Allreduce out).
+///
+/// With `layers` and `layer_ms` the gradient is finished in that number of parts, each after some
+/// milliseconds of arithmetic that calls `progress` `polls` times, as the backward pass would;
+/// without them it is finished at once. Prints the median and the fastest seconds of a step, the
+/// seconds that were not hidden behind arithmetic, the gradient's bytes per second, and
+/// MPI_Allreduce's median.
 func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let kibibytes = arguments.number("kib", default: arguments.number("mib", default: 64) << 10)
     let count = kibibytes << 8

@@ -31,7 +31,7 @@ func reportCollectives(_ world: Communicator) throws(Failure) {
     report.maximum = try world.allReduce(Double(rank) + 0.5, .maximum)
     report.sums = try world.allReduce([Int64(rank), 1], .sum)
 
-    // Pieces of seven bytes: the last one is short, as with real messages above 1 GiB.
+    // Pieces have seven bytes, and the last one is short, as in real messages above 1 GiB.
     let bytes = Buffer<UInt8>(count: 100)
     let floats = Buffer<Float>(count: 9)
     if rank == size - 1 {
@@ -53,7 +53,7 @@ func reportCollectives(_ world: Communicator) throws(Failure) {
     try printReports(report, on: world)
 }
 
-/// Blocking messages to the next rank; a single rank has none to talk to.
+/// Sends blocking messages to the next rank; a single rank sends none.
 private func exchangeInRing(
     _ world: Communicator, _ report: inout CollectivesReport
 ) throws(Failure) {
@@ -64,7 +64,7 @@ private func exchangeInRing(
     for index in 0..<count { outgoing.base[index] = Int32(index * world.size + world.rank) }
     let next = (world.rank + 1) % world.size
     let previous = (world.rank + world.size - 1) % world.size
-    // The last rank receives first, which breaks the ring of ranks that wait to send.
+    // The last rank receives first; otherwise all ranks would wait to send.
     if world.rank == world.size - 1 {
         try world.receive(into: incoming.bytes, from: previous, tag: 3)
         try world.send(UnsafeRawBufferPointer(outgoing.bytes), to: next, tag: 3)
@@ -78,7 +78,7 @@ private func exchangeInRing(
     }
 }
 
-/// Nonblocking messages of growing size from every rank to every other.
+/// Sends nonblocking messages of growing size from every rank to every other one.
 private func exchangeWithAll(
     _ world: Communicator, _ report: inout CollectivesReport
 ) throws(Failure) {
@@ -112,7 +112,7 @@ private func exchangeWithAll(
     }
 }
 
-/// Equal tags on a communicator and its duplicate are different messages.
+/// Sends messages with equal tags on a communicator and on its duplicate.
 private func sendOnTwoCommunicators(
     _ world: Communicator, _ report: inout CollectivesReport
 ) throws(Failure) {
@@ -135,7 +135,7 @@ private func sendOnTwoCommunicators(
     }
 }
 
-/// Rank 0 expects eight bytes and rank 1 sends `bytes`.
+/// Receives eight bytes on rank 0 while rank 1 sends `bytes`.
 func receiveWrongSize(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let memory = Buffer<UInt8>(count: 64)
     if world.rank == 0 {
@@ -148,7 +148,7 @@ func receiveWrongSize(_ world: Communicator, _ arguments: Arguments) throws(Fail
     try world.barrier()
 }
 
-/// The ranks named in `failing` fail within an agreement; `alike` makes their sentences equal.
+/// Lets the ranks in `failing` fail within an agreement; `alike` makes their sentences equal.
 func agree(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let failing = arguments.text("failing").split(separator: ",").compactMap { Int($0) }
     let alike = arguments.text("alike") == "yes"
@@ -162,7 +162,7 @@ func agree(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     try printReports(["value": value], on: world)
 }
 
-/// The ranks named in `different` hold another string than rank 0.
+/// Compares strings; the ranks in `different` have another one than rank 0.
 func compareStrings(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let different = arguments.text("different").split(separator: ",").compactMap { Int($0) }
     let value = different.contains(world.rank) ? "build B" : "build A"
@@ -170,7 +170,7 @@ func compareStrings(_ world: Communicator, _ arguments: Arguments) throws(Failur
     try printReports(["same": true], on: world)
 }
 
-/// Rank 0's watch asks rank 1, whose watch has ended and never answers, when rank 0 ends its own.
+/// Ends rank 0's watch while it asks rank 1, whose watch has ended and never answers.
 func endDuringInquiry(_ world: Communicator) throws(Failure) {
     let watch = try StallWatch(of: world) { _ in }
     if world.rank == 0 {
@@ -183,7 +183,7 @@ func endDuringInquiry(_ world: Communicator) throws(Failure) {
     try printReports(["ended": true], on: world)
 }
 
-/// One rank fails while the others wait for it.
+/// Lets one rank fail while the others wait for it.
 func failAlone(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     if world.rank == arguments.number("rank", default: 0) {
         throw Failure(.inputOutput, "The disk is full; free some space.")
@@ -191,7 +191,7 @@ func failAlone(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     try world.barrier()
 }
 
-/// Writes into every rank's part of a window, reads what the others wrote, and frees it.
+/// Writes into every rank's part of a window, reads the values from the others, and frees it.
 func shareWindow(_ world: Communicator) throws(Failure) {
     let bytes = 32 << 20
     let node = try world.splitShared()

@@ -7,9 +7,10 @@ import Support
 import TestSupport
 import Training
 
-/// Runs a range test in the middle of a training of made-up tokens, and reports what it left.
+/// Runs a range test in the middle of a training on made-up tokens and reports the state around it.
 ///
-/// `steps` of the test, `to` which rate, `optimizer`, `sharded` and `averaged` (0 or 1).
+/// The arguments are `steps` and `to` (the last rate) of the test, `optimizer`, and `sharded` and
+/// `averaged` (0 or 1).
 func testRange(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let isSharded = arguments.number("sharded", default: 0) == 1
     let recipe = try Recipe(
@@ -63,7 +64,7 @@ func testRange(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     try printReports(report, on: world)
 }
 
-/// The hashes of all that a step changes, and its counters.
+/// Returns the hashes of the state that a step changes, and its counters.
 private func hashes(_ state: TrainingState) -> [String] {
     let buffers = [state.parameters.values] + state.optimizer.states.map(\.buffer)
     return buffers.map { SHA256.hash(UnsafeRawBufferPointer($0.bytes)) }

@@ -1,5 +1,5 @@
-// The program that multi-rank tests start under a real mpirun. The first argument names what to
-// run; rank 0 prints one line of JSON for each rank.
+// The program that multi-rank tests start under a real mpirun. The first argument is the name of a
+// program; rank 0 prints one line of JSON for each rank.
 
 import Foundation
 import MPI
@@ -14,7 +14,7 @@ do throws(Failure) {
     exit(error.code.rawValue)
 }
 
-/// Runs the named program between initialisation and finalisation.
+/// Runs the named program between initialization and finalization.
 func runInMPI(_ arguments: Arguments) throws(Failure) {
     let environment = try MPIEnvironment()
     let world = environment.world

@@ -2,14 +2,15 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The reducer across two emulated hosts, over TCP.
+/// Tests of the reducer on two emulated hosts that are connected by TCP.
 ///
-/// Needs root, iproute2 and a kernel that lets root make network namespaces; elsewhere the tests
-/// are skipped, and the report says so.
+/// The tests need root, iproute2 and a kernel that lets root make network namespaces. Without them
+/// they are skipped, and the report says so.
 @Suite struct EmulatedClusterTests {
     private static let emulate = EmulatedCluster.script
 
     @Test(
+        "two hosts reduce to the same bytes as one",
         .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
     func twoHostsReduceToTheBytesOfOne() throws {
         let name = "t\(getpid())a"
@@ -50,6 +51,7 @@ import Testing
     }
 
     @Test(
+        "taking hosts down ends their processes",
         .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
     func downEndsWhatRunsThere() throws {
         let name = "t\(getpid())b"
@@ -68,6 +70,7 @@ import Testing
     }
 
     @Test(
+        "taking hosts down lets ranks checkpoint and leaves nothing",
         .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
     func downLetsRanksCheckpointAndLeavesNothing() throws {
         let name = "t\(getpid())c"
@@ -78,7 +81,7 @@ import Testing
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        // Each rank says that it is there, and as after a checkpoint when it is asked.
+        // Each rank reports its start and, when asked, exits as after a checkpoint.
         let rank = """
             trap 'sleep 2; touch "$0/saved-$OMPI_COMM_WORLD_RANK"; exit 75' USR1
             echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done
@@ -97,18 +100,21 @@ import Testing
         #expect(!hosts.output.contains("lockstep-\(name)"))
     }
 
-    @Test(arguments: [
-        ([], "Say what to do"), (["go"], "There is no command \"go\""),
-        (["up"], "up takes a number of hosts"), (["up", "1"], "up takes a number of hosts"),
-        (["up", "201"], "up takes a number of hosts"), (["up", "2", "3"], "up takes one number"),
-        (["up", "2", "--rate", "fast"], "--rate takes a number"),
-        (["up", "2", "--rate"], "--rate needs"),
-        (["up", "2", "--name", "No"], "A cluster's name has"),
-        (["up", "2", "--big"], "up has no option"),
-        (["run", "--slots", "2"], "There is no command to run"),
-        (["run", "--slots", "x", "--", "true"], "--slots takes a whole number"),
-        (["down", "--everything"], "down has no option"),
-    ])
+    @Test(
+        "bad input is refused in one sentence",
+        arguments: [
+            ([], "Say what to do"), (["go"], "There is no command \"go\""),
+            (["up"], "up takes a number of hosts"), (["up", "1"], "up takes a number of hosts"),
+            (["up", "201"], "up takes a number of hosts"),
+            (["up", "2", "3"], "up takes one number"),
+            (["up", "2", "--rate", "fast"], "--rate takes a number"),
+            (["up", "2", "--rate"], "--rate needs"),
+            (["up", "2", "--name", "No"], "A cluster's name has"),
+            (["up", "2", "--big"], "up has no option"),
+            (["run", "--slots", "2"], "There is no command to run"),
+            (["run", "--slots", "x", "--", "true"], "--slots takes a whole number"),
+            (["down", "--everything"], "down has no option"),
+        ])
     func badInputIsRefusedInOneSentence(arguments: [String], beginning: String) throws {
         let outcome = try Launch.run(Self.emulate, arguments)
         #expect(outcome.status == 64)

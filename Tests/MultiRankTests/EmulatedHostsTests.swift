@@ -3,16 +3,17 @@ import TestSupport
 import Testing
 
 extension MultiRankTests {
-    /// Training on several hosts that share no memory and talk over TCP.
+    /// Tests of training on several hosts that share no memory and communicate over TCP.
     ///
-    /// Needs root and a kernel that lets it make network namespaces; elsewhere the tests are
+    /// The tests need root and a kernel that lets it make network namespaces. Without them they are
     /// skipped, and the report says so.
     @Suite(.serialized) struct EmulatedHostsTests {
         private static let steps = ReductionInvarianceTests.steps
 
-        /// Two hosts of two ranks with two threads each, sharded and not, and a resume on one rank.
+        /// The run has two hosts of two ranks with two threads each, sharded and not, and resumes
+        /// on one rank.
         @Test(
-            "hosts do not change a bit",
+            "the number of hosts does not change a bit",
             .enabled(
                 if: EmulatedCluster.isPossible, "root cannot make network namespaces here"),
             arguments: ["fp32", "bf16"])

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// The reducer on real ranks: the same bytes, whatever the layout.
+/// Tests that the reducer gives the same bytes on any layout of real ranks.
 @Suite(.serialized) struct GradientReducerTests {
     private func reports(
         ranks: Int, _ arguments: [String], environment: [String: String] = [:]
@@ -20,23 +20,25 @@ import Testing
         return reports
     }
 
-    /// What must not depend on the layout.
+    /// The results that must not depend on the layout.
     private struct Result: Hashable {
         let hashes: [String]
         let squares: [UInt64]
     }
 
-    /// Several buckets, the arena's last block short.
+    /// Arguments for an arena of several buckets whose last block is short.
     private static let arena = ["count=100016", "bucket=131072", "slots=2"]
 
-    /// Ranks, and the host of each where they are not all on one.
+    /// The number of ranks and, if there are several hosts, the host of each rank.
     private static let layouts: [(ranks: Int, hosts: String)] = [
         (1, ""), (2, ""), (3, ""), (4, ""), (6, ""), (8, ""), (2, "0,1"), (3, "0,1,1"),
         (3, "0,1,2"), (4, "0,0,1,1"), (4, "0,1,0,1"), (4, "0,1,2,3"), (6, "0,0,0,1,1,1"),
         (6, "0,1,1,2,0,2"), (8, "0,0,0,1,1,2,2,2"),
     ]
 
-    @Test(arguments: [(8, "fp32"), (12, "fp32"), (8, "bf16"), (11, "bf16")])
+    @Test(
+        "the sum has the tree's bytes on every layout",
+        arguments: [(8, "fp32"), (12, "fp32"), (8, "bf16"), (11, "bf16")])
     func theSumHasTheTreesBytesOnEveryLayout(lanes: Int, wire: String) throws {
         var results: Set<Result> = []
         for (ranks, hosts) in Self.layouts {
@@ -45,8 +47,8 @@ import Testing
             for report in try reports(ranks: ranks, arguments) {
                 #expect(report.elementsOffTree == 0, "\(ranks) \(hosts)")
                 #expect(report.wrongSquares == 0, "\(ranks) \(hosts)")
-                // Another order of additions would have shown.
-                // Rounding to bfloat16 hides it in some.
+                // Many elements would differ with another order of additions, fewer after rounding
+                // to bfloat16.
                 #expect(report.elementsOrderSensitive > (wire == "fp32" ? 50_000 : 25_000))
                 #expect(Set(report.hashes).count == 2)
                 #expect(
@@ -57,7 +59,7 @@ import Testing
         #expect(results.count == 1)
     }
 
-    @Test(arguments: ["fp32", "bf16"])
+    @Test("shards are owned once and gathered completely", arguments: ["fp32", "bf16"])
     func shardsAreOwnedOnceAndGatheredWhole(wire: String) throws {
         var results: Set<Result> = []
         for (ranks, hosts) in [(1, "")] + Self.layouts.filter({ $0.ranks > 2 }) {
@@ -74,13 +76,15 @@ import Testing
         #expect(results.count == 1)
     }
 
-    @Test(arguments: [
-        ["lanes=8", "order=forward"], ["lanes=8", "order=scattered"], ["lanes=8", "slots=1"],
-        ["lanes=8", "bucket=64"], ["lanes=8", "bucket=10000000"], ["lanes=8", "threads=3"],
-        ["lanes=8", "threads=3", "wire=bf16"],
-        ["lanes=3", "count=16"], ["lanes=3", "count=16400"],
-        ["lanes=7", "count=65536", "bucket=70000"],
-    ])
+    @Test(
+        "buckets, order and threads do not change the sum",
+        arguments: [
+            ["lanes=8", "order=forward"], ["lanes=8", "order=scattered"], ["lanes=8", "slots=1"],
+            ["lanes=8", "bucket=64"], ["lanes=8", "bucket=10000000"], ["lanes=8", "threads=3"],
+            ["lanes=8", "threads=3", "wire=bf16"],
+            ["lanes=3", "count=16"], ["lanes=3", "count=16400"],
+            ["lanes=7", "count=65536", "bucket=70000"],
+        ])
     func bucketsOrderAndThreadsDoNotMatter(arguments: [String]) throws {
         for hosts in ["0,0,0", "0,1,2"] {
             let all = ["count=70000", "bucket=65536", "hosts=\(hosts)"] + arguments
@@ -91,16 +95,19 @@ import Testing
         }
     }
 
-    @Test func memoryGrowsWithTheLogarithmOfTheLanes() throws {
-        // 16 lanes on one rank: a stack of at most five sums; on 16 ranks' worth of one lane: one.
+    @Test("memory grows with the logarithm of the lanes")
+    func memoryGrowsWithTheLogarithmOfTheLanes() throws {
+        // 16 lanes on one rank need a stack of at most five sums; one lane on each rank needs one.
         let one = try reports(ranks: 1, ["lanes=16", "steps=3"])
         #expect(one.map(\.buffers) == [5])
         #expect(one.map(\.bytesSent) == [0])
         #expect(try reports(ranks: 4, ["lanes=4"]).map(\.buffers) == [1, 1, 1, 1])
     }
 
-    @Test func hostsSendNoMoreThanARingWould() throws {
-        // 2 (H - 1) / H of the gradient a host, when every host has one node; half of it in bf16.
+    @Test("hosts send no more than a ring would")
+    func hostsSendNoMoreThanARingWould() throws {
+        // Each host sends 2 (H - 1) / H of the gradient if it has one node, and half of that in
+        // bf16.
         let count = 16 * 16_384
         let arguments = ["lanes=8", "count=\(count)", "bucket=262144"]
         for report in try reports(ranks: 4, arguments + ["hosts=0,1,2,3"]) {
@@ -111,11 +118,12 @@ import Testing
             let bytes = wire == "bf16" ? 2 : 4
             #expect(ofHosts.map(\.bytesSent) == Array(repeating: count / 2 * bytes, count: 4))
         }
-        // Within a host nothing is sent at all.
+        // Within a host nothing is sent.
         #expect(try reports(ranks: 4, arguments).map(\.bytesSent) == [0, 0, 0, 0])
     }
 
-    @Test func withoutRoomForSharedMemoryRanksSendMessages() throws {
+    @Test("without room for shared memory ranks send messages")
+    func withoutRoomForSharedMemoryRanksSendMessages() throws {
         let there = "/a folder that is not there"
         let arguments = Self.arena + ["lanes=8"]
         let alone = try reports(ranks: 3, arguments)
@@ -133,7 +141,8 @@ import Testing
         }
     }
 
-    @Test func theEnvironmentSplitsHosts() throws {
+    @Test("the environment splits hosts")
+    func theEnvironmentSplitsHosts() throws {
         let all = try reports(
             ranks: 4, Self.arena + ["lanes=8"], environment: ["LOCKSTEP_RANKS_PER_NODE": "3"])
         #expect(all.map(\.hosts) == [2, 2, 2, 2])
@@ -144,7 +153,8 @@ import Testing
         #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE = many: is not"))
     }
 
-    @Test func moreRanksThanLanesAreRefused() throws {
+    @Test("more ranks than lanes are refused")
+    func moreRanksThanLanesAreRefused() throws {
         let outcome = try Launch.probe(ranks: 3, "reduce", "lanes=2")
         #expect(outcome.status == 78)
         #expect(

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A command that runs beside the test, so that it can be disturbed.
+/// A command that runs at the same time as the test, which can disturb it.
 final class Job {
     private let process = Process()
 
@@ -22,7 +22,7 @@ final class Job {
 
     var processIdentifier: pid_t { process.processIdentifier }
 
-    /// Waits for something to happen, as long as the job runs and a minute at most.
+    /// Waits until a condition holds; fails if the job ends or a minute passes first.
     func wait(until condition: () -> Bool, _ name: String) throws {
         let end = Date(timeIntervalSinceNow: 60)
         while !condition() {
@@ -37,7 +37,7 @@ final class Job {
         return process.terminationStatus
     }
 
-    /// The processes of the ranks whose command line names a run's folder.
+    /// Returns the processes of the ranks whose command line names a run's folder.
     func ranks(of run: String) -> [Int: pid_t] {
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         var ranks: [Int: pid_t] = [:]
@@ -52,7 +52,7 @@ final class Job {
     }
 
     private func strings(in path: String) -> [String] {
-        // These files have no size that could be asked for.
+        // These files report no size.
         guard let file = FileHandle(forReadingAtPath: path),
             let data = try? file.readToEnd()
         else { return [] }

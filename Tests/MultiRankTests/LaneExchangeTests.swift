@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 @Suite struct LaneExchangeTests {
-    @Test(arguments: [8, 12])
+    @Test("every rank gets the same totals on every rank count", arguments: [8, 12])
     func everyRankKnowsTheSameTotalsOnEveryRankCount(lanes: Int) throws {
         var seen: Set<[UInt64]> = []
         for ranks in [1, 2, 3, 5, 8] {

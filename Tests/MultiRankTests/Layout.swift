@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-/// Where a run takes place: what must not show in its results.
+/// The ranks, hosts and threads of a run, which must not affect its results.
 struct Layout: CustomStringConvertible, Sendable {
     let ranks: Int
-    /// Ranks on each emulated host; 0 for all.
+    /// The number of ranks on each emulated host; 0 puts all on one.
     let perHost: Int
     let threads: Int
 
@@ -18,7 +18,7 @@ struct Layout: CustomStringConvertible, Sendable {
 }
 
 extension Workshop {
-    /// Trains to the end on a layout, and expects that it does.
+    /// Trains to the end on a layout and expects success.
     func train(_ arguments: [String], layout: Layout, into run: RunResult) throws {
         let environment =
             layout.perHost == 0 ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.perHost)"]
@@ -31,11 +31,11 @@ extension Workshop {
     }
 }
 
-/// Holds every run to the bits of the first.
+/// Compares every run with the bits of the first one.
 struct FirstRun {
     private var results: (metrics: [String], state: [Data])?
 
-    /// Expects that a run has the first one's metrics, and its state at some steps; returns the
+    /// Expects that a run has the first one's metrics and its state at some steps, and returns the
     /// metrics.
     @discardableResult
     mutating func expectSame(

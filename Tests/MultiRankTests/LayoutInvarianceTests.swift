@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Tests that start several ranks; one at a time, for they share few cores.
+/// Tests that start several ranks. They run one at a time because they share few cores.
 @Suite(.serialized) struct MultiRankTests {}
 
 extension MultiRankTests {
-    /// One global batch gives the same bits on any layout of ranks and threads.
+    /// Tests that one global batch gives the same bits on any layout of ranks and threads.
     @Suite(.serialized) struct LayoutInvarianceTests {
         private static let steps = 5
 
@@ -39,7 +39,6 @@ extension MultiRankTests {
             """
         }
 
-        /// Lanes, sequences in a batch, and in a micro-batch.
         @Test(
             "the number of ranks does not change a bit",
             arguments: [(8, 16, 1, 0.0), (12, 24, 0, 0.1)])
@@ -57,7 +56,7 @@ extension MultiRankTests {
                 try #require(outcome.status == 0, "\(ranks) ranks: \(outcome.errors)")
                 #expect(try run.rankCount(step: Self.steps) == ranks, "really \(ranks) ranks")
                 let metrics = try first.expectSame(run, steps: [Self.steps], "\(ranks) ranks")
-                // Five steps, and evaluations after the third and the last.
+                // There are five steps, and evaluations after the third and the last one.
                 #expect(metrics.count == Self.steps + 2)
             }
         }
@@ -81,7 +80,7 @@ extension MultiRankTests {
             }
         }
 
-        /// Norms of whole tensors are the same wherever they are taken, and after a resume.
+        /// The norms of whole tensors do not depend on the layout, also after a resume.
         @Test("the layout does not change a bit with trust ratios", arguments: ["lamb", "lars"])
         func trustRatiosDoNotChangeABit(name: String) throws {
             let workshop = try Workshop()
@@ -112,7 +111,7 @@ extension MultiRankTests {
             #expect(try run.state(step: Self.steps) == whole.state(step: Self.steps))
         }
 
-        /// What the invariance rests on does matter: other lanes give other bits.
+        /// The other tests are meaningful because other lanes give other bits.
         @Test("the number of lanes changes bits")
         func lanesDoChangeBits() throws {
             let workshop = try Workshop()

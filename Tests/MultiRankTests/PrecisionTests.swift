@@ -3,8 +3,7 @@ import TestSupport
 import Testing
 
 extension MultiRankTests {
-    /// Runs whose products take bf16 operands: as little as in fp32 shows of how they were laid
-    /// out.
+    /// Tests that runs in bf16 are as independent of their layout as runs in fp32.
     @Suite(.serialized) struct PrecisionTests {
         private static let steps = 4
 
@@ -87,7 +86,7 @@ extension MultiRankTests {
             #expect(try run.state(step: 8) == whole.state(step: 8))
         }
 
-        /// What the tests above rest on does matter; and it stays what it was.
+        /// The tests above are meaningful because the precision changes bits.
         @Test("the precision changes bits and cannot change midway")
         func thePrecisionChangesBitsAndCannotChangeMidway() throws {
             let workshop = try Workshop()
@@ -107,7 +106,7 @@ extension MultiRankTests {
             #expect(outcome.errors.contains("[training] precision"))
         }
 
-        /// The loss that a finished run is evaluated at is the one that training ended with.
+        /// The evaluation of a finished run gives the loss at the end of the training.
         @Test("evaluation uses the precision of the run")
         func evaluationIsInTheRunsPrecision() throws {
             let workshop = try Workshop()

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// The range test on a real training step, under mpirun.
+/// Tests of the range test on a real training step under mpirun.
 @Suite("Runs of the range test", .serialized)
 struct RangeTestRunTests {
     private func reports(_ ranks: Int, words: [String]) throws -> [RangeTestReport] {
@@ -18,7 +18,7 @@ struct RangeTestRunTests {
     }
 
     @Test(
-        "parameters, moments and counters are the same bits afterwards, and so is what follows",
+        "a range test changes no bit of parameters, moments, counters and later steps",
         arguments: [
             (1, ["optimizer=adamw"]), (2, ["optimizer=adamw"]),
             (2, ["optimizer=adamw", "sharded=1"]), (1, ["optimizer=sgd", "averaged=1"]),
@@ -27,7 +27,7 @@ struct RangeTestRunTests {
         let settings = words.joined(separator: ",")
         let all = try reports(ranks, words: words)
         for piece in all[0].before.indices {
-            // So small a model may leave a rank without a shard.
+            // With such a small model, a rank may have no shard.
             #expect(
                 all.contains { $0.during[piece] != $0.before[piece] },
                 "the test changes every piece of the state: \(settings)")
@@ -36,14 +36,14 @@ struct RangeTestRunTests {
         for (report, other) in zip(all, others) {
             #expect(report.after == report.before, "\(settings)")
             #expect(report.following.count == 3)
-            // Another test in the middle leaves the training where this one does.
+            // A different range test has the same training after it.
             #expect(report.losses != other.losses)
             #expect(report.following == other.following, "\(settings)")
             #expect(Set(report.following).count == 3, "the training goes on")
         }
     }
 
-    @Test("the curve is the same bits on 1, 2 and 3 ranks, sharded or not")
+    @Test("the curve has the same bits on 1, 2 and 3 ranks, sharded or not")
     func layouts() throws {
         let one = try reports(1, words: [])[0].losses
         #expect(one.count == 30)
@@ -54,7 +54,7 @@ struct RangeTestRunTests {
         }
     }
 
-    @Test("rates without bounds end the test, and the state is still brought back")
+    @Test("unlimited rates end the test, and the state is still restored")
     func divergence() throws {
         let report = try reports(1, words: ["optimizer=sgd", "to=1e30", "steps=100"])[0]
         #expect(report.ending == "not finite" || report.ending == "diverged")

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension MultiRankTests {
-    /// Activations that are computed again change what a run takes, and nothing of what it gives.
+    /// Tests that recomputed activations change a run's memory and not its results.
     @Suite(.serialized) struct RecomputationTests {
         private static let recipe = """
             [model]
@@ -29,7 +29,7 @@ extension MultiRankTests {
             every = 3
             """
 
-        /// Trains, and returns what the plan says of activations.
+        /// Trains and returns the plan's words about activations.
         private func train(
             _ workshop: Workshop, _ arguments: [String], recompute: Bool, ranks: Int,
             into run: RunResult
@@ -41,7 +41,7 @@ extension MultiRankTests {
                 outcome.errors.firstMatch(of: /activations ([0-9.]+ [KM]iB)/)?.1)
         }
 
-        /// In micro-batches of whole lanes, and of one sequence.
+        /// Micro-batches are complete lanes or single sequences.
         @Test("recomputation gives the same run in less memory", arguments: [0, 1])
         func theSameRunInLessMemory(microBatch: Int) throws {
             let workshop = try Workshop()
@@ -57,7 +57,7 @@ extension MultiRankTests {
                     try train(workshop, arguments, recompute: recompute, ranks: ranks, into: run))
                 #expect(try run.rankCount(step: 6) == ranks, "really \(ranks) ranks")
                 let metrics = try first.expectSame(run, steps: [3, 6], "\(ranks) ranks")
-                // Six steps, and evaluations after the third and the last.
+                // There are six steps, and evaluations after the third and the last one.
                 #expect(metrics.count == 8)
             }
             #expect(memory.count == 2, "one with and one without")

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension MultiRankTests {
-    /// Hosts, the wire and sharding: what they may change in a run, and what not.
+    /// Tests of the effects of hosts, the wire format and sharding on a run's results.
     @Suite(.serialized) struct ReductionInvarianceTests {
         static let steps = 4
 
@@ -58,7 +58,7 @@ extension MultiRankTests {
             }
         }
 
-        /// What the tests above rest on does matter.
+        /// The tests above are meaningful because the wire format changes bits.
         @Test("the wire format changes bits")
         func theWireDoesChangeBits() throws {
             let workshop = try Workshop()
@@ -72,7 +72,7 @@ extension MultiRankTests {
             #expect(states[0] != states[1])
         }
 
-        /// A run that stops in one mode and goes on in another, elsewhere.
+        /// A run that stops in one mode and resumes in another one on another layout.
         struct Change: Sendable {
             let wire: String
             let before: Layout
@@ -102,7 +102,7 @@ extension MultiRankTests {
                 [recipe, "--data", workshop.data, "--set", "training.steps=8"],
                 layout: Layout(1), into: whole)
             let run = workshop.run("resumed")
-            // The schedule is that of eight steps, of which the first part takes four.
+            // The schedule has eight steps, and the first part takes four of them.
             try workshop.train(
                 [
                     recipe, "--data", workshop.data, "--set", "training.steps=4", "--set",
@@ -120,7 +120,7 @@ extension MultiRankTests {
             #expect(try run.state(step: 8) == whole.state(step: 8))
         }
 
-        /// The layouts above are hosts only if training looks at the variable that says so.
+        /// The layouts above have several hosts only if training reads the variable.
         @Test("training reads the ranks of each host")
         func trainingReadsWhatRanksAHostHas() throws {
             let workshop = try Workshop()
@@ -144,8 +144,7 @@ extension MultiRankTests {
             #expect(outcome.errors.contains("[reduction] wire"))
         }
 
-        /// Where the ranks' shared memory would not fit, one line says so and the bits are the
-        /// same.
+        /// If the ranks' shared memory does not fit, one line says so and the bits are the same.
         @Test("a run without shared memory has the same bits")
         func withoutSharedMemoryTheRunIsTheSame() throws {
             let workshop = try Workshop()

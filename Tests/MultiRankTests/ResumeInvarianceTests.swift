@@ -3,8 +3,8 @@ import TestSupport
 import Testing
 
 extension MultiRankTests {
-    /// A run that is killed and resumed, on other rank counts, ends with the bytes of one that was
-    /// not.
+    /// Tests that a run that is killed and resumed on other rank counts ends with the bytes of an
+    /// uninterrupted one.
     @Suite(.serialized) struct ResumeInvarianceTests {
         private static let steps = 1500
 
@@ -47,7 +47,7 @@ extension MultiRankTests {
                     "--ranks", "\(before)", "--oversubscribe", "--", Workshop.lockstep, "train",
                     recipe, "--data", workshop.data, "--out", run.folder.path,
                 ])
-            // The ranks are looked up beforehand, as the run goes on meanwhile.
+            // The ranks are looked up first, because the run continues during the search.
             try job.wait(until: { run.stepsTaken >= 1 }, "the first step")
             let ranks = job.ranks(of: run.folder.path)
             try #require(ranks.count == before, "really \(before) ranks")
@@ -69,8 +69,8 @@ extension MultiRankTests {
                 "killed at step \(killStep)")
         }
 
-        /// Asked to stop by a signal, it checkpoints at the end of the step and exits with 75;
-        /// twice.
+        /// A signal stops the run twice. Each time it checkpoints at the end of the step and exits
+        /// with 75.
         @Test("a run that signals stopped resumes with the same bits")
         func stoppedBySignalsAndResumed() throws {
             let workshop = try Workshop()

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension MultiRankTests {
-    /// What can go wrong with the memory that the ranks of a host share.
+    /// Tests of faults in the memory that the ranks of a host share.
     @Suite(.serialized) struct SharedMemoryFaultTests {
         private static func recipe(steps: Int) -> String {
             """
@@ -27,8 +27,8 @@ extension MultiRankTests {
             return (try? Launch.run("unshare", mount).status) == 0
         }()
 
-        /// A rank that stands still is waited for in shared memory; once it is killed all others
-        /// end, and no memory stays.
+        /// The others wait in shared memory for a rank that is stopped. Once it is killed they end,
+        /// and no memory stays allocated.
         @Test("a killed rank ends the ranks that wait for it", arguments: [0, 2])
         func aKilledRankEndsThoseThatWaitForIt(victim: Int) throws {
             let workshop = try Workshop()
@@ -53,7 +53,7 @@ extension MultiRankTests {
             let inUse = try FileManager.default.contentsOfDirectory(atPath: shared.path)
             #expect(!inUse.isEmpty, "the ranks share memory here")
             kill(try #require(ranks[victim]), SIGSTOP)
-            // The others take no step without it.
+            // The other ranks take no step without it.
             var before = -1
             try job.wait(
                 until: {
@@ -63,16 +63,16 @@ extension MultiRankTests {
                 }, "standstill")
             kill(try #require(ranks[victim]), SIGKILL)
             #expect(job.waitUntilExit() == 128 + SIGKILL)
-            // Those that were killed may take a moment to be gone.
+            // Killed processes may take a moment to disappear.
             for _ in 0..<50 where !job.ranks(of: run.folder.path).isEmpty { usleep(100_000) }
             #expect(job.ranks(of: run.folder.path).isEmpty)
             let left = try FileManager.default.contentsOfDirectory(atPath: shared.path)
             #expect(left.isEmpty, "\(left)")
         }
 
-        /// As in a container whose /dev/shm is small: ranks send messages, and one line says why.
+        /// A container may have a small /dev/shm. Ranks then send messages, and one line says why.
         @Test(
-            "a small file system is reported once and the run has the same bits",
+            "a small file system is reported once, and the run has the same bits",
             .enabled(if: canMount, "root cannot mount here"))
         func aSmallFileSystemIsToldOnceAndTheRunIsTheSame() throws {
             let workshop = try Workshop()

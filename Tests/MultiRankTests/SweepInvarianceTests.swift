@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension MultiRankTests {
-    /// A sweep has the same results on any number of ranks and groups, killed or not.
+    /// Tests that a sweep has the same results on any number of ranks and groups, killed or not.
     @Suite(.serialized) struct SweepInvarianceTests {
         private static let recipe = """
             [model]
@@ -32,7 +32,7 @@ extension MultiRankTests {
             extend = 2
             """
 
-        /// Ledger lines by point, and the table, as bytes.
+        /// Returns the ledger's lines, sorted by point, and the bytes of the table.
         private func results(_ folder: URL) throws -> (ledger: [String], table: Data) {
             let text = try String(
                 contentsOf: folder.appending(path: "ledger.jsonl"), encoding: .utf8)
@@ -62,7 +62,7 @@ extension MultiRankTests {
                 arguments(workshop, specification, ranks: 1, groups: 1, out: whole))
             try #require(straight.status == 0, "\(straight.errors)")
             let expected = try results(whole)
-            // 3 batches x 3 rates x 3 seeds, and 3 x 3 of adam-sde's, at least.
+            // There are at least 3 batches x 3 rates x 3 seeds, and 3 x 3 runs of adam-sde.
             try #require(expected.ledger.count >= 36)
             #expect(expected.ledger.contains { $0.contains("\"rule\":\"adam-sde\"") })
             #expect(Set(expected.ledger).count == expected.ledger.count)

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A folder with a small text's tokens, in which runs of a small model are started for real.
+/// A folder with the tokens of a small text, in which tests start real runs of a small model.
 final class Workshop {
     let folder: URL
 
@@ -20,7 +20,7 @@ final class Workshop {
 
     static var lockstep: String { "\(Launch.products)/lockstep" }
 
-    /// Started jobs are ended with the tests, so each gets the rank count it asks for.
+    /// Jobs end with their test, so each one gets the number of ranks that it asks for.
     static let environment = [
         "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     ]
@@ -49,7 +49,7 @@ final class Workshop {
             ] + arguments, environment: environment)
     }
 
-    /// Some 20 KB with enough regularity to be learned.
+    /// About 20 KB of text with enough regularity to be learned.
     private static var text: String {
         let words = [
             "the", "lane", "rank", "sum", "tree", "batch", "step", "rate", "noise", "scale", "and",
@@ -73,11 +73,11 @@ struct LaunchProblem: Error, CustomStringConvertible {
     var description: String { "status \(outcome.status): \(outcome.errors)" }
 }
 
-/// What a run left behind.
+/// The files of a run.
 struct RunResult {
     let folder: URL
 
-    /// metrics.jsonl without the fields that measure time.
+    /// Returns the lines of metrics.jsonl without the fields that measure time.
     func metrics() throws -> [String] {
         let text = try String(contentsOf: folder.appending(path: "metrics.jsonl"), encoding: .utf8)
         return text.split(separator: "\n").map {
@@ -85,14 +85,15 @@ struct RunResult {
         }
     }
 
-    /// The steps that metrics.jsonl has so far; cheap, as tests ask for it while the run goes on.
+    /// The number of steps in metrics.jsonl. It is cheap, because tests ask for it while the run
+    /// continues.
     var stepsTaken: Int {
         let file = folder.appending(path: "metrics.jsonl")
         let text = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
         return text.components(separatedBy: "\"loss\"").count - 1
     }
 
-    /// The files of a checkpoint with the state in them, as bytes.
+    /// Returns the bytes of the checkpoint's files that contain the state.
     func state(step: Int) throws -> [Data] {
         let name = String(repeating: "0", count: 8 - "\(step)".count) + "\(step)"
         let checkpoint = folder.appending(path: "checkpoints/step-\(name)")
@@ -101,7 +102,7 @@ struct RunResult {
         }
     }
 
-    /// The number of ranks that wrote a checkpoint, by its manifest.
+    /// Returns the number of ranks that wrote a checkpoint according to its manifest.
     func rankCount(step: Int) throws -> Int? {
         let name = String(repeating: "0", count: 8 - "\(step)".count) + "\(step)"
         let manifest = try Data(

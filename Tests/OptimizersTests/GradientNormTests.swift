@@ -21,7 +21,7 @@ struct GradientNormTests {
         return buffer
     }
 
-    @Test("clipping is torch.nn.utils.clip_grad_norm_")
+    @Test("clipping equals that of torch.nn.utils.clip_grad_norm_")
     func clipping() throws {
         let cases = try golden("clipping", as: [Clipping].self)
         #expect(cases.count == 5)
@@ -38,7 +38,7 @@ struct GradientNormTests {
         }
     }
 
-    @Test("a coefficient never enlarges, and clip_norm 0 never clips")
+    @Test("a coefficient is at most 1, and clip_norm 0 never clips")
     func coefficient() {
         #expect(clippingCoefficient(norm: 0, clipNorm: 1) == 1)
         #expect(clippingCoefficient(norm: 0.5, clipNorm: 1) == 1)
@@ -47,7 +47,7 @@ struct GradientNormTests {
     }
 
     @Test(
-        "the sum has the same bits however the blocks are dealt out",
+        "the sum has the same bits however the blocks are divided",
         arguments: [16, 16_368, 16_384, 16_400, 5 * 16_384 + 48])
     func blocks(_ count: Int) {
         let values = Self.random(count)
@@ -66,7 +66,7 @@ struct GradientNormTests {
         #expect(abs(whole - exact) <= 1e-13 * exact)
     }
 
-    @Test("nothing is lost of small numbers, and nothing overflows")
+    @Test("small numbers are not lost, and large ones do not overflow")
     func extremes() {
         let values = Buffer<Float>(count: 32)
         #expect(SumOfSquares.of(Buffer(count: 0)) == 0)
@@ -81,7 +81,7 @@ struct GradientNormTests {
         #expect(abs(small / 1e-60 - 1) < 1e-6)
     }
 
-    @Test("short runs in fp32 leave out nothing", arguments: [0, 16, 32, 48, 2048, 2064])
+    @Test("short sums in fp32 include every element", arguments: [0, 16, 32, 48, 2048, 2064])
     func inSinglePrecision(_ count: Int) {
         let values = Self.random(count)
         let exact = values.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
@@ -96,7 +96,9 @@ struct GradientNormTests {
         }
     }
 
-    @Test("what is not finite shows, wherever it is", arguments: [0, 9, 16_383, 16_384, 16_399])
+    @Test(
+        "a number that is not finite is found anywhere",
+        arguments: [0, 9, 16_383, 16_384, 16_399])
     func notFinite(_ place: Int) {
         let values = Self.random(16_400)
         values.elements[place] = .nan

@@ -3,7 +3,7 @@ import Optimizers
 import Recipes
 import Testing
 
-@Suite("Optimizer")
+@Suite("Optimizers")
 struct OptimizerTests {
     private static let configurations = [
         OptimizerConfiguration(name: .sgd, weightDecay: 0.1),
@@ -13,7 +13,7 @@ struct OptimizerTests {
         OptimizerConfiguration(name: .adamw),
     ]
 
-    /// Matrices and vectors by turns, so that decay changes within any long range.
+    /// Alternating matrices and vectors, so that decay changes within any long range.
     private static var layout: ArenaLayout {
         var layout = ArenaLayout()
         layout.append("wte.weight", shape: [13, 24], padding: 3 * 24)
@@ -26,7 +26,7 @@ struct OptimizerTests {
         return layout
     }
 
-    /// Parameters and state after three steps whose updates are cut at `cuts`.
+    /// Returns parameters and state after three steps whose updates are divided at `cuts`.
     private static func train(
         _ configuration: OptimizerConfiguration, cuts: [Int], reversed: Bool = false,
         scale: Float = 0.7
@@ -50,7 +50,7 @@ struct OptimizerTests {
         }
     }
 
-    @Test("bits do not depend on how the arena is cut", arguments: configurations)
+    @Test("bits do not depend on the division of the arena", arguments: configurations)
     func cuts(_ configuration: OptimizerConfiguration) {
         let count = Self.layout.count
         let whole = Self.train(configuration, cuts: [])
@@ -90,7 +90,7 @@ struct OptimizerTests {
         }
     }
 
-    @Test("a range leaves everything outside it alone", arguments: configurations)
+    @Test("an update changes nothing outside its range", arguments: configurations)
     func outside(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         let before = random(layout, key: 1)
@@ -110,7 +110,7 @@ struct OptimizerTests {
         }
     }
 
-    @Test("state and step are all that a run needs to go on", arguments: configurations)
+    @Test("a run resumes from its state and step", arguments: configurations)
     func resuming(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         var first = Optimizer(configuration: configuration, layout: layout)
@@ -137,11 +137,11 @@ struct OptimizerTests {
             parameters.elements.map(\.bitPattern) == Self.train(configuration, cuts: [])[0])
     }
 
-    @Test("shards together are the whole, in bits and in memory", arguments: configurations)
+    @Test("shards together equal the whole in bits and memory", arguments: configurations)
     func shards(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         let count = layout.count
-        // Two owners, of which one's parts have gaps between them.
+        // There are two owners, and the parts of one have gaps between them.
         let owned = [[0..<32, 336..<1008, count - 16..<count], [32..<336, 1008..<count - 16]]
         let parameters = random(layout, key: 1)
         var optimizers = owned.map {
@@ -191,7 +191,9 @@ struct OptimizerTests {
         #expect(results[0] == results[1])
     }
 
-    @Test("zero gradients keep everything finite; only decay moves", arguments: configurations)
+    @Test(
+        "zero gradients keep all values finite, and only decay changes parameters",
+        arguments: configurations)
     func zeroGradients(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         let zero = Buffer<Float>(count: layout.count)
@@ -215,7 +217,7 @@ struct OptimizerTests {
         }
     }
 
-    @Test("AdamW shrinks by exactly one minus rate times decay")
+    @Test("AdamW shrinks parameters by exactly one minus rate times decay")
     func decoupledDecay() {
         let layout = Self.layout
         let zero = Buffer<Float>(count: layout.count)
@@ -234,7 +236,7 @@ struct OptimizerTests {
         }
     }
 
-    @Test("matrices and embeddings decay, biases and LayerNorm do not, unless asked")
+    @Test("matrices and embeddings decay, and biases and LayerNorm do so only if asked")
     func decayedTensors() {
         let layout = Self.layout
         let matrices = ["wte.weight"] + (0..<3).map { "h.\($0).attn.c_attn.weight" }
@@ -248,7 +250,7 @@ struct OptimizerTests {
         #expect(none.decayedTensors(in: layout).isEmpty)
     }
 
-    @Test("state is named as PyTorch names it")
+    @Test("state has PyTorch's names")
     func stateNames() {
         let names = Self.configurations.map { configuration in
             Optimizer(configuration: configuration, layout: Self.layout).states.map(\.name)

@@ -3,7 +3,7 @@ import Optimizers
 import TestSupport
 import Testing
 
-@Suite("Updates against PyTorch")
+@Suite("Updates compared with PyTorch")
 struct TorchUpdateTests {
     @Test("20 steps of every rule on the same gradients end within 1e-7 of PyTorch's")
     func twentySteps() throws {
@@ -12,7 +12,7 @@ struct TorchUpdateTests {
         #expect(updates.cases.count == 12)
         var layout = ArenaLayout()
         for shape in updates.shapes {
-            // Padded as an embedding is whose rows are rounded up.
+            // The padding is that of an embedding whose rows are rounded up.
             layout.append(shape.name, shape: shape.shape, padding: 21)
         }
         for reference in updates.cases {
@@ -59,7 +59,7 @@ struct TorchUpdateTests {
             #expect(distance < 1e-7, "\(title), \(tensor.name)")
             let largest = reference.map(abs).max() ?? 0
             for (value, expected) in zip(values, reference) {
-                // Sums of 20 numbers that cancel keep the rounding of the largest of them.
+                // Sums of 20 numbers that cancel keep the rounding error of the largest one.
                 let tolerance = 2e-7 * abs(expected) + 1e-7 * largest
                 #expect(abs(value - expected) <= tolerance, "\(title), \(tensor.name)")
             }

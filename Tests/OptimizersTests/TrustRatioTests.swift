@@ -4,7 +4,7 @@ import Recipes
 import TestSupport
 import Testing
 
-/// The large tensor's values, as `make_trust_ratio_goldens.py` computes them.
+/// Returns the large tensor's values as `make_trust_ratio_goldens.py` computes them.
 private func large(_ salt: Int) -> [Float] {
     (0..<131 * 257).map { Float(($0 * 7919 + salt * 104_729) % 65_536) / 32_768 - 1 }
 }
@@ -18,7 +18,7 @@ struct TrustRatioTests {
         OptimizerConfiguration(name: .lars, momentum: 0.9, nesterov: true, weightDecay: 0.1),
     ]
 
-    @Test("12 steps end within fp32's rounding of the papers' rules in double precision")
+    @Test("12 steps equal the papers' rules in double precision within the rounding of fp32")
     func papers() throws {
         let reference = try golden("trust_ratios", as: UpdateCases.self)
         #expect(reference.learningRates.count == 12 && reference.cases.count == 8)
@@ -60,13 +60,14 @@ struct TrustRatioTests {
                 Issue.record("\(title): no values for \(tensor.name)")
                 continue
             }
-            // Some ten roundings of 6e-8 a step, of random signs, over twelve steps; a norm that
-            // misses one block, or a ratio of a neighbour, is off by more than 1e-2.
+            // Each of twelve steps has about ten rounding errors of 6e-8 with random signs. A norm
+            // that misses one block, or the ratio of a neighboring tensor, would cause an error of
+            // more than 1e-2.
             #expect(relativeDistance(values, reference) < 5e-7, "\(title), \(tensor.name)")
         }
     }
 
-    /// Takes one step, its updates cut into ranges.
+    /// Takes one step whose updates are divided into ranges.
     private static func step(
         _ optimizer: inout Optimizer, _ parameters: Buffer<Float>, _ gradients: Buffer<Float>,
         rate: Double = 0.01, scale: Float = 0.7, cuts: [Int] = [],
@@ -82,7 +83,7 @@ struct TrustRatioTests {
         }
     }
 
-    /// Tensors that begin and end inside blocks of norms, one of them over five blocks.
+    /// Tensors that begin and end inside blocks of norms; one of them covers five blocks.
     private static var layout: ArenaLayout {
         var layout = ArenaLayout()
         layout.append("wte.weight", shape: [130, 500], padding: 3 * 500)
@@ -112,7 +113,8 @@ struct TrustRatioTests {
     }
 
     @Test(
-        "bits depend neither on the threads nor on how the arena is cut", arguments: configurations)
+        "bits depend neither on the threads nor on the division of the arena",
+        arguments: configurations)
     func layouts(_ configuration: OptimizerConfiguration) {
         let whole = Self.train(configuration)
         #expect(whole[0] != random(Self.layout, key: 1).elements.map(\.bitPattern))
@@ -124,7 +126,7 @@ struct TrustRatioTests {
         #expect(Self.train(configuration, threads: 2, cuts: cuts) == whole)
     }
 
-    @Test("state and step are all that a run needs to go on", arguments: configurations)
+    @Test("a run resumes from its state and step", arguments: configurations)
     func resuming(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         let parameters = random(layout, key: 1)
@@ -143,7 +145,7 @@ struct TrustRatioTests {
         #expect(parameters.elements.map(\.bitPattern) == Self.train(configuration)[0])
     }
 
-    @Test("a LAMB step has the tensor's norm times the rate, however large the gradient")
+    @Test("a LAMB step has the tensor's norm times the rate for any size of the gradient")
     func stepLength() {
         let layout = Self.layout
         for scale in [1e-3, 1, 1e3] as [Float] {
@@ -169,7 +171,7 @@ struct TrustRatioTests {
         }
     }
 
-    @Test("biases and LayerNorm step as Adam and SGD do, unless everything is fitted")
+    @Test("biases and LayerNorm take the steps of Adam and SGD unless all tensors are adapted")
     func vectors() {
         let layout = Self.layout
         let vectors = layout.tensors.filter { $0.shape.count == 1 }
@@ -185,8 +187,7 @@ struct TrustRatioTests {
                 return parameters
             }
             for tensor in vectors {
-                // LAMB divides by the mean's correction and multiplies by the rate one after the
-                // other.
+                // LAMB divides by the mean's correction and then multiplies by the rate.
                 #expect(
                     relativeDistance(
                         ends[0].elements[tensor.range], Array(ends[1].elements[tensor.range]))
@@ -195,7 +196,7 @@ struct TrustRatioTests {
         }
     }
 
-    @Test("zero gradients and zero parameters keep everything finite", arguments: configurations)
+    @Test("zero gradients and zero parameters keep all values finite", arguments: configurations)
     func zeros(_ configuration: OptimizerConfiguration) {
         let layout = Self.layout
         let zero = Buffer<Float>(count: layout.count)
@@ -226,7 +227,7 @@ struct TrustRatioTests {
         }
     }
 
-    @Test("state is as many values as the configuration says, by PyTorch's names")
+    @Test("state has the configured number of values and PyTorch's names")
     func states() {
         let names = Self.configurations.map { configuration in
             let states = Optimizer(configuration: configuration, layout: Self.layout).states

@@ -2,7 +2,8 @@ import Compute
 import Recipes
 import TestSupport
 
-/// The content of `updates.json` and `trust_ratios.json`: steps on the same gradients, by rule.
+/// The content of `updates.json` and `trust_ratios.json`: steps of several rules on the same
+/// gradients.
 struct UpdateCases: Decodable {
     struct Shape: Decodable {
         let name: String
@@ -19,9 +20,9 @@ struct UpdateCases: Decodable {
         let nesterov: Bool
         let betas: [Double]
         let epsilon: Double
-        /// LARS's; nil where it is of no rule of the file.
+        /// The trust coefficient of LARS; nil if the file has no such rule.
         let trustCoefficient: Double?
-        /// Nil for 1.
+        /// The factor of the gradients; nil stands for 1.
         let gradientScale: Float?
         let parameters: [String: NamedValues]
         let state: [String: NamedValues]
@@ -43,7 +44,7 @@ struct UpdateCases: Decodable {
     let cases: [Case]
 }
 
-/// Numbers from -1 to 1 in an arena's tensors, zero in its padding.
+/// Returns an arena's values: numbers from -1 to 1 in its tensors and zero in its padding.
 func random(_ layout: ArenaLayout, key: UInt64) -> Buffer<Float> {
     let generator = CounterRandom(key: key)
     let buffer = Buffer<Float>(count: layout.count)

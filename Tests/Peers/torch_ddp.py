@@ -24,7 +24,7 @@ WARMUP_STEPS = 2
 
 @dataclass(frozen=True)
 class Size:
-    """A model, and the sequences that a rank trains on in a step."""
+    """A model and the sequences that a rank trains on in a step."""
 
     layers: int
     heads: int
@@ -107,7 +107,7 @@ def flops_per_token(model: GPT, size: Size) -> float:
 
 
 def train(model, wrapped, size: Size, steps: int, rank: int, precision: str):
-    """Takes the steps and returns each one's seconds, without those that warm up, and the last loss."""
+    """Takes the steps and returns the seconds of each one after the warmup, and the last loss."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
@@ -129,7 +129,7 @@ def train(model, wrapped, size: Size, steps: int, rank: int, precision: str):
 
 
 def measure(rank: int, options, meeting_place: str):
-    """One rank's part of the measurement; rank 0 prints it."""
+    """Runs one rank's part of the measurement; rank 0 prints the result."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(1337)
     size = SIZES[options.size]

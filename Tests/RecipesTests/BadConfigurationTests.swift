@@ -17,7 +17,7 @@ private func expect(
 
 @Suite("Impossible configurations")
 struct BadConfigurationTests {
-    @Test("the defaults, and the edges of what is allowed, are valid")
+    @Test("the defaults and the bounds of allowed values are valid")
     func valid() throws {
         try OptimizerConfiguration().validate()
         try OptimizerConfiguration(
@@ -34,7 +34,7 @@ struct BadConfigurationTests {
         ).validate()
     }
 
-    @Test("weight decay where a recipe is silent is AdamW's and LAMB's alone")
+    @Test("only AdamW and LAMB have weight decay if it is unset")
     func silentDecay() {
         #expect(OptimizerConfiguration(name: .adamw).weightDecay == 0.1)
         #expect(OptimizerConfiguration(name: .adam).weightDecay == 0)
@@ -44,7 +44,7 @@ struct BadConfigurationTests {
         #expect(OptimizerConfiguration(name: .sgd, weightDecay: 0.1).weightDecay == 0.1)
     }
 
-    @Test("a misspelt choice is answered with the nearest")
+    @Test("a misspelled choice has a suggestion")
     func misspelt() throws {
         expect(
             "[optimizer] name = \"adamW\": must be one of \"sgd\", \"adam\", \"adamw\", \"lamb\", "
@@ -59,7 +59,7 @@ struct BadConfigurationTests {
         #expect(try ScheduleConfiguration.Name("wsd", key: "[schedule] name") == .wsd)
     }
 
-    @Test("optimizer: numbers out of range")
+    @Test("optimizer numbers out of range are refused")
     func optimizerNumbers() {
         let rates = "GPTs of up to 1 billion parameters use 1e-4 to 1e-3"
         for value in [-0.001, 0, .nan, .infinity] {
@@ -100,7 +100,7 @@ struct BadConfigurationTests {
         }
     }
 
-    @Test("optimizer: momentum and what needs it")
+    @Test("impossible momentum and keys that need momentum are refused")
     func momentum() {
         expect(
             "[optimizer] momentum = 1.0: must be in [0, 1); use 0.9 or another number below 1"
@@ -135,7 +135,7 @@ struct BadConfigurationTests {
         }
     }
 
-    @Test("optimizer: trust ratios and what needs whole tensors")
+    @Test("impossible trust ratios, and settings that need complete tensors, are refused")
     func trustRatios() {
         for value in [0, -0.001, .nan, .infinity] {
             expect(
@@ -160,7 +160,7 @@ struct BadConfigurationTests {
         ) { try OptimizerConfiguration(name: .lars, nesterov: true).validate() }
     }
 
-    @Test("scaling")
+    @Test("impossible scaling is refused")
     func scaling() {
         let resolve = { (scaling: ScalingConfiguration, batch: Int) throws in
             _ = try scaling.resolve(.init(learningRate: 1e-3), globalBatch: batch)

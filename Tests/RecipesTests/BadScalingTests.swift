@@ -18,7 +18,7 @@ private func expect(
 
 @Suite("Impossible scaling")
 struct BadScalingTests {
-    @Test("keys that a rule needs, and keys that it would ignore")
+    @Test("missing and ignored keys of a rule are refused")
     func keys() {
         for rule in ["noise-scale", "surge"] {
             expect(
@@ -69,7 +69,7 @@ struct BadScalingTests {
             .init(rule: .formula, formula: "lr * (B"))
     }
 
-    @Test("rules of Adam's moments and AdamW's decay need them")
+    @Test("rules that need Adam's moments or AdamW's decay refuse other optimizers")
     func optimizers() {
         for (rule, name) in [
             ("adam-sde", "sgd"), ("adam-sde", "lars"), ("beta2-half-life", "sgd"),
@@ -89,7 +89,9 @@ struct BadScalingTests {
         }
     }
 
-    @Test("adam-sde ends where a beta would, and says how far it goes")
+    @Test(
+        "adam-sde refuses batches at which a beta would reach 0 and states the largest possible batch"
+    )
     func largestBatch() throws {
         let scaling = ScalingConfiguration(rule: .adamSDE, baseBatch: 12)
         expect(
@@ -106,7 +108,7 @@ struct BadScalingTests {
             "[training] global_batch = 13: is \(13.0 / 12) times base_batch = 12, but rule = "
                 + "\"adam-sde\" holds only below 1 / (1 - beta1) = 1.0 times; use at most 12, or "
                 + "another rule", scaling, at: 13, .init(beta1: 0))
-        // Smaller batches are always within it, even with no momentum to begin with.
+        // Smaller batches are always possible, even without momentum.
         #expect(try scaling.resolve(.init(beta1: 0), globalBatch: 9).optimizer.beta1 == 0.25)
         expect(
             "[training] global_batch = \(Int.max): is \(Double(Int.max)) times base_batch = 1, but "
@@ -114,7 +116,7 @@ struct BadScalingTests {
                 + "use at most 9, or another rule", .init(rule: .adamSDE, baseBatch: 1), at: .max)
     }
 
-    @Test("formulas that give no rate at the batch")
+    @Test("formulas without a valid rate at the batch are refused")
     func formulas() {
         for (formula, value) in [
             ("lr * log(B / 96)", "-0.0013862943611198907"), ("lr - lr", "0.0"),
@@ -127,7 +129,7 @@ struct BadScalingTests {
         }
     }
 
-    @Test("batches so far apart that no optimizer takes what comes out")
+    @Test("batches are refused if they are too far apart for any optimizer")
     func extremes() {
         expect(
             "[scaling] noise_scale = 5e-324: turns learning_rate = 0.001 into nan at global_batch = "
@@ -148,7 +150,7 @@ struct BadScalingTests {
             .init(weightDecay: 1e38))
     }
 
-    @Test("a warmup in tokens that does not fit, and one that a sequence ignores")
+    @Test("a warmup in tokens that does not fit, and one that a sequence ignores, are refused")
     func warmup() throws {
         let rate = try ScalingConfiguration(rule: .none, baseBatch: 12, warmup: .tokens)
             .resolve(.init(learningRate: 1e-3), globalBatch: 3)

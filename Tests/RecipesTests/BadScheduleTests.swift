@@ -19,7 +19,7 @@ struct BadScheduleTests {
         }
     }
 
-    @Test("steps")
+    @Test("impossible numbers of steps are refused")
     func steps() {
         expect(
             "[training] steps = 0: must be a number from 1 up; set how long to train", .init(),
@@ -45,7 +45,7 @@ struct BadScheduleTests {
                 + "name = \"wsd\"", .init(stableSteps: 5))
     }
 
-    @Test("rates")
+    @Test("impossible rates are refused")
     func rates() {
         for (value, instead) in [(-1e-4, "use 0, or "), (2e-3, ""), (.nan, "")] {
             expect(
@@ -60,7 +60,7 @@ struct BadScheduleTests {
         }
     }
 
-    @Test("warmups that contradict one another")
+    @Test("warmup settings that contradict one another are refused")
     func warmups() {
         expect(
             "[schedule] warmup_start_factor = 0.1: does nothing with warmup = \"nanogpt\"; remove "
@@ -79,7 +79,7 @@ struct BadScheduleTests {
             gradualWarmup: true)
     }
 
-    @Test("sequences")
+    @Test("impossible sequences are refused")
     func sequences() {
         expect(
             "[schedule] name = \"sequence\": has no parts; add [[schedule.parts]] with name, steps, "
@@ -103,7 +103,7 @@ struct BadScheduleTests {
             .init(name: .sequence, parts: parts), gradualWarmup: true)
     }
 
-    @Test("parts")
+    @Test("impossible parts are refused")
     func parts() {
         let first = ScheduleConfiguration.PartConfiguration(name: .constant, steps: 10)
         let part = { (part: ScheduleConfiguration.PartConfiguration) in

@@ -9,7 +9,7 @@ private func formula(_ text: String) throws(Failure) -> Formula {
     try Formula(text, key: "[scaling] formula", variables: variables)
 }
 
-/// Expects that a text is refused with this sentence, behind its name and the text.
+/// Expects that a formula is refused with this sentence, which follows its name and text.
 private func expect(
     _ text: String, _ sentence: String, sourceLocation: SourceLocation = #_sourceLocation
 ) {
@@ -24,13 +24,13 @@ private func expect(
 
 @Suite("Formulas")
 struct FormulaTests {
-    @Test("values are Python's, with ** for ^")
+    @Test("values equal those of Python with ** for ^")
     func values() throws {
         let formulas = try golden("scaling", as: ScalingGolden.self).formulas
         #expect(formulas.count == 38)
         for expected in formulas {
             let value = try formula(expected.text).value([1e-3, 96, 12, 8, 300])
-            // A few functions one after another, each within a unit in the last place.
+            // A few nested functions are each within a unit in the last place.
             #expect(
                 abs(value - expected.value) <= 4e-16 * abs(expected.value), "\(expected.text)")
         }
@@ -46,7 +46,7 @@ struct FormulaTests {
         }
     }
 
-    @Test("what has no value is not a number, and nothing hides it")
+    @Test("an undefined value is NaN, which no function hides")
     func undefined() throws {
         for text in [
             "log(-1)", "sqrt(-1)", "0/0", "min(1, log(-1))", "max(log(-1), 1)", "(-8)^(1/3)",
@@ -58,14 +58,14 @@ struct FormulaTests {
         #expect(try formula("log(0)").value([0, 0, 0, 0, 0]) == -.infinity)
     }
 
-    @Test("it knows which variables it mentions")
+    @Test("a formula knows the variables that it mentions")
     func mentions() throws {
         let some = try formula("lr * min(k, B)")
         #expect(["lr", "k", "B"].allSatisfy(some.mentions))
         #expect(!["B0", "Bn", "min", ""].contains(where: some.mentions))
     }
 
-    @Test("errors name the column, what stands there and what should")
+    @Test("errors name the column, the unexpected text and the possible ones")
     func errors() {
         let value = "write a number, one of lr, B, B0, k, Bn, a function or \"(\""
         let operators = "write one of + - * / ^ between two values"
@@ -109,7 +109,7 @@ struct FormulaTests {
         expect("٣", "1: \"٣\" stands where a value must stand; \(value)")
     }
 
-    @Test("no text exhausts the stack or the memory")
+    @Test("no formula exhausts the stack or the memory")
     func hostile() throws {
         let deepest = Formula.deepest
         let deep =
@@ -133,7 +133,7 @@ struct FormulaTests {
                         + "shorter formula.")
             ) { _ = try formula(text) }
         }
-        // Texts of all kinds of pieces in all kinds of orders end in a value or a sentence.
+        // Random sequences of pieces give a value or a sentence.
         let pieces = ["(", ")", "-", "^", "*", "1", ".", "e", "lr", "min(", ",", " ", "sqrt", "é"]
         var state: UInt64 = 1
         for _ in 0..<20_000 {

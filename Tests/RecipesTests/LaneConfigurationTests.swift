@@ -3,10 +3,12 @@ import Support
 import Testing
 
 @Suite struct LaneConfigurationTests {
-    @Test(arguments: [
-        (12, 1, 12), (64, 1, 8), (64, 8, 8), (64, 9, 16), (30, 2, 10), (7, 3, 7), (1, 1, 1),
-        (13, 4, 13), (480, 1, 8), (480, 13, 15), (9, 9, 9),
-    ])
+    @Test(
+        "if lanes are unset, the smallest suitable divisor is chosen",
+        arguments: [
+            (12, 1, 12), (64, 1, 8), (64, 8, 8), (64, 9, 16), (30, 2, 10), (7, 3, 7), (1, 1, 1),
+            (13, 4, 13), (480, 1, 8), (480, 13, 15), (9, 9, 9),
+        ])
     func withoutLanesTheSmallestGoodDivisorIsTaken(batch: Int, ranks: Int, lanes: Int) throws {
         let configuration = try LaneConfiguration(globalBatch: batch, ranks: ranks)
         #expect(configuration.laneCount == lanes)
@@ -14,7 +16,8 @@ import Testing
         #expect(configuration.microBatchesPerLane == 1)
     }
 
-    @Test func lanesCoverTheBatchOnce() throws {
+    @Test("lanes cover the batch once")
+    func lanesCoverTheBatchOnce() throws {
         let configuration = try LaneConfiguration(
             globalBatch: 24, lanes: 4, microBatch: 3, ranks: 3)
         #expect(configuration.sequencesPerLane == 6)
@@ -34,7 +37,8 @@ import Testing
         }
     }
 
-    @Test func impossibleLanesNameTheNearestThatWork() {
+    @Test("impossible lanes are refused with the nearest possible ones")
+    func impossibleLanesNameTheNearestThatWork() {
         #expect(
             sentence(12, lanes: 5)
                 == "[reduction] lanes = 5: does not divide global_batch = 12; set lanes to 4 or 6, or "
@@ -52,7 +56,8 @@ import Testing
         )
     }
 
-    @Test func moreRanksThanLanesNameWhatWouldWork() {
+    @Test("more ranks than lanes are refused with a remedy")
+    func moreRanksThanLanesNameWhatWouldWork() {
         #expect(
             sentence(24, lanes: 8, ranks: 9)
                 == "9 ranks are more than the 8 lanes into which global_batch 24 is dealt; start "
@@ -67,7 +72,8 @@ import Testing
                 + "most 6 ranks, or set global_batch and lanes to 7.")
     }
 
-    @Test func impossibleMicroBatchesNameTheNearestThatWork() {
+    @Test("impossible micro-batches are refused with the nearest possible ones")
+    func impossibleMicroBatchesNameTheNearestThatWork() {
         #expect(
             sentence(24, lanes: 4, microBatch: 4)
                 == "[training] micro_batch = 4: does not divide a lane, which has 6 of the 24 sequences; set micro_batch to 3 "

@@ -4,9 +4,9 @@ import Support
 import TestSupport
 import Testing
 
-/// Recipes read from TOML and the command line, written and read again.
+/// Tests of recipes that are read from TOML and the command line, written and read again.
 @Suite struct RecipeTests {
-    /// The recipes that are handed out.
+    /// The recipes that are distributed with the program.
     static let shipped: [String] = {
         let folder = URL(filePath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
@@ -15,14 +15,15 @@ import Testing
         return names.filter { $0.hasSuffix(".toml") }.sorted().map { "\(folder)/\($0)" }
     }()
 
-    @Test func someAreShipped() {
+    @Test("the named recipes are shipped")
+    func someAreShipped() {
         let names = Self.shipped.map { URL(filePath: $0).lastPathComponent }
         for name in ["quickstart", "nanogpt-shakespeare-cpu", "gpt2-124m", "gpt3-125m"] {
             #expect(names.contains("\(name).toml"))
         }
     }
 
-    @Test(arguments: shipped)
+    @Test("every shipped recipe has a plan", arguments: shipped)
     func everyShippedRecipeWorks(path: String) throws {
         let recipe = try Recipe(toml: readText(path), name: path)
         #expect(recipe.scaling.baseBatch == recipe.training.globalBatch)
@@ -30,7 +31,7 @@ import Testing
             let plan = try TrainingPlan(recipe, ranks: ranks)
             #expect(plan.lanes.laneCount >= ranks)
             #expect(plan.rate.factor == 1, "the recipe's own batch is its base")
-            // What a run stores is read back to the last bit, and plans the same again.
+            // The stored recipe reads back to the last bit and gives the same plan.
             let stored = try Recipe(toml: plan.recipe.toml, name: "recipe.toml")
             #expect(stored == plan.recipe)
             #expect(stored.toml == plan.recipe.toml)
@@ -42,7 +43,8 @@ import Testing
         }
     }
 
-    @Test func anEmptyRecipeIsTheDefaults() throws {
+    @Test("an empty recipe has the defaults")
+    func anEmptyRecipeIsTheDefaults() throws {
         let empty = try recipe("")
         #expect(empty.optimizer.name == .adamw)
         #expect(empty.optimizer.learningRate == 3e-4)
@@ -57,7 +59,7 @@ import Testing
         #expect(plan.recipe.schedule.minimumLearningRate == 3e-4 / 10)
     }
 
-    /// Every key at a value that is not its default, some of them awkward.
+    /// A recipe with a value for every key that is not its default; some values are unusual.
     private static let unusual = """
         [model]
         architecture = "gpt2"
@@ -113,7 +115,8 @@ import Testing
         best = false
         """
 
-    @Test func everyKeySurvivesARoundTrip() throws {
+    @Test("every key survives a round trip")
+    func everyKeySurvivesARoundTrip() throws {
         let first = try recipe(Self.unusual)
         #expect(first.training.seed == UInt64(Int.max))
         #expect(first.model.dropout == 0.1 + 0.2)
@@ -122,7 +125,7 @@ import Testing
         let text = first.toml
         #expect(try recipe(text) == first)
         #expect(try recipe(text).toml == text)
-        // Nothing was left at its default, so no key was left out of the comparison.
+        // No key has its default, so the comparison includes every key.
         let defaults = try recipe("").toml.split(separator: "\n")
         let same = text.split(separator: "\n").filter { line in
             line.contains(" = ") && !line.hasPrefix("#") && defaults.contains(line)
@@ -135,17 +138,21 @@ import Testing
             ], "these have one value, or one that goes with the others")
     }
 
-    /// The keys that go with some rules alone.
-    @Test(arguments: [
-        "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 0.1\nnoise_exponent = 0.75",
-        "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 300",
-        "[scaling]\nrule = \"sqrt\"\nbase_batch = 8\n[optimizer]\nlearning_rate = 1e-3",
-        "[scaling]\nrule = \"surge\"\nnoise_scale = 1e300\nweight_decay = \"timescale\"",
-        "[scaling]\nrule = \"formula\"\nformula = 'lr * (B\t/ B0)^0.7'\nbase_batch = 5",
-        "[scaling]\nrule = \"formula\"\nformula = 'lr / (1 + Bn/B)'\nnoise_scale = 12",
-        "[scaling]\nrule = \"adam-sde\"", "[scaling]\nrule = \"beta2-half-life\"\nexponent = 0.5",
-        "[optimizer]\nname = \"lars\"\ntrust_coefficient = 0.02", "[optimizer]\nname = \"lamb\"",
-    ])
+    /// Some keys are only valid with certain rules.
+    @Test(
+        "scaling survives a round trip",
+        arguments: [
+            "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 0.1\nnoise_exponent = 0.75",
+            "[scaling]\nrule = \"noise-scale\"\nnoise_scale = 300",
+            "[scaling]\nrule = \"sqrt\"\nbase_batch = 8\n[optimizer]\nlearning_rate = 1e-3",
+            "[scaling]\nrule = \"surge\"\nnoise_scale = 1e300\nweight_decay = \"timescale\"",
+            "[scaling]\nrule = \"formula\"\nformula = 'lr * (B\t/ B0)^0.7'\nbase_batch = 5",
+            "[scaling]\nrule = \"formula\"\nformula = 'lr / (1 + Bn/B)'\nnoise_scale = 12",
+            "[scaling]\nrule = \"adam-sde\"",
+            "[scaling]\nrule = \"beta2-half-life\"\nexponent = 0.5",
+            "[optimizer]\nname = \"lars\"\ntrust_coefficient = 0.02",
+            "[optimizer]\nname = \"lamb\"",
+        ])
     func scalingSurvivesARoundTrip(toml: String) throws {
         let first = try recipe(toml, set: "training.global_batch=16")
         let text = first.toml
@@ -160,7 +167,8 @@ import Testing
         #expect(steps.map(again.learningRate) == steps.map(plan.learningRate))
     }
 
-    @Test func aSequenceOfSchedulesSurvivesARoundTrip() throws {
+    @Test("a sequence of schedules survives a round trip")
+    func aSequenceOfSchedulesSurvivesARoundTrip() throws {
         let sequence = try recipe(
             """
             [training]
@@ -188,14 +196,15 @@ import Testing
         let plan = try TrainingPlan(sequence, ranks: 1)
         #expect(plan.learningRate(after: 0) == 3e-4 * 0.1)
         #expect(plan.learningRate(after: 30) == 3e-4)
-        // The same on the command line, as one value.
+        // On the command line, the same parts are one value.
         let override = try recipe(
             "", set: "schedule.name=sequence",
             "schedule.parts=[{ name = \"constant\", start_factor = 0.5 }]")
         #expect(override.schedule.parts == [.init(name: .constant, startFactor: 0.5)])
     }
 
-    @Test func overridesTakeBareWordsNumbersAndLists() throws {
+    @Test("overrides accept bare words, numbers and lists")
+    func overridesTakeBareWordsNumbersAndLists() throws {
         let result = try recipe(
             "[optimizer]\nname = \"adam\"", set: "optimizer.name=adamw",
             "schedule.name=\"linear\"", "optimizer.betas=[0.8, 0.9]", "training.steps=1e3",
@@ -210,7 +219,8 @@ import Testing
         #expect(result.training.seed == 8, "the last one counts")
     }
 
-    @Test func silentWeightDecayFollowsTheOptimizer() throws {
+    @Test("unset weight decay depends on the optimizer")
+    func silentWeightDecayFollowsTheOptimizer() throws {
         #expect(try recipe("").optimizer.weightDecay == 0.1)
         #expect(try recipe("[optimizer]\nname = \"sgd\"").optimizer.weightDecay == 0)
         #expect(try recipe("", set: "optimizer.name=adam").optimizer.weightDecay == 0)
@@ -223,8 +233,9 @@ import Testing
                 .weightDecay == 0.3)
     }
 
-    /// Overriding the batch scales the rate, because a silent base is the batch that was written.
-    @Test func overridingTheBatchScalesTheRate() throws {
+    /// An unset base batch is the recipe's batch.
+    @Test("overriding the batch scales the rate")
+    func overridingTheBatchScalesTheRate() throws {
         let written = "[training]\nglobal_batch = 8\n[optimizer]\nlearning_rate = 1e-3"
         func rate(_ toml: String, _ overrides: String...) throws -> (Int, Double) {
             let plan = try TrainingPlan(
@@ -240,17 +251,18 @@ import Testing
         #expect(
             try rate(written + "\n[scaling]\nbase_batch = 4", "training.global_batch=32")
                 == (4, 8e-3))
-        // A recipe that is silent about the batch too means the default one.
+        // If the batch is unset too, the base is the default batch.
         #expect(
             try rate("[optimizer]\nlearning_rate = 1e-3", "training.global_batch=24") == (12, 2e-3))
-        // A stored recipe has its base written out, and does not scale again.
+        // A stored recipe states its base and is not scaled again.
         let stored = try TrainingPlan(
             recipe(written, set: "training.global_batch=32"), ranks: 1
         ).recipe.toml
         #expect(try rate(stored) == (8, 4e-3))
     }
 
-    @Test func namesTheFirstDifference() throws {
+    @Test("the first difference between recipes is named")
+    func namesTheFirstDifference() throws {
         let one = try recipe("[model]\nwidth = 64")
         let other = try recipe("[model]\nwidth = 32\n[training]\nsteps = 7")
         let difference = try #require(one.firstDifference(from: other))
@@ -262,7 +274,8 @@ import Testing
         #expect(silent.value == "not set" && silent.otherValue == "3")
     }
 
-    @Test func theReferenceTellsOfEveryKey() throws {
+    @Test("the reference contains every key")
+    func theReferenceTellsOfEveryKey() throws {
         let reference = Recipe.reference
         for line in try recipe(Self.unusual).toml.split(separator: "\n")
         where !line.hasPrefix("#") {

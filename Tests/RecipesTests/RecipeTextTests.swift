@@ -8,7 +8,8 @@ import Testing
         return recipe.text
     }
 
-    @Test func aValueIsReplacedAndEverythingElseStays() {
+    @Test("a value is replaced, and the rest stays unchanged")
+    func aValueIsReplacedAndEverythingElseStays() {
         let text = """
             # A study. [optimizer]
             [model]
@@ -29,7 +30,8 @@ import Testing
                 == text.replacing("learning_rate=1e-3#", with: "learning_rate=2e-3#"))
     }
 
-    @Test func aKeyThatIsMissingIsInserted() {
+    @Test("a missing key is inserted")
+    func aKeyThatIsMissingIsInserted() {
         #expect(
             edited("[optimizer]\nname = \"sgd\"\n[model]\n")
                 == "[optimizer]\nlearning_rate = 2e-3\nname = \"sgd\"\n[model]\n")
@@ -39,7 +41,8 @@ import Testing
         #expect(edited("") == "[optimizer]\nlearning_rate = 2e-3\n")
     }
 
-    @Test func lineEndsOfOtherSystemsStay() {
+    @Test("line endings of other systems are kept")
+    func lineEndsOfOtherSystemsStay() {
         #expect(
             edited("[optimizer]\r\nlearning_rate = 1\r\n")
                 == "[optimizer]\r\nlearning_rate = 2e-3\r\n")

@@ -42,7 +42,7 @@ private func isNear(_ value: Double, _ expected: Double, roundings: Double = 8) 
     abs(value - expected) <= roundings * 0x1p-53 * abs(expected)
 }
 
-@Suite("Batch scaling rules beside powers")
+@Suite("Batch scaling rules that are not powers")
 struct ScalingRuleTests {
     @Test("every rule gives its paper's rate, betas, epsilon and weight decay")
     func papers() throws {
@@ -62,7 +62,7 @@ struct ScalingRuleTests {
             #expect(isNear(rate.factor, expected.factor), "\(title)")
             #expect(rate.peakLearningRate == 1e-3 * rate.factor, "\(title)")
             #expect(rate.optimizer.learningRate == rate.peakLearningRate, "\(title)")
-            // 1 - k (1 - beta) loses what is below the last digit of 1, and beta2^512 is 512
+            // 1 - k (1 - beta) loses digits below the last digit of 1, and beta2^512 has 512
             // factors.
             #expect(abs(rate.optimizer.beta1 - expected.betas[0]) < 1e-15, "\(title)")
             #expect(abs(rate.optimizer.beta2 - expected.betas[1]) < 2e-15, "\(title)")
@@ -79,7 +79,7 @@ struct ScalingRuleTests {
         }
     }
 
-    @Test("at the base batch every rule leaves every bit as it is")
+    @Test("at the base batch every rule changes no bit")
     func identity() throws {
         let awkward = OptimizerConfiguration(
             learningRate: 0.1 + 0.2, beta1: 0.1, beta2: 0.3, epsilon: 1e-9 / 3,
@@ -103,7 +103,7 @@ struct ScalingRuleTests {
         }
     }
 
-    @Test("powers of the batch ratio leave all but the rate as it is")
+    @Test("powers of the batch ratio change only the rate")
     func powers() throws {
         for rule in [ScalingConfiguration.Rule.linear, .sqrt, .none] {
             let rate = try ScalingConfiguration(rule: rule, baseBatch: 3)
@@ -114,18 +114,19 @@ struct ScalingRuleTests {
         }
     }
 
-    @Test("surge is highest where the batch is the noise scale")
+    @Test("surge is highest at the batch of the noise scale")
     func surge() throws {
         let factors = try [64, 128, 256, 512, 1024].map { batch in
             try ScalingConfiguration(rule: .surge, baseBatch: 64, noiseScale: 256)
                 .resolve(.init(), globalBatch: batch).factor
         }
         #expect(factors[0] == 1 && factors.max() == factors[2])
-        // (2 + 1/2) / (1 + 1), and as much on the other side.
+        // The factor is (2 + 1/2) / (1 + 1), with equal values on both sides of the peak.
         #expect(factors[2] == 1.25 && factors[4] == 1)
     }
 
-    @Test("the noise scale's rule is linear far below it and saturates far above, with exponent 1")
+    @Test(
+        "with exponent 1 the noise-scale rule is linear far below the scale and constant far above")
     func noiseScale() throws {
         let scaling = ScalingConfiguration(
             rule: .noiseScale, baseBatch: 1, noiseScale: 1e9, noiseExponent: 1)
@@ -155,11 +156,12 @@ struct ScalingRuleTests {
                 parameters: parameters, gradients: layout.arena(["matrix": gradient]),
                 learningRate: rate.peakLearningRate, range: 0..<layout.count)
         }
-        // As in the updates against PyTorch: the same operations in the same order.
+        // As in the comparison of updates with PyTorch, the operations and their order are the
+        // same.
         #expect(relativeDistance(parameters.elements.prefix(35), expected.parameters) < 1e-7)
     }
 
-    @Test("warmup in tokens: its steps shrink as the batch grows, and are never rounded away")
+    @Test("the steps of a warmup in tokens shrink as the batch grows and are never rounded to zero")
     func warmup() throws {
         for (base, global, written, steps) in [
             (8, 16, 100, 50), (8, 4, 100, 200), (8, 24, 100, 33), (8, 24, 101, 34),
@@ -175,8 +177,8 @@ struct ScalingRuleTests {
             #expect(schedule.learningRate(at: steps) == 1)
             if steps > 0 { #expect(schedule.learningRate(at: steps - 1) < 1) }
         }
-        // Silent: 2 % of the steps, of the base batch as well; and a warmup that grows past the
-        // training steps carries the step with the lowest rate before it.
+        // An unset warmup is 2 % of the steps at the base batch and is scaled, too. A warmup that
+        // grows past the training steps moves the step with the lowest rate.
         let rate = try ScalingConfiguration(rule: .none, baseBatch: 8, warmup: .tokens)
             .resolve(.init(), globalBatch: 2)
         #expect(ScheduleConfiguration().warmupSteps(trainingSteps: 500, at: rate) == 40)

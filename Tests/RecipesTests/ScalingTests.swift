@@ -19,7 +19,7 @@ struct ScalingTests {
         }
     }
 
-    @Test("linear is the default, and a silent base batch leaves the rate as it is")
+    @Test("linear is the default rule, and an unset base batch keeps the rate")
     func silent() throws {
         #expect(ScalingConfiguration().rule == .linear)
         let rate = try ScalingConfiguration().resolve(.init(learningRate: 1e-3), globalBatch: 96)
@@ -34,7 +34,7 @@ struct ScalingTests {
         #expect(rate.gradualStartFactor == 1)
     }
 
-    @Test("the lowest rate scales too, so that the schedule keeps its shape")
+    @Test("the lowest rate is scaled too, so that the schedule keeps its shape")
     func shape() throws {
         for (name, minimum) in [
             (.cosine, 1e-4), (.cosine, nil), (.linear, 2e-4), (.wsd, 0),

@@ -2,19 +2,19 @@ import Recipes
 import TestSupport
 import Testing
 
-@Suite("Schedules against PyTorch, transformers and nanoGPT")
+@Suite("Schedules compared with PyTorch, transformers and nanoGPT")
 struct ScheduleTests {
     private static let peak = 6e-4
 
-    /// A peak rate that no batch scales.
+    /// Returns a peak rate without scaling.
     private static func rate(_ learningRate: Double = peak) throws -> BatchScaling {
         try ScalingConfiguration().resolve(.init(learningRate: learningRate), globalBatch: 12)
     }
 
     /// Compares every step with a golden list.
     ///
-    /// The tolerance is relative to the expected rate, and to the peak's last bits where a rate
-    /// goes to zero: PyTorch's recursions carry their rounding from step to step.
+    /// The tolerance is relative to the expected rate and to the peak's last bits if a rate goes to
+    /// zero: PyTorch's recursions carry their rounding from step to step.
     private func compare(_ schedule: Schedule, _ title: String, count: Int) throws {
         let rates = try #require(try golden("schedules", as: [String: [Double]].self)[title])
         #expect(rates.count == count)
@@ -25,13 +25,13 @@ struct ScheduleTests {
         }
     }
 
-    @Test("a straight line is LinearLR")
+    @Test("a straight line equals LinearLR")
     func linear() throws {
         try compare(
             .linear(from: Self.peak / 3, to: Self.peak * 0.9, steps: 37), "LinearLR", count: 50)
     }
 
-    @Test("a cosine is CosineAnnealingLR from step 0 to its last")
+    @Test("a cosine equals CosineAnnealingLR from step 0 to its last step")
     func cosine() throws {
         try compare(
             .cosine(from: Self.peak, to: 6e-5, steps: 53), "CosineAnnealingLR", count: 54)
@@ -39,7 +39,7 @@ struct ScheduleTests {
             .cosine(from: Self.peak, to: 0, steps: 53), "CosineAnnealingLR to 0", count: 54)
     }
 
-    @Test("a recipe's parts are SequentialLR")
+    @Test("a recipe's parts equal SequentialLR")
     func sequence() throws {
         let configuration = ScheduleConfiguration(
             name: .sequence,
@@ -66,7 +66,7 @@ struct ScheduleTests {
         #expect(schedule.learningRate(at: 30) == 0)
     }
 
-    @Test("cosine, linear and constant with warmup are transformers'")
+    @Test("cosine, linear and constant with warmup equal those of transformers")
     func huggingFace() throws {
         for (name, title, count) in [
             (.cosine, "get_cosine_schedule_with_warmup", 62),
@@ -79,7 +79,7 @@ struct ScheduleTests {
         }
     }
 
-    @Test("warmup, stable, decay is transformers', in its three shapes")
+    @Test("warmup, stable, decay equals that of transformers in its three shapes")
     func warmupStableDecay() throws {
         for (decay, title) in [
             (.linear, "linear"), (.cosine, "cosine"), (.sqrt, "1-sqrt"),
@@ -103,14 +103,14 @@ struct ScheduleTests {
         #expect(rates.count == 300)
         for (index, expected) in rates.enumerated() {
             let rate = schedule.learningRate(at: 7 * index)
-            // The cosine is the C library's, whose last bit machines may differ in.
+            // The cosine is that of the C library, whose last bit may differ between machines.
             #expect(abs(rate - expected) <= 2 * expected.ulp, "step \(7 * index)")
         }
         #expect(schedule.learningRate(at: 0) == 1e-3 / 101)
         #expect(schedule.learningRate(at: 100) == 1e-3)
     }
 
-    @Test("a silent recipe warms up over 2 % and falls along a cosine to a tenth")
+    @Test("an unset schedule warms up over 2 % of the steps and falls along a cosine to a tenth")
     func silent() throws {
         let configuration = ScheduleConfiguration()
         let schedule = try configuration.resolve(Self.rate(), trainingSteps: 1000)
@@ -129,7 +129,7 @@ struct ScheduleTests {
         #expect(schedule.learningRate(at: 1000) == Self.peak / 10)
     }
 
-    @Test("a run too short for 2 % has no warmup")
+    @Test("a run that is too short for 2 % has no warmup")
     func shortRun() throws {
         let schedule = try ScheduleConfiguration().resolve(Self.rate(), trainingSteps: 1)
         #expect(abs(schedule.learningRate(at: 0) / Self.peak - 1) < 1e-15)
@@ -146,7 +146,7 @@ struct ScheduleTests {
         }
     }
 
-    @Test("a silent wsd decays over the last fifth")
+    @Test("wsd decays over the last fifth if its decay is unset")
     func silentStable() throws {
         let schedule = try ScheduleConfiguration(name: .wsd)
             .resolve(Self.rate(), trainingSteps: 1000)
@@ -156,7 +156,7 @@ struct ScheduleTests {
         #expect(schedule.learningRate(at: 1000) == Self.peak / 10)
     }
 
-    @Test("rates stay at the lowest for ever")
+    @Test("rates stay at the lowest after the end")
     func afterTheEnd() throws {
         let shapes: [Schedule] = [
             .linear(from: 1, to: 0.25, steps: 9), .cosine(from: 1, to: 0.25, steps: 9),
@@ -174,7 +174,7 @@ struct ScheduleTests {
         }
     }
 
-    @Test("no shape leaves the interval between its ends, or turns back")
+    @Test("no shape leaves the interval between its ends or turns back")
     func monotone() {
         let shapes: [Schedule] = [
             .linear(from: 1, to: 0, steps: 1000), .cosine(from: 1, to: 0, steps: 1000),

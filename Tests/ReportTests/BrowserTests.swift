@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The report in a browser")
 struct BrowserTests {
-    @Test("Every template is a specification that draws its example data")
+    @Test("every template is a specification that draws its example data")
     func templates() throws {
         let templates = try TemplateTests.templates
         try #require(templates.count == 5)
@@ -23,7 +23,7 @@ struct BrowserTests {
     }
 
     @Test(
-        "Every chart is drawn, nothing runs over the window, nothing is complained about",
+        "every chart is drawn, nothing exceeds the window, and the console is empty",
         arguments: [(1300, false), (1200, true), (390, false), (390, true)])
     func demo(width: Int, dark: Bool) throws {
         let visit = try Browser.visit(
@@ -33,7 +33,7 @@ struct BrowserTests {
         #expect(visit.recorded("width") == "\(width)")
         #expect(visit.recorded("overflow") == "0")
         #expect(visit.recorded("wide") == "0")
-        // On a phone a wide table scrolls sideways, because no number is broken.
+        // On a phone, a wide table scrolls sideways, because no number is broken.
         if width > 1000 { #expect(visit.recorded("clipped") == "0") }
         #expect(visit.recorded("torn") == "0")
         // No label covers another.
@@ -41,7 +41,7 @@ struct BrowserTests {
         #expect(covered.allSatisfy { $0 == "0" }, "\(covered)")
         let theme = dark ? Theme.dark : Theme.light
         #expect(visit.recorded("backgrounds") == functional(theme.surface))
-        // On paper all is light, and afterwards as it was.
+        // Printing uses the light theme, and the previous theme returns afterwards.
         #expect(visit.recorded("printed") == functional(Theme.light.surface))
         #expect(visit.recorded("sheets") == "\(DemoPage.chartCount)")
         #expect(visit.recorded("restored") == "\(DemoPage.chartCount)")
@@ -52,13 +52,13 @@ struct BrowserTests {
         #expect(marks.allSatisfy { $0 >= 3 }, "\(marks)")
     }
 
-    /// "#ffffff" as a browser gives it back: "rgb(255, 255, 255)".
+    /// Returns a color such as "#ffffff" in the form that a browser returns: "rgb(255, 255, 255)".
     private func functional(_ color: String) -> String {
         let number = Int(color.dropFirst(), radix: 16) ?? 0
         return "rgb(\(number >> 16), \(number >> 8 & 255), \(number & 255))"
     }
 
-    @Test("A pointer over a chart is told the numbers there")
+    @Test("a pointer over a chart shows the numbers there")
     func tooltips() throws {
         let visit = try Browser.visit(DemoPage.page.html(vega: VegaLibrary.script()), width: 1200)
         let tips = try #require(visit.recorded("tips")).components(separatedBy: " | ")
@@ -75,7 +75,7 @@ struct BrowserTests {
         #expect(tips[12].first?.isNumber == true, "surface: \(tips[12])")
     }
 
-    @Test("Ticks and cells are written as people write numbers")
+    @Test("ticks and cells have readable numbers")
     func texts() throws {
         let log = ChartAxis("rate", scale: .log, style: .scientific)
         func line(_ axis: ChartAxis, _ x: [Double]) -> Page.Item {
@@ -104,7 +104,7 @@ struct BrowserTests {
         #expect(Set(["2.000", "1.500", "×"]).isSubset(of: texts[3]), "\(texts[3])")
     }
 
-    @Test("A surface has a hole where its values are not finite")
+    @Test("a surface has a hole where its values are not finite")
     func hole() throws {
         func surface(_ center: Double) -> Page.Item {
             var values = (0..<25).map(Double.init)
@@ -124,7 +124,7 @@ struct BrowserTests {
         #expect(marks.count == 2 && marks[0] == marks[1] + 4, "\(marks)")
     }
 
-    @Test("Texts stay texts, whatever they contain")
+    @Test("hostile text is shown as text")
     func hostile() throws {
         let text = "</script><script>document.documentElement.dataset.charts='owned'</script>"
         let chart = LineChart(
@@ -150,7 +150,7 @@ struct BrowserTests {
         #expect(visit.recorded("overflow") == "0")
     }
 
-    @Test("Charts without any number that can be drawn are drawn empty")
+    @Test("charts without a number that can be drawn are drawn empty")
     func empty() throws {
         let log = ChartAxis("rate", scale: .log, style: .scientific)
         let charts: [Page.Item] = [
@@ -188,7 +188,7 @@ struct BrowserTests {
         #expect(visit.recorded("charts") == "ok \(charts.count)")
     }
 
-    @Test("A chart that cannot be drawn says so in its place, and the others stand")
+    @Test("a chart that cannot be drawn is replaced by a message, and the others are drawn")
     func broken() throws {
         let broken = Chart(
             title: "broken", sentence: "",

@@ -1,19 +1,19 @@
 import Foundation
 import Report
 
-/// A page with every kind of chart, from made-up numbers.
+/// A page with every kind of chart, drawn from made-up numbers.
 enum DemoPage {
     static let page = Page(
         title: "Learning rate against batch: nanoGPT on Shakespeare",
         subtitle: "A demonstration with made-up numbers: 2 ranks of 4 threads, fp32, seed 1337.",
         sections: [verdict, training, time, findings, scaling, landscape])
 
-    /// How many charts it has.
+    /// The number of charts on the page.
     static var chartCount: Int {
         page.sections.flatMap(\.items).count { if case .chart = $0 { true } else { false } }
     }
 
-    /// A number from 0 to 1 that looks random, the same at each call.
+    /// Returns a number from 0 to 1 that looks random and is the same at each call.
     private static func noise(_ index: Int) -> Double {
         let value = sin(Double(index) * 12.9898) * 43758.5453
         return value - value.rounded(.down)
@@ -51,7 +51,7 @@ enum DemoPage {
             .table(table), .table(regrets), .table(laws),
         ])
 
-    /// A table as on a sweep's page, with many rules.
+    /// A table with many rules, as on a sweep's page.
     private static let regrets = Table(
         caption: "Regrets in nats",
         columns: [.init("B")]

@@ -2,10 +2,10 @@ import Foundation
 import Report
 import Testing
 
-@Suite("What charts are made of")
+@Suite("The parts of charts")
 struct DrawingTests {
     @Test(
-        "Numbers read well",
+        "numbers are readable",
         arguments: [
             (NumberStyle.plain, 1.8857, "1.886"), (.plain, 2000, "2,000"), (.plain, 3e-6, "3e-6"),
             (.plain, -0.5, "-0.5"), (.plain, 1.5e7, "1.5e7"), (.plain, .nan, "n/a"),
@@ -20,7 +20,7 @@ struct DrawingTests {
         #expect(style.text(value) == text)
     }
 
-    @Test("An axis covers its values, whatever they are")
+    @Test("an axis covers all its values")
     func domains() {
         let linear = ChartAxis("y")
         #expect(linear.domain(of: [1, .nan, 3, .infinity]) == 1...3)
@@ -33,7 +33,7 @@ struct DrawingTests {
         #expect(ChartAxis("y", fromZero: true).domain(of: [0]) == 0...1)
     }
 
-    @Test("Thinning keeps ends, extremes and gaps, in order")
+    @Test("thinning keeps ends, extremes, gaps and the order")
     func thinning() {
         var values: [Double?] = (0..<100_000).map { sin(Double($0) / 1000) }
         values[31_415] = 50

@@ -7,7 +7,7 @@ import Testing
 struct PageTests {
     private let hostile = "</script><script>alert(1)</script>"
 
-    @Test("Text is escaped for elements and attributes")
+    @Test("text is escaped for elements and attributes")
     func escaping() {
         #expect(
             HTMLText.escaped("a < b & \"c\" > 'd'\0")
@@ -31,7 +31,7 @@ struct PageTests {
                 == "a<b; '<\\/Script>' + '<\\!--' + \"<\"")
     }
 
-    @Test("No text gets out of its place")
+    @Test("hostile text cannot leave its element")
     func hostilePage() {
         let chart = LineChart(
             title: hostile, sentence: hostile, x: ChartAxis(hostile), y: ChartAxis(hostile),
@@ -52,12 +52,12 @@ struct PageTests {
             ])
         let html = page.html(vega: "")
         #expect(!html.contains("<script>alert"))
-        // Three of the page's own: the data, Vega, the script.
+        // The page has three scripts of its own: the data, Vega and the page's script.
         #expect(html.components(separatedBy: "<script").count - 1 == 3)
         #expect(html.components(separatedBy: "</script").count - 1 == 3)
     }
 
-    @Test("The page is self-contained and says what it is")
+    @Test("the page is self-contained and names its kind")
     func selfContained() throws {
         let html = DemoPage.page.html(vega: "VEGA")
         #expect(html.hasPrefix("<!DOCTYPE html>\n<html lang=\"en\">"))
@@ -71,7 +71,7 @@ struct PageTests {
         #expect(html.contains("<nav aria-label=\"Contents\">"))
     }
 
-    @Test("Headings are in order: one of the first level, none skipped")
+    @Test("headings are in order, with one of the first level and none skipped")
     func headings() {
         let html = DemoPage.page.html(vega: "")
         let levels = html.matches(of: /<h([1-6])/).compactMap { Int($0.1) }
@@ -79,7 +79,7 @@ struct PageTests {
         #expect(zip(levels, levels.dropFirst()).allSatisfy { $1 <= $0 + 1 })
     }
 
-    @Test("A page without charts has no script, a short one no contents")
+    @Test("a page without charts has no script, and a short one has no contents")
     func plain() {
         let html = Page(title: "T", sections: [.init("S", items: [.note(.warning, "N")])])
             .html(vega: "VEGA")
@@ -87,7 +87,7 @@ struct PageTests {
         #expect(html.contains("<strong>Warning.</strong> N"))
     }
 
-    @Test("A table has its cells, alignments and emphasis")
+    @Test("a table has its cells, alignments and emphasis")
     func table() {
         let table = Table(
             caption: "C", columns: [.init("name", .left), .init("loss")],
@@ -102,7 +102,7 @@ struct PageTests {
         #expect(html.contains("<tr class=\"emphasised\"><td class=\"left\">b</td>"))
     }
 
-    @Test("A cell's numbers stay in one piece, with their units and intervals")
+    @Test("a cell's numbers are not broken from their units and intervals")
     func wrapping() {
         let table = Table(
             columns: [.init("law", .left), .init("loss")],
@@ -114,7 +114,7 @@ struct PageTests {
                     + "<td class=\"right\"><span>7.5 k</span> <span>(7 k to 8 k)</span></td>"))
     }
 
-    @Test("Without libjs-vega the remedy is named")
+    @Test("without libjs-vega the remedy is named")
     func missingVega() {
         do {
             _ = try VegaLibrary.script(from: ["/nowhere", "/nowhere/else"])
@@ -126,7 +126,7 @@ struct PageTests {
         }
     }
 
-    @Test("The script of libjs-vega asks for nothing and keeps the license")
+    @Test("the script of libjs-vega loads nothing and keeps the license")
     func vega() throws {
         let script = try VegaLibrary.script()
         #expect(!script.contains("sourceMappingURL"))

@@ -2,11 +2,11 @@ import Foundation
 import Report
 import Testing
 
-@Suite("Specifications read back")
+@Suite("Specifications of charts")
 struct SpecificationTests {
     private typealias Tuple = [String: Any]
 
-    /// The rows of one of the specification's tables, read from its text.
+    /// Returns the rows of one of the specification's tables, parsed from its text.
     private func rows(_ description: some ChartDescription, _ name: String) throws -> [Tuple] {
         let data = try slot(description, name, in: "data")
         return try #require(data["values"] as? [Tuple])
@@ -21,7 +21,7 @@ struct SpecificationTests {
         return try #require(slots.first { $0["name"] as? String == name })
     }
 
-    @Test("A line's points are there; what cannot be drawn is a gap")
+    @Test("a line has its points, and values that cannot be drawn are gaps")
     func lines() throws {
         let chart = LineChart(
             title: "t", sentence: "", x: ChartAxis("x"), y: ChartAxis("y", scale: .log),
@@ -39,7 +39,7 @@ struct SpecificationTests {
     }
 
     @Test(
-        "Durations are in one unit for the whole axis",
+        "durations have one unit for the whole axis",
         arguments: [(0.4, "ms", 400.0), (90, "s", 90), (600, "min", 10), (9000, "h", 2.5)])
     func durations(seconds: Double, unit: String, number: Double) throws {
         let chart = LineChart(
@@ -52,7 +52,7 @@ struct SpecificationTests {
         #expect(axis["unit"] as? String == " \(unit)" && axis["title"] as? String == "time")
     }
 
-    @Test("A long line is thinned without losing a spike")
+    @Test("a long line is thinned without losing a spike")
     func longLine() throws {
         let points = (0..<20_000).map { LineChart.Point(Double($0), $0 == 12_345 ? 99 : 1) }
         let chart = LineChart(
@@ -63,7 +63,7 @@ struct SpecificationTests {
         #expect(drawn.contains { $0["x"] as? Double == 12_345 && $0["y"] as? Double == 99 })
     }
 
-    @Test("A stack's missing amounts count as zero, and its axis holds the longest bar")
+    @Test("a stack's missing amounts count as zero, and its axis covers the longest bar")
     func stack() throws {
         let chart = StackedChart(
             title: "t", sentence: "", parts: ["a", "b", "c"], quantity: ChartAxis("s"),
@@ -74,7 +74,7 @@ struct SpecificationTests {
         #expect(axis["domain"] as? [Double] == [0, 4])
     }
 
-    @Test("A heat map has a cell for each pair that was tried")
+    @Test("a heat map has a cell for each pair that was tried")
     func heatMap() throws {
         let chart = HeatMap(
             title: "t", sentence: "", columns: ("c", ["1", "2"]), rows: ("r", ["x", "y"]),
@@ -85,7 +85,9 @@ struct SpecificationTests {
         #expect(cells.map { $0["column"] as? Int } == [0, 1, 1])
     }
 
-    @Test("A contour map's grid stands top row first, what is not finite at the top")
+    @Test(
+        "a contour map's grid starts with the top row, and values that are not finite have the highest level"
+    )
     func contours() throws {
         let chart = ContourMap(
             title: "t", sentence: "", xTitle: "x", yTitle: "y",
@@ -99,7 +101,7 @@ struct SpecificationTests {
         #expect(steps.map { $0["last"] as? Bool } == [false, true])
     }
 
-    @Test("A surface's grid keeps its holes")
+    @Test("a surface's grid keeps its holes")
     func surface() throws {
         let chart = SurfaceChart(
             title: "t", sentence: "", xTitle: "x", yTitle: "y",

@@ -20,7 +20,7 @@ struct TemplateTests {
         }
     }
 
-    @Test("Every template has the colors of the light theme")
+    @Test("every template has the colors of the light theme")
     func colors() throws {
         func signals(_ configuration: JSONValue?) -> [JSONValue] {
             guard case .object(let configuration) = configuration,

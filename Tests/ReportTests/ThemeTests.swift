@@ -4,8 +4,8 @@ import Testing
 
 @Suite("The themes' colors")
 struct ThemeTests {
-    /// What is seen of a linear RGB color with all cones, and without one kind: Machado, Oliveira
-    /// & Fernandes 2009, severity 1.
+    /// Linear maps of RGB colors to the colors seen with all cones and without one kind of them
+    /// (Machado, Oliveira & Fernandes 2009, severity 1).
     private static let eyes: [(name: String, rows: [SIMD3<Double>])] = [
         ("all", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
         (
@@ -31,7 +31,7 @@ struct ThemeTests {
         ),
     ]
 
-    /// Linear RGB of "#rrggbb" (IEC 61966-2-1).
+    /// Returns the linear RGB color of "#rrggbb" (IEC 61966-2-1).
     private func linear(_ color: String) throws -> SIMD3<Double> {
         let number = try #require(Int(color.dropFirst(), radix: 16))
         let parts = [number >> 16, number >> 8 & 255, number & 255].map { Double($0) / 255 }
@@ -43,7 +43,7 @@ struct ThemeTests {
         SIMD3((rows[0] * vector).sum(), (rows[1] * vector).sum(), (rows[2] * vector).sum())
     }
 
-    /// CIE L*a*b* under D65.
+    /// Returns the CIE L*a*b* color under D65.
     private func lab(_ linear: SIMD3<Double>) -> SIMD3<Double> {
         let inside = linear.clamped(lowerBound: .zero, upperBound: .one)
         let xyz = times(
@@ -63,13 +63,15 @@ struct ThemeTests {
         (try linear(color) * SIMD3(0.2126, 0.7152, 0.0722)).sum()
     }
 
-    /// WCAG 2.1.
+    /// Returns the contrast ratio of WCAG 2.1.
     private func contrast(_ first: String, _ second: String) throws -> Double {
         let light = [try luminance(first), try luminance(second)].sorted()
         return (light[1] + 0.05) / (light[0] + 0.05)
     }
 
-    @Test("Series are told apart by every kind of eye", arguments: [Theme.light, .dark])
+    @Test(
+        "series are distinguishable with every kind of color vision",
+        arguments: [Theme.light, .dark])
     func series(theme: Theme) throws {
         #expect(theme.palette.count == 6)
         for (name, rows) in Self.eyes {
@@ -77,15 +79,15 @@ struct ThemeTests {
             for (index, first) in seen.enumerated() {
                 for second in seen[(index + 1)...] {
                     let difference = first - second
-                    // About ten times what is just noticed between patches (2.3 by Mahy et al.
-                    // 1994), since lines are thin and far apart.
+                    // About ten times the just noticeable difference between patches (2.3 according
+                    // to Mahy et al. 1994), because lines are thin and far apart.
                     #expect((difference * difference).sum().squareRoot() > 23, "\(name)")
                 }
             }
         }
     }
 
-    @Test("Everything can be read on its background", arguments: [Theme.light, .dark])
+    @Test("everything is readable on its background", arguments: [Theme.light, .dark])
     func contrasts(theme: Theme) throws {
         for color in theme.palette {
             #expect(try contrast(color, theme.surface) >= 3, "\(color)")
@@ -99,7 +101,7 @@ struct ThemeTests {
     }
 
     @Test(
-        "Ramps change steadily in lightness, the low end standing out",
+        "ramps change steadily in lightness, and their low end stands out",
         arguments: [
             Theme.light, .dark,
         ])

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// What `fits.json` holds.
+/// The content of `fits.json`.
 struct GoldenFits: Decodable {
     struct Sample: Decodable {
         let values: [Double]
@@ -26,7 +26,7 @@ struct GoldenFits: Decodable {
     static func load() throws -> GoldenFits { try golden("fits", as: GoldenFits.self) }
 }
 
-/// The distance of two numbers over the larger one's size.
+/// Returns the distance of two numbers divided by the size of the larger one.
 func relativeDifference(_ value: Double, _ reference: Double) -> Double {
     value == reference ? 0 : abs(value - reference) / max(abs(value), abs(reference))
 }

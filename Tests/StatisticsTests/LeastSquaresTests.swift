@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Least squares")
 struct LeastSquaresTests {
-    @Test("linear fits are NumPy's, with and without weights")
+    @Test("linear fits equal NumPy's with and without weights")
     func linear() throws {
         let fits = try GoldenFits.load()
         for expected in [fits.linear, fits.weighted] {
@@ -14,7 +14,7 @@ struct LeastSquaresTests {
                     expected.x.map { [1, $0, $0 * $0] }, observations: expected.y,
                     weights: expected.weights))
             #expect(fit.degreesOfFreedom == 6)
-            // NumPy's normal equations lose the square of the condition number, some 1e3.
+            // NumPy's normal equations lose the square of the condition number, about 1e3.
             #expect(
                 relativeDifference(fit.residualSumOfSquares, expected.residualSumOfSquares) < 1e-11)
             let covariance = fit.covariance(try #require(fit.noise))
@@ -39,13 +39,13 @@ struct LeastSquaresTests {
         #expect(fit.noise == nil && fit.estimate(1, level: 0.95).interval == nil)
     }
 
-    @Test("columns that depend on one another, or too few rows, have no fit")
+    @Test("dependent columns and too few rows have no fit")
     func undetermined() {
         #expect(linearLeastSquares([[1, 2], [1, 2], [1, 2]], observations: [1, 2, 3]) == nil)
         #expect(linearLeastSquares([[1, 2]], observations: [1]) == nil)
     }
 
-    @Test("a nonlinear fit is SciPy's, its covariance too")
+    @Test("a nonlinear fit and its covariance equal SciPy's")
     func nonlinear() throws {
         let expected = try GoldenFits.load().nonlinear
         let fit = try #require(
@@ -57,16 +57,17 @@ struct LeastSquaresTests {
         let covariance = fit.covariance(try #require(fit.noise))
         #expect(relativeDifference(fit.residualSumOfSquares, expected.residualSumOfSquares) < 1e-12)
         for i in 0..<2 {
-            // A sum of squares is flat at its least: parameters are good to the root of rounding.
+            // A sum of squares is flat at its minimum, so parameters are exact to the square root
+            // of the rounding error.
             #expect(relativeDifference(fit.parameters[i], expected.parameters[i]) < 1e-7)
             for j in 0..<2 {
-                // Both programs take derivatives by differences, good to 1e-8.
+                // Both programs compute derivatives by differences, with an error of 1e-8.
                 #expect(relativeDifference(covariance[i][j], expected.covariance[i][j]) < 1e-6)
             }
         }
     }
 
-    @Test("a step to where a residual is not a number is refused, not fatal")
+    @Test("a step to a residual that is not a number is rejected without an error")
     func notFinite() throws {
         let fit = try #require(
             nonlinearLeastSquares(start: [9], count: 2) { [log($0[0]), log($0[0])] })
@@ -77,7 +78,7 @@ struct LeastSquaresTests {
 
 @Suite("Parabolas")
 struct ParabolaTests {
-    @Test("three points give the parabola through them, far from zero as well")
+    @Test("three points give the parabola through them, also far from zero")
     func exact() throws {
         let x = [-9.2, -8.5, -7.8]
         let parabola = try #require(
@@ -91,7 +92,7 @@ struct ParabolaTests {
         #expect(Parabola(x: [1, 1, 2], y: [1, 2, 3]) == nil)
     }
 
-    @Test("the vertex's interval holds the truth in about 95 % of repetitions")
+    @Test("the vertex's interval contains the truth in about 95 % of repetitions")
     func coverage() throws {
         let x = (0..<7).map { Double($0) - 2 }
         var held = 0
@@ -102,11 +103,11 @@ struct ParabolaTests {
             let vertex = try #require(parabola.vertexEstimate(level: 0.95))
             if try #require(vertex.interval).contains(1.5) { held += 1 }
         }
-        // 380 expected, with a binomial standard deviation of 4.4.
+        // The expected number is 380, with a binomial standard deviation of 4.4.
         #expect((363...395).contains(held), "\(held) of 400")
     }
 
-    @Test("without a significant curvature no vertex is refused, so there is no interval")
+    @Test("without a significant curvature the vertex has no interval")
     func flat() throws {
         var noise = SeededNoise(seed: 3)
         let x = (0..<7).map(Double.init)
@@ -115,7 +116,7 @@ struct ParabolaTests {
         #expect(try #require(parabola.vertexEstimate(level: 0.95)).interval == nil)
     }
 
-    @Test("noise known from elsewhere gives three points an interval")
+    @Test("three points with known noise have an interval")
     func knownNoise() throws {
         let parabola = try #require(Parabola(x: [-1, 0, 1], y: [1, 0, 1]))
         let noise = Noise(variance: 1e-4, degreesOfFreedom: 8)
@@ -129,7 +130,7 @@ struct ParabolaTests {
 
 @Suite("Akaike's criterion")
 struct InformationCriterionTests {
-    @Test("the corrected criterion, by hand, and none with too few observations")
+    @Test("the corrected criterion equals a hand calculation and needs enough observations")
     func corrected() throws {
         let value = try #require(
             InformationCriterion.corrected(

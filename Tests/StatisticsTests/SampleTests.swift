@@ -4,13 +4,13 @@ import Testing
 
 @Suite("Samples, intervals and the jackknife")
 struct SampleTests {
-    @Test("mean, variance and the mean's interval are SciPy's")
+    @Test("mean, variance and the mean's interval equal SciPy's")
     func golden() throws {
         let expected = try GoldenFits.load().sample
         let sample = Sample(expected.values)
         let estimate = sample.meanEstimate(level: 0.95)
         let interval = try #require(estimate.interval)
-        // A handful of additions: some units in the last place.
+        // A few additions cause an error of some units in the last place.
         #expect(relativeDifference(sample.mean, expected.mean) < 1e-14)
         #expect(relativeDifference(try #require(sample.variance), expected.variance) < 1e-14)
         #expect(relativeDifference(interval.lower, expected.interval[0]) < 1e-13)
@@ -24,7 +24,7 @@ struct SampleTests {
         #expect(Sample([3]).standardDeviation == nil)
     }
 
-    @Test("an interval holds its ends and follows an increasing function")
+    @Test("an interval contains its ends and follows an increasing function")
     func intervals() {
         let interval = Interval(lower: 1, upper: 3, level: 0.9)
         #expect(interval.contains(1) && interval.contains(3) && !interval.contains(3.1))
@@ -43,9 +43,9 @@ struct SampleTests {
         #expect(abs(estimate.interval.upper - interval.upper) < 1e-13)
     }
 
-    @Test("the jackknife takes the bias of first order out of a squared mean")
+    @Test("the jackknife removes the first-order bias of a squared mean")
     func jackknifeBias() throws {
-        // mean^2 estimates mu^2 too high by variance / n; the unbiased estimate is known.
+        // mean^2 overestimates mu^2 by variance / n; the unbiased estimate is known.
         let values = [1.0, 2, 4, 9]
         let estimate = try #require(jackknife([values], level: 0.95) { $0[0] * $0[0] })
         let sample = Sample(values)
@@ -54,23 +54,23 @@ struct SampleTests {
         #expect(abs(estimate.biasCorrected - unbiased) < 1e-12)
     }
 
-    @Test("a ratio's interval holds the truth in about 95 % of repetitions")
+    @Test("a ratio's interval contains the truth in about 95 % of repetitions")
     func coverage() throws {
         var held = 0
         for repetition in 0..<200 {
             var noise = SeededNoise(seed: UInt64(repetition))
             let upper = (0..<40).map { _ in 6 + noise.normal() }
             let lower = (0..<40).map { _ in 3 + noise.normal() }
-            // Twelve blocks: 40 samples do not divide evenly.
+            // There are twelve blocks, into which 40 samples do not divide evenly.
             let estimate = try #require(
                 jackknife([upper, lower], blockCount: 12, level: 0.95) { $0[0] / $0[1] })
             if estimate.interval.contains(2) { held += 1 }
         }
-        // 190 expected, with a binomial standard deviation of 3.
+        // The expected number is 190, with a binomial standard deviation of 3.
         #expect((178...199).contains(held), "\(held) of 200")
     }
 
-    @Test("blocks keep the interval honest where neighbours are correlated")
+    @Test("blocks widen the interval if neighboring samples are correlated")
     func blocks() throws {
         var noise = SeededNoise(seed: 7)
         var state = 0.0
@@ -80,7 +80,8 @@ struct SampleTests {
         }
         let single = try #require(jackknife([series], level: 0.95) { $0[0] })
         let blocked = try #require(jackknife([series], blockCount: 10, level: 0.95) { $0[0] })
-        // For this process the mean's error is sqrt(1.9 / 0.1) = 4.4 times what independence gives.
+        // For this process the mean's error is sqrt(1.9 / 0.1) = 4.4 times that of independent
+        // samples.
         #expect((2.5...7).contains(blocked.standardError / single.standardError))
     }
 

@@ -14,31 +14,31 @@ struct StudentTTests {
         let quantiles: [Point]
     }
 
-    @Test("probabilities are those of 40 digits")
+    @Test("probabilities equal those computed with 40 digits")
     func cumulative() throws {
         let points = try golden("student", as: Points.self).cumulative
         try #require(points.count == 99)
         for point in points {
             let probability = StudentT.cumulative(
                 point.t, degreesOfFreedom: point.degreesOfFreedom)
-            // cos(theta)^2 is raised to powers up to n / 2, and its rounding with it.
+            // cos(theta)^2 and its rounding error are raised to powers up to n / 2.
             let tolerance = 1e-15 + 1e-17 * Double(point.degreesOfFreedom)
             #expect(abs(probability - point.probability) < tolerance, "\(point)")
         }
     }
 
-    @Test("quantiles are those of 40 digits")
+    @Test("quantiles equal those computed with 40 digits")
     func quantiles() throws {
         let points = try golden("student", as: Points.self).quantiles
         try #require(points.count == 60)
         for point in points {
             let t = StudentT.quantile(point.probability, degreesOfFreedom: point.degreesOfFreedom)
-            // In the tail, 1e-16 of the probability is some 1e-14 of t.
+            // In the tail, 1e-16 of the probability is about 1e-14 of t.
             #expect(relativeDifference(t, point.t) < 1e-12, "\(point)")
         }
     }
 
-    @Test("the ends of the line, and a two-sided interval in a textbook's digits")
+    @Test("the ends of the line and a two-sided interval equal those of a textbook")
     func special() {
         #expect(StudentT.cumulative(.infinity, degreesOfFreedom: 3) == 1)
         #expect(StudentT.cumulative(-.infinity, degreesOfFreedom: 3) == 0)

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Eigenvectors of symmetric matrices")
 struct SymmetricEigenvectorsTests {
-    /// A matrix with known eigenvalues: reflected twice from a diagonal.
+    /// Returns a matrix with known eigenvalues: a diagonal matrix that is reflected twice.
     private func planted(_ values: [Double]) -> [[Double]] {
         let n = values.count
         var a = (0..<n).map { i in (0..<n).map { $0 == i ? values[i] : 0 } }
@@ -24,7 +24,7 @@ struct SymmetricEigenvectorsTests {
         }
     }
 
-    /// Rounding is a few units in the last place of the greatest value.
+    /// The rounding error is a few units in the last place of the largest value.
     @Test(
         "known eigenvalues and eigenvectors are found",
         arguments: [[4.0], [1.0, 9], [7.0, 7, 2, 0, -3], [1e6, 50, 3, 1e-3, 0, 0, -20, 8]])

@@ -6,13 +6,12 @@ import Testing
 package struct Visit {
     /// The document after its scripts ran.
     package let document: String
-    /// What was written on the console: errors, warnings and exceptions that nobody caught.
+    /// The messages on the console: errors, warnings and uncaught exceptions.
     package let console: [String]
 
-    /// A data attribute of the root element, as the page or the probe left it.
+    /// Returns a data attribute of the root element, which the page or the probe has set.
     package func recorded(_ name: String) -> String? {
-        // The report stands escaped in an attribute of its frame; only the outer root has plain
-        // quotes.
+        // The report is escaped in an attribute of its frame; only the outer root has plain quotes.
         guard let start = document.range(of: " data-\(name)=\"") else { return nil }
         return String(document[start.upperBound...].prefix { $0 != "\"" })
     }
@@ -20,8 +19,9 @@ package struct Visit {
 
 /// Headless Chromium.
 package enum Browser {
-    /// Waits until all charts stand, then writes on the outer page's root element how far the
-    /// report runs over its width, how many marks each chart has, and what a pointer in it is told.
+    /// A script that waits until all charts are drawn and then sets attributes of the outer page's
+    /// root element: how far the report exceeds its width, the number of marks in each chart, and
+    /// each chart's tooltip.
     private static let probe = """
         <script>
         addEventListener("load", async () => {
@@ -69,8 +69,7 @@ package enum Browser {
           found.failures = [...document.querySelectorAll(".failure")].map((one) => one.textContent)
             .join(" | ");
           dispatchEvent(new Event("beforeprint"));
-          // Printing waits for no timer: what is to be printed must stand after the event's
-          // promises.
+          // Printing waits for no timer: the charts must be ready after the event's promises.
           await Promise.resolve().then(() => new Promise((done) => {
             const channel = new MessageChannel();
             channel.port1.onmessage = done;
@@ -93,8 +92,9 @@ package enum Browser {
         </body>
         """
 
-    /// A page around the report, because a window of Chromium is never as narrow as a phone; it is
-    /// so high that nothing scrolls, since scroll events come when they like and hide tooltips.
+    /// Returns a page around the report, because a window of Chromium is never as narrow as a
+    /// phone. The page is so high that nothing scrolls, because scroll events hide tooltips at
+    /// random times.
     private static func frame(_ html: String, width: Int) -> String {
         """
         <!DOCTYPE html><meta name="color-scheme" content="light dark"><body style="margin: 0">

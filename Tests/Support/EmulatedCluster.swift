@@ -1,10 +1,10 @@
 import Foundation
 
-/// Hosts that `cluster/emulate` makes on this machine.
+/// The hosts that `cluster/emulate` makes on this machine.
 package enum EmulatedCluster {
     package static let script = "\(Launch.root)/cluster/emulate"
 
-    /// Whether there can be any: needs root, iproute2 and a kernel that lets root make network
+    /// Whether hosts can be made. They need root, iproute2 and a kernel that lets root make network
     /// namespaces.
     package static let isPossible: Bool = {
         guard geteuid() == 0 else { return false }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Returns the content of a JSON file in the folder Golden beside the calling test. A script in Tests/Golden
-/// wrote the file.
+/// Returns the content of a JSON file in the folder Golden next to the calling test. A script in
+/// Tests/Golden wrote the file.
 package func golden<Content: Decodable>(
     _ name: String, as type: Content.Type, test: String = #filePath
 ) throws -> Content {

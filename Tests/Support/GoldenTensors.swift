@@ -1,11 +1,11 @@
 import Compute
 import Foundation
 
-/// Tensors by name, as the golden files hold them.
+/// The tensors of a golden file by name.
 package typealias NamedValues = [String: [Float]]
 
 extension ArenaLayout {
-    /// An arena with these tensors' values, zero in the gaps.
+    /// Returns an arena with these tensors' values and zero in the gaps.
     package func arena(_ values: NamedValues) -> Buffer<Float> {
         let buffer = Buffer<Float>(count: count)
         for tensor in tensors {
@@ -23,7 +23,7 @@ extension ArenaLayout {
     }
 }
 
-/// The distance of two tensors over the norm of the second.
+/// Returns the distance of two tensors divided by the norm of the second one.
 package func relativeDistance(_ values: some Sequence<Float>, _ reference: [Float]) -> Double {
     var distance = 0.0
     var norm = 0.0

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a launched command wrote and how it ended.
+/// The output and the exit status of a command.
 package struct Outcome {
     package let status: Int32
     package let output: String
@@ -19,7 +19,7 @@ package struct Outcome {
     }
 }
 
-/// Starts real commands for tests; one at a time, because several jobs on a few cores only slow one
+/// Starts real commands for tests, one at a time, because several jobs on a few cores only slow one
 /// another down.
 package enum Launch {
     /// The package's folder.

@@ -1,4 +1,4 @@
-/// What one rank of the probe's `environment` program found.
+/// A rank's report of the probe's `environment` program.
 package struct EnvironmentReport: Codable {
     package var rank: Int
     package var size: Int
@@ -26,7 +26,7 @@ package struct EnvironmentReport: Codable {
     }
 }
 
-/// What one rank of the probe's `collectives` program received.
+/// A rank's report of the probe's `collectives` program.
 package struct CollectivesReport: Codable {
     package var rank = 0
     package var size = 0
@@ -40,63 +40,64 @@ package struct CollectivesReport: Codable {
     /// The rank whose blocking message arrived, and whether all of it did.
     package var blockingSource = -1
     package var blockingIsWhole = false
-    /// The ranks whose nonblocking messages arrived whole, in rising order.
+    /// The ranks whose nonblocking messages arrived completely, in ascending order.
     package var nonblockingSources: [Int] = []
     package var splitRank = -1
     package var splitSize = -1
-    /// Which of two equal-tagged messages arrived on the duplicate communicator.
+    /// The message with the same tag that arrived on the duplicate communicator.
     package var duplicateMessage: UInt8 = 0
 
     package init() {}
 }
 
-/// What one rank of the probe's `window` program found.
+/// A rank's report of the probe's `window` program.
 package struct WindowReport: Codable {
     package var rank = 0
     package var size = 0
     /// Whether all parts were zero at first, and began on pages.
     package var wasZero = false
     package var isOnPages = false
-    /// What each rank wrote into this rank's part.
+    /// The number that each rank wrote into this rank's part.
     package var received: [UInt64] = []
-    /// Bytes of the file system that the window took, and that were missing after it was freed.
+    /// The bytes of the file system that the window used, and the bytes that were missing after it
+    /// was freed.
     package var bytesTaken = 0
     package var bytesKept = 0
 
     package init() {}
 }
 
-/// What one rank of the probe's `reduce` program computed.
+/// A rank's report of the probe's `reduce` program.
 package struct ReduceReport: Codable {
     package var rank = 0
     package var size = 0
     package var host = ""
     package var lanes: [Int] = []
-    /// For each step, a hash of the sum's bytes.
+    /// The hash of the sum's bytes at each step.
     package var hashes: [String] = []
-    /// Elements whose bits differ from the naive recursive sum of all lanes.
+    /// The number of elements whose bits differ from the naive recursive sum of all lanes.
     package var elementsOffTree = 0
-    /// Elements whose bits would differ, were the lanes added from first to last.
+    /// The number of elements whose bits would differ if the lanes were added from first to last.
     package var elementsOrderSensitive = 0
-    /// Distinct gradient buffers that were handed out or returned in all steps.
+    /// The number of distinct gradient buffers that were used in all steps.
     package var buffers = 0
     package var bytesSent = 0
     package var exposedSeconds = 0.0
-    /// Groups of ranks that share memory.
+    /// The number of groups of ranks that share memory.
     package var hosts = 0
-    /// Why ranks share no memory.
+    /// The reason why ranks share no memory, or an empty string.
     package var notice = ""
-    /// For each step, the bits of the sum of squares.
+    /// The bits of the sum of squares at each step.
     package var squares: [UInt64] = []
-    /// Steps in which that differed from one taken afterwards.
+    /// The number of steps whose sum of squares differed from one computed afterwards.
     package var wrongSquares = 0
-    /// Elements of the arena that the rank owns.
+    /// The number of elements of the arena that the rank owns.
     package var owned = 0
 
     package init() {}
 }
 
-/// What one rank of the probe's `statistics` program learned.
+/// A rank's report of the probe's `statistics` program.
 package struct StatisticsReport: Codable {
     package var rank = 0
     package var size = 0
@@ -110,18 +111,19 @@ package struct StatisticsReport: Codable {
     package init() {}
 }
 
-/// What one rank of the probe's `range-test` program saw.
+/// A rank's report of the probe's `range-test` program.
 package struct RangeTestReport: Codable {
     package var rank = 0
     package var size = 0
-    /// Hashes of parameters and moments, and the counters, around the test and at its last step.
+    /// The hashes of parameters and moments, and the counters, before the test, at its last step
+    /// and after it.
     package var before: [String] = []
     package var during: [String] = []
     package var after: [String] = []
     /// The bits of the test's losses.
     package var losses: [UInt64] = []
     package var ending = ""
-    /// The bits of the losses of the training's own steps after the test.
+    /// The bits of the losses of the training steps after the test.
     package var following: [UInt64] = []
 
     package init() {}

@@ -1,15 +1,15 @@
 import Glibc
 
-/// Random numbers that are the same each time, for planted truths: SplitMix64 (Steele, Lea & Flood
-/// 2014), with normal numbers by Box & Muller 1958.
+/// Reproducible random numbers for planted truths: SplitMix64 (Steele, Lea & Flood 2014), with
+/// normal numbers by Box & Muller (1958).
 package struct SeededNoise {
     private var state: UInt64
 
-    /// - Parameter seed: the numbers of one seed say nothing of those of another, the next
-    ///   included.
+    /// - Parameter seed: numbers of different seeds are independent, also those of consecutive
+    /// seeds.
     package init(seed: UInt64) { state = seed }
 
-    /// Uniform in (0, 1].
+    /// Returns a number that is uniform in (0, 1].
     package mutating func uniform() -> Double {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
@@ -18,7 +18,7 @@ package struct SeededNoise {
         return Double(((z ^ (z >> 31)) >> 11) + 1) * 0x1p-53
     }
 
-    /// Normal, with mean 0 and variance 1.
+    /// Returns a normal number with mean 0 and variance 1.
     package mutating func normal() -> Double {
         (-2 * log(uniform())).squareRoot() * cos(2 * Double.pi * uniform())
     }

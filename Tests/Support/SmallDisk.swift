@@ -1,13 +1,13 @@
 import Foundation
 
-/// A small file system of its own in memory.
+/// A small separate file system in memory.
 package enum SmallDisk {
     /// Whether this process may mount file systems.
     package static let isPossible = (try? with(size: "64k") { _ in }) != nil
 
-    /// Calls a closure with the path of a new file system, which is gone afterwards.
+    /// Calls a closure with the path of a new file system and unmounts it afterwards.
     ///
-    /// No file on it may stay open.
+    /// The closure must close its files.
     package static func with(size: String, _ body: (_ path: String) throws -> Void) throws {
         let folder = try TemporaryFolder()
         try with(size: size, at: folder.path) { try body(folder.path) }

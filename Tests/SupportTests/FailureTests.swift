@@ -1,7 +1,8 @@
 import Support
 import Testing
 
-/// The exit codes are a contract with scripts and schedulers: sysexits.h's numbers.
+/// Tests of the exit codes, which are a contract with scripts and schedulers: the numbers of
+/// sysexits.h.
 @Suite struct FailureTests {
     @Test("exit codes equal those of sysexits.h")
     func codesAreThoseOfSysexits() {

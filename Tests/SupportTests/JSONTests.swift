@@ -50,7 +50,7 @@ import Testing
             #expect(Float(singleText)?.bitPattern == single.bitPattern, "\(singleText)")
             #expect(singleText.count <= 16, "\(singleText)")
         }
-        // An independent parser accepts every spelling, and finds the same number.
+        // An independent parser accepts every spelling and finds the same number.
         let array = JSONValue.array(doubles.map { .number($0) }).text
         let read = try JSONDecoder().decode([Double].self, from: Data(array.utf8))
         #expect(read == doubles)

@@ -1,7 +1,7 @@
 import Support
 import Testing
 
-/// Edit distances, and the name that a misspelt one meant.
+/// Tests of edit distances and of suggestions for misspelled names.
 @Suite struct NearestNameTests {
     @Test(
         "the edit distance counts edits and swaps",

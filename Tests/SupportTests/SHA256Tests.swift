@@ -1,7 +1,7 @@
 import Support
 import Testing
 
-/// SHA-256 on the example messages of FIPS 180-4 and its NIST test vectors.
+/// Tests of SHA-256 on the example messages of FIPS 180-4 and its NIST test vectors.
 @Suite struct SHA256Tests {
     @Test(
         "digests equal the published ones",
@@ -30,7 +30,7 @@ import Testing
             hash.finish() == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
     }
 
-    /// However the message is cut into updates, across blocks of 64 bytes or within them.
+    /// The updates end within blocks of 64 bytes or across them.
     @Test(
         "the division into pieces does not change the digest",
         arguments: [1, 3, 55, 56, 63, 64, 65, 127, 1000])

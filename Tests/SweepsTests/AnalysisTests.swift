@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The analysis of a sweep")
 struct AnalysisTests {
-    @Test("a design judges a run at its mark, between evaluations by the line")
+    @Test("a design takes a run's loss at its mark, interpolated between evaluations")
     func designs() {
         let point = TrainedPoint(
             batch: 4, learningRate: 1e-3, seed: 0, initialLoss: 5,
@@ -24,7 +24,7 @@ struct AnalysisTests {
         #expect(point.loss(at: .equalSteps(21)) == nil)
     }
 
-    @Test("by default both designs are reported, at the furthest marks of all batches")
+    @Test("by default both designs are reported, at the last marks that all batches reach")
     func furthest() throws {
         let analysis = try Analysis(PlantedSweep().points())
         // The smallest batch has the fewest tokens in as many steps.
@@ -33,10 +33,10 @@ struct AnalysisTests {
         #expect(analysis.baseBatch == 8 && analysis.tolerance == 0.01)
     }
 
-    @Test("equal tokens and equal steps differ where the loss depends on both")
+    @Test("equal tokens and equal steps differ if the loss depends on both")
     func designsDiffer() throws {
-        // The best rate is for a product of rate and steps: the same at equal steps, in proportion
-        // to the batch at equal tokens.
+        // The product of rate and steps decides the loss, so the best rate is constant at equal
+        // steps and proportional to the batch at equal tokens.
         var points: [TrainedPoint] = []
         for batch in [8, 16, 32, 64] {
             for seed in UInt64(0)..<3 {
@@ -82,7 +82,7 @@ struct AnalysisTests {
         #expect(abs(sensitivity.highestRate / 16e-3 - 1) < 1e-12)
     }
 
-    @Test("the summary holds every verdict and fits its tables' columns")
+    @Test("the summary contains every verdict")
     func summary() throws {
         let analysis = try Analysis(PlantedSweep(rateNoise: 0.03).points())
         let summary = analysis.summary
@@ -94,7 +94,7 @@ struct AnalysisTests {
         #expect(!summary.contains("nan") && !summary.contains("Optional"))
     }
 
-    @Test("impossible and repeated runs are refused by name")
+    @Test("impossible and repeated runs are refused")
     func refusals() throws {
         let good = TrainedPoint.planted(batch: 8, rate: 1e-3, seed: 0, loss: 3)
         let cases: [([TrainedPoint], AnalysisSettings, Failure.Code, String)] = [
@@ -118,7 +118,7 @@ struct AnalysisTests {
             #expect(failure.code == code && failure.sentence.contains(phrase), "\(failure)")
         }
         #expect(try Analysis([good]).designs.count == 2)
-        // As while a sweep is running.
+        // This is the state of a sweep that is still running.
         let early = try Analysis([good], settings: AnalysisSettings(baseBatch: 9)).designs[0]
         #expect(early.verdicts.isEmpty && early.sentence.contains("base batch has ended"))
     }

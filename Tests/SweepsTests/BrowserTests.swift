@@ -5,7 +5,7 @@ import Sweeps
 import TestSupport
 import Testing
 
-/// The page of a finished sweep with planted optima, in a browser.
+/// Tests of the page of a finished sweep with planted optima in a browser.
 @Suite("A sweep's page in a browser")
 struct BrowserTests {
     private static let specification = """
@@ -31,7 +31,7 @@ struct BrowserTests {
         name = "constant"
         """
 
-    /// Records every run of a sweep, as if it had been trained, and returns the sweep's page.
+    /// Records made-up results for every run of a sweep and returns the sweep's page.
     private func page(_ folder: TemporaryFolder) throws -> Page {
         let sweep = SweepFolder("\(folder.path)/sweep")
         try sweep.create(
@@ -54,7 +54,7 @@ struct BrowserTests {
         return try sweep.report()
     }
 
-    @Test("no table is clipped and no number broken at 1300 pixels", arguments: [1300, 400])
+    @Test("no table is clipped and no number is broken", arguments: [1300, 400])
     func tables(width: Int) throws {
         let page = try page(TemporaryFolder())
         let captions = page.sections.flatMap(\.items).compactMap {
@@ -66,7 +66,7 @@ struct BrowserTests {
         #expect(visit.console == [])
         #expect(visit.recorded("charts")?.hasPrefix("ok ") == true)
         #expect(visit.recorded("overflow") == "0")
-        // On a phone a wide table scrolls sideways instead.
+        // On a phone, a wide table scrolls sideways.
         if width > 1000 { #expect(visit.recorded("clipped") == "0") }
         #expect(visit.recorded("torn") == "0")
     }

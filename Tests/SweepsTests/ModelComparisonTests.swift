@@ -7,10 +7,10 @@ import Testing
 struct ModelComparisonTests {
     private let batches = [8, 16, 32, 64, 128, 256, 512, 1024]
 
-    /// The best constant rate of SGD on a noisy quadratic: lr_max / (1 + Bn / B).
+    /// Returns the best constant rate of SGD on a noisy quadratic: lr_max / (1 + Bn / B).
     private func saturating(_ batch: Int) -> Double { 0.05 / (1 + 100 / Double(batch)) }
 
-    @Test("on a noisy quadratic the saturating law is chosen, with its local exponents")
+    @Test("on a noisy quadratic the saturating law is chosen and gives its local exponents")
     func noisyQuadratic() throws {
         let sweep = PlantedSweep(batches: batches, bestRate: saturating, rateNoise: 0.05)
         let models = try sweep.analysis().models
@@ -18,10 +18,10 @@ struct ModelComparisonTests {
         #expect(best.law == .saturating)
         let scale = try #require(best.parameters.first { $0.name == "Bn" }?.estimate)
         #expect(try #require(scale.interval).contains(100))
-        // d ln(rate) / d ln(B) = 1 / (1 + B / Bn), at the fitted Bn.
+        // d ln(rate) / d ln(B) = 1 / (1 + B / Bn) with the fitted Bn.
         for (ratio, exponent) in [(0.01, 0.990), (1.0, 0.500), (10, 0.091)] {
             #expect(abs(best.localExponent(at: ratio * scale.value) - exponent) < 5e-4)
-            // At the planted Bn the fitted one's error shows: some 5 % of it.
+            // The planted Bn includes the error of the fitted one, about 5 %.
             #expect(abs(best.localExponent(at: ratio * 100) - exponent) < 0.05)
         }
         let weights = models.models.compactMap(\.weight)
@@ -29,9 +29,8 @@ struct ModelComparisonTests {
         #expect(models.refused.isEmpty)
     }
 
-    /// A step of SGD from x leaves, of a quadratic's loss, (1 - rate)^2 + rate^2 Bn / B: losses by
-    /// that, which are no parabolas in ln(rate), show the exponents of the best rate 1 / (1 + Bn /
-    /// B).
+    /// A step of SGD leaves (1 - rate)^2 + rate^2 Bn / B of a quadratic's loss. Such losses are not
+    /// parabolas in ln(rate), but must show the exponents of the best rate 1 / (1 + Bn / B).
     @Test(
         "losses of a noisy quadratic show SGD's exponent at a batch",
         arguments: [(0.01, 0.99), (1, 0.5), (10, 0.09)])
@@ -46,7 +45,7 @@ struct ModelComparisonTests {
                 let least = variance / (1 + variance)
                 for rate in (0..<22).map({ 1e-3 * pow(2, Double($0) / 2) }) {
                     let left = (1 - rate) * (1 - rate) + rate * rate * variance
-                    // The same depth for all batches: 0.3 nats from no step to the best.
+                    // The depth is the same for all batches: 0.3 nats from no step to the best one.
                     let loss = 2 + 0.3 * (left - least) / (1 - least)
                     points.append(
                         .planted(
@@ -62,9 +61,9 @@ struct ModelComparisonTests {
         #expect(abs(estimate.value - exponent) < 0.03, "\(estimate)")
     }
 
-    @Test("which law is undecided while the free power cannot be judged, or fits as well")
+    @Test("the law is undecided while the free power cannot be judged or fits as well")
     func lawSentence() throws {
-        // Four batches of B^0.3 are nearer to the square root than to none.
+        // Four batches of B^0.3 are nearer to the square root than to a constant.
         let few = PlantedSweep(
             batches: [8, 16, 32, 64], bestRate: { 1e-3 * pow(Double($0) / 8, 0.3) },
             rateNoise: 0.01)
@@ -76,7 +75,7 @@ struct ModelComparisonTests {
         #expect(settled.contains("square root fits best"), "\(settled)")
     }
 
-    @Test("each law is chosen on its own rates")
+    @Test("each law is chosen for rates that follow it")
     func each() throws {
         let laws: [(RateLaw, (Double) -> Double)] = [
             (.constant, { _ in 0.01 }), (.squareRoot, { 0.01 * $0.squareRoot() }),
@@ -93,14 +92,15 @@ struct ModelComparisonTests {
         }
     }
 
-    @Test("the parameters are the planted ones")
+    @Test("the planted parameters are found")
     func parameters() throws {
         let comparison = ModelComparison(
             batches: batches, rates: batches.map { 0.05 / pow(1 + 90 / Double($0), 0.7) },
             level: 0.95)
         let parameters = try #require(comparison.best?.parameters)
         for (parameter, value) in zip(parameters, [0.05, 90, 0.7]) {
-            // Least squares stop where the sum no longer falls: at the root of rounding.
+            // Least squares stop when the sum no longer falls, at the square root of the rounding
+            // error.
             #expect(abs(parameter.estimate.value / value - 1) < 1e-5, "\(parameter.name)")
         }
         #expect(parameters.map(\.name) == ["rate_max", "Bn", "exponent"])
@@ -121,7 +121,7 @@ struct ModelComparisonTests {
         #expect(refused(6).isEmpty)
     }
 
-    @Test("a noise scale far above all batches is said to be there, not invented")
+    @Test("a noise scale far above all batches is reported as such, without a number")
     func outside() throws {
         let comparison = ModelComparison(
             batches: batches, rates: batches.map { 1e-4 * Double($0) }, level: 0.95)

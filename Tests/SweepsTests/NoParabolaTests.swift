@@ -3,12 +3,13 @@ import Statistics
 import Sweeps
 import Testing
 
-/// Losses that rise otherwise on one side of the best rate than on the other, or hardly at all near
-/// it: a parabola's vertex is then off for all seeds alike, which no interval over seeds shows.
-@Suite("Valleys that are no parabola")
+/// Tests of losses that rise differently on the two sides of the best rate, or hardly near it. A
+/// parabola's vertex then has the same error for all seeds, which an interval over seeds does not
+/// show.
+@Suite("Valleys that are not parabolas")
 struct NoParabolaTests {
-    /// The sweeps of some repetitions, whose grids lie otherwise to the best rates, proportional to
-    /// the batch's square root.
+    /// Returns the sweeps of several repetitions. The best rates are proportional to the batch's
+    /// square root, and each repetition shifts them within the grid.
     private func sweeps(
         _ valley: @escaping (Double) -> Double, noise: Double = 0.003
     ) throws -> [(best: (Int) -> Double, analysis: DesignAnalysis)] {
@@ -23,21 +24,22 @@ struct NoParabolaTests {
     }
 
     @Test(
-        "the exponent's interval holds the truth, and no rule holds far beyond the tolerance",
+        "the exponent's interval contains the truth, and no rule holds far beyond the tolerance",
         arguments: [0.15, 0.3])
     func unlikeSides(above: Double) throws {
         let sweeps = try sweeps { $0 < 0 ? 0.05 * $0 * $0 : above * $0 * $0 }
         let intervals = sweeps.compactMap(\.analysis.exponent.exponent?.interval)
         #expect(intervals.count >= 30)
         let held = intervals.count { $0.contains(0.5) }
-        // A vertex 15 % off and seeds alike gave 32 of 40, and 49 of 60.
+        // With a vertex that is off by 15 % and similar seeds, 32 of 40 and 49 of 60 intervals
+        // contained it.
         #expect(Double(held) >= 0.95 * Double(intervals.count), "\(held) of \(intervals.count)")
-        // Linear's regret at 16: above (ln(2) / 2)^2, .018 and .036.
+        // The regret of the linear rule at 16 is above * (ln(2) / 2)^2, .018 and .036.
         let wrong = try sweeps.count { try $0.analysis.verdict("linear").reachBeyondBase != nil }
         #expect(wrong <= 2, "\(wrong) of 40")
     }
 
-    @Test("a best rate's interval holds the truth far more often than the seeds' own does")
+    @Test("a best rate's interval contains the truth far more often than the seeds' own interval")
     func bestRates() throws {
         var found = 0
         var held = 0
@@ -48,7 +50,8 @@ struct NoParabolaTests {
                 if interval.contains(best(optimum.batch)) { held += 1 }
             }
         }
-        // 19 of 160 by the seeds alone. Not 95 %: how far a vertex is off cannot be known from it.
+        // With the seeds alone it is 19 of 160. It is not 95 %, because a vertex does not show its
+        // own error.
         #expect(found >= 120 && Double(held) >= 0.5 * Double(found), "\(held) of \(found)")
     }
 
@@ -67,13 +70,13 @@ struct NoParabolaTests {
             }
         }
         #expect(widths.count >= 40)
-        // By the seeds' best rates alone they are some .1 wide, where 1.6 are alike.
+        // The seeds' best rates alone give a width of about .1, although losses are equal over 1.6.
         let median = widths.sorted()[widths.count / 2]
         #expect(median > 0.4, "\(median)")
     }
 
-    /// Three rates so close to one another hardly curve in this noise: more of them must be looked at.
-    @Test("a finer grid does not hide what a coarser one shows", arguments: [1.0, 0.5])
+    /// Three rates that are so close hardly curve in this noise, so more of them must be used.
+    @Test("a finer grid finds what a coarser one does", arguments: [1.0, 0.5])
     func finerGrids(spacing: Double) throws {
         let found = try (UInt64(0)..<40).count { repetition in
             var sweep = PlantedSweep(batches: [8], seeds: 6)
@@ -85,13 +88,13 @@ struct NoParabolaTests {
         #expect(found >= 36, "\(found) of 40")
     }
 
-    @Test("where all losses are one, the batch is flat")
+    @Test("a batch whose losses are all equal is flat")
     func constant() throws {
         let sweep = PlantedSweep(batches: [8], curvature: 0, lossNoise: 0, rateNoise: 0)
         #expect(try sweep.analysis().optima[0].optimum == .flat)
     }
 
-    @Test("a loss above the initial one counts as that")
+    @Test("a loss above the initial one counts as the initial one")
     func capped() throws {
         var points = PlantedSweep(batches: [8, 16]).points()
         let highest = try #require(points.map(\.learningRate).max())

@@ -5,12 +5,13 @@ import TestSupport
 /// A sweep whose losses are parabolas in ln(rate) with known optima.
 struct PlantedSweep {
     var batches = [8, 16, 32, 64, 128]
-    /// A factor of 2 apart.
+    /// Learning rates with ratios of 2.
     var rates = (0..<12).map { 1e-4 * Double(1 << $0) }
     var seeds: UInt64 = 4
-    /// Nats, a unit of ln(rate) from the best rate.
+    /// The loss above the best one, in nats, at a distance of 1 in ln(rate) from the best rate.
     var curvature = 0.1
-    /// Nats at a distance in ln(rate) from the best rate; nil for a parabola.
+    /// The loss above the best one, in nats, at a distance in ln(rate) from the best rate; nil for
+    /// a parabola.
     var valley: ((Double) -> Double)?
     var leastLoss: (Int) -> Double = { _ in 2.5 }
     var bestRate: (Int) -> Double = { 1e-3 * (Double($0) / 8).squareRoot() }
@@ -28,7 +29,7 @@ struct PlantedSweep {
         var noise = SeededNoise(seed: seed)
         var points: [TrainedPoint] = []
         for seed in UInt64(0)..<seeds {
-            // What all runs of a seed share must not matter.
+            // An offset that all runs of a seed share must not matter.
             let offset = 0.05 * noise.normal()
             for batch in batches {
                 let best = log(bestRate(batch)) + rateNoise * noise.normal()
@@ -58,7 +59,7 @@ struct PlantedSweep {
 }
 
 extension TrainedPoint {
-    /// A run with one evaluation, after `PlantedSweep.steps`.
+    /// Returns a run with one evaluation, after `PlantedSweep.steps`.
     static func planted(
         rule: String = grid, batch: Int, rate: Double, seed: UInt64, loss: Double,
         diverged: Bool = false

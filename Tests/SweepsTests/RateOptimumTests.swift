@@ -5,12 +5,12 @@ import Testing
 
 @Suite("Best rates")
 struct RateOptimumTests {
-    @Test("without noise the best rate is the planted one, at every batch and seed")
+    @Test("without noise the best rate is the planted one at every batch and seed")
     func exact() throws {
         let sweep = PlantedSweep(lossNoise: 0, rateNoise: 0)
         for optimum in try sweep.analysis().optima {
             let best = try #require(optimum.optimum.best)
-            // A parabola's vertex from a handful of numbers near 2.5: rounding only.
+            // The vertex of a parabola through a few numbers near 2.5 has only rounding errors.
             #expect(abs(best.rate / sweep.bestRate(optimum.batch) - 1) < 1e-9)
             #expect(optimum.seeds.count == 4)
             for seed in optimum.seeds {
@@ -20,7 +20,7 @@ struct RateOptimumTests {
         }
     }
 
-    @Test("a batch's interval holds the planted rate in about 95 % of repetitions")
+    @Test("a batch's interval contains the planted rate in about 95 % of repetitions")
     func coverage() throws {
         var held = 0
         let sweep = PlantedSweep(batches: [32])
@@ -29,7 +29,7 @@ struct RateOptimumTests {
             let interval = try #require(optimum.best?.interval)
             if interval.contains(sweep.bestRate(32)) { held += 1 }
         }
-        // 190 expected, with a binomial standard deviation of 3.
+        // The expected number is 190, with a binomial standard deviation of 3.
         #expect((178...199).contains(held), "\(held) of 200")
     }
 
@@ -51,7 +51,7 @@ struct RateOptimumTests {
         }
     }
 
-    @Test("losses without a curve are flat, or at worst at an edge: never a steep optimum")
+    @Test("losses without a curve are flat, or at worst best at an edge")
     func noiseOnly() throws {
         var flat = 0
         var found = 0
@@ -62,8 +62,8 @@ struct RateOptimumTests {
             switch optimum.optimum {
             case .flat:
                 flat += 1
-                // Two rates further out, on the sides where none is worse; but where all seeds
-                // happen to agree.
+                // Two rates further out on each side without a worse one, unless all seeds happen
+                // to agree.
                 if case .seeds? = optimum.decidingRuns {
                     asksForSeeds += 1
                     continue
@@ -78,23 +78,24 @@ struct RateOptimumTests {
             case .unbracketed, .coarse, .insufficient: break
             }
         }
-        // The curvature passes a test at 95 %, on the side that the choice of the least favours.
+        // The curvature passes a test at 95 %, on the side that the choice of the lowest loss
+        // favors.
         #expect(flat >= 80, "\(flat) flat of 100")
         #expect(found <= 10, "\(found) found of 100")
         #expect(asksForSeeds <= 20, "\(asksForSeeds) of 100")
     }
 
-    @Test("a rate that diverges bounds the optimum, and is no point of the parabola")
+    @Test("a rate that diverges bounds the optimum and is not a point of the parabola")
     func divergedEdge() throws {
         let sweep = PlantedSweep(
             lossNoise: 0, rateNoise: 0, diverges: { rate, _ in rate > 3.5e-3 })
         let analysis = try sweep.analysis()
-        // Best at 8: 1e-3, and at 32: 2e-3, below the cliff.
+        // The best rates are 1e-3 at 8 and 2e-3 at 32, below the cliff.
         for batch in [8, 16, 32] {
             let best = try #require(try analysis.optimum(batch).optimum.best)
             #expect(abs(best.rate / sweep.bestRate(batch) - 1) < 1e-9)
         }
-        // At 128 it would be 4e-3; the highest rate that trains is 3.2e-3.
+        // The best rate at 128 would be 4e-3; the highest rate that trains is 3.2e-3.
         let optimum = try analysis.optimum(128)
         #expect(optimum.optimum == .unbracketed(.above))
         guard case .rates(let rates, _) = optimum.decidingRuns else {
@@ -104,8 +105,8 @@ struct RateOptimumTests {
         #expect(rates.count == 1 && abs(rates[0] / (3.2e-3 * 2.0.squareRoot()) - 1) < 1e-9)
     }
 
-    /// A loss that falls slowly and then jumps: a parabola would turn .03 nats below any loss.
-    @Test("beside a cliff the grid is too coarse, and rates on both sides of the best are named")
+    /// The loss falls slowly and then jumps; a parabola's minimum would be .03 nats below any loss.
+    @Test("next to a cliff the grid is too coarse, and rates on both sides of the best are named")
     func cliff() throws {
         var noise = SeededNoise(seed: 4)
         let losses = [2.58, 2.50, 2.44, 2.40, 2.75]
@@ -128,8 +129,11 @@ struct RateOptimumTests {
         #expect(rates.count == 2 && rates[0] > 4e-3 && rates[0] < 8e-3 && rates[1] > 8e-3)
     }
 
-    /// 8e-3 trains and 9e-3 does not: no parabola, but little is left to be found.
-    @Test("just below a rate that diverges the grid's best is the best, to its resolution")
+    /// 8e-3 trains and 9e-3 does not. There is no parabola, but the best rate cannot be much
+    /// higher.
+    @Test(
+        "the best rate just below a rate that diverges is the grid's best one within its resolution"
+    )
     func nearDivergence() throws {
         let rates = [1e-3, 2e-3, 4e-3, 8e-3, 9e-3]
         let sweep = PlantedSweep(
@@ -140,13 +144,14 @@ struct RateOptimumTests {
         #expect(abs(best.rate / 8e-3 - 1) < 1e-9)
         let interval = try #require(best.interval)
         #expect(abs(interval.upper / 9e-3 - 1) < 1e-9, "the rate that diverges")
-        // ln(8e-3 / 2e-3) / ln(2) is 2; the resolution, ln(9/8), may be off by that over ln(2).
+        // The exponent ln(8e-3 / 2e-3) / ln(2) is 2, with an error of up to the resolution, ln(9/8)
+        // / ln(2).
         let exponent = try #require(analysis.exponent.exponent)
         #expect(abs(exponent.value - 2) < 0.1)
         #expect(try #require(exponent.interval).width > log(9.0 / 8) / log(2))
     }
 
-    @Test("two rates are too few, and a batch where all diverged asks for lower rates")
+    @Test("two rates are too few, and a batch whose runs all diverged asks for lower rates")
     func insufficient() throws {
         let two = try PlantedSweep(rates: [1e-3, 2e-3]).analysis()
         #expect(try two.optimum(8).optimum == .insufficient)
@@ -160,7 +165,7 @@ struct RateOptimumTests {
         #expect(try none.optimum(32).optimum.best != nil)
     }
 
-    @Test("one seed has its own intervals, from its parabola, and none over seeds")
+    @Test("one seed has an interval from its parabola and none over seeds")
     func oneSeed() throws {
         // A shallow curve keeps more than three rates in the window.
         let analysis = try PlantedSweep(seeds: 1, curvature: 0.03).analysis()
@@ -182,13 +187,13 @@ struct RateExponentTests {
         let sweep = PlantedSweep(bestRate: { 1e-3 * pow(Double($0) / 8, exponent) })
         let result = try sweep.analysis().exponent
         let estimate = try #require(result.exponent)
-        // A slope over ln(16) from 5 batches and 4 seeds with .1 of noise has an error of .02.
+        // The slope over ln(16) from 5 batches and 4 seeds with a noise of .1 has an error of .02.
         #expect(abs(estimate.value - exponent) < 0.08)
         #expect(result.isConclusive && result.seeds.count == 4)
         #expect(result.possibleRules == (exponent == 0.25 ? [] : [exponent]))
     }
 
-    @Test("without noise the exponent of a rule is that rule's, to rounding")
+    @Test("without noise the exponent of a rule is exact to rounding")
     func exactExponent() throws {
         let sweep = PlantedSweep(
             bestRate: { 1e-3 * Double($0) / 8 }, lossNoise: 0, rateNoise: 0)
@@ -197,9 +202,9 @@ struct RateExponentTests {
         #expect(result.sentence.contains("only linear agrees"))
     }
 
-    @Test("two batches show no law, and which they are is said")
+    @Test("two batches show no law and are named")
     func twoBatches() throws {
-        // At 16 and 32 the best rate lies above the grid.
+        // The best rates at 16 and 32 are above the grid.
         let sweep = PlantedSweep(
             batches: [8, 16, 32, 64], bestRate: { [16, 32].contains($0) ? 1 : 1e-3 },
             rateNoise: 0.01)
@@ -209,7 +214,7 @@ struct RateExponentTests {
         #expect(result.sentence.contains("undecided, as two batches show no law; to decide, run"))
     }
 
-    @Test("runs that some seeds lack are named where a batch has no best rate")
+    @Test("missing runs of some seeds are named if a batch has no best rate")
     func missingRuns() throws {
         let points = PlantedSweep(batches: [8], bestRate: { _ in 0.06 }).points().filter {
             $0.seed != 2 || $0.learningRate < 0.03
@@ -225,7 +230,7 @@ struct RateExponentTests {
             "\(runs.phrase)")
     }
 
-    @Test("the interval holds the planted exponent in about 95 % of repetitions")
+    @Test("the interval contains the planted exponent in about 95 % of repetitions")
     func coverage() throws {
         var held = 0
         for repetition in UInt64(0)..<200 {
@@ -233,11 +238,11 @@ struct RateExponentTests {
             let result = try sweep.analysis(noise: 500 + repetition).exponent
             if try #require(result.exponent?.interval).contains(0.5) { held += 1 }
         }
-        // 190 expected, with a binomial standard deviation of 3.
+        // The expected number is 190, with a binomial standard deviation of 3.
         #expect((178...199).contains(held), "\(held) of 200")
     }
 
-    @Test("seeds that disagree leave it open, and the seeds that would decide are counted")
+    @Test("seeds that disagree leave the exponent open, and the number of deciding seeds is stated")
     func open() throws {
         let result = try PlantedSweep(batches: [8, 16, 32], seeds: 3, rateNoise: 0.4).analysis()
             .exponent

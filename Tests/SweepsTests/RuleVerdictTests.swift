@@ -6,10 +6,12 @@ import Testing
 
 @Suite("Verdicts on scaling rules")
 struct RuleVerdictTests {
-    /// The best rate is in proportion to the batch up to 32 and stays there.
+    /// The best rate is proportional to the batch up to 32 and constant beyond.
     private let linearThenFlat: (Int) -> Double = { 1e-3 * Double(min($0, 32)) / 8 }
 
-    @Test("linear truth up to a batch, then flat: linear holds to there and fails beyond")
+    @Test(
+        "if the truth is linear up to a batch and then flat, linear holds up to it and fails beyond"
+    )
     func plateau() throws {
         let analysis = try PlantedSweep(bestRate: linearThenFlat, rateNoise: 0.03).analysis()
         let linear = try analysis.verdict("linear")
@@ -19,7 +21,7 @@ struct RuleVerdictTests {
         let none = try analysis.verdict("none")
         #expect(none.conclusion == .fails(from: 16) && none.holdsUpTo == 8)
         #expect(analysis.sentence.hasPrefix("linear holds up to B = 32 (regret <= 0.01 at 95 %)"))
-        // The regret is the curvature times the square of the rate's distance: here ln(2).
+        // The regret is the curvature times the square of the rate's distance, which is ln(2).
         guard case .measured(let regret, _) = linear.regrets[3].outcome else {
             Issue.record("\(linear.regrets[3])")
             return
@@ -27,7 +29,7 @@ struct RuleVerdictTests {
         #expect(try #require(regret.interval).contains(0.1 * log(2) * log(2)))
     }
 
-    @Test("a rule that is the truth holds at every batch")
+    @Test("a rule that is true holds at every batch")
     func truth() throws {
         let analysis = try PlantedSweep(curvature: 0.3, rateNoise: 0.03).analysis()
         #expect(try analysis.verdict("sqrt").conclusion == .holds(upTo: 128))
@@ -35,7 +37,7 @@ struct RuleVerdictTests {
         #expect(try analysis.verdict("linear").conclusion == .fails(from: 16))
     }
 
-    @Test("a rule that fails at one batch and holds at others says so")
+    @Test("a rule that fails at one batch and holds at others is reported so")
     func failsAtOne() throws {
         let sweep = PlantedSweep(
             batches: [8, 16, 32, 64], bestRate: { $0 == 16 ? 3e-3 : 1e-3 }, rateNoise: 0.01)
@@ -48,7 +50,7 @@ struct RuleVerdictTests {
         #expect(analysis.sentence.contains("no scaling fails at B = 16, though not at 32 and 64"))
     }
 
-    @Test("of a rule that fails, holds and fails again all failures are named")
+    @Test("every failure of a rule that fails, holds and fails again is named")
     func failsAgain() throws {
         let sweep = PlantedSweep(
             batches: [8, 16, 32, 128], bestRate: { [16, 128].contains($0) ? 3e-3 : 1e-3 },
@@ -57,7 +59,7 @@ struct RuleVerdictTests {
         #expect(sentence.hasSuffix("fails at B = 16 and 128, though not at 32."), "\(sentence)")
     }
 
-    @Test("a reach that ends in the midst of batches is not called the end")
+    @Test("a reach is not called final if the rule holds at a later batch")
     func reachWithAGap() throws {
         let sweep = PlantedSweep(
             batches: [8, 16, 32, 64], bestRate: { $0 == 32 ? 3e-3 : 1e-3 }, rateNoise: 0.01)
@@ -69,7 +71,7 @@ struct RuleVerdictTests {
         #expect(analysis.sentence.contains("no scaling fails at B = 32, though not at 64"))
     }
 
-    @Test("the caller's own rule is judged like the built-in ones")
+    @Test("the caller's own rule is judged like a built-in one")
     func ownRule() throws {
         let settings = AnalysisSettings(
             rules: [ScalingRule("power 1/4") { pow($0, 0.25) }])
@@ -80,9 +82,9 @@ struct RuleVerdictTests {
         #expect(try analysis.verdict("power 1/4").conclusion == .holds(upTo: 128))
     }
 
-    @Test("a tie of regret and tolerance is inconclusive, with the seeds that would decide")
+    @Test("a tie of regret and tolerance is inconclusive and names the seeds that would decide")
     func tooFewSeeds() throws {
-        // Linear's regret at 16 is .1 (ln(2) / 2)^2 = .012.
+        // The regret of the linear rule at 16 is .1 (ln(2) / 2)^2 = .012.
         let sweep = PlantedSweep(batches: [8, 16], seeds: 3)
         let verdict = try sweep.analysis().verdict("linear")
         #expect(verdict.conclusion == .inconclusive && verdict.holdsUpTo == 8)
@@ -93,7 +95,8 @@ struct RuleVerdictTests {
             return
         }
         #expect(count >= 1 && batches == [8, 16])
-        // With as many seeds the interval just clears the tolerance; with one fewer it does not.
+        // With that number of seeds the interval just clears the tolerance; with one fewer it does
+        // not.
         guard case .measured(let regret, let deviation?) = verdict.regrets[1].outcome else {
             Issue.record("\(verdict.regrets[1])")
             return
@@ -106,9 +109,10 @@ struct RuleVerdictTests {
         #expect(halfWidth(3 + count - 1) > abs(0.01 - regret.value))
     }
 
-    @Test("verdicts are seldom wrong: twice the tolerance holds, or a fifth of it fails")
+    @Test("verdicts are rarely wrong if the regret is twice or a fifth of the tolerance")
     func wrongVerdicts() throws {
-        // Linear's regret at 16, with the noise of two best rates: c ((ln(2) / 2)^2 + 2 * .1^2).
+        // The regret of the linear rule at 16 with the noise of two best rates is c ((ln(2) / 2)^2
+        // + 2 * .1^2).
         for (curvature, isTooLarge) in [(0.02 / 0.14, true), (0.002 / 0.14, false)] {
             let sweep = PlantedSweep(batches: [8, 16], seeds: 3, curvature: curvature)
             let settings = AnalysisSettings(rules: [.linear], targetLosses: [-1])
@@ -117,7 +121,7 @@ struct RuleVerdictTests {
                     .verdict("linear")
                 return isTooLarge ? verdict.holdsUpTo == 16 : verdict.failsFrom == 16
             }
-            // Less than the 2.5 % at the tolerance itself.
+            // This is less than the 2.5 % at the tolerance itself.
             #expect(wrong.count <= 2, "\(wrong.count) of 100")
         }
     }
@@ -133,11 +137,11 @@ struct RuleVerdictTests {
             #expect(verdict.undecided.count == 5)
             #expect(verdict.undecided[0].decidingRuns == .seeds(2, batches: [8]))
         }
-        // Linear's rate at 128 is 1.6e-2, which diverges.
+        // The linear rule's rate at 128 is 1.6e-2, which diverges.
         #expect(try analysis.verdict("linear").undecided[4].reason == "one seed alone diverged")
     }
 
-    @Test("a rate outside the grid is not guessed, and a rate that diverges fails")
+    @Test("a regret outside the grid is not guessed, and a rate that diverges fails")
     func outside() throws {
         let rates = (0..<6).map { 2.5e-4 * Double(1 << $0) }
         let short = try PlantedSweep(rates: rates, curvature: 0.3, rateNoise: 0.03).analysis()
@@ -147,7 +151,7 @@ struct RuleVerdictTests {
         let sweep = PlantedSweep(
             bestRate: linearThenFlat, rateNoise: 0, diverges: { rate, _ in rate > 7e-3 })
         let cliff = try sweep.analysis().verdict("linear")
-        // Between 6.4e-3, which trains, and 1.28e-2, which does not.
+        // The rate is between 6.4e-3, which trains, and 1.28e-2, which does not.
         #expect(cliff.regrets[3].outcome == .belowDivergence)
         #expect(cliff.undecided.map(\.batch) == [64])
         guard case .rates(let missing, batch: 64) = cliff.undecided[0].decidingRuns else {
@@ -158,9 +162,10 @@ struct RuleVerdictTests {
         #expect(cliff.regrets[4].outcome == .diverged(seeds: 4) && cliff.failsFrom == 128)
     }
 
-    @Test("a best loss at the grid's edge bounds the regret from below: it may fail, never hold")
+    @Test("a best loss at the grid's edge bounds the regret from below, so the rule may only fail")
     func edge() throws {
-        // At 128 the best rate, 1.6e-2, is above the grid; linear's is on it up to 64.
+        // The best rate at 128, 1.6e-2, is above the grid; the linear rule's rate is on it up to
+        // 64.
         let sweep = PlantedSweep(
             batches: [8, 64, 128], rates: (0..<7).map { 1.25e-4 * Double(1 << $0) },
             bestRate: { 1e-3 * Double($0) / 8 }, rateNoise: 0.03)
@@ -173,7 +178,7 @@ struct RuleVerdictTests {
         #expect(linear.undecided.last?.batch == 128)
     }
 
-    @Test("without a best rate at the base nothing is judged, and the base's runs are asked for")
+    @Test("without a best rate at the base no rule is judged, and the base's runs are requested")
     func noBase() throws {
         let sweep = PlantedSweep(bestRate: { $0 == 8 ? 1e-6 : 1e-3 })
         let verdict = try sweep.analysis().verdict("linear")
@@ -183,7 +188,7 @@ struct RuleVerdictTests {
             verdict.undecided[1].decidingRuns == (try sweep.analysis().optimum(8).decidingRuns))
     }
 
-    @Test("noise alone decides nothing, and asks for other rates")
+    @Test("noise alone decides nothing and asks for other rates")
     func noiseOnly() throws {
         let noisy = try PlantedSweep(
             batches: [8, 16], seeds: 2, curvature: 0, lossNoise: 0.05, rateNoise: 0
@@ -198,13 +203,13 @@ struct RuleVerdictTests {
         #expect(noisy.sentence.contains("no rule is shown to hold"))
     }
 
-    @Test("in a flat window the best loss is the window's mean, whatever lies outside it")
+    @Test("the best loss of a flat window is the window's mean")
     func flatWindow() throws {
         var points = PlantedSweep(batches: [8], lossNoise: 0, rateNoise: 0).points()
         var noise = SeededNoise(seed: 5)
         for seed in UInt64(0)..<4 {
             for (index, rate) in (0..<12).map({ 1e-4 * Double(1 << $0) }).enumerated() {
-                // Four rates alike, steep losses on both sides.
+                // Four rates have equal losses, with steep losses on both sides.
                 let distance = max(0, abs(Double(index) - 5.5) - 1.5)
                 points.append(
                     .planted(
@@ -216,8 +221,7 @@ struct RuleVerdictTests {
             points, settings: AnalysisSettings(designs: [PlantedSweep.design])
         ).designs[0]
         try #require(analysis.optimum(16).optimum == .flat)
-        // The rate without scaling, 1e-3, lies a third of the way from the fourth rate to the
-        // fifth.
+        // The rate without scaling, 1e-3, is a third of the way from the fourth rate to the fifth.
         guard case .measured(let regret, _) = try analysis.verdict("none").regrets[1].outcome else {
             Issue.record("\(try analysis.verdict("none").regrets[1])")
             return
@@ -244,7 +248,8 @@ struct RuleVerdictTests {
         let analysis = try Analysis(
             points, settings: AnalysisSettings(designs: [PlantedSweep.design]))
         let verdict = try analysis.designs[0].verdict("adam-sde", isTrained: true)
-        // The planted best rates lie within half a spacing of the grid's: at most .012 nats less.
+        // The planted best rates are within half a spacing of the grid's, so their losses are at
+        // most .012 nats lower.
         #expect(verdict.regrets.map(\.batch) == sweep.batches)
         #expect(verdict.regrets[4].outcome == .diverged(seeds: 4))
         #expect(verdict.failsFrom == 64)
@@ -252,13 +257,13 @@ struct RuleVerdictTests {
         #expect(analysis.designs[0].optima.allSatisfy { $0.optimum.best != nil })
     }
 
-    @Test("the base batch can be another than the smallest")
+    @Test("the base batch need not be the smallest")
     func base() throws {
         let settings = AnalysisSettings(baseBatch: 32)
         let verdict = try PlantedSweep(bestRate: linearThenFlat, rateNoise: 0.03)
             .analysis(settings: settings).verdict("none")
         #expect(verdict.conclusion == .holds(upTo: 128))
-        // Below the base the regret is reported, and no part of the verdict.
+        // Below the base the regret is reported but is not part of the verdict.
         guard case .measured(let regret, _) = verdict.regrets[0].outcome else {
             Issue.record("\(verdict.regrets[0])")
             return

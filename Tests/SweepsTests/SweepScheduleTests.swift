@@ -2,7 +2,7 @@ import Support
 import Sweeps
 import Testing
 
-/// Which points a sweep asks for, from results that are made up.
+/// Tests of the points that a sweep requests, given made-up results.
 @Suite struct SweepScheduleTests {
     private static func specification(
         _ more: String = "", batches: [Int] = [4, 8]
@@ -19,7 +19,7 @@ import Testing
         ) { _ in "[model]\ncontext_length = 8\n[schedule]\nname = \"constant\"\n" }
     }
 
-    /// A result with a loss that is a parabola in the rate's doublings around `best`.
+    /// Returns a result whose loss rises with the rate's relative distance from `best`.
     private static func result(
         _ point: SweepPoint, best: Double, diverged: Bool = false
     ) -> PointResult {
@@ -33,7 +33,7 @@ import Testing
             ].dropLast(diverged ? 1 : 0))
     }
 
-    /// Trains all that is asked for, until nothing more is.
+    /// Makes up results for all requested points until no more are requested.
     private static func complete(
         _ schedule: SweepSchedule, best: (Int) -> Double,
         diverges: (SweepPoint) -> Bool = { _ in false }
@@ -47,21 +47,25 @@ import Testing
         }
     }
 
-    @Test func startsWithTheGridLongestFirst() throws {
+    @Test("a sweep starts with the points of the grid")
+    func startsWithTheGridLongestFirst() throws {
         let points = try SweepSchedule(try Self.specification()).firstPoints
         #expect(points.count == 12)
         #expect(Set(points.map(\.name)).count == 12)
         #expect(points.allSatisfy { $0.rule == TrainedPoint.grid })
     }
 
-    @Test func theGridMovesWithTheBatch() throws {
+    @Test("the grid moves with the batch")
+    func theGridMovesWithTheBatch() throws {
         let specification = try Self.specification("grid_exponent = 1")
         #expect(specification.rates(ofBatch: 8) == [2e-3, 4e-3, 8e-3])
         #expect(specification.rates(ofBatch: 4) == [1e-3, 2e-3, 4e-3])
     }
 
-    /// Upwards at batch 8, downwards at batch 4, and no further than the specification says.
-    @Test func growsWhereTheBestLiesOnTheEdge() throws {
+    /// The grid grows upward at batch 8 and downward at batch 4, only as far as the specification
+    /// allows.
+    @Test("the grid grows if the best rate is at its edge")
+    func growsWhereTheBestLiesOnTheEdge() throws {
         let schedule = try SweepSchedule(try Self.specification("extend = 2"))
         let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 1e-9 }
         let rates = { (batch: Int) in
@@ -74,8 +78,10 @@ import Testing
         #expect(results.count == 20)
     }
 
-    /// Half way between the best and what diverges, again and again, and no more than it may.
-    @Test func closesInOnADivergence() throws {
+    /// Each new rate is halfway between the best one and the one that diverges, up to the allowed
+    /// number.
+    @Test("the grid is refined near a rate that diverges")
+    func closesInOnADivergence() throws {
         let schedule = try SweepSchedule(try Self.specification("extend = 2"))
         let results = Self.complete(schedule) { _ in
             1e-2
@@ -88,8 +94,10 @@ import Testing
         #expect(results.count == 20)
     }
 
-    /// One comparison has its best below the grid and has grown as far as it may, the other above.
-    @Test func growsForEveryComparison() throws {
+    /// The best rate of one comparison is below the grid, which has grown as far as it may; that of
+    /// the other is above.
+    @Test("the grid grows for every comparison")
+    func growsForEveryComparison() throws {
         let specification = try Self.specification("extend = 1\nsteps = [200]")
         let schedule = try SweepSchedule(specification)
         var results: [PointResult] = []
@@ -115,15 +123,17 @@ import Testing
         #expect(rates.contains { $0 < 6e-4 } && rates.contains { $0 > 7e-3 })
     }
 
-    @Test func waitsForAllSeedsBeforeItGrows() throws {
+    @Test("the grid grows only once all seeds have results")
+    func waitsForAllSeedsBeforeItGrows() throws {
         let schedule = try SweepSchedule(try Self.specification())
         let first = schedule.firstPoints
         let oneSeed = first.filter { $0.seed == 1 }.map { Self.result($0, best: 1) }
         #expect(schedule.points(oneSeed) == first)
     }
 
-    /// Runs of their own start from the base batch's best rate, once that is known.
-    @Test func rulesThatChangeMoreThanTheRateAreTrained() throws {
+    /// The runs of such a rule start from the base batch's best rate once it is known.
+    @Test("rules that change more than the rate are trained")
+    func rulesThatChangeMoreThanTheRateAreTrained() throws {
         let schedule = try SweepSchedule(
             try Self.specification("rules = [\"linear\", \"adam-sde\"]"))
         #expect(schedule.firstPoints.allSatisfy { $0.rule == TrainedPoint.grid })
@@ -135,8 +145,10 @@ import Testing
         #expect(trained.allSatisfy { $0.point.rate > 1e-3 && $0.point.rate < 4e-3 })
     }
 
-    /// With beta1 = 0.9 it has no betas at ten times the base batch, and is judged below alone.
-    @Test func aRuleIsTrainedAsFarAsItReaches() throws {
+    /// With beta1 = 0.9 the rule has no betas at ten times the base batch, so only smaller batches
+    /// are judged.
+    @Test("a rule is trained only at batches where it has values")
+    func aRuleIsTrainedAsFarAsItReaches() throws {
         let specification = try Self.specification(
             "rules = [\"linear\", \"adam-sde\"]", batches: [4, 8, 40])
         try specification.validate()
@@ -146,16 +158,17 @@ import Testing
         #expect(trained.count == 4)
     }
 
-    /// The order in which results come changes nothing.
-    @Test func looksAtResultsAlone() throws {
+    @Test("the order of results does not matter")
+    func looksAtResultsAlone() throws {
         let schedule = try SweepSchedule(
             try Self.specification("rules = [\"adam-sde\"]"))
         let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 2e-3 }
         #expect(schedule.points(results) == schedule.points(results.reversed()))
     }
 
-    /// Where one comparison is silent the other one names it, if no run has to be longer for it.
-    @Test func comparesInBothWays() throws {
+    /// An unset comparison takes its mark from the other one if no run has to be longer for it.
+    @Test("both comparisons are made even if only one is set")
+    func comparesInBothWays() throws {
         // 3200 tokens are 50 steps of batch 8.
         let silent = try Self.specification()
         #expect(silent.tokens == [3200] && silent.steps == [50])
@@ -174,12 +187,13 @@ import Testing
         }
         #expect(try bySteps(100).tokens == [3200])
         #expect(try bySteps(101).tokens.isEmpty, "101 steps of 4 are no whole steps of 8")
-        // Such a rate has decayed after the last step alone, which one comparison can have.
+        // Such a rate has decayed only after the last step, which fits only one comparison.
         #expect(try bySteps(1000, schedule: "cosine").tokens.isEmpty)
         #expect(throws: Failure.self) { _ = try bySteps(.max) }
     }
 
-    @Test func marksHoldTheComparisonsAndTheStart() throws {
+    @Test("evaluations include the comparisons and the start")
+    func marksHoldTheComparisonsAndTheStart() throws {
         let specification = try Self.specification("steps = [30]\nevaluations = 5")
         // 3200 tokens are 100 steps of batch 4, and 50 of batch 8.
         for (batch, last) in [(4, 100), (8, 50)] {

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Steps and tokens to a loss")
 struct TargetLossTests {
-    /// Runs whose loss falls to reach 3 after Smin (1 + Bcrit / B) steps.
+    /// Returns runs whose loss falls to 3 after Smin (1 + Bcrit / B) steps.
     private func points(
         batches: [Int] = [8, 16, 32, 64, 128, 256], critical: Double = 48, seeds: UInt64 = 3,
         noise: Double = 0.02
@@ -17,7 +17,8 @@ struct TargetLossTests {
                 let steps =
                     200 * (1 + critical / Double(batch)) * exp(noise * random.normal())
                 for (rate, slow) in [(0.5e-3, 1.3), (1e-3, 1.0), (2e-3, 1.3)] {
-                    // A straight line in ln(step): interpolation between evaluations is exact.
+                    // The loss is a straight line in ln(step), so interpolation between evaluations
+                    // is exact.
                     let curve = stride(from: 25, through: 3000, by: 25).map { step in
                         CurvePoint(
                             step: step, tokens: step * batch * 64,
@@ -38,11 +39,12 @@ struct TargetLossTests {
         return try Analysis(points, settings: settings).designs[0].targets[0]
     }
 
-    @Test("without noise the hyperbola's critical batch is the planted one, in both conventions")
+    @Test("without noise the hyperbola's critical batch is the planted one in both conventions")
     func exact() throws {
         let result = try target(points(noise: 0))
         let critical = try #require(result.criticalBatch)
-        // Least squares stop where the sum no longer falls: at the root of rounding.
+        // Least squares stop when the sum no longer falls, at the square root of the rounding
+        // error.
         #expect(abs(critical.sequences.value / 48 - 1) < 1e-5)
         #expect(abs(critical.tokens.value / (48 * 64) - 1) < 1e-5)
         #expect(abs(critical.leastSteps.value / 200 - 1) < 1e-5)
@@ -55,11 +57,12 @@ struct TargetLossTests {
             #expect(abs(try #require(cost.steps).value / steps - 1) < 1e-9)
             #expect(abs(cost.rate / 1e-3 - 1) < 1e-9)
         }
-        // Seconds are (0.02 + 0.001 B) 200 (1 + 48 / B), least at B = sqrt(48 * 20) = 31.
+        // The seconds are (0.02 + 0.001 B) 200 (1 + 48 / B), with the minimum at B = sqrt(48 * 20)
+        // = 31.
         #expect(result.fastestBatch == 32)
     }
 
-    @Test("with noise the interval holds the planted critical batch")
+    @Test("with noise the interval contains the planted critical batch")
     func noisy() throws {
         let critical = try #require(try target(points()).criticalBatch)
         #expect(try #require(critical.sequences.interval).contains(48))
@@ -74,12 +77,12 @@ struct TargetLossTests {
         #expect(try #require(critical.sequences.interval).contains(48))
     }
 
-    @Test("batches far below the critical one say only that it is above them")
+    @Test("batches far below the critical one show only that it is above them")
     func outside() throws {
         let critical = try #require(
             try target(
                 points(batches: [1, 2, 4], critical: 1e7, noise: 0).map {
-                    // As if time went faster, so that the target is reached.
+                    // Fewer steps reach the same losses, so that the target is reached.
                     TrainedPoint(
                         batch: $0.batch, learningRate: $0.learningRate, seed: $0.seed,
                         initialLoss: 4,
@@ -94,7 +97,7 @@ struct TargetLossTests {
         #expect(critical.sequences.interval == nil)
     }
 
-    @Test("a target that is not reached has no cost, and no critical batch")
+    @Test("a target that is not reached has no cost and no critical batch")
     func notReached() throws {
         let result = try target(points(), loss: -100)
         #expect(result.costs.count == 6)
@@ -103,9 +106,10 @@ struct TargetLossTests {
     }
 
     @Test(
-        "a loss reached before the first evaluation is a bound, and no part of the critical batch")
+        "a loss reached before the first evaluation is a bound and not part of the critical batch")
     func reachedAtFirst() throws {
-        // To 5.2 it takes exp(-2.2) of the steps to 3: 23.9 at 256, where 25 are the first.
+        // Reaching 5.2 takes exp(-2.2) of the steps to 3: 23.9 steps at 256, where the first
+        // evaluation is at 25.
         let result = try target(points(critical: 20, noise: 0), loss: 5.2)
         let early = result.costs.filter(\.isUpperBound)
         #expect(early.map(\.batch) == [256])
@@ -116,7 +120,7 @@ struct TargetLossTests {
         #expect(result.sentences[0].contains("By B = 256 it is reached before"))
     }
 
-    @Test("targets are chosen that no run has reached when it is first evaluated")
+    @Test("targets are chosen that no run has reached at its first evaluation")
     func chosenTargets() throws {
         let settings = AnalysisSettings(designs: [.equalSteps(200)])
         let analysis = try Analysis(points(noise: 0), settings: settings).designs[0]
@@ -125,9 +129,10 @@ struct TargetLossTests {
             analysis.targets.dropFirst().allSatisfy { !$0.costs.contains(where: \.isUpperBound) })
     }
 
-    @Test("where steps lie on no hyperbola the critical batch's interval is wide")
+    @Test("the critical batch's interval is wide if steps do not follow a hyperbola")
     func noHyperbola() throws {
-        // Steps as B^-1/4, which no critical batch gives: 8 times fewer for 4096 times the batch.
+        // Steps follow B^-1/4, which no critical batch gives: 8 times fewer steps for 4096 times
+        // the batch.
         var random = SeededNoise(seed: 2)
         let points = points(noise: 0).map { point in
             let slow = exp(0.003 * random.normal())
@@ -147,7 +152,7 @@ struct TargetLossTests {
         #expect(interval.upper / interval.lower > 5, "\(interval)")
     }
 
-    @Test("steps to a loss lie on the line in ln(step) between evaluations")
+    @Test("steps to a loss are interpolated in ln(step) between evaluations")
     func interpolation() throws {
         let point = TrainedPoint(
             batch: 4, learningRate: 1e-3, seed: 0, initialLoss: 5,

@@ -15,7 +15,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         let path = folder.path + "/metrics.jsonl"
         let log = try MetricsLog(creating: path)
         #expect(log.append(["step": 1, "loss": 0.1, "list": [1, nil, "x"], "ok": true]) == nil)
-        // Without closing or flushing it is there.
+        // The line is in the file without closing or flushing it.
         #expect(
             try folder.read("metrics.jsonl")
                 == #"{"step":1,"loss":0.1,"list":[1,null,"x"],"ok":true}"# + "\n")
@@ -64,7 +64,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         #expect(try folder.read("metrics.jsonl") == kept + "{\"step\":3,\"loss\":7}\n")
         #expect(try folder.read("metrics.superseded.jsonl") == line(3) + evaluation(3) + line(4))
 
-        // A second resume adds to what the first has moved away.
+        // A second resume appends to the lines that the first one moved away.
         #expect(
             try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 1).supersededLines == 3)
         #expect(
@@ -110,7 +110,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         let folder = try TemporaryFolder()
         let last = "{\"a\":12}\n"
         try folder.write("metrics.jsonl", line(1) + last.prefix(cut))
-        // A line without its line break is whole if its object is.
+        // A line without its line break is complete if its object is.
         let isWhole = cut == 8
         #expect(try MetricsLog.read(folder.path + "/metrics.jsonl").count == (isWhole ? 2 : 1))
         _ = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 1)
@@ -166,7 +166,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
 
     private func fillTheDisk(logging path: String) throws {
         let log = try MetricsLog(creating: path)
-        // Lines of 1000 bytes, so that the last one meets the end of the disk in its middle.
+        // Lines have 1000 bytes, so that the disk is full in the middle of the last one.
         let text = String(repeating: "x", count: 1000 - 21)
         var warnings = 0
         for step in 1000..<1100 {

@@ -63,7 +63,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
             #expect(plain.count <= max(1, width - 1), "\(width)")
             #expect(plain.count >= longest || width < 20 || plain.contains("#"), "\(width)")
             longest = max(longest, plain.count)
-            // Colour takes no columns.
+            // Color takes no columns.
             let colored = training().bar(TerminalStyle(width: width, color: true, unicode: true))
             let visible = colored.replacing("\u{1B}[32m", with: "").replacing("\u{1B}[0m", with: "")
             #expect(visible.count == plain.count)
@@ -71,7 +71,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         func at(_ width: Int) -> String {
             training().bar(TerminalStyle(width: width, color: false, unicode: false))
         }
-        // The bar shrinks, goes, and then the texts go, the time left last.
+        // The bar shrinks and disappears, and then the words disappear, the remaining time last.
         #expect(at(110).contains("#####---------------  500"))
         #expect(at(100).contains("  ##--------  500"))
         #expect(
@@ -124,7 +124,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 }
 
 @Suite struct ProgressScheduleTests {
-    /// The times at which something is shown, of an operation of so many seconds.
+    /// Returns the times at which progress of an operation of `seconds` is shown.
     private func times(
         _ mode: ProgressMode, seconds: Double, interval: Double = 0.01, atOnce: Bool = false,
         from start: Double = 0
@@ -154,7 +154,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         let shown = times(.bar, seconds: 20).shown
         #expect(shown.first.map { abs($0 - 5) < 0.02 } == true)
         #expect(zip(shown, shown.dropFirst()).allSatisfy { $1 - $0 >= 0.0999 })
-        // Reports come every hundredth, so that an interval is 0.1 or 0.11.
+        // Progress is reported every hundredth of a second, so an interval is 0.1 or 0.11.
         #expect(shown.count >= 135 && shown.count <= 151)
         #expect(times(.bar, seconds: 20).end)
         let atOnce = times(.bar, seconds: 1, atOnce: true)
@@ -167,7 +167,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
         #expect(tenths.shown.count == 10 && !tenths.end)
         #expect(zip(tenths.shown, 1...10).allSatisfy { abs($0 - 10 * Double($1)) < 0.2 })
         let slow = times(.lines, seconds: 1000, interval: 0.5)
-        // Every 30, 60 and 90 seconds, and at each hundred.
+        // Lines are shown after 30, 60 and 90 seconds and at each hundred.
         #expect(slow.shown.count >= 39 && slow.shown.count <= 41)
         #expect(slow.shown.first == 30)
         let resumed = times(.lines, seconds: 20, atOnce: true, from: 0.75)
@@ -209,7 +209,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
             // One odd second moves the estimate by a twentieth of the difference.
             if second == 101 { #expect(try #require(estimator.rate) > 9.4) }
         }
-        // After five time constants it has all but forgotten the old rate.
+        // After five time constants the old rate hardly counts.
         #expect(abs(try #require(estimator.rate) - 1) < 0.1)
     }
 

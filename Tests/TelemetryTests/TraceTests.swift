@@ -18,7 +18,7 @@ import Testing
         #expect(!recorder.isFull)
     }
 
-    /// A group that would end beyond the capacity is not begun, so what is kept is whole.
+    /// A group that would end beyond the capacity is not begun.
     @Test("only complete groups are kept", arguments: [10, 11, 12, 40])
     func onlyWholeGroupsAreKept(capacity: Int) {
         let recorder = TraceRecorder(capacity: capacity)

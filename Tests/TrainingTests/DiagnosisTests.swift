@@ -5,13 +5,13 @@ import TestSupport
 import Testing
 import Training
 
-/// Courses of losses with a planted sign, and without any.
+/// Tests of the diagnosis on loss curves with and without a planted sign.
 @Suite struct DiagnosisTests {
-    /// The loss of a model that knows nothing of 73 letters.
+    /// The loss of an untrained model of 73 letters.
     private static let start = 4.29
 
-    /// What a course of losses is told, with an evaluation after every 50th step where there is
-    /// one.
+    /// Returns the diagnoses of a loss curve, with an evaluation after every 50th step if
+    /// `validation` has a loss for it.
     private static func diagnoses(
         steps: Int, rate: (Int) -> Double = { _ in 1e-3 },
         validation: (Int) -> Double? = { _ in nil }, loss: (Int) -> Double
@@ -32,21 +32,22 @@ import Training
             step: step, loss: loss, learningRate: rate, gradientNorm: 1, isSkipped: !loss.isFinite)
     }
 
-    /// Courses of trainings that are well, from the start to about 1.3.
+    /// Loss curves of healthy runs, from the start to about 1.3.
     private static let shapes: [@Sendable (Double) -> Double] = [
         { 1.3 + 3 * exp(-$0 / 40) },
         { 1.3 + 3 / (1 + $0 / 10).squareRoot() },
         // A fall to the letters' frequencies, a plateau, and another fall.
         { 1.3 + 1.2 * exp(-$0 / 15) + 1.8 / (1 + exp(($0 - 400) / 40)) },
-        // The plateau is where it ends.
+        // It ends on the plateau.
         { 3.2 + 1.1 * exp(-$0 / 10) },
     ]
 
     // MARK: - No sign
 
-    /// A mean over few tokens has noise of up to 0.6 nats and a long upper tail; while a model
-    /// knows nothing there is hardly any.
-    @Test func noiseIsNoSign() {
+    /// A mean over few tokens has noise of up to 0.6 nats and a long upper tail; an untrained model
+    /// has hardly any noise.
+    @Test("noise is not reported as a sign")
+    func noiseIsNoSign() {
         var alarms: [String] = []
         for seed in 0..<200 {
             var random = SeededNoise(seed: UInt64(seed))
@@ -67,8 +68,9 @@ import Training
         #expect(alarms.count <= 1, "\(alarms)")
     }
 
-    /// Noise without the decay that shrinks it at the start, and a validation loss that stays.
-    @Test func aFlatEndIsNoSign() {
+    /// The noise is as large at the start as later, and the validation loss stays constant.
+    @Test("a flat end is not reported as a sign")
+    func aFlatEndIsNoSign() {
         for seed in 1...20 {
             var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(
@@ -83,7 +85,7 @@ import Training
 
     // MARK: - Planted signs
 
-    @Test(arguments: [0.01, 0.1, 0.3])
+    @Test("a loss that does not fall is reported once", arguments: [0.01, 0.1, 0.3])
     func aLossThatStaysIsToldOnce(noise: Double) throws {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
@@ -91,26 +93,28 @@ import Training
                 steps: 1000, rate: { 1e-7 * min(1, Double($0) / 20) },
                 loss: { Self.start - 1e-5 * Double($0) + noise * random.normal() })
             try #require(found.map(\.sign) == [.lossNotFalling], "seed \(seed): \(found)")
-            // Warmup, a hundred steps, and some looks more where the noise is large.
+            // The warmup, a hundred steps, and a few more checks if the noise is large.
             #expect(found[0].step <= (noise > 0.1 ? 420 : 120))
             #expect(found[0].cause.contains("(1e-07) is far too small"))
             #expect(found[0].remedy.contains("find-lr"))
         }
     }
 
-    @Test func aLossThatStaysAboveItsStartHasTooLargeARate() {
+    @Test("a loss that stays above its start is attributed to a rate that is too large")
+    func aLossThatStaysAboveItsStartHasTooLargeARate() {
         let found = Self.diagnoses(steps: 300) { $0 < 4 ? Self.start : Self.start * 1.08 }
         #expect(found.map(\.sign) == [.lossNotFalling])
         #expect(found.first?.cause.contains("far too large") == true)
     }
 
-    @Test func longWarmupIsAwaited() {
+    @Test("nothing is reported during a long warmup")
+    func longWarmupIsAwaited() {
         let found = Self.diagnoses(
             steps: 700, rate: { 1e-6 * Double($0) }, loss: { _ in Self.start })
         #expect(found.isEmpty)
     }
 
-    @Test(arguments: [0.05, 0.3])
+    @Test("swings are reported once", arguments: [0.05, 0.3])
     func swingsAreToldOnce(noise: Double) throws {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
@@ -118,16 +122,17 @@ import Training
                 let swing = step > 200 ? 0.8 * sin(2 * .pi * Double(step - 200) / 60) : 0
                 return 2.2 + 2 * exp(-Double(step) / 20) + swing + noise * random.normal()
             }
-            // The first rise may stand out of little noise as a spike does.
+            // With little noise, the first rise may look like a spike.
             let swings = found.filter { $0.sign != .lossSpike }
             try #require(swings.map(\.sign) == [.strongOscillation], "seed \(seed): \(found)")
-            // Two swings and a half.
+            // Two and a half swings.
             #expect(swings[0].step > 220 && swings[0].step <= 380)
             #expect(swings[0].remedy.contains("two to three times"))
         }
     }
 
-    @Test func jumpsAtEveryStepAreToldOnce() {
+    @Test("jumps at every step are reported once")
+    func jumpsAtEveryStepAreToldOnce() {
         var random = SeededNoise(seed: 1)
         let found = Self.diagnoses(steps: 600) { step in
             2.2 + 2 * exp(-Double(step) / 20) + (step.isMultiple(of: 2) ? 0.2 : -0.2)
@@ -137,7 +142,8 @@ import Training
         #expect((found.first?.step ?? 999) <= 250)
     }
 
-    @Test func lossesAboveTheStartAreToldOnce() {
+    @Test("losses that jump above the start are reported once")
+    func lossesAboveTheStartAreToldOnce() {
         var random = SeededNoise(seed: 1)
         let found = Self.diagnoses(steps: 600) { step in
             step < 3 ? Self.start : 4 + abs(3 * random.normal())
@@ -147,7 +153,8 @@ import Training
         #expect(found.first?.cause.contains("far too large") == true)
     }
 
-    @Test func aSpikeIsToldAtOnce() {
+    @Test("a spike is reported at once")
+    func aSpikeIsToldAtOnce() {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(steps: 600) { step in
@@ -159,7 +166,8 @@ import Training
         }
     }
 
-    @Test func whatIsNotANumberIsToldAtOnce() {
+    @Test("a loss or norm that is not a number is reported at once")
+    func whatIsNotANumberIsToldAtOnce() {
         let found = Self.diagnoses(steps: 200) { step in
             step >= 77 && step < 80 ? .nan : 2.2 + 2 * exp(-Double(step) / 20)
         }
@@ -171,8 +179,8 @@ import Training
         #expect(diagnostician.add(step).first?.cause.hasPrefix("the gradient norm is") == true)
     }
 
-    /// From step 500 on the validation loss rises, by 0.03 at each evaluation.
-    @Test(arguments: [false, true])
+    /// From step 500 on, the validation loss rises by 0.03 at each evaluation.
+    @Test("overfitting is reported once", arguments: [false, true])
     func overfittingIsToldOnce(decays: Bool) throws {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
@@ -190,7 +198,7 @@ import Training
             try #require(found.map(\.sign) == [.overfitting], "seed \(seed): \(found)")
             #expect(found[0].step > 550 && found[0].step <= 900)
             #expect(found[0].cause.contains("needs to decay") == !decays)
-            // The same validation loss, where the training loss has stopped falling.
+            // The validation loss is the same, but the training loss has stopped falling.
             training = noise
             let still = Self.diagnoses(steps: 1500, rate: rate, validation: validation) { step in
                 1.7 + 2.4 * exp(-Double(step) / 30) + 0.1 * training.normal()
@@ -201,8 +209,9 @@ import Training
 
     // MARK: - The log
 
-    /// Cut at any step and gone on with from the log, it tells what it tells without a cut.
-    @Test(arguments: [1, 2, 22, 76, 77, 100, 151, 299, 300, 301, 599])
+    @Test(
+        "a run resumed from its log has the diagnoses of an uninterrupted one",
+        arguments: [1, 2, 22, 76, 77, 100, 151, 299, 300, 301, 599])
     func aResumedRunTellsTheSame(cut: Int) throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/metrics.jsonl"
@@ -249,7 +258,8 @@ import Training
         #expect(read.map(\.sign) == expected)
     }
 
-    @Test func aReportCanListThem() throws {
+    @Test("diagnoses are read from the log, without those of later versions")
+    func aReportCanListThem() throws {
         let folder = try TemporaryFolder()
         try folder.write(
             "metrics.jsonl",
@@ -266,7 +276,8 @@ import Training
 }
 
 extension SeededNoise {
-    /// With mean 0, variance 1 and a long upper tail: of 8 exponential numbers the mean.
+    /// Returns a number with mean 0, variance 1 and a long upper tail: the scaled mean of 8
+    /// exponential numbers.
     fileprivate mutating func skewed() -> Double {
         ((0..<8).reduce(0) { sum, _ in sum - log(uniform()) } - 8) / 8.0.squareRoot()
     }

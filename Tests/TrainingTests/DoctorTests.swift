@@ -1,7 +1,7 @@
 import Testing
 import Training
 
-/// What the doctor warns of, and how it writes cores.
+/// Tests of the doctor's warnings and of its lists of cores.
 @Suite struct DoctorTests {
     private func rank(
         _ host: String = "one", cores: [Int], usable: Set<Int>? = nil, quota: Double? = nil,
@@ -21,7 +21,8 @@ import Training
         Doctor.warnings(ranks, runFolder: nil)
     }
 
-    @Test func aGoodLayoutGetsNone() {
+    @Test("a good layout causes no warning")
+    func aGoodLayoutGetsNone() {
         #expect(warnings(rank(cores: [0], online: 1)).isEmpty)
         #expect(warnings((0..<4).map { rank(cores: [$0]) }).isEmpty)
         #expect(
@@ -35,7 +36,8 @@ import Training
         Doctor.warnings(ranks, runFolder: nil)
     }
 
-    @Test func foldersOfControlGroups() {
+    @Test("the folders of control groups are listed from the root down")
+    func foldersOfControlGroups() {
         func folders(_ controller: String, _ groups: String) -> [String] {
             controlGroupFolders(of: controller, groups: groups).map { "\($0.version) \($0.folder)" }
         }
@@ -51,29 +53,34 @@ import Training
         #expect(folders("cpu", "").isEmpty)
     }
 
-    @Test(arguments: [
-        ("max 100000", nil), ("-1 100000", nil), ("150000 100000", 1.5), ("50000 100000", 0.5),
-        ("", nil), ("100000", nil), ("100000 0", nil),
-    ])
+    @Test(
+        "CPU quotas of control groups are parsed",
+        arguments: [
+            ("max 100000", nil), ("-1 100000", nil), ("150000 100000", 1.5), ("50000 100000", 0.5),
+            ("", nil), ("100000", nil), ("100000 0", nil),
+        ])
     func quotas(text: String, cores: Double?) {
         #expect(UsableCores.quota(text.split(separator: " ")) == cores)
     }
 
-    @Test(arguments: [
-        ("0-3,8\n", [0, 1, 2, 3, 8]), (" 5", [5]), ("", []), ("3-1,x,2-", [2]),
-    ])
+    @Test(
+        "lists of processors are parsed",
+        arguments: [
+            ("0-3,8\n", [0, 1, 2, 3, 8]), (" 5", [5]), ("", []), ("3-1,x,2-", [2]),
+        ])
     func processorLists(text: String, processors: [Int]) {
         #expect(UsableCores.processors(listed: text).sorted() == processors)
     }
 
-    /// A quota counts in whole cores, and at least as one.
-    @Test(arguments: [(nil, 4), (0.5, 1), (1.9, 1), (3, 3), (64, 4)])
+    @Test(
+        "a quota is rounded down to whole cores, but to one at least",
+        arguments: [(nil, 4), (0.5, 1), (1.9, 1), (3, 3), (64, 4)])
     func coresUnderAQuota(quota: Double?, count: Int) {
         #expect(UsableCores(cores: [0, 1, 2, 3], quota: quota).count == count)
     }
 
-    /// Cores that may not be used are not idle.
-    @Test func coresThatMayNotBeUsed() {
+    @Test("cores that may not be used do not count as idle")
+    func coresThatMayNotBeUsed() {
         #expect(warnings(rank(cores: [0], usable: [0])).isEmpty)
         #expect(warnings(rank(cores: [0, 1, 2, 3], quota: 1)).isEmpty)
         let idle = warnings(rank(cores: [1], usable: [0, 1, 2]))
@@ -90,22 +97,24 @@ import Training
         #expect(throttled.first?.contains("raise the CPU quota") == true)
     }
 
-    @Test(arguments: [64 << 20, nil])
+    @Test("little shared memory on a shared host causes a warning", arguments: [64 << 20, nil])
     func littleSharedMemory(bytes: Int?) {
         let found = warnings((0..<4).map { rank(cores: [$0], sharedMemory: bytes) })
         #expect(found.count == 1 && found[0].contains("--shm-size"))
-        // A rank alone on its host shares with nobody.
+        // A rank that is alone on its host shares no memory.
         #expect(warnings(rank(cores: [0], online: 1, sharedMemory: bytes)).isEmpty)
     }
 
-    @Test func allRanksOnOneCore() {
+    @Test("ranks that are all bound to one core cause a warning")
+    func allRanksOnOneCore() {
         let found = warnings(rank(cores: [2]), rank(cores: [2]))
         #expect(found.count == 1)
         #expect(found.first?.hasPrefix("one: all 2 ranks are bound to one core") == true)
         #expect(found.first?.contains("--bind-to core") == true)
     }
 
-    @Test func moreThreadsThanCores() {
+    @Test("more threads than cores cause a warning")
+    func moreThreadsThanCores() {
         let yielding = warnings(
             rank(cores: [0, 1], online: 2, threads: 2, yields: true),
             rank(cores: [0, 1], online: 2, threads: 2, yields: true))
@@ -116,18 +125,20 @@ import Training
         #expect(spinning.last?.contains("mpi_yield_when_idle 1") == true)
     }
 
-    @Test func idleCores() {
+    @Test("idle cores cause a warning")
+    func idleCores() {
         let found = warnings(rank(cores: [0]), rank(cores: [1]))
         #expect(found.count == 1)
         #expect(found.first?.contains("one: 2 of its 4 cores would be idle") == true)
     }
 
-    /// Where the system does not say which cores a rank may use, nothing is made up.
-    @Test func unknownCores() {
+    @Test("unknown cores cause no warning")
+    func unknownCores() {
         #expect(warnings((0..<4).map { _ in rank(cores: []) }).isEmpty)
     }
 
-    @Test func hostsAreJudgedOneByOne() {
+    @Test("each host is judged by itself")
+    func hostsAreJudgedOneByOne() {
         let found = warnings(
             rank("one", cores: [0], online: 2), rank("one", cores: [1], online: 2),
             rank("two", cores: [0], online: 2), rank("two", cores: [0], online: 2))
@@ -135,7 +146,8 @@ import Training
         #expect(found.first?.contains("two: all 2 ranks are bound to one core") == true)
     }
 
-    @Test func hostsThatDiffer() {
+    @Test("hosts with different builds or instruction sets cause a warning")
+    func hostsThatDiffer() {
         let builds = warnings(
             rank("one", cores: [0], online: 1), rank("two", cores: [0], online: 1, build: "b"))
         #expect(builds.count == 1 && builds.first?.contains("different builds") == true)
@@ -146,18 +158,21 @@ import Training
         #expect(sets.first?.contains("(Intel AVX-512, Intel AVX2)") == true)
     }
 
-    @Test func aRunInMemory() {
+    @Test("a run folder in memory causes a warning")
+    func aRunInMemory() {
         let found = Doctor.warnings(
             [rank(cores: [0], online: 1)], runFolder: "/dev/shm/not/there/yet")
         #expect(found.count == 1)
         #expect(found.first?.contains("/dev/shm/not/there/yet: lies in memory (tmpfs") == true)
     }
 
-    @Test(arguments: [
-        ([], "no known core"), ([3], "core 3"), ([0, 1, 2, 3], "cores 0-3"),
-        ([0, 2], "cores 0, 2"), ([0, 1, 2, 3, 8], "cores 0-3, 8"),
-        ([1, 4, 5, 7, 8], "cores 1, 4-5, 7-8"),
-    ])
+    @Test(
+        "neighboring cores are listed as ranges",
+        arguments: [
+            ([], "no known core"), ([3], "core 3"), ([0, 1, 2, 3], "cores 0-3"),
+            ([0, 2], "cores 0, 2"), ([0, 1, 2, 3, 8], "cores 0-3, 8"),
+            ([1, 4, 5, 7, 8], "cores 1, 4-5, 7-8"),
+        ])
     func writesCores(cores: [Int], text: String) {
         #expect(Doctor.coreList(cores) == text)
     }

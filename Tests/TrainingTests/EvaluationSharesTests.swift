@@ -1,10 +1,11 @@
 import Testing
 import Training
 
-/// However many ranks share an evaluation, every window is in it once and the sum has the same
-/// bits.
+/// Tests that any number of ranks evaluates every window once and that the sum has the same bits.
 @Suite struct EvaluationSharesTests {
-    @Test(arguments: [0, 1, 2, 3, 7, 16, 100], [1, 2, 3, 5])
+    @Test(
+        "every window is evaluated once, and sums keep their order",
+        arguments: [0, 1, 2, 3, 7, 16, 100], [1, 2, 3, 5])
     func everyWindowIsTakenOnceAndSumsKeepTheirOrder(windowCount: Int, microBatch: Int) {
         // Sums of numbers whose order matters to the last bit.
         func loss(_ chunk: Range<Int>) -> Double {
@@ -24,7 +25,7 @@ import Training
                 #expect(chunks.count <= shares.slots)
                 #expect(chunks.allSatisfy { !$0.isEmpty && $0.count <= microBatch })
                 windows += chunks.flatMap(Array.init)
-                // What stands in unused slots must not count.
+                // The content of unused slots must not count.
                 gathered += chunks.map(loss)
                 gathered += Array(repeating: .nan, count: shares.slots - chunks.count)
             }

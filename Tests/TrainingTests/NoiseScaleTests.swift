@@ -7,14 +7,16 @@ import TestSupport
 import Testing
 import Training
 
-/// Planted truths: lanes' gradients that are drawn around a known one with a known variance.
+/// Tests of the noise scale on lanes whose gradients are drawn around a known one with a known
+/// variance.
 @Suite struct NoiseScaleTests {
     private static let dimensions = 400
     private static let lanes = 8
     private static let sequencesPerLane = 2
     private static let steps = 100
 
-    /// One step's estimates: G has squared norm 1, and a sequence's gradient the total variance S.
+    /// Returns one step's estimates. The mean gradient has the squared norm `signal`, and a
+    /// sequence's gradient has the total variance `variance`.
     private static func noise(
         variance: Double, signal: Double, from random: inout SeededNoise
     ) -> GradientNoise? {
@@ -48,8 +50,8 @@ import Training
         return window
     }
 
-    /// An interval of 95 % holds the truth in 16 of 20 trials or more but once in 400 times.
-    @Test(arguments: [2.0, 40.0, 300.0])
+    /// A 95 % interval contains the truth in fewer than 16 of 20 trials only once in 400 times.
+    @Test("a planted noise scale is recovered", arguments: [2.0, 40.0, 300.0])
     func recoversAPlantedNoiseScale(scale: Double) throws {
         var held = 0
         for seed in 1...20 {
@@ -66,7 +68,8 @@ import Training
         #expect(held >= 16, "\(held) of 20 intervals hold \(scale)")
     }
 
-    @Test func isUndeterminedWithoutASignal() throws {
+    @Test("without a signal the noise scale is undetermined")
+    func isUndeterminedWithoutASignal() throws {
         var undetermined = 0
         for seed in 1...20 {
             let window = try Self.window(variance: 1000, signal: 0, seed: UInt64(seed))
@@ -76,7 +79,8 @@ import Training
         #expect(undetermined >= 17, "\(undetermined) of 20")
     }
 
-    @Test func needsSomeSteps() {
+    @Test("an estimate needs enough finite steps")
+    func needsSomeSteps() {
         var window = NoiseScaleWindow()
         for _ in 1..<NoiseScaleWindow.fewest { window.add(variance: 1, signal: 1) }
         #expect(window.estimate == nil)
@@ -86,8 +90,8 @@ import Training
         #expect(window.estimate != nil)
     }
 
-    /// An old regime does not weigh on a new one.
-    @Test func forgetsOldSteps() throws {
+    @Test("steps that left the window do not affect the estimate")
+    func forgetsOldSteps() throws {
         var window = try Self.window(variance: 2, signal: 100, seed: 5)
         let new = try Self.window(variance: 40, signal: 1, seed: 6)
         var random = SeededNoise(seed: 6)
@@ -98,8 +102,8 @@ import Training
         #expect(window.estimate == new.estimate)
     }
 
-    /// A run that is resumed goes on with the window that it had, from its log.
-    @Test func goesOnFromTheLog() throws {
+    @Test("a resumed run restores its window from the log")
+    func goesOnFromTheLog() throws {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "lockstep noise \(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -123,7 +127,8 @@ import Training
         #expect(read.estimate == window.estimate)
     }
 
-    @Test func metricsTellIt() throws {
+    @Test("metrics contain the estimate and its interval, or null")
+    func metricsTellIt() throws {
         let interval = Interval(lower: 10, upper: 20, level: 0.95)
         let fields = MetricsFields.noise
         func line(_ scale: NoiseScale) -> [String: JSONValue] {

@@ -2,9 +2,10 @@ import Support
 import Testing
 import Training
 
-/// When steps without finite numbers end a run.
+/// Tests of the limit on steps without finite numbers.
 @Suite struct NonFiniteGuardTests {
-    @Test func stopsAfterTheLimitInARowOnly() {
+    @Test("only skipped steps in a row reach the limit")
+    func stopsAfterTheLimitInARowOnly() {
         var watch = NonFiniteGuard(limit: 3)
         for round in 1...5 {
             watch.skip()
@@ -18,7 +19,8 @@ import Training
         #expect(watch.isHopeless)
     }
 
-    @Test func adviseBySaying() {
+    @Test("the failure names the step, the rate, the keys to change and the good checkpoint")
+    func adviseBySaying() {
         var watch = NonFiniteGuard(limit: 1)
         watch.skip()
         func failure(loss: Double) -> Failure {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Training
 
-/// A run's folder is made once, and never over something else.
+/// Tests that a run's folder is created once and that nothing is overwritten.
 @Suite struct RunFolderTests {
     private func create(_ path: String, dataPath: String = "/data") -> Failure? {
         caughtFailure { () throws(Failure) in
@@ -13,7 +13,9 @@ import Training
         }
     }
 
-    @Test(arguments: ["run", "a/deep/er/run", "odd name; $HOME 'quoted' é", "-n", "run///"])
+    @Test(
+        "a run's folder is created only once",
+        arguments: ["run", "a/deep/er/run", "odd name; $HOME 'quoted' é", "-n", "run///"])
     func isMadeOnceAndNeverAgain(name: String) throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/\(name)"
@@ -29,14 +31,17 @@ import Training
         #expect(try run.read(run.recipe) == "# recipe\n")
     }
 
-    @Test(arguments: ["/plain", "/with a space", "/with a\nline break", "/ends with a break\n"])
+    @Test(
+        "the folder stores the data path",
+        arguments: ["/plain", "/with a space", "/with a\nline break", "/ends with a break\n"])
     func remembersWhereTheDataLie(dataPath: String) throws {
         let folder = try TemporaryFolder()
         #expect(create("\(folder.path)/run", dataPath: dataPath) == nil)
         #expect(try RunFolder("\(folder.path)/run").readDataPath() == dataPath)
     }
 
-    @Test func refusesAFolderWithAnythingElseInIt() throws {
+    @Test("a folder with other files is refused")
+    func refusesAFolderWithAnythingElseInIt() throws {
         let folder = try TemporaryFolder()
         let precious = "\(folder.path)/thesis.txt"
         try Data("words".utf8).write(to: URL(filePath: precious))
@@ -44,7 +49,7 @@ import Training
         #expect(failure?.code == .usage)
         #expect(failure?.sentence.contains("is not empty and holds no run") == true)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["thesis.txt"])
-        // Nor is a file taken for a folder.
+        // A file is not a folder.
         #expect(create(precious)?.code == .usage)
         #expect(try Data(contentsOf: URL(filePath: precious)) == Data("words".utf8))
         let below = create("\(precious)/run")
@@ -53,13 +58,14 @@ import Training
         #expect(create("")?.code == .usage)
     }
 
-    @Test func takesAnEmptyFolderAndLeavesNothingHalfMade() throws {
+    @Test("an empty folder is used, and nothing partial is left")
+    func takesAnEmptyFolderAndLeavesNothingHalfMade() throws {
         let folder = try TemporaryFolder()
         #expect(create(folder.path) == nil)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
         #expect(Set(names) == ["recipe.toml", "data-path.txt"])
         #expect(!FileManager.default.fileExists(atPath: folder.path + ".partial"))
-        // Somebody else's files are not taken over, whatever their names.
+        // Existing files are kept, whatever their names.
         let foreign = "\(folder.path)/foreign"
         try FileManager.default.createDirectory(
             atPath: foreign, withIntermediateDirectories: true)
@@ -69,7 +75,8 @@ import Training
             try Data(contentsOf: URL(filePath: "\(foreign)/tokenizer.json")) == Data("mine".utf8))
     }
 
-    @Test func saysWhatAKilledStartLeft() throws {
+    @Test("the remains of a killed start are named")
+    func saysWhatAKilledStartLeft() throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/run"
         try FileManager.default.createDirectory(
@@ -107,7 +114,8 @@ import Training
         #expect(try !run.wasReplaced(by: recipes[0]))
     }
 
-    @Test func saysWhereNoRunIs() throws {
+    @Test("a folder without a run is named")
+    func saysWhereNoRunIs() throws {
         let folder = try TemporaryFolder()
         let run = RunFolder(folder.path)
         expectFailure(.missingInput, [folder.path, "holds no run"]) { () throws(Failure) in
@@ -115,7 +123,8 @@ import Training
         }
     }
 
-    @Test func textsAreReadWholeOrRefused() throws {
+    @Test("files are read completely or refused")
+    func textsAreReadWholeOrRefused() throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/text"
         let text = String(repeating: "é\n", count: 100_000)

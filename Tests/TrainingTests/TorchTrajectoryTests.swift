@@ -6,11 +6,14 @@ import Optimizers
 import Recipes
 import Testing
 
-/// Thirty steps of model, clipping, schedule and AdamW together against PyTorch in double
+/// Compares thirty steps of model, clipping, schedule and AdamW together with PyTorch in double
 /// precision.
 @Suite struct TorchTrajectoryTests {
-    /// In bf16 each step's rounding is part of the next one's parameters, so only roughly.
-    @Test(arguments: [(Precision.fp32, 2e-6), (.bf16, 1e-3)])
+    /// In bf16 the comparison is rough, because each step's rounding enters the next step's
+    /// parameters.
+    @Test(
+        "losses and norms equal those of PyTorch",
+        arguments: [(Precision.fp32, 2e-6), (.bf16, 1e-3)])
     func lossesAndNormsFollowPyTorch(precision: Precision, rounding: Double) throws {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().path
         let file = try SafetensorsFile(opening: "\(folder)/Golden/trajectory.safetensors")

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Training
 
-/// What a plan settles and tells.
+/// Tests of the values that a plan chooses and of its summary.
 @Suite struct TrainingPlanTests {
     private let toml = """
         [model]
@@ -37,7 +37,8 @@ import Training
                 parts: [.init("parameters", 1024), .init("gradients", 2048)], hostBytes: 5120))
     }
 
-    @Test func settlesWhatWasSilent() throws {
+    @Test("unset keys get their values")
+    func settlesWhatWasSilent() throws {
         let plan = try TrainingPlan(
             recipe(
                 "[training]\nsteps = 100\nglobal_batch = 24\n[optimizer]\nlearning_rate = 0.5"),
@@ -53,8 +54,10 @@ import Training
         #expect(abs(plan.learningRate(after: 100) - 0.05) < 1e-15)
     }
 
-    /// With every silent value written out, more steps or other ranks change no step's rate.
-    @Test(arguments: ["cosine", "linear", "wsd", "constant"])
+    /// The longer recipe states every value that the plan chose.
+    @Test(
+        "more steps or other ranks do not change the rates of earlier steps",
+        arguments: ["cosine", "linear", "wsd", "constant"])
     func moreStepsDoNotChangeTheOnesBefore(schedule: String) throws {
         let plan = try TrainingPlan(
             recipe("[training]\nsteps = 100", set: "schedule.name=\(schedule)"), ranks: 2)
@@ -66,8 +69,9 @@ import Training
         }
     }
 
-    /// The last part of a sequence, too, ends where it would have.
-    @Test func moreStepsDoNotStretchASequence() throws {
+    /// The last part of a sequence ends at the same step.
+    @Test("more steps do not stretch a sequence")
+    func moreStepsDoNotStretchASequence() throws {
         let plan = try TrainingPlan(
             recipe(
                 "[training]\nsteps = 100", set: "schedule.name=sequence",
@@ -83,8 +87,8 @@ import Training
         #expect(abs(other.learningRate(after: 149) - 3e-5) < 1e-15)
     }
 
-    /// The memory is told by its parts, and for all of a host where that is more than one rank.
-    @Test func memoryIsToldByItsParts() throws {
+    @Test("memory is listed by use, and per host if it has several ranks")
+    func memoryIsToldByItsParts() throws {
         let plan = try TrainingPlan(recipe(toml), ranks: 2)
         let parts = "parameters 1.0 KiB, gradients 2.0 KiB"
         #expect(plan.summary(facts(ranks: 1)).contains("  3.0 KiB a rank: \(parts)"))
@@ -92,13 +96,14 @@ import Training
             plan.summary(facts(ranks: 2)).contains("3.0 KiB a rank, 5.0 KiB a host: \(parts)"))
     }
 
-    /// What a rank must hold at least has one arena of gradients for each partial sum that its
-    /// lanes leave open: of 8 lanes 4, of 4 lanes 3, of 2 lanes 2; of 3 lanes 3 if the pair is
-    /// last.
-    @Test(arguments: [
-        (1, [4]), (2, [3, 3]), (4, [2, 2, 2, 2]), (3, [2, 2, 3]),
-        (8, [1, 1, 1, 1, 1, 1, 1, 1]),
-    ])
+    /// A rank needs one arena of gradients for each partial sum that its lanes leave open: 4 for 8
+    /// lanes, 3 for 4 lanes, 2 for 2 lanes, and 3 for 3 lanes if the pair is last.
+    @Test(
+        "the least memory includes partial sums",
+        arguments: [
+            (1, [4]), (2, [3, 3]), (4, [2, 2, 2, 2]), (3, [2, 2, 3]),
+            (8, [1, 1, 1, 1, 1, 1, 1, 1]),
+        ])
     func theLeastMemoryCountsPartialSums(ranks: Int, arenas: [Int]) throws {
         for sharded in [false, true] {
             let plan = try TrainingPlan(
@@ -107,7 +112,7 @@ import Training
             for (rank, gradients) in arenas.enumerated() {
                 let expected = plan.recipe.model.leastTrainingBytes(
                     arenas: Double(gradients) + moments, tokens: 8, recomputes: false)
-                // Three numbers for each lane: in every rank's message, and once more for all lanes.
+                // Each lane has three numbers, in every rank's message and once more for all lanes.
                 let message = 8 + (8 + ranks - 1) / ranks * 24
                 let own = plan.lanes.tree.lanes(ofRank: rank, size: ranks).count
                 let lanes = message * (ranks + 1) + 8 * 24 + ranks * 8 + own * 32
@@ -118,15 +123,16 @@ import Training
         }
     }
 
-    @Test func theLowestRateScalesWithTheBatch() throws {
+    @Test("the lowest rate scales with the batch")
+    func theLowestRateScalesWithTheBatch() throws {
         let plan = try TrainingPlan(recipe(toml), ranks: 1)
         #expect(plan.rate.peakLearningRate == 2e-3)
         #expect(plan.recipe.schedule.minimumLearningRate == 1e-4)
         #expect(abs(plan.learningRate(after: 1000) - 2e-4) < 1e-15)
     }
 
-    /// The learning rate is a function of the batch and the step, never of the ranks.
-    @Test func ranksDoNotTouchTheRate() throws {
+    @Test("the learning rate does not depend on the ranks")
+    func ranksDoNotTouchTheRate() throws {
         let one = try TrainingPlan(recipe(toml), ranks: 1)
         for ranks in 2...8 {
             let plan = try TrainingPlan(recipe(toml), ranks: ranks)
@@ -137,8 +143,9 @@ import Training
         }
     }
 
-    /// The optimizer takes what the rule makes of the recipe; the run's recipe stays as written.
-    @Test func scalesBetasEpsilonDecayAndWarmup() throws {
+    /// The optimizer gets the scaled values; the run's recipe keeps the unscaled ones.
+    @Test("rules scale betas, epsilon, weight decay and warmup")
+    func scalesBetasEpsilonDecayAndWarmup() throws {
         let plan = try TrainingPlan(
             recipe(
                 toml, set: "scaling.rule=adam-sde", "scaling.base_batch=6",
@@ -169,6 +176,7 @@ import Training
     }
 
     @Test(
+        "the summary states the rule",
         arguments: [
             (
                 ["scaling.rule=surge", "scaling.noise_scale=24"],
@@ -198,7 +206,8 @@ import Training
         #expect(summary.contains(text), "\(summary)")
     }
 
-    @Test func refusesMoreRanksThanLanes() throws {
+    @Test("more ranks than lanes are refused")
+    func refusesMoreRanksThanLanes() throws {
         let recipe = try recipe(toml)
         expectFailure(.configuration, ["9 ranks", "8 lanes", "lanes to 12"]) {
             () throws(Failure) in
@@ -206,10 +215,12 @@ import Training
         }
     }
 
-    @Test(arguments: [
-        ("training.global_batch=26", ["lanes = 8", "global_batch = 26", "24 or 32"]),
-        ("training.micro_batch=2", ["micro_batch = 2", "1 or 3"]),
-    ])
+    @Test(
+        "batches that do not divide evenly are refused",
+        arguments: [
+            ("training.global_batch=26", ["lanes = 8", "global_batch = 26", "24 or 32"]),
+            ("training.micro_batch=2", ["micro_batch = 2", "1 or 3"]),
+        ])
     func refusesBatchesThatDoNotDivide(override: String, words: [String]) throws {
         let recipe = try recipe(toml, set: override)
         expectFailure(.configuration, words) { () throws(Failure) in
@@ -217,7 +228,8 @@ import Training
         }
     }
 
-    @Test func tellsWhatIsPerRankAndWhatIsGlobal() throws {
+    @Test("the summary separates values per rank from global ones")
+    func tellsWhatIsPerRankAndWhatIsGlobal() throws {
         let summary = try TrainingPlan(recipe(toml), ranks: 3).summary(facts(ranks: 3))
         for piece in [
             "for 1,000 steps on 3 ranks x 2 threads, into runs/a b",
@@ -237,7 +249,8 @@ import Training
         #expect(!summary.contains("h.1."))
     }
 
-    @Test func tellsTheOtherCases() throws {
+    @Test("the summary covers unset and unusual values")
+    func tellsTheOtherCases() throws {
         let plan = try TrainingPlan(
             recipe(
                 toml, set: "training.micro_batch=0", "scaling.rule=power", "scaling.exponent=0.5",

@@ -1,4 +1,4 @@
-// The AMX kernels with tile registers made of memory, to be tested on any x86-64 processor.
+// The AMX kernels with emulated tile registers, so that any x86-64 processor can test them.
 #pragma once
 
 #include "microkernels.h"
