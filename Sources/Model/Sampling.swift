@@ -18,14 +18,14 @@ package struct Sampling: Sendable {
     package func validate() throws(Failure) {
         guard temperature >= 0, temperature.isFinite else {
             throw Failure(
-                .usage, "--temperature is \(temperature), but must be 0 (greedy) or more; try 0.8.")
+                .usage, "--temperature \(temperature): must be 0 (greedy) or more; try 0.8.")
         }
         guard topK >= 0 else {
-            throw Failure(.usage, "--top-k is \(topK), but must be 0 (all tokens) or more; try 40.")
+            throw Failure(.usage, "--top-k \(topK): must be 0 (all tokens) or more; try 40.")
         }
         guard topP > 0, topP <= 1 else {
             throw Failure(
-                .usage, "--top-p is \(topP), but must be more than 0 and at most 1; try 0.95.")
+                .usage, "--top-p \(topP): must be more than 0 and at most 1; try 0.95.")
         }
     }
 
