@@ -6,8 +6,8 @@ import Support
 /// The texts are joined. The first `Int((1 - validationFraction) * n)` characters (bytes for the
 /// byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
 /// separately. nanoGPT's Python reads the line endings CR LF and CR as LF, while this function
-/// keeps every byte. Texts are read twice, and memory is bounded by the longest word. The folder appears
-/// only when it is complete; after a failure nothing is left of it.
+/// keeps every byte. Texts are read twice, and memory is bounded by the longest word. The folder
+/// appears only when it is complete; after a failure nothing is left of it.
 ///
 /// - Parameter found: called with each finding that deserves a warning.
 /// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
