@@ -8,19 +8,19 @@ import Training
 /// Compares the reduction of gradients with `MPI_Allreduce` on the ranks of the job.
 ///
 /// For each size, both sum the same numbers, alternating. The numbers are written again before each
-/// sum, as gradients are.
-/// A repetition begins after a barrier and ends when the rank has the whole sum. It includes the
-/// sum's norm, but not the squares of the lanes, which training takes as gradients are made.
+/// sum, as gradients are. A repetition begins after a barrier and ends when the rank has the whole
+/// sum. It includes the norm of the sum, but not the squared norms of the lanes, which training
+/// computes while it produces gradients.
 package struct AllreduceBenchmark: Sendable {
-    /// Bytes of fp32 to be summed, rising; multiples of 64.
+    /// The numbers of fp32 bytes to sum, in ascending order; multiples of 64.
     package var sizes: [Int]
     package var wire: WireFormat
 
-    /// Seconds spent on a size, setting up left out, if more than `fewestRepetitions` fit in them.
+    /// The seconds to spend on a size without set-up, if more than `fewestRepetitions` fit in them.
     private static let secondsPerSize = 0.5
     private static let fewestRepetitions = 5
     private static let mostRepetitions = 1000
-    /// Measurements before the first that counts: memory is touched and connections are opened.
+    /// The number of discarded measurements, which touch memory and open connections.
     private static let warmup = 2
 
     package init(sizes: [Int], wire: WireFormat) {
@@ -30,15 +30,15 @@ package struct AllreduceBenchmark: Sendable {
 
     /// Measures every size. Collective.
     ///
-    /// - Throws: `Failure` (usage) on a single rank, which has nobody to exchange with;
-    ///   (configuration) where a size does not fit the memory; what MPI reports.
+    /// - Throws: `Failure` (usage) if there is a single rank, which has no partner;
+    ///   (configuration) if a size does not fit in memory; any failure of MPI.
     package func run(in job: Job) throws(Failure) -> AllreduceReport {
         let communicator = job.communicator
         try communicator.agree { () throws(Failure) in
             guard communicator.size < 2 else { return }
             throw Failure(
                 .usage,
-                "bench allreduce measures an exchange between ranks, of which there is one: start "
+                "bench allreduce measures an exchange between ranks, but there is only one; start "
                     + "it as launch/mpirun --ranks 2 -- lockstep bench allreduce.")
         }
         try requireMemory(communicator)
@@ -58,7 +58,7 @@ package struct AllreduceBenchmark: Sendable {
             var measurement = try SizeMeasurement(
                 bytes: bytes, wire: wire, team: team, communicator: communicator)
             report.notice = measurement.reducer.notice
-            // Where memory cannot be shared each rank counts as a host there.
+            // If memory cannot be shared, the reducer counts each rank as a host.
             if report.notice == nil { report.hosts = measurement.reducer.hostCount }
             report.rows.append(try row(&measurement, communicator))
             try measurement.reducer.free()
@@ -85,7 +85,7 @@ package struct AllreduceBenchmark: Sendable {
             ours.append(try measurement.lockstep())
             theirs.append(try measurement.mpi())
         }
-        // The slowest rank's, since a step waits for all.
+        // The slowest rank's medians, since a step waits for all ranks.
         return AllreduceReport.Row(
             bytes: measurement.bytes, repetitions: repetitions,
             seconds: try communicator.allReduce(median(ours), .maximum),
@@ -95,19 +95,19 @@ package struct AllreduceBenchmark: Sendable {
     private func requireMemory(_ communicator: Communicator) throws(Failure) {
         let ranks = try communicator.ranksOnThisHost().count
         try communicator.agree { () throws(Failure) in
-            // The gradient, and what MPI_Allreduce reads and writes.
+            // The reducer's gradient, and the source and the result of MPI_Allreduce.
             let there = machineMemoryBytes
             guard let largest = sizes.max(), largest * 3 * ranks > there else { return }
             throw Failure(
                 .configuration,
-                "Sums of \(Format.bytes(largest)) take \(Format.bytes(largest * 3)) of memory for each of "
-                    + "\(ranks) ranks, but the machine has \(Format.bytes(there)): lower --maximum "
+                "Sums of \(Format.bytes(largest)) take \(Format.bytes(largest * 3)) of memory for "
+                    + "each of \(ranks) ranks, but the machine has \(Format.bytes(there)); lower --maximum "
                     + "or --sizes, or start fewer ranks on it.")
         }
     }
 }
 
-/// One size's memory and how to sum it in both ways.
+/// The memory for one size, and the two ways to sum it.
 private struct SizeMeasurement {
     let bytes: Int
     let reducer: GradientReducer
@@ -131,7 +131,7 @@ private struct SizeMeasurement {
         lockstepSum = result
     }
 
-    /// Seconds of a reduction by the reducer, whose sum `lockstepSum` then is.
+    /// Returns the seconds of a reduction by the reducer, and sets `lockstepSum` to its sum.
     mutating func lockstep() throws(Failure) -> Double {
         reducer.beginStep()
         fill(reducer.beginLane(communicator.rank))
@@ -143,7 +143,7 @@ private struct SizeMeasurement {
         return try seconds(since: start)
     }
 
-    /// Seconds of a reduction by MPI.
+    /// Returns the seconds of a reduction by MPI.
     func mpi() throws(Failure) -> Double {
         fill(source)
         try communicator.barrier()
@@ -152,30 +152,29 @@ private struct SizeMeasurement {
         return try seconds(since: start)
     }
 
-    /// Seconds until now; returns when all ranks have theirs.
+    /// Returns the seconds from `start` to now, after all ranks have measured theirs.
     ///
-    /// Where ranks share a core, one that went on to write its next numbers would keep another from
-    /// noticing that the sum is there.
+    /// If ranks share a core, a rank that already wrote its next numbers would keep another from
+    /// noticing that the sum is complete.
     private func seconds(since start: Int64) throws(Failure) -> Double {
         let seconds = Double(MonotonicClock.nanoseconds - start) * 1e-9
         try communicator.barrier()
         return seconds
     }
 
-    /// Checks that both have had the sum: small whole numbers, which every order of additions and
-    /// bfloat16 give exactly.
+    /// Checks both sums, which consist of small whole numbers that every order of additions and
+    /// bfloat16 represent exactly.
     ///
-    /// - Throws: `.bug` where a sum is wrong.
+    /// - Throws: `Failure` (bug) if a sum is wrong.
     func check() throws(Failure) {
         let addends = min(communicator.size, Self.mostAddends)
         for index in 0..<count {
             let expected = Float(addends) * value(index)
             let (ours, theirs) = (lockstepSum.base[index], result.base[index])
             guard ours == expected, theirs == expected else {
-                throw Failure(
-                    .bug,
+                throw .defect(
                     "Element \(index) of \(count) sums to \(ours) here and to \(theirs) in "
-                        + "MPI_Allreduce, but is \(expected); please report this defect.")
+                        + "MPI_Allreduce, but must be \(expected)")
             }
         }
     }
@@ -187,9 +186,10 @@ private struct SizeMeasurement {
         for index in 0..<count { buffer.base[index] = value(index) }
     }
 
-    /// Ranks whose numbers are not zero: bfloat16 has all whole numbers up to 256.
+    /// The number of ranks whose numbers are not zero. Sums stay within 256, up to which bfloat16
+    /// represents all whole numbers.
     private static let mostAddends = 128
 
-    /// At most 2.
+    /// Returns the number of an element, from 0 to 2.
     private func value(_ index: Int) -> Float { Float(index % 3) }
 }

@@ -1,34 +1,34 @@
 import Compute
 import Support
 
-/// What a benchmark of the reduction measured.
+/// The results of a benchmark of the reduction, as text and as JSON.
 package struct AllreduceReport: Sendable {
-    /// One size.
+    /// The results for one size.
     package struct Row: Sendable {
         package let bytes: Int
         package let repetitions: Int
-        /// Medians, of the slowest rank.
+        /// The medians on the slowest rank.
         package let seconds: Double
         package let mpiSeconds: Double
 
-        /// How many times as fast as MPI_Allreduce.
+        /// The speed relative to MPI_Allreduce's.
         package var ratio: Double { mpiSeconds / seconds }
 
-        /// Bytes of the gradient, not of messages, in 1e9 a second.
+        /// The bytes of the gradient, not of messages, in 1e9 per second.
         package var rate: Double { Double(bytes) / seconds * 1e-9 }
         package var mpiRate: Double { Double(bytes) / mpiSeconds * 1e-9 }
     }
 
     package let ranks: Int
-    /// Groups of ranks that share memory.
+    /// The number of groups of ranks that share memory.
     package internal(set) var hosts: Int
     package let threads: Int
     package let wire: WireFormat
-    /// Why ranks of a host share no memory; nil where they do.
+    /// The reason why the ranks of a host share no memory, or nil if they do.
     package internal(set) var notice: String?
     package internal(set) var rows: [Row] = []
 
-    /// One line of JSON.
+    /// The report as one line of JSON.
     package var json: JSONObject {
         var object: JSONObject = [
             "ranks": .integer(ranks), "hosts": .integer(hosts),
@@ -74,7 +74,7 @@ package struct AllreduceReport: Sendable {
         return text.joined(separator: "\n")
     }
 
-    /// Microseconds, milliseconds or seconds, whichever reads best.
+    /// Returns a duration in microseconds, milliseconds or seconds, by its size.
     private static func time(_ seconds: Double) -> String {
         switch seconds {
         case ..<1e-3: "\(Format.fixed(seconds * 1e6, decimals: 1)) us"

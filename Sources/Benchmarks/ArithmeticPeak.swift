@@ -3,18 +3,18 @@ import Compute
 import MPI
 import Support
 
-/// What the cores of a job can compute at best, measured: fused multiply-adds that wait for
-/// nothing, in the widest vectors the processor has, on all threads of all ranks at once. A
-/// processor without instructions for bf16 computes it as fp32.
+/// The measured peak of the cores of a job: independent fused multiply-adds in the widest vectors
+/// of the processor, on all threads of all ranks at once. A processor without instructions for bf16
+/// computes it as fp32.
 struct ArithmeticPeak: Sendable {
-    /// Operations a second of one core, the mean over all threads of all ranks.
+    /// The operations per second of one core, as the mean over all threads of all ranks.
     let flopsPerCore: Double
 
-    /// Seconds of one measurement; clocks need some milliseconds to settle.
+    /// The seconds of one measurement; clocks need some milliseconds to settle.
     private static let seconds = 0.03
     private static let repetitions = 5
 
-    /// Measures for about 0.2 s. Collective.
+    /// Measures the peak for about 0.2 s. Collective.
     static func measure(
         _ precision: Precision, team: ThreadTeam, communicator: Communicator
     ) throws(Failure) -> ArithmeticPeak {

@@ -2,21 +2,21 @@ import Compute
 import Recipes
 import Support
 
-/// A model and the work of one rank in a step, as benchmarks know them by name.
+/// A named model together with the work of one rank in a step.
 package struct BenchmarkSize: Sendable, Equatable {
     package let name: String
     package let layers: Int
     package let heads: Int
     package let width: Int
-    /// Rows of the position table; sequences may be shorter.
+    /// The number of rows of the position table; sequences may be shorter.
     package let positions: Int
     package let vocabulary: Int
-    /// Sequences that a rank trains on in a step.
+    /// The number of sequences on which a rank trains in a step.
     package let sequencesPerRank: Int
     package let sequenceLength: Int
 
-    /// GPT-2 of 124 million parameters with short and with whole sequences, nanoGPT's "baby GPT"
-    /// for Shakespeare by characters, and its version for CPUs.
+    /// All sizes: GPT-2 of 124 million parameters with short and with full sequences, nanoGPT's
+    /// "baby GPT" for character-level Shakespeare, and its version for CPUs.
     package static let all = [
         BenchmarkSize(
             name: "gpt2-124m", layers: 12, heads: 12, width: 768, positions: 1024,
@@ -32,20 +32,21 @@ package struct BenchmarkSize: Sendable, Equatable {
             sequencesPerRank: 12, sequenceLength: 64),
     ]
 
-    /// The size of this name.
+    /// Returns the size with a name.
     ///
-    /// - Throws: `Failure` (usage) that names the nearest one, or all.
+    /// - Throws: `Failure` (usage) if there is none; it suggests the nearest name, or lists all.
     package static func named(_ name: String) throws(Failure) -> BenchmarkSize {
         if let size = all.first(where: { $0.name == name }) { return size }
         let names = all.map(\.name)
         throw Failure(
             .usage,
-            "There is no size \"\(name)\": "
+            "There is no size \"\(name)\"; "
                 + (nearestName(to: name, among: names).map { "did you mean \"\($0)\"?" }
                     ?? "the sizes are \(names.joined(separator: ", "))."))
     }
 
-    /// The recipe that trains this size on some ranks, each with one lane in one micro-batch.
+    /// Returns the recipe that trains this size on `ranks` ranks, each with one lane in one
+    /// micro-batch.
     func recipe(ranks: Int, steps: Int, precision: Precision) -> Recipe {
         var recipe = Recipe()
         recipe.model.layers = layers
@@ -63,8 +64,8 @@ package struct BenchmarkSize: Sendable, Equatable {
         recipe.optimizer.clipNorm = 1
         recipe.schedule.name = .constant
         recipe.schedule.warmupSteps = 0
-        // The batch grows with the ranks, and the rate would grow with the batch. Without scaling,
-        // the same batch on another number of ranks is the same training.
+        // The batch grows with the ranks, and with scaling the rate would grow with the batch.
+        // Without scaling, one batch trains in the same way on any number of ranks.
         recipe.scaling.rule = .none
         recipe.scaling.baseBatch = recipe.training.globalBatch
         recipe.reduction.lanes = ranks

@@ -4,7 +4,7 @@ import Statistics
 import Support
 import Training
 
-/// Measures each kernel of a training step alone, on the shapes of a size.
+/// Measures each kernel of a training step separately, with the shapes of a size.
 package struct KernelBenchmark: Sendable {
     package var size: BenchmarkSize
     package var precision: Precision
@@ -21,7 +21,7 @@ package struct KernelBenchmark: Sendable {
 
     /// Measures all kernels on all ranks at once. Collective.
     ///
-    /// - Throws: what MPI reports.
+    /// - Throws: `Failure` (configuration) if a processor lacks the precision; any failure of MPI.
     package func run(in job: Job) throws(Failure) -> KernelReport {
         let communicator = job.communicator
         try job.requireProcessor(for: precision)
@@ -36,7 +36,7 @@ package struct KernelBenchmark: Sendable {
         let bandwidth = try MemoryBandwidth.measure(
             team: engine.team, communicator: communicator)
         let bench = KernelBench(size: size, precision: precision, engine: engine)
-        // The cases see its memory through pointers.
+        // The cases access its memory through pointers.
         defer { withExtendedLifetime(bench) {} }
         let cases = bench.cases()
         let line = job.progressLine(
@@ -45,7 +45,7 @@ package struct KernelBenchmark: Sendable {
         var rows: [KernelReport.Row] = []
         for (index, kernel) in cases.enumerated() {
             let own = try medianSeconds(of: kernel, communicator)
-            // The slowest rank is the one that the others would wait for.
+            // In training, the other ranks would wait for the slowest.
             rows.append(
                 KernelReport.Row(
                     name: kernel.name, shape: kernel.shape, flops: kernel.flops,
@@ -59,11 +59,11 @@ package struct KernelBenchmark: Sendable {
             bytesPerSecond: bandwidth.bytesPerSecond, rows: rows)
     }
 
-    /// The median of this rank's measurements, in seconds a call.
+    /// Returns the median of this rank's measurements, in seconds per call.
     private func medianSeconds(
         of kernel: KernelCase, _ communicator: Communicator
     ) throws(Failure) -> Double {
-        // Touches memory and sizes scratch; the second call tells how often to run it.
+        // The first call touches memory and sizes scratch; the second decides the repetitions.
         kernel.run()
         let once = time(kernel, calls: 1)
         let calls = max(1, Int(Self.seconds / max(once, 1e-7)))

@@ -2,17 +2,17 @@ import Compute
 import Support
 import Training
 
-/// The results of a benchmark of the kernels, as text and as JSON.
+/// The results of a kernel benchmark, as text and as JSON.
 package struct KernelReport: Sendable {
-    /// One kernel on one shape.
+    /// The results for one kernel with one shape.
     package struct Row: Sendable {
         package let name: String
         package let shape: String
-        /// Of one rank; 0 where memory limits it.
+        /// The operations of one rank per call, or 0 if memory limits the kernel.
         package let flops: Double
-        /// Of one rank.
+        /// The bytes that one rank must read and write per call.
         package let bytes: Double
-        /// The slowest rank's median.
+        /// The slowest rank's median duration of a call.
         package let seconds: Double
     }
 
@@ -21,9 +21,9 @@ package struct KernelReport: Sendable {
     let ranks: Int
     let threads: Int
     let instructionSet: String
-    /// Measured, in operations a second of the precision.
+    /// The measured peak, in operations of the precision per second.
     let peakFlopsPerCore: Double
-    /// Measured, over all ranks.
+    /// The measured memory bandwidth of all ranks together.
     let bytesPerSecond: Double
     let rows: [Row]
 
@@ -36,7 +36,7 @@ package struct KernelReport: Sendable {
         row.bytes / row.seconds / (bytesPerSecond / Double(ranks))
     }
 
-    /// One line of JSON.
+    /// The report as one line of JSON.
     package var json: JSONObject {
         [
             "peer": .string("lockstep \(version)"), "size": .string(size.name),
@@ -84,9 +84,10 @@ package struct KernelReport: Sendable {
                 "",
             ] + table.lines + [
                 "",
-                "Figures are of one rank. % peak: of \(peak) GFLOP/s a core, measured. % memory: of its "
-                    + "share of \(bandwidth)",
-                "GB/s, the measured speed of reading; above 100 where the data stay in a cache.",
+                "Figures are per rank. % peak is a share of the measured \(peak) GFLOP/s per core. "
+                    + "% memory is a",
+                "share of the rank's part of \(bandwidth) GB/s, the measured read bandwidth; above "
+                    + "100 if data are cached.",
             ]).joined(separator: "\n")
     }
 }

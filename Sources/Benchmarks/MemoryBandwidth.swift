@@ -2,16 +2,16 @@ import Compute
 import MPI
 import Support
 
-/// How fast all threads of all ranks together read memory that is in no cache, measured.
+/// The measured rate at which all threads of all ranks together read memory that is not cached.
 struct MemoryBandwidth: Sendable {
-    /// Bytes a second over all ranks.
+    /// The bytes per second of all ranks together.
     let bytesPerSecond: Double
 
-    /// Far more than caches hold; shared out among a rank's threads.
+    /// The elements that a rank's threads share, far more than caches hold.
     private static let elements = 64 << 20
     private static let repetitions = 5
 
-    /// Measures for about 0.2 s. Collective.
+    /// Measures the bandwidth for about 0.2 s. Collective.
     static func measure(
         team: ThreadTeam, communicator: Communicator
     ) throws(Failure) -> MemoryBandwidth {
@@ -33,7 +33,7 @@ struct MemoryBandwidth: Sendable {
         return MemoryBandwidth(bytesPerSecond: Double(bytes) / best)
     }
 
-    /// The sum of `count` floats, a multiple of 64, in enough chains to keep the memory busy.
+    /// Returns the sum of `count` floats, a multiple of 64, in enough chains to keep memory busy.
     private static func sum(_ values: UnsafeMutablePointer<Float>, count: Int) -> Float {
         let vectors = UnsafeRawPointer(values)
         var (a, b, c, d) = (

@@ -3,20 +3,20 @@ import Recipes
 import Support
 import Training
 
-/// Measures training steps on random tokens: the arithmetic of a run without its data.
+/// Measures training steps on random tokens, which do the arithmetic of a run without its data.
 package struct StepBenchmark: Sendable {
     package var size: BenchmarkSize
     package var precision: Precision
-    /// Steps that are measured, after `warmupSteps`.
+    /// The number of steps to measure after `warmupSteps`.
     package var steps: Int
-    /// `section.key=value` for the recipe that the size stands for.
+    /// The overrides of the size's recipe, each as `section.key=value`.
     package var overrides: [String]
-    /// Tokens in a sequence; nil for the size's own, or the context length where that is less.
+    /// The tokens per sequence, or nil for the lesser of the size's number and the context length.
     package var sequenceLength: Int?
-    /// Where to write a trace of the steps; nil for none.
+    /// The file for a trace of the steps, or nil for none.
     package var tracePath: String?
 
-    /// Steps before the first that counts: memory is touched and kernels are planned in them.
+    /// The number of discarded steps, which touch memory and plan kernels.
     package static let warmupSteps = 2
 
     package init(
@@ -31,10 +31,9 @@ package struct StepBenchmark: Sendable {
         self.tracePath = tracePath
     }
 
-    /// Takes the steps and returns what they took. Collective.
+    /// Takes the steps and returns the measurements. Collective.
     ///
-    /// - Throws: `Failure` (configuration; usage) for an override that cannot be, and what MPI
-    ///   reports.
+    /// - Throws: `Failure` (configuration; usage) if an override is impossible; any failure of MPI.
     package func run(in job: Job) throws(Failure) -> StepReport {
         let communicator = job.communicator
         let plan = try communicator.agree { () throws(Failure) in
@@ -48,8 +47,7 @@ package struct StepBenchmark: Sendable {
         job.announce(
             """
             measuring steps of \(size.name) in \(precision.rawValue) on \(job.layout): the cores' \
-            peak, \(Self.warmupSteps) steps to warm up and \(Format.counted(steps, "step")) that \
-            \(steps == 1 ? "counts" : "count")
+            peak, \(Self.warmupSteps) warm-up steps and \(Format.counted(steps, "measured step"))
             """)
         let engine = job.makeEngine()
         let peak = try ArithmeticPeak.measure(
@@ -76,35 +74,37 @@ package struct StepBenchmark: Sendable {
         )
     }
 
-    /// What a benchmark does not do, and how many steps it takes.
+    /// The prefixes of the keys that a benchmark ignores: it neither evaluates nor writes
+    /// checkpoints, and takes its number of steps from `steps`.
     private static let keysWithoutEffect = ["training.steps", "evaluation.", "checkpoint."]
 
     private func makePlan(ranks: Int) throws(Failure) -> TrainingPlan {
         for override in overrides where Self.keysWithoutEffect.contains(where: override.hasPrefix) {
             throw Failure(
                 .usage,
-                "--set \(override) has no effect on a benchmark, which neither evaluates nor writes "
-                    + "checkpoints, and takes as many steps as --steps says: leave it out.")
+                "--set \(override): has no effect on a benchmark, which neither evaluates nor "
+                    + "writes checkpoints and takes the number of steps from --steps; leave it out."
+            )
         }
         let recipe = try size.recipe(
             ranks: ranks, steps: Self.warmupSteps + steps, precision: precision
         ).applying(overrides)
         guard recipe.model.vocabularySize > 0 else {
-            throw Failure(
-                .configuration,
-                "[model] vocabulary_size = 0 stands for a tokenizer's, of which a benchmark has none: "
-                    + "give it a number from 1 up.")
+            throw .key(
+                "vocabulary_size", in: "model", value: 0,
+                problem: "means the tokenizer's size, but a benchmark has no tokenizer",
+                remedy: "write 1 or more")
         }
         let context = recipe.model.contextLength
         let length = sequenceLength ?? min(size.sequenceLength, context)
         guard length >= 1, length <= context else {
             throw Failure(
                 .usage,
-                "--sequence-length is \(length), but must be from 1 to the context length, which is "
+                "--sequence-length \(length): must be from 1 to the context length, which is "
+                    + "\(context); "
                     + (length < 1
-                        ? "\(context): use one from there."
-                        : "\(context): use less, or raise it with --set "
-                            + "model.context_length=\(length)."))
+                        ? "give a length in that range."
+                        : "give less, or raise it with --set model.context_length=\(length)."))
         }
         return try TrainingPlan(recipe, ranks: ranks, sequenceLength: length)
     }

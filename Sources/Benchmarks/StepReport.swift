@@ -11,32 +11,32 @@ package struct StepReport: Sendable {
     let threads: Int
     /// The measured steps, in order.
     let records: [StepRecord]
-    /// Measured, in operations a second of the precision.
+    /// The measured peak, in operations of the precision per second.
     let peakFlopsPerCore: Double
     let memory: MemoryPlan
-    /// The most that any rank had resident.
+    /// The largest peak memory of any rank.
     let residentBytes: Int
-    /// Why ranks of a host share no memory though they could; nil where they do.
+    /// The reason why ranks of a host share no memory although they could, or nil if they do.
     let notice: String?
 
-    /// Seconds of the median step.
+    /// The median duration of a step.
     package var stepSeconds: Double { median(seconds) }
-    /// Over all ranks.
+    /// The tokens per second of all ranks together.
     package var tokensPerSecond: Double { Double(plan.tokensPerStep) / stepSeconds }
-    /// Floating-point operations a second of one rank, by the model's formula.
+    /// The floating-point operations per second of one rank, by the model's formula.
     package var flopsPerRank: Double {
         flopsPerToken * tokensPerSecond / Double(ranks)
     }
     private var flopsPerToken: Double {
         plan.recipe.model.flopsPerToken(sequenceLength: plan.sequenceLength)
     }
-    /// Model FLOP/s utilisation: the model's arithmetic as a part of what the cores can do at best
+    /// The model FLOP/s utilization: the model's arithmetic as a share of the cores' peak
     /// (Chowdhery et al. 2022, appendix B).
     package var utilization: Double {
         flopsPerRank / (Double(threads) * peakFlopsPerCore)
     }
 
-    /// The mean over the steps of what each part of them took on rank 0.
+    /// The durations of the parts of a step on rank 0, as means over the steps.
     private var meanTimes: StepTimes {
         var sum = StepTimes()
         for record in records { sum.add(record.times) }
@@ -47,7 +47,7 @@ package struct StepReport: Sendable {
 
     private var loss: Double { records.last?.loss ?? .nan }
 
-    /// The parts of a step, in their order.
+    /// Returns the parts of a step, in order.
     private func parts(_ times: StepTimes) -> [(name: String, seconds: Double)] {
         [
             ("data", times[.data]), ("forward", times[.forward]), ("backward", times[.backward]),
@@ -60,7 +60,8 @@ package struct StepReport: Sendable {
 // MARK: - JSON
 
 extension StepReport {
-    /// The measurement on one line, with the fields that peers in Tests/Peers print, and more.
+    /// The report as one line of JSON, with the fields that the peers in Tests/Peers print, and
+    /// more.
     package var json: JSONObject {
         let times = meanTimes
         var object: JSONObject = [
@@ -108,8 +109,8 @@ extension StepReport {
         "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
             + "\(Format.layout(ranks: ranks, threads: threads)): "
             + "\(Format.counted(plan.lanes.globalBatch, "sequence")) of \(plan.sequenceLength) tokens "
-            + "a step, \(Format.counted(records.count, "step")) after \(StepBenchmark.warmupSteps) to "
-            + "warm up"
+            + "per step, \(Format.counted(records.count, "step")) after "
+            + "\(StepBenchmark.warmupSteps) warm-up steps"
     }
 
     private var overrideLines: [String] {
@@ -125,11 +126,11 @@ extension StepReport {
                 + "\(milliseconds(seconds.min() ?? 0)) to \(milliseconds(seconds.max() ?? 0)))",
             "  MFU      \(Format.fixed(100 * utilization, decimals: 1)) % = tokens/s x (6 N + 12 L C T) "
                 + "/ (\(unit)s x peak)",
-            "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP a "
-                + "token, N without the position table,",
+            "           with 6 N + 12 L C T = \(Format.significant(flopsPerToken / 1e9, digits: 4)) GFLOP "
+                + "per token, N without the position table,",
             "           \(Format.counted(cores, unit))\(ranksYield ? " on fewer cores" : "") and a measured "
                 + "peak of "
-                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s a \(unit) in "
+                + "\(Format.fixed(peakFlopsPerCore / 1e9, decimals: 1)) GFLOP/s per \(unit) in "
                 + "\(plan.recipe.training.precision.rawValue)",
             "  loss     \(Format.fixed(loss, decimals: 4))",
         ]

@@ -10,7 +10,7 @@ struct SyntheticBatch {
     private let sequences: Int  // B
     private let length: Int  // T
     private let vocabulary: UInt32
-    // The targets of a row are its inputs, one token further.
+    // The targets of a row are its inputs, shifted by one token.
     private let inputs: Buffer<Int32>  // (B, T)
     private let targets: Buffer<Int32>  // (B, T)
 
@@ -25,8 +25,8 @@ struct SyntheticBatch {
     /// The memory of the batch in bytes.
     var bytes: Int { inputs.bytes.count + targets.bytes.count }
 
-    /// Returns the micro-batch that begins with a sequence of the global batch; valid until the next
-    /// call.
+    /// Returns the micro-batch that begins with a sequence of the global batch. It is valid until
+    /// the next call.
     func load(firstSequence: Int) -> TokenBatch {
         let random = CounterRandom(seed: 1, stream: .sampleOrder)
         for row in 0..<sequences {

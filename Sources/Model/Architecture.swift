@@ -22,20 +22,20 @@ enum Architecture {
 /// The names of the tensors outside the blocks, as in Hugging Face's checkpoints.
 struct OuterNames {
     let tokenEmbedding: String
-    /// The name of the learned positions' table; nil in an architecture that has none.
+    /// The name of the table of learned positions, or nil if the architecture has none.
     let positionEmbedding: String?
-    /// The final norm's name, without that of its parameters.
+    /// The name of the final norm, without the suffix of its parameters.
     let finalNorm: String
     /// The name of a head that is not tied to the token embedding.
     let head: String
 }
 
-/// A part of a block, as a trace names it.
+/// A part of a block, by its name in a trace.
 package enum BlockPart: Sendable {
     case attention, feedForward
 }
 
-/// A part of the forward pass, told to whoever watches it when it is done.
+/// A part of the forward pass, which is reported to an observer when it is done.
 package enum ForwardPart: Sendable, Equatable {
     case embedding
     /// A part of a block, with its norm and residual.
@@ -43,7 +43,7 @@ package enum ForwardPart: Sendable, Equatable {
     case finalNorm
 }
 
-/// What is known of a layer's parameters whatever its architecture.
+/// The properties of a layer's parameters that do not depend on its architecture.
 package struct BlockPlaces: Sendable {
     /// The block's parts in the order of the forward pass, each with its elements in the arena.
     package let parts: [(part: BlockPart, range: Range<Int>)]

@@ -1,26 +1,27 @@
 import Compute
 import Recipes
 
-/// The seam between a model and its architecture: a transformer block, which is one layer between the
-/// embedding and the final norm.
+/// The interface between a model and its architecture: a transformer block, which is one layer
+/// between the embedding and the final norm.
 ///
 /// To add an architecture:
 /// 1. Write a type that conforms to `Block` in a file of its own, as `GPT2Block` does.
-/// 2. Add a line to `Architecture.blocks` and the name to those that `GPTConfiguration` accepts.
+/// 2. Add a line to `Architecture.blocks`, and the name to those that `GPTConfiguration` accepts.
 ///
-/// The loop over layers, recomputation, dropout, the memory plan, checkpoints, generation and traces
-/// follow from the conformance. N = B T rows are the tokens of a micro-batch, C the channels.
+/// The loop over layers, recomputation, dropout, the memory plan, checkpoints, generation and
+/// traces follow from the conformance. N = B T rows are the tokens of a micro-batch, C are the
+/// channels.
 protocol Block {
     /// The places of one layer's parameters.
     associatedtype Layout: BlockLayout
-    /// What forward keeps of one layer for backward.
+    /// The values of one layer that forward keeps for backward.
     associatedtype Activations: Planned
     /// The memory that all layers share because it is free between two of them, and while the head
     /// runs.
     associatedtype Temporaries: Planned
     /// The norm of the architecture, which is also the model's final norm.
     associatedtype BlockNorm: Norm
-    /// What generates one token.
+    /// The block's step of generating one token.
     associatedtype Generation: GenerationStep where Generation.Layout == Layout
 
     /// The names of the tensors outside the blocks.
@@ -28,18 +29,18 @@ protocol Block {
 
     init(_ plan: ModelPlan, norm: BlockNorm, temporaries: Temporaries)
 
-    /// Runs a layer from `input` to `output` (N, C), the residual stream before it and behind it.
+    /// Runs a layer from `input` to `output` (N, C), the residual stream before and after it.
     ///
-    /// Without an `output` it only makes the activations again. `finished` is told each part.
+    /// Without an `output` it only recomputes the activations. It calls `finished` after each part.
     func forward(
         _ layer: Layer<Self>, _ pass: Pass, input: Matrix, output: Matrix?,
         betweenTiles: () -> Void, finished: (BlockPart) -> Void)
 
-    /// Takes the residual stream's gradient, `flow.residual`, from behind a layer to before it, and
-    /// adds up the parameters' gradients.
+    /// Propagates the residual stream's gradient, `flow.residual`, from the output of a layer to
+    /// its input, and computes the parameters' gradients.
     ///
-    /// `finished` is told each range of gradients as soon as it is complete, from the layer's end to
-    /// its start.
+    /// It calls `finished` with each range of gradients as soon as it is complete, from the layer's
+    /// end to its start.
     func backward(
         _ layer: Layer<Self>, _ pass: Pass, into gradients: GradientArena, input: Matrix,
         flow: ResidualGradient, betweenTiles: () -> Void, finished: (Range<Int>) -> Void)
@@ -54,13 +55,13 @@ struct Layer<B: Block> {
 
 /// The places of one layer's parameters.
 protocol BlockLayout: Sendable {
-    /// Places the parameters behind those in `arena`, in the order of the forward pass.
+    /// Places the parameters after those in `arena`, in the order of the forward pass.
     init(_ configuration: GPTConfiguration, layer: Int, in arena: inout ArenaLayout)
-    /// The same for those who do not know the architecture.
+    /// The same places, in a form that does not depend on the architecture.
     var places: BlockPlaces { get }
 }
 
-/// Views of memory that a model keeps; they say how much that is, by what they take.
+/// Views of memory that a model keeps. The memory plan is the sum of what their initializers take.
 protocol Planned {
     init(_ plan: ModelPlan, in memory: inout ArenaCursor)
 }
@@ -69,7 +70,7 @@ protocol Planned {
 protocol Norm {
     /// The places of a norm's parameters.
     associatedtype Layout: NormLayout
-    /// What forward makes and keeps for backward.
+    /// The values that forward computes and keeps for backward.
     associatedtype Activations: NormActivations
 
     init(_ plan: ModelPlan)
@@ -77,8 +78,8 @@ protocol Norm {
     var bytes: Int { get }
     func forward(
         _ input: Matrix, _ layout: Layout, into result: Activations, parameters: Parameters)
-    /// Adds the gradient behind the norm, `flow.branch`, to `flow.residual`, as `input` goes into
-    /// both.
+    /// Propagates the gradient of the norm's output, `flow.branch`, and adds it to `flow.residual`,
+    /// because `input` enters both.
     func backward(
         _ activations: Activations, _ layout: Layout, _ pass: Pass, into gradients: GradientArena,
         input: Matrix, flow: ResidualGradient)
@@ -94,11 +95,11 @@ protocol NormActivations: Planned {
     var output: Operand { get }  // (N, C)
 }
 
-/// What runs a layer on one token, with the cached keys and values of the tokens before it.
+/// A runner of layers on one token, with the cached keys and values of the tokens before it.
 protocol GenerationStep {
     associatedtype Layout: BlockLayout
-    /// Takes memory for one token and for the caches of all layers.
+    /// Allocates memory for one token and for the caches of all layers.
     init(_ plan: ModelPlan, parameters: Parameters, in memory: inout ArenaCursor)
-    /// Adds what a layer makes of the token at `position` to the residual stream (1, C).
+    /// Adds a layer's output for the token at `position` to the residual stream (1, C).
     func run(_ layer: Int, _ layout: Layout, position: Int, residual: Matrix)
 }

@@ -1,29 +1,29 @@
 import Compute
 import Recipes
 
-/// The blocks of a model and its final norm, whatever their architecture.
+/// The blocks of a model and its final norm, for any architecture.
 protocol Stack {
     /// The residual stream before the first block (N, C).
     var input: Matrix { get }
-    /// What the final norm makes of the residual stream behind the last block (N, C).
+    /// The final norm of the residual stream after the last block (N, C).
     var output: Operand { get }
-    /// The memory for the logits of a chunk of rows (rows, V), which are gone once blocks run.
+    /// The memory for the logits of a chunk of rows (rows, V), which the blocks overwrite.
     var logits: Matrix { get }
-    /// The gradients between the parts; nil in a model that only evaluates.
+    /// The gradients between the parts, or nil in a model that only evaluates.
     var flow: ResidualGradient? { get }
-    /// The bytes of activations, their gradients and what is summed over them.
+    /// The bytes of the activations, their gradients and the sums over them.
     var bytes: Int { get }
 
-    /// Runs from `input` to `output`; `finished` is told each part.
+    /// Runs from `input` to `output`, and calls `finished` after each part.
     func forward(_ pass: Pass, finished: (ForwardPart) -> Void)
-    /// Takes the gradient behind the final norm, `flow.branch`, to that before the first block,
-    /// `flow.residual`, with what `GPT.backward` is given.
+    /// Propagates the gradient of the final norm's output, `flow.branch`, to that of the first
+    /// block's input, `flow.residual`. The parameters are those of `GPT.backward`.
     func backward(
         _ pass: Pass, into gradients: GradientArena, betweenTiles: () -> Void,
         recomputed: (Int) -> Void, finished: (Range<Int>) -> Void)
 }
 
-/// Blocks of one architecture.
+/// The blocks and the final norm of a model of one architecture.
 struct BlockStack<B: Block>: Stack {
     private let plan: ModelPlan
     private let block: B
@@ -84,7 +84,7 @@ struct BlockStack<B: Block>: Stack {
         for index in stride(from: layers.count - 1, through: 0, by: -1) {
             let layer = layers[index]
             let input = activations.residuals[layer.index]
-            // The last block's activations are still there.
+            // The last block's activations are still in memory.
             if plan.kept == .residuals && layer.index < layers.count - 1 {
                 block.forward(
                     layer, pass, input: input, output: nil, betweenTiles: betweenTiles,
@@ -98,14 +98,14 @@ struct BlockStack<B: Block>: Stack {
     }
 }
 
-/// Where each activation of a micro-batch lies in one arena.
+/// The places of the activations of a micro-batch in one arena.
 ///
-/// N = B T rows are the tokens of B sequences; C channels, H heads, V padded vocabulary. What
-/// enters products is of the model's precision, all else fp32.
+/// N = B T rows are the tokens of B sequences; C channels, H heads, V padded vocabulary. Inputs of
+/// products have the model's precision; everything else is fp32.
 struct StackActivations<B: Block>: Planned {
-    /// The residual stream before each block and behind the last, L + 1 times (N, C).
+    /// The residual stream before each block and after the last, L + 1 times (N, C).
     let residuals: [Matrix]
-    /// What each block keeps; those of which nothing is kept have one place.
+    /// The activations of each block; blocks that keep none share one place.
     let layers: [B.Activations]
     let finalNorm: B.BlockNorm.Activations
     let logits: Matrix  // (rows of a head chunk, V)
@@ -116,7 +116,7 @@ struct StackActivations<B: Block>: Planned {
         let shape = plan.configuration
         let (n, c, l) = (plan.rows, shape.width, shape.layers)
         var residuals: [Matrix] = []
-        // A block may write over its input, which it reads no more when its output is made.
+        // A block may overwrite its input, which it no longer reads when it writes its output.
         for _ in 0..<(plan.isTraining ? l + 1 : 1) { residuals.append(memory.matrix(n, c)) }
         var layers: [B.Activations] = []
         for _ in 0..<(plan.kept == .all ? l : 1) {

@@ -1,14 +1,14 @@
 import Compute
 import Recipes
 
-/// The embedding: each token's row of a table and, where positions are learned, each position's.
+/// The embedding: each token's row of a table plus, if positions are learned, each position's row.
 struct Embedding {
     let tokens: NamedTensor  // (V, C), padded
     let positions: NamedTensor?  // (T, C)
-    /// The tables' elements in the arena, gaps included.
+    /// The range of the tables in the arena, gaps included.
     let range: Range<Int>
 
-    /// Places the tables behind what is in `arena`.
+    /// Places the tables after the tensors in `arena`.
     init(_ configuration: GPTConfiguration, _ names: OuterNames, in arena: inout ArenaLayout) {
         let start = arena.count
         tokens = arena.appendTable(names.tokenEmbedding, configuration)
@@ -18,14 +18,14 @@ struct Embedding {
         range = start..<arena.count
     }
 
-    /// The tables of a layout.
+    /// Creates the embedding of a layout.
     init(_ layout: GPTLayout) {
         tokens = layout.tokenEmbedding
         positions = layout.positionEmbedding
         range = layout.embeddingRange
     }
 
-    /// `output` (N, C) = what the tables hold for the micro-batch, with elements dropped.
+    /// Computes `output` (N, C), the micro-batch's rows of the tables, and applies dropout.
     func forward(_ pass: Pass, into output: Matrix, _ plan: ModelPlan) {
         let values = pass.parameters.values
         embeddingForward(
@@ -35,9 +35,9 @@ struct Embedding {
         pass.drop(output, into: output.operand, at: .embedding, plan)
     }
 
-    /// The tables' gradients from the output's (N, C), in which it drops elements.
+    /// Computes the tables' gradients from that of the output (N, C), to which it applies dropout.
     ///
-    /// A head that is tied to the token table has written its share already.
+    /// A head that is tied to the token table has already written its share.
     func backward(
         _ gradient: Matrix, _ pass: Pass, into gradients: GradientArena, isTied: Bool,
         _ plan: ModelPlan
@@ -52,7 +52,7 @@ struct Embedding {
             accumulatesPositions: gradients.accumulates, engine: plan.engine)
     }
 
-    /// `output` (1, C) = what the tables hold for one token.
+    /// Computes `output` (1, C), the rows of the tables for one token.
     func forward(
         _ token: Int, position: Int, parameters: Buffer<Float>, into output: Matrix,
         engine: ComputeEngine
@@ -67,14 +67,14 @@ struct Embedding {
 }
 
 extension Buffer<Float> {
-    /// The place of a table, padded rows included.
+    /// Returns a table, padded rows included.
     func table(_ tensor: NamedTensor, rows: Int) -> Matrix {
         Matrix(base + tensor.offset, rows: rows, columns: tensor.shape[1])
     }
 }
 
 extension Parameters {
-    /// A table as products take it, padded rows included.
+    /// Returns a table as an operand of products, padded rows included.
     func table(_ tensor: NamedTensor, rows: Int) -> Operand {
         operand(at: tensor.offset, rows: rows, columns: tensor.shape[1])
     }

@@ -3,11 +3,11 @@ import Recipes
 
 /// The tokens of one micro-batch: B sequences of T inputs and their next-token targets.
 package struct TokenBatch: @unchecked Sendable {
-    /// (B, T); each in 0..<vocabularySize.
+    /// The inputs (B, T), each in 0..<vocabularySize.
     package let inputs: UnsafePointer<Int32>
-    /// (B, T); `ignoredTarget` where nothing is to be predicted.
+    /// The targets (B, T); `ignoredTarget` if there is nothing to predict.
     package let targets: UnsafePointer<Int32>
-    /// The first sequence's number in the global batch, for dropout.
+    /// The number of the first sequence in the global batch, for dropout.
     package let firstSequence: Int
 
     package init(
@@ -19,12 +19,12 @@ package struct TokenBatch: @unchecked Sendable {
     }
 }
 
-/// A model planned for micro-batches of one shape: forward and backward written by hand.
+/// A model planned for micro-batches of one shape, with hand-written forward and backward passes.
 ///
-/// In bf16 what enters matrix products is rounded; the products' sums, the residual stream, norms,
-/// softmax, loss, parameters and their gradients are fp32. It owns the activations; parameters and
-/// gradients are arenas of the caller's, laid out as `layout` says. What its blocks compute is up to
-/// the architecture (see `Block`).
+/// In bf16 the inputs of matrix products are rounded; the products' sums, the residual stream,
+/// norms, softmax, loss, parameters and their gradients are fp32. The model owns the activations.
+/// Parameters and gradients are arenas of the caller, laid out by `layout`. The architecture
+/// decides what the blocks compute (see `Block`).
 package final class GPT {
     package let layout: GPTLayout
     private let plan: ModelPlan
@@ -32,14 +32,14 @@ package final class GPT {
     private let stack: any Stack
     private let head: Head
 
-    /// Plans a model; one that is not `training` can only compute losses, with less memory.
+    /// Plans a model. Without `training`, it can only compute losses and takes less memory.
     ///
     /// - Parameters:
     ///   - sequenceLength: the tokens in a sequence; if unset, the context length.
-    ///   - precision: what enters matrix products; in bf16 the heads' width is even.
-    ///   - recomputes: whether backward runs each block's forward again, so that of a block only
-    ///     its input stays in memory: the same bits, with less memory and more time (Chen et al.
-    ///     2016).
+    ///   - precision: the precision of the inputs of matrix products; bf16 needs heads of even
+    ///     width.
+    ///   - recomputes: whether backward runs each block's forward again, so that only a block's
+    ///     input stays in memory: the same bits, with less memory and more time (Chen et al. 2016).
     package convenience init(
         _ configuration: GPTConfiguration, sequenceLength: Int? = nil, microBatch: Int,
         training: Bool, precision: Precision = .fp32, recomputes: Bool = false,
@@ -75,7 +75,8 @@ package final class GPT {
     /// The tokens in a micro-batch (B T).
     package var tokenCount: Int { plan.rows }
 
-    /// Runs the micro-batch through all blocks and the final norm; `finished` is told each part.
+    /// Runs the micro-batch through all blocks and the final norm, and calls `finished` after each
+    /// part.
     package func forward(
         _ batch: TokenBatch, parameters: Parameters, dropout: DropoutKey?,
         finished: (ForwardPart) -> Void = { _ in }
@@ -99,18 +100,18 @@ package final class GPT {
         head.logits(stack.output, parameters: parameters, into: logits)
     }
 
-    /// Returns the loss as `loss` does and computes, after `forward`, the gradients of
-    /// `gradientScale` times it.
+    /// Returns the loss as `loss` does, and computes the gradients of `gradientScale` times the
+    /// loss, after `forward`.
     ///
-    /// Gradients are written over the arena's contents or, if it `accumulates`, added to them.
+    /// Gradients overwrite the arena's contents or, with `accumulates`, are added to them.
     ///
     /// - Parameters:
-    ///   - betweenTiles: work of the caller's that must not wait for the end of a large product. On
-    ///     an engine of one thread it is called between two tiles of each matrix product.
-    ///   - recomputed: told each block whose forward was run again, just before its backward.
-    ///   - finished: told each range of the arena as soon as it is complete, from the arena's end to
-    ///     its start: a head that is not tied, the final norm, the layers of the last block to the
-    ///     first, the embeddings.
+    ///   - betweenTiles: work of the caller that must not wait for the end of a large product. An
+    ///     engine of one thread calls it between two tiles of each matrix product.
+    ///   - recomputed: called with each block whose forward was run again, before its backward.
+    ///   - finished: called with each range of the arena as soon as it is complete, from the end of
+    ///     the arena to its start: a head that is not tied, the final norm, the blocks from the
+    ///     last to the first, the embeddings.
     package func backward(
         _ batch: TokenBatch, parameters: Parameters, gradients: Buffer<Float>,
         gradientScale: Float, accumulates: Bool, dropout: DropoutKey?,
@@ -139,13 +140,13 @@ package final class GPT {
 // MARK: - Memory
 
 extension GPT {
-    /// The bytes of activations, their gradients and what is summed over them.
+    /// The bytes of the activations, their gradients and the sums over them.
     package var activationBytes: Int { stack.bytes + head.bytes }
 
-    /// Returns the bytes of the engine's scratch memory once it has run this model, which is planned
-    /// for training, forward and backward on all its threads.
+    /// Returns the bytes of scratch memory that the engine has after forward and backward of this
+    /// model on all threads. The model must be planned for training.
     ///
-    /// A model of the same plan runs on an engine that only records.
+    /// To find out, a model with the same plan runs on an engine that only records.
     package func scratchBytes(parameters: Parameters) -> Int {
         let recorder = ComputeEngine(recording: plan.engine)
         let model = GPT(
@@ -168,9 +169,11 @@ extension GPT {
 }
 
 extension GPTConfiguration {
-    /// Returns the least memory that training takes, in bytes: fp32 parameters and a copy of them in
-    /// a lower precision, `arenas` fp32 numbers beside each, and the activations of a micro-batch of
-    /// `tokens`, of each block all or, if backward `recomputes` them, its input alone.
+    /// Returns the least memory that training takes, in bytes.
+    ///
+    /// It consists of the fp32 parameters, a copy of them in a lower precision, `arenas` further
+    /// fp32 numbers per parameter, and the activations of a micro-batch of `tokens`: all of each
+    /// block or, if backward `recomputes` them, only its input.
     package func leastTrainingBytes(
         arenas: Double, tokens: Int, recomputes: Bool, precision: Precision = .fp32
     ) -> Double {
@@ -182,7 +185,7 @@ extension GPTConfiguration {
             return Double(
                 plan.engine.arena { StackActivations<B>(plan, in: &$0) }.buffer.bytes.count)
         }
-        // Activations grow with the tokens; the largest that a recipe allows are beyond an Int.
+        // Activations grow with the tokens; the bytes of the largest recipes overflow an Int.
         let counted = min(tokens, 1 << 20)
         let activations =
             activationBytes(Architecture.block(of: self), rows: counted) * Double(tokens)

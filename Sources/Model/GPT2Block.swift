@@ -57,7 +57,7 @@ struct GPT2Block: Block {
         let middle: Matrix  // (N, C), the residual stream after attention
         let feedForwardNorm: LayerNorm.Activations
         let slope: Operand  // (N, 4C), GELU's derivative
-        let activated: Operand  // (N, 4C), behind GELU
+        let activated: Operand  // (N, 4C), the output of GELU
 
         init(_ plan: ModelPlan, in memory: inout ArenaCursor) {
             let (n, c) = (plan.rows, plan.configuration.width)
@@ -144,7 +144,7 @@ struct GPT2Block: Block {
         finished(.feedForward)
     }
 
-    /// `output` = `residual` + dropout(`input` W + b), all (N, C).
+    /// Computes `output` = `residual` + dropout(`input` W + b), all (N, C).
     private func addBranch(
         _ input: Operand, _ projection: Projection, _ pass: Pass, at site: DropoutSite,
         to residual: Matrix, into output: Matrix, betweenTiles: () -> Void

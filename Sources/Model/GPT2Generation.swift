@@ -1,7 +1,7 @@
 import Compute
 import Recipes
 
-/// GPT-2's block on one token, with the keys and values of earlier tokens cached.
+/// A runner of GPT-2's blocks on one token, which caches the keys and values of earlier tokens.
 ///
 /// The operands of matrix products are rounded to the parameters' precision, as in training and
 /// evaluation, except for the attention probabilities.
@@ -50,7 +50,7 @@ struct GPT2Generation: GenerationStep {
         add(residual, branch, into: residual, engine: engine)
     }
 
-    /// Attention of the newest query over the cached keys.
+    /// Computes the attention of the newest query over the cached keys.
     private func attend(to cache: Matrix, position: Int, into output: Matrix) {
         let c = plan.configuration.width
         cache.row(position).update(from: qkv.base + c, count: 2 * c)
@@ -60,14 +60,14 @@ struct GPT2Generation: GenerationStep {
     }
 }
 
-/// Matrix products of one token's row.
+/// The matrix products with one token's row.
 struct RowProducts {
     let parameters: Parameters
     let engine: ComputeEngine
-    /// A row that is rounded to bf16 for a product.
+    /// The memory for a row that is rounded to bf16 for a product.
     private let rounded: Operand
 
-    /// Takes memory for rounding rows of at most `widest` columns.
+    /// Allocates memory for rounding rows of at most `widest` columns.
     init(
         parameters: Parameters, engine: ComputeEngine, widest: Int, in memory: inout ArenaCursor
     ) {
@@ -76,13 +76,13 @@ struct RowProducts {
         rounded = memory.operand(1, widest, .bf16)
     }
 
-    /// `output` = `input` W + b.
+    /// Computes `output` = `input` W + b.
     func project(_ input: Matrix, _ projection: Projection, into output: Matrix) {
         projection.linear(parameters).forward(
             operand(input), into: output.operand, engine: engine)
     }
 
-    /// Returns a row as an operand of a product, rounded in bf16; valid until the next call.
+    /// Returns a row as an operand of a product, rounded in bf16. It is valid until the next call.
     func operand(_ row: Matrix) -> Operand {
         guard parameters.precision == .bf16 else { return row.operand }
         roundToOperand(row.base, count: row.columns, into: rounded.base)

@@ -1,23 +1,24 @@
 import Compute
 import Recipes
 
-/// Where each parameter of a model lies in the arena, under the names of Hugging Face's checkpoints.
+/// The place of each parameter of a model in the arena, under its name in Hugging Face's
+/// checkpoints.
 ///
 /// The order is that of the forward pass, so backward finishes the arena from its end to its start.
 /// V is the vocabulary, T the context length, C the width.
 package struct GPTLayout: Sendable {
     package let arena: ArenaLayout
-    /// The token table (V, C), with rows up to the padded vocabulary behind.
+    /// The token table (V, C), followed by rows up to the padded vocabulary.
     package let tokenEmbedding: NamedTensor
-    /// The table of learned positions (T, C); nil in an architecture that has none.
+    /// The table of learned positions (T, C), or nil if the architecture has none.
     package let positionEmbedding: NamedTensor?
-    /// The elements of the embeddings.
+    /// The range of the embeddings in the arena.
     package let embeddingRange: Range<Int>
     package let blocks: [BlockPlaces]
-    /// The elements of the final norm.
+    /// The range of the final norm in the arena.
     package let finalNormRange: Range<Int>
-    /// The head's weight (V, C), padded like the token table, which it is in a model with a tied
-    /// head.
+    /// The head's weight (V, C), padded like the token table. A tied head's weight is the token
+    /// table.
     package let head: NamedTensor
 
     /// Lays out the parameters of the configuration's architecture.
@@ -45,7 +46,7 @@ package struct GPTLayout: Sendable {
     var isTied: Bool { head == tokenEmbedding }
 }
 
-/// The layout of a model whose architecture is known.
+/// The layout of a model of one architecture.
 struct ModelLayout<B: Block> {
     let outer: GPTLayout
     let blocks: [B.Layout]
@@ -84,7 +85,7 @@ extension GPTConfiguration {
     package var parameterCount: Int { GPTLayout(self).arena.elementCount }
 
     /// Returns the floating-point operations to train on one token of a sequence of T tokens: 6 N +
-    /// 12 L H D T, where N leaves the position embedding out (Chowdhery et al. 2022, appendix B;
+    /// 12 L H D T, where N excludes the position embedding (Chowdhery et al. 2022, appendix B;
     /// nanoGPT).
     package func flopsPerToken(sequenceLength: Int) -> Double {
         let layout = GPTLayout(self)

@@ -1,10 +1,10 @@
 import Compute
 import Recipes
 
-/// Generates one token at a time, with what the blocks cache of earlier tokens.
+/// A generator of one token at a time; its blocks cache their results for earlier tokens.
 ///
-/// When the context is full, its newer half is read again from its start, because learned positions
-/// cannot be shifted.
+/// When the context is full, the generator reads its newer half again from the first position,
+/// because learned positions cannot be shifted.
 package final class Generator {
     private let configuration: GPTConfiguration
     private let layout: GPTLayout
@@ -26,7 +26,7 @@ package final class Generator {
         layout = GPTLayout(configuration)
         embedding = Embedding(layout)
         precondition(parameters.values.count == layout.arena.count)
-        // Rows are in fp32 until they enter a product.
+        // Rows are fp32 until they enter a product.
         let plan = ModelPlan(
             configuration: configuration, sequenceLength: 1, microBatch: 1, precision: .fp32,
             kept: .nothing, engine: engine)
@@ -46,7 +46,7 @@ package final class Generator {
         self.buffer = buffer
     }
 
-    /// Adds a token to the context and returns the logits (V) of the one after it.
+    /// Adds a token to the context and returns the logits (V) of the next token.
     ///
     /// The returned memory is valid until the next call.
     package func next(after token: Int32) -> UnsafeBufferPointer<Float> {
@@ -78,11 +78,11 @@ package final class Generator {
     }
 }
 
-/// The blocks of a model and its final norm on one token, whatever their architecture.
+/// The blocks of a model and its final norm for one token, for any architecture.
 private protocol TokenStack {
     /// The residual stream before the first block (1, C).
     var input: Matrix { get }
-    /// What is behind the final norm (1, C).
+    /// The output of the final norm (1, C).
     var output: Matrix { get }
     /// Runs from `input` to `output`.
     func run(position: Int)

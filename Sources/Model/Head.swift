@@ -1,11 +1,11 @@
 import Compute
 import Recipes
 
-/// The head: logits = x W^T and their cross-entropy, by chunks of rows.
+/// The head: logits = x W^T and their cross-entropy, computed in chunks of rows.
 ///
-/// Only one chunk's logits exist at a time; with a vocabulary of 50,000 they would otherwise be the
-/// largest thing in memory. x is (N, C), W (V, C) with V padded, logits (rows, V). W is the token
-/// table in a model whose head is tied to it.
+/// Only one chunk's logits exist at a time; with a vocabulary of 50,000 the logits of all rows
+/// would be the largest buffer in memory. x is (N, C), W (V, C) with V padded, logits (rows, V).
+/// If the head is tied, W is the token table.
 struct Head {
     private let plan: ModelPlan
     private let weight: NamedTensor
@@ -23,7 +23,7 @@ struct Head {
         losses = plan.engine.buffer(count: plan.rows)
     }
 
-    /// The bytes of the head's memory, to which the logits do not belong.
+    /// The bytes of the head's memory, without the logits.
     var bytes: Int { losses.bytes.count }
 
     /// Computes the logits of all rows.
@@ -57,7 +57,7 @@ struct Head {
             engine.multiply(
                 input.rows(chunk), table, .transposed, into: chunkLogits,
                 betweenTiles: betweenTiles)
-            // A row of the gradient begins where that of the logits does.
+            // A row of the gradient begins at the same address as the row of the logits.
             let gradient = Operand(
                 logits.base, rows: chunk.count, columns: logits.columns,
                 stride: logits.stride * MemoryLayout<Float>.stride / plan.precision.bytes,

@@ -6,8 +6,8 @@ extension GPTLayout {
     ///
     /// Matrices and embeddings are normal with standard deviation 0.02, the projections back into
     /// the residual stream with 0.02 / sqrt(2 L) (Radford et al. 2019, section 2.3); norms start as
-    /// the identity and biases at zero. Each number is a function of the seed, its tensor's name
-    /// and its place there alone.
+    /// the identity and biases at zero. Each number depends only on the seed, its tensor's name and
+    /// its place in the tensor.
     package func initialize(_ parameters: Buffer<Float>, seed: UInt64) {
         precondition(parameters.count >= arena.count, "the arena holds all parameters")
         let random = CounterRandom(seed: seed, stream: .initialization)
@@ -28,20 +28,20 @@ extension GPTLayout {
     }
 }
 
-/// A number for a name, which other names do not change (FNV-1a, 64 bits): where a tensor's random
-/// numbers are drawn.
+/// Returns a number that depends only on a name (FNV-1a, 64 bits). It selects a tensor's random
+/// numbers.
 package func placeNumber(of name: String) -> UInt64 {
     name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
 }
 
-/// Normal numbers by pairs (Box & Muller 1958), each a function of its place, the generator and
-/// `tensor` alone.
+/// Fills `values` with normal numbers in pairs (Box & Muller 1958). Each depends only on its place,
+/// the generator and `tensor`.
 package func fillNormal(
     _ values: UnsafeMutablePointer<Float>, count: Int, standardDeviation: Float,
     _ random: CounterRandom, _ tensor: UInt64
 ) {
     for pair in 0..<(count + 1) / 2 {
-        // In (0, 1], so that the logarithm is finite.
+        // The radius is in (0, 1], so that its logarithm is finite.
         let radius = 1 - random.uniform(UInt64(2 * pair), tensor)
         let angle = random.uniform(UInt64(2 * pair + 1), tensor)
         let length = (-2 * log(radius)).squareRoot()

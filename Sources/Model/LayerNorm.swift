@@ -1,7 +1,7 @@
 import Compute
 import Recipes
 
-/// A layer norm (Ba, Kiros & Hinton 2016) whose bias is left out in a model without biases.
+/// A layer norm (Ba, Kiros & Hinton 2016), which has no bias in a model without biases.
 struct LayerNorm: Norm {
     /// The places of a norm's weight (C) and bias (C).
     struct Layout: NormLayout {
@@ -53,7 +53,7 @@ struct LayerNorm: Norm {
             mean: result.mean, rstd: result.rstd, engine: engine)
     }
 
-    /// In bf16 without dropout the sum is rounded as well, for the products that read it next.
+    /// In bf16 without dropout, it also rounds the sum for the products that read it next.
     func backward(
         _ activations: Activations, _ layout: Layout, _ pass: Pass, into gradients: GradientArena,
         input: Matrix, flow: ResidualGradient

@@ -1,13 +1,14 @@
 import Compute
 import Recipes
 
-/// What a model is planned for: its shape, its micro-batches, and what forward keeps for backward.
+/// The plan of a model: its shape, its micro-batches, and the values that forward keeps for
+/// backward.
 struct ModelPlan {
-    /// What stays in memory until backward.
+    /// The values that stay in memory until backward.
     enum Kept {
         /// Everything that backward reads.
         case all
-        /// The residual stream before and behind each block; the rest is in the last block's place.
+        /// The residual stream before and after each block; all blocks share memory for the rest.
         case residuals
         /// Nothing, for a model that only evaluates.
         case nothing
@@ -18,7 +19,7 @@ struct ModelPlan {
     let sequenceLength: Int
     /// The sequences in a micro-batch (B).
     let microBatch: Int
-    /// The precision of what enters matrix products.
+    /// The precision of the inputs of matrix products.
     let precision: Precision
     let kept: Kept
     let engine: ComputeEngine
@@ -29,13 +30,13 @@ struct ModelPlan {
     var isTraining: Bool { kept != .nothing }
 }
 
-/// What a pass over a micro-batch is given.
+/// The inputs of a pass over a micro-batch.
 struct Pass {
     let batch: TokenBatch
     let parameters: Parameters
     let dropout: DropoutKey?
 
-    /// `output` = `input` with elements dropped, both (N, C), where there is dropout.
+    /// Writes `input` with elements dropped to `output`, both (N, C); does nothing without dropout.
     func drop(_ input: Matrix, into output: Operand, at site: DropoutSite, _ plan: ModelPlan) {
         guard let dropout else { return }
         Compute.dropout(
@@ -44,21 +45,21 @@ struct Pass {
     }
 }
 
-/// Where the parameters' gradients go.
+/// The destination of the parameters' gradients.
 struct GradientArena {
     let values: Buffer<Float>
-    /// Whether gradients are added to what is there, instead of written over it.
+    /// Whether gradients are added to the arena's values instead of overwriting them.
     let accumulates: Bool
 }
 
 /// The residual stream's gradient on its way from the head to the embedding.
 struct ResidualGradient: Planned {
     let residual: Matrix  // (N, C)
-    /// (N, C), the residual stream's as products take it: in fp32 the same memory.
+    /// The gradient (N, C) as an operand of products; in fp32 it shares the memory of `residual`.
     let rounded: Operand
-    /// (N, C), the same with elements dropped, in memory that is free then.
+    /// The operand (N, C) with elements dropped, in memory that is free when it is needed.
     let dropped: Operand
-    let branch: Matrix  // (N, C), the gradient behind a norm
+    let branch: Matrix  // (N, C), the gradient of a norm's output
 
     init(_ plan: ModelPlan, in memory: inout ArenaCursor) {
         let (n, c) = (plan.rows, plan.configuration.width)
@@ -72,7 +73,8 @@ struct ResidualGradient: Planned {
         }
     }
 
-    /// Returns the gradient that enters a residual branch: the stream's own, or a dropped copy.
+    /// Returns the gradient that enters a residual branch: the stream's, or a copy with elements
+    /// dropped.
     func entering(_ site: DropoutSite, _ pass: Pass, _ plan: ModelPlan) -> Operand {
         guard pass.dropout != nil else { return rounded }
         pass.drop(residual, into: dropped, at: site, plan)

@@ -2,14 +2,14 @@ import Compute
 
 /// A model's parameters: an arena in fp32 and, for products in bf16, a rounded copy of it.
 ///
-/// Whoever changes the values rounds them again before a model reads them.
+/// Code that changes the values must round them again before a model reads them.
 package struct Parameters: Sendable {
-    /// The arena, laid out as `GPTLayout` says; a checkpoint holds it, an optimizer updates it.
+    /// The arena, laid out by `GPTLayout`. A checkpoint contains it, and an optimizer updates it.
     package let values: Buffer<Float>
     package let precision: Precision
     private let rounded: Buffer<UInt16>?
 
-    /// The parameters in `values`, for products in a precision; rounds them all.
+    /// Creates the parameters in `values` for products in a precision, and rounds them all.
     package init(_ values: Buffer<Float>, precision: Precision = .fp32) {
         self.values = values
         self.precision = precision
@@ -17,11 +17,11 @@ package struct Parameters: Sendable {
         round(0..<values.count)
     }
 
-    /// Bytes of the values and of what is kept beside them.
+    /// The bytes of the values and of their rounded copy.
     package var bytes: Int { values.bytes.count + (rounded?.bytes.count ?? 0) }
 
-    /// Rounds a range of the values again, after they have changed; the threads of a team may do so
-    /// with ranges of their own.
+    /// Rounds a range of the values again after they have changed. The threads of a team may call
+    /// this for separate ranges.
     package func round(_ range: Range<Int>) {
         guard let rounded else { return }
         roundToOperand(
@@ -29,7 +29,7 @@ package struct Parameters: Sendable {
             into: rounded.base + range.lowerBound)
     }
 
-    /// Rounds all values again, after they have changed.
+    /// Rounds all values again after they have changed.
     package func round(engine: ComputeEngine) {
         guard rounded != nil else { return }
         engine.team.forEach(SumOfSquares.blockCount(values.count)) { block, _ in
@@ -37,7 +37,7 @@ package struct Parameters: Sendable {
         }
     }
 
-    /// A matrix of `rows` x `columns` from a place in the arena on, as the products take it.
+    /// Returns the matrix of `rows` x `columns` at a place in the arena, as an operand of products.
     func operand(at offset: Int, rows: Int, columns: Int) -> Operand {
         if let rounded {
             return Operand(
@@ -46,7 +46,7 @@ package struct Parameters: Sendable {
         return Operand(values.base + offset, rows: rows, columns: columns, precision: .fp32)
     }
 
-    /// A tensor of two axes, as the products take it.
+    /// Returns a tensor of two axes as an operand of products.
     func operand(_ tensor: NamedTensor) -> Operand {
         operand(at: tensor.offset, rows: tensor.shape[0], columns: tensor.shape[1])
     }

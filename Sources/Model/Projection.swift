@@ -4,10 +4,10 @@ import Compute
 struct Projection: Sendable {
     let weight: NamedTensor
     let bias: NamedTensor?
-    /// Both tensors' elements in the arena, gaps included.
+    /// The range of both tensors in the arena, gaps included.
     let range: Range<Int>
 
-    /// Places the layer behind what is in `arena`.
+    /// Places the layer after the tensors in `arena`.
     init(
         _ name: String, inputs: Int, outputs: Int, hasBias: Bool, in arena: inout ArenaLayout
     ) {

@@ -2,35 +2,37 @@ import Compute
 import Glibc
 import Support
 
-/// How the next token is chosen from its logits.
+/// The options for choosing the next token from its logits.
 package struct Sampling: Sendable {
-    /// Divides the logits; 0 always takes the likeliest token.
+    /// The divisor of the logits; 0 always chooses the likeliest token.
     package var temperature = 1.0
-    /// Only this many of the likeliest tokens can be chosen; 0 for all.
+    /// The number of likeliest tokens from which to choose; 0 for all.
     package var topK = 0
-    /// Only the likeliest tokens that together have this probability can be chosen (Holtzman 2020).
+    /// The total probability of the likeliest tokens from which to choose (Holtzman 2020).
     package var topP = 1.0
     package var seed: UInt64 = 1337
 
     package init() {}
 
+    /// Checks the options.
+    ///
     /// - Throws: `Failure` (usage) that names the option and its valid range.
     package func validate() throws(Failure) {
         guard temperature >= 0, temperature.isFinite else {
             throw Failure(
-                .usage, "--temperature is \(temperature), but must be 0 (greedy) or more; try 0.8.")
+                .usage, "--temperature \(temperature): must be 0 (greedy) or more; try 0.8.")
         }
         guard topK >= 0 else {
-            throw Failure(.usage, "--top-k is \(topK), but must be 0 (all tokens) or more; try 40.")
+            throw Failure(.usage, "--top-k \(topK): must be 0 (all tokens) or more; try 40.")
         }
         guard topP > 0, topP <= 1 else {
             throw Failure(
-                .usage, "--top-p is \(topP), but must be more than 0 and at most 1; try 0.95.")
+                .usage, "--top-p \(topP): must be more than 0 and at most 1; try 0.95.")
         }
     }
 
-    /// The token chosen at a place in the text; the same place, seed and logits give the same
-    /// token.
+    /// Returns the token chosen at a place in the text. The same place, seed and logits give the
+    /// same token.
     package func choose(_ logits: UnsafeBufferPointer<Float>, place: Int) -> Int32 {
         precondition(!logits.isEmpty)
         // Ties go to the lower token, so that the order never depends on the sort.

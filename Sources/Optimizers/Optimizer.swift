@@ -1,54 +1,55 @@
 import Compute
 import Recipes
 
-/// An update rule with its state, over an arena of parameters and one of gradients.
+/// An update rule with its state, for an arena of parameters and one of gradients.
 ///
 /// A training step calls `beginStep` once and then `update` on ranges that together cover the
-/// arena. `beginStep` passes over the arena only for rules that need norms of whole tensors; after
-/// it every element's update depends on that element alone, so the bits are the same however the
-/// ranges are cut and in whatever order or on whichever threads they run.
+/// arena. `beginStep` passes over the arena only for rules that need norms of whole tensors. After
+/// it, every element's update depends only on that element, so the bits do not depend on the
+/// ranges, their order or their threads.
 ///
-/// State is fp32, in the arena's layout or, where the optimizer owns a shard of it, in the shard's;
-/// scalars are computed in double and rounded once. The order
-/// of operations is that of PyTorch's single-tensor implementations.
+/// State is fp32, in the layout of the arena or, if the optimizer owns a shard of it, of the shard.
+/// Scalars are computed in double and rounded once. The order of operations is that of PyTorch's
+/// single-tensor implementations.
 package struct Optimizer: Sendable {
     /// A piece of state that a checkpoint keeps, by PyTorch's name for it.
     package struct State: Sendable {
         /// `momentum_buffer`, `exp_avg` or `exp_avg_sq`.
         package let name: String
-        /// One element for each of the shard's, in its order; zero before the first step.
+        /// One value for each element of the shard, in its order; zero before the first step.
         package let buffer: Buffer<Float>
     }
 
-    /// A run of the arena whose elements all decay or all do not; one tensor where the rule has
-    /// trust ratios.
+    /// A run of the arena whose elements all decay or all do not. If the rule has trust ratios, a
+    /// run is one tensor.
     private struct Run: Sendable {
         var range: Range<Int>
         let decays: Bool
-        /// Whether the rule fits its step to the tensor's norm.
+        /// Whether the rule scales its step by the tensor's norm.
         let adapts: Bool
     }
 
     package let configuration: OptimizerConfiguration
     /// The tensors that decay, for the log.
     package let decayedTensors: [NamedTensor]
-    /// Steps begun since the run's first; Adam's bias correction depends on it.
+    /// The number of steps begun in the run; Adam's bias correction depends on it.
     package private(set) var step = 0
 
-    /// The part of the arena that this optimizer updates: all of it unless told otherwise.
+    /// The part of the arena that this optimizer updates; by default the whole arena.
     package let shard: ArenaShard
 
     private let rule: any UpdateRule
     private let runs: [Run]
     private let count: Int
-    /// Each run's factor; nil where the rule looks at no norms.
+    /// The factor of each run, or nil if the rule does not use norms.
     private let trust: TrustRatios?
 
-    /// An optimizer with zero state; `configuration` has been validated and is what the scaling
-    /// rule made of the recipe's.
+    /// Creates an optimizer with zero state.
     ///
-    /// `owned` are the parts of the arena that it is to update, rising, with ends on multiples of
-    /// `ArenaLayout.alignment`; nil for all of it.
+    /// - Parameters:
+    ///   - configuration: the recipe's configuration after validation and scaling.
+    ///   - owned: the parts of the arena to update, in ascending order, with ends on multiples of
+    ///     `ArenaLayout.alignment`; nil for the whole arena.
     package init(
         configuration: OptimizerConfiguration, layout: ArenaLayout, owned: [Range<Int>]? = nil
     ) {
@@ -65,27 +66,29 @@ package struct Optimizer: Sendable {
         rule = updateRule(for: configuration, count: shard.count)
     }
 
-    /// The state besides `step` that a checkpoint keeps; loading one writes into these buffers.
+    /// The state besides `step` that a checkpoint keeps. Loading a checkpoint writes into these
+    /// buffers.
     package var states: [State] { rule.states }
 
-    /// Continues after the step that a checkpoint was taken at, its states already loaded.
+    /// Continues after the step of a checkpoint whose states have been loaded.
     package mutating func resume(after step: Int) {
         precondition(step >= 0, "a step cannot be \(step)")
         self.step = step
     }
 
-    /// Counts a step; a step that is skipped is not begun.
+    /// Counts a step. Do not call it for a step that is skipped.
     ///
-    /// For rules without trust ratios alone: the others must see the step's gradients first.
+    /// This is only for rules without trust ratios; the others need the step's gradients first.
     package mutating func beginStep() {
         precondition(trust == nil, "trust ratios need the step's gradients")
         step += 1
     }
 
-    /// Counts a step and, where the rule has trust ratios, takes them from the norms of whole
-    /// tensors: a pass over the arena, by the team, after which LAMB's moments are this step's.
+    /// Counts a step and, if the rule has trust ratios, computes them from the norms of whole
+    /// tensors.
     ///
-    /// The arguments are those of the updates that follow.
+    /// The team passes over the arena, and LAMB's moments advance to this step. The arguments are
+    /// those of the updates that follow.
     package mutating func beginStep(
         parameters: Buffer<Float>, gradients: Buffer<Float>, gradientScale: Float = 1,
         team: ThreadTeam
@@ -111,11 +114,11 @@ package struct Optimizer: Sendable {
     ///
     /// - Parameters:
     ///   - parameters: the whole arena.
-    ///   - gradients: the whole arena of the same layout; left as it is.
+    ///   - gradients: the whole arena of the same layout, which stays unchanged.
     ///   - learningRate: this step's rate.
-    ///   - gradientScale: multiplies every gradient first: the clipping coefficient.
-    ///   - range: elements of the arena, both ends multiples of `ArenaLayout.alignment`; those
-    ///     outside of the shard are left as they are.
+    ///   - gradientScale: the factor for every gradient, which is the clipping coefficient.
+    ///   - range: a range of the arena, both ends multiples of `ArenaLayout.alignment`; elements
+    ///     outside the shard stay unchanged.
     package func update(
         parameters: Buffer<Float>, gradients: Buffer<Float>, learningRate: Double,
         gradientScale: Float = 1, range: Range<Int>
@@ -147,7 +150,7 @@ package struct Optimizer: Sendable {
         }
     }
 
-    /// One block's part of the pass before the updates: LAMB's moments, and sums of squares.
+    /// Computes a block's part of the pass before the updates: LAMB's moments and sums of squares.
     private func measure(
         _ block: Int, parameters: Buffer<Float>, gradients: Buffer<Float>, gradientScale: Float,
         into trust: TrustRatios
@@ -176,7 +179,7 @@ package struct Optimizer: Sendable {
             weightDecay: run.decays ? configuration.weightDecay : 0)
     }
 
-    /// The arena's runs in order; a tensor's gap and padding go with it.
+    /// Returns the arena's runs in order; each tensor includes its gap and padding.
     private static func runs(_ layout: ArenaLayout, _ configuration: OptimizerConfiguration)
         -> [Run]
     {
@@ -197,7 +200,7 @@ package struct Optimizer: Sendable {
         return runs
     }
 
-    /// The first run with elements at or behind a place, by bisection.
+    /// Returns the first run with elements at or after a place, by bisection.
     private func firstRun(endingAfter place: Int) -> Int {
         var low = 0
         var high = runs.count

@@ -1,15 +1,16 @@
 import Compute
 
-/// The factors by which LAMB and LARS fit the step of each tensor to the tensor's own norm.
+/// The factors by which LAMB and LARS scale the step of each tensor to the tensor's norm.
 ///
-/// Norms are of whole tensors, in bits that depend only on the values: the arena is cut into
-/// the fixed blocks of `SumOfSquares`, a tensor's part of each is summed by a fixed pattern on
-/// whichever thread, and the parts are added in their order.
+/// Norms are of whole tensors, and their bits depend only on the values: the arena is divided into
+/// the fixed blocks of `SumOfSquares`, any thread sums a tensor's part of each block in a fixed
+/// pattern, and the parts are added in order.
 struct TrustRatios: Sendable {
-    /// One element for each part, of the parameters and of what the ratio compares them with.
+    /// The sums of the parts, for the parameters and for the values with which the ratio compares
+    /// them.
     ///
-    /// The part of run r in block b has place b + r: from one part to the next in the arena one of
-    /// the two rises, or both do, so no two parts share a place.
+    /// The part of run r in block b has place b + r. From one part to the next in the arena, r or b
+    /// or both increase, so no two parts share a place.
     private let parameterSums: Buffer<Double>
     private let comparedSums: Buffer<Double>
     private let ratios: Buffer<Double>
@@ -27,18 +28,19 @@ struct TrustRatios: Sendable {
         ratios.elements.update(repeating: 1)
     }
 
-    /// A run's ratio.
+    /// The ratio of a run.
     subscript(run: Int) -> Double { ratios.elements[run] }
 
-    /// Keeps the sums of a run's part of a block.
+    /// Stores the sums of a run's part of a block.
     func note(_ sums: NormSums, ofRun run: Int, inBlock block: Int) {
         parameterSums.elements[block + run] = sums.parameters
         comparedSums.elements[block + run] = sums.compared
     }
 
-    /// Sets a run's ratio from its two norms; 1 where either is zero, as a tensor's first step from
-    /// zeros must be. Never more than fp32 holds: gradients may be as small as its smallest
-    /// numbers.
+    /// Sets a run's ratio from its two norms.
+    ///
+    /// The ratio is 1 if either norm is zero, so that a tensor of zeros can take its first step. It
+    /// is at most fp32's largest number, because gradients may be as small as fp32's smallest.
     func settle(
         _ run: Int, over elements: Range<Int>,
         _ ratio: (_ parameters: Double, _ compared: Double)

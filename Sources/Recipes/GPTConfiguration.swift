@@ -4,28 +4,28 @@ import Support
 package struct GPTConfiguration: Sendable, Equatable {
     /// The architectures that can be trained; `Model` has a block for each.
     package static let architectures = ["gpt2"]
-    /// One of `architectures`.
+    /// The name of one of `architectures`.
     package var architecture = "gpt2"
-    /// Transformer blocks (L).
+    /// The number of transformer blocks (L).
     package var layers = 4
-    /// Attention heads in a block (H); divides `width`.
+    /// The number of attention heads in a block (H); divides `width`.
     package var heads = 4
-    /// Channels of the residual stream (C).
+    /// The number of channels of the residual stream (C).
     package var width = 128
-    /// Tokens in a sequence (T) unless it is a shorter one, and rows of the position embedding.
+    /// The number of tokens in a sequence (T), unless it is shorter, and of learned positions.
     package var contextLength = 64
-    /// Symbols of the tokenizer (V); 0 until the data is known.
+    /// The number of the tokenizer's symbols (V); 0 until the data is known.
     package var vocabularySize = 0
     /// Whether linear layers and layer norms have biases.
     package var bias = true
     /// The probability of dropping at GPT-2's three places, in [0, 1).
     package var dropout = 0.0
-    /// Whether the head's weight is the token embedding, as GPT-2's is.
+    /// Whether the head's weight is the token embedding, as in GPT-2.
     package var tiesHead = true
 
     package init() {}
 
-    /// Checks that the shape is one that can be built.
+    /// Checks that a model of the shape can be built.
     ///
     /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid
     ///   value.
@@ -44,7 +44,7 @@ package struct GPTConfiguration: Sendable, Equatable {
                 .configuration,
                 "[model] \(key) = \(value): must be at least 1; write 1 or more.")
         }
-        // Far above what can be trained, and low enough that no product of sizes overflows.
+        // The limits are far above trainable sizes, and low enough that no product overflows.
         for (key, value, most) in [
             ("layers", layers, 4095), ("heads", heads, 65_535), ("width", width, 1 << 20),
             ("context_length", contextLength, 1 << 24),
@@ -75,18 +75,18 @@ package struct GPTConfiguration: Sendable, Equatable {
         }
     }
 
-    /// Channels of one head (D).
+    /// The number of channels of a head (D).
     package var headWidth: Int { width / heads }
 
-    /// Rows of the token embedding in memory: the vocabulary padded to a multiple of 16.
+    /// The rows of the token embedding in memory: the vocabulary padded to a multiple of 16.
     ///
-    /// The padding never takes part: its logits are left out of every softmax and it stays zero.
+    /// The padding has no effect: every softmax ignores its logits, and it stays zero.
     package var paddedVocabularySize: Int { (vocabularySize + 15) / 16 * 16 }
 
-    /// Of a micro-batch's rows, those whose logits the head computes at once: all while their
-    /// logits are at most 96 MiB, else at least 64.
+    /// Returns the number of a micro-batch's rows whose logits the head computes at once: all if
+    /// their logits take at most 96 MiB, otherwise at least 64.
     ///
-    /// Each run of rows reads the table twice and adds to all of its gradient, so runs are few.
+    /// Each chunk of rows reads the table twice and adds to its whole gradient, so chunks are few.
     package func logitRows(of rows: Int) -> Int {
         let most = max(64, (24 << 20) / paddedVocabularySize)
         let count = (rows + most - 1) / most

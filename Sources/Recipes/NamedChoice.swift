@@ -4,9 +4,9 @@ import Support
 package protocol NamedChoice: RawRepresentable<String>, CaseIterable, Sendable {}
 
 extension NamedChoice {
-    /// Creates the choice with a name. `key` is where it was written, such as `[optimizer] name`.
+    /// Creates the choice with a name. `key` is its key in the recipe, such as `[optimizer] name`.
     ///
-    /// - Throws: a `.configuration` failure that lists the names and suggests the nearest.
+    /// - Throws: `Failure` (configuration) that lists the names and suggests the nearest.
     package init(_ name: String, key: String) throws(Failure) {
         guard let choice = Self(rawValue: name) else {
             let names = Self.allCases.map(\.rawValue)

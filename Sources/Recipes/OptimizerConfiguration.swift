@@ -11,7 +11,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         case lamb
         case lars
 
-        /// What recipes and plans must know of the optimizer.
+        /// The traits of the optimizer on which recipes and plans depend.
         var traits: OptimizerTraits {
             switch self {
             case .sgd: OptimizerTraits(isAdam: false)
@@ -24,7 +24,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
             }
         }
 
-        /// Whether steps are fitted to the norms of whole tensors.
+        /// Whether steps are scaled by the norms of whole tensors.
         package var hasTrustRatios: Bool { traits.hasTrustRatios }
     }
 
@@ -38,39 +38,39 @@ package struct OptimizerConfiguration: Sendable, Equatable {
 
     /// `name`.
     package var name: Name
-    /// `learning_rate`: the rate at the scaling rule's base batch; above 0.
+    /// `learning_rate`: the rate at the base batch of the scaling rule; above 0.
     package var learningRate: Double
-    /// `momentum`: SGD's and LARS's; in [0, 1), 0 for none.
+    /// `momentum`: the momentum of SGD and LARS, in [0, 1); 0 for none.
     package var momentum: Double
     /// `nesterov`: whether SGD looks ahead along its momentum.
     package var nesterov: Bool
-    /// `dampening`: the part of the gradient that SGD keeps out of its momentum; in [0, 1].
+    /// `dampening`: the fraction of the gradient that SGD keeps out of its momentum, in [0, 1].
     package var dampening: Double
-    /// `betas[0]`: Adam's decay of the mean gradient; in [0, 1).
+    /// `betas[0]`: Adam's decay of the mean gradient, in [0, 1).
     package var beta1: Double
-    /// `betas[1]`: Adam's decay of the mean squared gradient; in [0, 1).
+    /// `betas[1]`: Adam's decay of the mean squared gradient, in [0, 1).
     package var beta2: Double
-    /// `epsilon`: added to Adam's denominator; a normal fp32 number above 0.
+    /// `epsilon`: the addend of Adam's denominator, a normal fp32 number above 0.
     package var epsilon: Double
-    /// `weight_decay`: 0 for none.
+    /// `weight_decay`: the weight decay; 0 for none.
     package var weightDecay: Double
-    /// `decay`: what weight decay applies to; LAMB and LARS fit the steps of these tensors alone to
-    /// their norms, as the authors' own implementations do, and the others step as Adam or SGD.
+    /// `decay`: the tensors to which weight decay applies. LAMB and LARS scale only the steps of
+    /// these tensors by norms, as in their authors' implementations; other tensors step as in Adam
+    /// or SGD.
     package var decay: DecayScope
-    /// `trust_coefficient`: LARS's, the size of a step at a rate of 1 over the tensor's own; above
-    /// 0.
+    /// `trust_coefficient`: the ratio of LARS's step at a rate of 1 to the tensor's norm; above 0.
     package var trustCoefficient: Double
-    /// `clip_norm`: the largest global gradient norm that is left as it is; 0 never clips.
+    /// `clip_norm`: the global gradient norm above which gradients are clipped; 0 never clips.
     package var clipNorm: Double
-    /// `sharded`: whether each rank keeps the state of, and updates, its own part of the parameters
-    /// alone (ZeRO-1, Rajbhandari et al. 2020); changes where the work runs, never its bits.
+    /// `sharded`: whether each rank updates only its own part of the parameters and keeps only the
+    /// state of that part (ZeRO-1, Rajbhandari et al. 2020). It never changes bits.
     package var sharded: Bool
 
     /// Creates a configuration whose defaults follow GPT practice for AdamW.
     ///
     /// Weight decay defaults to 0.1 for AdamW, to 0.01 for LAMB as in its paper, and to 0 for the
-    /// others. Their decay is coupled to the gradient, so the same number would mean something
-    /// different.
+    /// others. Their decay is coupled to the gradient, so the same number would have another
+    /// meaning.
     package init(
         name: Name = .adamw, learningRate: Double = 3e-4, momentum: Double = 0,
         nesterov: Bool = false, dampening: Double = 0, beta1: Double = 0.9, beta2: Double = 0.95,
@@ -93,20 +93,21 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         self.sharded = sharded
     }
 
-    /// LARS's default `trust_coefficient`, which is its paper's.
+    /// LARS's default `trust_coefficient`, from its paper.
     package static let usualTrustCoefficient = 0.001
 
-    /// Values of state that the rule keeps for each parameter.
+    /// The number of state values that the rule keeps per parameter.
     package var statesPerParameter: Int {
         name.traits.isAdam ? 2 : momentum > 0 ? 1 : 0
     }
 
-    /// The tensors that weight decay shrinks, in the layout's order; none when `weightDecay` is 0.
+    /// Returns the tensors that weight decay shrinks, in the layout's order; none if `weightDecay`
+    /// is 0.
     package func decayedTensors(in layout: ArenaLayout) -> [NamedTensor] {
         weightDecay == 0 ? [] : layout.tensors.filter(decays)
     }
 
-    /// Whether weight decay, if there is any, shrinks this tensor.
+    /// Returns whether weight decay, if there is any, shrinks this tensor.
     package func decays(_ tensor: NamedTensor) -> Bool {
         switch decay {
         case .matrices: tensor.shape.count >= 2
@@ -114,12 +115,12 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         }
     }
 
-    /// Whether the rule fits its step to this tensor's norm.
+    /// Returns whether the rule scales its step by this tensor's norm.
     package func adapts(_ tensor: NamedTensor) -> Bool { name.hasTrustRatios && decays(tensor) }
 
     /// Checks every value.
     ///
-    /// - Throws: a `.configuration` failure that names the first impossible value.
+    /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func validate() throws(Failure) {
         guard learningRate.isFinite, learningRate > 0 else {
             throw invalid(

@@ -1,29 +1,28 @@
 import Compute
 import Support
 
-/// A recipe's `[training]` section: how long, how much at a time, in which arithmetic.
+/// A recipe's `[training]` section: the length of the run, its batches and its arithmetic.
 package struct TrainingConfiguration: Sendable, Equatable {
-    /// Optimizer steps.
+    /// The number of optimizer steps.
     package var steps = 2000
-    /// Sequences in one optimizer step, over all ranks.
+    /// The number of sequences in one optimizer step, over all ranks.
     package var globalBatch = 12
-    /// Sequences that go through the model at once; 0 for a whole lane.
+    /// The number of sequences that go through the model at once; 0 for a whole lane.
     package var microBatch = 0
-    /// What enters matrix products.
+    /// The precision of the inputs of matrix products.
     package var precision = Precision.fp32
-    /// Whether backward computes each block's activations again, from the block's input, which
-    /// alone is kept.
+    /// Whether backward recomputes each block's activations, so that only its input is kept.
     package var recompute = false
-    /// Seeds the initial parameters, the order of samples, and dropout.
+    /// The seed of the initial parameters, the order of samples, and dropout.
     package var seed: UInt64 = 1337
     /// The power p of the average of the parameters that evaluations use, in which step t has the
     /// weight t^(p + 1) - (t - 1)^(p + 1), about (p + 1) t^p; nil for the parameters themselves.
     package var averagingPower: Double?
-    /// Steps skipped in a row, for a loss or gradient that is not finite, after which the run
-    /// stops.
+    /// The number of consecutive steps, skipped because a loss or gradient is not finite, after
+    /// which the run stops.
     package var maximumSkippedSteps = 10
 
-    /// The most steps, and the most sequences in one.
+    /// The maximum number of steps, and of sequences in a step.
     private static let largestCount = 1_000_000_000
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
@@ -58,14 +57,15 @@ package struct TrainingConfiguration: Sendable, Equatable {
     }
 }
 
-/// A recipe's `[reduction]` section: how the global batch is dealt out and summed.
+/// A recipe's `[reduction]` section: the division of the global batch and the sum over it.
 package struct ReductionConfiguration: Sendable, Equatable {
-    /// Slots into which the global batch is dealt, and the most ranks that can train it; 0 for the
-    /// smallest divisor of the global batch that is at least 8 and at least the number of ranks.
+    /// The number of slots into which the global batch is divided, and the maximum number of ranks;
+    /// 0 for the smallest divisor of the global batch that is at least 8 and at least the number of
+    /// ranks.
     package var lanes = 0
-    /// Size of the pieces in which gradients are reduced, in MiB.
+    /// The size of the pieces in which gradients are reduced, in MiB.
     package var bucketMebibytes = 1.0
-    /// How gradients travel between hosts; bf16 rounds every lane's gradient and every sum.
+    /// The format of gradients between hosts; bf16 rounds every lane's gradient and every sum.
     package var wire = WireFormat.fp32
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
@@ -85,14 +85,14 @@ package struct ReductionConfiguration: Sendable, Equatable {
     }
 }
 
-/// A recipe's `[evaluation]` section: when and on what the validation loss is measured.
+/// A recipe's `[evaluation]` section: the steps and the data of the validation loss.
 package struct EvaluationConfiguration: Sendable, Equatable {
-    /// Steps between evaluations; 0 for one after the last step alone.
+    /// The number of steps between evaluations; 0 for only one after the last step.
     package var every = 250
-    /// Steps after which there is an evaluation besides, rising; 0 for one before the first step.
+    /// The further steps after which to evaluate, in ascending order; 0 for before the first step.
     package var at: [Int] = []
-    /// Windows of the context length that are evaluated, from the validation set's start; 0 for
-    /// all.
+    /// The number of windows of the context length to evaluate, from the start of the validation
+    /// set; 0 for all.
     package var windows = 0
 
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
@@ -113,9 +113,9 @@ package struct EvaluationConfiguration: Sendable, Equatable {
 
 /// A recipe's `[checkpoint]` section: when checkpoints are written and how many are kept.
 package struct CheckpointConfiguration: Sendable, Equatable {
-    /// Steps between checkpoints; 0 for one after the last step alone.
+    /// The number of steps between checkpoints; 0 for only one after the last step.
     package var every = 500
-    /// Newest checkpoints that are kept; 0 for all.
+    /// The number of newest checkpoints to keep; 0 for all.
     package var keep = 2
     /// Whether the checkpoint of the evaluation with the lowest loss is also written and kept.
     package var best = true

@@ -3,7 +3,7 @@ import Support
 /// A chart of a page: a Vega 5 specification and the words around it.
 package struct Chart: Sendable {
     package var title: String
-    /// The caption, one or two sentences on what the chart shows.
+    /// The caption: one or two sentences on the content of the chart.
     package var sentence: String
     /// The specification. The page sets its signal `containerWidth`, if it has one, to the
     /// available width in pixels.

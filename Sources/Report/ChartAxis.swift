@@ -1,7 +1,7 @@
 import Glibc
 import Support
 
-/// One axis of a chart: what it measures, and how.
+/// An axis of a chart: its quantity, scale and number style.
 package struct ChartAxis: Sendable {
     package enum Scale: String, Sendable {
         case linear
@@ -12,9 +12,9 @@ package struct ChartAxis: Sendable {
     package var title: String
     package var scale: Scale
     package var style: NumberStyle
-    /// The ends of the axis, where the data must not choose them; values beyond are cut off.
+    /// The ends of the axis, or nil for ends that fit the data. Values beyond them are cut off.
     package var limits: ClosedRange<Double>?
-    /// The labeled places where round numbers would not do, such as the batches of a sweep.
+    /// The labeled values if they are not round numbers, such as the batches of a sweep.
     package var chosen: [Double]?
     /// Whether the axis starts at zero.
     package var fromZero: Bool
@@ -33,13 +33,13 @@ package struct ChartAxis: Sendable {
 
     /// Returns the number if this axis can show it; nil leaves a gap.
     ///
-    /// Numbers as large as 1e100 say no more than infinity does, and their differences overflow.
+    /// Numbers from 1e100 up are treated as infinite, because their differences could overflow.
     func drawable(_ value: Double?) -> Double? {
         guard let value, value.magnitude < 1e100, scale == .linear || value > 0 else { return nil }
         return value
     }
 
-    /// Returns the ends of an axis that holds all values that can be drawn.
+    /// Returns the ends of an axis that contains all values that can be drawn.
     package func domain(of values: [Double]) -> ClosedRange<Double> {
         if let limits { return limits }
         let drawn = values.compactMap(drawable)
@@ -57,7 +57,7 @@ package struct ChartAxis: Sendable {
 struct FittedAxis {
     let axis: ChartAxis
     private let domain: ClosedRange<Double>
-    /// The unit that durations are shown in, with its length in seconds.
+    /// The unit of durations, with its length in seconds.
     private let unit: (name: String, length: Double)?
 
     init(_ axis: ChartAxis, to values: [Double]) {

@@ -2,16 +2,16 @@ import Support
 
 /// A Vega 5 specification from a resource, with named slots that a chart fills.
 ///
-/// Each file in `Templates` is a complete specification with example data, so it opens in the Vega
-/// editor as it is. The slots are its data sets, the values of its signals, and the types of its
+/// Each file in `Templates` is a complete specification with example data, so the Vega editor opens
+/// it. The slots are its data sets, the values of its signals, and the types of its
 /// scales. A user's text goes only into these, never into an expression.
 struct ChartTemplate {
     private(set) var specification: JSONObject
 
     /// Parses an embedded resource.
     ///
-    /// The template's `config` holds the light theme's colors for the editor. A page has its own
-    /// themes, so the configuration is dropped.
+    /// The template's `config` contains the light theme's colors for the editor. A page has its own
+    /// themes, so the configuration is removed.
     init(_ resource: [UInt8]) {
         guard case .object(let specification)? = try? JSONValue(parsing: resource) else {
             preconditionFailure("A chart template is a JSON object.")

@@ -17,9 +17,9 @@ package struct ContourMap: ChartDescription {
     package var sentence: String
     package var xTitle: String
     package var yTitle: String
-    /// The values; one that is not finite counts as the greatest.
+    /// The values; a value that is not finite counts as the greatest.
     package var grid: RegularGrid
-    /// What the grid's values measure; a log scale spaces the levels by ratio.
+    /// The quantity of the grid's values; a log scale spaces the levels by ratio.
     package var quantity: ChartAxis
     package var paths: [Path]
 
@@ -56,7 +56,7 @@ package struct ContourMap: ChartDescription {
 }
 
 extension ContourMap.Path {
-    /// The points as rows of the template's data; a point that is not finite leaves a gap.
+    /// Returns the points as rows of the template's data; a point that is not finite leaves a gap.
     fileprivate func rows(_ index: Int) -> [JSONValue] {
         points.enumerated().map { place, point in
             let isFinite = point.x.isFinite && point.y.isFinite

@@ -1,6 +1,6 @@
-/// The one place where text becomes safe for an HTML page.
+/// The functions that make text safe for an HTML page.
 package enum HTMLText {
-    /// Text for an element's content or a quoted attribute, whatever it contains.
+    /// Returns any text as the content of an element or a quoted attribute.
     ///
     /// A NUL, which HTML forbids, becomes the replacement character.
     package static func escaped(_ text: String) -> String {
@@ -19,10 +19,10 @@ package enum HTMLText {
         return escaped
     }
 
-    /// JSON for a `script` element: the same value, with nothing in it that ends the element or, as
-    /// U+2028 and U+2029 did before ECMAScript 2019, a line of JavaScript.
+    /// Returns the same JSON value for a `script` element, without characters that could end the
+    /// element or, as U+2028 and U+2029 did before ECMAScript 2019, a line of JavaScript.
     ///
-    /// These characters stand in JSON only inside strings, where `\u` can take their place.
+    /// In JSON these characters occur only inside strings, where `\u` can replace them.
     package static func scriptJSON(_ json: String) -> String {
         var safe = ""
         for scalar in json.unicodeScalars {
@@ -38,8 +38,8 @@ package enum HTMLText {
         return safe
     }
 
-    /// JavaScript for a `script` element: "</script" and "<!--" are broken by a backslash, which
-    /// means nothing in the strings and regular expressions where alone they can stand.
+    /// Returns JavaScript for a `script` element. A backslash breaks "</script" and "<!--"; it has
+    /// no meaning in the strings and regular expressions that are the only places for them.
     package static func script(_ code: String) -> String {
         var safe = ""
         var rest = Substring(code)

@@ -18,7 +18,7 @@ package struct HeatMap: ChartDescription {
     package var rows: (title: String, names: [String])
     /// The cells by row and column.
     package var cells: [[Cell]]
-    /// What the values measure. Values beyond its limits have the color of the limit.
+    /// The quantity of the values. Values beyond its limits have the color of the limit.
     package var quantity: ChartAxis
 
     package init(
@@ -51,7 +51,7 @@ package struct HeatMap: ChartDescription {
         return template.specification
     }
 
-    /// The cells that were tried; those that diverged have no value.
+    /// The cells that were tried; cells that diverged have no value.
     private var tuples: [JSONValue] {
         cells.enumerated().flatMap { row, cells in
             cells.enumerated().compactMap { column, cell -> JSONValue? in

@@ -22,7 +22,7 @@ package struct LineChart: ChartDescription {
             case line
             /// A line with its points marked; intervals are a band.
             case lineAndPoints
-            /// Points alone; intervals are whiskers.
+            /// Only points; intervals are whiskers.
             case points
             /// A dashed line: a rule or a fit to compare with.
             case dashed
@@ -30,12 +30,12 @@ package struct LineChart: ChartDescription {
 
         package var name: String
         package var style: Style
-        /// The points in the order of rising x.
+        /// The points in ascending order of x.
         package var points: [Point]
-        /// The place of the color in the theme's palette, so that a fit can share the color of its
-        /// points; nil for the series' own place.
+        /// The index of the color in the theme's palette, so that a fit can share the color of its
+        /// points; nil for the index of the series.
         package var color: Int?
-        /// Whether the legend names it.
+        /// Whether the legend lists the series.
         package var isListed: Bool
         /// The width of the line in pixels.
         package var lineWidth: Double
@@ -53,7 +53,7 @@ package struct LineChart: ChartDescription {
         }
     }
 
-    /// A vertical rule at something worth a name: "valley 3e-4".
+    /// A labeled vertical line, such as "valley 3e-4".
     package struct Marker: Sendable {
         package var x: Double
         package var label: String
@@ -117,7 +117,7 @@ extension LineChart.Series.Style {
 }
 
 extension LineChart.Series {
-    /// The series as a row of the template's data.
+    /// Returns the series as a row of the template's data.
     fileprivate func row(_ index: Int) -> JSONValue {
         [
             "s": .integer(index), "name": .string(name), "style": .string(style.rawValue),
@@ -126,7 +126,7 @@ extension LineChart.Series {
         ]
     }
 
-    /// The points as rows of the template's data, thinned if there are many.
+    /// Returns the points as rows of the template's data, thinned if there are many.
     fileprivate func rows(_ index: Int, _ x: FittedAxis, _ y: FittedAxis) -> [JSONValue] {
         let drawn = points.filter { x.axis.drawable($0.x) != nil }
         return thinned(drawn.map { y.axis.drawable($0.y) }).map { place in

@@ -1,6 +1,6 @@
 import Support
 
-/// The way in which numbers of one kind are written.
+/// The format of numbers of one kind.
 package enum NumberStyle: Sendable {
     /// Losses, norms, batches: "1.886", "2,000", "3e-6".
     case plain
@@ -13,7 +13,7 @@ package enum NumberStyle: Sendable {
     /// Fractions: "12.5 %".
     case percent
 
-    /// The number as text; "n/a" where it is not finite.
+    /// Returns the number as text, or "n/a" if it is not finite.
     package func text(_ value: Double) -> String {
         guard value.isFinite else { return "n/a" }
         if value == 0 { return "0" }
@@ -39,9 +39,9 @@ package enum NumberStyle: Sendable {
         }
     }
 
-    /// The d3 format of such numbers in charts, or nil for the plainest.
+    /// The d3 format of such numbers in charts, or nil for the default format.
     ///
-    /// Durations are plain, since a chart's axis shows them in one unit.
+    /// Durations use the default, because a chart's axis shows them in one unit.
     var vegaFormat: String? {
         switch self {
         case .plain, .duration: nil
@@ -51,7 +51,7 @@ package enum NumberStyle: Sendable {
         }
     }
 
-    /// A number with an exponent and no zeros that say nothing: "3e-4".
+    /// Returns a number with an exponent and without trailing zeros, such as "3e-4".
     private static func exponential(_ value: Double, digits: Int) -> String {
         let parts = Format.scientific(value, digits: digits).split(separator: "e")
         guard parts.count == 2, let exponent = Int(parts[1]) else { return "\(value)" }

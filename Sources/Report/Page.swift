@@ -1,7 +1,7 @@
 /// A report as a page, in reading order.
 package struct Page: Sendable {
     package var title: String
-    /// One sentence under the title, which says what was run.
+    /// The sentence under the title, which describes the runs.
     package var subtitle: String
     package var sections: [Section]
 
@@ -30,7 +30,7 @@ package struct Page: Sendable {
         case note(Note.Kind, String)
         case verdict(Verdict)
 
-        /// A chart from its description.
+        /// Returns an item with the chart of a description.
         package static func chart(_ description: some ChartDescription) -> Item {
             .chart(description.chart)
         }
@@ -42,7 +42,7 @@ package struct Page: Sendable {
             case warning
             case problem
 
-            /// The word that stands before the text, so that the color is not the only sign.
+            /// The word before the text, so that the color is not the only sign.
             var word: String {
                 switch self {
                 case .information: "Note"
@@ -54,7 +54,7 @@ package struct Page: Sendable {
     }
 }
 
-/// A conclusion, which stands in a box of its own.
+/// A conclusion, which the page shows in a box.
 package struct Verdict: Sendable {
     package enum Kind: String, Sendable, CaseIterable {
         case holds

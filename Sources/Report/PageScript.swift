@@ -1,8 +1,8 @@
 /// The page's own script, which draws the charts with Vega and shows tooltips.
 ///
-/// It draws them again when the color scheme or the width changes, and before printing. Once all
-/// charts are drawn, the root element's `data-charts` is "ok" and their number, or "failed" and
-/// the reason. Expressions are interpreted (vega-interpreter), so the page runs without `eval`.
+/// It redraws them when the color scheme or the width changes, and before printing. Once all charts
+/// are drawn, the root element's `data-charts` is "ok" and their number, or "failed" and the
+/// reason. Expressions are interpreted (vega-interpreter), so the page runs without `eval`.
 enum PageScript {
     static let text = """
         "use strict";

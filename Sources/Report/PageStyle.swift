@@ -1,6 +1,6 @@
 /// The page's style sheet.
 enum PageStyle {
-    /// The system's own font, whatever it is.
+    /// The font of the operating system.
     static let font =
         "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 

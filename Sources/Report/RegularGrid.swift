@@ -7,7 +7,7 @@ package struct RegularGrid: Sendable {
     package let y: ClosedRange<Double>
     package let columns: Int
     package let rows: Int
-    /// The values row by row, y rising with the row.
+    /// The values row by row, in ascending order of y.
     package let values: [Double]
 
     package init(

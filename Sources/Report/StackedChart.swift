@@ -1,6 +1,6 @@
 import Support
 
-/// Horizontal bars of amounts that add up, such as the parts of a step's time.
+/// Horizontal bars of amounts that add up to a total, such as the parts of a step's time.
 package struct StackedChart: ChartDescription {
     package struct Bar: Sendable {
         package var name: String
@@ -17,7 +17,7 @@ package struct StackedChart: ChartDescription {
     package var sentence: String
     /// The names of the parts, from the first to the last of a bar.
     package var parts: [String]
-    /// What the amounts measure.
+    /// The quantity of the amounts.
     package var quantity: ChartAxis
     package var bars: [Bar]
 

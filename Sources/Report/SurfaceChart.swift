@@ -1,14 +1,14 @@
 import Support
 
-/// A quantity over a plane as a surface seen from above and aside.
+/// A quantity over a plane, drawn as a surface in perspective.
 package struct SurfaceChart: ChartDescription {
     package var title: String
     package var sentence: String
     package var xTitle: String
     package var yTitle: String
-    /// The values; one that is not finite leaves a hole.
+    /// The values; a value that is not finite leaves a hole.
     package var grid: RegularGrid
-    /// What the heights measure, always on a linear scale. Values beyond its limits are cut to them.
+    /// The quantity of the heights, on a linear scale. Values are clamped to its limits.
     package var quantity: ChartAxis
 
     package init(

@@ -1,4 +1,4 @@
-/// Rows under a header.
+/// A table: rows under a header.
 package struct Table: Sendable {
     package enum Alignment: String, Sendable {
         /// The alignment of text.
@@ -31,6 +31,8 @@ package struct Table: Sendable {
     package var columns: [Column]
     package private(set) var rows: [Row]
 
+    /// Creates a table.
+    ///
     /// - Parameter rows: the rows, each with a cell for each column.
     package init(caption: String = "", columns: [Column], rows: [Row] = []) {
         self.caption = caption

@@ -2,10 +2,10 @@ import Support
 
 /// The colors of a page and its charts, light or dark.
 ///
-/// People who see no red, no green or no blue can tell the series' colors apart, and each contrasts
-/// with the background by a factor of 3 or more (WCAG 2.1, 1.4.11). The tests measure both. The
-/// ramps change steadily in lightness, and the low end, which is the good one for losses, stands
-/// out most.
+/// People who cannot see red, green or blue can distinguish the colors of the series, and each has
+/// a contrast of 3 or more with the background (WCAG 2.1, 1.4.11). The tests measure both. The
+/// lightness of the ramps changes steadily, and the low end, which is the good end for losses, is
+/// the most prominent.
 package struct Theme: Sendable {
     /// The page's background, which is also that of charts.
     package let surface: String
@@ -21,7 +21,7 @@ package struct Theme: Sendable {
     package let palette: [String]
     /// The colors of a ramp from low to high.
     package let heat: [String]
-    /// The colors of a ramp from low to high that is calm enough to draw paths on.
+    /// The colors of a ramp from low to high that leaves paths drawn on it readable.
     package let terrain: [String]
     package let good: String
     package let warning: String
@@ -53,7 +53,7 @@ package struct Theme: Sendable {
     }
 
     /// The Vega configuration of the theme: the fonts, the colors of axes and legends, and the
-    /// signals that chart templates read their colors from.
+    /// signals from which chart templates read their colors.
     package var configuration: JSONObject {
         func named(_ name: String, _ value: JSONValue) -> JSONValue {
             ["name": .string(name), "value": value]

@@ -1,12 +1,12 @@
-/// Returns the places of the values that a line is drawn through, so that no spike is lost.
+/// Returns the indices of the values through which to draw a line without losing a spike.
 ///
 /// The values are divided into runs of equal length. The least and the greatest value of each run
 /// are kept, and one missing value, which leaves a gap. The first and the last value are kept too.
 ///
 /// - Parameters:
 ///   - values: the values in order; nil or a number that is not finite is a gap.
-///   - most: the number of values that are kept at most, at least 5.
-/// - Returns: places in `values` in rising order; all places if there are at most `most`.
+///   - most: the maximum number of values to keep, at least 5.
+/// - Returns: indices of `values` in ascending order; all indices if there are at most `most`.
 package func thinned(_ values: [Double?], most: Int = 1500) -> [Int] {
     precondition(most >= 5, "The first, the last and three values of one run are kept.")
     guard values.count > most else { return Array(values.indices) }

@@ -3,8 +3,8 @@ import Support
 
 /// The JavaScript that draws Vega 5 specifications, assembled from Debian's libjs-vega.
 ///
-/// The package has a file in UMD form for each of Vega's modules, with d3 inside. Modules that no
-/// chart template uses, such as force layouts, word clouds and hierarchies, are left out.
+/// The package has a file in UMD form for each of Vega's modules, including d3. Modules that no
+/// chart template uses, such as force layouts, word clouds and hierarchies, are omitted.
 package enum VegaLibrary {
     /// The folders in which distributions keep the modules.
     package static let folders = ["/usr/share/javascript/vega"]
@@ -12,7 +12,7 @@ package enum VegaLibrary {
     /// The path of Vega's license, which must be kept with its text.
     private static let license = "/usr/share/doc/libjs-vega/copyright"
 
-    /// The modules in an order in which each follows those that it requires.
+    /// The modules in an order in which each follows the modules that it requires.
     private static let modules = [
         "vega-util", "vega-canvas", "vega-time", "vega-format", "vega-loader", "vega-statistics",
         "vega-dataflow", "vega-scale", "vega-scenegraph", "vega-expression", "vega-selection",
@@ -23,15 +23,15 @@ package enum VegaLibrary {
 
     /// The script, which defines `vega` with `parse`, `View` and `expressionInterpreter`.
     ///
-    /// - Throws: `.missingInput` with the remedy where a module is in none of the folders,
-    ///   `.inputOutput` where one cannot be read.
+    /// - Throws: `Failure` (missing input) with the remedy if a module is in none of the folders;
+    ///   (input/output) if one cannot be read.
     package static func script(from folders: [String] = folders) throws(Failure) -> String {
         let first = "/\(modules[0]).min.js"
         guard let folder = folders.first(where: { FileSystem.exists($0 + first) }) else {
             throw missing(folders.joined(separator: " or "))
         }
         var script = "/* Vega and d3, of Debian's package libjs-vega:\n\(licenseText)\n*/\n"
-        // A module requires modules that were defined before it. The package's build calls one
+        // A module requires modules that were defined before it. The package's build requires one
         // module by a wrong name, and lacks one for exotic maps, whose function is never called.
         script += """
             "use strict";
@@ -63,7 +63,7 @@ package enum VegaLibrary {
             """
     }
 
-    /// The package's text about its license, or the license's name if no documentation is installed.
+    /// The package's license text, or the license's name if no documentation is installed.
     private static var licenseText: String {
         do throws(Failure) {
             // The text must not end the comment that contains it.
@@ -77,8 +77,8 @@ package enum VegaLibrary {
     private static func missing(_ place: String) -> Failure {
         Failure(
             .missingInput,
-            "the JavaScript that draws a report's charts is not in \(place): run "
-                + "'apt-get install libjs-vega'")
+            "the JavaScript that draws a report's charts is not in \(place); run "
+                + "'apt-get install libjs-vega'.")
     }
 
     private static func content(of path: String) throws(Failure) -> String {

@@ -1,10 +1,10 @@
-/// The cubic that fits four or more points best.
+/// The cubic that best fits four or more points.
 package struct Cubic: Sendable, Equatable {
     private let coefficients: [Double]
-    /// The points' mean x, about which the cubic is written.
+    /// The mean x of the points, around which the cubic is expanded.
     private let center: Double
 
-    /// Fits a cubic by least squares; returns nil if there are fewer than four different x.
+    /// Fits a cubic by least squares. Returns nil if there are fewer than four different x.
     package init?(x: [Double], y: [Double]) {
         precondition(x.count == y.count, "a y for each x")
         let center = x.reduce(0, +) / Double(max(1, x.count))
@@ -20,7 +20,7 @@ package struct Cubic: Sendable, Equatable {
         (0..<exponent).reduce(1) { product, _ in product * x }
     }
 
-    /// The x of the local minimum; nil if there is none.
+    /// The x of the local minimum, or nil if there is none.
     package var minimum: Double? {
         let (b, c, d) = (coefficients[1], coefficients[2], coefficients[3])
         // b + 2 c u + 3 d u^2 = 0 where 2 c + 6 d u > 0, in a form that is valid for d = 0.

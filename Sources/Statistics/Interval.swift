@@ -2,7 +2,7 @@
 package struct Interval: Sendable, Equatable {
     package let lower: Double
     package let upper: Double
-    /// The part of repetitions in which such an interval holds the truth, such as 0.95.
+    /// The share of repetitions in which such an interval contains the true value, such as 0.95.
     package let level: Double
 
     package init(lower: Double, upper: Double, level: Double) {
@@ -13,9 +13,9 @@ package struct Interval: Sendable, Equatable {
         self.level = level
     }
 
-    /// Student's interval around an estimate: t standard errors to both sides.
+    /// Creates Student's interval around an estimate: t standard errors on both sides.
     ///
-    /// Nil without degrees of freedom.
+    /// Returns nil without degrees of freedom.
     package init?(
         around value: Double, standardError: Double, degreesOfFreedom: Int, level: Double
     ) {
@@ -27,23 +27,23 @@ package struct Interval: Sendable, Equatable {
 
     package var width: Double { upper - lower }
 
-    /// The interval with its ends further out.
+    /// Returns the interval with each end moved outward by a length.
     package func widened(by length: Double) -> Interval {
         Interval(lower: lower - length, upper: upper + length, level: level)
     }
 
     package func contains(_ value: Double) -> Bool { lower <= value && value <= upper }
 
-    /// The interval of an increasing function of the estimated value, such as `exp`.
+    /// Returns the interval of an increasing function of the estimated value, such as `exp`.
     package func mapped(_ increasing: (Double) -> Double) -> Interval {
         Interval(lower: increasing(lower), upper: increasing(upper), level: level)
     }
 }
 
-/// An estimated number and, where the data tell, how far it may be off.
+/// An estimated number and, if the data allow one, its interval.
 package struct Estimate: Sendable, Equatable {
     package let value: Double
-    /// Nil where the data leave no degree of freedom to judge the noise by.
+    /// The interval, or nil if the data leave no degree of freedom to estimate the noise.
     package let interval: Interval?
 
     package init(_ value: Double, interval: Interval? = nil) {
@@ -51,12 +51,12 @@ package struct Estimate: Sendable, Equatable {
         self.interval = interval
     }
 
-    /// The same value, with the ends of its interval further out.
+    /// Returns the same value with each end of its interval moved outward by a length.
     package func widened(by length: Double) -> Estimate {
         Estimate(value, interval: interval?.widened(by: length))
     }
 
-    /// The same value, with an interval that reaches so far to both sides at least.
+    /// Returns the same value with an interval that extends by at least a length on both sides.
     package func widened(atLeast length: Double) -> Estimate {
         Estimate(
             value,
@@ -67,7 +67,7 @@ package struct Estimate: Sendable, Equatable {
             })
     }
 
-    /// The estimate of an increasing function of the estimated value, such as `exp`.
+    /// Returns the estimate of an increasing function of the estimated value, such as `exp`.
     package func mapped(_ increasing: (Double) -> Double) -> Estimate {
         Estimate(increasing(value), interval: interval?.mapped(increasing))
     }

@@ -1,26 +1,28 @@
-/// A statistic of averaged series, with what leaving out one block at a time tells about it.
+/// A statistic of averaged series, with its bias and error estimated by leaving out one block at a
+/// time.
 package struct JackknifeEstimate: Sendable, Equatable {
-    /// The statistic of the whole series' means.
+    /// The statistic of the means of the whole series.
     package let value: Double
-    /// The same, less the bias of first order in 1 / count that the blocks show.
+    /// The value without its bias of first order in 1 / count, which the blocks show.
     package let biasCorrected: Double
     package let standardError: Double
     /// Student's interval around `biasCorrected`, with blocks - 1 degrees of freedom.
     package let interval: Interval
 }
 
-/// The delete-one-block jackknife of a function of the means of several series.
+/// Returns the delete-one-block jackknife of a function of the means of several series.
 ///
-/// A ratio of two averages, such as the noise scale, has no simple variance; the spread of the
-/// ratios without one block each does (Quenouille 1956, Tukey 1958). Where samples next to one
-/// another are correlated, blocks longer than the correlation keep the interval honest. Blocks that
-/// differ by one in length are weighted as Busing, Meijer & van der Leeden 1999 do.
+/// The variance of a ratio of two averages, such as the noise scale, has no simple form, but the
+/// spread of the ratios without one block each estimates it (Quenouille 1956, Tukey 1958). If
+/// adjacent samples are correlated, blocks must be longer than the correlation to give a valid
+/// interval. Blocks whose lengths differ by one are weighted as in Busing, Meijer & van der Leeden
+/// 1999.
 ///
 /// - Parameters:
 ///   - series: series x samples, all of one length.
-///   - blockCount: at least 2 and at most a sample each; nil for a block of each sample.
-///   - statistic: takes the mean of each series.
-/// - Returns: nil where the statistic is not finite, for the whole or without a block.
+///   - blockCount: from 2 to the number of samples; nil for one block per sample.
+///   - statistic: a function of the means of the series.
+/// - Returns: nil if the statistic is not finite, for the whole series or without a block.
 package func jackknife(
     _ series: [[Double]], blockCount: Int? = nil, level: Double,
     statistic: ([Double]) -> Double

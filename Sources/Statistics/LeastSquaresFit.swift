@@ -1,11 +1,11 @@
 /// The parameters that minimize a weighted sum of squared residuals, and their covariance.
 package struct LeastSquaresFit: Sendable, Equatable {
     package let parameters: [Double]
-    /// (J^T W J)^-1, with J the residuals' Jacobian: the covariance for residuals of variance 1.
+    /// The covariance for residuals of variance 1: (J^T W J)^-1, with the residuals' Jacobian J.
     private let unscaledCovariance: [[Double]]
     /// The weighted sum of squared residuals.
     package let residualSumOfSquares: Double
-    /// Observations less parameters.
+    /// The number of observations minus the number of parameters.
     package let degreesOfFreedom: Int
 
     init(
@@ -18,7 +18,7 @@ package struct LeastSquaresFit: Sendable, Equatable {
         self.degreesOfFreedom = degreesOfFreedom
     }
 
-    /// The residuals' variance (for a residual of weight 1); nil without degrees of freedom.
+    /// The residuals' variance (for a residual of weight 1), or nil without degrees of freedom.
     package var noise: Noise? {
         degreesOfFreedom >= 1
             ? Noise(
@@ -26,21 +26,21 @@ package struct LeastSquaresFit: Sendable, Equatable {
                 degreesOfFreedom: degreesOfFreedom) : nil
     }
 
-    /// The parameters' covariance under `noise`, of the residuals or known from elsewhere.
+    /// Returns the parameters' covariance under `noise`, the residuals' or another estimate.
     package func covariance(_ noise: Noise) -> [[Double]] {
         unscaledCovariance.map { row in row.map { $0 * noise.variance } }
     }
 
-    /// A parameter with its interval.
+    /// Returns a parameter with its interval.
     ///
-    /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
+    /// - Parameter noise: another estimate of the noise; nil for the residuals'.
     package func estimate(_ parameter: Int, noise: Noise? = nil, level: Double) -> Estimate {
         estimate(ofSum: [parameter], noise: noise, level: level)
     }
 
-    /// A sum of different parameters with its interval.
+    /// Returns a sum of different parameters with its interval.
     ///
-    /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
+    /// - Parameter noise: another estimate of the noise; nil for the residuals'.
     package func estimate(
         ofSum places: [Int], noise: Noise? = nil, level: Double
     ) -> Estimate {
@@ -57,7 +57,7 @@ package struct LeastSquaresFit: Sendable, Equatable {
     }
 }
 
-/// The variance of observations around the truth, and how many degrees of freedom it rests on.
+/// The estimated variance of observations around their true values, with its degrees of freedom.
 package struct Noise: Sendable, Equatable {
     package let variance: Double
     package let degreesOfFreedom: Int

@@ -1,13 +1,13 @@
 import CMinpack
 
-/// The linear combination of columns that comes nearest to some observations.
+/// Returns the linear combination of columns with the least squared distance to some observations.
 ///
-/// By QR with column pivoting; MINPACK's `qrfac` and `covar`.
+/// The method is QR with column pivoting, by MINPACK's `qrfac` and `covar`.
 ///
 /// - Parameters:
 ///   - rows: observations x parameters, at least as many observations as parameters.
-///   - weights: one for each observation, inverse to its variance; nil for equal ones.
-/// - Returns: nil where the columns do not tell the parameters apart.
+///   - weights: a weight per observation, inverse to its variance; nil for equal weights.
+/// - Returns: nil if the columns are linearly dependent.
 package func linearLeastSquares(
     _ rows: [[Double]], observations: [Double], weights: [Double]? = nil
 ) -> LeastSquaresFit? {
@@ -29,7 +29,7 @@ package func linearLeastSquares(
         Int32(m), Int32(n), &matrix, Int32(m), 1, &pivots, Int32(n), &diagonal, &norms, &work)
     applyReflections(of: matrix, rows: m, columns: n, to: &projected)
     for j in 0..<n { matrix[j + j * m] = diagonal[j] }
-    // Columns that depend on one another up to rounding leave a diagonal element of its size.
+    // Columns that are dependent up to rounding leave a diagonal element of the size of rounding.
     guard (0..<n).allSatisfy({ diagonal[$0].magnitude > 1e-12 * diagonal[0].magnitude }) else {
         return nil
     }
@@ -48,7 +48,7 @@ package func linearLeastSquares(
         degreesOfFreedom: m - n)
 }
 
-/// Multiplies a vector of m by Q^T, whose Householder vectors `qrfac` left below the diagonal.
+/// Multiplies a vector of m by Q^T, whose Householder vectors `qrfac` stores below the diagonal.
 private func applyReflections(
     of matrix: [Double], rows m: Int, columns n: Int, to vector: inout [Double]
 ) {
@@ -59,7 +59,7 @@ private func applyReflections(
     }
 }
 
-/// Returns (R^T R)^-1 in the parameters' order, by MINPACK's `covar`, which overwrites the matrix.
+/// Returns (R^T R)^-1 in the order of the parameters. MINPACK's `covar` overwrites the matrix.
 func unscaledCovariance(
     _ matrix: inout [Double], rows m: Int, columns n: Int, pivots: [Int32], tolerance: Double
 ) -> [[Double]] {

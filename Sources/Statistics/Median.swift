@@ -1,6 +1,6 @@
-/// Returns the median; for an even count, the mean of the two middle values.
+/// Returns the median, which for an even count is the mean of the two middle values.
 ///
-/// - Parameter values: at least one.
+/// - Parameter values: at least one value.
 package func median(_ values: [Double]) -> Double {
     precondition(!values.isEmpty, "a median needs at least one value")
     let sorted = values.sorted()

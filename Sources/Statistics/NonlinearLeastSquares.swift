@@ -2,15 +2,15 @@ import CMinpack
 
 /// Returns the parameters near `start` that minimize a sum of squared residuals.
 ///
-/// Levenberg-Marquardt with differences for derivatives; MINPACK's `lmdif` and `covar` (Moré,
-/// Garbow & Hillstrom 1980). Where residuals have weights, they come multiplied by their square
-/// roots.
+/// The method is Levenberg-Marquardt with finite differences, by MINPACK's `lmdif` and `covar`
+/// (Moré, Garbow & Hillstrom 1980). If residuals have weights, `residuals` must multiply them by
+/// the square roots.
 ///
 /// - Parameters:
-///   - count: the residuals, at least as many as parameters.
-///   - residuals: takes parameters and returns `count` numbers; where one is not finite, the step
-///     there is refused.
-/// - Returns: nil where no minimum was reached, or the residuals do not tell the parameters apart.
+///   - count: the number of residuals, at least that of parameters.
+///   - residuals: a function from parameters to `count` residuals. A step to parameters with a
+///     residual that is not finite is refused.
+/// - Returns: nil if no minimum was reached, or the residuals do not determine the parameters.
 package func nonlinearLeastSquares(
     start: [Double], count m: Int, residuals: ([Double]) -> [Double]
 ) -> LeastSquaresFit? {
@@ -39,7 +39,7 @@ package func nonlinearLeastSquares(
     guard (1...4).contains(status) || (6...8).contains(status) else { return nil }
     guard parameters.allSatisfy(\.isFinite), values.allSatisfy(isAcceptable) else { return nil }
     let diagonal = (0..<n).map { jacobian[$0 + $0 * m].magnitude }
-    // Derivatives by differences are good to half of fp64's digits.
+    // Derivatives by differences are accurate to half of fp64's digits.
     guard let least = diagonal.min(), least > 1e-8 * diagonal[0] else { return nil }
     return LeastSquaresFit(
         parameters: parameters,
@@ -49,7 +49,7 @@ package func nonlinearLeastSquares(
         degreesOfFreedom: m - n)
 }
 
-/// A residual so large that a step to it is refused, and its square still finite.
+/// A residual that is large enough for a step to it to be refused, but whose square is finite.
 private let refusedResidual = 1e100
 
 private func isAcceptable(_ residual: Double) -> Bool { residual.magnitude < refusedResidual }
@@ -58,7 +58,7 @@ private struct ResidualFunction {
     let evaluate: ([Double]) -> [Double]
 }
 
-/// MINPACK's view of a `ResidualFunction`.
+/// The callback with which MINPACK evaluates a `ResidualFunction`.
 private func residualCallback(
     context: UnsafeMutableRawPointer?, m: Int32, n: Int32, parameters: UnsafePointer<Double>?,
     values: UnsafeMutablePointer<Double>?, flag: Int32

@@ -1,12 +1,12 @@
-/// The parabola that comes nearest to some points, about its vertex.
+/// The parabola that best fits some points.
 package struct Parabola: Sendable, Equatable {
     private let fit: LeastSquaresFit
-    /// The points' mean x, about which the fit was made.
+    /// The mean x of the points, around which the parabola is expanded.
     private let center: Double
 
-    /// The parabola through three points or more, by least squares.
+    /// Fits a parabola to three or more points by least squares.
     ///
-    /// - Parameter weights: one for each point, inverse to its variance; nil for equal ones.
+    /// - Parameter weights: a weight per point, inverse to its variance; nil for equal weights.
     /// - Returns: nil with fewer than three different x.
     package init?(x: [Double], y: [Double], weights: [Double]? = nil) {
         precondition(x.count == y.count, "a y for each x")
@@ -20,7 +20,7 @@ package struct Parabola: Sendable, Equatable {
         self.center = center
     }
 
-    /// As `init(x:y:weights:)`, but with a curvature that is known, where one is given.
+    /// Fits a parabola to points, with a given curvature unless it is nil.
     package init?(x: [Double], y: [Double], curvature: Double?) {
         guard let curvature else {
             self.init(x: x, y: y)
@@ -31,49 +31,50 @@ package struct Parabola: Sendable, Equatable {
         let line = linearLeastSquares(
             x.map { [1, $0 - center] }, observations: zip(y, bend).map { $0 - $1 })
         guard let line else { return nil }
-        // A parabola goes through the line and the bend together exactly.
+        // The sum of the line and the bend is exactly a parabola.
         self.init(
             x: x,
             y: zip(x, bend).map { line.parameters[0] + line.parameters[1] * ($0 - center) + $1 })
     }
 
-    /// The residuals' variance; nil for three points, which it meets exactly.
+    /// The residuals' variance, or nil for three points, which the parabola meets exactly.
     package var noise: Noise? { fit.noise }
 
-    /// y at an x.
+    /// Returns y at an x.
     package func callAsFunction(_ x: Double) -> Double {
         let u = x - center
         return fit.parameters[0] + u * (fit.parameters[1] + u * fit.parameters[2])
     }
 
-    /// Half the second derivative: y rises by it one unit of x from the vertex.
+    /// Returns half the second derivative, by which y rises one unit of x from the vertex.
     ///
-    /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
+    /// - Parameter noise: another estimate of the noise; nil for the residuals'.
     package func curvature(noise: Noise? = nil, level: Double) -> Estimate {
         fit.estimate(2, noise: noise, level: level)
     }
 
-    /// The slope at the points' mean x.
+    /// Returns the slope at the mean x of the points.
     ///
-    /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
+    /// - Parameter noise: another estimate of the noise; nil for the residuals'.
     package func slope(noise: Noise? = nil, level: Double) -> Estimate {
         fit.estimate(1, noise: noise, level: level)
     }
 
-    /// Where the parabola turns; nil for a straight line.
+    /// The x of the vertex, or nil for a straight line.
     package var vertex: Double? {
         let vertex = center - fit.parameters[1] / (2 * fit.parameters[2])
         return vertex.isFinite ? vertex : nil
     }
 
-    /// The vertex with its interval, by Fieller 1954: the x at which a slope of zero is not
-    /// refused.
+    /// Returns the vertex with its interval by Fieller 1954: the x at which a slope of zero is not
+    /// rejected.
     ///
     /// The slope at v is b + 2 a v, whose variance is a quadratic in v, so the x with a slope
-    /// within t standard errors of zero lie between the roots of a quadratic. Nil intervals: no
-    /// noise is known, or the curvature's interval holds zero, so that no x is refused.
+    /// within t standard errors of zero lie between the roots of a quadratic. The interval is nil
+    /// if the noise is unknown, or if the curvature's interval contains zero, so that no x is
+    /// rejected.
     ///
-    /// - Parameter noise: what is known of the noise from elsewhere; nil for the residuals'.
+    /// - Parameter noise: another estimate of the noise; nil for the residuals'.
     package func vertexEstimate(noise: Noise? = nil, level: Double) -> Estimate? {
         guard let vertex else { return nil }
         guard let noise = noise ?? fit.noise else { return Estimate(vertex) }

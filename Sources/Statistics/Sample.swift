@@ -2,7 +2,9 @@
 package struct Sample: Sendable, Equatable {
     package let values: [Double]
 
-    /// - Parameter values: at least one.
+    /// Creates a sample.
+    ///
+    /// - Parameter values: at least one value.
     package init(_ values: [Double]) {
         precondition(!values.isEmpty, "a sample has at least one value")
         self.values = values
@@ -12,7 +14,7 @@ package struct Sample: Sendable, Equatable {
 
     package var mean: Double { values.reduce(0, +) / Double(count) }
 
-    /// The unbiased variance, with count - 1 in its denominator; nil for a single value.
+    /// The unbiased variance, with count - 1 in its denominator, or nil for a single value.
     package var variance: Double? {
         guard count >= 2 else { return nil }
         let mean = mean

@@ -2,12 +2,12 @@ import Glibc
 
 /// Student's t distribution with a whole number of degrees of freedom.
 package enum StudentT {
-    /// The probability of a value up to `t`.
+    /// Returns the probability of a value up to `t`.
     ///
     /// With theta = atan(t / sqrt(n)), it is a finite sum of powers of cos(theta), one for odd and
     /// one for even n (Abramowitz & Stegun 1964, 26.7.3 and 26.7.4).
     ///
-    /// - Parameter degreesOfFreedom: n, from 1 up.
+    /// - Parameter degreesOfFreedom: n, at least 1.
     package static func cumulative(_ t: Double, degreesOfFreedom: Int) -> Double {
         precondition(degreesOfFreedom >= 1, "Student's t has at least one degree of freedom")
         guard t.isFinite else { return t.isNaN ? t : t > 0 ? 1 : 0 }
@@ -15,7 +15,9 @@ package enum StudentT {
         return t < 0 ? (1 - central) / 2 : (1 + central) / 2
     }
 
-    /// The value up to which the probability is `probability`, by bisection of `cumulative`.
+    /// Returns the value up to which the probability is `probability`.
+    ///
+    /// The method is bisection of `cumulative`.
     ///
     /// - Parameter probability: in (0, 1).
     package static func quantile(_ probability: Double, degreesOfFreedom: Int) -> Double {
@@ -40,12 +42,12 @@ package enum StudentT {
         }
     }
 
-    /// The half-width of a two-sided interval of a `level`, in standard errors.
+    /// Returns the half-width of a two-sided interval of a `level`, in standard errors.
     package static func twoSided(level: Double, degreesOfFreedom: Int) -> Double {
         quantile((1 + level) / 2, degreesOfFreedom: degreesOfFreedom)
     }
 
-    /// The probability between -t and t, for t from 0 up.
+    /// Returns the probability between -t and t, for t of at least 0.
     private static func central(_ t: Double, _ degreesOfFreedom: Int) -> Double {
         let n = Double(degreesOfFreedom)
         let cosineSquared = n / (n + t * t)
@@ -56,7 +58,7 @@ package enum StudentT {
         for power in stride(from: even ? 2 : 3, through: degreesOfFreedom - 2, by: 2) {
             term *= cosineSquared * Double(power - 1) / Double(power)
             sum += term
-            // What follows is smaller than a geometric series of this ratio: below rounding.
+            // The remaining terms are below a geometric series of this ratio: below rounding.
             if term < (1 - cosineSquared) * 1e-18 * sum { break }
         }
         return even ? sine * sum : 2 / Double.pi * (atan(t / n.squareRoot()) + sine * sum)

@@ -1,14 +1,16 @@
 /// The eigenvalues and eigenvectors of a symmetric matrix, the greatest first.
 ///
-/// Jacobi's rotations in cyclic order (Golub & Van Loan 2013, Algorithm 8.5.3): exact to rounding
-/// for the small matrices that are met here. An eigenvector's first component that is not about
-/// zero is positive, so that it does not depend on chance.
+/// The method is Jacobi's rotations in cyclic order (Golub & Van Loan 2013, Algorithm 8.5.3), which
+/// are exact to rounding for small matrices. The first component of an eigenvector that is not
+/// about zero is positive, so that the sign does not depend on rounding.
 package struct SymmetricEigenvectors: Sendable {
     /// The eigenvalues, in decreasing order.
     package let values: [Double]
     /// The normalized eigenvectors, one for each value.
     package let vectors: [[Double]]
 
+    /// Computes the eigenvalues and eigenvectors of a matrix.
+    ///
     /// - Parameter matrix: a square symmetric matrix, of which only the upper triangle is read.
     package init(_ matrix: [[Double]]) {
         let n = matrix.count
@@ -25,7 +27,7 @@ package struct SymmetricEigenvectors: Sendable {
             }
             if !rotated { break }
         }
-        // Rows of v are eigenvectors; a stable order makes equal values come out alike each time.
+        // Rows of v are eigenvectors. A stable order gives equal values the same order every time.
         let diagonal = (0..<n).map { a[$0][$0] }
         let order = (0..<n).sorted { left, right in
             if diagonal[left] != diagonal[right] { return diagonal[left] > diagonal[right] }

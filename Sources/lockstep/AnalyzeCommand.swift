@@ -5,22 +5,22 @@ import Sweeps
 struct AnalyzeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "analyze",
-        abstract: "Says what a sweep found: best rates, rules' regrets, the critical batch.",
+        abstract: "Analyzes a sweep: best rates, regrets of the rules, the critical batch.",
         discussion: """
             Examples:
               lockstep analyze sweeps/study
               lockstep analyze sweeps/study --tolerance 0.02
 
-            It also works on a sweep that has not ended, and writes results.csv and
-            analysis.json into the sweep's folder again.
+            It also works on a sweep that has not ended. It rewrites results.csv and
+            analysis.json in the sweep's folder.
             """)
 
-    @Argument(help: "The folder that `lockstep sweep` was given as --out.")
+    @Argument(help: "The sweep's folder, as given to `lockstep sweep --out`.")
     var sweep: String
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "The regret up to which a rule holds, in nats (default: the sweep's).")
+        help: "The largest regret at which a rule holds, in nats (default: the sweep's).")
     var tolerance: Double?
 
     func run() throws {

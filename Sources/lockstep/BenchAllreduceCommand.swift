@@ -9,27 +9,27 @@ struct BenchAllreduceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "allreduce",
         abstract:
-            "Measures the sum of gradients over all ranks beside MPI_Allreduce, under mpirun.",
+            "Compares the reduction of gradients over all ranks with MPI_Allreduce, under mpirun.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep bench allreduce
               launch/mpirun --ranks 4 -- lockstep bench allreduce --sizes 1m,8m,64m --json
               cluster/emulate run -- lockstep bench allreduce --maximum 16m --wire bf16
 
-            Times are medians of the slowest rank, for the sum and its norm. Training
-            takes the norm of each lane's gradient besides. GB/s are bytes of the
-            gradient, not of messages, in 1e9 a second.
+            Times are medians on the slowest rank and include the sum and its norm.
+            Training also computes the norm of each lane's gradient. GB/s counts bytes
+            of the gradient, not of messages (1 GB = 1e9 bytes).
             """)
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Sizes to measure, such as 4k,1m,64m (default: powers of two up to --maximum).")
+        help: "The sizes to measure, such as 4k,1m,64m (default: powers of two up to --maximum).")
     var sizes: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The largest size, from 4k up.")
+    @Option(name: .long, parsing: .unconditional, help: "The largest size; at least 4k.")
     var maximum = "1g"
 
-    @Option(name: .long, help: "How sums travel between hosts: fp32 or bf16.")
+    @Option(name: .long, help: "The format of sums between hosts: fp32 or bf16.")
     var wire = "fp32"
 
     @OptionGroup var threads: ThreadsOption
@@ -51,7 +51,7 @@ struct BenchAllreduceCommand: ParsableCommand {
         guard let sizes else {
             let largest = try bytes(maximum, "--maximum")
             guard largest >= Self.smallest else {
-                throw Failure(.usage, "--maximum \(maximum) is below 4k: give 4k or more.")
+                throw Failure(.usage, "--maximum \(maximum): must be at least 4k; give 4k or more.")
             }
             var all = [Self.smallest]
             while let last = all.last, last * 2 <= largest { all.append(last * 2) }
@@ -64,7 +64,7 @@ struct BenchAllreduceCommand: ParsableCommand {
         return all.sorted()
     }
 
-    /// "64", "4k", "4KiB", "1m", "2gib": bytes.
+    /// Returns the number of bytes that a size such as "64", "4k", "4KiB", "1m" or "2gib" means.
     private func bytes(_ text: String, _ option: String) throws(Failure) -> Int {
         let digits = text.prefix { $0.isNumber }
         let units = ["": 0, "k": 10, "kib": 10, "m": 20, "mib": 20, "g": 30, "gib": 30]
@@ -72,14 +72,14 @@ struct BenchAllreduceCommand: ParsableCommand {
             let shift = units[text.dropFirst(digits.count).lowercased()]
         else {
             throw Failure(
-                .usage, "\(option) has \"\(text)\", which is no size: write sizes as 4k, 1m or 1g.")
+                .usage, "\(option) \(text): is not a size; write sizes as 4k, 1m or 1g.")
         }
         // MPI counts elements in 32 bits.
         let bytes = number << shift
         guard bytes % 64 == 0, bytes <= 4 << 30 else {
             throw Failure(
                 .usage,
-                "\(option) has \"\(text)\", but sizes are multiples of 64 bytes up to 4g: give another."
+                "\(option) \(text): is not a multiple of 64 bytes up to 4g; give another size."
             )
         }
         return bytes
@@ -87,6 +87,6 @@ struct BenchAllreduceCommand: ParsableCommand {
 
     private func chosenWire() throws(Failure) -> WireFormat {
         if let choice = WireFormat(rawValue: wire) { return choice }
-        throw Failure(.usage, "--wire \(wire) is not a format of messages: give fp32 or bf16.")
+        throw Failure(.usage, "--wire \(wire): is not a format of messages; give fp32 or bf16.")
     }
 }

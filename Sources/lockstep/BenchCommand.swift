@@ -4,7 +4,7 @@ import ArgumentParser
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measures how fast this machine trains, and what the time goes into.",
+        abstract: "Measures how fast this machine trains, and how the time is spent.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep bench step --size gpt2-124m

@@ -7,19 +7,19 @@ import Training
 struct BenchKernelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels",
-        abstract: "Measures each kernel of a training step alone, alone or under mpirun.",
+        abstract: "Measures each kernel of a training step separately, alone or under mpirun.",
         discussion: """
             Examples:
               lockstep bench kernels --size baby
               launch/mpirun -- lockstep bench kernels --json
 
-            Each kernel runs on the shapes that it has in a step of this size, on all
-            ranks at once. Beside its time stand GFLOP/s, as a part of what the cores
-            can do at best, and GB/s of what it must read and write, as a part of what
-            the memory delivers; both limits are measured first.
+            Each kernel runs with the shapes that it has in a step of this size, on all
+            ranks at once. The report gives its time, its GFLOP/s as a share of the
+            cores' peak, and the GB/s of the data it must read and write as a share of
+            the memory bandwidth. Both limits are measured first.
             """)
 
-    @Option(name: .long, help: "The model and the work of a rank, by name, as for bench step.")
+    @Option(name: .long, help: "The name of the model and the work per rank, as for bench step.")
     var size = "gpt2-124m"
 
     @OptionGroup var arithmetic: PrecisionOptions

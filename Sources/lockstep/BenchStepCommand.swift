@@ -14,23 +14,23 @@ struct BenchStepCommand: ParsableCommand {
               launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size char --json
               lockstep bench step --size baby --set model.layers=12
 
-            Sizes, with the work of each rank in a step:
+            Sizes, with the work per rank in a step:
               gpt2-124m         4 sequences of 256 tokens
               gpt2-124m-t1024   1 sequence of 1024 tokens
               baby              16 sequences of 256 tokens, 6 layers of width 384
               char              12 sequences of 64 tokens, 4 layers of width 128
 
             A step is forward, backward with the reduction, clipping to norm 1 and
-            AdamW. Two steps warm up before those that count. MFU is the model's
-            arithmetic as a part of the cores' peak, which is measured first.
+            AdamW. Two warm-up steps precede the measured ones. MFU is the model's
+            arithmetic as a share of the cores' peak, which is measured first.
             """)
 
-    @Option(name: .long, help: "The model and the work of a rank, by name.")
+    @Option(name: .long, help: "The name of the model and the work per rank.")
     var size = "gpt2-124m"
 
     @OptionGroup var arithmetic: PrecisionOptions
 
-    @Option(name: .long, parsing: .unconditional, help: "Steps to measure.")
+    @Option(name: .long, parsing: .unconditional, help: "The number of steps to measure.")
     var steps = 5
 
     @Option(
@@ -41,7 +41,8 @@ struct BenchStepCommand: ParsableCommand {
     var set: [String] = []
 
     @Option(
-        name: .long, parsing: .unconditional, help: "Tokens in a sequence (default: the size's).")
+        name: .long, parsing: .unconditional, help: "The tokens per sequence (default: the size's)."
+    )
     var sequenceLength: Int?
 
     @OptionGroup var threads: ThreadsOption
@@ -49,7 +50,7 @@ struct BenchStepCommand: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Write what all ranks did when, for chrome://tracing or ui.perfetto.dev.",
+            "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
             valueName: "file"))
     var trace: String?
 
@@ -58,7 +59,7 @@ struct BenchStepCommand: ParsableCommand {
 
     func run() throws {
         guard steps >= 1, steps <= 1_000_000 else {
-            throw Failure(.usage, "--steps is \(steps), but must be from 1 to 1000000; try 5.")
+            throw Failure(.usage, "--steps \(steps): must be from 1 to 1000000; try 5.")
         }
         let benchmark = StepBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,

@@ -14,11 +14,11 @@ struct DoctorCommand: ParsableCommand {
               launch/mpirun --ranks 2 -- lockstep doctor --out runs/book
               launch/mpirun --hosts cluster/hostfiles/two-nodes -- lockstep doctor
 
-            Prints versions, ranks, hosts, cores and binding, and warns of what would
-            make a run slow or fail. Warnings do not change the exit code.
+            Prints versions, ranks, hosts, cores and binding, and warns of anything that
+            would make a run slow or fail. Warnings do not change the exit code.
             """)
 
-    @Option(name: .long, help: "A run's folder, to examine its file system.")
+    @Option(name: .long, help: "A run's folder, whose file system is examined too.")
     var out: String?
 
     @OptionGroup var threads: ThreadsOption

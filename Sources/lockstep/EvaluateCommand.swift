@@ -15,14 +15,14 @@ struct EvaluateCommand: ParsableCommand {
               lockstep evaluate runs/book --checkpoint best
               lockstep evaluate runs/book --data data/other-book
 
-            The loss is the mean cross-entropy in nats a token; any number of ranks
+            The loss is the mean cross-entropy in nats per token. Any number of ranks
             gives the same bits.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, help: "A data folder (default: the run's own).")
+    @Option(name: .long, help: "The data folder (default: the run's).")
     var data: String?
 
     @Option(
@@ -59,7 +59,7 @@ struct EvaluateCommand: ParsableCommand {
             return line.text
         }
         let shown = perplexity.isFinite ? Format.fixed(perplexity, decimals: 2) : "above 1e308"
-        return "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats a token "
+        return "validation loss \(Format.fixed(evaluation.loss, decimals: 4)) nats per token "
             + "(perplexity \(shown)) over "
             + "\(Format.count(evaluation.targets)) targets at step \(Format.count(step))"
     }

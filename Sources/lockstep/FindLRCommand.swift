@@ -7,7 +7,7 @@ import Training
 struct FindLRCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "find-lr",
-        abstract: "Finds a learning rate for a recipe: a range test over some steps.",
+        abstract: "Finds a learning rate for a recipe by a range test.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep find-lr recipe.toml --data data/book
@@ -18,11 +18,11 @@ struct FindLRCommand: ParsableCommand {
             Each step has a higher rate than the one before (Smith 2015). The loss falls
             once rates are high enough to learn, and rises when they are too high; rates
             in between are suggested. The curve is the same on any number of ranks and
-            threads. What is trained is thrown away.
+            threads. The trained parameters are discarded.
 
-            The rate is that of the recipe's global batch. --write makes a copy of the
-            recipe with the corresponding learning_rate at base_batch under the scaling
-            rule, and scales its minimum_learning_rate with it.
+            The suggested rate is for the recipe's global batch. --write writes a copy of
+            the recipe with the corresponding learning_rate at base_batch under the
+            scaling rule, and scales its minimum_learning_rate by the same factor.
             """)
 
     @Argument(help: "The recipe, a TOML file.")
@@ -37,33 +37,35 @@ struct FindLRCommand: ParsableCommand {
     @Option(name: .long, parsing: .unconditional, help: "The last learning rate.")
     var to = 10.0
 
-    @Option(name: .long, parsing: .unconditional, help: "Steps from the first rate to the last.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "The number of steps from the first rate to the last.")
     var steps = 100
 
-    @Flag(name: .long, help: "Raise the rate by equal differences instead of equal factors.")
+    @Flag(name: .long, help: "Raise the rate in equal differences instead of equal factors.")
     var linear = false
 
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
-            "Overrides a recipe's key; can be repeated.", valueName: "section.key=value"))
+            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Begin from a run's newest checkpoint instead of new parameters.", valueName: "run"))
+            "Start from a run's newest checkpoint instead of new parameters.", valueName: "run"))
     var start: String?
 
     @Option(
         name: .long,
-        help: "A folder to make, for curve.csv, find-lr.json and report.html.")
+        help: "A new folder for curve.csv, find-lr.json and report.html.")
     var out: String?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "A recipe to make: the given one with the rate that was found.", valueName: "new.toml"))
+            "A new file for the recipe with the rate that was found.", valueName: "new.toml"))
     var write: String?
 
     @OptionGroup var threads: ThreadsOption
@@ -93,16 +95,17 @@ struct FindLRCommand: ParsableCommand {
         }
     }
 
-    /// Returns the lines that describe the recipe that --write has made.
+    /// Returns the lines that describe the recipe that --write wrote.
     private func lines(
         aboutRecipe path: String, with rate: RangeTestSession.RecipeRate
     ) -> [String] {
-        // These overrides would undo what the new recipe holds.
+        // These overrides would replace values that the new recipe holds.
         let held = [
             "training.global_batch=", "optimizer.learning_rate=", "schedule.minimum_learning_rate=",
         ]
         let others = set.filter { override in !held.contains { override.hasPrefix($0) } }
-        let again = others.isEmpty ? "" : "; train it with the same --set, which it does not hold"
+        let again =
+            others.isEmpty ? "" : "; train it with the same --set, which it does not include"
         let line = "\(path) is \(recipe) with this learning_rate\(again)"
         guard let floor = rate.minimumLearningRate, let part = rate.floorPart, floor > 0 else {
             return [line]

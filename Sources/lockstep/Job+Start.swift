@@ -17,13 +17,13 @@ enum CommandEnding {
         "stopped because a signal asked for it; nothing was written")
 }
 
-/// What a command does if a signal asks it to stop.
+/// The response of a command to a signal that asks it to stop.
 enum StopResponse {
-    /// It ends at once, because it has nothing to keep.
+    /// End at once, because there is nothing to keep.
     case exitAtOnce
-    /// It stops after the current step.
+    /// Stop after the current step.
     case finishStep
-    /// It leaves SIGTERM and SIGINT to the system.
+    /// Leave SIGTERM and SIGINT to the system.
     case systemDefault
 }
 
@@ -88,7 +88,7 @@ extension Job {
     }
 }
 
-/// Returns the way in which progress is shown, as the environment and the terminal have it.
+/// Returns the way in which progress is shown, which the environment and the terminal decide.
 func progressMode() throws(Failure) -> ProgressMode {
     try ProgressMode.chosen(by: processEnvironment(), isTerminal: StandardError.isTerminal)
 }

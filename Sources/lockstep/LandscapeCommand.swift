@@ -7,51 +7,54 @@ import Training
 struct LandscapeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "landscape",
-        abstract: "Draws the loss around a run's newest checkpoint, over a plane of parameters.",
+        abstract: "Draws the loss on a plane of parameters around a run's newest checkpoint.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep landscape runs/book
               launch/mpirun -- lockstep landscape runs/book --directions pca --grid 31
               lockstep landscape runs/book --extent 0.5 --sequences 256 --out around
 
-            With filter the plane has two random directions, each filter as long as the
-            model's (Li et al. 2018, arXiv 1712.09913); with pca the two principal
-            directions of the run's checkpoints, and the run's way is drawn on it: train
-            with --set checkpoint.keep=0 to have them. It is the loss of the parameters
-            that the optimizer moves, not of their average. Ranks share the grid's points; any
-            number of ranks gives the same bits. The folder gets landscape.csv,
-            landscape.json and report.html.
+            With filter the plane is spanned by two random directions whose filters have
+            the norms of the model's (Li et al. 2018, arXiv 1712.09913). With pca it is
+            spanned by the two principal directions of the run's checkpoints, and the
+            run's path is drawn on it; train with --set checkpoint.keep=0 to keep all
+            checkpoints. The loss is that of the parameters that the optimizer moves,
+            not of their average. Ranks share the grid's points; any number of ranks
+            gives the same bits. The folder gets landscape.csv, landscape.json and
+            report.html.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, help: "A data folder (default: the run's own).")
+    @Option(name: .long, help: "The data folder (default: the run's).")
     var data: String?
 
-    @Option(name: .long, help: "How the plane is chosen: filter or pca.")
+    @Option(name: .long, help: "The directions of the plane: filter or pca.")
     var directions = "filter"
 
-    @Option(name: .long, parsing: .unconditional, help: "Points along each axis.")
+    @Option(name: .long, parsing: .unconditional, help: "The points along each axis.")
     var grid = 21
 
     @Option(
         name: .long, parsing: .unconditional,
         help: """
-            How far it goes: from the checkpoint in lengths of its filters (default: 1), or with \
-            pca beyond the run's way as a part of its extent (default: 0.25).
+            The extent of the plane: the distance from the checkpoint in lengths of its filters \
+            (default: 1), or with pca the margin around the run's path as a share of its extent \
+            (default: 0.25).
             """)
     var extent: Double?
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Validation sequences at each point; all where there are fewer.")
+        help: "The validation sequences per point; all of them if there are fewer.")
     var sequences = 64
 
-    @Option(name: .long, parsing: .unconditional, help: "Seeds the random directions.")
+    @Option(name: .long, parsing: .unconditional, help: "The seed of the random directions.")
     var seed: UInt64 = 1
 
-    @Option(name: .long, help: "The folder that is made (default: in the run's).")
+    @Option(
+        name: .long, help: "A new folder for the results (default: one inside the run's folder).")
     var out: String?
 
     @OptionGroup var threads: ThreadsOption
@@ -59,7 +62,7 @@ struct LandscapeCommand: ParsableCommand {
     func run() throws {
         guard let kind = LandscapeRequest.Directions(rawValue: directions) else {
             throw Failure(
-                .usage, "--directions is \"\(directions)\", but must be filter or pca.")
+                .usage, "--directions \(directions): is unknown; give filter or pca.")
         }
         let request = LandscapeRequest(
             runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,

@@ -28,7 +28,7 @@ struct Lockstep: ParsableCommand {
         configuration.subcommands.compactMap { $0.configuration.commandName }
     }
 
-    /// Returns the command's name if it runs in one process; nil if all ranks take part.
+    /// Returns the command's name if it runs in one process, or nil if all ranks take part.
     static func nameIfForOneProcess(_ command: any ParsableCommand) -> String? {
         switch command {
         case is TokenizeCommand, is SampleCommand, is AnalyzeCommand, is ReportCommand:
@@ -37,15 +37,15 @@ struct Lockstep: ParsableCommand {
         }
     }
 
-    /// Checks that the first argument, where it is no option, is a command.
+    /// Checks that the first argument is a command, unless it is an option.
     ///
-    /// - Throws: `Failure` (usage) that names the nearest one.
+    /// - Throws: `Failure` (usage) that suggests the nearest command.
     static func checkCommand(_ name: String?) throws(Failure) {
         let names = commandNames + ["help"]
         guard let name, !name.hasPrefix("-"), !names.contains(name) else { return }
         let remedy =
             nearestName(to: name, among: names).map { "did you mean \"\($0)\"?" }
             ?? "the commands are \(names.joined(separator: ", "))."
-        throw Failure(.usage, "There is no command \"\(name)\": \(remedy)")
+        throw Failure(.usage, "There is no command \"\(name)\"; \(remedy)")
     }
 }

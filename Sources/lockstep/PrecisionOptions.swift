@@ -2,24 +2,26 @@ import ArgumentParser
 import Compute
 import Support
 
-/// In which arithmetic a benchmark computes.
+/// The options for the arithmetic of a benchmark.
 struct PrecisionOptions: ParsableArguments {
-    @Option(name: .long, help: "What enters matrix products: fp32 or bf16.")
+    @Option(name: .long, help: "The precision of the inputs of matrix products: fp32 or bf16.")
     var precision = "fp32"
 
     @OptionGroup var emulation: EmulationOption
 
     var emulateBf16: Bool { emulation.emulateBf16 }
 
-    /// - Throws: `Failure` (usage) for what is no precision.
+    /// Returns the precision that `--precision` names.
+    ///
+    /// - Throws: `Failure` (usage) if it is not a precision.
     func choice() throws(Failure) -> Precision {
         if let choice = Precision(rawValue: precision) { return choice }
         throw Failure(
-            .usage, "--precision \(precision) is not a precision: use --precision fp32 or bf16.")
+            .usage, "--precision \(precision): is not a precision; give fp32 or bf16.")
     }
 }
 
-/// Whether bf16 may run where it is slow.
+/// The option that allows bf16 on processors on which it is slow.
 struct EmulationOption: ParsableArguments {
     @Flag(
         name: .customLong("emulate-bf16"),

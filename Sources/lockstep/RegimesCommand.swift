@@ -7,17 +7,18 @@ import Training
 struct RegimesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "regimes",
-        abstract: "Shows what too small, good and too large learning rates do to one model.",
+        abstract: "Shows the effect of too small, good and too large learning rates on a model.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep regimes --data data/book --out regimes
               launch/mpirun -- lockstep regimes recipe.toml --data data/book \\
                   --out regimes --rates 1e-4,3e-3,1e-1
 
-            It trains a small model, or that of a recipe, three times from the same start,
-            on all ranks one run after another, and draws the losses and where the runs
-            went, on a plane that holds all three. Any number of ranks gives the same
-            bits. The folder gets regimes.csv, regimes.json and report.html.
+            It trains a small model, or the model of a recipe, three times from the same
+            start. All ranks train one run after another. The report shows the losses,
+            and the paths of the runs on a plane that contains all three. Any number of
+            ranks gives the same bits. The folder gets regimes.csv, regimes.json and
+            report.html.
             """)
 
     @Argument(help: "The recipe, a TOML file (default: a built-in small model).")
@@ -26,7 +27,7 @@ struct RegimesCommand: ParsableCommand {
     @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The folder that is made.")
+    @Option(name: .long, help: "A new folder for the results.")
     var out: String?
 
     @Option(
@@ -36,12 +37,12 @@ struct RegimesCommand: ParsableCommand {
             valueName: "small,good,large"))
     var rates: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "Points along each axis of the maps.")
+    @Option(name: .long, parsing: .unconditional, help: "The points along each axis of the maps.")
     var grid = 21
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Validation sequences at each point; all where there are fewer.")
+        help: "The validation sequences per point; all of them if there are fewer.")
     var sequences = 64
 
     @OptionGroup var threads: ThreadsOption
@@ -53,7 +54,7 @@ struct RegimesCommand: ParsableCommand {
             throw TrainingData.notGiven
         }
         guard let out else {
-            throw Failure(.usage, "No output folder is given: add --out with a new folder.")
+            throw Failure(.usage, "No output folder is given; add --out with a new folder.")
         }
         let request = RegimesRequest(
             recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,

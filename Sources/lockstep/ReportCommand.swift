@@ -11,14 +11,15 @@ struct ReportCommand: ParsableCommand {
               lockstep report runs/small runs/large --out compared.html
               lockstep report sweeps/study
 
-            The page holds all it needs and opens offline. Without --out it is report.html
-            in the folder, which is replaced each time. It needs Debian's package libjs-vega.
+            The page is one file and opens offline. Without --out it is report.html in the
+            folder, which is replaced each time. The command needs Debian's package
+            libjs-vega.
             """)
 
-    @Argument(help: "Folders of runs, or the folder of one sweep.")
+    @Argument(help: "The folders of runs, or the folder of one sweep.")
     var folders: [String]
 
-    @Option(name: .long, help: "The page's file, which is made.")
+    @Option(name: .long, help: "A new file for the page.")
     var out: String?
 
     func run() throws {

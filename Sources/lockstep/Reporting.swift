@@ -4,24 +4,24 @@ import Support
 import Sweeps
 import Training
 
-/// Writes a page about runs, or about one sweep; returns its path.
+/// Writes a page about runs, or about one sweep, and returns its path.
 ///
 /// - Parameters:
-///   - folders: of runs, or of one sweep.
-///   - out: the page's file; nil for report.html in the only folder.
-/// - Throws: a `.usage` failure where the file is there already or is not named; what reading and
-///   writing throw.
+///   - folders: the folders of runs, or the folder of one sweep.
+///   - out: the page's file, or nil for report.html in the only folder.
+/// - Throws: `Failure` (usage) if the file exists or is not named; any failure of reading or
+///   writing.
 package func writeReport(about folders: [String], to out: String?) throws(Failure) -> String {
     guard let first = folders.first, folders.count == 1 || out != nil else {
         throw Failure(
-            .usage, "A page about several runs belongs to none of them: name its file with --out.")
+            .usage, "A page about several runs belongs to none of them; name its file with --out.")
     }
     if let out, FileSystem.exists(out) {
-        throw Failure(.usage, "\(out) is there already: give --out another name.")
+        throw .file(.usage, out, "exists already", remedy: "give --out another name")
     }
     let sweep = SweepFolder(first)
     guard folders.count == 1 || !folders.contains(where: { SweepFolder($0).holdsSweep }) else {
-        throw Failure(.usage, "A page is about runs or about one sweep: name the sweep alone.")
+        throw Failure(.usage, "A page is about runs or about one sweep; name the sweep alone.")
     }
     let page: Page
     if sweep.holdsSweep {

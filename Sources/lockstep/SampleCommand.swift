@@ -7,7 +7,7 @@ import Training
 struct SampleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sample",
-        abstract: "Writes text with a trained model.",
+        abstract: "Generates text with a trained model.",
         discussion: """
             Examples:
               lockstep sample runs/book --prompt "In the beginning"
@@ -16,26 +16,27 @@ struct SampleCommand: ParsableCommand {
 
             The same seed and options give the same text. When the context is full, the
             model reads its newer half again from the first position and forgets the older
-            half. A prompt longer than the context is read the same way, so its end counts.
+            half. A prompt longer than the context is read in the same way, so only its end
+            has an effect.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, parsing: .unconditional, help: "Text to continue.")
+    @Option(name: .long, parsing: .unconditional, help: "The text to continue.")
     var prompt = ""
 
-    @Option(name: .long, parsing: .unconditional, help: "Tokens to write.")
+    @Option(name: .long, parsing: .unconditional, help: "The number of tokens to generate.")
     var tokens = 256
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Texts to write, each with its own random numbers.")
+        help: "The number of texts to generate, each with its own random numbers.")
     var samples = 1
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Divides the logits; below 1 plays safe, 0 is greedy.")
+        help: "The divisor of the logits; below 1 is more cautious, 0 is greedy.")
     var temperature = 0.8
 
     @Option(
@@ -48,7 +49,7 @@ struct SampleCommand: ParsableCommand {
         help: "Choose among the likeliest tokens of this total probability.")
     var topP = 1.0
 
-    @Option(name: .long, parsing: .unconditional, help: "Seeds the choice.")
+    @Option(name: .long, parsing: .unconditional, help: "The seed of the random choices.")
     var seed: UInt64 = 1337
 
     @Option(
@@ -62,7 +63,7 @@ struct SampleCommand: ParsableCommand {
     func run() throws {
         for (name, value, usual) in [("--tokens", tokens, 256), ("--samples", samples, 1)]
         where value < 1 {
-            throw Failure(.usage, "\(name) is \(value), but must be at least 1; try \(usual).")
+            throw Failure(.usage, "\(name) \(value): must be at least 1; try \(usual).")
         }
         var sampling = Sampling()
         sampling.temperature = temperature

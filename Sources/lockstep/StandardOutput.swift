@@ -1,16 +1,16 @@
 import Glibc
 import Support
 
-/// Standard output as bytes, unbuffered, so that a text appears as it is written.
+/// Standard output as bytes, unbuffered, so that text appears as soon as it is generated.
 enum StandardOutput {
     /// Writes a line.
     ///
-    /// - Throws: `Failure` (I/O) where it cannot be written.
+    /// - Throws: `Failure` (I/O) if it cannot be written.
     static func write(line: String) throws(Failure) { try write(Array((line + "\n").utf8)) }
 
-    /// Writes all bytes, by `write(2)`; false where nobody reads them any more, as behind `| head`.
+    /// Writes all bytes with `write(2)`. Returns false if the reader has gone, as after `| head`.
     ///
-    /// - Throws: `Failure` (I/O) where they cannot be written.
+    /// - Throws: `Failure` (I/O) if they cannot be written.
     @discardableResult
     static func write(_ bytes: [UInt8]) throws(Failure) -> Bool {
         var written = 0
@@ -22,10 +22,10 @@ enum StandardOutput {
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EPIPE { return false }
             guard count > 0 else {
-                throw Failure(
-                    .inputOutput,
-                    "Standard output cannot be written: \(String(cString: strerror(errno))); check where "
-                        + "it goes.")
+                throw .file(
+                    .inputOutput, "standard output",
+                    "cannot be written (\(String(cString: strerror(errno))))",
+                    remedy: "check where it goes")
             }
             written += count
         }

@@ -8,7 +8,8 @@ import Training
 struct SweepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sweep",
-        abstract: "Trains a grid of batches, rates and seeds, and says which scaling rule holds.",
+        abstract:
+            "Trains a grid of batches, rates and seeds, and reports which scaling rules hold.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep sweep study.toml --data data/book --out study
@@ -19,12 +20,12 @@ struct SweepCommand: ParsableCommand {
               launch/mpirun -- lockstep sweep more-seeds.toml --resume --out study
               lockstep sweep --keys
 
-            Ranks are split into groups; each trains one run of the grid at a time, and a
-            free group takes the next. A run that has ended is in ledger.jsonl, and is
-            never trained again, on any number of ranks and groups. Several hosts must
-            share the folder. With --resume a specification may name other batches,
-            rates, seeds and rules; runs that it shares are kept. The end is an analysis,
-            as `lockstep analyze` gives it.
+            Ranks are split into groups. Each group trains one run of the grid at a time
+            and then takes the next. A run that has ended is recorded in ledger.jsonl and
+            is never trained again, on any number of ranks and groups. All hosts must
+            share the folder. With --resume, a specification may name other batches,
+            rates, seeds and rules; runs that it shares with the sweep are kept. At the
+            end the sweep is analyzed as by `lockstep analyze`.
             """)
 
     @Argument(help: "The specification, a TOML file (default with --resume: the sweep's own).")
@@ -33,25 +34,25 @@ struct SweepCommand: ParsableCommand {
     @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The sweep's folder, which is made.")
+    @Option(name: .long, help: "The sweep's folder; must be new unless --resume is given.")
     var out: String?
 
-    @Flag(name: .long, help: "Go on with the sweep in --out.")
+    @Flag(name: .long, help: "Resume the sweep in --out.")
     var resume = false
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Groups of ranks that train a run each (default: one for each rank).")
+        help: "The number of groups of ranks (default: one per rank).")
     var groups: Int?
 
     @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
-    @Flag(name: .long, help: "Say how long it would take on these ranks, and train nothing.")
+    @Flag(name: .long, help: "Estimate the duration on these ranks without training.")
     var estimate = false
 
-    @Flag(name: .long, help: "List every key of a specification with its meaning, and exit.")
+    @Flag(name: .long, help: "List every key of a specification with its meaning and exit.")
     var keys = false
 
     func run() throws {
@@ -62,7 +63,7 @@ struct SweepCommand: ParsableCommand {
             return
         }
         guard let out = estimate ? out ?? "" : out else {
-            throw Failure(.usage, "No output folder is given: add --out with the sweep's folder.")
+            throw Failure(.usage, "No output folder is given; add --out with the sweep's folder.")
         }
         let request = SweepRequest(
             specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,

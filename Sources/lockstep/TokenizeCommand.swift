@@ -10,7 +10,7 @@ import Training
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",
-        abstract: "Turns text into token files that training reads.",
+        abstract: "Turns text into token files for training.",
         discussion: """
             Examples:
               lockstep tokenize book.txt --out data/book
@@ -20,24 +20,24 @@ struct TokenizeCommand: ParsableCommand {
               lockstep tokenize stories.txt --tokenizer gpt2 --vocabulary gpt2/ \\
                   --separator '<|endoftext|>' --out data/stories
 
-            The first 90 % of the text are for training, the rest for validation.
-            GPT-2's vocabulary is a folder with vocab.json and merges.txt, or with
+            The first 90 % of the text is for training, the rest for validation.
+            GPT-2's vocabulary is a folder with vocab.json and merges.txt, with
             encoder.json and vocab.bpe, or with a tokenizer.json of the GPT-2 family.
             Token files have llm.c's format.
 
-            Every byte of a text is kept, including CR LF line endings; nanoGPT reads them
-            as LF and has different ids for such texts. A separator can be any text, such as
-            $'\\n---\\n' in bash; the white space around it is kept. The model learns to
-            end a text there, and sampling stops at that token.
+            Every byte of the text is kept, including CR LF line endings. nanoGPT reads
+            them as LF and so produces different ids for such text. A separator can be
+            any text, such as $'\\n---\\n' in bash; the white space around it is kept. The
+            model learns to end a document there, and sampling stops at that token.
             """)
 
-    @Argument(help: "Text files, read one after another; - for standard input.")
+    @Argument(help: "The text files, read one after another; - for standard input.")
     var text: [String]
 
-    @Option(name: .long, help: "The data folder, which is made.")
+    @Option(name: .long, help: "A new data folder.")
     var out: String
 
-    @Option(name: .long, help: "characters, bytes or gpt2.")
+    @Option(name: .long, help: "The tokenizer: characters, bytes or gpt2.")
     var tokenizer: String?
 
     @Option(name: .long, help: "The folder of GPT-2's vocabulary.")
@@ -48,7 +48,7 @@ struct TokenizeCommand: ParsableCommand {
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "The share of the text, from its end, for validation.")
+        help: "The share of the text, at its end, for validation.")
     var validationFraction = 0.1
 
     @Option(
@@ -56,12 +56,12 @@ struct TokenizeCommand: ParsableCommand {
         help: "Split the token files into shards of this many tokens.")
     var shardTokens: Int?
 
-    @Flag(name: .long, help: "Put <|endoftext|> before every text (gpt2).")
+    @Flag(name: .long, help: "Put <|endoftext|> before every text file (gpt2).")
     var separateDocuments = false
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "Replace each occurrence of this text by the end-of-text token (gpt2).")
+        help: "Replace each occurrence of this text with the end-of-text token (gpt2).")
     var separator: String?
 
     func run() throws {
@@ -81,14 +81,15 @@ struct TokenizeCommand: ParsableCommand {
             guard tokenizer == nil, vocabulary == nil else {
                 throw Failure(
                     .usage,
-                    "--like already says which tokenizer: leave out --tokenizer and --vocabulary.")
+                    "--like \(like): already chooses the tokenizer; leave out --tokenizer and "
+                        + "--vocabulary.")
             }
             return .existing(folder: like)
         }
         let name = tokenizer ?? (vocabulary == nil ? "characters" : "gpt2")
         guard name == "gpt2" || vocabulary == nil else {
             throw Failure(
-                .usage, "--vocabulary does nothing with --tokenizer \(name): leave it out.")
+                .usage, "--vocabulary does nothing with --tokenizer \(name); leave it out.")
         }
         switch name {
         case "characters": return .characters
@@ -97,16 +98,16 @@ struct TokenizeCommand: ParsableCommand {
             guard let vocabulary else {
                 throw Failure(
                     .usage,
-                    "--tokenizer gpt2 needs GPT-2's vocabulary: add --vocabulary with the folder of "
+                    "--tokenizer gpt2: needs GPT-2's vocabulary; add --vocabulary with the folder of "
                         + "its vocab.json and merges.txt.")
             }
             return .bytePairs(folder: vocabulary)
         default:
             let names = ["characters", "bytes", "gpt2"]
-            let nearest = nearestName(to: name, among: names).map { ": did you mean \($0)?" }
+            let nearest = nearestName(to: name, among: names).map { "did you mean \($0)?" }
             throw Failure(
                 .usage,
-                "--tokenizer \(name) is not characters, bytes or gpt2\(nearest ?? ".")")
+                "--tokenizer \(name): is unknown; \(nearest ?? "give characters, bytes or gpt2.")")
         }
     }
 
@@ -117,7 +118,7 @@ struct TokenizeCommand: ParsableCommand {
         var lines: [TokenizeProgress.Phase: ProgressLine] = [:]
         defer { for line in lines.values { line.finish() } }
         return try tokenize(options) { progress in
-            // Of standard input nobody knows how long it will be.
+            // The length of standard input is unknown.
             guard let total = progress.totalBytes else { return }
             let line =
                 lines[progress.phase]
@@ -138,7 +139,7 @@ struct TokenizeCommand: ParsableCommand {
         case .spelledEndOfText(let name, let count):
             let remedy =
                 separator == nil
-                ? "add --separator \(shellQuoted(name)) to make each the end-of-text token"
+                ? "add --separator \(shellQuoted(name)) to turn each into the end-of-text token"
                 : "only the text of --separator becomes the end-of-text token"
             return
                 "the text contains \(name) \(Format.counted(count, "time")), encoded as plain text; "
@@ -168,7 +169,7 @@ struct TokenizeCommand: ParsableCommand {
         if let loss = statistics.bigramLoss {
             try StandardOutput.write(
                 line:
-                    "a bigram model's validation loss is \(Format.fixed(loss, decimals: 4)) nats a token: "
+                    "a bigram model's validation loss is \(Format.fixed(loss, decimals: 4)) nats per token: "
                     + "a GPT has to beat it")
         }
     }

@@ -9,7 +9,7 @@ import Training
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
-        abstract: "Trains a GPT by a recipe, alone or on all ranks under mpirun.",
+        abstract: "Trains a GPT from a recipe, alone or on all ranks under mpirun.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep train launch/recipes/quickstart.toml \\
@@ -20,28 +20,28 @@ struct TrainCommand: ParsableCommand {
               lockstep train --keys
               lockstep train --fields
 
-            The run's folder gets recipe.toml (every key written out), metrics.jsonl
-            and checkpoints/. It is never overwritten. SIGUSR1 to mpirun makes it
-            checkpoint at the end of the step and exit with 75. The number of ranks
-            and threads never changes what is computed.
+            The run's folder gets recipe.toml (with every key), metrics.jsonl and
+            checkpoints/. It is never overwritten. SIGUSR1 to mpirun makes the run write
+            a checkpoint at the end of the step and exit with 75. The number of ranks
+            and threads never changes the result.
             """)
 
-    @Argument(help: "The recipe, a TOML file; with --resume the run's own.")
+    @Argument(help: "The recipe, a TOML file (default with --resume: the run's own).")
     var recipe: String?
 
     @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The run's folder, which is made.")
+    @Option(name: .long, help: "The run's folder; must be new unless --resume is given.")
     var out: String?
 
     @Option(
         name: .long, parsing: .singleValue,
         help: ArgumentHelp(
-            "Overrides a recipe's key; can be repeated.", valueName: "section.key=value"))
+            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 
-    @Flag(name: .long, help: "Go on with the run in --out from its newest checkpoint.")
+    @Flag(name: .long, help: "Resume the run in --out from its newest checkpoint.")
     var resume = false
 
     @OptionGroup var threads: ThreadsOption
@@ -51,14 +51,14 @@ struct TrainCommand: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Write what all ranks did when, for chrome://tracing or ui.perfetto.dev.",
+            "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
             valueName: "file"))
     var trace: String?
 
-    @Flag(name: .long, help: "List every key of a recipe with its meaning and default, and exit.")
+    @Flag(name: .long, help: "List every key of a recipe with its meaning and default and exit.")
     var keys = false
 
-    @Flag(name: .long, help: "List every field of metrics.jsonl with its meaning, and exit.")
+    @Flag(name: .long, help: "List every field of metrics.jsonl with its meaning and exit.")
     var fields = false
 
     func run() throws {
@@ -70,7 +70,7 @@ struct TrainCommand: ParsableCommand {
             return
         }
         guard let out else {
-            throw Failure(.usage, "No output folder is given: add --out with the run's folder.")
+            throw Failure(.usage, "No output folder is given; add --out with the run's folder.")
         }
         let request = TrainingRequest(
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,

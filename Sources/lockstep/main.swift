@@ -5,7 +5,7 @@ import Support
 import Telemetry
 import Training
 
-// A pipe's reader may go away, as `| head` does; that is no reason for a crash.
+// Without this, the process would die of SIGPIPE when a pipe's reader, such as `head`, exits.
 signal(SIGPIPE, SIG_IGN)
 StopSignals.install()
 
@@ -24,7 +24,7 @@ do {
 } catch let failure as Failure {
     end(failure.code.rawValue, message: failure.line)
 } catch {
-    // Help and version are errors too for the parser, with the code 0.
+    // The parser throws help and version as errors, too, with exit code 0.
     let code = Lockstep.exitCode(for: error)
     if code.isSuccess {
         if MPIEnvironment.launchedRank == 0 { print(Lockstep.fullMessage(for: error)) }
@@ -38,7 +38,7 @@ do {
             + " lockstep\(command) --help.")
 }
 
-/// Ends the process; all ranks were given the same command line, so rank 0 speaks for them.
+/// Ends the process. Only rank 0 prints the message, because all ranks have the same command line.
 func end(_ code: Int32, message: String) -> Never {
     if MPIEnvironment.launchedRank == 0 { StandardError.shared.write(line: message) }
     exit(code)

@@ -50,7 +50,7 @@ extension CommandLineTests {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 bench.training(set: "model.context_length=100000"), ranks: ranks)
-            expectRefusal(outcome, 65, ["context_length is 100000, longer than the data of"])
+            expectRefusal(outcome, 65, ["context_length = 100000: is too long for data of"])
             #expect(!bench.exists("run"))
         }
 

@@ -75,7 +75,7 @@ extension CommandLineTests {
                 ["--out \"\": is an empty name"])
             expectRefusal(
                 try bench.lockstep(bench.training() + ["--threads-per-rank", "0"]), 64,
-                ["--threads-per-rank is 0"])
+                ["--threads-per-rank 0: must be from 1"])
             expectRefusal(
                 try bench.lockstep(bench.training(set: "steps=3")), 64, ["section.key=value"])
             #expect(!bench.exists("run"))
@@ -84,7 +84,7 @@ extension CommandLineTests {
         @Test(
             "unknown commands and options are named",
             arguments: [
-                (["trian"], "There is no command \"trian\": did you mean \"train\"?"),
+                (["trian"], "There is no command \"trian\"; did you mean \"train\"?"),
                 (["train", "--nope"], "--nope"), (["sample"], "<run>"),
                 (["evaluate", "a", "b"], "'b'"), (["sample", "a", "--tokens", "many"], "many"),
             ])
@@ -100,17 +100,17 @@ extension CommandLineTests {
         @Test(
             "values that begin with a dash are reported as invalid",
             arguments: [
-                (["sample", "RUN", "--tokens", "-5"], "--tokens is -5"),
-                (["sample", "RUN", "--temperature", "-0.5"], "--temperature is -0.5"),
-                (["sample", "RUN", "--top-k", "-1"], "--top-k is -1"),
+                (["sample", "RUN", "--tokens", "-5"], "--tokens -5: must be"),
+                (["sample", "RUN", "--temperature", "-0.5"], "--temperature -0.5: must be"),
+                (["sample", "RUN", "--top-k", "-1"], "--top-k -1: must be"),
                 (["sample", "RUN", "--seed", "-1"], "'-1' is invalid for '--seed"),
                 (["tokenize", "TEXT", "--out", "x", "--validation-fraction", "-0.1"], "-0.1"),
                 (["tokenize", "TEXT", "--out", "x", "--shard-tokens", "-5"], "-5"),
-                (["doctor", "--threads-per-rank", "-2"], "--threads-per-rank is -2"),
-                (["bench", "step", "--steps", "-2"], "--steps is -2"),
-                (["bench", "allreduce", "--maximum", "-4k"], "--maximum has \"-4k\""),
-                (["landscape", "RUN", "--grid", "-3"], "--grid -3: "),
-                (["landscape", "RUN", "--extent", "-1"], "--extent -1.0: "),
+                (["doctor", "--threads-per-rank", "-2"], "--threads-per-rank -2: must be"),
+                (["bench", "step", "--steps", "-2"], "--steps -2: must be"),
+                (["bench", "allreduce", "--maximum", "-4k"], "--maximum -4k: is not a size"),
+                (["landscape", "RUN", "--grid", "-3"], "--grid -3: must be"),
+                (["landscape", "RUN", "--extent", "-1"], "--extent -1.0: must be"),
                 (["regimes", "--data", "DATA", "--out", "x", "--rates", "-1,2,3"], "-1"),
             ])
         func valuesThatBeginWithADash(arguments: [String], words: String) throws {

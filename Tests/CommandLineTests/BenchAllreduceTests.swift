@@ -65,13 +65,13 @@ extension CommandLineTests {
         @Test(
             "mistakes are refused",
             arguments: [
-                (["--sizes", "5x"], "--sizes has \"5x\", which is no size"),
-                (["--sizes", ""], "which is no size"),
-                (["--sizes", "100"], "multiples of 64 bytes"),
+                (["--sizes", "5x"], "--sizes 5x: is not a size"),
+                (["--sizes", ""], "--sizes : is not a size"),
+                (["--sizes", "100"], "--sizes 100: is not a multiple of 64 bytes"),
                 (["--sizes", "8g"], "up to 4g"),
-                (["--maximum", "1k"], "--maximum 1k is below 4k"),
-                (["--wire", "fp16"], "--wire fp16 is not a format"),
-                (["--threads-per-rank", "0"], "--threads-per-rank is 0"),
+                (["--maximum", "1k"], "--maximum 1k: must be at least 4k"),
+                (["--wire", "fp16"], "--wire fp16: is not a format"),
+                (["--threads-per-rank", "0"], "--threads-per-rank 0:"),
                 (["--size", "4k"], "--size"),
                 ([], "bench allreduce measures an exchange between ranks"),
             ] as [([String], String)])

@@ -121,7 +121,7 @@ extension CommandLineTests {
                     expectRefusal(
                         try bench.lockstep(command, ranks: ranks), 65,
                         [
-                            "data/\(split).bin: does not hold the \(split) tokens",
+                            "data/\(split).bin: does not contain the \(split) tokens",
                             "data/dataset.json", "so it was changed; ",
                         ])
                 }

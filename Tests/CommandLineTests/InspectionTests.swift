@@ -128,10 +128,11 @@ extension CommandLineTests {
                     ["the character \"é\" (U+00E9)"])
             }
             for (options, word) in [
-                (["--tokens", "0"], "--tokens is 0"), (["--samples", "0"], "--samples is 0"),
-                (["--top-p", "2"], "--top-p is 2.0"), (["--top-p", "0"], "--top-p is 0.0"),
+                (["--tokens", "0"], "--tokens 0: must"), (["--samples", "0"], "--samples 0: must"),
+                (["--top-p", "2"], "--top-p 2.0: must"), (["--top-p", "0"], "--top-p 0.0: must"),
                 (["--temperature", "nan"], "--temperature"),
-                (["--temperature=-1"], "--temperature is -1.0"), (["--top-k=-1"], "--top-k is -1"),
+                (["--temperature=-1"], "--temperature -1.0: must"),
+                (["--top-k=-1"], "--top-k -1: must"),
             ] {
                 expectRefusal(try bench.lockstep(["sample", run] + options), 64, [word])
             }

@@ -72,17 +72,17 @@ import Testing
 
     @Test("context lengths that do not fit are refused")
     func contextsThatDoNotFitAreRefused() throws {
-        expectFailure(.badData, "context_length is 10", "10 tokens", "works is 9") {
+        expectFailure(.badData, "context_length = 10:", "10 tokens", "at most 9.") {
             _ = try SampleOrder(seed: 0, tokenCount: 10, contextLength: 10)
         }
         _ = try SampleOrder(seed: 0, tokenCount: 10, contextLength: 9)
         expectFailure(.badData, "1 token,", "at least two") {
             _ = try SampleOrder(seed: 0, tokenCount: 1, contextLength: 1)
         }
-        expectFailure(.configuration, "context_length is 0") {
+        expectFailure(.configuration, "context_length = 0:") {
             _ = try SampleOrder(seed: 0, tokenCount: 10, contextLength: 0)
         }
-        expectFailure(.configuration, "context_length is -1") {
+        expectFailure(.configuration, "context_length = -1:") {
             _ = try ValidationWindows(tokenCount: 10, contextLength: -1)
         }
         expectFailure(.badData, "at least two") {

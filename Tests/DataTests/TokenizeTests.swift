@@ -241,12 +241,12 @@ private let sample = String(
         for fraction in [0, 1, -0.5, 2, Double.nan] {
             var options = options([path], .bytes)
             options.validationFraction = fraction
-            expectFailure(.usage, "validation fraction") { try tokenize(options) }
+            expectFailure(.usage, "--validation-fraction") { try tokenize(options) }
         }
         for tokens in [1, 0, -5, 1 << 31] {
             var options = options([path], .bytes)
             options.shardTokens = tokens
-            expectFailure(.usage, "shards of \(tokens)") { try tokenize(options) }
+            expectFailure(.usage, "--shard-tokens \(tokens):") { try tokenize(options) }
         }
         for choice in [TokenizerChoice.bytes, .characters] {
             var options = options([path], choice)

@@ -186,9 +186,9 @@ private indirect enum JSON: Decodable, Equatable {
 
         try scratch.write("vocab.json", vocabulary)
         for (lines, part) in [
-            ("Ġ quux", "merge 2 in"), ("Ġ quux", "\"quux\""), ("Ġ", "not two tokens"),
-            ("a b c", "\"a b c\""), ("Ġ  t", "not two tokens"), ("Ġ t\nĠ t", "merge 3 in"),
-            ("Ġ t\nĠ t", "repeats"), ("q q", "\"qq\""), ("Ġ t\n\nĠ a", "merge 3 in"),
+            ("Ġ quux", ": merge 2 "), ("Ġ quux", "\"quux\""), ("Ġ", "not two tokens"),
+            ("a b c", "\"a b c\""), ("Ġ  t", "not two tokens"), ("Ġ t\nĠ t", ": merge 3 "),
+            ("Ġ t\nĠ t", "repeats"), ("q q", "\"qq\""), ("Ġ t\n\nĠ a", ": merge 3 "),
         ] {
             try scratch.write("merges.txt", "#version: 0.2\n" + lines + "\n")
             expectFailure(.badData, part, "merges.txt", of: load)

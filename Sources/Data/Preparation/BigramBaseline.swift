@@ -2,12 +2,12 @@ import Compute
 import Glibc
 import Support
 
-/// The cross-entropy, in nats a token, that a bigram model fitted on `train` reaches on
-/// `validation`: what any model that sees more than one token has to beat.
+/// Returns the cross-entropy, in nats per token, on `validation` of a bigram model fitted on
+/// `train`. A model that sees more than one token must have a lower loss.
 ///
 /// P(b | a) = (count(a b) + 1) / (count(a) + V), add-one smoothing (Jurafsky & Martin, "Speech and
-/// Language Processing", section 3.6.1). Nil for a vocabulary V above 1024, or fewer than two
-/// validation tokens.
+/// Language Processing", section 3.6.1). The result is nil for a vocabulary V above 1024, or fewer
+/// than two validation tokens.
 ///
 /// - Throws: `Failure` (input/output) if a file can no longer be read.
 package func bigramLoss(

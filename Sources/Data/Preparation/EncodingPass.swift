@@ -1,11 +1,11 @@
 import Support
 
-/// The second pass: every text is encoded into the split that it belongs to.
+/// The second pass over the texts, which encodes each part of them into its split.
 struct EncodingPass: ~Copyable {
     private let options: TokenizeOptions
     private let survey: TextSurvey
     private let isText: Bool
-    /// The token that is put before every text; nil if texts are joined.
+    /// The token to write before every text, or nil if texts are joined.
     private let documentToken: UInt32?
     /// The token that replaces separators.
     private let endOfText: UInt32?
@@ -14,7 +14,7 @@ struct EncodingPass: ~Copyable {
     private var encoder: any TokenEncoder
     private var train: SplitWriter
     private var validation: SplitWriter
-    /// Characters or bytes still to come of the train split.
+    /// The number of characters or bytes that the train split still needs.
     private var trainUnitsLeft: Int
     private var isTraining = true
     private var boundary = Boundary.none
@@ -35,7 +35,7 @@ struct EncodingPass: ~Copyable {
         documentToken = options.separatesDocuments ? tokenizer.endOfText : nil
         scanner = options.separator.map { SeparatorScanner($0.utf8) }
         encoder = tokenizer.makeEncoder(source: "the text")
-        // No tokenizer makes more tokens than there are bytes, except for separators.
+        // No tokenizer produces more tokens than bytes, except for separators.
         let mostTokens = survey.bytes + survey.sources.count
         let shardTokens =
             options.shardTokens ?? (mostTokens > TokenFileFormat.largestCount ? 1 << 30 : nil)
@@ -68,10 +68,10 @@ struct EncodingPass: ~Copyable {
                         phase: .encoding, bytes: bytesDone, totalBytes: survey.bytes))
             }
             guard read == source.bytes else {
-                throw Failure(
-                    .inputOutput,
-                    "\(source.name) has changed from \(source.bytes) to \(read) bytes while it was "
-                        + "being read; run again when nothing writes to it.")
+                throw .file(
+                    .inputOutput, source.name,
+                    "changed from \(source.bytes) to \(read) bytes while it was being read",
+                    remedy: "run again when nothing writes to it")
             }
         }
         try encodeHeldBack()
@@ -135,8 +135,8 @@ struct EncodingPass: ~Copyable {
         try Array(bytes).withUnsafeBytesThrowing { (bytes) throws(Failure) in try encode(bytes) }
     }
 
-    /// Ends a text and writes the token. A separator across the splits' border belongs to the
-    /// first.
+    /// Ends a text and writes the token. A separator across the border of the splits belongs to the
+    /// first split.
     private mutating func encodeSeparator() throws(Failure) {
         guard let endOfText, let scanner else { return }
         if trainUnitsLeft == 0 { try endTrain() }
@@ -145,12 +145,12 @@ struct EncodingPass: ~Copyable {
             trainUnitsLeft = max(0, trainUnitsLeft - units)
         }
         try endText()
-        // At the start of a text, its own token is already there.
+        // At the start of a text, its own token has already been written.
         if boundary != .document { try write([endOfText]) }
         boundary = .separator
     }
 
-    /// Encodes the next bytes, into both splits if their border is among them.
+    /// Encodes the next bytes, into both splits if they contain the border.
     private mutating func encode(_ chunk: UnsafeRawBufferPointer) throws(Failure) {
         var rest = chunk
         if isTraining {
@@ -162,14 +162,15 @@ struct EncodingPass: ~Copyable {
         try encodeWithinSplit(rest)
     }
 
-    /// The bytes of a chunk that belong to the train split, of which it takes note.
+    /// Returns the number of bytes of a chunk that belong to the train split, and subtracts their
+    /// units from `trainUnitsLeft`.
     private mutating func border(in chunk: UnsafeRawBufferPointer) -> Int {
         guard isText else {
             let border = min(trainUnitsLeft, chunk.count)
             trainUnitsLeft -= border
             return border
         }
-        // Every scalar has one byte that does not continue another.
+        // Every scalar has exactly one byte that is not a continuation byte.
         let scalars = chunk.reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) }
         if scalars <= trainUnitsLeft {
             trainUnitsLeft -= scalars

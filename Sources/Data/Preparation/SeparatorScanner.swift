@@ -1,12 +1,12 @@
 import Glibc
 
-/// Finds each occurrence of a separator in bytes that arrive in chunks, also across chunks.
+/// A search for each occurrence of a separator in bytes that arrive in chunks, also across chunks.
 ///
 /// Occurrences do not overlap; the leftmost one counts (Knuth, Morris and Pratt 1977).
 struct SeparatorScanner {
     let separator: [UInt8]
-    /// The number of bytes at the end of the scanned text that may begin a separator; they equal its
-    /// first bytes.
+    /// The number of bytes at the end of the scanned text that may begin a separator; they equal
+    /// its first bytes.
     private(set) var matched = 0
 
     /// The length of the longest proper prefix that also ends each prefix of the separator.
@@ -27,7 +27,7 @@ struct SeparatorScanner {
         self.fallbacks = fallbacks
     }
 
-    /// Scans a chunk from a position and returns the position after the next separator; nil if the
+    /// Scans a chunk from a position. Returns the position after the next separator, or nil if the
     /// chunk ends first.
     mutating func end(in chunk: UnsafeRawBufferPointer, from start: Int) -> Int? {
         guard let base = chunk.baseAddress else { return nil }
@@ -63,6 +63,6 @@ struct SeparatorScanner {
         return count
     }
 
-    /// Forgets the beginning of a separator, as before a new text.
+    /// Discards the beginning of a separator, for example before a new text.
     mutating func restart() { matched = 0 }
 }

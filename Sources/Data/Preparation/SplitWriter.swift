@@ -1,11 +1,11 @@
 import Support
 
-/// Writes one split's tokens into one file or into shards.
+/// A writer of a split's tokens to one file or to shards.
 struct SplitWriter: ~Copyable {
     private let folder: String
     private let split: DataSplit
     private let vocabularySize: Int
-    /// Tokens of a shard; nil for one file.
+    /// The number of tokens per shard, or nil for one file.
     private let shardTokens: Int?
 
     private var file: TokenFileWriter?
@@ -18,7 +18,7 @@ struct SplitWriter: ~Copyable {
         self.shardTokens = shardTokens
     }
 
-    /// Appends ids and starts new shards where they are full.
+    /// Appends ids, and starts a new shard whenever one is full.
     ///
     /// - Throws: `Failure` (input/output) if they cannot be written.
     mutating func append(_ ids: [UInt32]) throws(Failure) {
@@ -36,9 +36,9 @@ struct SplitWriter: ~Copyable {
         }
     }
 
-    /// Ends the split and says what was written.
+    /// Ends the split and returns its description.
     ///
-    /// - Throws: `Failure` (input/output) if the last file cannot be brought to disk.
+    /// - Throws: `Failure` (input/output) if the last file cannot be flushed to disk.
     consuming func finish() throws(Failure) -> DatasetDescription.Split {
         try finishFile()
         return .init(tokens: finished.reduce(0) { $0 + $1.tokens }, files: finished)

@@ -19,6 +19,8 @@ struct TextFindings {
     private var separatorCount = 0
     private var carriageReturns = CarriageReturns()
 
+    /// Creates a scan.
+    ///
     /// - Parameter endOfText: the text of the tokenizer's end-of-text token, or nil.
     init(_ options: TokenizeOptions, endOfText: String?) {
         separatesDocuments = options.separatesDocuments

@@ -1,21 +1,21 @@
 import Support
 
-/// What one pass over the texts finds out, before any of it can be split or encoded.
+/// The results of the first pass over the texts, which precedes splitting and encoding.
 struct TextSurvey {
     /// A text that can be read again.
     struct Source {
-        /// What the user called it.
+        /// The user's name for the text.
         let name: String
-        /// Where it is now: standard input and pipes are copied aside, to be read twice.
+        /// The path to read. Standard input and pipes are copied to files to be read twice.
         let path: String
         let isSpooled: Bool
         var bytes = 0
     }
 
     private(set) var sources: [Source] = []
-    /// Bytes of all texts.
+    /// The number of bytes of all texts.
     private(set) var bytes = 0
-    /// Unicode scalars of all texts; 0 where they are taken as bytes.
+    /// The number of Unicode scalars of all texts, or 0 if they are encoded as bytes.
     private(set) var scalars = 0
 
     /// Whether each code point occurs; empty unless characters are collected.
@@ -25,8 +25,8 @@ struct TextSurvey {
 
     /// Reads every text once.
     ///
-    /// - Throws: `Failure` (missing input, input/output, or bad data with the offset of what is not
-    ///   UTF-8).
+    /// - Throws: `Failure` (missing input, input/output, or bad data with the offset of bytes that
+    ///   are not UTF-8).
     init(
         _ options: TokenizeOptions, isText: Bool, collectsCharacters: Bool, endOfText: String?,
         spoolFolder: String, progress: (TokenizeProgress) -> Void
@@ -74,7 +74,7 @@ struct TextSurvey {
             let held = UnsafeRawBufferPointer(rebasing: buffer[..<(carried + count)])
             let used = isText ? scan(held) : held.count
             carried = held.count - used
-            // Whatever is left is either wrong or the beginning of a scalar.
+            // The remaining bytes are either invalid or the beginning of a scalar.
             guard carried < 4, count > 0 || carried == 0 else {
                 throw invalidUTF8(source.name, offset: source.bytes - carried)
             }
@@ -87,7 +87,7 @@ struct TextSurvey {
         try spool.finish()
     }
 
-    /// Takes the whole scalars at the front and returns the bytes they take.
+    /// Scans the whole scalars at the front and returns their size in bytes.
     private mutating func scan(_ text: UnsafeRawBufferPointer) -> Int {
         let prefix: UTF8Prefix
         if occurs.isEmpty {

@@ -3,11 +3,11 @@ import Support
 
 /// Turns texts into a data folder: token files of both splits, `tokenizer.json`, `dataset.json`.
 ///
-/// The texts are one long text; its first `Int((1 - validationFraction) * n)` characters (bytes for
-/// the byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
-/// by itself. nanoGPT's Python reads the line endings CR LF and CR as LF, while this function keeps
-/// every byte of a text. Texts are read twice, and memory stays bounded by the longest word. The
-/// folder appears only when it is complete; after a failure nothing is left of it.
+/// The texts are joined. The first `Int((1 - validationFraction) * n)` characters (bytes for the
+/// byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
+/// separately. nanoGPT's Python reads the line endings CR LF and CR as LF, while this function
+/// keeps every byte. Texts are read twice, and memory is bounded by the longest word. The folder
+/// appears only when it is complete; after a failure nothing is left of it.
 ///
 /// - Parameter found: called with each finding that deserves a warning.
 /// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
@@ -22,7 +22,7 @@ package func tokenize(
     try options.validate()
     var target = options.output
     while target.hasSuffix("/") { target.removeLast() }
-    _ = try options.totalSize()  // Missing texts are found before anything is made.
+    _ = try options.totalSize()  // Missing texts are found before anything is written.
     let tokenizer = try options.tokenizer.load()
     try checkSeparators(options, tokenizer)
 
@@ -47,13 +47,14 @@ private func requireFree(_ target: String) throws(Failure) {
         throw .systemCall("created", partial, error: EEXIST)
     }
     guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
-        throw Failure(
-            .usage,
-            "\(target): exists and is never overwritten; remove it or choose another folder.")
+        throw .file(
+            .usage, target, "exists already and is never overwritten",
+            remedy: "remove it or choose another folder")
     }
 }
 
-/// Encodes the texts into a folder; returns the folder's description and the bigram model's loss.
+/// Encodes the texts into a folder, and returns the folder's description and the bigram model's
+/// loss.
 private func write(
     _ options: TokenizeOptions, _ tokenizer: (any Tokenizer)?, into folder: String,
     progress: (TokenizeProgress) -> Void, found: (TextFinding) -> Void
@@ -85,7 +86,7 @@ private func write(
     }
     for source in survey.sources where source.isSpooled { unlink(source.path) }
 
-    // Opening what was written is also the proof that it can be read.
+    // Opening the files that were written also proves that they can be read.
     let trainTokens = try TokenDataset.open(folder: folder, split: .train)
     let validationTokens = try TokenDataset.open(folder: folder, split: .validation)
     train.fingerprint = try trainTokens.fingerprint
@@ -106,7 +107,7 @@ private func write(
 private func tooShort(_ what: String) -> Failure {
     Failure(
         .badData,
-        "\(what), but at least two tokens per split are needed; use a longer text or another "
+        "\(what), but at least two tokens per split are needed; use longer text or another "
             + "validation fraction.")
 }
 
@@ -120,14 +121,14 @@ private func checkSeparators(
     else { return }
     throw Failure(
         .usage,
-        "documents cannot be separated, because the tokenizer by \(tokenizer?.kind ?? "characters") "
+        "documents cannot be separated, because the \(tokenizer?.kind ?? "characters") tokenizer "
             + "has no end-of-text token; omit that option or use GPT-2's byte pairs.")
 }
 
 extension TokenizerChoice {
-    /// The tokenizer, or nil for characters, which have to be collected first.
+    /// Returns the tokenizer, or nil for characters, which must be collected first.
     ///
-    /// - Throws: `Failure` (missing input, input/output, bad data) for its files.
+    /// - Throws: `Failure` (missing input, input/output, bad data) if its files cannot be used.
     fileprivate func load() throws(Failure) -> (any Tokenizer)? {
         switch self {
         case .characters: nil

@@ -1,6 +1,6 @@
 import Support
 
-/// How text becomes tokens.
+/// The way in which text becomes tokens.
 package enum TokenizerChoice: Sendable {
     /// Every character of the text is a token.
     case characters
@@ -8,26 +8,26 @@ package enum TokenizerChoice: Sendable {
     case bytes
     /// A byte-pair vocabulary in a folder.
     case bytePairs(folder: String)
-    /// The tokenizer that a data folder or a run has.
+    /// The tokenizer of a data folder or a run.
     case existing(folder: String)
 }
 
-/// What `tokenize` is asked to do.
+/// The options of `tokenize`.
 package struct TokenizeOptions: Sendable {
-    /// Paths of texts, in order; "-" is standard input.
+    /// The paths of the texts, in order; "-" is standard input.
     package var inputs: [String]
-    /// The data folder to make.
+    /// The data folder to create.
     package var output: String
     package var tokenizer: TokenizerChoice
-    /// The share of the text, from its end, for the validation split; above 0, below 1.
+    /// The share of the text, at its end, for the validation split; above 0, below 1.
     package var validationFraction = 0.1
-    /// Tokens of a shard; nil for one file a split, as far as the format allows.
+    /// The number of tokens per shard, or nil for one file per split if the format allows it.
     package var shardTokens: Int?
-    /// Whether to put an end-of-text token before every text; byte pairs only.
+    /// Whether to write an end-of-text token before every text; byte pairs only.
     package var separatesDocuments = false
-    /// The text of which each occurrence becomes an end-of-text token; byte pairs only.
+    /// The separator, each occurrence of which becomes an end-of-text token; byte pairs only.
     package var separator: String?
-    /// Bytes read at a time.
+    /// The number of bytes to read at a time.
     package var chunkBytes = 1 << 20
 
     package init(inputs: [String], output: String, tokenizer: TokenizerChoice) {
@@ -36,45 +36,44 @@ package struct TokenizeOptions: Sendable {
         self.tokenizer = tokenizer
     }
 
-    /// Checks what can be checked without reading anything.
+    /// Checks the options without reading any file.
     ///
-    /// - Throws: `Failure` (usage) that names the option.
+    /// - Throws: `Failure` (usage) that names the invalid option.
     func validate() throws(Failure) {
         guard !inputs.isEmpty else {
-            throw Failure(.usage, "there is no text to tokenize; name a file, or - for input.")
+            throw Failure(
+                .usage, "there is no text to tokenize; name a file, or - for standard input.")
         }
         guard inputs.count(where: { $0 == "-" }) <= 1 else {
             throw Failure(.usage, "standard input can be read only once; name - only once.")
         }
         guard output.contains(where: { $0 != "/" }) else {
             throw Failure(
-                .usage, "\"\(output)\" cannot be a new folder; name one to write the tokens to.")
+                .usage, "--out \(output): cannot be a new folder; name a folder for the tokens.")
         }
         guard validationFraction > 0, validationFraction < 1 else {
             throw Failure(
                 .usage,
-                "the validation fraction is \(validationFraction), but must lie between 0 and 1; "
-                    + "0.1 is usual.")
+                "--validation-fraction \(validationFraction): must be between 0 and 1; try 0.1.")
         }
         guard separator?.isEmpty != true else {
             throw Failure(
-                .usage,
-                "the separator is empty; give the text between two documents."
-            )
+                .usage, "--separator: is empty; give the text that separates two documents.")
         }
         let mostTokens = TokenFileFormat.largestCount
         guard shardTokens.map({ (2...mostTokens).contains($0) }) ?? true else {
             throw Failure(
                 .usage,
-                "shards of \(shardTokens ?? 0) tokens cannot be made; choose 2 to \(mostTokens).")
+                "--shard-tokens \(shardTokens ?? 0): must be from 2 to \(mostTokens); give a "
+                    + "number in that range.")
         }
     }
 }
 
 extension TokenizeOptions {
-    /// The size of all texts in bytes, or nil if one has no known size.
+    /// Returns the size of all texts in bytes, or nil if the size of one is unknown.
     ///
-    /// - Throws: `Failure` (missing input, input/output) for the first that cannot be read.
+    /// - Throws: `Failure` (missing input, input/output) if a text cannot be read.
     func totalSize() throws(Failure) -> Int? {
         var total: Int? = 0
         for input in inputs {
@@ -85,32 +84,32 @@ extension TokenizeOptions {
     }
 }
 
-/// How far `tokenize` is.
+/// The progress of `tokenize`.
 package struct TokenizeProgress: Sendable {
     package enum Phase: String, Sendable {
-        /// Counting and checking the text.
+        /// The pass that counts and checks the text.
         case reading
         case encoding
     }
 
     package let phase: Phase
-    /// Bytes done in this phase.
+    /// The number of bytes done in this phase.
     package let bytes: Int
-    /// Bytes there are; nil while reading what has no known size.
+    /// The number of bytes of this phase, or nil if the size of a text is unknown.
     package let totalBytes: Int?
 }
 
-/// What `tokenize` has done.
+/// The results of `tokenize`.
 package struct TokenizeStatistics: Sendable {
     package let description: DatasetDescription
-    /// Wall-clock time.
+    /// The wall-clock time in seconds.
     package let seconds: Double
-    /// Cross-entropy of the bigram model on the validation split, in nats a token; nil for
+    /// The cross-entropy of the bigram model on the validation split, in nats per token, or nil for
     /// vocabularies above 1024.
     package let bigramLoss: Double?
 
     package var bytes: Int { description.bytes }
-    /// Unicode scalars; nil where the text was taken as bytes.
+    /// The number of Unicode scalars, or nil if the text was encoded as bytes.
     package var characters: Int? { description.characters }
     package var trainTokens: Int { description.train.tokens }
     package var validationTokens: Int { description.validation.tokens }

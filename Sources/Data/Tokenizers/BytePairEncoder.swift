@@ -1,7 +1,7 @@
 import Glibc
 import Support
 
-/// Encodes a text that arrives in pieces with byte pairs.
+/// A byte-pair encoder for text that arrives in pieces.
 ///
 /// Memory is bounded by the largest piece, the longest word and a cache of fixed size.
 final class BytePairEncoder: TokenEncoder {
@@ -9,10 +9,10 @@ final class BytePairEncoder: TokenEncoder {
     private let source: String
     private var cache: WordCache
     private var pending = PendingText()
-    /// Bytes of `pending` known to be well-formed.
+    /// The number of bytes of `pending` that are known to be well-formed.
     private var validBytes = 0
-    /// Bytes that `pending` must have before another look is worth it: a word that does not end is
-    /// looked at again only when it has doubled, so that its cost stays linear.
+    /// The number of bytes that `pending` must have before the next scan. A word that does not end
+    /// is scanned again only when it has doubled, so that its cost stays linear.
     private var enough = 1
 
     init(vocabulary: BytePairVocabulary, source: String) {
@@ -59,17 +59,17 @@ final class BytePairEncoder: TokenEncoder {
     }
 }
 
-/// The ids of words seen before, by their bytes; the slow way for all others.
+/// A cache of the ids of words by their bytes, which merges the words that it does not contain.
 struct WordCache: ~Copyable {
     /// A word of up to 16 bytes and its ids.
     private struct Slot {
         /// The bytes, zero-padded.
         var low: UInt64 = 0
         var high: UInt64 = 0
-        /// Bytes of the word; zero marks an empty slot.
+        /// The number of bytes of the word; zero marks an empty slot.
         var length: UInt32 = 0
         var idCount: UInt32 = 0
-        /// The only id, or where in `longIds` several of them start.
+        /// The id if there is one; otherwise the index in `longIds` at which several start.
         var place: UInt32 = 0
     }
 
@@ -83,7 +83,7 @@ struct WordCache: ~Copyable {
     private var scratch = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: 256)
 
     init(vocabulary: BytePairVocabulary) {
-        // Zeroed memory is empty slots, and pages that a short text never touches cost nothing.
+        // Zeroed memory means empty slots, and pages that short text never touches cost nothing.
         guard let zeroed = calloc(Self.slotCount, MemoryLayout<Slot>.stride) else {
             fatalError("out of memory: \(Self.slotCount * MemoryLayout<Slot>.stride) bytes")
         }
@@ -96,7 +96,7 @@ struct WordCache: ~Copyable {
         scratch.deallocate()
     }
 
-    /// Appends the ids of a word, behind which at least 16 bytes are readable.
+    /// Appends the ids of a word that is followed by at least 16 readable bytes.
     @inline(__always)
     mutating func encode(
         _ word: UnsafePointer<UInt8>, count: Int, into ids: inout [UInt32]
@@ -155,7 +155,7 @@ struct WordCache: ~Copyable {
         ids.append(contentsOf: UnsafeBufferPointer(start: base, count: written))
     }
 
-    /// The bits of the first `count` bytes of a little-endian word.
+    /// Returns a mask of the first `count` bytes of a little-endian word.
     @inline(__always)
     private static func mask(_ count: Int) -> UInt64 {
         count >= 8 ? .max : (1 << UInt64(8 * count)) - 1

@@ -1,15 +1,16 @@
-/// Merges the byte pairs of one word at a time: lowest rank first, leftmost first among equals
-/// (Sennrich et al. 2016, Algorithm 1).
+/// A merger of the byte pairs of one word at a time: lowest rank first, and leftmost first among
+/// equals (Sennrich et al. 2016, Algorithm 1).
 ///
-/// A linked list of tokens and a heap of the pairs that may merge make a word of n bytes cost
+/// With a linked list of tokens and a heap of the pairs that may merge, a word of n bytes costs
 /// O(n log n), even for a megabyte of one letter.
 struct BytePairMerger: ~Copyable {
     private struct Node {
         var id: UInt32 = 0
         var previous: Int32 = -1
         var next: Int32 = -1
-        /// What this token and the next one merge into; a rank of `UInt32.max` means nothing.
+        /// The rank of merging this token with the next one; `UInt32.max` if they do not merge.
         var rank: UInt32 = .max
+        /// The id into which the two merge.
         var merged: UInt32 = 0
     }
 
@@ -31,7 +32,7 @@ struct BytePairMerger: ~Copyable {
         heap.deallocate()
     }
 
-    /// Writes the ids of a word, at most `count` of them, and returns how many there are.
+    /// Writes the ids of a word, at most `count` of them, and returns their number.
     mutating func merge(
         _ word: UnsafePointer<UInt8>, count: Int, into output: UnsafeMutablePointer<UInt32>
     ) -> Int {
@@ -45,7 +46,7 @@ struct BytePairMerger: ~Copyable {
         heapCount = 0
         for index in 0..<count { look(at: index) }
         while let (rank, position) = popLowest() {
-            guard nodes[position].rank == rank else { continue }  // An older pair stood here.
+            guard nodes[position].rank == rank else { continue }  // The entry is of an older pair.
             mergeWithNext(position)
         }
         var written = 0
@@ -90,7 +91,8 @@ struct BytePairMerger: ~Copyable {
         nodes.deallocate()
         heap.deallocate()
         nodes = .allocate(capacity: capacity)
-        // At most one entry for each pair at the start, and two for each merge but one pops first.
+        // There is at most one entry per pair at first. Each merge pops one entry and adds at most
+        // two.
         heap = .allocate(capacity: 2 * capacity)
     }
 

@@ -1,7 +1,7 @@
 import Support
 
 /// GPT-2's byte-level byte-pair encoding (Radford et al. 2019), with the vocabulary of any model of
-/// that family; equal to tiktoken's `encode_ordinary` on every Unicode text.
+/// that family. It equals tiktoken's `encode_ordinary` on all Unicode text.
 package struct BytePairTokenizer: Tokenizer {
     package let kind = "byte pairs"
     package let savedForm: String

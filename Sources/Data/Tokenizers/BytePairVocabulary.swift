@@ -1,7 +1,7 @@
 import Compute
 import Support
 
-/// The tokens of a byte-pair encoding and which two merge into which.
+/// The tokens of a byte-pair encoding and their merges.
 final class BytePairVocabulary: Sendable {
     /// Two token ids in the order in which they merge.
     struct Merge: Hashable {
@@ -13,50 +13,51 @@ final class BytePairVocabulary: Sendable {
     let names: [String]
     /// The bytes of each id.
     let tokens: [[UInt8]]
-    /// Merges, the first to be applied first.
+    /// The merges, in the order in which they apply.
     let merges: [Merge]
     /// The id of each single byte.
     let byteIds: [UInt32]
-    /// The id of the token that separates documents, or nil.
+    /// The id of the token that separates documents, or nil if there is none.
     let endOfText: UInt32?
 
     private let slots: Buffer<PairSlot>
     private let mask: Int
 
-    /// What a pair of ids merges into, in an open-addressing hash table.
+    /// A slot of an open-addressing hash table from pairs of ids to their merges.
     private struct PairSlot: BitwiseCopyable {
-        /// The pair, left id high, with all bits inverted so that zeroed memory means an empty
-        /// slot.
+        /// The pair, with the left id in the high half. All bits are inverted, so that zeroed
+        /// memory means an empty slot.
         var invertedPair: UInt64
         var rank: UInt32
         var id: UInt32
     }
 
-    /// A vocabulary from the spelling of each id and the merges in order of rank.
+    /// Creates a vocabulary from the spelling of each id and the merges in order of rank.
     ///
-    /// `files` says how messages call the sources, `firstLine` the number of the first merge.
-    ///
-    /// - Throws: `Failure` (bad data) if a single byte has no token, a merge's result is none, or a
-    ///   merge comes twice.
+    /// - Parameters:
+    ///   - files: the names of the files in messages.
+    ///   - firstLine: the number of the first merge in messages.
+    /// - Throws: `Failure` (bad data) if a byte has no token, the result of a merge is not a token,
+    ///   or a merge is repeated.
     init(
         names: [String], merges: [Merge], endOfText: UInt32?,
         files: (vocabulary: String, merges: String), firstLine: Int
     ) throws(Failure) {
-        // What is not spelt in the alphabet, such as another model's added token, is plain text.
+        // A name outside the byte alphabet, such as another model's added token, is plain text.
         let tokens = names.map { ByteAlphabet.bytes(of: $0) ?? Array($0.utf8) }
         var idOf: [[UInt8]: UInt32] = [:]
         idOf.reserveCapacity(tokens.count)
         for (id, name) in names.enumerated() where UInt32(id) != endOfText {
-            // A name outside the byte alphabet is a token that no merge makes.
+            // A name outside the byte alphabet is a token that no merge produces.
             if let bytes = ByteAlphabet.bytes(of: name) { idOf[bytes] = UInt32(id) }
         }
         var byteIds: [UInt32] = []
         for byte in UInt8.min...UInt8.max {
             guard let id = idOf[[byte]] else {
-                throw Failure(
-                    .badData,
-                    "\(files.vocabulary): has no token for the byte \(byte), but a byte-level "
-                        + "vocabulary needs all 256; use the model's own file.")
+                throw .file(
+                    .badData, files.vocabulary,
+                    "has no token for the byte \(byte), but a byte-level vocabulary needs all 256",
+                    remedy: "use the model's own file")
             }
             byteIds.append(id)
         }
@@ -72,24 +73,25 @@ final class BytePairVocabulary: Sendable {
         for (rank, merge) in merges.enumerated() {
             let bytes = tokens[Int(merge.left)] + tokens[Int(merge.right)]
             guard let id = idOf[bytes] else {
-                throw Failure(
-                    .badData,
-                    "merge \(rank + firstLine) in \(files.merges) makes \"\(ByteAlphabet.text(of: bytes))\", "
-                        + "which is not in \(files.vocabulary); use the two files of one model.")
+                throw .file(
+                    .badData, files.merges,
+                    "merge \(rank + firstLine) gives \"\(ByteAlphabet.text(of: bytes))\", which is "
+                        + "not in \(files.vocabulary)",
+                    remedy: "use the two files of one model")
             }
             let slot = place(of: merge.left, merge.right)
             guard slots.base[slot].invertedPair == 0 else {
-                throw Failure(
-                    .badData,
-                    "merge \(rank + firstLine) in \(files.merges) repeats an earlier one; use the model's "
-                        + "own file.")
+                throw .file(
+                    .badData, files.merges, "merge \(rank + firstLine) repeats an earlier one",
+                    remedy: "use the model's own file")
             }
             slots.base[slot] = PairSlot(
                 invertedPair: ~Self.pair(merge.left, merge.right), rank: UInt32(rank), id: id)
         }
     }
 
-    /// The rank and result of merging two ids; the rank is `UInt32.max` where they do not merge.
+    /// Returns the rank and result of merging two ids; the rank is `UInt32.max` if they do not
+    /// merge.
     @inline(__always)
     func merged(_ left: UInt32, _ right: UInt32) -> (rank: UInt32, id: UInt32) {
         let slot = slots.base[place(of: left, right)]
@@ -101,7 +103,7 @@ final class BytePairVocabulary: Sendable {
         UInt64(left) << 32 | UInt64(right)
     }
 
-    /// The slot that holds the pair, or the empty one where it would go.
+    /// Returns the slot that contains the pair, or the empty slot for it.
     @inline(__always)
     private func place(of left: UInt32, _ right: UInt32) -> Int {
         let inverted = ~Self.pair(left, right)
@@ -115,10 +117,10 @@ final class BytePairVocabulary: Sendable {
     }
 }
 
-/// GPT-2's printable stand-ins for bytes, in which vocabulary files spell tokens.
+/// GPT-2's printable characters for bytes, in which vocabulary files spell tokens.
 ///
-/// Printable Latin-1 stands for itself, the other 68 bytes for U+0100 and up (Radford et al. 2019,
-/// `bytes_to_unicode`).
+/// A byte that is printable in Latin-1 is spelled as that character; the other 68 bytes are spelled
+/// as U+0100 and up (Radford et al. 2019, `bytes_to_unicode`).
 enum ByteAlphabet {
     /// The scalar of each byte.
     static let scalars: [Unicode.Scalar] = {
@@ -138,18 +140,19 @@ enum ByteAlphabet {
     private static let byteOf: [Unicode.Scalar: UInt8] = Dictionary(
         uniqueKeysWithValues: zip(scalars, UInt8.min...UInt8.max))
 
-    /// The bytes as a vocabulary file spells them.
+    /// Returns the spelling of bytes in a vocabulary file.
     static func text(of bytes: some Sequence<UInt8>) -> String {
         var text = String.UnicodeScalarView()
         for byte in bytes { text.append(scalars[Int(byte)]) }
         return String(text)
     }
 
-    /// The bytes that a token of a vocabulary file stands for, or nil where it is not so spelt.
+    /// Returns the bytes of a token in a vocabulary file, or nil if its spelling uses other
+    /// characters.
     static func bytes(of text: some StringProtocol) -> [UInt8]? {
         var bytes: [UInt8] = []
         for scalar in text.unicodeScalars {
-            // ASCII is most of every vocabulary; the dictionary is for the rest.
+            // Most characters of a vocabulary are ASCII; the dictionary is for the rest.
             if (33...126).contains(scalar.value) {
                 bytes.append(UInt8(scalar.value))
             } else if let byte = byteOf[scalar] {

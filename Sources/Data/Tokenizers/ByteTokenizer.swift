@@ -1,6 +1,6 @@
 import Support
 
-/// Every byte is a token: 256 ids, and any file is a text.
+/// A tokenizer whose 256 tokens are the bytes. It encodes any file.
 package struct ByteTokenizer: Tokenizer {
     package let kind = "bytes"
     package let vocabularySize = 256

@@ -1,9 +1,10 @@
 import Compute
 import Support
 
-/// Every Unicode scalar of a corpus is a token; ids follow the scalars' values.
+/// A tokenizer whose tokens are the Unicode scalars of a corpus, with ids in the order of the
+/// scalars' values.
 ///
-/// The ids are those of nanoGPT's `sorted(list(set(text)))` for texts without carriage returns.
+/// The ids are those of nanoGPT's `sorted(list(set(text)))` for text without carriage returns.
 /// Python reads the line endings CR LF and CR as LF, while this tokenizer keeps every character.
 package struct CharacterTokenizer: Tokenizer {
     package let kind = "characters"
@@ -13,17 +14,17 @@ package struct CharacterTokenizer: Tokenizer {
     /// The scalar of each id, in increasing order.
     package let scalars: [UInt32]
 
-    /// One more than the id of each scalar below the largest one's; 0 where there is none.
+    /// One more than the id of each scalar value up to the largest, or 0 if it has no id.
     private let idPlusOne: Buffer<UInt32>
 
-    /// A tokenizer for these scalars, which may repeat and come in any order.
+    /// Creates a tokenizer for these scalars, which may repeat and be in any order.
     ///
     /// - Throws: `Failure` (bad data) if there is no value, or if one is not a Unicode scalar.
     package init(scalars: some Sequence<UInt32>) throws(Failure) {
         let sorted = Set(scalars).sorted()
         guard let largest = sorted.last else {
             throw Failure(
-                .badData, "a character tokenizer needs at least one character; give it a text.")
+                .badData, "a character tokenizer needs at least one character; give a text file.")
         }
         var text = String.UnicodeScalarView()
         for value in sorted {
@@ -61,7 +62,7 @@ package struct CharacterTokenizer: Tokenizer {
     private struct Encoder: TokenEncoder {
         private let ids: Buffer<UInt32>
         private let source: String
-        /// The beginning of a scalar that the last chunk cut off; at most three bytes.
+        /// The beginning of a scalar at the end of the last chunk; at most three bytes.
         private var cut: [UInt8] = []
         private var offset = 0
 
@@ -93,7 +94,7 @@ package struct CharacterTokenizer: Tokenizer {
             offset = 0
         }
 
-        /// Encodes the whole scalars at the front and returns the bytes they take.
+        /// Encodes the whole scalars at the front and returns their size in bytes.
         private mutating func encodeWhole(
             _ bytes: UnsafeRawBufferPointer, into output: inout [UInt32]
         ) throws(Failure) -> Int {
@@ -106,10 +107,10 @@ package struct CharacterTokenizer: Tokenizer {
                 output.append(id &- 1)
             }
             if let unknown {
-                throw Failure(
-                    .badData,
-                    "\(source) has the character \(shown(unknown)), which is not among the "
-                        + "tokenizer's; remove it, or tokenize by bytes or byte pairs.")
+                throw .file(
+                    .badData, source,
+                    "has the character \(shown(unknown)), which is not among the tokenizer's",
+                    remedy: "remove it, or tokenize by bytes or byte pairs")
             }
             if prefix.isInvalid { throw invalidUTF8(source, offset: offset + prefix.bytes) }
             offset += prefix.bytes

@@ -1,6 +1,6 @@
 import Support
 
-/// `tokenizer.json` in the layout of Hugging Face's `tokenizers` library, as far as GPT-2 needs it.
+/// The part of Hugging Face's layout of `tokenizer.json` that GPT-2 needs.
 struct HuggingFaceTokenizer: Decodable {
     struct Model: Decodable {
         let type: String?
@@ -19,7 +19,7 @@ struct HuggingFaceTokenizer: Decodable {
         }
     }
 
-    /// "a b" in older files, ["a", "b"] in newer ones.
+    /// A merge, which is "a b" in older files and ["a", "b"] in newer ones.
     struct Merge: Decodable {
         let parts: [String]
 
@@ -82,28 +82,26 @@ struct HuggingFaceTokenizer: Decodable {
         case postProcessor = "post_processor"
     }
 
-    /// The tokenizer that the file describes.
+    /// Returns the tokenizer that the file describes.
     ///
-    /// `unk_token`, `fuse_unk` and `byte_fallback` never matter, because every byte has a token.
+    /// `unk_token`, `fuse_unk` and `byte_fallback` have no effect, because every byte has a token.
     /// The decoder does not affect ids.
     ///
     /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding with GPT-2's
     ///   pattern, has a setting that gives different ids, or is inconsistent.
     func tokenizer(path: String) throws(Failure) -> BytePairTokenizer {
         if let setting = foreignSetting {
-            throw Failure(
-                .badData,
-                "\(path): has \(setting), which differs from GPT-2's tokenizer; use a tokenizer of the "
-                    + "GPT-2 family.")
+            throw .file(
+                .badData, path, "has \(setting), which differs from GPT-2's tokenizer",
+                remedy: "use a tokenizer of the GPT-2 family")
         }
         for (name, isSet) in [
             ("truncation", truncation != nil), ("padding", padding != nil),
             ("post_processor", (postProcessor?.type ?? "ByteLevel") != "ByteLevel"),
         ] where isSet {
-            throw Failure(
-                .badData,
-                "\(path): has a \(name), which truncates texts or adds tokens to them; set it to null "
-                    + "in a copy of the file.")
+            throw .file(
+                .badData, path, "has a \(name), which truncates texts or adds tokens to them",
+                remedy: "set it to null in a copy of the file")
         }
         let endOfText = try endOfText(path: path)
         var vocabulary = model.vocab
@@ -136,36 +134,38 @@ struct HuggingFaceTokenizer: Decodable {
         return nil
     }
 
-    /// Returns the one added token, which ends a text; nil if there is none.
+    /// Returns the one added token, which ends a text, or nil if there is none.
     ///
     /// - Throws: `Failure` (bad data) if there is an added token that the library would find in
-    ///   texts in a different way than `--separator` does.
+    ///   text in a different way than `--separator`.
     private func endOfText(path: String) throws(Failure) -> AddedToken? {
         let added = addedTokens ?? []
         let endOfText =
             added.first { $0.content == BytePairFiles.gpt2EndOfText }
             ?? added.first { $0.special ?? false }
         if let other = added.first(where: { $0.content != endOfText?.content }) {
-            throw Failure(
-                .badData,
-                "\(path): has the added token \(jsonQuoted(other.content)), but only one "
-                    + "added token, which ends a text, is supported; remove it from added_tokens in "
-                    + "a copy of the file if your texts do not contain it.")
+            throw .file(
+                .badData, path,
+                "has the added token \(jsonQuoted(other.content)), but only one added token, which "
+                    + "ends a text, is supported",
+                remedy: "remove it from added_tokens in a copy of the file if your texts do not "
+                    + "contain it")
         }
         guard let endOfText else { return nil }
         for (name, isSet) in [
             ("single_word", endOfText.singleWord), ("lstrip", endOfText.stripsLeft),
             ("rstrip", endOfText.stripsRight),
         ] where isSet ?? false {
-            throw Failure(
-                .badData,
-                "\(path): has \(name) = true for \(jsonQuoted(endOfText.content)), which would "
-                    + "change the text around it; set it to false in a copy of the file.")
+            throw .file(
+                .badData, path,
+                "has \(name) = true for \(jsonQuoted(endOfText.content)), which would change the "
+                    + "text around it",
+                remedy: "set it to false in a copy of the file")
         }
         return endOfText
     }
 
-    /// The file's content for a vocabulary; the same vocabulary always gives the same bytes.
+    /// Returns the content of the file for a vocabulary. It depends only on the vocabulary.
     static func text(of vocabulary: BytePairVocabulary) -> String {
         var text = "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
         text += "  \"added_tokens\": ["

@@ -12,9 +12,9 @@ func decodeJSONFile<Value: Decodable>(
     do {
         return try JSONDecoder().decode(type, from: Data(bytes))
     } catch let error as DecodingError {
-        throw Failure(.badData, "\(path): \(problem(in: error)); \(remedy).")
+        throw Failure.file(.badData, path, problem(in: error), remedy: remedy)
     } catch {
-        throw Failure(.badData, "\(path): is not valid JSON; \(remedy).")
+        throw Failure.file(.badData, path, "is not valid JSON", remedy: remedy)
     }
 }
 

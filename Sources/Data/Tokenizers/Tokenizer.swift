@@ -2,39 +2,38 @@ import Support
 
 /// A reversible map from text to token ids in `0..<vocabularySize`.
 package protocol Tokenizer: Sendable {
-    /// What it is, as `dataset.json` names it: "characters", "bytes" or "byte pairs".
+    /// The kind of tokenizer in `dataset.json`: "characters", "bytes" or "byte pairs".
     var kind: String { get }
     /// The number of ids (V).
     var vocabularySize: Int { get }
-    /// The id that separates documents; it never comes from text. Nil where the vocabulary has
-    /// none.
+    /// The id that separates documents, or nil if the vocabulary has none. Text never produces it.
     var endOfText: UInt32? { get }
     /// The text of `endOfText` in the vocabulary, such as `<|endoftext|>`.
     var endOfTextName: String? { get }
-    /// The content of `tokenizer.json`: everything `loadTokenizer(folder:)` needs.
+    /// The content of `tokenizer.json`, which is all that `loadTokenizer(folder:)` needs.
     var savedForm: String { get }
-    /// SHA-256 of `savedForm` in hexadecimal: equal fingerprints mean equal ids for every text.
+    /// The SHA-256 of `savedForm` in hexadecimal. Equal fingerprints mean equal ids for all text.
     var fingerprint: String { get }
 
-    /// An encoder for one text that arrives in pieces.
+    /// Returns an encoder for one text that arrives in pieces.
     ///
-    /// `source` is what failures call the text, such as a file's path.
+    /// - Parameter source: the name of the text in failures, such as a file's path.
     func makeEncoder(source: String) -> any TokenEncoder
 
-    /// The bytes that the ids stand for; the exact inverse of encoding.
+    /// Returns the bytes that the ids represent; the exact inverse of encoding.
     ///
     /// - Throws: `Failure` (bad data) that names an id outside the vocabulary and its position.
     func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8]
 }
 
-/// The state of encoding one text that arrives in pieces; where it is cut never changes the ids.
+/// The state of encoding one text that arrives in pieces. The ids do not depend on the pieces.
 package protocol TokenEncoder {
-    /// Takes the text's next bytes and appends the ids that no later byte can change.
+    /// Reads the text's next bytes and appends the ids that no later byte can change.
     ///
-    /// - Throws: `Failure` (bad data) with the offset of a byte that has no id here.
+    /// - Throws: `Failure` (bad data) with the offset of a byte that has no id.
     mutating func encode(_ bytes: UnsafeRawBufferPointer, into ids: inout [UInt32]) throws(Failure)
 
-    /// Ends the text and appends the remaining ids; the encoder then stands before a new text.
+    /// Ends the text and appends the remaining ids. The encoder is then ready for a new text.
     ///
     /// - Throws: `Failure` (bad data) if the text ends inside a UTF-8 sequence.
     mutating func finish(into ids: inout [UInt32]) throws(Failure)
@@ -43,9 +42,9 @@ package protocol TokenEncoder {
 extension Tokenizer {
     package var endOfTextName: String? { nil }
 
-    /// The ids of some bytes.
+    /// Returns the ids of some bytes.
     ///
-    /// - Throws: `Failure` (bad data) with the offset of a byte that has no id here.
+    /// - Throws: `Failure` (bad data) with the offset of a byte that has no id.
     package func encode(
         _ bytes: UnsafeRawBufferPointer, source: String = "the text"
     ) throws(Failure) -> [UInt32] {
@@ -56,7 +55,7 @@ extension Tokenizer {
         return ids
     }
 
-    /// Returns the ids of a text in which the name of the end-of-text token stands for the token.
+    /// Returns the ids of text in which the name of the end-of-text token means the token.
     ///
     /// - Throws: `Failure` (bad data) that names a character without an id.
     package func encodeWithEndOfText(_ text: String) throws(Failure) -> [UInt32] {
@@ -74,9 +73,9 @@ extension Tokenizer {
         }
     }
 
-    /// The ids of a text.
+    /// Returns the ids of text.
     ///
-    /// - Throws: `Failure` (bad data) that names a character that has no id here.
+    /// - Throws: `Failure` (bad data) that names a character without an id.
     package func encode(_ text: String) throws(Failure) -> [UInt32] {
         let bytes = Array(text.utf8)
         let result: Result<[UInt32], Failure> = bytes.withUnsafeBytes { bytes in
@@ -88,10 +87,10 @@ extension Tokenizer {
     }
 }
 
-/// What is wrong with ids outside a vocabulary.
+/// Returns the failure for an id outside a vocabulary.
 func unknownToken(_ id: UInt32, at position: Int, vocabularySize: Int) -> Failure {
     Failure(
         .badData,
         "token \(id) at position \(position) is outside the tokenizer's vocabulary of "
-            + "\(vocabularySize); use the tokenizer that made these tokens.")
+            + "\(vocabularySize); use the tokenizer that produced these tokens.")
 }

@@ -1,6 +1,6 @@
 import Support
 
-/// The file that describes a tokenizer, in data folders and in runs.
+/// The name of the file that describes a tokenizer, in data folders and in runs.
 package let tokenizerFileName = "tokenizer.json"
 
 extension BytePairTokenizer {
@@ -15,10 +15,9 @@ extension BytePairTokenizer {
         }
         let path = "\(folder)/\(tokenizerFileName)"
         guard FileSystem.exists(path) else {
-            throw Failure(
-                .missingInput,
-                "\(folder): has no byte-pair vocabulary; put vocab.json and merges.txt, or "
-                    + "encoder.json and vocab.bpe, there.")
+            throw .file(
+                .missingInput, folder, "has no byte-pair vocabulary",
+                remedy: "put vocab.json and merges.txt, or encoder.json and vocab.bpe, there")
         }
         self = try decodeJSONFile(
             HuggingFaceTokenizer.self, at: path, remedy: "use the model's own file"
@@ -26,7 +25,7 @@ extension BytePairTokenizer {
     }
 }
 
-/// Our own description of a tokenizer without merges: `{"type": "bytes", "version": 1}`, or
+/// Lockstep's description of a tokenizer without merges: `{"type": "bytes", "version": 1}`, or
 /// `{"type": "characters", "version": 1, "characters": "..."}` with the characters in order of id.
 private struct PlainTokenizer: Decodable {
     let type: String?
@@ -38,7 +37,7 @@ private struct PlainTokenizer: Decodable {
     init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         type = try values.decodeIfPresent(String.self, forKey: .type)
-        // Without a type it is Hugging Face's layout, whose version is a string.
+        // Without a type, the file has Hugging Face's layout, whose version is a string.
         version = type == nil ? nil : try values.decodeIfPresent(Int.self, forKey: .version)
         characters =
             type == nil ? nil : try values.decodeIfPresent(String.self, forKey: .characters)
@@ -47,17 +46,16 @@ private struct PlainTokenizer: Decodable {
 
 /// Loads the tokenizer that a folder's `tokenizer.json` describes.
 ///
-/// - Throws: `Failure` (missing input, input/output, bad data) that says what is wrong with the
-///   file.
+/// - Throws: `Failure` (missing input, input/output, bad data) if the file cannot be used.
 package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
     let path = "\(folder)/\(tokenizerFileName)"
     guard FileSystem.exists(path) else {
-        throw Failure(
-            .missingInput,
-            "\(path): does not exist; make the folder with \"lockstep tokenize\", or name one that "
-                + "has a \(tokenizerFileName).")
+        throw .file(
+            .missingInput, path, "does not exist",
+            remedy: "make the folder with lockstep tokenize, or name one that has a "
+                + "\(tokenizerFileName)")
     }
-    let remedy = "make the folder again with \"lockstep tokenize\""
+    let remedy = "run lockstep tokenize again"
     let plain = try decodeJSONFile(PlainTokenizer.self, at: path, remedy: remedy)
     guard let type = plain.type else {
         return try decodeJSONFile(HuggingFaceTokenizer.self, at: path, remedy: remedy)
@@ -65,27 +63,27 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
     }
     guard plain.version == 1 else {
         let version = plain.version.map { "version \($0)" } ?? "no version"
-        throw Failure(
-            .badData, "\(path): has \(version), but only version 1 is known; \(remedy).")
+        throw .file(
+            .badData, path, "has \(version), but only version 1 is supported", remedy: remedy)
     }
     switch (type, plain.characters) {
     case ("bytes", _): return ByteTokenizer()
     case ("characters", let characters?):
         let scalars = characters.unicodeScalars.map(\.value)
         guard !scalars.isEmpty, zip(scalars, scalars.dropFirst()).allSatisfy(<) else {
-            throw Failure(
-                .badData,
-                "\(path): does not list its characters once each and in increasing order; \(remedy)."
-            )
+            throw .file(
+                .badData, path, "does not list each character once and in increasing order",
+                remedy: remedy)
         }
         return try CharacterTokenizer(scalars: scalars)
     case ("characters", nil):
-        throw Failure(.badData, "\(path): has no \"characters\"; \(remedy).")
+        throw .file(.badData, path, "has no \"characters\"", remedy: remedy)
     default:
-        throw Failure(
-            .badData,
-            "\(path): has the type \"\(type)\", but only \"characters\", \"bytes\" and byte pairs in "
-                + "Hugging Face's layout are known; \(remedy).")
+        throw .file(
+            .badData, path,
+            "has the type \"\(type)\", but only \"characters\", \"bytes\" and byte pairs in "
+                + "Hugging Face's layout are supported",
+            remedy: remedy)
     }
 }
 

@@ -1,16 +1,15 @@
 import Support
 
-/// One scalar read from UTF-8.
+/// The result of reading a scalar from UTF-8.
 enum UTF8Scalar {
-    /// A well-formed scalar and the bytes it takes.
+    /// A well-formed scalar and its length in bytes.
     case scalar(UInt32, length: Int)
-    /// The bytes end inside what may still become a scalar.
+    /// The bytes end inside a sequence that may still become a scalar.
     case truncated
     case invalid
 }
 
-/// Reads the scalar at an offset, as Unicode 15, table 3-7 has it: no overlong forms, no
-/// surrogates.
+/// Reads the scalar at an offset by Unicode 15, table 3-7: no overlong forms, no surrogates.
 @inline(__always)
 func utf8Scalar(_ bytes: UnsafePointer<UInt8>, at offset: Int, end: Int) -> UTF8Scalar {
     let lead = bytes[offset]
@@ -42,16 +41,16 @@ func utf8Scalar(_ bytes: UnsafePointer<UInt8>, at offset: Int, end: Int) -> UTF8
     return .scalar(scalar, length: length)
 }
 
-/// How far some bytes are well-formed UTF-8.
+/// The longest prefix of some bytes that is well-formed UTF-8.
 struct UTF8Prefix {
-    /// Leading bytes that are whole, well-formed scalars.
+    /// The number of leading bytes that are whole, well-formed scalars.
     var bytes = 0
-    /// The number of those scalars.
+    /// The number of scalars in these bytes.
     var scalars = 0
-    /// Whether what follows can never become well-formed, rather than just being cut off.
+    /// Whether the bytes after the prefix are ill-formed, rather than just cut off.
     var isInvalid = false
 
-    /// Scans until the first scalar that is cut off or ill-formed, and shows each one to `visit`.
+    /// Scans until the first scalar that is cut off or ill-formed, and calls `visit` with each one.
     @inline(__always)
     init(of text: UnsafeRawBufferPointer, visit: (UInt32) -> Void) {
         guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
@@ -89,15 +88,14 @@ struct UTF8Prefix {
     }
 }
 
-/// What is wrong with text that is not UTF-8.
+/// Returns the failure for text that is not UTF-8.
 func invalidUTF8(_ source: String, offset: Int) -> Failure {
-    Failure(
-        .badData,
-        "\(source) is not valid UTF-8 at byte \(offset); convert it to UTF-8, or tokenize it by "
-            + "bytes.")
+    .file(
+        .badData, source, "is not valid UTF-8 at byte \(offset)",
+        remedy: "convert it to UTF-8, or tokenize it by bytes")
 }
 
-/// A scalar as messages show it: itself and its code point.
+/// Returns a scalar and its code point for messages.
 func shown(_ scalar: UInt32) -> String {
     let digits = String(scalar, radix: 16, uppercase: true)
     let code = "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
@@ -108,7 +106,7 @@ func shown(_ scalar: UInt32) -> String {
     return "\"\(unicode)\" (\(code))"
 }
 
-/// Bytes of a text that wait for those behind them, in memory that grows as needed.
+/// The bytes of a text that wait for the bytes after them, in memory that grows as needed.
 ///
 /// Sixteen readable bytes follow the last one.
 struct PendingText: ~Copyable {
@@ -117,7 +115,7 @@ struct PendingText: ~Copyable {
     private(set) var base = UnsafeMutablePointer<UInt8>.allocate(capacity: 1 << 12)
     private var capacity = 1 << 12
     private(set) var count = 0
-    /// The offset in the whole text of the first byte here.
+    /// The offset of the first byte in the whole text.
     private(set) var offset = 0
 
     init() { base.initialize(repeating: 0, count: capacity) }
@@ -140,14 +138,14 @@ struct PendingText: ~Copyable {
         count += chunk.count
     }
 
-    /// Forgets the first bytes.
+    /// Discards the first bytes.
     mutating func drop(_ consumed: Int) {
         count -= consumed
         offset += consumed
         base.update(from: base + consumed, count: count)
     }
 
-    /// Stands before a new text.
+    /// Prepares for a new text.
     mutating func restart() {
         count = 0
         offset = 0

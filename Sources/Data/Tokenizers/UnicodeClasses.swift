@@ -10,7 +10,7 @@ enum UnicodeClass {
     /// `\s`
     static let whiteSpace: UInt8 = 3
 
-    /// The class of every code point up to U+10FFFF, for look-up by value.
+    /// The class of every code point up to U+10FFFF, indexed by its value.
     static let table: Buffer<UInt8> = {
         let table = Buffer<UInt8>(count: 0x11_0000)
         for (kind, ranges) in [

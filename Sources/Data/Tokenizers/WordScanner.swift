@@ -1,13 +1,13 @@
-/// Cuts text into the words within which byte pairs merge (Radford et al. 2019, GPT-2's
-/// `encoder.py`).
+/// A scanner that divides text into the words within which byte pairs merge (Radford et al. 2019,
+/// GPT-2's `encoder.py`).
 ///
-/// The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, the
-/// first alternative that matches; every byte of a text belongs to exactly one word.
+/// The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, and
+/// the first alternative that matches counts. Every byte belongs to exactly one word.
 struct WordScanner {
     private let classes = UnicodeClass.table.base
 
-    /// The end of the word that starts at `start` in well-formed UTF-8, or nil if that depends on
-    /// bytes behind `end`, of which there are none once `isFinal`.
+    /// Returns the end of the word that starts at `start` in well-formed UTF-8, or nil if it
+    /// depends on bytes after `end`. If `isFinal`, there are none.
     @inline(__always)
     func wordEnd(_ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool) -> Int? {
         let first = text[start]
@@ -33,8 +33,8 @@ struct WordScanner {
         return isFinal ? end : nil
     }
 
-    /// White space up to the last character before a word, which the word may want; all of it at
-    /// the end of the text.
+    /// Returns the end of white space: before its last character if a word follows, which may
+    /// include that character, and after all of it at the end of the text.
     private func whiteSpaceEnd(
         _ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool
     ) -> Int? {
@@ -51,7 +51,7 @@ struct WordScanner {
         return isFinal ? end : nil
     }
 
-    /// The end of `'s`, `'t`, `'re`, `'ve`, `'m`, `'ll` or `'d`, or nil.
+    /// Returns the end of `'s`, `'t`, `'re`, `'ve`, `'m`, `'ll` or `'d`, or nil if there is none.
     private func contractionEnd(_ text: UnsafePointer<UInt8>, start: Int, end: Int) -> Int? {
         guard start + 1 < end else { return nil }
         switch text[start + 1] {
@@ -65,7 +65,7 @@ struct WordScanner {
         }
     }
 
-    /// The class and length of the scalar at a position in well-formed UTF-8.
+    /// Returns the class and length of the scalar at a position in well-formed UTF-8.
     @inline(__always)
     private func scalar(
         _ text: UnsafePointer<UInt8>, _ position: Int

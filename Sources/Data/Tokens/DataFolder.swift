@@ -1,13 +1,13 @@
 import Support
 
-/// A folder that `tokenize` made, or one with token files of llm.c or nanoGPT.
+/// A folder that `tokenize` wrote, or one with token files of llm.c or nanoGPT.
 package struct DataFolder: Sendable {
     package let path: String
     package let train: TokenDataset
     package let validation: TokenDataset
-    /// Nil in folders made by other tools.
+    /// The folder's tokenizer, or nil in folders written by other tools.
     package let tokenizer: (any Tokenizer)?
-    /// Nil in folders made by other tools.
+    /// The folder's description, or nil in folders written by other tools.
     package let description: DatasetDescription?
     /// The fingerprint of the training split.
     package let trainFingerprint: String
@@ -22,9 +22,7 @@ package struct DataFolder: Sendable {
         _ path: String, remedy: String = TokenDataset.missingRemedy
     ) throws(Failure) {
         guard FileSystem.isFolder(path) else {
-            throw Failure(
-                .missingInput,
-                "\(path): there is no such data folder; \(remedy).")
+            throw .file(.missingInput, path, "there is no such data folder", remedy: remedy)
         }
         self.path = path
         train = try TokenDataset.open(folder: path, split: .train, remedy: remedy)
@@ -44,7 +42,7 @@ package struct DataFolder: Sendable {
         self.tokenizer = tokenizer
     }
 
-    /// The split's tokens.
+    /// Returns the tokens of a split.
     package func dataset(_ split: DataSplit) -> TokenDataset {
         split == .train ? train : validation
     }
@@ -52,8 +50,8 @@ package struct DataFolder: Sendable {
     /// Checks every token of both splits against a vocabulary, and the splits against the folder's
     /// description.
     ///
-    /// - Throws: `Failure` (bad data) that names the first token outside the vocabulary, or a file
-    ///   that was changed.
+    /// - Throws: `Failure` (bad data) that names the first token outside the vocabulary, or a
+    ///   changed file.
     package func validate(vocabularySize: Int) throws(Failure) {
         try train.validate(vocabularySize: vocabularySize)
         try validation.validate(vocabularySize: vocabularySize)

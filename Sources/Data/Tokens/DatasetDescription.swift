@@ -1,11 +1,11 @@
 import FoundationEssentials
 import Support
 
-/// What a data folder's `dataset.json` says about its token files.
+/// The description of a data folder's token files in its `dataset.json`.
 package struct DatasetDescription: Codable, Sendable, Equatable {
     package static let fileName = "dataset.json"
 
-    /// The tokenizer that made the tokens.
+    /// The tokenizer that produced the tokens.
     package struct TokenizerSummary: Codable, Sendable, Equatable {
         package let kind: String
         package let fingerprint: String
@@ -23,7 +23,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
         }
     }
 
-    /// One token file.
+    /// A token file.
     package struct Shard: Codable, Sendable, Equatable {
         package let name: String
         package let tokens: Int
@@ -33,7 +33,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package struct Split: Codable, Sendable, Equatable {
         package let tokens: Int
         package let files: [Shard]
-        /// The fingerprint of the split; nil in folders of earlier versions.
+        /// The fingerprint of the split, or nil in folders of earlier versions.
         package var fingerprint: String?
     }
 
@@ -42,15 +42,15 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package let format: TokenFileFormat
     /// The texts as the user named them.
     package let sources: [String]
-    /// Bytes of all texts.
+    /// The number of bytes of all texts.
     package let bytes: Int
-    /// Unicode scalars of all texts; nil where they were taken as bytes.
+    /// The number of Unicode scalars of all texts, or nil if they were encoded as bytes.
     package let characters: Int?
-    /// The share of the text, from its end, that became the validation split.
+    /// The share of the text, at its end, that became the validation split.
     package let validationFraction: Double
-    /// Whether an end-of-text token stands before every text.
+    /// Whether an end-of-text token precedes every text.
     package let separatesDocuments: Bool
-    /// The text that was replaced by end-of-text tokens; nil if none was.
+    /// The separator that was replaced by end-of-text tokens, or nil if there was none.
     package let separator: String?
     package let train: Split
     package let validation: Split
@@ -61,72 +61,75 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
         case separatesDocuments = "separates_documents"
     }
 
-    /// Reads a data folder's description; nil if it has none, as one made by another tool.
+    /// Reads a data folder's description. Returns nil if it has none, as in a folder written by
+    /// another tool.
     ///
     /// - Throws: `Failure` (input/output or bad data) if the file cannot be used.
     package static func load(folder: String) throws(Failure) -> DatasetDescription? {
         let path = "\(folder)/\(fileName)"
         guard FileSystem.exists(path) else { return nil }
-        let remedy = "make the folder again with \"lockstep tokenize\""
+        let remedy = "run lockstep tokenize again"
         let description = try decodeJSONFile(DatasetDescription.self, at: path, remedy: remedy)
         guard description.version == 1 else {
-            throw Failure(
-                .badData,
-                "\(path): has version \(description.version), but only version 1 is known; "
-                    + "\(remedy).")
+            throw .file(
+                .badData, path,
+                "has version \(description.version), but only version 1 is supported",
+                remedy: remedy)
         }
         return description
     }
 
-    /// Checks that the tokens were made by a tokenizer.
+    /// Checks that the tokens were produced by a tokenizer.
     ///
-    /// `owner` says whose tokenizer it is, such as a run's path; `folder` is the data's.
-    ///
-    /// - Throws: `Failure` (bad data) that says which two tokenizers they are.
+    /// - Parameters:
+    ///   - owner: the owner of `other`, such as a run's path.
+    ///   - folder: the data folder.
+    /// - Throws: `Failure` (bad data) that describes the two tokenizers if they differ.
     package func check(
         tokenizer other: any Tokenizer, of owner: String, folder: String
     ) throws(Failure) {
         guard tokenizer.fingerprint != other.fingerprint else { return }
-        throw Failure(
-            .badData,
-            "the data in \(folder) was made for another tokenizer (\(tokenizer.kind), "
+        throw .file(
+            .badData, folder,
+            "was made with another tokenizer (\(tokenizer.kind), "
                 + "\(tokenizer.vocabularySize) tokens, fingerprint "
-                + "\(tokenizer.fingerprint.prefix(12))) than that of \(owner) (\(other.kind), "
-                + "\(other.vocabularySize) tokens, fingerprint \(other.fingerprint.prefix(12))); "
-                + "tokenize the text again with the one it is to be used with.")
+                + "\(tokenizer.fingerprint.prefix(12))) than \(owner) (\(other.kind), "
+                + "\(other.vocabularySize) tokens, fingerprint \(other.fingerprint.prefix(12)))",
+            remedy: "tokenize the text again with the tokenizer of the model")
     }
 
-    /// Checks that a split's token files are as many and as long as described.
+    /// Checks that a split has the described number of token files with the described lengths.
     ///
-    /// - Throws: `Failure` (bad data) with both token counts.
+    /// - Throws: `Failure` (bad data) with both token counts if it does not.
     package func check(
         _ dataset: TokenDataset, split: DataSplit, folder: String
     ) throws(Failure) {
         let stated = split == .train ? train : validation
         guard dataset.shards.map(\.count) != stated.files.map(\.tokens) else { return }
-        throw Failure(
-            .badData,
-            "\(folder)/\(Self.fileName): describes \(stated.tokens) \(split.rawValue) tokens in "
-                + "\(stated.files.count) files, but there are \(dataset.tokenCount) in "
-                + "\(dataset.shards.count); make the folder again with \"lockstep tokenize\".")
+        throw .file(
+            .badData, "\(folder)/\(Self.fileName)",
+            "describes \(stated.tokens) \(split.rawValue) tokens in \(stated.files.count) files, "
+                + "but there are \(dataset.tokenCount) in \(dataset.shards.count)",
+            remedy: "run lockstep tokenize again")
     }
 
-    /// Checks that a split holds the tokens that were written, by its fingerprint.
+    /// Checks by the fingerprint that a split contains the tokens that were written.
     ///
-    /// - Throws: `Failure` (bad data) that names the split's first file.
+    /// - Throws: `Failure` (bad data) that names the split's first file if it does not.
     package func check(
         fingerprint: String, of dataset: TokenDataset, split: DataSplit, folder: String
     ) throws(Failure) {
         let stated = split == .train ? train : validation
         guard let written = stated.fingerprint, written != fingerprint else { return }
-        throw Failure(
-            .badData,
-            "\(dataset.shards[0].path): does not hold the \(split.rawValue) tokens that "
-                + "\(folder)/\(Self.fileName) describes, so it was changed; make the folder again "
-                + "with \"lockstep tokenize\", or remove \(Self.fileName) to use it as it is.")
+        throw .file(
+            .badData, dataset.shards[0].path,
+            "does not contain the \(split.rawValue) tokens that \(folder)/\(Self.fileName) "
+                + "describes, so it was changed",
+            remedy:
+                "run lockstep tokenize again, or remove \(Self.fileName) to use the file as it is")
     }
 
-    /// The file's content.
+    /// The content of the file.
     var json: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -4,7 +4,7 @@ import Support
 /// An input that is read sequentially: a file or standard input.
 struct InputFile: ~Copyable {
     private let descriptor: Descriptor
-    /// The size in bytes; nil for a pipe or a device.
+    /// The size in bytes, or nil for a pipe or a device.
     let size: Int?
 
     /// The name in messages.
@@ -24,15 +24,16 @@ struct InputFile: ~Copyable {
         self.descriptor = descriptor
     }
 
-    /// Returns the size in bytes of the file that a path names; nil for a pipe or a device.
+    /// Returns the size in bytes of the file at a path, or nil for a pipe or a device.
     ///
-    /// - Throws: as `init`.
+    /// - Throws: the same failures as `init`.
     static func size(of path: String) throws(Failure) -> Int? {
         guard path != "-" else {
             return try Descriptor(standardInput: "standard input").regularSize()
         }
         guard !FileSystem.isFolder(path) else {
-            throw Failure(.missingInput, "\(path): is a folder, not a file; name the files in it.")
+            throw .file(
+                .missingInput, path, "is a folder, not a file", remedy: "name the files in it")
         }
         var status = stat()
         guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
@@ -41,7 +42,8 @@ struct InputFile: ~Copyable {
         return status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
     }
 
-    /// Fills the buffer as far as there are bytes, and returns their number; 0 at the end.
+    /// Fills the buffer as far as there are bytes. Returns the number of bytes, which is 0 at the
+    /// end.
     ///
     /// - Throws: `Failure` (input/output) if reading fails.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {

@@ -27,8 +27,8 @@ package struct SampleOrder: Sendable {
     /// Creates the order for N = `tokenCount` tokens and T = `contextLength`, with
     /// W = max(1, (N - T) / T).
     ///
-    /// - Throws: `Failure` (bad data) with the largest context length that works if this one leaves
-    ///   no room for a window and its last target, (configuration) if it is not positive.
+    /// - Throws: `Failure` (bad data) with the largest possible context length if this one leaves
+    ///   no room for a window and its last target; (configuration) if it is not positive.
     package init(seed: UInt64, tokenCount: Int, contextLength: Int) throws(Failure) {
         try checkContext(contextLength, tokenCount: tokenCount)
         self.contextLength = contextLength
@@ -52,15 +52,15 @@ package struct SampleOrder: Sendable {
 
     /// Returns the start of the first window of an epoch, in `0..<phaseCount`.
     func phase(ofEpoch epoch: Int) -> Int {
-        // Counters whose second half is all ones belong to phases; the network's never are.
+        // Counters whose second half is all ones belong to phases; the network does not use them.
         let bits = random.bits(UInt64(epoch), .max)
         return Int(bits.multipliedFullWidth(by: UInt64(phaseCount)).high)
     }
 
     /// Returns the window that an epoch visits at an index: a permutation of `0..<windowsPerEpoch`.
     func window(at index: Int, ofEpoch epoch: Int) -> Int {
-        // The network permutes the next power of four; walking its cycle until it comes back below
-        // W permutes 0..<W, in under four steps on average.
+        // The network permutes the next power of four. Walking its cycle until the value is again
+        // below W permutes 0..<W, in less than four steps on average.
         var value = UInt64(index)
         repeat { value = permuted(value, epoch: UInt64(epoch)) } while value >= windowsPerEpoch
         return Int(value)
@@ -83,10 +83,12 @@ package struct ValidationWindows: Sendable {
     package let contextLength: Int
     /// The number of windows; only the last can be shorter than `contextLength`.
     package let count: Int
-    /// The number of targets: one less than there are tokens.
+    /// The number of targets, which is one less than that of tokens.
     package let targetCount: Int
 
-    /// - Throws: `Failure` (bad data) if there are fewer than two tokens, (configuration) if
+    /// Creates the windows over `tokenCount` tokens.
+    ///
+    /// - Throws: `Failure` (bad data) if there are fewer than two tokens; (configuration) if
     ///   `contextLength` is not positive.
     package init(tokenCount: Int, contextLength: Int) throws(Failure) {
         try checkContext(min(contextLength, 1), tokenCount: tokenCount)
@@ -106,20 +108,20 @@ package struct ValidationWindows: Sendable {
 
 private func checkContext(_ contextLength: Int, tokenCount: Int) throws(Failure) {
     guard contextLength >= 1 else {
-        throw Failure(
-            .configuration,
-            "context_length is \(contextLength), but must be at least 1; write 1 or more.")
+        throw .key(
+            "context_length", in: "model", value: contextLength, problem: "must be at least 1",
+            remedy: "write 1 or more")
     }
     guard tokenCount >= 2 else {
         throw Failure(
             .badData,
             "the data has \(tokenCount) token\(tokenCount == 1 ? "" : "s"), but at least two are "
-                + "needed, one to predict the other; use a longer text.")
+                + "needed, one to predict the other; use longer text.")
     }
     guard contextLength < tokenCount else {
         throw Failure(
             .badData,
-            "context_length is \(contextLength), longer than the data of \(tokenCount) tokens; the "
-                + "largest that works is \(tokenCount - 1).")
+            "[model] context_length = \(contextLength): is too long for data of \(tokenCount) "
+                + "tokens; write at most \(tokenCount - 1).")
     }
 }

@@ -1,28 +1,28 @@
 import Compute
 import Support
 
-/// The part of the data that a run learns from, and the part that it is measured on.
+/// The part of the data on which a run trains, and the part on which it is evaluated.
 package enum DataSplit: String, Sendable, Codable, CaseIterable {
     case train
     case validation
 
-    /// What token files of this split may be called, before `.bin` or `_SHARD.bin`.
+    /// The possible names of token files of this split, without `.bin` or `_SHARD.bin`.
     var fileStems: [String] { self == .train ? ["train"] : ["validation", "val"] }
 }
 
-/// Token files as one long sequence, in the order in which they were given.
+/// A sequence of tokens from a list of token files.
 package struct TokenDataset: Sendable {
     package let shards: [TokenFile]
-    /// Tokens in all shards.
+    /// The number of tokens in all shards.
     package let tokenCount: Int
 
     /// The position of each shard's first token, and the end.
     private let starts: [Int]
-    /// The bound of the tokens that are read, which models use as indices.
+    /// The bound of the tokens, which models use as indices.
     private let vocabularySize: Int
 
     /// The remedy for missing files.
-    package static let missingRemedy = "make it with \"lockstep tokenize\""
+    package static let missingRemedy = "make it with lockstep tokenize"
 
     /// Opens a list of token files.
     ///
@@ -60,8 +60,8 @@ package struct TokenDataset: Sendable {
     /// Opens a split of a data folder: `train.bin` or `train_*.bin`; `validation.bin`, `val.bin`,
     /// `validation_*.bin` or `val_*.bin`; shards in the order of their names' bytes.
     ///
-    /// - Throws: `Failure` (missing input) if the folder has none, (bad data) if it has them under
-    ///   more than one of these names, and what `init(files:)` throws.
+    /// - Throws: `Failure` (missing input) if the folder has none; (bad data) if it has them under
+    ///   more than one of these names; any failure of `init(files:)`.
     package static func open(
         folder: String, split: DataSplit, remedy: String = missingRemedy
     ) throws(Failure) -> TokenDataset {
@@ -74,23 +74,23 @@ package struct TokenDataset: Sendable {
         }
         let found = candidates.filter { !$0.isEmpty }
         guard let files = found.first else {
-            throw Failure(
-                .missingInput,
-                "\(folder): has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin; "
-                    + "\(remedy).")
+            throw .file(
+                .missingInput, folder,
+                "has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin", remedy: remedy)
         }
         guard found.count == 1 else {
-            throw Failure(
-                .badData,
-                "\(folder): has both \(found[0][0]) and \(found[1][0]), and only one of them can be "
-                    + "the \(split.rawValue) split; move the other one away.")
+            throw .file(
+                .badData, folder,
+                "has both \(found[0][0]) and \(found[1][0]), but only one of them can be the "
+                    + "\(split.rawValue) split",
+                remedy: "move the other one away")
         }
         return try TokenDataset(files: files.map { "\(folder)/\($0)" })
     }
 
-    /// Copies tokens, across the borders of shards.
+    /// Copies tokens, also across shards.
     ///
-    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read, (bad data) if
+    /// - Throws: `Failure` (input/output) if a file was truncated or cannot be read; (bad data) if
     ///   it was overwritten with tokens outside the vocabulary.
     package func copy(
         from first: Int, count: Int, into target: UnsafeMutablePointer<Int32>
@@ -121,34 +121,35 @@ package struct TokenDataset: Sendable {
         var largest: UInt32 = 0
         for index in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[index])) }
         guard largest >= limit else { return }
-        throw Failure(
-            .badData,
-            "\(shard.path): was overwritten while it was in use and now has the token \(largest) near "
-                + "position \(first), outside the vocabulary of \(vocabularySize); make the file again "
-                + "and restart.")
+        throw .file(
+            .badData, shard.path,
+            "was overwritten while it was in use and now has the token \(largest) near position "
+                + "\(first), outside the vocabulary of \(vocabularySize)",
+            remedy: "run lockstep tokenize again and restart")
     }
 
     /// Checks that every token is in a vocabulary.
     ///
-    /// - Throws: `Failure` (bad data) that names the first that is not, its position and its file.
+    /// - Throws: `Failure` (bad data) that names the first token that is not, its position and its
+    ///   file.
     package func validate(vocabularySize: Int) throws(Failure) {
         for shard in shards {
             guard let (position, token) = try shard.firstToken(outside: vocabularySize) else {
                 continue
             }
-            throw Failure(
-                .badData,
-                "\(shard.path): has the token \(token) at position \(position), outside the "
-                    + "vocabulary of \(vocabularySize); use the tokenizer that made it, or make it "
-                    + "again.")
+            throw .file(
+                .badData, shard.path,
+                "has the token \(token) at position \(position), outside the vocabulary of "
+                    + "\(vocabularySize)",
+                remedy: "use its own tokenizer, or run lockstep tokenize again")
         }
     }
 
-    /// SHA-256, in hexadecimal, of what training sees: the token count and a sample of the tokens.
+    /// The SHA-256, in hexadecimal, of the token count and a sample of the tokens.
     ///
-    /// All tokens up to 2^20 of them; otherwise 256 blocks of 4096, the first at the start, the
-    /// last at the end, the others evenly between. Cutting the same tokens into other shards or
-    /// another format gives the same fingerprint; a change between the blocks is not seen.
+    /// The sample is all tokens if there are at most 2^20; otherwise it is 256 blocks of 4096, the
+    /// first at the start, the last at the end, the others evenly spaced. The fingerprint does not
+    /// depend on the shards or the format. A change between the blocks does not change it.
     ///
     /// - Throws: `Failure` (input/output) if a file can no longer be read.
     package var fingerprint: String {
@@ -171,14 +172,14 @@ package struct TokenDataset: Sendable {
         return hash.finish()
     }
 
-    /// Where an evenly spaced block of 4096 starts; split so that nothing overflows.
+    /// Returns the start of an evenly spaced block of 4096; the product is split to avoid overflow.
     private static func blockStart(_ index: Int, of blocks: Int, in tokenCount: Int) -> Int {
         let (quotient, remainder) = (tokenCount - 4096).quotientAndRemainder(
             dividingBy: blocks - 1)
         return index * quotient + index * remainder / (blocks - 1)
     }
 
-    /// The shard that holds a position; the last one for the position behind the end.
+    /// Returns the shard that contains a position, or the last shard for the end position.
     private func shardIndex(of position: Int) -> Int {
         var low = 0
         var high = shards.count - 1

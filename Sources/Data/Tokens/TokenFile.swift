@@ -2,40 +2,40 @@ import Compute
 import Glibc
 import Support
 
-/// How token ids lie in a file.
+/// The layout of token ids in a file.
 ///
 /// llm.c's files begin with 256 little-endian Int32: a magic number, a version, the count of tokens
 /// and zeros; the ids follow. nanoGPT's bare files consist of ids alone.
 package enum TokenFileFormat: String, Sendable, Codable {
-    /// llm.c's 20240520, version 1: UInt16.
+    /// llm.c's format 20240520, version 1: UInt16.
     case uint16 = "llm.c uint16"
-    /// llm.c's 20240801, version 7: UInt32.
+    /// llm.c's format 20240801, version 7: UInt32.
     case uint32 = "llm.c uint32"
-    /// nanoGPT's: UInt16 without a header.
+    /// nanoGPT's format: UInt16 without a header.
     case bare = "bare uint16"
 
-    /// The smallest format with a header that can hold a vocabulary's ids.
+    /// Creates the smallest format with a header that can represent a vocabulary's ids.
     package init(vocabularySize: Int) {
         self = vocabularySize <= 1 << 16 ? .uint16 : .uint32
     }
 
-    /// Bytes of one id.
+    /// The size of an id in bytes.
     package var bytesPerToken: Int { self == .uint32 ? 4 : 2 }
-    /// Bytes before the first id.
+    /// The size of the header in bytes.
     package var headerBytes: Int { self == .bare ? 0 : Self.headerWords * 4 }
 
     static let headerWords = 256
-    /// The most tokens that a header can count.
+    /// The largest token count that a header can represent.
     static let largestCount = Int(Int32.max)
 
     var magic: Int32 { self == .uint32 ? 20_240_801 : 20_240_520 }
     var version: Int32 { self == .uint32 ? 7 : 1 }
 }
 
-/// A file of token ids, open for reading.
+/// A file of token ids that is open for reading.
 ///
-/// It is read rather than mapped into memory, because a signal kills the process if a mapped file
-/// is truncated or the disk fails.
+/// The file is read rather than mapped into memory, because a signal kills the process if a mapped
+/// file is truncated or the disk fails.
 package final class TokenFile: Sendable {
     package let path: String
     package let format: TokenFileFormat
@@ -44,21 +44,24 @@ package final class TokenFile: Sendable {
 
     private let file: Descriptor
 
+    /// The remedy for a file that is damaged.
+    private static let remedy = "run lockstep tokenize again"
+
     /// Opens a token file of any of the three formats.
     ///
-    /// A file is bare if it has no header, and nothing that looks like a damaged or foreign one: a
-    /// first word written like a date (as llm.c's magic numbers are) before a small version, or any
-    /// first word before 253 words of zero.
+    /// A file is bare if it has neither a header nor a start that looks like a damaged or foreign
+    /// header: a first word that reads as a date (like llm.c's magic numbers) before a small
+    /// version, or any first word before 253 words of zero.
     ///
     /// - Throws: `Failure` (missing input, input/output, or bad data: empty, odd size, wrong magic,
     ///   wrong version, or a count that does not match the size).
     package init(_ path: String) throws(Failure) {
         let file = try Self.open(path)
         guard let size = try file.regularSize() else {
-            throw Failure(.badData, "\(path): is not a plain file; name a token file.")
+            throw .file(.badData, path, "is not a plain file", remedy: "name a token file")
         }
         guard size > 0 else {
-            throw Failure(.badData, "\(path): is empty; make it again from a text.")
+            throw .file(.badData, path, "is empty", remedy: Self.remedy)
         }
         let header = Buffer<Int32>(count: TokenFileFormat.headerWords)
         let headerBytes = min(size, header.bytes.count)
@@ -67,25 +70,26 @@ package final class TokenFile: Sendable {
         let payload = size - format.headerBytes
         if format == .bare {
             guard payload % 2 == 0 else {
-                throw Failure(
-                    .badData,
-                    "\(path): has \(size) bytes, an odd number for tokens of two bytes, so it is "
-                        + "cut off or is not a token file; make it again.")
+                throw .file(
+                    .badData, path,
+                    "has \(size) bytes, an odd number for tokens of two bytes, so it is cut off or "
+                        + "is not a token file",
+                    remedy: Self.remedy)
             }
             count = payload / 2
         } else {
             let stated = Int(header.base[2])
             guard stated >= 0, payload == stated * format.bytesPerToken else {
-                throw Failure(
-                    .badData,
-                    "\(path): says that it has \(stated) tokens, but its \(size) bytes would "
-                        + "hold \(payload / format.bytesPerToken), so it is cut off or damaged; "
-                        + "make it again.")
+                throw .file(
+                    .badData, path,
+                    "has a header for \(stated) tokens, but its \(size) bytes can hold "
+                        + "\(payload / format.bytesPerToken), so it is cut off or damaged",
+                    remedy: Self.remedy)
             }
             count = stated
         }
         guard count > 0 else {
-            throw Failure(.badData, "\(path): has no tokens; make it again from a text.")
+            throw .file(.badData, path, "has no tokens", remedy: Self.remedy)
         }
         self.path = path
         self.format = format
@@ -115,9 +119,9 @@ package final class TokenFile: Sendable {
         }
     }
 
-    /// The first token that a vocabulary does not have, or nil.
+    /// Returns the first token outside a vocabulary, or nil if there is none.
     ///
-    /// - Throws: as `copy`.
+    /// - Throws: the same failures as `copy`.
     package func firstToken(
         outside vocabularySize: Int
     ) throws(Failure) -> (position: Int, token: Int)? {
@@ -143,7 +147,7 @@ package final class TokenFile: Sendable {
 
     // MARK: - The system
 
-    /// Opens a file for reading; raises the process's limit on open files if necessary.
+    /// Opens a file for reading, and raises the process's limit on open files if necessary.
     private static func open(_ path: String) throws(Failure) -> Descriptor {
         guard FileSystem.exists(path) else {
             throw .systemCall(
@@ -155,7 +159,7 @@ package final class TokenFile: Sendable {
         }
     }
 
-    /// Raises the soft limit on open files to the hard one; returns false if that changes nothing.
+    /// Raises the soft limit on open files to the hard limit. Returns false if it is already there.
     private static func raiseLimitOnOpenFiles() -> Bool {
         var limit = rlimit()
         guard getrlimit(openFilesLimit, &limit) == 0, limit.rlim_cur < limit.rlim_max else {
@@ -170,10 +174,10 @@ package final class TokenFile: Sendable {
         _ file: borrowing Descriptor, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(Failure) {
         guard try file.read(at: offset, into: buffer) < buffer.count else { return }
-        throw Failure(
-            .inputOutput,
-            "\(file.path): was truncated to \(try file.size()) bytes while it was in use; restore it, or "
-                + "make it again, and restart.")
+        throw .file(
+            .inputOutput, file.path,
+            "was truncated to \(try file.size()) bytes while it was in use",
+            remedy: "restore it, or run lockstep tokenize again, and restart")
     }
 
     private static func format(
@@ -184,31 +188,33 @@ package final class TokenFile: Sendable {
         for format in [TokenFileFormat.uint16, .uint32]
         where size >= 4 && words[0] == format.magic {
             guard hasHeader else {
-                throw Failure(
-                    .badData,
-                    "\(path): has \(size) bytes, less than the 1024 of its header, so it is "
-                        + "cut off; make it again.")
+                throw .file(
+                    .badData, path,
+                    "has \(size) bytes, less than the 1024 of its header, so it is cut off",
+                    remedy: remedy)
             }
             guard words[1] == format.version else {
-                throw Failure(
-                    .badData,
-                    "\(path): has version \(words[1]) of llm.c's format \(format.magic), but only "
-                        + "version \(format.version) is known; make it again.")
+                throw .file(
+                    .badData, path,
+                    "has version \(words[1]) of llm.c's format \(format.magic), but only version "
+                        + "\(format.version) is supported",
+                    remedy: remedy)
             }
             return format
         }
         let isDated = size >= 8 && isDate(words[0]) && (0..<1000).contains(words[1])
         let isBlank = hasHeader && words[0] != 0 && (3..<256).allSatisfy { words[$0] == 0 }
         guard !isDated, !isBlank else {
-            throw Failure(
-                .badData,
-                "\(path): begins with the magic number \(words[0]), but llm.c's token files begin "
-                    + "with 20240520 or 20240801; make it again.")
+            throw .file(
+                .badData, path,
+                "begins with the magic number \(words[0]), but llm.c's token files begin with "
+                    + "20240520 or 20240801",
+                remedy: remedy)
         }
         return .bare
     }
 
-    /// Whether a number is written like a day from 2020 to 2039.
+    /// Returns whether a number reads as a day from 2020 to 2039.
     private static func isDate(_ word: Int32) -> Bool {
         (2020...2039).contains(word / 10_000) && (1...12).contains(word / 100 % 100)
             && (1...31).contains(word % 100)

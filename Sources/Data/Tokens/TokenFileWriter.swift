@@ -1,9 +1,9 @@
 import Support
 
-/// Writes an llm.c token file as its ids arrive.
+/// A writer of an llm.c token file whose ids arrive in pieces.
 package struct TokenFileWriter: ~Copyable {
     package let format: TokenFileFormat
-    /// Tokens so far.
+    /// The number of tokens so far.
     package private(set) var count = 0
 
     private var file: OutputFile
@@ -42,7 +42,7 @@ package struct TokenFileWriter: ~Copyable {
         count += ids.count
     }
 
-    /// Completes the header and brings the file to the disk.
+    /// Completes the header and flushes the file to disk.
     ///
     /// - Throws: `Failure` (input/output) if that fails.
     package consuming func finish() throws(Failure) {
@@ -50,7 +50,7 @@ package struct TokenFileWriter: ~Copyable {
         try file.finish()
     }
 
-    /// Writes the header at the file's start: for the first time without a count, then over it.
+    /// Writes the header: without a count at first, and again over it with the count.
     private static func writeHeader(
         of file: inout OutputFile, format: TokenFileFormat, count: Int?
     ) throws(Failure) {

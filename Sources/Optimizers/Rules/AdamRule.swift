@@ -27,7 +27,7 @@ struct AdamRule: UpdateRule {
     }
 }
 
-/// The state of Adam and of rules like it.
+/// The state of Adam and similar rules.
 struct Moments: Sendable {
     let mean: Buffer<Float>
     let square: Buffer<Float>
@@ -46,7 +46,7 @@ struct Moments: Sendable {
 }
 
 extension AdamCoefficients {
-    /// The coefficients of a step, with the bias corrections after it.
+    /// Creates the coefficients of a step, with its bias corrections.
     init(
         _ configuration: OptimizerConfiguration, _ scalars: StepScalars, coupledDecay: Float,
         kept: Float

@@ -4,7 +4,7 @@ import Recipes
 /// Stochastic gradient descent with L2 decay, momentum and Nesterov's variant, as PyTorch's `SGD`.
 struct DescentRule: UpdateRule {
     private let configuration: OptimizerConfiguration
-    /// The momentum; nil without one.
+    /// The momentum, or nil if it is 0.
     private let buffer: Buffer<Float>?
 
     init(_ configuration: OptimizerConfiguration, count: Int) {

@@ -1,7 +1,7 @@
 import Compute
 import Recipes
 
-/// Adam's direction with decay, fitted to each tensor's norm (You et al. 2020, "Large Batch
+/// Adam's direction with decay, scaled to each tensor's norm (You et al. 2020, "Large Batch
 /// Optimization for Deep Learning", Algorithm 2, with the identity for phi).
 struct LambRule: UpdateRule {
     private let configuration: OptimizerConfiguration

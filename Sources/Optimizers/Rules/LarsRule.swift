@@ -1,11 +1,11 @@
 import Compute
 import Recipes
 
-/// SGD whose gradient with L2 decay is fitted to each tensor's norm (You et al. 2017, "Large Batch
+/// SGD whose gradient with L2 decay is scaled to each tensor's norm (You et al. 2017, "Large Batch
 /// Training of Convolutional Networks", Algorithm 1).
 ///
-/// As in SGD, the learning rate multiplies the momentum instead of entering it. Both are the same while
-/// the rate is constant.
+/// As in SGD, the learning rate multiplies the momentum instead of entering it. Both variants are
+/// equal while the rate is constant.
 struct LarsRule: UpdateRule {
     private let configuration: OptimizerConfiguration
     private let descent: DescentRule

@@ -1,11 +1,11 @@
 import Compute
 import Recipes
 
-/// The update of one optimizer.
+/// The update rule of one optimizer.
 ///
 /// To add an optimizer:
-/// 1. Write a type that conforms to this protocol, in a file of its own. Loops over elements go to
-///    `Compute/Updates`.
+/// 1. Write a type that conforms to this protocol, in a file of its own. Loops over elements belong
+///    in `Compute/Updates`.
 /// 2. Add its name and traits to `OptimizerConfiguration.Name`, and a line to `updateRule(for:)`.
 protocol UpdateRule: Sendable {
     /// The state that a checkpoint keeps, zero before the first step.
@@ -16,7 +16,7 @@ protocol UpdateRule: Sendable {
 
     /// Returns the sums that a part adds to its tensor's norms, before the step's updates.
     ///
-    /// Called only if the optimizer fits steps to norms. A rule may advance its state here.
+    /// Called only if the optimizer scales steps by norms. A rule may advance its state here.
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums
 
     /// Returns a tensor's trust ratio from its norm and the norm that `measure` compares it with.

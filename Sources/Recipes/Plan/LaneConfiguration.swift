@@ -1,7 +1,7 @@
 import Support
 
-/// How the global batch is dealt into lanes and micro-batches: a function of the recipe alone, but
-/// for the default lane count of a run on more than eight ranks.
+/// The division of the global batch into lanes and micro-batches. It depends only on the recipe,
+/// except for the default lane count of a run on more than eight ranks.
 package struct LaneConfiguration: Sendable, Equatable {
     /// Sequences in one optimizer step, over all ranks.
     package let globalBatch: Int
@@ -22,11 +22,11 @@ package struct LaneConfiguration: Sendable, Equatable {
 
     /// Resolves a recipe's numbers, in sequences, for a number of ranks.
     ///
-    /// `lanes` 0 stands for the smallest divisor of the global batch that is at least eight and at
-    /// least the number of ranks, or for the global batch itself where that is below eight.
-    /// `microBatch` 0 stands for a whole lane.
+    /// `lanes` 0 means the smallest divisor of the global batch that is at least eight and at least
+    /// the number of ranks, or the global batch itself if it is below eight. `microBatch` 0 means a
+    /// whole lane.
     ///
-    /// - Throws: `.configuration` naming the nearest values that would work.
+    /// - Throws: `Failure` (configuration) that names the nearest values that would work.
     package init(
         globalBatch: Int, lanes: Int = 0, microBatch: Int = 0, ranks: Int
     ) throws(Failure) {
@@ -95,14 +95,14 @@ package struct LaneConfiguration: Sendable, Equatable {
                 + "\(lanes == 1 ? "rank" : "ranks"), or \(enough).")
     }
 
-    /// "4", or "4 or 6": the divisors next to a number, below it and above it.
+    /// Returns the divisors next to a number, below it and above it: "4", or "4 or 6".
     private static func nearestDivisors(of number: Int, to wanted: Int) -> String {
         let all = divisors(of: number)
         let near = [all.last { $0 < wanted }, all.first { $0 > wanted }].compactMap { $0 }
         return near.map(String.init).joined(separator: " or ")
     }
 
-    /// The divisors of a number in rising order.
+    /// Returns the divisors of a number in ascending order.
     private static func divisors(of number: Int) -> [Int] {
         var small: [Int] = []
         var large: [Int] = []

@@ -1,6 +1,6 @@
 import Support
 
-/// A recipe resolved for its data and a number of ranks: everything a run will do, in numbers.
+/// A recipe resolved for its data and a number of ranks.
 package struct TrainingPlan: Sendable {
     /// The recipe with every key set. The values after scaling are in `rate`.
     package let recipe: Recipe
@@ -29,10 +29,10 @@ package struct TrainingPlan: Sendable {
         self.recipe = Self.settled(recipe, lanes: lanes, rate: rate)
     }
 
-    /// Returns the recipe with the values that unset keys stand for.
+    /// Returns the recipe with the defaults of unset keys.
     ///
     /// A run that is resumed reads this, so a later default, rank count or number of steps cannot
-    /// change what is computed.
+    /// change the results.
     private static func settled(
         _ recipe: Recipe, lanes: LaneConfiguration, rate: BatchScaling
     ) -> Recipe {
@@ -71,7 +71,7 @@ package struct TrainingPlan: Sendable {
     /// Tokens that go through the model at once.
     package var tokensPerMicroBatch: Int { lanes.microBatch * sequenceLength }
 
-    /// The rate of the step that follows `step` finished ones.
+    /// Returns the rate of the step that follows `step` finished steps.
     package func learningRate(after step: Int) -> Double { schedule.learningRate(at: step) }
 
     /// A warning of steps that change nothing because their rate is 0; nil if there are no such steps.

@@ -7,9 +7,9 @@ import Support
 /// and min and max of two or more. `^` binds tightest and from the right, so 2^3^2 is 2^9 and -2^2
 /// is -4, as in mathematics and Python; its exponent may have a sign, as in k^-0.5.
 package struct Formula: Sendable {
-    /// The most bytes that a formula may have.
+    /// The maximum number of bytes of a formula.
     package static let longest = 500
-    /// How deep parentheses, signs and powers may nest.
+    /// The maximum nesting depth of parentheses, signs and powers.
     package static let deepest = 50
 
     enum Operation: Sendable {
@@ -35,13 +35,13 @@ package struct Formula: Sendable {
         var isBinary: Bool { self == .min || self == .max }
     }
 
-    /// Operations on a stack, in order: operands come before what takes them.
+    /// The operations on a stack, in order: operands precede their operators.
     private let operations: [Operation]
     private let variables: [String]
 
-    /// Reads a formula of some variables; `key` says in errors where it was written.
+    /// Reads a formula of some variables; `key` is its key in failures.
     ///
-    /// - Throws: a `.configuration` failure that names the column, counted in characters from 1.
+    /// - Throws: `Failure` (configuration) that names the column, counted in characters from 1.
     package init(_ text: String, key: String, variables: [String]) throws(Failure) {
         guard text.utf8.count <= Self.longest else {
             throw Failure(
@@ -54,7 +54,7 @@ package struct Formula: Sendable {
         self.variables = variables
     }
 
-    /// Whether a variable occurs in it.
+    /// Returns whether a variable occurs in the formula.
     package func mentions(_ name: String) -> Bool {
         operations.contains { operation in
             guard case .variable(let index) = operation else { return false }
@@ -62,9 +62,10 @@ package struct Formula: Sendable {
         }
     }
 
-    /// The formula's value where the variables have these, in the order in which they were named.
+    /// Returns the formula's value for values of the variables, in the order of their names.
     ///
-    /// Not a number where a part of it has no value, such as the logarithm of a negative number.
+    /// The result is not a number if a part has no value, such as the logarithm of a negative
+    /// number.
     package func value(_ values: [Double]) -> Double {
         precondition(values.count == variables.count, "every variable has a value")
         var stack: [Double] = []
@@ -95,7 +96,7 @@ extension Formula.Function {
     }
 }
 
-// The C functions, which the cases of their names hide inside of `Function`.
+// The C functions, which the cases with the same names hide inside `Function`.
 private func logarithm(_ value: Double) -> Double { log(value) }
 private func exponential(_ value: Double) -> Double { exp(value) }
 
@@ -107,7 +108,7 @@ extension Formula.Operation {
         case .multiply: left * right
         case .divide: left / right
         case .power: pow(left, right)
-        // Unlike Swift's, these let no value hide that another has none.
+        // Unlike Swift's functions, these return NaN if any value is NaN.
         case .apply(.min): left.isNaN || right.isNaN ? .nan : Swift.min(left, right)
         case .apply(.max): left.isNaN || right.isNaN ? .nan : Swift.max(left, right)
         case .number, .variable, .negate, .apply: .nan

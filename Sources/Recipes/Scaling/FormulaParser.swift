@@ -1,6 +1,6 @@
 import Support
 
-/// Reads a formula by recursive descent into operations on a stack.
+/// A recursive-descent parser from a formula to operations on a stack.
 ///
 ///     sum     = product { ("+" | "-") product }
 ///     product = signed { ("*" | "/") signed }
@@ -8,7 +8,7 @@ import Support
 ///     power   = value [ "^" signed ]
 ///     value   = number | variable | function "(" sum { "," sum } ")" | "(" sum ")"
 ///
-/// Every way around goes through `signed`, which counts how deep it is, so no text can exhaust the
+/// Every recursion passes through `signed`, which counts its depth, so no text can exhaust the
 /// stack.
 struct FormulaParser {
     private let text: String
@@ -26,7 +26,7 @@ struct FormulaParser {
         characters = Array(text)
     }
 
-    /// The operations of the whole text.
+    /// Returns the operations of the whole text.
     mutating func parse() throws(Failure) -> [Formula.Operation] {
         try sum()
         if let character = next {
@@ -117,7 +117,8 @@ struct FormulaParser {
             skip(while: \.isDigit)
         }
         let end = place
-        // What cannot follow a number is taken as part of it, to be named as a whole.
+        // Characters that cannot follow a number are read as part of it, so that the failure names
+        // all of it.
         skip { $0.isNamePart || $0 == "." }
         let written = String(characters[start..<place])
         guard place == end, let number = Double(written) else {

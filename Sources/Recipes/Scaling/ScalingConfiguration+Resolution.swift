@@ -35,7 +35,7 @@ extension ScalingConfiguration {
             optimizer: scaled)
     }
 
-    /// The rule with its numbers, as the plan writes it.
+    /// The rule with its numbers, in the form of the plan.
     package var title: String { rule.definition.init(self).title(rule.rawValue) }
 
     /// Returns whether the rule holds as far as a batch, with an optimizer for the base batch.

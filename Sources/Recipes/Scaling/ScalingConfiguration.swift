@@ -1,10 +1,11 @@
 import Support
 
-/// A recipe's `[scaling]`: how the learning rate, and what goes with it, follow the global batch.
+/// A recipe's `[scaling]`: the dependence of the learning rate and related values on the global
+/// batch.
 ///
 /// Rules are written with B for `global_batch`, B0 for `base_batch`, k for B / B0, and Bn for
-/// `noise_scale`. All of them leave everything as it is where B is B0, but for `formula`, which
-/// gives what it gives. Ranks, threads and nodes have no part in it.
+/// `noise_scale`. All of them except `formula` change nothing if B is B0. Ranks, threads and nodes
+/// have no effect.
 package struct ScalingConfiguration: Sendable, Equatable {
     /// The rules by their names in recipes; `definition` is the type that defines each of them.
     package enum Rule: String, NamedChoice {
@@ -19,44 +20,45 @@ package struct ScalingConfiguration: Sendable, Equatable {
         case formula
     }
 
-    /// What becomes of `weight_decay`, by names in recipes.
+    /// The ways to scale `weight_decay`, by their names in recipes.
     package enum WeightDecay: String, NamedChoice {
-        /// It stays as it is.
+        /// It stays unchanged.
         case kept
         /// It is scaled by k / (rate / base rate), so that AdamW's timescale B / (rate * decay) in
         /// tokens is kept (Bergsma et al. 2025, "Power Lines").
         case timescale
     }
 
-    /// What is kept of the warmup when the batch changes, by names in recipes.
+    /// The measures of the warmup that stay when the batch changes, by their names in recipes.
     package enum Warmup: String, NamedChoice {
-        /// Its steps.
+        /// The number of steps.
         case steps
-        /// Its tokens: `warmup_steps` are of the base batch.
+        /// The number of tokens; `warmup_steps` are steps of the base batch.
         case tokens
     }
 
     /// `rule`.
     package var rule: Rule
-    /// `exponent`: the rule `power`'s, any number; that of `beta2-half-life` where nil is 0; nil
-    /// with the other rules.
+    /// `exponent`: the exponent of `power`, any number, or of `beta2-half-life`, for which nil
+    /// means 0; nil with the other rules.
     package var exponent: Double?
-    /// `base_batch`: the global batch, in sequences, that `learning_rate` was chosen for.
+    /// `base_batch`: the global batch, in sequences, for which `learning_rate` was chosen.
     ///
     /// Reading a recipe without it puts the `global_batch` here before any override, so
-    /// that overriding the batch scales the rate; nil means the batch that is trained with.
+    /// that overriding the batch scales the rate; nil means the global batch of the run.
     package var baseBatch: Int?
     /// `noise_scale`: the gradient noise scale Bn in sequences, above 0, for `noise-scale`, `surge`
     /// and `formula`.
     package var noiseScale: Double?
-    /// `noise_exponent`: `noise-scale`'s a, in [0.5, 1]; nil for 1 with SGD and LARS, whose best
-    /// rate is proportional to the batch below the noise scale, and 1/2 with Adam and its kin.
+    /// `noise_exponent`: the a of `noise-scale`, in [0.5, 1]; nil for 1 with SGD and LARS, whose
+    /// best rate is proportional to the batch below the noise scale, and 1/2 with Adam and similar
+    /// optimizers.
     package var noiseExponent: Double?
     /// `formula`: the peak rate as a function of lr, B, B0, k and, if there is a noise scale, Bn.
     package var formula: String?
-    /// `weight_decay`: what becomes of it; `timescale` needs AdamW.
+    /// `weight_decay`: the way to scale the weight decay; `timescale` needs AdamW.
     package var weightDecay: WeightDecay
-    /// `warmup`: what is kept of it.
+    /// `warmup`: the measure of the warmup that stays.
     package var warmup: Warmup
     /// `gradual_warmup`: whether warmup starts from the base rate instead of
     /// `schedule.warmup_start_factor` (Goyal et al. 2017, section 2.2).
@@ -80,7 +82,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
 
     /// Checks every value.
     ///
-    /// - Throws: a `.configuration` failure that names the first impossible value.
+    /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func validate() throws(Failure) {
         if let baseBatch, baseBatch < 1 {
             throw invalid(

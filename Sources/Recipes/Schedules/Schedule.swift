@@ -6,7 +6,7 @@ import Glibc
 /// step to step, so a resumed run needs no state. Every shape stays at its last rate after its last
 /// step; PyTorch's recursive `CosineAnnealingLR` rises again there instead.
 package enum Schedule: Sendable, Equatable {
-    /// One rate at every step.
+    /// The same rate at every step.
     case constant(Double)
     /// A straight line from `from` at step 0 to `to` at step `steps`: PyTorch's `LinearLR`.
     case linear(from: Double, to: Double, steps: Int)
@@ -17,7 +17,7 @@ package enum Schedule: Sendable, Equatable {
     /// part, to `to` at step `steps` (Hägele et al. 2024, "Scaling Laws and Compute-Optimal
     /// Training Beyond Fixed Training Durations").
     case inverseRoot(from: Double, to: Double, steps: Int)
-    /// nanoGPT's warmup: the part (step + 1) / (steps + 1) of `to`, never zero.
+    /// nanoGPT's warmup: the fraction (step + 1) / (steps + 1) of `to`, which is never zero.
     case offsetWarmup(to: Double, steps: Int)
     /// One schedule after another, each counting its own steps from 0: PyTorch's `SequentialLR`.
     case sequence([Part])
@@ -33,7 +33,7 @@ package enum Schedule: Sendable, Equatable {
         }
     }
 
-    /// The rate for the update that follows `step` finished ones.
+    /// Returns the rate for the update that follows `step` finished steps.
     package func learningRate(at step: Int) -> Double {
         switch self {
         case .constant(let rate):

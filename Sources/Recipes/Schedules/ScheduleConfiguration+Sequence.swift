@@ -1,7 +1,7 @@
 import Support
 
 extension ScheduleConfiguration {
-    /// One of `[[schedule.parts]]`: a shape between two parts of the peak rate.
+    /// One of `[[schedule.parts]]`: a shape between two fractions of the peak rate.
     package struct PartConfiguration: Sendable, Equatable {
         /// The shapes of parts, by their names in recipes.
         package enum Name: String, NamedChoice {
@@ -15,12 +15,13 @@ extension ScheduleConfiguration {
 
         /// `name`.
         package var name: Name
-        /// `steps`: how long the part lasts; nil in the last one for the rest of the run.
+        /// `steps`: the steps of the part; nil in the last part for the rest of the run.
         package var steps: Int?
         /// `start_factor`: the fraction of the peak rate at the first step. If nil, the part starts at
         /// the rate at which the schedule before it ends; the first part of a sequence starts at 1.
         package var startFactor: Double?
-        /// `end_factor`: the part of the peak that is reached `steps` later; nil in constant parts.
+        /// `end_factor`: the fraction of the peak that is reached `steps` later; nil in constant
+        /// parts.
         package var endFactor: Double?
 
         package init(
@@ -33,7 +34,7 @@ extension ScheduleConfiguration {
         }
     }
 
-    /// The parts one after another; the milestones are the running sums of their steps.
+    /// Returns the parts one after another; the milestones are the running sums of their steps.
     func sequence(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         try refuseKeysOfOtherSchedules(rate)
         guard !parts.isEmpty else {
@@ -79,7 +80,7 @@ extension ScheduleConfiguration {
         return schedules
     }
 
-    /// Refuses what only the other schedules look at, rather than leaving it out silently.
+    /// Refuses keys that only other schedules use, rather than ignoring them silently.
     private func refuseKeysOfOtherSchedules(_ rate: BatchScaling) throws(Failure) {
         let given: [(String, String?)] = [
             ("[schedule] warmup_steps", warmupSteps.map { "\($0)" }),
@@ -99,7 +100,7 @@ extension ScheduleConfiguration {
 }
 
 extension ScheduleConfiguration.PartConfiguration {
-    /// `steps`, or `rest` where that is left out.
+    /// Returns `steps`, or `rest` if it is unset.
     fileprivate func validatedSteps(_ key: String, rest: Int?) throws(Failure) -> Int {
         guard let steps = steps ?? rest else {
             throw Failure(
@@ -122,7 +123,7 @@ extension ScheduleConfiguration.PartConfiguration {
         return factor
     }
 
-    /// `end_factor`; nil in a constant part.
+    /// Returns `end_factor`, or nil in a constant part.
     fileprivate func validatedEndFactor(_ key: String) throws(Failure) -> Double? {
         switch (name, endFactor) {
         case (.constant, nil):

@@ -2,8 +2,8 @@ import Support
 
 /// A recipe's `[schedule]`: the learning rate's course over the steps.
 ///
-/// Silent keys mean: warmup over 2 % of the training steps, then a cosine to a tenth of the peak at
-/// the last step.
+/// If all keys are unset, the rate warms up over 2 % of the training steps and then follows a
+/// cosine to a tenth of the peak at the last step.
 package struct ScheduleConfiguration: Sendable, Equatable {
     /// The shapes after warmup, by their names in recipes.
     package enum Name: String, NamedChoice {
@@ -43,21 +43,22 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     package var name: Name
     /// `warmup`: how the rate rises.
     package var warmup: Warmup
-    /// `warmup_steps`: nil for 2 % of the training steps, rounded down; 0 for no warmup. They are
-    /// steps of the base batch where `[scaling] warmup` keeps its tokens.
+    /// `warmup_steps`: the steps of warmup; nil for 2 % of the training steps, rounded down; 0 for
+    /// none. They are steps of the base batch if `[scaling] warmup` keeps its tokens.
     package var warmupSteps: Int?
-    /// `warmup_start_factor`: the part of the peak to start from, in [0, 1]; nil for 0, or for what
-    /// gradual warmup gives.
+    /// `warmup_start_factor`: the fraction of the peak at which warmup starts, in [0, 1]; nil for
+    /// 0, or for the value of gradual warmup.
     package var warmupStartFactor: Double?
-    /// `stable_steps`: `wsd`'s steps at the peak; nil for what leaves the last fifth to the decay.
+    /// `stable_steps`: `wsd`'s steps at the peak; nil for the number that leaves the last fifth to
+    /// the decay.
     package var stableSteps: Int?
     /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest
     /// and stays there; nil for the training steps, or for the step after warmup if that is later.
-    /// Constant schedules do not look at it.
+    /// Constant schedules ignore it.
     package var decaySteps: Int?
     /// `minimum_learning_rate`: the lowest rate; nil for a tenth of the peak. Like `learning_rate`
     /// it is the rate at the base batch and scales with it, so that scaling keeps the schedule's
-    /// shape. Constant schedules do not look at it.
+    /// shape. Constant schedules ignore it.
     package var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
     package var decay: Decay
@@ -81,26 +82,26 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         self.parts = parts
     }
 
-    /// The `warmup_steps` of a run of `trainingSteps`, as the recipe has or means them; a
-    /// sequence's are in its parts.
+    /// Returns the `warmup_steps` of a run of `trainingSteps`, with the default if unset. A
+    /// sequence's warmup is in its parts.
     package func warmupSteps(trainingSteps: Int) -> Int {
         name == .sequence ? 0 : warmupSteps ?? trainingSteps / 50
     }
 
-    /// The steps of warmup that a run of `trainingSteps` takes at its batch.
+    /// Returns the steps of warmup that a run of `trainingSteps` takes at its batch.
     package func warmupSteps(trainingSteps: Int, at rate: BatchScaling) -> Int {
         rate.warmupSteps(warmupSteps(trainingSteps: trainingSteps))
     }
 
-    /// The step at which the rate is at its lowest in a run of `trainingSteps`.
+    /// Returns the step at which the rate is lowest in a run of `trainingSteps`.
     ///
-    /// A run that is shorter than its warmup, as a trial of a long recipe is, ends within it.
+    /// A run that is shorter than its warmup, such as a trial of a long recipe, ends during warmup.
     package func decaySteps(trainingSteps: Int, at rate: BatchScaling) -> Int {
         decaySteps ?? max(trainingSteps, warmupSteps(trainingSteps: trainingSteps, at: rate) + 1)
     }
 
-    /// Returns the step at which the schedule of a run of `trainingSteps` ends; after it the last
-    /// rate is kept. Nil for a constant schedule and for a last part without an end.
+    /// Returns the step at which the schedule of a run of `trainingSteps` ends; from then on the
+    /// rate stays constant. Returns nil for a constant schedule and for a last part without an end.
     package func end(trainingSteps: Int, at rate: BatchScaling) -> Int? {
         guard name != .constant else { return nil }
         var end = name == .sequence ? 0 : decaySteps(trainingSteps: trainingSteps, at: rate)
@@ -111,12 +112,12 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         return end
     }
 
-    /// The schedule of a run.
+    /// Returns the schedule of a run.
     ///
     /// - Parameters:
     ///   - rate: the scaling rule's result.
     ///   - trainingSteps: `[training] steps`.
-    /// - Throws: a `.configuration` failure that names the first impossible value.
+    /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func resolve(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         guard trainingSteps >= 1 else {
             throw invalid(
@@ -149,7 +150,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         return .sequence([.init(rise, steps: steps)] + body)
     }
 
-    /// What follows warmup.
+    /// Returns the schedule after warmup.
     private func body(_ rate: BatchScaling, warmupSteps: Int, trainingSteps: Int) throws(Failure)
         -> [Schedule.Part]
     {
@@ -184,7 +185,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
 
     /// The lowest rate at the run's batch.
     private func lowestRate(_ rate: BatchScaling) throws(Failure) -> Double {
-        // A tenth before scaling: what a run's recipe has written out, and a resumed run reads.
+        // A tenth before scaling is the value in a run's recipe, which a resumed run reads.
         let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
         guard minimumLearningRate >= 0, minimumLearningRate <= rate.baseLearningRate else {
             throw invalid(

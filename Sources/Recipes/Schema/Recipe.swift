@@ -1,6 +1,6 @@
 import Support
 
-/// Everything that decides what a run computes, as a TOML file has it.
+/// The complete description of a run's computation, which is stored as a TOML file.
 package struct Recipe: Sendable, Equatable {
     package var model = GPTConfiguration()
     package var training = TrainingConfiguration()
@@ -17,7 +17,7 @@ package struct Recipe: Sendable, Equatable {
     ///
     /// `overrides` are `section.key=value`. If `base_batch` is unset, it is the recipe's
     /// own `global_batch`, before overrides, so that overriding the batch scales the learning rate.
-    /// `name` stands for the recipe in errors.
+    /// `name` is the recipe's name in failures.
     ///
     /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
     package init(toml: String, name: String, overrides: [String] = []) throws(Failure) {
@@ -75,7 +75,7 @@ package struct Recipe: Sendable, Equatable {
 
     /// Returns the recipe with overrides, checked.
     ///
-    /// - Throws: as the initializer that reads a text.
+    /// - Throws: the same failures as the initializer that reads TOML.
     package func applying(_ overrides: [String]) throws(Failure) -> Recipe {
         var recipe = self
         for override in overrides { try recipe.apply(RecipeSetting(override)) }
@@ -112,7 +112,7 @@ package struct Recipe: Sendable, Equatable {
         _ = try schedule.resolve(rate, trainingSteps: training.steps)
     }
 
-    /// The recipe as TOML, each key under its meaning; keys that are silent are left out.
+    /// The recipe as TOML, with each key under its meaning and without unset keys.
     package var toml: String {
         var lines: [String] = []
         for section in Self.sections {
@@ -151,8 +151,8 @@ package struct Recipe: Sendable, Equatable {
         }
     }
 
-    /// A table of every key, its meaning, what it takes and its default, for the command line's
-    /// help.
+    /// A table of every key with its meaning, its values and its default, for the help of the
+    /// command line.
     package static var reference: String {
         let defaults = Recipe()
         return sections.map { section in

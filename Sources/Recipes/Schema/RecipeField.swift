@@ -1,17 +1,17 @@
 import Compute
 import Support
 
-/// A Swift type that a recipe's value can be read into and written from.
+/// A Swift type that can be read from and written as a recipe's value.
 protocol RecipeConvertible: SendableMetatype {
-    /// The kind of value, as a message names it: "a whole number".
+    /// The name of the kind of value in messages: "a whole number".
     static var expectation: String { get }
     /// The remedy for a value of another kind: "write one such as 100".
     static var remedy: String { get }
-    /// Returns the value; nil if it is of another kind.
+    /// Returns the value, or nil if it is of another kind.
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self?
-    /// The value as the recipe writes it; nil if it is left out.
+    /// The value in the form of a recipe, or nil if the recipe omits it.
     var recipeValue: RecipeValue? { get }
-    /// Returns what is wrong with a value that cannot be read, and the remedy.
+    /// Returns the problem with a value that cannot be read, and the remedy.
     static func problem(_ value: RecipeValue) -> String
 }
 
@@ -27,9 +27,9 @@ extension RecipeConvertible {
     static func problem(_ value: RecipeValue) -> String { "must be \(expectation); \(remedy)" }
 }
 
-/// A number of 64 bits, which some values do not fit into.
+/// A number of 64 bits, which cannot represent some values.
 protocol RecipeNumber: RecipeConvertible, Comparable {
-    /// The bound from which on a magnitude does not fit into 64 bits.
+    /// The lowest magnitude that does not fit into 64 bits.
     static var largest: Double { get }
 }
 
@@ -50,11 +50,11 @@ extension RecipeNumber {
     }
 }
 
-/// A key of a recipe: its section, its meaning, and the property that it sets.
+/// A key of a recipe: its section, its meaning, and the way to read and write it.
 struct RecipeField: Sendable {
     let section: String
     let key: String
-    /// The comment above the key in a written recipe, of one line.
+    /// The meaning of the key in one line.
     let meaning: String
     let expectation: String
     private let write: @Sendable (inout Recipe, RecipeValue) throws(Failure) -> Void
@@ -78,12 +78,12 @@ struct RecipeField: Sendable {
 
     /// Sets the field.
     ///
-    /// - Throws: `Failure` (configuration) where the value is of the wrong kind.
+    /// - Throws: `Failure` (configuration) if the value is of the wrong kind.
     func set(_ recipe: inout Recipe, to value: RecipeValue) throws(Failure) {
         try write(&recipe, value)
     }
 
-    /// Returns the field's value; nil if it is unset.
+    /// Returns the field's value, or nil if it is unset.
     func value(in recipe: Recipe) -> RecipeValue? { read(recipe) }
 }
 
@@ -183,7 +183,7 @@ extension ScalingConfiguration.Warmup: RecipeConvertible {}
 extension Precision: NamedChoice, RecipeConvertible {}
 extension WireFormat: NamedChoice, RecipeConvertible {}
 
-/// Steps, which are left out where there are none.
+/// A list of steps, which a recipe omits if it is empty.
 struct StepList: RecipeConvertible {
     var steps: [Int]
 

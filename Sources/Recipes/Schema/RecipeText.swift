@@ -1,19 +1,19 @@
-/// A recipe as its author wrote it, for edits that leave comments, order and everything else alone.
+/// The text of a recipe, for edits that keep comments, order and everything else.
 package struct RecipeText: Sendable {
     private var lines: [String]
 
     package init(_ text: String) {
-        // By scalars, because a carriage return and a line feed are one character.
+        // The text is split by scalars, because CR LF is one Character.
         lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
             .map { String($0) }
     }
 
     package var text: String { lines.joined(separator: "\n") }
 
-    /// Gives a key a value: in its line, or in a new one at the head of its section, or with a new
+    /// Sets a key to a value: in its line, in a new line at the start of its section, or in a new
     /// section at the end.
     ///
-    /// - Parameter value: as TOML.
+    /// - Parameter value: the value as TOML.
     package mutating func set(_ section: String, _ key: String, to value: String) {
         guard let header = lines.firstIndex(where: { Self.section(of: $0) == section }) else {
             while lines.last?.allSatisfy(\.isWhitespace) == true { lines.removeLast() }
@@ -31,12 +31,12 @@ package struct RecipeText: Sendable {
         }
     }
 
-    /// The name in a line that begins a section.
+    /// Returns the name in a line that begins a section.
     private static func section(of line: String) -> String? {
         let line = line.prefix { $0 != "#" }
         let trimmed = line.filter { !$0.isWhitespace }
-        // A list may go on in a line of its own that begins alike, but then ends with a comma or
-        // has no name in it.
+        // A line that continues a list can begin in the same way, but then it ends with a comma or
+        // contains no name.
         guard trimmed.hasPrefix("["), trimmed.hasSuffix("]"), !trimmed.hasPrefix("[[") else {
             return nil
         }
@@ -44,13 +44,14 @@ package struct RecipeText: Sendable {
         return name.contains { $0.isLetter } && !name.contains(",") ? String(name) : nil
     }
 
-    /// The key that a line gives a value.
+    /// Returns the key that a line sets.
     private static func key(of line: String) -> String? {
         guard let equals = line.firstIndex(of: "=") else { return nil }
         return String(line[..<equals].filter { !$0.isWhitespace && $0 != "\"" && $0 != "'" })
     }
 
-    /// A line with another number; what stands before and behind it, a comment for example, stays.
+    /// Returns a line with another value, and with the same text before and after it, such as a
+    /// comment.
     private static func line(_ line: String, with value: String) -> String {
         guard let equals = line.firstIndex(of: "=") else { return line }
         let rest = line[line.index(after: equals)...]

@@ -1,13 +1,13 @@
 import Support
 import TOMLKit
 
-/// A value in a recipe, as TOML has it.
+/// A TOML value in a recipe.
 package enum RecipeValue: Equatable, Sendable {
     case flag(Bool)
     case integer(Int)
     case real(Double)
     case text(String)
-    /// A text on the command line without quotes, which is not TOML.
+    /// Text on the command line without quotes, which is not TOML.
     case word(String)
     case list([RecipeValue])
     case table([String: RecipeValue])
@@ -31,7 +31,7 @@ package enum RecipeValue: Equatable, Sendable {
         }
     }
 
-    /// The kind of value, as a message names it.
+    /// The name of the kind of value in messages.
     package var kind: String {
         switch self {
         case .flag: "true or false"
@@ -70,9 +70,9 @@ package enum RecipeValue: Equatable, Sendable {
         return entries
     }
 
-    /// The top-level entries of a TOML document.
+    /// Returns the top-level entries of a TOML document.
     ///
-    /// - Throws: `Failure` (configuration) that names the line and column of what is not TOML.
+    /// - Throws: `Failure` (configuration) that names the line and column of text that is not TOML.
     package static func document(_ text: String, name: String) throws(Failure) -> [String:
         RecipeValue]
     {
@@ -90,12 +90,12 @@ package enum RecipeValue: Equatable, Sendable {
         return try entries(of: table)
     }
 
-    /// Reads a value of the command line: TOML, or otherwise a text without quotes.
+    /// Reads a value of the command line: TOML, or otherwise text without quotes.
     static func argument(_ text: String) throws(Failure) -> RecipeValue {
         // TOML's reader turns 1e-400 into 0.
         if let number = number(writtenAs: text), !isRepresented(number, text) { return .word(text) }
         let parsed = try? document("value = \(text)", name: "the value")
-        // A line break could smuggle in further keys.
+        // A line break could add further keys.
         if let value = parsed?["value"], parsed?.count == 1 { return value }
         return .word(text)
     }
@@ -104,8 +104,8 @@ package enum RecipeValue: Equatable, Sendable {
 // MARK: - Numbers
 
 extension RecipeValue {
-    /// The number nearest to the value that 64 bits can represent, such as infinity for 1e400; nil if
-    /// the value is not a number.
+    /// The number nearest to the value that 64 bits can represent, such as infinity for 1e400, or
+    /// nil if the value is not a number.
     var number: Double? {
         switch self {
         case .integer(let number): Double(number)
@@ -121,8 +121,8 @@ extension RecipeValue {
         return !Self.isRepresented(number, text)
     }
 
-    /// Returns the number that a text represents, in TOML's form or in another clear one, such as ".5"
-    /// or "1."; nil if it is not a number.
+    /// Returns the number that text represents, in TOML's form or another clear form such as ".5"
+    /// or "1.", or nil if it is not a number.
     private static func number(writtenAs text: String) -> Double? {
         guard text.wholeMatch(of: /[+\-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+\-]?[0-9]+)?/) != nil
         else {
@@ -137,7 +137,8 @@ extension RecipeValue {
     }
 }
 
-/// A text as a TOML basic string: JSON's, but that TOML escapes the delete character as well.
+/// Returns text as a TOML basic string, which is a JSON string except that TOML also escapes the
+/// delete character.
 private func quoted(_ text: String) -> String {
     jsonQuoted(text).replacing("\u{7F}", with: "\\u007f")
 }

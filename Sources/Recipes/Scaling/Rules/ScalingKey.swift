@@ -7,7 +7,7 @@ enum ScalingKey: String, CaseIterable {
     case noiseScale = "noise_scale"
     case formula
 
-    /// How a rule uses a key.
+    /// The use of a key by a rule.
     enum Use { case required, optional }
 
     /// The rules to set for a key that the recipe's rule does not take.
@@ -20,7 +20,7 @@ enum ScalingKey: String, CaseIterable {
         }
     }
 
-    /// What to add where a rule requires the key.
+    /// The remedy if a rule requires the key and it is unset.
     var example: String {
         switch self {
         case .exponent: "add exponent = 0.5 or another number from 0 to 1"
@@ -31,7 +31,7 @@ enum ScalingKey: String, CaseIterable {
         }
     }
 
-    /// Returns the value in a recipe as it is written there; nil if it is unset.
+    /// Returns the text of the value in a recipe, or nil if it is unset.
     func written(in scaling: ScalingConfiguration) -> String? {
         switch self {
         case .exponent: scaling.exponent.map { "\($0)" }

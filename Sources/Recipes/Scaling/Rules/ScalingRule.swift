@@ -19,7 +19,7 @@ protocol ScalingRule {
     /// Returns the plan's words for the rule: its name in recipes, and the numbers it was given.
     func title(_ name: String) -> String
 
-    /// Checks what the checks of single values leave open.
+    /// Checks conditions that involve several values.
     ///
     /// - Throws: `Failure` (configuration).
     func validate() throws(Failure)
@@ -90,7 +90,7 @@ extension PeakRate {
     /// - Parameters:
     ///   - key: the key of `[scaling]` to name if the product is not a learning rate, with its
     ///     value.
-    ///   - remedy: what to choose instead.
+    ///   - remedy: the value to choose instead.
     /// - Throws: `Failure` (configuration) if the product is not a number above 0.
     init(
         _ factor: Double, times base: Double, _ batches: BatchPair,
