@@ -43,6 +43,6 @@ struct SyntheticBatch {
     }
 
     private func token(_ random: CounterRandom, _ sequence: UInt32, _ place: Int) -> Int32 {
-        Int32(random.words(sequence, UInt32(place), 0, 0).x % vocabulary)
+        Int32(random.words(at: SIMD4(sequence, UInt32(place), 0, 0)).x % vocabulary)
     }
 }
