@@ -140,15 +140,16 @@ setting() {
     printf '%s' "$value"
 }
 
-# Fails unless Open MPI can write its few mebibytes of temporary files.
+# Fails unless Open MPI can write its temporary files: 4 MiB, and as much again for each rank's
+# start. With less it may hang without a message.
 check_temporary_files() {
     local folder=${TMPDIR:-${TEMP:-${TMP:-/tmp}}} probe reason
     # Open MPI creates a missing folder.
     [[ -e $folder ]] || return 0
     probe=$folder/lockstep-probe.$$
-    if ! reason=$(exec 2>&1 && export LC_ALL=C && head -c 4194304 /dev/zero >"$probe"); then
+    if ! reason=$(exec 2>&1 && export LC_ALL=C && head -c 12582912 /dev/zero >"$probe"); then
         rm -f "$probe" 2>/dev/null || true
-        fail 74 "$folder: Open MPI cannot write its temporary files there (${reason##*: }); free 4 MiB, or set TMPDIR to another folder."
+        fail 74 "$folder: Open MPI cannot write its temporary files there (${reason##*: }); free 12 MiB, or set TMPDIR to another folder."
     fi
     rm -f "$probe"
 }

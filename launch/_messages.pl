@@ -41,14 +41,14 @@ my $own_line = qr{
        | \[ [^\s\[\]]+ \]\[\[ \d+, \d+ \],           # [host][[job],rank]
        | \*{3}\ (?: An\ error\ occurred\ in\ MPI_ | The\ MPI_ )
        | (?: mpirun | mpiexec | orterun | orted | prterun | prted | prte ):\ 
-       | ssh:\ ) }x;
+       | (?: ssh | srun ):\ ) }x;
 # The message of a shell that cannot execute the program.
 my $unexecuted = qr{^\Q$program\E:\ .*?\d+:\ (?:exec:\ )?\Q$program\E:\ (.*)$}x;
 # Lines that cannot be Open MPI's; they are most lines and pass quickly.
 my $ordinary = qr{\A(?: (?!\Q$program\E:) [^-\[*mopls\0\n][^\n\0]*\n | \n )+}x;
 # Text that may still become such a line or a banner.
 my $own_beginning = qr{^(?: -+ | \[[^\]\n]* | \*{1,3}[^\n]* | launch/mpirun:[^\n]* | mpirun:[^\n]*
-    | prterun:[^\n]* | ssh:[^\n]* | \Q$program\E:[^\n]* )\z}x;
+    | prterun:[^\n]* | (?:ssh|srun):[^\n]* | \Q$program\E:[^\n]* )\z}x;
 # Banners that report a rank's end without explaining it.
 my $consequence = qr{^Primary\ job\ +terminated | detected\ that\ one\ or\ more\ processes\ exited
     | MPI_ABORT\ was\ invoked | has\ exited\ due\ to\ process | noticed\ that\ the\ job\ aborted
@@ -307,7 +307,7 @@ sub verdict {
     my $is_own_end = $is_sysexit || $text =~ /Exit code: $status\b/;
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
-        return conclude($status, "rank $1 on $2 was ended by " . signal($3) . "; $resume.");
+        return conclude($status, "rank $1 on $2 was ended by " . signal($3) . '; ' . suspects($3) . "$resume.");
     }
     if ($text =~ /lost communication with a remote daemon.*?Remote daemon: \S+ on node (\S+)/) {
         return conclude(74, "the connection to $1 was lost; check that it is up, and $resume.");
@@ -358,7 +358,10 @@ sub verdict {
     }
     if ($text =~ /TCP networks specified to be included.*?Value given: (\S+)/
         || $text =~ /invalid value was given for (?:btl|oob)_tcp_if_include.*?Value: (\S+)/) {
-        return conclude(78, "a host has no network \"$1\"; give --interface the name or range of a network "
+        my $network = $1;
+        my ($setting) = grep { /tcp_if_include/ } sort keys %{ { settings('environment') } };
+        return conclude(78, "$setting = $network: a host has no such network; correct or unset it.") if $setting;
+        return conclude(78, "a host has no network \"$network\"; give --interface the name or range of a network "
             . 'that every host has, as listed by "ip address".');
     }
     if ($text =~ /unable to find network interfaces/) {
@@ -369,16 +372,26 @@ sub verdict {
             . 'range of a network that every host has.');
     }
     if ($text =~ /plm_(?:rsh|ssh)_agent" was set to a path that could not be found: plm_\S+ (.+?) Please/) {
-        return conclude(78, "PATH has no \"$1\" to reach other hosts; install ssh, or give --agent.");
+        my $agent = $1;
+        my ($setting) = grep { /plm_(?:rsh|ssh)_agent/ } sort keys %{ { settings('environment') } };
+        return conclude(78, "$setting = $agent: PATH has no such program; correct or unset it.") if $setting;
+        return conclude(78, "PATH has no \"$agent\" to reach other hosts; install it, or give another --agent.");
     }
     if ($text =~ /call to mkdir was unable to create the desired directory: Directory: (.+?) Error: (.+?) Please/) {
-        return conclude(74, "$1: the folder cannot be created ($2); set TMPDIR to a writable folder.");
+        my ($folder, $reason) = ($1, $2);
+        my ($setting) = grep { /tmpdir_base/ } sort keys %{ { settings('environment') } };
+        return conclude(74, "$folder: the folder cannot be created ($reason); "
+            . ($setting ? "correct or unset $setting." : 'set TMPDIR to a writable folder.'));
     }
     if ($text =~ /component was not found.*?Framework: (\S+) Component: (\S+)/) {
         return conclude(78, "Open MPI has no \"$2\" for $1; unset OMPI_MCA_$1 or correct it.");
     }
     return conclude(78, 'a host has GNU coreutils older than 8.31, whose env cannot block signals; set '
         . 'OMPI_MCA_orte_launch_agent=orted.') if "$last_line $text" =~ /unrecognized option '--block-signal/;
+    if ($held =~ /^srun: (?:error: )?(.*?)\s*$/m) {
+        return conclude(78, "srun cannot start Open MPI on the nodes of this allocation ($1); check that the "
+            . 'allocation has not ended and that its nodes are up.');
+    }
     if ($text =~ /unable to reliably start|daemon .*?unexpectedly|unable to launch the .*?daemon|ssh: /) {
         my ($reason) = $held =~ /^ssh: (.*?)\s*$/m;
         my $words = join "\n", $last_line, $held =~ /^ssh:.*/mg;
@@ -448,6 +461,15 @@ sub refused_setting {
             || $is_named && grep { length > 1 && $text =~ /(?<!\w)\Q$_\E(?!\w)/ } split /[,:^]/, $value;
     }
     return;
+}
+
+# Returns a clause about the user's settings of Open MPI if they may have crashed a rank.
+sub suspects {
+    my ($signal) = @_;
+    my %settings = settings('environment');
+    return '' if !%settings || $signal != 6 && $signal != 7 && $signal != 11;
+    return 'if it was starting, correct or unset Open MPI\'s settings: '
+        . join(', ', map { "$_ = $settings{$_}" } sort keys %settings) . '; ';
 }
 
 # Returns a signal's name, with the likely cause of SIGKILL.

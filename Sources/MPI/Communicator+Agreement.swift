@@ -115,8 +115,8 @@ extension Communicator {
             FileHandle.standardError.write(
                 Data("\(Failure(failure.code, origin + failure.sentence).line)\n".utf8))
         }
-        // If every rank arrives here, the job can end in order, without a message from mpirun.
-        if isAgreed, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {
+        // If every rank arrives here, the job can end in order, without a message from Open MPI.
+        if isAgreed || size == 1, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {
             Foundation.exit(failure.code.rawValue)
         }
         abort(failure.code)

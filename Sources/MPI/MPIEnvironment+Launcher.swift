@@ -98,6 +98,7 @@ extension MPIEnvironment {
         }
         var sizes = [
             "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_SIZE",
+            "FLUX_JOB_SIZE", "JSM_NAMESPACE_SIZE",
         ]
         // In a batch script, which is task 0, this is the number of tasks that it may start.
         if number("SLURM_PROCID") ?? 0 > 0 { sizes.append("SLURM_NTASKS") }
@@ -107,7 +108,8 @@ extension MPIEnvironment {
         }
         let ranks = [
             "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MPI_LOCALRANKID",
-            "MV2_COMM_WORLD_RANK", "SLURM_PROCID",
+            "MV2_COMM_WORLD_RANK", "SLURM_PROCID", "FLUX_TASK_RANK", "JSM_NAMESPACE_RANK",
+            "PALS_RANKID",
         ]
         for variable in ranks {
             guard let rank = number(variable), rank > 0 else { continue }

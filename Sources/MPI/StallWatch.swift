@@ -46,10 +46,10 @@ package final class StallWatch: @unchecked Sendable {
             guard let text = ProcessInfo.processInfo.environment["LOCKSTEP_STALL_SECONDS"] else {
                 return Self.defaultSeconds
             }
-            guard let seconds = Int(text), seconds > 0 else {
+            guard let seconds = Int(text), seconds > 0, seconds < 1_000_000 else {
                 throw .variable(
                     "LOCKSTEP_STALL_SECONDS", value: text,
-                    problem: "is not a positive whole number of seconds",
+                    problem: "is not a positive whole number of seconds below a million",
                     remedy: "set one such as 60")
             }
             return seconds

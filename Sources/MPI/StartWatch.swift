@@ -8,6 +8,8 @@ import Synchronization
 final class StartWatch: Sendable {
     /// The seconds that MPI may take to start, if LOCKSTEP_START_TIMEOUT is unset.
     static let defaultSeconds = 60.0
+    /// A limit on the seconds that may be given, which is more than eleven days.
+    private static let limitSeconds = 1e6
     /// The seconds after a stop request in which a start that makes progress may still end.
     private static let graceSeconds = 2.0
     /// The seconds that other ranks wait longer than rank 0, so that only one reports.
@@ -21,10 +23,11 @@ final class StartWatch: Sendable {
     init(stopRequested: @escaping @Sendable () -> Bool) throws(Failure) {
         let text = ProcessInfo.processInfo.environment["LOCKSTEP_START_TIMEOUT"]
         let given = text.map { Double($0) ?? .nan }
-        guard given.map({ $0 > 0 && $0.isFinite }) ?? true else {
+        guard given.map({ $0 > 0 && $0 < Self.limitSeconds }) ?? true else {
             throw .variable(
                 "LOCKSTEP_START_TIMEOUT", value: text ?? "",
-                problem: "is not a positive number of seconds", remedy: "set one such as 60")
+                problem: "is not a positive number of seconds below a million",
+                remedy: "set one such as 60")
         }
         let seconds = given ?? Self.defaultSeconds
         let patience = seconds + (MPIEnvironment.launchedRank == 0 ? 0 : Self.staggerSeconds)

@@ -17,8 +17,8 @@ extension CommandLineTests {
             arguments: [
                 (Damage.word(0, 20_240_521), "magic number 20240521", 2),
                 (.word(0, 20_240_521), "magic number 20240521", 0),
-                (.word(1, 2), "version 2", 0), (.word(2, 7), "says that it has 7 tokens", 0),
-                (.word(2, -1), "says that it has -1 tokens", 0),
+                (.word(1, 2), "version 2", 0), (.word(2, 7), "has a header for 7 tokens", 0),
+                (.word(2, -1), "has a header for -1 tokens", 0),
                 (.token(11, 999), "the token 999 at position 11, outside the vocabulary", 0),
                 (.token(11, 999), "the token 999 at position 11, outside the vocabulary", 2),
                 (.cutTo(1025), "it is cut off or damaged", 0), (.cutTo(0), "train.bin", 0),

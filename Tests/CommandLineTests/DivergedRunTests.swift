@@ -55,9 +55,13 @@ extension CommandLineTests {
                 $0.contains("validation loss is not a number")
             }
             #expect(sentences.count == 1 && sentences == outcome.sentences.suffix(1))
-            for command in ["evaluate", "sample", "landscape"] {
-                let reading = try bench.lockstep(command, bench.path("run"))
-                expectRefusal(reading, 66, ["holds no whole checkpoint"])
+            let readers = ["evaluate", "sample", "landscape"].map { [$0, bench.path("run")] }
+            let start = ["find-lr", bench.path("recipe.toml"), "--data", bench.path("data")]
+            for command in readers + [start + ["--start", bench.path("run")]] {
+                let ranks = command[0] == "sample" ? 0 : ranks
+                expectRefusal(
+                    try bench.lockstep(command, ranks: ranks), 66,
+                    ["because the run diverged before its first one; train it again with a lower"])
             }
         }
 

@@ -158,7 +158,7 @@ extension CommandLineTests {
                 (["--steps", "9"], 64, "--steps 9: "),
                 (["--set", "steps=3"], 64, "section.key=value"),
                 (["--set", "optimizer.learning_rate=-1"], 78, "learning_rate = -1.0"),
-                (["--out", ""], 64, "--out is an empty name"),
+                (["--out", ""], 64, "--out \"\": is an empty name"),
                 (["--write", ""], 64, "--write \"\": must not be empty"),
                 (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
                 // A folder that is writable but cannot hold files, and an invalid file name.
@@ -184,7 +184,8 @@ extension CommandLineTests {
         func missingInputsAreRefused() throws {
             let bench = try Workbench()
             expectRefusal(
-                try bench.lockstep("find-lr", bench.path("recipe.toml")), 64, ["add --data"])
+                try bench.lockstep("find-lr", bench.path("recipe.toml")), 64,
+                ["--data: is not given"])
             expectRefusal(
                 try bench.lockstep(
                     "find-lr", bench.path("none.toml"), "--data", bench.path("data")), 66,

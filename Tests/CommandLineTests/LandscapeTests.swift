@@ -164,7 +164,7 @@ extension CommandLineTests {
                         ["--rates \(rates): ", "three rising rates"])
                 }
             }
-            expectRefusal(try bench.lockstep(["regimes"] + out), 64, ["add --data"])
+            expectRefusal(try bench.lockstep(["regimes"] + out), 64, ["--data: is not given"])
             expectRefusal(try bench.lockstep("regimes", "--data", data), 64, ["add --out"])
             expectRefusal(
                 try bench.lockstep(

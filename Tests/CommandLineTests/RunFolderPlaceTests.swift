@@ -112,6 +112,41 @@ extension CommandLineTests {
                 try bench.lockstep(bench.training()), 64, ["run/new.partial: is left by a start"])
         }
 
+        @Test("a run whose folder is removed during training fails, and no part of it is left")
+        func aRemovedFolder() throws {
+            let bench = try Workbench()
+            let job = try Background(
+                Workbench.lockstep,
+                bench.training(
+                    set: "training.steps=1000000", "evaluation.every=0", "checkpoint.every=0"))
+            try job.wait { (try? bench.metrics().count) ?? 0 > 5 }
+            try FileManager.default.removeItem(atPath: bench.path("run"))
+            job.send(SIGTERM)
+            #expect(try job.finish().status == 74)
+            #expect(!bench.exists("run"))
+        }
+
+        @Test("a run without its data path asks for --data", arguments: [nil, "\n"])
+        func aLostDataPath(content: String?) throws {
+            let bench = try Workbench()
+            try bench.train()
+            try FileManager.default.removeItem(atPath: bench.path("run/data-path.txt"))
+            if let content { try bench.write(content, to: "run/data-path.txt") }
+            for command in [
+                ["evaluate", bench.path("run")],
+                ["train", "--resume", "--out", bench.path("run")],
+            ] {
+                expectRefusal(
+                    try bench.lockstep(command), 66,
+                    [
+                        "data-path.txt: does not name the run's data; give the data folder with --data"
+                    ])
+            }
+            let given = try bench.lockstep(
+                "evaluate", bench.path("run"), "--data", bench.path("data"))
+            #expect(given.status == 0, "\(given.errors)")
+        }
+
         /// The second rank starts in another folder, where the relative paths do not exist, as on a
         /// second host.
         @Test("only the first rank needs the run's folder")

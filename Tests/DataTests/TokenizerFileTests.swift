@@ -120,7 +120,7 @@ private indirect enum JSON: Decodable, Equatable {
             ("", ["not valid JSON"]), ("{\"type\":", ["not valid JSON"]), ("{}", ["\"model\""]),
             ("{\"type\":\"bytes\"}", ["no version"]),
             ("{\"type\":\"bytes\",\"version\":2}", ["version 2"]),
-            ("{\"type\":\"bytes\",\"version\":\"1\"}", ["no Int at version"]),
+            ("{\"type\":\"bytes\",\"version\":\"1\"}", ["no whole number at version"]),
             ("{\"type\":\"words\",\"version\":1}", ["\"words\""]),
             ("{\"type\":\"characters\",\"version\":1}", ["no \"characters\""]),
             ("{\"type\":\"characters\",\"version\":1,\"characters\":\"\"}", ["increasing"]),
@@ -160,7 +160,7 @@ private indirect enum JSON: Decodable, Equatable {
         try scratch.write("vocab.json", "[1, 2]")
         expectFailure(.badData, "vocab.json", of: load)
         try scratch.write("vocab.json", "{\"a\": \"b\"}")
-        expectFailure(.badData, "vocab.json", "no Int at a", of: load)
+        expectFailure(.badData, "vocab.json", "no whole number at a", of: load)
 
         func write(_ change: (inout [String: Int]) -> Void) throws {
             var changed = ids

@@ -241,9 +241,40 @@ import Testing
             #expect(
                 outcome.sentences == [
                     "launch/mpirun: \(disk): Open MPI cannot write its temporary files there (No space "
-                        + "left on device); free 4 MiB, or set TMPDIR to another folder."
+                        + "left on device); free 12 MiB, or set TMPDIR to another folder."
                 ])
         }
+    }
+
+    @Test("a failing srun is quoted")
+    func aFailingSrunIsQuoted() throws {
+        let outcome = try withMPIRun(
+            saying: """
+                echo "srun: error: Unable to confirm allocation for job 7: Invalid job id" >&2
+                echo "ORTE was unable to reliably start one or more daemons." | banner >&2
+                exit 1
+                """)
+        #expect(outcome.status == 78)
+        #expect(
+            outcome.sentences == [
+                "launch/mpirun: srun cannot start Open MPI on the nodes of this allocation (Unable to "
+                    + "confirm allocation for job 7: Invalid job id); check that the allocation has not "
+                    + "ended and that its nodes are up."
+            ])
+    }
+
+    @Test(
+        "a variable that names a missing network or agent is named",
+        arguments: [
+            ("oob_tcp_if_include", "nope0"), ("plm_rsh_agent", "nossh"),
+        ])
+    func aVariableThatNamesAMissingNetworkOrAgentIsNamed(name: String, value: String) throws {
+        let (outcome, _) = try start(nil, environment: ["OMPI_MCA_\(name)": value])
+        #expect(outcome.status == 78)
+        #expect(outcome.sentences.count == 1, "\(outcome.errors)")
+        #expect(
+            outcome.errors.contains("launch/mpirun: OMPI_MCA_\(name) = \(value): "),
+            "\(outcome.errors)")
     }
 
     @Test(

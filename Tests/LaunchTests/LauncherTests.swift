@@ -221,7 +221,7 @@ private enum ControlGroup {
                 "--ranks", "1", environment: ["LOCKSTEP_START_TIMEOUT": seconds])
             #expect(flags.contains(" -x LOCKSTEP_START_TIMEOUT "))
         }
-        for seconds in ["0", "0.0", "-1", "inf", "1s", ""] {
+        for seconds in ["0", "0.0", "-1", "inf", "1s", "", "1000000000", "1e99"] {
             let outcome = try Launch.run(
                 launcher, ["--ranks", "1", "true"],
                 environment: ["LOCKSTEP_START_TIMEOUT": seconds])
@@ -229,8 +229,28 @@ private enum ControlGroup {
             #expect(
                 outcome.errors
                     == "launch/mpirun: LOCKSTEP_START_TIMEOUT = \(seconds): is not a positive number "
-                    + "of seconds; set one such as 60.\n")
+                    + "of seconds below a million; set one such as 60.\n")
         }
+    }
+
+    @Test("help that cannot be written ends with 74", arguments: ["--help", "--dry-run -- true"])
+    func helpThatCannotBeWritten(options: String) throws {
+        let outcome = try Launch.run(
+            "bash", ["-c", "\"$0\" \(options) >/dev/full", launcher], seconds: 20)
+        #expect(outcome.status == 74)
+    }
+
+    @Test("a number of Slurm tasks must be a whole number", arguments: ["x", "-3", "0"])
+    func slurmTasks(tasks: String) throws {
+        let outcome = try Launch.run(
+            launcher, ["--dry-run", "--", "true"],
+            environment: [
+                "SLURM_NTASKS": tasks, "SLURM_JOB_NUM_NODES": "2", "OMPI_MCA_plm": "slurm",
+            ])
+        #expect(outcome.status == 78)
+        #expect(
+            outcome.errors.hasPrefix(
+                "launch/mpirun: SLURM_NTASKS = \(tasks): is not a number of tasks "))
     }
 
     @Test("bad hostfiles are refused in one sentence")
@@ -248,6 +268,10 @@ private enum ControlGroup {
             (
                 "node1 slots=2\nnode2 slot=2\n", 2,
                 "\"slot=2\" instead of slots=N; write one host per line, such as: node1 slots=4"
+            ),
+            (
+                "[::1] slots=1\n", 1,
+                "the host \"[::1]\", which Open MPI cannot read; write a name or an IPv4 address."
             ),
             (
                 "node1 slots=2 max_slots=1\n", 1,

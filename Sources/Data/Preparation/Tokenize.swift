@@ -48,7 +48,7 @@ private func requireFree(_ target: String) throws(Failure) {
     }
     guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
         throw .file(
-            .usage, target, "exists already and is never overwritten",
+            .usage, target, "exists and is never overwritten",
             remedy: "remove it or choose another folder")
     }
 }

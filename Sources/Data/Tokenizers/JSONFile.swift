@@ -18,6 +18,17 @@ func decodeJSONFile<Value: Decodable>(
     }
 }
 
+/// Returns the name of a Swift type's form in JSON.
+private func kind(of type: any Any.Type) -> String {
+    switch type {
+    case is String.Type: "string"
+    case is Bool.Type: "true or false"
+    case is any BinaryInteger.Type: "whole number"
+    case is any BinaryFloatingPoint.Type: "number"
+    default: "\(type)".hasPrefix("Array") ? "array" : "object"
+    }
+}
+
 private func problem(in error: DecodingError) -> String {
     func name(_ path: [any CodingKey]) -> String {
         path.isEmpty ? "its top level" : path.map(\.stringValue).joined(separator: ".")
@@ -26,7 +37,7 @@ private func problem(in error: DecodingError) -> String {
     case .keyNotFound(let key, let context):
         return "has no \"\(name(context.codingPath + [key]))\""
     case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
-        return "has no \(type) at \(name(context.codingPath))"
+        return "has no \(kind(of: type)) at \(name(context.codingPath))"
     case .dataCorrupted(let context):
         return context.codingPath.isEmpty
             ? "is not valid JSON" : "has a value that cannot be used at \(name(context.codingPath))"

@@ -57,7 +57,7 @@ package enum RecipeValue: Equatable, Sendable {
         case .table: self = .table(try Self.entries(of: value.table ?? [:]))
         case .date, .time, .dateTime:
             throw Failure(
-                .configuration, "\(key): is a date or time; recipes have no such values.")
+                .configuration, "\(key): is a date or time, which no key takes; write a number or a quoted string.")
         }
     }
 

@@ -34,7 +34,7 @@ package struct NonFiniteGuard: Equatable, Sendable {
         let what = loss.isFinite ? "gradient norm" : "loss"
         return Failure(
             .configuration,
-            "step \(step): the \(what) was not finite in \(limit) steps in a row, because the "
+            "step \(step): the \(what) was not finite in \(Format.counted(limit, "step")) in a row, because the "
                 + "learning rate is far too large (its peak is \(peakLearningRate)) or a number "
                 + "overflowed; lower [optimizer] learning_rate three to ten times, or lengthen "
                 + "[schedule] warmup_steps, check the data, and start a new run (\(goodCheckpoint))."

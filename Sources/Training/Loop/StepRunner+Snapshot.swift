@@ -60,7 +60,11 @@ extension StepRunner {
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,
             communicator: communicator)
         guard try checkpoints.load(into: state, isResuming: false) else {
-            throw run.noWholeCheckpoint()
+            // Every rank gets here, and one sentence is enough.
+            try communicator.onFirstRank { () throws(Failure) -> Void in
+                throw run.noWholeCheckpoint()
+            }
+            return 0
         }
         state.nonFinite = NonFiniteGuard(limit: state.nonFinite.limit)
         try checkpoints.compareParameters(of: state)

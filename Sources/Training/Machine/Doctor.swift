@@ -72,6 +72,11 @@ package struct Doctor {
                 "The hosts differ in their instruction sets (\(sets.joined(separator: ", "))), so "
                     + "results may differ in bits from runs on other layouts.")
         }
+        if let runFolder, !RunFolder(runFolder).holdsRun {
+            do throws(Failure) { try RunFolder(runFolder).requireFree() } catch {
+                warnings.append(error.sentence)
+            }
+        }
         if let runFolder, let name = fileSystem(of: runFolder), name.contains("tmpfs") {
             warnings.append(
                 "\(runFolder): lies in memory (\(name)), where checkpoints are lost if the machine "

@@ -38,12 +38,12 @@ extension Manifest {
 }
 
 extension MetricsRecord {
-    fileprivate var isOfStepOrEvaluation: Bool {
+    var isOfStepOrEvaluation: Bool {
         fields["loss"] != nil || fields["validation_loss"] != nil
     }
 
     /// Whether the record describes a skipped step or an evaluation whose loss was not finite.
-    fileprivate var isNotFinite: Bool {
+    var isNotFinite: Bool {
         fields["skipped"] == .bool(true) || fields["validation_loss"] == .null
     }
 }
@@ -133,7 +133,8 @@ extension RunFolder {
     /// - Throws: `Failure` (missing input) if no step with a checkpoint was evaluated.
     private func bestStep(in store: CheckpointStore) throws(Failure) -> Int {
         let steps = Set(try store.candidates().map(\.step))
-        let evaluations = try MetricsLog.read(metrics).compactMap { BestEvaluation($0) }
+        let records = FileSystem.exists(metrics) ? try MetricsLog.read(metrics) : []
+        let evaluations = records.compactMap { BestEvaluation($0) }
         func best(_ evaluations: [BestEvaluation]) -> BestEvaluation? {
             evaluations.reduce(nil) { best, next in next.better(than: best) }
         }

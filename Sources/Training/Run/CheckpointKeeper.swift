@@ -181,6 +181,11 @@ final class CheckpointKeeper {
     private func write(
         _ state: TrainingState, _ parameterHash: String, best: Int?
     ) throws(Failure) {
+        guard run.holdsRun else {
+            throw .file(
+                .inputOutput, run.path, "was moved or removed during training",
+                remedy: "keep the folder in place while a run is training")
+        }
         func model(_ name: String, _ values: Buffer<Float>) -> CheckpointFile {
             let tensors = TensorSource.all(of: layout.arena, in: values)
             return CheckpointFile(name: name, .tensors(tensors, metadata: ["format": "pt"]))

@@ -1,6 +1,7 @@
 import Glibc
 import Recipes
 import Support
+import Telemetry
 
 /// The folder of one run, and the paths of its files.
 package struct RunFolder: Sendable {
@@ -32,7 +33,7 @@ package struct RunFolder: Sendable {
     package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
             throw Failure(
-                .usage, "--out \"\": is an empty name; give it the run's folder.")
+                .usage, "--out \"\": is an empty name; give it a folder.")
         }
         if holdsRun {
             throw Failure(
@@ -120,16 +121,33 @@ package struct RunFolder: Sendable {
 
     /// Returns the data folder that the run was started with.
     ///
-    /// - Throws: the same as `read`.
+    /// - Throws: the same as `read`; `Failure` (missing input) if the file is lost or empty.
     package func readDataPath() throws(Failure) -> String {
+        let text = try? read(dataPath)
         // Only the last line break was added; others are part of the name.
-        String(try read(dataPath).dropLast())
+        guard let path = text?.dropLast(), !path.isEmpty else {
+            if !holdsRun { _ = try read(dataPath) }
+            throw .file(
+                .missingInput, dataPath, "does not name the run's data",
+                remedy: "give the data folder with --data")
+        }
+        return String(path)
     }
 
     /// Returns the failure for a run without the whole checkpoint that a command needs.
     ///
-    /// - Parameter remedy: the clause that ends the sentence.
-    func noWholeCheckpoint(remedy: String = "train the run first") -> Failure {
-        .file(.missingInput, checkpoints, "holds no whole checkpoint", remedy: remedy)
+    /// - Parameter remedy: the clause that ends the sentence; nil for one that depends on the run.
+    func noWholeCheckpoint(remedy: String? = nil) -> Failure {
+        let hasDiverged = (try? MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation))??
+            .isNotFinite
+        if hasDiverged == true {
+            return .file(
+                .missingInput, checkpoints,
+                "holds no good checkpoint, because the run diverged before its first one",
+                remedy: "train it again with a lower [optimizer] learning_rate")
+        }
+        return .file(
+            .missingInput, checkpoints, "holds no whole checkpoint",
+            remedy: remedy ?? "train the run first")
     }
 }
