@@ -17,7 +17,8 @@ package func writeReport(about folders: [String], to out: String?) throws(Failur
             .usage, "A page about several runs belongs to none of them; name its file with --out.")
     }
     if let out, FileSystem.exists(out) {
-        throw .file(.usage, out, "exists and is never overwritten", remedy: "give --out another name")
+        throw .file(
+            .usage, out, "exists and is never overwritten", remedy: "give --out another name")
     }
     let sweep = SweepFolder(first)
     guard folders.count == 1 || !folders.contains(where: { SweepFolder($0).holdsSweep }) else {

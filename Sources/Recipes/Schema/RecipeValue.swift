@@ -57,7 +57,8 @@ package enum RecipeValue: Equatable, Sendable {
         case .table: self = .table(try Self.entries(of: value.table ?? [:]))
         case .date, .time, .dateTime:
             throw Failure(
-                .configuration, "\(key): is a date or time, which no key takes; write a number or a quoted string.")
+                .configuration,
+                "\(key): is a date or time, which no key takes; write a number or a quoted string.")
         }
     }
 
