@@ -1,7 +1,7 @@
 import Support
 import Telemetry
 
-/// A watch for signs of a wrong rate, bad data and overfitting in a training run, which reports
+/// A watcher for signs of a wrong rate, bad data or overfitting in a training run, which reports
 /// each sign once.
 ///
 /// It uses only the content of metrics.jsonl, so a resumed run, which reads that file again,
@@ -36,7 +36,7 @@ package struct Diagnostician: Sendable {
             spike.add(step, start: start), oscillation.add(step, start: start),
             stall.add(step, start: start),
         ]
-        // An unstable loss does not fall either, but its rate is too large, not too small.
+        // An unstable loss does not fall either, but then the rate is too large, not too small.
         return new(found.filter { $0?.sign != .lossNotFalling || !isUnstable })
     }
 

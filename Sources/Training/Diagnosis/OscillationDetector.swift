@@ -8,18 +8,21 @@ import Statistics
 struct OscillationDetector: Sendable {
     static let block = 10
     static let capacity = 200
-    /// The number of losses that are compared with the start, the number of them that must be above
-    /// it, the factor by which they must be, and the factor that the highest must exceed.
+    /// The bounds for losses above the starting loss: at least `count` of the last `window` losses
+    /// must exceed `factor` times the starting loss, and the highest must exceed `highest` times
+    /// it.
     static let overshoot = (window: 20, count: 8, factor: 1.1, highest: 1.5)
     /// The required number of swings, up and down again, among the blocks.
     static let fewestSwings = 2
-    /// The least swing of a block's median: in its standard errors, about sqrt(pi/2) of a mean's,
-    /// and as a fraction of the loss. The lowest of twenty medians is two errors below their
-    /// middle.
+    /// The least swing of a block's median, in standard errors of a median and as a fraction of the
+    /// loss. A median's standard error is about sqrt(pi/2) times that of a mean. From noise alone,
+    /// the lowest of twenty medians lies about two standard errors below their middle.
     static let leastSwing = (errors: 7.0, ofLoss: 0.05)
-    /// The least ratio of half the mean squared successive difference to the variance (von Neumann
-    /// 1941): 1 for independent noise, with a standard deviation of 0.1 over 100 steps; 2 for
-    /// strict alternation. Epochs of two batches give 1.5.
+    /// The bounds for alternation over the last `window` losses. `ratio` is the least ratio of half
+    /// the mean squared successive difference to the variance (von Neumann 1941): 1 for independent
+    /// noise, with a standard deviation of 0.1 over 100 steps; 2 for strict alternation. Epochs of
+    /// two batches give 1.5. `deviationOfLoss` is the least standard deviation as a fraction of the
+    /// mean loss.
     static let alternation = (window: 100, ratio: 1.8, deviationOfLoss: 0.03)
 
     private var losses = TrailingValues(capacity: capacity)
@@ -63,8 +66,8 @@ struct OscillationDetector: Sendable {
             + "\(lossText(high)), in the last \(values.count) steps"
     }
 
-    /// Returns how often a curve rises by more than `least` from its lowest value and falls by more
-    /// than `least` from its highest value again.
+    /// Returns the number of times that a curve rises by more than `least` above its last low and
+    /// then falls by more than `least` below its last high.
     private func swings(in course: [Double], of least: Double) -> Int {
         var (rising, turn, count) = (false, course.first ?? 0, 0)
         for value in course {

@@ -1,7 +1,7 @@
 import Statistics
 
-/// A normal distribution's standard deviation over its median absolute deviation, 1 / 0.6745
-/// (Rousseeuw & Croux 1993, section 1).
+/// The ratio of a normal distribution's standard deviation to its median absolute deviation,
+/// 1/0.6745 (Rousseeuw & Croux 1993, section 1).
 let deviationsPerMedianDeviation = 1.4826
 
 /// Returns the standard deviation estimated from the median absolute deviation, which a few

@@ -10,8 +10,9 @@ struct SpikeDetector: Sendable {
     /// The least rise above the median in standard deviations; a mean over few tokens has a long
     /// upper tail.
     static let deviations = 10.0
-    /// The least rise as a fraction of the median and of the loss at the start: the loss of a model
-    /// that has memorized its text has hardly any noise but a long tail.
+    /// The least rise, as a fraction of the median and of the loss at the start. It is needed
+    /// because the loss of a model that has memorized its text has hardly any noise but a long
+    /// upper tail.
     static let leastRise = (ofMedian: 0.2, ofStart: 0.1)
 
     private var losses = TrailingValues(capacity: capacity)

@@ -2,8 +2,8 @@
 struct StallDetector: Sendable {
     /// The number of steps after warmup before the first verdict.
     static let patience = 100
-    /// The number of steps whose mean loss is compared with the start, and of steps between two
-    /// comparisons.
+    /// The number of steps whose mean loss is compared with the start, which is also the number of
+    /// steps between two comparisons.
     static let window = 50
     /// The fall that counts as learning, as a fraction of the loss at the start. Any useful rate
     /// lowers the loss by a fifth or more in `patience` steps, because learning the tokens'

@@ -50,7 +50,7 @@ package struct EvaluationShares: Sendable, Equatable {
     }
 }
 
-/// Measures the loss over a validation set, the same way on any layout.
+/// A measurement of the loss over a validation set, which gives the same result on any layout.
 package struct Evaluator {
     private let windows: ValidationWindows
     private let shares: EvaluationShares

@@ -1,6 +1,6 @@
 import Support
 
-/// Counts the steps that were skipped because their loss or gradient was not finite.
+/// A counter of the steps that were skipped because their loss or gradient was not finite.
 ///
 /// All ranks see the same global loss and norm, so they skip, count and stop together.
 package struct NonFiniteGuard: Equatable, Sendable {

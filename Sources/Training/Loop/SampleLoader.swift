@@ -43,7 +43,8 @@ package struct SampleLoader {
             inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
     }
 
-    /// Returns the micro-batch of some validation windows; rows without a window have no targets.
+    /// Returns a micro-batch of validation windows, one per row; rows without a window have no
+    /// targets.
     package func load(
         _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
     ) -> TokenBatch {
@@ -81,7 +82,7 @@ package struct SampleLoader {
 private func endJob(_ failure: Failure) -> Never {
     let rank = MPIEnvironment.launchedRank
     // All ranks fail to read a shared file at about the same time, but only one should report it.
-    // The others wait, until mpirun ends them because the first one ended.
+    // The others wait until mpirun ends them because the first rank has ended.
     let patience = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
     let end = MonotonicClock.nanoseconds + patience
     while MonotonicClock.nanoseconds < end { usleep(50_000) }

@@ -70,8 +70,8 @@ struct StepClock {
 
     /// Runs backward, and adds the time of the reduction's work within it to `progress`.
     ///
-    /// `body` must run that work through the closure `reducing`. It passes the range of gradients
-    /// that was just completed, or nil between two tiles of a product.
+    /// `body` must run that work through the closure `reducing`. To this closure, it passes the
+    /// range of gradients that was just completed, or nil between two tiles of a product.
     mutating func measureBackward<Value>(
         _ body: (_ reducing: (_ range: Range<Int>?, _ work: () -> Void) -> Void) -> Value
     ) -> Value {

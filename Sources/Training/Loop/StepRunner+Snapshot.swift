@@ -43,8 +43,8 @@ extension StepRunner {
         try communicator.barrier()
     }
 
-    /// Fills the state from a run's newest whole checkpoint instead of with new parameters. The run
-    /// is not changed. Collective.
+    /// Fills the state from a run's newest whole checkpoint, in place of new parameters. The run
+    /// itself is not changed. Collective.
     ///
     /// - Returns: the checkpoint's step.
     /// - Throws: `Failure` (configuration) if the run's model or optimizer differs from the
@@ -60,7 +60,7 @@ extension StepRunner {
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,
             communicator: communicator)
         guard try checkpoints.load(into: state, isResuming: false) else {
-            // Every rank gets here, and one sentence is enough.
+            // Every rank reaches this line, but only one must report the failure.
             try communicator.onFirstRank { () throws(Failure) -> Void in
                 throw run.noWholeCheckpoint()
             }
@@ -73,7 +73,7 @@ extension StepRunner {
 }
 
 extension Recipe {
-    /// Checks that a checkpoint of another recipe fits this recipe's model and optimizer.
+    /// Checks that a checkpoint saved with another recipe fits this recipe's model and optimizer.
     fileprivate func requireSameState(as other: Recipe, of run: RunFolder) throws(Failure) {
         var (own, theirs) = (Recipe(), Recipe())
         (own.model, theirs.model) = (model, other.model)

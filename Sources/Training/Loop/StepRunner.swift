@@ -145,7 +145,7 @@ package final class StepRunner {
     /// Takes a step. Collective.
     ///
     /// - Parameters:
-    ///   - learningRate: the step's rate, the same on all ranks; nil for the schedule's.
+    ///   - learningRate: the step's rate, the same on all ranks; nil for the rate of the schedule.
     ///   - requests: returns the requests of this rank; called late in the step.
     ///   - batches: returns the step's micro-batches.
     /// - Returns: the step's results and the requests of all ranks.
@@ -193,7 +193,8 @@ package final class StepRunner {
         return (record, totals.anyRequest)
     }
 
-    /// Trains the rank's lanes in order; the last lane's buckets start as backward finishes them.
+    /// Trains the rank's lanes in order. The reduction of a bucket starts as soon as backward of
+    /// the last lane has finished it.
     private func trainLanes(_ batches: Batches, clock: inout StepClock) {
         let dropout = dropoutKey
         laneSteps.removeAll(keepingCapacity: true)
@@ -253,7 +254,8 @@ package final class StepRunner {
         tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
     }
 
-    /// Updates all parameters on every rank or, if the optimizer is sharded, the rank's own shard.
+    /// Updates the parameters: all of them on every rank or, if the optimizer is sharded, only the
+    /// rank's own shard.
     ///
     /// - Parameter scale: the factor that multiplies the gradients.
     private func update(

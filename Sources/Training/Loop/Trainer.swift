@@ -160,7 +160,7 @@ package final class Trainer {
         return .finished(last, best: best?.step)
     }
 
-    /// Records an evaluation as the best so far, if it is and the recipe keeps the best checkpoint.
+    /// Records an evaluation if it is the best so far and the recipe keeps the best checkpoint.
     private func noteBest(_ evaluation: Evaluation) {
         guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return }
         best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)

@@ -3,8 +3,8 @@ import Glibc
 import MPI
 import Support
 
-/// An examination of the machines that a run would use, with warnings of what would make it slow or
-/// fail.
+/// An examination of the machines that a run would use, with warnings about problems that would
+/// slow the run down or make it fail.
 package struct Doctor {
     /// A line of the examination: its subject and the finding.
     package typealias Finding = (name: String, text: String)
@@ -46,8 +46,8 @@ package struct Doctor {
         return findings
     }
 
-    /// Returns warnings of what would make a run slow, wrong or fail, each a sentence with a
-    /// remedy.
+    /// Returns warnings about problems that would slow a run down, change its results or make it
+    /// fail. Each is a sentence with a remedy.
     package static func warnings(_ ranks: [MachineFacts], runFolder: String?) -> [String] {
         var warnings: [String] = []
         for (host, members) in byHost(ranks) {

@@ -103,12 +103,12 @@ package var machineMemoryBytes: Int {
     }
 }
 
-/// Whether the launcher set waiting ranks to yield their cores, as required if there are more ranks
-/// than cores.
+/// Whether the launcher makes waiting ranks yield their cores, which is necessary if there are more
+/// ranks than cores.
 package var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
 
-/// Returns the threads of a rank. Each is bound to a core; if waiting ranks yield, the threads are
-/// not bound and yield between loops.
+/// Returns the threads of a rank. Each thread is bound to a core, unless waiting ranks yield: then
+/// the threads are not bound, and they yield between loops.
 package func rankTeam(threads: Int) -> ThreadTeam {
     ThreadTeam(threads: threads, yields: ranksYield, bindsThreads: !ranksYield)
 }

@@ -4,10 +4,10 @@ import Recipes
 import Support
 
 extension Precision {
-    /// Checks that the processor has instructions for the precision, or that the user `emulates`
-    /// it.
+    /// Checks that the processor has the instructions for the precision, or that the precision is
+    /// emulated.
     ///
-    /// - Throws: `Failure` (configuration) if neither is true; it recommends fp32.
+    /// - Throws: `Failure` (configuration) if neither is the case; it recommends fp32.
     package func requireProcessor(emulates: Bool) throws(Failure) {
         guard self == .bf16, !emulates, !InstructionSet.best.multipliesBF16 else { return }
         throw Failure(

@@ -7,7 +7,7 @@ extension TrainingPlan {
     /// Checks that the machine has enough memory for the model, before any of it is allocated.
     /// Collective.
     ///
-    /// - Throws: `Failure` (configuration) if it does not; it states the memory needed, and
+    /// - Throws: `Failure` (configuration) if it has too little; it states the memory needed, and
     ///   settings that need less.
     package func requireMemory(_ communicator: Communicator) throws(Failure) {
         let ranks = try communicator.ranksOnThisHost()

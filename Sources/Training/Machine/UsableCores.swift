@@ -29,7 +29,8 @@ package struct UsableCores: Codable, Sendable, Equatable {
 
     /// The cores that all ranks of this job may use on this machine.
     ///
-    /// A launcher binds each rank to some of its own processors, so the launcher's are included.
+    /// A launcher binds each rank to some of the processors that it may use itself, so the
+    /// launcher's processors are included.
     package static var here: UsableCores {
         var processors = allowedProcessors(of: "self")
         if MPIEnvironment.hasLauncher, let launcher {
@@ -101,7 +102,7 @@ package struct UsableCores: Codable, Sendable, Equatable {
 // MARK: - Control groups
 
 extension UsableCores {
-    /// The smallest quota, in cores, of this process's control groups and those above them.
+    /// The smallest quota, in cores, of this process's control groups and their ancestors.
     private static var quotaHere: Double? {
         let groups = (try? readText("/proc/self/cgroup")) ?? ""
         return controlGroupFolders(of: "cpu", groups: groups).compactMap { folder, version in
@@ -124,7 +125,7 @@ extension UsableCores {
     }
 }
 
-/// Returns the folders of a process's control groups of versions 1 and 2: its own and those above.
+/// Returns the folders of a process's control groups and their ancestors, of versions 1 and 2.
 ///
 /// - Parameters:
 ///   - controller: the controller of version 1, such as "cpu" or "memory".

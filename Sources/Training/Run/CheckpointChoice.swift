@@ -154,7 +154,8 @@ extension RunFolder {
         return kept.step
     }
 
-    /// Returns the remedy for a checkpoint that cannot be used, which names the newest good one.
+    /// Returns the remedy for a checkpoint that cannot be used: the newest good one before it, if
+    /// there is one.
     ///
     /// - Parameter step: the step of the checkpoint that cannot be used.
     package func remedy(insteadOf step: Int) -> String {
@@ -165,7 +166,7 @@ extension RunFolder {
     }
 }
 
-/// The evaluation of a run with the lowest loss so far.
+/// An evaluation of a run whose loss is finite, as a candidate for the best one.
 struct BestEvaluation: Equatable {
     let step: Int
     let loss: Double

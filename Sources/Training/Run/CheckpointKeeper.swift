@@ -47,7 +47,7 @@ final class CheckpointKeeper {
     /// The step of the last checkpoint that was saved or loaded.
     private(set) var savedStep: Int?
 
-    /// The file with the parameters, whose tensors have Hugging Face's names.
+    /// The file with the parameters, whose tensors are named as in Hugging Face's Transformers.
     static let parametersFile = "model.safetensors"
     private static let optimizerFile = "optimizer.safetensors"
     /// The file with the model's shape, for Hugging Face's Transformers.
@@ -58,7 +58,7 @@ final class CheckpointKeeper {
     /// The key of the run's recipe in the manifest's `extra`.
     static let recipeKey = "recipe"
 
-    /// Returns the file with the parameters that evaluations use.
+    /// Returns the name of the file with the parameters that evaluations use.
     static func evaluatedFile(of recipe: Recipe) -> String {
         recipe.training.averagingPower == nil ? parametersFile : averageFile
     }
@@ -247,12 +247,13 @@ final class CheckpointKeeper {
     /// Loads the newest whole checkpoint on all ranks; returns false if none was ever written.
     /// Collective.
     ///
-    /// Warns of each damaged checkpoint, with the reason, before it tries an earlier one.
+    /// Warns of each checkpoint that cannot be used, with the reason, before it tries an earlier
+    /// one.
     ///
-    /// - Parameter isResuming: whether the run itself is resumed, which requires the same data and
-    ///   lanes; otherwise another training starts from its parameters and moments.
+    /// - Parameter isResuming: whether this run is resumed, which requires the same data and lanes;
+    ///   otherwise a new training starts from the run's parameters and moments.
     /// - Throws: `Failure` (missing input) if no checkpoint is whole; (bad data) if the newest
-    ///   whole one has other data or another recipe.
+    ///   whole one was saved with other data or another recipe.
     func load(into state: TrainingState, isResuming: Bool = true) throws(Failure) -> Bool {
         let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
@@ -285,8 +286,8 @@ final class CheckpointKeeper {
         return true
     }
 
-    /// Finds the checkpoint on rank 0, checks all of it, and fills the state, except for sharded
-    /// moments.
+    /// Finds the checkpoint on rank 0, verifies it completely, and fills the state except for
+    /// sharded moments.
     private func read(into state: TrainingState, isResuming: Bool) throws(Failure) -> Checkpoint {
         let newest = try store.candidates().first?.step ?? 0
         let found = try store.newestGood { step, reason in

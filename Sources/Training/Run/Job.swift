@@ -72,9 +72,9 @@ package struct Job: Sendable {
 
     // MARK: - Set-up
 
-    /// Checks that every rank's processor has instructions for a precision. Collective.
+    /// Checks that every rank's processor has the instructions for a precision. Collective.
     ///
-    /// - Throws: `Failure` (configuration) if one has none; it recommends fp32.
+    /// - Throws: `Failure` (configuration) if a processor lacks them; it recommends fp32.
     package func requireProcessor(for precision: Precision) throws(Failure) {
         try communicator.agree { () throws(Failure) in
             try precision.requireProcessor(emulates: emulatesBF16)

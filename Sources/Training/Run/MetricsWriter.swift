@@ -5,8 +5,8 @@ import Recipes
 import Support
 import Telemetry
 
-/// The object that writes metrics.jsonl and the progress line on rank 0; it does nothing on the
-/// others.
+/// The object that writes metrics.jsonl and shows the progress line on rank 0. On the other ranks
+/// it does nothing.
 final class MetricsWriter {
     private let run: RunFolder
     private let plan: TrainingPlan
@@ -110,7 +110,7 @@ final class MetricsWriter {
                 ObservedStep(
                     step: step.step, loss: step.loss, learningRate: step.learningRate,
                     gradientNorm: step.gradientNorm, isSkipped: step.isSkipped)))
-        // Smoothed, because the rate varies from step to step.
+        // The rate is smoothed, because it varies from step to step.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
             done: step.step,

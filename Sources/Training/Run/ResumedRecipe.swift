@@ -27,7 +27,7 @@ struct ResumedRecipe {
         try refuseEdit(of: trained)
     }
 
-    /// Checks that the run's recipe is that of its newest checkpoint, or that a resume changed it.
+    /// Checks that the run's recipe is that of its newest checkpoint, unless a resume replaced it.
     ///
     /// - Throws: `Failure` (configuration) if it was edited; it names the keys.
     private func refuseEdit(of trained: Recipe) throws(Failure) {
@@ -49,11 +49,11 @@ struct ResumedRecipe {
         return one == other.withoutFreeKeys
     }
 
-    /// Returns the recipe to resume with: that in the file at `path`, or the run's own if it is
-    /// nil, with overrides.
+    /// Returns the recipe to resume with: the one in the file at `path`, or the run's own if `path`
+    /// is nil, with overrides.
     ///
-    /// - Throws: `Failure` (configuration) if a key differs that cannot change midway; it names the
-    ///   first one.
+    /// - Throws: `Failure` (configuration) if a key that cannot change midway differs; it names the
+    ///   first such key.
     func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
         let wanted: Recipe
         if let path {

@@ -134,9 +134,9 @@ package struct RunFolder: Sendable {
         return String(path)
     }
 
-    /// Returns the failure for a run without the whole checkpoint that a command needs.
+    /// Returns the failure for a command that needs a whole checkpoint of a run that has none.
     ///
-    /// - Parameter remedy: the clause that ends the sentence; nil for one that depends on the run.
+    /// - Parameter remedy: the remedy to give; nil for one that depends on the run.
     func noWholeCheckpoint(remedy: String? = nil) -> Failure {
         let hasDiverged = (try? MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation))??
             .isNotFinite

@@ -35,7 +35,8 @@ struct ShardTransfer {
 
     // MARK: - To rank 0
 
-    /// On rank 0, passes a range of the arena of one of the state's buffers to `body`, in order.
+    /// On rank 0, passes the elements of one of the state's buffers in a range of the arena to
+    /// `body`, in order.
     ///
     /// - Parameters:
     ///   - range: the elements of the arena.

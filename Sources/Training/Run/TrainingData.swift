@@ -10,7 +10,7 @@ package struct TrainingData: Sendable {
     package let path: String
     package let training: TokenDataset
     package let validation: TokenDataset
-    /// The data's tokenizer; nil if the folder does not describe it.
+    /// The data's tokenizer; nil if the folder does not describe one.
     package let tokenizer: (any Tokenizer)?
     package let order: SampleOrder
     package let validationWindows: ValidationWindows
@@ -24,8 +24,8 @@ package struct TrainingData: Sendable {
     /// - Parameters:
     ///   - isRemembered: whether the path was read from a run or a sweep instead of the command
     ///     line, so a missing folder may have been moved.
-    ///   - rank: the rank that opens the folder. If it is not 0, rank 0 has found the folder, so
-    ///     the remedy is to copy it to the other hosts.
+    ///   - rank: the rank that opens the folder. If it is not 0, rank 0 has already found the
+    ///     folder, so the remedy for a missing folder is to copy it to the other hosts.
     /// - Throws: `Failure` (missing input) if the folder or one of its files does not exist; (bad
     ///   data) if the folder was made for another tokenizer, a token is outside the vocabulary, or
     ///   the data are shorter than one context.

@@ -1,7 +1,7 @@
 import Recipes
 import Support
 
-/// The facts about a run that the summary of its plan states but the plan does not hold.
+/// The facts about a run that the summary states in addition to the plan.
 package struct RunFacts: Sendable {
     package var ranks: Int
     package var threads: Int
@@ -33,7 +33,8 @@ package struct RunFacts: Sendable {
 }
 
 extension TrainingPlan {
-    /// Returns the plan as text, printed once: per-rank and global quantities, and the rate.
+    /// Returns the plan as text, which is printed once at the start: quantities per rank and over
+    /// all ranks, and the learning rate.
     package func summary(_ facts: RunFacts) -> String {
         let model = recipe.model
         let steps = recipe.training.steps

@@ -1,11 +1,12 @@
 import MPI
 import Support
 
-/// The time in nanoseconds by which another rank's clock is ahead of this rank's, at some time.
+/// The time in nanoseconds by which another rank's clock is ahead of this rank's, at the time of a
+/// measurement.
 ///
 /// It is measured with round trips of messages (Cristian 1989). The other rank reads its clock
-/// between the two times at which this rank reads its own, so the shortest round trip gives the
-/// best estimate, whose error is at most half that trip.
+/// between the two times at which this rank reads its own, so the error is at most half a round
+/// trip, and the shortest one gives the best estimate.
 package struct ClockOffset: Sendable, Equatable {
     /// The time of the measurement, on the other rank's clock.
     package let time: Int64

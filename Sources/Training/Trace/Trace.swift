@@ -88,8 +88,8 @@ package final class Trace {
         try communicator.agree { () throws(Failure) in if let problem { throw problem } }
     }
 
-    /// Ends all ranks' spans with the last step that all ranks have, if a rank's memory for spans
-    /// was full.
+    /// If a rank's memory for spans was full, ends the spans of all ranks with the last step that
+    /// all of them have.
     private func endTogether() throws(Failure) {
         let isStep = { (span: TraceRecorder.Span) in span.kind == TraceKind.step.rawValue }
         let last =
