@@ -41,8 +41,8 @@ extension SweepFolder {
 
     /// Analyzes the results in the ledger.
     ///
-    /// - Parameter tolerance: the regret up to which a rule holds, in nats; nil for the sweep's
-    ///   own.
+    /// - Parameter tolerance: the regret up to which a rule holds, in nats; nil for the tolerance
+    ///   of the sweep.
     /// - Throws: `Failure` (missing input) if there is no sweep or no run has ended; the failures
     ///   of the analysis.
     package func findings(tolerance: Double? = nil) throws(Failure) -> SweepFindings {

@@ -33,7 +33,7 @@ package struct SweepFolder: Sendable {
 
     package func run(of point: SweepPoint) -> RunFolder { RunFolder("\(points)/\(point.name)") }
 
-    /// Whether a sweep was started here.
+    /// Whether the folder holds a sweep.
     package var holdsSweep: Bool { FileSystem.exists(specification) }
 
     /// Creates the folder of a new sweep, completely or not at all.

@@ -16,13 +16,14 @@ package enum Assignment: Sendable, Equatable {
 /// The results of a sweep and the groups' claims to points, in files that the groups share under a
 /// lock.
 ///
-/// A point's line is written once, when it has ended, and contains nothing that depends on where or
-/// when it was trained. A claim is a small file that holds the name of its session. The claims of a
-/// session that was killed are ignored.
+/// A point's line is written once, when the point has ended, and contains nothing that depends on
+/// where or when the point was trained. A claim is a small file that holds the name of its session.
+/// The claims of a session that was killed are ignored.
 package struct SweepLedger: Sendable {
     private let folder: SweepFolder
     private let schedule: SweepSchedule
-    /// The name of this start of the sweep, which distinguishes its claims from those of others.
+    /// The name of this start of the sweep, which distinguishes its claims from those of other
+    /// starts.
     private let session: String
 
     package init(_ folder: SweepFolder, schedule: SweepSchedule, session: String) {

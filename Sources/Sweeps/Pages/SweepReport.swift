@@ -93,8 +93,8 @@ struct DesignReport {
 
     // MARK: - Charts
 
-    /// The chart of the mean loss over seeds at each rate with the seeds' range, and the mean
-    /// parabola.
+    /// The chart of the loss against the rate: the mean over seeds with their range, and the mean
+    /// of the fitted parabolas.
     private var lossChart: LineChart {
         var series: [LineChart.Series] = []
         for (index, optimum) in analysis.optima.enumerated() {

@@ -6,7 +6,7 @@ import Support
 import Telemetry
 import Training
 
-/// Trains points of a sweep, one after another, on the ranks of one group.
+/// The object that trains points of a sweep, one after another, on the ranks of one group.
 struct PointTrainer {
     let specification: SweepSpecification
     let folder: SweepFolder
@@ -24,7 +24,8 @@ struct PointTrainer {
         case stopped
     }
 
-    /// Trains a point to its end, from its newest checkpoint if any. Collective over the group.
+    /// Trains a point to its end, from its newest checkpoint if it has one. Collective over the
+    /// group.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
         let recipe = try group.agree { () throws(Failure) in
             try specification.recipe(for: point)
@@ -35,7 +36,7 @@ struct PointTrainer {
         let isResumed = try group.agree { () throws(Failure) in
             group.rank == 0 ? try prepare(run, input) : false
         }
-        // The grid of a sweep contains wrong rates on purpose.
+        // The grid of a sweep contains bad rates on purpose, so they deserve no warning.
         let trainer = try Trainer(
             input, run: run, job: job, engine: engine, warnsOfWrongRates: false)
         // Only the first rank has looked for a run.

@@ -5,7 +5,7 @@ import Statistics
 import Support
 import Training
 
-/// The durations of a recipe's steps and evaluations on a layout, measured with a few of each.
+/// The durations of a recipe's steps and evaluations on a layout, measured over a few of each.
 package struct RunCost: Sendable, Equatable {
     package let secondsPerStep: Double
     package let secondsPerEvaluation: Double

@@ -2,8 +2,8 @@ import Support
 import Telemetry
 import Training
 
-/// The progress line of a sweep on rank 0, with the points that have ended out of those known so
-/// far.
+/// The progress line of a sweep on rank 0, which shows how many of the points known so far have
+/// ended.
 struct SweepProgress {
     private let line: ProgressLine?
     private var details: [String] = []

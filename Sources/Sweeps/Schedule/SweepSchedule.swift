@@ -3,8 +3,8 @@ import Support
 
 /// The points of a sweep to train, derived from the results so far.
 ///
-/// They depend only on the results and not on the order in which the runs ended, so any number of
-/// groups, killed and started again, ends with the same points.
+/// The points depend only on the results and not on the order in which the runs ended. Any number
+/// of groups therefore ends with the same points, even if groups are killed and started again.
 package struct SweepSchedule: Sendable {
     private let specification: SweepSpecification
     private let contextLength: Int
@@ -68,8 +68,8 @@ package struct SweepSchedule: Sendable {
         return open + rules * specification.seeds.count
     }
 
-    /// Returns a number in proportion to the duration of a run, which is taken to follow its
-    /// tokens.
+    /// Returns a number proportional to the duration of a run, which is assumed to be proportional
+    /// to the run's tokens.
     private func seconds(ofBatch batch: Int) -> Int {
         batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
     }
@@ -103,7 +103,7 @@ package struct SweepSchedule: Sendable {
         }
     }
 
-    /// A side of the best rate on which a parabola lacks a neighbor.
+    /// A side of the best rate on which the grid lacks the neighbor that a parabola needs.
     private enum Edge {
         case below
         case above

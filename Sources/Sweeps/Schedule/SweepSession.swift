@@ -12,7 +12,8 @@ package struct SweepRequest: Sendable {
     package var dataPath: String?
     package var sweepPath: String
     package var resumes: Bool
-    /// The number of groups of ranks, which train a point each at a time; nil for one per rank.
+    /// The number of groups of ranks, each of which trains one point at a time; nil for one per
+    /// rank.
     package var groups: Int?
 
     package init(
@@ -35,7 +36,8 @@ package enum SweepOutcome: Sendable {
     case stopped
 }
 
-/// Sets up a sweep on all ranks, trains its points in groups of ranks, and analyzes the results.
+/// A session that sets up a sweep on all ranks, trains its points in groups of ranks, and analyzes
+/// the results.
 package struct SweepSession {
     let request: SweepRequest
     let job: Job
@@ -71,7 +73,7 @@ package struct SweepSession {
         }
         let isStopped = try trainPoints(input, groups, ledger)
         if isStopped { return .stopped }
-        // The first rank writes the findings. The others only learn that it succeeded.
+        // The first rank writes the findings. The other ranks learn only whether it succeeded.
         let findings = try world.onFirstRank { () throws(Failure) in
             let findings = try folder.findings()
             try folder.write(findings)
@@ -234,8 +236,7 @@ package struct SweepSession {
 
     // MARK: - Training
 
-    /// Trains points in each group until there are none; returns whether a signal stopped the
-    /// sweep.
+    /// Trains points in each group until none is left; returns whether a signal stopped the sweep.
     private func trainPoints(
         _ input: Input, _ groups: Int, _ ledger: SweepLedger
     ) throws(Failure) -> Bool {

@@ -31,7 +31,7 @@ struct SpecificationTable {
         self.entries = entries
     }
 
-    /// The settings of `[set]`, which are quoted dotted keys or tables of sections.
+    /// The settings of `[set]`, which are written as quoted dotted keys or as tables of sections.
     var settings: [RecipeSetting] {
         get throws(Failure) {
             var settings: [RecipeSetting] = []

@@ -23,8 +23,8 @@ package struct SweepPoint: Sendable, Equatable {
         let isPlain = rule.allSatisfy {
             $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == ".")
         }
-        // A rule whose name is too long for a file, or contains other characters, is identified by
-        // its digest.
+        // A rule is identified by its digest if its name is too long for a file or contains other
+        // characters.
         let rule =
             isPlain && rule.count <= 40
             ? rule : "\(rule.prefix { $0.isLetter })-\(SHA256.hash(rule).prefix(12))"
@@ -76,8 +76,8 @@ extension SweepSpecification {
     /// Returns the recipe of a point's run.
     ///
     /// The recipe's own [scaling] is ignored. The lanes are set if the recipe leaves them unset,
-    /// because their default depends on the number of ranks, but a point must be the same on any
-    /// number.
+    /// because their default depends on the number of ranks, whereas a point must be the same on
+    /// any number of ranks.
     ///
     /// - Throws: `Failure` (configuration) if the recipe is invalid, or if a number of tokens is
     ///   not a whole number of the batch's steps.
@@ -113,8 +113,8 @@ extension SweepSpecification {
         return recipe
     }
 
-    /// Returns the recipe of a batch under a rule; the rate is that of the base batch. Without a
-    /// rule, the rate is that of the batch.
+    /// Returns the recipe of a batch. With a rule, `rate` is the rate at the base batch; without a
+    /// rule, it is the rate at the batch.
     ///
     /// - Throws: `Failure` (configuration) if the recipe is invalid.
     func recipe(batch: Int, rate: Double, rule: SweepRule?) throws(Failure) -> Recipe {

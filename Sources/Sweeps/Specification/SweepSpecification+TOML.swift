@@ -104,7 +104,7 @@ extension SweepSpecification {
         try table.checkRising("learning_rates", learningRates, "a rate above 0")
         try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
         try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
-        // Up to this limit, their products with one another and a context length do not overflow.
+        // Up to this limit, the products of these numbers and a context length do not overflow.
         let largest = 1_000_000_000
         for (key, values) in [("batches", batches), ("steps", steps)] {
             guard let value = values.last, value > largest else { continue }

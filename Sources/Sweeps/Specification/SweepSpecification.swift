@@ -1,6 +1,6 @@
 import Recipes
 
-/// The contents of a sweep's TOML file: a grid of batches, rates and seeds over one recipe.
+/// The content of a sweep's TOML file: a grid of batches, rates and seeds for one recipe.
 package struct SweepSpecification: Sendable, Equatable {
     /// The text of the recipe that all runs share.
     package let recipeText: String
@@ -63,8 +63,8 @@ package struct SweepSpecification: Sendable, Equatable {
             steps.last ?? 0, (tokens.last ?? 0) / (batch * contextLength))
     }
 
-    /// Returns the steps after which a batch's runs are evaluated: 0, every comparison, and more at
-    /// about equal ratios between them.
+    /// Returns the steps after which a batch's runs are evaluated: step 0, the step of every
+    /// comparison, and further steps at about equal ratios.
     package func marks(ofBatch batch: Int, contextLength: Int) -> [Int] {
         let last = runSteps(ofBatch: batch, contextLength: contextLength)
         var marks = Set(steps + tokens.map { $0 / (batch * contextLength) } + [0, last])
