@@ -9,7 +9,8 @@ struct ResultFolder {
 
     /// Checks that the folder does not exist or is empty.
     ///
-    /// - Throws: `Failure` (usage) if the path is taken; (I/O) if it is below a file.
+    /// - Throws: `Failure` (usage) if the path is taken; (I/O) if one of its parent folders is a
+    ///   file.
     func requireFree() throws(Failure) {
         guard path.isEmpty || !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
             throw .file(

@@ -1,8 +1,8 @@
 import Compute
 import Model
 
-/// Random directions whose filters are as long as the parameters' (Li et al. 2018, 1712.09913,
-/// section 4): a step of 1 along them changes every filter by its own length.
+/// Random directions whose filters have the same lengths as those of the parameters (Li et al.
+/// 2018, 1712.09913, section 4): a step of 1 along them changes every filter by its own length.
 ///
 /// A filter is the weights of one neuron: a column of a projection, whose weight is (inputs,
 /// outputs) here, or a row of an embedding, which is the vector of one token or position. Biases

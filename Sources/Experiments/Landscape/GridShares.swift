@@ -13,12 +13,12 @@ package struct GridShares: Sendable, Equatable {
         Array(stride(from: rank, to: count, by: size))
     }
 
-    /// The count of numbers that every rank sends, the same for all ranks.
+    /// The number of values that every rank sends, the same on all ranks.
     package var slots: Int { (count + size - 1) / size }
 
     /// Returns the results of the pieces in order.
     ///
-    /// - Parameter gathered: `slots` numbers of each rank, in rank order.
+    /// - Parameter gathered: `slots` values from each rank, in the order of the ranks.
     package func assemble(_ gathered: [Double]) -> [Double] {
         precondition(gathered.count == slots * size, "every rank sends \(slots) numbers")
         return (0..<count).map { gathered[$0 % size * slots + $0 / size] }

@@ -4,7 +4,8 @@ import Support
 package struct LandscapeRequest: Sendable {
     /// The choice of the plane.
     package enum Directions: String, Sendable, CaseIterable {
-        /// Two random directions, in which each filter has the length of the parameters' filter.
+        /// Two random directions, in which each filter is as long as the corresponding filter of
+        /// the parameters.
         case filter
         /// The two principal directions of the run's checkpoints.
         case pca
@@ -16,8 +17,9 @@ package struct LandscapeRequest: Sendable {
     package var directions: Directions
     /// The number of points along each axis.
     package var grid: Int
-    /// The extent of the grid: the distance from the checkpoint, in lengths of its filters, or the
-    /// margin around the path, as a fraction of the path's extent; nil for 1 or 0.25.
+    /// The extent of the grid. For `.filter`, it is the distance from the checkpoint, in lengths of
+    /// its filters; nil for 1. For `.pca`, it is the margin around the path, as a fraction of the
+    /// path's extent; nil for 0.25.
     package var extent: Double?
     /// The number of validation windows at each point.
     package var sequences: Int

@@ -7,7 +7,7 @@ import Support
 import Telemetry
 import Training
 
-/// Measures the loss on a plane through a run's newest checkpoint, on all ranks.
+/// A session that measures the loss on a plane through a run's newest checkpoint, on all ranks.
 package struct LandscapeSession {
     private let request: LandscapeRequest
     private let job: Job
@@ -39,7 +39,7 @@ package struct LandscapeSession {
             at: request.dataPath,
             fingerprint: run?.checkpoints.last?.manifest.dataFingerprint ?? "", recipe: &recipe,
             communicator: communicator)
-        // Impossible output must fail before the work and not after it.
+        // If the output cannot be written, the command must fail before the work and not after it.
         let vega = try communicator.onFirstRank { () throws(Failure) in
             try folder.requireFree()
             return try VegaLibrary.script()
@@ -196,7 +196,7 @@ package struct LandscapeSession {
 
     /// Checks that at least one loss is finite. Collective; all ranks must pass the same losses.
     ///
-    /// - Throws: `Failure` (bad data) with the sentence.
+    /// - Throws: `Failure` (bad data) with `sentence` if none is finite.
     private func requireFinite(
         _ losses: [Double], _ sentence: @autoclosure () -> String
     ) throws(Failure) {

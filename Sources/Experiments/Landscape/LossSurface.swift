@@ -14,8 +14,8 @@ package struct LossSurface: Sendable {
 
     /// Measures the losses; returns nil if a signal asked a rank to stop. Collective.
     ///
-    /// One rank measures each point with parameters of its own, so the values are the same on any
-    /// number of ranks.
+    /// Each point is measured by a single rank with its own copy of the parameters, so the values
+    /// are the same on any number of ranks.
     ///
     /// - Parameters:
     ///   - loss: returns the loss of the parameters in a buffer, which is reused for each point.
@@ -37,8 +37,8 @@ package struct LossSurface: Sendable {
         self.losses = losses
     }
 
-    /// Returns a function that computes the loss of a point from its number, with a buffer of its
-    /// own.
+    /// Returns a function that computes the loss at a point from the point's number. It allocates
+    /// one buffer, which it reuses for each point.
     package static func pointLoss(
         of grid: PlaneGrid, on plane: ParameterPlane, loss: @escaping (Buffer<Float>) -> Double
     ) -> (Int) -> Double {

@@ -14,9 +14,9 @@ package struct PlaneGrid: Sendable, Equatable {
         self.size = size
     }
 
-    /// Creates a grid that contains all points of some paths.
+    /// Creates a grid that contains all given points, such as those of paths.
     ///
-    /// - Parameter margin: the free space on each side, as a fraction of the paths' extent.
+    /// - Parameter margin: the free space on each side, as a fraction of the points' extent.
     package init(around points: [(x: Double, y: Double)], margin: Double, size: Int) {
         func range(_ values: [Double]) -> ClosedRange<Double> {
             let (low, high) = (values.min() ?? 0, values.max() ?? 0)

@@ -17,8 +17,8 @@ package struct PrincipalPlane: Sendable {
     ///
     /// - Parameters:
     ///   - products: the points' inner products, relative to any common origin.
-    ///   - scales: factors of the points, which weight them; nil for 1.
-    ///   - isCentred: whether the variance is about the points' mean rather than their origin.
+    ///   - scales: the factors by which the points are weighted; nil for 1.
+    ///   - isCentred: whether the variance is taken about the points' mean rather than the origin.
     package init?(products: [[Double]], scales: [Double]? = nil, isCentred: Bool) {
         let n = products.count
         let scales = scales ?? [Double](repeating: 1, count: n)

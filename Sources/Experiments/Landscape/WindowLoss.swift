@@ -4,7 +4,8 @@ import Model
 import Recipes
 import Training
 
-/// The loss of any parameters of a model over some fixed validation windows, on this rank only.
+/// A function that computes the loss of a model's parameters over fixed validation windows, on this
+/// rank only.
 ///
 /// The windows are spread evenly over the validation set, so they are the same for all parameters
 /// and on all ranks.
@@ -20,7 +21,7 @@ final class WindowLoss {
 
     /// - Parameters:
     ///   - recipe: a recipe with the vocabulary of the data and a micro-batch.
-    ///   - sequences: the number of windows, at least one; all windows are used if there are fewer.
+    ///   - sequences: the number of windows, at least one; if the set has fewer, all are used.
     init(recipe: Recipe, data: TrainingData, sequences: Int, engine: ComputeEngine) {
         precondition(sequences >= 1, "a loss is over one sequence or more")
         windows = data.validationWindows
@@ -53,8 +54,8 @@ final class WindowLoss {
         return sum / Double(targets)
     }
 
-    /// Returns `count` numbers from `0..<total`, evenly spread and rising, or all of them if there
-    /// are fewer.
+    /// Returns `count` numbers from `0..<total`, evenly spread and rising, or all of them if
+    /// `total` is smaller.
     static func spread(_ count: Int, over total: Int) -> [Int] {
         let count = min(count, total)
         return (0..<count).map { $0 * total / count }

@@ -98,8 +98,8 @@ package struct RunReport: Sendable {
             })
     }
 
-    /// Returns ends of the loss axis that cut off a diverging run far above all starts, or nil if
-    /// no run rises that far.
+    /// Returns limits of the loss axis that cut off a run that diverges far above all starting
+    /// losses, or nil if no run rises that far.
     private func lossLimits(_ series: [LineChart.Series]) -> ClosedRange<Double>? {
         let losses = series.flatMap { $0.points.map(\.y) }.filter(\.isFinite)
         let starts = runs.compactMap { run in
@@ -116,7 +116,7 @@ package struct RunReport: Sendable {
         let highest = runs.compactMap { run in
             run.steps.compactMap { $0.record["learning_rate"] }.max()
         }
-        // Runs whose rates differ by orders of magnitude are compared by their ratios.
+        // Rates that differ by orders of magnitude are compared on a logarithmic axis.
         let isWide = (highest.max() ?? 0) > 20 * (highest.min() ?? 0)
         return chart(
             "Learning rate", "The rate that each step used.",

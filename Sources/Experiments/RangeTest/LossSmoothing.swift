@@ -1,7 +1,9 @@
 import Glibc
 
-/// An exponential moving average of losses with Adam's correction of its bias towards zero:
-/// s = beta s + (1 - beta) loss, and s / (1 - beta^n) is the mean of n losses.
+/// An exponential moving average of losses with Adam's correction of its bias toward zero.
+///
+/// Each loss updates s = beta s + (1 - beta) loss, and s / (1 - beta^n) is the weighted mean of n
+/// losses.
 package struct LossSmoothing: Sendable {
     package let beta: Double
     private var sum = 0.0
@@ -14,8 +16,8 @@ package struct LossSmoothing: Sendable {
     ///
     /// The suggestions then do not depend on the number of steps, and more steps mean less noise.
     /// The average covers 1 / (1 - beta) steps, half of the ramp, because the losses of single
-    /// batches are that noisy. It lags behind by as much, towards larger rates, for which a tenth
-    /// of the minimum compensates.
+    /// batches are very noisy. The smoothed curve is therefore shifted by as much toward larger
+    /// rates, and dividing the rate of the minimum by ten compensates for the shift.
     package init(steps: Int) {
         self.init(beta: pow(Self.fastaiBeta, Self.fastaiSteps / Double(steps)))
     }

@@ -2,8 +2,8 @@
 package struct RangeCurve: Sendable {
     package struct Point: Sendable, Equatable {
         package let rate: Double
-        /// The loss of the global batch before the step with this rate. It can be not finite at the
-        /// last point of the curve.
+        /// The loss of the global batch before the step with this rate. Only at the last point of
+        /// the curve can it be infinite or not a number.
         package let loss: Double
         package let smoothed: Double
     }
@@ -28,15 +28,17 @@ package struct RangeCurve: Sendable {
     /// The ratio of the smoothed loss to its lowest value above which it has diverged (fastai's).
     package static let divergence = 4.0
     /// The divisors of the ramp's length that give the steps to leave out: the first steps, whose
-    /// average is of few losses, and the last steps, in which the loss diverges. fastai's `lr_find`
-    /// leaves out the same steps.
+    /// average covers only a few losses, and the last steps, in which the loss diverges. fastai's
+    /// `lr_find` leaves out the same steps.
     private static let (partsAtStart, partsAtEnd) = (10, 20)
     /// The median magnitude of a normal number, in standard deviations.
     private static let medianMagnitude = 0.6745
-    /// The variance of a second difference of independent losses over that of one: 1 + 4 + 1.
+    /// The ratio of the variance of a second difference of independent losses to that of one loss:
+    /// 1 + 4 + 1.
     private static let secondDifferenceVariance = 6.0
     /// The fall, in standard deviations, that is not attributed to chance. A fall of four happens
-    /// by chance in one of thirty thousand comparisons, rare enough for the many points of a curve.
+    /// by chance in one of thirty thousand comparisons, which is rare enough for a curve with many
+    /// points.
     private static let significantDeviations = 4.0
 
     package init(_ ramp: RateRamp) {
@@ -45,7 +47,7 @@ package struct RangeCurve: Sendable {
         points.reserveCapacity(ramp.steps)
     }
 
-    /// Creates the curve of some losses, which may end before the last of them.
+    /// Creates the curve of given losses; it may end before the last of them.
     package init(_ ramp: RateRamp, losses: [Double]) {
         self.init(ramp)
         for loss in losses where ending == nil { add(loss) }

@@ -39,7 +39,8 @@ package struct RangeTestResult: Sendable {
         optimizer.learningRate = rounded
         let scaled = try? plan.recipe.scaling.resolve(
             optimizer, globalBatch: plan.recipe.training.globalBatch)
-        // Rounding changes the rate by at most half a percent, but a formula need not be linear.
+        // Rounding changes the rate by at most half a percent, but a formula may change it by more,
+        // because it need not be linear.
         guard let scaled, (scaled.peakLearningRate / rate - 1).magnitude < 0.01 else { return nil }
         return rounded
     }

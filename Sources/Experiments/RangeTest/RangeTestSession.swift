@@ -5,7 +5,7 @@ import Report
 import Support
 import Training
 
-/// Sets up a range test on all ranks, takes its steps, and writes the results.
+/// A session that sets up a range test on all ranks, takes its steps, and writes the results.
 package struct RangeTestSession {
     private let request: RangeTestRequest
     private let job: Job
@@ -20,7 +20,7 @@ package struct RangeTestSession {
     /// Runs the test and returns its result, the same on all ranks; nil if a signal stopped it.
     /// Collective.
     ///
-    /// - Throws: `Failure` if a part of the request is impossible, before any step is taken.
+    /// - Throws: `Failure` before any step is taken if a part of the request is invalid.
     package func run() throws(Failure) -> RangeTestResult? {
         // Only the first host needs the recipe.
         let text = try world.fromFirstRank { () throws(Failure) in
@@ -93,7 +93,8 @@ package struct RangeTestSession {
         return try VegaLibrary.script()
     }
 
-    /// Fills the state from a run or with new parameters; returns the run's step, or 0.
+    /// Fills the state from a run or with new parameters; returns the run's step, or 0 for new
+    /// parameters.
     private func begin(_ runner: StepRunner, _ data: TrainingData) throws(Failure) -> Int {
         guard let start = request.startPath else {
             try runner.initialize()
@@ -149,10 +150,10 @@ package struct RangeTestSession {
         /// The lowest rate; nil if the recipe does not set it.
         package var minimumLearningRate: Double?
 
-        /// Returns another rate with a lowest rate that is the same fraction of it, rounded to
+        /// Returns `rate` with a lowest rate that is the same fraction of it as before, rounded to
         /// three digits.
         ///
-        /// An unchanged lowest rate could be above the new rate, or so little below it that the
+        /// An unchanged lowest rate could be above the new rate, or so close below it that the
         /// schedule would hardly decay.
         func scaled(to rate: Double) -> RecipeRate {
             let floor = minimumLearningRate.flatMap { floor in
@@ -161,15 +162,15 @@ package struct RangeTestSession {
             return RecipeRate(learningRate: rate, minimumLearningRate: floor.map { min($0, rate) })
         }
 
-        /// The fraction of the rate at which the schedule ends.
+        /// The lowest rate as a fraction of the learning rate.
         package var floorPart: Double? { minimumLearningRate.map { $0 / learningRate } }
     }
 
     /// Writes the new recipe and returns its rates on the first rank; nil if none was requested.
     /// Collective.
     ///
-    /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe cannot
-    ///   have that rate.
+    /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe is
+    ///   invalid with that rate.
     package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> RecipeRate? {
         guard let path = request.writePath else { return nil }
         guard let rate = result.baseRate else {

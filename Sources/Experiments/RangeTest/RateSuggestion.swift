@@ -29,7 +29,7 @@ package enum RateRule {
     /// rate at which the loss begins to rise is at the edge of divergence.
     private static let safetyFactor = 10.0
 
-    /// Returns the reason why no rule can suggest a rate, or nil if rules can.
+    /// Returns the reason why no rule can suggest a rate, or nil if the rules apply.
     private static func refusal(
         _ rates: [Double], _ losses: [Double], leastFall: Double
     ) -> NoSuggestion? {
@@ -48,8 +48,8 @@ package enum RateRule {
         _ rates: [Double], _ losses: [Double], leastFall: Double = 0
     ) -> RateSuggestion {
         if let refusal = refusal(rates, losses, leastFall: leastFall) { return .none(refusal) }
-        // ends[k] is the greatest loss that ends a falling subsequence of k + 1 losses; it falls
-        // with k.
+        // ends[k] is the greatest loss that ends a falling subsequence of k + 1 losses. It falls as
+        // k rises.
         var ends: [Double] = []
         var last = 0
         for (place, loss) in losses.enumerated() {
@@ -83,7 +83,7 @@ package enum RateRule {
     /// Returns a tenth of the rate with the least smoothed loss. Smoothing lags behind, so the loss
     /// itself already rises at the least smoothed loss.
     ///
-    /// - Parameter isWhole: whether the ramp was completed, so a least loss at its end may not be
+    /// - Parameter isWhole: whether the ramp was completed. Then a least loss at its end may not be
     ///   the least possible.
     package static func tenthOfMinimum(
         _ rates: [Double], _ losses: [Double], leastFall: Double = 0, isWhole: Bool = false

@@ -53,7 +53,7 @@ package struct RegimeCurve: Sendable {
         case diverged
         /// The loss is higher than at the start.
         case above
-        /// The loss is about as low as the lowest.
+        /// The loss is about as low as the lowest loss of all runs.
         case lowest
         /// The loss is higher than the lowest, and the last fifth of the steps still contributed a
         /// good part of its fall.

@@ -6,7 +6,8 @@ import Report
 import Support
 import Training
 
-/// Trains one model at three rates, one after another, and draws the paths of its parameters.
+/// A session that trains one model at three rates, one after another, and draws the paths of its
+/// parameters.
 package struct RegimesSession {
     private let request: RegimesRequest
     private let job: Job
@@ -20,8 +21,8 @@ package struct RegimesSession {
         folder = ResultFolder(request.outPath)
     }
 
-    /// Trains the runs, measures them and writes a folder; returns nil if a signal stopped it.
-    /// Collective.
+    /// Trains the runs, measures them and writes a folder; returns nil if a signal stopped the
+    /// session. Collective.
     package func run() throws(Failure) -> Regimes? {
         // Only the first host needs the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in
@@ -103,7 +104,7 @@ package struct RegimesSession {
     }
 
     /// Projects all paths onto one plane and measures the losses there; returns nil if a signal
-    /// stopped it.
+    /// stopped the measurement.
     private func measure(
         _ runs: [RegimeRun], _ plan: TrainingPlan, _ loss: WindowLoss
     ) throws(Failure) -> Regimes? {
@@ -143,8 +144,8 @@ package struct RegimesSession {
             explained: principal.explained, whole: whole, close: close)
     }
 
-    /// Returns scales that give every run the same weight, although a larger rate goes farther: the
-    /// inverse of the run's root mean square distance from the start.
+    /// Returns scales that give every run the same weight, although the parameters move farther at
+    /// a larger rate: the inverse of the run's root mean square distance from the start.
     private func scales(_ distances: [Double], _ runs: [RegimeRun]) -> [Double] {
         var scales: [Double] = []
         for run in runs {
