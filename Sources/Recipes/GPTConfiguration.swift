@@ -12,20 +12,21 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var heads = 4
     /// The number of channels of the residual stream (C).
     package var width = 128
-    /// The number of tokens in a sequence (T), unless it is shorter, and of learned positions.
+    /// The maximum number of tokens in a sequence (T), which is also the number of learned
+    /// positions.
     package var contextLength = 64
     /// The number of the tokenizer's symbols (V); 0 until the data is known.
     package var vocabularySize = 0
     /// Whether linear layers and layer norms have biases.
     package var bias = true
-    /// The probability of dropping at GPT-2's three places, in [0, 1).
+    /// The probability of dropout at the three places where GPT-2 applies it, in [0, 1).
     package var dropout = 0.0
     /// Whether the head's weight is the token embedding, as in GPT-2.
     package var tiesHead = true
 
     package init() {}
 
-    /// Checks that a model of the shape can be built.
+    /// Checks that a model of this shape can be built.
     ///
     /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid
     ///   value.
@@ -78,7 +79,8 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// The number of channels of a head (D).
     package var headWidth: Int { width / heads }
 
-    /// The rows of the token embedding in memory: the vocabulary padded to a multiple of 16.
+    /// The number of rows of the token embedding in memory: the vocabulary padded to a multiple of
+    /// 16.
     ///
     /// The padding has no effect: every softmax ignores its logits, and it stays zero.
     package var paddedVocabularySize: Int { (vocabularySize + 15) / 16 * 16 }
@@ -86,7 +88,8 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// Returns the number of a micro-batch's rows whose logits the head computes at once: all if
     /// their logits take at most 96 MiB, otherwise at least 64.
     ///
-    /// Each chunk of rows reads the table twice and adds to its whole gradient, so chunks are few.
+    /// Each chunk of rows reads the whole table twice and adds to its whole gradient, so there
+    /// should be few chunks.
     package func logitRows(of rows: Int) -> Int {
         let most = max(64, (24 << 20) / paddedVocabularySize)
         let count = (rows + most - 1) / most

@@ -36,7 +36,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         case all
     }
 
-    /// `name`.
+    /// `name`: the optimizer.
     package var name: Name
     /// `learning_rate`: the rate at the base batch of the scaling rule; above 0.
     package var learningRate: Double
@@ -50,13 +50,13 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     package var beta1: Double
     /// `betas[1]`: Adam's decay of the mean squared gradient, in [0, 1).
     package var beta2: Double
-    /// `epsilon`: the addend of Adam's denominator, a normal fp32 number above 0.
+    /// `epsilon`: the number that Adam adds to its denominator, a normal fp32 number above 0.
     package var epsilon: Double
     /// `weight_decay`: the weight decay; 0 for none.
     package var weightDecay: Double
     /// `decay`: the tensors to which weight decay applies. LAMB and LARS scale only the steps of
-    /// these tensors by norms, as in their authors' implementations; other tensors step as in Adam
-    /// or SGD.
+    /// these tensors by norms, as in their authors' implementations; the other tensors are updated
+    /// as by Adam or SGD.
     package var decay: DecayScope
     /// `trust_coefficient`: the ratio of LARS's step at a rate of 1 to the tensor's norm; above 0.
     package var trustCoefficient: Double
@@ -69,7 +69,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// Creates a configuration whose defaults follow GPT practice for AdamW.
     ///
     /// Weight decay defaults to 0.1 for AdamW, to 0.01 for LAMB as in its paper, and to 0 for the
-    /// others. Their decay is coupled to the gradient, so the same number would have another
+    /// others. The others couple decay to the gradient, so the same number would have another
     /// meaning.
     package init(
         name: Name = .adamw, learningRate: Double = 3e-4, momentum: Double = 0,

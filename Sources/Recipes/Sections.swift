@@ -18,13 +18,14 @@ package struct TrainingConfiguration: Sendable, Equatable {
     /// The power p of the average of the parameters that evaluations use, in which step t has the
     /// weight t^(p + 1) - (t - 1)^(p + 1), about (p + 1) t^p; nil for the parameters themselves.
     package var averagingPower: Double?
-    /// The number of consecutive steps, skipped because a loss or gradient is not finite, after
-    /// which the run stops.
+    /// The number of consecutive skipped steps after which the run stops.
     package var maximumSkippedSteps = 10
 
     /// The maximum number of steps, and of sequences in a step.
     private static let largestCount = 1_000_000_000
 
+    /// Checks every value.
+    ///
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {
         for (key, value) in [
@@ -57,17 +58,19 @@ package struct TrainingConfiguration: Sendable, Equatable {
     }
 }
 
-/// A recipe's `[reduction]` section: the division of the global batch and the sum over it.
+/// A recipe's `[reduction]` section: the division of the global batch into lanes and the sum of
+/// their gradients.
 package struct ReductionConfiguration: Sendable, Equatable {
-    /// The number of slots into which the global batch is divided, and the maximum number of ranks;
-    /// 0 for the smallest divisor of the global batch that is at least 8 and at least the number of
-    /// ranks.
+    /// The number of lanes, which is also the maximum number of ranks; 0 for the smallest divisor
+    /// of the global batch that is at least 8 and at least the number of ranks.
     package var lanes = 0
     /// The size of the pieces in which gradients are reduced, in MiB.
     package var bucketMebibytes = 1.0
     /// The format of gradients between hosts; bf16 rounds every lane's gradient and every sum.
     package var wire = WireFormat.fp32
 
+    /// Checks every value.
+    ///
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {
         guard lanes >= 0 else {
@@ -89,12 +92,15 @@ package struct ReductionConfiguration: Sendable, Equatable {
 package struct EvaluationConfiguration: Sendable, Equatable {
     /// The number of steps between evaluations; 0 for only one after the last step.
     package var every = 250
-    /// The further steps after which to evaluate, in ascending order; 0 for before the first step.
+    /// Further steps after which to evaluate, in ascending order; 0 evaluates before the first
+    /// step.
     package var at: [Int] = []
     /// The number of windows of the context length to evaluate, from the start of the validation
     /// set; 0 for all.
     package var windows = 0
 
+    /// Checks every value.
+    ///
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {
         for (key, value) in [("every", every), ("windows", windows)] where value < 0 {
@@ -120,6 +126,8 @@ package struct CheckpointConfiguration: Sendable, Equatable {
     /// Whether the checkpoint of the evaluation with the lowest loss is also written and kept.
     package var best = true
 
+    /// Checks every value.
+    ///
     /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
     func validate() throws(Failure) {
         guard every >= 0 else {

@@ -3,28 +3,28 @@ import Support
 /// The division of the global batch into lanes and micro-batches. It depends only on the recipe,
 /// except for the default lane count of a run on more than eight ranks.
 package struct LaneConfiguration: Sendable, Equatable {
-    /// Sequences in one optimizer step, over all ranks.
+    /// The number of sequences in one optimizer step, over all ranks.
     package let globalBatch: Int
-    /// The number of lanes, which is also the most ranks that can take part.
+    /// The number of lanes, which is also the maximum number of ranks.
     package let laneCount: Int
-    /// Sequences that go through the model at once.
+    /// The number of sequences that go through the model at once.
     package let microBatch: Int
 
-    /// Sequences in one lane.
+    /// The number of sequences in one lane.
     package var sequencesPerLane: Int { globalBatch / laneCount }
-    /// Micro-batches that one lane accumulates.
+    /// The number of micro-batches that one lane accumulates.
     package var microBatchesPerLane: Int { sequencesPerLane / microBatch }
 
-    /// The sequences of a lane, as places in the global batch.
+    /// Returns the sequences of a lane, as positions in the global batch.
     package func sequences(ofLane lane: Int) -> Range<Int> {
         lane * sequencesPerLane..<(lane + 1) * sequencesPerLane
     }
 
     /// Resolves a recipe's numbers, in sequences, for a number of ranks.
     ///
-    /// `lanes` 0 means the smallest divisor of the global batch that is at least eight and at least
-    /// the number of ranks, or the global batch itself if it is below eight. `microBatch` 0 means a
-    /// whole lane.
+    /// If `lanes` is 0, the lane count is the smallest divisor of the global batch that is at least
+    /// eight and at least the number of ranks, or the global batch itself if it is below eight. If
+    /// `microBatch` is 0, a micro-batch is a whole lane.
     ///
     /// - Throws: `Failure` (configuration) that names the nearest values that would work.
     package init(
@@ -80,7 +80,8 @@ package struct LaneConfiguration: Sendable, Equatable {
         return lanes
     }
 
-    /// Returns the lanes, and if necessary the batch, with which this many ranks would work.
+    /// Returns the failure for too many ranks. Its remedy names the lanes, and if necessary the
+    /// batch, with which this many ranks would work.
     private static func tooManyRanks(_ ranks: Int, lanes: Int, globalBatch: Int) -> Failure {
         let enough: String
         if let divisor = divisors(of: globalBatch).first(where: { $0 >= ranks }) {
@@ -95,7 +96,7 @@ package struct LaneConfiguration: Sendable, Equatable {
                 + "\(lanes == 1 ? "rank" : "ranks"), or \(enough).")
     }
 
-    /// Returns the divisors next to a number, below it and above it: "4", or "4 or 6".
+    /// Returns the nearest divisors below and above a number as text, such as "4" or "4 or 6".
     private static func nearestDivisors(of number: Int, to wanted: Int) -> String {
         let all = divisors(of: number)
         let near = [all.last { $0 < wanted }, all.first { $0 > wanted }].compactMap { $0 }

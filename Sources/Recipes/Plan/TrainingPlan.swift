@@ -8,7 +8,7 @@ package struct TrainingPlan: Sendable {
     /// The rate and the optimizer after scaling, which the steps use.
     package let rate: BatchScaling
     package let schedule: Schedule
-    /// Tokens in a sequence: the recipe's context length, or fewer in a benchmark.
+    /// The number of tokens in a sequence: the recipe's context length, or fewer in a benchmark.
     package let sequenceLength: Int
 
     /// Resolves a recipe whose model's vocabulary is known.
@@ -65,16 +65,17 @@ package struct TrainingPlan: Sendable {
         return recipe
     }
 
-    /// Tokens in one optimizer step, over all ranks.
+    /// The number of tokens in one optimizer step, over all ranks.
     package var tokensPerStep: Int { recipe.training.globalBatch * sequenceLength }
 
-    /// Tokens that go through the model at once.
+    /// The number of tokens that go through the model at once.
     package var tokensPerMicroBatch: Int { lanes.microBatch * sequenceLength }
 
-    /// Returns the rate of the step that follows `step` finished steps.
+    /// Returns the learning rate of the step that follows `step` finished steps.
     package func learningRate(after step: Int) -> Double { schedule.learningRate(at: step) }
 
-    /// A warning of steps that change nothing because their rate is 0; nil if there are no such steps.
+    /// A warning about steps that change nothing because their rate is 0; nil if there are no such
+    /// steps.
     package var zeroRateWarning: String? {
         let steps = recipe.training.steps
         guard learningRate(after: steps - 1) == 0 else { return nil }

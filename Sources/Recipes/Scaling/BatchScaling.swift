@@ -1,9 +1,11 @@
 /// The rate and the optimizer's configuration at a global batch, after scaling.
 package struct BatchScaling: Sendable, Equatable {
     package let rule: ScalingConfiguration.Rule
-    /// The power of the batch ratio that `factor` is; nil if the rule is not a power of it.
+    /// The exponent such that `factor` is the batch ratio to that power; nil if `factor` is not a
+    /// power of the ratio.
     package let exponent: Double?
-    /// The peak rate over the base rate; it multiplies every rate of the schedule.
+    /// The ratio of the peak rate to the base rate, by which every rate of the schedule is
+    /// multiplied.
     package let factor: Double
     package let baseBatch: Int
     package let globalBatch: Int
@@ -13,16 +15,17 @@ package struct BatchScaling: Sendable, Equatable {
     package let peakLearningRate: Double
     /// Whether warmup starts from the base rate.
     package let gradualWarmup: Bool
-    /// The measure of the warmup that stays when the batch changes.
+    /// The measure of the warmup that is kept when the batch changes.
     package let warmup: ScalingConfiguration.Warmup
-    /// The configuration that the optimizer takes at `globalBatch`: the recipe's, with the peak
-    /// rate and the betas, epsilon and weight decay of the rule.
+    /// The configuration of the optimizer at `globalBatch`: the recipe's, with the peak rate and
+    /// the betas, epsilon and weight decay of the rule.
     package let optimizer: OptimizerConfiguration
 
-    /// The fraction of the peak that gradual warmup starts from: base rate over peak rate, at most 1.
+    /// The fraction of the peak from which gradual warmup starts: the ratio of the base rate to the
+    /// peak rate, at most 1.
     package var gradualStartFactor: Double { min(1, 1 / factor) }
 
-    /// Returns the warmup steps at `globalBatch` for the number in the recipe.
+    /// Returns the number of warmup steps at `globalBatch`, given the number in the recipe.
     func warmupSteps(_ written: Int) -> Int {
         guard warmup == .tokens, written > 0, globalBatch != baseBatch else { return written }
         let ratio = Double(globalBatch) / Double(baseBatch)

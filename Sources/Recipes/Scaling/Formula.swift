@@ -3,9 +3,10 @@ import Support
 
 /// A formula of a recipe, such as `lr * (B / B0)^0.7`, checked and ready to be evaluated.
 ///
-/// It has numbers, variables, + - * / ^, parentheses, and sqrt, log (natural) and exp of one value
-/// and min and max of two or more. `^` binds tightest and from the right, so 2^3^2 is 2^9 and -2^2
-/// is -4, as in mathematics and Python; its exponent may have a sign, as in k^-0.5.
+/// A formula consists of numbers, variables, the operators + - * / ^, parentheses, the functions
+/// sqrt, log (natural) and exp of one value, and the functions min and max of two or more values.
+/// `^` binds most tightly and associates to the right, so 2^3^2 is 2^9 and -2^2 is -4, as in
+/// mathematics and Python; its exponent may have a sign, as in k^-0.5.
 package struct Formula: Sendable {
     /// The maximum number of bytes of a formula.
     package static let longest = 500
@@ -31,15 +32,15 @@ package struct Formula: Sendable {
         case min
         case max
 
-        /// Whether it takes two or more values, instead of one.
+        /// Whether the function takes two or more values instead of one.
         var isBinary: Bool { self == .min || self == .max }
     }
 
-    /// The operations on a stack, in order: operands precede their operators.
+    /// The operations on a stack, in postfix order: operands precede their operators.
     private let operations: [Operation]
     private let variables: [String]
 
-    /// Reads a formula of some variables; `key` is its key in failures.
+    /// Parses a formula of some variables; failures name its `key`.
     ///
     /// - Throws: `Failure` (configuration) that names the column, counted in characters from 1.
     package init(_ text: String, key: String, variables: [String]) throws(Failure) {

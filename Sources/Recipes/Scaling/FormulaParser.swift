@@ -107,7 +107,7 @@ struct FormulaParser {
         }
     }
 
-    /// Digits, at most one point among them, and perhaps e, a sign and digits.
+    /// Parses a number: digits with at most one point, optionally followed by e, a sign and digits.
     private mutating func number() throws(Failure) {
         let start = place
         skip { $0.isDigit || $0 == "." }
@@ -117,8 +117,8 @@ struct FormulaParser {
             skip(while: \.isDigit)
         }
         let end = place
-        // Characters that cannot follow a number are read as part of it, so that the failure names
-        // all of it.
+        // Characters that cannot follow a number are read as part of it, so that the failure quotes
+        // the whole word.
         skip { $0.isNamePart || $0 == "." }
         let written = String(characters[start..<place])
         guard place == end, let number = Double(written) else {
@@ -132,7 +132,7 @@ struct FormulaParser {
         operations.append(.number(number))
     }
 
-    /// A variable, or a function with its values.
+    /// Parses a variable, or a function with its values.
     private mutating func named() throws(Failure) {
         let start = place
         skip(while: \.isNamePart)
@@ -169,7 +169,7 @@ struct FormulaParser {
 
     private func unknown(_ name: String, at start: Int) -> Failure {
         let names = variables + Formula.Function.allCases.map(\.rawValue)
-        // A single letter is near to every other.
+        // Any two single letters are close to each other.
         let near = nearestName(to: name, among: names).flatMap { near in
             name.count > 1 || near.lowercased() == name.lowercased() ? near : nil
         }
@@ -178,7 +178,7 @@ struct FormulaParser {
             near.map { "did you mean \"\($0)\"?" } ?? "use one of these")
     }
 
-    /// Takes the ")" of a "(" at a place.
+    /// Consumes the ")" that closes the "(" at a position.
     private mutating func close(_ opening: Int) throws(Failure) {
         if take(")") { return }
         guard let character = next else {

@@ -35,16 +35,17 @@ extension ScalingConfiguration {
             optimizer: scaled)
     }
 
-    /// The rule with its numbers, in the form of the plan.
+    /// The rule and its numbers, as the plan shows them.
     package var title: String { rule.definition.init(self).title(rule.rawValue) }
 
-    /// Returns whether the rule holds as far as a batch, with an optimizer for the base batch.
+    /// Returns whether the rule still holds at a batch, given the optimizer's configuration at the
+    /// base batch.
     package func reaches(_ globalBatch: Int, with optimizer: OptimizerConfiguration) -> Bool {
         let batches = BatchPair(base: baseBatch ?? globalBatch, global: globalBatch)
         return rule.definition.init(self).reaches(batches, with: optimizer)
     }
 
-    /// Checks that the optimizer has the betas and the decay that are scaled.
+    /// Checks that the optimizer has the betas and the decay that `[scaling]` changes.
     private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
         guard name.traits.isAdam || !rule.definition.scalesBetas else {
             throw conflict(
@@ -61,7 +62,8 @@ extension ScalingConfiguration {
         }
     }
 
-    /// Checks that the optimizer can take the scaled values; batches that are far apart can overflow.
+    /// Checks that the optimizer can take the scaled values, which overflow if the batches are too
+    /// far apart.
     private func check(
         _ scaled: OptimizerConfiguration, from optimizer: OptimizerConfiguration,
         _ batches: BatchPair

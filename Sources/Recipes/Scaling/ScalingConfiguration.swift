@@ -4,8 +4,8 @@ import Support
 /// batch.
 ///
 /// Rules are written with B for `global_batch`, B0 for `base_batch`, k for B / B0, and Bn for
-/// `noise_scale`. All of them except `formula` change nothing if B is B0. Ranks, threads and nodes
-/// have no effect.
+/// `noise_scale`. All rules except `formula` change nothing if B equals B0. Ranks, threads and
+/// hosts have no effect.
 package struct ScalingConfiguration: Sendable, Equatable {
     /// The rules by their names in recipes; `definition` is the type that defines each of them.
     package enum Rule: String, NamedChoice {
@@ -22,14 +22,15 @@ package struct ScalingConfiguration: Sendable, Equatable {
 
     /// The ways to scale `weight_decay`, by their names in recipes.
     package enum WeightDecay: String, NamedChoice {
-        /// It stays unchanged.
+        /// The weight decay is unchanged.
         case kept
-        /// It is scaled by k / (rate / base rate), so that AdamW's timescale B / (rate * decay) in
-        /// tokens is kept (Bergsma et al. 2025, "Power Lines").
+        /// The weight decay is scaled by k / (rate / base rate), so that AdamW's timescale in
+        /// tokens, B / (rate * decay), is kept (Bergsma et al. 2025, "Power Lines").
         case timescale
     }
 
-    /// The measures of the warmup that stay when the batch changes, by their names in recipes.
+    /// The measures of the warmup that can be kept when the batch changes, by their names in
+    /// recipes.
     package enum Warmup: String, NamedChoice {
         /// The number of steps.
         case steps
@@ -37,28 +38,29 @@ package struct ScalingConfiguration: Sendable, Equatable {
         case tokens
     }
 
-    /// `rule`.
+    /// `rule`: the scaling rule.
     package var rule: Rule
-    /// `exponent`: the exponent of `power`, any number, or of `beta2-half-life`, for which nil
-    /// means 0; nil with the other rules.
+    /// `exponent`: the exponent of `power`, which may be any number, or of `beta2-half-life`, where
+    /// nil means 0. It is nil with the other rules.
     package var exponent: Double?
     /// `base_batch`: the global batch, in sequences, for which `learning_rate` was chosen.
     ///
-    /// Reading a recipe without it puts the `global_batch` here before any override, so
-    /// that overriding the batch scales the rate; nil means the global batch of the run.
+    /// If a recipe does not set it, reading the recipe sets it to `global_batch` before any
+    /// override, so that overriding the batch scales the rate. Nil means the global batch of the
+    /// run.
     package var baseBatch: Int?
     /// `noise_scale`: the gradient noise scale Bn in sequences, above 0, for `noise-scale`, `surge`
     /// and `formula`.
     package var noiseScale: Double?
-    /// `noise_exponent`: the a of `noise-scale`, in [0.5, 1]; nil for 1 with SGD and LARS, whose
-    /// best rate is proportional to the batch below the noise scale, and 1/2 with Adam and similar
-    /// optimizers.
+    /// `noise_exponent`: the exponent a of `noise-scale`, in [0.5, 1]. Nil means 1 with SGD and
+    /// LARS, whose best rate is proportional to the batch below the noise scale, and 1/2 with Adam
+    /// and similar optimizers.
     package var noiseExponent: Double?
     /// `formula`: the peak rate as a function of lr, B, B0, k and, if there is a noise scale, Bn.
     package var formula: String?
     /// `weight_decay`: the way to scale the weight decay; `timescale` needs AdamW.
     package var weightDecay: WeightDecay
-    /// `warmup`: the measure of the warmup that stays.
+    /// `warmup`: the measure of the warmup that is kept.
     package var warmup: Warmup
     /// `gradual_warmup`: whether warmup starts from the base rate instead of
     /// `schedule.warmup_start_factor` (Goyal et al. 2017, section 2.2).

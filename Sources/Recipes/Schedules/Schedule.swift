@@ -1,10 +1,10 @@
 import Glibc
 
-/// The learning rate as a function of the step, in closed form and in double.
+/// The learning rate as a function of the step, in closed form and in double precision.
 ///
 /// Steps count from 0: the first update uses `learningRate(at: 0)`. Nothing is accumulated from
-/// step to step, so a resumed run needs no state. Every shape stays at its last rate after its last
-/// step; PyTorch's recursive `CosineAnnealingLR` rises again there instead.
+/// step to step, so a resumed run needs no state. After its last step, every shape stays at its
+/// last rate, whereas PyTorch's recursive `CosineAnnealingLR` rises again.
 package enum Schedule: Sendable, Equatable {
     /// The same rate at every step.
     case constant(Double)
@@ -13,9 +13,9 @@ package enum Schedule: Sendable, Equatable {
     /// Half a cosine wave from `from` at step 0 to `to` at step `steps`: PyTorch's
     /// `CosineAnnealingLR` (Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts).
     case cosine(from: Double, to: Double, steps: Int)
-    /// `from` at step 0, falling fast and then slower, as one minus the square root of the elapsed
-    /// part, to `to` at step `steps` (Hägele et al. 2024, "Scaling Laws and Compute-Optimal
-    /// Training Beyond Fixed Training Durations").
+    /// A fall from `from` at step 0 to `to` at step `steps`, as one minus the square root of the
+    /// elapsed fraction: fast at first and then slower (Hägele et al. 2024, "Scaling Laws and
+    /// Compute-Optimal Training Beyond Fixed Training Durations").
     case inverseRoot(from: Double, to: Double, steps: Int)
     /// nanoGPT's warmup: the fraction (step + 1) / (steps + 1) of `to`, which is never zero.
     case offsetWarmup(to: Double, steps: Int)

@@ -5,7 +5,7 @@ extension ScheduleConfiguration {
     package struct PartConfiguration: Sendable, Equatable {
         /// The shapes of parts, by their names in recipes.
         package enum Name: String, NamedChoice {
-            /// `start_factor` of the peak.
+            /// A constant rate: `start_factor` of the peak.
             case constant
             /// A straight line from `start_factor` to `end_factor` of the peak.
             case linear
@@ -13,9 +13,9 @@ extension ScheduleConfiguration {
             case cosine
         }
 
-        /// `name`.
+        /// `name`: the shape of the part.
         package var name: Name
-        /// `steps`: the steps of the part; nil in the last part for the rest of the run.
+        /// `steps`: the number of steps in the part; in the last part, nil for the rest of the run.
         package var steps: Int?
         /// `start_factor`: the fraction of the peak rate at the first step. If nil, the part starts at
         /// the rate at which the schedule before it ends; the first part of a sequence starts at 1.

@@ -1,6 +1,6 @@
 import Support
 
-/// A recipe's `[schedule]`: the learning rate's course over the steps.
+/// A recipe's `[schedule]`: the learning rate as a function of the step.
 ///
 /// If all keys are unset, the rate warms up over 2 % of the training steps and then follows a
 /// cosine to a tenth of the peak at the last step.
@@ -23,34 +23,35 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         case sequence
     }
 
-    /// How the rate rises to its peak, by names in recipes.
+    /// The ways in which the rate rises to its peak, by their names in recipes.
     package enum Warmup: String, NamedChoice {
-        /// `warmup_start_factor` of the peak at step 0, the peak at step `warmup_steps`.
+        /// A straight line from `warmup_start_factor` of the peak at step 0 to the peak at step
+        /// `warmup_steps`.
         case linear
-        /// The part (step + 1) / (warmup_steps + 1) of the peak, as nanoGPT does.
+        /// The fraction (step + 1) / (warmup_steps + 1) of the peak, as in nanoGPT.
         case nanogpt
     }
 
-    /// The shapes of `wsd`'s decay, by names in recipes.
+    /// The shapes of `wsd`'s decay, by their names in recipes.
     package enum Decay: String, NamedChoice {
         case linear
         case cosine
-        /// One minus the square root of the elapsed part (Hägele et al. 2024).
+        /// One minus the square root of the elapsed fraction (Hägele et al. 2024).
         case sqrt
     }
 
-    /// `name`.
+    /// `name`: the shape of the schedule after warmup.
     package var name: Name
-    /// `warmup`: how the rate rises.
+    /// `warmup`: the way in which the rate rises.
     package var warmup: Warmup
-    /// `warmup_steps`: the steps of warmup; nil for 2 % of the training steps, rounded down; 0 for
-    /// none. They are steps of the base batch if `[scaling] warmup` keeps its tokens.
+    /// `warmup_steps`: the number of warmup steps; nil for 2 % of the training steps, rounded down;
+    /// 0 for none. If `[scaling] warmup` keeps the tokens, these are steps of the base batch.
     package var warmupSteps: Int?
     /// `warmup_start_factor`: the fraction of the peak at which warmup starts, in [0, 1]; nil for
     /// 0, or for the value of gradual warmup.
     package var warmupStartFactor: Double?
-    /// `stable_steps`: `wsd`'s steps at the peak; nil for the number that leaves the last fifth to
-    /// the decay.
+    /// `stable_steps`: the number of steps that `wsd` stays at the peak; nil for the number that
+    /// leaves the last fifth to the decay.
     package var stableSteps: Int?
     /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest
     /// and stays there; nil for the training steps, or for the step after warmup if that is later.
@@ -62,8 +63,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     package var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
     package var decay: Decay
-    /// `[[schedule.parts]]`: the schedules of `sequence`, in order. With another name they follow
-    /// `decay_steps`, as in a run that is extended.
+    /// `[[schedule.parts]]`: the schedules of `sequence`, in order. With another `name`, they
+    /// follow after `decay_steps`, as in a run that is extended.
     package var parts: [PartConfiguration]
 
     package init(
@@ -183,9 +184,10 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         }
     }
 
-    /// The lowest rate at the run's batch.
+    /// Returns the lowest rate at the run's batch.
     private func lowestRate(_ rate: BatchScaling) throws(Failure) -> Double {
-        // A tenth before scaling is the value in a run's recipe, which a resumed run reads.
+        // The default is a tenth of the rate before scaling, as in the run's stored recipe, which a
+        // resumed run reads.
         let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
         guard minimumLearningRate >= 0, minimumLearningRate <= rate.baseLearningRate else {
             throw invalid(

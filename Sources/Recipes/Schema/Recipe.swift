@@ -15,9 +15,9 @@ package struct Recipe: Sendable, Equatable {
 
     /// Reads a recipe and the command line's overrides, and checks every value.
     ///
-    /// `overrides` are `section.key=value`. If `base_batch` is unset, it is the recipe's
-    /// own `global_batch`, before overrides, so that overriding the batch scales the learning rate.
-    /// `name` is the recipe's name in failures.
+    /// `overrides` are `section.key=value`. If `base_batch` is unset, it is the recipe's own
+    /// `global_batch` before overrides, so that overriding the batch scales the learning rate.
+    /// Failures call the recipe `name`.
     ///
     /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
     package init(toml: String, name: String, overrides: [String] = []) throws(Failure) {
@@ -29,7 +29,7 @@ package struct Recipe: Sendable, Equatable {
         try validate()
     }
 
-    /// Reads a recipe and settings, but does not check that the values are possible.
+    /// Reads a recipe and settings, but does not check that the values are valid.
     ///
     /// - Parameter omitting: a section that is not read.
     /// - Throws: `Failure` (configuration) that names a key that does not exist or has a value of the
@@ -83,6 +83,8 @@ package struct Recipe: Sendable, Equatable {
         return recipe
     }
 
+    /// Checks every value, and that the values fit together.
+    ///
     /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func validate() throws(Failure) {
         try model.validate()
@@ -112,7 +114,7 @@ package struct Recipe: Sendable, Equatable {
         _ = try schedule.resolve(rate, trainingSteps: training.steps)
     }
 
-    /// The recipe as TOML, with each key under its meaning and without unset keys.
+    /// The recipe as TOML, without unset keys. A comment above each key states its meaning.
     package var toml: String {
         var lines: [String] = []
         for section in Self.sections {

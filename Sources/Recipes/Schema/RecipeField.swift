@@ -27,9 +27,9 @@ extension RecipeConvertible {
     static func problem(_ value: RecipeValue) -> String { "must be \(expectation); \(remedy)" }
 }
 
-/// A number of 64 bits, which cannot represent some values.
+/// A 64-bit number, which cannot represent every value that a recipe may contain.
 protocol RecipeNumber: RecipeConvertible, Comparable {
-    /// The lowest magnitude that does not fit into 64 bits.
+    /// The lowest magnitude that is too large for 64 bits.
     static var largest: Double { get }
 }
 

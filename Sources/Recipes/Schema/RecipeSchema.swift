@@ -7,7 +7,7 @@ extension Recipe {
         if sections.last != field.section { sections.append(field.section) }
     }
 
-    /// Every key there is.
+    /// All keys of a recipe, in the order in which they are written.
     static let fields: [RecipeField] =
         modelFields + trainingFields + optimizerFields + scheduleFields + scalingFields
         + reductionFields + evaluationFields + checkpointFields

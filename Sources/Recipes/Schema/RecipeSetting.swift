@@ -1,6 +1,6 @@
 import Support
 
-/// A key of a recipe and the value that it is set to, apart from the recipe's text.
+/// A key of a recipe and its new value, given outside of the recipe's text, as by `--set`.
 package struct RecipeSetting: Sendable, Equatable {
     package let section: String
     package let key: String

@@ -50,8 +50,7 @@ package struct RecipeText: Sendable {
         return String(line[..<equals].filter { !$0.isWhitespace && $0 != "\"" && $0 != "'" })
     }
 
-    /// Returns a line with another value, and with the same text before and after it, such as a
-    /// comment.
+    /// Returns a line with another value, and with the text before and after the value unchanged.
     private static func line(_ line: String, with value: String) -> String {
         guard let equals = line.firstIndex(of: "=") else { return line }
         let rest = line[line.index(after: equals)...]

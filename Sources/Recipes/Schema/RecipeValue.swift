@@ -7,7 +7,7 @@ package enum RecipeValue: Equatable, Sendable {
     case integer(Int)
     case real(Double)
     case text(String)
-    /// Text on the command line without quotes, which is not TOML.
+    /// Unquoted text on the command line, which is not valid TOML.
     case word(String)
     case list([RecipeValue])
     case table([String: RecipeValue])

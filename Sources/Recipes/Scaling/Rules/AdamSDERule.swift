@@ -18,7 +18,7 @@ struct AdamSDERule: ScalingRule {
     }
 
     func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure) {
-        // At the base batch nothing changes, not even by rounding, and a beta of 0 stays.
+        // At the base batch nothing may change, not even by rounding, and a beta of 0 must stay 0.
         guard batches.global != batches.base else { return }
         let shortest = min(optimizer.beta1, optimizer.beta2)
         guard keeps(shortest, at: batches.ratio) else {

@@ -1,10 +1,10 @@
 import Glibc
 import Support
 
-/// beta2^k, which keeps the second moment's half-life in tokens (Marek et al. 2025, "Small Batch Size
-/// Training for Language Models").
+/// The rule that turns beta2 into beta2^k, which keeps the second moment's half-life in tokens
+/// (Marek et al. 2025, "Small Batch Size Training for Language Models").
 ///
-/// The rate stays, or is multiplied by k to the recipe's exponent.
+/// The rate is multiplied by k^exponent, or is unchanged if the recipe sets no exponent.
 struct BetaHalfLifeRule: ScalingRule {
     static let keys: [ScalingKey: ScalingKey.Use] = [.exponent: .optional]
     static let scalesBetas = true

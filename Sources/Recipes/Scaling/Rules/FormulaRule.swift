@@ -1,6 +1,7 @@
 import Support
 
-/// The rate that the recipe's formula gives, from lr, B, B0, k and, if there is a noise scale, Bn.
+/// The rule by which the recipe's formula gives the rate, as a function of lr, B, B0, k and, if
+/// there is a noise scale, Bn.
 struct FormulaRule: ScalingRule {
     static let keys: [ScalingKey: ScalingKey.Use] = [.formula: .required, .noiseScale: .optional]
     private let text: String

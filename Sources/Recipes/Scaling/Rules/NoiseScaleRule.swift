@@ -1,11 +1,11 @@
 import Glibc
 import Support
 
-/// The rate times ((1 + Bn/B0) / (1 + Bn/B))^a.
+/// The rule that multiplies the rate by ((1 + Bn/B0) / (1 + Bn/B))^a.
 ///
-/// This is lr_max / (1 + Bn/B)^a, with the lr_max that gives `learning_rate` at B0 (McCandlish et al.
-/// 2018, "An Empirical Model of Large-Batch Training"). With a = 1 it is AdaScale's gain (Johnson et
-/// al. 2020).
+/// The result is lr_max / (1 + Bn/B)^a, with the lr_max that gives `learning_rate` at B0
+/// (McCandlish et al. 2018, "An Empirical Model of Large-Batch Training"). With a = 1, the factor
+/// is AdaScale's gain (Johnson et al. 2020).
 struct NoiseScaleRule: ScalingRule {
     static let keys: [ScalingKey: ScalingKey.Use] = [
         .noiseScale: .required, .noiseExponent: .optional,
@@ -34,8 +34,8 @@ struct NoiseScaleRule: ScalingRule {
 
     /// Returns the exponent for an optimizer if `noise_exponent` is unset.
     ///
-    /// Below the noise scale, the best rate of SGD and LARS is proportional to the batch, and that of
-    /// Adam and similar optimizers to its root.
+    /// Below the noise scale, the best rate of SGD and LARS is proportional to the batch, and that
+    /// of Adam and similar optimizers to the square root of the batch.
     static func exponent(for name: OptimizerConfiguration.Name) -> Double {
         name.traits.isAdam ? 0.5 : 1
     }

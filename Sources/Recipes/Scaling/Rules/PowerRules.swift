@@ -1,7 +1,7 @@
 import Glibc
 import Support
 
-/// The rate times k (Goyal et al. 2017, "Accurate, Large Minibatch SGD").
+/// The rule that multiplies the rate by k (Goyal et al. 2017, "Accurate, Large Minibatch SGD").
 struct LinearRule: ScalingRule {
     init(_ scaling: ScalingConfiguration) {}
 
@@ -12,7 +12,8 @@ struct LinearRule: ScalingRule {
     }
 }
 
-/// The rate times k^(1/2) (Krizhevsky 2014, "One weird trick for parallelizing CNNs").
+/// The rule that multiplies the rate by k^(1/2) (Krizhevsky 2014, "One weird trick for
+/// parallelizing CNNs").
 struct SquareRootRule: ScalingRule {
     init(_ scaling: ScalingConfiguration) {}
 
@@ -23,7 +24,7 @@ struct SquareRootRule: ScalingRule {
     }
 }
 
-/// One rate for every batch.
+/// The rule that keeps the same rate for every batch.
 struct ConstantRule: ScalingRule {
     init(_ scaling: ScalingConfiguration) {}
 
@@ -34,7 +35,7 @@ struct ConstantRule: ScalingRule {
     }
 }
 
-/// The rate times k to the recipe's exponent.
+/// The rule that multiplies the rate by k to the power of the recipe's exponent.
 struct PowerRule: ScalingRule {
     static let keys: [ScalingKey: ScalingKey.Use] = [.exponent: .required]
     private let exponent: Double

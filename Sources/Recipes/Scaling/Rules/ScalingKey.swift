@@ -10,7 +10,7 @@ enum ScalingKey: String, CaseIterable {
     /// The use of a key by a rule.
     enum Use { case required, optional }
 
-    /// The rules to set for a key that the recipe's rule does not take.
+    /// The setting to recommend if the recipe sets the key but its rule does not take it.
     var rules: String {
         switch self {
         case .exponent: "rule = \"power\""

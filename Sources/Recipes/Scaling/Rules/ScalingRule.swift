@@ -1,6 +1,6 @@
 import Support
 
-/// A rule by which the peak learning rate, and the betas with some rules, follow the global batch.
+/// A rule that adapts the peak learning rate, and in some rules the betas, to the global batch.
 ///
 /// To add a rule:
 /// 1. Write a type that conforms to this protocol, in a file of its own.
@@ -8,20 +8,20 @@ import Support
 ///
 /// The recipe's checks, the plan, sweeps and `find-lr` follow from the conformance.
 protocol ScalingRule {
-    /// The keys of `[scaling]` that the rule takes, among those that not every rule takes.
+    /// The keys that the rule takes, out of the keys of `[scaling]` that only some rules take.
     static var keys: [ScalingKey: ScalingKey.Use] { get }
     /// Whether the rule changes betas, so that the optimizer must have them.
     static var scalesBetas: Bool { get }
 
-    /// The rule with its numbers; `scaling` may not be valid yet.
+    /// Creates the rule with the numbers in `scaling`, which may not have been validated yet.
     init(_ scaling: ScalingConfiguration)
 
-    /// Returns the plan's words for the rule: its name in recipes, and the numbers it was given.
+    /// Returns the description of the rule in the plan: its name in recipes, and its numbers.
     func title(_ name: String) -> String
 
     /// Checks conditions that involve several values.
     ///
-    /// - Throws: `Failure` (configuration).
+    /// - Throws: `Failure` (configuration) if a condition is not met.
     func validate() throws(Failure)
 
     /// Returns the peak rate at the global batch.
@@ -37,7 +37,7 @@ protocol ScalingRule {
     /// - Throws: `Failure` (configuration) if the rule does not hold at the global batch.
     func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure)
 
-    /// Returns whether the rule holds as far as the global batch.
+    /// Returns whether the rule still holds at the global batch.
     func reaches(_ batches: BatchPair, with optimizer: OptimizerConfiguration) -> Bool
 }
 
@@ -77,15 +77,15 @@ struct BatchPair {
 
 /// The peak rate at a global batch.
 struct PeakRate {
-    /// The power of the batch ratio that `factor` is; nil if it is not such a power.
+    /// The exponent such that `factor` is the batch ratio to that power; nil if there is none.
     var exponent: Double?
-    /// The peak rate over the base rate.
+    /// The ratio of the peak rate to the base rate.
     let factor: Double
     let rate: Double
 }
 
 extension PeakRate {
-    /// The rate at the base batch times a factor.
+    /// Creates the peak rate as the rate at the base batch times a factor.
     ///
     /// - Parameters:
     ///   - key: the key of `[scaling]` to name if the product is not a learning rate, with its
@@ -107,7 +107,7 @@ extension PeakRate {
         self.init(factor: factor, rate: rate)
     }
 
-    /// The rate at the base batch times a power of the batch ratio.
+    /// Creates the peak rate as the rate at the base batch times a power of the batch ratio.
     ///
     /// - Throws: `Failure` (configuration) if the product is not a number above 0.
     init(

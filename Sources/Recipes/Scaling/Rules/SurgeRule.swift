@@ -1,10 +1,10 @@
 import Support
 
-/// The best rate of Adam and similar optimizers, lr_max / ((sqrt(Bn/B) + sqrt(B/Bn)) / 2), with the
-/// lr_max that gives `learning_rate` at B0.
+/// The rule for the best rate of Adam and similar optimizers: 2 lr_max / (sqrt(Bn/B) + sqrt(B/Bn)),
+/// with the lr_max that gives `learning_rate` at B0.
 ///
-/// It rises up to B = Bn and then falls (Li et al. 2024, "Surge Phenomenon in Optimal Learning Rate and
-/// Batch Size Scaling").
+/// The rate rises up to B = Bn and then falls (Li et al. 2024, "Surge Phenomenon in Optimal
+/// Learning Rate and Batch Size Scaling").
 struct SurgeRule: ScalingRule {
     static let keys: [ScalingKey: ScalingKey.Use] = [.noiseScale: .required]
     private let noiseScale: Double
