@@ -127,7 +127,7 @@ extension CheckpointStore {
         return name
     }
 
-    /// Removes the partial folders of killed runs; returns the failures.
+    /// Removes the partial folders that killed runs left; returns the failures.
     private func removePartialFolders() -> [Failure] {
         let suffix = AtomicFolder.partialSuffix
         return removing { () throws(Failure) in

@@ -99,9 +99,10 @@ extension CheckpointStore {
     /// Returns the newest checkpoint that is whole; nil if there is none.
     ///
     /// - Parameters:
-    ///   - limit: the step that it must come before.
-    ///   - check: verifies a candidate; nil for `verify`.
-    ///   - reject: called with the step of each newer one and the reason it cannot be used.
+    ///   - limit: the step before which the checkpoint must be.
+    ///   - check: a function that verifies a candidate; nil for `verify`.
+    ///   - reject: called for each newer candidate that cannot be used, with its step and the
+    ///     reason.
     /// - Throws: `.inputOutput` if the store's folder cannot be listed.
     package func newestValid(
         before limit: Int = .max, by check: ((Candidate) throws(Failure) -> Checkpoint)? = nil,

@@ -71,7 +71,7 @@ package struct HashedFile: ~Copyable {
         if let failure { throw failure }
     }
 
-    /// Brings the file to the disk and closes it; returns its size and digest.
+    /// Writes the file through to the disk and closes it; returns its size and digest.
     ///
     /// - Throws: `.inputOutput`; the file must then not be used.
     package consuming func finish() throws(Failure) -> FileRecord {

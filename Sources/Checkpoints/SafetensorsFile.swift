@@ -8,7 +8,7 @@ import Support
 
 /// A memory-mapped safetensors file with a checked header.
 ///
-/// Only the pages of the tensors in use are read.
+/// Only the pages of tensors that are used are read from the disk.
 package struct SafetensorsFile: ~Copyable {
     package let path: String
     /// The tensors in the order of their data.
@@ -51,10 +51,10 @@ package struct SafetensorsFile: ~Copyable {
         dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound
     }
 
-    /// Copies the tensor called `name` into memory for exactly its elements.
+    /// Copies the tensor called `name` to memory with room for exactly its elements.
     ///
     /// - Parameter shape: the shape that the tensor must have.
-    /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
+    /// - Throws: `.badData` if the file has no such tensor or has one of another shape or type.
     package borrowing func copy(
         _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
@@ -98,7 +98,7 @@ package struct SafetensorsFile: ~Copyable {
 
     /// Returns the fp32 tensor called `name`, which must have `shape`.
     ///
-    /// - Throws: `.badData` where the file has no such tensor, or one of another shape or type.
+    /// - Throws: `.badData` if the file has no such tensor or has one of another shape or type.
     package borrowing func tensor(_ name: String, shape: [Int]) throws(Failure) -> StoredTensor {
         guard let tensor = self[name] else {
             throw .file(

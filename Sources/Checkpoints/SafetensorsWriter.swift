@@ -40,6 +40,8 @@ package struct TensorSource {
     /// The number of bytes that the shape needs.
     var byteCount: Int { shape.reduce(type.byteCount, *) }
 
+    /// Writes the tensor's data.
+    ///
     /// - Throws: `.inputOutput`, or the failure of the source; `.bug` if the source does not
     ///   deliver exactly the bytes that the shape needs.
     fileprivate func write(to file: inout HashedFile) throws(Failure) {
@@ -63,13 +65,13 @@ package struct TensorSource {
     }
 }
 
-/// Writes files of the safetensors format.
+/// A writer of files in the safetensors format.
 package enum SafetensorsWriter {
     /// Writes tensors straight from their memory.
     ///
-    /// Equal tensors and metadata give equal bytes in any order. The tensors are sorted by element
-    /// size, largest first, and then by name, which aligns each for its type. With a single element
-    /// type, the bytes equal those of the Python library.
+    /// The same tensors and metadata give the same bytes, whatever the order of `tensors`. The
+    /// tensors are sorted by element size, largest first, and then by name, which aligns each for
+    /// its type. With a single element type, the bytes equal those of the Python library.
     ///
     /// - Throws: `.inputOutput`; `.bug` if a name repeats or a size does not match its shape.
     package static func write(

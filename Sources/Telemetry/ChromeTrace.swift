@@ -6,7 +6,8 @@ import Support
 /// The format is described in Google's "Trace Event Format". It has complete events ("X") and
 /// metadata ("M"), with times in microseconds.
 package enum ChromeTrace {
-    /// The text before the first line, between two lines, and after the last.
+    /// The text before the first line; `separator` stands between two lines and `closing` after the
+    /// last.
     package static let opening = "[\n"
     package static let separator = ",\n"
     package static let closing = "\n]\n"

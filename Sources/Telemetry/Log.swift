@@ -7,8 +7,8 @@ package enum Log {
     ///
     /// - Parameters:
     ///   - rank: the rank of this process; 0 without mpirun.
-    ///   - environment: `LOCKSTEP_LOG` is the lowest level that is shown: trace, debug, info,
-    ///     notice (the default), warning, error or critical.
+    ///   - environment: the variables of the process. `LOCKSTEP_LOG` is the lowest level that is
+    ///     shown: trace, debug, info, notice (the default), warning, error or critical.
     /// - Throws: `.configuration` if `LOCKSTEP_LOG` is not a level.
     package static func bootstrap(
         rank: Int, environment: [String: String]

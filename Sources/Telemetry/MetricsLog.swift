@@ -2,8 +2,9 @@ import Support
 
 /// The metrics log of a run: one line with a JSON object for each step, evaluation and diagnosis.
 ///
-/// Each line is one write(2), so it survives the process. A line that cannot be written is dropped
-/// and counted, because training must not stop for it. Only one rank keeps the log.
+/// Each line is written by one write(2), so it survives if the process is killed. A line that
+/// cannot be written is dropped and counted, because training must not stop for it. Only one rank
+/// keeps the log.
 package final class MetricsLog {
     private var file: AppendedFile
     /// The number of lines that could not be written.
@@ -13,7 +14,7 @@ package final class MetricsLog {
 
     /// Creates the log of a new run.
     ///
-    /// - Throws: `.inputOutput`, also if a log exists.
+    /// - Throws: `.inputOutput` if a log exists or the file cannot be created.
     package init(creating path: String) throws(Failure) {
         file = try AppendedFile(opening: path, new: true)
         supersededLines = 0
@@ -96,7 +97,8 @@ package final class MetricsLog {
         return lines
     }
 
-    /// Moves the lines of later steps away and reads the others; returns the number of moved lines.
+    /// Moves the lines of later steps to another file and reads the others; returns the number of
+    /// moved lines.
     private static func supersede(
         _ path: String, after step: Int, _ reading: (MetricsRecord) -> Void
     ) throws(Failure) -> Int {
@@ -134,7 +136,7 @@ package final class MetricsLog {
         let suffix = ".jsonl"
         let stem = path.hasSuffix(suffix) ? String(path.dropLast(suffix.count)) : path
         let supersededPath = stem + ".superseded" + suffix
-        // A resume that was killed before it changed the log has already kept them.
+        // An earlier resume may have written them and been killed before it changed the log.
         if let there = try readBytesIfPresent(supersededPath),
             there.suffix(lines.count) == lines[...]
         {

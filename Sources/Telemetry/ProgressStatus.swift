@@ -72,7 +72,7 @@ extension ProgressStatus {
     /// Returns the status with a bar, fitted to the width of a terminal, without a line break.
     ///
     /// The last column stays free, because some terminals wrap when it is written. In a narrow
-    /// terminal the bar shrinks and then disappears; after it, the least important details do.
+    /// terminal, the bar shrinks and then disappears, followed by the least important details.
     package func bar(_ style: TerminalStyle) -> String {
         let room = max(1, style.width - 1)
         var texts = details

@@ -1,6 +1,6 @@
 /// The spans that one rank records for a trace, in memory that is allocated at the start.
 ///
-/// Only one thread may use it. Recording a span neither allocates nor calls the system.
+/// Only one thread may use it. Recording a span neither allocates memory nor makes a system call.
 package final class TraceRecorder {
     /// A time span by `MonotonicClock`, in nanoseconds.
     package struct Span: BitwiseCopyable, Sendable, Equatable {
@@ -19,7 +19,7 @@ package final class TraceRecorder {
         }
     }
 
-    /// The default capacity: 4.6 MiB, enough for some thousand steps.
+    /// The default capacity, which takes 4.6 MiB and is enough for several thousand steps.
     package static let defaultCapacity = 200_000
 
     /// The maximum number of spans.
