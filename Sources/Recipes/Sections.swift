@@ -133,7 +133,7 @@ package struct CheckpointConfiguration: Sendable, Equatable {
         guard every >= 0 else {
             throw Failure(
                 .configuration,
-                "[checkpoint] every = \(every) must be a whole number, 0 or more; use 0 or more.")
+                "[checkpoint] every = \(every): must be a whole number, 0 or more; use 0 or more.")
         }
         guard keep == 0 || keep >= 2 else {
             throw Failure(

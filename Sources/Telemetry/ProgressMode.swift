@@ -25,7 +25,7 @@ package enum ProgressMode: String, Sendable, CaseIterable {
         }
         guard let mode = ProgressMode(rawValue: name) else {
             throw .variable(
-                "LOCKSTEP_PROGRESS", value: "\"\(name)\"", problem: "is not a display of progress",
+                "LOCKSTEP_PROGRESS", value: "\"\(name)\"", problem: "is not a way to show progress",
                 remedy: "set bar, lines or none")
         }
         return mode

@@ -4,7 +4,7 @@ package struct GridShares: Sendable, Equatable {
     package let size: Int
 
     package init(count: Int, size: Int) {
-        precondition(count >= 1 && size >= 1, "some work and some ranks")
+        precondition(count >= 1 && size >= 1, "there must be at least one piece and one rank")
         self.count = count
         self.size = size
     }

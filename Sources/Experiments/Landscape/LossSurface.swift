@@ -32,7 +32,7 @@ package struct LossSurface: Sendable {
     }
 
     package init(grid: PlaneGrid, losses: [Double]) {
-        precondition(losses.count == grid.count, "a loss for each place")
+        precondition(losses.count == grid.count, "every point of the grid must have a loss")
         self.grid = grid
         self.losses = losses
     }

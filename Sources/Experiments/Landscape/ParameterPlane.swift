@@ -8,7 +8,8 @@ package struct ParameterPlane: Sendable {
 
     package init(origin: Buffer<Float>, first: Buffer<Float>, second: Buffer<Float>) {
         precondition(
-            origin.count == first.count && origin.count == second.count, "one space for all")
+            origin.count == first.count && origin.count == second.count,
+            "the origin and the directions must have the same number of parameters")
         self.origin = origin
         self.first = first
         self.second = second
@@ -16,7 +17,7 @@ package struct ParameterPlane: Sendable {
 
     /// Copies the parameters at a position on the plane into a buffer of the same size.
     package func copy(x: Double, y: Double, into parameters: Buffer<Float>) {
-        precondition(parameters.count == origin.count, "one space for all")
+        precondition(parameters.count == origin.count, "the buffer must be as long as the origin")
         let (x, y) = (Float(x), Float(y))
         let (from, along, across, to) = (origin.base, first.base, second.base, parameters.base)
         for index in 0..<origin.count {

@@ -8,7 +8,7 @@ package struct PlaneGrid: Sendable, Equatable {
     package let size: Int
 
     package init(x: ClosedRange<Double>, y: ClosedRange<Double>, size: Int) {
-        precondition(size >= 2, "a grid has two points or more along each axis")
+        precondition(size >= 2, "a grid has at least two points along each axis")
         self.x = x
         self.y = y
         self.size = size

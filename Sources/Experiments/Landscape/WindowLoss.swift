@@ -23,7 +23,7 @@ final class WindowLoss {
     ///   - recipe: a recipe with the vocabulary of the data and a micro-batch.
     ///   - sequences: the number of windows, at least one; if the set has fewer, all are used.
     init(recipe: Recipe, data: TrainingData, sequences: Int, engine: ComputeEngine) {
-        precondition(sequences >= 1, "a loss is over one sequence or more")
+        precondition(sequences >= 1, "a loss needs at least one sequence")
         windows = data.validationWindows
         let microBatch = recipe.training.microBatch
         let chosen = Self.spread(sequences, over: windows.count)

@@ -53,7 +53,7 @@ package struct RunReport: Sendable {
         return [
             .note(
                 .information,
-                "No sign of a wrong learning rate, of bad data or of overfitting was seen.")
+                "No sign of a wrong learning rate, bad data or overfitting was detected.")
         ]
     }
 

@@ -33,7 +33,7 @@ package enum RateRule {
     private static func refusal(
         _ rates: [Double], _ losses: [Double], leastFall: Double
     ) -> NoSuggestion? {
-        precondition(rates.count == losses.count, "a loss for each rate")
+        precondition(rates.count == losses.count, "every rate must have a loss")
         guard rates.count >= fewestPoints else { return .tooFewPoints }
         let fall = losses[0] - (losses.min() ?? losses[0])
         return fall > max(0, leastFall) ? nil : .neverFalls

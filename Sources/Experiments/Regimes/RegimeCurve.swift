@@ -34,7 +34,7 @@ package struct RegimeCurve: Sendable {
         regime: Regime, learningRate: Double, losses: [Double], snapshots: [Snapshot],
         hasDiverged: Bool
     ) {
-        precondition(!snapshots.isEmpty, "a run has a start")
+        precondition(!snapshots.isEmpty, "a run must have a snapshot of its start")
         self.regime = regime
         self.learningRate = learningRate
         self.losses = losses
@@ -89,7 +89,7 @@ package struct RegimeCurve: Sendable {
         let verdict: (Regime, String)
         switch ending(best: best) {
         case .diverged:
-            verdict = (.large, "after \(steps) losses and gradients are not finite any more")
+            verdict = (.large, "after \(steps) the losses and gradients are no longer finite")
         case .above:
             verdict = (
                 .large, "the loss ends at \(to), above the \(from) from which it started"

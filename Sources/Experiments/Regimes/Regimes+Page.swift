@@ -74,7 +74,7 @@ extension Regimes {
 
     private var method: String {
         let percent = NumberStyle.percent
-        return "Both maps show the loss on the plane through the start that comes nearest to the "
+        return "Both maps show the loss on the plane through the start that lies closest to the "
             + "three paths (principal components; Li et al. 2018, arXiv 1712.09913, section 7). "
             + "Each path is scaled to the same size, because a larger rate goes much farther. The "
             + "plane holds \(percent.text(explained[0] + explained[1])) of the squared distances "
@@ -95,7 +95,7 @@ extension Regimes {
         let map = ContourMap(
             title: title,
             sentence: isClose
-                ? "A part of the same plane. A diamond at the edge is where a path leaves the map."
+                ? "A part of the same plane. A diamond at the edge marks where a path leaves the map."
                 : "Each line begins at the common start, at 0, and ends at its diamond.",
             xTitle: "First principal direction", yTitle: "Second principal direction",
             grid: surface.grid.regular(surface.losses), quantity: .loss(of: surface.losses),

@@ -62,7 +62,7 @@ extension Diagnosis {
             cause: "the \(what) is not finite at a learning rate of "
                 + "\(rateText(step.learningRate)): the rate is far too large, a number overflowed, "
                 + "or the data are bad",
-            remedy: "lower [optimizer] learning_rate three to ten times or lengthen [schedule] "
+            remedy: "lower [optimizer] learning_rate by a factor of 3 to 10 or lengthen [schedule] "
                 + "warmup_steps, keep clip_norm at 1, and check the data")
     }
 }

@@ -101,8 +101,8 @@ struct OscillationDetector: Sendable {
             step: step.step, sign: .strongOscillation,
             cause: "\(evidence): the learning rate (\(rate)) is \(isFar ? "far " : "")too large",
             remedy: isFar
-                ? "lower [optimizer] learning_rate three to ten times, or find one with `lockstep "
-                    + "find-lr`"
+                ? "lower [optimizer] learning_rate by a factor of 3 to 10, or find one with "
+                    + "`lockstep find-lr`"
                 : "lower [optimizer] learning_rate two to three times, or lengthen [schedule] "
                     + "warmup_steps")
     }

@@ -47,14 +47,14 @@ struct StallDetector: Sendable {
             return Diagnosis(
                 step: step.step, sign: .lossNotFalling,
                 cause: "\(evidence): the learning rate (\(rate)) is far too large",
-                remedy: "lower [optimizer] learning_rate ten times, or find one with `lockstep "
-                    + "find-lr`")
+                remedy: "lower [optimizer] learning_rate by a factor of 10, or find one with "
+                    + "`lockstep find-lr`")
         }
         return Diagnosis(
             step: step.step, sign: .lossNotFalling,
             cause: "\(evidence): the learning rate (\(rate)) is far too small, or the data cannot "
                 + "be learned",
-            remedy: "find a rate with `lockstep find-lr`, or raise [optimizer] learning_rate three "
-                + "to ten times, and again until the loss falls")
+            remedy: "find a rate with `lockstep find-lr`, or raise [optimizer] learning_rate by a "
+                + "factor of 3 to 10 at a time until the loss falls")
     }
 }

@@ -36,7 +36,7 @@ package struct NonFiniteGuard: Equatable, Sendable {
             .configuration,
             "step \(step): the \(what) was not finite in \(Format.counted(limit, "step")) in a row, because the "
                 + "learning rate is far too large (its peak is \(peakLearningRate)) or a number "
-                + "overflowed; lower [optimizer] learning_rate three to ten times, or lengthen "
+                + "overflowed; lower [optimizer] learning_rate by a factor of 3 to 10, or lengthen "
                 + "[schedule] warmup_steps, check the data, and start a new run (\(goodCheckpoint))."
         )
     }

@@ -243,7 +243,7 @@ package final class StepRunner {
             }
         }
         guard let squares = clock.measure(.progress, { reducer.endLane() }) else {
-            preconditionFailure("training measures its lanes")
+            preconditionFailure("the reducer must measure lanes during training")
         }
         return LaneStep(
             loss: loss, targets: Double(sequences.count * plan.sequenceLength), squares: squares)

@@ -177,7 +177,7 @@ package final class Trainer {
             sentence =
                 "The run took all \(step) steps, but its validation loss is not a number, because the "
                 + "learning rate is too large (the peak is \(plan.rate.peakLearningRate)); lower "
-                + "[optimizer] learning_rate three to ten times and start a new run"
+                + "[optimizer] learning_rate by a factor of 3 to 10 and start a new run"
         } else if let defect {
             sentence =
                 "The run took all \(step) steps, but has no checkpoint of the last one because "

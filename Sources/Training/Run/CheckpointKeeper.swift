@@ -150,7 +150,7 @@ final class CheckpointKeeper {
             if isRequired || error.code != .inputOutput { throw error }
             if communicator.rank == 0 {
                 logger.warning(
-                    "no checkpoint at step \(state.step), earlier ones are kept: \(error.sentence)"
+                    "no checkpoint at step \(state.step); earlier ones are kept: \(error.sentence)"
                 )
             }
         }

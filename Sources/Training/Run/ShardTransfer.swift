@@ -101,7 +101,7 @@ struct ShardTransfer {
                 try communicator.receive(into: target, from: 0, tag: Self.answerTag)
                 continue
             }
-            guard let source else { preconditionFailure("rank 0 has what it scatters") }
+            guard let source else { preconditionFailure("rank 0 needs a source to scatter from") }
             let offset = (piece.first - range.lowerBound) * MemoryLayout<Float>.stride
             let bytes = UnsafeRawBufferPointer(
                 start: source + offset, count: piece.count * MemoryLayout<Float>.stride)
