@@ -24,7 +24,7 @@ missing_packages() {
     done
 }
 
-# Installs missing packages, as root or through sudo; asks for nothing when none is missing.
+# Installs missing packages, as root or through sudo. Does not ask for root if none is missing.
 install_packages() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         die 78 "apt is missing, and this script installs packages with it; on a system other than Debian or" \

@@ -57,8 +57,8 @@ count_cores() {
     printf '%s' "$usable"
 }
 
-# Whether this process may use fewer cores than its control group, as after taskset: Open MPI, which
-# binds among those of the group, would bind to others.
+# Succeeds if this process may use fewer cores than its control group, for example after taskset. Open MPI
+# binds to cores of the group, so it could bind to others.
 has_fewer_cores_than_its_group() {
     local mine group place
     mine=$(allowed_processors) || return 1
@@ -73,8 +73,8 @@ has_fewer_cores_than_its_group() {
     return 1
 }
 
-# Whether one process may read another's memory, which Open MPI's shared memory wants to do.
-# Tried for real, since containers forbid it in several ways.
+# Succeeds if one process may read another's memory, as Open MPI does to copy messages on a host. The function
+# tries it, because containers forbid it in several ways.
 reads_other_processes() {
     local scope=/proc/sys/kernel/yama/ptrace_scope
     if [[ -r $scope ]] && (($(<"$scope") >= 2 && EUID != 0)); then return 1; fi
@@ -86,7 +86,7 @@ reads_other_processes() {
         my $target = "\0" x 8;
         my $local = pack("PQ", $target, 8);
         my $remote = pack("PQ", $source, 8);
-        # As Open MPI does: allow any process, where Yama asks for that.
+        # As Open MPI does, allow any process to read this one, in case Yama requires that.
         syscall({ 310 => 157, 270 => 167 }->{$number}, 0x59616d61, -1, 0, 0, 0);
         my $child = fork() // exit 0;
         if (!$child) { exit(syscall($number, $parent, $local, 1, $remote, 1, 0) == 8 ? 0 : 1) }
@@ -95,8 +95,8 @@ reads_other_processes() {
 }
 
 # unused_networks HOST...: prints the interfaces that Open MPI must not use: loopback, and the networks of
-# containers and virtual machines. These have the same address on many hosts, and Open MPI would wait for
-# an answer on them without end. An interface that leads to one of the hosts is kept.
+# containers and virtual machines. These have the same address on many hosts, and Open MPI would wait
+# forever for an answer on them. An interface that leads to one of the hosts is kept.
 unused_networks() {
     local host address line words used=' ' list=(127.0.0.0/8)
     local usual=(docker0 virbr0 lxcbr0 lxdbr0 cni0 podman0)
@@ -166,7 +166,7 @@ check_components() {
     while read -r framework; do
         value=OMPI_MCA_$framework
         value=${!value}
-        # A list that begins with ^ names what to leave out.
+        # A list that begins with ^ names components to exclude.
         if [[ $value == ^* ]] || ! grep -q "^$framework " <<<"$known"; then continue; fi
         for name in ${value//,/ }; do
             grep -qxF "$framework $name" <<<"$known" ||

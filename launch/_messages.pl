@@ -5,7 +5,7 @@
 #
 # RANKS is the number of "up" marks to wait for within SECONDS, or 0 if the start cannot hang. The launcher
 # writes control lines, which begin with NUL, into the same pipe: the process id of mpirun, a first and a
-# second stop request, and mpirun's exit status. All that follows the status is ignored, so processes that
+# second stop request, and mpirun's exit status. Everything after the status is ignored, so processes that
 # hold the pipe open cannot delay the end.
 use strict;
 use warnings;
@@ -99,7 +99,7 @@ sub sort_out {
             show(substr $in, 0, $+[0], '');
         } elsif ($in =~ /\A[^\n\0]*\n/) {
             my $line = substr $in, 0, $+[0], '';
-            # What was shown before the first rank came up, such as a warning of ssh, is not a rank's.
+            # Lines before the first rank came up, such as a warning from ssh, are not from a rank.
             if ($line eq "launch/mpirun: up\n") { $last_line = '' unless $up++ }
             elsif ($line =~ m{^launch/mpirun: lacking on (\S+)$}) { $lacking{$1} = 1 }
             elsif ($ranks && $line =~ $unexecuted) { $refusal = $1 }
@@ -303,7 +303,7 @@ sub verdict {
     # A rank's sentence explains the failure; a progress line does not.
     my $is_sysexit = $status >= 64 && $status <= 78;
     my $spoken = $last_line ne '' && ($up || !$ranks) && ($is_sysexit || $last_line !~ /^lockstep: /);
-    # Whether a rank ended the job, so that its last words are about that.
+    # Whether a rank ended the job, so that its last line explains the end.
     my $is_own_end = $is_sysexit || $text =~ /Exit code: $status\b/;
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
@@ -411,7 +411,7 @@ sub verdict {
         return conclude(78, "$setting = $value: Open MPI refuses it" . (defined $words ? " ($words)" : '')
             . '; correct or unset it.');
     }
-    # Some values are refused without a message, or with one that tells only the consequence.
+    # Open MPI refuses some values without a message, or with one that states only the consequence.
     my %settings = $status < 128 ? settings('environment') : ();
     my $remedy = 'correct or unset its settings: ' . join(', ', map { "$_ = $settings{$_}" } sort keys %settings);
     my $vague = qr/((?:MPI_INIT|orte_init|opal_init) (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
@@ -453,7 +453,7 @@ sub refused_setting {
     for my $setting (sort keys %settings) {
         my $name = $setting =~ s/^[A-Z]+_MCA_| in .*//gr;
         my $value = $settings{$setting};
-        # A list that begins with ^ names what to leave out.
+        # A list that begins with ^ names components to exclude.
         next if $value =~ /^\^/;
         my $is_named = $text =~ /(?<!\w)\Q$name\E(?!\w)/;
         return ($setting, $value)
@@ -463,7 +463,7 @@ sub refused_setting {
     return;
 }
 
-# Returns a clause about the user's settings of Open MPI if they may have crashed a rank.
+# Returns a clause about the user's Open MPI settings if they may have crashed a rank.
 sub suspects {
     my ($signal) = @_;
     my %settings = settings('environment');

@@ -4,8 +4,8 @@ import MPI
 import Support
 
 /// The measured peak of the cores of a job: independent fused multiply-adds in the widest vectors
-/// of the processor, on all threads of all ranks at once. A processor without instructions for bf16
-/// computes it as fp32.
+/// of the processor, on all threads of all ranks at once. For bf16, a processor without bf16
+/// instructions is measured in fp32.
 struct ArithmeticPeak: Sendable {
     /// The operations per second of one core, as the mean over all threads of all ranks.
     let flopsPerCore: Double

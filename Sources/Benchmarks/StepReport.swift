@@ -60,8 +60,8 @@ package struct StepReport: Sendable {
 // MARK: - JSON
 
 extension StepReport {
-    /// The report as one line of JSON, with the fields that the peers in Tests/Peers print, and
-    /// more.
+    /// The report as one line of JSON, with the fields that the peers in Tests/Peers print and
+    /// additional ones.
     package var json: JSONObject {
         let times = meanTimes
         var object: JSONObject = [

@@ -214,7 +214,7 @@ static void multiply_block(const lockstep_block *block, ptrdiff_t row_bytes, ptr
     ptrdiff_t rest = block->rows % TILE_ROWS;
     if (whole > 0) multiply_panels(block, 0, whole, TILE_ROWS, row_bytes, step_bytes);
     if (rest > 0) multiply_panels(block, whole, 1, rest, row_bytes, step_bytes);
-    // Empty registers need not be saved when the system switches between threads.
+    // The system need not save empty registers when it switches between threads.
     _tile_release();
 }
 

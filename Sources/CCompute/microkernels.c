@@ -12,7 +12,7 @@
 
 // Two products of bf16 numbers, widened to fp32: the second of each pair is in the upper half of
 // its word, the first is shifted there. The barrier makes the compiler load all words again for the
-// other half, because there are no registers to keep them.
+// other half, because there are no registers to keep them in.
 #define STEP_WIDENED(vector, words)                                                 \
     UNROLLED for (int half = 1; half >= 0; half--) {                                \
         __asm__ volatile("" ::: "memory");                                          \

@@ -19,18 +19,19 @@ import Support
 package final class GradientReducer {
     /// The default size of a bucket in bytes.
     ///
-    /// Small buckets keep both directions of a link busy and stay in cache. The probe's `bench`
-    /// measures the effect.
+    /// Small buckets keep both directions of a link busy and stay in cache. The command `bench`
+    /// of multirank-probe measures the effect.
     package static let defaultBucketBytes = 1 << 20
     /// The default number of buckets that can be under way between hosts at once.
     ///
-    /// No more than these can move between two checks of the network, which the backward pass makes
-    /// many milliseconds apart.
+    /// At most this many buckets can move between two checks of the network, which the backward
+    /// pass makes many milliseconds apart.
     package static let defaultInExchange = 16
 
     /// The seconds that `finish` took in the last step: communication that backward did not hide.
     package private(set) var exposedSeconds = 0.0
-    /// The sum of squares of the last step's reduced gradient, in the bits of `SumOfSquares`.
+    /// The sum of squares of the last step's reduced gradient, with the same bits as
+    /// `SumOfSquares`.
     package private(set) var sumOfSquares = 0.0
     /// The number of bytes that this rank sent in the last step.
     package var bytesSent: Int { exchange?.bytesSent ?? 0 }
@@ -80,8 +81,8 @@ package final class GradientReducer {
     private let yields: Bool
     private let memory: HostMemory
     private let partition: BucketPartition
-    /// The blocks' sums of squares, this rank's and all ranks', for when each rank knows only its
-    /// own.
+    /// The blocks' sums of squares: those that this rank knows, and those of all ranks. They are
+    /// needed if each rank knows only the sums of its own blocks.
     private lazy var ownAndAllSquares = (
         Buffer<Double>(count: memory.blockSums.count), Buffer<Double>(count: memory.blockSums.count)
     )
@@ -103,14 +104,14 @@ package final class GradientReducer {
     /// - Parameters:
     ///   - elementCount: the number of elements in the arena, a multiple of 16.
     ///   - team: the threads that share the additions.
-    ///   - bucketBytes: the amount of the arena that is exchanged at once, rounded up so that every
-    ///     rank sums equally much.
+    ///   - bucketBytes: the size of the pieces in which the arena is exchanged, rounded up so that
+    ///     every rank sums the same amount.
     ///   - bucketsInExchange: the number of buckets that can be under way between hosts.
     ///   - wire: the number format of messages between hosts.
     ///   - isSharded: whether each rank gets only the part of the sum that it owns.
     ///   - measuresLanes: whether `endLane` returns each lane's sum of squares.
-    ///   - hostOfRank: an arbitrary number for each rank's host, to try other layouts; nil for the
-    ///     real hosts.
+    ///   - hostOfRank: a number that identifies each rank's host, to test other layouts; nil for
+    ///     the real hosts.
     /// - Throws: `Failure` (usage) if LOCKSTEP_RANKS_PER_NODE is not a number of ranks, or the
     ///   error that MPI reports. `LaneConfiguration` ensures that the tree has a lane for every
     ///   rank.

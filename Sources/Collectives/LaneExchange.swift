@@ -2,8 +2,8 @@ import Compute
 import MPI
 import Support
 
-/// The contribution of one lane to a step's totals: a fixed number of stored Doubles and no other
-/// fields.
+/// The contribution of one lane to a step's totals. It stores a fixed number of Doubles and nothing
+/// else.
 ///
 /// `+` adds field by field; the totals are taken along the reduction tree.
 package protocol LaneStatistics: BitwiseCopyable, Sendable {

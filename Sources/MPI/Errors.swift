@@ -1,7 +1,7 @@
 import COpenMPI
 import Support
 
-/// Throws a `Failure` with the library's own text if an MPI call's return code is not success.
+/// Throws a `Failure` with the library's own text if an MPI call failed.
 ///
 /// - Throws: `Failure` (bug) for errors that only wrong arguments cause, and `Failure` (input or
 ///   output) for all others.

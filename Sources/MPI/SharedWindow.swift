@@ -112,10 +112,10 @@ package struct SharedCounter: @unchecked Sendable {
         memory = address.bindMemory(to: UInt64.self, capacity: 1)
     }
 
-    /// The last published number that is visible; `__ATOMIC_ACQUIRE`.
+    /// The last published number that is visible, read with `__ATOMIC_ACQUIRE`.
     package var value: UInt64 { lockstep_load_acquire(memory) }
 
-    /// Publishes a number; only one rank may do so; `__ATOMIC_RELEASE`.
+    /// Publishes a number with `__ATOMIC_RELEASE`. Only one rank may publish.
     package func publish(_ value: UInt64) { lockstep_store_release(memory, value) }
 }
 

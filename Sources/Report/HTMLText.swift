@@ -38,8 +38,8 @@ package enum HTMLText {
         return safe
     }
 
-    /// Returns JavaScript for a `script` element. A backslash breaks "</script" and "<!--"; it has
-    /// no meaning in the strings and regular expressions that are the only places for them.
+    /// Returns JavaScript for a `script` element. A backslash breaks "</script" and "<!--". It has
+    /// no effect in strings and regular expressions, the only places where they can occur.
     package static func script(_ code: String) -> String {
         var safe = ""
         var rest = Substring(code)

@@ -31,8 +31,8 @@ package enum VegaLibrary {
             throw missing(folders.joined(separator: " or "))
         }
         var script = "/* Vega and d3, of Debian's package libjs-vega:\n\(licenseText)\n*/\n"
-        // A module requires modules that were defined before it. The package's build requires one
-        // module by a wrong name, and lacks one for exotic maps, whose function is never called.
+        // A module requires modules that were defined before it. The package requires one module by
+        // a wrong name, and lacks a module for exotic maps, whose function is never called.
         script += """
             "use strict";
             (() => {

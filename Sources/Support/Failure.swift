@@ -1,7 +1,7 @@
 /// An error that is reported to the user: one sentence with the remedy, and an exit code.
 ///
-/// A user can cause or cure every `Failure`; the violation of an internal invariant is a
-/// `precondition`.
+/// The user can act on every `Failure`: fix the cause, or report a `.bug`. A programmer's mistake
+/// fails a `precondition` instead.
 package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
     /// An exit code of sysexits.h, by which scripts and schedulers tell kinds of failure apart.
     package enum Code: Int32, Sendable {

@@ -93,5 +93,5 @@ func progressMode() throws(Failure) -> ProgressMode {
     try ProgressMode.chosen(by: processEnvironment(), isTerminal: StandardError.isTerminal)
 }
 
-/// The prefix of a command in messages that start it again in the same way.
+/// The prefix of a command in messages that tell the user how to start it again.
 var launcherPrefix: String { MPIEnvironment.hasLauncher ? "launch/mpirun -- " : "" }

@@ -9,7 +9,7 @@ struct ThreadsOption: ParsableArguments {
         help: "The number of threads per rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 
-    /// Returns the option's number if it is given, otherwise the launcher's, otherwise 1.
+    /// Returns the option's number, or otherwise the launcher's, or otherwise 1.
     ///
     /// - Throws: `Failure` (usage) if the number is not from 1 to 1024.
     func count() throws(Failure) -> Int {

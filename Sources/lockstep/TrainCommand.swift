@@ -21,9 +21,9 @@ struct TrainCommand: ParsableCommand {
               lockstep train --fields
 
             The run's folder gets recipe.toml (with every key), metrics.jsonl and
-            checkpoints/. It is never overwritten. SIGUSR1 to mpirun makes the run write
-            a checkpoint at the end of the step and exit with 75. The number of ranks
-            and threads never changes the result.
+            checkpoints/. It is never overwritten. SIGTERM, Ctrl-C or SIGUSR1 to
+            launch/mpirun makes the run write a checkpoint at the end of the step and
+            exit with 75. The number of ranks and threads never changes the result.
             """)
 
     @Argument(help: "The recipe, a TOML file (default with --resume: the run's own).")

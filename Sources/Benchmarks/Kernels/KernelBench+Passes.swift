@@ -2,7 +2,7 @@ import Compute
 import Optimizers
 import Recipes
 
-// The kernels of a step that memory limits: each reads and writes its arrays once.
+// The cases of the kernels that memory limits; each kernel reads and writes its arrays once.
 
 extension KernelBench {
     func embeddingCases() -> [KernelCase] {
@@ -63,10 +63,10 @@ extension KernelBench {
         ]
     }
 
-    /// AdamW, and the sum of squares of its gradients.
+    /// Returns the cases of AdamW and of the sum of squares of its gradients.
     func optimizerCases() -> [KernelCase] {
         let engine = self.engine
-        // What is beyond the caches behaves like any more of it.
+        // Beyond the size of the caches, more parameters do not change the speed.
         let tokens = size.vocabulary + size.positions
         let parameterCount = (tokens + 12 * size.layers * size.width) * size.width
         let count = min(16 << 20, parameterCount / 16 * 16)

@@ -1,9 +1,10 @@
 import Compute
 
-// The matrix products of a step: the linear layers of a block, the tied head, and attention.
+// The cases of a step's matrix products: the linear layers of a block, the tied head, and
+// attention.
 
 extension KernelBench {
-    /// A block's four linear layers, each forward and backward.
+    /// Returns the cases of a block's four linear layers, each forward and backward.
     func linearCases() -> [KernelCase] {
         let c = size.width
         let layers: [(name: String, inputs: Int, outputs: Int)] = [
@@ -54,7 +55,8 @@ extension KernelBench {
         ]
     }
 
-    /// The logits of as many rows as a step takes at once, their cross-entropy, and the gradients.
+    /// Returns the cases of the head, for the rows that a step computes at once: logits,
+    /// cross-entropy and gradients.
     func headCases() -> [KernelCase] {
         let engine = self.engine
         let c = size.width
@@ -85,7 +87,8 @@ extension KernelBench {
         ]
     }
 
-    /// Causal attention over all heads; operations are those on and below the diagonal.
+    /// Returns the cases of causal attention over all heads. Operations are counted on and below
+    /// the diagonal.
     func attentionCases() -> [KernelCase] {
         let (b, t, h) = (size.sequencesPerRank, size.sequenceLength, size.heads)
         let d = size.width / h

@@ -3,15 +3,16 @@ import Compute
 /// A kernel on the shape that it has in a step of some size, to be measured.
 struct KernelCase {
     let name: String
-    /// For a reader: "1024 x 768 x 2304".
+    /// The shape as text, such as "1024 x 768 x 2304".
     let shape: String
-    /// Floating-point operations of products; 0 where memory is what limits the kernel.
+    /// The floating-point operations of a product; 0 if memory limits the kernel.
     let flops: Double
-    /// Bytes that are read and written at least.
+    /// The fewest bytes that the kernel must read and write.
     let bytes: Double
     let run: () -> Void
 
-    /// A matrix product of (rows, depth) and (depth, columns) in a precision; its result is fp32.
+    /// Returns the case of a matrix product of (rows, depth) and (depth, columns) in a precision;
+    /// the result is fp32.
     static func product(
         _ name: String, rows: Int, columns: Int, depth: Int, _ precision: Precision,
         run: @escaping () -> Void
@@ -23,7 +24,8 @@ struct KernelCase {
             run: run)
     }
 
-    /// A pass over memory: it reads or writes `arrays` of this many floats.
+    /// Returns the case of a pass over memory that reads or writes `arrays` arrays of `count`
+    /// floats.
     static func pass(
         _ name: String, shape: String, arrays: Int, of count: Int, run: @escaping () -> Void
     ) -> KernelCase {
@@ -32,8 +34,8 @@ struct KernelCase {
     }
 }
 
-/// What the cases of a size share: its shape, and memory with plausible numbers, which lives as
-/// long.
+/// The resources that the cases of a size share: its shape, and memory with plausible numbers. The
+/// memory lives as long as this object.
 final class KernelBench {
     let size: BenchmarkSize
     let precision: Precision
@@ -47,24 +49,23 @@ final class KernelBench {
         self.engine = engine
     }
 
-    /// Rows of a micro-batch (N = B T).
+    /// The number of rows of a micro-batch (N = B T).
     var rows: Int { size.sequencesPerRank * size.sequenceLength }
 
-    /// All kernels of a training step, in the order of the step.
+    /// Returns the cases of all kernels of a training step, in the order of the step.
     ///
-    /// A kernel is measured if one of these lists has it, each of which stands in a file of its
-    /// own.
+    /// To measure another kernel, add a case to one of these lists.
     func cases() -> [KernelCase] {
         embeddingCases() + normCases() + linearCases() + attentionCases() + elementwiseCases()
             + headCases() + optimizerCases()
     }
 
-    /// Numbers between -0.5 and 0.5.
+    /// Returns a matrix of numbers between -0.5 and 0.5.
     func matrix(_ rows: Int, _ columns: Int) -> Matrix {
         Matrix(buffer(rows * columns).base, rows: rows, columns: columns)
     }
 
-    /// Numbers between -0.5 and 0.5, as products take them.
+    /// Returns an operand of products, of numbers between -0.5 and 0.5.
     func operand(_ rows: Int, _ columns: Int) -> Operand {
         let matrix = matrix(rows, columns)
         guard precision == .bf16 else { return matrix.operand }
@@ -72,27 +73,27 @@ final class KernelBench {
         return Operand(matrix.base, rows: rows, columns: columns, precision: precision)
     }
 
-    /// Numbers between -0.5 and 0.5.
+    /// Returns a vector of numbers between -0.5 and 0.5.
     func vector(_ count: Int) -> Vector { Vector(buffer(count).base, count: count) }
 
-    /// Numbers between -0.5 and 0.5.
+    /// Returns a buffer of numbers between -0.5 and 0.5.
     func buffer(_ count: Int) -> Buffer<Float> {
         let buffer = Buffer<Float>(count: count)
-        // Few numbers, again and again: the processor takes as long for any.
+        // A few numbers repeat, because the speed does not depend on the values.
         let some = (0..<1009).map { Float(random.uniform(UInt64($0)) - 0.5) }
         for place in 0..<count { buffer.base[place] = some[place % 1009] }
         memory.append(buffer)
         return buffer
     }
 
-    /// Places for one loss of each row.
+    /// Returns memory for the loss of each row.
     func losses() -> UnsafeMutablePointer<Double> {
         let losses = Buffer<Double>(count: rows)
         memory.append(losses)
         return losses.base
     }
 
-    /// A token of the vocabulary for each row.
+    /// Returns a token of the vocabulary for each row.
     func tokens() -> UnsafePointer<Int32> {
         let tokens = Buffer<Int32>(count: rows)
         for row in 0..<rows {

@@ -1,4 +1,5 @@
-// The processors that a thread may use, as bits; Swift does not see the functions that GNU adds.
+// The processors that a thread may use, as bits. C code is needed because Swift does not see the
+// GNU extensions.
 #pragma once
 
 #include <stdbool.h>

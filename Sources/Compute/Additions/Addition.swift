@@ -62,7 +62,7 @@ private func add<Rounding: NodeRounding>(
 /// destination, in memory that other cores have written.
 ///
 /// Claims cache lines shortly before they are read. A line that is read and then written is
-/// requested twice from the core that holds it, which doubled the time if that core has another
+/// requested twice from the core that holds it, which doubled the time if that core has a different
 /// cache.
 ///
 /// - Parameters:
@@ -101,7 +101,8 @@ func addShared<Rounding: NodeRounding>(
 
 /// The size of one addition: a cache line, or two if lines are shorter.
 private let vectorBytes = MemoryLayout<SIMD16<Float>>.stride
-/// The distance from the addition to the claimed line; half or four times it differ little.
+/// The distance from the addition to the claimed line; half or four times this distance
+/// makes little difference.
 private let bytesClaimedAhead = 8 * vectorBytes
 
 @inline(__always)

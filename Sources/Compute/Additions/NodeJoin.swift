@@ -19,7 +19,7 @@ package struct NodeJoin {
     ///   - memory: the base addresses of the smaller nodes; adding an element's index in the arena
     ///     gives the element's address.
     ///   - results: the base addresses of the sum's destinations, at least one.
-    /// - Returns: the sum of squares of the sum, in the bits of `SumOfSquares`.
+    /// - Returns: the sum of squares of the sum, with the same bits as `SumOfSquares`.
     package func run(
         _ block: Range<Int>, memory: [UnsafeMutablePointer<Float>],
         results: [UnsafeMutablePointer<Float>], wire: WireFormat

@@ -183,7 +183,8 @@ package final class Attention {
                     gradients, stride: operandStride, rows: block.rows, by: keys,
                     columns: headWidth, depth: block.keys, panelDepth: length,
                     into: sums.queries.row(block.start), stride: sums.queries.stride)
-                // The last block comes first and writes all keys; the others add.
+                // The last block comes first and overwrites the gradients of all keys; the others
+                // add to them.
                 let adds = block.keys < length
                 addOuterProduct(
                     of: block, probabilities,

@@ -29,7 +29,7 @@ package func exponential2(_ x: Floats) -> Floats {
         .addingProduct(square, Floats(repeating: 0x1.41fbbcp-13))
     let p = low.addingProduct(square, middle.addingProduct(square, high))
 
-    // Adding n to the exponent field; p is in [0.7, 1.42], so the field neither over- nor
+    // This adds n to the exponent field. p is in [0.7, 1.42], so the field neither overflows nor
     // underflows.
     let exponent = unsafeBitCast(shifted, to: SIMD8<UInt32>.self) &<< 23
     return unsafeBitCast(

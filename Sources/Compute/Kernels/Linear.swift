@@ -1,6 +1,6 @@
 /// A linear layer y = x W + b; it owns no memory.
 ///
-/// Its products take `betweenTiles`, a closure that runs the caller's work between two tiles.
+/// Its products take `betweenTiles`, a closure that does the caller's work between two tiles.
 ///
 /// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). The
 /// operands of a product have W's precision; the bias and all matrices that are not operands are

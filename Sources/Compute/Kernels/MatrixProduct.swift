@@ -20,9 +20,9 @@ package enum Storage: Sendable {
 /// and in cache, and the closure may change them.
 package typealias Epilogue = (_ elements: Matrix, _ row: Int, _ column: Int) -> Void
 
-// Each product takes `betweenTiles`, a closure with work of the caller's that must not wait for the
-// end of a large product. It is called between two tiles if the engine has one thread, and may use
-// the team.
+// Each product takes `betweenTiles`, a closure that does the caller's work, which must not wait for
+// the end of a large product. It is called between two tiles if the engine has one thread, and may
+// use the team.
 extension ComputeEngine {
     /// Computes `c` (rows, columns) = `a` (rows, depth) times `b`, or adds the product to `c` if it
     /// `accumulates`.

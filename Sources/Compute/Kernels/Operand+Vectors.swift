@@ -2,8 +2,8 @@ import CCompute
 
 /// The numbers of an operand's row from a column on.
 ///
-/// A loop over its vectors keeps the address in a register, whereas `Operand` recomputes it each
-/// time.
+/// A loop over its vectors keeps the address in a register; `Operand` would recompute it for each
+/// vector.
 struct OperandRow {
     let base: UnsafeMutableRawPointer
     let precision: Precision

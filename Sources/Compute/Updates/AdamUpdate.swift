@@ -14,10 +14,10 @@ package struct AdamCoefficients {
     package let coupledDecay: Float
     /// AdamW's decoupled decay: the fraction of the parameter that is kept; 1 in Adam.
     package let kept: Float
-    /// 1 - beta1: the fraction by which the mean moves towards the gradient.
+    /// 1 - beta1: the fraction by which the mean moves toward the gradient.
     package let meanWeight: Float
     package let beta2: Float
-    /// 1 - beta2.
+    /// 1 - beta2: the weight of the gradient's square.
     package let newSquare: Float
     /// The root of the square's bias correction, sqrt(1 - beta2^step).
     package let correction: Float

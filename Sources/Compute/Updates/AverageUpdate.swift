@@ -1,4 +1,4 @@
-/// Moves an average towards new values: `average += weight * (values - average)`.
+/// Moves an average toward new values: `average += weight * (values - average)`.
 ///
 /// - Parameter count: a multiple of sixteen, as arenas are.
 package func moveTowards(

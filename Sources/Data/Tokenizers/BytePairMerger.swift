@@ -46,7 +46,7 @@ struct BytePairMerger: ~Copyable {
         heapCount = 0
         for index in 0..<count { look(at: index) }
         while let (rank, position) = popLowest() {
-            guard nodes[position].rank == rank else { continue }  // The entry is of an older pair.
+            guard nodes[position].rank == rank else { continue }  // The entry is outdated.
             mergeWithNext(position)
         }
         var written = 0
@@ -71,7 +71,7 @@ struct BytePairMerger: ~Copyable {
         if nodes[position].previous >= 0 { look(at: Int(nodes[position].previous)) }
     }
 
-    /// Finds what the token at a position and the next one merge into, and queues it.
+    /// Finds the merge of the token at a position with the next one, and queues it.
     @inline(__always)
     private mutating func look(at position: Int) {
         let next = Int(nodes[position].next)

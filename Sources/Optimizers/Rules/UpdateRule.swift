@@ -6,7 +6,8 @@ import Recipes
 /// To add an optimizer:
 /// 1. Write a type that conforms to this protocol, in a file of its own. Loops over elements belong
 ///    in `Compute/Updates`.
-/// 2. Add its name and traits to `OptimizerConfiguration.Name`, and a line to `updateRule(for:)`.
+/// 2. Add its name and traits to `OptimizerConfiguration.Name`, and a line to
+///    `updateRule(for:count:)`.
 protocol UpdateRule: Sendable {
     /// The state that a checkpoint keeps, zero before the first step.
     var states: [Optimizer.State] { get }

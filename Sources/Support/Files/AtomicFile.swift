@@ -6,7 +6,7 @@ package enum AtomicFile {
     ///
     /// An existing file of that name keeps its content until the rename.
     ///
-    /// - Parameter fill: writes the content.
+    /// - Parameter fill: a closure that writes the content.
     /// - Throws: `.inputOutput`, or the error of `fill`; nothing is left behind.
     package static func write(
         to path: String, _ fill: (inout OutputFile) throws(Failure) -> Void

@@ -17,8 +17,8 @@ package enum AtomicFolder {
     /// - Parameters:
     ///   - path: a path that does not exist, or an empty folder; missing parent folders are created.
     ///   - marker: the file or folder whose presence marks the folder as complete.
-    ///   - fill: receives the temporary folder's path and must bring every file it writes there to
-    ///     the disk, as `OutputFile.finish()` does.
+    ///   - fill: a closure that gets the temporary folder's path. It must flush every file that it
+    ///     writes to disk, as `OutputFile.finish()` does.
     /// - Throws: `.inputOutput`, or the error of `fill`; nothing is left behind.
     package static func create<Value>(
         at path: String, marker: String? = nil, _ fill: (_ partial: String) throws(Failure) -> Value

@@ -3,7 +3,7 @@ import Glibc
 extension Failure {
     /// Returns the failure of a system call on a file or folder.
     ///
-    /// The sentence is `PATH: cannot be READ (errno's text); remedy.`
+    /// The sentence is `PATH: cannot be ACTION (errno text); remedy.`
     ///
     /// - Parameters:
     ///   - action: the past participle after "cannot be", such as "written".

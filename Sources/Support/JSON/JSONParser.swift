@@ -85,7 +85,8 @@ private struct Parser {
 
     private mutating func members(depth: Int) throws(JSONProblem) -> JSONObject {
         var object = JSONObject()
-        // Compared as bytes: Swift's string equality would join different spellings of a letter.
+        // Keys are compared as bytes, because Swift's string equality treats different encodings of
+        // a letter as equal.
         var keys: Set<[UInt8]> = []
         place += 1
         skipSpace()
