@@ -66,8 +66,8 @@ package struct GPTConfiguration: Sendable, Equatable {
         guard vocabularySize >= 0, vocabularySize < 1 << 31 else {
             throw Failure(
                 .configuration,
-                "[model] vocabulary_size = \(vocabularySize): cannot be negative; write 0 for the "
-                    + "tokenizer's size, or the number of its symbols.")
+                "[model] vocabulary_size = \(vocabularySize): must be from 0 to 2147483647; write 0 for "
+                    + "the tokenizer's size, or the number of its symbols.")
         }
         guard dropout >= 0, dropout < 1 else {
             throw Failure(

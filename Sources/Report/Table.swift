@@ -19,11 +19,11 @@ package struct Table: Sendable {
 
     package struct Row: Sendable {
         package var cells: [String]
-        package var isEmphasised: Bool
+        package var isEmphasized: Bool
 
-        package init(_ cells: [String], isEmphasised: Bool = false) {
+        package init(_ cells: [String], isEmphasized: Bool = false) {
             self.cells = cells
-            self.isEmphasised = isEmphasised
+            self.isEmphasized = isEmphasized
         }
     }
 
@@ -62,7 +62,7 @@ package struct Table: Sendable {
             }.joined()
         }
         let body = rows.map { row in
-            "<tr\(row.isEmphasised ? " class=\"emphasised\"" : "")>\(cells(row.cells, tag: "td"))</tr>"
+            "<tr\(row.isEmphasized ? " class=\"emphasised\"" : "")>\(cells(row.cells, tag: "td"))</tr>"
         }
         // A box that scrolls must be reachable by keyboard, and then needs a name.
         let name = HTMLText.escaped(caption.isEmpty ? "Table" : caption)

@@ -130,7 +130,7 @@ struct PrincipalPlaneTests {
         let places: [(Float, Float)] = [(3, 0.5), (-3, 0.5), (1, -0.5), (-1, -0.5)]
         let path = Self.path(places)
         let products = try path.products(from: Self.origin)
-        let plane = try #require(PrincipalPlane(products: products, isCentred: true))
+        let plane = try #require(PrincipalPlane(products: products, isCentered: true))
         #expect(abs(plane.explained[0] - 20.0 / 21) < 1e-6)
         #expect(abs(plane.explained[1] - 1.0 / 21) < 1e-6)
         let directions = try path.directions(plane.weights, from: Self.origin)
@@ -154,20 +154,20 @@ struct PrincipalPlaneTests {
     func centringIsAboutTheMean() throws {
         let path = Self.path([(10, 0.5), (10, -0.5), (12, 0), (8, 0)])
         let products = try path.products(from: Self.origin)
-        let centred = try #require(PrincipalPlane(products: products, isCentred: true))
-        #expect(abs(centred.explained[0] - 8 / 8.5) < 1e-6)
-        let plain = try #require(PrincipalPlane(products: products, isCentred: false))
+        let centered = try #require(PrincipalPlane(products: products, isCentered: true))
+        #expect(abs(centered.explained[0] - 8 / 8.5) < 1e-6)
+        let plain = try #require(PrincipalPlane(products: products, isCentered: false))
         #expect(abs(plain.explained[0] - 408 / 408.5) < 1e-6)
-        #expect(abs(abs(centred.coordinates[2].x) - 12) < 1e-5, "places are from the origin")
+        #expect(abs(abs(centered.coordinates[2].x) - 12) < 1e-5, "places are from the origin")
     }
 
     @Test("scales weight the points")
     func scalesWeighThePoints() throws {
         let products = [[10000.0, 0], [0, 1]]
-        let plain = try #require(PrincipalPlane(products: products, isCentred: false))
+        let plain = try #require(PrincipalPlane(products: products, isCentered: false))
         #expect(abs(plain.explained[1] - 1 / 10001.0) < 1e-12)
         let scaled = try #require(
-            PrincipalPlane(products: products, scales: [0.01, 1], isCentred: false))
+            PrincipalPlane(products: products, scales: [0.01, 1], isCentered: false))
         #expect(abs(scaled.explained[1] - 0.5) < 1e-12)
         // The directions are orthonormal nevertheless, so the coordinates are those of the unscaled
         // points.
@@ -179,8 +179,8 @@ struct PrincipalPlaneTests {
     func aLineIsNoPlane() throws {
         let path = Self.path([(0, 0), (1, 0), (2, 0), (5, 0)])
         let products = try path.products(from: Self.origin)
-        #expect(PrincipalPlane(products: products, isCentred: true) == nil)
-        #expect(PrincipalPlane(products: [[0, 0], [0, 0]], isCentred: false) == nil)
+        #expect(PrincipalPlane(products: products, isCentered: true) == nil)
+        #expect(PrincipalPlane(products: [[0, 0], [0, 0]], isCentered: false) == nil)
     }
 }
 

@@ -160,7 +160,7 @@ struct ScheduleTests {
     func afterTheEnd() throws {
         let shapes: [Schedule] = [
             .linear(from: 1, to: 0.25, steps: 9), .cosine(from: 1, to: 0.25, steps: 9),
-            .inverseRoot(from: 1, to: 0.25, steps: 9),
+            .oneMinusRoot(from: 1, to: 0.25, steps: 9),
             .sequence([
                 .init(.constant(1), steps: 3),
                 .init(.cosine(from: 1, to: 0.25, steps: 6), steps: 6),
@@ -178,7 +178,7 @@ struct ScheduleTests {
     func monotone() {
         let shapes: [Schedule] = [
             .linear(from: 1, to: 0, steps: 1000), .cosine(from: 1, to: 0, steps: 1000),
-            .inverseRoot(from: 1, to: 0, steps: 1000),
+            .oneMinusRoot(from: 1, to: 0, steps: 1000),
         ]
         for shape in shapes {
             #expect(shape.learningRate(at: 0) == 1)

@@ -95,7 +95,7 @@ enum DemoPage {
                     NumberStyle.plain.text(1.88 + 0.0003 * batch),
                     NumberStyle.duration.text(4800 / Double(index + 1)),
                     index < 4 ? "square root holds" : "undecided",
-                ], isEmphasised: index == 3)
+                ], isEmphasized: index == 3)
         })
 
     // MARK: - Training

@@ -91,7 +91,7 @@ struct PageTests {
     func table() {
         let table = Table(
             caption: "C", columns: [.init("name", .left), .init("loss")],
-            rows: [.init(["a", "1"]), .init(["b", "2"], isEmphasised: true)])
+            rows: [.init(["a", "1"]), .init(["b", "2"], isEmphasized: true)])
         let html = Page(title: "T", sections: [.init("S", items: [.table(table)])]).html(vega: "")
         #expect(html.contains("<caption>C</caption>"))
         #expect(

@@ -15,9 +15,9 @@ package func layerNormForward(
             let c = input.columns
             let m = total(c) { x.load($0, width: $1) } / Float(c)
             let variance = total(c) { start, width in
-                let centred = x.load(start, width: width) - m
+                let centered = x.load(start, width: width) - m
                 // Lanes beyond the row's end must add nothing.
-                return width == 8 ? centred * centred : masked(centred * centred, width)
+                return width == 8 ? centered * centered : masked(centered * centered, width)
             }
             let r = 1 / (variance / Float(c) + epsilon).squareRoot()
             forEachVector(c) { start, width in

@@ -1,7 +1,7 @@
 /// Moves an average toward new values: `average += weight * (values - average)`.
 ///
 /// - Parameter count: a multiple of sixteen, as arenas are.
-package func moveTowards(
+package func moveToward(
     _ values: UnsafePointer<Float>, _ average: UnsafeMutablePointer<Float>, count: Int,
     weight: Float
 ) {

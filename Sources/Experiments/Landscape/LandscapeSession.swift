@@ -143,7 +143,7 @@ package struct LandscapeSession {
         }
         guard
             let principal = PrincipalPlane(
-                products: try path.products(from: origin), isCentred: true)
+                products: try path.products(from: origin), isCentered: true)
         else {
             throw .file(
                 .badData, request.runPath,

@@ -18,13 +18,13 @@ package struct PrincipalPlane: Sendable {
     /// - Parameters:
     ///   - products: the points' inner products, relative to any common origin.
     ///   - scales: the factors by which the points are weighted; nil for 1.
-    ///   - isCentred: whether the variance is taken about the points' mean rather than the origin.
-    package init?(products: [[Double]], scales: [Double]? = nil, isCentred: Bool) {
+    ///   - isCentered: whether the variance is taken about the points' mean rather than the origin.
+    package init?(products: [[Double]], scales: [Double]? = nil, isCentered: Bool) {
         let n = products.count
         let scales = scales ?? [Double](repeating: 1, count: n)
         precondition(scales.count == n, "a scale for each point")
         var gram = (0..<n).map { i in (0..<n).map { scales[i] * scales[$0] * products[i][$0] } }
-        if isCentred { Self.center(&gram) }
+        if isCentered { Self.center(&gram) }
         let total = (0..<n).reduce(0) { $0 + gram[$1][$1] }
         let eigen = SymmetricEigenvectors(gram)
         // On a line, rounding to fp32 leaves about 1e-14 of the variance in the second direction.

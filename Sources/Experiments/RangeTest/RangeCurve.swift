@@ -96,8 +96,8 @@ package struct RangeCurve: Sendable {
         guard losses.count >= 3 else { return 0 }
         var differences: [Double] = []
         for place in 1..<losses.count - 1 {
-            let neighbours: Double = losses[place - 1] + losses[place + 1]
-            differences.append((neighbours - 2 * losses[place]).magnitude)
+            let neighbors: Double = losses[place - 1] + losses[place + 1]
+            differences.append((neighbors - 2 * losses[place]).magnitude)
         }
         differences.sort()
         return differences[differences.count / 2]

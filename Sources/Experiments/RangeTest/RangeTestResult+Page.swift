@@ -71,7 +71,7 @@ extension RangeTestResult {
                         [
                             name, NumberStyle.scientific.text(rate), NumberStyle.plain.text(loss),
                             meaning(of: name),
-                        ], isEmphasised: isChosen)
+                        ], isEmphasized: isChosen)
                 case .none(let reason): return .init([name, "", "", reason.rawValue])
                 }
             })

@@ -159,7 +159,7 @@ package struct RegimesSession {
     private func principalPlane(
         _ products: [[Double]], scales: [Double]
     ) throws(Failure) -> PrincipalPlane {
-        if let plane = PrincipalPlane(products: products, scales: scales, isCentred: false) {
+        if let plane = PrincipalPlane(products: products, scales: scales, isCentered: false) {
             return plane
         }
         throw Failure(

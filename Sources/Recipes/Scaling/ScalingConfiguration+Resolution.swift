@@ -47,7 +47,7 @@ extension ScalingConfiguration {
 
     /// Checks that the optimizer has the betas and the decay that `[scaling]` changes.
     private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
-        guard name.traits.isAdam || !rule.definition.scalesBetas else {
+        guard name.traits.isAdam || !rule.scalesBetas else {
             throw conflict(
                 "[scaling] rule", "\"\(rule.rawValue)\"",
                 "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",

@@ -16,7 +16,7 @@ package enum Schedule: Sendable, Equatable {
     /// A fall from `from` at step 0 to `to` at step `steps`, as one minus the square root of the
     /// elapsed fraction: fast at first and then slower (Hägele et al. 2024, "Scaling Laws and
     /// Compute-Optimal Training Beyond Fixed Training Durations").
-    case inverseRoot(from: Double, to: Double, steps: Int)
+    case oneMinusRoot(from: Double, to: Double, steps: Int)
     /// nanoGPT's warmup: the fraction (step + 1) / (steps + 1) of `to`, which is never zero.
     case offsetWarmup(to: Double, steps: Int)
     /// One schedule after another, each counting its own steps from 0: PyTorch's `SequentialLR`.
@@ -45,7 +45,7 @@ package enum Schedule: Sendable, Equatable {
             guard step < steps else { return end }
             let elapsed = Double(step) / Double(steps)
             return end + 0.5 * (1 + cos(Double.pi * elapsed)) * (start - end)
-        case .inverseRoot(let start, let end, let steps):
+        case .oneMinusRoot(let start, let end, let steps):
             guard step < steps else { return end }
             return end + (1 - (Double(step) / Double(steps)).squareRoot()) * (start - end)
         case .offsetWarmup(let end, let steps):

@@ -176,7 +176,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
             switch decay {
             case .linear: fall = .linear(from: peak, to: lowest, steps: left)
             case .cosine: fall = .cosine(from: peak, to: lowest, steps: left)
-            case .sqrt: fall = .inverseRoot(from: peak, to: lowest, steps: left)
+            case .sqrt: fall = .oneMinusRoot(from: peak, to: lowest, steps: left)
             }
             return [.init(.constant(peak), steps: stable), .init(fall, steps: left)]
         case .cosine, .constant, .sequence:

@@ -69,7 +69,7 @@ extension DesignAnalysis {
                         model.law.rawValue, number(model.criterion, decimals: 2),
                         number(model.delta, decimals: 2), number(model.weight, decimals: 3),
                         parameters.joined(separator: ", ") + outside,
-                    ], isEmphasised: model.law == models.best?.law))
+                    ], isEmphasized: model.law == models.best?.law))
         }
         return table
     }
@@ -128,7 +128,7 @@ extension TargetLoss {
                         cost.steps.map { cost.cell($0, NumberStyle.count.text) } ?? "not reached",
                         cost.tokens.map { cost.cell($0, NumberStyle.count.text) } ?? "-",
                         cost.seconds.map { cost.cell($0, NumberStyle.duration.text) } ?? "-",
-                    ], isEmphasised: cost.batch == fastestBatch))
+                    ], isEmphasized: cost.batch == fastestBatch))
         }
         return table
     }

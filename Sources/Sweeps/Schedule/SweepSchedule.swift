@@ -24,7 +24,9 @@ package struct SweepSchedule: Sendable {
     /// Returns all points that the results so far call for, including the points that have ended,
     /// in the order of their training. The longest come first, so that the groups end together.
     package func points(_ results: [PointResult]) -> [SweepPoint] {
-        let batches = specification.batches.sorted { seconds(ofBatch: $0) > seconds(ofBatch: $1) }
+        let batches = specification.batches.sorted {
+            relativeCost(ofBatch: $0) > relativeCost(ofBatch: $1)
+        }
         var points = batches.flatMap { batch in
             let rates = rates(ofBatch: batch, results)
             return specification.seeds.flatMap { seed in
@@ -70,7 +72,7 @@ package struct SweepSchedule: Sendable {
 
     /// Returns a number proportional to the duration of a run, which is assumed to be proportional
     /// to the run's tokens.
-    private func seconds(ofBatch batch: Int) -> Int {
+    private func relativeCost(ofBatch batch: Int) -> Int {
         batch * specification.runSteps(ofBatch: batch, contextLength: contextLength)
     }
 

@@ -59,17 +59,17 @@ extension SweepSpecification {
     /// Adds the comparison by steps if only tokens are set, and vice versa, if that requires no
     /// longer runs: after the steps of the largest batch, or the tokens of the smallest.
     private mutating func addOtherComparison(_ table: SpecificationTable) throws(Failure) {
-        let isSilent = (
+        let isUnset = (
             tokens: try table.integers("tokens") == nil, steps: try table.integers("steps") == nil
         )
-        guard isSilent.tokens != isSilent.steps, let smallest = batches.first,
+        guard isUnset.tokens != isUnset.steps, let smallest = batches.first,
             let largest = batches.last
         else { return }
         let recipe = try firstRecipe
         // With any other schedule, the rate has fully decayed only at the end of a run.
         guard recipe.schedule.name == .constant else { return }
         let context = recipe.model.contextLength
-        if isSilent.steps {
+        if isUnset.steps {
             let fewest = (tokens.last ?? 0) / (largest * context)
             if fewest >= 1 { steps = [fewest] }
         } else {
@@ -190,7 +190,7 @@ extension SweepRule {
         for (key, value) in others { try recipe.apply(RecipeSetting("scaling", key, to: value)) }
         scaling = recipe.scaling
         isTrained =
-            rule == .adamSDE || rule == .beta2HalfLife
+            rule.scalesBetas
             || ["weight_decay", "warmup", "gradual_warmup"].contains { keys[$0] != nil }
     }
 }

@@ -28,7 +28,7 @@ package final class ParameterAverage {
         let count = average.count
         engine.team.forEach(SumOfSquares.blockCount(count)) { block, _ in
             let range = SumOfSquares.range(ofBlock: block, count: count)
-            moveTowards(
+            moveToward(
                 new.values.base + range.lowerBound, average.base + range.lowerBound,
                 count: range.count, weight: weight)
             parameters.round(range)

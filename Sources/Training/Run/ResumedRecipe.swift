@@ -58,7 +58,7 @@ struct ResumedRecipe {
         let wanted: Recipe
         if let path {
             wanted = try Recipe(toml: try readText(path), name: path, overrides: overrides)
-                .fillingSilence(from: original)
+                .fillingUnsetKeys(from: original)
         } else {
             wanted = try Recipe(
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
@@ -108,7 +108,7 @@ extension Recipe {
 
     /// Returns the recipe with its unset keys filled from `original`, the recipe of a run, where
     /// every key is set.
-    fileprivate func fillingSilence(from original: Recipe) -> Recipe {
+    fileprivate func fillingUnsetKeys(from original: Recipe) -> Recipe {
         var recipe = self
         if model.vocabularySize == 0 {
             recipe.model.vocabularySize = original.model.vocabularySize

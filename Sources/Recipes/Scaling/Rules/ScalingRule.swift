@@ -42,6 +42,9 @@ protocol ScalingRule {
 }
 
 extension ScalingConfiguration.Rule {
+    /// Whether the rule changes the optimizer's betas as well as the rate.
+    package var scalesBetas: Bool { definition.scalesBetas }
+
     /// The type that defines the rule.
     var definition: any ScalingRule.Type {
         switch self {
