@@ -33,7 +33,7 @@ struct RegimeCurveTests {
         #expect(above.sentence(best: best).contains("ends at 5, above the 4"))
         let diverged = curve(.large, diverged: true) { 4 - $0 }
         #expect(diverged.ending(best: best) == .diverged)
-        #expect(diverged.sentence(best: best).contains("not finite"))
+        #expect(diverged.sentence(best: best).contains("no longer finite"))
     }
 
     /// The curve decides the sentence, not the intention behind the rate.
