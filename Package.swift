@@ -50,7 +50,6 @@ let package = Package(
             name: "lockstep",
             dependencies: [
                 "Sweeps", "Experiments", "Benchmarks", "Report", "Training", "Data", "Model",
-                "Collectives",
                 "Telemetry", "Recipes", "Compute", "MPI", "Support",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -60,8 +59,7 @@ let package = Package(
             name: "multirank-probe",
             dependencies: [
                 "Experiments", "Benchmarks", "Training", "Model", "Collectives", "Recipes",
-                "Compute", "MPI",
-                "Support", "TestSupport",
+                "Compute", "MPI", "Support", "TestSupport",
             ],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
@@ -69,26 +67,20 @@ let package = Package(
         target(
             "Sweeps",
             [
-                "Training", "Model", "Collectives", "Checkpoints", "Telemetry", "Recipes", "Report",
-                "Statistics", "Compute", "MPI", "Support",
-                .product(name: "Logging", package: "swift-log"),
+                "Training", "Telemetry", "Recipes", "Report", "Statistics", "Compute", "MPI",
+                "Support",
             ]),
         target(
             "Experiments",
             [
-                "Training", "Data", "Model", "Collectives", "Optimizers", "Checkpoints",
-                "Telemetry",
-                "Recipes",
-                "Report", "Statistics", "Compute", "MPI", "Support",
-                .product(name: "Logging", package: "swift-log"),
+                "Training", "Data", "Model", "Collectives", "Telemetry", "Recipes", "Report",
+                "Statistics", "Compute", "MPI", "Support",
             ]),
         target(
             "Benchmarks",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Telemetry", "Recipes",
-                "Statistics",
+                "Training", "Model", "Collectives", "Optimizers", "Recipes", "Statistics",
                 "Compute", "CCompute", "MPI", "Support",
-                .product(name: "Logging", package: "swift-log"),
             ]),
         .target(
             name: "Report", dependencies: ["Support"],
@@ -109,11 +101,9 @@ let package = Package(
         target("Data", ["Compute", "Support"]),
         target("Model", ["Recipes", "Compute", "Support"]),
         target("Collectives", ["Recipes", "MPI", "Compute", "CCompute", "Support"]),
-        target("Optimizers", ["Recipes", "Compute", "Support"]),
+        target("Optimizers", ["Recipes", "Compute"]),
         target("Checkpoints", ["Recipes", "Compute", "Support"]),
-        target(
-            "Telemetry",
-            ["Statistics", "Support", .product(name: "Logging", package: "swift-log")]),
+        target("Telemetry", ["Support", .product(name: "Logging", package: "swift-log")]),
         target(
             "Recipes", ["Compute", "Support", .product(name: "TOMLKit", package: "TOMLKit")]),
 

@@ -149,10 +149,9 @@ final class HostMemory {
     private static func ranksPerNode(_ setting: String?) throws(Failure) -> Int {
         guard let setting else { return .max }
         guard let count = Int(setting), count >= 1 else {
-            throw Failure(
-                .usage,
-                "LOCKSTEP_RANKS_PER_NODE = \(setting): is not a number of ranks; set it to 1 "
-                    + "or more, or unset it to let all ranks of a host share memory.")
+            throw .variable(
+                "LOCKSTEP_RANKS_PER_NODE", value: setting, problem: "is not a number of ranks",
+                remedy: "set it to 1 or more, or unset it to let all ranks of a host share memory")
         }
         return count
     }

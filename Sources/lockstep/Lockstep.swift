@@ -31,7 +31,8 @@ struct Lockstep: ParsableCommand {
     /// Returns the command's name if it runs in one process, or nil if all ranks take part.
     static func nameIfForOneProcess(_ command: any ParsableCommand) -> String? {
         switch command {
-        case is TokenizeCommand, is SampleCommand, is AnalyzeCommand, is ReportCommand:
+        case is TokenizeCommand, is SampleCommand, is AnalyzeCommand, is ReportCommand,
+            is BenchVerdictsCommand:
             type(of: command).configuration.commandName
         default: nil
         }

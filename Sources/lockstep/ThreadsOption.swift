@@ -11,23 +11,25 @@ struct ThreadsOption: ParsableArguments {
 
     /// Returns the option's number, or otherwise the launcher's, or otherwise 1.
     ///
-    /// - Throws: `Failure` (usage) if the number is not from 1 to 1024.
+    /// - Throws: `Failure` (usage) if the option is not from 1 to 1024; (configuration) if the
+    ///   launcher's number is not.
     func count() throws(Failure) -> Int {
         let text = processEnvironment()["LOCKSTEP_THREADS"] ?? ""
-        guard threadsPerRank == nil, !text.isEmpty else {
-            return try Self.checked(threadsPerRank ?? 1, "--threads-per-rank ")
+        if let count = threadsPerRank {
+            guard Self.range.contains(count) else {
+                throw Failure(
+                    .usage, "--threads-per-rank \(count): must be from 1 to 1024; try 1.")
+            }
+            return count
         }
-        guard let count = Int(text) else {
-            throw Failure(
-                .usage, "LOCKSTEP_THREADS = \(text): is not a number; set it to 1 or more.")
-        }
-        return try Self.checked(count, "LOCKSTEP_THREADS = ")
-    }
-
-    private static func checked(_ count: Int, _ prefix: String) throws(Failure) -> Int {
-        guard count >= 1, count <= 1024 else {
-            throw Failure(.usage, "\(prefix)\(count): must be from 1 to 1024; try 1.")
+        guard !text.isEmpty else { return 1 }
+        guard let count = Int(text), Self.range.contains(count) else {
+            throw .variable(
+                "LOCKSTEP_THREADS", value: text, problem: "must be a whole number from 1 to 1024",
+                remedy: "set it to 1")
         }
         return count
     }
+
+    private static let range = 1...1024
 }

@@ -149,7 +149,7 @@ import Testing
         #expect(all.map(\.elementsOffTree) == [0, 0, 0, 0])
         let outcome = try Launch.probe(
             ranks: 2, "reduce", environment: ["LOCKSTEP_RANKS_PER_NODE": "many"])
-        #expect(outcome.status == 64)
+        #expect(outcome.status == 78)
         #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE = many: is not"))
     }
 

@@ -128,7 +128,7 @@ extension MultiRankTests {
             let outcome = try workshop.train(
                 [recipe, "--data", workshop.data], ranks: 2, into: workshop.run("run"),
                 environment: ["LOCKSTEP_RANKS_PER_NODE": "0"])
-            #expect(outcome.status == 64)
+            #expect(outcome.status == 78)
             #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE = 0: is not"))
         }
 

@@ -1,0 +1,95 @@
+import Glibc
+import Statistics
+import Support
+
+/// How often verdicts on simulated sweeps are right.
+package struct VerdictCalibration: Sendable {
+    package let sweep: SimulatedSweep
+    package let seeds: Int
+    package let sweeps: Int
+    /// The share of sweeps in which the true rule holds up to the largest batch.
+    package let trueHolds: Double
+    /// The share in which the true rule fails at some batch.
+    package let trueFails: Double
+    /// The share of verdicts on wrong rules that hold at a batch where the regret exceeds the
+    /// tolerance.
+    package let wrongHolds: Double
+    /// The share of exponents' intervals that contain the true exponent.
+    package let coverage: Double
+    /// The mean width of these intervals.
+    package let width: Double
+
+    private static let rules: [(exponent: Double, rule: ScalingRule)] = [
+        (0, .none), (0.5, .squareRoot), (1, .linear),
+    ]
+
+    /// Judges sweeps in which each of the common rules is the truth in turn.
+    ///
+    /// - Parameter progress: a closure that is called after each sweep.
+    /// - Throws: `Failure` if the analysis refuses a sweep.
+    package init(
+        _ sweep: SimulatedSweep, seeds: Int, sweeps: Int, progress: () -> Void = {}
+    ) throws(Failure) {
+        (self.sweep, self.seeds, self.sweeps) = (sweep, seeds, sweeps)
+        var settings = AnalysisSettings(designs: [SimulatedSweep.design])
+        settings.targetLosses = [-1]
+        var (holds, fails, wrong, covered, intervals, width) = (0, 0, 0, 0, 0, 0.0)
+        for repetition in 0..<sweeps {
+            var sweep = sweep
+            sweep.exponent = Self.rules[repetition % Self.rules.count].exponent
+            let points = sweep.points(seeds: seeds, repetition: repetition)
+            let analysis = try Analysis(points, settings: settings).designs[0]
+            for (exponent, rule) in Self.rules {
+                guard let verdict = analysis.verdicts.first(where: { $0.rule == rule.name })
+                else { continue }
+                if exponent == sweep.exponent {
+                    holds += verdict.holdsUpTo == sweep.batches.last ? 1 : 0
+                    fails += verdict.failsFrom == nil ? 0 : 1
+                } else if let reach = verdict.holdsUpTo {
+                    let isWrong = sweep.batches.contains {
+                        $0 <= reach
+                            && sweep.regret(ofExponent: exponent, batch: $0) > settings.tolerance
+                    }
+                    wrong += isWrong ? 1 : 0
+                }
+            }
+            if let interval = analysis.exponent.exponent?.interval {
+                intervals += 1
+                width += interval.width
+                covered += interval.contains(sweep.exponent) ? 1 : 0
+            }
+            progress()
+        }
+        let count = Double(sweeps)
+        trueHolds = Double(holds) / count
+        trueFails = Double(fails) / count
+        wrongHolds = Double(wrong) / (2 * count)
+        coverage = Double(covered) / Double(max(1, intervals))
+        self.width = width / Double(max(1, intervals))
+    }
+
+    /// The cases of the table.
+    package static let cases: [(sweep: SimulatedSweep, seeds: [Int])] = {
+        func sweep(_ name: String, _ change: (inout SimulatedSweep) -> Void) -> SimulatedSweep {
+            var sweep = SimulatedSweep(name)
+            change(&sweep)
+            return sweep
+        }
+        return [
+            (sweep("parabola, .004, .05") { _ in }, [3, 5, 10]),
+            (
+                sweep("parabola, .010, .15") { ($0.lossNoise, $0.seedNoise) = (0.010, 0.15) },
+                [3, 5, 10]
+            ),
+            (sweep("asymmetric, .004, .05") { $0.curvatures = (0.03, 0.12) }, [3, 5, 10]),
+            (
+                sweep("asymmetric, .010, .15") {
+                    $0.curvatures = (0.03, 0.12)
+                    ($0.lossNoise, $0.seedNoise) = (0.010, 0.15)
+                }, [3, 5, 10]
+            ),
+            (sweep("parabola, .004, .30") { $0.seedNoise = 0.30 }, [10, 20, 40]),
+            (sweep("bursts, .004, .05") { $0.burstProbability = 0.05 }, [3, 5, 10]),
+        ]
+    }()
+}

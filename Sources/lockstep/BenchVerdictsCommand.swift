@@ -1,0 +1,61 @@
+import ArgumentParser
+import Support
+import Sweeps
+import Telemetry
+import Training
+
+/// `lockstep bench verdicts`
+struct BenchVerdictsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verdicts",
+        abstract: "Measures how often verdicts on simulated sweeps are right.",
+        discussion: """
+            Examples:
+              lockstep bench verdicts
+              lockstep bench verdicts --sweeps 30
+
+            Sweeps are simulated with known best rates and analyzed. The names of the
+            cases give the form of the loss against the rate, the noise of a run's loss
+            in nats, and that of a seed's ln(best rate). The rules none, sqrt and linear
+            are the truth in turn. The columns are shares of sweeps: the true rule holds
+            up to the largest batch, the true rule fails, a wrong rule holds where its
+            regret exceeds the tolerance, and the exponent's interval contains the
+            truth; and the mean width of that interval.
+            """)
+
+    @Option(name: .long, help: "The number of sweeps per row.")
+    var sweeps = 360
+
+    func run() throws {
+        guard (3...100_000).contains(sweeps) else {
+            throw Failure(.usage, "--sweeps \(sweeps): must be from 3 to 100000; try 360.")
+        }
+        var table = TextTable(
+            [
+                "case", "seeds", "true rule holds", "true rule fails", "wrong holds", "coverage",
+                "width",
+            ], leftColumns: 1)
+        let rows = VerdictCalibration.cases.reduce(0) { $0 + $1.seeds.count }
+        let line = ProgressLine(
+            "judging simulated sweeps", total: rows * sweeps,
+            unit: .things("sweeps", showsRate: false), mode: try progressMode(),
+            environment: processEnvironment())
+        var done = 0
+        for (sweep, counts) in VerdictCalibration.cases {
+            for seeds in counts {
+                let row = try VerdictCalibration(sweep, seeds: seeds, sweeps: sweeps) {
+                    done += 1
+                    line.update(done: done)
+                }
+                table.add([
+                    sweep.name, "\(seeds)", Format.fixed(row.trueHolds, decimals: 2),
+                    Format.fixed(row.trueFails, decimals: 3),
+                    Format.fixed(row.wrongHolds, decimals: 3),
+                    Format.fixed(row.coverage, decimals: 3), Format.fixed(row.width, decimals: 3),
+                ])
+            }
+        }
+        line.finish()
+        for line in table.lines { try StandardOutput.write(line: line) }
+    }
+}
