@@ -34,6 +34,12 @@ extension CommandLineTests {
                 ["OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"],
                 "OMPI_COMM_WORLD_SIZE = 2: a launcher started 2 tasks"
             ),
+            (["FLUX_TASK_RANK": "1"], "FLUX_TASK_RANK = 1: a launcher started at least 2 tasks"),
+            (["PALS_RANKID": "3"], "PALS_RANKID = 3: a launcher started at least 4 tasks"),
+            (
+                ["JSM_NAMESPACE_RANK": "0", "JSM_NAMESPACE_SIZE": "2"],
+                "JSM_NAMESPACE_SIZE = 2: a launcher started 2 tasks"
+            ),
             (
                 ["PMIX_RANK": "1", "PMIX_SERVER_URI4": "gone.0;tcp4://127.0.0.1:1"],
                 "PMIX_RANK = 1: a launcher started at least 2 tasks"

@@ -85,6 +85,11 @@ extension CommandLineTests {
             ] {
                 #expect(outcome.output.contains(words), "\(outcome.output)")
             }
+            for (place, words) in [("text.txt", "is not a folder"), ("data", "holds no run")] {
+                let taken = try bench.lockstep("doctor", "--out", bench.path(place))
+                #expect(taken.output.contains("warning: \(bench.path(place)): is not"))
+                #expect(taken.output.contains(words), "\(taken.output)")
+            }
             let alone = try bench.lockstep("doctor")
             #expect(alone.status == 0)
             #expect(alone.output.contains("started without mpirun, so this is the only rank"))

@@ -84,14 +84,16 @@ extension CommandLineTests {
                 "\(outcome.errors)")
         }
 
-        @Test("LOCKSTEP_STALL_SECONDS must be a positive whole number")
-        func badPatience() throws {
+        @Test(
+            "LOCKSTEP_STALL_SECONDS must be a positive whole number",
+            arguments: ["soon", "0", "9223372036854775807"])
+        func badPatience(seconds: String) throws {
             let bench = try Workbench()
             let outcome = try Launch.run(
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep] + bench.training(),
-                environment: ["LOCKSTEP_STALL_SECONDS": "soon"])
-            expectRefusal(outcome, 78, ["LOCKSTEP_STALL_SECONDS = soon"])
+                environment: ["LOCKSTEP_STALL_SECONDS": seconds])
+            expectRefusal(outcome, 78, ["LOCKSTEP_STALL_SECONDS = \(seconds)"])
         }
     }
 }
