@@ -359,7 +359,7 @@ sub verdict {
     if ($text =~ /TCP networks specified to be included.*?Value given: (\S+)/
         || $text =~ /invalid value was given for (?:btl|oob)_tcp_if_include.*?Value: (\S+)/) {
         my $network = $1;
-        my ($setting) = grep { /tcp_if_include/ } sort keys %{ { settings('environment') } };
+        my $setting = own_setting(qr/tcp_if_include/);
         return conclude(78, "$setting = $network: a host has no such network; correct or unset it.") if $setting;
         return conclude(78, "a host has no network \"$network\"; give --interface the name or range of a network "
             . 'that every host has, as listed by "ip address".');
@@ -373,13 +373,13 @@ sub verdict {
     }
     if ($text =~ /plm_(?:rsh|ssh)_agent" was set to a path that could not be found: plm_\S+ (.+?) Please/) {
         my $agent = $1;
-        my ($setting) = grep { /plm_(?:rsh|ssh)_agent/ } sort keys %{ { settings('environment') } };
+        my $setting = own_setting(qr/plm_(?:rsh|ssh)_agent/);
         return conclude(78, "$setting = $agent: PATH has no such program; correct or unset it.") if $setting;
         return conclude(78, "PATH has no \"$agent\" to reach other hosts; install it, or give another --agent.");
     }
     if ($text =~ /call to mkdir was unable to create the desired directory: Directory: (.+?) Error: (.+?) Please/) {
         my ($folder, $reason) = ($1, $2);
-        my ($setting) = grep { /tmpdir_base/ } sort keys %{ { settings('environment') } };
+        my $setting = own_setting(qr/tmpdir_base/);
         return conclude(74, "$folder: the folder cannot be created ($reason); "
             . ($setting ? "correct or unset $setting." : 'set TMPDIR to a writable folder.'));
     }
@@ -413,7 +413,7 @@ sub verdict {
     }
     # Open MPI refuses some values without a message, or with one that states only the consequence.
     my %settings = $status < 128 ? settings('environment') : ();
-    my $remedy = 'correct or unset its settings: ' . join(', ', map { "$_ = $settings{$_}" } sort keys %settings);
+    my $remedy = 'correct or unset its settings: ' . assignments(%settings);
     my $vague = qr/((?:MPI_INIT|orte_init|opal_init) (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
     my $is_vague = $text =~ $vague;
     my @telling = grep { !/$vague/ } @blocks;
@@ -446,6 +446,20 @@ sub settings {
     return %settings;
 }
 
+# Returns the name of the first variable that sets Open MPI and matches a pattern, if there is one.
+sub own_setting {
+    my ($pattern) = @_;
+    my %settings = settings('environment');
+    my ($name) = grep { $_ =~ $pattern } sort keys %settings;
+    return $name;
+}
+
+# Returns settings as text, such as "OMPI_MCA_btl = tcp, OMPI_MCA_pml = ob1".
+sub assignments {
+    my (%settings) = @_;
+    return join ', ', map { "$_ = $settings{$_}" } sort keys %settings;
+}
+
 # Returns the name and the value of the user's setting that a message of Open MPI is about, if there is one.
 sub refused_setting {
     my ($text) = @_;
@@ -468,8 +482,7 @@ sub suspects {
     my ($signal) = @_;
     my %settings = settings('environment');
     return '' if !%settings || $signal != 6 && $signal != 7 && $signal != 11;
-    return 'if it was starting, correct or unset Open MPI\'s settings: '
-        . join(', ', map { "$_ = $settings{$_}" } sort keys %settings) . '; ';
+    return 'if it was starting, correct or unset Open MPI\'s settings: ' . assignments(%settings) . '; ';
 }
 
 # Returns a signal's name, with the likely cause of SIGKILL.

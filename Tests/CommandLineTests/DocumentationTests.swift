@@ -150,7 +150,7 @@ struct DocumentationTests {
         }
     }
 
-    /// The pages run one after another in one folder, as for a reader who follows them all.
+    /// The commands of all pages run in order in one folder, like those of a reader.
     @Test("every command of the pages runs", .timeLimit(.minutes(10)))
     func commandsRun() throws {
         let folder = try ReadersFolder()

@@ -216,7 +216,7 @@ private enum ControlGroup {
     /// The rule is also that of `lockstep`.
     @Test("the start timeout must be a positive number")
     func theStartTimeoutIsAPositiveNumber() throws {
-        for seconds in ["0.5", ".5", "60", "6e1"] {
+        for seconds in ["0.5", ".5", "60", "6e1", "1e3", "6e-1", "999999"] {
             let flags = try flags(
                 "--ranks", "1", environment: ["LOCKSTEP_START_TIMEOUT": seconds])
             #expect(flags.contains(" -x LOCKSTEP_START_TIMEOUT "))

@@ -38,12 +38,12 @@ extension Manifest {
 }
 
 extension MetricsRecord {
-    var isOfStepOrEvaluation: Bool {
+    fileprivate var isOfStepOrEvaluation: Bool {
         fields["loss"] != nil || fields["validation_loss"] != nil
     }
 
     /// Whether the record describes a skipped step or an evaluation whose loss was not finite.
-    var isNotFinite: Bool {
+    fileprivate var isNotFinite: Bool {
         fields["skipped"] == .bool(true) || fields["validation_loss"] == .null
     }
 }
@@ -113,13 +113,19 @@ extension RunFolder {
         return try store.requireGood(candidate)
     }
 
+    /// Returns the last step of a run whose last loss is not finite, or nil if it is.
+    ///
+    /// - Throws: `Failure` (I/O) if the metrics cannot be read.
+    func divergenceStep() throws(Failure) -> Int? {
+        let end = try MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation)
+        return end.flatMap { $0.isNotFinite ? $0.step : nil }
+    }
+
     /// Warns if the run diverged after a checkpoint.
     ///
     /// - Throws: `Failure` (I/O) if the metrics cannot be read.
     package func warnOfDivergence(after step: Int) throws(Failure) {
-        guard let end = try MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation),
-            end.isNotFinite, let lastStep = end.step, lastStep > step
-        else { return }
+        guard let lastStep = try divergenceStep(), lastStep > step else { return }
         Logger(label: "lockstep").warning(
             """
             \(path): the run diverged before step \(lastStep); the newest good checkpoint is that \

@@ -1,7 +1,6 @@
 import Glibc
 import Recipes
 import Support
-import Telemetry
 
 /// The folder of one run, and the paths of its files.
 package struct RunFolder: Sendable {
@@ -123,31 +122,28 @@ package struct RunFolder: Sendable {
     ///
     /// - Throws: the same as `read`; `Failure` (missing input) if the file is lost or empty.
     package func readDataPath() throws(Failure) -> String {
-        let text = try? read(dataPath)
+        // A lost file is like an empty one.
+        let text = holdsRun && !FileSystem.exists(dataPath) ? "" : try read(dataPath)
         // Only the last line break was added; others are part of the name.
-        guard let path = text?.dropLast(), !path.isEmpty else {
-            if !holdsRun { _ = try read(dataPath) }
+        let path = String(text.dropLast())
+        guard !path.isEmpty else {
             throw .file(
                 .missingInput, dataPath, "does not name the run's data",
                 remedy: "give the data folder with --data")
         }
-        return String(path)
+        return path
     }
 
     /// Returns the failure for a command that needs a whole checkpoint of a run that has none.
     ///
-    /// - Parameter remedy: the remedy to give; nil for one that depends on the run.
-    func noWholeCheckpoint(remedy: String? = nil) -> Failure {
-        let hasDiverged = (try? MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation))??
-            .isNotFinite
-        if hasDiverged == true {
+    /// - Parameter remedy: the remedy to give, unless the run diverged.
+    func noWholeCheckpoint(remedy: String = "train the run first") -> Failure {
+        if (try? divergenceStep()) != nil {
             return .file(
                 .missingInput, checkpoints,
                 "holds no good checkpoint, because the run diverged before its first one",
                 remedy: "train it again with a lower [optimizer] learning_rate")
         }
-        return .file(
-            .missingInput, checkpoints, "holds no whole checkpoint",
-            remedy: remedy ?? "train the run first")
+        return .file(.missingInput, checkpoints, "holds no whole checkpoint", remedy: remedy)
     }
 }
