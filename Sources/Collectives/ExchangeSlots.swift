@@ -59,21 +59,30 @@ struct ExchangeSlots {
         _ values: UnsafeMutablePointer<Float>, count: Int, node: Int, offset: Int, slot: Int,
         team: ThreadTeam
     ) -> UnsafeRawBufferPointer {
-        guard wire == .bf16 else { return UnsafeRawBufferPointer(bytes(values, count)) }
-        let target = packed.base + slot * packedStride + node * longestSegment + offset
-        pack(values, into: target, count: count, team: team)
-        return UnsafeRawBufferPointer(bytes(target, count))
+        let place = node * longestSegment + offset
+        return message(values, count, packedAt: slot * packedStride + place, team)
     }
 
     /// Returns the message for the sum of the own part.
     func outgoingSum(
         _ values: UnsafeMutablePointer<Float>, count: Int, slot: Int, team: ThreadTeam
     ) -> UnsafeRawBufferPointer {
+        let place = ownNodes * longestSegment + foreignNodes * longestPart
+        return message(values, count, packedAt: slot * packedStride + place, team)
+    }
+
+    /// Returns the message for values, which the bf16 wire packs at an index of `packed`.
+    private func message(
+        _ values: UnsafeMutablePointer<Float>, _ count: Int, packedAt place: Int,
+        _ team: ThreadTeam
+    ) -> UnsafeRawBufferPointer {
         guard wire == .bf16 else { return UnsafeRawBufferPointer(bytes(values, count)) }
-        let target =
-            packed.base + slot * packedStride + ownNodes * longestSegment
-            + foreignNodes * longestPart
-        pack(values, into: target, count: count, team: team)
+        let target = packed.base + place
+        forEachBlock(of: 0..<count, team: team) { _, elements in
+            packBFloat16(
+                values + elements.lowerBound, into: target + elements.lowerBound,
+                count: elements.count)
+        }
         return UnsafeRawBufferPointer(bytes(target, count))
     }
 
@@ -98,17 +107,6 @@ struct ExchangeSlots {
     private func packedSums(_ slot: Int) -> UnsafeMutablePointer<UInt16> {
         packed.base + slot * packedStride + ownNodes * longestSegment
             + (foreignNodes + 1) * longestPart
-    }
-
-    private func pack(
-        _ values: UnsafePointer<Float>, into target: UnsafeMutablePointer<UInt16>, count: Int,
-        team: ThreadTeam
-    ) {
-        forEachBlock(of: 0..<count, team: team) { _, elements in
-            packBFloat16(
-                values + elements.lowerBound, into: target + elements.lowerBound,
-                count: elements.count)
-        }
     }
 
     private func bytes<Element: BitwiseCopyable>(

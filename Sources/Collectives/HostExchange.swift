@@ -156,11 +156,9 @@ final class HostExchange {
             states[bucket].unsentNodes[other] = ownNodes.count
             states[bucket].open += ownNodes.count + (scatters ? 0 : 1)
             for (node, values) in ownNodes.enumerated() {
-                let offset =
-                    part.lowerBound - partition.segment(segment, ofBucket: bucket).lowerBound
                 let bytes = slots.outgoing(
-                    values + part.lowerBound, count: part.count, node: node, offset: offset,
-                    slot: slot, team: team)
+                    values + part.lowerBound, count: part.count, node: node,
+                    offset: part.lowerBound - segmentStart(bucket), slot: slot, team: team)
                 try send(bytes, to: other, tag: tag(bucket, node: node), kind: .sentNode, bucket)
             }
         }
@@ -179,9 +177,7 @@ final class HostExchange {
                 let part = part(other, bucket)
                 let bytes = slots.incomingSum(
                     results[0] + part.lowerBound, count: part.count,
-                    offset: part.lowerBound
-                        - partition.segment(segment, ofBucket: bucket).lowerBound,
-                    slot: states[bucket].slot)
+                    offset: part.lowerBound - segmentStart(bucket), slot: states[bucket].slot)
                 try receive(bytes, from: other, tag: sumTag(bucket), kind: .receivedSum, bucket)
             }
         case .receivedNode:
@@ -243,7 +239,7 @@ final class HostExchange {
 
     /// Copies another host's sum, which has arrived, into every rank's memory.
     private func spread(_ part: Range<Int>, of bucket: Int, team: ThreadTeam) {
-        let start = partition.segment(segment, ofBucket: bucket).lowerBound
+        let start = segmentStart(bucket)
         forEachBlock(of: part, team: team) { block, elements in
             slots.unpackSum(
                 into: results[0] + elements.lowerBound, count: elements.count,
@@ -266,6 +262,8 @@ final class HostExchange {
         partition.part(segment, host: host, ofBucket: bucket)
     }
 
+    private func segmentStart(_ bucket: Int) -> Int { part(0, bucket).lowerBound }
+
     /// Returns the index of another host's node among the nodes of all other hosts.
     private func foreignIndex(_ other: Int, _ node: Int) -> Int {
         var index = node
@@ -286,9 +284,9 @@ final class HostExchange {
     private func send(
         _ bytes: UnsafeRawBufferPointer, to other: Int, tag: Int, kind: Kind, _ bucket: Int
     ) throws(Failure) {
-        requests.add(
-            try communicator.isend(bytes, to: owners[other], tag: tag, keeping: self),
-            label: label(bucket, kind, other))
+        try requests.send(
+            bytes, to: owners[other], of: communicator, tag: tag,
+            label: label(bucket, kind, other), keeping: self)
         bytesSent += bytes.count
     }
 
@@ -296,8 +294,8 @@ final class HostExchange {
         _ bytes: UnsafeMutableRawBufferPointer, from other: Int, tag: Int, kind: Kind,
         _ bucket: Int
     ) throws(Failure) {
-        requests.add(
-            try communicator.ireceive(into: bytes, from: owners[other], tag: tag, keeping: self),
-            label: label(bucket, kind, other))
+        try requests.receive(
+            into: bytes, from: owners[other], of: communicator, tag: tag,
+            label: label(bucket, kind, other), keeping: self)
     }
 }

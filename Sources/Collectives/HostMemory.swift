@@ -60,8 +60,7 @@ final class HostMemory {
         let ids = try communicator.allGather([window == nil ? Int64(communicator.rank) : first])
         let topology = HostTopology(hostOfRank: ids.map(Int.init), rank: communicator.rank)
         self.topology = topology
-        let reasons = try communicator.allGatherBytes(Array((reason ?? "").utf8))
-        notice = reasons.first { !$0.isEmpty }.map { String(decoding: $0, as: UTF8.self) }
+        notice = try communicator.allGatherText(reason ?? "").first { !$0.isEmpty }
         self.window = window
 
         if let window {

@@ -23,7 +23,10 @@ package struct HostTopology: Sendable, Equatable {
                 hosts.append([each])
             }
         }
-        self.init(hosts: hosts, rank: rank)
+        self.hosts = hosts
+        segmentCount = hosts.map(\.count).min() ?? 1
+        host = hosts.firstIndex { $0.contains(rank) } ?? 0
+        localRank = hosts[host].firstIndex(of: rank) ?? 0
     }
 
     /// The ranks of this rank's host.
@@ -38,14 +41,7 @@ package struct HostTopology: Sendable, Equatable {
 
     /// Returns a rank's host, and its segment if it owns one.
     package func place(of rank: Int) -> (host: Int, segment: Int?) {
-        let other = HostTopology(hosts: hosts, rank: rank)
-        return (other.host, other.ownSegment)
-    }
-
-    private init(hosts: [[Int]], rank: Int) {
-        self.hosts = hosts
-        host = hosts.firstIndex { $0.contains(rank) } ?? 0
-        localRank = hosts[host].firstIndex(of: rank) ?? 0
-        segmentCount = hosts.map(\.count).min() ?? 1
+        let host = hosts.firstIndex { $0.contains(rank) } ?? 0
+        return (host, hosts[host].prefix(segmentCount).firstIndex(of: rank))
     }
 }

@@ -111,10 +111,9 @@ final class ParameterExchange {
             let part = partition.part(segment, host: other, ofBucket: bucket)
             if part.isEmpty { continue }
             awaited.base[bucket] += 1
-            requests.add(
-                try communicator.ireceive(
-                    into: bytes(part), from: topology.hosts[other][segment], tag: bucket,
-                    keeping: memory), label: bucket * topology.hosts.count + other)
+            try requests.receive(
+                into: bytes(part), from: topology.hosts[other][segment], of: communicator,
+                tag: bucket, label: bucket * topology.hosts.count + other, keeping: memory)
         }
     }
 
@@ -123,10 +122,9 @@ final class ParameterExchange {
     ) throws(Failure) {
         if part.isEmpty { return }
         for other in others {
-            requests.add(
-                try communicator.isend(
-                    UnsafeRawBufferPointer(bytes(part)), to: topology.hosts[other][segment],
-                    tag: bucket, keeping: memory), label: -1)
+            try requests.send(
+                UnsafeRawBufferPointer(bytes(part)), to: topology.hosts[other][segment],
+                of: communicator, tag: bucket, label: -1, keeping: memory)
         }
     }
 

@@ -34,22 +34,16 @@ package struct ReductionTree: Sendable, Equatable {
     /// Returns the fewest whole nodes that together cover the lanes of disjoint ranges.
     package func wholeNodes(covering ranges: [Range<Int>]) -> [Range<Int>] {
         var nodes: [Range<Int>] = []
-        collectNodes(0..<laneCount, covering: ranges, into: &nodes)
-        return nodes
-    }
-
-    private func collectNodes(
-        _ node: Range<Int>, covering ranges: [Range<Int>], into nodes: inout [Range<Int>]
-    ) {
-        let covered = ranges.reduce(0) { $0 + node.clamped(to: $1).count }
-        if covered == 0 { return }
-        if covered == node.count {
-            nodes.append(node)
-        } else {
+        func collect(_ node: Range<Int>) {
+            let covered = ranges.reduce(0) { $0 + node.clamped(to: $1).count }
+            if covered == 0 { return }
+            if covered == node.count { return nodes.append(node) }
             let middle = Self.split(node)
-            collectNodes(node.lowerBound..<middle, covering: ranges, into: &nodes)
-            collectNodes(middle..<node.upperBound, covering: ranges, into: &nodes)
+            collect(node.lowerBound..<middle)
+            collect(middle..<node.upperBound)
         }
+        collect(0..<laneCount)
+        return nodes
     }
 
     /// Returns the number of merges of the two newest partial sums that follow each of these lanes.

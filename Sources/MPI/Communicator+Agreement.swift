@@ -32,7 +32,7 @@ extension Communicator {
         let anyFailed = try allReduce(Int64(own.code), .maximum) != 0
         if !anyFailed { return try outcome.get() }
 
-        let reports = try allGatherBytes(own.encoded).map(Report.init(encoded:))
+        let reports = try allGatherText(own.encoded).map(Report.decoded)
         let common = Self.commonFailure(of: reports)
         remember(common)
         throw common
@@ -57,8 +57,7 @@ extension Communicator {
     /// - Throws: the failure of `body`, on every rank.
     package func fromFirstRank(_ body: () throws(Failure) -> String) throws(Failure) -> String {
         let text = try onFirstRank(body)
-        let texts = try allGatherBytes(Array((text ?? "").utf8))
-        return String(decoding: texts[0], as: UTF8.self)
+        return try allGatherText(text ?? "")[0]
     }
 
     /// Returns whether a condition holds on at least one rank. Collective.
@@ -79,7 +78,7 @@ extension Communicator {
         guard let reference = values.first, values.contains(where: { $0 != reference }) else {
             return
         }
-        let hosts = try allGatherBytes(Array(Self.hostName.utf8))
+        let hosts = try allGatherText(Self.hostName)
         let different = values.indices.filter { values[$0] != reference }
         let failure = Failure(
             .configuration,
@@ -92,14 +91,13 @@ extension Communicator {
 
     /// Returns the ranks on this rank's host, in ascending order. Collective.
     package func ranksOnThisHost() throws(Failure) -> [Int] {
-        let own = Array(Self.hostName.utf8)
-        let hosts = try allGatherBytes(own)
-        return hosts.indices.filter { hosts[$0] == own }
+        let hosts = try allGatherText(Self.hostName)
+        return hosts.indices.filter { hosts[$0] == hosts[rank] }
     }
 
     /// Returns the number of hosts, which are distinguished by their names. Collective.
     package func hostCount() throws(Failure) -> Int {
-        Set(try allGatherBytes(Array(Self.hostName.utf8))).count
+        Set(try allGatherText(Self.hostName)).count
     }
 
     /// Ends the job because of a failure: prints its sentence on stderr and exits with its code.
@@ -145,25 +143,20 @@ extension Communicator {
     // MARK: - Reports between ranks
 
     /// The outcome of one rank; code 0 is success.
-    private struct Report: Equatable {
+    private struct Report {
         let code: Int32
         let host: String
         let sentence: String
 
-        init(code: Int32, host: String, sentence: String) {
-            self.code = code
-            self.host = host
-            self.sentence = sentence
-        }
+        var encoded: String { "\(code)\u{0}\(host)\u{0}\(sentence)" }
 
-        var encoded: [UInt8] { Array("\(code)\u{0}\(host)\u{0}\(sentence)".utf8) }
-
-        init(encoded: [UInt8]) {
-            let parts = String(decoding: encoded, as: UTF8.self)
-                .split(separator: "\u{0}", maxSplits: 2, omittingEmptySubsequences: false)
-            code = parts.first.flatMap { Int32($0) } ?? Failure.Code.bug.rawValue
-            host = parts.count > 1 ? String(parts[1]) : ""
-            sentence = parts.count > 2 ? String(parts[2]) : ""
+        static func decoded(_ text: String) -> Report {
+            let parts = text.split(
+                separator: "\u{0}", maxSplits: 2, omittingEmptySubsequences: false)
+            return Report(
+                code: parts.first.flatMap { Int32($0) } ?? Failure.Code.bug.rawValue,
+                host: parts.count > 1 ? String(parts[1]) : "",
+                sentence: parts.count > 2 ? String(parts[2]) : "")
         }
     }
 
@@ -183,9 +176,9 @@ extension Communicator {
     private static func origin(_ rank: Int, host: String) -> String { "rank \(rank) on \(host): " }
 
     /// Returns text such as "rank 1 on HOST" or "ranks 1, 2 and 3"; long lists are truncated.
-    private static func list(_ ranks: [Int], hosts: [[UInt8]]) -> String {
+    private static func list(_ ranks: [Int], hosts: [String]) -> String {
         if ranks.count == 1, let rank = ranks.first {
-            return "rank \(rank) on \(String(decoding: hosts[rank], as: UTF8.self))"
+            return "rank \(rank) on \(hosts[rank])"
         }
         let shown = ranks.prefix(8).map(String.init)
         if ranks.count > shown.count {

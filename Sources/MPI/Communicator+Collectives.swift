@@ -2,11 +2,9 @@ import COpenMPI
 import Support
 
 /// A number that MPI can reduce.
-package protocol ReducibleScalar: BitwiseCopyable, Sendable {
+package protocol ReducibleScalar: AdditiveArithmetic, BitwiseCopyable, Sendable {
     /// The MPI datatype.
     static var datatype: MPI_Datatype { get }
-    /// The value that fills memory before a result arrives.
-    static var zero: Self { get }
 }
 
 extension Int64: ReducibleScalar {
@@ -63,14 +61,6 @@ extension Communicator {
         }
     }
 
-    /// Replaces every rank's floats by the root's.
-    package func broadcast(
-        _ values: UnsafeMutablePointer<Float>, count: Int, root: Int = 0
-    ) throws(Failure) {
-        let values = UnsafeMutableBufferPointer(start: values, count: count)
-        try broadcast(UnsafeMutableRawBufferPointer(values), root: root)
-    }
-
     /// Returns every rank's values, in rank order, by `MPI_Allgather`.
     ///
     /// All ranks must pass the same number of values.
@@ -80,13 +70,7 @@ extension Communicator {
         guard let first = values.first else { return [] }
         var gathered = [Element](repeating: first, count: values.count * size)
         let bytes = try messageCount(values.count * MemoryLayout<Element>.stride)
-        try checkWaiting(
-            "MPI_Allgather",
-            values.withUnsafeBytes { own in
-                gathered.withUnsafeMutableBytes { all in
-                    allGather(own.baseAddress, into: all.baseAddress, bytes)
-                }
-            })
+        try checkWaiting("MPI_Allgather", allGather(values, into: &gathered, bytes))
         return gathered
     }
 
@@ -123,6 +107,11 @@ extension Communicator {
         return counts.indices.map { Array(gathered[offsets[$0]..<offsets[$0] + counts[$0]]) }
     }
 
+    /// Returns every rank's text, in rank order.
+    package func allGatherText(_ text: String) throws(Failure) -> [String] {
+        try allGatherBytes(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    }
+
     /// Returns the elementwise reduction of all ranks' values, by `MPI_Allreduce`.
     ///
     /// Use it for small control values; the bits of a floating-point sum may depend on the layout.
@@ -156,12 +145,12 @@ extension Communicator {
     ) throws(Failure) -> Element {
         try allReduce([value], operation).first ?? value
     }
+}
 
-    /// Returns a count in MPI's type.
-    func messageCount(_ count: Int) throws(Failure) -> Int32 {
-        guard let count = Int32(exactly: count) else {
-            throw .defect("A message of \(count) elements is too long for MPI")
-        }
-        return count
+/// Returns a count in MPI's type.
+func messageCount(_ count: Int) throws(Failure) -> Int32 {
+    guard let count = Int32(exactly: count) else {
+        throw .defect("A message of \(count) elements is too long for MPI")
     }
+    return count
 }

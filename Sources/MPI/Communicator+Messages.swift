@@ -38,42 +38,6 @@ extension Communicator {
             offset += count
         } while offset < bytes.count
     }
-
-    /// Begins to send at most 2 GiB - 1 bytes to a rank, by `MPI_Isend`.
-    ///
-    /// The memory must not change until the request is done; the request keeps `owner`, which owns
-    /// the memory, alive until then.
-    package func isend(
-        _ bytes: UnsafeRawBufferPointer, to destination: Int, tag: Int, keeping owner: AnyObject
-    ) throws(Failure) -> Request {
-        let count = try messageCount(bytes.count)
-        var request: MPI_Request?
-        try check(
-            "MPI_Isend",
-            MPI_Isend(
-                bytes.baseAddress, count, lockstep_byte(), Int32(destination), Int32(tag), handle,
-                &request))
-        return Request(handle: request, owner: owner, expectedBytes: nil)
-    }
-
-    /// Begins to receive exactly `bytes.count` (at most 2 GiB - 1) bytes from a rank, by
-    /// `MPI_Irecv`.
-    ///
-    /// The memory must not be accessed until the request is done; the request keeps `owner`, which
-    /// owns the memory, alive until then.
-    package func ireceive(
-        into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int,
-        keeping owner: AnyObject
-    ) throws(Failure) -> Request {
-        let count = try messageCount(bytes.count)
-        var request: MPI_Request?
-        try check(
-            "MPI_Irecv",
-            MPI_Irecv(
-                bytes.baseAddress, count, lockstep_byte(), Int32(source), Int32(tag), handle,
-                &request))
-        return Request(handle: request, owner: owner, expectedBytes: bytes.count)
-    }
 }
 
 /// Throws if a message is shorter than expected; MPI itself rejects longer ones.

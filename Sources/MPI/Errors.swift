@@ -7,25 +7,18 @@ import Support
 ///   output) for all others.
 func check(_ call: StaticString, _ status: Int32) throws(Failure) {
     guard status != MPI_SUCCESS else { return }
-    throw failure(of: call, status)
+    let text = errorText(status)
+    if isProgrammersMistake(status) { throw .defect("\(call) failed with \(text)") }
+    throw Failure(
+        .inputOutput,
+        "\(call) failed with \(text); check that the hosts and the network between them are up, "
+            + "then resume from the last checkpoint.")
 }
 
 /// Makes an MPI call that waits for other ranks, and checks it as `check` does.
 @inline(__always)
 func checkWaiting(_ call: StaticString, _ status: @autoclosure () -> Int32) throws(Failure) {
     try check(call, RankActivity.during(.waiting) { status() })
-}
-
-/// Returns the failure for the return code of an MPI call.
-func failure(of call: StaticString, _ status: Int32) -> Failure {
-    let text = errorText(status)
-    if isProgrammersMistake(status) {
-        return .defect("\(call) failed with \(text)")
-    }
-    return Failure(
-        .inputOutput,
-        "\(call) failed with \(text); check that the hosts and the network between them are up, "
-            + "then resume from the last checkpoint.")
 }
 
 /// Returns MPI's text for an error code.

@@ -2,8 +2,6 @@ import FoundationEssentials
 import Glibc
 import Support
 
-private let streamSocket = Int32(SOCK_STREAM.rawValue)
-
 /// The properties of the launcher that started this process, according to its environment.
 ///
 /// They must be read before MPI starts, because MPI sets Open MPI's variables in a process that was
@@ -64,7 +62,7 @@ extension MPIEnvironment {
         guard getenv("SLURM_STEPID") != nil, getenv("PMI_RANK") != nil, getenv("PMIX_RANK") == nil,
             number("OMPI_COMM_WORLD_SIZE") == nil
         else { return }
-        let components = Set(MPILibrary.processManagerComponents)
+        let components = Set(processManagerComponents)
         let supported: Set = ["mca_pmix_s1.so", "mca_pmix_s2.so", "mca_pmix_cray.so"]
         guard !components.isEmpty, components.isDisjoint(with: supported) else { return }
         throw Failure(
@@ -96,24 +94,22 @@ extension MPIEnvironment {
             guard size > 1 else { return nil }
             return LaunchedTasks(variable: "OMPI_COMM_WORLD_SIZE", value: size, count: size)
         }
-        var sizes = [
+        let sizes = [
             "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_SIZE",
             "FLUX_JOB_SIZE", "JSM_NAMESPACE_SIZE",
         ]
         // In a batch script, which is task 0, this is the number of tasks that it may start.
-        if number("SLURM_PROCID") ?? 0 > 0 { sizes.append("SLURM_NTASKS") }
-        for variable in sizes {
-            guard let size = number(variable), size > 1 else { continue }
-            return LaunchedTasks(variable: variable, value: size, count: size)
-        }
+        let slurmSize = number("SLURM_PROCID") ?? 0 > 0 ? ["SLURM_NTASKS"] : []
         let ranks = [
             "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MPI_LOCALRANKID",
             "MV2_COMM_WORLD_RANK", "SLURM_PROCID", "FLUX_TASK_RANK", "JSM_NAMESPACE_RANK",
             "PALS_RANKID",
         ]
-        for variable in ranks {
-            guard let rank = number(variable), rank > 0 else { continue }
-            return LaunchedTasks(variable: variable, value: rank, count: rank + 1)
+        for (variables, beyond) in [(sizes + slurmSize, 0), (ranks, 1)] {
+            for variable in variables {
+                guard let value = number(variable), value + beyond > 1 else { continue }
+                return LaunchedTasks(variable: variable, value: value, count: value + beyond)
+            }
         }
         return nil
     }
@@ -122,34 +118,24 @@ extension MPIEnvironment {
     /// ranks exist.
     private static let hasJob: Bool = {
         guard number("PMIX_RANK") != nil else { return false }
-        return serverAddresses.contains { answers(host: $0.host, port: $0.port) }
+        let variables = ProcessInfo.processInfo.environment.filter {
+            $0.key.hasPrefix("PMIX_SERVER_URI")
+        }
+        // Most of these are the same.
+        return Set(variables.values).contains(where: answers)
     }()
 
-    /// The addresses in variables such as PMIX_SERVER_URI4 = "12.0;tcp4://127.0.0.1:43305", most of
-    /// which are the same.
-    private static var serverAddresses: Set<Address> {
-        var addresses: Set<Address> = []
-        for (name, uri) in ProcessInfo.processInfo.environment
-        where name.hasPrefix("PMIX_SERVER_URI") {
-            guard let scheme = uri.firstRange(of: "://"), let colon = uri.lastIndex(of: ":"),
-                scheme.upperBound < colon
-            else { continue }
-            let host = uri[scheme.upperBound..<colon].filter { $0 != "[" && $0 != "]" }
-            addresses.insert(Address(host: host, port: String(uri[uri.index(after: colon)...])))
-        }
-        return addresses
-    }
-
-    private struct Address: Hashable {
-        let host: String
-        let port: String
-    }
-
-    /// Returns whether a process accepts connections at an address of this machine.
-    private static func answers(host: String, port: String) -> Bool {
+    /// Returns whether a process accepts connections at the address, which is one of this machine,
+    /// in a text such as "12.0;tcp4://127.0.0.1:43305".
+    private static func answers(at uri: String) -> Bool {
+        guard let scheme = uri.firstRange(of: "://"), let colon = uri.lastIndex(of: ":"),
+            scheme.upperBound < colon
+        else { return false }
+        let host = uri[scheme.upperBound..<colon].filter { $0 != "[" && $0 != "]" }
+        let port = String(uri[uri.index(after: colon)...])
         var hints = addrinfo()
         hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
-        hints.ai_socktype = streamSocket
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(host, port, &hints, &found) == 0, let address = found?.pointee else {
             return false
@@ -163,6 +149,22 @@ extension MPIEnvironment {
         setsockopt(
             descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         return connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 || errno == EINPROGRESS
+    }
+
+    /// The files of Open MPI's components for process managers; empty if the library that this
+    /// process uses contains them, or is part of the program.
+    private static var processManagerComponents: [String] {
+        let maps = (try? readText("/proc/self/maps")) ?? ""
+        guard let line = maps.split(separator: "\n").first(where: { $0.contains("/libmpi.so") }),
+            let start = line.firstIndex(of: "/")
+        else { return [] }
+        let folder = URL(filePath: String(line[start...])).deletingLastPathComponent()
+        // The last of these is Debian's folder.
+        return ["openmpi", "openmpi3", "openmpi/lib/openmpi3"].flatMap { name in
+            let names = try? FileManager.default.contentsOfDirectory(
+                atPath: folder.appending(path: name).path)
+            return (names ?? []).filter { $0.hasPrefix("mca_pmix_") }
+        }
     }
 
     /// Returns the number in a variable; nil if it holds none, or a number near 2^32, which PMIx

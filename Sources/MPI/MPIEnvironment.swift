@@ -9,13 +9,8 @@ import Support
 /// for ranks that may be waiting for this one.
 package struct MPIEnvironment: ~Copyable {
     /// The threads of a process that may call MPI.
-    package enum ThreadLevel: Int32, Comparable, Sendable, CustomStringConvertible {
-        case single = 0
-        case funneled = 1
-        case serialized = 2
-        case multiple = 3
-
-        package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    package enum ThreadLevel: Int32, Sendable, CustomStringConvertible {
+        case single, funneled, serialized, multiple
 
         /// The level's name in the MPI standard.
         package var description: String {
@@ -37,16 +32,14 @@ package struct MPIEnvironment: ~Copyable {
 
     /// Initializes MPI, by `MPI_Init_thread`.
     ///
-    /// `required` is the lowest thread level the caller can work with. If a start does not reach
-    /// all ranks within LOCKSTEP_START_TIMEOUT seconds (60), the process ends with an error
-    /// message. If it is still waiting some seconds after a stop request, the process ends with
-    /// `.requeue`.
+    /// If a start does not reach all ranks within LOCKSTEP_START_TIMEOUT seconds (60), the process
+    /// ends with an error message. If it is still waiting some seconds after a stop request, the
+    /// process ends with `.requeue`.
     ///
-    /// - Throws: `Failure` (configuration) if the library provides less than `required`, or sees
+    /// - Throws: `Failure` (configuration) if the library provides less than `.funneled`, or sees
     ///   one rank although the launcher started several; `Failure` (bug) if MPI is already
     ///   initialized.
     package init(
-        requesting requested: ThreadLevel = .multiple, requiring required: ThreadLevel = .funneled,
         stopRequested: @escaping @Sendable () -> Bool = { false }
     ) throws(Failure) {
         var initialized: Int32 = 0
@@ -65,16 +58,18 @@ package struct MPIEnvironment: ~Copyable {
         }
         let watch = try StartWatch(stopRequested: stopRequested)
         var provided: Int32 = 0
-        try check("MPI_Init_thread", MPI_Init_thread(nil, nil, requested.rawValue, &provided))
+        try check(
+            "MPI_Init_thread",
+            MPI_Init_thread(nil, nil, ThreadLevel.multiple.rawValue, &provided))
         let threadLevel = ThreadLevel(rawValue: provided) ?? .single
         let world = try Communicator(lockstep_comm_world())
         // Initialization opens no connection between ranks; the first message does.
         try world.barrier()
         watch.end()
-        guard threadLevel >= required else {
+        guard threadLevel != .single else {
             throw Failure(
                 .configuration,
-                "The MPI library provides \(threadLevel) but \(required) is needed; use a build of "
+                "The MPI library provides \(threadLevel) but \(ThreadLevel.funneled) is needed; use a build of "
                     + "Open MPI with threads, such as Debian's openmpi-bin.")
         }
         try Self.checkTaskCount(tasks, ranks: world.size)

@@ -44,14 +44,14 @@ package final class SharedWindow: @unchecked Sendable {
         }
         self.parts = parts
         handle = window
-        openWindows.withLock { $0.append(WindowHandle(value: window)) }
+        openWindows.withLock { $0.append(self) }
     }
 
     /// Frees the memory, by `MPI_Win_free`; collective. The memory must not be accessed afterwards.
     package func free() throws(Failure) {
         let isOpen = openWindows.withLock { windows in
             let count = windows.count
-            windows.removeAll { $0.value == handle }
+            windows.removeAll { $0 === self }
             return windows.count < count
         }
         precondition(isOpen, "a window is freed once")
@@ -61,14 +61,7 @@ package final class SharedWindow: @unchecked Sendable {
 
     /// Frees every window that is still open, in the order of creation.
     static func freeAll() throws(Failure) {
-        let windows = openWindows.withLock { windows in
-            defer { windows.removeAll() }
-            return windows
-        }
-        for each in windows {
-            var window: MPI_Win? = each.value
-            try check("MPI_Win_free", MPI_Win_free(&window))
-        }
+        for window in openWindows.withLock({ $0 }) { try window.free() }
     }
 
     private static func part(
@@ -90,13 +83,8 @@ package final class SharedWindow: @unchecked Sendable {
     }
 }
 
-/// MPI's handle, which any thread may use.
-private struct WindowHandle: @unchecked Sendable {
-    let value: MPI_Win
-}
-
 /// The windows that are not yet freed.
-private let openWindows = Mutex<[WindowHandle]>([])
+private let openWindows = Mutex<[SharedWindow]>([])
 
 /// A number in memory that ranks share, with which one rank reports its progress to the others.
 ///

@@ -55,9 +55,7 @@ package final class StallWatch: @unchecked Sendable {
             return seconds
         }
         self.communicator = try communicator.duplicate()
-        hosts = try communicator.allGatherBytes(Array(Communicator.hostName.utf8)).map {
-            String(decoding: $0, as: UTF8.self)
-        }
+        hosts = try communicator.allGatherText(Communicator.hostName)
         self.report = report
         Thread.detachNewThread { [self] in
             watch()

@@ -39,7 +39,7 @@ func reportCollectives(_ world: Communicator) throws(Failure) {
         for index in 0..<9 { floats.base[index] = Float(index) / 4 }
     }
     try world.broadcast(bytes.bytes, root: size - 1, piece: 7)
-    try world.broadcast(floats.base, count: 9, root: size - 1)
+    try world.broadcast(floats.bytes, root: size - 1)
     report.broadcastBytes = Array(bytes.elements)
     report.broadcastFloats = Array(floats.elements)
 
@@ -88,9 +88,8 @@ private func exchangeWithAll(
     for peer in 0..<world.size where peer != world.rank {
         let memory = Buffer<Int32>(count: count(from: peer))
         incoming[peer] = memory
-        requests.add(
-            try world.ireceive(into: memory.bytes, from: peer, tag: 9, keeping: memory), label: peer
-        )
+        try requests.receive(
+            into: memory.bytes, from: peer, of: world, tag: 9, label: peer, keeping: memory)
     }
     for peer in 0..<world.size where peer != world.rank {
         // Only the request keeps this memory until it is sent.
@@ -99,8 +98,7 @@ private func exchangeWithAll(
             memory.base[index] = Int32(index ^ (world.rank * 8 + peer))
         }
         let bytes = UnsafeRawBufferPointer(memory.bytes)
-        requests.add(
-            try world.isend(bytes, to: peer, tag: 9, keeping: memory), label: -1)
+        try requests.send(bytes, to: peer, of: world, tag: 9, label: -1, keeping: memory)
     }
     var arrived: [Int] = []
     while requests.count > 0 { arrived += try requests.testSome() }
@@ -126,9 +124,9 @@ private func sendOnTwoCommunicators(
         }
     } else if world.rank == 1 {
         let memory = Buffer<UInt8>(count: 1)
-        let request = try copy.ireceive(into: memory.bytes, from: 0, tag: 5, keeping: memory)
         var requests = RequestSet()
-        requests.add(request, label: 0)
+        try requests.receive(
+            into: memory.bytes, from: 0, of: copy, tag: 5, label: 0, keeping: memory)
         while requests.count > 0 { _ = try requests.testSome() }
         report.duplicateMessage = memory.base[0]
         try world.receive(into: memory.bytes, from: 0, tag: 5)
