@@ -31,49 +31,39 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid
     ///   value.
     package func validate() throws(Failure) {
-        guard Self.architectures.contains(architecture) else {
-            throw Failure(
-                .configuration,
-                "[model] architecture = \"\(architecture)\": must be \"gpt2\", the only architecture so far; "
-                    + "write \"gpt2\".")
-        }
-        for (key, value) in [
-            ("layers", layers), ("heads", heads), ("width", width),
-            ("context_length", contextLength),
-        ] where value < 1 {
-            throw Failure(
-                .configuration,
-                "[model] \(key) = \(value): must be at least 1; write 1 or more.")
-        }
+        try require(
+            Self.architectures.contains(architecture), "[model] architecture",
+            "\"\(architecture)\"", "must be \"gpt2\", the only architecture so far",
+            remedy: "write \"gpt2\"")
         // The limits are far above trainable sizes, and low enough that no product overflows.
-        for (key, value, most) in [
+        let sizes = [
             ("layers", layers, 4095), ("heads", heads, 65_535), ("width", width, 1 << 20),
             ("context_length", contextLength, 1 << 24),
-        ] where value > most {
-            throw Failure(
-                .configuration,
-                "[model] \(key) = \(value): at most \(most) is supported; write \(most) or "
-                    + "less.")
+        ]
+        for (key, value, _) in sizes {
+            try require(
+                value >= 1, "[model] \(key)", value, "must be at least 1",
+                remedy: "write 1 or more")
+        }
+        for (key, value, most) in sizes {
+            try require(
+                value <= most, "[model] \(key)", value, "at most \(most) is supported",
+                remedy: "write \(most) or less")
         }
         guard width % heads == 0 else {
             let divisors = (1...width).filter { width % $0 == 0 }
             let nearest = divisors.min { abs($0 - heads) < abs($1 - heads) } ?? 1
-            throw Failure(
-                .configuration,
-                "[model] heads = \(heads): does not divide width = \(width); the nearest number of "
-                    + "heads that does is \(nearest).")
+            throw conflict(
+                "[model] heads", heads, "does not divide width = \(width)",
+                remedy: "the nearest number of heads that does is \(nearest)")
         }
-        guard vocabularySize >= 0, vocabularySize < 1 << 31 else {
-            throw Failure(
-                .configuration,
-                "[model] vocabulary_size = \(vocabularySize): must be from 0 to 2147483647; write 0 for "
-                    + "the tokenizer's size, or the number of its symbols.")
-        }
-        guard dropout >= 0, dropout < 1 else {
-            throw Failure(
-                .configuration,
-                "[model] dropout = \(dropout): must be in [0, 1); write 0 for none.")
-        }
+        try require(
+            (0..<1 << 31).contains(vocabularySize), "[model] vocabulary_size", vocabularySize,
+            "must be from 0 to 2147483647",
+            remedy: "write 0 for the tokenizer's size, or the number of its symbols")
+        try require(
+            (0..<1).contains(dropout), "[model] dropout", dropout, "must be in [0, 1)",
+            remedy: "write 0 for none")
     }
 
     /// The number of channels of a head (D).

@@ -21,14 +21,17 @@ extension NamedChoice {
     }
 }
 
-/// Returns a failure about a value that is not valid: `KEY = VALUE: must be VALID; REMEDY.`
-func invalid(
-    _ key: String, _ value: some Any, _ valid: String, remedy: String
-) -> Failure {
-    conflict(key, value, "must be \(valid)", remedy: remedy)
+/// Checks a condition on a key's value.
+///
+/// - Throws: `Failure` (configuration) if it is not met: `KEY = VALUE: PROBLEM; REMEDY.`
+func require(
+    _ condition: Bool, _ key: String, _ value: some Any, _ problem: @autoclosure () -> String,
+    remedy: @autoclosure () -> String
+) throws(Failure) {
+    if !condition { throw conflict(key, value, problem(), remedy: remedy()) }
 }
 
-/// Returns a failure about a value that conflicts with another: `KEY = VALUE: PROBLEM; REMEDY.`
+/// Returns a failure about a key's value: `KEY = VALUE: PROBLEM; REMEDY.`
 func conflict(
     _ key: String, _ value: some Any, _ problem: String, remedy: String
 ) -> Failure {

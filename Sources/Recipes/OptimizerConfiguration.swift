@@ -39,58 +39,41 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// `name`: the optimizer.
     package var name: Name
     /// `learning_rate`: the rate at the base batch of the scaling rule; above 0.
-    package var learningRate: Double
+    package var learningRate = 3e-4
     /// `momentum`: the momentum of SGD and LARS, in [0, 1); 0 for none.
-    package var momentum: Double
+    package var momentum = 0.0
     /// `nesterov`: whether SGD looks ahead along its momentum.
-    package var nesterov: Bool
+    package var nesterov = false
     /// `dampening`: the fraction of the gradient that SGD keeps out of its momentum, in [0, 1].
-    package var dampening: Double
+    package var dampening = 0.0
     /// `betas[0]`: Adam's decay of the mean gradient, in [0, 1).
-    package var beta1: Double
+    package var beta1 = 0.9
     /// `betas[1]`: Adam's decay of the mean squared gradient, in [0, 1).
-    package var beta2: Double
+    package var beta2 = 0.95
     /// `epsilon`: the number that Adam adds to its denominator, a normal fp32 number above 0.
-    package var epsilon: Double
+    package var epsilon = 1e-8
     /// `weight_decay`: the weight decay; 0 for none.
     package var weightDecay: Double
     /// `decay`: the tensors to which weight decay applies. LAMB and LARS scale only the steps of
     /// these tensors by norms, as in their authors' implementations; the other tensors are updated
     /// as by Adam or SGD.
-    package var decay: DecayScope
+    package var decay = DecayScope.matrices
     /// `trust_coefficient`: the ratio of LARS's step at a rate of 1 to the tensor's norm; above 0.
-    package var trustCoefficient: Double
+    package var trustCoefficient = usualTrustCoefficient
     /// `clip_norm`: the global gradient norm above which gradients are clipped; 0 never clips.
-    package var clipNorm: Double
+    package var clipNorm = 1.0
     /// `sharded`: whether each rank updates only its own part of the parameters and keeps only the
     /// state of that part (ZeRO-1, Rajbhandari et al. 2020). It never changes bits.
-    package var sharded: Bool
+    package var sharded = false
 
     /// Creates a configuration whose defaults follow GPT practice for AdamW.
     ///
     /// Weight decay defaults to 0.1 for AdamW, to 0.01 for LAMB as in its paper, and to 0 for the
     /// others. The others couple decay to the gradient, so the same number would have another
     /// meaning.
-    package init(
-        name: Name = .adamw, learningRate: Double = 3e-4, momentum: Double = 0,
-        nesterov: Bool = false, dampening: Double = 0, beta1: Double = 0.9, beta2: Double = 0.95,
-        epsilon: Double = 1e-8, weightDecay: Double? = nil, decay: DecayScope = .matrices,
-        trustCoefficient: Double = usualTrustCoefficient, clipNorm: Double = 1,
-        sharded: Bool = false
-    ) {
+    package init(name: Name) {
         self.name = name
-        self.learningRate = learningRate
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.dampening = dampening
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
-        self.weightDecay = weightDecay ?? name.traits.usualWeightDecay
-        self.decay = decay
-        self.trustCoefficient = trustCoefficient
-        self.clipNorm = clipNorm
-        self.sharded = sharded
+        weightDecay = name.traits.usualWeightDecay
     }
 
     /// LARS's default `trust_coefficient`, from its paper.
@@ -122,95 +105,87 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     ///
     /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func validate() throws(Failure) {
-        guard learningRate.isFinite, learningRate > 0 else {
-            throw invalid(
-                "[optimizer] learning_rate", learningRate, "a number above 0",
-                remedy: "GPTs of up to 1 billion parameters use 1e-4 to 1e-3")
-        }
-        guard weightDecay.isFinite, weightDecay >= 0 else {
-            throw invalid(
-                "[optimizer] weight_decay", weightDecay, "a number, 0 or more",
-                remedy: "use 0 for none, or 0.1 as GPT-3 did")
-        }
-        guard clipNorm.isFinite, clipNorm >= 0 else {
-            throw invalid(
-                "[optimizer] clip_norm", clipNorm, "a number, 0 or more",
-                remedy: "use 0 to clip nothing, or 1.0 as GPT-3 did")
-        }
+        try require(
+            learningRate.isFinite && learningRate > 0, "[optimizer] learning_rate", learningRate,
+            "must be a number above 0",
+            remedy: "GPTs of up to 1 billion parameters use 1e-4 to 1e-3")
+        try require(
+            weightDecay.isFinite && weightDecay >= 0, "[optimizer] weight_decay", weightDecay,
+            "must be a number, 0 or more", remedy: "use 0 for none, or 0.1 as GPT-3 did")
+        try require(
+            clipNorm.isFinite && clipNorm >= 0, "[optimizer] clip_norm", clipNorm,
+            "must be a number, 0 or more", remedy: "use 0 to clip nothing, or 1.0 as GPT-3 did")
         try validateMomentum()
         try validateAdam()
         try validateTrustRatios()
     }
 
     private func validateMomentum() throws(Failure) {
-        guard momentum >= 0, momentum < 1 else {
-            throw invalid(
-                "[optimizer] momentum", momentum, "in [0, 1)",
-                remedy: "use \(momentum < 0 ? "0 for none" : "0.9 or another number below 1")")
-        }
-        guard dampening >= 0, dampening <= 1 else {
-            throw invalid(
-                "[optimizer] dampening", dampening, "in [0, 1]",
-                remedy: "use \(dampening > 1 ? "1 at most" : "0 for none")")
-        }
-        guard !name.traits.isAdam || momentum == 0 else {
-            throw conflict(
-                "[optimizer] momentum", momentum, "does nothing with name = \"\(name.rawValue)\"",
-                remedy: "set betas instead, or name = \"sgd\"")
-        }
+        try require(
+            (0..<1).contains(momentum), "[optimizer] momentum", momentum, "must be in [0, 1)",
+            remedy: "use \(momentum < 0 ? "0 for none" : "0.9 or another number below 1")")
+        try require(
+            (0...1).contains(dampening), "[optimizer] dampening", dampening, "must be in [0, 1]",
+            remedy: "use \(dampening > 1 ? "1 at most" : "0 for none")")
+        try require(
+            !name.traits.isAdam || momentum == 0, "[optimizer] momentum", momentum,
+            "does nothing with name = \"\(name.rawValue)\"",
+            remedy: "set betas instead, or name = \"sgd\"")
         let descent = name.traits.isAdam ? "sgd" : name.rawValue
-        guard !nesterov || momentum > 0 else {
-            throw conflict(
-                "[optimizer] nesterov", nesterov, "needs momentum",
-                remedy: "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false")
-        }
-        guard dampening == 0 || momentum > 0 else {
-            throw conflict(
-                "[optimizer] dampening", dampening, "needs momentum",
-                remedy: "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0")
-        }
-        guard !nesterov || dampening == 0 else {
-            throw conflict(
-                "[optimizer] dampening", dampening, "contradicts nesterov = true",
-                remedy: "set dampening = 0, or nesterov = false")
-        }
+        try require(
+            !nesterov || momentum > 0, "[optimizer] nesterov", nesterov, "needs momentum",
+            remedy: "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false")
+        try require(
+            dampening == 0 || momentum > 0, "[optimizer] dampening", dampening, "needs momentum",
+            remedy: "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0")
+        try require(
+            !nesterov || dampening == 0, "[optimizer] dampening", dampening,
+            "contradicts nesterov = true", remedy: "set dampening = 0, or nesterov = false")
     }
 
     private func validateAdam() throws(Failure) {
-        for (beta, usual) in [(beta1, "0.9"), (beta2, "0.95")] where !(beta >= 0 && beta < 1) {
-            throw invalid(
-                "[optimizer] betas", [beta1, beta2], "two numbers in [0, 1)",
+        for (beta, usual) in [(beta1, "0.9"), (beta2, "0.95")] {
+            try require(
+                (0..<1).contains(beta), "[optimizer] betas", [beta1, beta2],
+                "must be two numbers in [0, 1)",
                 remedy: "use \(usual) for \(beta), or another number below 1")
         }
-        guard epsilon.isFinite, epsilon >= Double(Float.leastNormalMagnitude) else {
-            throw invalid(
-                "[optimizer] epsilon", epsilon, "a number of at least 1.2e-38",
-                remedy: "use 1e-8; in fp32 a smaller one is zero and would divide by it")
-        }
-        guard Float(epsilon).isFinite else {
-            throw invalid(
-                "[optimizer] epsilon", epsilon, "a number that fp32 can hold", remedy: "use 1e-8")
-        }
+        try require(
+            epsilon.isFinite && epsilon >= Double(Float.leastNormalMagnitude),
+            "[optimizer] epsilon", epsilon, "must be a number of at least 1.2e-38",
+            remedy: "use 1e-8; in fp32 a smaller one is zero and would divide by it")
+        try require(
+            Float(epsilon).isFinite, "[optimizer] epsilon", epsilon,
+            "must be a number that fp32 can hold", remedy: "use 1e-8")
     }
 
     private func validateTrustRatios() throws(Failure) {
-        guard trustCoefficient.isFinite, trustCoefficient > 0 else {
-            throw invalid(
-                "[optimizer] trust_coefficient", trustCoefficient, "a number above 0",
-                remedy: "use 0.001")
-        }
-        guard name.traits.takesTrustCoefficient || trustCoefficient == Self.usualTrustCoefficient
-        else {
-            throw conflict(
-                "[optimizer] trust_coefficient", trustCoefficient,
-                "does nothing with name = \"\(name.rawValue)\"",
-                remedy: "remove it, or set name = \"lars\"")
-        }
-        guard !sharded || !name.hasTrustRatios else {
-            throw conflict(
-                "[optimizer] sharded", sharded,
-                "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
-                remedy: "set sharded = false, or another name such as \"adamw\"")
-        }
+        try require(
+            trustCoefficient.isFinite && trustCoefficient > 0, "[optimizer] trust_coefficient",
+            trustCoefficient, "must be a number above 0", remedy: "use 0.001")
+        try require(
+            name.traits.takesTrustCoefficient || trustCoefficient == Self.usualTrustCoefficient,
+            "[optimizer] trust_coefficient", trustCoefficient,
+            "does nothing with name = \"\(name.rawValue)\"",
+            remedy: "remove it, or set name = \"lars\"")
+        try require(
+            !sharded || !name.hasTrustRatios, "[optimizer] sharded", sharded,
+            "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
+            remedy: "set sharded = false, or another name such as \"adamw\"")
     }
+}
+
+/// The traits of an optimizer on which its configuration, the scaling rules and the memory plan
+/// depend.
+struct OptimizerTraits {
+    /// Whether the optimizer steps along Adam's two moments, so that `betas` and `epsilon` have an
+    /// effect. Otherwise it steps along the gradient or its momentum.
+    let isAdam: Bool
+    /// Whether the optimizer scales steps by the norms of whole tensors, so that its state cannot
+    /// be sharded.
+    var hasTrustRatios = false
+    /// Whether the optimizer has a `trust_coefficient`.
+    var takesTrustCoefficient = false
+    /// The weight decay if it is unset in a recipe.
+    var usualWeightDecay = 0.0
 }

@@ -24,37 +24,32 @@ package struct TrainingConfiguration: Sendable, Equatable {
     /// The maximum number of steps, and of sequences in a step.
     private static let largestCount = 1_000_000_000
 
-    /// Checks every value.
-    ///
-    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
-        for (key, value) in [
+        let counts = [
             ("steps", steps), ("global_batch", globalBatch),
             ("max_skipped_steps", maximumSkippedSteps),
-        ] where value < 1 {
-            throw Failure(
-                .configuration,
-                "[training] \(key) = \(value): must be a whole number, 1 or more; use 1 or more.")
+        ]
+        for (key, value) in counts {
+            try require(
+                value >= 1, "[training] \(key)", value, "must be a whole number, 1 or more",
+                remedy: "use 1 or more")
         }
         // Numbers of tokens are products of these and the context length, which must not overflow.
-        for (key, value) in [("steps", steps), ("global_batch", globalBatch)]
-        where value > Self.largestCount {
-            throw Failure(
-                .configuration,
-                "[training] \(key) = \(value): is more than \(Self.largestCount); use less.")
+        for (key, value) in counts.prefix(2) {
+            try require(
+                value <= Self.largestCount, "[training] \(key)", value,
+                "is more than \(Self.largestCount)", remedy: "use less")
         }
-        if let averagingPower, !(averagingPower >= 0 && averagingPower <= 1000) {
-            throw Failure(
-                .configuration,
-                "[training] averaging_power = \(averagingPower): must be in [0, 1000]; use 7 for "
-                    + "about the last tenth of the run, or remove it for no average.")
+        if let averagingPower {
+            try require(
+                (0...1000).contains(averagingPower), "[training] averaging_power", averagingPower,
+                "must be in [0, 1000]",
+                remedy: "use 7 for about the last tenth of the run, or remove it for no average")
         }
-        guard microBatch >= 0 else {
-            throw Failure(
-                .configuration,
-                "[training] micro_batch = \(microBatch): must be a whole number, 0 or more; use 0 for "
-                    + "a whole lane at once.")
-        }
+        try require(
+            microBatch >= 0, "[training] micro_batch", microBatch,
+            "must be a whole number, 0 or more", remedy: "use 0 for a whole lane at once")
     }
 }
 
@@ -69,22 +64,14 @@ package struct ReductionConfiguration: Sendable, Equatable {
     /// The format of gradients between hosts; bf16 rounds every lane's gradient and every sum.
     package var wire = WireFormat.fp32
 
-    /// Checks every value.
-    ///
-    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
-        guard lanes >= 0 else {
-            throw Failure(
-                .configuration,
-                "[reduction] lanes = \(lanes): must be a whole number, 0 or more; use 0 for a default."
-            )
-        }
-        guard bucketMebibytes > 0, bucketMebibytes <= 1024 else {
-            throw Failure(
-                .configuration,
-                "[reduction] bucket_mib = \(bucketMebibytes): must be above 0 and at most 1024; "
-                    + "use 1.")
-        }
+        try require(
+            lanes >= 0, "[reduction] lanes", lanes, "must be a whole number, 0 or more",
+            remedy: "use 0 for a default")
+        try require(
+            bucketMebibytes > 0 && bucketMebibytes <= 1024, "[reduction] bucket_mib",
+            bucketMebibytes, "must be above 0 and at most 1024", remedy: "use 1")
     }
 }
 
@@ -99,21 +86,17 @@ package struct EvaluationConfiguration: Sendable, Equatable {
     /// set; 0 for all.
     package var windows = 0
 
-    /// Checks every value.
-    ///
-    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
-        for (key, value) in [("every", every), ("windows", windows)] where value < 0 {
-            throw Failure(
-                .configuration,
-                "[evaluation] \(key) = \(value): must be a whole number, 0 or more; use 0 or more.")
+        for (key, value) in [("every", every), ("windows", windows)] {
+            try require(
+                value >= 0, "[evaluation] \(key)", value, "must be a whole number, 0 or more",
+                remedy: "use 0 or more")
         }
-        guard at.allSatisfy({ $0 >= 0 }), zip(at, at.dropFirst()).allSatisfy(<) else {
-            throw Failure(
-                .configuration,
-                "[evaluation] at = \(at): must be a rising list of steps; write one such as "
-                    + "[100, 200, 400].")
-        }
+        try require(
+            at.allSatisfy { $0 >= 0 } && zip(at, at.dropFirst()).allSatisfy(<),
+            "[evaluation] at", at, "must be a rising list of steps",
+            remedy: "write one such as [100, 200, 400]")
     }
 }
 
@@ -126,20 +109,13 @@ package struct CheckpointConfiguration: Sendable, Equatable {
     /// Whether the checkpoint of the evaluation with the lowest loss is also written and kept.
     package var best = true
 
-    /// Checks every value.
-    ///
-    /// - Throws: `Failure` (configuration) that names the key, its value and the valid range.
+    /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
-        guard every >= 0 else {
-            throw Failure(
-                .configuration,
-                "[checkpoint] every = \(every): must be a whole number, 0 or more; use 0 or more.")
-        }
-        guard keep == 0 || keep >= 2 else {
-            throw Failure(
-                .configuration,
-                "[checkpoint] keep = \(keep): must be 0 or at least 2; use 2, so that one is whole "
-                    + "while the next is written, or 0 to keep all.")
-        }
+        try require(
+            every >= 0, "[checkpoint] every", every, "must be a whole number, 0 or more",
+            remedy: "use 0 or more")
+        try require(
+            keep == 0 || keep >= 2, "[checkpoint] keep", keep, "must be 0 or at least 2",
+            remedy: "use 2, so that one is whole while the next is written, or 0 to keep all")
     }
 }

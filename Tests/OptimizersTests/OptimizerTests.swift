@@ -1,6 +1,7 @@
 import Compute
 import Optimizers
 import Recipes
+import TestSupport
 import Testing
 
 @Suite("Optimizers")

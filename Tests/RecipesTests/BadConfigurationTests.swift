@@ -1,5 +1,6 @@
 import Recipes
 import Support
+import TestSupport
 import Testing
 
 /// Expects a `.configuration` failure with this sentence.

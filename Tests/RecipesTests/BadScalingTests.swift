@@ -1,5 +1,6 @@
 import Recipes
 import Support
+import TestSupport
 import Testing
 
 /// Expects that resolving is refused with this sentence.

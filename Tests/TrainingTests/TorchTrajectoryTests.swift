@@ -4,6 +4,7 @@ import Foundation
 import Model
 import Optimizers
 import Recipes
+import TestSupport
 import Testing
 
 /// Compares thirty steps of model, clipping, schedule and AdamW together with PyTorch in double

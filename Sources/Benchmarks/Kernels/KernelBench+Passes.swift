@@ -73,8 +73,7 @@ extension KernelBench {
         var layout = ArenaLayout()
         layout.append("weight", shape: [count / 16, 16])
         var optimizer = Optimizer(
-            configuration: OptimizerConfiguration(learningRate: 3e-4, weightDecay: 0.1),
-            layout: layout)
+            configuration: OptimizerConfiguration(name: .adamw), layout: layout)
         optimizer.beginStep()
         let rule = optimizer
         let (parameters, gradients) = (buffer(count), buffer(count))

@@ -31,24 +31,20 @@ package struct LaneConfiguration: Sendable, Equatable {
         globalBatch: Int, lanes: Int = 0, microBatch: Int = 0, ranks: Int
     ) throws(Failure) {
         precondition(ranks >= 1, "a run has at least one rank")
-        guard globalBatch >= 1 else {
-            throw Failure(
-                .configuration,
-                "[training] global_batch = \(globalBatch): must be at least one sequence; set it to 1 "
-                    + "or more.")
-        }
+        try require(
+            globalBatch >= 1, "[training] global_batch", globalBatch,
+            "must be at least one sequence", remedy: "set it to 1 or more")
         self.globalBatch = globalBatch
         laneCount = try Self.resolve(lanes: lanes, globalBatch: globalBatch, ranks: ranks)
         let sequencesPerLane = globalBatch / laneCount
         self.microBatch = microBatch == 0 ? sequencesPerLane : microBatch
-        guard microBatch >= 0, sequencesPerLane % self.microBatch == 0 else {
-            throw Failure(
-                .configuration,
-                "[training] micro_batch = \(microBatch): does not divide a lane, which has \(sequencesPerLane) of the "
-                    + "\(globalBatch) sequences; set micro_batch to "
-                    + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for "
-                    + "a whole lane.")
-        }
+        try require(
+            microBatch >= 0 && sequencesPerLane % self.microBatch == 0,
+            "[training] micro_batch", microBatch,
+            "does not divide a lane, which has \(sequencesPerLane) of the \(globalBatch) sequences",
+            remedy: "set micro_batch to "
+                + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for a "
+                + "whole lane")
     }
 
     private static func resolve(
@@ -69,10 +65,9 @@ package struct LaneConfiguration: Sendable, Equatable {
                 let below = above - lanes
                 batches = ", or global_batch to \(below > 0 ? "\(below) or " : "")\(above)"
             }
-            throw Failure(
-                .configuration,
-                "[reduction] lanes = \(lanes): does not divide global_batch = \(globalBatch); set lanes "
-                    + "to \(nearestDivisors(of: globalBatch, to: lanes))\(batches).")
+            throw conflict(
+                "[reduction] lanes", lanes, "does not divide global_batch = \(globalBatch)",
+                remedy: "set lanes to \(nearestDivisors(of: globalBatch, to: lanes))\(batches)")
         }
         guard ranks <= lanes else {
             throw tooManyRanks(ranks, lanes: lanes, globalBatch: globalBatch)
@@ -83,12 +78,9 @@ package struct LaneConfiguration: Sendable, Equatable {
     /// Returns the failure for too many ranks. Its remedy names the lanes, and if necessary the
     /// batch, with which this many ranks would work.
     private static func tooManyRanks(_ ranks: Int, lanes: Int, globalBatch: Int) -> Failure {
-        let enough: String
-        if let divisor = divisors(of: globalBatch).first(where: { $0 >= ranks }) {
-            enough = "set lanes to \(divisor)"
-        } else {
-            enough = "set global_batch and lanes to \(ranks)"
-        }
+        let divisor = divisors(of: globalBatch).first { $0 >= ranks }
+        let enough =
+            divisor.map { "set lanes to \($0)" } ?? "set global_batch and lanes to \(ranks)"
         return Failure(
             .configuration,
             "\(ranks) ranks are more than the \(lanes) \(lanes == 1 ? "lane" : "lanes") into which "
@@ -105,16 +97,7 @@ package struct LaneConfiguration: Sendable, Equatable {
 
     /// Returns the divisors of a number in ascending order.
     private static func divisors(of number: Int) -> [Int] {
-        var small: [Int] = []
-        var large: [Int] = []
-        var candidate = 1
-        while candidate * candidate <= number {
-            if number % candidate == 0 {
-                small.append(candidate)
-                if candidate != number / candidate { large.append(number / candidate) }
-            }
-            candidate += 1
-        }
-        return small + large.reversed()
+        let small = (1...number).prefix { $0 * $0 <= number }.filter { number % $0 == 0 }
+        return small + small.reversed().map { number / $0 }.filter { $0 != small.last }
     }
 }

@@ -16,25 +16,19 @@ package struct Formula: Sendable {
     enum Operation: Sendable {
         case number(Double)
         case variable(Int)
-        case negate
-        case add
-        case subtract
-        case multiply
-        case divide
-        case power
-        case apply(Function)
+        case unary(@Sendable (Double) -> Double)
+        case binary(@Sendable (Double, Double) -> Double)
     }
 
-    enum Function: String, CaseIterable, Sendable {
-        case sqrt
-        case log
-        case exp
-        case min
-        case max
-
-        /// Whether the function takes two or more values instead of one.
-        var isBinary: Bool { self == .min || self == .max }
-    }
+    /// The functions: those of one value, and those of two or more, which are applied in turn.
+    static let functions: [(name: String, operation: Operation)] = [
+        ("sqrt", .unary { $0.squareRoot() }),
+        ("log", .unary { log($0) }),
+        ("exp", .unary { exp($0) }),
+        // Unlike Swift's functions, these return NaN if any value is NaN.
+        ("min", .binary { $0.isNaN || $1.isNaN ? .nan : Swift.min($0, $1) }),
+        ("max", .binary { $0.isNaN || $1.isNaN ? .nan : Swift.max($0, $1) }),
+    ]
 
     /// The operations on a stack, in postfix order: operands precede their operators.
     private let operations: [Operation]
@@ -74,45 +68,12 @@ package struct Formula: Sendable {
             switch operation {
             case .number(let number): stack.append(number)
             case .variable(let index): stack.append(values[index])
-            case .negate: stack.append(-stack.removeLast())
-            case .apply(let function) where !function.isBinary:
-                stack.append(function.of(stack.removeLast()))
-            case .add, .subtract, .multiply, .divide, .power, .apply:
+            case .unary(let function): stack.append(function(stack.removeLast()))
+            case .binary(let function):
                 let right = stack.removeLast()
-                stack.append(operation.of(stack.removeLast(), right))
+                stack.append(function(stack.removeLast(), right))
             }
         }
         return stack.removeLast()
-    }
-}
-
-extension Formula.Function {
-    fileprivate func of(_ value: Double) -> Double {
-        switch self {
-        case .sqrt: value.squareRoot()
-        case .log: logarithm(value)
-        case .exp: exponential(value)
-        case .min, .max: value
-        }
-    }
-}
-
-// The C functions, which the cases with the same names hide inside `Function`.
-private func logarithm(_ value: Double) -> Double { log(value) }
-private func exponential(_ value: Double) -> Double { exp(value) }
-
-extension Formula.Operation {
-    fileprivate func of(_ left: Double, _ right: Double) -> Double {
-        switch self {
-        case .add: left + right
-        case .subtract: left - right
-        case .multiply: left * right
-        case .divide: left / right
-        case .power: pow(left, right)
-        // Unlike Swift's functions, these return NaN if any value is NaN.
-        case .apply(.min): left.isNaN || right.isNaN ? .nan : Swift.min(left, right)
-        case .apply(.max): left.isNaN || right.isNaN ? .nan : Swift.max(left, right)
-        case .number, .variable, .negate, .apply: .nan
-        }
     }
 }

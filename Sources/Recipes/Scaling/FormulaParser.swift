@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 /// A recursive-descent parser from a formula to operations on a stack.
@@ -40,31 +41,17 @@ struct FormulaParser {
 
     private mutating func sum() throws(Failure) {
         try product()
-        while true {
-            if take("+") {
-                try product()
-                operations.append(.add)
-            } else if take("-") {
-                try product()
-                operations.append(.subtract)
-            } else {
-                return
-            }
+        while let operation = takeOperator([("+", .binary(+)), ("-", .binary(-))]) {
+            try product()
+            operations.append(operation)
         }
     }
 
     private mutating func product() throws(Failure) {
         try signed()
-        while true {
-            if take("*") {
-                try signed()
-                operations.append(.multiply)
-            } else if take("/") {
-                try signed()
-                operations.append(.divide)
-            } else {
-                return
-            }
+        while let operation = takeOperator([("*", .binary(*)), ("/", .binary(/))]) {
+            try signed()
+            operations.append(operation)
         }
     }
 
@@ -78,13 +65,13 @@ struct FormulaParser {
         }
         if take("-") {
             try signed()
-            operations.append(.negate)
+            operations.append(.unary(-))
             return
         }
         try value()
         if take("^") {
             try signed()
-            operations.append(.power)
+            operations.append(.binary { pow($0, $1) })
         }
     }
 
@@ -141,13 +128,15 @@ struct FormulaParser {
             operations.append(.variable(variable))
             return
         }
-        guard let function = Formula.Function(rawValue: name) else {
+        guard let function = Formula.functions.first(where: { $0.name == name }) else {
             throw unknown(name, at: start)
         }
+        var isBinary = false
+        if case .binary = function.operation { isBinary = true }
         guard next == "(" else {
             throw failure(
                 at: start, "\"\(name)\" is a function without its value",
-                "write \(name)(\(function.isBinary ? "..., ..." : "..."))")
+                "write \(name)(\(isBinary ? "..., ..." : "..."))")
         }
         let opening = place
         place += 1
@@ -156,19 +145,19 @@ struct FormulaParser {
         while take(",") {
             try sum()
             count += 1
-            if function.isBinary { operations.append(.apply(function)) }
+            if isBinary { operations.append(function.operation) }
         }
         try close(opening)
-        guard function.isBinary ? count >= 2 : count == 1 else {
+        guard isBinary ? count >= 2 : count == 1 else {
             throw failure(
                 at: start, "\"\(name)\" has \(count) \(count == 1 ? "value" : "values")",
-                "give it \(function.isBinary ? "two or more" : "one")")
+                "give it \(isBinary ? "two or more" : "one")")
         }
-        if !function.isBinary { operations.append(.apply(function)) }
+        if !isBinary { operations.append(function.operation) }
     }
 
     private func unknown(_ name: String, at start: Int) -> Failure {
-        let names = variables + Formula.Function.allCases.map(\.rawValue)
+        let names = variables + Formula.functions.map(\.name)
         // Any two single letters are close to each other.
         let near = nearestName(to: name, among: names).flatMap { near in
             name.count > 1 || near.lowercased() == name.lowercased() ? near : nil
@@ -202,6 +191,13 @@ struct FormulaParser {
         guard next == character else { return false }
         place += 1
         return true
+    }
+
+    /// Consumes one of some operators, if the next character is one, and returns its operation.
+    private mutating func takeOperator(
+        _ operators: [(Character, Formula.Operation)]
+    ) -> Formula.Operation? {
+        operators.first { take($0.0) }?.1
     }
 
     private mutating func skip(while isPart: (Character) -> Bool) {

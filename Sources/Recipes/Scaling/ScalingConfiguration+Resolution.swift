@@ -12,22 +12,22 @@ extension ScalingConfiguration {
         _ optimizer: OptimizerConfiguration, globalBatch: Int
     ) throws(Failure) -> BatchScaling {
         try validate()
-        guard globalBatch >= 1 else {
-            throw invalid(
-                "[training] global_batch", globalBatch, "a number of sequences, 1 or more",
-                remedy: "set the sequences in one optimizer step, over all ranks")
-        }
+        try require(
+            globalBatch >= 1, "[training] global_batch", globalBatch,
+            "must be a number of sequences, 1 or more",
+            remedy: "set the sequences in one optimizer step, over all ranks")
         try refuse(optimizer.name)
-        let batches = BatchPair(base: baseBatch ?? globalBatch, global: globalBatch)
+        let batches = BatchChange(
+            base: baseBatch ?? globalBatch, global: globalBatch, optimizer: optimizer)
         let rule = rule.definition.init(self)
-        let peak = try rule.peakRate(optimizer, batches)
+        let peak = try rule.peakRate(batches)
         var scaled = optimizer
         scaled.learningRate = peak.rate
         try rule.scale(&scaled, batches)
         if weightDecay == .timescale {
             scaled.weightDecay = optimizer.weightDecay * batches.ratio / peak.factor
         }
-        try check(scaled, from: optimizer, batches)
+        try check(scaled, batches)
         return BatchScaling(
             rule: self.rule, exponent: peak.exponent, factor: peak.factor, baseBatch: batches.base,
             globalBatch: globalBatch, baseLearningRate: optimizer.learningRate,
@@ -41,33 +41,31 @@ extension ScalingConfiguration {
     /// Returns whether the rule still holds at a batch, given the optimizer's configuration at the
     /// base batch.
     package func reaches(_ globalBatch: Int, with optimizer: OptimizerConfiguration) -> Bool {
-        let batches = BatchPair(base: baseBatch ?? globalBatch, global: globalBatch)
-        return rule.definition.init(self).reaches(batches, with: optimizer)
+        rule.definition.init(self).reaches(
+            BatchChange(
+                base: baseBatch ?? globalBatch, global: globalBatch, optimizer: optimizer))
     }
 
     /// Checks that the optimizer has the betas and the decay that `[scaling]` changes.
     private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
-        guard name.traits.isAdam || !rule.scalesBetas else {
-            throw conflict(
-                "[scaling] rule", "\"\(rule.rawValue)\"",
-                "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",
-                remedy: "set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"")
-        }
-        guard name == .adamw || weightDecay != .timescale else {
-            throw conflict(
-                "[scaling] weight_decay", "\"\(weightDecay.rawValue)\"",
-                "keeps the timescale of AdamW's decay, but [optimizer] name = "
-                    + "\"\(name.rawValue)\" has none",
-                remedy: "set name = \"adamw\", or weight_decay = \"kept\"")
-        }
+        try require(
+            name.traits.isAdam || !rule.scalesBetas, "[scaling] rule", "\"\(rule.rawValue)\"",
+            "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",
+            remedy: "set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"")
+        try require(
+            name == .adamw || weightDecay != .timescale, "[scaling] weight_decay",
+            "\"\(weightDecay.rawValue)\"",
+            "keeps the timescale of AdamW's decay, but [optimizer] name = \"\(name.rawValue)\" has "
+                + "none",
+            remedy: "set name = \"adamw\", or weight_decay = \"kept\"")
     }
 
     /// Checks that the optimizer can take the scaled values, which overflow if the batches are too
     /// far apart.
     private func check(
-        _ scaled: OptimizerConfiguration, from optimizer: OptimizerConfiguration,
-        _ batches: BatchPair
+        _ scaled: OptimizerConfiguration, _ batches: BatchChange
     ) throws(Failure) {
+        let optimizer = batches.optimizer
         let smallest = Double(Float.leastNormalMagnitude)
         let largest = Double(Float.greatestFiniteMagnitude)
         let values: [(String, Double, Double, ClosedRange<Double>)] = [
@@ -76,10 +74,9 @@ extension ScalingConfiguration {
             ("epsilon", optimizer.epsilon, scaled.epsilon, smallest...largest),
             ("weight_decay", optimizer.weightDecay, scaled.weightDecay, 0...largest),
         ]
-        for (key, value, scaled, allowed) in values
-        where scaled != value && !allowed.contains(scaled) {
-            throw conflict(
-                "[optimizer] \(key)", value,
+        for (key, value, scaled, allowed) in values {
+            try require(
+                scaled == value || allowed.contains(scaled), "[optimizer] \(key)", value,
                 "becomes \(scaled) by [scaling] at global_batch = \(batches.global) with "
                     + "base_batch = \(batches.base)",
                 remedy: "choose batches that are closer together")

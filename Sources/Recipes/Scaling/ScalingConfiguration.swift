@@ -39,7 +39,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
     }
 
     /// `rule`: the scaling rule.
-    package var rule: Rule
+    package var rule = Rule.linear
     /// `exponent`: the exponent of `power`, which may be any number, or of `beta2-half-life`, where
     /// nil means 0. It is nil with the other rules.
     package var exponent: Double?
@@ -59,52 +59,40 @@ package struct ScalingConfiguration: Sendable, Equatable {
     /// `formula`: the peak rate as a function of lr, B, B0, k and, if there is a noise scale, Bn.
     package var formula: String?
     /// `weight_decay`: the way to scale the weight decay; `timescale` needs AdamW.
-    package var weightDecay: WeightDecay
+    package var weightDecay = WeightDecay.kept
     /// `warmup`: the measure of the warmup that is kept.
-    package var warmup: Warmup
+    package var warmup = Warmup.steps
     /// `gradual_warmup`: whether warmup starts from the base rate instead of
     /// `schedule.warmup_start_factor` (Goyal et al. 2017, section 2.2).
-    package var gradualWarmup: Bool
+    package var gradualWarmup = false
 
-    package init(
-        rule: Rule = .linear, exponent: Double? = nil, baseBatch: Int? = nil,
-        noiseScale: Double? = nil, noiseExponent: Double? = nil, formula: String? = nil,
-        weightDecay: WeightDecay = .kept, warmup: Warmup = .steps, gradualWarmup: Bool = false
-    ) {
-        self.rule = rule
-        self.exponent = exponent
-        self.baseBatch = baseBatch
-        self.noiseScale = noiseScale
-        self.noiseExponent = noiseExponent
-        self.formula = formula
-        self.weightDecay = weightDecay
-        self.warmup = warmup
-        self.gradualWarmup = gradualWarmup
-    }
+    package init() {}
 
     /// Checks every value.
     ///
     /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func validate() throws(Failure) {
-        if let baseBatch, baseBatch < 1 {
-            throw invalid(
-                "[scaling] base_batch", baseBatch, "a number of sequences, 1 or more",
+        if let baseBatch {
+            try require(
+                baseBatch >= 1, "[scaling] base_batch", baseBatch,
+                "must be a number of sequences, 1 or more",
                 remedy: "set the global batch that learning_rate was chosen for")
         }
         for key in ScalingKey.allCases { try validateUse(of: key) }
-        if let exponent, !exponent.isFinite {
-            throw invalid(
-                "[scaling] exponent", exponent, "a number", remedy: "use 0.5 or another from 0 to 1"
-            )
+        if let exponent {
+            try require(
+                exponent.isFinite, "[scaling] exponent", exponent, "must be a number",
+                remedy: "use 0.5 or another from 0 to 1")
         }
-        if let noiseExponent, !(0.5...1).contains(noiseExponent) {
-            throw invalid(
-                "[scaling] noise_exponent", noiseExponent, "in [0.5, 1]",
-                remedy: "use 1 for SGD, or 0.5 for Adam and its kin")
+        if let noiseExponent {
+            try require(
+                (0.5...1).contains(noiseExponent), "[scaling] noise_exponent", noiseExponent,
+                "must be in [0.5, 1]", remedy: "use 1 for SGD, or 0.5 for Adam and its kin")
         }
-        if let noiseScale, !(noiseScale.isFinite && noiseScale > 0) {
-            throw invalid(
-                "[scaling] noise_scale", noiseScale, "a number of sequences above 0",
+        if let noiseScale {
+            try require(
+                noiseScale.isFinite && noiseScale > 0, "[scaling] noise_scale", noiseScale,
+                "must be a number of sequences above 0",
                 remedy: "set the gradient noise scale, such as 256")
         }
         try rule.definition.init(self).validate()
@@ -114,9 +102,8 @@ package struct ScalingConfiguration: Sendable, Equatable {
     private func validateUse(of key: ScalingKey) throws(Failure) {
         let use = rule.definition.keys[key]
         if let value = key.written(in: self) {
-            guard use == nil else { return }
-            throw conflict(
-                "[scaling] \(key.rawValue)", value,
+            return try require(
+                use != nil, "[scaling] \(key.rawValue)", value,
                 "does nothing with rule = \"\(rule.rawValue)\"",
                 remedy: "remove it, or set \(key.rules)")
         }

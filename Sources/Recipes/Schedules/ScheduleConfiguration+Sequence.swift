@@ -37,11 +37,9 @@ extension ScheduleConfiguration {
     /// Returns the parts one after another; the milestones are the running sums of their steps.
     func sequence(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         try refuseKeysOfOtherSchedules(rate)
-        guard !parts.isEmpty else {
-            throw conflict(
-                "[schedule] name", "\"sequence\"", "has no parts",
-                remedy: "add [[schedule.parts]] with name, steps, start_factor and end_factor")
-        }
+        try require(
+            !parts.isEmpty, "[schedule] name", "\"sequence\"", "has no parts",
+            remedy: "add [[schedule.parts]] with name, steps, start_factor and end_factor")
         return .sequence(
             try resolveParts(rate, after: 0, factor: 1, trainingSteps: trainingSteps))
     }
@@ -108,18 +106,16 @@ extension ScheduleConfiguration.PartConfiguration {
                 "\(key) steps is missing; say how long this part lasts, which only the last part "
                     + "may leave out.")
         }
-        guard steps >= 1 else {
-            throw invalid(
-                "\(key) steps", steps, "a number from 1 up", remedy: "use 1, or remove the part")
-        }
+        try require(
+            steps >= 1, "\(key) steps", steps, "must be a number from 1 up",
+            remedy: "use 1, or remove the part")
         return steps
     }
 
     fileprivate func validated(_ factor: Double, _ key: String) throws(Failure) -> Double {
-        guard factor.isFinite, factor >= 0 else {
-            throw invalid(
-                key, factor, "a number, 0 or more", remedy: "use 0 for no rate or 1 for the peak")
-        }
+        try require(
+            factor.isFinite && factor >= 0, key, factor, "must be a number, 0 or more",
+            remedy: "use 0 for no rate or 1 for the peak")
         return factor
     }
 

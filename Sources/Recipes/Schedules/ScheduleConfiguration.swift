@@ -41,9 +41,9 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     }
 
     /// `name`: the shape of the schedule after warmup.
-    package var name: Name
+    package var name = Name.cosine
     /// `warmup`: the way in which the rate rises.
-    package var warmup: Warmup
+    package var warmup = Warmup.linear
     /// `warmup_steps`: the number of warmup steps; nil for 2 % of the training steps, rounded down;
     /// 0 for none. If `[scaling] warmup` keeps the tokens, these are steps of the base batch.
     package var warmupSteps: Int?
@@ -62,26 +62,12 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     /// shape. Constant schedules ignore it.
     package var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
-    package var decay: Decay
+    package var decay = Decay.linear
     /// `[[schedule.parts]]`: the schedules of `sequence`, in order. With another `name`, they
     /// follow after `decay_steps`, as in a run that is extended.
-    package var parts: [PartConfiguration]
+    package var parts: [PartConfiguration] = []
 
-    package init(
-        name: Name = .cosine, warmup: Warmup = .linear, warmupSteps: Int? = nil,
-        warmupStartFactor: Double? = nil, stableSteps: Int? = nil, decaySteps: Int? = nil,
-        minimumLearningRate: Double? = nil, decay: Decay = .linear, parts: [PartConfiguration] = []
-    ) {
-        self.name = name
-        self.warmup = warmup
-        self.warmupSteps = warmupSteps
-        self.warmupStartFactor = warmupStartFactor
-        self.stableSteps = stableSteps
-        self.decaySteps = decaySteps
-        self.minimumLearningRate = minimumLearningRate
-        self.decay = decay
-        self.parts = parts
-    }
+    package init() {}
 
     /// Returns the `warmup_steps` of a run of `trainingSteps`, with the default if unset. A
     /// sequence's warmup is in its parts.
@@ -120,16 +106,13 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     ///   - trainingSteps: `[training] steps`.
     /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func resolve(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
-        guard trainingSteps >= 1 else {
-            throw invalid(
-                "[training] steps", trainingSteps, "a number from 1 up",
-                remedy: "set how long to train")
-        }
-        guard name != .constant || parts.isEmpty else {
-            throw conflict(
-                "[schedule] name", "\"\(name.rawValue)\"", "leaves out the [[schedule.parts]]",
-                remedy: "set name = \"sequence\", or remove them")
-        }
+        try require(
+            trainingSteps >= 1, "[training] steps", trainingSteps, "must be a number from 1 up",
+            remedy: "set how long to train")
+        try require(
+            name != .constant || parts.isEmpty, "[schedule] name", "\"\(name.rawValue)\"",
+            "leaves out the [[schedule.parts]]",
+            remedy: "set name = \"sequence\", or remove them")
         if name == .sequence { return try sequence(rate, trainingSteps: trainingSteps) }
         let steps = try validatedWarmupSteps(rate, trainingSteps: trainingSteps)
         var body = try body(rate, warmupSteps: steps, trainingSteps: trainingSteps)
@@ -156,12 +139,10 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         -> [Schedule.Part]
     {
         let peak = rate.peakLearningRate
-        guard name == .wsd || stableSteps == nil else {
-            throw conflict(
-                "[schedule] stable_steps", stableSteps ?? 0,
-                "does nothing with name = \"\(name.rawValue)\"",
-                remedy: "remove it, or set name = \"wsd\"")
-        }
+        try require(
+            name == .wsd || stableSteps == nil, "[schedule] stable_steps", stableSteps ?? 0,
+            "does nothing with name = \"\(name.rawValue)\"",
+            remedy: "remove it, or set name = \"wsd\"")
         if name == .constant { return [.init(.constant(peak), steps: trainingSteps)] }
         let lowest = try lowestRate(rate)
         let decaySteps = try validatedDecaySteps(rate, warmupSteps, trainingSteps: trainingSteps)
@@ -172,12 +153,12 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         case .wsd:
             let stable = try validatedStableSteps(warmupSteps, decaySteps: decaySteps)
             let left = length - stable
-            let fall: Schedule
-            switch decay {
-            case .linear: fall = .linear(from: peak, to: lowest, steps: left)
-            case .cosine: fall = .cosine(from: peak, to: lowest, steps: left)
-            case .sqrt: fall = .oneMinusRoot(from: peak, to: lowest, steps: left)
-            }
+            let fall: Schedule =
+                switch decay {
+                case .linear: .linear(from: peak, to: lowest, steps: left)
+                case .cosine: .cosine(from: peak, to: lowest, steps: left)
+                case .sqrt: .oneMinusRoot(from: peak, to: lowest, steps: left)
+                }
             return [.init(.constant(peak), steps: stable), .init(fall, steps: left)]
         case .cosine, .constant, .sequence:
             return [.init(.cosine(from: peak, to: lowest, steps: length), steps: length)]
@@ -189,14 +170,12 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         // The default is a tenth of the rate before scaling, as in the run's stored recipe, which a
         // resumed run reads.
         let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
-        guard minimumLearningRate >= 0, minimumLearningRate <= rate.baseLearningRate else {
-            throw invalid(
-                "[schedule] minimum_learning_rate", minimumLearningRate,
-                "in [0, learning_rate = \(rate.baseLearningRate)]",
-                remedy:
-                    "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
-                    + "learning rate")
-        }
+        try require(
+            minimumLearningRate >= 0 && minimumLearningRate <= rate.baseLearningRate,
+            "[schedule] minimum_learning_rate", minimumLearningRate,
+            "must be in [0, learning_rate = \(rate.baseLearningRate)]",
+            remedy: "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
+                + "learning rate")
         return minimumLearningRate * rate.factor
     }
 
@@ -204,42 +183,30 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         -> Int
     {
         let steps = warmupSteps(trainingSteps: trainingSteps)
-        guard steps >= 0 else {
-            throw invalid(
-                "[schedule] warmup_steps", steps, "a number, 0 or more",
-                remedy: "use 0 for no warmup")
-        }
+        try require(
+            steps >= 0, "[schedule] warmup_steps", steps, "must be a number, 0 or more",
+            remedy: "use 0 for no warmup")
         if let warmupStartFactor {
-            guard warmupStartFactor >= 0, warmupStartFactor <= 1 else {
-                throw invalid(
-                    "[schedule] warmup_start_factor", warmupStartFactor, "in [0, 1]",
-                    remedy: "use \(warmupStartFactor > 1 ? 1 : 0)")
-            }
-            guard warmup == .linear else {
-                throw conflict(
-                    "[schedule] warmup_start_factor", warmupStartFactor,
-                    "does nothing with warmup = \"\(warmup.rawValue)\"",
-                    remedy: "remove it, or set warmup = \"linear\"")
-            }
-            guard !rate.gradualWarmup else {
-                throw conflict(
-                    "[schedule] warmup_start_factor", warmupStartFactor,
-                    "contradicts gradual_warmup = true, which starts from the base rate",
-                    remedy: "remove it, or set gradual_warmup = false")
-            }
+            let key = "[schedule] warmup_start_factor"
+            try require(
+                (0...1).contains(warmupStartFactor), key, warmupStartFactor, "must be in [0, 1]",
+                remedy: "use \(warmupStartFactor > 1 ? 1 : 0)")
+            try require(
+                warmup == .linear, key, warmupStartFactor,
+                "does nothing with warmup = \"\(warmup.rawValue)\"",
+                remedy: "remove it, or set warmup = \"linear\"")
+            try require(
+                !rate.gradualWarmup, key, warmupStartFactor,
+                "contradicts gradual_warmup = true, which starts from the base rate",
+                remedy: "remove it, or set gradual_warmup = false")
         }
         if rate.gradualWarmup {
-            guard warmup == .linear else {
-                throw conflict(
-                    "[scaling] gradual_warmup", true, "needs a linear warmup",
-                    remedy: "set warmup = \"linear\" in [schedule], or gradual_warmup = false")
-            }
-            guard steps > 0 else {
-                throw conflict(
-                    "[scaling] gradual_warmup", true, "needs steps to warm up in",
-                    remedy: "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false"
-                )
-            }
+            try require(
+                warmup == .linear, "[scaling] gradual_warmup", true, "needs a linear warmup",
+                remedy: "set warmup = \"linear\" in [schedule], or gradual_warmup = false")
+            try require(
+                steps > 0, "[scaling] gradual_warmup", true, "needs steps to warm up in",
+                remedy: "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false")
         }
         return rate.warmupSteps(steps)
     }
@@ -248,33 +215,26 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         _ rate: BatchScaling, _ warmupSteps: Int, trainingSteps: Int
     ) throws(Failure) -> Int {
         let steps = decaySteps(trainingSteps: trainingSteps, at: rate)
-        guard steps >= 1 else {
-            throw invalid(
-                "[schedule] decay_steps", steps, "a number from 1 up",
-                remedy: "use \(trainingSteps), the training steps, or leave it out")
-        }
-        guard warmupSteps < steps else {
-            let written = self.warmupSteps(trainingSteps: trainingSteps)
-            let scaled =
-                written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch"
-            throw invalid(
-                "[schedule] warmup_steps", "\(written)\(scaled)", "below decay_steps = \(steps)",
-                remedy: "use \(steps - 1) at most, so that the rate can fall after it has risen")
-        }
+        try require(
+            steps >= 1, "[schedule] decay_steps", steps, "must be a number from 1 up",
+            remedy: "use \(trainingSteps), the training steps, or leave it out")
+        let written = self.warmupSteps(trainingSteps: trainingSteps)
+        let scaled = written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch"
+        try require(
+            warmupSteps < steps, "[schedule] warmup_steps", "\(written)\(scaled)",
+            "must be below decay_steps = \(steps)",
+            remedy: "use \(steps - 1) at most, so that the rate can fall after it has risen")
         return steps
     }
 
     private func validatedStableSteps(_ warmupSteps: Int, decaySteps: Int) throws(Failure) -> Int {
         let length = decaySteps - warmupSteps
         let steps = stableSteps ?? max(0, length - max(1, decaySteps / 5))
-        guard steps >= 0, steps < length else {
-            throw invalid(
-                "[schedule] stable_steps", steps, "in [0, \(length))",
-                remedy:
-                    "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
-                    + "warmup_steps = \(warmupSteps) and decay_steps = \(decaySteps) leave room for"
-            )
-        }
+        try require(
+            steps >= 0 && steps < length, "[schedule] stable_steps", steps,
+            "must be in [0, \(length))",
+            remedy: "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
+                + "warmup_steps = \(warmupSteps) and decay_steps = \(decaySteps) leave room for")
         return steps
     }
 }

@@ -4,7 +4,7 @@ import Support
 package struct Recipe: Sendable, Equatable {
     package var model = GPTConfiguration()
     package var training = TrainingConfiguration()
-    package var optimizer = OptimizerConfiguration()
+    package var optimizer = OptimizerConfiguration(name: .adamw)
     package var schedule = ScheduleConfiguration()
     package var scaling = ScalingConfiguration()
     package var reduction = ReductionConfiguration()
@@ -94,13 +94,12 @@ package struct Recipe: Sendable, Equatable {
         try reduction.validate()
         try evaluation.validate()
         try checkpoint.validate()
-        guard training.precision == .fp32 || model.headWidth.isMultiple(of: 2) else {
-            throw Failure(
-                .configuration,
-                "[training] precision = \"bf16\": takes numbers in pairs, but [model] width = "
-                    + "\(model.width) and heads = \(model.heads) make heads of \(model.headWidth); use an "
-                    + "even width per head, or precision = \"fp32\".")
-        }
+        try require(
+            training.precision == .fp32 || model.headWidth.isMultiple(of: 2),
+            "[training] precision", "\"bf16\"",
+            "takes numbers in pairs, but [model] width = \(model.width) and heads = \(model.heads) "
+                + "make heads of \(model.headWidth)",
+            remedy: "use an even width per head, or precision = \"fp32\"")
         let tokens =
             Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)
         guard tokens < 0x1p62 else {

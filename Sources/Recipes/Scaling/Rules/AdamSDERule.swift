@@ -11,13 +11,11 @@ struct AdamSDERule: ScalingRule {
 
     init(_ scaling: ScalingConfiguration) {}
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
-        try PeakRate(power: 0.5, batches.ratio.squareRoot(), of: optimizer.learningRate, batches)
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
+        try PeakRate(power: 0.5, batches.ratio.squareRoot(), batches)
     }
 
-    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure) {
+    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchChange) throws(Failure) {
         // At the base batch nothing may change, not even by rounding, and a beta of 0 must stay 0.
         guard batches.global != batches.base else { return }
         let shortest = min(optimizer.beta1, optimizer.beta2)
@@ -36,8 +34,9 @@ struct AdamSDERule: ScalingRule {
         optimizer.epsilon /= batches.ratio.squareRoot()
     }
 
-    func reaches(_ batches: BatchPair, with optimizer: OptimizerConfiguration) -> Bool {
-        batches.global == batches.base
+    func reaches(_ batches: BatchChange) -> Bool {
+        let optimizer = batches.optimizer
+        return batches.global == batches.base
             || keeps(min(optimizer.beta1, optimizer.beta2), at: batches.ratio)
     }
 

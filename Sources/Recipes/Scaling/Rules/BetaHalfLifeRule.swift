@@ -16,15 +16,13 @@ struct BetaHalfLifeRule: ScalingRule {
         name + (exponent.map { " with exponent \($0)" } ?? "")
     }
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
         let exponent = exponent ?? 0
         return try PeakRate(
-            power: exponent, pow(batches.ratio, exponent), of: optimizer.learningRate, batches)
+            power: exponent, pow(batches.ratio, exponent), batches)
     }
 
-    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure) {
+    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchChange) throws(Failure) {
         optimizer.beta2 = pow(optimizer.beta2, batches.ratio)
     }
 }

@@ -16,33 +16,30 @@ struct FormulaRule: ScalingRule {
 
     func validate() throws(Failure) { _ = try parsed() }
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
-        let base = optimizer.learningRate
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
+        let base = batches.optimizer.learningRate
         let rate = try parsed().value(
             [base, Double(batches.global), Double(batches.base), batches.ratio, noiseScale ?? .nan])
-        guard rate.isFinite, rate > 0, (rate / base).isFinite else {
-            throw conflict(
-                "[scaling] formula", text.debugDescription,
-                "gives \(described(rate)) with lr = \(base) at global_batch = \(batches.global) and "
-                    + "base_batch = \(batches.base)",
-                remedy: "write one that gives a learning rate, a number above 0")
-        }
+        try require(
+            rate.isFinite && rate > 0 && (rate / base).isFinite,
+            "[scaling] formula", text.debugDescription,
+            "gives \(described(rate)) with lr = \(base) at global_batch = \(batches.global) and "
+                + "base_batch = \(batches.base)",
+            remedy: "write one that gives a learning rate, a number above 0")
         return PeakRate(factor: rate / base, rate: rate)
     }
 
     private func parsed() throws(Failure) -> Formula {
         let formula = try Formula(
             text, key: "[scaling] formula", variables: ["lr", "B", "B0", "k", "Bn"])
-        if let noiseScale, !formula.mentions("Bn") {
-            throw conflict(
-                "[scaling] noise_scale", noiseScale, "does nothing with a formula without Bn",
+        if let noiseScale {
+            try require(
+                formula.mentions("Bn"), "[scaling] noise_scale", noiseScale,
+                "does nothing with a formula without Bn",
                 remedy: "remove it, or write Bn in the formula")
-        }
-        if noiseScale == nil, formula.mentions("Bn") {
-            throw conflict(
-                "[scaling] formula", text.prefix(60).debugDescription,
+        } else {
+            try require(
+                !formula.mentions("Bn"), "[scaling] formula", text.prefix(60).debugDescription,
                 "mentions Bn, which noise_scale does not give",
                 remedy: ScalingKey.noiseScale.example)
         }

@@ -22,14 +22,11 @@ struct NoiseScaleRule: ScalingRule {
         "\(name) \(Format.significant(noiseScale, digits: 6)) with exponent \(exponent ?? 0)"
     }
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
         let gain = part(batches.base) / part(batches.global)
         return try PeakRate(
-            pow(gain, exponent ?? Self.exponent(for: optimizer.name)),
-            times: optimizer.learningRate, batches, key: (.noiseScale, noiseScale),
-            remedy: "a noise_scale nearer to the batches")
+            pow(gain, exponent ?? Self.exponent(for: batches.optimizer.name)), batches,
+            key: (.noiseScale, noiseScale), remedy: "a noise_scale nearer to the batches")
     }
 
     /// Returns the exponent for an optimizer if `noise_exponent` is unset.

@@ -5,10 +5,8 @@ import Support
 struct LinearRule: ScalingRule {
     init(_ scaling: ScalingConfiguration) {}
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
-        try PeakRate(power: 1, batches.ratio, of: optimizer.learningRate, batches)
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
+        try PeakRate(power: 1, batches.ratio, batches)
     }
 }
 
@@ -17,10 +15,8 @@ struct LinearRule: ScalingRule {
 struct SquareRootRule: ScalingRule {
     init(_ scaling: ScalingConfiguration) {}
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
-        try PeakRate(power: 0.5, batches.ratio.squareRoot(), of: optimizer.learningRate, batches)
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
+        try PeakRate(power: 0.5, batches.ratio.squareRoot(), batches)
     }
 }
 
@@ -28,10 +24,8 @@ struct SquareRootRule: ScalingRule {
 struct ConstantRule: ScalingRule {
     init(_ scaling: ScalingConfiguration) {}
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
-        try PeakRate(power: 0, 1, of: optimizer.learningRate, batches)
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
+        try PeakRate(power: 0, 1, batches)
     }
 }
 
@@ -44,10 +38,8 @@ struct PowerRule: ScalingRule {
 
     func title(_ name: String) -> String { "\(name) \(exponent)" }
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
         try PeakRate(
-            power: exponent, pow(batches.ratio, exponent), of: optimizer.learningRate, batches)
+            power: exponent, pow(batches.ratio, exponent), batches)
     }
 }

@@ -26,19 +26,16 @@ protocol ScalingRule {
 
     /// Returns the peak rate at the global batch.
     ///
-    /// - Parameter optimizer: the configuration at the base batch.
     /// - Throws: `Failure` (configuration) if the result is not a learning rate.
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate
 
     /// Changes the optimizer's values other than the rate and the weight decay.
     ///
     /// - Throws: `Failure` (configuration) if the rule does not hold at the global batch.
-    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure)
+    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchChange) throws(Failure)
 
     /// Returns whether the rule still holds at the global batch.
-    func reaches(_ batches: BatchPair, with optimizer: OptimizerConfiguration) -> Bool
+    func reaches(_ batches: BatchChange) -> Bool
 }
 
 extension ScalingConfiguration.Rule {
@@ -66,14 +63,16 @@ extension ScalingRule {
     static var scalesBetas: Bool { false }
     func title(_ name: String) -> String { name }
     func validate() throws(Failure) {}
-    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchPair) throws(Failure) {}
-    func reaches(_ batches: BatchPair, with optimizer: OptimizerConfiguration) -> Bool { true }
+    func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchChange) throws(Failure) {}
+    func reaches(_ batches: BatchChange) -> Bool { true }
 }
 
 /// The batches that a rule compares, in sequences.
-struct BatchPair {
+struct BatchChange {
     let base: Int
     let global: Int
+    /// The configuration at the base batch.
+    let optimizer: OptimizerConfiguration
     /// k = B / B0.
     var ratio: Double { Double(global) / Double(base) }
 }
@@ -96,28 +95,24 @@ extension PeakRate {
     ///   - remedy: the value to choose instead.
     /// - Throws: `Failure` (configuration) if the product is not a number above 0.
     init(
-        _ factor: Double, times base: Double, _ batches: BatchPair,
-        key: (ScalingKey, value: Double), remedy: String
+        _ factor: Double, _ batches: BatchChange, key: (ScalingKey, value: Double), remedy: String
     ) throws(Failure) {
+        let base = batches.optimizer.learningRate
         let rate = base * factor
-        guard factor.isFinite, rate.isFinite, rate > 0 else {
-            throw conflict(
-                "[scaling] \(key.0.rawValue)", key.value,
-                "turns learning_rate = \(base) into \(described(rate)) at global_batch = "
-                    + "\(batches.global) with base_batch = \(batches.base)",
-                remedy: "choose \(remedy)")
-        }
+        try require(
+            factor.isFinite && rate.isFinite && rate > 0, "[scaling] \(key.0.rawValue)", key.value,
+            "turns learning_rate = \(base) into \(described(rate)) at global_batch = "
+                + "\(batches.global) with base_batch = \(batches.base)",
+            remedy: "choose \(remedy)")
         self.init(factor: factor, rate: rate)
     }
 
     /// Creates the peak rate as the rate at the base batch times a power of the batch ratio.
     ///
     /// - Throws: `Failure` (configuration) if the product is not a number above 0.
-    init(
-        power exponent: Double, _ factor: Double, of base: Double, _ batches: BatchPair
-    ) throws(Failure) {
+    init(power exponent: Double, _ factor: Double, _ batches: BatchChange) throws(Failure) {
         try self.init(
-            factor, times: base, batches, key: (.exponent, exponent),
+            factor, batches, key: (.exponent, exponent),
             remedy: "an exponent from 0 to 1")
         self.exponent = exponent
     }

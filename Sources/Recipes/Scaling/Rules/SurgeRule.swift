@@ -15,11 +15,9 @@ struct SurgeRule: ScalingRule {
         "\(name) at noise scale \(Format.significant(noiseScale, digits: 6))"
     }
 
-    func peakRate(
-        _ optimizer: OptimizerConfiguration, _ batches: BatchPair
-    ) throws(Failure) -> PeakRate {
+    func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
         try PeakRate(
-            part(batches.base) / part(batches.global), times: optimizer.learningRate, batches,
+            part(batches.base) / part(batches.global), batches,
             key: (.noiseScale, noiseScale), remedy: "a noise_scale nearer to the batches")
     }
 
