@@ -53,22 +53,16 @@ package struct AllreduceReport: Sendable {
             "\(ranks) ranks\(hosts > 1 ? " on \(hosts) hosts" : "")"
             + (threads > 1 ? " x \(threads) threads" : "")
             + (wire == .bf16 ? ", bf16 on the wire" : "")
-        let header = ["size", "lockstep", "GB/s", "MPI_Allreduce", "GB/s", "ratio"]
-        let cells = rows.map { row in
-            [
+        var table = TextTable(
+            ["size", "lockstep", "GB/s", "MPI_Allreduce", "GB/s", "ratio"], leftColumns: 0)
+        for row in rows {
+            table.add([
                 Format.bytes(row.bytes), Self.time(row.seconds),
                 Format.significant(row.rate, digits: 3), Self.time(row.mpiSeconds),
                 Format.significant(row.mpiRate, digits: 3), Format.fixed(row.ratio, decimals: 2),
-            ]
+            ])
         }
-        let widths = header.indices.map { column in
-            ([header] + cells).map { $0[column].count }.max() ?? 0
-        }
-        let lines = ([header] + cells).map { line in
-            zip(line, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }
-                .joined(separator: "  ")
-        }
-        var text = ["summing fp32 over \(layout); medians, alternating"] + lines
+        var text = ["summing fp32 over \(layout); medians, alternating"] + table.lines
         text.append("ratio: how many times as fast as MPI_Allreduce")
         if let notice { text.append("ranks share no memory: \(notice)") }
         return text.joined(separator: "\n")

@@ -6,24 +6,21 @@ import Support
 /// The measured peak of the cores of a job: independent fused multiply-adds in the widest vectors
 /// of the processor, on all threads of all ranks at once. For bf16, a processor without bf16
 /// instructions is measured in fp32.
-struct ArithmeticPeak: Sendable {
-    /// The operations per second of one core, as the mean over all threads of all ranks.
-    let flopsPerCore: Double
-
+enum ArithmeticPeak {
     /// The seconds of one measurement; clocks need some milliseconds to settle.
     private static let seconds = 0.03
     private static let repetitions = 5
 
-    /// Measures the peak for about 0.2 s. Collective.
-    static func measure(
+    /// Measures the peak for about 0.2 s and returns the operations per second of one core, as the
+    /// mean over all threads of all ranks. Collective.
+    static func measureFlopsPerCore(
         _ precision: Precision, team: ThreadTeam, communicator: Communicator
-    ) throws(Failure) -> ArithmeticPeak {
+    ) throws(Failure) -> Double {
         let best = Buffer<Double>(count: team.threadCount)
         try communicator.barrier()
         team.forEach(team.threadCount) { tile, _ in best.base[tile] = bestRate(precision) }
         let mean = best.elements.reduce(0, +) / Double(team.threadCount)
-        let sum: Double = try communicator.allReduce(mean, .sum)
-        return ArithmeticPeak(flopsPerCore: sum / Double(communicator.size))
+        return try communicator.allReduce(mean, .sum) / Double(communicator.size)
     }
 
     private static func bestRate(_ precision: Precision) -> Double {

@@ -46,7 +46,7 @@ package struct BenchmarkSize: Sendable, Equatable {
     }
 
     /// Returns the recipe that trains this size on `ranks` ranks, each with one lane in one
-    /// micro-batch.
+    /// micro-batch, with the default optimizer, which is that of the peers in Tests/Peers.
     func recipe(ranks: Int, steps: Int, precision: Precision) -> Recipe {
         var recipe = Recipe()
         recipe.model.layers = layers
@@ -57,11 +57,6 @@ package struct BenchmarkSize: Sendable, Equatable {
         recipe.training.steps = steps
         recipe.training.globalBatch = sequencesPerRank * ranks
         recipe.training.precision = precision
-        recipe.optimizer.learningRate = 3e-4
-        recipe.optimizer.beta1 = 0.9
-        recipe.optimizer.beta2 = 0.95
-        recipe.optimizer.weightDecay = 0.1
-        recipe.optimizer.clipNorm = 1
         recipe.schedule.name = .constant
         recipe.schedule.warmupSteps = 0
         // The batch grows with the ranks, and with scaling the rate would grow with the batch.

@@ -31,9 +31,9 @@ package struct KernelBenchmark: Sendable {
             the cores' peak and the memory's speed, then each kernel alone
             """)
         let engine = job.makeEngine()
-        let peak = try ArithmeticPeak.measure(
+        let peak = try ArithmeticPeak.measureFlopsPerCore(
             precision, team: engine.team, communicator: communicator)
-        let bandwidth = try MemoryBandwidth.measure(
+        let bandwidth = try MemoryBandwidth.measureBytesPerSecond(
             team: engine.team, communicator: communicator)
         let bench = KernelBench(size: size, precision: precision, engine: engine)
         // The cases access its memory through pointers.
@@ -47,16 +47,14 @@ package struct KernelBenchmark: Sendable {
             let own = try medianSeconds(of: kernel, communicator)
             // In training, the other ranks would wait for the slowest.
             rows.append(
-                KernelReport.Row(
-                    name: kernel.name, shape: kernel.shape, flops: kernel.flops,
-                    bytes: kernel.bytes, seconds: try communicator.allReduce(own, .maximum)))
+                KernelReport.Row(kernel: kernel, seconds: try communicator.allReduce(own, .maximum))
+            )
             line.update(done: index + 1)
         }
         return KernelReport(
             size: size, precision: precision, ranks: communicator.size, threads: job.threads,
             instructionSet: InstructionSet.best.name(for: precision),
-            peakFlopsPerCore: peak.flopsPerCore,
-            bytesPerSecond: bandwidth.bytesPerSecond, rows: rows)
+            peakFlopsPerCore: peak, bytesPerSecond: bandwidth, rows: rows)
     }
 
     /// Returns the median of this rank's measurements, in seconds per call.

@@ -3,17 +3,15 @@ import Support
 import Training
 
 /// The results of a kernel benchmark, as text and as JSON.
-package struct KernelReport: Sendable {
-    /// The results for one kernel with one shape.
-    package struct Row: Sendable {
-        package let name: String
-        package let shape: String
-        /// The operations of one rank per call, or 0 if memory limits the kernel.
-        package let flops: Double
-        /// The bytes that one rank must read and write per call.
-        package let bytes: Double
+package struct KernelReport {
+    /// The result for one kernel, whose operations and bytes are those of one rank per call.
+    struct Row {
+        let kernel: KernelCase
         /// The slowest rank's median duration of a call.
-        package let seconds: Double
+        let seconds: Double
+
+        var flopsPerSecond: Double { kernel.flops / seconds }
+        var bytesPerSecond: Double { kernel.bytes / seconds }
     }
 
     let size: BenchmarkSize
@@ -28,12 +26,11 @@ package struct KernelReport: Sendable {
     let rows: [Row]
 
     private func flopsShare(_ row: Row) -> Double? {
-        row.flops == 0
-            ? nil : row.flops / row.seconds / (peakFlopsPerCore * Double(threads))
+        row.kernel.flops == 0 ? nil : row.flopsPerSecond / (peakFlopsPerCore * Double(threads))
     }
 
     private func bandwidthShare(_ row: Row) -> Double {
-        row.bytes / row.seconds / (bytesPerSecond / Double(ranks))
+        row.bytesPerSecond / (bytesPerSecond / Double(ranks))
     }
 
     /// The report as one line of JSON.
@@ -49,11 +46,11 @@ package struct KernelReport: Sendable {
                 rows.map { row in
                     let share = flopsShare(row)
                     return .object([
-                        "kernel": .string(row.name), "shape": .string(row.shape),
+                        "kernel": .string(row.kernel.name), "shape": .string(row.kernel.shape),
                         "seconds": .number(row.seconds),
-                        "gflops": share == nil ? .null : .number(row.flops / row.seconds * 1e-9),
+                        "gflops": share == nil ? .null : .number(row.flopsPerSecond * 1e-9),
                         "peak_share": share.map { .number($0) } ?? .null,
-                        "gb_per_second": .number(row.bytes / row.seconds * 1e-9),
+                        "gb_per_second": .number(row.bytesPerSecond * 1e-9),
                         "bandwidth_share": .number(bandwidthShare(row)),
                     ])
                 }),
@@ -67,10 +64,10 @@ package struct KernelReport: Sendable {
         for row in rows {
             let share = flopsShare(row)
             table.add([
-                row.name, row.shape, Format.significant(row.seconds * 1e3, digits: 4),
-                share == nil ? "" : Format.fixed(row.flops / row.seconds * 1e-9, decimals: 1),
+                row.kernel.name, row.kernel.shape, Format.significant(row.seconds * 1e3, digits: 4),
+                share == nil ? "" : Format.fixed(row.flopsPerSecond * 1e-9, decimals: 1),
                 share.map { Format.fixed(100 * $0, decimals: 1) } ?? "",
-                Format.fixed(row.bytes / row.seconds * 1e-9, decimals: 1),
+                Format.fixed(row.bytesPerSecond * 1e-9, decimals: 1),
                 Format.fixed(100 * bandwidthShare(row), decimals: 0),
             ])
         }

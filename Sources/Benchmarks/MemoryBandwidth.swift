@@ -3,18 +3,15 @@ import MPI
 import Support
 
 /// The measured rate at which all threads of all ranks together read memory that is not cached.
-struct MemoryBandwidth: Sendable {
-    /// The bytes per second of all ranks together.
-    let bytesPerSecond: Double
-
+enum MemoryBandwidth {
     /// The elements that a rank's threads share, far more than caches hold.
     private static let elements = 64 << 20
     private static let repetitions = 5
 
-    /// Measures the bandwidth for about 0.2 s. Collective.
-    static func measure(
+    /// Measures for about 0.2 s and returns the bytes per second of all ranks together. Collective.
+    static func measureBytesPerSecond(
         team: ThreadTeam, communicator: Communicator
-    ) throws(Failure) -> MemoryBandwidth {
+    ) throws(Failure) -> Double {
         let buffer = Buffer<Float>(count: elements)
         let share = elements / team.threadCount / 64 * 64
         let sums = Buffer<Float>(count: team.threadCount * 16)
@@ -30,7 +27,7 @@ struct MemoryBandwidth: Sendable {
         }
         precondition(sums.elements.allSatisfy { $0 == 0 }, "the memory is zeroed")
         let bytes = share * team.threadCount * communicator.size * MemoryLayout<Float>.stride
-        return MemoryBandwidth(bytesPerSecond: Double(bytes) / best)
+        return Double(bytes) / best
     }
 
     /// Returns the sum of `count` floats, a multiple of 64, in enough chains to keep memory busy.

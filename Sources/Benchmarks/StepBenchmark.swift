@@ -50,7 +50,7 @@ package struct StepBenchmark: Sendable {
             peak, \(Self.warmupSteps) warm-up steps and \(Format.counted(steps, "measured step"))
             """)
         let engine = job.makeEngine()
-        let peak = try ArithmeticPeak.measure(
+        let peak = try ArithmeticPeak.measureFlopsPerCore(
             plan.recipe.training.precision, team: engine.team, communicator: communicator)
         let runner = try StepRunner(
             plan: plan, communicator: communicator, engine: engine, trace: trace)
@@ -68,8 +68,7 @@ package struct StepBenchmark: Sendable {
         }
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, threads: job.threads,
-            records: records,
-            peakFlopsPerCore: peak.flopsPerCore, memory: memory,
+            records: records, peakFlopsPerCore: peak, memory: memory,
             residentBytes: try ResidentMemory.peak(of: communicator), notice: runner.reductionNotice
         )
     }

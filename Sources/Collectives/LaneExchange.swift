@@ -42,8 +42,6 @@ package struct LaneTotals<Statistics: LaneStatistics>: Sendable {
 package final class LaneExchange<Statistics: LaneStatistics> {
     private let communicator: Communicator
     private let tree: ReductionTree
-    /// The number of lanes for which a message has room, equal on all ranks.
-    private let slots: Int
     private let message: Buffer<UInt8>
     private let all: Buffer<UInt8>
     private var lanes: [Statistics] = []
@@ -53,22 +51,23 @@ package final class LaneExchange<Statistics: LaneStatistics> {
         self.communicator = communicator
         self.tree = tree
         let size = communicator.size
-        // Ranks may differ by one lane; equal messages need only one collective.
-        slots = (tree.laneCount + size - 1) / size
-        let bytes = Self.header + slots * MemoryLayout<Statistics>.stride
-        message = Buffer(count: bytes)
-        all = Buffer(count: bytes * size)
+        message = Buffer(count: Self.messageBytes(laneCount: tree.laneCount, size: size))
+        all = Buffer(count: message.count * size)
         lanes.reserveCapacity(tree.laneCount)
         allRequests.reserveCapacity(size)
     }
 
     private static var header: Int { MemoryLayout<UInt64>.stride }
 
+    private static func messageBytes(laneCount: Int, size: Int) -> Int {
+        // Ranks may differ by one lane; equal messages need only one collective.
+        header + (laneCount + size - 1) / size * MemoryLayout<Statistics>.stride
+    }
+
     /// Returns the size in bytes of an exchange of `laneCount` lanes among `size` ranks.
     package static func bytes(laneCount: Int, size: Int) -> Int {
-        let slots = (laneCount + size - 1) / size
-        let message = header + slots * MemoryLayout<Statistics>.stride
-        return message * (size + 1) + laneCount * MemoryLayout<Statistics>.stride
+        messageBytes(laneCount: laneCount, size: size) * (size + 1)
+            + laneCount * MemoryLayout<Statistics>.stride
             + size * MemoryLayout<RankRequests>.stride
     }
 

@@ -64,26 +64,18 @@ package struct ReductionTree: Sendable, Equatable {
         return merges
     }
 
-    /// Returns the additions that finish the tree from whole nodes covering all lanes, in lane
-    /// order.
-    ///
-    /// Each addition adds node `right` to node `left`, by index into `nodes`; the last result is in
-    /// node 0.
-    package func additions(joining nodes: [Range<Int>]) -> [(left: Int, right: Int)] {
-        let additions = additions(joining: nodes, into: 0..<laneCount)
-        precondition(
-            nodes.reduce(0) { $0 + $1.count } == laneCount, "the nodes cover the lanes once")
-        return additions
-    }
-
-    /// Returns the additions that make the node `target` of the tree from the smaller nodes that
-    /// cover it; `nodes` is in lane order and may hold others too.
+    /// Returns the additions that make the node `target` of the tree, or the whole tree, from the
+    /// smaller nodes that cover it; `nodes` is in lane order and may hold others too.
     ///
     /// Each addition adds node `right` to node `left`, by index into `nodes`; the last result is in
     /// the first node within `target`.
     package func additions(
-        joining nodes: [Range<Int>], into target: Range<Int>
+        joining nodes: [Range<Int>], into target: Range<Int>? = nil
     ) -> [(left: Int, right: Int)] {
+        precondition(
+            target != nil || nodes.reduce(0) { $0 + $1.count } == laneCount,
+            "the nodes cover the lanes once")
+        let target = target ?? 0..<laneCount
         var additions: [(left: Int, right: Int)] = []
         var next = nodes.firstIndex { $0.lowerBound == target.lowerBound } ?? nodes.count
         func join(_ node: Range<Int>) -> Int {
@@ -111,9 +103,6 @@ package struct ReductionTree: Sendable, Equatable {
         }
         return sum(0..<laneCount)
     }
-
-    /// Returns the sum of one number per lane in the tree's order.
-    package func sum(_ leaves: [Double]) -> Double { sum(leaves, by: +) }
 }
 
 extension LaneConfiguration {

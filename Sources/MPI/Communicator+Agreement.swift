@@ -21,9 +21,7 @@ extension Communicator {
     /// - Throws: the failure of the lowest rank that failed, on every rank. The sentence begins
     ///   with that rank and its host, unless it is rank 0 or all ranks failed alike.
     package func agree<Value>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
-        let outcome: Result<Value, Failure>
-        do throws(Failure) { outcome = .success(try body()) } catch { outcome = .failure(error) }
-
+        let outcome = Result(catching: body)
         var own = Report(code: 0, host: "", sentence: "")
         if case .failure(let failure) = outcome {
             own = Report(

@@ -34,13 +34,10 @@ private func errorText(_ status: Int32) -> String {
 private func isProgrammersMistake(_ status: Int32) -> Bool {
     var errorClass: Int32 = 0
     guard MPI_Error_class(status, &errorClass) == MPI_SUCCESS else { return false }
-    switch errorClass {
-    case MPI_ERR_BUFFER, MPI_ERR_COUNT, MPI_ERR_TYPE, MPI_ERR_TAG, MPI_ERR_COMM, MPI_ERR_RANK,
-        MPI_ERR_REQUEST, MPI_ERR_ROOT, MPI_ERR_GROUP, MPI_ERR_OP, MPI_ERR_ARG, MPI_ERR_TRUNCATE:
-        return true
-    default:
-        return false
-    }
+    return [
+        MPI_ERR_BUFFER, MPI_ERR_COUNT, MPI_ERR_TYPE, MPI_ERR_TAG, MPI_ERR_COMM, MPI_ERR_RANK,
+        MPI_ERR_REQUEST, MPI_ERR_ROOT, MPI_ERR_GROUP, MPI_ERR_OP, MPI_ERR_ARG, MPI_ERR_TRUNCATE,
+    ].contains(errorClass)
 }
 
 /// Returns the string in a buffer that a C function filled, up to a zero byte if there is one.

@@ -14,12 +14,8 @@ package struct MPIEnvironment: ~Copyable {
 
         /// The level's name in the MPI standard.
         package var description: String {
-            switch self {
-            case .single: "MPI_THREAD_SINGLE"
-            case .funneled: "MPI_THREAD_FUNNELED"
-            case .serialized: "MPI_THREAD_SERIALIZED"
-            case .multiple: "MPI_THREAD_MULTIPLE"
-            }
+            let names = ["SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE"]
+            return "MPI_THREAD_\(names[Int(rawValue)])"
         }
     }
 

@@ -104,28 +104,21 @@ package final class MetricsLog {
     ) throws(Failure) -> Int {
         guard let content = try readBytesIfPresent(path) else { return 0 }
         let newline = [UInt8(ascii: "\n")]
-        // Most logs do not change, so lines are copied only after the first change.
-        var kept: [UInt8]?
-        var end = 0
+        var kept: [UInt8] = []
         var superseded: [UInt8] = []
         var count = 0
         for line in lines(of: content) {
             if let record = MetricsRecord(parsing: line), record.step ?? step <= step {
                 reading(record)
-                end = line.endIndex + 1
-                kept?.append(contentsOf: line + newline)
+                kept += line + newline
             } else {
-                kept = kept ?? Array(content[..<end])
                 superseded += line + newline
                 count += 1
             }
         }
-        // The last line may lack its line break, or an incomplete line may follow it.
-        if end != content.count, kept == nil {
-            kept = Array(content[..<min(end, content.count)]) + (end > content.count ? newline : [])
-        }
         if !superseded.isEmpty { try keepSuperseded(superseded, of: path) }
-        if let kept {
+        // The last line may lack its line break, or an incomplete line may follow it.
+        if kept != content {
             try AtomicFile.write(to: path) { (file) throws(Failure) in try file.write(kept) }
         }
         return count
@@ -146,5 +139,23 @@ package final class MetricsLog {
         try file.append(lines)
         try file.synchronize()
         try FileSystem.synchronizeFolder(FileSystem.parent(of: supersededPath))
+    }
+}
+
+/// A line of a metrics log.
+package struct MetricsRecord: Sendable, Equatable {
+    /// The fields of the line.
+    package let fields: JSONObject
+
+    /// The number in a field; nil if the field is missing or was not finite.
+    package subscript(name: String) -> Double? { fields[name]?.number }
+
+    /// The step that the line belongs to; nil if it belongs to none.
+    package var step: Int? { self["step"].flatMap(Int.init(exactly:)) }
+
+    /// Parses one line; returns nil if it is not a JSON object.
+    init?(parsing line: some Sequence<UInt8>) {
+        guard case .object(let fields)? = try? JSONValue(parsing: line) else { return nil }
+        self.fields = fields
     }
 }

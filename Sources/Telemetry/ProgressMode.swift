@@ -1,4 +1,3 @@
-import Glibc
 import Support
 
 /// A way to show progress.
@@ -29,23 +28,6 @@ package enum ProgressMode: String, Sendable, CaseIterable {
                 remedy: "set bar, lines or none")
         }
         return mode
-    }
-}
-
-extension TerminalStyle {
-    /// Creates the style of a terminal from its width and the environment.
-    ///
-    /// A nonempty `NO_COLOR` (no-color.org) turns color off. Block characters need a UTF-8 locale.
-    /// If the terminal does not report its width, the width is `COLUMNS`, or 80 if that is unset.
-    package init(environment: [String: String], terminalWidth: Int?) {
-        let columns = terminalWidth ?? environment["COLUMNS"].flatMap { Int($0) } ?? 80
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy
-            .compactMap { environment[$0] }.first { !$0.isEmpty }
-        let encoding = (locale ?? "").lowercased()
-        self.init(
-            width: columns > 0 ? columns : 80,
-            color: environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb",
-            unicode: encoding.hasSuffix("utf-8") || encoding.hasSuffix("utf8"))
     }
 }
 

@@ -48,14 +48,22 @@ package struct ProgressStatus: Sendable, Equatable {
 /// The abilities of a terminal.
 package struct TerminalStyle: Sendable, Equatable {
     /// The number of columns.
-    package var width: Int
-    package var color: Bool
-    package var unicode: Bool
+    package let width: Int
+    package let color: Bool
+    package let unicode: Bool
 
-    package init(width: Int, color: Bool, unicode: Bool) {
-        self.width = width
-        self.color = color
-        self.unicode = unicode
+    /// Creates the style of a terminal from its width and the environment.
+    ///
+    /// A nonempty `NO_COLOR` (no-color.org) turns color off. Block characters need a UTF-8 locale.
+    /// If the terminal does not report its width, the width is `COLUMNS`, or 80 if that is unset.
+    package init(environment: [String: String], terminalWidth: Int?) {
+        let columns = terminalWidth ?? environment["COLUMNS"].flatMap { Int($0) } ?? 80
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy
+            .compactMap { environment[$0] }.first { !$0.isEmpty }
+        let encoding = (locale ?? "").lowercased()
+        width = columns > 0 ? columns : 80
+        color = environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
+        unicode = encoding.hasSuffix("utf-8") || encoding.hasSuffix("utf8")
     }
 }
 

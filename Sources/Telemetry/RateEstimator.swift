@@ -5,7 +5,7 @@ import Glibc
 /// The weight of a report falls by a factor of e every `timeConstant` seconds. The amount and the
 /// time are weighted alike, so the estimate is unbiased from the first report.
 package struct RateEstimator: Sendable {
-    private let timeConstant: Double
+    static let timeConstant = 20.0
     private var last: (done: Double, time: Double)
     private var amount = 0.0
     private var seconds = 0.0
@@ -13,19 +13,16 @@ package struct RateEstimator: Sendable {
     /// - Parameters:
     ///   - done: the amount that is done at the start.
     ///   - time: the time in seconds, on any clock.
-    package init(done: Double, at time: Double, timeConstant: Double = 20) {
-        last = (done, time)
-        self.timeConstant = timeConstant
-    }
+    package init(done: Double, at time: Double) { last = (done, time) }
 
     /// Adds a report. A report that goes back in time or amount restarts the estimate.
     package mutating func record(done: Double, at time: Double) {
         guard time >= last.time, done >= last.done else {
-            self = RateEstimator(done: done, at: time, timeConstant: timeConstant)
+            self = RateEstimator(done: done, at: time)
             return
         }
         let elapsed = time - last.time
-        let decay = exp(-elapsed / timeConstant)
+        let decay = exp(-elapsed / Self.timeConstant)
         amount = amount * decay + done - last.done
         seconds = seconds * decay + elapsed
         last = (done, time)

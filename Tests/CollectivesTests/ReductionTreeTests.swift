@@ -151,7 +151,7 @@ import Testing
         var differs = 0
         for lanes in 1...40 {
             let values = randomValues(lanes)
-            let total = ReductionTree(laneCount: lanes).sum(values)
+            let total = ReductionTree(laneCount: lanes).sum(values, by: +)
             #expect(total.bitPattern == sum(values, 0, lanes).bitPattern)
             if total != values.dropFirst().reduce(values[0], +) { differs += 1 }
         }

@@ -13,6 +13,14 @@ private func training(done: Int = 500) -> ProgressStatus {
     return status
 }
 
+extension TerminalStyle {
+    fileprivate init(width: Int, color: Bool, unicode: Bool) {
+        self.init(
+            environment: ["NO_COLOR": color ? "" : "1", "LANG": unicode ? "C.UTF-8" : "C"],
+            terminalWidth: width)
+    }
+}
+
 private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 
 @Suite struct ProgressStatusTests {
@@ -201,7 +209,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 
     @Test("the rate follows a change")
     func followsAChange() throws {
-        var estimator = RateEstimator(done: 0, at: 0, timeConstant: 20)
+        var estimator = RateEstimator(done: 0, at: 0)
         var done = 0.0
         for second in 1...200 {
             done += second <= 100 ? 10 : 1

@@ -18,7 +18,6 @@ extension KernelBench {
 
     private func linearCases(_ name: String, inputs: Int, outputs: Int) -> [KernelCase] {
         let engine = self.engine
-        let precision = self.precision
         let layer = Linear(weight: operand(inputs, outputs), bias: vector(outputs))
         let gradient = LinearGradient(weight: matrix(inputs, outputs), bias: vector(outputs))
         let x = operand(rows, inputs)
@@ -63,7 +62,6 @@ extension KernelBench {
         let model = size.recipe(ranks: 1, steps: 1, precision: precision).model
         let v = model.paddedVocabularySize
         let n = model.logitRows(of: rows)
-        let precision = self.precision
         let (x, dx) = (operand(n, c), matrix(n, c))
         let (table, tableGradient) = (operand(v, c), matrix(v, c))
         let (logits, logitGradient) = (matrix(n, v), operand(n, v))

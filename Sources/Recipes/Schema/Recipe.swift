@@ -21,11 +21,8 @@ package struct Recipe: Sendable, Equatable {
     ///
     /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
     package init(toml: String, name: String, overrides: [String] = []) throws(Failure) {
-        try self.init(
-            unchecked: toml, name: name,
-            settings: try overrides.map { (override) throws(Failure) in
-                try RecipeSetting(override)
-            })
+        let settings = try overrides.map(RecipeSetting.init(_:))
+        try self.init(unchecked: toml, name: name, settings: settings)
         try validate()
     }
 
@@ -50,7 +47,7 @@ package struct Recipe: Sendable, Equatable {
             }
             try Self.checkSection(section, in: name)
             for (key, value) in entries.sorted(by: { $0.key < $1.key }) {
-                try Self.field(section, key, in: name).set(&self, to: value)
+                try Self.field(section, key, in: name).set(&self, value)
                 written.insert("\(section).\(key)")
             }
         }
@@ -69,8 +66,7 @@ package struct Recipe: Sendable, Equatable {
     /// - Throws: `Failure` (configuration) if the key does not exist or takes another kind of value.
     package mutating func apply(_ setting: RecipeSetting) throws(Failure) {
         try Self.checkSection(setting.section, in: "--set")
-        let field = try Self.field(setting.section, setting.key, in: "--set")
-        try field.set(&self, to: setting.value)
+        try Self.field(setting.section, setting.key, in: "--set").set(&self, setting.value)
     }
 
     /// Returns the recipe with overrides, checked.
@@ -119,7 +115,7 @@ package struct Recipe: Sendable, Equatable {
         for section in Self.sections {
             lines += lines.isEmpty ? ["[\(section)]"] : ["", "[\(section)]"]
             for field in Self.fields where field.section == section {
-                guard let value = field.value(in: self) else { continue }
+                guard let value = field.value(self) else { continue }
                 lines.append("# \(field.meaning)")
                 lines.append("\(field.key) = \(value.toml)")
             }
@@ -143,8 +139,7 @@ package struct Recipe: Sendable, Equatable {
     /// Returns the keys in which two recipes differ.
     package func differences(from other: Recipe) -> [Difference] {
         Self.fields.compactMap { field in
-            let value = field.value(in: self)
-            let otherValue = field.value(in: other)
+            let (value, otherValue) = (field.value(self), field.value(other))
             guard value != otherValue else { return nil }
             return Difference(
                 key: "[\(field.section)] \(field.key)", value: value?.toml ?? "not set",
@@ -158,7 +153,7 @@ package struct Recipe: Sendable, Equatable {
         let defaults = Recipe()
         return sections.map { section in
             let entries = fields.filter { $0.section == section }.map { field in
-                let value = field.value(in: defaults)?.toml ?? "not set"
+                let value = field.value(defaults)?.toml ?? "not set"
                 return "  \(field.key) = \(value)\n      \(field.meaning)\n"
                     + "      Takes \(field.expectation).\n"
             }
@@ -181,14 +176,11 @@ package struct Recipe: Sendable, Equatable {
         let candidates = fields.filter { $0.section == section }
         if let field = candidates.first(where: { $0.key == key }) { return field }
         let keys = candidates.map(\.key)
-        let remedy: String
-        if let near = nearestName(to: key, among: keys) {
-            remedy = "did you mean \"\(near)\"?"
-        } else if let elsewhere = fields.first(where: { $0.key == key }) {
-            remedy = "it belongs to [\(elsewhere.section)]."
-        } else {
-            remedy = "its keys are \(keys.joined(separator: ", "))."
-        }
+        let elsewhere = fields.first { $0.key == key }
+        let remedy =
+            nearestName(to: key, among: keys).map { "did you mean \"\($0)\"?" }
+            ?? elsewhere.map { "it belongs to [\($0.section)]." }
+            ?? "its keys are \(keys.joined(separator: ", "))."
         throw Failure(
             .configuration, "\(name): unknown key \"\(key)\" in [\(section)]; \(remedy)")
     }

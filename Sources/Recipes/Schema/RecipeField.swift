@@ -57,8 +57,12 @@ struct RecipeField: Sendable {
     /// The meaning of the key in one line.
     let meaning: String
     let expectation: String
-    private let write: @Sendable (inout Recipe, RecipeValue) throws(Failure) -> Void
-    private let read: @Sendable (Recipe) -> RecipeValue?
+    /// Sets the field.
+    ///
+    /// - Throws: `Failure` (configuration) if the value is of the wrong kind.
+    let set: @Sendable (inout Recipe, _ value: RecipeValue) throws(Failure) -> Void
+    /// Returns the field's value, or nil if it is unset.
+    let value: @Sendable (Recipe) -> RecipeValue?
 
     /// - Parameter name: the section and the key, as `--set` takes them.
     init<Value: RecipeConvertible>(
@@ -70,21 +74,11 @@ struct RecipeField: Sendable {
         self.key = key
         self.meaning = meaning
         expectation = Value.expectation
-        read = { recipe in recipe[keyPath: path].recipeValue }
-        write = { (recipe: inout Recipe, value: RecipeValue) throws(Failure) in
+        value = { recipe in recipe[keyPath: path].recipeValue }
+        set = { (recipe: inout Recipe, value: RecipeValue) throws(Failure) in
             recipe[keyPath: path] = try Value.converted(value, key: "[\(section)] \(key)")
         }
     }
-
-    /// Sets the field.
-    ///
-    /// - Throws: `Failure` (configuration) if the value is of the wrong kind.
-    func set(_ recipe: inout Recipe, to value: RecipeValue) throws(Failure) {
-        try write(&recipe, value)
-    }
-
-    /// Returns the field's value, or nil if it is unset.
-    func value(in recipe: Recipe) -> RecipeValue? { read(recipe) }
 }
 
 extension Int: RecipeNumber {
