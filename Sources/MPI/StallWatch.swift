@@ -126,11 +126,7 @@ package final class StallWatch: @unchecked Sendable {
         let end = DispatchTime.now() + .seconds(Self.answerSeconds)
         while DispatchTime.now() < end, answers.count < communicator.size {
             answerInquiries()
-            while let source = probe(.answer) {
-                var numbers: [Int64] = [0, 0]
-                _ = MPI_Recv(
-                    &numbers, 2, Int64.datatype, source, Tag.answer.rawValue, handle,
-                    lockstep_status_ignore())
+            while let (source, numbers) = takeMessage(.answer) {
                 // A rank that was stopped answers the earlier inquiries first.
                 guard numbers[0] == number else { continue }
                 answers[Int(source)] = RankActivity(rawValue: numbers[1]) ?? .computing
@@ -142,12 +138,8 @@ package final class StallWatch: @unchecked Sendable {
 
     /// Answers the inquiries that have arrived.
     private func answerInquiries() {
-        while let source = probe(.inquiry) {
-            var number: Int64 = 0
-            _ = MPI_Recv(
-                &number, 1, Int64.datatype, source, Tag.inquiry.rawValue, handle,
-                lockstep_status_ignore())
-            send([number, RankActivity.now.activity.rawValue], to: source, .answer)
+        while let (source, numbers) = takeMessage(.inquiry) {
+            send([numbers[0], RankActivity.now.activity.rawValue], to: source, .answer)
         }
     }
 
@@ -167,15 +159,19 @@ package final class StallWatch: @unchecked Sendable {
 
     private var handle: MPI_Comm { communicator.handle }
 
-    /// Returns the rank whose message with a tag has arrived; nil if none has.
-    private func probe(_ tag: Tag) -> Int32? {
+    /// Receives a message with a tag that has arrived, of one or two numbers; nil if none has.
+    private func takeMessage(_ tag: Tag) -> (source: Int32, numbers: [Int64])? {
         var flag: Int32 = 0
         var status = MPI_Status()
         guard
             MPI_Iprobe(MPI_ANY_SOURCE, tag.rawValue, handle, &flag, &status) == MPI_SUCCESS,
             flag != 0
         else { return nil }
-        return status.MPI_SOURCE
+        var numbers: [Int64] = [0, 0]
+        _ = MPI_Recv(
+            &numbers, 2, Int64.datatype, status.MPI_SOURCE, tag.rawValue, handle,
+            lockstep_status_ignore())
+        return (status.MPI_SOURCE, numbers)
     }
 
     // MARK: - The report
