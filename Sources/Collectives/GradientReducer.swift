@@ -28,8 +28,6 @@ package final class GradientReducer {
     /// pass makes many milliseconds apart.
     package static let defaultInExchange = 16
 
-    /// The seconds that `finish` took in the last step: communication that backward did not hide.
-    package private(set) var exposedSeconds = 0.0
     /// The sum of squares of the last step's reduced gradient, with the same bits as
     /// `SumOfSquares`.
     package private(set) var sumOfSquares = 0.0
@@ -270,7 +268,6 @@ package final class GradientReducer {
     ///   it.
     package func finish() throws(Failure) -> Buffer<Float> {
         precondition(!laneIsOpen && stack.isInLastLane, "a step finishes after the last lane")
-        let start = ContinuousClock.now
         if communicator.size > 1 {
             var spinWait = SpinWait(yields: yields)
             while failure == nil, !isComplete {
@@ -279,7 +276,6 @@ package final class GradientReducer {
             if let failure { throw failure }
         }
         sumOfSquares = try totalOfSquares()
-        exposedSeconds = (ContinuousClock.now - start) / .seconds(1)
         return memory.nodes[memory.topology.localRank][0]
     }
 

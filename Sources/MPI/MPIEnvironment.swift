@@ -21,8 +21,6 @@ package struct MPIEnvironment: ~Copyable {
 
     /// The thread level that the library provides, which may be below the requested one.
     package let threadLevel: ThreadLevel
-    /// Whether no launcher started this process, so that it runs as the only rank.
-    package let isSingleton: Bool
     /// All ranks of the job.
     package let world: Communicator
 
@@ -43,14 +41,13 @@ package struct MPIEnvironment: ~Copyable {
         guard initialized == 0 else {
             throw .defect("MPI was initialized twice in one process")
         }
-        let isSingleton = !Self.hasLauncher
         let tasks = Self.launchedTasks
         Self.preferEagerMessages()
-        if isSingleton {
+        if Self.hasLauncher {
+            try Self.requireSlurmSupport()
+        } else {
             try Self.checkTaskCount(tasks, ranks: 1)
             Self.startAlone()
-        } else {
-            try Self.requireSlurmSupport()
         }
         let watch = try StartWatch(stopRequested: stopRequested)
         var provided: Int32 = 0
@@ -70,7 +67,6 @@ package struct MPIEnvironment: ~Copyable {
         }
         try Self.checkTaskCount(tasks, ranks: world.size)
         self.threadLevel = threadLevel
-        self.isSingleton = isSingleton
         self.world = world
     }
 

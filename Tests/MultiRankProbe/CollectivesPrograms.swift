@@ -66,7 +66,6 @@ func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     }
     report.buffers = buffers.count
     report.bytesSent = reducer.bytesSent
-    report.exposedSeconds = reducer.exposedSeconds
     report.owned = reducer.ownedRanges(ofRank: world.rank).reduce(0) { $0 + $1.count }
     try reducer.free()
     try printReports(report, on: world)
@@ -268,7 +267,9 @@ func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
             reducer.finished(units * layer / layers * 16..<units * (layer + 1) / layers * 16)
         }
         reducer.endLane()
+        let finishStart = ContinuousClock.now
         let sum = try reducer.finish()
+        exposed.append((ContinuousClock.now - finishStart) / .seconds(1))
         if isSharded, let parameters = reducer.parameters {
             try reducer.updateParameters { range in
                 (parameters.base + range.lowerBound).update(
@@ -276,7 +277,6 @@ func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
             }
         }
         seconds.append((ContinuousClock.now - start) / .seconds(1))
-        exposed.append(reducer.exposedSeconds)
         guard usesMPI else { continue }
         try world.barrier()
         let peerStart = ContinuousClock.now

@@ -12,7 +12,7 @@ func reportEnvironment(_ environment: borrowing MPIEnvironment) throws(Failure) 
         EnvironmentReport(
             rank: world.rank, size: world.size, host: Communicator.hostName,
             threadLevel: "\(environment.threadLevel)", launchedRank: MPIEnvironment.launchedRank,
-            isSingleton: environment.isSingleton,
+            isSingleton: !MPIEnvironment.hasLauncher,
             libraryVersion: MPIEnvironment.libraryVersion, sharedRank: node.rank,
             sharedSize: node.size),
         on: world)

@@ -28,15 +28,17 @@ struct ScheduleTests {
     @Test("a straight line equals LinearLR")
     func linear() throws {
         try compare(
-            .linear(from: Self.peak / 3, to: Self.peak * 0.9, steps: 37), "LinearLR", count: 50)
+            .change(.linear, from: Self.peak / 3, to: Self.peak * 0.9, steps: 37), "LinearLR",
+            count: 50)
     }
 
     @Test("a cosine equals CosineAnnealingLR from step 0 to its last step")
     func cosine() throws {
         try compare(
-            .cosine(from: Self.peak, to: 6e-5, steps: 53), "CosineAnnealingLR", count: 54)
+            .change(.cosine, from: Self.peak, to: 6e-5, steps: 53), "CosineAnnealingLR", count: 54)
         try compare(
-            .cosine(from: Self.peak, to: 0, steps: 53), "CosineAnnealingLR to 0", count: 54)
+            .change(.cosine, from: Self.peak, to: 0, steps: 53), "CosineAnnealingLR to 0", count: 54
+        )
     }
 
     @Test("a recipe's parts equal SequentialLR")
@@ -83,7 +85,7 @@ struct ScheduleTests {
     func warmupStableDecay() throws {
         for (decay, title) in [
             (.linear, "linear"), (.cosine, "cosine"), (.sqrt, "1-sqrt"),
-        ] as [(ScheduleConfiguration.Decay, String)] {
+        ] as [(Schedule.Shape, String)] {
             let configuration = ScheduleConfiguration(
                 name: .wsd, warmupSteps: 7, warmupStartFactor: 0.1, stableSteps: 24,
                 minimumLearningRate: 6e-5, decay: decay)
@@ -118,9 +120,10 @@ struct ScheduleTests {
         #expect(
             schedule
                 == .sequence([
-                    .init(.linear(from: 0, to: Self.peak, steps: 20), steps: 20),
+                    .init(.change(.linear, from: 0, to: Self.peak, steps: 20), steps: 20),
                     .init(
-                        .cosine(from: Self.peak, to: Self.peak / 10, steps: 980), steps: 980),
+                        .change(.cosine, from: Self.peak, to: Self.peak / 10, steps: 980),
+                        steps: 980),
                 ]))
         #expect(schedule.learningRate(at: 10) == Self.peak / 2)
         #expect(abs(schedule.learningRate(at: 20) / Self.peak - 1) < 1e-15)
@@ -159,11 +162,12 @@ struct ScheduleTests {
     @Test("rates stay at the lowest after the end")
     func afterTheEnd() throws {
         let shapes: [Schedule] = [
-            .linear(from: 1, to: 0.25, steps: 9), .cosine(from: 1, to: 0.25, steps: 9),
-            .oneMinusRoot(from: 1, to: 0.25, steps: 9),
+            .change(.linear, from: 1, to: 0.25, steps: 9),
+            .change(.cosine, from: 1, to: 0.25, steps: 9),
+            .change(.sqrt, from: 1, to: 0.25, steps: 9),
             .sequence([
                 .init(.constant(1), steps: 3),
-                .init(.cosine(from: 1, to: 0.25, steps: 6), steps: 6),
+                .init(.change(.cosine, from: 1, to: 0.25, steps: 6), steps: 6),
             ]),
         ]
         for shape in shapes {
@@ -177,8 +181,9 @@ struct ScheduleTests {
     @Test("no shape leaves the interval between its ends or turns back")
     func monotone() {
         let shapes: [Schedule] = [
-            .linear(from: 1, to: 0, steps: 1000), .cosine(from: 1, to: 0, steps: 1000),
-            .oneMinusRoot(from: 1, to: 0, steps: 1000),
+            .change(.linear, from: 1, to: 0, steps: 1000),
+            .change(.cosine, from: 1, to: 0, steps: 1000),
+            .change(.sqrt, from: 1, to: 0, steps: 1000),
         ]
         for shape in shapes {
             #expect(shape.learningRate(at: 0) == 1)

@@ -30,7 +30,8 @@ extension ScheduleConfiguration {
     package init(
         name: Name = .cosine, warmup: Warmup = .linear, warmupSteps: Int? = nil,
         warmupStartFactor: Double? = nil, stableSteps: Int? = nil, decaySteps: Int? = nil,
-        minimumLearningRate: Double? = nil, decay: Decay = .linear, parts: [PartConfiguration] = []
+        minimumLearningRate: Double? = nil, decay: Schedule.Shape = .linear,
+        parts: [PartConfiguration] = []
     ) {
         self.init()
         self.name = name

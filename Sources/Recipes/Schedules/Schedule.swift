@@ -8,19 +8,25 @@ import Glibc
 package enum Schedule: Sendable, Equatable {
     /// The same rate at every step.
     case constant(Double)
-    /// A straight line from `from` at step 0 to `to` at step `steps`: PyTorch's `LinearLR`.
-    case linear(from: Double, to: Double, steps: Int)
-    /// Half a cosine wave from `from` at step 0 to `to` at step `steps`: PyTorch's
-    /// `CosineAnnealingLR` (Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts).
-    case cosine(from: Double, to: Double, steps: Int)
-    /// A fall from `from` at step 0 to `to` at step `steps`, as one minus the square root of the
-    /// elapsed fraction: fast at first and then slower (Hägele et al. 2024, "Scaling Laws and
-    /// Compute-Optimal Training Beyond Fixed Training Durations").
-    case oneMinusRoot(from: Double, to: Double, steps: Int)
+    /// A change of a shape from `from` at step 0 to `to` at step `steps`.
+    case change(Shape, from: Double, to: Double, steps: Int)
     /// nanoGPT's warmup: the fraction (step + 1) / (steps + 1) of `to`, which is never zero.
     case offsetWarmup(to: Double, steps: Int)
     /// One schedule after another, each counting its own steps from 0: PyTorch's `SequentialLR`.
     case sequence([Part])
+
+    /// The shapes of a change of the rate, by their names in recipes.
+    package enum Shape: String, NamedChoice {
+        /// A straight line: PyTorch's `LinearLR`.
+        case linear
+        /// Half a cosine wave: PyTorch's `CosineAnnealingLR` (Loshchilov & Hutter 2017, "SGDR",
+        /// equation 5, without restarts).
+        case cosine
+        /// One minus the square root of the elapsed fraction: fast at first and then slower (Hägele
+        /// et al. 2024, "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
+        /// Durations").
+        case sqrt
+    }
 
     /// A schedule in a sequence and its number of steps. The last part has no end.
     package struct Part: Sendable, Equatable {
@@ -38,16 +44,14 @@ package enum Schedule: Sendable, Equatable {
         switch self {
         case .constant(let rate):
             return rate
-        case .linear(let start, let end, let steps):
-            guard step < steps else { return end }
-            return start + (end - start) * (Double(step) / Double(steps))
-        case .cosine(let start, let end, let steps):
+        case .change(let shape, let start, let end, let steps):
             guard step < steps else { return end }
             let elapsed = Double(step) / Double(steps)
-            return end + 0.5 * (1 + cos(Double.pi * elapsed)) * (start - end)
-        case .oneMinusRoot(let start, let end, let steps):
-            guard step < steps else { return end }
-            return end + (1 - (Double(step) / Double(steps)).squareRoot()) * (start - end)
+            switch shape {
+            case .linear: return start + (end - start) * elapsed
+            case .cosine: return end + 0.5 * (1 + cos(Double.pi * elapsed)) * (start - end)
+            case .sqrt: return end + (1 - elapsed.squareRoot()) * (start - end)
+            }
         case .offsetWarmup(let end, let steps):
             guard step < steps else { return end }
             return end * Double(step + 1) / Double(steps + 1)

@@ -65,12 +65,12 @@ extension ScheduleConfiguration {
             let endFactor = try part.validatedEndFactor(key) ?? startFactor
             let from = rate.peakLearningRate * startFactor
             let to = rate.peakLearningRate * endFactor
-            let schedule: Schedule
-            switch part.name {
-            case .constant: schedule = .constant(from)
-            case .linear: schedule = .linear(from: from, to: to, steps: steps)
-            case .cosine: schedule = .cosine(from: from, to: to, steps: steps)
-            }
+            let schedule: Schedule =
+                switch part.name {
+                case .constant: .constant(from)
+                case .linear: .change(.linear, from: from, to: to, steps: steps)
+                case .cosine: .change(.cosine, from: from, to: to, steps: steps)
+                }
             schedules.append(.init(schedule, steps: steps))
             start += steps
             factor = endFactor

@@ -32,14 +32,6 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         case nanogpt
     }
 
-    /// The shapes of `wsd`'s decay, by their names in recipes.
-    package enum Decay: String, NamedChoice {
-        case linear
-        case cosine
-        /// One minus the square root of the elapsed fraction (Hägele et al. 2024).
-        case sqrt
-    }
-
     /// `name`: the shape of the schedule after warmup.
     package var name = Name.cosine
     /// `warmup`: the way in which the rate rises.
@@ -62,7 +54,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     /// shape. Constant schedules ignore it.
     package var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
-    package var decay = Decay.linear
+    package var decay = Schedule.Shape.linear
     /// `[[schedule.parts]]`: the schedules of `sequence`, in order. With another `name`, they
     /// follow after `decay_steps`, as in a run that is extended.
     package var parts: [PartConfiguration] = []
@@ -127,7 +119,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         switch warmup {
         case .linear:
             let factor = rate.gradualWarmup ? rate.gradualStartFactor : warmupStartFactor ?? 0
-            rise = .linear(from: peak * factor, to: peak, steps: steps)
+            rise = .change(.linear, from: peak * factor, to: peak, steps: steps)
         case .nanogpt:
             rise = .offsetWarmup(to: peak, steps: steps)
         }
@@ -146,23 +138,16 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         if name == .constant { return [.init(.constant(peak), steps: trainingSteps)] }
         let lowest = try lowestRate(rate)
         let decaySteps = try validatedDecaySteps(rate, warmupSteps, trainingSteps: trainingSteps)
-        let length = decaySteps - warmupSteps
-        switch name {
-        case .linear:
-            return [.init(.linear(from: peak, to: lowest, steps: length), steps: length)]
-        case .wsd:
+        var length = decaySteps - warmupSteps
+        var parts: [Schedule.Part] = []
+        if name == .wsd {
             let stable = try validatedStableSteps(warmupSteps, decaySteps: decaySteps)
-            let left = length - stable
-            let fall: Schedule =
-                switch decay {
-                case .linear: .linear(from: peak, to: lowest, steps: left)
-                case .cosine: .cosine(from: peak, to: lowest, steps: left)
-                case .sqrt: .oneMinusRoot(from: peak, to: lowest, steps: left)
-                }
-            return [.init(.constant(peak), steps: stable), .init(fall, steps: left)]
-        case .cosine, .constant, .sequence:
-            return [.init(.cosine(from: peak, to: lowest, steps: length), steps: length)]
+            parts.append(.init(.constant(peak), steps: stable))
+            length -= stable
         }
+        let shape = name == .wsd ? decay : name == .linear ? .linear : .cosine
+        let fall = Schedule.change(shape, from: peak, to: lowest, steps: length)
+        return parts + [.init(fall, steps: length)]
     }
 
     /// Returns the lowest rate at the run's batch.

@@ -169,7 +169,7 @@ extension OptimizerConfiguration.Name: RecipeConvertible {}
 extension OptimizerConfiguration.DecayScope: RecipeConvertible {}
 extension ScheduleConfiguration.Name: RecipeConvertible {}
 extension ScheduleConfiguration.Warmup: RecipeConvertible {}
-extension ScheduleConfiguration.Decay: RecipeConvertible {}
+extension Schedule.Shape: RecipeConvertible {}
 extension ScheduleConfiguration.PartConfiguration.Name: RecipeConvertible {}
 extension ScalingConfiguration.Rule: RecipeConvertible {}
 extension ScalingConfiguration.WeightDecay: RecipeConvertible {}
