@@ -137,22 +137,19 @@ final class HostMemory {
         _ communicator: Communicator, hostOfRank: [Int]?
     ) throws(Failure) -> Communicator {
         let ranksPerNode = try communicator.agree { () throws(Failure) -> Int in
-            try Self.ranksPerNode(getenv("LOCKSTEP_RANKS_PER_NODE").map { String(cString: $0) })
+            guard let setting = getenv("LOCKSTEP_RANKS_PER_NODE") else { return .max }
+            let text = String(cString: setting)
+            guard let count = Int(text), count >= 1 else {
+                throw .variable(
+                    "LOCKSTEP_RANKS_PER_NODE", value: text, problem: "is not a number of ranks",
+                    remedy:
+                        "set it to 1 or more, or unset it to let all ranks of a host share memory")
+            }
+            return count
         }
         let node = try communicator.splitShared()
         let color = hostOfRank?[communicator.rank] ?? node.rank / ranksPerNode
         return try node.split(color: color, key: node.rank)
-    }
-
-    /// Returns the largest number of ranks that share memory, from the environment's setting.
-    private static func ranksPerNode(_ setting: String?) throws(Failure) -> Int {
-        guard let setting else { return .max }
-        guard let count = Int(setting), count >= 1 else {
-            throw .variable(
-                "LOCKSTEP_RANKS_PER_NODE", value: setting, problem: "is not a number of ranks",
-                remedy: "set it to 1 or more, or unset it to let all ranks of a host share memory")
-        }
-        return count
     }
 
     /// Returns a window with `bytes` bytes for this rank. The window is nil if the group is a

@@ -86,21 +86,17 @@ package final class LaneExchange<Statistics: LaneStatistics> {
         try communicator.allGather(UnsafeRawBufferPointer(message.bytes), into: all.bytes)
         lanes.removeAll(keepingCapacity: true)
         allRequests.removeAll(keepingCapacity: true)
-        for rank in 0..<communicator.size { take(rank) }
-        return LaneTotals(lanes: lanes, sum: tree.sum(lanes, by: +), requests: allRequests)
-    }
-
-    /// Reads the requests and statistics that a rank sent.
-    private func take(_ rank: Int) {
-        let start = rank * message.count
-        let bytes = UnsafeRawBufferPointer(all.bytes)
-        allRequests.append(
-            RankRequests(rawValue: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)))
-        for slot in 0..<tree.lanes(ofRank: rank, size: communicator.size).count {
-            lanes.append(
-                bytes.loadUnaligned(
-                    fromByteOffset: start + Self.header + slot * MemoryLayout<Statistics>.stride,
-                    as: Statistics.self))
+        for rank in 0..<communicator.size {
+            var place = rank * message.count
+            let request = all.bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            allRequests.append(RankRequests(rawValue: request))
+            place += Self.header
+            for _ in tree.lanes(ofRank: rank, size: communicator.size) {
+                lanes.append(
+                    all.bytes.loadUnaligned(fromByteOffset: place, as: Statistics.self))
+                place += MemoryLayout<Statistics>.stride
+            }
         }
+        return LaneTotals(lanes: lanes, sum: tree.sum(lanes, by: +), requests: allRequests)
     }
 }

@@ -51,13 +51,11 @@ extension Communicator {
         _ bytes: UnsafeMutableRawBufferPointer, root: Int = 0, piece: Int = largestPiece
     ) throws(Failure) {
         precondition(piece > 0 && piece <= Int(Int32.max), "a piece fits a 32-bit count")
-        var offset = 0
-        while offset < bytes.count, let base = bytes.baseAddress {
+        for offset in stride(from: 0, to: bytes.count, by: piece) {
             let count = min(piece, bytes.count - offset)
+            let start = bytes.baseAddress.map { $0 + offset }
             try checkWaiting(
-                "MPI_Bcast",
-                MPI_Bcast(base + offset, Int32(count), lockstep_byte(), Int32(root), handle))
-            offset += count
+                "MPI_Bcast", MPI_Bcast(start, Int32(count), lockstep_byte(), Int32(root), handle))
         }
     }
 

@@ -6,16 +6,14 @@ extension Communicator {
     package func send(
         _ bytes: UnsafeRawBufferPointer, to destination: Int, tag: Int = 0
     ) throws(Failure) {
-        var offset = 0
-        repeat {
+        for offset in stride(from: 0, to: max(1, bytes.count), by: Self.largestPiece) {
             let count = min(Self.largestPiece, bytes.count - offset)
             let piece = bytes.baseAddress.map { $0 + offset }
             try checkWaiting(
                 "MPI_Send",
                 MPI_Send(
                     piece, Int32(count), lockstep_byte(), Int32(destination), Int32(tag), handle))
-            offset += count
-        } while offset < bytes.count
+        }
     }
 
     /// Fills the bytes with the message of a rank, by `MPI_Recv`.
@@ -24,8 +22,7 @@ extension Communicator {
     package func receive(
         into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int = 0
     ) throws(Failure) {
-        var offset = 0
-        repeat {
+        for offset in stride(from: 0, to: max(1, bytes.count), by: Self.largestPiece) {
             let count = min(Self.largestPiece, bytes.count - offset)
             let piece = bytes.baseAddress.map { $0 + offset }
             var status = MPI_Status()
@@ -35,8 +32,7 @@ extension Communicator {
                     piece, Int32(count), lockstep_byte(), Int32(source), Int32(tag), handle,
                     &status))
             try checkSize(of: &status, expected: count)
-            offset += count
-        } while offset < bytes.count
+        }
     }
 }
 
