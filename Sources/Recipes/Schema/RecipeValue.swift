@@ -74,9 +74,9 @@ package enum RecipeValue: Equatable, Sendable {
     /// Returns the top-level entries of a TOML document.
     ///
     /// - Throws: `Failure` (configuration) that names the line and column of text that is not TOML.
-    package static func document(_ text: String, name: String) throws(Failure) -> [String:
-        RecipeValue]
-    {
+    package static func document(
+        _ text: String, name: String
+    ) throws(Failure) -> [String: RecipeValue] {
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
