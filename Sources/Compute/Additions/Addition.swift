@@ -1,8 +1,5 @@
 import CCompute
 
-/// The number of elements to which buckets are aligned: 64 bytes of fp32, as tensors are in arenas.
-package let elementAlignment = ArenaLayout.alignment
-
 /// The number of elements added at once: the tiles of several nodes fit a core's nearest cache.
 private let tileElements = 2048
 
@@ -33,7 +30,7 @@ package func forEachTile(of block: Range<Int>, _ body: (Range<Int>) -> Void) {
 
 /// Writes `left + right` elementwise, rounded for the wire; `result` may be either operand.
 ///
-/// `count` is a multiple of `elementAlignment`.
+/// `count` is a multiple of `ArenaLayout.alignment`.
 package func add(
     _ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>,
     into result: UnsafeMutablePointer<Float>, count: Int, wire: WireFormat

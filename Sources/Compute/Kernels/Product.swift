@@ -154,6 +154,9 @@ extension lockstep_microkernels {
         paddedColumns(columns) * padded(depth: depth) * element_bytes
     }
 
+    /// Returns the number of elements between a right operand's panels.
+    func panelStride(depth: Int) -> Int { padded(depth: depth) * tile_columns }
+
     /// Returns the size in bytes of the sums of a right operand's columns, in whole tiles.
     func columnSumBytes(columns: Int) -> Int {
         paddedColumns(columns) * MemoryLayout<Float>.stride

@@ -23,8 +23,14 @@
     /// Returns a range of the rows.
     package func rows(_ range: Range<Int>) -> Operand {
         Operand(
-            base + range.lowerBound * stride * precision.bytes, rows: range.count, columns: columns,
-            stride: stride,
+            row(range.lowerBound), rows: range.count, columns: columns, stride: stride,
+            precision: precision)
+    }
+
+    /// Returns a range of the columns.
+    func columns(_ range: Range<Int>) -> Operand {
+        Operand(
+            row(0, column: range.lowerBound), rows: rows, columns: range.count, stride: stride,
             precision: precision)
     }
 
