@@ -1,3 +1,14 @@
+/// The number format of the operands of matrix products.
+package enum Precision: String, CaseIterable, Sendable {
+    case fp32
+    /// The upper half of fp32's bits: the same range, with 8 bits of precision.
+    case bf16
+
+    /// The size of a number in bytes.
+    @inline(__always)
+    package var bytes: Int { self == .fp32 ? 4 : 2 }
+}
+
 /// A view of `rows` x `columns` numbers of either precision whose rows start `stride` numbers
 /// apart; it owns no memory.
 ///
@@ -18,6 +29,12 @@
         self.columns = columns
         self.stride = stride ?? columns
         self.precision = precision
+    }
+
+    /// Returns the address of a number in a row, by default the first.
+    @inline(__always)
+    package func row(_ index: Int, column: Int = 0) -> UnsafeMutableRawPointer {
+        base + (index * stride + column) * precision.bytes
     }
 
     /// Returns a range of the rows.

@@ -14,10 +14,13 @@
         self.stride = stride ?? columns
     }
 
+    /// Returns the first element of a row.
+    @inline(__always)
+    package func row(_ index: Int) -> UnsafeMutablePointer<Float> { base + index * stride }
+
     /// Returns a range of the rows.
     package func rows(_ range: Range<Int>) -> Matrix {
-        Matrix(
-            base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
+        Matrix(row(range.lowerBound), rows: range.count, columns: columns, stride: stride)
     }
 
     /// Returns a range of the columns.
