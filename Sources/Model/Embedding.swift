@@ -18,13 +18,6 @@ struct Embedding {
         range = start..<arena.count
     }
 
-    /// Creates the embedding of a layout.
-    init(_ layout: GPTLayout) {
-        tokens = layout.tokenEmbedding
-        positions = layout.positionEmbedding
-        range = layout.embeddingRange
-    }
-
     /// Computes `output` (N, C), the micro-batch's rows of the tables, and applies dropout.
     func forward(_ pass: Pass, into output: Matrix, _ plan: ModelPlan) {
         let values = pass.parameters.values
@@ -70,12 +63,5 @@ extension Buffer<Float> {
     /// Returns a table, padded rows included.
     func table(_ tensor: NamedTensor, rows: Int) -> Matrix {
         Matrix(base + tensor.offset, rows: rows, columns: tensor.shape[1])
-    }
-}
-
-extension Parameters {
-    /// Returns a table as an operand of products, padded rows included.
-    func table(_ tensor: NamedTensor, rows: Int) -> Operand {
-        operand(at: tensor.offset, rows: rows, columns: tensor.shape[1])
     }
 }

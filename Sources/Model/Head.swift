@@ -75,7 +75,7 @@ struct Head {
     }
 
     private func table(_ parameters: Parameters) -> Operand {
-        parameters.table(weight, rows: plan.configuration.paddedVocabularySize)
+        parameters.operand(weight, rows: plan.configuration.paddedVocabularySize)
     }
 
     private var total: Double { engine.isRecording ? 0 : losses.elements.reduce(0, +) }
