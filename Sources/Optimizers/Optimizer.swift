@@ -29,7 +29,7 @@ package struct Optimizer: Sendable {
         let adapts: Bool
     }
 
-    package let configuration: OptimizerConfiguration
+    private let configuration: OptimizerConfiguration
     /// The tensors that decay, for the log.
     package let decayedTensors: [NamedTensor]
     /// The number of steps begun in the run; Adam's bias correction depends on it.

@@ -54,7 +54,8 @@ package func forEachOverlap(
     var high = ranges.count
     while index < high {
         let middle = (index + high) / 2
-        if ranges[middle].upperBound <= range.lowerBound { index = middle + 1 } else { high = middle }
+        let isBefore = ranges[middle].upperBound <= range.lowerBound
+        if isBefore { index = middle + 1 } else { high = middle }
     }
     while index < ranges.count, ranges[index].lowerBound < range.upperBound {
         let elements = ranges[index].clamped(to: range)

@@ -17,7 +17,8 @@ struct LambRule: UpdateRule {
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         advanceLamb(
             coefficients(scalars), weightDecay: Float(scalars.weightDecay),
-            parameters: part.parameters, gradients: part.gradients, means: moments.mean.base + part.stateStart,
+            parameters: part.parameters, gradients: part.gradients,
+            means: moments.mean.base + part.stateStart,
             squares: moments.square.base + part.stateStart, count: part.count)
     }
 
@@ -28,7 +29,8 @@ struct LambRule: UpdateRule {
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
         moveByLamb(
             coefficients(scalars), weightDecay: Float(scalars.weightDecay),
-            rate: Float(-scalars.learningRate * scalars.trust), parameters: part.parameters, means: moments.mean.base + part.stateStart,
+            rate: Float(-scalars.learningRate * scalars.trust), parameters: part.parameters,
+            means: moments.mean.base + part.stateStart,
             squares: moments.square.base + part.stateStart, count: part.count)
     }
 
