@@ -23,7 +23,7 @@ struct Embedding {
         let values = pass.parameters.values
         embeddingForward(
             pass.batch.inputs, sequenceLength: plan.sequenceLength,
-            tokenTable: values.matrix(tokens), positionTable: positions.map(values.matrix),
+            tokenTable: values.matrix(tokens), positionTable: positions.map { values.matrix($0) },
             into: output, engine: plan.engine)
         pass.drop(output, into: output.operand, at: .embedding, plan)
     }
@@ -39,9 +39,9 @@ struct Embedding {
         let rows = plan.configuration.paddedVocabularySize
         embeddingBackward(
             gradient, tokens: pass.batch.inputs, sequenceLength: plan.sequenceLength,
-            tokenGradient: gradients.values.table(tokens, rows: rows),
+            tokenGradient: gradients.values.matrix(tokens, rows: rows),
             accumulatesTokens: isTied || gradients.accumulates,
-            positionGradient: positions.map(gradients.values.matrix),
+            positionGradient: positions.map { gradients.values.matrix($0) },
             accumulatesPositions: gradients.accumulates, engine: plan.engine)
     }
 
@@ -56,12 +56,5 @@ struct Embedding {
         }
         let place = parameters.matrix(positions).rows(position..<position + 1)
         add(row, place, into: output, engine: engine)
-    }
-}
-
-extension Buffer<Float> {
-    /// Returns a table, padded rows included.
-    func table(_ tensor: NamedTensor, rows: Int) -> Matrix {
-        Matrix(base + tensor.offset, rows: rows, columns: tensor.shape[1])
     }
 }

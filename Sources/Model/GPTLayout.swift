@@ -45,15 +45,13 @@ struct ModelLayout<B: Block> {
     init(_ configuration: GPTConfiguration) {
         var arena = ArenaLayout()
         let embedding = Embedding(configuration, B.outerNames, in: &arena)
-        var blocks: [B.Layout] = []
-        for layer in 0..<configuration.layers {
-            blocks.append(B.Layout(configuration, layer: layer, in: &arena))
+        blocks = (0..<configuration.layers).map {
+            B.Layout(configuration, layer: $0, in: &arena)
         }
         finalNorm = B.BlockNorm.Layout(B.outerNames.finalNorm, configuration, in: &arena)
         let head =
             configuration.tiesHead
             ? embedding.tokens : arena.appendTable(B.outerNames.head, configuration)
-        self.blocks = blocks
         outer = GPTLayout(
             arena: arena, embedding: embedding, blocks: blocks.map(\.places),
             finalNormRange: finalNorm.range, head: head)

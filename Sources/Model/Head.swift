@@ -50,7 +50,7 @@ struct Head {
         logits: Matrix, inputGradient: Matrix, betweenTiles: () -> Void
     ) -> Double {
         let table = table(pass.parameters)
-        let weightGradient = gradients.values.table(
+        let weightGradient = gradients.values.matrix(
             weight, rows: plan.configuration.paddedVocabularySize)
         for (index, chunk) in chunks.enumerated() {
             let chunkLogits = logits.rows(0..<chunk.count)

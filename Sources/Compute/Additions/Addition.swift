@@ -20,11 +20,8 @@ package func forEachBlock(
 /// Runs `body` for the pieces of a block for which sums are computed, in order.
 @inline(__always)
 package func forEachTile(of block: Range<Int>, _ body: (Range<Int>) -> Void) {
-    var start = block.lowerBound
-    while start < block.upperBound {
-        let end = min(block.upperBound, start + tileElements)
-        body(start..<end)
-        start = end
+    for start in stride(from: block.lowerBound, to: block.upperBound, by: tileElements) {
+        body(start..<min(block.upperBound, start + tileElements))
     }
 }
 

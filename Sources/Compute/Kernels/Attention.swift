@@ -143,10 +143,14 @@ package final class Attention {
                 head(tile, of: qkv, part: 2), into: valuePanels[thread])
             let (dy, y) = (head(tile, of: outputGradient), head(tile, of: output))
             let probabilityBase = scoreMemory.floats(thread)
-            let sums = GradientSums(
-                head(tile, of: qkvGradient), head(tile, of: qkvGradient, part: 1),
-                head(tile, of: qkvGradient, part: 2)
-            ) { sumMemory.floats(thread) }
+            // The gradients (T, D) or, in bf16, fp32 sums until they are complete.
+            func sums(_ part: Int) -> Matrix {
+                head(tile, of: qkvGradient, part: part).matrix
+                    ?? Matrix(
+                        sumMemory.floats(thread) + part * headWidth, rows: length,
+                        columns: headWidth, stride: 3 * headWidth)
+            }
+            let (querySums, keySums, valueSums) = (sums(0), sums(1), sums(2))
             let packed = isRounded ? packedScores[thread] : nil
             let headDropout = dropout?.head(tile % heads, ofSequence: tile / heads, length: length)
             for block in blocks.reversed() {
@@ -161,52 +165,19 @@ package final class Attention {
                         rowTotal: dot(dy, y, row: position), dropout: headDropout)
                 }
                 let (p, ds) = (rounded(probabilities), rounded(gradients))
-                multiply(ds, by: keyRows, into: sums.queries.rows(block))
+                multiply(ds, by: keyRows, into: querySums.rows(block))
                 // The last block comes first and overwrites the gradients of all keys; the others
                 // add to them.
                 let adds = block.upperBound < length
                 addOuterProduct(
-                    of: p, packRows(dy.rows(block), into: blockPanels[thread]), into: sums.values,
+                    of: p, packRows(dy.rows(block), into: blockPanels[thread]), into: valueSums,
                     adds: adds, packed: packed)
                 addOuterProduct(
                     of: ds, packRows(queries.rows(block), into: blockPanels[thread]),
-                    into: sums.keys, adds: adds, packed: packed)
+                    into: keySums, adds: adds, packed: packed)
             }
-            sums.store()
-        }
-    }
-
-    /// The fp32 sums of a head's gradients, each (T, D): the final gradients or, if those are in
-    /// bf16, scratch memory until they are complete.
-    private struct GradientSums {
-        let queries: Matrix
-        let keys: Matrix
-        let values: Matrix
-        private let results: (queries: Operand, keys: Operand, values: Operand)
-
-        init(
-            _ queries: Operand, _ keys: Operand, _ values: Operand,
-            memory: () -> UnsafeMutablePointer<Float>
-        ) {
-            func sums(_ part: Int, of result: Operand) -> Matrix {
-                let (rows, columns) = (result.rows, result.columns)
-                return result.matrix
-                    ?? Matrix(
-                        memory() + part * columns, rows: rows, columns: columns,
-                        stride: 3 * columns)
-            }
-            results = (queries, keys, values)
-            self.queries = sums(0, of: queries)
-            self.keys = sums(1, of: keys)
-            self.values = sums(2, of: values)
-        }
-
-        /// Rounds the sums to the final gradients if those are in bf16.
-        func store() {
-            guard results.queries.precision != .fp32 else { return }
-            results.queries.store(queries)
-            results.keys.store(keys)
-            results.values.store(values)
+            guard isRounded else { return }
+            for part in 0..<3 { head(tile, of: qkvGradient, part: part).store(sums(part)) }
         }
     }
 

@@ -109,11 +109,8 @@ struct Product {
     }
 
     func forEachRowBlock(_ rows: Range<Int>, _ body: (Range<Int>) -> Void) {
-        var first = rows.lowerBound
-        while first < rows.upperBound {
-            let end = min(rows.upperBound, first + blockRows)
-            body(first..<end)
-            first = end
+        for start in stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
+            body(start..<min(rows.upperBound, start + blockRows))
         }
     }
 

@@ -41,11 +41,12 @@
 }
 
 extension Buffer<Float> {
-    /// Returns a tensor's memory as a matrix: all axes but the last are rows.
-    package func matrix(_ tensor: NamedTensor) -> Matrix {
+    /// Returns a tensor's memory as a matrix: all axes but the last are rows, unless `rows` are
+    /// given because padding follows them.
+    package func matrix(_ tensor: NamedTensor, rows: Int? = nil) -> Matrix {
         let columns = tensor.shape.last ?? 1
         return Matrix(
-            base + tensor.offset, rows: tensor.count / max(1, columns), columns: columns)
+            base + tensor.offset, rows: rows ?? tensor.count / max(1, columns), columns: columns)
     }
 
     /// Returns a tensor's memory as a vector.
