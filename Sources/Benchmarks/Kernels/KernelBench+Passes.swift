@@ -75,9 +75,9 @@ extension KernelBench {
         var optimizer = Optimizer(
             configuration: OptimizerConfiguration(learningRate: 3e-4, weightDecay: 0.1),
             layout: layout)
-        optimizer.beginStep()
-        let rule = optimizer
         let (parameters, gradients) = (buffer(count), buffer(count))
+        optimizer.beginStep(parameters: parameters, gradients: gradients, team: engine.team)
+        let rule = optimizer
         let sums = Buffer<Double>(count: SumOfSquares.blockCount(count))
         let shape = "\(count)"
         return [

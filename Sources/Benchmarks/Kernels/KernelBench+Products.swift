@@ -20,7 +20,7 @@ extension KernelBench {
         let engine = self.engine
         let precision = self.precision
         let layer = Linear(weight: operand(inputs, outputs), bias: vector(outputs))
-        let gradient = LinearGradient(weight: matrix(inputs, outputs), bias: vector(outputs))
+        let (dw, db) = (matrix(inputs, outputs), vector(outputs))
         let x = operand(rows, inputs)
         let forward: () -> Void
         switch name {
@@ -50,7 +50,7 @@ extension KernelBench {
             .product(
                 "\(name), weight's gradient", rows: inputs, columns: outputs, depth: rows, precision
             ) {
-                gradient.backward(dy, input: x, accumulates: false, engine: engine)
+                engine.multiplyTransposed(x, dy, into: dw, columnSums: db)
             },
         ]
     }
