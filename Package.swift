@@ -1,14 +1,10 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// The one place for compiler flags, chosen by architecture. Everything elementwise is Swift SIMD:
-// x86-64-v3 (AVX2 and FMA, 2013) is the oldest machine Lockstep runs on; the matrix kernels go higher
-// by themselves at run time.
-#if arch(x86_64)
-    let machine = ["-march=x86-64-v3"]
-#else
-    let machine: [String] = []
-#endif
+// The one place for compiler flags. Everything elementwise is Swift SIMD: x86-64-v3 (AVX2 and FMA,
+// 2013) is the oldest machine Lockstep runs on; the matrix kernels go higher by themselves at run
+// time.
+let machine = ["-march=x86-64-v3"]
 let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .unsafeFlags(machine.flatMap { ["-Xcc", $0] }),

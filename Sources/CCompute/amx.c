@@ -1,9 +1,6 @@
 // Products of bf16 numbers in Intel's Advanced Matrix Extensions: eight tile registers of 16 rows
 // of 64 bytes. Four registers hold 32 x 32 sums, two hold rows of A, and two hold columns of B,
 // each 32 numbers deep.
-#include "amx.h"
-
-#if defined(__x86_64__) && defined(__linux__)
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,15 +25,6 @@
 #define LANES 16
 #define TILE_VECTORS 2
 #include "packing.inc"
-
-/// The tile registers' shapes, as LDTILECFG reads them.
-typedef struct {
-    uint8_t palette;
-    uint8_t start_row;
-    uint8_t reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_shapes;
 
 /// Shapes the registers for sums of `upper` and `lower` rows, each at most 16: registers 0 and 1, 2
 /// and 3 for sums, 4 and 5 for rows of A, 6 and 7 for columns of B.
@@ -311,6 +299,3 @@ bool lockstep_can_use_amx(void) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
-#else
-bool lockstep_can_use_amx(void) { return false; }
-#endif

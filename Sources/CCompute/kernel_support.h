@@ -66,6 +66,20 @@ static __attribute__((noinline)) void store_part(
         for (ptrdiff_t j = 0; j < columns; j++) c[j] = accumulates ? c[j] + tile[j] : tile[j];
 }
 
+/// The shapes of AMX's tile registers, as LDTILECFG reads them.
+typedef struct {
+    uint8_t palette;
+    uint8_t start_row;
+    uint8_t reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tile_shapes;
+
+/// Returns whether the processor has AMX's products of bf16 numbers and this process may use them.
+bool lockstep_can_use_amx(void);
+
+extern const lockstep_microkernels lockstep_amx_kernels;
+
 ALWAYS_INLINE ptrdiff_t least(ptrdiff_t x, ptrdiff_t y) { return x < y ? x : y; }
 
 /// Returns two neighboring bf16 numbers as one word.

@@ -1,4 +1,5 @@
-#include "amx.h"
+#include <immintrin.h>
+
 #include "kernel_support.h"
 
 // The steps that microkernels.inc takes along the depth.
@@ -38,17 +39,9 @@
         sums[i][j] = (vector)_mm512_dpbf16_ps(                                              \
             (__m512)sums[i][j], (__m512bh)(words)pair(a + i * row_stride), (__m512bh)right[j]);
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define BASE_INSTRUCTIONS "AVX2"
-#else
-#define BASE_INSTRUCTIONS "the architecture's baseline"
-#endif
-
 // Sixteen 256-bit registers hold 12 sums, two vectors of B and one element of A, or three and one.
-// A processor with 128-bit registers (arm64) has twice as many. An iteration has several steps,
-// because if another thread shares the core, instructions that only count or address compete with
-// arithmetic.
+// An iteration has several steps, because if another thread shares the core, instructions that only
+// count or address compete with arithmetic.
 #define NAME(x) base_broad_##x
 #define ELEMENT float
 #define GROUP 1
@@ -58,7 +51,7 @@
 #define TILE_ROWS 4
 #define TILE_VECTORS 3
 #define BROAD 0
-#define INSTRUCTIONS BASE_INSTRUCTIONS
+#define INSTRUCTIONS "AVX2"
 #include "microkernels.inc"
 
 #define NAME(x) base_##x
@@ -70,7 +63,7 @@
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define BROAD &base_broad_kernels
-#define INSTRUCTIONS BASE_INSTRUCTIONS
+#define INSTRUCTIONS "AVX2"
 #include "microkernels.inc"
 
 #define NAME(x) base_bf16_##x
@@ -82,10 +75,9 @@
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define BROAD 0
-#define INSTRUCTIONS BASE_INSTRUCTIONS
+#define INSTRUCTIONS "AVX2"
 #include "microkernels.inc"
 
-#if defined(__x86_64__)
 // Thirty-two 512-bit registers hold 28 sums, two vectors of B and one element of A. An iteration
 // has one step: with several, the compiler keeps more values live than there are registers.
 #pragma clang attribute push( \
@@ -129,33 +121,24 @@
 #define INSTRUCTIONS "AVX512-BF16"
 #include "microkernels.inc"
 #pragma clang attribute pop
-#endif
 
 lockstep_isa lockstep_best_isa(void) {
-#if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return lockstep_can_use_amx()                 ? lockstep_isa_amx
                : __builtin_cpu_supports("avx512bf16") ? lockstep_isa_avx512_bf16
                                                       : lockstep_isa_avx512;
-#endif
     return lockstep_isa_base;
 }
 
 const lockstep_microkernels *lockstep_microkernels_for(lockstep_isa isa) {
-#if defined(__x86_64__)
     if (isa != lockstep_isa_base) return &wide_kernels;
-#endif
     return &base_kernels;
 }
 
 const lockstep_microkernels *lockstep_bf16_microkernels_for(lockstep_isa isa) {
-#if defined(__x86_64__)
-#if defined(__linux__)
     if (isa == lockstep_isa_amx) return &lockstep_amx_kernels;
-#endif
     if (isa == lockstep_isa_avx512_bf16) return &native_bf16_kernels;
     if (isa == lockstep_isa_avx512) return &wide_bf16_kernels;
-#endif
     return &base_bf16_kernels;
 }

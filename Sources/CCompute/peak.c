@@ -1,6 +1,8 @@
 #include "peak.h"
 
-#include "microkernels.h"
+#include <immintrin.h>
+
+#include "kernel_support.h"
 
 // There are enough chains to hide the latency of an addition (4 or 5 cycles) on two ports, and few
 // enough to stay in registers.
@@ -8,12 +10,9 @@
 // The numbers fill their significands, as a training step's do. A processor at its power limit
 // clocks higher for numbers like 0.5, whose multiplication toggles few transistors: by 9 %
 // on Zen 3.
-/* Without this, the compiler would run chains in sequence and find that some are constant. */
-#if defined(__x86_64__)
+
+// Without this, the compiler would run chains in sequence and find that some are constant.
 #define KEEP(vector) __asm__ volatile("" : "+v"(vector))
-#else
-#define KEEP(vector) __asm__ volatile("" : "+w"(vector))
-#endif
 
 #define CHAINS(CHAIN_COUNT, LANES, NAME, ATTRIBUTES)                                               \
     typedef float NAME##_vector __attribute__((ext_vector_type(LANES)));                           \
@@ -28,7 +27,7 @@
             term[lane] = 0.37717f + 0.1173f * lane;                                                \
         }                                                                                          \
         for (long round = 0; round < rounds; round++) {                                            \
-            _Pragma("clang loop unroll(full)") for (int chain = 0; chain < CHAIN_COUNT; chain++) { \
+            UNROLLED for (int chain = 0; chain < CHAIN_COUNT; chain++) {                           \
                 chains[chain] = __builtin_elementwise_fma(chains[chain], factor, term);            \
                 KEEP(chains[chain]);                                                               \
             }                                                                                      \
@@ -39,15 +38,8 @@
         return 2.0 * LANES * CHAIN_COUNT * (double)rounds;                                         \
     }
 
-#if defined(__x86_64__)
 CHAINS(24, 16, wide, __attribute__((target("avx512f,avx512vl"), noinline)))
 CHAINS(12, 8, narrow, __attribute__((target("avx2,fma"), noinline)))
-#else
-CHAINS(24, 4, narrow, __attribute__((noinline)))
-#endif
-
-#if defined(__x86_64__)
-#include <immintrin.h>
 
 // Pairs of 0.668 and -0.668, whose products with pairs of 0.668 cancel, so sums stay constant.
 enum { equal_pair = 0x3f2b3f2b, opposite_pair = 0xbf2b3f2b };
@@ -60,7 +52,7 @@ __attribute__((target("avx512f,avx512vl,avx512bf16"), noinline)) static double b
     const __m512bh left = (__m512bh)_mm512_set1_epi32(equal_pair);
     const __m512bh right = (__m512bh)_mm512_set1_epi32((int)opposite_pair);
     for (long round = 0; round < rounds; round++) {
-        _Pragma("clang loop unroll(full)") for (int chain = 0; chain < chain_count; chain++) {
+        UNROLLED for (int chain = 0; chain < chain_count; chain++) {
             chains[chain] = _mm512_dpbf16_ps(chains[chain], left, right);
             KEEP(chains[chain]);
         }
@@ -75,11 +67,7 @@ __attribute__((target("avx512f,avx512vl,avx512bf16"), noinline)) static double b
 __attribute__((target("amx-tile,amx-bf16"), noinline)) static double tiles(
     long rounds, float *sink) {
     enum { rows = 16, row_bytes = 64 };
-    struct {
-        uint8_t palette, start_row, reserved[14];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } shapes = {.palette = 1};
+    tile_shapes shapes = {.palette = 1};
     for (int tile = 0; tile < 6; tile++) {
         shapes.rows[tile] = rows;
         shapes.row_bytes[tile] = row_bytes;
@@ -108,19 +96,14 @@ __attribute__((target("amx-tile,amx-bf16"), noinline)) static double tiles(
     *sink += sums[0];
     return 4 * 2.0 * rows * rows * row_bytes / 2 * (double)rounds;
 }
-#endif
 
 double lockstep_bf16_multiply_add(long rounds, float *sink) {
-#if defined(__x86_64__)
     if (lockstep_best_isa() == lockstep_isa_amx) return tiles(rounds, sink);
     if (lockstep_best_isa() == lockstep_isa_avx512_bf16) return bf16_pairs(rounds, sink);
-#endif
     return lockstep_multiply_add(rounds, sink);
 }
 
 double lockstep_multiply_add(long rounds, float *sink) {
-#if defined(__x86_64__)
     if (lockstep_best_isa() != lockstep_isa_base) return wide(rounds, sink);
-#endif
     return narrow(rounds, sink);
 }

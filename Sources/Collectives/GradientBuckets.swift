@@ -6,7 +6,7 @@ import Compute
 /// layers from last to first. Buckets start in that order on all ranks, since a fixed order cannot
 /// deadlock. All buckets but bucket 0 have the same size, so each begins on a multiple of it.
 package struct GradientBuckets: Sendable {
-    /// The ranges of the buckets in the arena, in multiples of `elementAlignment` elements.
+    /// The ranges of the buckets in the arena, in multiples of `ArenaLayout.alignment` elements.
     package let ranges: [Range<Int>]
     private let bucketElements: Int
     private let count: Int
@@ -15,7 +15,7 @@ package struct GradientBuckets: Sendable {
 
     /// Creates buckets for `count` elements; all buckets but the first have `bucketElements`.
     package init(count: Int, bucketElements: Int) {
-        let alignment = elementAlignment
+        let alignment = ArenaLayout.alignment
         precondition(count % alignment == 0, "arenas are multiples of \(alignment) elements")
         let size = max(alignment, bucketElements / alignment * alignment)
         ranges = stride(from: 0, to: count, by: size).reversed().map { $0..<min(count, $0 + size) }

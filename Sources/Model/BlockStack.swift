@@ -115,12 +115,10 @@ struct StackActivations<B: Block>: Planned {
     init(_ plan: ModelPlan, in memory: inout ArenaCursor) {
         let shape = plan.configuration
         let (n, c, l) = (plan.rows, shape.width, shape.layers)
-        var residuals: [Matrix] = []
         // A block may overwrite its input, which it no longer reads when it writes its output.
-        for _ in 0..<(plan.isTraining ? l + 1 : 1) { residuals.append(memory.matrix(n, c)) }
-        var layers: [B.Activations] = []
-        for _ in 0..<(plan.kept == .all ? l : 1) {
-            layers.append(B.Activations(plan, in: &memory))
+        let residuals = (0..<(plan.isTraining ? l + 1 : 1)).map { _ in memory.matrix(n, c) }
+        let layers = (0..<(plan.kept == .all ? l : 1)).map { _ in
+            B.Activations(plan, in: &memory)
         }
         self.residuals = (0...l).map { residuals[min($0, residuals.count - 1)] }
         self.layers = (0..<l).map { layers[min($0, layers.count - 1)] }

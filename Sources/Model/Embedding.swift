@@ -18,19 +18,12 @@ struct Embedding {
         range = start..<arena.count
     }
 
-    /// Creates the embedding of a layout.
-    init(_ layout: GPTLayout) {
-        tokens = layout.tokenEmbedding
-        positions = layout.positionEmbedding
-        range = layout.embeddingRange
-    }
-
     /// Computes `output` (N, C), the micro-batch's rows of the tables, and applies dropout.
     func forward(_ pass: Pass, into output: Matrix, _ plan: ModelPlan) {
         let values = pass.parameters.values
         embeddingForward(
             pass.batch.inputs, sequenceLength: plan.sequenceLength,
-            tokenTable: values.matrix(tokens), positionTable: positions.map(values.matrix),
+            tokenTable: values.matrix(tokens), positionTable: positions.map { values.matrix($0) },
             into: output, engine: plan.engine)
         pass.drop(output, into: output.operand, at: .embedding, plan)
     }
@@ -46,9 +39,9 @@ struct Embedding {
         let rows = plan.configuration.paddedVocabularySize
         embeddingBackward(
             gradient, tokens: pass.batch.inputs, sequenceLength: plan.sequenceLength,
-            tokenGradient: gradients.values.table(tokens, rows: rows),
+            tokenGradient: gradients.values.matrix(tokens, rows: rows),
             accumulatesTokens: isTied || gradients.accumulates,
-            positionGradient: positions.map(gradients.values.matrix),
+            positionGradient: positions.map { gradients.values.matrix($0) },
             accumulatesPositions: gradients.accumulates, engine: plan.engine)
     }
 
@@ -63,19 +56,5 @@ struct Embedding {
         }
         let place = parameters.matrix(positions).rows(position..<position + 1)
         add(row, place, into: output, engine: engine)
-    }
-}
-
-extension Buffer<Float> {
-    /// Returns a table, padded rows included.
-    func table(_ tensor: NamedTensor, rows: Int) -> Matrix {
-        Matrix(base + tensor.offset, rows: rows, columns: tensor.shape[1])
-    }
-}
-
-extension Parameters {
-    /// Returns a table as an operand of products, padded rows included.
-    func table(_ tensor: NamedTensor, rows: Int) -> Operand {
-        operand(at: tensor.offset, rows: rows, columns: tensor.shape[1])
     }
 }

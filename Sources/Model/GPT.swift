@@ -28,7 +28,6 @@ package struct TokenBatch: @unchecked Sendable {
 package final class GPT {
     package let layout: GPTLayout
     private let plan: ModelPlan
-    private let embedding: Embedding
     private let stack: any Stack
     private let head: Head
 
@@ -61,7 +60,6 @@ package final class GPT {
         func stack<B: Block>(_ block: B.Type) -> any Stack { BlockStack<B>(plan) }
         self.plan = plan
         layout = GPTLayout(plan.configuration)
-        embedding = Embedding(layout)
         self.stack = stack(Architecture.block(of: plan.configuration))
         head = Head(plan, weight: layout.head)
     }
@@ -82,7 +80,7 @@ package final class GPT {
         finished: (ForwardPart) -> Void = { _ in }
     ) {
         let pass = Pass(batch: batch, parameters: parameters, dropout: dropout)
-        embedding.forward(pass, into: stack.input, plan)
+        layout.embedding.forward(pass, into: stack.input, plan)
         finished(.embedding)
         stack.forward(pass, finished: finished)
     }
@@ -130,7 +128,7 @@ package final class GPT {
         stack.backward(
             pass, into: gradients, betweenTiles: betweenTiles, recomputed: recomputed,
             finished: finished)
-        embedding.backward(
+        layout.embedding.backward(
             flow.residual, pass, into: gradients, isTied: layout.isTied, plan)
         finished(layout.embeddingRange)
         return loss
@@ -149,10 +147,9 @@ extension GPT {
     /// To find out, a model with the same plan runs on an engine that only records.
     package func scratchBytes(parameters: Parameters) -> Int {
         let recorder = ComputeEngine(recording: plan.engine)
-        let model = GPT(
-            ModelPlan(
-                configuration: configuration, sequenceLength: sequenceLength,
-                microBatch: microBatch, precision: precision, kept: plan.kept, engine: recorder))
+        var plan = plan
+        plan.engine = recorder
+        let model = GPT(plan)
         let tokens: Buffer<Int32> = recorder.buffer(count: tokenCount)
         let batch = TokenBatch(inputs: tokens.base, targets: tokens.base)
         // Evaluations of a model with dropout run without it.

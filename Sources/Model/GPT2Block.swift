@@ -178,9 +178,10 @@ struct GPT2Block: Block {
         }
         let (a, p, parameters) = (layer.activations, layer.layout, pass.parameters)
         func gradient(_ projection: Projection, _ output: Operand, input: Operand) {
-            projection.gradient(gradients).backward(
-                output, input: input, accumulates: gradients.accumulates, engine: engine,
-                betweenTiles: betweenTiles)
+            engine.multiplyTransposed(
+                input, output, into: gradients.values.matrix(projection.weight),
+                columnSums: projection.bias.map(gradients.values.vector),
+                accumulates: gradients.accumulates, betweenTiles: betweenTiles)
             finished(projection.range)
         }
 

@@ -24,9 +24,7 @@ struct GPT2Generation: GenerationStep {
         norm = LayerNorm(plan)
         products = RowProducts(
             parameters: parameters, engine: plan.engine, widest: 4 * c, in: &memory)
-        var caches: [Matrix] = []
-        for _ in 0..<plan.configuration.layers { caches.append(memory.matrix(t, 2 * c)) }
-        self.caches = caches
+        caches = (0..<plan.configuration.layers).map { _ in memory.matrix(t, 2 * c) }
         normalized = LayerNorm.Activations(plan, in: &memory)
         branch = memory.matrix(1, c)
         qkv = memory.matrix(1, 3 * c)

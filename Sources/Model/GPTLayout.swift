@@ -8,19 +8,16 @@ import Recipes
 /// V is the vocabulary, T the context length, C the width.
 package struct GPTLayout: Sendable {
     package let arena: ArenaLayout
-    /// The token table (V, C), followed by rows up to the padded vocabulary.
-    package let tokenEmbedding: NamedTensor
-    /// The table of learned positions (T, C), or nil if the architecture has none.
-    package let positionEmbedding: NamedTensor?
-    /// The range of the embeddings in the arena.
-    package let embeddingRange: Range<Int>
+    let embedding: Embedding
     package let blocks: [BlockPlaces]
     /// The range of the final norm in the arena.
     package let finalNormRange: Range<Int>
     /// The head's weight (V, C), padded like the token table. A tied head's weight is the token
     /// table.
     package let head: NamedTensor
+}
 
+extension GPTLayout {
     /// Lays out the parameters of the configuration's architecture.
     package init(_ configuration: GPTConfiguration) {
         func layout<B: Block>(_ block: B.Type) -> GPTLayout {
@@ -29,19 +26,12 @@ package struct GPTLayout: Sendable {
         self = layout(Architecture.block(of: configuration))
     }
 
-    fileprivate init(
-        arena: ArenaLayout, embedding: Embedding, blocks: [BlockPlaces],
-        finalNormRange: Range<Int>, head: NamedTensor
-    ) {
-        self.arena = arena
-        tokenEmbedding = embedding.tokens
-        positionEmbedding = embedding.positions
-        embeddingRange = embedding.range
-        self.blocks = blocks
-        self.finalNormRange = finalNormRange
-        self.head = head
-    }
-
+    /// The token table (V, C), followed by rows up to the padded vocabulary.
+    package var tokenEmbedding: NamedTensor { embedding.tokens }
+    /// The table of learned positions (T, C), or nil if the architecture has none.
+    package var positionEmbedding: NamedTensor? { embedding.positions }
+    /// The range of the embeddings in the arena.
+    package var embeddingRange: Range<Int> { embedding.range }
     /// Whether the head's weight is the token table.
     var isTied: Bool { head == tokenEmbedding }
 }
@@ -55,15 +45,13 @@ struct ModelLayout<B: Block> {
     init(_ configuration: GPTConfiguration) {
         var arena = ArenaLayout()
         let embedding = Embedding(configuration, B.outerNames, in: &arena)
-        var blocks: [B.Layout] = []
-        for layer in 0..<configuration.layers {
-            blocks.append(B.Layout(configuration, layer: layer, in: &arena))
+        blocks = (0..<configuration.layers).map {
+            B.Layout(configuration, layer: $0, in: &arena)
         }
         finalNorm = B.BlockNorm.Layout(B.outerNames.finalNorm, configuration, in: &arena)
         let head =
             configuration.tiesHead
             ? embedding.tokens : arena.appendTable(B.outerNames.head, configuration)
-        self.blocks = blocks
         outer = GPTLayout(
             arena: arena, embedding: embedding, blocks: blocks.map(\.places),
             finalNormRange: finalNorm.range, head: head)

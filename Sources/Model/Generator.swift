@@ -10,7 +10,6 @@ package final class Generator {
     private let layout: GPTLayout
     private let parameters: Parameters
     private let engine: ComputeEngine
-    private let embedding: Embedding
     private let stack: any TokenStack
     private let logits: Matrix  // (1, V)
     private let products: RowProducts
@@ -24,7 +23,6 @@ package final class Generator {
         self.parameters = parameters
         self.engine = engine
         layout = GPTLayout(configuration)
-        embedding = Embedding(layout)
         precondition(parameters.values.count == layout.arena.count)
         // Rows are fp32 until they enter a product.
         let plan = ModelPlan(
@@ -51,8 +49,7 @@ package final class Generator {
     /// The returned memory is valid until the next call.
     package func next(after token: Int32) -> UnsafeBufferPointer<Float> {
         read(token)
-        let weight = parameters.table(
-            layout.head, rows: configuration.paddedVocabularySize)
+        let weight = parameters.operand(layout.head, rows: configuration.paddedVocabularySize)
         engine.multiply(products.operand(stack.output), weight, .transposed, into: logits)
         return UnsafeBufferPointer(start: logits.base, count: configuration.vocabularySize)
     }
@@ -71,7 +68,7 @@ package final class Generator {
         precondition(token >= 0 && token < configuration.vocabularySize)
         let position = context.count
         context.append(token)
-        embedding.forward(
+        layout.embedding.forward(
             Int(token), position: position, parameters: parameters.values, into: stack.input,
             engine: engine)
         stack.run(position: position)

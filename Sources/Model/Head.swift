@@ -50,7 +50,7 @@ struct Head {
         logits: Matrix, inputGradient: Matrix, betweenTiles: () -> Void
     ) -> Double {
         let table = table(pass.parameters)
-        let weightGradient = gradients.values.table(
+        let weightGradient = gradients.values.matrix(
             weight, rows: plan.configuration.paddedVocabularySize)
         for (index, chunk) in chunks.enumerated() {
             let chunkLogits = logits.rows(0..<chunk.count)
@@ -75,7 +75,7 @@ struct Head {
     }
 
     private func table(_ parameters: Parameters) -> Operand {
-        parameters.table(weight, rows: plan.configuration.paddedVocabularySize)
+        parameters.operand(weight, rows: plan.configuration.paddedVocabularySize)
     }
 
     private var total: Double { engine.isRecording ? 0 : losses.elements.reduce(0, +) }

@@ -22,7 +22,7 @@ struct ModelPlan {
     /// The precision of the inputs of matrix products.
     let precision: Precision
     let kept: Kept
-    let engine: ComputeEngine
+    var engine: ComputeEngine
 
     /// The tokens of a micro-batch (N = B T).
     var rows: Int { microBatch * sequenceLength }

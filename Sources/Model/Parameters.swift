@@ -37,17 +37,13 @@ package struct Parameters: Sendable {
         }
     }
 
-    /// Returns the matrix of `rows` x `columns` at a place in the arena, as an operand of products.
-    func operand(at offset: Int, rows: Int, columns: Int) -> Operand {
+    /// Returns a tensor of two axes, of `rows` rows with its padding, as an operand of products.
+    func operand(_ tensor: NamedTensor, rows: Int? = nil) -> Operand {
+        let (offset, rows, columns) = (tensor.offset, rows ?? tensor.shape[0], tensor.shape[1])
         if let rounded {
             return Operand(
                 rounded.base + offset, rows: rows, columns: columns, precision: .bf16)
         }
         return Operand(values.base + offset, rows: rows, columns: columns, precision: .fp32)
-    }
-
-    /// Returns a tensor of two axes as an operand of products.
-    func operand(_ tensor: NamedTensor) -> Operand {
-        operand(at: tensor.offset, rows: tensor.shape[0], columns: tensor.shape[1])
     }
 }

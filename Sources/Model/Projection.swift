@@ -22,10 +22,4 @@ struct Projection: Sendable {
         Linear(
             weight: parameters.operand(weight), bias: bias.map(parameters.values.vector))
     }
-
-    /// Returns the layer's gradients.
-    func gradient(_ gradients: GradientArena) -> LinearGradient {
-        LinearGradient(
-            weight: gradients.values.matrix(weight), bias: bias.map(gradients.values.vector))
-    }
 }

@@ -29,7 +29,7 @@ package struct Optimizer: Sendable {
         let adapts: Bool
     }
 
-    package let configuration: OptimizerConfiguration
+    private let configuration: OptimizerConfiguration
     /// The tensors that decay, for the log.
     package let decayedTensors: [NamedTensor]
     /// The number of steps begun in the run; Adam's bias correction depends on it.
@@ -40,6 +40,7 @@ package struct Optimizer: Sendable {
 
     private let rule: any UpdateRule
     private let runs: [Run]
+    private let ranges: [Range<Int>]
     private let count: Int
     /// The factor of each run, or nil if the rule does not use norms.
     private let trust: TrustRatios?
@@ -59,6 +60,7 @@ package struct Optimizer: Sendable {
         decayedTensors = configuration.decayedTensors(in: layout)
         count = layout.count
         runs = Self.runs(layout, configuration)
+        ranges = runs.map(\.range)
         let adapts = configuration.name.hasTrustRatios
         precondition(
             !adapts || shard.count == layout.count, "trust ratios need norms of whole tensors")
@@ -76,16 +78,8 @@ package struct Optimizer: Sendable {
         self.step = step
     }
 
-    /// Counts a step. Do not call it for a step that is skipped.
-    ///
-    /// This is only for rules without trust ratios; the others need the step's gradients first.
-    package mutating func beginStep() {
-        precondition(trust == nil, "trust ratios need the step's gradients")
-        step += 1
-    }
-
     /// Counts a step and, if the rule has trust ratios, computes them from the norms of whole
-    /// tensors.
+    /// tensors. Do not call it for a step that is skipped.
     ///
     /// The team passes over the arena, and LAMB's moments advance to this step. The arguments are
     /// those of the updates that follow.
@@ -103,9 +97,8 @@ package struct Optimizer: Sendable {
         }
         for (index, run) in runs.enumerated() where run.adapts {
             let scalars = scalars(run, gradientScale: gradientScale)
-            trust.settle(index, over: run.range) { parameterNorm, comparedNorm in
-                rule.trustRatio(
-                    parameterNorm: parameterNorm, comparedNorm: comparedNorm, scalars)
+            trust.settle(index, over: run.range) {
+                rule.trustRatio(parameterNorm: $0, comparedNorm: $1, scalars)
             }
         }
     }
@@ -132,12 +125,9 @@ package struct Optimizer: Sendable {
                 && (range.lowerBound | range.upperBound) % ArenaLayout.alignment == 0,
             "range \(range) is not an aligned part of an arena of \(count) elements")
         shard.forEachPiece(of: range) { owned, start in
-            var index = firstRun(endingAfter: owned.lowerBound)
-            while index < runs.count, runs[index].range.lowerBound < owned.upperBound {
-                let run = runs[index]
-                let part = run.range.clamped(to: owned)
+            forEachOverlap(of: owned, with: ranges) { index, part in
                 var scalars = scalars(
-                    run, learningRate: learningRate, gradientScale: gradientScale)
+                    runs[index], learningRate: learningRate, gradientScale: gradientScale)
                 scalars.trust = trust?[index] ?? 1
                 rule.update(
                     ArenaPart(
@@ -145,7 +135,6 @@ package struct Optimizer: Sendable {
                         gradients: gradients.base + part.lowerBound,
                         stateStart: start + part.lowerBound - owned.lowerBound, count: part.count),
                     scalars)
-                index += 1
             }
         }
     }
@@ -155,18 +144,14 @@ package struct Optimizer: Sendable {
         _ block: Int, parameters: Buffer<Float>, gradients: Buffer<Float>, gradientScale: Float,
         into trust: TrustRatios
     ) {
-        let elements = SumOfSquares.range(ofBlock: block, count: count)
-        var index = firstRun(endingAfter: elements.lowerBound)
-        while index < runs.count, runs[index].range.lowerBound < elements.upperBound {
-            let run = runs[index]
-            let part = run.range.clamped(to: elements)
+        forEachOverlap(of: SumOfSquares.range(ofBlock: block, count: count), with: ranges) {
+            index, part in
             let sums = rule.measure(
                 ArenaPart(
                     parameters: parameters.base + part.lowerBound,
                     gradients: gradients.base + part.lowerBound, stateStart: part.lowerBound,
-                    count: part.count), scalars(run, gradientScale: gradientScale))
+                    count: part.count), scalars(runs[index], gradientScale: gradientScale))
             trust.note(sums, ofRun: index, inBlock: block)
-            index += 1
         }
     }
 
@@ -180,9 +165,9 @@ package struct Optimizer: Sendable {
     }
 
     /// Returns the arena's runs in order; each tensor includes its gap and padding.
-    private static func runs(_ layout: ArenaLayout, _ configuration: OptimizerConfiguration)
-        -> [Run]
-    {
+    private static func runs(
+        _ layout: ArenaLayout, _ configuration: OptimizerConfiguration
+    ) -> [Run] {
         var runs: [Run] = []
         for (index, tensor) in layout.tensors.enumerated() {
             let isLast = index + 1 == layout.tensors.count
@@ -198,16 +183,5 @@ package struct Optimizer: Sendable {
             }
         }
         return runs
-    }
-
-    /// Returns the first run with elements at or after a place, by bisection.
-    private func firstRun(endingAfter place: Int) -> Int {
-        var low = 0
-        var high = runs.count
-        while low < high {
-            let middle = (low + high) / 2
-            if runs[middle].range.upperBound <= place { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 }

@@ -43,10 +43,9 @@ struct TrustRatios: Sendable {
     /// is at most fp32's largest number, because gradients may be as small as fp32's smallest.
     func settle(
         _ run: Int, over elements: Range<Int>,
-        _ ratio: (_ parameters: Double, _ compared: Double)
-            -> Double
+        _ ratio: (_ parameters: Double, _ compared: Double) -> Double
     ) {
-        var sums = NormSums(parameters: 0, compared: 0)
+        var sums: NormSums = (0, 0)
         let first = elements.lowerBound / SumOfSquares.blockSize
         let last = (elements.upperBound - 1) / SumOfSquares.blockSize
         for block in first...max(first, last) {

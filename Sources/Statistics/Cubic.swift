@@ -8,16 +8,12 @@ package struct Cubic: Sendable, Equatable {
     package init?(x: [Double], y: [Double]) {
         precondition(x.count == y.count, "a y for each x")
         let center = x.reduce(0, +) / Double(max(1, x.count))
-        let rows = x.map { x in (0..<4).map { power in Self.power(x - center, power) } }
+        let rows = x.map { $0 - center }.map { [1, $0, $0 * $0, $0 * $0 * $0] }
         guard Set(x).count >= 4, let fit = linearLeastSquares(rows, observations: y) else {
             return nil
         }
         coefficients = fit.parameters
         self.center = center
-    }
-
-    private static func power(_ x: Double, _ exponent: Int) -> Double {
-        (0..<exponent).reduce(1) { product, _ in product * x }
     }
 
     /// The x of the local minimum, or nil if there is none.

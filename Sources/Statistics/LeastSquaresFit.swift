@@ -2,21 +2,11 @@
 package struct LeastSquaresFit: Sendable, Equatable {
     package let parameters: [Double]
     /// The covariance for residuals of variance 1: (J^T W J)^-1, with the residuals' Jacobian J.
-    private let unscaledCovariance: [[Double]]
+    let unscaledCovariance: [[Double]]
     /// The weighted sum of squared residuals.
     package let residualSumOfSquares: Double
     /// The number of observations minus the number of parameters.
     package let degreesOfFreedom: Int
-
-    init(
-        parameters: [Double], unscaledCovariance: [[Double]], residualSumOfSquares: Double,
-        degreesOfFreedom: Int
-    ) {
-        self.parameters = parameters
-        self.unscaledCovariance = unscaledCovariance
-        self.residualSumOfSquares = residualSumOfSquares
-        self.degreesOfFreedom = degreesOfFreedom
-    }
 
     /// The residuals' variance (for a residual of weight 1), or nil without degrees of freedom.
     package var noise: Noise? {
@@ -41,9 +31,7 @@ package struct LeastSquaresFit: Sendable, Equatable {
     /// Returns a sum of different parameters with its interval.
     ///
     /// - Parameter noise: another estimate of the noise; nil for the residuals'.
-    package func estimate(
-        ofSum places: [Int], noise: Noise? = nil, level: Double
-    ) -> Estimate {
+    package func estimate(ofSum places: [Int], noise: Noise? = nil, level: Double) -> Estimate {
         let value = places.reduce(0) { $0 + parameters[$1] }
         guard let noise = noise ?? self.noise else { return Estimate(value) }
         let variance = places.reduce(0) { sum, row in

@@ -42,8 +42,7 @@ package func linearLeastSquares(
     }
     return LeastSquaresFit(
         parameters: parameters,
-        unscaledCovariance: unscaledCovariance(
-            &matrix, rows: m, columns: n, pivots: pivots, tolerance: 0),
+        unscaledCovariance: unscaledCovariance(&matrix, rows: m, columns: n, pivots: pivots),
         residualSumOfSquares: projected[n...].reduce(0) { $0 + $1 * $1 },
         degreesOfFreedom: m - n)
 }
@@ -61,9 +60,9 @@ private func applyReflections(
 
 /// Returns (R^T R)^-1 in the order of the parameters. MINPACK's `covar` overwrites the matrix.
 func unscaledCovariance(
-    _ matrix: inout [Double], rows m: Int, columns n: Int, pivots: [Int32], tolerance: Double
+    _ matrix: inout [Double], rows m: Int, columns n: Int, pivots: [Int32]
 ) -> [[Double]] {
     var work = [Double](repeating: 0, count: n)
-    covar(Int32(n), &matrix, Int32(m), pivots, tolerance, &work)
+    covar(Int32(n), &matrix, Int32(m), pivots, 0, &work)
     return (0..<n).map { i in (0..<n).map { j in matrix[i + j * m] } }
 }

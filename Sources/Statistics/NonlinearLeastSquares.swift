@@ -43,8 +43,7 @@ package func nonlinearLeastSquares(
     guard let least = diagonal.min(), least > 1e-8 * diagonal[0] else { return nil }
     return LeastSquaresFit(
         parameters: parameters,
-        unscaledCovariance: unscaledCovariance(
-            &jacobian, rows: m, columns: n, pivots: pivots, tolerance: 0),
+        unscaledCovariance: unscaledCovariance(&jacobian, rows: m, columns: n, pivots: pivots),
         residualSumOfSquares: values.reduce(0) { $0 + $1 * $1 },
         degreesOfFreedom: m - n)
 }

@@ -2,22 +2,9 @@ import Glibc
 
 /// Student's t distribution with a whole number of degrees of freedom.
 package enum StudentT {
-    /// Returns the probability of a value up to `t`.
-    ///
-    /// With theta = atan(t / sqrt(n)), it is a finite sum of powers of cos(theta), one for odd and
-    /// one for even n (Abramowitz & Stegun 1964, 26.7.3 and 26.7.4).
-    ///
-    /// - Parameter degreesOfFreedom: n, at least 1.
-    package static func cumulative(_ t: Double, degreesOfFreedom: Int) -> Double {
-        precondition(degreesOfFreedom >= 1, "Student's t has at least one degree of freedom")
-        guard t.isFinite else { return t.isNaN ? t : t > 0 ? 1 : 0 }
-        let central = central(t.magnitude, degreesOfFreedom)
-        return t < 0 ? (1 - central) / 2 : (1 + central) / 2
-    }
-
     /// Returns the value up to which the probability is `probability`.
     ///
-    /// The method is bisection of `cumulative`.
+    /// The method is bisection of `central`.
     ///
     /// - Parameter probability: in (0, 1).
     package static func quantile(_ probability: Double, degreesOfFreedom: Int) -> Double {
@@ -48,7 +35,10 @@ package enum StudentT {
     }
 
     /// Returns the probability between -t and t, for t of at least 0.
-    private static func central(_ t: Double, _ degreesOfFreedom: Int) -> Double {
+    ///
+    /// With theta = atan(t / sqrt(n)), it is a finite sum of powers of cos(theta), one for odd and
+    /// one for even n (Abramowitz & Stegun 1964, 26.7.3 and 26.7.4).
+    package static func central(_ t: Double, _ degreesOfFreedom: Int) -> Double {
         let n = Double(degreesOfFreedom)
         let cosineSquared = n / (n + t * t)
         let sine = t / (n + t * t).squareRoot()

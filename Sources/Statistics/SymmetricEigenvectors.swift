@@ -29,9 +29,8 @@ package struct SymmetricEigenvectors: Sendable {
         }
         // Rows of v are eigenvectors. A stable order gives equal values the same order every time.
         let diagonal = (0..<n).map { a[$0][$0] }
-        let order = (0..<n).sorted { left, right in
-            if diagonal[left] != diagonal[right] { return diagonal[left] > diagonal[right] }
-            return left < right
+        let order = (0..<n).sorted {
+            diagonal[$0] != diagonal[$1] ? diagonal[$0] > diagonal[$1] : $0 < $1
         }
         values = order.map { diagonal[$0] }
         vectors = order.map { row in
@@ -55,8 +54,7 @@ package struct SymmetricEigenvectors: Sendable {
     ) {
         let (p, q) = element
         let theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
-        let t =
-            (theta < 0 ? -1 : 1) / (theta.magnitude + (theta * theta + 1).squareRoot())
+        let t = (theta < 0 ? -1 : 1) / (theta.magnitude + (theta * theta + 1).squareRoot())
         let c = 1 / (t * t + 1).squareRoot()
         let s = t * c
         let (pp, qq, pq) = (a[p][p], a[q][q], a[p][q])

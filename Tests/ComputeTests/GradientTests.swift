@@ -109,8 +109,9 @@ import Testing
         let dw = buffer(w)
         let db = buffer(b)
         for accumulates in [false, true] {
-            LinearGradient(weight: matrix(dw, columns: outputs), bias: db.vector).backward(
-                dOutput.operand, input: input.operand, accumulates: accumulates, engine: engine)
+            engine.multiplyTransposed(
+                input.operand, dOutput.operand, into: matrix(dw, columns: outputs),
+                columnSums: db.vector, accumulates: accumulates)
         }
         // The layer is linear in each argument, so its derivatives are products again.
         let transposed = (0..<outputs).flatMap { j in (0..<inputs).map { w[$0 * outputs + j] } }

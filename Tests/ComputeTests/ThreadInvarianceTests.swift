@@ -16,8 +16,8 @@ import Testing
             let dw = Buffer<Float>(count: inputs * outputs)
             let dx = Stored(rows: n, columns: inputs, precision)
             layer.forward(x.operand, into: y.operand, engine: engine)
-            LinearGradient(weight: matrix(dw, columns: outputs), bias: nil).backward(
-                dy.operand, input: x.operand, accumulates: false, engine: engine)
+            engine.multiplyTransposed(
+                x.operand, dy.operand, into: matrix(dw, columns: outputs))
             layer.backwardInput(dy.operand, into: dx.operand, engine: engine)
             return [y.floats, Array(dw.elements), dx.floats]
         }

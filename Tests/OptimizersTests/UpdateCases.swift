@@ -1,6 +1,15 @@
 import Compute
+import Optimizers
 import Recipes
 import TestSupport
+
+extension Optimizer {
+    /// Counts a step of a rule without trust ratios, which reads no gradients.
+    mutating func beginStep() {
+        let none = Buffer<Float>(count: 0)
+        beginStep(parameters: none, gradients: none, team: ThreadTeam(threads: 1))
+    }
+}
 
 /// The content of `updates.json` and `trust_ratios.json`: steps of several rules on the same
 /// gradients.

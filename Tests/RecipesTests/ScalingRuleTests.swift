@@ -150,10 +150,11 @@ struct ScalingRuleTests {
         layout.append("matrix", shape: [5, 7])
         let parameters = layout.arena(["matrix": expected.initial])
         var optimizer = Optimizer(configuration: rate.optimizer, layout: layout)
-        for gradient in expected.gradients {
-            optimizer.beginStep()
+        for gradient in expected.gradients.map({ layout.arena(["matrix": $0]) }) {
+            optimizer.beginStep(
+                parameters: parameters, gradients: gradient, team: ThreadTeam(threads: 1))
             optimizer.update(
-                parameters: parameters, gradients: layout.arena(["matrix": gradient]),
+                parameters: parameters, gradients: gradient,
                 learningRate: rate.peakLearningRate, range: 0..<layout.count)
         }
         // As in the comparison of updates with PyTorch, the operations and their order are the

@@ -87,7 +87,8 @@ import Testing
                 "loss of step \(step)")
             #expect(
                 abs(norm - Double(norms[step])) < 5 * tolerance * norm, "norm of step \(step)")
-            optimizer.beginStep()
+            optimizer.beginStep(
+                parameters: values, gradients: gradients, team: ThreadTeam(threads: 1))
             optimizer.update(
                 parameters: values, gradients: gradients,
                 learningRate: schedule.learningRate(at: step),

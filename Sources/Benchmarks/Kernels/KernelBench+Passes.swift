@@ -74,9 +74,9 @@ extension KernelBench {
         layout.append("weight", shape: [count / 16, 16])
         var optimizer = Optimizer(
             configuration: OptimizerConfiguration(name: .adamw), layout: layout)
-        optimizer.beginStep()
-        let rule = optimizer
         let (parameters, gradients) = (buffer(count), buffer(count))
+        optimizer.beginStep(parameters: parameters, gradients: gradients, team: engine.team)
+        let rule = optimizer
         let sums = Buffer<Double>(count: SumOfSquares.blockCount(count))
         let shape = "\(count)"
         return [

@@ -19,7 +19,7 @@ extension KernelBench {
     private func linearCases(_ name: String, inputs: Int, outputs: Int) -> [KernelCase] {
         let engine = self.engine
         let layer = Linear(weight: operand(inputs, outputs), bias: vector(outputs))
-        let gradient = LinearGradient(weight: matrix(inputs, outputs), bias: vector(outputs))
+        let (dw, db) = (matrix(inputs, outputs), vector(outputs))
         let x = operand(rows, inputs)
         let forward: () -> Void
         switch name {
@@ -49,7 +49,7 @@ extension KernelBench {
             .product(
                 "\(name), weight's gradient", rows: inputs, columns: outputs, depth: rows, precision
             ) {
-                gradient.backward(dy, input: x, accumulates: false, engine: engine)
+                engine.multiplyTransposed(x, dy, into: dw, columnSums: db)
             },
         ]
     }

@@ -45,10 +45,6 @@ LOCKSTEP_INLINE lockstep_double8 lockstep_doubles8(lockstep_float8 x) {
 
 /// Requests a cache line with the right to write it, without waiting; any address is allowed.
 LOCKSTEP_INLINE void lockstep_claim(const void *line) {
-#if defined(__x86_64__)
     // Clang writes a plain prefetch for x86-64-v3; processors without this one do nothing.
     __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
-#else
-    __builtin_prefetch(line, 1, 3);
-#endif
 }

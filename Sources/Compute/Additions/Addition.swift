@@ -1,8 +1,5 @@
 import CCompute
 
-/// The number of elements to which buckets are aligned: 64 bytes of fp32, as tensors are in arenas.
-package let elementAlignment = ArenaLayout.alignment
-
 /// The number of elements added at once: the tiles of several nodes fit a core's nearest cache.
 private let tileElements = 2048
 
@@ -23,17 +20,14 @@ package func forEachBlock(
 /// Runs `body` for the pieces of a block for which sums are computed, in order.
 @inline(__always)
 package func forEachTile(of block: Range<Int>, _ body: (Range<Int>) -> Void) {
-    var start = block.lowerBound
-    while start < block.upperBound {
-        let end = min(block.upperBound, start + tileElements)
-        body(start..<end)
-        start = end
+    for start in stride(from: block.lowerBound, to: block.upperBound, by: tileElements) {
+        body(start..<min(block.upperBound, start + tileElements))
     }
 }
 
 /// Writes `left + right` elementwise, rounded for the wire; `result` may be either operand.
 ///
-/// `count` is a multiple of `elementAlignment`.
+/// `count` is a multiple of `ArenaLayout.alignment`.
 package func add(
     _ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>,
     into result: UnsafeMutablePointer<Float>, count: Int, wire: WireFormat

@@ -24,6 +24,16 @@ package struct NodeJoin {
         _ block: Range<Int>, memory: [UnsafeMutablePointer<Float>],
         results: [UnsafeMutablePointer<Float>], wire: WireFormat
     ) -> Double {
+        switch wire {
+        case .fp32: run(block, memory: memory, results: results, rounding: NoRounding.self)
+        case .bf16: run(block, memory: memory, results: results, rounding: BFloat16Rounding.self)
+        }
+    }
+
+    private func run<Rounding: NodeRounding>(
+        _ block: Range<Int>, memory: [UnsafeMutablePointer<Float>],
+        results: [UnsafeMutablePointer<Float>], rounding: Rounding.Type
+    ) -> Double {
         var squares = SumOfSquares.Accumulator()
         var unused = SumOfSquares.Accumulator()
         forEachTile(of: block) { tile in
@@ -32,20 +42,20 @@ package struct NodeJoin {
             for (left, right) in additions.dropLast() {
                 let isWritten = receives[right]
                 let (left, right) = (memory[left] + offset, memory[right] + offset)
-                add(
+                addShared(
                     left, right, into: (left, left), count: tile.count,
                     claims: (left, isWritten ? right : left), claimable: claimable,
-                    squares: &unused, wire: wire)
+                    squares: &unused, rounding: rounding)
             }
             let result = results[0] + offset
             let second = (results.count > 1 ? results[1] : results[0]) + offset
             if let last = additions.last {
                 let (left, right) = (memory[last.left] + offset, memory[last.right] + offset)
-                add(
+                addShared(
                     left, right, into: (result, second), count: tile.count,
                     claims: (
                         receives[last.left] ? left : result, receives[last.right] ? right : second
-                    ), claimable: claimable, squares: &squares, wire: wire)
+                    ), claimable: claimable, squares: &squares, rounding: rounding)
             } else {
                 copy(memory[first] + offset, to: result, count: tile.count)
                 copy(result, to: second, count: tile.count)
@@ -56,24 +66,5 @@ package struct NodeJoin {
             }
         }
         return squares.total
-    }
-
-    @inline(__always)
-    private func add(
-        _ left: UnsafeMutablePointer<Float>, _ right: UnsafeMutablePointer<Float>,
-        into results: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>), count: Int,
-        claims: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>), claimable: Int,
-        squares: inout SumOfSquares.Accumulator, wire: WireFormat
-    ) {
-        switch wire {
-        case .fp32:
-            addShared(
-                left, right, into: results, count: count, claims: claims, claimable: claimable,
-                squares: &squares, rounding: NoRounding.self)
-        case .bf16:
-            addShared(
-                left, right, into: results, count: count, claims: claims, claimable: claimable,
-                squares: &squares, rounding: BFloat16Rounding.self)
-        }
     }
 }

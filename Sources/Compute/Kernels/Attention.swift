@@ -19,20 +19,14 @@ package final class Attention {
     private let precision: Precision
     private let engine: ComputeEngine
     private let kernels: lockstep_microkernels
-    private let blocks: [Block]
+    /// The rows of each block of queries, whose last row attends to the keys up to itself.
+    private let blocks: [Range<Int>]
     private let scale: Float
     /// The factor that turns a score into an exponent of two.
     private let scale2: Float
     /// The number of elements between two rows of a block's probabilities. It is not a power of
     /// two, because such rows would share a few cache sets.
     private let rowStride: Int
-
-    /// A block of query rows, and the keys that its last row attends to.
-    private struct Block {
-        let start: Int
-        let rows: Int
-        var keys: Int { start + rows }
-    }
 
     /// Creates the plan; in bf16 the width of heads must be even.
     package init(
@@ -55,8 +49,8 @@ package final class Attention {
         // Whole tiles of AMX; all other kernels give the same bits, so they share one block height.
         let isTiled = precision == .bf16 && engine.instructionSet == .amx
         let blockRows = isTiled ? (wanted + 31) / 32 * 32 : wanted
-        blocks = stride(from: 0, to: length, by: blockRows).map { start in
-            Block(start: start, rows: min(blockRows, length - start))
+        blocks = stride(from: 0, to: length, by: blockRows).map {
+            $0..<min(length, $0 + blockRows)
         }
         rowStride = (length + 15) / 16 * 16 + 16
     }
@@ -72,6 +66,14 @@ package final class Attention {
             self.layer = layer
             self.firstSequence = firstSequence
         }
+
+        /// Returns the dropout of one head in one of the micro-batch's sequences of `length` tokens.
+        fileprivate func head(_ head: Int, ofSequence sequence: Int, length: Int) -> HeadDropout {
+            HeadDropout(
+                key: key, site: DropoutSite.attention(layer: layer, head: head).number,
+                sequence: UInt32(truncatingIfNeeded: firstSequence + sequence),
+                rowGroups: (length + 7) / 8)
+        }
     }
 
     /// Computes `output` (B*T, C) = attention(`qkv`), and keeps `logSumExp` (B*H*T) for backward.
@@ -85,42 +87,31 @@ package final class Attention {
         let scoreMemory = floats(.probabilities, (rowStride + 1) * blockRows)
         let sumMemory = floats(.product, blockRows * headWidth)
         engine.forEach(batch * heads) { tile, thread in
-            let (sequence, head) = (tile / heads, tile % heads)
-            let column = head * headWidth
-            let rows = sequence * length..<(sequence + 1) * length
-            let keys = packTransposed(qkv, rows, column + width, into: keyPanels[thread])
-            let values = packRows(qkv, rows, column + 2 * width, into: valuePanels[thread])
-            let scores = scoreMemory[thread].assumingMemoryBound(to: Float.self)
-            let totals = scores + rowStride * blockRows
-            let sums = Matrix(
-                sumMemory[thread].assumingMemoryBound(to: Float.self), rows: blockRows,
-                columns: headWidth)
+            let queries = head(tile, of: qkv)
+            let keys = packTransposed(head(tile, of: qkv, part: 1), into: keyPanels[thread])
+            let values = packRows(head(tile, of: qkv, part: 2), into: valuePanels[thread])
+            let result = head(tile, of: output)
+            let headDropout = dropout?.head(tile % heads, ofSequence: tile / heads, length: length)
+            let scoreBase = scoreMemory.floats(thread)
+            let totals = scoreBase + rowStride * blockRows
+            let sums = Matrix(sumMemory.floats(thread), rows: blockRows, columns: headWidth)
             for block in blocks {
-                let row = rows.lowerBound + block.start
-                multiplyByPanels(
-                    qkv.row(row, column: column), stride: qkv.stride, rows: block.rows, by: keys,
-                    columns: block.keys, depth: headWidth, panelDepth: headWidth, into: scores,
-                    stride: rowStride)
-                for i in 0..<block.rows {
+                let scores = matrix(block, scoreBase)
+                multiply(queries.rows(block), by: keys, into: scores)
+                for (i, position) in block.enumerated() {
                     let (top2, total) = exponentiate(
-                        scores + i * rowStride, valid: block.start + i + 1, count: block.keys)
+                        scores.row(i), valid: position + 1, count: block.upperBound)
                     totals[i] = total
-                    logSumExp.base[tile * length + block.start + i] =
-                        top2 + log2f(total)
+                    logSumExp.base[tile * length + position] = top2 + log2f(total)
                 }
-                if let dropout {
-                    mask(scores, block, dropout.head(head, ofSequence: sequence, length: length))
-                }
-                roundRows(scores, block)
-                multiplyByPanels(
-                    scores, stride: operandStride, rows: block.rows, by: values, columns: headWidth,
-                    depth: block.keys, panelDepth: length, into: sums.base, stride: sums.stride)
+                if let headDropout { mask(scores, block, headDropout) }
+                multiply(rounded(scores), by: values, into: sums)
                 // Cheaper here than on the probabilities, which are more numerous.
-                for i in 0..<block.rows {
+                for (i, position) in block.enumerated() {
                     let factor = 1 / totals[i]
                     forEachVector(headWidth) { start, width in
                         let y = sums.row(i).load(start, width: width) * factor
-                        output.store(y, row + i, column + start, width: width)
+                        result.store(y, position, start, width: width)
                     }
                 }
             }
@@ -140,107 +131,77 @@ package final class Attention {
         let blockPanels = engine.scratch(.packedRight, bytes: panelBytes(rows: blockRows))
         let isRounded = precision != .fp32
         let sumMemory = floats(.gradients, isRounded ? 3 * length * headWidth : 0)
-        let packedScores = engine.scratch(
-            .packedLeft, bytes: isRounded ? blocks.reduce(0) { max($0, packedScoreBytes($1)) } : 0)
+        let packedBytes = blocks.reduce(0) {
+            max($0, kernels.leftPanelBytes(rows: $1.upperBound, depth: $1.count))
+        }
+        let packedScores = engine.scratch(.packedLeft, bytes: isRounded ? packedBytes : 0)
         engine.forEach(batch * heads) { tile, thread in
-            let (sequence, head) = (tile / heads, tile % heads)
-            let column = head * headWidth
-            let rows = sequence * length..<(sequence + 1) * length
-            let keysTransposed = packTransposed(
-                qkv, rows, column + width, into: keyPanels[thread])
-            let keys = packRows(qkv, rows, column + width, into: keyRowPanels[thread])
+            let (queries, keys) = (head(tile, of: qkv), head(tile, of: qkv, part: 1))
+            let keysTransposed = packTransposed(keys, into: keyPanels[thread])
+            let keyRows = packRows(keys, into: keyRowPanels[thread])
             let valuesTransposed = packTransposed(
-                qkv, rows, column + 2 * width, into: valuePanels[thread])
-            let probabilities = scoreMemory[thread].assumingMemoryBound(to: Float.self)
-            let gradients = probabilities + rowStride * blockRows
-            let sums = GradientSums(
-                qkvGradient, rows, column: column, headWidth: headWidth, width: width
-            ) { sumMemory[thread].assumingMemoryBound(to: Float.self) }
-            let headDropout = dropout?.head(head, ofSequence: sequence, length: length)
+                head(tile, of: qkv, part: 2), into: valuePanels[thread])
+            let (dy, y) = (head(tile, of: outputGradient), head(tile, of: output))
+            let probabilityBase = scoreMemory.floats(thread)
+            // The gradients (T, D) or, in bf16, fp32 sums until they are complete.
+            func sums(_ part: Int) -> Matrix {
+                head(tile, of: qkvGradient, part: part).matrix
+                    ?? Matrix(
+                        sumMemory.floats(thread) + part * headWidth, rows: length,
+                        columns: headWidth, stride: 3 * headWidth)
+            }
+            let (querySums, keySums, valueSums) = (sums(0), sums(1), sums(2))
+            let packed = isRounded ? packedScores[thread] : nil
+            let headDropout = dropout?.head(tile % heads, ofSequence: tile / heads, length: length)
             for block in blocks.reversed() {
-                let row = rows.lowerBound + block.start
-                let blockOfRows = row..<row + block.rows
-                multiplyByPanels(
-                    qkv.row(row, column: column), stride: qkv.stride, rows: block.rows,
-                    by: keysTransposed, columns: block.keys, depth: headWidth,
-                    panelDepth: headWidth, into: probabilities, stride: rowStride)
-                multiplyByPanels(
-                    outputGradient.row(row, column: column), stride: outputGradient.stride,
-                    rows: block.rows, by: valuesTransposed, columns: block.keys, depth: headWidth,
-                    panelDepth: headWidth, into: gradients, stride: rowStride)
-                for i in 0..<block.rows {
-                    let rowTotal = dot(
-                        outputGradient, output, row: row + i,
-                        columns: column..<column + headWidth)
+                let probabilities = matrix(block, probabilityBase)
+                let gradients = matrix(block, probabilityBase + rowStride * blockRows)
+                multiply(queries.rows(block), by: keysTransposed, into: probabilities)
+                multiply(dy.rows(block), by: valuesTransposed, into: gradients)
+                for position in block {
                     softmaxBackward(
-                        probabilities, gradients, of: block, row: i,
-                        logSumExp: logSumExp.base[tile * length + block.start + i],
-                        rowTotal: rowTotal, dropout: headDropout)
+                        probabilities, gradients, of: block, position: position,
+                        logSumExp: logSumExp.base[tile * length + position],
+                        rowTotal: dot(dy, y, row: position), dropout: headDropout)
                 }
-                roundRows(probabilities, block)
-                roundRows(gradients, block)
-                multiplyByPanels(
-                    gradients, stride: operandStride, rows: block.rows, by: keys,
-                    columns: headWidth, depth: block.keys, panelDepth: length,
-                    into: sums.queries.row(block.start), stride: sums.queries.stride)
+                let (p, ds) = (rounded(probabilities), rounded(gradients))
+                multiply(ds, by: keyRows, into: querySums.rows(block))
                 // The last block comes first and overwrites the gradients of all keys; the others
                 // add to them.
-                let adds = block.keys < length
+                let adds = block.upperBound < length
                 addOuterProduct(
-                    of: block, probabilities,
-                    packRows(outputGradient, blockOfRows, column, into: blockPanels[thread]),
-                    into: sums.values, adds: adds
-                ) { packedScores[thread] }
+                    of: p, packRows(dy.rows(block), into: blockPanels[thread]), into: valueSums,
+                    adds: adds, packed: packed)
                 addOuterProduct(
-                    of: block, gradients,
-                    packRows(qkv, blockOfRows, column, into: blockPanels[thread]),
-                    into: sums.keys, adds: adds
-                ) { packedScores[thread] }
+                    of: ds, packRows(queries.rows(block), into: blockPanels[thread]),
+                    into: keySums, adds: adds, packed: packed)
             }
-            sums.store(in: qkvGradient, rows, column: column, width: width)
+            guard isRounded else { return }
+            for part in 0..<3 { head(tile, of: qkvGradient, part: part).store(sums(part)) }
         }
     }
 
-    /// The gradients of a head, each (T, D): views of the final gradient or, if that is in bf16,
-    /// fp32 sums in scratch memory until they are complete.
-    private struct GradientSums {
-        let queries: Matrix
-        let keys: Matrix
-        let values: Matrix
+    // MARK: - Views and memory
 
-        init(
-            _ gradient: Operand, _ rows: Range<Int>, column: Int, headWidth: Int, width: Int,
-            memory: () -> UnsafeMutablePointer<Float>
-        ) {
-            let place = gradient.rows(rows).matrix
-            let whole =
-                place
-                ?? Matrix(
-                    memory(), rows: rows.count, columns: 3 * headWidth)
-            let (first, step) = place == nil ? (0, headWidth) : (column, width)
-            func part(_ number: Int) -> Matrix {
-                let start = first + number * step
-                return whole.columns(start..<start + headWidth)
-            }
-            (queries, keys, values) = (part(0), part(1), part(2))
-        }
-
-        func store(in gradient: Operand, _ rows: Range<Int>, column: Int, width: Int) {
-            guard gradient.precision != .fp32 else { return }
-            gradient.store(queries, rows.lowerBound, column)
-            gradient.store(keys, rows.lowerBound, column + width)
-            gradient.store(values, rows.lowerBound, column + 2 * width)
-        }
+    /// Returns a head (T, D) of a matrix whose parts, such as keys, have C columns each.
+    private func head(_ tile: Int, of matrix: Operand, part: Int = 0) -> Operand {
+        let (sequence, head) = (tile / heads, tile % heads)
+        let column = part * width + head * headWidth
+        return matrix.rows(sequence * length..<(sequence + 1) * length)
+            .columns(column..<column + headWidth)
     }
 
-    // MARK: - Products on one thread
+    /// Returns a block's scores (rows, keys) in memory.
+    private func matrix(_ block: Range<Int>, _ base: UnsafeMutablePointer<Float>) -> Matrix {
+        Matrix(base, rows: block.count, columns: block.upperBound, stride: rowStride)
+    }
 
     private func floats(_ use: ScratchUse, _ count: Int) -> ThreadScratch {
         engine.scratch(use, bytes: count * MemoryLayout<Float>.stride)
     }
 
     /// The number of rows in every block of queries but the last.
-    private var blockRows: Int { blocks.first?.rows ?? 0 }
+    private var blockRows: Int { blocks.first?.count ?? 0 }
 
     /// The size in bytes of a head's T rows of D, packed as the right operand (D, T).
     private var transposedPanelBytes: Int {
@@ -252,81 +213,71 @@ package final class Attention {
         kernels.panelBytes(columns: headWidth, depth: rows)
     }
 
-    /// Packs a head's T rows of D, from a column on, as the right operand (D, T).
-    private func packTransposed(
-        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, into panels: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
-        kernels.pack_right_transposed(
-            matrix.row(rows.lowerBound, column: column), matrix.stride, headWidth, rows.count,
-            panels)
-        return panels
+    // MARK: - Products on one thread
+
+    /// A packed right operand, and the number of elements between its panels.
+    private struct Panels {
+        let base: UnsafeMutableRawPointer
+        let stride: Int
     }
 
-    /// Packs rows of D, from a column on, as the right operand (rows, D).
-    private func packRows(
-        _ matrix: Operand, _ rows: Range<Int>, _ column: Int, into panels: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
-        kernels.pack_right(
-            matrix.row(rows.lowerBound, column: column), matrix.stride, rows.count, headWidth,
-            panels, nil)
-        return panels
+    /// Packs a head (T, D) as the right operand (D, T).
+    private func packTransposed(_ x: Operand, into panels: UnsafeMutableRawPointer) -> Panels {
+        kernels.pack_right_transposed(x.base, x.stride, x.columns, x.rows, panels)
+        return Panels(base: panels, stride: kernels.panelStride(depth: x.columns))
+    }
+
+    /// Packs rows of D as the right operand (rows, D).
+    private func packRows(_ x: Operand, into panels: UnsafeMutableRawPointer) -> Panels {
+        kernels.pack_right(x.base, x.stride, x.rows, x.columns, panels, nil)
+        return Panels(base: panels, stride: kernels.panelStride(depth: x.rows))
     }
 
     /// Computes `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed
     /// operand.
-    private func multiplyByPanels(
-        _ a: UnsafeMutableRawPointer, stride aStride: Int, rows: Int,
-        by panels: UnsafeMutableRawPointer, columns: Int, depth: Int, panelDepth: Int,
-        into c: UnsafeMutablePointer<Float>, stride cStride: Int
-    ) {
+    private func multiply(_ a: Operand, by panels: Panels, into c: Matrix) {
         var block = lockstep_block(
-            rows: rows, columns: columns, depth: depth, a: a,
-            a_panel_stride: Int(kernels.tile_rows) * aStride, a_row_stride: aStride,
-            a_depth_stride: 1, b: panels,
-            b_panel_stride: kernels.padded(depth: panelDepth) * Int(kernels.tile_columns), c: c,
-            c_stride: cStride, accumulates: false, prefetch: noPrefetch)
+            rows: a.rows, columns: c.columns, depth: a.columns, a: a.base,
+            a_panel_stride: Int(kernels.tile_rows) * a.stride, a_row_stride: a.stride,
+            a_depth_stride: 1, b: panels.base, b_panel_stride: panels.stride, c: c.base,
+            c_stride: c.stride, accumulates: false, prefetch: noPrefetch)
         kernels.multiply_rows(&block)
     }
 
     /// Computes the transpose of a block's scores (rows, keys) times packed rows (rows, D), and
-    /// stores it in `c` (keys, D) or adds it if `adds`.
+    /// stores it in `c` (keys, D) or adds it if `adds`. In bf16 the scores are `packed` first.
     private func addOuterProduct(
-        of rows: Block, _ scores: UnsafeMutablePointer<Float>, _ panels: UnsafeMutableRawPointer,
-        into c: Matrix, adds: Bool, packedMemory: () -> UnsafeMutableRawPointer
+        of scores: Operand, _ panels: Panels, into c: Matrix, adds: Bool,
+        packed: UnsafeMutableRawPointer?
     ) {
         let tileRows = Int(kernels.tile_rows)
-        let depth = kernels.padded(depth: rows.rows)
         var block = lockstep_block(
-            rows: rows.keys, columns: headWidth, depth: rows.rows, a: scores,
-            a_panel_stride: tileRows, a_row_stride: 1, a_depth_stride: rowStride, b: panels,
-            b_panel_stride: depth * Int(kernels.tile_columns), c: c.base, c_stride: c.stride,
+            rows: scores.columns, columns: c.columns, depth: scores.rows, a: scores.base,
+            a_panel_stride: tileRows, a_row_stride: 1, a_depth_stride: scores.stride,
+            b: panels.base, b_panel_stride: panels.stride, c: c.base, c_stride: c.stride,
             accumulates: adds, prefetch: noPrefetch)
-        if precision == .bf16 {
-            let packed = packedMemory()
-            kernels.pack_left_transposed(scores, operandStride, rows.rows, rows.keys, packed)
+        if let packed {
+            kernels.pack_left_transposed(
+                scores.base, scores.stride, scores.rows, scores.columns, packed)
             block.a = UnsafeRawPointer(packed)
-            block.a_panel_stride = tileRows * depth
+            block.a_panel_stride = tileRows * kernels.padded(depth: scores.rows)
             block.a_depth_stride = tileRows
         }
         kernels.multiply_columns(&block)
     }
 
-    /// Returns the size in bytes of a block's scores as a left operand that is stored transposed.
-    private func packedScoreBytes(_ block: Block) -> Int {
-        kernels.leftPanelBytes(rows: block.keys, depth: block.rows)
-    }
-
-    /// The stride of a block's probabilities in numbers once they are operands.
-    private var operandStride: Int { rowStride * 4 / precision.bytes }
-
-    /// Rounds a block's probabilities to the products' precision, each row in place. The elements
-    /// between its keys and the next whole vector are zero.
-    private func roundRows(_ scores: UnsafeMutablePointer<Float>, _ block: Block) {
-        guard precision == .bf16 else { return }
-        for i in 0..<block.rows {
-            let row = scores + i * rowStride
-            roundToOperand(row, count: wholeVectors(block.keys), into: row)
+    /// Returns a block's probabilities as an operand of products, with each row rounded in place in
+    /// bf16. The elements between its keys and the next whole vector are zero.
+    private func rounded(_ scores: Matrix) -> Operand {
+        if precision == .bf16 {
+            for i in 0..<scores.rows {
+                let row = scores.row(i)
+                roundToOperand(row, count: wholeVectors(scores.columns), into: row)
+            }
         }
+        return Operand(
+            scores.base, rows: scores.rows, columns: scores.columns,
+            stride: rowStride * 4 / precision.bytes, precision: precision)
     }
 
     // MARK: - Softmax
@@ -362,12 +313,11 @@ package final class Attention {
     ///
     /// D = sum of dO O equals the row's sum of m P dP (Dao et al. 2022, section B.4).
     private func softmaxBackward(
-        _ probabilities: UnsafeMutablePointer<Float>, _ gradients: UnsafeMutablePointer<Float>,
-        of block: Block, row: Int, logSumExp: Float, rowTotal: Float, dropout: HeadDropout?
+        _ probabilities: Matrix, _ gradients: Matrix, of block: Range<Int>, position: Int,
+        logSumExp: Float, rowTotal: Float, dropout: HeadDropout?
     ) {
-        let p = probabilities + row * rowStride
-        let dp = gradients + row * rowStride
-        let position = block.start + row
+        let p = probabilities.row(position - block.lowerBound)
+        let dp = gradients.row(position - block.lowerBound)
         let valid = position + 1
         let end = wholeVectors(valid)
         for start in stride(from: 0, to: end, by: 8) {
@@ -384,18 +334,16 @@ package final class Attention {
             p.store8(kept, start)
             dp.store8(x * (dx - rowTotal) * scale, start)
         }
-        let behind = wholeVectors(block.keys) - valid
+        let behind = wholeVectors(block.upperBound) - valid
         (p + valid).update(repeating: 0, count: behind)
         (dp + valid).update(repeating: 0, count: behind)
     }
 
-    private func mask(
-        _ probabilities: UnsafeMutablePointer<Float>, _ block: Block, _ dropout: HeadDropout
-    ) {
-        for i in 0..<block.rows {
-            let row = probabilities + i * rowStride
-            forEachVector(block.start + i + 1) { start, width in
-                let factors = dropout.factors(row: block.start + i, column: start)
+    private func mask(_ probabilities: Matrix, _ block: Range<Int>, _ dropout: HeadDropout) {
+        for (i, position) in block.enumerated() {
+            let row = probabilities.row(i)
+            forEachVector(position + 1) { start, width in
+                let factors = dropout.factors(row: position, column: start)
                 row.store(row.load(start, width: width) * factors, start, width: width)
             }
         }
@@ -417,26 +365,15 @@ private struct HeadDropout {
     }
 }
 
-extension Attention.Dropout {
-    /// Returns the dropout of one head in one of the micro-batch's sequences of `length` tokens.
-    fileprivate func head(_ head: Int, ofSequence sequence: Int, length: Int) -> HeadDropout {
-        HeadDropout(
-            key: key, site: DropoutSite.attention(layer: layer, head: head).number,
-            sequence: UInt32(truncatingIfNeeded: firstSequence + sequence),
-            rowGroups: (length + 7) / 8)
-    }
-}
-
 private func wholeVectors(_ count: Int) -> Int { (count + 7) / 8 * 8 }
 
-/// Returns the dot product of the same columns of one row of two operands.
+/// Returns the dot product of one row of two operands.
 @inline(__always)
-private func dot(_ x: Operand, _ y: Operand, row: Int, columns: Range<Int>) -> Float {
+private func dot(_ x: Operand, _ y: Operand, row: Int) -> Float {
     var total = Floats.zero
-    forEachVector(columns.count) { start, width in
-        let column = columns.lowerBound + start
+    forEachVector(x.columns) { start, width in
         total = total.addingProduct(
-            x.load(row, column, width: width), y.load(row, column, width: width))
+            x.load(row, start, width: width), y.load(row, start, width: width))
     }
     return sum(total)
 }

@@ -22,16 +22,15 @@ package final class ComputeEngine: @unchecked Sendable {
         self.init(team: ThreadTeam(threads: threads), instructionSet: instructionSet)
     }
 
-    package convenience init(team: ThreadTeam, instructionSet: InstructionSet = .best) {
-        self.init(team, instructionSet, isRecording: false)
-    }
-
     /// Creates an engine that records the memory `original` would use; its buffers have no memory.
     package convenience init(recording original: ComputeEngine) {
-        self.init(original.team, original.instructionSet, isRecording: true)
+        self.init(
+            team: original.team, instructionSet: original.instructionSet, isRecording: true)
     }
 
-    private init(_ team: ThreadTeam, _ instructionSet: InstructionSet, isRecording: Bool) {
+    package init(
+        team: ThreadTeam, instructionSet: InstructionSet = .best, isRecording: Bool = false
+    ) {
         self.team = team
         self.instructionSet = instructionSet
         self.isRecording = isRecording
@@ -116,6 +115,10 @@ struct ThreadScratch {
     subscript(thread: Int) -> UnsafeMutableRawPointer {
         memories[thread].memory(for: use, bytes: bytes)
     }
+
+    func floats(_ thread: Int) -> UnsafeMutablePointer<Float> {
+        self[thread].assumingMemoryBound(to: Float.self)
+    }
 }
 
 /// Memory for each use, grown on demand.
@@ -128,7 +131,7 @@ private struct ScratchMemory {
 
     mutating func memory(for use: ScratchUse, bytes: Int) -> UnsafeMutableRawPointer {
         if let pointer = pointers[use.rawValue], sizes[use.rawValue] >= bytes { return pointer }
-        releaseMemory(pointers[use.rawValue])
+        Glibc.free(pointers[use.rawValue])
         let pointer = alignedMemory(bytes: bytes)
         pointers[use.rawValue] = pointer
         sizes[use.rawValue] = bytes
@@ -140,7 +143,7 @@ private struct ScratchMemory {
         sizes[use.rawValue] = max(sizes[use.rawValue], bytes)
     }
 
-    func free() { for pointer in pointers { releaseMemory(pointer) } }
+    func free() { for pointer in pointers { Glibc.free(pointer) } }
 }
 
 /// An address far from any memory of a process, so that any access to it is a fault.
@@ -153,8 +156,10 @@ private var noMemory: UnsafeMutableRawPointer {
 
 /// The instruction sets that the matrix kernels are compiled for, each of which includes those
 /// before it; all give the same bits in fp32.
-package enum InstructionSet: Int, CaseIterable, Sendable {
-    /// The instructions that every supported processor has: AVX2 on x86-64.
+package enum InstructionSet: UInt32, CaseIterable, Sendable {
+    // The raw values are those of `lockstep_isa`.
+
+    /// The instructions that every supported processor has: AVX2.
     case base
     case avx512
     /// Includes products of bf16 numbers; earlier sets widen the numbers first and give the same
@@ -165,28 +170,11 @@ package enum InstructionSet: Int, CaseIterable, Sendable {
 
     /// The last set that this processor has.
     package static var best: InstructionSet {
-        switch lockstep_best_isa() {
-        case lockstep_isa_amx: .amx
-        case lockstep_isa_avx512_bf16: .avx512BF16
-        case lockstep_isa_avx512: .avx512
-        default: .base
-        }
+        InstructionSet(rawValue: lockstep_best_isa().rawValue) ?? .base
     }
-
-    /// Whether this processor has the set.
-    package var isAvailable: Bool { rawValue <= Self.best.rawValue }
 
     /// Whether the set has products of bf16 numbers.
     package var multipliesBF16: Bool { rawValue >= Self.avx512BF16.rawValue }
-
-    private var isa: lockstep_isa {
-        switch self {
-        case .base: lockstep_isa_base
-        case .avx512: lockstep_isa_avx512
-        case .avx512BF16: lockstep_isa_avx512_bf16
-        case .amx: lockstep_isa_amx
-        }
-    }
 
     /// Returns the name in the log of the kernels for a precision.
     package func name(for precision: Precision) -> String {
@@ -195,11 +183,10 @@ package enum InstructionSet: Int, CaseIterable, Sendable {
 
     /// Returns the matrix kernels for operands of a precision.
     fileprivate func kernels(_ precision: Precision) -> UnsafePointer<lockstep_microkernels> {
-        switch precision {
+        let isa = lockstep_isa(rawValue)
+        return switch precision {
         case .fp32: lockstep_microkernels_for(isa)
         case .bf16: lockstep_bf16_microkernels_for(isa)
         }
     }
 }
-
-private func releaseMemory(_ pointer: UnsafeMutableRawPointer?) { free(pointer) }

@@ -1,18 +1,18 @@
 /// The key of a dropout's random numbers. They are a function of the seed, the step, the sequence's
 /// number in the global batch and the position in the model, and do not depend on the layout.
 package struct DropoutKey: Sendable {
-    /// The probability that an element is dropped, in [0, 1), rounded to a multiple of 2^-16.
-    package let probability: Double
+    /// The probability that an element is dropped, as a multiple of 2^-16.
     let threshold: UInt16
     /// 1 / (1 - probability), which keeps the expectation.
     let keepScale: Float
     private let random: CounterRandom
     private let step: UInt32
 
+    /// Creates a key; the `probability` that an element is dropped, in [0, 1), is rounded to a
+    /// multiple of 2^-16.
     package init(probability: Double, seed: UInt64, step: Int) {
         precondition(probability >= 0 && probability < 1)
         let threshold = min(65_535, (probability * 65_536).rounded())
-        self.probability = threshold / 65_536
         self.threshold = UInt16(threshold)
         keepScale = Float(1 / (1 - threshold / 65_536))
         random = CounterRandom(seed: seed, stream: .dropout)

@@ -9,7 +9,7 @@ package func layerNormForward(
     _ input: Matrix, weight: Vector, bias: Vector?, into output: Operand, mean: Vector,
     rstd: Vector, engine: ComputeEngine
 ) {
-    forEachRowTile(input.rows, engine) { rows, _, _ in
+    engine.forEachRowTile(of: input.rows) { rows, _ in
         for i in rows {
             let x = input.row(i)
             let c = input.columns
@@ -64,7 +64,7 @@ package final class LayerNormBackward {
     ) {
         precondition(input.rows == rows && input.columns == columns)
         let c = columns
-        forEachRowTile(rows, engine) { rows, tile, _ in
+        engine.forEachRowTile(of: rows) { rows, tile in
             let weightSums = partial.base + tile * 2 * c
             let biasSums = weightSums + c
             forEachVector(c) { start, width in
@@ -121,21 +121,21 @@ package final class LayerNormBackward {
 /// shape.
 private func rowTiles(_ rows: Int) -> Int { max(1, min(16, rows / 16)) }
 
-private func forEachRowTile(
-    _ rows: Int, _ engine: ComputeEngine, _ body: (Range<Int>, _ tile: Int, _ thread: Int) -> Void
-) {
-    let tiles = rowTiles(rows)
-    engine.forEach(tiles) { tile, thread in
-        body(rows * tile / tiles..<rows * (tile + 1) / tiles, tile, thread)
+extension ComputeEngine {
+    fileprivate func forEachRowTile(of rows: Int, _ body: (Range<Int>, _ tile: Int) -> Void) {
+        let tiles = rowTiles(rows)
+        forEach(tiles) { tile, _ in
+            body(rows * tile / tiles..<rows * (tile + 1) / tiles, tile)
+        }
     }
 }
 
 /// Returns the sum of the vectors that cover 0..<count, the last of which may end in zeros.
 @inline(__always)
 private func total(_ count: Int, _ vector: (_ start: Int, _ width: Int) -> Floats) -> Float {
-    var sum0 = Floats.zero
-    forEachVector(count) { start, width in sum0 += vector(start, width) }
-    return sum(sum0)
+    var sums = Floats.zero
+    forEachVector(count) { start, width in sums += vector(start, width) }
+    return sum(sums)
 }
 
 /// Returns `x` with zeros in the lanes from `width` up.

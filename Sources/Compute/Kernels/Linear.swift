@@ -1,7 +1,5 @@
 /// A linear layer y = x W + b; it owns no memory.
 ///
-/// Its products take `betweenTiles`, a closure that does the caller's work between two tiles.
-///
 /// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). The
 /// operands of a product have W's precision; the bias and all matrices that are not operands are
 /// fp32.
@@ -118,29 +116,5 @@ package struct Linear: Sendable {
                 }
             }
         }
-    }
-}
-
-/// The gradients of a linear layer's weight (inputs, outputs) and bias (outputs); it owns no
-/// memory.
-package struct LinearGradient: Sendable {
-    package let weight: Matrix
-    package let bias: Vector?
-
-    package init(weight: Matrix, bias: Vector?) {
-        self.weight = weight
-        self.bias = bias
-    }
-
-    /// Writes the gradients or, if it `accumulates`, adds them to the existing values.
-    ///
-    /// `outputGradient` is (rows, outputs), and `input` (rows, inputs) is the input of forward.
-    package func backward(
-        _ outputGradient: Operand, input: Operand, accumulates: Bool, engine: ComputeEngine,
-        betweenTiles: () -> Void = {}
-    ) {
-        engine.multiplyTransposed(
-            input, outputGradient, into: weight, columnSums: bias, accumulates: accumulates,
-            betweenTiles: betweenTiles)
     }
 }

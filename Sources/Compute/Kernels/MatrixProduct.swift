@@ -65,17 +65,15 @@ extension ComputeEngine {
     ) {
         let product = Product(
             a, leftStorage: .transposed, b, rightStorage: .direct, kernels: kernels(a.precision))
-        guard let columnSums else {
-            return addParts(
-                of: product, to: c, sums: nil, accumulates: accumulates,
-                betweenTiles: betweenTiles)
+        let count = product.kernels.paddedColumns(c.columns)
+        let sums = columnSums.map { _ in
+            sharedScratch(.sums, bytes: count * MemoryLayout<Float>.stride)
+                .assumingMemoryBound(to: Float.self)
         }
-        let bytes = product.kernels.columnSumBytes(columns: c.columns)
-        let sums = sharedScratch(.sums, bytes: bytes).assumingMemoryBound(to: Float.self)
-        if !isRecording { sums.update(repeating: 0, count: bytes / MemoryLayout<Float>.stride) }
+        if !isRecording { sums?.update(repeating: 0, count: count) }
         addParts(
             of: product, to: c, sums: sums, accumulates: accumulates, betweenTiles: betweenTiles)
-        if isRecording { return }
+        guard let columnSums, let sums, !isRecording else { return }
         forEachVector(c.columns) { start, width in
             var value = sums.load(start, width: width)
             if accumulates { value = columnSums.base.load(start, width: width) + value }
@@ -209,8 +207,7 @@ private struct PackedProduct {
             product.computeBlock(
                 block, part, panels + product.panelOffset(part, columns, slab),
                 packedRows: packedRows.map { $0 + product.leftPanelOffset(part, block, rows) },
-                columns: columns.count, into: c.row(block.lowerBound) + columns.lowerBound,
-                stride: c.stride, accumulates: accumulates)
+                into: c.rows(block).columns(columns), accumulates: accumulates)
         }
     }
 
@@ -224,6 +221,8 @@ private struct PackedProduct {
         let parts = product.partCount
         let (tileRows, columns) = tiling.tile(tile, rows, slab)
         product.forEachRowBlock(tileRows) { block in
+            let (row, column) = (block.lowerBound, columns.lowerBound)
+            let elements = Matrix(elements, rows: block.count, columns: columns.count)
             for part in 0..<parts {
                 product.computeBlock(
                     block, part,
@@ -232,18 +231,12 @@ private struct PackedProduct {
                         $0 + part * tiling.leftPartBytes
                             + product.leftPanelOffset(part, block, rows)
                     },
-                    columns: columns.count, into: elements, stride: columns.count,
-                    accumulates: part > 0,
+                    into: elements, accumulates: part > 0,
                     prefetch: part < parts - 1
                         ? noPrefetch
-                        : (
-                            prefetch(touched.0, block.lowerBound, columns.lowerBound),
-                            prefetch(touched.1, block.lowerBound, columns.lowerBound)
-                        ))
+                        : (prefetch(touched.0, row, column), prefetch(touched.1, row, column)))
             }
-            epilogue(
-                Matrix(elements, rows: block.count, columns: columns.count), block.lowerBound,
-                columns.lowerBound)
+            epilogue(elements, row, column)
         }
     }
 }

@@ -54,7 +54,7 @@ extension Operand {
 
     /// Writes a matrix into part of this operand, starting at a row and a column.
     @inline(__always)
-    func store(_ matrix: Matrix, _ row: Int, _ column: Int) {
+    func store(_ matrix: Matrix, _ row: Int = 0, _ column: Int = 0) {
         for i in 0..<matrix.rows {
             let x = matrix.row(i)
             let y = self.row(row + i, from: column)

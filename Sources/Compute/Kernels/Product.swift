@@ -93,7 +93,7 @@ struct Product {
     /// Packs some columns, and adds to the sums of a direct operand's columns if requested.
     func packRight(
         _ part: Int, _ columns: Range<Int>, into panels: UnsafeMutableRawPointer,
-        sums: UnsafeMutablePointer<Float>? = nil
+        sums: UnsafeMutablePointer<Float>?
     ) {
         let depth = depth(of: part)
         switch rightStorage {
@@ -109,11 +109,8 @@ struct Product {
     }
 
     func forEachRowBlock(_ rows: Range<Int>, _ body: (Range<Int>) -> Void) {
-        var first = rows.lowerBound
-        while first < rows.upperBound {
-            let end = min(rows.upperBound, first + blockRows)
-            body(first..<end)
-            first = end
+        for start in stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
+            body(start..<min(rows.upperBound, start + blockRows))
         }
     }
 
@@ -121,18 +118,17 @@ struct Product {
     /// operand if it is packed.
     func computeBlock(
         _ rows: Range<Int>, _ part: Int, _ panels: UnsafeMutableRawPointer,
-        packedRows: UnsafeMutableRawPointer? = nil, columns: Int,
-        into c: UnsafeMutablePointer<Float>, stride: Int, accumulates: Bool,
+        packedRows: UnsafeMutableRawPointer?, into c: Matrix, accumulates: Bool,
         prefetch: (lockstep_prefetch, lockstep_prefetch) = noPrefetch
     ) {
         let depth = depth(of: part)
         let tileRows = Int(kernels.tile_rows)
         let padded = kernels.padded(depth: depth.count)
         var block = lockstep_block(
-            rows: rows.count, columns: columns, depth: depth.count, a: packedRows,
+            rows: rows.count, columns: c.columns, depth: depth.count, a: packedRows,
             a_panel_stride: tileRows * padded, a_row_stride: 1, a_depth_stride: tileRows,
-            b: panels, b_panel_stride: padded * Int(kernels.tile_columns), c: c, c_stride: stride,
-            accumulates: accumulates, prefetch: prefetch)
+            b: panels, b_panel_stride: padded * Int(kernels.tile_columns), c: c.base,
+            c_stride: c.stride, accumulates: accumulates, prefetch: prefetch)
         if packedRows != nil { return kernels.multiply_columns(&block) }
         block.a = UnsafeRawPointer(a.row(rows.lowerBound, column: depth.lowerBound))
         block.a_panel_stride = tileRows * a.stride
@@ -154,10 +150,8 @@ extension lockstep_microkernels {
         paddedColumns(columns) * padded(depth: depth) * element_bytes
     }
 
-    /// Returns the size in bytes of the sums of a right operand's columns, in whole tiles.
-    func columnSumBytes(columns: Int) -> Int {
-        paddedColumns(columns) * MemoryLayout<Float>.stride
-    }
+    /// Returns the number of elements between a right operand's panels.
+    func panelStride(depth: Int) -> Int { padded(depth: depth) * tile_columns }
 
     /// Returns the size in bytes of a left operand's panels.
     func leftPanelBytes(rows: Int, depth: Int) -> Int {

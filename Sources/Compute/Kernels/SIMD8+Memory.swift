@@ -24,18 +24,20 @@ extension UnsafeMutablePointer<Float> {
         UnsafeMutableRawPointer(self + index).storeBytes(of: value, as: Floats.self)
     }
 
-    /// Loads the first `count` < 8 floats; the rest of the vector is `fill`.
+    /// Loads eight floats, or fewer followed by zeros.
     @inline(__always)
-    func load(_ index: Int, count: Int, fill: Float = 0) -> Floats {
-        var value = Floats(repeating: fill)
-        for lane in 0..<count { value[lane] = self[index + lane] }
+    func load(_ index: Int, width: Int) -> Floats {
+        if width == 8 { return load8(index) }
+        var value = Floats.zero
+        for lane in 0..<width { value[lane] = self[index + lane] }
         return value
     }
 
-    /// Writes the first `count` < 8 floats of a vector.
+    /// Writes eight floats, or the first `width`.
     @inline(__always)
-    func store(_ value: Floats, _ index: Int, count: Int) {
-        for lane in 0..<count { self[index + lane] = value[lane] }
+    func store(_ value: Floats, _ index: Int, width: Int) {
+        if width == 8 { return store8(value, index) }
+        for lane in 0..<width { self[index + lane] = value[lane] }
     }
 }
 
@@ -58,20 +60,6 @@ func maximum(_ x: Floats) -> Float {
 /// Returns the larger of each two floats, or the second if they do not compare.
 @inline(__always)
 func pointwiseMaximum(_ x: Floats, _ y: Floats) -> Floats { lockstep_max8(x, y) }
-
-extension UnsafeMutablePointer<Float> {
-    /// Loads eight floats, or fewer followed by zeros.
-    @inline(__always)
-    func load(_ index: Int, width: Int) -> Floats {
-        width == 8 ? load8(index) : load(index, count: width)
-    }
-
-    /// Writes eight floats, or the first `width`.
-    @inline(__always)
-    func store(_ value: Floats, _ index: Int, width: Int) {
-        if width == 8 { store8(value, index) } else { store(value, index, count: width) }
-    }
-}
 
 /// Calls `body` with the start and width (8, or less at the end) of each vector in 0..<count.
 @inline(__always)

@@ -5,12 +5,6 @@ package struct NamedTensor: Sendable, Equatable {
     /// The index of the first element in the arena.
     package let offset: Int
 
-    package init(name: String, shape: [Int], offset: Int) {
-        self.name = name
-        self.shape = shape
-        self.offset = offset
-    }
-
     /// The number of elements.
     package var count: Int { shape.reduce(1, *) }
 

@@ -36,23 +36,30 @@ package struct ArenaShard: Sendable, Equatable {
     package func forEachPiece(
         of range: Range<Int>, _ body: (_ elements: Range<Int>, _ start: Int) -> Void
     ) {
-        var index = firstRange(endingAfter: range.lowerBound)
-        while index < ranges.count, ranges[index].lowerBound < range.upperBound {
-            let elements = ranges[index].clamped(to: range)
-            if !elements.isEmpty {
-                body(elements, starts[index] + elements.lowerBound - ranges[index].lowerBound)
-            }
-            index += 1
+        forEachOverlap(of: range, with: ranges) { index, elements in
+            body(elements, starts[index] + elements.lowerBound - ranges[index].lowerBound)
         }
     }
+}
 
-    private func firstRange(endingAfter place: Int) -> Int {
-        var low = 0
-        var high = ranges.count
-        while low < high {
-            let middle = (low + high) / 2
-            if ranges[middle].upperBound <= place { low = middle + 1 } else { high = middle }
-        }
-        return low
+/// Calls `body` with the overlap of a range with each of `ranges`, which increase, that has one,
+/// and with the index of the latter, without allocating.
+@inline(__always)
+package func forEachOverlap(
+    of range: Range<Int>, with ranges: [Range<Int>],
+    _ body: (_ index: Int, _ elements: Range<Int>) -> Void
+) {
+    // Finds the first range that ends after the start, by bisection.
+    var index = 0
+    var high = ranges.count
+    while index < high {
+        let middle = (index + high) / 2
+        let isBefore = ranges[middle].upperBound <= range.lowerBound
+        if isBefore { index = middle + 1 } else { high = middle }
+    }
+    while index < ranges.count, ranges[index].lowerBound < range.upperBound {
+        let elements = ranges[index].clamped(to: range)
+        if !elements.isEmpty { body(index, elements) }
+        index += 1
     }
 }

@@ -4,11 +4,10 @@ import Glibc
 /// Binds each thread of a team to a core if a launcher gave this process as many cores as it has
 /// threads. Without this, the system would move threads between the cores, away from their caches.
 package enum CoreBinding {
-    /// The processors of each core that this process may use, read on first access; empty if the
-    /// system does not report them.
-    package static let cores: [[Int]] = group(allowedProcessors()) { processor in
-        siblings(of: processor)
-    }
+    /// The processors of each core that this process may use, in the order of each core's first,
+    /// read on first access; empty if the system does not report them.
+    package static let cores: [[Int]] =
+        Dictionary(grouping: allowedProcessors(), by: siblings).values.sorted { $0[0] < $1[0] }
 
     /// Binds the calling thread to the processors of one core; has no effect if the system refuses.
     static func bindThisThread(to core: [Int]) {
@@ -18,23 +17,6 @@ package enum CoreBinding {
     }
 
     private static let mostProcessors = 8192
-
-    /// Groups processors by core, in the order of each core's first; `core` names a processor's
-    /// core.
-    static func group(_ processors: [Int], byCore core: (Int) -> String) -> [[Int]] {
-        var names: [String] = []
-        var cores: [[Int]] = []
-        for processor in processors {
-            let name = core(processor)
-            if let index = names.firstIndex(of: name) {
-                cores[index].append(processor)
-            } else {
-                names.append(name)
-                cores.append([processor])
-            }
-        }
-        return cores
-    }
 
     private static func allowedProcessors() -> [Int] {
         var bits = [UInt8](repeating: 0, count: mostProcessors / 8)

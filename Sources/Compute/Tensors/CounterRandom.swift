@@ -4,7 +4,7 @@
 /// Four 32-bit words are a pure function of a 64-bit key and a 128-bit counter, so any rank or
 /// thread can draw the numbers of any position without drawing the earlier ones.
 package struct CounterRandom: Sendable {
-    private let key: SIMD2<UInt32>
+    @usableFromInline package let key: SIMD2<UInt32>
 
     package init(key: UInt64) {
         self.key = SIMD2(UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
@@ -28,8 +28,8 @@ package struct CounterRandom: Sendable {
     @inlinable
     package func words(at counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
         var x = counter
-        var k0 = keyWords.x
-        var k1 = keyWords.y
+        var k0 = key.x
+        var k1 = key.y
         for _ in 0..<10 {
             let product0 = UInt64(x.x) &* 0xD251_1F53
             let product1 = UInt64(x.z) &* 0xCD9E_8D57
@@ -43,8 +43,6 @@ package struct CounterRandom: Sendable {
         }
         return x
     }
-
-    @usableFromInline package var keyWords: SIMD2<UInt32> { key }
 
     /// Returns 64 random bits at a position given by two numbers.
     package func bits(_ first: UInt64, _ second: UInt64 = 0) -> UInt64 {

@@ -1,3 +1,14 @@
+/// The number format of the operands of matrix products.
+package enum Precision: String, CaseIterable, Sendable {
+    case fp32
+    /// The upper half of fp32's bits: the same range, with 8 bits of precision.
+    case bf16
+
+    /// The size of a number in bytes.
+    @inline(__always)
+    package var bytes: Int { self == .fp32 ? 4 : 2 }
+}
+
 /// A view of `rows` x `columns` numbers of either precision whose rows start `stride` numbers
 /// apart; it owns no memory.
 ///
@@ -20,11 +31,23 @@
         self.precision = precision
     }
 
+    /// Returns the address of a number in a row, by default the first.
+    @inline(__always)
+    package func row(_ index: Int, column: Int = 0) -> UnsafeMutableRawPointer {
+        base + (index * stride + column) * precision.bytes
+    }
+
     /// Returns a range of the rows.
     package func rows(_ range: Range<Int>) -> Operand {
         Operand(
-            base + range.lowerBound * stride * precision.bytes, rows: range.count, columns: columns,
-            stride: stride,
+            row(range.lowerBound), rows: range.count, columns: columns, stride: stride,
+            precision: precision)
+    }
+
+    /// Returns a range of the columns.
+    func columns(_ range: Range<Int>) -> Operand {
+        Operand(
+            row(0, column: range.lowerBound), rows: rows, columns: range.count, stride: stride,
             precision: precision)
     }
 

@@ -32,9 +32,7 @@ package enum SumOfSquares {
         precondition(sums.count == blockCount(count), "\(sums.count) sums are not one per block")
         for block in blocks {
             let range = range(ofBlock: block, count: count)
-            var accumulator = Accumulator()
-            accumulator.add(arena.base + range.lowerBound, count: range.count)
-            sums.elements[block] = accumulator.total
+            sums.elements[block] = of(arena.base + range.lowerBound, count: range.count)
         }
     }
 
@@ -43,6 +41,13 @@ package enum SumOfSquares {
         var total = 0.0
         for sum in sums.elements { total += sum }
         return total
+    }
+
+    /// Returns the sum of squares of at most a block's `count` values, a multiple of sixteen.
+    package static func of(_ values: UnsafePointer<Float>, count: Int) -> Double {
+        var accumulator = Accumulator()
+        accumulator.add(values, count: count)
+        return accumulator.total
     }
 
     /// Returns an arena's sum of squares, computed on the calling thread.
@@ -61,23 +66,20 @@ package enum SumOfSquares {
         _ values: UnsafePointer<Float>, count: Int
     ) -> Double {
         // Four chains of additions keep up with the values that arrive from a core's second cache.
-        var sums = (SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>())
+        var sums = (Floats.zero, Floats.zero, Floats.zero, Floats.zero)
         var index = 0
         while index + 32 <= count {
-            sums.0.addSquare(of: values + index)
-            sums.1.addSquare(of: values + index + 8)
-            sums.2.addSquare(of: values + index + 16)
-            sums.3.addSquare(of: values + index + 24)
+            sums.0.addSquare(values.load8(index))
+            sums.1.addSquare(values.load8(index + 8))
+            sums.2.addSquare(values.load8(index + 16))
+            sums.3.addSquare(values.load8(index + 24))
             index += 32
         }
         if index < count {
-            sums.0.addSquare(of: values + index)
-            sums.1.addSquare(of: values + index + 8)
+            sums.0.addSquare(values.load8(index))
+            sums.1.addSquare(values.load8(index + 8))
         }
-        let eight = (sums.0 + sums.1) + (sums.2 + sums.3)
-        let four = eight.lowHalf + eight.highHalf
-        let two = four.lowHalf + four.highHalf
-        return Double(two.x + two.y)
+        return Double(sum((sums.0 + sums.1) + (sums.2 + sums.3)))
     }
 
     /// The running sum of one block, taken piece by piece as the pieces pass through the cache.
@@ -97,8 +99,8 @@ package enum SumOfSquares {
             var second = second
             var index = 0
             while index < count {
-                let x = doubles(values + index)
-                let y = doubles(values + index + 8)
+                let x = lockstep_doubles8(values.load8(index))
+                let y = lockstep_doubles8(values.load8(index + 8))
                 first.addProduct(x, x)
                 second.addProduct(y, y)
                 index += 16
@@ -117,15 +119,7 @@ package enum SumOfSquares {
     }
 }
 
-extension SIMD8<Float> {
+extension Floats {
     @inline(__always)
-    fileprivate mutating func addSquare(of values: UnsafePointer<Float>) {
-        let x = UnsafeRawPointer(values).loadUnaligned(as: SIMD8<Float>.self)
-        addProduct(x, x)
-    }
-}
-
-@inline(__always)
-private func doubles(_ values: UnsafePointer<Float>) -> SIMD8<Double> {
-    lockstep_doubles8(UnsafeRawPointer(values).loadUnaligned(as: SIMD8<Float>.self))
+    fileprivate mutating func addSquare(_ x: Floats) { addProduct(x, x) }
 }

@@ -35,16 +35,16 @@ package final class ThreadTeam: Sendable {
             ? CoreBinding.cores : []
         if let core = cores.first { CoreBinding.bindThisThread(to: core) }
         for thread in 1..<max(1, threads) {
-            let start = WorkerStart(
-                loop: loop, thread: thread, core: cores.isEmpty ? nil : cores[thread])
+            let start = ThreadStart { [loop] in
+                if !cores.isEmpty { CoreBinding.bindThisThread(to: cores[thread]) }
+                loop.work(as: thread)
+            }
             var handle = pthread_t()
             let status = pthread_create(
                 &handle, nil,
                 { argument in
                     guard let argument else { return nil }
-                    let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
-                    if let core = start.core { CoreBinding.bindThisThread(to: core) }
-                    start.loop.work(as: start.thread)
+                    Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue().run()
                     return nil
                 }, Unmanaged.passRetained(start).toOpaque())
             guard status == 0 else {
@@ -78,18 +78,11 @@ package final class ThreadTeam: Sendable {
     }
 }
 
-/// The arguments of a new thread.
-private final class WorkerStart {
-    let loop: SharedLoop
-    let thread: Int
-    /// The processors of the thread's core; nil if the thread is not bound.
-    let core: [Int]?
+/// The work of a new thread.
+private final class ThreadStart {
+    let run: () -> Void
 
-    init(loop: SharedLoop, thread: Int, core: [Int]?) {
-        self.loop = loop
-        self.thread = thread
-        self.core = core
-    }
+    init(_ run: @escaping () -> Void) { self.run = run }
 }
 
 /// The current loop of a team, shared by its threads.

@@ -14,10 +14,13 @@
         self.stride = stride ?? columns
     }
 
+    /// Returns the first element of a row.
+    @inline(__always)
+    package func row(_ index: Int) -> UnsafeMutablePointer<Float> { base + index * stride }
+
     /// Returns a range of the rows.
     package func rows(_ range: Range<Int>) -> Matrix {
-        Matrix(
-            base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
+        Matrix(row(range.lowerBound), rows: range.count, columns: columns, stride: stride)
     }
 
     /// Returns a range of the columns.
@@ -38,11 +41,12 @@
 }
 
 extension Buffer<Float> {
-    /// Returns a tensor's memory as a matrix: all axes but the last are rows.
-    package func matrix(_ tensor: NamedTensor) -> Matrix {
+    /// Returns a tensor's memory as a matrix: all axes but the last are rows, unless `rows` are
+    /// given because padding follows them.
+    package func matrix(_ tensor: NamedTensor, rows: Int? = nil) -> Matrix {
         let columns = tensor.shape.last ?? 1
         return Matrix(
-            base + tensor.offset, rows: tensor.count / max(1, columns), columns: columns)
+            base + tensor.offset, rows: rows ?? tensor.count / max(1, columns), columns: columns)
     }
 
     /// Returns a tensor's memory as a vector.

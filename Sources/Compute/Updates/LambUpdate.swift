@@ -3,31 +3,24 @@
 
 import CCompute
 
-/// The scalars of one step of LAMB, computed in double and rounded to fp32.
-package struct LambCoefficients {
-    /// Adam's coefficients, for a rate of 1 and without decay.
-    package let adam: AdamCoefficients
-    /// The factor of the parameter in the direction.
-    package let weightDecay: Float
-
-    package init(_ adam: AdamCoefficients, weightDecay: Float) {
-        self.adam = adam
-        self.weightDecay = weightDecay
-    }
-}
+/// The sums of squares of a part of a tensor and of the values whose norm it is compared with: the
+/// gradient in LARS, the direction in LAMB.
+package typealias NormSums = (parameters: Double, compared: Double)
 
 /// Computes m = m + (1 - beta1) (g - m) and v = beta2 v + (1 - beta2) g^2, and returns the sums of
 /// squares of p and of the direction u = mhat / (sqrt(vhat) + epsilon) + weightDecay p.
 ///
 /// You et al. 2020, "Large Batch Optimization for Deep Learning", Algorithm 2.
+///
+/// - Parameter coefficients: Adam's, for a rate of 1 and without decay.
 package func advanceLamb(
-    _ coefficients: LambCoefficients, parameters: UnsafePointer<Float>,
+    _ coefficients: AdamCoefficients, weightDecay: Float, parameters: UnsafePointer<Float>,
     gradients: UnsafePointer<Float>, means: UnsafeMutablePointer<Float>,
     squares: UnsafeMutablePointer<Float>, count: Int
 ) -> NormSums {
-    let moments = MomentUpdate(coefficients.adam)
-    let direction = LambDirection(coefficients)
-    let scale = Floats(repeating: coefficients.adam.scale)
+    let moments = MomentUpdate(coefficients)
+    let direction = LambDirection(coefficients, weightDecay: weightDecay)
+    let scale = Floats(repeating: coefficients.scale)
     var parameterSquares = SIMD8<Double>()
     var directionSquares = SIMD8<Double>()
     var index = 0
@@ -41,15 +34,16 @@ package func advanceLamb(
         addSquares(direction(parameter, mean: mean, square: square), to: &directionSquares)
         index += 8
     }
-    return NormSums(parameters: parameterSquares.sum(), compared: directionSquares.sum())
+    return (parameterSquares.sum(), directionSquares.sum())
 }
 
 /// Computes p = p + rate u; `rate` is the negative learning rate times the tensor's trust ratio.
 package func moveByLamb(
-    _ coefficients: LambCoefficients, rate: Float, parameters: UnsafeMutablePointer<Float>,
-    means: UnsafePointer<Float>, squares: UnsafePointer<Float>, count: Int
+    _ coefficients: AdamCoefficients, weightDecay: Float, rate: Float,
+    parameters: UnsafeMutablePointer<Float>, means: UnsafePointer<Float>,
+    squares: UnsafePointer<Float>, count: Int
 ) {
-    let direction = LambDirection(coefficients)
+    let direction = LambDirection(coefficients, weightDecay: weightDecay)
     let rate = Floats(repeating: rate)
     var index = 0
     while index < count {
@@ -67,11 +61,11 @@ private struct LambDirection {
     private let epsilon: Floats
     private let weightDecay: Floats
 
-    init(_ coefficients: LambCoefficients) {
-        meanFactor = Floats(repeating: -coefficients.adam.rate)
-        correction = Floats(repeating: coefficients.adam.correction)
-        epsilon = Floats(repeating: coefficients.adam.epsilon)
-        weightDecay = Floats(repeating: coefficients.weightDecay)
+    init(_ coefficients: AdamCoefficients, weightDecay: Float) {
+        meanFactor = Floats(repeating: -coefficients.rate)
+        correction = Floats(repeating: coefficients.correction)
+        epsilon = Floats(repeating: coefficients.epsilon)
+        self.weightDecay = Floats(repeating: weightDecay)
     }
 
     @inline(__always)

@@ -16,7 +16,8 @@ struct LambRule: UpdateRule {
 
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         advanceLamb(
-            coefficients(scalars), parameters: part.parameters, gradients: part.gradients,
+            coefficients(scalars), weightDecay: Float(scalars.weightDecay),
+            parameters: part.parameters, gradients: part.gradients,
             means: moments.mean.base + part.stateStart,
             squares: moments.square.base + part.stateStart, count: part.count)
     }
@@ -27,18 +28,17 @@ struct LambRule: UpdateRule {
 
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
         moveByLamb(
-            coefficients(scalars), rate: Float(-scalars.learningRate * scalars.trust),
-            parameters: part.parameters, means: moments.mean.base + part.stateStart,
+            coefficients(scalars), weightDecay: Float(scalars.weightDecay),
+            rate: Float(-scalars.learningRate * scalars.trust), parameters: part.parameters,
+            means: moments.mean.base + part.stateStart,
             squares: moments.square.base + part.stateStart, count: part.count)
     }
 
     /// Returns the coefficients of the direction, which has a rate of 1.
-    private func coefficients(_ scalars: StepScalars) -> LambCoefficients {
+    private func coefficients(_ scalars: StepScalars) -> AdamCoefficients {
         let direction = StepScalars(
             step: scalars.step, learningRate: 1, gradientScale: scalars.gradientScale,
             weightDecay: 0)
-        return LambCoefficients(
-            AdamCoefficients(configuration, direction, coupledDecay: 0, kept: 1),
-            weightDecay: Float(scalars.weightDecay))
+        return AdamCoefficients(configuration, direction, coupledDecay: 0, kept: 1)
     }
 }

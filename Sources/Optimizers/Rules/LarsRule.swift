@@ -18,7 +18,10 @@ struct LarsRule: UpdateRule {
     var states: [Optimizer.State] { descent.states }
 
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
-        NormSums(part.parameters, part.gradients, count: part.count)
+        (
+            SumOfSquares.of(part.parameters, count: part.count),
+            SumOfSquares.of(part.gradients, count: part.count)
+        )
     }
 
     func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double {
