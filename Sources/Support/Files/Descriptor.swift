@@ -37,7 +37,7 @@ package struct Descriptor: ~Copyable {
         guard number >= 0 else { throw .systemCall("opened", path) }
     }
 
-    deinit { if number >= 0 { _ = closeFile(number) } }
+    deinit { if number >= 0 { _ = Glibc.close(number) } }
 
     /// Writes all of the bytes at the current position.
     ///
@@ -47,7 +47,7 @@ package struct Descriptor: ~Copyable {
         while !rest.isEmpty {
             // Linux writes at most 0x7ffff000 bytes at a time.
             let chunk = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
-            let written = repeating { writeFile(number, chunk.baseAddress, chunk.count) }
+            let written = repeating { Glibc.write(number, chunk.baseAddress, chunk.count) }
             guard written > 0 else {
                 throw .systemCall("written", path, error: written < 0 ? errno : EIO)
             }
@@ -64,26 +64,20 @@ package struct Descriptor: ~Copyable {
         }
     }
 
-    /// Reads up to the buffer's size from the current position; returns 0 at the file's end.
-    ///
-    /// - Throws: `.inputOutput`.
-    package func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
-        let count = repeating { readFile(number, buffer.baseAddress, buffer.count) }
-        guard count >= 0 else { throw .systemCall("read", path) }
-        return count
-    }
-
-    /// Reads from an offset until the buffer is full or the file ends, by `pread(2)`; returns the
-    /// number of bytes.
+    /// Reads from the current position, or by `pread(2)` from an offset, until the buffer is full or
+    /// the file ends; returns the number of bytes.
     ///
     /// - Throws: `.inputOutput`.
     package func read(
-        at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+        at offset: Int? = nil, into buffer: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int {
         var filled = 0
         while filled < buffer.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-            let count = repeating { pread(number, rest.baseAddress, rest.count, offset + filled) }
+            let count = repeating {
+                guard let offset else { return Glibc.read(number, rest.baseAddress, rest.count) }
+                return pread(number, rest.baseAddress, rest.count, offset + filled)
+            }
             guard count >= 0 else { throw .systemCall("read", path) }
             if count == 0 { break }
             filled += count
@@ -129,8 +123,7 @@ package struct Descriptor: ~Copyable {
     /// - Throws: `.inputOutput`, also if the path is not a regular file.
     package func size() throws(Failure) -> Int {
         guard let size = try regularSize() else {
-            throw .file(
-                .inputOutput, path, "is not a regular file", remedy: "check the path")
+            throw .file(.inputOutput, path, "is not a regular file", remedy: "check the path")
         }
         return size
     }
@@ -155,7 +148,7 @@ package struct Descriptor: ~Copyable {
     ///
     /// - Throws: `.inputOutput`.
     package consuming func close() throws(Failure) {
-        let status = closeFile(number)
+        let status = Glibc.close(number)
         let error = errno
         number = -1
         // Linux closes the file even if it reports an interruption.
@@ -171,15 +164,4 @@ private func repeating<Result: SignedInteger>(_ call: () -> Result) -> Result {
         let result = call()
         if result >= 0 || errno != EINTR { return result }
     }
-}
-
-// The system calls that share their names with methods.
-private func closeFile(_ number: Int32) -> Int32 { close(number) }
-
-private func readFile(_ number: Int32, _ bytes: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-    read(number, bytes, count)
-}
-
-private func writeFile(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
-    write(number, bytes, count)
 }

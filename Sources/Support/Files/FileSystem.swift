@@ -68,25 +68,21 @@ package enum FileSystem {
         var folder = isEmptyFolder(path) ? path : parent(of: path)
         while !exists(folder), parent(of: folder) != folder { folder = parent(of: folder) }
         guard isFolder(folder) else { throw .systemCall("created", path, error: ENOTDIR) }
-        guard access(folder, W_OK | X_OK) == 0 else {
-            throw .systemCall("written", folder)
-        }
+        guard access(folder, W_OK | X_OK) == 0 else { throw .systemCall("written", folder) }
     }
 
     /// Makes a folder that must not exist yet.
     ///
     /// - Throws: `.inputOutput`.
     package static func makeNewFolder(_ path: String) throws(Failure) {
-        guard mkdir(path, 0o777) == 0 else {
-            throw .systemCall("created", path)
-        }
+        guard mkdir(path, 0o777) == 0 else { throw .systemCall("created", path) }
     }
 
     /// Gives a file or folder another name in the same folder and brings the change to the disk.
     ///
     /// - Throws: `.inputOutput`.
     package static func rename(_ path: String, to newPath: String) throws(Failure) {
-        guard renameFile(path, newPath) == 0 else {
+        guard Glibc.rename(path, newPath) == 0 else {
             throw .systemCall("renamed to \(newPath)", path)
         }
         try synchronizeFolder(parent(of: newPath))
@@ -124,6 +120,3 @@ package enum FileSystem {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 }
-
-// The system call that shares its name with a method here.
-private func renameFile(_ path: String, _ newPath: String) -> Int32 { rename(path, newPath) }

@@ -27,13 +27,9 @@ package struct OutputFile: ~Copyable {
     ///
     /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: [UInt8]) throws(Failure) {
-        let failure: Failure? = bytes.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                try write(bytes)
-                return nil
-            } catch { return error }
+        try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try write(UnsafeRawBufferPointer(bytes))
         }
-        if let failure { throw failure }
     }
 
     /// Appends a string's UTF-8.
@@ -62,13 +58,9 @@ package struct OutputFile: ~Copyable {
     }
 
     private mutating func flush() throws(Failure) {
-        let failure: Failure? = buffer.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                try descriptor.write(bytes)
-                return nil
-            } catch { return error }
+        try buffer.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try descriptor.write(UnsafeRawBufferPointer(bytes))
         }
-        if let failure { throw failure }
         buffer.removeAll(keepingCapacity: true)
     }
 }
