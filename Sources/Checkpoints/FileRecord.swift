@@ -51,24 +51,13 @@ package struct HashedFile: ~Copyable {
         size += bytes.count
     }
 
-    /// Appends a string's UTF-8.
-    ///
-    /// - Throws: `.inputOutput`.
-    package mutating func write(_ string: String) throws(Failure) {
-        try write(Array(string.utf8))
-    }
-
     /// Appends bytes.
     ///
     /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: [UInt8]) throws(Failure) {
-        let failure: Failure? = bytes.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                try write(bytes)
-                return nil
-            } catch { return error }
+        try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try write(UnsafeRawBufferPointer(bytes))
         }
-        if let failure { throw failure }
     }
 
     /// Writes the file through to the disk and closes it; returns its size and digest.
