@@ -132,7 +132,9 @@ struct EncodingPass: ~Copyable {
 
     private mutating func encodeBeginOfSeparator(_ count: Int) throws(Failure) {
         guard count > 0, let bytes = scanner?.separator.prefix(count) else { return }
-        try Array(bytes).withUnsafeBytesThrowing { (bytes) throws(Failure) in try encode(bytes) }
+        try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try encode(UnsafeRawBufferPointer(bytes))
+        }
     }
 
     /// Ends a text and writes the token. A separator across the border of the splits belongs to the

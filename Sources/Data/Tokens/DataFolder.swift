@@ -18,9 +18,7 @@ package struct DataFolder: Sendable {
     ///
     /// - Parameter remedy: the remedy in the message if something is missing.
     /// - Throws: `Failure` (missing input, input/output, bad data) that names the file at fault.
-    package init(
-        _ path: String, remedy: String = TokenDataset.missingRemedy
-    ) throws(Failure) {
+    package init(_ path: String, remedy: String = TokenDataset.missingRemedy) throws(Failure) {
         guard FileSystem.isFolder(path) else {
             throw .file(.missingInput, path, "there is no such data folder", remedy: remedy)
         }

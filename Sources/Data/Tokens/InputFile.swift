@@ -18,8 +18,7 @@ struct InputFile: ~Copyable {
         let size = try Self.size(of: path)
         let descriptor =
             path == "-"
-            ? try Descriptor(standardInput: "standard input")
-            : try Descriptor(reading: path)
+            ? try Descriptor(standardInput: "standard input") : try Descriptor(reading: path)
         self.size = size
         self.descriptor = descriptor
     }
@@ -47,14 +46,19 @@ struct InputFile: ~Copyable {
     ///
     /// - Throws: `Failure` (input/output) if reading fails.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
-        var filled = 0
-        while filled < buffer.count {
-            let count = try descriptor.read(
-                into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
-            if count == 0 { break }
-            filled += count
-        }
-        return filled
+        try descriptor.read(into: buffer)
+    }
+}
+
+/// The remedy for a damaged file of a data folder.
+let tokenizeAgain = "run lockstep tokenize again"
+
+extension Failure {
+    /// Returns the failure for the content of a file, which by default `tokenize` wrote.
+    static func badData(
+        _ path: String, _ problem: String, remedy: String = tokenizeAgain
+    ) -> Failure {
+        file(.badData, path, problem, remedy: remedy)
     }
 }
 

@@ -26,19 +26,17 @@ package struct TokenFileWriter: ~Copyable {
     package mutating func append(_ ids: ArraySlice<UInt32>) throws(Failure) {
         guard !ids.isEmpty else { return }
         precondition(count + ids.count <= TokenFileFormat.largestCount, "too many for one file")
-        var failure: Failure?
         if format == .uint16 {
             narrow.removeAll(keepingCapacity: true)
             narrow.append(contentsOf: ids.lazy.map(UInt16.init(truncatingIfNeeded:)))
-            narrow.withUnsafeBytes { bytes in
-                do throws(Failure) { try file.write(bytes) } catch { failure = error }
+            try narrow.withUnsafeBufferPointer { (ids) throws(Failure) in
+                try file.write(UnsafeRawBufferPointer(ids))
             }
         } else {
-            ids.withUnsafeBytes { bytes in
-                do throws(Failure) { try file.write(bytes) } catch { failure = error }
+            try ids.withUnsafeBufferPointer { (ids) throws(Failure) in
+                try file.write(UnsafeRawBufferPointer(ids))
             }
         }
-        if let failure { throw failure }
         count += ids.count
     }
 
@@ -58,12 +56,9 @@ package struct TokenFileWriter: ~Copyable {
         header[0] = format.magic
         header[1] = format.version
         header[2] = Int32(count ?? 0)
-        var failure: Failure?
-        header.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                if count == nil { try file.write(bytes) } else { try file.overwriteStart(bytes) }
-            } catch { failure = error }
+        try header.withUnsafeBufferPointer { (header) throws(Failure) in
+            let bytes = UnsafeRawBufferPointer(header)
+            if count == nil { try file.write(bytes) } else { try file.overwriteStart(bytes) }
         }
-        if let failure { throw failure }
     }
 }
