@@ -135,19 +135,18 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - limit: the step before which the checkpoint must be.
-    ///   - check: a function that verifies a candidate; nil for `verify`.
+    ///   - check: a function that verifies a candidate, such as `verify`.
     ///   - reject: called for each newer candidate that cannot be used, with its step and the
     ///     reason.
     /// - Throws: `.inputOutput` if the store's folder cannot be listed.
     package func newestValid(
-        before limit: Int = .max, by check: ((Candidate) throws(Failure) -> Checkpoint)? = nil,
+        before limit: Int = .max, by check: (Candidate) throws(Failure) -> Checkpoint,
         reject: (_ step: Int, _ reason: Failure) -> Void
     ) throws(Failure) -> Checkpoint? {
         for candidate in try candidates() where candidate.step < limit {
-            do throws(Failure) {
-                guard let check else { return try verify(candidate) }
-                return try check(candidate)
-            } catch { reject(candidate.step, error) }
+            do throws(Failure) { return try check(candidate) } catch {
+                reject(candidate.step, error)
+            }
         }
         return nil
     }

@@ -28,7 +28,7 @@ package struct FileRecord: Sendable, Equatable, Codable {
     }
 }
 
-/// A file that is hashed while it is written.
+/// A file that is hashed while it is written. All its functions throw `.inputOutput`.
 package struct HashedFile: ~Copyable {
     private var file: OutputFile
     private var hash = SHA256()
@@ -36,15 +36,11 @@ package struct HashedFile: ~Copyable {
     private(set) var size = 0
 
     /// Creates a file, or empties an existing one.
-    ///
-    /// - Throws: `.inputOutput`.
     package init(creating path: String) throws(Failure) {
         file = try OutputFile(creating: path)
     }
 
     /// Appends bytes.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         try file.write(bytes)
         hash.update(bytes)
@@ -52,8 +48,6 @@ package struct HashedFile: ~Copyable {
     }
 
     /// Appends bytes.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: [UInt8]) throws(Failure) {
         try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
             try write(UnsafeRawBufferPointer(bytes))

@@ -61,7 +61,7 @@ enum Damage: String, CaseIterable, Sendable {
         try run.save(step: 20)
         try damage.apply(to: 20, of: run)
         var reasons: [Failure] = []
-        let checkpoint = try run.store.newestValid { step, reason in
+        let checkpoint = try run.store.newestValid(by: run.store.verify) { step, reason in
             #expect(step == 20)
             reasons.append(reason)
         }

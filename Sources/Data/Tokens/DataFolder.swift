@@ -40,11 +40,6 @@ package struct DataFolder: Sendable {
         self.tokenizer = tokenizer
     }
 
-    /// Returns the tokens of a split.
-    package func dataset(_ split: DataSplit) -> TokenDataset {
-        split == .train ? train : validation
-    }
-
     /// Checks every token of both splits against a vocabulary, and the splits against the folder's
     /// description.
     ///

@@ -104,9 +104,7 @@ package struct TokenDataset: Sendable {
         }
     }
 
-    /// Checks the tokens that were read.
-    ///
-    /// - Throws: `Failure` (bad data) if a token is outside the vocabulary.
+    /// Checks that the tokens that were read are in the vocabulary.
     private func checkTokens(
         _ tokens: UnsafePointer<Int32>, count: Int, from first: Int, of shard: TokenFile
     ) throws(Failure) {

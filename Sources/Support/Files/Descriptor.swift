@@ -2,7 +2,8 @@ import Glibc
 
 /// An open file or folder, closed at the end of its life.
 ///
-/// Call `close()` after writing: an error of closing cannot be reported at the end of life.
+/// Call `close()` after writing: an error of closing cannot be reported at the end of life. All
+/// functions throw `.inputOutput`.
 package struct Descriptor: ~Copyable {
     /// The path, as messages name it.
     package let path: String
@@ -56,8 +57,6 @@ package struct Descriptor: ~Copyable {
     }
 
     /// Writes bytes over those at an offset, by `pwrite(2)`.
-    ///
-    /// - Throws: `.inputOutput`.
     package func overwrite(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(Failure) {
         guard pwrite(number, bytes.baseAddress, bytes.count, offset) == bytes.count else {
             throw .systemCall("written", path)
@@ -66,8 +65,6 @@ package struct Descriptor: ~Copyable {
 
     /// Reads from the current position, or by `pread(2)` from an offset, until the buffer is full or
     /// the file ends; returns the number of bytes.
-    ///
-    /// - Throws: `.inputOutput`.
     package func read(
         at offset: Int? = nil, into buffer: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int {
@@ -86,8 +83,6 @@ package struct Descriptor: ~Copyable {
     }
 
     /// Reads everything from the current position to the end.
-    ///
-    /// - Throws: `.inputOutput`.
     package func readToEnd() throws(Failure) -> [UInt8] {
         var content: [UInt8] = []
         // Growing step by step would leave freed blocks of every size resident.
@@ -97,8 +92,6 @@ package struct Descriptor: ~Copyable {
     }
 
     /// Reads everything from the current position to the end, in pieces.
-    ///
-    /// - Throws: `.inputOutput`.
     package func forEachChunk(_ body: (UnsafeRawBufferPointer) -> Void) throws(Failure) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
         defer { buffer.deallocate() }
@@ -110,8 +103,6 @@ package struct Descriptor: ~Copyable {
     }
 
     /// The size in bytes; nil for a pipe, a device or a folder.
-    ///
-    /// - Throws: `.inputOutput`.
     package func regularSize() throws(Failure) -> Int? {
         var status = stat()
         guard fstat(number, &status) == 0 else { throw .systemCall("examined", path) }
@@ -135,8 +126,6 @@ package struct Descriptor: ~Copyable {
     ///
     /// Do not retry: after a failure the kernel may have dropped the unwritten pages, and a second
     /// call could report success.
-    ///
-    /// - Throws: `.inputOutput`.
     package func synchronize() throws(Failure) {
         guard fsync(number) == 0 else { throw .systemCall("written", path) }
     }
@@ -145,8 +134,6 @@ package struct Descriptor: ~Copyable {
     package func dropCache() { posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
 
     /// Closes the file; network file systems may report a failed write only here.
-    ///
-    /// - Throws: `.inputOutput`.
     package consuming func close() throws(Failure) {
         let status = Glibc.close(number)
         let error = errno
