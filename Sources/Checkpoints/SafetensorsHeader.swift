@@ -125,11 +125,11 @@ struct SafetensorsHeader {
     }
 
     private static func metadata(in header: JSONObject) throws(Defect) -> [String: String] {
-        var metadata: [String: String] = [:]
-        guard let value = header[metadataKey] else { return metadata }
+        guard let value = header[metadataKey] else { return [:] }
         guard case .object(let entries) = value else {
             throw Defect("its \(metadataKey) is not an object")
         }
+        var metadata: [String: String] = [:]
         for entry in entries.members {
             guard let text = entry.value.string else {
                 throw Defect("its \(metadataKey) entry \"\(entry.key)\" is not a string")

@@ -52,7 +52,9 @@ final class Run {
     /// Returns the newest valid checkpoint and the steps that were rejected before it was found.
     func newest() throws(Failure) -> (checkpoint: Checkpoint?, rejected: [Int]) {
         var rejected: [Int] = []
-        let checkpoint = try store.newestValid(by: store.verify) { step, _ in rejected.append(step) }
+        let checkpoint = try store.newestValid(by: store.verify) { step, _ in
+            rejected.append(step)
+        }
         return (checkpoint, rejected)
     }
 

@@ -34,10 +34,11 @@ extension BytePairFiles {
     ///   wrong format.
     init?(folder: String) throws(Failure) {
         for names in Self.pairsOfNames {
-            let paths = ("\(folder)/\(names.vocabulary)", "\(folder)/\(names.merges)")
-            let (hasVocabulary, hasMerges) = (
-                FileSystem.exists(paths.0), FileSystem.exists(paths.1)
+            let paths = (
+                vocabulary: "\(folder)/\(names.vocabulary)", merges: "\(folder)/\(names.merges)"
             )
+            let hasVocabulary = FileSystem.exists(paths.vocabulary)
+            let hasMerges = FileSystem.exists(paths.merges)
             guard hasVocabulary || hasMerges else { continue }
             guard hasVocabulary && hasMerges else {
                 let (present, missing) =
@@ -47,9 +48,10 @@ extension BytePairFiles {
                     remedy: "put both files of the vocabulary there")
             }
             let vocabulary = try decodeJSONFile(
-                [String: Int].self, at: paths.0, remedy: "use the model's own \(names.vocabulary)")
+                [String: Int].self, at: paths.vocabulary,
+                remedy: "use the model's own \(names.vocabulary)")
             // The text is split by scalars, because CR LF is one Character.
-            var lines = try readTextFile(paths.1).unicodeScalars.split(
+            var lines = try readTextFile(paths.merges).unicodeScalars.split(
                 separator: "\n", omittingEmptySubsequences: false
             ).map(String.init)
             let hasHeader = lines.first?.hasPrefix("#version") ?? false

@@ -1,6 +1,7 @@
 import Support
 
-/// A writer of an llm.c token file whose ids arrive in pieces.
+/// A writer of an llm.c token file whose ids arrive in pieces. All its functions throw `Failure`
+/// (input/output) if the file cannot be written.
 package struct TokenFileWriter: ~Copyable {
     package let format: TokenFileFormat
     /// The number of tokens so far.
@@ -10,8 +11,6 @@ package struct TokenFileWriter: ~Copyable {
     private var narrow: [UInt16] = []
 
     /// Starts a new file for ids below `vocabularySize`.
-    ///
-    /// - Throws: `Failure` (input/output) if the file cannot be written.
     package init(_ path: String, vocabularySize: Int) throws(Failure) {
         let format = TokenFileFormat(vocabularySize: vocabularySize)
         var file = try OutputFile(creating: path)
@@ -21,8 +20,6 @@ package struct TokenFileWriter: ~Copyable {
     }
 
     /// Appends ids.
-    ///
-    /// - Throws: `Failure` (input/output) if they cannot be written.
     package mutating func append(_ ids: ArraySlice<UInt32>) throws(Failure) {
         guard !ids.isEmpty else { return }
         precondition(count + ids.count <= TokenFileFormat.largestCount, "too many for one file")
@@ -41,8 +38,6 @@ package struct TokenFileWriter: ~Copyable {
     }
 
     /// Completes the header and flushes the file to disk.
-    ///
-    /// - Throws: `Failure` (input/output) if that fails.
     package consuming func finish() throws(Failure) {
         try Self.writeHeader(of: &file, format: format, count: count)
         try file.finish()
