@@ -7,12 +7,9 @@ package struct FileRecord: Sendable, Equatable, Codable {
     package let size: Int
     /// The digest, as 64 hexadecimal digits.
     package let sha256: String
+}
 
-    package init(size: Int, sha256: String) {
-        self.size = size
-        self.sha256 = sha256
-    }
-
+extension FileRecord {
     /// Reads a whole file and hashes it.
     ///
     /// The file is read rather than mapped, so that a failing disk causes an error and not a

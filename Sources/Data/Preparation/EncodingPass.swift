@@ -55,7 +55,7 @@ struct EncodingPass: ~Copyable {
         defer { buffer.deallocate() }
         for source in survey.sources {
             if let documentToken { try beginDocument(documentToken) }
-            let file = try InputFile(source.path)
+            let file = try Descriptor(text: source.path)
             var read = 0
             while true {
                 let count = try file.read(into: buffer)

@@ -78,7 +78,7 @@ extension TokenizeOptions {
     func totalSize() throws(Failure) -> Int? {
         var total: Int? = 0
         for input in inputs {
-            let size = try InputFile.size(of: input)
+            let size = try Descriptor.textSize(input)
             total = if let total, let size { total + size } else { nil }
         }
         return total

@@ -1,32 +1,24 @@
 import Glibc
 import Support
 
-/// An input that is read sequentially: a file or standard input.
-struct InputFile: ~Copyable {
-    private let descriptor: Descriptor
-    /// The size in bytes, or nil for a pipe or a device.
-    let size: Int?
-
-    /// The name in messages.
-    var name: String { descriptor.path }
-
-    /// Opens a path; "-" is standard input.
+extension Descriptor {
+    /// Opens a text; "-" is standard input.
     ///
     /// - Throws: `Failure` (missing input) if there is no such file; (input/output) if it cannot be
     ///   read.
-    init(_ path: String) throws(Failure) {
-        let size = try Self.size(of: path)
-        let descriptor =
-            path == "-"
-            ? try Descriptor(standardInput: "standard input") : try Descriptor(reading: path)
-        self.size = size
-        self.descriptor = descriptor
+    init(text path: String) throws(Failure) {
+        _ = try Self.textSize(path)
+        if path == "-" {
+            try self.init(standardInput: "standard input")
+        } else {
+            try self.init(reading: path)
+        }
     }
 
-    /// Returns the size in bytes of the file at a path, or nil for a pipe or a device.
+    /// Returns the size of a text in bytes, or nil for a pipe or a device.
     ///
     /// - Throws: the same failures as `init`.
-    static func size(of path: String) throws(Failure) -> Int? {
+    static func textSize(_ path: String) throws(Failure) -> Int? {
         guard path != "-" else {
             return try Descriptor(standardInput: "standard input").regularSize()
         }
@@ -39,14 +31,6 @@ struct InputFile: ~Copyable {
             throw .systemCall("opened", path, isReading: true)
         }
         return status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
-    }
-
-    /// Fills the buffer as far as there are bytes. Returns the number of bytes, which is 0 at the
-    /// end.
-    ///
-    /// - Throws: `Failure` (input/output) if reading fails.
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
-        try descriptor.read(into: buffer)
     }
 }
 
