@@ -94,7 +94,10 @@ let package = Package(
                 "Statistics", "Compute", "MPI", "Support", "CCompute",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        target("Data", ["Compute", "Support"]),
+        .target(
+            name: "Data", dependencies: ["Compute", "Support"],
+            resources: [.embedInCode("Tokenizers/UnicodeClasses.txt")],
+            swiftSettings: swiftSettings),
         target("Model", ["Recipes", "Compute", "Support"]),
         target("Collectives", ["Recipes", "MPI", "Compute", "CCompute", "Support"]),
         target("Optimizers", ["Recipes", "Compute"]),

@@ -24,7 +24,7 @@ package struct SaveResult: Sendable {
     /// The verified checkpoint.
     package let checkpoint: Checkpoint
     /// Whether a valid checkpoint of the same state existed and was left unchanged.
-    package let wasThere: Bool
+    package let existed: Bool
     /// The secondary failures, such as an old checkpoint that could not be removed.
     package let warnings: [Failure]
 }
@@ -53,19 +53,17 @@ extension CheckpointStore {
         try FileSystem.makeFolders(folder)
         var warnings = removePartialFolders()
         let path = path(step: manifest.step)
-        if FileSystem.exists(path) {
-            if let existing = try resolveExisting(path, manifest: manifest, warnings: &warnings) {
-                return SaveResult(checkpoint: existing, wasThere: true, warnings: warnings)
-            }
+        if let existing = try resolveExisting(path, manifest: manifest, warnings: &warnings) {
+            return SaveResult(checkpoint: existing, existed: true, warnings: warnings)
         }
         let complete = try AtomicFolder.create(at: path) { (partial) throws(Failure) in
             let written = try Self.write(files, manifest: manifest, into: partial)
-            _ = try Self.verify(folder: partial, step: manifest.step)
+            try verify(Candidate(step: manifest.step, folder: partial))
             return written
         }
         warnings += removeOld(below: manifest.step, except: kept)
         let checkpoint = Checkpoint(step: manifest.step, folder: path, manifest: complete)
-        return SaveResult(checkpoint: checkpoint, wasThere: false, warnings: warnings)
+        return SaveResult(checkpoint: checkpoint, existed: false, warnings: warnings)
     }
 
     /// Writes the files and then the manifest, which records their sizes and digests.
@@ -84,12 +82,12 @@ extension CheckpointStore {
             switch file.content {
             case .tensors(let tensors, let metadata):
                 try SafetensorsWriter.write(tensors, metadata: metadata, to: &output)
-            case .text(let text): try output.write(text)
+            case .text(let text): try output.write(Array(text.utf8))
             }
             manifest.files[file.name] = try output.finish()
         }
         var output = try HashedFile(creating: "\(folder)/\(manifestName)")
-        try output.write(manifest.text())
+        try output.write(Array(manifest.text().utf8))
         _ = try output.finish()
         return manifest
     }
@@ -98,9 +96,10 @@ extension CheckpointStore {
     private func resolveExisting(
         _ path: String, manifest: Manifest, warnings: inout [Failure]
     ) throws(Failure) -> Checkpoint? {
+        guard FileSystem.exists(path) else { return nil }
         let existing: Checkpoint
         do throws(Failure) {
-            existing = try Self.verify(folder: path, step: manifest.step)
+            existing = try verify(Candidate(step: manifest.step, folder: path))
         } catch {
             let rejected = Self.freeName(path + ".rejected")
             try FileSystem.rename(path, to: rejected)
@@ -118,13 +117,10 @@ extension CheckpointStore {
 
     /// Returns an unused name: the given one, or the given one with -2, -3 and so on appended.
     private static func freeName(_ path: String) -> String {
-        var name = path
+        guard FileSystem.exists(path) else { return path }
         var number = 2
-        while FileSystem.exists(name) {
-            name = "\(path)-\(number)"
-            number += 1
-        }
-        return name
+        while FileSystem.exists("\(path)-\(number)") { number += 1 }
+        return "\(path)-\(number)"
     }
 
     /// Removes the partial folders that killed runs left; returns the failures.

@@ -93,26 +93,60 @@ extension CheckpointStore {
     ///   another step; `.inputOutput`.
     @discardableResult
     package func verify(_ candidate: Candidate) throws(Failure) -> Checkpoint {
-        try Self.verify(folder: candidate.folder, step: candidate.step)
+        let folder = candidate.folder
+        let manifestPath = "\(folder)/\(Self.manifestName)"
+        guard FileSystem.exists(manifestPath) else {
+            throw Self.unusable(folder, "has no \(Self.manifestName)")
+        }
+        let manifest = try Manifest(parsing: readBytes(manifestPath), path: manifestPath)
+        guard manifest.step == candidate.step else {
+            throw .file(
+                .badData, folder, "holds step \(manifest.step)",
+                remedy: "give the folder back its original name")
+        }
+        for (name, expected) in manifest.files.sorted(by: { $0.key < $1.key }) {
+            try Self.verify(name, in: folder, expected: expected)
+        }
+        return Checkpoint(step: candidate.step, folder: folder, manifest: manifest)
+    }
+
+    private static func verify(
+        _ name: String, in folder: String, expected: FileRecord
+    ) throws(Failure) {
+        let path = "\(folder)/\(name)"
+        guard FileSystem.exists(path) else { throw unusable(folder, "has lost its \(name)") }
+        // Checking the size first avoids reading a file of the wrong size.
+        let size = try Descriptor(reading: path).size()
+        guard size == expected.size else {
+            throw unusable(path, "has \(size) bytes, but its manifest states \(expected.size)")
+        }
+        guard try FileRecord(reading: path) == expected else {
+            throw unusable(path, "is damaged (its SHA-256 differs from the manifest's)")
+        }
+        if name.hasSuffix(".safetensors") { try SafetensorsFile(opening: path).requireFinite() }
+    }
+
+    /// Returns the failure of a checkpoint that is damaged.
+    static func unusable(_ path: String, _ problem: String) -> Failure {
+        .file(.badData, path, problem, remedy: "use another checkpoint")
     }
 
     /// Returns the newest checkpoint that is whole; nil if there is none.
     ///
     /// - Parameters:
     ///   - limit: the step before which the checkpoint must be.
-    ///   - check: a function that verifies a candidate; nil for `verify`.
+    ///   - check: a function that verifies a candidate, such as `verify`.
     ///   - reject: called for each newer candidate that cannot be used, with its step and the
     ///     reason.
     /// - Throws: `.inputOutput` if the store's folder cannot be listed.
     package func newestValid(
-        before limit: Int = .max, by check: ((Candidate) throws(Failure) -> Checkpoint)? = nil,
+        before limit: Int = .max, by check: (Candidate) throws(Failure) -> Checkpoint,
         reject: (_ step: Int, _ reason: Failure) -> Void
     ) throws(Failure) -> Checkpoint? {
         for candidate in try candidates() where candidate.step < limit {
-            do throws(Failure) {
-                guard let check else { return try verify(candidate) }
-                return try check(candidate)
-            } catch { reject(candidate.step, error) }
+            do throws(Failure) { return try check(candidate) } catch {
+                reject(candidate.step, error)
+            }
         }
         return nil
     }
@@ -132,46 +166,5 @@ extension CheckpointStore {
             }
         }
         return nil
-    }
-
-    static func verify(folder: String, step: Int) throws(Failure) -> Checkpoint {
-        let manifestPath = "\(folder)/\(manifestName)"
-        guard FileSystem.exists(manifestPath) else {
-            throw .file(
-                .badData, folder, "has no \(manifestName)", remedy: "use another checkpoint")
-        }
-        let manifest = try Manifest(parsing: readBytes(manifestPath), path: manifestPath)
-        guard manifest.step == step else {
-            throw .file(
-                .badData, folder, "holds step \(manifest.step)",
-                remedy: "give the folder back its original name")
-        }
-        for (name, expected) in manifest.files.sorted(by: { $0.key < $1.key }) {
-            try verify(name, in: folder, expected: expected)
-        }
-        return Checkpoint(step: step, folder: folder, manifest: manifest)
-    }
-
-    private static func verify(
-        _ name: String, in folder: String, expected: FileRecord
-    ) throws(Failure) {
-        let path = "\(folder)/\(name)"
-        guard FileSystem.exists(path) else {
-            throw .file(
-                .badData, folder, "has lost its \(name)", remedy: "use another checkpoint")
-        }
-        // Checking the size first avoids reading a file of the wrong size.
-        let size = try Descriptor(reading: path).size()
-        guard size == expected.size else {
-            throw .file(
-                .badData, path, "has \(size) bytes, but its manifest states \(expected.size)",
-                remedy: "use another checkpoint")
-        }
-        guard try FileRecord(reading: path) == expected else {
-            throw .file(
-                .badData, path, "is damaged (its SHA-256 differs from the manifest's)",
-                remedy: "use another checkpoint")
-        }
-        if name.hasSuffix(".safetensors") { try SafetensorsFile(opening: path).requireFinite() }
     }
 }

@@ -7,12 +7,9 @@ package struct FileRecord: Sendable, Equatable, Codable {
     package let size: Int
     /// The digest, as 64 hexadecimal digits.
     package let sha256: String
+}
 
-    package init(size: Int, sha256: String) {
-        self.size = size
-        self.sha256 = sha256
-    }
-
+extension FileRecord {
     /// Reads a whole file and hashes it.
     ///
     /// The file is read rather than mapped, so that a failing disk causes an error and not a
@@ -28,7 +25,7 @@ package struct FileRecord: Sendable, Equatable, Codable {
     }
 }
 
-/// A file that is hashed while it is written.
+/// A file that is hashed while it is written. All its functions throw `.inputOutput`.
 package struct HashedFile: ~Copyable {
     private var file: OutputFile
     private var hash = SHA256()
@@ -36,39 +33,22 @@ package struct HashedFile: ~Copyable {
     private(set) var size = 0
 
     /// Creates a file, or empties an existing one.
-    ///
-    /// - Throws: `.inputOutput`.
     package init(creating path: String) throws(Failure) {
         file = try OutputFile(creating: path)
     }
 
     /// Appends bytes.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         try file.write(bytes)
         hash.update(bytes)
         size += bytes.count
     }
 
-    /// Appends a string's UTF-8.
-    ///
-    /// - Throws: `.inputOutput`.
-    package mutating func write(_ string: String) throws(Failure) {
-        try write(Array(string.utf8))
-    }
-
     /// Appends bytes.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: [UInt8]) throws(Failure) {
-        let failure: Failure? = bytes.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                try write(bytes)
-                return nil
-            } catch { return error }
+        try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try write(UnsafeRawBufferPointer(bytes))
         }
-        if let failure { throw failure }
     }
 
     /// Writes the file through to the disk and closes it; returns its size and digest.

@@ -39,17 +39,6 @@ package struct Manifest: Sendable, Equatable, Codable {
     /// The additional state that resuming needs, such as the counters of the guards.
     package var extra: [String: String]
 
-    private enum CodingKeys: String, CodingKey {
-        case format, checksum, files, step, seed, lanes, version, extra
-        case tokensSeen = "tokens_seen"
-        case sampleCursor = "sample_cursor"
-        case rankCount = "rank_count"
-        case recipeHash = "recipe_hash"
-        case dataFingerprint = "data_fingerprint"
-        case tokenizerFingerprint = "tokenizer_fingerprint"
-        case parameterHash = "parameter_hash"
-    }
-
     private static let emptyChecksum = String(repeating: "0", count: 64)
 
     package init(
@@ -89,8 +78,7 @@ extension Manifest {
         var manifest = self
         manifest.format = Self.currentFormat
         manifest.checksum = Self.emptyChecksum
-        let blank = try manifest.encoded()
-        manifest.checksum = SHA256.hash(blank)
+        manifest.checksum = SHA256.hash(try manifest.encoded())
         return try manifest.encoded()
     }
 
@@ -100,10 +88,11 @@ extension Manifest {
     /// - Throws: `.badData`.
     init(parsing text: [UInt8], path: String) throws(Failure) {
         let data = Data(text)
-        guard let header = try? JSONDecoder().decode(FormatAlone.self, from: data) else {
-            throw .file(
-                .badData, path, "is damaged or is not the manifest of a checkpoint",
-                remedy: "use another checkpoint")
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        guard let header = try? decoder.decode(FormatAlone.self, from: data) else {
+            throw CheckpointStore.unusable(
+                path, "is damaged or is not the manifest of a checkpoint")
         }
         guard header.format == Self.currentFormat else {
             throw .file(
@@ -111,9 +100,9 @@ extension Manifest {
                 "has format \(header.format), but this version reads format \(Self.currentFormat)",
                 remedy: "use the version that wrote it")
         }
-        guard let manifest = try? JSONDecoder().decode(Manifest.self, from: data),
+        guard let manifest = try? decoder.decode(Manifest.self, from: data),
             manifest.checksum == Self.checksum(of: text, stated: manifest.checksum)
-        else { throw .file(.badData, path, "is damaged", remedy: "use another checkpoint") }
+        else { throw CheckpointStore.unusable(path, "is damaged") }
         self = manifest
         checksum = Self.emptyChecksum
     }
@@ -124,6 +113,7 @@ extension Manifest {
     private func encoded() throws(Failure) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
         do {
             return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
         } catch {
@@ -132,13 +122,9 @@ extension Manifest {
     }
 
     /// Returns the checksum of the text of a manifest whose stated checksum is replaced by zeros.
-    private static func checksum(of text: [UInt8], stated: String) -> String? {
-        let digits = Array(stated.utf8)
-        guard digits.count == emptyChecksum.utf8.count,
-            let place = text.indices.first(where: { text[$0...].starts(with: digits) })
-        else { return nil }
-        var blank = text
-        blank.replaceSubrange(place..<place + digits.count, with: emptyChecksum.utf8)
+    private static func checksum(of text: [UInt8], stated: String) -> String {
+        let blank = text.replacing(
+            Array(stated.utf8), with: Array(emptyChecksum.utf8), maxReplacements: 1)
         return blank.withUnsafeBytes { SHA256.hash($0) }
     }
 }

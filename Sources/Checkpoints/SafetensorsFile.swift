@@ -58,15 +58,10 @@ package struct SafetensorsFile: ~Copyable {
     package borrowing func copy(
         _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
-        let range = place(of: try tensor(name, shape: shape))
-        // Copying in pieces keeps the pages of the file from adding to the resident memory.
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceBytes) {
-            let piece = start..<min(range.upperBound, start + Self.pieceBytes)
-            UnsafeMutableRawBufferPointer(
-                start: UnsafeMutableRawPointer(destination) + (start - range.lowerBound),
-                count: piece.count
-            ).copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[piece]))
-            memory.release(piece)
+        var target = UnsafeMutableRawPointer(destination)
+        memory.forEachPiece(of: place(of: try tensor(name, shape: shape))) { piece in
+            UnsafeMutableRawBufferPointer(start: target, count: piece.count).copyMemory(from: piece)
+            target += piece.count
         }
     }
 
@@ -75,46 +70,38 @@ package struct SafetensorsFile: ~Copyable {
     /// - Throws: `.badData` that names the first tensor that does not.
     package borrowing func requireFinite() throws(Failure) {
         for tensor in tensors where tensor.type == .float32 {
-            let range = place(of: tensor)
-            for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.pieceBytes) {
-                let piece = start..<min(range.upperBound, start + Self.pieceBytes)
-                let values = UnsafeRawBufferPointer(rebasing: memory.bytes[piece])
-                defer { memory.release(piece) }
-                guard firstNonFinite(in: values.assumingMemoryBound(to: Float.self)) != nil else {
-                    continue
-                }
-                throw .file(
-                    .badData, path,
+            try memory.forEachPiece(of: place(of: tensor)) { (piece) throws(Failure) in
+                let values = piece.assumingMemoryBound(to: Float.self)
+                guard firstNonFinite(in: values) != nil else { return }
+                throw failure(
                     "\"\(tensor.name)\" holds a number that is not finite, because the training "
                         + "diverged", remedy: "use an earlier checkpoint")
             }
         }
     }
 
-    private static let pieceBytes = 4 << 20
-
-    /// The remedy if the tensors are those of another model.
-    private static let recipeRemedy = "use the recipe with which the model was trained"
+    /// Returns the failure of the file, by default for tensors of another model.
+    private borrowing func failure(
+        _ problem: String, remedy: String = "use the recipe with which the model was trained"
+    ) -> Failure {
+        .file(.badData, path, problem, remedy: remedy)
+    }
 
     /// Returns the fp32 tensor called `name`, which must have `shape`.
     ///
     /// - Throws: `.badData` if the file has no such tensor or has one of another shape or type.
     package borrowing func tensor(_ name: String, shape: [Int]) throws(Failure) -> StoredTensor {
         guard let tensor = self[name] else {
-            throw .file(
-                .badData, path, "has no tensor \"\(name)\"", remedy: Self.recipeRemedy)
+            throw failure("has no tensor \"\(name)\"")
         }
         guard tensor.type == .float32 else {
-            throw .file(
-                .badData, path,
+            throw failure(
                 "the tensor \"\(name)\" has dtype \(tensor.type.rawValue), but F32 is needed",
                 remedy: "convert the file to F32")
         }
         guard tensor.shape == shape else {
-            throw .file(
-                .badData, path,
-                "the tensor \"\(name)\" has shape \(tensor.shape), but \(shape) is needed",
-                remedy: Self.recipeRemedy)
+            throw failure(
+                "the tensor \"\(name)\" has shape \(tensor.shape), but \(shape) is needed")
         }
         return tensor
     }
@@ -131,9 +118,7 @@ package struct SafetensorsFile: ~Copyable {
         }
         let expected = Set(layout.tensors.map(\.name))
         if let extra = tensors.first(where: { !expected.contains($0.name) }) {
-            throw .file(
-                .badData, path, "has a tensor \"\(extra.name)\" that the model lacks",
-                remedy: Self.recipeRemedy)
+            throw failure("has a tensor \"\(extra.name)\" that the model lacks")
         }
     }
 }
@@ -154,6 +139,19 @@ private struct MappedMemory: ~Copyable {
             memory != MAP_FAILED
         else { throw .systemCall("read", path) }
         bytes = UnsafeRawBufferPointer(start: memory, count: size)
+    }
+
+    /// Calls a closure with a range in pieces. The pages of each are released after it, which keeps
+    /// the file from adding to the resident memory.
+    func forEachPiece<Problem: Error>(
+        of range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Problem) -> Void
+    ) throws(Problem) {
+        let pieceBytes = 4 << 20
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: pieceBytes) {
+            let piece = start..<min(range.upperBound, start + pieceBytes)
+            defer { release(piece) }
+            try body(UnsafeRawBufferPointer(rebasing: bytes[piece]))
+        }
     }
 
     /// Releases the pages of a range from memory; they can be read again from the file.

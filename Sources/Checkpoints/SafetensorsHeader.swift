@@ -82,16 +82,16 @@ struct SafetensorsHeader {
             self.tensors = tensors
         } catch {
             throw .file(
-                .badData, path, "is not a valid safetensors file, because \(error.what)",
+                .badData, path, "is not a valid safetensors file, because \(error.problem)",
                 remedy: "get a fresh copy of it, or use another file")
         }
     }
 
     /// A violation of the format.
     private struct Defect: Error {
-        let what: String
+        let problem: String
 
-        init(_ what: String) { self.what = what }
+        init(_ problem: String) { self.problem = problem }
     }
 
     private static func headerText(
@@ -118,20 +118,18 @@ struct SafetensorsHeader {
     private static func object(in text: UnsafeRawBufferPointer) throws(Defect) -> JSONObject {
         let value: JSONValue
         do throws(JSONProblem) { value = try JSONValue(parsing: text) } catch {
-            throw Defect("its header has \(error.what) at byte \(error.byte)")
+            throw Defect("its header has \(error.phrase) at byte \(error.byte)")
         }
-        guard case .object(let object) = value else {
-            throw Defect("its header is not a JSON object")
-        }
-        return object
+        if case .object(let object) = value { return object }
+        throw Defect("its header is not a JSON object")
     }
 
     private static func metadata(in header: JSONObject) throws(Defect) -> [String: String] {
-        var metadata: [String: String] = [:]
-        guard let value = header[metadataKey] else { return metadata }
+        guard let value = header[metadataKey] else { return [:] }
         guard case .object(let entries) = value else {
             throw Defect("its \(metadataKey) is not an object")
         }
+        var metadata: [String: String] = [:]
         for entry in entries.members {
             guard let text = entry.value.string else {
                 throw Defect("its \(metadataKey) entry \"\(entry.key)\" is not a string")
@@ -146,10 +144,8 @@ struct SafetensorsHeader {
             throw Defect("its entry for \"\(name)\" is not an object")
         }
         func field(_ key: String) throws(Defect) -> JSONValue {
-            guard let value = fields[key] else {
-                throw Defect("its tensor \"\(name)\" has no \(key)")
-            }
-            return value
+            if let value = fields[key] { return value }
+            throw Defect("its tensor \"\(name)\" has no \(key)")
         }
         guard case .string(let typeName) = try field("dtype") else {
             throw Defect("the dtype of its tensor \"\(name)\" is not a string")
@@ -173,18 +169,13 @@ struct SafetensorsHeader {
                 "its tensor \"\(name)\" has \(offsets[1] - offsets[0]) bytes where shape \(shape) of \(typeName) needs \(size)"
             )
         }
-        return StoredTensor(
-            name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
+        return StoredTensor(name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
     }
 
     private static func naturalNumbers(_ value: JSONValue) -> [Int]? {
         guard case .array(let elements) = value else { return nil }
-        var numbers: [Int] = []
-        for element in elements {
-            guard let number = element.naturalNumber else { return nil }
-            numbers.append(number)
-        }
-        return numbers
+        let numbers = elements.compactMap(\.naturalNumber)
+        return numbers.count == elements.count ? numbers : nil
     }
 
     /// Returns the number of bytes of a tensor; nil if the product overflows.
@@ -203,9 +194,10 @@ struct SafetensorsHeader {
         var end = 0
         for tensor in tensors {
             guard tensor.range.lowerBound == end else {
-                let what =
-                    tensor.range.lowerBound < end ? "overlaps the one before it" : "follows a hole"
-                throw Defect("its tensor \"\(tensor.name)\" \(what)")
+                let overlaps = tensor.range.lowerBound < end
+                throw Defect(
+                    "its tensor \"\(tensor.name)\" "
+                        + (overlaps ? "overlaps the one before it" : "follows a hole"))
             }
             end = tensor.range.upperBound
         }

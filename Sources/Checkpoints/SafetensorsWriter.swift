@@ -78,10 +78,9 @@ package enum SafetensorsWriter {
         _ tensors: [TensorSource], metadata: [String: String] = [:], to file: inout HashedFile
     ) throws(Failure) {
         let sorted = tensors.sorted {
-            if $0.type.byteCount != $1.type.byteCount {
-                return $0.type.byteCount > $1.type.byteCount
-            }
-            return $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+            $0.type.byteCount == $1.type.byteCount
+                ? $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+                : $0.type.byteCount > $1.type.byteCount
         }
         try file.write(header(of: sorted, metadata: metadata))
         for tensor in sorted { try tensor.write(to: &file) }
@@ -91,26 +90,24 @@ package enum SafetensorsWriter {
     private static func header(
         of tensors: [TensorSource], metadata: [String: String]
     ) throws(Failure) -> [UInt8] {
-        var entries: [String] = []
-        if !metadata.isEmpty {
-            let pairs = metadata.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-                .map { "\(jsonQuoted($0.key)):\(jsonQuoted($0.value))" }
-            entries.append("\"\(SafetensorsHeader.metadataKey)\":{\(pairs.joined(separator: ","))}")
-        }
-        var names: Set<String> = [SafetensorsHeader.metadataKey]
-        var offset = 0
+        let strings = metadata.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+            .map { ($0.key, JSONValue.string($0.value)) }
+        var header: JSONObject = [SafetensorsHeader.metadataKey: .object(JSONObject(strings))]
+        var end = 0
         for tensor in tensors {
-            let size = tensor.byteCount
-            guard names.insert(tensor.name).inserted else {
+            guard header[tensor.name] == nil else {
                 throw .defect("The tensor name \"\(tensor.name)\" appears twice in a checkpoint")
             }
-            let shape = tensor.shape.map(String.init).joined(separator: ",")
-            entries.append(
-                "\(jsonQuoted(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(offset + size)]}"
-            )
-            offset += size
+            let start = end
+            end += tensor.byteCount
+            header[tensor.name] = [
+                "dtype": .string(tensor.type.rawValue),
+                "shape": .array(tensor.shape.map(JSONValue.integer)),
+                "data_offsets": [.integer(start), .integer(end)],
+            ]
         }
-        var json = Array("{\(entries.joined(separator: ","))}".utf8)
+        if metadata.isEmpty { header[SafetensorsHeader.metadataKey] = nil }
+        var json = Array(header.text.utf8)
         json += Array(repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
         return withUnsafeBytes(of: UInt64(json.count).littleEndian, Array.init) + json
     }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// An error that is reported to the user: one sentence with the remedy, and an exit code.
 ///
 /// The user can act on every `Failure`: fix the cause, or report a `.bug`. A programmer's mistake
@@ -37,6 +39,16 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
         let isEnded = sentence.last.map { ".?!".contains($0) } ?? true
         return "lockstep: \(sentence)\(isEnded ? "" : ".")"
     }
+
+    /// Writes the sentence to standard error and ends the process at once with the exit code.
+    ///
+    /// Call this only if no caller can recover, as when the system refuses memory or a thread.
+    /// mpirun then ends the other ranks.
+    package func endProcess() -> Never {
+        let bytes = Array("\(line)\n".utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
+        _exit(code.rawValue)
+    }
 }
 
 // MARK: - The grammar of messages
@@ -74,4 +86,39 @@ extension Failure {
     package static func defect(_ problem: String) -> Failure {
         Failure(.bug, "\(problem); please report this defect.")
     }
+
+    /// Returns the failure of a system call on a file or folder.
+    ///
+    /// The sentence is `PATH: cannot be ACTION (errno text); remedy.`
+    ///
+    /// - Parameters:
+    ///   - action: the past participle after "cannot be", such as "written".
+    ///   - error: the `errno` of the call.
+    ///   - isReading: whether a missing file or folder is missing input rather than an I/O error.
+    ///   - remedy: the remedy; nil for the usual one for the error.
+    package static func systemCall(
+        _ action: String, _ path: String, error: Int32 = errno, isReading: Bool = false,
+        remedy: String? = nil
+    ) -> Failure {
+        let isMissing = error == ENOENT || error == ENOTDIR
+        return .file(
+            isReading && isMissing ? .missingInput : .inputOutput, path,
+            "cannot be \(action) (\(systemMessage(error)))",
+            remedy: remedy ?? usualRemedy(for: error))
+    }
+
+    private static func usualRemedy(for error: Int32) -> String {
+        switch error {
+        case ENOSPC, EDQUOT, EFBIG: "free some space there, or choose another place"
+        case EACCES, EPERM, EROFS: "choose a place that you have permission for"
+        case ENOENT, ENOTDIR: "check the path"
+        case EEXIST: "remove it if no other process uses it, or choose another place"
+        case EMFILE, ENFILE: "raise the limit on open files with ulimit -n"
+        case EIO: "check the disk or the network file system"
+        default: "check the file system"
+        }
+    }
 }
+
+/// Returns the system's text for an error, such as "No space left on device".
+package func systemMessage(_ error: Int32 = errno) -> String { String(cString: strerror(error)) }

@@ -159,12 +159,13 @@ struct TokenizeCommand: ParsableCommand {
     }
 
     private func report(_ statistics: TokenizeStatistics) throws(Failure) {
-        let rate = Double(statistics.bytes) / max(statistics.seconds, 1e-9)
+        let data = statistics.description
+        let rate = Double(data.bytes) / max(statistics.seconds, 1e-9)
         try StandardOutput.write(
-            line: "\(Format.count(statistics.trainTokens)) training and "
-                + "\(Format.count(statistics.validationTokens)) validation tokens, vocabulary "
-                + "\(Format.count(statistics.vocabularySize)), from "
-                + "\(Format.bytes(statistics.bytes)) in \(Format.duration(statistics.seconds)) "
+            line: "\(Format.count(data.train.tokens)) training and "
+                + "\(Format.count(data.validation.tokens)) validation tokens, vocabulary "
+                + "\(Format.count(data.tokenizer.vocabularySize)), from "
+                + "\(Format.bytes(data.bytes)) in \(Format.duration(statistics.seconds)) "
                 + "(\(Format.bytes(Int(rate)))/s), in \(out)")
         if let loss = statistics.bigramLoss {
             try StandardOutput.write(

@@ -61,7 +61,7 @@ enum Damage: String, CaseIterable, Sendable {
         try run.save(step: 20)
         try damage.apply(to: 20, of: run)
         var reasons: [Failure] = []
-        let checkpoint = try run.store.newestValid { step, reason in
+        let checkpoint = try run.store.newestValid(by: run.store.verify) { step, reason in
             #expect(step == 20)
             reasons.append(reason)
         }
@@ -135,7 +135,7 @@ enum Damage: String, CaseIterable, Sendable {
         #expect(try names(in: run.store.folder).count == 2)
 
         let result = try run.save(step: stage == .pruning ? 30 : 20)
-        #expect(!result.wasThere && result.warnings.isEmpty)
+        #expect(!result.existed && result.warnings.isEmpty)
         let kept =
             stage == .pruning
             ? ["step-00000020", "step-00000030"] : ["step-00000010", "step-00000020"]

@@ -52,7 +52,9 @@ final class Run {
     /// Returns the newest valid checkpoint and the steps that were rejected before it was found.
     func newest() throws(Failure) -> (checkpoint: Checkpoint?, rejected: [Int]) {
         var rejected: [Int] = []
-        let checkpoint = try store.newestValid { step, _ in rejected.append(step) }
+        let checkpoint = try store.newestValid(by: store.verify) { step, _ in
+            rejected.append(step)
+        }
         return (checkpoint, rejected)
     }
 
@@ -76,7 +78,7 @@ final class Run {
     func savesAndReadsBack() throws {
         let run = try Run()
         let result = try run.save(step: 1000)
-        #expect(!result.wasThere && result.warnings.isEmpty)
+        #expect(!result.existed && result.warnings.isEmpty)
         #expect(try names(in: run.store.folder) == ["step-00001000"])
         #expect(
             try names(in: run.store.path(step: 1000))
@@ -181,7 +183,7 @@ final class Run {
         var manifest = run.manifest(step: 4)
         manifest.rankCount = 8
         let result = try run.save(step: 4, manifest: manifest)
-        #expect(result.wasThere && result.checkpoint.manifest.rankCount == 2)
+        #expect(result.existed && result.checkpoint.manifest.rankCount == 2)
         #expect(try bytes(of: run.store.path(step: 4) + "/manifest.json") == before)
     }
 
@@ -205,7 +207,7 @@ final class Run {
             let path = run.store.path(step: 4) + "/model.safetensors"
             try write(bytes(of: path).dropLast(), to: path)
             let result = try run.save(step: 4)
-            #expect(!result.wasThere && result.warnings.count == 1)
+            #expect(!result.existed && result.warnings.count == 1)
             #expect(result.warnings.first?.sentence.contains(".rejected") == true)
             let names = try names(in: run.store.folder)
             #expect(names.count == 1 + round)

@@ -33,11 +33,11 @@ private let sample = String(
         let folder = try DataFolder(options.output)
         let tokenizer = try #require(folder.tokenizer)
         let alphabet = Set(scalars).sorted()
-        #expect(statistics.characters == scalars.count)
-        #expect(statistics.bytes == sample.utf8.count)
-        #expect(statistics.vocabularySize == alphabet.count)
-        #expect(statistics.trainTokens == border)
-        #expect(statistics.validationTokens == scalars.count - border)
+        #expect(statistics.description.characters == scalars.count)
+        #expect(statistics.description.bytes == sample.utf8.count)
+        #expect(statistics.description.tokenizer.vocabularySize == alphabet.count)
+        #expect(statistics.description.train.tokens == border)
+        #expect(statistics.description.validation.tokens == scalars.count - border)
         #expect(try ids(folder.train).map { alphabet[Int($0)] } == Array(scalars[..<border]))
         #expect(try ids(folder.validation).map { alphabet[Int($0)] } == Array(scalars[border...]))
         #expect(
@@ -78,7 +78,7 @@ private let sample = String(
         options.shardTokens = 300
         options.chunkBytes = 64
         let statistics = try tokenize(options)
-        #expect(statistics.characters == nil)
+        #expect(statistics.description.characters == nil)
         let folder = try DataFolder(options.output)
         #expect(folder.train.shards.map(\.count) == [300, 300, 300])
         #expect(try ids(folder.train) + ids(folder.validation) == content.map(UInt32.init))
@@ -357,7 +357,7 @@ private let sample = String(
         let folder = try DataFolder(other.path)
         #expect(folder.tokenizer == nil)
         #expect(folder.description == nil)
-        #expect(folder.dataset(.train).tokenCount == 3)
+        #expect(folder.train.tokenCount == 3)
         try folder.validate(vocabularySize: 10)
         expectFailure(.badData, "val.bin", "token 9", "position 0") {
             try folder.validate(vocabularySize: 9)

@@ -7,7 +7,7 @@ Run:     .venv/bin/python Tests/Golden/make_tokenizer_goldens.py FOLDER
 
 FOLDER holds GPT-2's `encoder.json` and `vocab.bpe` (or `vocab.json` and `merges.txt`). Written are:
 
-- `Sources/Data/Tokenizers/UnicodeClassTable.swift`: which code points tiktoken's pattern counts as
+- `Sources/Data/Tokenizers/UnicodeClasses.txt`: which code points tiktoken's pattern counts as
   letters, numbers and white space. tiktoken drops text that its pattern does not match, so a pattern
   of one class with a vocabulary of single bytes returns exactly the members of that class.
 - `small/vocab.json`, `small/merges.txt`: the vocabulary after GPT-2's first 1000 merges.
@@ -31,7 +31,7 @@ from tiktoken_ext.openai_public import r50k_pat_str
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "Tests" / "DataTests" / "Golden"
-TABLE = ROOT / "Sources" / "Data" / "Tokenizers" / "UnicodeClassTable.swift"
+TABLE = ROOT / "Sources" / "Data" / "Tokenizers" / "UnicodeClasses.txt"
 SMALL_MERGES = 1000
 END_OF_TEXT = "<|endoftext|>"
 BLOCK = 0x4000
@@ -116,43 +116,37 @@ def members(character_class):
     return set(map(ord, bytes(encoding.encode_ordinary(text)).decode()))
 
 
-def ranges(points):
+def runs(points):
     """Sorted code points as first and last of each run."""
-    flat = []
+    found = []
     for point in sorted(points):
-        if flat and point == flat[-1] + 1:
-            flat[-1] = point
+        if found and point == found[-1][1] + 1:
+            found[-1][1] = point
         else:
-            flat += [point, point]
-    return flat
+            found.append([point, point])
+    return found
 
 
 def write_table():
-    classes = {"letters": r"\p{L}", "numbers": r"\p{N}", "whiteSpace": r"\s"}
+    classes = {"L": r"\p{L}", "N": r"\p{N}", "s": r"\s"}
     found = {name: members(pattern) for name, pattern in classes.items()}
     others = members(r"[^\s\p{L}\p{N}]")
     assert sum(map(len, found.values())) + len(others) == 0x110000 - 0x800, "classes overlap"
     lines = [
-        "// Written by Tests/Golden/make_tokenizer_goldens.py from tiktoken "
+        "# The code points that tiktoken's pattern for GPT-2 tells apart, as runs after their class.",
+        "# Written by Tests/Golden/make_tokenizer_goldens.py from tiktoken "
         f"{tiktoken.__version__}; do not edit.",
-        "",
-        "/// The code points that tiktoken's pattern for GPT-2 tells apart: first and last of each run.",
-        "enum UnicodeClassTable {",
     ]
-    for number, (name, points) in enumerate(found.items()):
-        if number:
-            lines.append("")
-        lines += [f"    /// `{classes[name]}`: {len(points)} code points.",
-                  f"    static let {name}: [UInt32] = ["]
-        line = "       "
-        for value in ranges(points):
-            item = f" 0x{value:X},"
+    for name, points in found.items():
+        line = name
+        for first, last in runs(points):
+            item = f" {first:X}-{last:X}"
             if len(line) + len(item) > 100:
                 lines.append(line)
-                line = "       "
+                line = name
             line += item
-        lines += [line, "    ]"]
-    TABLE.write_text("\n".join(lines + ["}", ""]))
+        lines.append(line)
+    TABLE.write_text("\n".join(lines) + "\n")
     return found
 
 

@@ -55,7 +55,7 @@ struct EncodingPass: ~Copyable {
         defer { buffer.deallocate() }
         for source in survey.sources {
             if let documentToken { try beginDocument(documentToken) }
-            let file = try InputFile(source.path)
+            let file = try Descriptor(text: source.path)
             var read = 0
             while true {
                 let count = try file.read(into: buffer)
@@ -132,7 +132,9 @@ struct EncodingPass: ~Copyable {
 
     private mutating func encodeBeginOfSeparator(_ count: Int) throws(Failure) {
         guard count > 0, let bytes = scanner?.separator.prefix(count) else { return }
-        try Array(bytes).withUnsafeBytesThrowing { (bytes) throws(Failure) in try encode(bytes) }
+        try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try encode(UnsafeRawBufferPointer(bytes))
+        }
     }
 
     /// Ends a text and writes the token. A separator across the border of the splits belongs to the

@@ -1,6 +1,7 @@
 import Support
 
-/// A writer of a split's tokens to one file or to shards.
+/// A writer of a split's tokens to one file or to shards. Its functions throw `Failure`
+/// (input/output) if the tokens cannot be written.
 struct SplitWriter: ~Copyable {
     private let folder: String
     private let split: DataSplit
@@ -19,8 +20,6 @@ struct SplitWriter: ~Copyable {
     }
 
     /// Appends ids, and starts a new shard whenever one is full.
-    ///
-    /// - Throws: `Failure` (input/output) if they cannot be written.
     mutating func append(_ ids: [UInt32]) throws(Failure) {
         var rest = ids[...]
         while !rest.isEmpty {
@@ -37,8 +36,6 @@ struct SplitWriter: ~Copyable {
     }
 
     /// Ends the split and returns its description.
-    ///
-    /// - Throws: `Failure` (input/output) if the last file cannot be flushed to disk.
     consuming func finish() throws(Failure) -> DatasetDescription.Split {
         try finishFile()
         return .init(tokens: finished.reduce(0) { $0 + $1.tokens }, files: finished)

@@ -1,5 +1,3 @@
-import Glibc
-
 /// A property of a text that deserves a warning before the text is encoded.
 package enum TextFinding: Sendable, Equatable {
     /// The text spells the end-of-text token, which is encoded as plain text.
@@ -17,7 +15,10 @@ struct TextFindings {
     private var endOfTextCount = 0
     private var separator: SeparatorScanner?
     private var separatorCount = 0
-    private var carriageReturns = CarriageReturns()
+    private var carriageReturn = SeparatorScanner("\r".utf8)
+    private var carriageReturnCount = 0
+    private var lineEnd = SeparatorScanner("\r\n".utf8)
+    private var lineEndCount = 0
 
     /// Creates a scan.
     ///
@@ -40,7 +41,8 @@ struct TextFindings {
     mutating func look(at bytes: UnsafeRawBufferPointer) {
         endOfTextCount += endOfText?.count(in: bytes) ?? 0
         separatorCount += separator?.count(in: bytes) ?? 0
-        carriageReturns.look(at: bytes)
+        carriageReturnCount += carriageReturn.count(in: bytes)
+        lineEndCount += lineEnd.count(in: bytes)
     }
 
     /// Returns the findings, after all texts were scanned.
@@ -55,38 +57,11 @@ struct TextFindings {
             findings.append(
                 .missingSeparator(String(decoding: separator.separator, as: UTF8.self)))
         }
-        let alone = carriageReturns.alone + (carriageReturns.endsText ? 1 : 0)
-        if carriageReturns.beforeLineFeed + alone > 0 {
+        if carriageReturnCount > 0 {
             findings.append(
-                .carriageReturns(beforeLineFeed: carriageReturns.beforeLineFeed, alone: alone))
+                .carriageReturns(
+                    beforeLineFeed: lineEndCount, alone: carriageReturnCount - lineEndCount))
         }
         return findings
-    }
-}
-
-/// The numbers of carriage returns in bytes that arrive in chunks.
-private struct CarriageReturns {
-    private(set) var beforeLineFeed = 0
-    private(set) var alone = 0
-    /// Whether the last byte was a carriage return, which is not counted yet.
-    private(set) var endsText = false
-
-    mutating func look(at bytes: UnsafeRawBufferPointer) {
-        guard let base = bytes.baseAddress, let first = bytes.first else { return }
-        if endsText { count(followedBy: first) }
-        endsText = false
-        var position = 0
-        while let found = memchr(base + position, 13, bytes.count - position) {
-            position = UnsafeRawPointer(found) - base + 1
-            guard position < bytes.count else {
-                endsText = true
-                return
-            }
-            count(followedBy: bytes[position])
-        }
-    }
-
-    private mutating func count(followedBy next: UInt8) {
-        if next == UInt8(ascii: "\n") { beforeLineFeed += 1 } else { alone += 1 }
     }
 }

@@ -53,10 +53,10 @@ struct TextSurvey {
     private mutating func survey(
         _ input: String, spoolPath: String, chunkBytes: Int, progress: (Int) -> Void
     ) throws(Failure) {
-        let file = try InputFile(input)
-        let isSpooled = file.size == nil || input == "-"
+        let file = try Descriptor(text: input)
+        let isSpooled = try file.regularSize() == nil || input == "-"
         var source = Source(
-            name: file.name, path: isSpooled ? spoolPath : input, isSpooled: isSpooled)
+            name: file.path, path: isSpooled ? spoolPath : input, isSpooled: isSpooled)
         var spool = isSpooled ? try OutputFile(creating: spoolPath) : nil
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(16, chunkBytes), alignment: 64)

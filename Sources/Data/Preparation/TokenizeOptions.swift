@@ -40,33 +40,34 @@ package struct TokenizeOptions: Sendable {
     ///
     /// - Throws: `Failure` (usage) that names the invalid option.
     func validate() throws(Failure) {
-        guard !inputs.isEmpty else {
-            throw Failure(
-                .usage, "there is no text to tokenize; name a file, or - for standard input.")
-        }
-        guard inputs.count(where: { $0 == "-" }) <= 1 else {
-            throw Failure(.usage, "standard input can be read only once; name - only once.")
-        }
-        guard output.contains(where: { $0 != "/" }) else {
-            throw Failure(
-                .usage, "--out \(output): cannot be a new folder; name a folder for the tokens.")
-        }
-        guard validationFraction > 0, validationFraction < 1 else {
-            throw Failure(
-                .usage,
-                "--validation-fraction \(validationFraction): must be between 0 and 1; try 0.1.")
-        }
-        guard separator?.isEmpty != true else {
-            throw Failure(
-                .usage, "--separator: is empty; give the text that separates two documents.")
-        }
-        let mostTokens = TokenFileFormat.largestCount
-        guard shardTokens.map({ (2...mostTokens).contains($0) }) ?? true else {
-            throw Failure(
-                .usage,
-                "--shard-tokens \(shardTokens ?? 0): must be from 2 to \(mostTokens); give a "
-                    + "number in that range.")
-        }
+        let shardSizes = 2...TokenFileFormat.largestCount
+        for (isValid, sentence) in [
+            (
+                !inputs.isEmpty,
+                "there is no text to tokenize; name a file, or - for standard input."
+            ),
+            (
+                inputs.count { $0 == "-" } <= 1,
+                "standard input can be read only once; name - only once."
+            ),
+            (
+                output.contains { $0 != "/" },
+                "--out \(output): cannot be a new folder; name a folder for the tokens."
+            ),
+            (
+                validationFraction > 0 && validationFraction < 1,
+                "--validation-fraction \(validationFraction): must be between 0 and 1; try 0.1."
+            ),
+            (
+                separator?.isEmpty != true,
+                "--separator: is empty; give the text that separates two documents."
+            ),
+            (
+                shardSizes.contains(shardTokens ?? 2),
+                "--shard-tokens \(shardTokens ?? 0): must be from 2 to \(shardSizes.upperBound); "
+                    + "give a number in that range."
+            ),
+        ] where !isValid { throw Failure(.usage, sentence) }
     }
 }
 
@@ -77,7 +78,7 @@ extension TokenizeOptions {
     func totalSize() throws(Failure) -> Int? {
         var total: Int? = 0
         for input in inputs {
-            let size = try InputFile.size(of: input)
+            let size = try Descriptor.textSize(input)
             total = if let total, let size { total + size } else { nil }
         }
         return total
@@ -107,11 +108,4 @@ package struct TokenizeStatistics: Sendable {
     /// The cross-entropy of the bigram model on the validation split, in nats per token, or nil for
     /// vocabularies above 1024.
     package let bigramLoss: Double?
-
-    package var bytes: Int { description.bytes }
-    /// The number of Unicode scalars, or nil if the text was encoded as bytes.
-    package var characters: Int? { description.characters }
-    package var trainTokens: Int { description.train.tokens }
-    package var validationTokens: Int { description.validation.tokens }
-    package var vocabularySize: Int { description.tokenizer.vocabularySize }
 }

@@ -20,54 +20,47 @@ struct BytePairFiles {
     /// The number of the first merge in its file, for messages.
     let firstLine: Int
     /// The text of the token that separates documents; the vocabulary may lack it.
-    let endOfText: String
+    var endOfText = gpt2EndOfText
+}
 
-    init(
-        vocabulary: [String: Int], merges: [[String]],
-        names: (vocabulary: String, merges: String), firstLine: Int,
-        endOfText: String = gpt2EndOfText
-    ) {
-        self.vocabulary = vocabulary
-        self.merges = merges
-        self.names = names
-        self.firstLine = firstLine
-        self.endOfText = endOfText
-    }
+/// The remedies for files that are damaged, or of two models.
+let useOwnFile = "use the model's own file"
+let useOneModel = "use the two files of one model"
 
+extension BytePairFiles {
     /// Reads the two files of a folder, or returns nil if it has none of them.
     ///
     /// - Throws: `Failure` (missing input) if one of a pair is missing; (bad data) if one has the
     ///   wrong format.
     init?(folder: String) throws(Failure) {
         for names in Self.pairsOfNames {
-            let vocabularyPath = "\(folder)/\(names.vocabulary)"
-            let mergesPath = "\(folder)/\(names.merges)"
-            switch (FileSystem.exists(vocabularyPath), FileSystem.exists(mergesPath)) {
-            case (false, false): continue
-            case (true, false), (false, true):
-                let (there, missing) =
-                    FileSystem.exists(mergesPath)
-                    ? (names.merges, names.vocabulary) : (names.vocabulary, names.merges)
+            let paths = (
+                vocabulary: "\(folder)/\(names.vocabulary)", merges: "\(folder)/\(names.merges)"
+            )
+            let hasVocabulary = FileSystem.exists(paths.vocabulary)
+            let hasMerges = FileSystem.exists(paths.merges)
+            guard hasVocabulary || hasMerges else { continue }
+            guard hasVocabulary && hasMerges else {
+                let (present, missing) =
+                    hasMerges ? (names.merges, names.vocabulary) : (names.vocabulary, names.merges)
                 throw .file(
-                    .missingInput, folder, "has \(there) but not \(missing)",
+                    .missingInput, folder, "has \(present) but not \(missing)",
                     remedy: "put both files of the vocabulary there")
-            case (true, true):
-                let remedy = "use the model's own \(names.vocabulary)"
-                let vocabulary = try decodeJSONFile(
-                    [String: Int].self, at: vocabularyPath, remedy: remedy)
-                // The text is split by scalars, because CR LF is one Character.
-                var lines = try readTextFile(mergesPath).unicodeScalars.split(
-                    separator: "\n", omittingEmptySubsequences: false
-                ).map(String.init)
-                let hasHeader = lines.first?.hasPrefix("#version") ?? false
-                if hasHeader { lines.removeFirst() }
-                while lines.last?.isEmpty ?? false { lines.removeLast() }
-                self.init(
-                    vocabulary: vocabulary, merges: lines.map { Self.parts(of: $0) },
-                    names: (vocabulary: vocabularyPath, merges: mergesPath),
-                    firstLine: hasHeader ? 2 : 1)
-                return
             }
+            let vocabulary = try decodeJSONFile(
+                [String: Int].self, at: paths.vocabulary,
+                remedy: "use the model's own \(names.vocabulary)")
+            // The text is split by scalars, because CR LF is one Character.
+            var lines = try readTextFile(paths.merges).unicodeScalars.split(
+                separator: "\n", omittingEmptySubsequences: false
+            ).map(String.init)
+            let hasHeader = lines.first?.hasPrefix("#version") ?? false
+            if hasHeader { lines.removeFirst() }
+            while lines.last?.isEmpty ?? false { lines.removeLast() }
+            self.init(
+                vocabulary: vocabulary, merges: lines.map { Self.parts(of: $0) }, names: paths,
+                firstLine: hasHeader ? 2 : 1)
+            return
         }
         return nil
     }
@@ -87,41 +80,36 @@ struct BytePairFiles {
         var tokenNames = [String?](repeating: nil, count: vocabulary.count)
         for (name, id) in vocabulary {
             guard tokenNames.indices.contains(id), tokenNames[id] == nil else {
-                throw .file(
-                    .badData, self.names.vocabulary,
+                throw .badData(
+                    names.vocabulary,
                     "gives \"\(name)\" the id \(id), but its \(vocabulary.count) tokens need the "
-                        + "ids 0 to \(vocabulary.count - 1), each once",
-                    remedy: "use the model's own file")
+                        + "ids 0 to \(vocabulary.count - 1), each once", remedy: useOwnFile)
             }
             tokenNames[id] = name
         }
-        let names = tokenNames.compactMap { $0 }
         var pairs: [BytePairVocabulary.Merge] = []
         pairs.reserveCapacity(merges.count)
         for (index, parts) in merges.enumerated() {
             let place = "merge \(index + firstLine)"
             guard parts.count == 2 else {
-                throw .file(
-                    .badData, self.names.merges,
+                throw .badData(
+                    names.merges,
                     "\(place) is \"\(parts.joined(separator: " "))\", which is not two tokens",
-                    remedy: "use the model's own file")
+                    remedy: useOwnFile)
             }
             pairs.append(
                 .init(left: try id(of: parts[0], in: place), right: try id(of: parts[1], in: place))
             )
         }
         return try BytePairVocabulary(
-            names: names, merges: pairs, endOfText: vocabulary[endOfText].map(UInt32.init),
-            files: self.names, firstLine: firstLine)
+            names: tokenNames.compactMap(\.self), merges: pairs,
+            endOfText: vocabulary[endOfText].map(UInt32.init), files: names, firstLine: firstLine)
     }
 
     private func id(of token: String, in place: String) throws(Failure) -> UInt32 {
-        guard let id = vocabulary[token] else {
-            throw .file(
-                .badData, names.merges,
-                "\(place) refers to \"\(token)\", which is not in \(names.vocabulary)",
-                remedy: "use the two files of one model")
-        }
-        return UInt32(id)
+        if let id = vocabulary[token] { return UInt32(id) }
+        throw .badData(
+            names.merges, "\(place) refers to \"\(token)\", which is not in \(names.vocabulary)",
+            remedy: useOneModel)
     }
 }

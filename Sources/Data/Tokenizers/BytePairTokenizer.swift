@@ -23,15 +23,7 @@ package struct BytePairTokenizer: Tokenizer {
         BytePairEncoder(vocabulary: vocabulary, source: source)
     }
 
-    package func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(4 * ids.count)
-        for (position, id) in ids.enumerated() {
-            guard Int(id) < vocabulary.tokens.count else {
-                throw unknownToken(id, at: position, vocabularySize: vocabularySize)
-            }
-            bytes += vocabulary.tokens[Int(id)]
-        }
-        return bytes
+    package func bytes(of id: UInt32) -> [UInt8]? {
+        id < vocabularySize ? vocabulary.tokens[Int(id)] : nil
     }
 }

@@ -54,10 +54,10 @@ final class BytePairVocabulary: Sendable {
         var byteIds: [UInt32] = []
         for byte in UInt8.min...UInt8.max {
             guard let id = idOf[[byte]] else {
-                throw .file(
-                    .badData, files.vocabulary,
+                throw .badData(
+                    files.vocabulary,
                     "has no token for the byte \(byte), but a byte-level vocabulary needs all 256",
-                    remedy: "use the model's own file")
+                    remedy: useOwnFile)
             }
             byteIds.append(id)
         }
@@ -73,17 +73,16 @@ final class BytePairVocabulary: Sendable {
         for (rank, merge) in merges.enumerated() {
             let bytes = tokens[Int(merge.left)] + tokens[Int(merge.right)]
             guard let id = idOf[bytes] else {
-                throw .file(
-                    .badData, files.merges,
+                throw .badData(
+                    files.merges,
                     "merge \(rank + firstLine) gives \"\(ByteAlphabet.text(of: bytes))\", which is "
-                        + "not in \(files.vocabulary)",
-                    remedy: "use the two files of one model")
+                        + "not in \(files.vocabulary)", remedy: useOneModel)
             }
             let slot = place(of: merge.left, merge.right)
             guard slots.base[slot].invertedPair == 0 else {
-                throw .file(
-                    .badData, files.merges, "merge \(rank + firstLine) repeats an earlier one",
-                    remedy: "use the model's own file")
+                throw .badData(
+                    files.merges, "merge \(rank + firstLine) repeats an earlier one",
+                    remedy: useOwnFile)
             }
             slots.base[slot] = PairSlot(
                 invertedPair: ~Self.pair(merge.left, merge.right), rank: UInt32(rank), id: id)
@@ -142,9 +141,7 @@ enum ByteAlphabet {
 
     /// Returns the spelling of bytes in a vocabulary file.
     static func text(of bytes: some Sequence<UInt8>) -> String {
-        var text = String.UnicodeScalarView()
-        for byte in bytes { text.append(scalars[Int(byte)]) }
-        return String(text)
+        String(String.UnicodeScalarView(bytes.map { scalars[Int($0)] }))
     }
 
     /// Returns the bytes of a token in a vocabulary file, or nil if its spelling uses other

@@ -12,17 +12,7 @@ package struct ByteTokenizer: Tokenizer {
 
     package func makeEncoder(source: String) -> any TokenEncoder { Encoder() }
 
-    package func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(ids.count)
-        for (position, id) in ids.enumerated() {
-            guard let byte = UInt8(exactly: id) else {
-                throw unknownToken(id, at: position, vocabularySize: vocabularySize)
-            }
-            bytes.append(byte)
-        }
-        return bytes
-    }
+    package func bytes(of id: UInt32) -> [UInt8]? { UInt8(exactly: id).map { [$0] } }
 
     private struct Encoder: TokenEncoder {
         mutating func encode(

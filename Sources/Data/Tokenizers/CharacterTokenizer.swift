@@ -47,29 +47,17 @@ package struct CharacterTokenizer: Tokenizer {
         Encoder(ids: idPlusOne, source: source)
     }
 
-    package func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(ids.count)
-        for (position, id) in ids.enumerated() {
-            guard Int(id) < scalars.count, let scalar = Unicode.Scalar(scalars[Int(id)]) else {
-                throw unknownToken(id, at: position, vocabularySize: vocabularySize)
-            }
-            bytes.append(contentsOf: UTF8.encode(scalar) ?? .init())
-        }
-        return bytes
+    package func bytes(of id: UInt32) -> [UInt8]? {
+        guard id < vocabularySize, let scalar = Unicode.Scalar(scalars[Int(id)]) else { return nil }
+        return Array(String(scalar).utf8)
     }
 
     private struct Encoder: TokenEncoder {
-        private let ids: Buffer<UInt32>
-        private let source: String
+        let ids: Buffer<UInt32>
+        let source: String
         /// The beginning of a scalar at the end of the last chunk; at most three bytes.
-        private var cut: [UInt8] = []
-        private var offset = 0
-
-        init(ids: Buffer<UInt32>, source: String) {
-            self.ids = ids
-            self.source = source
-        }
+        var cut: [UInt8] = []
+        var offset = 0
 
         mutating func encode(
             _ bytes: UnsafeRawBufferPointer, into output: inout [UInt32]
@@ -79,8 +67,8 @@ package struct CharacterTokenizer: Tokenizer {
                 cut.append(byte)
                 rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
                 let joined = cut
-                let used = try joined.withUnsafeBytesThrowing { (whole) throws(Failure) in
-                    try encodeWhole(whole, into: &output)
+                let used = try joined.withUnsafeBufferPointer { (whole) throws(Failure) in
+                    try encodeWhole(UnsafeRawBufferPointer(whole), into: &output)
                 }
                 if used > 0 { cut = [] }
             }
@@ -99,16 +87,15 @@ package struct CharacterTokenizer: Tokenizer {
             _ bytes: UnsafeRawBufferPointer, into output: inout [UInt32]
         ) throws(Failure) -> Int {
             var unknown: UInt32?
-            let base = ids.base
-            let limit = ids.count
+            let (base, limit) = (ids.base, ids.count)
             let prefix = UTF8Prefix(of: bytes) { scalar in
                 let id = Int(scalar) < limit ? base[Int(scalar)] : 0
                 if id == 0, unknown == nil { unknown = scalar }
                 output.append(id &- 1)
             }
             if let unknown {
-                throw .file(
-                    .badData, source,
+                throw .badData(
+                    source,
                     "has the character \(shown(unknown)), which is not among the tokenizer's",
                     remedy: "remove it, or tokenize by bytes or byte pairs")
             }
@@ -116,19 +103,5 @@ package struct CharacterTokenizer: Tokenizer {
             offset += prefix.bytes
             return prefix.bytes
         }
-    }
-}
-
-extension Array {
-    /// `withUnsafeBytes` with a typed error.
-    func withUnsafeBytesThrowing<Result>(
-        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        let result: Swift.Result<Result, Failure> = withUnsafeBytes { bytes in
-            do throws(Failure) { return .success(try body(bytes)) } catch {
-                return .failure(error)
-            }
-        }
-        return try result.get()
     }
 }

@@ -91,16 +91,16 @@ struct HuggingFaceTokenizer: Decodable {
     ///   pattern, has a setting that gives different ids, or is inconsistent.
     func tokenizer(path: String) throws(Failure) -> BytePairTokenizer {
         if let setting = foreignSetting {
-            throw .file(
-                .badData, path, "has \(setting), which differs from GPT-2's tokenizer",
+            throw .badData(
+                path, "has \(setting), which differs from GPT-2's tokenizer",
                 remedy: "use a tokenizer of the GPT-2 family")
         }
         for (name, isSet) in [
             ("truncation", truncation != nil), ("padding", padding != nil),
             ("post_processor", (postProcessor?.type ?? "ByteLevel") != "ByteLevel"),
         ] where isSet {
-            throw .file(
-                .badData, path, "has a \(name), which truncates texts or adds tokens to them",
+            throw .badData(
+                path, "has a \(name), which truncates texts or adds tokens to them",
                 remedy: "set it to null in a copy of the file")
         }
         let endOfText = try endOfText(path: path)
@@ -144,8 +144,8 @@ struct HuggingFaceTokenizer: Decodable {
             added.first { $0.content == BytePairFiles.gpt2EndOfText }
             ?? added.first { $0.special ?? false }
         if let other = added.first(where: { $0.content != endOfText?.content }) {
-            throw .file(
-                .badData, path,
+            throw .badData(
+                path,
                 "has the added token \(jsonQuoted(other.content)), but only one added token, which "
                     + "ends a text, is supported",
                 remedy: "remove it from added_tokens in a copy of the file if your texts do not "
@@ -156,8 +156,8 @@ struct HuggingFaceTokenizer: Decodable {
             ("single_word", endOfText.singleWord), ("lstrip", endOfText.stripsLeft),
             ("rstrip", endOfText.stripsRight),
         ] where isSet ?? false {
-            throw .file(
-                .badData, path,
+            throw .badData(
+                path,
                 "has \(name) = true for \(jsonQuoted(endOfText.content)), which would change the "
                     + "text around it",
                 remedy: "set it to false in a copy of the file")

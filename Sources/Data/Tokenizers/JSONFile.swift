@@ -6,15 +6,15 @@ import Support
 /// - Throws: `Failure` (missing input, input/output, or bad data that names the place where the
 ///   type does not fit, or states that the file is not JSON).
 func decodeJSONFile<Value: Decodable>(
-    _ type: Value.Type, at path: String, remedy: String
+    _ type: Value.Type, at path: String, remedy: String = tokenizeAgain
 ) throws(Failure) -> Value {
     let bytes = try readBytes(path)
     do {
         return try JSONDecoder().decode(type, from: Data(bytes))
     } catch let error as DecodingError {
-        throw Failure.file(.badData, path, problem(in: error), remedy: remedy)
+        throw Failure.badData(path, problem(in: error), remedy: remedy)
     } catch {
-        throw Failure.file(.badData, path, "is not valid JSON", remedy: remedy)
+        throw Failure.badData(path, "is not valid JSON", remedy: remedy)
     }
 }
 

@@ -20,10 +20,8 @@ package protocol Tokenizer: Sendable {
     /// - Parameter source: the name of the text in failures, such as a file's path.
     func makeEncoder(source: String) -> any TokenEncoder
 
-    /// Returns the bytes that the ids represent; the exact inverse of encoding.
-    ///
-    /// - Throws: `Failure` (bad data) that names an id outside the vocabulary and its position.
-    func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8]
+    /// Returns the bytes that an id represents, or nil if it is outside the vocabulary.
+    func bytes(of id: UInt32) -> [UInt8]?
 }
 
 /// The state of encoding one text that arrives in pieces. The ids do not depend on the pieces.
@@ -41,6 +39,24 @@ package protocol TokenEncoder {
 
 extension Tokenizer {
     package var endOfTextName: String? { nil }
+
+    /// Returns the bytes that the ids represent; the exact inverse of encoding.
+    ///
+    /// - Throws: `Failure` (bad data) that names an id outside the vocabulary and its position.
+    package func decode(_ ids: [UInt32]) throws(Failure) -> [UInt8] {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(4 * ids.count)
+        for (position, id) in ids.enumerated() {
+            guard let bytes = bytes(of: id) else {
+                throw Failure(
+                    .badData,
+                    "token \(id) at position \(position) is outside the tokenizer's vocabulary of "
+                        + "\(vocabularySize); use the tokenizer that produced these tokens.")
+            }
+            decoded += bytes
+        }
+        return decoded
+    }
 
     /// Returns the ids of some bytes.
     ///
@@ -60,7 +76,8 @@ extension Tokenizer {
     /// - Throws: `Failure` (bad data) that names a character without an id.
     package func encodeWithEndOfText(_ text: String) throws(Failure) -> [UInt32] {
         guard let name = endOfTextName, let endOfText else { return try encode(text) }
-        return try Array(text.utf8).withUnsafeBytesThrowing { (bytes) throws(Failure) in
+        return try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(Failure) in
+            let bytes = UnsafeRawBufferPointer(bytes)
             var scanner = SeparatorScanner(name.utf8)
             var ids: [UInt32] = []
             var start = 0
@@ -77,20 +94,8 @@ extension Tokenizer {
     ///
     /// - Throws: `Failure` (bad data) that names a character without an id.
     package func encode(_ text: String) throws(Failure) -> [UInt32] {
-        let bytes = Array(text.utf8)
-        let result: Result<[UInt32], Failure> = bytes.withUnsafeBytes { bytes in
-            do throws(Failure) { return .success(try encode(bytes)) } catch {
-                return .failure(error)
-            }
+        try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try encode(UnsafeRawBufferPointer(bytes))
         }
-        return try result.get()
     }
-}
-
-/// Returns the failure for an id outside a vocabulary.
-func unknownToken(_ id: UInt32, at position: Int, vocabularySize: Int) -> Failure {
-    Failure(
-        .badData,
-        "token \(id) at position \(position) is outside the tokenizer's vocabulary of "
-            + "\(vocabularySize); use the tokenizer that produced these tokens.")
 }

@@ -19,9 +19,8 @@ extension BytePairTokenizer {
                 .missingInput, folder, "has no byte-pair vocabulary",
                 remedy: "put vocab.json and merges.txt, or encoder.json and vocab.bpe, there")
         }
-        self = try decodeJSONFile(
-            HuggingFaceTokenizer.self, at: path, remedy: "use the model's own file"
-        ).tokenizer(path: path)
+        self = try decodeJSONFile(HuggingFaceTokenizer.self, at: path, remedy: useOwnFile)
+            .tokenizer(path: path)
     }
 }
 
@@ -53,37 +52,30 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
         throw .file(
             .missingInput, path, "does not exist",
             remedy: "make the folder with lockstep tokenize, or name one that has a "
-                + "\(tokenizerFileName)")
+                + tokenizerFileName)
     }
-    let remedy = "run lockstep tokenize again"
-    let plain = try decodeJSONFile(PlainTokenizer.self, at: path, remedy: remedy)
+    let plain = try decodeJSONFile(PlainTokenizer.self, at: path)
     guard let type = plain.type else {
-        return try decodeJSONFile(HuggingFaceTokenizer.self, at: path, remedy: remedy)
-            .tokenizer(path: path)
+        return try decodeJSONFile(HuggingFaceTokenizer.self, at: path).tokenizer(path: path)
     }
     guard plain.version == 1 else {
         let version = plain.version.map { "version \($0)" } ?? "no version"
-        throw .file(
-            .badData, path, "has \(version), but only version 1 is supported", remedy: remedy)
+        throw .badData(path, "has \(version), but only version 1 is supported")
     }
     switch (type, plain.characters) {
     case ("bytes", _): return ByteTokenizer()
     case ("characters", let characters?):
         let scalars = characters.unicodeScalars.map(\.value)
         guard !scalars.isEmpty, zip(scalars, scalars.dropFirst()).allSatisfy(<) else {
-            throw .file(
-                .badData, path, "does not list each character once and in increasing order",
-                remedy: remedy)
+            throw .badData(path, "does not list each character once and in increasing order")
         }
         return try CharacterTokenizer(scalars: scalars)
-    case ("characters", nil):
-        throw .file(.badData, path, "has no \"characters\"", remedy: remedy)
+    case ("characters", nil): throw .badData(path, "has no \"characters\"")
     default:
-        throw .file(
-            .badData, path,
+        throw .badData(
+            path,
             "has the type \"\(type)\", but only \"characters\", \"bytes\" and byte pairs in "
-                + "Hugging Face's layout are supported",
-            remedy: remedy)
+                + "Hugging Face's layout are supported")
     }
 }
 

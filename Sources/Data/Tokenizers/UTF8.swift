@@ -90,8 +90,8 @@ struct UTF8Prefix {
 
 /// Returns the failure for text that is not UTF-8.
 func invalidUTF8(_ source: String, offset: Int) -> Failure {
-    .file(
-        .badData, source, "is not valid UTF-8 at byte \(offset)",
+    .badData(
+        source, "is not valid UTF-8 at byte \(offset)",
         remedy: "convert it to UTF-8, or tokenize it by bytes")
 }
 
@@ -100,9 +100,7 @@ func shown(_ scalar: UInt32) -> String {
     let digits = String(scalar, radix: 16, uppercase: true)
     let code = "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     guard let unicode = Unicode.Scalar(scalar), unicode.properties.generalCategory != .control
-    else {
-        return code
-    }
+    else { return code }
     return "\"\(unicode)\" (\(code))"
 }
 

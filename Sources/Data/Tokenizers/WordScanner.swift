@@ -1,3 +1,5 @@
+import Compute
+
 /// A scanner that divides text into the words within which byte pairs merge (Radford et al. 2019,
 /// GPT-2's `encoder.py`).
 ///
@@ -80,4 +82,32 @@ struct WordScanner {
         let point = (lead & 0x07) << 18 | second << 12 | third << 6 | fourth
         return (classes[Int(point)], 4)
     }
+}
+
+/// The classes of code points that GPT-2's pattern distinguishes.
+enum UnicodeClass {
+    static let other: UInt8 = 0
+    /// `\p{L}`
+    static let letter: UInt8 = 1
+    /// `\p{N}`
+    static let number: UInt8 = 2
+    /// `\s`
+    static let whiteSpace: UInt8 = 3
+
+    /// The class of every code point up to U+10FFFF, indexed by its value.
+    static let table: Buffer<UInt8> = {
+        let classes: [Substring: UInt8] = ["L": letter, "N": number, "s": whiteSpace]
+        let table = Buffer<UInt8>(count: 0x11_0000)
+        // A line is a class and runs of its code points, such as "N 30-39 B2-B3".
+        let text = String(decoding: PackageResources.UnicodeClasses_txt, as: UTF8.self)
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            guard let kind = classes[words[0]] else { continue }
+            for run in words.dropFirst() {
+                let ends = run.split(separator: "-").compactMap { Int($0, radix: 16) }
+                for point in ends[0]...ends[1] { table.base[point] = kind }
+            }
+        }
+        return table
+    }()
 }

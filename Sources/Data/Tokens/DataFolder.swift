@@ -18,9 +18,7 @@ package struct DataFolder: Sendable {
     ///
     /// - Parameter remedy: the remedy in the message if something is missing.
     /// - Throws: `Failure` (missing input, input/output, bad data) that names the file at fault.
-    package init(
-        _ path: String, remedy: String = TokenDataset.missingRemedy
-    ) throws(Failure) {
+    package init(_ path: String, remedy: String = TokenDataset.missingRemedy) throws(Failure) {
         guard FileSystem.isFolder(path) else {
             throw .file(.missingInput, path, "there is no such data folder", remedy: remedy)
         }
@@ -40,11 +38,6 @@ package struct DataFolder: Sendable {
         validationFingerprint = try validation.fingerprint
         self.description = description
         self.tokenizer = tokenizer
-    }
-
-    /// Returns the tokens of a split.
-    package func dataset(_ split: DataSplit) -> TokenDataset {
-        split == .train ? train : validation
     }
 
     /// Checks every token of both splits against a vocabulary, and the splits against the folder's

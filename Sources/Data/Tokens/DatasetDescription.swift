@@ -68,13 +68,10 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package static func load(folder: String) throws(Failure) -> DatasetDescription? {
         let path = "\(folder)/\(fileName)"
         guard FileSystem.exists(path) else { return nil }
-        let remedy = "run lockstep tokenize again"
-        let description = try decodeJSONFile(DatasetDescription.self, at: path, remedy: remedy)
+        let description = try decodeJSONFile(DatasetDescription.self, at: path)
         guard description.version == 1 else {
-            throw .file(
-                .badData, path,
-                "has version \(description.version), but only version 1 is supported",
-                remedy: remedy)
+            throw .badData(
+                path, "has version \(description.version), but only version 1 is supported")
         }
         return description
     }
@@ -89,8 +86,8 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
         tokenizer other: any Tokenizer, of owner: String, folder: String
     ) throws(Failure) {
         guard tokenizer.fingerprint != other.fingerprint else { return }
-        throw .file(
-            .badData, folder,
+        throw .badData(
+            folder,
             "was made with another tokenizer (\(tokenizer.kind), "
                 + "\(tokenizer.vocabularySize) tokens, fingerprint "
                 + "\(tokenizer.fingerprint.prefix(12))) than \(owner) (\(other.kind), "
@@ -106,11 +103,10 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     ) throws(Failure) {
         let stated = split == .train ? train : validation
         guard dataset.shards.map(\.count) != stated.files.map(\.tokens) else { return }
-        throw .file(
-            .badData, "\(folder)/\(Self.fileName)",
+        throw .badData(
+            "\(folder)/\(Self.fileName)",
             "describes \(stated.tokens) \(split.rawValue) tokens in \(stated.files.count) files, "
-                + "but there are \(dataset.tokenCount) in \(dataset.shards.count)",
-            remedy: "run lockstep tokenize again")
+                + "but there are \(dataset.tokenCount) in \(dataset.shards.count)")
     }
 
     /// Checks by the fingerprint that a split contains the tokens that were written.
@@ -121,12 +117,11 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     ) throws(Failure) {
         let stated = split == .train ? train : validation
         guard let written = stated.fingerprint, written != fingerprint else { return }
-        throw .file(
-            .badData, dataset.shards[0].path,
+        throw .badData(
+            dataset.shards[0].path,
             "does not contain the \(split.rawValue) tokens that \(folder)/\(Self.fileName) "
                 + "describes, so it was changed",
-            remedy:
-                "run lockstep tokenize again, or remove \(Self.fileName) to use the file as it is")
+            remedy: "\(tokenizeAgain), or remove \(Self.fileName) to use the file as it is")
     }
 
     /// The content of the file.

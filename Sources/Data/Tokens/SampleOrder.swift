@@ -115,8 +115,8 @@ private func checkContext(_ contextLength: Int, tokenCount: Int) throws(Failure)
     guard tokenCount >= 2 else {
         throw Failure(
             .badData,
-            "the data has \(tokenCount) token\(tokenCount == 1 ? "" : "s"), but at least two are "
-                + "needed, one to predict the other; use longer text.")
+            "the data has \(Format.counted(tokenCount, "token")), but at least two are needed, one "
+                + "to predict the other; use longer text.")
     }
     guard contextLength < tokenCount else {
         throw Failure(

@@ -19,7 +19,7 @@ package struct TokenDataset: Sendable {
     /// The position of each shard's first token, and the end.
     private let starts: [Int]
     /// The bound of the tokens, which models use as indices.
-    private let vocabularySize: Int
+    private var vocabularySize = Int.max
 
     /// The remedy for missing files.
     package static let missingRemedy = "make it with lockstep tokenize"
@@ -41,20 +41,14 @@ package struct TokenDataset: Sendable {
         self.shards = shards
         self.starts = starts
         tokenCount = starts.last ?? 0
-        vocabularySize = .max
-    }
-
-    private init(_ dataset: TokenDataset, vocabularySize: Int) {
-        shards = dataset.shards
-        tokenCount = dataset.tokenCount
-        starts = dataset.starts
-        self.vocabularySize = vocabularySize
     }
 
     /// Returns the same tokens, each of which is checked against a vocabulary when it is read,
     /// because a file may be overwritten while it is open.
     package func bounded(by vocabularySize: Int) -> TokenDataset {
-        TokenDataset(self, vocabularySize: vocabularySize)
+        var bounded = self
+        bounded.vocabularySize = vocabularySize
+        return bounded
     }
 
     /// Opens a split of a data folder: `train.bin` or `train_*.bin`; `validation.bin`, `val.bin`,
@@ -66,21 +60,20 @@ package struct TokenDataset: Sendable {
         folder: String, split: DataSplit, remedy: String = missingRemedy
     ) throws(Failure) -> TokenDataset {
         let names = try FileSystem.names(in: folder)
-        var candidates: [[String]] = []
-        for stem in split.fileStems {
-            candidates.append(names.filter { $0 == "\(stem).bin" })
-            candidates.append(
-                names.filter { $0.hasPrefix("\(stem)_") && $0.hasSuffix(".bin") })
-        }
-        let found = candidates.filter { !$0.isEmpty }
+        let found = split.fileStems.flatMap { stem in
+            [
+                names.filter { $0 == "\(stem).bin" },
+                names.filter { $0.hasPrefix("\(stem)_") && $0.hasSuffix(".bin") },
+            ]
+        }.filter { !$0.isEmpty }
         guard let files = found.first else {
             throw .file(
                 .missingInput, folder,
                 "has no \(split.fileStems[0]).bin or \(split.fileStems[0])_*.bin", remedy: remedy)
         }
         guard found.count == 1 else {
-            throw .file(
-                .badData, folder,
+            throw .badData(
+                folder,
                 "has both \(found[0][0]) and \(found[1][0]), but only one of them can be the "
                     + "\(split.rawValue) split",
                 remedy: "move the other one away")
@@ -98,7 +91,8 @@ package struct TokenDataset: Sendable {
         precondition(
             first >= 0 && count >= 0 && first + count <= tokenCount,
             "tokens \(first) to \(first + count) of \(tokenCount)")
-        var shard = shardIndex(of: first)
+        // A copy from the end position has no tokens, in the last shard.
+        var shard = starts.dropLast().lastIndex { $0 <= first } ?? 0
         var copied = 0
         while copied < count {
             let within = first + copied - starts[shard]
@@ -110,22 +104,18 @@ package struct TokenDataset: Sendable {
         }
     }
 
-    /// Checks the tokens that were read.
-    ///
-    /// - Throws: `Failure` (bad data) if a token is outside the vocabulary.
+    /// Checks that the tokens that were read are in the vocabulary.
     private func checkTokens(
         _ tokens: UnsafePointer<Int32>, count: Int, from first: Int, of shard: TokenFile
     ) throws(Failure) {
         guard vocabularySize <= Int(Int32.max) else { return }
-        let limit = UInt32(vocabularySize)
-        var largest: UInt32 = 0
-        for index in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[index])) }
-        guard largest >= limit else { return }
-        throw .file(
-            .badData, shard.path,
+        let largest = largestToken(tokens, count: count)
+        guard largest >= vocabularySize else { return }
+        throw .badData(
+            shard.path,
             "was overwritten while it was in use and now has the token \(largest) near position "
                 + "\(first), outside the vocabulary of \(vocabularySize)",
-            remedy: "run lockstep tokenize again and restart")
+            remedy: "\(tokenizeAgain) and restart")
     }
 
     /// Checks that every token is in a vocabulary.
@@ -137,11 +127,11 @@ package struct TokenDataset: Sendable {
             guard let (position, token) = try shard.firstToken(outside: vocabularySize) else {
                 continue
             }
-            throw .file(
-                .badData, shard.path,
+            throw .badData(
+                shard.path,
                 "has the token \(token) at position \(position), outside the vocabulary of "
                     + "\(vocabularySize)",
-                remedy: "use its own tokenizer, or run lockstep tokenize again")
+                remedy: "use its own tokenizer, or \(tokenizeAgain)")
         }
     }
 
@@ -153,40 +143,22 @@ package struct TokenDataset: Sendable {
     ///
     /// - Throws: `Failure` (input/output) if a file can no longer be read.
     package var fingerprint: String {
-        get throws(Failure) { try makeFingerprint() }
-    }
-
-    private func makeFingerprint() throws(Failure) -> String {
-        let block = 4096
-        var hash = SHA256()
-        hash.update("tokens \(tokenCount)\n")
-        let isWhole = tokenCount <= 1 << 20
-        let blocks = isWhole ? (tokenCount + block - 1) / block : 256
-        let ids = Buffer<Int32>(count: block)
-        for index in 0..<blocks {
-            let first = isWhole ? index * block : Self.blockStart(index, of: blocks, in: tokenCount)
-            let count = min(block, tokenCount - first)
-            try copy(from: first, count: count, into: ids.base)
-            hash.update(UnsafeRawBufferPointer(start: ids.base, count: count * 4))
+        get throws(Failure) {
+            let block = 4096
+            var hash = SHA256()
+            hash.update("tokens \(tokenCount)\n")
+            let isWhole = tokenCount <= 1 << 20
+            let blocks = isWhole ? (tokenCount + block - 1) / block : 256
+            // The product of an index and the last start is split to avoid overflow.
+            let (quotient, remainder) = (tokenCount - block).quotientAndRemainder(dividingBy: 255)
+            let ids = Buffer<Int32>(count: block)
+            for index in 0..<blocks {
+                let first = isWhole ? index * block : index * quotient + index * remainder / 255
+                let count = min(block, tokenCount - first)
+                try copy(from: first, count: count, into: ids.base)
+                hash.update(UnsafeRawBufferPointer(start: ids.base, count: count * 4))
+            }
+            return hash.finish()
         }
-        return hash.finish()
-    }
-
-    /// Returns the start of an evenly spaced block of 4096; the product is split to avoid overflow.
-    private static func blockStart(_ index: Int, of blocks: Int, in tokenCount: Int) -> Int {
-        let (quotient, remainder) = (tokenCount - 4096).quotientAndRemainder(
-            dividingBy: blocks - 1)
-        return index * quotient + index * remainder / (blocks - 1)
-    }
-
-    /// Returns the shard that contains a position, or the last shard for the end position.
-    private func shardIndex(of position: Int) -> Int {
-        var low = 0
-        var high = shards.count - 1
-        while low < high {
-            let middle = (low + high + 1) / 2
-            if starts[middle] <= position { low = middle } else { high = middle - 1 }
-        }
-        return low
     }
 }

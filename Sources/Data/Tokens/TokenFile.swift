@@ -44,9 +44,6 @@ package final class TokenFile: Sendable {
 
     private let file: Descriptor
 
-    /// The remedy for a file that is damaged.
-    private static let remedy = "run lockstep tokenize again"
-
     /// Opens a token file of any of the three formats.
     ///
     /// A file is bare if it has neither a header nor a start that looks like a damaged or foreign
@@ -58,11 +55,9 @@ package final class TokenFile: Sendable {
     package init(_ path: String) throws(Failure) {
         let file = try Self.open(path)
         guard let size = try file.regularSize() else {
-            throw .file(.badData, path, "is not a plain file", remedy: "name a token file")
+            throw .badData(path, "is not a plain file", remedy: "name a token file")
         }
-        guard size > 0 else {
-            throw .file(.badData, path, "is empty", remedy: Self.remedy)
-        }
+        guard size > 0 else { throw .badData(path, "is empty") }
         let header = Buffer<Int32>(count: TokenFileFormat.headerWords)
         let headerBytes = min(size, header.bytes.count)
         try Self.read(file, at: 0, into: .init(rebasing: header.bytes[..<headerBytes]))
@@ -70,27 +65,23 @@ package final class TokenFile: Sendable {
         let payload = size - format.headerBytes
         if format == .bare {
             guard payload % 2 == 0 else {
-                throw .file(
-                    .badData, path,
+                throw .badData(
+                    path,
                     "has \(size) bytes, an odd number for tokens of two bytes, so it is cut off or "
-                        + "is not a token file",
-                    remedy: Self.remedy)
+                        + "is not a token file")
             }
             count = payload / 2
         } else {
             let stated = Int(header.base[2])
             guard stated >= 0, payload == stated * format.bytesPerToken else {
-                throw .file(
-                    .badData, path,
+                throw .badData(
+                    path,
                     "has a header for \(stated) tokens, but its \(size) bytes can hold "
-                        + "\(payload / format.bytesPerToken), so it is cut off or damaged",
-                    remedy: Self.remedy)
+                        + "\(payload / format.bytesPerToken), so it is cut off or damaged")
             }
             count = stated
         }
-        guard count > 0 else {
-            throw .file(.badData, path, "has no tokens", remedy: Self.remedy)
-        }
+        guard count > 0 else { throw .badData(path, "has no tokens") }
         self.path = path
         self.format = format
         self.file = file
@@ -131,12 +122,7 @@ package final class TokenFile: Sendable {
         for start in stride(from: 0, to: count, by: block.count) {
             let length = min(block.count, count - start)
             try copy(from: start, count: length, into: block.base)
-            // The compiler vectorizes the search for the largest token of a block.
-            var largest: UInt32 = 0
-            for index in 0..<length {
-                largest = max(largest, UInt32(bitPattern: block.base[index]))
-            }
-            guard largest >= limit else { continue }
+            guard largestToken(block.base, count: length) >= limit else { continue }
             for index in 0..<length {
                 let token = UInt32(bitPattern: block.base[index])
                 if token >= limit { return (start + index, Int(token)) }
@@ -177,7 +163,7 @@ package final class TokenFile: Sendable {
         throw .file(
             .inputOutput, file.path,
             "was truncated to \(try file.size()) bytes while it was in use",
-            remedy: "restore it, or run lockstep tokenize again, and restart")
+            remedy: "restore it, or \(tokenizeAgain), and restart")
     }
 
     private static func format(
@@ -188,28 +174,24 @@ package final class TokenFile: Sendable {
         for format in [TokenFileFormat.uint16, .uint32]
         where size >= 4 && words[0] == format.magic {
             guard hasHeader else {
-                throw .file(
-                    .badData, path,
-                    "has \(size) bytes, less than the 1024 of its header, so it is cut off",
-                    remedy: remedy)
+                throw .badData(
+                    path, "has \(size) bytes, less than the 1024 of its header, so it is cut off")
             }
             guard words[1] == format.version else {
-                throw .file(
-                    .badData, path,
+                throw .badData(
+                    path,
                     "has version \(words[1]) of llm.c's format \(format.magic), but only version "
-                        + "\(format.version) is supported",
-                    remedy: remedy)
+                        + "\(format.version) is supported")
             }
             return format
         }
         let isDated = size >= 8 && isDate(words[0]) && (0..<1000).contains(words[1])
         let isBlank = hasHeader && words[0] != 0 && (3..<256).allSatisfy { words[$0] == 0 }
         guard !isDated, !isBlank else {
-            throw .file(
-                .badData, path,
+            throw .badData(
+                path,
                 "begins with the magic number \(words[0]), but llm.c's token files begin with "
-                    + "20240520 or 20240801",
-                remedy: remedy)
+                    + "20240520 or 20240801")
         }
         return .bare
     }
@@ -219,6 +201,13 @@ package final class TokenFile: Sendable {
         (2020...2039).contains(word / 10_000) && (1...12).contains(word / 100 % 100)
             && (1...31).contains(word % 100)
     }
+}
+
+/// Returns the largest of some tokens, in a loop that the compiler vectorizes.
+func largestToken(_ tokens: UnsafePointer<Int32>, count: Int) -> UInt32 {
+    var largest: UInt32 = 0
+    for index in 0..<count { largest = max(largest, UInt32(bitPattern: tokens[index])) }
+    return largest
 }
 
 private let openFilesLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)

@@ -1,6 +1,7 @@
 import Support
 
-/// A writer of an llm.c token file whose ids arrive in pieces.
+/// A writer of an llm.c token file whose ids arrive in pieces. All its functions throw `Failure`
+/// (input/output) if the file cannot be written.
 package struct TokenFileWriter: ~Copyable {
     package let format: TokenFileFormat
     /// The number of tokens so far.
@@ -10,8 +11,6 @@ package struct TokenFileWriter: ~Copyable {
     private var narrow: [UInt16] = []
 
     /// Starts a new file for ids below `vocabularySize`.
-    ///
-    /// - Throws: `Failure` (input/output) if the file cannot be written.
     package init(_ path: String, vocabularySize: Int) throws(Failure) {
         let format = TokenFileFormat(vocabularySize: vocabularySize)
         var file = try OutputFile(creating: path)
@@ -21,30 +20,24 @@ package struct TokenFileWriter: ~Copyable {
     }
 
     /// Appends ids.
-    ///
-    /// - Throws: `Failure` (input/output) if they cannot be written.
     package mutating func append(_ ids: ArraySlice<UInt32>) throws(Failure) {
         guard !ids.isEmpty else { return }
         precondition(count + ids.count <= TokenFileFormat.largestCount, "too many for one file")
-        var failure: Failure?
         if format == .uint16 {
             narrow.removeAll(keepingCapacity: true)
             narrow.append(contentsOf: ids.lazy.map(UInt16.init(truncatingIfNeeded:)))
-            narrow.withUnsafeBytes { bytes in
-                do throws(Failure) { try file.write(bytes) } catch { failure = error }
+            try narrow.withUnsafeBufferPointer { (ids) throws(Failure) in
+                try file.write(UnsafeRawBufferPointer(ids))
             }
         } else {
-            ids.withUnsafeBytes { bytes in
-                do throws(Failure) { try file.write(bytes) } catch { failure = error }
+            try ids.withUnsafeBufferPointer { (ids) throws(Failure) in
+                try file.write(UnsafeRawBufferPointer(ids))
             }
         }
-        if let failure { throw failure }
         count += ids.count
     }
 
     /// Completes the header and flushes the file to disk.
-    ///
-    /// - Throws: `Failure` (input/output) if that fails.
     package consuming func finish() throws(Failure) {
         try Self.writeHeader(of: &file, format: format, count: count)
         try file.finish()
@@ -58,12 +51,9 @@ package struct TokenFileWriter: ~Copyable {
         header[0] = format.magic
         header[1] = format.version
         header[2] = Int32(count ?? 0)
-        var failure: Failure?
-        header.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                if count == nil { try file.write(bytes) } else { try file.overwriteStart(bytes) }
-            } catch { failure = error }
+        try header.withUnsafeBufferPointer { (header) throws(Failure) in
+            let bytes = UnsafeRawBufferPointer(header)
+            if count == nil { try file.write(bytes) } else { try file.overwriteStart(bytes) }
         }
-        if let failure { throw failure }
     }
 }

@@ -29,7 +29,7 @@ package struct LandscapeSession {
         try communicator.agree { () throws(Failure) in try request.validate() }
         // Only the first host needs the run's folder.
         let run = try communicator.onFirstRank { () throws(Failure) in
-            try RunCheckpoints(run: request.runPath, newestAlone: request.directions == .filter)
+            try RunCheckpoints(run: request.runPath, newestOnly: request.directions == .filter)
         }
         let toml = try communicator.fromFirstRank { () throws(Failure) in run?.recipe.toml ?? "" }
         var recipe = try communicator.agree { () throws(Failure) in

@@ -2,7 +2,8 @@ import Glibc
 
 /// An open file or folder, closed at the end of its life.
 ///
-/// Call `close()` after writing: an error of closing cannot be reported at the end of life.
+/// Call `close()` after writing: an error of closing cannot be reported at the end of life. All
+/// functions throw `.inputOutput`.
 package struct Descriptor: ~Copyable {
     /// The path, as messages name it.
     package let path: String
@@ -37,7 +38,7 @@ package struct Descriptor: ~Copyable {
         guard number >= 0 else { throw .systemCall("opened", path) }
     }
 
-    deinit { if number >= 0 { _ = closeFile(number) } }
+    deinit { if number >= 0 { _ = Glibc.close(number) } }
 
     /// Writes all of the bytes at the current position.
     ///
@@ -47,7 +48,7 @@ package struct Descriptor: ~Copyable {
         while !rest.isEmpty {
             // Linux writes at most 0x7ffff000 bytes at a time.
             let chunk = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
-            let written = repeating { writeFile(number, chunk.baseAddress, chunk.count) }
+            let written = repeating { Glibc.write(number, chunk.baseAddress, chunk.count) }
             guard written > 0 else {
                 throw .systemCall("written", path, error: written < 0 ? errno : EIO)
             }
@@ -56,34 +57,24 @@ package struct Descriptor: ~Copyable {
     }
 
     /// Writes bytes over those at an offset, by `pwrite(2)`.
-    ///
-    /// - Throws: `.inputOutput`.
     package func overwrite(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(Failure) {
         guard pwrite(number, bytes.baseAddress, bytes.count, offset) == bytes.count else {
             throw .systemCall("written", path)
         }
     }
 
-    /// Reads up to the buffer's size from the current position; returns 0 at the file's end.
-    ///
-    /// - Throws: `.inputOutput`.
-    package func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
-        let count = repeating { readFile(number, buffer.baseAddress, buffer.count) }
-        guard count >= 0 else { throw .systemCall("read", path) }
-        return count
-    }
-
-    /// Reads from an offset until the buffer is full or the file ends, by `pread(2)`; returns the
-    /// number of bytes.
-    ///
-    /// - Throws: `.inputOutput`.
+    /// Reads from the current position, or by `pread(2)` from an offset, until the buffer is full or
+    /// the file ends; returns the number of bytes.
     package func read(
-        at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+        at offset: Int? = nil, into buffer: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int {
         var filled = 0
         while filled < buffer.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-            let count = repeating { pread(number, rest.baseAddress, rest.count, offset + filled) }
+            let count = repeating {
+                guard let offset else { return Glibc.read(number, rest.baseAddress, rest.count) }
+                return pread(number, rest.baseAddress, rest.count, offset + filled)
+            }
             guard count >= 0 else { throw .systemCall("read", path) }
             if count == 0 { break }
             filled += count
@@ -92,8 +83,6 @@ package struct Descriptor: ~Copyable {
     }
 
     /// Reads everything from the current position to the end.
-    ///
-    /// - Throws: `.inputOutput`.
     package func readToEnd() throws(Failure) -> [UInt8] {
         var content: [UInt8] = []
         // Growing step by step would leave freed blocks of every size resident.
@@ -103,8 +92,6 @@ package struct Descriptor: ~Copyable {
     }
 
     /// Reads everything from the current position to the end, in pieces.
-    ///
-    /// - Throws: `.inputOutput`.
     package func forEachChunk(_ body: (UnsafeRawBufferPointer) -> Void) throws(Failure) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
         defer { buffer.deallocate() }
@@ -116,8 +103,6 @@ package struct Descriptor: ~Copyable {
     }
 
     /// The size in bytes; nil for a pipe, a device or a folder.
-    ///
-    /// - Throws: `.inputOutput`.
     package func regularSize() throws(Failure) -> Int? {
         var status = stat()
         guard fstat(number, &status) == 0 else { throw .systemCall("examined", path) }
@@ -129,8 +114,7 @@ package struct Descriptor: ~Copyable {
     /// - Throws: `.inputOutput`, also if the path is not a regular file.
     package func size() throws(Failure) -> Int {
         guard let size = try regularSize() else {
-            throw .file(
-                .inputOutput, path, "is not a regular file", remedy: "check the path")
+            throw .file(.inputOutput, path, "is not a regular file", remedy: "check the path")
         }
         return size
     }
@@ -142,8 +126,6 @@ package struct Descriptor: ~Copyable {
     ///
     /// Do not retry: after a failure the kernel may have dropped the unwritten pages, and a second
     /// call could report success.
-    ///
-    /// - Throws: `.inputOutput`.
     package func synchronize() throws(Failure) {
         guard fsync(number) == 0 else { throw .systemCall("written", path) }
     }
@@ -152,10 +134,8 @@ package struct Descriptor: ~Copyable {
     package func dropCache() { posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
 
     /// Closes the file; network file systems may report a failed write only here.
-    ///
-    /// - Throws: `.inputOutput`.
     package consuming func close() throws(Failure) {
-        let status = closeFile(number)
+        let status = Glibc.close(number)
         let error = errno
         number = -1
         // Linux closes the file even if it reports an interruption.
@@ -171,15 +151,4 @@ private func repeating<Result: SignedInteger>(_ call: () -> Result) -> Result {
         let result = call()
         if result >= 0 || errno != EINTR { return result }
     }
-}
-
-// The system calls that share their names with methods.
-private func closeFile(_ number: Int32) -> Int32 { close(number) }
-
-private func readFile(_ number: Int32, _ bytes: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-    read(number, bytes, count)
-}
-
-private func writeFile(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
-    write(number, bytes, count)
 }

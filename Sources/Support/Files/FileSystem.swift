@@ -1,6 +1,6 @@
 import Glibc
 
-/// Operations on names in folders, each system call checked.
+/// Operations on names in folders, each system call checked. All of them throw `.inputOutput`.
 package enum FileSystem {
     /// Returns the names in a folder, sorted by their bytes, without `.` and `..`.
     ///
@@ -43,8 +43,6 @@ package enum FileSystem {
     }
 
     /// Creates a folder and its missing parents; returns those that it created, outermost first.
-    ///
-    /// - Throws: `.inputOutput`.
     @discardableResult
     package static func makeFolders(_ path: String) throws(Failure) -> [String] {
         if isFolder(path) { return [] }
@@ -62,31 +60,21 @@ package enum FileSystem {
 
     /// Checks that a file or folder can be created at a path, or an empty folder there be filled:
     /// the nearest existing folder on the path must be writable.
-    ///
-    /// - Throws: `.inputOutput`.
     package static func requireWritable(_ path: String) throws(Failure) {
         var folder = isEmptyFolder(path) ? path : parent(of: path)
         while !exists(folder), parent(of: folder) != folder { folder = parent(of: folder) }
         guard isFolder(folder) else { throw .systemCall("created", path, error: ENOTDIR) }
-        guard access(folder, W_OK | X_OK) == 0 else {
-            throw .systemCall("written", folder)
-        }
+        guard access(folder, W_OK | X_OK) == 0 else { throw .systemCall("written", folder) }
     }
 
     /// Makes a folder that must not exist yet.
-    ///
-    /// - Throws: `.inputOutput`.
     package static func makeNewFolder(_ path: String) throws(Failure) {
-        guard mkdir(path, 0o777) == 0 else {
-            throw .systemCall("created", path)
-        }
+        guard mkdir(path, 0o777) == 0 else { throw .systemCall("created", path) }
     }
 
     /// Gives a file or folder another name in the same folder and brings the change to the disk.
-    ///
-    /// - Throws: `.inputOutput`.
     package static func rename(_ path: String, to newPath: String) throws(Failure) {
-        guard renameFile(path, newPath) == 0 else {
+        guard Glibc.rename(path, newPath) == 0 else {
             throw .systemCall("renamed to \(newPath)", path)
         }
         try synchronizeFolder(parent(of: newPath))
@@ -106,8 +94,6 @@ package enum FileSystem {
     }
 
     /// Brings the names in a folder to the disk.
-    ///
-    /// - Throws: `.inputOutput`.
     package static func synchronizeFolder(_ path: String) throws(Failure) {
         let folder = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY)
         // Some network file systems have no such operation and say so with EINVAL.
@@ -124,6 +110,3 @@ package enum FileSystem {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 }
-
-// The system call that shares its name with a method here.
-private func renameFile(_ path: String, _ newPath: String) -> Int32 { rename(path, newPath) }

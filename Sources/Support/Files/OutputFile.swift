@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file that is written from start to end.
+/// A file that is written from start to end. All its functions throw `.inputOutput`.
 package struct OutputFile: ~Copyable {
     private static let bufferBytes = 1 << 16
 
@@ -8,15 +8,11 @@ package struct OutputFile: ~Copyable {
     private var buffer: [UInt8] = []
 
     /// Creates a file, or empties an existing one.
-    ///
-    /// - Throws: `.inputOutput`.
     package init(creating path: String) throws(Failure) {
         descriptor = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC)
     }
 
     /// Appends bytes.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         if buffer.count + bytes.count > Self.bufferBytes { try flush() }
         guard bytes.count <= Self.bufferBytes else { return try descriptor.write(bytes) }
@@ -24,28 +20,18 @@ package struct OutputFile: ~Copyable {
     }
 
     /// Appends bytes.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func write(_ bytes: [UInt8]) throws(Failure) {
-        let failure: Failure? = bytes.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                try write(bytes)
-                return nil
-            } catch { return error }
+        try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try write(UnsafeRawBufferPointer(bytes))
         }
-        if let failure { throw failure }
     }
 
     /// Appends a string's UTF-8.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func write(_ string: String) throws(Failure) {
         try write(Array(string.utf8))
     }
 
     /// Replaces bytes at the file's start, which must have been written before.
-    ///
-    /// - Throws: `.inputOutput`.
     package mutating func overwriteStart(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         try flush()
         try descriptor.overwrite(at: 0, bytes)
@@ -62,13 +48,9 @@ package struct OutputFile: ~Copyable {
     }
 
     private mutating func flush() throws(Failure) {
-        let failure: Failure? = buffer.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                try descriptor.write(bytes)
-                return nil
-            } catch { return error }
+        try buffer.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try descriptor.write(UnsafeRawBufferPointer(bytes))
         }
-        if let failure { throw failure }
         buffer.removeAll(keepingCapacity: true)
     }
 }

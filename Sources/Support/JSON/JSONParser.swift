@@ -1,7 +1,7 @@
 /// The first syntax error in a text.
 package struct JSONProblem: Error {
     /// The problem, as a noun phrase.
-    package let what: String
+    package let phrase: String
     /// The offset of the byte at which it was found.
     package let byte: Int
 }
@@ -13,7 +13,6 @@ extension JSONValue {
     /// `.number`.
     package init(parsing text: UnsafeRawBufferPointer) throws(JSONProblem) {
         var parser = Parser(text: text)
-        parser.skipSpace()
         self = try parser.value(depth: 0)
         parser.skipSpace()
         guard parser.place == text.count else { throw parser.problem("text after the end") }
@@ -22,10 +21,9 @@ extension JSONValue {
     /// Parses UTF-8 text, as `init(parsing:)` of a buffer does.
     package init(parsing bytes: some Sequence<UInt8>) throws(JSONProblem) {
         let bytes = Array(bytes)
-        let outcome = bytes.withUnsafeBytes { text in
-            Result { () throws(JSONProblem) in try JSONValue(parsing: text) }
+        self = try bytes.withUnsafeBufferPointer { (text) throws(JSONProblem) in
+            try JSONValue(parsing: UnsafeRawBufferPointer(text))
         }
-        self = try outcome.get()
     }
 }
 
@@ -37,9 +35,7 @@ private struct Parser {
     /// The deepest nesting that is accepted, so that hostile text cannot exhaust the stack.
     static let deepest = 64
 
-    func problem(_ what: String) -> JSONProblem {
-        JSONProblem(what: what, byte: place)
-    }
+    func problem(_ phrase: String) -> JSONProblem { JSONProblem(phrase: phrase, byte: place) }
 
     /// The byte at the current place, or nil at the end.
     var next: UInt8? { place < text.count ? text[place] : nil }
@@ -57,7 +53,15 @@ private struct Parser {
         return true
     }
 
+    /// Consumes white space and then the next byte if it is the given one.
+    mutating func takeMark(_ character: Unicode.Scalar) -> Bool {
+        skipSpace()
+        return take(character)
+    }
+
+    /// Parses white space and a value.
     mutating func value(depth: Int) throws(JSONProblem) -> JSONValue {
+        skipSpace()
         guard depth < Self.deepest else { throw problem("nesting deeper than \(Self.deepest)") }
         switch next {
         case UInt8(ascii: "{"): return .object(try members(depth: depth))
@@ -72,14 +76,10 @@ private struct Parser {
     }
 
     private mutating func word(
-        _ word: StaticString, _ value: JSONValue
+        _ word: String, _ value: JSONValue
     ) throws(JSONProblem) -> JSONValue {
-        let end = place + word.utf8CodeUnitCount
-        let bytes = UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
-        guard end <= text.count, text[place..<end].elementsEqual(bytes) else {
-            throw problem("an unknown word")
-        }
-        place = end
+        guard text[place...].starts(with: word.utf8) else { throw problem("an unknown word") }
+        place += word.utf8.count
         return value
     }
 
@@ -89,8 +89,7 @@ private struct Parser {
         // a letter as equal.
         var keys: Set<[UInt8]> = []
         place += 1
-        skipSpace()
-        if take("}") { return object }
+        if takeMark("}") { return object }
         repeat {
             skipSpace()
             guard next == UInt8(ascii: "\"") else { throw problem("a key without quotes") }
@@ -98,12 +97,9 @@ private struct Parser {
             guard keys.insert(Array(key.utf8)).inserted else {
                 throw problem("the key \"\(key)\" a second time")
             }
-            skipSpace()
-            guard take(":") else { throw problem("a key without a colon") }
-            skipSpace()
-            object.append(key, try value(depth: depth + 1))
-            skipSpace()
-        } while take(",")
+            guard takeMark(":") else { throw problem("a key without a colon") }
+            object.members.append(.init(key: key, value: try value(depth: depth + 1)))
+        } while takeMark(",")
         guard take("}") else { throw problem("an object that is not closed") }
         return object
     }
@@ -111,13 +107,8 @@ private struct Parser {
     private mutating func elements(depth: Int) throws(JSONProblem) -> [JSONValue] {
         var elements: [JSONValue] = []
         place += 1
-        skipSpace()
-        if take("]") { return elements }
-        repeat {
-            skipSpace()
-            elements.append(try value(depth: depth + 1))
-            skipSpace()
-        } while take(",")
+        if takeMark("]") { return elements }
+        repeat { elements.append(try value(depth: depth + 1)) } while takeMark(",")
         guard take("]") else { throw problem("an array that is not closed") }
         return elements
     }
@@ -184,9 +175,7 @@ private struct Parser {
                 guard 0xDC00..<0xE000 ~= low else { throw problem("half a surrogate pair") }
                 code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
             }
-            guard let scalar = Unicode.Scalar(code) else {
-                throw problem("half a surrogate pair")
-            }
+            guard let scalar = Unicode.Scalar(code) else { throw problem("half a surrogate pair") }
             return Array(String(scalar).utf8)
         default: throw problem("an unknown escape")
         }

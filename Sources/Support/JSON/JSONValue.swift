@@ -13,7 +13,7 @@ package enum JSONValue: Sendable, Equatable {
 
 /// A JSON object whose members stay in the order in which they were added.
 package struct JSONObject: Sendable, Equatable {
-    package private(set) var members: [Member] = []
+    package internal(set) var members: [Member] = []
 
     /// A key and its value.
     package struct Member: Sendable, Equatable {
@@ -23,22 +23,14 @@ package struct JSONObject: Sendable, Equatable {
 
     package init() {}
 
-    /// Appends a member whose key is new.
-    mutating func append(_ key: String, _ value: JSONValue) {
-        members.append(Member(key: key, value: value))
-    }
-
     /// The value of a key, or nil. A new key is appended; assigning nil removes the key.
     package subscript(key: String) -> JSONValue? {
         get { members.first { $0.key == key }?.value }
         set {
             let place = members.firstIndex { $0.key == key }
-            switch (place, newValue) {
-            case (let place?, let value?): members[place] = Member(key: key, value: value)
-            case (let place?, nil): members.remove(at: place)
-            case (nil, let value?): members.append(Member(key: key, value: value))
-            case (nil, nil): break
-            }
+            if let place { members.remove(at: place) }
+            guard let newValue else { return }
+            members.insert(Member(key: key, value: newValue), at: place ?? members.count)
         }
     }
 }
@@ -75,27 +67,15 @@ extension JSONValue {
     /// Numbers have the fewest digits that read back to the same bits; JSON has no infinities and
     /// no NaN, which become `null`.
     package var text: String {
-        var text = ""
-        write(to: &text)
-        return text
-    }
-
-    fileprivate func write(to text: inout String) {
         switch self {
-        case .null: text += "null"
-        case .bool(let value): text += value ? "true" : "false"
-        case .integer(let value): text += String(value)
-        case .number(let value): text += value.isFinite ? value.description : "null"
-        case .single(let value): text += value.isFinite ? value.description : "null"
-        case .string(let value): text += jsonQuoted(value)
-        case .array(let values):
-            text += "["
-            for (index, value) in values.enumerated() {
-                if index > 0 { text += "," }
-                value.write(to: &text)
-            }
-            text += "]"
-        case .object(let object): object.write(to: &text)
+        case .null: "null"
+        case .bool(let value): value ? "true" : "false"
+        case .integer(let value): String(value)
+        case .number(let value): value.isFinite ? value.description : "null"
+        case .single(let value): value.isFinite ? value.description : "null"
+        case .string(let value): jsonQuoted(value)
+        case .array(let values): "[\(values.map(\.text).joined(separator: ","))]"
+        case .object(let object): object.text
         }
     }
 }
@@ -103,21 +83,30 @@ extension JSONValue {
 extension JSONObject {
     /// The object as text, on one line and without spaces.
     package var text: String {
-        var text = ""
-        write(to: &text)
-        return text
+        let entries = members.map { "\(jsonQuoted($0.key)):\($0.value.text)" }
+        return "{\(entries.joined(separator: ","))}"
     }
+}
 
-    fileprivate func write(to text: inout String) {
-        text += "{"
-        for (index, member) in members.enumerated() {
-            if index > 0 { text += "," }
-            text += jsonQuoted(member.key)
-            text += ":"
-            member.value.write(to: &text)
+/// Returns a string as a JSON literal, with only the escapes that RFC 8259 requires.
+package func jsonQuoted(_ string: String) -> String {
+    var quoted = "\""
+    for scalar in string.unicodeScalars {
+        switch scalar {
+        case "\"": quoted += "\\\""
+        case "\\": quoted += "\\\\"
+        case "\n": quoted += "\\n"
+        case "\r": quoted += "\\r"
+        case "\t": quoted += "\\t"
+        case "\u{08}": quoted += "\\b"
+        case "\u{0C}": quoted += "\\f"
+        case ..<" ":
+            let digits = String(scalar.value, radix: 16)
+            quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        default: quoted.unicodeScalars.append(scalar)
         }
-        text += "}"
     }
+    return quoted + "\""
 }
 
 // MARK: - Literals

@@ -17,12 +17,12 @@ package struct RunCheckpoints: Sendable {
     /// Opens a run's newest whole checkpoint, or all whole checkpoints; warns of damaged ones.
     ///
     /// - Throws: `Failure` (missing input) if there is no run or no whole checkpoint.
-    package init(run path: String, newestAlone: Bool) throws(Failure) {
+    package init(run path: String, newestOnly: Bool) throws(Failure) {
         run = RunFolder(path)
         let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         let store = try run.checkpointStore()
         var found: [Checkpoint] = []
-        for candidate in try store.candidates() where !(newestAlone && !found.isEmpty) {
+        for candidate in try store.candidates() where !(newestOnly && !found.isEmpty) {
             do throws(Failure) { found.append(try store.requireGood(candidate)) } catch {
                 Logger(label: "lockstep").warning(
                     "checkpoint of step \(candidate.step) ignored: \(error.sentence)")
