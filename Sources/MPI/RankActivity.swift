@@ -1,4 +1,4 @@
-import Glibc
+import Support
 import Synchronization
 
 /// The activity of this rank's main thread, from which other ranks learn why they wait.
@@ -54,9 +54,4 @@ package enum RankActivity: Int64, Sendable {
     var usesDisk: Bool { self != .computing && self != .waiting }
 }
 
-/// The time of `CLOCK_MONOTONIC` in seconds.
-private var monotonicSeconds: Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec)
-}
+private var monotonicSeconds: Int64 { MonotonicClock.nanoseconds / 1_000_000_000 }

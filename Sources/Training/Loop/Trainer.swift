@@ -21,9 +21,10 @@ package final class Trainer {
     let communicator: Communicator
     let runner: StepRunner
     let checkpoints: CheckpointKeeper
+    private let job: Job
     private let data: TrainingData
     private let loader: SampleLoader
-    private let evaluator: Evaluator
+    let evaluator: Evaluator
     private let metrics: MetricsWriter
     private let trace: Trace?
     /// The evaluation with the lowest loss among steps with a checkpoint.
@@ -41,6 +42,7 @@ package final class Trainer {
     ) throws(Failure) {
         plan = input.plan
         data = input.data
+        self.job = job
         communicator = job.communicator
         self.trace = trace
         runner = try StepRunner(
@@ -50,16 +52,11 @@ package final class Trainer {
             data: data, microBatch: plan.lanes.microBatch,
             windowLimit: plan.recipe.evaluation.windows, communicator: communicator)
         metrics = MetricsWriter(
-            run: run, plan: plan, isWriter: job.isFirstRank, progress: job.progress,
-            warnsOfWrongRates: warnsOfWrongRates)
+            run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates)
         checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: runner.model.layout, shards: runner.shards,
             communicator: communicator)
     }
-
-    /// The reason that ranks of a host exchange messages instead of sharing memory, with the
-    /// remedy; nil if there is none.
-    var reductionNotice: String? { runner.reductionNotice }
 
     /// Whether the run must end because too many consecutive steps had no finite loss or gradient.
     package var hasDiverged: Bool { state.nonFinite.isHopeless }
@@ -75,12 +72,6 @@ package final class Trainer {
         try runner.memory(
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
     }
-
-    /// The number of targets that each evaluation predicts.
-    package var validationTargets: Int { evaluator.targetCount }
-
-    /// The names of the tensors with weight decay.
-    package var decayedTensors: [String] { state.optimizer.decayedTensors.map(\.name) }
 
     /// Starts a new run with new parameters, which rank 0 initializes and the others receive.
     /// Collective.
@@ -247,12 +238,8 @@ package final class Trainer {
     }
 
     private func evaluate() throws(Failure) -> Evaluation {
-        let progress = metrics.evaluationProgress(chunks: evaluator.chunksOfThisRank)
-        defer { progress?.finish() }
         let evaluation = try note(.evaluation) { () throws(Failure) in
-            try evaluator.run(model, parameters: state.evaluated) { done in
-                progress?.update(done: done)
-            }
+            try evaluator.run(model, parameters: state.evaluated, showingProgressOf: job)
         }
         metrics.record(evaluation, step: state.step)
         return evaluation

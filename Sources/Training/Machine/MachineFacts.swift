@@ -29,25 +29,6 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     /// The host's network interfaces with their addresses, such as "eth0 10.77.0.1/24".
     package var networks: [String]
 
-    package init(
-        host: String, processors: [Int], cores: Set<Int>, usable: UsableCores, machineCores: Int,
-        threads: Int, instructionSet: String, memoryBytes: Int, sharedMemoryBytes: Int?,
-        yields: Bool, build: String, networks: [String] = []
-    ) {
-        self.host = host
-        self.processors = processors
-        self.cores = cores
-        self.usable = usable
-        self.machineCores = machineCores
-        self.threads = threads
-        self.instructionSet = instructionSet
-        self.memoryBytes = memoryBytes
-        self.sharedMemoryBytes = sharedMemoryBytes
-        self.yields = yields
-        self.build = build
-        self.networks = networks
-    }
-
     /// Returns the facts of this rank.
     ///
     /// - Throws: `Failure` (I/O) if the program cannot read its own file.

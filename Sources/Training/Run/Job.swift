@@ -58,10 +58,10 @@ package struct Job: Sendable {
 
     /// Returns a progress line that only the first rank shows.
     package func progressLine(
-        _ title: String, total: Int, unit: ProgressUnit
+        _ title: String, done: Int = 0, total: Int, unit: ProgressUnit
     ) -> ProgressLine {
         ProgressLine(
-            title, total: total, unit: unit, mode: isFirstRank ? progress : .none,
+            title, done: done, total: total, unit: unit, mode: isFirstRank ? progress : .none,
             environment: processEnvironment())
     }
 

@@ -93,11 +93,8 @@ package struct RunInspection {
         let parameters = Parameters(parameters, precision: recipe.training.precision)
         let evaluator = Evaluator(
             data: data, microBatch: microBatch, windowLimit: 0, communicator: communicator)
-        let line = job.progressLine(
-            "evaluating", total: evaluator.chunksOfThisRank,
-            unit: .things("micro-batches", showsRate: false))
-        defer { line.finish() }
-        let evaluation = try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
+        let evaluation = try evaluator.run(
+            model, parameters: parameters, showingProgressOf: job)
         if !evaluation.loss.isFinite {
             // All ranks see the same loss, so this failure must be reported only once.
             try communicator.onFirstRank { () throws(Failure) -> Void in throw diverged("a loss") }

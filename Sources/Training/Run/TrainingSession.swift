@@ -110,9 +110,7 @@ package struct TrainingSession {
 
     private func dataPath() throws(Failure) -> String {
         if let path = request.dataPath { return path }
-        guard request.resumes else {
-            throw TrainingData.notGiven
-        }
+        guard request.resumes else { throw TrainingData.notGiven }
         return try run.readDataPath()
     }
 
@@ -140,20 +138,20 @@ package struct TrainingSession {
         ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
         let hosts = Set(machines.compactMap(\.first))
         let instructionSets = Set(machines.compactMap(\.last))
-        let facts = RunFacts(
+        let summary = trainer.plan.summary(
             ranks: communicator.size, threads: job.threads, hosts: hosts.count,
             runPath: run.path, trainingTokens: data.training.tokenCount,
-            validationTargets: trainer.validationTargets,
+            validationTargets: trainer.evaluator.targetCount,
             validationTokens: data.validation.tokenCount,
-            decayedTensors: trainer.decayedTensors,
+            decayedTensors: trainer.state.optimizer.decayedTensors.map(\.name),
             tensorCount: trainer.model.layout.arena.tensors.count, memory: memory)
-        job.announce(trainer.plan.summary(facts))
+        job.announce(summary)
         if !MPIEnvironment.hasLauncher {
             job.announce(
                 "started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
         if let warning = trainer.plan.zeroRateWarning { job.warn(warning) }
-        if let notice = trainer.reductionNotice {
+        if let notice = trainer.runner.reductionNotice {
             job.warn("ranks of one host exchange messages instead of sharing memory: \(notice)")
         }
         // In fp32 all kernels give the same bits; bf16 instructions treat subnormals as zero.
