@@ -19,7 +19,7 @@ struct AnalyzeCommand: ParsableCommand {
     var sweep: String
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The largest regret at which a rule holds, in nats (default: the sweep's).")
     var tolerance: Double?
 

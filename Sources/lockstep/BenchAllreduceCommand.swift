@@ -22,19 +22,19 @@ struct BenchAllreduceCommand: ParsableCommand {
             """)
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The sizes to measure, such as 4k,1m,64m (default: powers of two up to --maximum).")
     var sizes: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The largest size; at least 4k.")
+    @Option(parsing: .unconditional, help: "The largest size; at least 4k.")
     var maximum = "1g"
 
-    @Option(name: .long, help: "The format of sums between hosts: fp32 or bf16.")
+    @Option(help: "The format of sums between hosts: fp32 or bf16.")
     var wire = "fp32"
 
     @OptionGroup var threads: ThreadsOption
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     func run() throws {

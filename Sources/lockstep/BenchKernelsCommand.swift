@@ -19,14 +19,14 @@ struct BenchKernelsCommand: ParsableCommand {
             the memory bandwidth. Both limits are measured first.
             """)
 
-    @Option(name: .long, help: "The name of the model and the work per rank, as for bench step.")
+    @Option(help: "The name of the model and the work per rank, as for bench step.")
     var size = "gpt2-124m"
 
     @OptionGroup var arithmetic: PrecisionOptions
 
     @OptionGroup var threads: ThreadsOption
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     func run() throws {

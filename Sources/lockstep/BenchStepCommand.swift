@@ -25,36 +25,33 @@ struct BenchStepCommand: ParsableCommand {
             arithmetic as a share of the cores' peak, which is measured first.
             """)
 
-    @Option(name: .long, help: "The name of the model and the work per rank.")
+    @Option(help: "The name of the model and the work per rank.")
     var size = "gpt2-124m"
 
     @OptionGroup var arithmetic: PrecisionOptions
 
-    @Option(name: .long, parsing: .unconditional, help: "The number of steps to measure.")
+    @Option(parsing: .unconditional, help: "The number of steps to measure.")
     var steps = 5
 
     @Option(
-        name: .long, parsing: .singleValue,
+        parsing: .singleValue,
         help: ArgumentHelp(
             "Overrides a key of the size's recipe; can be repeated.",
             valueName: "section.key=value"))
     var set: [String] = []
 
-    @Option(
-        name: .long, parsing: .unconditional, help: "The tokens per sequence (default: the size's)."
-    )
+    @Option(parsing: .unconditional, help: "The tokens per sequence (default: the size's).")
     var sequenceLength: Int?
 
     @OptionGroup var threads: ThreadsOption
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
             valueName: "file"))
     var trace: String?
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     func run() throws {

@@ -23,7 +23,7 @@ struct BenchVerdictsCommand: ParsableCommand {
             truth; and the mean width of that interval.
             """)
 
-    @Option(name: .long, help: "The number of sweeps per row.")
+    @Option(help: "The number of sweeps per row.")
     var sweeps = 360
 
     func run() throws {

@@ -22,16 +22,15 @@ struct EvaluateCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, help: "The data folder (default: the run's).")
+    @Option(help: "The data folder (default: the run's).")
     var data: String?
 
     @Option(
-        name: .long, parsing: .unconditional,
-        help: "A step, or best for the lowest validation loss (default: the newest checkpoint)."
-    )
+        parsing: .unconditional,
+        help: "A step, or best for the lowest validation loss (default: the newest checkpoint).")
     var checkpoint: String?
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     @OptionGroup var threads: ThreadsOption

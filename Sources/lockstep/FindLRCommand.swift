@@ -28,42 +28,36 @@ struct FindLRCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file.")
     var recipe: String
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The first learning rate.")
+    @Option(parsing: .unconditional, help: "The first learning rate.")
     var from = 1e-7
 
-    @Option(name: .long, parsing: .unconditional, help: "The last learning rate.")
+    @Option(parsing: .unconditional, help: "The last learning rate.")
     var to = 10.0
 
-    @Option(
-        name: .long, parsing: .unconditional,
-        help: "The number of steps from the first rate to the last.")
+    @Option(parsing: .unconditional, help: "The number of steps from the first rate to the last.")
     var steps = 100
 
-    @Flag(name: .long, help: "Raise the rate in equal differences instead of equal factors.")
+    @Flag(help: "Raise the rate in equal differences instead of equal factors.")
     var linear = false
 
     @Option(
-        name: .long, parsing: .singleValue,
+        parsing: .singleValue,
         help: ArgumentHelp(
             "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "Start from a run's newest checkpoint instead of new parameters.", valueName: "run"))
     var start: String?
 
-    @Option(
-        name: .long,
-        help: "A new folder for curve.csv, find-lr.json and report.html.")
+    @Option(help: "A new folder for curve.csv, find-lr.json and report.html.")
     var out: String?
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "A new file for the recipe with the rate that was found.", valueName: "new.toml"))
     var write: String?

@@ -4,7 +4,7 @@ import Support
 
 /// The options for the arithmetic of a benchmark.
 struct PrecisionOptions: ParsableArguments {
-    @Option(name: .long, help: "The precision of the inputs of matrix products: fp32 or bf16.")
+    @Option(help: "The precision of the inputs of matrix products: fp32 or bf16.")
     var precision = "fp32"
 
     @OptionGroup var emulation: EmulationOption

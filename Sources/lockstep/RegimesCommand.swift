@@ -24,24 +24,24 @@ struct RegimesCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file (default: a built-in small model).")
     var recipe: String?
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "A new folder for the results.")
+    @Option(help: "A new folder for the results.")
     var out: String?
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The three rates (default: the recipe's, a thirtieth of it and thirty times it).",
             valueName: "small,good,large"))
     var rates: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The points along each axis of the maps.")
+    @Option(parsing: .unconditional, help: "The points along each axis of the maps.")
     var grid = 21
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The validation sequences per point; all of them if there are fewer.")
     var sequences = 64
 

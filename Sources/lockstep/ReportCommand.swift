@@ -19,7 +19,7 @@ struct ReportCommand: ParsableCommand {
     @Argument(help: "The folders of runs, or the folder of one sweep.")
     var folders: [String]
 
-    @Option(name: .long, help: "A new file for the page.")
+    @Option(help: "A new file for the page.")
     var out: String?
 
     func run() throws {

@@ -31,28 +31,26 @@ struct SweepCommand: ParsableCommand {
     @Argument(help: "The specification, a TOML file (default with --resume: the sweep's own).")
     var specification: String?
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The sweep's folder; must be new unless --resume is given.")
+    @Option(help: "The sweep's folder; must be new unless --resume is given.")
     var out: String?
 
-    @Flag(name: .long, help: "Resume the sweep in --out.")
+    @Flag(help: "Resume the sweep in --out.")
     var resume = false
 
-    @Option(
-        name: .long, parsing: .unconditional,
-        help: "The number of groups of ranks (default: one per rank).")
+    @Option(parsing: .unconditional, help: "The number of groups of ranks (default: one per rank).")
     var groups: Int?
 
     @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
-    @Flag(name: .long, help: "Estimate the duration on these ranks without training.")
+    @Flag(help: "Estimate the duration on these ranks without training.")
     var estimate = false
 
-    @Flag(name: .long, help: "List every key of a specification with its meaning and exit.")
+    @Flag(help: "List every key of a specification with its meaning and exit.")
     var keys = false
 
     func run() throws {

@@ -5,7 +5,7 @@ import Training
 /// The option for the number of threads per rank.
 struct ThreadsOption: ParsableArguments {
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The number of threads per rank (default: LOCKSTEP_THREADS, or 1).")
     var threadsPerRank: Int?
 

@@ -29,19 +29,19 @@ struct TrainCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file (default with --resume: the run's own).")
     var recipe: String?
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The run's folder; must be new unless --resume is given.")
+    @Option(help: "The run's folder; must be new unless --resume is given.")
     var out: String?
 
     @Option(
-        name: .long, parsing: .singleValue,
+        parsing: .singleValue,
         help: ArgumentHelp(
             "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 
-    @Flag(name: .long, help: "Resume the run in --out from its newest checkpoint.")
+    @Flag(help: "Resume the run in --out from its newest checkpoint.")
     var resume = false
 
     @OptionGroup var threads: ThreadsOption
@@ -49,16 +49,15 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
             valueName: "file"))
     var trace: String?
 
-    @Flag(name: .long, help: "List every key of a recipe with its meaning and default and exit.")
+    @Flag(help: "List every key of a recipe with its meaning and default and exit.")
     var keys = false
 
-    @Flag(name: .long, help: "List every field of metrics.jsonl with its meaning and exit.")
+    @Flag(help: "List every field of metrics.jsonl with its meaning and exit.")
     var fields = false
 
     func run() throws {
