@@ -39,7 +39,7 @@ struct BenchAllreduceCommand: ParsableCommand {
 
     func run() throws {
         let benchmark = AllreduceBenchmark(sizes: try chosenSizes(), wire: try chosenWire())
-        try Job.run(threads: threads, onStop: .exitAtOnce) { (job) throws(Failure) in
+        try Job.run(threads, onStop: .exitAtOnce) { (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])
         }

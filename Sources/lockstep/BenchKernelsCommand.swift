@@ -32,9 +32,8 @@ struct BenchKernelsCommand: ParsableCommand {
     func run() throws {
         let benchmark = KernelBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice())
-        try Job.run(
-            threads: threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce) {
+            (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])
         }

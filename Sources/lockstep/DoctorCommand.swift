@@ -24,7 +24,7 @@ struct DoctorCommand: ParsableCommand {
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        try Job.run(threads: threads, onStop: .systemDefault) { (job) throws(Failure) in
+        try Job.run(threads, onStop: .systemDefault) { (job) throws(Failure) in
             let ranks = try MachineFacts.gather(
                 threads: job.threads, communicator: job.communicator)
             guard job.isFirstRank else { return .finished([]) }

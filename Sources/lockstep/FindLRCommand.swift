@@ -67,17 +67,14 @@ struct FindLRCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let data else {
-            throw TrainingData.notGiven
-        }
+        guard let data else { throw TrainingData.notGiven }
         let request = RangeTestRequest(
             recipePath: recipe, dataPath: data,
             ramp: try RateRamp(
                 from: from, to: to, steps: steps, shape: linear ? .linear : .geometric),
             overrides: set, startPath: start, outPath: out, writePath: write)
-        try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
+            (job) throws(Failure) in
             let session = RangeTestSession(request, in: job)
             guard let result = try session.run() else { return .discarded }
             try job.print(

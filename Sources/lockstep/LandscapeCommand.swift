@@ -66,7 +66,7 @@ struct LandscapeCommand: ParsableCommand {
         let request = LandscapeRequest(
             runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
             sequences: sequences, seed: seed, outPath: out)
-        try Job.run(threads: threads, onStop: .finishStep) { (job) throws(Failure) in
+        try Job.run(threads, onStop: .finishStep) { (job) throws(Failure) in
             guard let found = try LandscapeSession(request, in: job).run() else {
                 return .discarded
             }

@@ -50,18 +50,15 @@ struct RegimesCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let data else {
-            throw TrainingData.notGiven
-        }
+        guard let data else { throw TrainingData.notGiven }
         guard let out else {
             throw Failure(.usage, "No output folder is given; add --out with a new folder.")
         }
         let request = RegimesRequest(
             recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
             sequences: sequences)
-        try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
+            (job) throws(Failure) in
             guard let regimes = try RegimesSession(request, in: job).run() else {
                 return .discarded
             }

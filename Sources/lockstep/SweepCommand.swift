@@ -67,7 +67,7 @@ struct SweepCommand: ParsableCommand {
             specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
             groups: groups)
         try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16,
+            threads, emulatesBF16: emulation.emulateBf16,
             onStop: estimate ? .exitAtOnce : .finishStep
         ) { (job) throws(Failure) in
             let session = SweepSession(request, in: job)
@@ -76,8 +76,8 @@ struct SweepCommand: ParsableCommand {
             case .finished(let findings): return .finished(findings.map { [$0.text] } ?? [])
             case .stopped:
                 return .stopped(
-                    "stopped because a signal asked for it; resume with `\(launcherPrefix)lockstep "
-                        + "sweep --resume --out \(shellQuoted(out))`")
+                    "stopped because a signal asked for it; resume with "
+                        + resumption(of: "sweep", in: out))
             }
         }
     }

@@ -74,9 +74,8 @@ struct TrainCommand: ParsableCommand {
         let request = TrainingRequest(
             recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
             tracePath: trace)
-        try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
+            (job) throws(Failure) in
             switch try TrainingSession(request, in: job).train() {
             case .finished(let evaluation, let best):
                 let loss = Format.fixed(evaluation.loss, decimals: 4)
@@ -88,7 +87,7 @@ struct TrainCommand: ParsableCommand {
             case .checkpointed(let step):
                 return .stopped(
                     "checkpointed at step \(step) because a signal asked for it; resume with "
-                        + "`\(launcherPrefix)lockstep train --resume --out \(shellQuoted(out))`")
+                        + resumption(of: "train", in: out))
             }
         }
     }

@@ -86,7 +86,9 @@ package var machineMemoryBytes: Int {
 
 /// Whether the launcher makes waiting ranks yield their cores, which is necessary if there are more
 /// ranks than cores.
-package var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
+package var ranksYield: Bool {
+    getenv("OMPI_MCA_mpi_yield_when_idle").map { String(cString: $0) } == "1"
+}
 
 /// Returns the threads of a rank. Each thread is bound to a core, unless waiting ranks yield: then
 /// the threads are not bound, and they yield between loops.

@@ -167,13 +167,11 @@ final class CheckpointKeeper {
             try transfer?.serve(state.optimizer.states.map(\.buffer))
             return .success(())
         }
-        let outcome: Result<Void, Failure>
-        do throws(Failure) {
+        let outcome = Result { () throws(Failure) in
             try RankActivity.during(.writingCheckpoint) { () throws(Failure) in
                 try write(state, parameterHash, best: best)
             }
-            outcome = .success(())
-        } catch { outcome = .failure(error) }
+        }
         try transfer?.endServing()
         return outcome
     }

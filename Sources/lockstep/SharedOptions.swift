@@ -1,4 +1,5 @@
 import ArgumentParser
+import Compute
 import Support
 import Training
 
@@ -14,7 +15,6 @@ struct ThreadsOption: ParsableArguments {
     /// - Throws: `Failure` (usage) if the option is not from 1 to 1024; (configuration) if the
     ///   launcher's number is not.
     func count() throws(Failure) -> Int {
-        let text = processEnvironment()["LOCKSTEP_THREADS"] ?? ""
         if let count = threadsPerRank {
             guard Self.range.contains(count) else {
                 throw Failure(
@@ -22,7 +22,7 @@ struct ThreadsOption: ParsableArguments {
             }
             return count
         }
-        guard !text.isEmpty else { return 1 }
+        guard let text = processEnvironment()["LOCKSTEP_THREADS"], !text.isEmpty else { return 1 }
         guard let count = Int(text), Self.range.contains(count) else {
             throw .variable(
                 "LOCKSTEP_THREADS", value: text, problem: "must be a whole number from 1 to 1024",
@@ -32,4 +32,31 @@ struct ThreadsOption: ParsableArguments {
     }
 
     private static let range = 1...1024
+}
+
+/// The options for the arithmetic of a benchmark.
+struct PrecisionOptions: ParsableArguments {
+    @Option(help: "The precision of the inputs of matrix products: fp32 or bf16.")
+    var precision = "fp32"
+
+    @OptionGroup var emulation: EmulationOption
+
+    var emulateBf16: Bool { emulation.emulateBf16 }
+
+    /// Returns the precision that `--precision` names.
+    ///
+    /// - Throws: `Failure` (usage) if it is not a precision.
+    func choice() throws(Failure) -> Precision {
+        if let choice = Precision(rawValue: precision) { return choice }
+        throw Failure(
+            .usage, "--precision \(precision): is not a precision; give fp32 or bf16.")
+    }
+}
+
+/// The option that allows bf16 on processors on which it is slow.
+struct EmulationOption: ParsableArguments {
+    @Flag(
+        name: .customLong("emulate-bf16"),
+        help: "Allow bf16 on a processor without AVX512-BF16 or AMX, at no more than fp32's speed.")
+    var emulateBf16 = false
 }
