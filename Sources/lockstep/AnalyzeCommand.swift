@@ -1,7 +1,6 @@
 import ArgumentParser
 import Sweeps
 
-/// `lockstep analyze`
 struct AnalyzeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "analyze",

@@ -4,7 +4,6 @@ import Compute
 import Support
 import Training
 
-/// `lockstep bench allreduce`
 struct BenchAllreduceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "allreduce",

@@ -3,7 +3,6 @@ import Benchmarks
 import Support
 import Training
 
-/// `lockstep bench kernels`
 struct BenchKernelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels",

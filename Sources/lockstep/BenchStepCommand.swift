@@ -3,7 +3,6 @@ import Benchmarks
 import Support
 import Training
 
-/// `lockstep bench step`
 struct BenchStepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "step",

@@ -4,7 +4,6 @@ import Sweeps
 import Telemetry
 import Training
 
-/// `lockstep bench verdicts`
 struct BenchVerdictsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verdicts",

@@ -3,7 +3,6 @@ import MPI
 import Support
 import Training
 
-/// `lockstep doctor`
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",

@@ -3,7 +3,6 @@ import Glibc
 import Support
 import Training
 
-/// `lockstep evaluate`
 struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",

@@ -3,7 +3,6 @@ import Experiments
 import Support
 import Training
 
-/// `lockstep find-lr`
 struct FindLRCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "find-lr",

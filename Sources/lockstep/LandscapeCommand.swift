@@ -3,7 +3,6 @@ import Experiments
 import Support
 import Training
 
-/// `lockstep landscape`
 struct LandscapeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "landscape",

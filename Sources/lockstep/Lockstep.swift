@@ -1,5 +1,4 @@
 import ArgumentParser
-import Model
 import Support
 import Training
 

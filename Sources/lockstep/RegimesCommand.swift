@@ -3,7 +3,6 @@ import Experiments
 import Support
 import Training
 
-/// `lockstep regimes`
 struct RegimesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "regimes",

@@ -5,7 +5,6 @@ import Support
 import Sweeps
 import Training
 
-/// `lockstep report`
 struct ReportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "report",

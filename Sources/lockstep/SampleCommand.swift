@@ -3,7 +3,6 @@ import Model
 import Support
 import Training
 
-/// `lockstep sample`
 struct SampleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sample",

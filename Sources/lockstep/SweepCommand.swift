@@ -4,7 +4,6 @@ import Support
 import Sweeps
 import Training
 
-/// `lockstep sweep`
 struct SweepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sweep",

@@ -1,12 +1,10 @@
 import ArgumentParser
 import Data
 import Logging
-import Model
 import Support
 import Telemetry
 import Training
 
-/// `lockstep tokenize`
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",

@@ -1,11 +1,9 @@
 import ArgumentParser
 import MPI
-import Model
 import Recipes
 import Support
 import Training
 
-/// `lockstep train`
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",

@@ -4,7 +4,6 @@ import MPI
 import Model
 import Recipes
 import Support
-import Telemetry
 
 /// The way a run ended.
 package enum TrainingOutcome: Sendable {
@@ -199,7 +198,6 @@ package final class Trainer {
         return requests
     }
 
-    /// Returns the requests that this rank has received by signal.
     private func requestsOfThisRank() -> RankRequests {
         var requests: RankRequests = StopSignals.takeCheckpointRequest() ? .checkpoint : []
         if StopSignals.stopRequested { requests.formUnion([.checkpoint, .stop]) }

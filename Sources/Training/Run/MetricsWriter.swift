@@ -31,7 +31,6 @@ final class MetricsWriter {
         diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
     }
 
-    /// Starts a new run's log.
     func create() throws(Failure) {
         if job.isFirstRank { log = try MetricsLog(creating: run.metrics) }
     }
@@ -66,7 +65,6 @@ final class MetricsWriter {
         return job.isFirstRank && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// Starts the progress line.
     func begin(at step: Int) {
         guard job.isFirstRank else { return }
         rate = RateEstimator(done: Double(step * plan.tokensPerStep), at: seconds)
@@ -86,9 +84,7 @@ final class MetricsWriter {
                 \(Self.text(step.gradientNorm))
                 """)
         }
-        if let sample = step.noise {
-            noise.add(variance: sample.variance, signal: sample.signal)
-        }
+        if let sample = step.noise { noise.add(variance: sample.variance, signal: sample.signal) }
         let scale = noise.estimate
         appendWithDiagnoses(MetricsFields.line(step, scale))
         // The rate is smoothed, because it varies from step to step.
@@ -108,7 +104,6 @@ final class MetricsWriter {
         appendWithDiagnoses(MetricsFields.line(evaluation, step: step))
     }
 
-    /// Warns that a state was not saved.
     func warnOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
         guard job.isFirstRank, warnsOfWrongRates else { return }
         logger.warning(

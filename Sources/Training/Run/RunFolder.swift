@@ -1,4 +1,3 @@
-import Glibc
 import Recipes
 import Support
 

@@ -1,7 +1,6 @@
 import Checkpoints
 import Compute
 import Data
-import Logging
 import MPI
 import Model
 import Recipes

@@ -1,5 +1,4 @@
 import Data
-import Glibc
 import Logging
 import MPI
 import Recipes

@@ -1,4 +1,3 @@
-import Compute
 import Model
 
 /// The kind of a span in a trace.
