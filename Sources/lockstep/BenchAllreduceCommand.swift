@@ -70,8 +70,7 @@ struct BenchAllreduceCommand: ParsableCommand {
         guard let number = Int(digits), number >= 1, number < 1 << 30,
             let shift = units[text.dropFirst(digits.count).lowercased()]
         else {
-            throw Failure(
-                .usage, "\(option) \(text): is not a size; write sizes as 4k, 1m or 1g.")
+            throw Failure(.usage, "\(option) \(text): is not a size; write sizes as 4k, 1m or 1g.")
         }
         // MPI counts elements in 32 bits.
         let bytes = number << shift

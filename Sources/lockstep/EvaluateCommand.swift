@@ -37,8 +37,7 @@ struct EvaluateCommand: ParsableCommand {
     func run() throws {
         let choice = try CheckpointChoice(checkpoint)
         try Job.run(threads, onStop: .exitAtOnce) { (job) throws(Failure) in
-            let inspection = try RunInspection(
-                run: folder, choice, communicator: job.communicator)
+            let inspection = try RunInspection(run: folder, choice, communicator: job.communicator)
             let evaluation = try inspection.evaluate(dataPath: data, in: job)
             return .finished([line(for: evaluation, step: inspection.step)])
         }

@@ -59,8 +59,7 @@ struct LandscapeCommand: ParsableCommand {
 
     func run() throws {
         guard let kind = LandscapeRequest.Directions(rawValue: directions) else {
-            throw Failure(
-                .usage, "--directions \(directions): is unknown; give filter or pca.")
+            throw Failure(.usage, "--directions \(directions): is unknown; give filter or pca.")
         }
         let request = LandscapeRequest(
             runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,

@@ -17,8 +17,7 @@ struct ThreadsOption: ParsableArguments {
     func count() throws(Failure) -> Int {
         if let count = threadsPerRank {
             guard Self.range.contains(count) else {
-                throw Failure(
-                    .usage, "--threads-per-rank \(count): must be from 1 to 1024; try 1.")
+                throw Failure(.usage, "--threads-per-rank \(count): must be from 1 to 1024; try 1.")
             }
             return count
         }
@@ -48,8 +47,7 @@ struct PrecisionOptions: ParsableArguments {
     /// - Throws: `Failure` (usage) if it is not a precision.
     func choice() throws(Failure) -> Precision {
         if let choice = Precision(rawValue: precision) { return choice }
-        throw Failure(
-            .usage, "--precision \(precision): is not a precision; give fp32 or bf16.")
+        throw Failure(.usage, "--precision \(precision): is not a precision; give fp32 or bf16.")
     }
 }
 

@@ -39,8 +39,7 @@ package struct SampleLoader {
             place(
                 offset: order.offset(ofSample: firstSample + row), length: contextLength, row: row)
         }
-        return TokenBatch(
-            inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
+        return TokenBatch(inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
     }
 
     /// Returns a micro-batch of validation windows, one per row; rows without a window have no

@@ -53,8 +53,7 @@ extension StepRunner {
         // Only the first host needs the run's folder.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try run.read(run.recipe) }
         try communicator.agree { () throws(Failure) in
-            try plan.recipe.requireSameState(
-                as: try Recipe(toml: toml, name: run.recipe), of: run)
+            try plan.recipe.requireSameState(as: try Recipe(toml: toml, name: run.recipe), of: run)
         }
         let checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,

@@ -22,9 +22,7 @@ package final class TrainingState {
     /// - Parameters:
     ///   - parameters: zeroed memory for the layout's arena.
     ///   - owned: the ranges of the arena that this rank updates.
-    init(
-        plan: TrainingPlan, layout: ArenaLayout, parameters: Buffer<Float>, owned: [Range<Int>]
-    ) {
+    init(plan: TrainingPlan, layout: ArenaLayout, parameters: Buffer<Float>, owned: [Range<Int>]) {
         self.parameters = Parameters(parameters, precision: plan.recipe.training.precision)
         optimizer = Optimizer(configuration: plan.rate.optimizer, layout: layout, owned: owned)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)

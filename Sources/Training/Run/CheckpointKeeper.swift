@@ -371,8 +371,7 @@ final class CheckpointKeeper {
         let moments = try checkpoint.open(Self.optimizerFile)
         for piece in state.optimizer.states {
             for tensor in layout.arena.tensors {
-                let stored = try moments.tensor(
-                    "\(piece.name).\(tensor.name)", shape: tensor.shape)
+                let stored = try moments.tensor("\(piece.name).\(tensor.name)", shape: tensor.shape)
                 try moments.withBytes(of: stored) { (bytes) throws(Failure) in
                     try transfer.scatter(tensor.range, from: bytes.baseAddress, into: piece.buffer)
                 }

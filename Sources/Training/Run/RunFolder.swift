@@ -30,8 +30,7 @@ package struct RunFolder: Sendable {
     ///   be created or written.
     package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
-            throw Failure(
-                .usage, "--out \"\": is an empty name; give it a folder.")
+            throw Failure(.usage, "--out \"\": is an empty name; give it a folder.")
         }
         if holdsRun {
             throw Failure(

@@ -92,8 +92,7 @@ package struct RunInspection {
         let parameters = Parameters(parameters, precision: recipe.training.precision)
         let evaluator = Evaluator(
             data: data, microBatch: microBatch, windowLimit: 0, communicator: communicator)
-        let evaluation = try evaluator.run(
-            model, parameters: parameters, showingProgressOf: job)
+        let evaluation = try evaluator.run(model, parameters: parameters, showingProgressOf: job)
         if !evaluation.loss.isFinite {
             // All ranks see the same loss, so this failure must be reported only once.
             try communicator.onFirstRank { () throws(Failure) -> Void in throw diverged("a loss") }

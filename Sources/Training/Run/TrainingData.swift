@@ -65,9 +65,7 @@ package struct TrainingData: Sendable {
     private static let fingerprintSeparator: Character = "-"
 
     /// Warns if the validation tokens differ from those of the run whose `fingerprint` is given.
-    func warnOfOtherValidation(
-        thanIn run: RunFolder, fingerprint: String, isRemembered: Bool
-    ) {
+    func warnOfOtherValidation(thanIn run: RunFolder, fingerprint: String, isRemembered: Bool) {
         guard
             fingerprint.split(separator: Self.fingerprintSeparator).last.map(String.init)
                 != validationFingerprint

@@ -54,8 +54,7 @@ package struct TrainingSession {
         let recipe = try communicator.agree { () throws(Failure) in
             try Recipe(toml: toml, name: "the recipe")
         }
-        let input = try job.prepare(
-            recipe, dataPath: path, isRemembered: request.dataPath == nil)
+        let input = try job.prepare(recipe, dataPath: path, isRemembered: request.dataPath == nil)
         try communicator.onFirstRank { () throws(Failure) in
             if !request.resumes { try run.requireFree() }
         }
@@ -63,8 +62,7 @@ package struct TrainingSession {
         let trace = try request.tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
-        let trainer = try Trainer(
-            input, run: run, job: job, engine: job.makeEngine(), trace: trace)
+        let trainer = try Trainer(input, run: run, job: job, engine: job.makeEngine(), trace: trace)
         let lock = try prepareFolder(input)
         let memory = try trainer.memory()
         try announce(trainer, input.data, memory)
@@ -101,8 +99,7 @@ package struct TrainingSession {
                     "No recipe is given; name one, such as launch/recipes/quickstart.toml, or add "
                         + "--resume to resume the run in --out.")
             }
-            return try Recipe(
-                toml: try readText(path), name: path, overrides: request.overrides)
+            return try Recipe(toml: try readText(path), name: path, overrides: request.overrides)
         }
         return try ResumedRecipe(of: run).recipe(
             given: request.recipePath, overrides: request.overrides)
