@@ -46,12 +46,10 @@ struct BenchVerdictsCommand: ParsableCommand {
                     done += 1
                     line.update(done: done)
                 }
-                table.add([
-                    sweep.name, "\(seeds)", Format.fixed(row.trueHolds, decimals: 2),
-                    Format.fixed(row.trueFails, decimals: 3),
-                    Format.fixed(row.wrongHolds, decimals: 3),
-                    Format.fixed(row.coverage, decimals: 3), Format.fixed(row.width, decimals: 3),
-                ])
+                let shares = [row.trueFails, row.wrongHolds, row.coverage, row.width]
+                table.add(
+                    [sweep.name, "\(seeds)", Format.fixed(row.trueHolds, decimals: 2)]
+                        + shares.map { Format.fixed($0, decimals: 3) })
             }
         }
         line.finish()

@@ -49,10 +49,10 @@ struct EvaluateCommand: ParsableCommand {
         if json {
             var line: JSONObject = [
                 "step": .integer(step), "validation_loss": .number(evaluation.loss),
+                "perplexity": .number(perplexity), "targets": .integer(evaluation.targets),
             ]
             // The perplexity of a finite loss can overflow.
-            line["perplexity"] = perplexity.isFinite ? .number(perplexity) : nil
-            line["targets"] = .integer(evaluation.targets)
+            if !perplexity.isFinite { line["perplexity"] = nil }
             return line.text
         }
         let shown = perplexity.isFinite ? Format.fixed(perplexity, decimals: 2) : "above 1e308"

@@ -44,17 +44,11 @@ package struct SampleLoader {
 
     /// Returns a micro-batch of validation windows, one per row; rows without a window have no
     /// targets.
-    package func load(
-        _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
-    ) -> TokenBatch {
+    package func load(_ windows: some Sequence<Int>, of all: ValidationWindows) -> TokenBatch {
+        var windows = windows.makeIterator()
         for row in 0..<microBatch {
-            if row < windows.count {
-                let window = windows[windows.index(windows.startIndex, offsetBy: row)]
-                let (offset, length) = all.window(window)
-                place(offset: offset, length: length, row: row)
-            } else {
-                place(offset: 0, length: 0, row: row)
-            }
+            let (offset, length) = windows.next().map { all.window($0) } ?? (0, 0)
+            place(offset: offset, length: length, row: row)
         }
         return TokenBatch(inputs: inputs.base, targets: targets.base)
     }

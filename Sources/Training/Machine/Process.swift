@@ -20,8 +20,7 @@ package func absolute(_ path: String) -> String {
 package func shellQuoted(_ word: String) -> String {
     let plain = word.unicodeScalars.allSatisfy {
         $0.properties.isAlphabetic || $0.properties.numericType != nil
-            || "/._-=+:,@%".unicodeScalars
-                .contains($0)
+            || "/._-=+:,@%".unicodeScalars.contains($0)
     }
     return plain && !word.isEmpty ? word : "'\(word.replacing("'", with: "'\\''"))'"
 }

@@ -28,7 +28,9 @@ final class MetricsWriter {
         self.plan = plan
         self.job = job
         self.warnsOfWrongRates = warnsOfWrongRates
-        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
+        // The loss of a model that predicts all tokens with equal probability.
+        let startingLoss = Glibc.log(Double(plan.recipe.model.vocabularySize))
+        diagnostician = Diagnostician(startingLoss: startingLoss)
     }
 
     func create() throws(Failure) {
@@ -41,8 +43,6 @@ final class MetricsWriter {
     func resume(after step: Int, saved: Set<Int>) throws(Failure) -> BestEvaluation? {
         guard job.isFirstRank else { return nil }
         var best: BestEvaluation?
-        noise = NoiseScaleWindow()
-        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
         let log = try MetricsLog(resuming: run.metrics, after: step) { record in
             noise.recall(record)
             // The user has already been warned of these diagnoses.
@@ -133,11 +133,6 @@ final class MetricsWriter {
         }
     }
 
-    /// Returns the loss of a model that predicts all tokens with equal probability.
-    private static func startingLoss(_ plan: TrainingPlan) -> Double {
-        naturalLogarithm(Double(plan.recipe.model.vocabularySize))
-    }
-
     private static func details(_ scale: NoiseScale?) -> [String] {
         switch scale {
         case nil: []
@@ -160,6 +155,3 @@ final class MetricsWriter {
         }
     }
 }
-
-// Calls Glibc's `log`, whose name a property of `MetricsWriter` shadows.
-private func naturalLogarithm(_ number: Double) -> Double { log(number) }
