@@ -56,11 +56,8 @@ struct BenchAllreduceCommand: ParsableCommand {
             while let last = all.last, last * 2 <= largest { all.append(last * 2) }
             return all
         }
-        var all: [Int] = []
-        for size in sizes.split(separator: ",", omittingEmptySubsequences: false) {
-            all.append(try bytes(String(size), "--sizes"))
-        }
-        return all.sorted()
+        return try sizes.split(separator: ",", omittingEmptySubsequences: false)
+            .map { (size) throws(Failure) in try bytes(String(size), "--sizes") }.sorted()
     }
 
     /// Returns the number of bytes that a size such as "64", "4k", "4KiB", "1m" or "2gib" means.

@@ -31,7 +31,7 @@ struct BenchKernelsCommand: ParsableCommand {
     func run() throws {
         let benchmark = KernelBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice())
-        try Job.run(threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce) {
+        try Job.run(threads, emulatesBF16: arithmetic.emulation.emulateBf16, onStop: .exitAtOnce) {
             (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])

@@ -60,7 +60,7 @@ struct BenchStepCommand: ParsableCommand {
         let benchmark = StepBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,
             overrides: set, sequenceLength: sequenceLength, tracePath: trace)
-        try Job.run(threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce) {
+        try Job.run(threads, emulatesBF16: arithmetic.emulation.emulateBf16, onStop: .exitAtOnce) {
             (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])

@@ -40,8 +40,6 @@ struct PrecisionOptions: ParsableArguments {
 
     @OptionGroup var emulation: EmulationOption
 
-    var emulateBf16: Bool { emulation.emulateBf16 }
-
     /// Returns the precision that `--precision` names.
     ///
     /// - Throws: `Failure` (usage) if it is not a precision.

@@ -66,8 +66,7 @@ struct TokenizeCommand: ParsableCommand {
         options.separator = separator
         StandardError.shared.write(
             line: "lockstep: tokenizing \(text.joined(separator: ", ")) into \(out)")
-        let statistics = try tokenizeShowingProgress(options)
-        try report(statistics)
+        try report(try tokenizeShowingProgress(options))
     }
 
     private func choice() throws(Failure) -> TokenizerChoice {

@@ -11,8 +11,7 @@ package struct Evaluation: Sendable, Equatable {
     package let targets: Int
 }
 
-/// The division of a validation set's windows among ranks, which gives the same sum on any number
-/// of ranks.
+/// The division of a validation set's windows among ranks, whose number does not affect the sum.
 ///
 /// The windows are cut into chunks of one micro-batch; rank r of P takes chunks r, r + P, ...
 package struct EvaluationShares: Sendable, Equatable {

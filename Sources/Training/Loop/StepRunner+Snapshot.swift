@@ -43,10 +43,8 @@ extension StepRunner {
         try communicator.barrier()
     }
 
-    /// Fills the state from a run's newest whole checkpoint, in place of new parameters. The run
-    /// itself is not changed. Collective.
+    /// Fills the state from a run's newest whole checkpoint; returns its step. Collective.
     ///
-    /// - Returns: the checkpoint's step.
     /// - Throws: `Failure` (configuration) if the run's model or optimizer differs from the
     ///   recipe's; (missing input) if there is no run or no whole checkpoint.
     package func begin(from run: RunFolder, data: TrainingData) throws(Failure) -> Int {

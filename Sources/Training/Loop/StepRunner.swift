@@ -26,10 +26,8 @@ package struct StepRecord: Sendable {
     package let times: StepTimes
 }
 
-/// The object that takes optimizer steps on all ranks: it connects the model, the reduction and the
-/// optimizer.
-///
-/// It holds all memory that a step needs, so steps after the first allocate nothing.
+/// The object that takes optimizer steps on all ranks, with the model, the reduction and the
+/// optimizer. It holds all memory that a step needs, so steps after the first allocate nothing.
 package final class StepRunner {
     /// A function that returns the micro-batch whose first sequence is number `firstSample` in the
     /// run's order and number `firstSequence` in the global batch. The micro-batch is valid until
@@ -242,13 +240,11 @@ package final class StepRunner {
             loss: loss, targets: Double(sequences.count * plan.sequenceLength), squares: squares)
     }
 
-    /// Records in the trace how many buckets have started and finished.
     private func noteBuckets() {
         tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
     }
 
-    /// Updates the parameters: all of them on every rank or, if the optimizer is sharded, only the
-    /// rank's own shard.
+    /// Updates the parameters or, if the optimizer is sharded, only the rank's own shard of them.
     ///
     /// - Parameter scale: the factor that multiplies the gradients.
     private func update(

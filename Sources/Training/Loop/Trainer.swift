@@ -72,8 +72,7 @@ package final class Trainer {
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
     }
 
-    /// Starts a new run with new parameters, which rank 0 initializes and the others receive.
-    /// Collective.
+    /// Starts a new run with new parameters, which rank 0 initializes. Collective.
     package func start() throws(Failure) {
         try runner.initialize()
         try checkpoints.compareParameters(of: state)
@@ -100,15 +99,13 @@ package final class Trainer {
             try metrics.resume(
                 after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
         }
-        if plan.recipe.checkpoint.best { best = try onAllRanks(found) }
+        if plan.recipe.checkpoint.best {
+            // Only the first rank has read the log.
+            let step = try communicator.allGather([Int64(found?.step ?? -1)])[0]
+            let loss = try communicator.allGather([found?.loss ?? 0])[0]
+            best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
+        }
         return state.step
-    }
-
-    /// Returns the first rank's best evaluation, on all ranks. Collective.
-    private func onAllRanks(_ own: BestEvaluation?) throws(Failure) -> BestEvaluation? {
-        let steps = try communicator.allGather([Int64(own?.step ?? -1)])
-        let losses = try communicator.allGather([own?.loss ?? 0])
-        return steps[0] < 0 ? nil : BestEvaluation(step: Int(steps[0]), loss: losses[0])
     }
 
     /// Trains to the last step, or to the first good state after a stop was requested.
@@ -150,7 +147,6 @@ package final class Trainer {
         return .finished(last, best: best?.step)
     }
 
-    /// Records an evaluation if it is the best so far and the recipe keeps the best checkpoint.
     private func noteBest(_ evaluation: Evaluation) {
         guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return }
         best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
@@ -204,7 +200,6 @@ package final class Trainer {
         return requests
     }
 
-    /// Ends the run if too many consecutive steps were skipped.
     private func stopIfHopeless(loss: Double) throws(Failure) {
         guard state.nonFinite.isHopeless else { return }
         let failure = state.nonFinite.failure(

@@ -54,14 +54,12 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             }
             return [UInt8](data)
         }
-        var all: [MachineFacts] = []
-        for bytes in try communicator.allGatherBytes(own) {
+        return try communicator.allGatherBytes(own).map { (bytes) throws(Failure) -> MachineFacts in
             guard let facts = try? JSONDecoder().decode(MachineFacts.self, from: Data(bytes)) else {
                 throw .defect("a rank's facts cannot be decoded")
             }
-            all.append(facts)
+            return facts
         }
-        return all
     }
 }
 

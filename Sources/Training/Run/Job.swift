@@ -81,8 +81,7 @@ package struct Job: Sendable {
         }
     }
 
-    /// Opens the data that a recipe trains on, settles its vocabulary, and resolves its plan.
-    /// Collective.
+    /// Opens a recipe's data, settles its vocabulary, and resolves its plan. Collective.
     ///
     /// - Parameter isRemembered: whether the path was read from a run or a sweep instead of the
     ///   command line.
@@ -116,7 +115,6 @@ package struct TrainingInput: Sendable {
         self.data = data
     }
 
-    /// Returns a loader of the plan's micro-batches.
     func makeLoader() -> SampleLoader {
         SampleLoader(
             dataset: data.training, contextLength: plan.recipe.model.contextLength,
@@ -135,10 +133,9 @@ package struct TrainingInput: Sendable {
 }
 
 extension Precision {
-    /// Checks that the processor has the instructions for the precision, or that the precision is
-    /// emulated.
+    /// Checks that the processor has the instructions for the precision, unless it is emulated.
     ///
-    /// - Throws: `Failure` (configuration) if neither is the case; it recommends fp32.
+    /// - Throws: `Failure` (configuration) if it lacks them; it recommends fp32.
     package func requireProcessor(emulates: Bool) throws(Failure) {
         guard self == .bf16, !emulates, !InstructionSet.best.multipliesBF16 else { return }
         throw Failure(

@@ -95,8 +95,7 @@ package struct RunFolder: Sendable {
         return false
     }
 
-    /// Returns the comment that identifies a recipe by its values, without its comments, which
-    /// differ between versions.
+    /// Returns the comment that identifies a recipe by its values; its comments may change.
     private static func replacementLine(_ new: Recipe) -> String {
         let values = new.toml.split(separator: "\n").filter { !$0.hasPrefix("#") }
         let hash = SHA256.hash(values.joined(separator: "\n"))

@@ -131,8 +131,7 @@ extension RunFolder {
         return data
     }
 
-    /// Checks that a data folder was made with the tokenizer that the run was trained with, if both
-    /// are known.
+    /// Checks that a data folder was made with the run's tokenizer, if both are known.
     ///
     /// - Throws: `Failure` (bad data) if it was made with another tokenizer.
     func refuseOtherTokenizer(than dataPath: String) throws(Failure) {
