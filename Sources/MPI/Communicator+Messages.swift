@@ -18,27 +18,6 @@ extension Communicator {
         } while offset < bytes.count
     }
 
-    /// Fills the bytes with the message of a rank, by `MPI_Recv`.
-    ///
-    /// - Throws: `Failure` (bug) if the message has a different size.
-    package func receive(
-        into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int = 0
-    ) throws(Failure) {
-        var offset = 0
-        repeat {
-            let count = min(Self.largestPiece, bytes.count - offset)
-            let piece = bytes.baseAddress.map { $0 + offset }
-            var status = MPI_Status()
-            try checkWaiting(
-                "MPI_Recv",
-                MPI_Recv(
-                    piece, Int32(count), lockstep_byte(), Int32(source), Int32(tag), handle,
-                    &status))
-            try checkSize(of: &status, expected: count)
-            offset += count
-        } while offset < bytes.count
-    }
-
     /// Sends an array of values to a rank, by `MPI_Send`.
     package func send<Element: BitwiseCopyable>(
         _ values: [Element], to destination: Int, tag: Int = 0
@@ -60,6 +39,27 @@ extension Communicator {
             try receive(into: UnsafeMutableRawBufferPointer(values), from: source, tag: tag)
         }
         return values
+    }
+
+    /// Fills the bytes with the message of a rank, by `MPI_Recv`.
+    ///
+    /// - Throws: `Failure` (bug) if the message has a different size.
+    package func receive(
+        into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int = 0
+    ) throws(Failure) {
+        var offset = 0
+        repeat {
+            let count = min(Self.largestPiece, bytes.count - offset)
+            let piece = bytes.baseAddress.map { $0 + offset }
+            var status = MPI_Status()
+            try checkWaiting(
+                "MPI_Recv",
+                MPI_Recv(
+                    piece, Int32(count), lockstep_byte(), Int32(source), Int32(tag), handle,
+                    &status))
+            try checkSize(of: &status, expected: count)
+            offset += count
+        } while offset < bytes.count
     }
 
     /// Begins to send at most 2 GiB - 1 bytes to a rank, by `MPI_Isend`.

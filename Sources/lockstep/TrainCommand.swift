@@ -69,12 +69,12 @@ struct TrainCommand: ParsableCommand {
         guard let out else {
             throw Failure(.usage, "No output folder is given; add --out with the run's folder.")
         }
-        let request = TrainingRequest(
-            recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
-            tracePath: trace)
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
-            switch try TrainingSession(request, in: job).train() {
+            let session = TrainingSession(
+                recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
+                tracePath: trace, in: job)
+            switch try session.train() {
             case .finished(let evaluation, let best):
                 let loss = Format.fixed(evaluation.loss, decimals: 4)
                 let targets = Format.count(evaluation.targets)
