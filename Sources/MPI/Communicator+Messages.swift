@@ -16,6 +16,29 @@ extension Communicator {
         }
     }
 
+    /// Sends an array of values to a rank, by `MPI_Send`.
+    package func send<Element: BitwiseCopyable>(
+        _ values: [Element], to destination: Int, tag: Int = 0
+    ) throws(Failure) {
+        try values.withUnsafeBufferPointer { (values) throws(Failure) in
+            try send(UnsafeRawBufferPointer(values), to: destination, tag: tag)
+        }
+    }
+
+    /// Returns an array of `count` values that a rank has sent, by `MPI_Recv`.
+    ///
+    /// - Parameter blank: any value, which fills the array until the message arrives.
+    /// - Throws: `Failure` (bug) if the message has a different size.
+    package func receive<Element: BitwiseCopyable>(
+        _ count: Int, of blank: Element, from source: Int, tag: Int = 0
+    ) throws(Failure) -> [Element] {
+        var values = [Element](repeating: blank, count: count)
+        try values.withUnsafeMutableBufferPointer { (values) throws(Failure) in
+            try receive(into: UnsafeMutableRawBufferPointer(values), from: source, tag: tag)
+        }
+        return values
+    }
+
     /// Fills the bytes with the message of a rank, by `MPI_Recv`.
     ///
     /// - Throws: `Failure` (bug) if the message has a different size.

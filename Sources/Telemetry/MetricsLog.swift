@@ -153,6 +153,8 @@ package struct MetricsRecord: Sendable, Equatable {
     /// The step that the line belongs to; nil if it belongs to none.
     package var step: Int? { self["step"].flatMap(Int.init(exactly:)) }
 
+    package init(fields: JSONObject) { self.fields = fields }
+
     /// Parses one line; returns nil if it is not a JSON object.
     init?(parsing line: some Sequence<UInt8>) {
         guard case .object(let fields)? = try? JSONValue(parsing: line) else { return nil }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Sweeps
 
-/// `lockstep analyze`
 struct AnalyzeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "analyze",
@@ -19,7 +18,7 @@ struct AnalyzeCommand: ParsableCommand {
     var sweep: String
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The largest regret at which a rule holds, in nats (default: the sweep's).")
     var tolerance: Double?
 

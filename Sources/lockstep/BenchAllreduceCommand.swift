@@ -4,7 +4,6 @@ import Compute
 import Support
 import Training
 
-/// `lockstep bench allreduce`
 struct BenchAllreduceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "allreduce",
@@ -22,24 +21,24 @@ struct BenchAllreduceCommand: ParsableCommand {
             """)
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The sizes to measure, such as 4k,1m,64m (default: powers of two up to --maximum).")
     var sizes: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The largest size; at least 4k.")
+    @Option(parsing: .unconditional, help: "The largest size; at least 4k.")
     var maximum = "1g"
 
-    @Option(name: .long, help: "The format of sums between hosts: fp32 or bf16.")
+    @Option(help: "The format of sums between hosts: fp32 or bf16.")
     var wire = "fp32"
 
     @OptionGroup var threads: ThreadsOption
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     func run() throws {
         let benchmark = AllreduceBenchmark(sizes: try chosenSizes(), wire: try chosenWire())
-        try Job.run(threads: threads, onStop: .exitAtOnce) { (job) throws(Failure) in
+        try Job.run(threads, onStop: .exitAtOnce) { (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])
         }
@@ -57,11 +56,8 @@ struct BenchAllreduceCommand: ParsableCommand {
             while let last = all.last, last * 2 <= largest { all.append(last * 2) }
             return all
         }
-        var all: [Int] = []
-        for size in sizes.split(separator: ",", omittingEmptySubsequences: false) {
-            all.append(try bytes(String(size), "--sizes"))
-        }
-        return all.sorted()
+        return try sizes.split(separator: ",", omittingEmptySubsequences: false)
+            .map { (size) throws(Failure) in try bytes(String(size), "--sizes") }.sorted()
     }
 
     /// Returns the number of bytes that a size such as "64", "4k", "4KiB", "1m" or "2gib" means.
@@ -71,8 +67,7 @@ struct BenchAllreduceCommand: ParsableCommand {
         guard let number = Int(digits), number >= 1, number < 1 << 30,
             let shift = units[text.dropFirst(digits.count).lowercased()]
         else {
-            throw Failure(
-                .usage, "\(option) \(text): is not a size; write sizes as 4k, 1m or 1g.")
+            throw Failure(.usage, "\(option) \(text): is not a size; write sizes as 4k, 1m or 1g.")
         }
         // MPI counts elements in 32 bits.
         let bytes = number << shift

@@ -3,7 +3,6 @@ import Benchmarks
 import Support
 import Training
 
-/// `lockstep bench kernels`
 struct BenchKernelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels",
@@ -19,22 +18,21 @@ struct BenchKernelsCommand: ParsableCommand {
             the memory bandwidth. Both limits are measured first.
             """)
 
-    @Option(name: .long, help: "The name of the model and the work per rank, as for bench step.")
+    @Option(help: "The name of the model and the work per rank, as for bench step.")
     var size = "gpt2-124m"
 
     @OptionGroup var arithmetic: PrecisionOptions
 
     @OptionGroup var threads: ThreadsOption
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     func run() throws {
         let benchmark = KernelBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice())
-        try Job.run(
-            threads: threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: arithmetic.emulation.emulateBf16, onStop: .exitAtOnce) {
+            (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])
         }

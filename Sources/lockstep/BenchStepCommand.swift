@@ -3,7 +3,6 @@ import Benchmarks
 import Support
 import Training
 
-/// `lockstep bench step`
 struct BenchStepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "step",
@@ -25,36 +24,33 @@ struct BenchStepCommand: ParsableCommand {
             arithmetic as a share of the cores' peak, which is measured first.
             """)
 
-    @Option(name: .long, help: "The name of the model and the work per rank.")
+    @Option(help: "The name of the model and the work per rank.")
     var size = "gpt2-124m"
 
     @OptionGroup var arithmetic: PrecisionOptions
 
-    @Option(name: .long, parsing: .unconditional, help: "The number of steps to measure.")
+    @Option(parsing: .unconditional, help: "The number of steps to measure.")
     var steps = 5
 
     @Option(
-        name: .long, parsing: .singleValue,
+        parsing: .singleValue,
         help: ArgumentHelp(
             "Overrides a key of the size's recipe; can be repeated.",
             valueName: "section.key=value"))
     var set: [String] = []
 
-    @Option(
-        name: .long, parsing: .unconditional, help: "The tokens per sequence (default: the size's)."
-    )
+    @Option(parsing: .unconditional, help: "The tokens per sequence (default: the size's).")
     var sequenceLength: Int?
 
     @OptionGroup var threads: ThreadsOption
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
             valueName: "file"))
     var trace: String?
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     func run() throws {
@@ -64,9 +60,8 @@ struct BenchStepCommand: ParsableCommand {
         let benchmark = StepBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,
             overrides: set, sequenceLength: sequenceLength, tracePath: trace)
-        try Job.run(
-            threads: threads, emulatesBF16: arithmetic.emulateBf16, onStop: .exitAtOnce
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: arithmetic.emulation.emulateBf16, onStop: .exitAtOnce) {
+            (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])
         }

@@ -4,7 +4,6 @@ import Sweeps
 import Telemetry
 import Training
 
-/// `lockstep bench verdicts`
 struct BenchVerdictsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verdicts",
@@ -23,7 +22,7 @@ struct BenchVerdictsCommand: ParsableCommand {
             truth; and the mean width of that interval.
             """)
 
-    @Option(name: .long, help: "The number of sweeps per row.")
+    @Option(help: "The number of sweeps per row.")
     var sweeps = 360
 
     func run() throws {
@@ -47,12 +46,10 @@ struct BenchVerdictsCommand: ParsableCommand {
                     done += 1
                     line.update(done: done)
                 }
-                table.add([
-                    sweep.name, "\(seeds)", Format.fixed(row.trueHolds, decimals: 2),
-                    Format.fixed(row.trueFails, decimals: 3),
-                    Format.fixed(row.wrongHolds, decimals: 3),
-                    Format.fixed(row.coverage, decimals: 3), Format.fixed(row.width, decimals: 3),
-                ])
+                let shares = [row.trueFails, row.wrongHolds, row.coverage, row.width]
+                table.add(
+                    [sweep.name, "\(seeds)", Format.fixed(row.trueHolds, decimals: 2)]
+                        + shares.map { Format.fixed($0, decimals: 3) })
             }
         }
         line.finish()

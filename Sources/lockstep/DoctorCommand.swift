@@ -3,7 +3,6 @@ import MPI
 import Support
 import Training
 
-/// `lockstep doctor`
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
@@ -18,13 +17,13 @@ struct DoctorCommand: ParsableCommand {
             would make a run slow or fail. Warnings do not change the exit code.
             """)
 
-    @Option(name: .long, help: "A run's folder, whose file system is examined too.")
+    @Option(help: "A run's folder, whose file system is examined too.")
     var out: String?
 
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        try Job.run(threads: threads, onStop: .systemDefault) { (job) throws(Failure) in
+        try Job.run(threads, onStop: .systemDefault) { (job) throws(Failure) in
             let ranks = try MachineFacts.gather(
                 threads: job.threads, communicator: job.communicator)
             guard job.isFirstRank else { return .finished([]) }

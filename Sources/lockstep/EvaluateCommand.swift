@@ -3,7 +3,6 @@ import Glibc
 import Support
 import Training
 
-/// `lockstep evaluate`
 struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
@@ -22,25 +21,23 @@ struct EvaluateCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, help: "The data folder (default: the run's).")
+    @Option(help: "The data folder (default: the run's).")
     var data: String?
 
     @Option(
-        name: .long, parsing: .unconditional,
-        help: "A step, or best for the lowest validation loss (default: the newest checkpoint)."
-    )
+        parsing: .unconditional,
+        help: "A step, or best for the lowest validation loss (default: the newest checkpoint).")
     var checkpoint: String?
 
-    @Flag(name: .long, help: "Print one line of JSON.")
+    @Flag(help: "Print one line of JSON.")
     var json = false
 
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
         let choice = try CheckpointChoice(checkpoint)
-        try Job.run(threads: threads, onStop: .exitAtOnce) { (job) throws(Failure) in
-            let inspection = try RunInspection(
-                run: folder, choice, communicator: job.communicator)
+        try Job.run(threads, onStop: .exitAtOnce) { (job) throws(Failure) in
+            let inspection = try RunInspection(run: folder, choice, communicator: job.communicator)
             let evaluation = try inspection.evaluate(dataPath: data, in: job)
             return .finished([line(for: evaluation, step: inspection.step)])
         }
@@ -52,10 +49,10 @@ struct EvaluateCommand: ParsableCommand {
         if json {
             var line: JSONObject = [
                 "step": .integer(step), "validation_loss": .number(evaluation.loss),
+                "perplexity": .number(perplexity), "targets": .integer(evaluation.targets),
             ]
             // The perplexity of a finite loss can overflow.
-            line["perplexity"] = perplexity.isFinite ? .number(perplexity) : nil
-            line["targets"] = .integer(evaluation.targets)
+            if !perplexity.isFinite { line["perplexity"] = nil }
             return line.text
         }
         let shown = perplexity.isFinite ? Format.fixed(perplexity, decimals: 2) : "above 1e308"

@@ -3,7 +3,6 @@ import Experiments
 import Support
 import Training
 
-/// `lockstep find-lr`
 struct FindLRCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "find-lr",
@@ -28,42 +27,36 @@ struct FindLRCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file.")
     var recipe: String
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The first learning rate.")
+    @Option(parsing: .unconditional, help: "The first learning rate.")
     var from = 1e-7
 
-    @Option(name: .long, parsing: .unconditional, help: "The last learning rate.")
+    @Option(parsing: .unconditional, help: "The last learning rate.")
     var to = 10.0
 
-    @Option(
-        name: .long, parsing: .unconditional,
-        help: "The number of steps from the first rate to the last.")
+    @Option(parsing: .unconditional, help: "The number of steps from the first rate to the last.")
     var steps = 100
 
-    @Flag(name: .long, help: "Raise the rate in equal differences instead of equal factors.")
+    @Flag(help: "Raise the rate in equal differences instead of equal factors.")
     var linear = false
 
     @Option(
-        name: .long, parsing: .singleValue,
+        parsing: .singleValue,
         help: ArgumentHelp(
             "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "Start from a run's newest checkpoint instead of new parameters.", valueName: "run"))
     var start: String?
 
-    @Option(
-        name: .long,
-        help: "A new folder for curve.csv, find-lr.json and report.html.")
+    @Option(help: "A new folder for curve.csv, find-lr.json and report.html.")
     var out: String?
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "A new file for the recipe with the rate that was found.", valueName: "new.toml"))
     var write: String?
@@ -73,17 +66,14 @@ struct FindLRCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let data else {
-            throw TrainingData.notGiven
-        }
+        guard let data else { throw TrainingData.notGiven }
         let request = RangeTestRequest(
             recipePath: recipe, dataPath: data,
             ramp: try RateRamp(
                 from: from, to: to, steps: steps, shape: linear ? .linear : .geometric),
             overrides: set, startPath: start, outPath: out, writePath: write)
-        try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
+            (job) throws(Failure) in
             let session = RangeTestSession(request, in: job)
             guard let result = try session.run() else { return .discarded }
             try job.print(

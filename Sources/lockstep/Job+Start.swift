@@ -32,7 +32,7 @@ extension Job {
     ///
     /// A failure ends the job with one sentence and the failure's code.
     static func run(
-        threads: ThreadsOption, emulatesBF16: Bool = false, onStop response: StopResponse,
+        _ threads: ThreadsOption, emulatesBF16: Bool = false, onStop response: StopResponse,
         _ command: (Job) throws(Failure) -> CommandEnding
     ) throws(Failure) -> Never {
         let threadCount = try threads.count()
@@ -93,5 +93,8 @@ func progressMode() throws(Failure) -> ProgressMode {
     try ProgressMode.chosen(by: processEnvironment(), isTerminal: StandardError.isTerminal)
 }
 
-/// The prefix of a command in messages that tell the user how to start it again.
-var launcherPrefix: String { MPIEnvironment.hasLauncher ? "launch/mpirun -- " : "" }
+/// Returns the command that resumes the work of a command in a folder, for messages.
+func resumption(of command: String, in folder: String) -> String {
+    "`\(MPIEnvironment.hasLauncher ? "launch/mpirun -- " : "")lockstep \(command) --resume --out "
+        + "\(shellQuoted(folder))`"
+}

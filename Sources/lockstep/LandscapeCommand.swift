@@ -3,7 +3,6 @@ import Experiments
 import Support
 import Training
 
-/// `lockstep landscape`
 struct LandscapeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "landscape",
@@ -27,17 +26,17 @@ struct LandscapeCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, help: "The data folder (default: the run's).")
+    @Option(help: "The data folder (default: the run's).")
     var data: String?
 
-    @Option(name: .long, help: "The directions of the plane: filter or pca.")
+    @Option(help: "The directions of the plane: filter or pca.")
     var directions = "filter"
 
-    @Option(name: .long, parsing: .unconditional, help: "The points along each axis.")
+    @Option(parsing: .unconditional, help: "The points along each axis.")
     var grid = 21
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: """
             The extent of the plane: the distance from the checkpoint in lengths of its filters \
             (default: 1), or with pca the margin around the run's path as a share of its extent \
@@ -46,28 +45,26 @@ struct LandscapeCommand: ParsableCommand {
     var extent: Double?
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The validation sequences per point; all of them if there are fewer.")
     var sequences = 64
 
-    @Option(name: .long, parsing: .unconditional, help: "The seed of the random directions.")
+    @Option(parsing: .unconditional, help: "The seed of the random directions.")
     var seed: UInt64 = 1
 
-    @Option(
-        name: .long, help: "A new folder for the results (default: one inside the run's folder).")
+    @Option(help: "A new folder for the results (default: one inside the run's folder).")
     var out: String?
 
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
         guard let kind = LandscapeRequest.Directions(rawValue: directions) else {
-            throw Failure(
-                .usage, "--directions \(directions): is unknown; give filter or pca.")
+            throw Failure(.usage, "--directions \(directions): is unknown; give filter or pca.")
         }
         let request = LandscapeRequest(
             runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
             sequences: sequences, seed: seed, outPath: out)
-        try Job.run(threads: threads, onStop: .finishStep) { (job) throws(Failure) in
+        try Job.run(threads, onStop: .finishStep) { (job) throws(Failure) in
             guard let found = try LandscapeSession(request, in: job).run() else {
                 return .discarded
             }

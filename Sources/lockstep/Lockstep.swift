@@ -1,5 +1,4 @@
 import ArgumentParser
-import Model
 import Support
 import Training
 
@@ -19,11 +18,9 @@ struct Lockstep: ParsableCommand {
         subcommands: [
             TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
             FindLRCommand.self, SweepCommand.self, AnalyzeCommand.self, LandscapeCommand.self,
-            RegimesCommand.self, ReportCommand.self,
-            DoctorCommand.self, BenchCommand.self,
+            RegimesCommand.self, ReportCommand.self, DoctorCommand.self, BenchCommand.self,
         ])
 
-    /// The names of the commands.
     static var commandNames: [String] {
         configuration.subcommands.compactMap { $0.configuration.commandName }
     }

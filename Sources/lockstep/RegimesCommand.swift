@@ -3,7 +3,6 @@ import Experiments
 import Support
 import Training
 
-/// `lockstep regimes`
 struct RegimesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "regimes",
@@ -24,24 +23,24 @@ struct RegimesCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file (default: a built-in small model).")
     var recipe: String?
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "A new folder for the results.")
+    @Option(help: "A new folder for the results.")
     var out: String?
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The three rates (default: the recipe's, a thirtieth of it and thirty times it).",
             valueName: "small,good,large"))
     var rates: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The points along each axis of the maps.")
+    @Option(parsing: .unconditional, help: "The points along each axis of the maps.")
     var grid = 21
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The validation sequences per point; all of them if there are fewer.")
     var sequences = 64
 
@@ -50,18 +49,15 @@ struct RegimesCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let data else {
-            throw TrainingData.notGiven
-        }
+        guard let data else { throw TrainingData.notGiven }
         guard let out else {
             throw Failure(.usage, "No output folder is given; add --out with a new folder.")
         }
         let request = RegimesRequest(
             recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
             sequences: sequences)
-        try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
-        ) { (job) throws(Failure) in
+        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
+            (job) throws(Failure) in
             guard let regimes = try RegimesSession(request, in: job).run() else {
                 return .discarded
             }

@@ -3,7 +3,6 @@ import Model
 import Support
 import Training
 
-/// `lockstep sample`
 struct SampleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sample",
@@ -23,39 +22,36 @@ struct SampleCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var folder: String
 
-    @Option(name: .long, parsing: .unconditional, help: "The text to continue.")
+    @Option(parsing: .unconditional, help: "The text to continue.")
     var prompt = ""
 
-    @Option(name: .long, parsing: .unconditional, help: "The number of tokens to generate.")
+    @Option(parsing: .unconditional, help: "The number of tokens to generate.")
     var tokens = 256
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The number of texts to generate, each with its own random numbers.")
     var samples = 1
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "The divisor of the logits; below 1 is more cautious, 0 is greedy.")
     var temperature = 0.8
 
-    @Option(
-        name: .long, parsing: .unconditional,
-        help: "Choose among this many likeliest tokens; 0 for all.")
+    @Option(parsing: .unconditional, help: "Choose among this many likeliest tokens; 0 for all.")
     var topK = 0
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "Choose among the likeliest tokens of this total probability.")
     var topP = 1.0
 
-    @Option(name: .long, parsing: .unconditional, help: "The seed of the random choices.")
+    @Option(parsing: .unconditional, help: "The seed of the random choices.")
     var seed: UInt64 = 1337
 
     @Option(
-        name: .long, parsing: .unconditional,
-        help: "A step, or best for the lowest validation loss (default: the newest checkpoint)."
-    )
+        parsing: .unconditional,
+        help: "A step, or best for the lowest validation loss (default: the newest checkpoint).")
     var checkpoint: String?
 
     @OptionGroup var threads: ThreadsOption

@@ -22,10 +22,7 @@ enum StandardOutput {
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EPIPE { return false }
             guard count > 0 else {
-                throw .file(
-                    .inputOutput, "standard output",
-                    "cannot be written (\(String(cString: strerror(errno))))",
-                    remedy: "check where it goes")
+                throw .systemCall("written", "standard output", remedy: "check where it goes")
             }
             written += count
         }

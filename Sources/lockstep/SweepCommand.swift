@@ -4,7 +4,6 @@ import Support
 import Sweeps
 import Training
 
-/// `lockstep sweep`
 struct SweepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sweep",
@@ -31,28 +30,26 @@ struct SweepCommand: ParsableCommand {
     @Argument(help: "The specification, a TOML file (default with --resume: the sweep's own).")
     var specification: String?
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The sweep's folder; must be new unless --resume is given.")
+    @Option(help: "The sweep's folder; must be new unless --resume is given.")
     var out: String?
 
-    @Flag(name: .long, help: "Resume the sweep in --out.")
+    @Flag(help: "Resume the sweep in --out.")
     var resume = false
 
-    @Option(
-        name: .long, parsing: .unconditional,
-        help: "The number of groups of ranks (default: one per rank).")
+    @Option(parsing: .unconditional, help: "The number of groups of ranks (default: one per rank).")
     var groups: Int?
 
     @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
-    @Flag(name: .long, help: "Estimate the duration on these ranks without training.")
+    @Flag(help: "Estimate the duration on these ranks without training.")
     var estimate = false
 
-    @Flag(name: .long, help: "List every key of a specification with its meaning and exit.")
+    @Flag(help: "List every key of a specification with its meaning and exit.")
     var keys = false
 
     func run() throws {
@@ -69,7 +66,7 @@ struct SweepCommand: ParsableCommand {
             specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
             groups: groups)
         try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16,
+            threads, emulatesBF16: emulation.emulateBf16,
             onStop: estimate ? .exitAtOnce : .finishStep
         ) { (job) throws(Failure) in
             let session = SweepSession(request, in: job)
@@ -78,8 +75,8 @@ struct SweepCommand: ParsableCommand {
             case .finished(let findings): return .finished(findings.map { [$0.text] } ?? [])
             case .stopped:
                 return .stopped(
-                    "stopped because a signal asked for it; resume with `\(launcherPrefix)lockstep "
-                        + "sweep --resume --out \(shellQuoted(out))`")
+                    "stopped because a signal asked for it; resume with "
+                        + resumption(of: "sweep", in: out))
             }
         }
     }

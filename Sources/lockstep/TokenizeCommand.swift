@@ -1,12 +1,10 @@
 import ArgumentParser
 import Data
 import Logging
-import Model
 import Support
 import Telemetry
 import Training
 
-/// `lockstep tokenize`
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",
@@ -34,33 +32,29 @@ struct TokenizeCommand: ParsableCommand {
     @Argument(help: "The text files, read one after another; - for standard input.")
     var text: [String]
 
-    @Option(name: .long, help: "A new data folder.")
+    @Option(help: "A new data folder.")
     var out: String
 
-    @Option(name: .long, help: "The tokenizer: characters, bytes or gpt2.")
+    @Option(help: "The tokenizer: characters, bytes or gpt2.")
     var tokenizer: String?
 
-    @Option(name: .long, help: "The folder of GPT-2's vocabulary.")
+    @Option(help: "The folder of GPT-2's vocabulary.")
     var vocabulary: String?
 
-    @Option(name: .long, help: "Use the tokenizer of this data folder or run.")
+    @Option(help: "Use the tokenizer of this data folder or run.")
     var like: String?
 
-    @Option(
-        name: .long, parsing: .unconditional,
-        help: "The share of the text, at its end, for validation.")
+    @Option(parsing: .unconditional, help: "The share of the text, at its end, for validation.")
     var validationFraction = 0.1
 
-    @Option(
-        name: .long, parsing: .unconditional,
-        help: "Split the token files into shards of this many tokens.")
+    @Option(parsing: .unconditional, help: "Split the token files into shards of this many tokens.")
     var shardTokens: Int?
 
-    @Flag(name: .long, help: "Put <|endoftext|> before every text file (gpt2).")
+    @Flag(help: "Put <|endoftext|> before every text file (gpt2).")
     var separateDocuments = false
 
     @Option(
-        name: .long, parsing: .unconditional,
+        parsing: .unconditional,
         help: "Replace each occurrence of this text with the end-of-text token (gpt2).")
     var separator: String?
 
@@ -72,8 +66,7 @@ struct TokenizeCommand: ParsableCommand {
         options.separator = separator
         StandardError.shared.write(
             line: "lockstep: tokenizing \(text.joined(separator: ", ")) into \(out)")
-        let statistics = try tokenizeShowingProgress(options)
-        try report(statistics)
+        try report(try tokenizeShowingProgress(options))
     }
 
     private func choice() throws(Failure) -> TokenizerChoice {

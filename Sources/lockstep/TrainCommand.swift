@@ -1,11 +1,9 @@
 import ArgumentParser
 import MPI
-import Model
 import Recipes
 import Support
 import Training
 
-/// `lockstep train`
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
@@ -29,19 +27,19 @@ struct TrainCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file (default with --resume: the run's own).")
     var recipe: String?
 
-    @Option(name: .long, help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(name: .long, help: "The run's folder; must be new unless --resume is given.")
+    @Option(help: "The run's folder; must be new unless --resume is given.")
     var out: String?
 
     @Option(
-        name: .long, parsing: .singleValue,
+        parsing: .singleValue,
         help: ArgumentHelp(
             "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 
-    @Flag(name: .long, help: "Resume the run in --out from its newest checkpoint.")
+    @Flag(help: "Resume the run in --out from its newest checkpoint.")
     var resume = false
 
     @OptionGroup var threads: ThreadsOption
@@ -49,16 +47,15 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     @Option(
-        name: .long,
         help: ArgumentHelp(
             "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
             valueName: "file"))
     var trace: String?
 
-    @Flag(name: .long, help: "List every key of a recipe with its meaning and default and exit.")
+    @Flag(help: "List every key of a recipe with its meaning and default and exit.")
     var keys = false
 
-    @Flag(name: .long, help: "List every field of metrics.jsonl with its meaning and exit.")
+    @Flag(help: "List every field of metrics.jsonl with its meaning and exit.")
     var fields = false
 
     func run() throws {
@@ -72,13 +69,12 @@ struct TrainCommand: ParsableCommand {
         guard let out else {
             throw Failure(.usage, "No output folder is given; add --out with the run's folder.")
         }
-        let request = TrainingRequest(
-            recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
-            tracePath: trace)
-        try Job.run(
-            threads: threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep
-        ) { (job) throws(Failure) in
-            switch try TrainingSession(request, in: job).train() {
+        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
+            (job) throws(Failure) in
+            let session = TrainingSession(
+                recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
+                tracePath: trace, in: job)
+            switch try session.train() {
             case .finished(let evaluation, let best):
                 let loss = Format.fixed(evaluation.loss, decimals: 4)
                 let targets = Format.count(evaluation.targets)
@@ -89,7 +85,7 @@ struct TrainCommand: ParsableCommand {
             case .checkpointed(let step):
                 return .stopped(
                     "checkpointed at step \(step) because a signal asked for it; resume with "
-                        + "`\(launcherPrefix)lockstep train --resume --out \(shellQuoted(out))`")
+                        + resumption(of: "train", in: out))
             }
         }
     }

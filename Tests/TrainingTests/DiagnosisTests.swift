@@ -21,15 +21,24 @@ import Training
             let record = observed(step, loss(step), rate: rate(step))
             let evaluation =
                 step.isMultiple(of: 50)
-                ? validation(step).map { ObservedEvaluation(step: step, validationLoss: $0) } : nil
+                ? validation(step).map { loss in
+                    MetricsRecord(
+                        fields: ["step": .integer(step), "validation_loss": .number(loss)])
+                } : nil
             return diagnostician.add(record)
                 + (evaluation.map { diagnostician.add($0) } ?? [])
         }
     }
 
-    private static func observed(_ step: Int, _ loss: Double, rate: Double = 1e-3) -> ObservedStep {
-        ObservedStep(
-            step: step, loss: loss, learningRate: rate, gradientNorm: 1, isSkipped: !loss.isFinite)
+    private static func observed(
+        _ step: Int, _ loss: Double, rate: Double = 1e-3, norm: Double = 1
+    ) -> MetricsRecord {
+        var line: JSONObject = [
+            "step": .integer(step), "loss": .number(loss), "learning_rate": .number(rate),
+            "gradient_norm": .number(norm),
+        ]
+        if !loss.isFinite || !norm.isFinite { line["skipped"] = true }
+        return MetricsRecord(fields: line)
     }
 
     /// Loss curves of healthy runs, from the start to about 1.3.
@@ -174,8 +183,7 @@ import Training
         #expect(found.map(\.sign) == [.notANumber])
         #expect(found.first?.step == 77)
         var diagnostician = Diagnostician(startingLoss: Self.start)
-        let step = ObservedStep(
-            step: 1, loss: 4, learningRate: 1, gradientNorm: .infinity, isSkipped: true)
+        let step = Self.observed(1, 4, rate: 1, norm: .infinity)
         #expect(diagnostician.add(step).first?.cause.hasPrefix("the gradient norm is") == true)
     }
 
@@ -232,12 +240,7 @@ import Training
                 #expect(resumed?.add(record) == found)
                 continue
             }
-            var line: JSONObject = [
-                "step": .integer(step), "loss": .number(loss), "learning_rate": 1e-7,
-                "gradient_norm": 1,
-            ]
-            if record.isSkipped { line["skipped"] = true }
-            #expect(log.append(line) == nil)
+            #expect(log.append(record.fields) == nil)
             for diagnosis in found {
                 #expect(
                     log.append([
@@ -247,7 +250,7 @@ import Training
             }
             if step == cut {
                 var recalling = Diagnostician(startingLoss: Self.start)
-                for record in try MetricsLog.read(path) { recalling.recall(record) }
+                for record in try MetricsLog.read(path) { recalling.add(record) }
                 resumed = recalling
             }
         }
@@ -271,7 +274,7 @@ import Training
 
             """)
         let read = try MetricsLog.read("\(folder.path)/metrics.jsonl").compactMap { Diagnosis($0) }
-        #expect(read == [Diagnosis(step: 7, sign: .lossSpike, cause: "a", remedy: "b")])
+        #expect(read.map(\.sentence) == ["step 7: loss spike: a; b"])
     }
 }
 

@@ -3,18 +3,31 @@ import Training
 
 /// Tests of the doctor's warnings and of its lists of cores.
 @Suite struct DoctorTests {
+    /// The facts about this machine, all of which `rank` replaces.
+    private static let here: MachineFacts = {
+        do { return try MachineFacts.here(threads: 1) } catch { fatalError("\(error)") }
+    }()
+
     private func rank(
         _ host: String = "one", cores: [Int], usable: Set<Int>? = nil, quota: Double? = nil,
         online: Int = 4, threads: Int = 1, instructionSet: String = "Intel AVX2",
         yields: Bool = false, build: String = "a", sharedMemory: Int? = 1 << 30
     ) -> MachineFacts {
-        MachineFacts(
-            host: host, processors: cores, cores: Set(cores),
-            usable: UsableCores(
-                cores: usable ?? (cores.isEmpty ? [] : Set(0..<online)), quota: quota),
-            machineCores: online, threads: threads, instructionSet: instructionSet,
-            memoryBytes: 1 << 30,
-            sharedMemoryBytes: sharedMemory, yields: yields, build: build)
+        var facts = Self.here
+        facts.host = host
+        facts.processors = cores
+        facts.cores = Set(cores)
+        facts.usable = UsableCores(
+            cores: usable ?? (cores.isEmpty ? [] : Set(0..<online)), quota: quota)
+        facts.machineCores = online
+        facts.threads = threads
+        facts.instructionSet = instructionSet
+        facts.memoryBytes = 1 << 30
+        facts.sharedMemoryBytes = sharedMemory
+        facts.yields = yields
+        facts.build = build
+        facts.networks = []
+        return facts
     }
 
     private func warnings(_ ranks: MachineFacts...) -> [String] {

@@ -27,8 +27,8 @@ import Training
         every = 250
         """
 
-    private func facts(ranks: Int) -> RunFacts {
-        RunFacts(
+    private func facts(ranks: Int) -> Facts {
+        Facts(
             ranks: ranks, threads: 2, hosts: 1, runPath: "runs/a b", trainingTokens: 10_000,
             validationTargets: 999, validationTokens: 1000,
             decayedTensors: ["wte.weight", "h.0.attn.c_attn.weight", "h.1.attn.c_attn.weight"],
@@ -278,5 +278,30 @@ import Training
             gradual.summary(facts).contains(
                 "warmup over 20 steps (3,840 tokens) from the base rate, then linear to 0.0002"))
         #expect(gradual.learningRate(after: 0) == 1e-3)
+    }
+}
+
+/// The facts about a run that a summary states.
+private struct Facts {
+    var ranks: Int
+    var threads: Int
+    var hosts: Int
+    var runPath: String
+    var trainingTokens: Int
+    var validationTargets: Int
+    var validationTokens: Int
+    var decayedTensors: [String]
+    var tensorCount: Int
+    var memory: MemoryPlan
+}
+
+extension TrainingPlan {
+    fileprivate func summary(_ facts: Facts) -> String {
+        summary(
+            ranks: facts.ranks, threads: facts.threads, hosts: facts.hosts,
+            runPath: facts.runPath, trainingTokens: facts.trainingTokens,
+            validationTargets: facts.validationTargets, validationTokens: facts.validationTokens,
+            decayedTensors: facts.decayedTensors, tensorCount: facts.tensorCount,
+            memory: facts.memory)
     }
 }

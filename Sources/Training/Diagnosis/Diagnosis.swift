@@ -23,13 +23,13 @@ package struct Diagnosis: Sendable, Equatable {
     package let cause: String
     package let remedy: String
 
-    package init(step: Int, sign: DiagnosisSign, cause: String, remedy: String) {
-        self.step = step
-        self.sign = sign
-        self.cause = cause
-        self.remedy = remedy
+    /// The diagnosis as a message.
+    package var sentence: String {
+        "step \(Format.count(step)): \(sign.rawValue): \(cause); \(remedy)"
     }
+}
 
+extension Diagnosis {
     /// Reads a line of metrics.jsonl; nil if it is not a diagnosis.
     package init?(_ record: MetricsRecord) {
         guard let step = record.step, case .string(let name) = record.fields["diagnosis"],
@@ -38,10 +38,5 @@ package struct Diagnosis: Sendable, Equatable {
             case .string(let remedy) = record.fields["remedy"]
         else { return nil }
         self.init(step: step, sign: sign, cause: cause, remedy: remedy)
-    }
-
-    /// The diagnosis as a message.
-    package var sentence: String {
-        "step \(Format.count(step)): \(sign.rawValue): \(cause); \(remedy)"
     }
 }

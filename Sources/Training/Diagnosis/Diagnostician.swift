@@ -19,17 +19,15 @@ package struct Diagnostician: Sendable {
     ///   size.
     package init(startingLoss: Double) { start = startingLoss }
 
-    /// Adds a line of a resumed run's log, about which the user has already been warned.
-    package mutating func recall(_ record: MetricsRecord) {
-        if let step = ObservedStep(record) {
-            _ = add(step)
-        } else if let evaluation = ObservedEvaluation(record) {
-            _ = add(evaluation)
-        }
+    /// Adds a line of metrics.jsonl; returns the diagnoses that are reported for the first time.
+    @discardableResult
+    package mutating func add(_ record: MetricsRecord) -> [Diagnosis] {
+        if let step = ObservedStep(record) { return add(step) }
+        guard let step = record.step, record.fields["validation_loss"] != nil else { return [] }
+        return new([overfitting.add(record["validation_loss"] ?? .nan, step: step)])
     }
 
-    /// Adds a step; returns the diagnoses that are reported for the first time.
-    package mutating func add(_ step: ObservedStep) -> [Diagnosis] {
+    private mutating func add(_ step: ObservedStep) -> [Diagnosis] {
         guard !step.isSkipped, step.loss.isFinite else { return new([.notANumber(step)]) }
         overfitting.add(step)
         let found = [
@@ -40,17 +38,35 @@ package struct Diagnostician: Sendable {
         return new(found.filter { $0?.sign != .lossNotFalling || !isUnstable })
     }
 
-    /// Adds an evaluation; returns the diagnoses that are reported for the first time.
-    package mutating func add(_ evaluation: ObservedEvaluation) -> [Diagnosis] {
-        new([overfitting.add(evaluation)])
-    }
-
     private var isUnstable: Bool {
         told.contains(.strongOscillation) || told.contains(.notANumber)
     }
 
     private mutating func new(_ found: [Diagnosis?]) -> [Diagnosis] {
         found.compactMap { $0 }.filter { told.insert($0.sign).inserted }
+    }
+}
+
+/// The facts about a step on which diagnoses are based.
+struct ObservedStep: Sendable {
+    /// The number of steps taken since the run began, this one included.
+    let step: Int
+    /// The loss in nats per token; not finite only in a skipped step.
+    let loss: Double
+    let learningRate: Double
+    /// Whether the step was skipped because its loss or gradient was not finite.
+    let isSkipped: Bool
+
+    /// Reads a line of metrics.jsonl, in which values that are not finite are null; nil if the line
+    /// does not describe a step.
+    init?(_ record: MetricsRecord) {
+        guard let step = record.step, record.fields["loss"] != nil,
+            let learningRate = record["learning_rate"]
+        else { return nil }
+        self.step = step
+        loss = record["loss"] ?? .nan
+        self.learningRate = learningRate
+        isSkipped = record.fields["skipped"] == .bool(true)
     }
 }
 

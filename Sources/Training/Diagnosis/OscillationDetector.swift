@@ -55,10 +55,8 @@ struct OscillationDetector: Sendable {
         let medians = stride(from: 0, to: values.count - Self.block + 1, by: Self.block).map {
             median(Array(values[$0..<$0 + Self.block]))
         }
-        let error =
-            differenceDeviation(values) * (Double.pi / 2 / Double(Self.block)).squareRoot()
-        let least = max(
-            Self.leastSwing.errors * error, Self.leastSwing.ofLoss * median(values))
+        let error = differenceDeviation(values) * (Double.pi / 2 / Double(Self.block)).squareRoot()
+        let least = max(Self.leastSwing.errors * error, Self.leastSwing.ofLoss * median(values))
         guard swings(in: medians, of: least) >= Self.fewestSwings, let low = medians.min(),
             let high = medians.max()
         else { return nil }

@@ -47,11 +47,11 @@ struct OverfittingDetector: Sendable {
         rates = (max(rates.highest, step.learningRate), step.learningRate)
     }
 
-    mutating func add(_ evaluation: ObservedEvaluation) -> Diagnosis? {
-        guard evaluation.validationLoss.isFinite else { return nil }
+    /// Adds an evaluation after a step; returns a diagnosis if there is one.
+    mutating func add(_ validationLoss: Double, step: Int) -> Diagnosis? {
         // An evaluation without steps before it, as at step 0, has no training losses.
-        guard training.count > 0 else { return nil }
-        stages.append(Stage(validationLoss: evaluation.validationLoss, training: training))
+        guard validationLoss.isFinite, training.count > 0 else { return nil }
+        stages.append(Stage(validationLoss: validationLoss, training: training))
         training = Moments()
         guard stages.count >= Self.fewest, let place = bestPlace else { return nil }
         let best = stages[place]
@@ -59,12 +59,20 @@ struct OverfittingDetector: Sendable {
             stages[max(0, place - 1)...min(place + 1, stages.count - 1)].map(\.validationLoss))
         let last = stages.suffix(Self.rising).map(\.validationLoss)
         let rise = last.reduce(0, +) / Double(last.count) - around
-        let least = max(
-            deviations * noise, Self.leastRise.ofLoss * best.validationLoss)
+        let least = max(deviations * noise, Self.leastRise.ofLoss * best.validationLoss)
         guard rise > least, last.allSatisfy({ $0 > around + least / 2 }),
             trainingFell(since: best)
         else { return nil }
-        return diagnosis(evaluation, best: best)
+        let decays = rates.last < 0.9 * rates.highest
+        return Diagnosis(
+            step: step, sign: .overfitting,
+            cause: "the validation loss was \(lossText(best.validationLoss)) and has risen to "
+                + "\(lossText(validationLoss)) while the training loss keeps falling: "
+                + "the model memorizes its training text"
+                + (decays ? "" : ", or the learning rate needs to decay"),
+            remedy: "stop earlier, train on more data or a smaller model, or raise [model] dropout "
+                + "or [optimizer] weight_decay"
+                + (decays ? "" : ", and let [schedule] decay the rate"))
     }
 
     /// The index of the lowest evaluation before the last `rising` ones.
@@ -96,18 +104,5 @@ struct OverfittingDetector: Sendable {
         else { return false }
         return best.training.mean - last.training.mean
             > Self.errors * (before + now).squareRoot()
-    }
-
-    private func diagnosis(_ evaluation: ObservedEvaluation, best: Stage) -> Diagnosis {
-        let decays = rates.last < 0.9 * rates.highest
-        return Diagnosis(
-            step: evaluation.step, sign: .overfitting,
-            cause: "the validation loss was \(lossText(best.validationLoss)) and has risen to "
-                + "\(lossText(evaluation.validationLoss)) while the training loss keeps falling: "
-                + "the model memorizes its training text"
-                + (decays ? "" : ", or the learning rate needs to decay"),
-            remedy: "stop earlier, train on more data or a smaller model, or raise [model] dropout "
-                + "or [optimizer] weight_decay"
-                + (decays ? "" : ", and let [schedule] decay the rate"))
     }
 }

@@ -34,27 +34,19 @@ struct StallDetector: Sendable {
         let excess = (start - mean) - Self.leastFall * start
         guard abs(excess) > Self.errors * error else { return nil }
         isSettled = true
-        return excess < 0 ? diagnosis(step, start: start, mean: mean) : nil
-    }
-
-    private func diagnosis(_ step: ObservedStep, start: Double, mean: Double) -> Diagnosis {
-        let evidence =
-            "the loss began at about \(lossText(start)) and is \(lossText(mean)) "
-            + "\(stepsAfterWarmup) steps after warmup"
-        let rate = rateText(highestRate)
+        guard excess < 0 else { return nil }
         // A rate that is too small cannot raise the loss.
-        if mean > start * (1 + Self.leastFall) {
-            return Diagnosis(
-                step: step.step, sign: .lossNotFalling,
-                cause: "\(evidence): the learning rate (\(rate)) is far too large",
-                remedy: "lower [optimizer] learning_rate by a factor of 10, or find one with "
-                    + "`lockstep find-lr`")
-        }
+        let isTooLarge = mean > start * (1 + Self.leastFall)
         return Diagnosis(
             step: step.step, sign: .lossNotFalling,
-            cause: "\(evidence): the learning rate (\(rate)) is far too small, or the data cannot "
-                + "be learned",
-            remedy: "find a rate with `lockstep find-lr`, or raise [optimizer] learning_rate by a "
-                + "factor of 3 to 10 at a time until the loss falls")
+            cause: "the loss began at about \(lossText(start)) and is \(lossText(mean)) "
+                + "\(stepsAfterWarmup) steps after warmup: the learning rate "
+                + "(\(rateText(highestRate))) is far too "
+                + (isTooLarge ? "large" : "small, or the data cannot be learned"),
+            remedy: isTooLarge
+                ? "lower [optimizer] learning_rate by a factor of 10, or find one with "
+                    + "`lockstep find-lr`"
+                : "find a rate with `lockstep find-lr`, or raise [optimizer] learning_rate by a "
+                    + "factor of 3 to 10 at a time until the loss falls")
     }
 }

@@ -11,8 +11,7 @@ package struct Evaluation: Sendable, Equatable {
     package let targets: Int
 }
 
-/// The division of a validation set's windows among ranks, which gives the same sum on any number
-/// of ranks.
+/// The division of a validation set's windows among ranks, whose number does not affect the sum.
 ///
 /// The windows are cut into chunks of one micro-batch; rank r of P takes chunks r, r + P, ...
 package struct EvaluationShares: Sendable, Equatable {
@@ -77,22 +76,23 @@ package struct Evaluator {
     /// The size of the evaluator's memory in bytes.
     var bytes: Int { loader.bytes }
 
-    /// The number of chunks that this rank evaluates.
-    var chunksOfThisRank: Int { shares.chunks(ofRank: communicator.rank).count }
-
     /// Returns the loss over the windows. Collective.
     ///
-    /// - Parameter progress: receives the number of chunks that this rank has evaluated.
+    /// - Parameter job: the job that shows a progress line; nil for none.
     package func run(
-        _ model: GPT, parameters: Parameters, progress: (Int) -> Void = { _ in }
+        _ model: GPT, parameters: Parameters, showingProgressOf job: Job? = nil
     ) throws(Failure) -> Evaluation {
+        let chunks = shares.chunks(ofRank: communicator.rank)
+        let line = job?.progressLine(
+            "evaluating", total: chunks.count, unit: .things("micro-batches", showsRate: false))
+        defer { line?.finish() }
         // The total leaves out slots without a chunk.
         var own = [Double](repeating: 0, count: shares.slots)
-        for (place, chunk) in shares.chunks(ofRank: communicator.rank).enumerated() {
+        for (place, chunk) in chunks.enumerated() {
             let batch = loader.load(chunk, of: windows)
             model.forward(batch, parameters: parameters, dropout: nil)
             own[place] = model.loss(batch, parameters: parameters)
-            progress(place + 1)
+            line?.update(done: place + 1)
         }
         let all = communicator.size == 1 ? own : try communicator.allGather(own)
         return Evaluation(loss: shares.total(all) / Double(targetCount), targets: targetCount)

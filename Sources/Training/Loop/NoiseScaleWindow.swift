@@ -27,8 +27,8 @@ package struct NoiseScaleWindow {
     package static let blocks = 10
     package static let level = 0.95
 
-    private var variances: [Double] = []
-    private var signals: [Double] = []
+    private var variances = TrailingValues(capacity: capacity)
+    private var signals = TrailingValues(capacity: capacity)
 
     package init() {}
 
@@ -42,10 +42,6 @@ package struct NoiseScaleWindow {
     /// Adds a step's estimates, unless one of them is not finite.
     package mutating func add(variance: Double, signal: Double) {
         guard variance.isFinite, signal.isFinite else { return }
-        if variances.count == Self.capacity {
-            variances.removeFirst()
-            signals.removeFirst()
-        }
         variances.append(variance)
         signals.append(signal)
     }
@@ -54,14 +50,12 @@ package struct NoiseScaleWindow {
     package var estimate: NoiseScale? {
         guard variances.count >= Self.fewest else { return nil }
         let signal = jackknife(
-            [signals], blockCount: Self.blocks, level: Self.level, statistic: { $0[0] })
+            [signals.values], blockCount: Self.blocks, level: Self.level, statistic: { $0[0] })
         // In logarithms, because a ratio's errors are factors and the interval must stay above 0.
         let ratio = jackknife(
-            [variances, signals], blockCount: Self.blocks, level: Self.level,
+            [variances.values, signals.values], blockCount: Self.blocks, level: Self.level,
             statistic: { log($0[0] / $0[1]) })
-        guard let signal, let ratio, signal.interval.lower > 0 else {
-            return .undetermined
-        }
+        guard let signal, let ratio, signal.interval.lower > 0 else { return .undetermined }
         return .determined(
             sequences: exp(ratio.biasCorrected), interval: ratio.interval.mapped { exp($0) })
     }

@@ -7,8 +7,7 @@ import Support
 
 /// A reader of micro-batches, which reuses the same memory for each.
 ///
-/// If the data can no longer be read, the loader ends the job, because the other ranks wait within
-/// the step.
+/// If the data cannot be read, it ends the job, because the other ranks wait within the step.
 package struct SampleLoader {
     private let dataset: TokenDataset
     private let contextLength: Int
@@ -30,32 +29,22 @@ package struct SampleLoader {
     /// The size of the loader's memory in bytes.
     var bytes: Int { window.bytes.count + inputs.bytes.count + targets.bytes.count }
 
-    /// Returns the micro-batch whose first sequence is number `firstSample` in the run's order of
-    /// samples.
-    ///
-    /// The batch is valid until the next one is loaded.
+    /// Returns the micro-batch whose first sequence is number `firstSample` in the run's order. It
+    /// is valid until the next one is loaded.
     package func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
         for row in 0..<microBatch {
             place(
                 offset: order.offset(ofSample: firstSample + row), length: contextLength, row: row)
         }
-        return TokenBatch(
-            inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
+        return TokenBatch(inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
     }
 
-    /// Returns a micro-batch of validation windows, one per row; rows without a window have no
-    /// targets.
-    package func load(
-        _ windows: some RandomAccessCollection<Int>, of all: ValidationWindows
-    ) -> TokenBatch {
+    /// Returns a micro-batch of validation windows; rows without a window have no targets.
+    package func load(_ windows: some Sequence<Int>, of all: ValidationWindows) -> TokenBatch {
+        var windows = windows.makeIterator()
         for row in 0..<microBatch {
-            if row < windows.count {
-                let window = windows[windows.index(windows.startIndex, offsetBy: row)]
-                let (offset, length) = all.window(window)
-                place(offset: offset, length: length, row: row)
-            } else {
-                place(offset: 0, length: 0, row: row)
-            }
+            let (offset, length) = windows.next().map { all.window($0) } ?? (0, 0)
+            place(offset: offset, length: length, row: row)
         }
         return TokenBatch(inputs: inputs.base, targets: targets.base)
     }

@@ -27,8 +27,7 @@ package struct StepTimes: Sendable {
         set { seconds[part.rawValue] = newValue }
     }
 
-    /// The time that the reduction adds to the step: its work during backward and the wait after
-    /// it.
+    /// The time that the reduction adds: its work during backward and the wait after it.
     package var exposedReduce: Double { self[.progress] + self[.wait] }
     /// The time outside all parts, spent on bookkeeping.
     package var other: Double { total - seconds.sum() }

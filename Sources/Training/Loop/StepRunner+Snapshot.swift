@@ -43,18 +43,15 @@ extension StepRunner {
         try communicator.barrier()
     }
 
-    /// Fills the state from a run's newest whole checkpoint, in place of new parameters. The run
-    /// itself is not changed. Collective.
+    /// Fills the state from a run's newest whole checkpoint; returns its step. Collective.
     ///
-    /// - Returns: the checkpoint's step.
     /// - Throws: `Failure` (configuration) if the run's model or optimizer differs from the
     ///   recipe's; (missing input) if there is no run or no whole checkpoint.
     package func begin(from run: RunFolder, data: TrainingData) throws(Failure) -> Int {
         // Only the first host needs the run's folder.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try run.read(run.recipe) }
         try communicator.agree { () throws(Failure) in
-            try plan.recipe.requireSameState(
-                as: try Recipe(toml: toml, name: run.recipe), of: run)
+            try plan.recipe.requireSameState(as: try Recipe(toml: toml, name: run.recipe), of: run)
         }
         let checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,

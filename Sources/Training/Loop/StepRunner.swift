@@ -26,10 +26,8 @@ package struct StepRecord: Sendable {
     package let times: StepTimes
 }
 
-/// The object that takes optimizer steps on all ranks: it connects the model, the reduction and the
-/// optimizer.
-///
-/// It holds all memory that a step needs, so steps after the first allocate nothing.
+/// The object that takes optimizer steps on all ranks, with the model, the reduction and the
+/// optimizer. It holds all memory that a step needs, so steps after the first allocate nothing.
 package final class StepRunner {
     /// A function that returns the micro-batch whose first sequence is number `firstSample` in the
     /// run's order and number `firstSequence` in the global batch. The micro-batch is valid until
@@ -110,11 +108,7 @@ package final class StepRunner {
             .init("other ranks' pages", peerBytes),
             .init("average", state.average?.parameters.bytes ?? 0),
             .init("messages", reducer.messageBytes),
-            .init(
-                "lanes",
-                LaneMemory.bytes(
-                    laneCount: plan.lanes.laneCount, rank: communicator.rank,
-                    size: communicator.size)),
+            .init("lanes", plan.laneBytes(ofRank: communicator.rank, size: communicator.size)),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
             .init("activations", model.activationBytes),
             .init("scratch", model.scratchBytes(parameters: state.parameters)),
@@ -127,15 +121,12 @@ package final class StepRunner {
     }
 
     /// Frees shared memory; no method may be called afterwards. Collective.
-    package func free() throws(Failure) {
-        try reducer.free()
-    }
+    package func free() throws(Failure) { try reducer.free() }
 
     /// Initializes the parameters on rank 0 and sends them to the other ranks. Collective.
     package func initialize() throws(Failure) {
         if communicator.rank == 0 {
-            model.layout.initialize(
-                state.parameters.values, seed: plan.recipe.training.seed)
+            model.layout.initialize(state.parameters.values, seed: plan.recipe.training.seed)
         }
         try communicator.broadcast(state.parameters.values.bytes)
         state.parameters.round(engine: engine)
@@ -249,13 +240,11 @@ package final class StepRunner {
             loss: loss, targets: Double(sequences.count * plan.sequenceLength), squares: squares)
     }
 
-    /// Records in the trace how many buckets have started and finished.
     private func noteBuckets() {
         tracer?.buckets(started: reducer.startedBuckets, finished: reducer.finishedBuckets)
     }
 
-    /// Updates the parameters: all of them on every rank or, if the optimizer is sharded, only the
-    /// rank's own shard.
+    /// Updates the parameters or, if the optimizer is sharded, only the rank's own shard of them.
     ///
     /// - Parameter scale: the factor that multiplies the gradients.
     private func update(
@@ -291,16 +280,6 @@ package final class StepRunner {
         return DropoutKey(
             probability: plan.recipe.model.dropout, seed: plan.recipe.training.seed,
             step: state.step)
-    }
-}
-
-/// The memory of a rank's lanes, apart from their gradients.
-enum LaneMemory {
-    /// Returns the size in bytes of the lanes' statistics and of the rank's own lanes.
-    static func bytes(laneCount: Int, rank: Int, size: Int) -> Int {
-        let own = ReductionTree(laneCount: laneCount).lanes(ofRank: rank, size: size).count
-        return LaneExchange<LaneStep>.bytes(laneCount: laneCount, size: size)
-            + own * (MemoryLayout<LaneStep>.stride + MemoryLayout<Int>.stride)
     }
 }
 

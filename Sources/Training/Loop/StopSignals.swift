@@ -5,15 +5,13 @@ import Synchronization
 /// The requests that this process has received by signal.
 ///
 /// SIGUSR1 requests a checkpoint and a stop; SIGUSR2 requests a checkpoint without a stop. mpirun
-/// forwards both to its ranks. If the command can be resumed, SIGTERM, SIGINT and SIGHUP also
-/// request a checkpoint and a stop, whether a person, a closed terminal, systemd or srun sends
-/// them.
+/// forwards both to its ranks. If the command can be resumed, SIGTERM, SIGINT and SIGHUP, from a
+/// person, a closed terminal, systemd or srun, also request a checkpoint and a stop.
 package enum StopSignals {
     private static let stop = Atomic<Bool>(false)
     private static let checkpoint = Atomic<Bool>(false)
 
-    /// Installs handlers for SIGUSR1 and SIGUSR2; without them the signals would kill a rank during
-    /// set-up.
+    /// Installs handlers for SIGUSR1 and SIGUSR2, which would otherwise kill a rank in set-up.
     package static func install() {
         // A handler must not initialize globals, so they are initialized before it is installed.
         stop.store(false, ordering: .relaxed)

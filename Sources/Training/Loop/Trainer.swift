@@ -4,7 +4,6 @@ import MPI
 import Model
 import Recipes
 import Support
-import Telemetry
 
 /// The way a run ended.
 package enum TrainingOutcome: Sendable {
@@ -21,9 +20,10 @@ package final class Trainer {
     let communicator: Communicator
     let runner: StepRunner
     let checkpoints: CheckpointKeeper
+    private let job: Job
     private let data: TrainingData
     private let loader: SampleLoader
-    private let evaluator: Evaluator
+    let evaluator: Evaluator
     private let metrics: MetricsWriter
     private let trace: Trace?
     /// The evaluation with the lowest loss among steps with a checkpoint.
@@ -41,6 +41,7 @@ package final class Trainer {
     ) throws(Failure) {
         plan = input.plan
         data = input.data
+        self.job = job
         communicator = job.communicator
         self.trace = trace
         runner = try StepRunner(
@@ -50,16 +51,11 @@ package final class Trainer {
             data: data, microBatch: plan.lanes.microBatch,
             windowLimit: plan.recipe.evaluation.windows, communicator: communicator)
         metrics = MetricsWriter(
-            run: run, plan: plan, isWriter: job.isFirstRank, progress: job.progress,
-            warnsOfWrongRates: warnsOfWrongRates)
+            run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates)
         checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: runner.model.layout, shards: runner.shards,
             communicator: communicator)
     }
-
-    /// The reason that ranks of a host exchange messages instead of sharing memory, with the
-    /// remedy; nil if there is none.
-    var reductionNotice: String? { runner.reductionNotice }
 
     /// Whether the run must end because too many consecutive steps had no finite loss or gradient.
     package var hasDiverged: Bool { state.nonFinite.isHopeless }
@@ -76,14 +72,7 @@ package final class Trainer {
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
     }
 
-    /// The number of targets that each evaluation predicts.
-    package var validationTargets: Int { evaluator.targetCount }
-
-    /// The names of the tensors with weight decay.
-    package var decayedTensors: [String] { state.optimizer.decayedTensors.map(\.name) }
-
-    /// Starts a new run with new parameters, which rank 0 initializes and the others receive.
-    /// Collective.
+    /// Starts a new run with new parameters, which rank 0 initializes. Collective.
     package func start() throws(Failure) {
         try runner.initialize()
         try checkpoints.compareParameters(of: state)
@@ -110,15 +99,13 @@ package final class Trainer {
             try metrics.resume(
                 after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
         }
-        if plan.recipe.checkpoint.best { best = try onAllRanks(found) }
+        if plan.recipe.checkpoint.best {
+            // Only the first rank has read the log.
+            let step = try communicator.allGather([Int64(found?.step ?? -1)])[0]
+            let loss = try communicator.allGather([found?.loss ?? 0])[0]
+            best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
+        }
         return state.step
-    }
-
-    /// Returns the first rank's best evaluation, on all ranks. Collective.
-    private func onAllRanks(_ own: BestEvaluation?) throws(Failure) -> BestEvaluation? {
-        let steps = try communicator.allGather([Int64(own?.step ?? -1)])
-        let losses = try communicator.allGather([own?.loss ?? 0])
-        return steps[0] < 0 ? nil : BestEvaluation(step: Int(steps[0]), loss: losses[0])
     }
 
     /// Trains to the last step, or to the first good state after a stop was requested.
@@ -160,7 +147,6 @@ package final class Trainer {
         return .finished(last, best: best?.step)
     }
 
-    /// Records an evaluation if it is the best so far and the recipe keeps the best checkpoint.
     private func noteBest(_ evaluation: Evaluation) {
         guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return }
         best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
@@ -208,14 +194,12 @@ package final class Trainer {
         return requests
     }
 
-    /// Returns the requests that this rank has received by signal.
     private func requestsOfThisRank() -> RankRequests {
         var requests: RankRequests = StopSignals.takeCheckpointRequest() ? .checkpoint : []
         if StopSignals.stopRequested { requests.formUnion([.checkpoint, .stop]) }
         return requests
     }
 
-    /// Ends the run if too many consecutive steps were skipped.
     private func stopIfHopeless(loss: Double) throws(Failure) {
         guard state.nonFinite.isHopeless else { return }
         let failure = state.nonFinite.failure(
@@ -247,12 +231,8 @@ package final class Trainer {
     }
 
     private func evaluate() throws(Failure) -> Evaluation {
-        let progress = metrics.evaluationProgress(chunks: evaluator.chunksOfThisRank)
-        defer { progress?.finish() }
         let evaluation = try note(.evaluation) { () throws(Failure) in
-            try evaluator.run(model, parameters: state.evaluated) { done in
-                progress?.update(done: done)
-            }
+            try evaluator.run(model, parameters: state.evaluated, showingProgressOf: job)
         }
         metrics.record(evaluation, step: state.step)
         return evaluation

@@ -1,5 +1,4 @@
 import Compute
-import Glibc
 import MPI
 import Support
 
@@ -16,8 +15,7 @@ package struct Doctor {
         let hosts = byHost(ranks)
         var findings: [Finding] = [
             ("Lockstep", version), ("MPI", MPIEnvironment.libraryVersion),
-            ("thread level", threadLevel),
-            ("kernels", InstructionSet.best.name(for: .bf16)),
+            ("thread level", threadLevel), ("kernels", InstructionSet.best.name(for: .bf16)),
             (
                 "ranks",
                 "\(ranks.count) on \(Format.counted(hosts.count, "host")), "
@@ -29,16 +27,15 @@ package struct Doctor {
             let cores = members.map { member in
                 "rank \(member.rank) on \(coreList(member.facts.processors))"
             }
-            findings.append(
+            let memory = Format.bytes(members[0].facts.memoryBytes)
+            let networks = members[0].facts.networks.joined(separator: ", ")
+            findings += [
                 (
                     host,
-                    "\(coreCount(members.map(\.facts))), "
-                        + "\(Format.bytes(members[0].facts.memoryBytes)); "
+                    "\(coreCount(members.map(\.facts))), \(memory); "
                         + cores.joined(separator: ", ")
-                ))
-            let networks = members[0].facts.networks
-            findings.append(
-                ("networks", networks.isEmpty ? "none" : networks.joined(separator: ", ")))
+                ), ("networks", networks.isEmpty ? "none" : networks),
+            ]
         }
         if let runFolder {
             findings.append(("file system", fileSystem(of: runFolder) ?? "cannot be examined"))
@@ -92,8 +89,7 @@ package struct Doctor {
         // If the system does not list the cores that a process may use, it may use all cores.
         let machineCores = facts[0].machineCores
         let most = usable.cores.isEmpty ? machineCores : usable.count
-        let available =
-            own.isEmpty ? most : UsableCores(cores: own, quota: usable.quota).count
+        let available = own.isEmpty ? most : UsableCores(cores: own, quota: usable.quota).count
         let wanted = facts.reduce(0) { $0 + $1.threads }
         if facts.count > 1, Set(facts.map(\.cores)).count == 1, available == 1, most > 1 {
             return [
@@ -117,9 +113,7 @@ package struct Doctor {
             return warnings
         }
         guard wanted < most else { return [] }
-        let cores =
-            most < machineCores
-            ? "the \(most) cores that may be used" : "its \(most) cores"
+        let cores = most < machineCores ? "the \(most) cores that may be used" : "its \(most) cores"
         return ["\(host): \(most - wanted) of \(cores) would be idle; start more ranks or threads."]
     }
 
@@ -142,19 +136,15 @@ package struct Doctor {
     private static func byHost(
         _ ranks: [MachineFacts]
     ) -> [(host: String, members: [(rank: Int, facts: MachineFacts)])] {
-        var order: [String] = []
-        var members: [String: [(rank: Int, facts: MachineFacts)]] = [:]
-        for (rank, facts) in ranks.enumerated() {
-            if members[facts.host] == nil { order.append(facts.host) }
-            members[facts.host, default: []].append((rank, facts))
-        }
-        return order.map { ($0, members[$0] ?? []) }
+        let members = ranks.enumerated().map { (rank: $0.offset, facts: $0.element) }
+        return Dictionary(grouping: members) { $0.facts.host }
+            .map { (host: $0.key, members: $0.value) }
+            .sorted { $0.members[0].rank < $1.members[0].rank }
     }
 
     private static func threadRange(_ ranks: [MachineFacts]) -> String {
-        let threads = Set(ranks.map(\.threads)).sorted()
-        let text = threads.map { "\($0)" }.joined(separator: " or ")
-        return threads == [1] ? "1 thread" : "\(text) threads"
+        let threads = Set(ranks.map(\.threads)).sorted().map(String.init)
+        return threads.joined(separator: " or ") + (threads == ["1"] ? " thread" : " threads")
     }
 
     /// Returns a list of cores as text, such as "core 3" or "cores 0-3, 8".
@@ -196,10 +186,9 @@ package struct Doctor {
             // Spaces in folder names are encoded as \040.
             let folder = fields[1].replacing("\\040", with: " ")
             let prefix = folder.hasSuffix("/") ? folder : folder + "/"
-            guard (path + "/").hasPrefix(prefix), folder.count >= best?.length ?? 0 else {
-                continue
+            if (path + "/").hasPrefix(prefix), folder.count >= best?.length ?? 0 {
+                best = (folder.count, String(fields[2]))
             }
-            best = (folder.count, String(fields[2]))
         }
         return best?.type
     }

@@ -29,25 +29,6 @@ package struct MachineFacts: Codable, Sendable, Equatable {
     /// The host's network interfaces with their addresses, such as "eth0 10.77.0.1/24".
     package var networks: [String]
 
-    package init(
-        host: String, processors: [Int], cores: Set<Int>, usable: UsableCores, machineCores: Int,
-        threads: Int, instructionSet: String, memoryBytes: Int, sharedMemoryBytes: Int?,
-        yields: Bool, build: String, networks: [String] = []
-    ) {
-        self.host = host
-        self.processors = processors
-        self.cores = cores
-        self.usable = usable
-        self.machineCores = machineCores
-        self.threads = threads
-        self.instructionSet = instructionSet
-        self.memoryBytes = memoryBytes
-        self.sharedMemoryBytes = sharedMemoryBytes
-        self.yields = yields
-        self.build = build
-        self.networks = networks
-    }
-
     /// Returns the facts of this rank.
     ///
     /// - Throws: `Failure` (I/O) if the program cannot read its own file.
@@ -73,14 +54,12 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             }
             return [UInt8](data)
         }
-        var all: [MachineFacts] = []
-        for bytes in try communicator.allGatherBytes(own) {
+        return try communicator.allGatherBytes(own).map { (bytes) throws(Failure) -> MachineFacts in
             guard let facts = try? JSONDecoder().decode(MachineFacts.self, from: Data(bytes)) else {
                 throw .defect("a rank's facts cannot be decoded")
             }
-            all.append(facts)
+            return facts
         }
-        return all
     }
 }
 
@@ -105,7 +84,9 @@ package var machineMemoryBytes: Int {
 
 /// Whether the launcher makes waiting ranks yield their cores, which is necessary if there are more
 /// ranks than cores.
-package var ranksYield: Bool { environmentVariable("OMPI_MCA_mpi_yield_when_idle") == "1" }
+package var ranksYield: Bool {
+    getenv("OMPI_MCA_mpi_yield_when_idle").map { String(cString: $0) } == "1"
+}
 
 /// Returns the threads of a rank. Each thread is bound to a core, unless waiting ranks yield: then
 /// the threads are not bound, and they yield between loops.

@@ -68,8 +68,7 @@ package struct ResidentMemory: Sendable {
             return line.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.first
                 .map { $0 * 1024 } ?? 0
         }
-        return ResidentMemory(
-            own: bytes("RssAnon:") + bytes("RssShmem:"), files: bytes("RssFile:"))
+        return ResidentMemory(own: bytes("RssAnon:") + bytes("RssShmem:"), files: bytes("RssFile:"))
     }
 
     /// Returns the peak memory of any rank so far, in bytes. Collective.

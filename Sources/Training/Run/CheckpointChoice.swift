@@ -30,31 +30,14 @@ package enum CheckpointChoice: Sendable, Equatable {
     }
 }
 
-extension Manifest {
-    /// Whether the checkpoint's step was skipped because its loss or gradient was not finite.
-    var isOfSkippedStep: Bool {
-        (extra[CheckpointCounter.skippedStepsInARow.rawValue].flatMap { Int($0) } ?? 0) > 0
-    }
-}
-
-extension MetricsRecord {
-    fileprivate var isOfStepOrEvaluation: Bool {
-        fields["loss"] != nil || fields["validation_loss"] != nil
-    }
-
-    /// Whether the record describes a skipped step or an evaluation whose loss was not finite.
-    fileprivate var isNotFinite: Bool {
-        fields["skipped"] == .bool(true) || fields["validation_loss"] == .null
-    }
-}
-
 extension CheckpointStore {
     /// Verifies that a checkpoint is whole and that training can use it.
     ///
     /// - Throws: the same as `verify`; `Failure` (bad data) if its step was skipped.
     func requireGood(_ candidate: Candidate) throws(Failure) -> Checkpoint {
         let checkpoint = try verify(candidate)
-        guard !checkpoint.manifest.isOfSkippedStep else {
+        let skipped = checkpoint.manifest.extra[CheckpointCounter.skippedStepsInARow.rawValue]
+        guard skipped.flatMap({ Int($0) }) ?? 0 <= 0 else {
             throw Failure(
                 .badData,
                 "\(checkpoint.folder): the step was skipped because its loss or gradient was not finite; "
@@ -117,8 +100,12 @@ extension RunFolder {
     ///
     /// - Throws: `Failure` (I/O) if the metrics cannot be read.
     func divergenceStep() throws(Failure) -> Int? {
-        let end = try MetricsLog.last(of: metrics, where: \.isOfStepOrEvaluation)
-        return end.flatMap { $0.isNotFinite ? $0.step : nil }
+        let end = try MetricsLog.last(of: metrics) {
+            $0.fields["loss"] != nil || $0.fields["validation_loss"] != nil
+        }
+        let isFinite =
+            end?.fields["skipped"] != .bool(true) && end?.fields["validation_loss"] != .null
+        return isFinite ? nil : end?.step
     }
 
     /// Warns if the run diverged after a checkpoint.
@@ -177,23 +164,20 @@ struct BestEvaluation: Equatable {
     let step: Int
     let loss: Double
 
-    init(step: Int, loss: Double) {
-        self.step = step
-        self.loss = loss
+    /// Returns the evaluation with the lower loss; if the losses are equal, returns the earlier
+    /// one, `other`.
+    func better(than other: BestEvaluation?) -> BestEvaluation {
+        guard let other, loss >= other.loss else { return self }
+        return other
     }
+}
 
+extension BestEvaluation {
     /// Reads a line of the metrics; nil if it is not an evaluation or its loss is not finite.
     init?(_ record: MetricsRecord) {
         guard let loss = record["validation_loss"], loss.isFinite, let step = record.step else {
             return nil
         }
         self.init(step: step, loss: loss)
-    }
-
-    /// Returns the evaluation with the lower loss; if the losses are equal, returns the earlier
-    /// one, `other`.
-    func better(than other: BestEvaluation?) -> BestEvaluation {
-        guard let other, loss >= other.loss else { return self }
-        return other
     }
 }

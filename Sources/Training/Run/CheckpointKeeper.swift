@@ -81,8 +81,7 @@ final class CheckpointKeeper {
             ? try ShardTransfer(shards: shards, communicator: communicator) : nil
     }
 
-    /// Checks that the parameters are the same bit for bit on all ranks; returns their hash.
-    /// Collective.
+    /// Checks that all ranks have the same bits of parameters; returns their hash. Collective.
     ///
     /// - Throws: `Failure` (configuration) if ranks differ; it names them.
     @discardableResult
@@ -114,15 +113,12 @@ final class CheckpointKeeper {
         } else if !loss.isFinite {
             own = .loss
         }
-        return StateDefect(
-            rawValue: try communicator.allReduce(own?.rawValue ?? 0, .maximum))
+        return StateDefect(rawValue: try communicator.allReduce(own?.rawValue ?? 0, .maximum))
     }
 
-    /// Returns the steps of all checkpoints.
     func steps() throws(Failure) -> Set<Int> { Set(try store.candidates().map(\.step)) }
 
-    /// Returns the step of the newest good checkpoint, on all ranks; nil if there is none.
-    /// Collective.
+    /// Returns the step of the newest good checkpoint; nil if there is none. Collective.
     func newestGoodStep() throws(Failure) -> Int? {
         let own = try communicator.onFirstRank { () throws(Failure) -> Int in
             try store.newestGood()?.step ?? -1
@@ -167,13 +163,11 @@ final class CheckpointKeeper {
             try transfer?.serve(state.optimizer.states.map(\.buffer))
             return .success(())
         }
-        let outcome: Result<Void, Failure>
-        do throws(Failure) {
+        let outcome = Result { () throws(Failure) in
             try RankActivity.during(.writingCheckpoint) { () throws(Failure) in
                 try write(state, parameterHash, best: best)
             }
-            outcome = .success(())
-        } catch { outcome = .failure(error) }
+        }
         try transfer?.endServing()
         return outcome
     }
@@ -244,11 +238,9 @@ final class CheckpointKeeper {
             ])
     }
 
-    /// Loads the newest whole checkpoint on all ranks; returns false if none was ever written.
-    /// Collective.
+    /// Loads the newest whole checkpoint; returns false if none was ever written. Collective.
     ///
-    /// Warns of each checkpoint that cannot be used, with the reason, before it tries an earlier
-    /// one.
+    /// Warns of each checkpoint that cannot be used, with the reason, and tries an earlier one.
     ///
     /// - Parameter isResuming: whether this run is resumed, which requires the same data and lanes;
     ///   otherwise a new training starts from the run's parameters and moments.
@@ -344,8 +336,7 @@ final class CheckpointKeeper {
     /// - Throws: `Failure` (bad data) if the manifest lacks one of them.
     private func counters(of checkpoint: Checkpoint?) throws(Failure) -> [Int64] {
         guard let checkpoint else { return [-1] + CheckpointCounter.allCases.map { _ in 0 } }
-        var counters = [Int64(checkpoint.step)]
-        for counter in CheckpointCounter.allCases {
+        let counters = try CheckpointCounter.allCases.map { (counter) throws(Failure) -> Int64 in
             guard let value = checkpoint.manifest.extra[counter.rawValue].flatMap({ Int64($0) })
             else {
                 throw Failure(
@@ -353,9 +344,9 @@ final class CheckpointKeeper {
                     "\(checkpoint.folder): the manifest has no \(counter.rawValue); remove this "
                         + "checkpoint and resume from an earlier one.")
             }
-            counters.append(value)
+            return value
         }
-        return counters
+        return [Int64(checkpoint.step)] + counters
     }
 
     /// Sends each rank its shard of the moments, from the file that rank 0 has checked. Collective.
@@ -373,8 +364,7 @@ final class CheckpointKeeper {
         let moments = try checkpoint.open(Self.optimizerFile)
         for piece in state.optimizer.states {
             for tensor in layout.arena.tensors {
-                let stored = try moments.tensor(
-                    "\(piece.name).\(tensor.name)", shape: tensor.shape)
+                let stored = try moments.tensor("\(piece.name).\(tensor.name)", shape: tensor.shape)
                 try moments.withBytes(of: stored) { (bytes) throws(Failure) in
                     try transfer.scatter(tensor.range, from: bytes.baseAddress, into: piece.buffer)
                 }
@@ -414,10 +404,8 @@ final class CheckpointKeeper {
         }
         for tensor in layout.arena.tensors {
             addZeros(upTo: tensor.offset)
-            hash.update(
-                UnsafeRawBufferPointer(
-                    rebasing: parameters.bytes[
-                        tensor.offset * 4..<tensor.range.upperBound * 4]))
+            let bytes = tensor.offset * 4..<tensor.range.upperBound * 4
+            hash.update(UnsafeRawBufferPointer(rebasing: parameters.bytes[bytes]))
             end = tensor.range.upperBound
         }
         addZeros(upTo: parameters.count)

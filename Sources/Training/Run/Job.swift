@@ -58,10 +58,10 @@ package struct Job: Sendable {
 
     /// Returns a progress line that only the first rank shows.
     package func progressLine(
-        _ title: String, total: Int, unit: ProgressUnit
+        _ title: String, done: Int = 0, total: Int, unit: ProgressUnit
     ) -> ProgressLine {
         ProgressLine(
-            title, total: total, unit: unit, mode: isFirstRank ? progress : .none,
+            title, done: done, total: total, unit: unit, mode: isFirstRank ? progress : .none,
             environment: processEnvironment())
     }
 
@@ -81,8 +81,7 @@ package struct Job: Sendable {
         }
     }
 
-    /// Opens the data that a recipe trains on, settles its vocabulary, and resolves its plan.
-    /// Collective.
+    /// Opens a recipe's data, settles its vocabulary, and resolves its plan. Collective.
     ///
     /// - Parameter isRemembered: whether the path was read from a run or a sweep instead of the
     ///   command line.
@@ -116,7 +115,6 @@ package struct TrainingInput: Sendable {
         self.data = data
     }
 
-    /// Returns a loader of the plan's micro-batches.
     func makeLoader() -> SampleLoader {
         SampleLoader(
             dataset: data.training, contextLength: plan.recipe.model.contextLength,
@@ -131,5 +129,19 @@ package struct TrainingInput: Sendable {
                 loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
             }
         }
+    }
+}
+
+extension Precision {
+    /// Checks that the processor has the instructions for the precision, unless it is emulated.
+    ///
+    /// - Throws: `Failure` (configuration) if it lacks them; it recommends fp32.
+    package func requireProcessor(emulates: Bool) throws(Failure) {
+        guard self == .bf16, !emulates, !InstructionSet.best.multipliesBF16 else { return }
+        throw Failure(
+            .configuration,
+            "[training] precision = \"bf16\": needs a processor with AVX512-BF16 or AMX-BF16, but "
+                + "\(Communicator.hostName) has neither; use precision = \"fp32\", or add --emulate-bf16 to "
+                + "emulate bf16 at no more than fp32's speed.")
     }
 }

@@ -10,9 +10,7 @@ import Telemetry
 final class MetricsWriter {
     private let run: RunFolder
     private let plan: TrainingPlan
-    private let isWriter: Bool
-    private let mode: ProgressMode
-    private let environment: [String: String]
+    private let job: Job
     private var log: MetricsLog?
     private var progress: ProgressLine?
     private var validationLoss: Double?
@@ -25,35 +23,30 @@ final class MetricsWriter {
 
     /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are also logged as
     ///   warnings; metrics.jsonl always has them.
-    init(
-        run: RunFolder, plan: TrainingPlan, isWriter: Bool, progress: ProgressMode,
-        warnsOfWrongRates: Bool
-    ) {
+    init(run: RunFolder, plan: TrainingPlan, job: Job, warnsOfWrongRates: Bool) {
         self.run = run
         self.plan = plan
-        self.isWriter = isWriter
-        mode = progress
+        self.job = job
         self.warnsOfWrongRates = warnsOfWrongRates
-        environment = processEnvironment()
-        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
+        // The loss of a model that predicts all tokens with equal probability.
+        let startingLoss = Glibc.log(Double(plan.recipe.model.vocabularySize))
+        diagnostician = Diagnostician(startingLoss: startingLoss)
     }
 
-    /// Starts a new run's log.
     func create() throws(Failure) {
-        if isWriter { log = try MetricsLog(creating: run.metrics) }
+        if job.isFirstRank { log = try MetricsLog(creating: run.metrics) }
     }
 
     /// Continues the log of a run that resumes after a step; returns the best evaluation up to it.
     ///
     /// - Parameter saved: the steps with a checkpoint; other evaluations are not considered.
     func resume(after step: Int, saved: Set<Int>) throws(Failure) -> BestEvaluation? {
-        guard isWriter else { return nil }
+        guard job.isFirstRank else { return nil }
         var best: BestEvaluation?
-        noise = NoiseScaleWindow()
-        diagnostician = Diagnostician(startingLoss: Self.startingLoss(plan))
         let log = try MetricsLog(resuming: run.metrics, after: step) { record in
             noise.recall(record)
-            diagnostician.recall(record)
+            // The user has already been warned of these diagnoses.
+            diagnostician.add(record)
             if let evaluation = BestEvaluation(record), saved.contains(evaluation.step) {
                 best = evaluation.better(than: best)
             }
@@ -69,30 +62,21 @@ final class MetricsWriter {
     /// The size in bytes of the log that a resume reads.
     var bytesToRead: Int {
         var status = stat()
-        return isWriter && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
+        return job.isFirstRank && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// Starts the progress line.
     func begin(at step: Int) {
-        guard isWriter else { return }
+        guard job.isFirstRank else { return }
         rate = RateEstimator(done: Double(step * plan.tokensPerStep), at: seconds)
-        progress = ProgressLine(
+        progress = job.progressLine(
             "training", done: step, total: plan.recipe.training.steps,
-            unit: .things("steps", showsRate: false), mode: mode, environment: environment)
+            unit: .things("steps", showsRate: false))
     }
 
     func end() { progress?.finish() }
 
-    /// Returns a progress line for an evaluation of this rank's micro-batches.
-    func evaluationProgress(chunks: Int) -> ProgressLine? {
-        guard isWriter else { return nil }
-        return ProgressLine(
-            "evaluating", total: chunks, unit: .things("micro-batches", showsRate: false),
-            mode: mode, environment: environment)
-    }
-
     func record(_ step: StepRecord) {
-        guard isWriter else { return }
+        guard job.isFirstRank else { return }
         if step.isSkipped, warnsOfWrongRates {
             logger.warning(
                 """
@@ -100,16 +84,9 @@ final class MetricsWriter {
                 \(Self.text(step.gradientNorm))
                 """)
         }
-        if let sample = step.noise {
-            noise.add(variance: sample.variance, signal: sample.signal)
-        }
+        if let sample = step.noise { noise.add(variance: sample.variance, signal: sample.signal) }
         let scale = noise.estimate
-        append(MetricsFields.line(step, scale))
-        record(
-            diagnostician.add(
-                ObservedStep(
-                    step: step.step, loss: step.loss, learningRate: step.learningRate,
-                    gradientNorm: step.gradientNorm, isSkipped: step.isSkipped)))
+        appendWithDiagnoses(MetricsFields.line(step, scale))
         // The rate is smoothed, because it varies from step to step.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
@@ -123,15 +100,12 @@ final class MetricsWriter {
 
     func record(_ evaluation: Evaluation, step: Int) {
         validationLoss = evaluation.loss
-        guard isWriter else { return }
-        append(MetricsFields.line(evaluation, step: step))
-        record(
-            diagnostician.add(ObservedEvaluation(step: step, validationLoss: evaluation.loss)))
+        guard job.isFirstRank else { return }
+        appendWithDiagnoses(MetricsFields.line(evaluation, step: step))
     }
 
-    /// Warns that a state was not saved.
     func warnOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
-        guard isWriter, warnsOfWrongRates else { return }
+        guard job.isFirstRank, warnsOfWrongRates else { return }
         logger.warning(
             """
             no checkpoint at step \(step) because \(defect.reason); none is written until that \
@@ -139,9 +113,10 @@ final class MetricsWriter {
             """)
     }
 
-    /// Appends diagnoses to metrics.jsonl, and warns of them.
-    private func record(_ diagnoses: [Diagnosis]) {
-        for diagnosis in diagnoses {
+    /// Appends a line and the new diagnoses that it leads to, and warns of them.
+    private func appendWithDiagnoses(_ line: JSONObject) {
+        append(line)
+        for diagnosis in diagnostician.add(MetricsRecord(fields: line)) {
             append(MetricsFields.line(diagnosis))
             if warnsOfWrongRates { logger.warning("\(diagnosis.sentence)") }
         }
@@ -156,11 +131,6 @@ final class MetricsWriter {
         } catch {
             logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
         }
-    }
-
-    /// Returns the loss of a model that predicts all tokens with equal probability.
-    private static func startingLoss(_ plan: TrainingPlan) -> Double {
-        naturalLogarithm(Double(plan.recipe.model.vocabularySize))
     }
 
     private static func details(_ scale: NoiseScale?) -> [String] {
@@ -185,6 +155,3 @@ final class MetricsWriter {
         }
     }
 }
-
-// Calls Glibc's `log`, whose name a property of `MetricsWriter` shadows.
-private func naturalLogarithm(_ number: Double) -> Double { log(number) }

@@ -43,12 +43,6 @@ struct ResumedRecipe {
             .configuration, "\(run.recipe): was edited after step \(step) in \(edits); \(remedy).")
     }
 
-    private func onlyScheduleDiffers(_ one: Recipe, _ other: Recipe) -> Bool {
-        var one = one.withoutFreeKeys
-        one.schedule = other.schedule
-        return one == other.withoutFreeKeys
-    }
-
     /// Returns the recipe to resume with: the one in the file at `path`, or the run's own if `path`
     /// is nil, with overrides.
     ///
@@ -64,7 +58,9 @@ struct ResumedRecipe {
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
         }
         if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys) {
-            if onlyScheduleDiffers(wanted, original) {
+            var rescheduled = wanted.withoutFreeKeys
+            rescheduled.schedule = original.schedule
+            if rescheduled == original.withoutFreeKeys {
                 if try keepsRates(wanted) { return wanted }
                 throw Failure(
                     .configuration,

@@ -1,4 +1,3 @@
-import Glibc
 import Recipes
 import Support
 
@@ -31,8 +30,7 @@ package struct RunFolder: Sendable {
     ///   be created or written.
     package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
-            throw Failure(
-                .usage, "--out \"\": is an empty name; give it a folder.")
+            throw Failure(.usage, "--out \"\": is an empty name; give it a folder.")
         }
         if holdsRun {
             throw Failure(
@@ -97,8 +95,7 @@ package struct RunFolder: Sendable {
         return false
     }
 
-    /// Returns the comment that identifies a recipe by its values, without its comments, which
-    /// differ between versions.
+    /// Returns the comment that identifies a recipe by its values; its comments may change.
     private static func replacementLine(_ new: Recipe) -> String {
         let values = new.toml.split(separator: "\n").filter { !$0.hasPrefix("#") }
         let hash = SHA256.hash(values.joined(separator: "\n"))
@@ -145,5 +142,25 @@ package struct RunFolder: Sendable {
                 remedy: "train it again with a lower [optimizer] learning_rate")
         }
         return .file(.missingInput, checkpoints, "holds no whole checkpoint", remedy: remedy)
+    }
+}
+
+/// The exclusive right to write to a run's folder, which a process holds until it ends.
+///
+/// A requeued job may start while a hung one still exists; if both wrote, results would be lost.
+package final class RunLock {
+    private let lock: FileLock
+
+    /// Takes the lock. On a file system without locks, the run continues without one.
+    ///
+    /// - Throws: `Failure` (configuration) if another process holds it; (I/O) if the lock file
+    ///   cannot be opened.
+    package init(_ run: RunFolder) throws(Failure) {
+        guard let lock = try FileLock(ifFree: "\(run.path)/lock") else {
+            throw .file(
+                .configuration, run.path, "is locked by another process",
+                remedy: "wait until it has ended, or stop it")
+        }
+        self.lock = lock
     }
 }

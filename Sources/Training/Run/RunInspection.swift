@@ -1,7 +1,6 @@
 import Checkpoints
 import Compute
 import Data
-import Logging
 import MPI
 import Model
 import Recipes
@@ -11,7 +10,6 @@ import Support
 ///
 /// It uses the average of the parameters if the recipe has one, like the run's own evaluations.
 package struct RunInspection {
-    /// The step of the checkpoint.
     package let step: Int
     private let run: RunFolder
     private let recipe: Recipe
@@ -77,8 +75,7 @@ package struct RunInspection {
                 + "training diverged; \(run.remedy(insteadOf: step)).")
     }
 
-    /// Returns the loss over the whole validation set of the run's data or of another folder.
-    /// Collective.
+    /// Returns the loss over the validation set of the run's or other data. Collective.
     package func evaluate(dataPath: String?, in job: Job) throws(Failure) -> Evaluation {
         let communicator = job.communicator
         var recipe = recipe
@@ -93,11 +90,7 @@ package struct RunInspection {
         let parameters = Parameters(parameters, precision: recipe.training.precision)
         let evaluator = Evaluator(
             data: data, microBatch: microBatch, windowLimit: 0, communicator: communicator)
-        let line = job.progressLine(
-            "evaluating", total: evaluator.chunksOfThisRank,
-            unit: .things("micro-batches", showsRate: false))
-        defer { line.finish() }
-        let evaluation = try evaluator.run(model, parameters: parameters) { line.update(done: $0) }
+        let evaluation = try evaluator.run(model, parameters: parameters, showingProgressOf: job)
         if !evaluation.loss.isFinite {
             // All ranks see the same loss, so this failure must be reported only once.
             try communicator.onFirstRank { () throws(Failure) -> Void in throw diverged("a loss") }
@@ -108,8 +101,7 @@ package struct RunInspection {
     /// Generates samples that continue a prompt, in the precision in which the run is trained and
     /// evaluated; `write` receives the bytes as they are generated.
     ///
-    /// A sample ends at the end-of-text token. In a prompt, the token's name is encoded as the
-    /// token.
+    /// A sample ends at the end-of-text token, whose name in a prompt is encoded as the token.
     ///
     /// - Throws: `Failure` (missing input) if the run has no tokenizer; (bad data) if the prompt
     ///   has a character that is not in the vocabulary.
@@ -146,8 +138,7 @@ package struct RunInspection {
         }
     }
 
-    /// Returns the token that precedes a sample without a prompt: the end-of-text token, or a line
-    /// break if there is none.
+    /// Returns the token before a sample without a prompt: end of text, or otherwise a line break.
     private static func firstToken(_ tokenizer: any Tokenizer) -> UInt32 {
         if let end = tokenizer.endOfText { return end }
         return (try? tokenizer.encode("\n"))?.first ?? 0

@@ -31,6 +31,8 @@ struct ShardTransfer {
         var buffer: Int
         var start: Int
         var count: Int
+
+        static let end = Request(buffer: 0, start: 0, count: 0)
     }
 
     // MARK: - To rank 0
@@ -51,8 +53,9 @@ struct ShardTransfer {
         for piece in pieces(of: range) {
             var values = buffers[index].base + piece.start
             if piece.rank != 0 {
-                try send(
-                    Request(buffer: index, start: piece.start, count: piece.count), to: piece.rank)
+                try communicator.send(
+                    [Request(buffer: index, start: piece.start, count: piece.count)],
+                    to: piece.rank, tag: Self.requestTag)
                 values = landing.base
                 try communicator.receive(
                     into: Self.bytes(values, piece.count), from: piece.rank, tag: Self.answerTag)
@@ -64,21 +67,15 @@ struct ShardTransfer {
     /// On rank 0, ends `serve` on the other ranks.
     func endServing() throws(Failure) {
         for rank in 1..<max(1, communicator.size) {
-            try send(Request(buffer: 0, start: 0, count: 0), to: rank)
+            try communicator.send([Request.end], to: rank, tag: Self.requestTag)
         }
     }
 
     /// On the other ranks, answers the requests of rank 0 until it calls `endServing`.
     func serve(_ buffers: [Buffer<Float>]) throws(Failure) {
         while true {
-            var request = Request(buffer: 0, start: 0, count: 0)
-            let failure: Failure? = withUnsafeMutableBytes(of: &request) { bytes in
-                do throws(Failure) {
-                    try communicator.receive(into: bytes, from: 0, tag: Self.requestTag)
-                    return nil
-                } catch { return error }
-            }
-            if let failure { throw failure }
+            let request = try communicator.receive(
+                1, of: Request.end, from: 0, tag: Self.requestTag)[0]
             if request.count == 0 { return }
             let values = buffers[request.buffer].base + request.start
             try communicator.send(
@@ -140,16 +137,6 @@ struct ShardTransfer {
             }
         }
         return pieces.sorted { $0.first < $1.first }
-    }
-
-    private func send(_ request: Request, to rank: Int) throws(Failure) {
-        let failure: Failure? = withUnsafeBytes(of: request) { bytes in
-            do throws(Failure) {
-                try communicator.send(bytes, to: rank, tag: Self.requestTag)
-                return nil
-            } catch { return error }
-        }
-        if let failure { throw failure }
     }
 
     private static func bytes(

@@ -1,5 +1,4 @@
 import Data
-import Glibc
 import Logging
 import MPI
 import Recipes
@@ -66,9 +65,7 @@ package struct TrainingData: Sendable {
     private static let fingerprintSeparator: Character = "-"
 
     /// Warns if the validation tokens differ from those of the run whose `fingerprint` is given.
-    func warnOfOtherValidation(
-        thanIn run: RunFolder, fingerprint: String, isRemembered: Bool
-    ) {
+    func warnOfOtherValidation(thanIn run: RunFolder, fingerprint: String, isRemembered: Bool) {
         guard
             fingerprint.split(separator: Self.fingerprintSeparator).last.map(String.init)
                 != validationFingerprint
@@ -76,10 +73,7 @@ package struct TrainingData: Sendable {
         let logger = Logger(label: "lockstep")
         let what =
             "the validation tokens in \(path) differ from those that the run in \(run.path) was trained with"
-        guard isRemembered else {
-            logger.notice("\(what).")
-            return
-        }
+        guard isRemembered else { return logger.notice("\(what).") }
         logger.warning(
             "\(what), so the losses cannot be compared; give --data a folder with the same tokens."
         )
@@ -91,22 +85,20 @@ package struct TrainingData: Sendable {
     private static func vocabularySize(
         _ wanted: Int, tokenizer: (any Tokenizer)?, path: String
     ) throws(Failure) -> Int {
-        guard let tokenizer else {
-            guard wanted > 0 else {
-                throw Failure(
-                    .configuration,
-                    "\(path): has no tokenizer.json, so the size of the vocabulary is unknown; set [model] "
-                        + "vocabulary_size.")
-            }
-            return wanted
+        guard wanted > 0 || tokenizer != nil else {
+            throw .file(
+                .configuration, path,
+                "has no tokenizer.json, so the size of the vocabulary is unknown",
+                remedy: "set [model] vocabulary_size")
         }
-        guard wanted == 0 || wanted >= tokenizer.vocabularySize else {
+        let least = tokenizer?.vocabularySize ?? wanted
+        guard wanted == 0 || wanted >= least else {
             throw .key(
                 "vocabulary_size", in: "model", value: wanted,
-                problem: "is smaller than the tokenizer's \(tokenizer.vocabularySize) symbols",
-                remedy: "set it to 0 or to \(tokenizer.vocabularySize)")
+                problem: "is smaller than the tokenizer's \(least) symbols",
+                remedy: "set it to 0 or to \(least)")
         }
-        return wanted == 0 ? tokenizer.vocabularySize : wanted
+        return wanted == 0 ? least : wanted
     }
 }
 
@@ -139,8 +131,7 @@ extension RunFolder {
         return data
     }
 
-    /// Checks that a data folder was made with the tokenizer that the run was trained with, if both
-    /// are known.
+    /// Checks that a data folder was made with the run's tokenizer, if both are known.
     ///
     /// - Throws: `Failure` (bad data) if it was made with another tokenizer.
     func refuseOtherTokenizer(than dataPath: String) throws(Failure) {

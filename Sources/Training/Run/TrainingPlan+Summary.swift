@@ -1,50 +1,27 @@
 import Recipes
 import Support
 
-/// The facts about a run that the summary states in addition to the plan.
-package struct RunFacts: Sendable {
-    package var ranks: Int
-    package var threads: Int
-    package var hosts: Int
-    package var runPath: String
-    package var trainingTokens: Int
-    package var validationTargets: Int
-    package var validationTokens: Int
-    package var decayedTensors: [String]
-    package var tensorCount: Int
-    package var memory: MemoryPlan
-
-    package init(
-        ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
-        validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
-        memory: MemoryPlan
-    ) {
-        self.ranks = ranks
-        self.threads = threads
-        self.hosts = hosts
-        self.runPath = runPath
-        self.trainingTokens = trainingTokens
-        self.validationTargets = validationTargets
-        self.validationTokens = validationTokens
-        self.decayedTensors = decayedTensors
-        self.tensorCount = tensorCount
-        self.memory = memory
-    }
-}
-
 extension TrainingPlan {
     /// Returns the plan as text, which is printed once at the start: quantities per rank and over
     /// all ranks, and the learning rate.
-    package func summary(_ facts: RunFacts) -> String {
+    ///
+    /// - Parameters:
+    ///   - validationTargets: the number of targets that an evaluation predicts.
+    ///   - decayedTensors: the names of the tensors with weight decay, out of `tensorCount`.
+    package func summary(
+        ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
+        validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
+        memory: MemoryPlan
+    ) -> String {
         let model = recipe.model
         let steps = recipe.training.steps
         let total = tokensPerStep * steps
         let layoutText =
-            Format.layout(ranks: facts.ranks, threads: facts.threads)
-            + (facts.hosts > 1 ? " on \(facts.hosts) hosts" : "")
+            Format.layout(ranks: ranks, threads: threads)
+            + (hosts > 1 ? " on \(hosts) hosts" : "")
         let first =
             "training a GPT of \(Format.count(model.parameterCount)) parameters for "
-            + "\(Format.counted(steps, "step")) on \(layoutText), into \(facts.runPath)"
+            + "\(Format.counted(steps, "step")) on \(layoutText), into \(runPath)"
         let rows: [(String, String)] = [
             (
                 "model",
@@ -56,21 +33,18 @@ extension TrainingPlan {
                 "step",
                 "\(Format.counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
                     + "tokens; \(Format.count(total)) tokens in all, "
-                    + "\(Format.significant(Double(total) / Double(max(1, facts.trainingTokens)), digits: 3)) "
-                    + "epochs of \(Format.count(facts.trainingTokens))"
+                    + "\(Format.significant(Double(total) / Double(max(1, trainingTokens)), digits: 3)) "
+                    + "epochs of \(Format.count(trainingTokens))"
             ),
             ("lanes", laneText),
-            ("per rank", perRankText(facts.ranks)),
+            ("per rank", perRankText(ranks)),
             ("rate", rateText),
             ("betas", betasText),
             ("epsilon", epsilonText),
             ("schedule", scheduleText),
-            ("decay", decayText(facts)),
-            (
-                "evaluation",
-                evaluationText(facts)
-            ),
-            ("memory", memoryText(facts)),
+            ("decay", decayText(decayedTensors, of: tensorCount)),
+            ("evaluation", evaluationText(validationTargets, of: validationTokens)),
+            ("memory", memoryText(memory, ranks: ranks)),
         ].filter { !$0.1.isEmpty }
         let width = rows.map(\.0.count).max() ?? 0
         return
@@ -168,32 +142,29 @@ extension TrainingPlan {
         return ", then \(kept) to the last step"
     }
 
-    private func decayText(_ facts: RunFacts) -> String {
-        guard !facts.decayedTensors.isEmpty else { return "no weight decay" }
+    private func decayText(_ decayedTensors: [String], of tensorCount: Int) -> String {
+        guard !decayedTensors.isEmpty else { return "no weight decay" }
         let (base, scaled) = (recipe.optimizer.weightDecay, rate.optimizer.weightDecay)
         let decay =
             scaled == base
             ? "\(base)" : "\(scaledText(Format.significant(scaled, digits: 6), from: "\(base)")),"
-        return "weight decay \(decay) on \(facts.decayedTensors.count) of "
-            + "\(facts.tensorCount) tensors: "
-            + condensed(facts.decayedTensors).joined(separator: ", ")
+        return "weight decay \(decay) on \(decayedTensors.count) of \(tensorCount) tensors: "
+            + condensed(decayedTensors).joined(separator: ", ")
     }
 
-    private func evaluationText(_ facts: RunFacts) -> String {
+    private func evaluationText(_ targets: Int, of tokens: Int) -> String {
         let every =
             recipe.evaluation.every == 0
             ? "after the last step" : "every \(Format.count(recipe.evaluation.every)) steps"
         let part =
             recipe.evaluation.windows == 0
-            ? "all \(Format.count(facts.validationTargets)) targets of the validation set"
-            : "the first \(Format.count(facts.validationTargets)) targets of "
-                + "\(Format.count(max(0, facts.validationTokens - 1)))"
+            ? "all \(Format.count(targets)) targets of the validation set"
+            : "the first \(Format.count(targets)) targets of \(Format.count(max(0, tokens - 1)))"
         return "\(every), on \(part)"
     }
 
-    private func memoryText(_ facts: RunFacts) -> String {
-        let memory = facts.memory
-        let host = facts.ranks > 1 ? ", \(Format.bytes(memory.hostBytes)) a host" : ""
+    private func memoryText(_ memory: MemoryPlan, ranks: Int) -> String {
+        let host = ranks > 1 ? ", \(Format.bytes(memory.hostBytes)) a host" : ""
         return "\(Format.bytes(memory.rankBytes)) a rank\(host): "
             + memory.parts.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", ")
     }

@@ -3,43 +3,33 @@ import MPI
 import Recipes
 import Support
 
-/// A request to `lockstep train`, as given on its command line.
-package struct TrainingRequest: Sendable {
-    /// The path of the recipe; nil to resume with the run's own.
-    package var recipePath: String?
-    /// The data folder; nil to resume with the run's own.
-    package var dataPath: String?
-    package var runPath: String
-    package var overrides: [String]
-    package var resumes: Bool
-    /// The file to which a trace is written; nil for none.
-    package var tracePath: String?
-
-    package init(
-        recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
-        resumes: Bool, tracePath: String?
-    ) {
-        self.recipePath = recipePath
-        self.dataPath = dataPath
-        self.runPath = runPath
-        self.overrides = overrides
-        self.resumes = resumes
-        self.tracePath = tracePath
-    }
-}
-
-/// A session that sets up a run on all ranks and trains it.
+/// A session that sets up a run on all ranks and trains it, as `lockstep train` requests.
 package struct TrainingSession {
-    private let request: TrainingRequest
+    private let recipePath: String?
+    private let dataPath: String?
+    private let overrides: [String]
+    private let resumes: Bool
+    private let tracePath: String?
     private let job: Job
     private let communicator: Communicator
     private let run: RunFolder
 
-    package init(_ request: TrainingRequest, in job: Job) {
-        self.request = request
+    /// - Parameters:
+    ///   - recipePath: the path of the recipe; nil to resume with the run's own.
+    ///   - dataPath: the data folder; nil to resume with the run's own.
+    ///   - tracePath: the file to which a trace is written; nil for none.
+    package init(
+        recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
+        resumes: Bool, tracePath: String?, in job: Job
+    ) {
+        self.recipePath = recipePath
+        self.dataPath = dataPath
+        self.overrides = overrides
+        self.resumes = resumes
+        self.tracePath = tracePath
         self.job = job
         communicator = job.communicator
-        run = RunFolder(request.runPath)
+        run = RunFolder(runPath)
     }
 
     /// Trains as requested; returns how the run ended. Collective.
@@ -47,29 +37,27 @@ package struct TrainingSession {
         // Only the first host needs the run's folder and the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try readRecipe().toml }
         let path = try communicator.fromFirstRank { () throws(Failure) in
-            let path = try dataPath()
-            if request.resumes { try run.refuseOtherTokenizer(than: path) }
+            let path = try chosenDataPath()
+            if resumes { try run.refuseOtherTokenizer(than: path) }
             return path
         }
         let recipe = try communicator.agree { () throws(Failure) in
             try Recipe(toml: toml, name: "the recipe")
         }
-        let input = try job.prepare(
-            recipe, dataPath: path, isRemembered: request.dataPath == nil)
+        let input = try job.prepare(recipe, dataPath: path, isRemembered: dataPath == nil)
         try communicator.onFirstRank { () throws(Failure) in
-            if !request.resumes { try run.requireFree() }
+            if !resumes { try run.requireFree() }
         }
         try input.plan.requireMemory(communicator)
-        let trace = try request.tracePath.map { (path) throws(Failure) in
+        let trace = try tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
-        let trainer = try Trainer(
-            input, run: run, job: job, engine: job.makeEngine(), trace: trace)
+        let trainer = try Trainer(input, run: run, job: job, engine: job.makeEngine(), trace: trace)
         let lock = try prepareFolder(input)
         let memory = try trainer.memory()
         try announce(trainer, input.data, memory)
         defer { withExtendedLifetime(lock) {} }
-        if request.resumes {
+        if resumes {
             let step = try trainer.resume()
             try communicator.onFirstRank { () throws(Failure) in
                 try run.replaceRecipe(with: input.plan.recipe)
@@ -94,25 +82,22 @@ package struct TrainingSession {
     // MARK: - Recipe and data
 
     private func readRecipe() throws(Failure) -> Recipe {
-        guard request.resumes else {
-            guard let path = request.recipePath else {
+        guard resumes else {
+            guard let recipePath else {
                 throw Failure(
                     .usage,
                     "No recipe is given; name one, such as launch/recipes/quickstart.toml, or add "
                         + "--resume to resume the run in --out.")
             }
             return try Recipe(
-                toml: try readText(path), name: path, overrides: request.overrides)
+                toml: try readText(recipePath), name: recipePath, overrides: overrides)
         }
-        return try ResumedRecipe(of: run).recipe(
-            given: request.recipePath, overrides: request.overrides)
+        return try ResumedRecipe(of: run).recipe(given: recipePath, overrides: overrides)
     }
 
-    private func dataPath() throws(Failure) -> String {
-        if let path = request.dataPath { return path }
-        guard request.resumes else {
-            throw TrainingData.notGiven
-        }
+    private func chosenDataPath() throws(Failure) -> String {
+        if let dataPath { return dataPath }
+        guard resumes else { throw TrainingData.notGiven }
         return try run.readDataPath()
     }
 
@@ -121,7 +106,7 @@ package struct TrainingSession {
     /// Creates the folder of a new run and locks it, on rank 0.
     private func prepareFolder(_ input: TrainingInput) throws(Failure) -> RunLock? {
         try communicator.onFirstRank { () throws(Failure) -> RunLock in
-            if !request.resumes {
+            if !resumes {
                 try run.create(
                     recipe: input.plan.recipe.toml, dataPath: absolute(input.data.path),
                     tokenizerFrom: input.data.tokenizer?.savedForm)
@@ -140,20 +125,20 @@ package struct TrainingSession {
         ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
         let hosts = Set(machines.compactMap(\.first))
         let instructionSets = Set(machines.compactMap(\.last))
-        let facts = RunFacts(
+        let summary = trainer.plan.summary(
             ranks: communicator.size, threads: job.threads, hosts: hosts.count,
             runPath: run.path, trainingTokens: data.training.tokenCount,
-            validationTargets: trainer.validationTargets,
+            validationTargets: trainer.evaluator.targetCount,
             validationTokens: data.validation.tokenCount,
-            decayedTensors: trainer.decayedTensors,
+            decayedTensors: trainer.state.optimizer.decayedTensors.map(\.name),
             tensorCount: trainer.model.layout.arena.tensors.count, memory: memory)
-        job.announce(trainer.plan.summary(facts))
+        job.announce(summary)
         if !MPIEnvironment.hasLauncher {
             job.announce(
                 "started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
         if let warning = trainer.plan.zeroRateWarning { job.warn(warning) }
-        if let notice = trainer.reductionNotice {
+        if let notice = trainer.runner.reductionNotice {
             job.warn("ranks of one host exchange messages instead of sharing memory: \(notice)")
         }
         // In fp32 all kernels give the same bits; bf16 instructions treat subnormals as zero.

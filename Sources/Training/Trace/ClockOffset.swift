@@ -30,8 +30,8 @@ package struct ClockOffset: Sendable, Equatable {
     static func measureAll(_ communicator: Communicator) throws(Failure) -> [ClockOffset] {
         guard communicator.rank == 0 else {
             for _ in 0..<rounds {
-                _ = try receive(from: 0, communicator)
-                try send(MonotonicClock.nanoseconds, to: 0, communicator)
+                _ = try communicator.receive(1, of: Int64(0), from: 0, tag: tag)
+                try communicator.send([MonotonicClock.nanoseconds], to: 0, tag: tag)
             }
             return []
         }
@@ -40,8 +40,8 @@ package struct ClockOffset: Sendable, Equatable {
             var best: ClockOffset?
             for _ in 0..<rounds {
                 let start = MonotonicClock.nanoseconds
-                try send(start, to: rank, communicator)
-                let answer = try receive(from: rank, communicator)
+                try communicator.send([start], to: rank, tag: tag)
+                let answer = try communicator.receive(1, of: Int64(0), from: rank, tag: tag)[0]
                 let end = MonotonicClock.nanoseconds
                 let half = (end - start) / 2
                 if half < best?.uncertainty ?? .max {
@@ -52,33 +52,6 @@ package struct ClockOffset: Sendable, Equatable {
             if let best { offsets.append(best) }
         }
         return offsets
-    }
-
-    private static func send(
-        _ time: Int64, to rank: Int, _ communicator: Communicator
-    ) throws(Failure) {
-        var time = time
-        let failure: Failure? = withUnsafeBytes(of: &time) { bytes in
-            do throws(Failure) {
-                try communicator.send(bytes, to: rank, tag: tag)
-                return nil
-            } catch { return error }
-        }
-        if let failure { throw failure }
-    }
-
-    private static func receive(
-        from rank: Int, _ communicator: Communicator
-    ) throws(Failure) -> Int64 {
-        var time: Int64 = 0
-        let failure: Failure? = withUnsafeMutableBytes(of: &time) { bytes in
-            do throws(Failure) {
-                try communicator.receive(into: bytes, from: rank, tag: tag)
-                return nil
-            } catch { return error }
-        }
-        if let failure { throw failure }
-        return time
     }
 }
 

@@ -1,4 +1,3 @@
-import Compute
 import Model
 import Support
 import Telemetry
@@ -39,12 +38,10 @@ final class StepTracer {
         (startedBuckets, finishedBuckets) = (0, 0)
     }
 
-    /// Records the end of a step with its number.
     func endStep(_ step: Int) {
         record(.step, index: step, from: stepStart, to: MonotonicClock.nanoseconds)
     }
 
-    /// Records a part of the step.
     func measured(_ part: StepPart, from start: Int64, to end: Int64) {
         if part == .progress, end - start < Self.shortestReduction { return }
         record(TraceKind(part), from: start, to: end)
@@ -68,10 +65,8 @@ final class StepTracer {
 
     // MARK: - Forward
 
-    /// Records the beginning of a forward pass.
     func beginForward() { partStart = MonotonicClock.nanoseconds }
 
-    /// Records that a part of the forward pass is complete.
     func forwardFinished(_ part: ForwardPart) {
         let now = MonotonicClock.nanoseconds
         switch part {
@@ -85,7 +80,6 @@ final class StepTracer {
 
     // MARK: - Backward
 
-    /// Records the beginning of a backward pass.
     func beginBackward() {
         nextPart = 0
         partStart = MonotonicClock.nanoseconds

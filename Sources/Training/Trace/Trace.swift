@@ -1,4 +1,3 @@
-import Glibc
 import Logging
 import MPI
 import Support
@@ -118,11 +117,12 @@ package final class Trace {
         var text = ""
         for span in spans {
             guard let kind = TraceKind(rawValue: span.kind) else { continue }
+            let (name, category, index) = kind.labels
             let from = mapping(span.start)
             let event = ChromeTrace.event(
-                kind.name, category: kind.category, process: rank, start: from - start,
+                name, category: category, process: rank, start: from - start,
                 duration: mapping(span.end) - from,
-                detail: kind.indexName.map { (key: $0, value: Int(span.index)) })
+                detail: index.map { (key: $0, value: Int(span.index)) })
             text += ChromeTrace.separator
             text += event.text
         }
@@ -146,9 +146,10 @@ package final class Trace {
 
     private func sendSpans() throws(Failure) {
         let spans = recorder.spans
-        try send([Int64(spans.count)])
+        try communicator.send([Int64(spans.count)], to: 0)
         for start in stride(from: 0, to: spans.count, by: Self.pieceCount) {
-            try send(Array(spans[start..<min(spans.count, start + Self.pieceCount)]))
+            let piece = spans[start..<min(spans.count, start + Self.pieceCount)]
+            try communicator.send(Array(piece), to: 0)
         }
     }
 
@@ -157,37 +158,17 @@ package final class Trace {
         of rank: Int, _ body: (ArraySlice<TraceRecorder.Span>) -> Void
     ) throws(Failure) {
         let own = recorder.spans
-        let count = rank == 0 ? own.count : Int(try receive(1, of: Int64(0), from: rank)[0])
+        let count =
+            rank == 0
+            ? own.count : Int(try communicator.receive(1, of: Int64(0), from: rank)[0])
         let blank = TraceRecorder.Span(start: 0, end: 0, kind: -1, index: 0)
         for start in stride(from: 0, to: count, by: Self.pieceCount) {
             let end = min(count, start + Self.pieceCount)
             body(
-                rank == 0 ? own[start..<end] : try receive(end - start, of: blank, from: rank)[...])
+                rank == 0
+                    ? own[start..<end]
+                    : try communicator.receive(end - start, of: blank, from: rank)[...])
         }
-    }
-
-    private func send<Element: BitwiseCopyable>(_ values: [Element]) throws(Failure) {
-        let failure: Failure? = values.withUnsafeBytes { bytes in
-            do throws(Failure) {
-                try communicator.send(bytes, to: 0)
-                return nil
-            } catch { return error }
-        }
-        if let failure { throw failure }
-    }
-
-    private func receive<Element: BitwiseCopyable>(
-        _ count: Int, of blank: Element, from rank: Int
-    ) throws(Failure) -> [Element] {
-        var values = [Element](repeating: blank, count: count)
-        let failure: Failure? = values.withUnsafeMutableBytes { bytes in
-            do throws(Failure) {
-                try communicator.receive(into: bytes, from: rank)
-                return nil
-            } catch { return error }
-        }
-        if let failure { throw failure }
-        return values
     }
 
     // MARK: - The path

@@ -1,4 +1,3 @@
-import Compute
 import Model
 
 /// The kind of a span in a trace.
@@ -8,70 +7,39 @@ enum TraceKind: Int32, CaseIterable, Sendable {
     case embeddingForward, attentionForward, feedForwardForward, finalNormForward
     case headBackward, recomputation, feedForwardBackward, attentionBackward, embeddingBackward
 
-    /// The name that a viewer shows.
-    var name: String {
+    /// The name that a viewer shows, the category by which it can filter, and the name of the
+    /// quantity that a span's index counts, which is nil if the span has no index.
+    var labels: (name: String, category: String, index: String?) {
         switch self {
-        case .step: "step"
-        case .data: "data"
-        case .forward: "forward"
-        case .backward: "backward"
-        case .reduction: "reduce"
-        case .wait: "exposed reduce"
-        case .update: "update"
-        case .bucketsStarted: "buckets started"
-        case .bucketsFinished: "buckets finished"
-        case .evaluation: "evaluation"
-        case .checkpoint: "checkpoint"
-        case .embeddingForward, .embeddingBackward: "embedding"
-        case .attentionForward, .attentionBackward: "attention"
-        case .feedForwardForward, .feedForwardBackward: "MLP"
-        case .finalNormForward: "final norm"
-        case .headBackward: "head and loss"
-        case .recomputation: "recompute"
-        }
-    }
-
-    /// The category by which a viewer can filter.
-    var category: String {
-        switch self {
-        case .step: "step"
-        case .data: "data"
-        case .forward, .embeddingForward, .attentionForward, .feedForwardForward,
-            .finalNormForward:
-            "forward"
-        case .backward, .headBackward, .recomputation, .feedForwardBackward, .attentionBackward,
-            .embeddingBackward:
-            "backward"
-        case .reduction, .wait, .bucketsStarted, .bucketsFinished: "reduce"
-        case .update: "update"
-        case .evaluation, .checkpoint: "run"
-        }
-    }
-
-    /// The name of the quantity that a span's index counts; nil if the span has no index.
-    var indexName: String? {
-        switch self {
-        case .step, .evaluation, .checkpoint: "step"
-        case .attentionForward, .feedForwardForward, .recomputation, .feedForwardBackward,
-            .attentionBackward:
-            "layer"
-        case .bucketsStarted, .bucketsFinished: "buckets"
-        default: nil
+        case .step: ("step", "step", "step")
+        case .data: ("data", "data", nil)
+        case .forward: ("forward", "forward", nil)
+        case .backward: ("backward", "backward", nil)
+        case .reduction: ("reduce", "reduce", nil)
+        case .wait: ("exposed reduce", "reduce", nil)
+        case .update: ("update", "update", nil)
+        case .evaluation: ("evaluation", "run", "step")
+        case .checkpoint: ("checkpoint", "run", "step")
+        case .bucketsStarted: ("buckets started", "reduce", "buckets")
+        case .bucketsFinished: ("buckets finished", "reduce", "buckets")
+        case .embeddingForward: ("embedding", "forward", nil)
+        case .attentionForward: ("attention", "forward", "layer")
+        case .feedForwardForward: ("MLP", "forward", "layer")
+        case .finalNormForward: ("final norm", "forward", nil)
+        case .headBackward: ("head and loss", "backward", nil)
+        case .recomputation: ("recompute", "backward", "layer")
+        case .feedForwardBackward: ("MLP", "backward", "layer")
+        case .attentionBackward: ("attention", "backward", "layer")
+        case .embeddingBackward: ("embedding", "backward", nil)
         }
     }
 
     init(forwardOf part: BlockPart) {
-        switch part {
-        case .attention: self = .attentionForward
-        case .feedForward: self = .feedForwardForward
-        }
+        self = part == .attention ? .attentionForward : .feedForwardForward
     }
 
     init(backwardOf part: BlockPart) {
-        switch part {
-        case .attention: self = .attentionBackward
-        case .feedForward: self = .feedForwardBackward
-        }
+        self = part == .attention ? .attentionBackward : .feedForwardBackward
     }
 
     init(_ part: StepPart) {

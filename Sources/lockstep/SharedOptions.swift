@@ -1,0 +1,58 @@
+import ArgumentParser
+import Compute
+import Support
+import Training
+
+/// The option for the number of threads per rank.
+struct ThreadsOption: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: "The number of threads per rank (default: LOCKSTEP_THREADS, or 1).")
+    var threadsPerRank: Int?
+
+    /// Returns the option's number, or otherwise the launcher's, or otherwise 1.
+    ///
+    /// - Throws: `Failure` (usage) if the option is not from 1 to 1024; (configuration) if the
+    ///   launcher's number is not.
+    func count() throws(Failure) -> Int {
+        if let count = threadsPerRank {
+            guard Self.range.contains(count) else {
+                throw Failure(.usage, "--threads-per-rank \(count): must be from 1 to 1024; try 1.")
+            }
+            return count
+        }
+        guard let text = processEnvironment()["LOCKSTEP_THREADS"], !text.isEmpty else { return 1 }
+        guard let count = Int(text), Self.range.contains(count) else {
+            throw .variable(
+                "LOCKSTEP_THREADS", value: text, problem: "must be a whole number from 1 to 1024",
+                remedy: "set it to 1")
+        }
+        return count
+    }
+
+    private static let range = 1...1024
+}
+
+/// The options for the arithmetic of a benchmark.
+struct PrecisionOptions: ParsableArguments {
+    @Option(help: "The precision of the inputs of matrix products: fp32 or bf16.")
+    var precision = "fp32"
+
+    @OptionGroup var emulation: EmulationOption
+
+    /// Returns the precision that `--precision` names.
+    ///
+    /// - Throws: `Failure` (usage) if it is not a precision.
+    func choice() throws(Failure) -> Precision {
+        if let choice = Precision(rawValue: precision) { return choice }
+        throw Failure(.usage, "--precision \(precision): is not a precision; give fp32 or bf16.")
+    }
+}
+
+/// The option that allows bf16 on processors on which it is slow.
+struct EmulationOption: ParsableArguments {
+    @Flag(
+        name: .customLong("emulate-bf16"),
+        help: "Allow bf16 on a processor without AVX512-BF16 or AMX, at no more than fp32's speed.")
+    var emulateBf16 = false
+}
