@@ -1,3 +1,4 @@
+import Report
 import Support
 import Training
 
@@ -7,11 +8,9 @@ struct ResultFolder {
 
     init(_ path: String) { self.path = RunFolder(path).path }
 
-    /// Checks that the folder does not exist or is empty.
-    ///
     /// - Throws: `Failure` (usage) if the path is taken; (I/O) if one of its parent folders is a
     ///   file.
-    func requireFree() throws(Failure) {
+    private func requireFree() throws(Failure) {
         guard path.isEmpty || !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
             throw .file(
                 .usage, path, "exists and is never overwritten", remedy: "give --out a new folder")
@@ -19,13 +18,27 @@ struct ResultFolder {
         try RunFolder(path).requireFree()
     }
 
-    /// Creates the folder with the files.
+    /// Checks that the folder is free before the work, so that the command does not fail after it.
+    ///
+    /// - Returns: the script that draws the charts of the folder's page.
+    /// - Throws: the failures of `requireFree` and of `VegaLibrary.script`.
+    func prepare() throws(Failure) -> String {
+        try requireFree()
+        return try VegaLibrary.script()
+    }
+
+    /// Creates the folder with a table, a JSON file and report.html.
     ///
     /// - Throws: the failures of `requireFree`; `Failure` (I/O) if a file cannot be written.
-    func write(_ files: [(name: String, text: String)]) throws(Failure) {
+    func write(
+        _ table: (name: String, text: String), _ json: (name: String, object: JSONObject),
+        page: Page, vega: String?
+    ) throws(Failure) {
         try requireFree()
-        try AtomicFolder.create(at: path, marker: files.last?.name) { (partial) throws(Failure) in
-            for file in files { try AtomicFile.write(file.text, to: "\(partial)/\(file.name)") }
+        try AtomicFolder.create(at: path, marker: "report.html") { (partial) throws(Failure) in
+            try AtomicFile.write(table.text, to: "\(partial)/\(table.name)")
+            try AtomicFile.write(json.object.text + "\n", to: "\(partial)/\(json.name)")
+            try AtomicFile.write(page.html(vega: vega ?? ""), to: "\(partial)/report.html")
         }
     }
 }

@@ -2,12 +2,12 @@ import Support
 
 /// A chart of a page: a Vega 5 specification and the words around it.
 package struct Chart: Sendable {
-    package var title: String
+    package let title: String
     /// The caption: one or two sentences on the content of the chart.
-    package var sentence: String
+    package let sentence: String
     /// The specification. The page sets its signal `containerWidth`, if it has one, to the
     /// available width in pixels.
-    package var specification: JSONObject
+    package let specification: JSONObject
 
     package init(title: String, sentence: String, specification: JSONObject) {
         self.title = title
@@ -16,16 +16,67 @@ package struct Chart: Sendable {
     }
 }
 
-/// A value that describes a chart of one kind.
+/// A chart of one kind, which is created from its data.
 package protocol ChartDescription: Sendable {
-    var title: String { get }
-    var sentence: String { get }
-    /// The filled template of the chart.
-    var specification: JSONObject { get }
+    var chart: Chart { get }
 }
 
-extension ChartDescription {
-    package var chart: Chart {
+/// A Vega 5 specification from a resource, with named slots that a chart fills.
+///
+/// Each file in `Templates` is a complete specification with example data, so the Vega editor opens
+/// it. The slots are its data sets, the values of its signals, and the types of its
+/// scales. A user's text goes only into these, never into an expression.
+struct ChartTemplate {
+    private var specification: JSONObject
+
+    /// Parses an embedded resource.
+    ///
+    /// The template's `config` contains the light theme's colors for the editor. A page has its own
+    /// themes, so the configuration is removed.
+    init(_ resource: [UInt8]) {
+        guard case .object(let specification)? = try? JSONValue(parsing: resource) else {
+            preconditionFailure("A chart template is a JSON object.")
+        }
+        self.specification = specification
+        self.specification["config"] = nil
+    }
+
+    mutating func setData(_ name: String, to rows: [JSONValue]) {
+        set("values", of: name, in: "data", to: .array(rows))
+    }
+
+    mutating func setSignal(_ name: String, to value: JSONValue) {
+        set("value", of: name, in: "signals", to: value)
+    }
+
+    mutating func setScale(_ name: String, to type: ChartAxis.Scale) {
+        set("type", of: name, in: "scales", to: .string(type.rawValue))
+    }
+
+    /// Removes the legend of the series, which Vega cannot draw without an entry.
+    mutating func removeFirstLegend() {
+        guard case .array(let legends) = specification["legends"] else { return }
+        specification["legends"] = .array(Array(legends.dropFirst()))
+    }
+
+    /// Returns the chart of the filled template.
+    func chart(title: String, sentence: String) -> Chart {
         Chart(title: title, sentence: sentence, specification: specification)
+    }
+
+    private mutating func set(
+        _ key: String, of name: String, in list: String, to value: JSONValue
+    ) {
+        guard case .array(var entries)? = specification[list] else {
+            preconditionFailure("The template has no \(list).")
+        }
+        for (place, entry) in entries.enumerated() {
+            guard case .object(var slot) = entry, slot["name"]?.string == name else { continue }
+            slot[key] = value
+            entries[place] = .object(slot)
+            specification[list] = .array(entries)
+            return
+        }
+        preconditionFailure("The template has no \(name) in \(list).")
     }
 }

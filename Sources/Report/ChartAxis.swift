@@ -4,8 +4,7 @@ import Support
 /// An axis of a chart: its quantity, scale and number style.
 package struct ChartAxis: Sendable {
     package enum Scale: String, Sendable {
-        case linear
-        case log
+        case linear, log
     }
 
     /// The quantity, with its unit.
@@ -88,8 +87,7 @@ struct FittedAxis {
             "title": .string(axis.title), "unit": .string(unit.map { " \($0.name)" } ?? ""),
             "domain": [number(domain.lowerBound), number(domain.upperBound)],
             "least": axis.fromZero && domain.lowerBound == 0 ? 0 : .null,
-            "padding": .integer(axis.limits == nil ? padding : 0),
-            "count": isShort ? 5 : 10,
+            "padding": .integer(axis.limits == nil ? padding : 0), "count": isShort ? 5 : 10,
             "ticks": axis.chosen.map { .array($0.map(JSONValue.number)) } ?? .null,
             "format": axis.style.vegaFormat.map(JSONValue.string) ?? .null,
         ]

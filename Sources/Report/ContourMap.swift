@@ -13,30 +13,15 @@ package struct ContourMap: ChartDescription {
         }
     }
 
-    package var title: String
-    package var sentence: String
-    package var xTitle: String
-    package var yTitle: String
-    /// The values; a value that is not finite counts as the greatest.
-    package var grid: RegularGrid
-    /// The quantity of the grid's values; a log scale spaces the levels by ratio.
-    package var quantity: ChartAxis
-    package var paths: [Path]
+    package let chart: Chart
 
+    /// - Parameters:
+    ///   - grid: the values; a value that is not finite counts as the greatest.
+    ///   - quantity: the quantity of the values; a log scale spaces the levels by ratio.
     package init(
         title: String, sentence: String, xTitle: String, yTitle: String, grid: RegularGrid,
         quantity: ChartAxis, paths: [Path] = []
     ) {
-        self.title = title
-        self.sentence = sentence
-        self.xTitle = xTitle
-        self.yTitle = yTitle
-        self.grid = grid
-        self.quantity = quantity
-        self.paths = paths
-    }
-
-    package var specification: JSONObject {
         let values = FittedAxis(quantity, to: grid.values)
         let greatest = grid.values.compactMap(quantity.drawable).max() ?? 1
         var template = ChartTemplate(PackageResources.contours_vg_json)
@@ -51,7 +36,7 @@ package struct ContourMap: ChartDescription {
             to: paths.enumerated().map { ["s": .integer($0), "name": .string($1.name)] })
         template.setData("steps", to: paths.enumerated().flatMap { $1.rows($0) })
         if paths.count < 2 { template.removeFirstLegend() }
-        return template.specification
+        chart = template.chart(title: title, sentence: sentence)
     }
 }
 
@@ -65,16 +50,6 @@ extension ContourMap.Path {
                 "y": isFinite ? .number(point.y) : .null, "place": .integer(place + 1),
                 "last": .bool(place == points.count - 1),
             ]
-        }
-    }
-}
-
-extension ChartTemplate {
-    /// Fills the signals of a plane's two axes.
-    mutating func setPlane(_ grid: RegularGrid, xTitle: String, yTitle: String) {
-        for (name, title, range) in [("xAxis", xTitle, grid.x), ("yAxis", yTitle, grid.y)] {
-            let axis = FittedAxis(ChartAxis(title, limits: range), to: [])
-            setSignal(name, to: axis.signal(padding: 0))
         }
     }
 }

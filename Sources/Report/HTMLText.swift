@@ -4,19 +4,11 @@ package enum HTMLText {
     ///
     /// A NUL, which HTML forbids, becomes the replacement character.
     package static func escaped(_ text: String) -> String {
-        var escaped = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": escaped += "&amp;"
-            case "<": escaped += "&lt;"
-            case ">": escaped += "&gt;"
-            case "\"": escaped += "&quot;"
-            case "'": escaped += "&#39;"
-            case "\0": escaped += "\u{FFFD}"
-            default: escaped.unicodeScalars.append(scalar)
-            }
-        }
-        return escaped
+        replacing(
+            [
+                "&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;", "'": "&#39;",
+                "\0": "\u{FFFD}",
+            ], in: text)
     }
 
     /// Returns the same JSON value for a `script` element, without characters that could end the
@@ -24,15 +16,22 @@ package enum HTMLText {
     ///
     /// In JSON these characters occur only inside strings, where `\u` can replace them.
     package static func scriptJSON(_ json: String) -> String {
+        replacing(
+            [
+                "<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u{2028}": "\\u2028",
+                "\u{2029}": "\\u2029",
+            ], in: json)
+    }
+
+    private static func replacing(
+        _ replacements: [Unicode.Scalar: String], in text: String
+    ) -> String {
         var safe = ""
-        for scalar in json.unicodeScalars {
-            switch scalar {
-            case "<": safe += "\\u003c"
-            case ">": safe += "\\u003e"
-            case "&": safe += "\\u0026"
-            case "\u{2028}": safe += "\\u2028"
-            case "\u{2029}": safe += "\\u2029"
-            default: safe.unicodeScalars.append(scalar)
+        for scalar in text.unicodeScalars {
+            if let replacement = replacements[scalar] {
+                safe += replacement
+            } else {
+                safe.unicodeScalars.append(scalar)
             }
         }
         return safe

@@ -8,19 +8,20 @@ package struct HeatMap: ChartDescription {
         case diverged
         /// The pair was not tried.
         case missing
+
+        fileprivate var value: Double? {
+            if case .value(let value) = self { value } else { nil }
+        }
     }
 
-    package var title: String
-    package var sentence: String
-    /// The quantity of the columns, and the name of each column.
-    package var columns: (title: String, names: [String])
-    /// The quantity of the rows, and the name of each row from top to bottom.
-    package var rows: (title: String, names: [String])
-    /// The cells by row and column.
-    package var cells: [[Cell]]
-    /// The quantity of the values. Values beyond its limits have the color of the limit.
-    package var quantity: ChartAxis
+    package let chart: Chart
 
+    /// - Parameters:
+    ///   - columns: the quantity of the columns, and the name of each column.
+    ///   - rows: the quantity of the rows, and the name of each row from top to bottom.
+    ///   - cells: the cells by row and column.
+    ///   - quantity: the quantity of the values; values beyond its limits have the color of the
+    ///     limit.
     package init(
         title: String, sentence: String, columns: (title: String, names: [String]),
         rows: (title: String, names: [String]), cells: [[Cell]], quantity: ChartAxis
@@ -28,18 +29,7 @@ package struct HeatMap: ChartDescription {
         precondition(cells.count == rows.names.count, "Each row has a name.")
         precondition(
             cells.allSatisfy { $0.count == columns.names.count }, "Each column has a name.")
-        self.title = title
-        self.sentence = sentence
-        self.columns = columns
-        self.rows = rows
-        self.cells = cells
-        self.quantity = quantity
-    }
-
-    package var specification: JSONObject {
-        let values = cells.joined().compactMap { cell in
-            if case .value(let value) = cell { value } else { nil }
-        }
+        let values = cells.joined().compactMap(\.value)
         var template = ChartTemplate(PackageResources.cells_vg_json)
         template.setSignal("columnTitle", to: .string(columns.title))
         template.setSignal("columnNames", to: .array(columns.names.map(JSONValue.string)))
@@ -47,25 +37,15 @@ package struct HeatMap: ChartDescription {
         template.setSignal("rowNames", to: .array(rows.names.map(JSONValue.string)))
         template.setSignal("values", to: FittedAxis(quantity, to: values).signal(padding: 0))
         template.setScale("value", to: quantity.scale)
-        template.setData("cells", to: tuples)
-        return template.specification
-    }
-
-    /// The cells that were tried; cells that diverged have no value.
-    private var tuples: [JSONValue] {
-        cells.enumerated().flatMap { row, cells in
-            cells.enumerated().compactMap { column, cell -> JSONValue? in
-                var value: Double?
-                switch cell {
-                case .missing: return nil
-                case .diverged: break
-                case .value(let finite): value = quantity.drawable(finite)
-                }
-                return [
+        let tuples = cells.enumerated().flatMap { row, cells in
+            cells.enumerated().filter { $1 != .missing }.map { column, cell -> JSONValue in
+                [
                     "row": .integer(row), "column": .integer(column),
-                    "value": value.map(JSONValue.number) ?? .null,
+                    "value": cell.value.flatMap(quantity.drawable).map(JSONValue.number) ?? .null,
                 ]
             }
         }
+        template.setData("cells", to: tuples)
+        chart = template.chart(title: title, sentence: sentence)
     }
 }

@@ -64,29 +64,13 @@ package struct LineChart: ChartDescription {
         }
     }
 
-    package var title: String
-    package var sentence: String
-    package var x: ChartAxis
-    package var y: ChartAxis
-    package var series: [Series]
-    package var markers: [Marker]
-    /// The height of the plot in pixels.
-    package var height: Int
+    package let chart: Chart
 
+    /// - Parameter height: the height of the plot in pixels.
     package init(
         title: String, sentence: String, x: ChartAxis, y: ChartAxis, series: [Series],
         markers: [Marker] = [], height: Int = 280
     ) {
-        self.title = title
-        self.sentence = sentence
-        self.x = x
-        self.y = y
-        self.series = series
-        self.markers = markers
-        self.height = height
-    }
-
-    package var specification: JSONObject {
         let x = FittedAxis(x, to: series.flatMap { $0.points.map(\.x) } + markers.map(\.x))
         let y = FittedAxis(
             y,
@@ -108,7 +92,7 @@ package struct LineChart: ChartDescription {
                 ["x": x.number($0.x), "label": .string($0.label)]
             })
         if series.count(where: \.isListed) < 2 { template.removeFirstLegend() }
-        return template.specification
+        chart = template.chart(title: title, sentence: sentence)
     }
 }
 

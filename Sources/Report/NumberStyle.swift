@@ -54,12 +54,9 @@ package enum NumberStyle: Sendable {
     /// Returns a number with an exponent and without trailing zeros, such as "3e-4".
     private static func exponential(_ value: Double, digits: Int) -> String {
         let parts = Format.scientific(value, digits: digits).split(separator: "e")
-        guard parts.count == 2, let exponent = Int(parts[1]) else { return "\(value)" }
-        var mantissa = parts[0]
-        if mantissa.contains(".") {
-            while mantissa.hasSuffix("0") { mantissa.removeLast() }
-            if mantissa.hasSuffix(".") { mantissa.removeLast() }
+        guard parts.count == 2, let mantissa = Double(parts[0]), let exponent = Int(parts[1]) else {
+            return "\(value)"
         }
-        return "\(mantissa)e\(exponent)"
+        return "\(Format.significant(mantissa, digits: digits))e\(exponent)"
     }
 }

@@ -119,8 +119,7 @@ extension Page {
     /// Returns the JSON for the page's script: both themes and the specifications in order.
     private static func data(_ charts: [Chart]) -> String {
         let data: JSONObject = [
-            "light": .object(Theme.light.configuration),
-            "dark": .object(Theme.dark.configuration),
+            "light": .object(Theme.light.configuration), "dark": .object(Theme.dark.configuration),
             "specifications": .array(charts.map { .object($0.specification) }),
         ]
         return HTMLText.scriptJSON(data.text)

@@ -38,9 +38,7 @@ package struct Page: Sendable {
 
     package enum Note {
         package enum Kind: String, Sendable, CaseIterable {
-            case information
-            case warning
-            case problem
+            case information, warning, problem
 
             /// The word before the text, so that the color is not the only sign.
             var word: String {
@@ -57,9 +55,7 @@ package struct Page: Sendable {
 /// A conclusion, which the page shows in a box.
 package struct Verdict: Sendable {
     package enum Kind: String, Sendable, CaseIterable {
-        case holds
-        case fails
-        case undecided
+        case holds, fails, undecided
     }
 
     package var kind: Kind

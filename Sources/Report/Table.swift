@@ -1,10 +1,8 @@
 /// A table: rows under a header.
 package struct Table: Sendable {
+    /// The alignment of a column: left for text, right for numbers.
     package enum Alignment: String, Sendable {
-        /// The alignment of text.
-        case left
-        /// The alignment of numbers.
-        case right
+        case left, right
     }
 
     package struct Column: Sendable {

@@ -65,13 +65,10 @@ package enum VegaLibrary {
 
     /// The package's license text, or the license's name if no documentation is installed.
     private static var licenseText: String {
-        do throws(Failure) {
-            // The text must not end the comment that contains it.
-            return try content(of: license).split(separator: "*/", omittingEmptySubsequences: false)
-                .joined(separator: "* /")
-        } catch {
-            return "Copyright UW Interactive Data Lab and others; BSD-3-Clause."
-        }
+        // The text must not end the comment that contains it.
+        (try? content(of: license))?.split(separator: "*/", omittingEmptySubsequences: false)
+            .joined(separator: "* /")
+            ?? "Copyright UW Interactive Data Lab and others; BSD-3-Clause."
     }
 
     private static func missing(_ place: String) -> Failure {

@@ -67,14 +67,13 @@ struct FindLRCommand: ParsableCommand {
 
     func run() throws {
         guard let data else { throw TrainingData.notGiven }
-        let request = RangeTestRequest(
-            recipePath: recipe, dataPath: data,
-            ramp: try RateRamp(
-                from: from, to: to, steps: steps, shape: linear ? .linear : .geometric),
-            overrides: set, startPath: start, outPath: out, writePath: write)
+        let ramp = try RateRamp(
+            from: from, to: to, steps: steps, shape: linear ? .linear : .geometric)
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
-            let session = RangeTestSession(request, in: job)
+            let session = RangeTestSession(
+                recipePath: recipe, dataPath: data, ramp: ramp, overrides: set, startPath: start,
+                outPath: out, writePath: write, in: job)
             guard let result = try session.run() else { return .discarded }
             try job.print(
                 [result.text] + (out.map { ["the curve and a report are in \($0)"] } ?? []))

@@ -58,16 +58,14 @@ struct LandscapeCommand: ParsableCommand {
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
-        guard let kind = LandscapeRequest.Directions(rawValue: directions) else {
+        guard let kind = LandscapeSession.Directions(rawValue: directions) else {
             throw Failure(.usage, "--directions \(directions): is unknown; give filter or pca.")
         }
-        let request = LandscapeRequest(
-            runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
-            sequences: sequences, seed: seed, outPath: out)
         try Job.run(threads, onStop: .finishStep) { (job) throws(Failure) in
-            guard let found = try LandscapeSession(request, in: job).run() else {
-                return .discarded
-            }
+            let session = LandscapeSession(
+                runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
+                sequences: sequences, seed: seed, outPath: out, in: job)
+            guard let found = try session.run() else { return .discarded }
             return .finished([
                 found.landscape.summary, "the report is \(found.folder)/report.html",
             ])

@@ -53,14 +53,12 @@ struct RegimesCommand: ParsableCommand {
         guard let out else {
             throw Failure(.usage, "No output folder is given; add --out with a new folder.")
         }
-        let request = RegimesRequest(
-            recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
-            sequences: sequences)
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
-            guard let regimes = try RegimesSession(request, in: job).run() else {
-                return .discarded
-            }
+            let session = RegimesSession(
+                recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
+                sequences: sequences, in: job)
+            guard let regimes = try session.run() else { return .discarded }
             return .finished(regimes.sentences + ["the report is \(out)/report.html"])
         }
     }

@@ -62,14 +62,13 @@ struct SweepCommand: ParsableCommand {
         guard let out = estimate ? out ?? "" : out else {
             throw Failure(.usage, "No output folder is given; add --out with the sweep's folder.")
         }
-        let request = SweepRequest(
-            specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
-            groups: groups)
         try Job.run(
             threads, emulatesBF16: emulation.emulateBf16,
             onStop: estimate ? .exitAtOnce : .finishStep
         ) { (job) throws(Failure) in
-            let session = SweepSession(request, in: job)
+            let session = SweepSession(
+                specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
+                groups: groups, in: job)
             if estimate { return .finished([try session.estimate().text]) }
             switch try session.run() {
             case .finished(let findings): return .finished(findings.map { [$0.text] } ?? [])

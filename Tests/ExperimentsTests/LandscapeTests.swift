@@ -211,24 +211,6 @@ struct LossSurfaceTests {
         #expect(grid.edge(from: (0, 0), to: (0.5, 0.5)) == (0.5, 0.5))
     }
 
-    @Test(
-        "every grid point is evaluated once and assembled in order",
-        arguments: 1...7, [1, 4, 9, 25])
-    func everyPieceIsDealtOnceAndComesBack(ranks: Int, count: Int) {
-        let shares = GridShares(count: count, size: ranks)
-        var gathered: [Double] = []
-        var dealt: [Int] = []
-        for rank in 0..<ranks {
-            let pieces = shares.pieces(ofRank: rank)
-            dealt += pieces
-            let own = pieces.map { Double($0 * $0) }
-            #expect(own.count <= shares.slots)
-            gathered += own + [Double](repeating: -1, count: shares.slots - own.count)
-        }
-        #expect(dealt.sorted() == Array(0..<count))
-        #expect(shares.assemble(gathered) == (0..<count).map { Double($0 * $0) })
-    }
-
     /// The quadratic loss (p0 - 1)^2 + 3 (p1 + 2)^2 + p0 p1 is exact in fp32 with the origin (1,
     /// -2) and the directions (2, 0) and (0.5, 1).
     @Test("the surface of a quadratic loss is exact")

@@ -15,7 +15,7 @@ struct SpecificationTests {
     private func slot(
         _ description: some ChartDescription, _ name: String, in list: String
     ) throws -> Tuple {
-        let text = description.specification.text
+        let text = description.chart.specification.text
         let whole = try JSONSerialization.jsonObject(with: Data(text.utf8))
         let slots = try #require((whole as? Tuple)?[list] as? [Tuple])
         return try #require(slots.first { $0["name"] as? String == name })

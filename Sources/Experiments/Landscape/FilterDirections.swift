@@ -9,9 +9,7 @@ import Model
 /// and norms have no filters, and their part of a direction is zero, as in the paper.
 package enum FilterDirections {
     /// The axis of a matrix that numbers its filters.
-    package enum FilterAxis: Sendable {
-        case rows, columns
-    }
+    package enum FilterAxis: Sendable { case rows, columns }
 
     /// Returns a direction at some parameters. Each element is a function of the seed, the
     /// direction's number, the tensor's name and the element's index in the tensor.

@@ -32,9 +32,7 @@ extension Landscape {
                 + "parameters of step \(Format.count(step)), each over \(Format.count(targets)) "
                 + "targets of \(Format.count(sequences)) validation sequences.",
             sections: [
-                Page.Section(
-                    "Landscape", text: [summary],
-                    items: [.chart(map), .chart(hills)]),
+                Page.Section("Landscape", text: [summary], items: [.chart(map), .chart(hills)]),
                 Page.Section("How it was measured", text: [method], items: [.table(facts)]),
             ])
     }
@@ -120,7 +118,6 @@ extension ChartAxis {
     static func loss(of losses: [Double]) -> ChartAxis {
         let finite = losses.filter(\.isFinite)
         let (low, high) = (finite.min() ?? 1, finite.max() ?? 1)
-        return ChartAxis(
-            "Loss, nats per token", scale: low > 0 && high > 2 * low ? .log : .linear)
+        return ChartAxis("Loss, nats per token", scale: low > 0 && high > 2 * low ? .log : .linear)
     }
 }

@@ -10,7 +10,7 @@ package struct Landscape: Sendable {
     }
 
     package let run: String
-    package let directions: LandscapeRequest.Directions
+    package let directions: LandscapeSession.Directions
     /// The seed of the random directions.
     package let seed: UInt64
     /// The step of the newest checkpoint, which is the plane's origin.
@@ -52,9 +52,7 @@ package struct Landscape: Sendable {
         case .pca:
             object["explained"] = .array(explained.map(JSONValue.number))
             object["path"] = .array(
-                path.map {
-                    ["step": .integer($0.step), "x": .number($0.x), "y": .number($0.y)]
-                })
+                path.map { ["step": .integer($0.step), "x": .number($0.x), "y": .number($0.y)] })
         }
         return object
     }
@@ -67,8 +65,7 @@ extension LossSurface {
             [.number(range.lowerBound), .number(range.upperBound)]
         }
         let rows = (0..<grid.size).map { row in
-            JSONValue.array(
-                losses[row * grid.size..<(row + 1) * grid.size].map(JSONValue.number))
+            JSONValue.array(losses[row * grid.size..<(row + 1) * grid.size].map(JSONValue.number))
         }
         return ["x": ends(grid.x), "y": ends(grid.y), "losses": .array(rows)]
     }

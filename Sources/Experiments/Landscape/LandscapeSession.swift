@@ -2,71 +2,104 @@ import Compute
 import MPI
 import Model
 import Recipes
-import Report
 import Support
-import Telemetry
 import Training
 
 /// A session that measures the loss on a plane through a run's newest checkpoint, on all ranks.
 package struct LandscapeSession {
-    private let request: LandscapeRequest
-    private let job: Job
-    private let communicator: Communicator
-    private let folder: ResultFolder
+    /// The choice of the plane.
+    package enum Directions: String, Sendable, CaseIterable {
+        /// Two random directions, in which each filter is as long as the corresponding filter of
+        /// the parameters.
+        case filter
+        /// The two principal directions of the run's checkpoints.
+        case pca
+    }
 
-    package init(_ request: LandscapeRequest, in job: Job) {
-        self.request = request
+    private let runPath: String
+    /// The data folder; nil for the run's own.
+    private let dataPath: String?
+    private let directions: Directions
+    /// The number of points along each axis.
+    private let grid: Int
+    /// The extent of the grid. For `.filter`, it is the distance from the checkpoint, in lengths of
+    /// its filters; nil for 1. For `.pca`, it is the margin around the path, as a fraction of the
+    /// path's extent; nil for 0.25.
+    private let extent: Double?
+    /// The number of validation windows at each point.
+    private let sequences: Int
+    private let seed: UInt64
+    private let folder: ResultFolder
+    private let job: Job
+    private var communicator: Communicator { job.communicator }
+
+    /// - Parameter outPath: the folder to create; nil for one in the run's folder.
+    package init(
+        runPath: String, dataPath: String?, directions: Directions, grid: Int, extent: Double?,
+        sequences: Int, seed: UInt64, outPath: String?, in job: Job
+    ) {
+        self.runPath = runPath
+        self.dataPath = dataPath
+        self.directions = directions
+        self.grid = grid
+        self.extent = extent
+        self.sequences = sequences
+        self.seed = seed
         self.job = job
-        communicator = job.communicator
         folder = ResultFolder(
-            request.outPath
-                ?? "\(RunFolder(request.runPath).path)/landscape-\(request.directions.rawValue)")
+            outPath ?? "\(RunFolder(runPath).path)/landscape-\(directions.rawValue)")
     }
 
     /// Measures the landscape and writes its folder; returns nil if a signal stopped it.
     /// Collective.
     package func run() throws(Failure) -> (landscape: Landscape, folder: String)? {
-        try communicator.agree { () throws(Failure) in try request.validate() }
+        try communicator.agree { () throws(Failure) in try validate() }
         // Only the first host needs the run's folder.
         let run = try communicator.onFirstRank { () throws(Failure) in
-            try RunCheckpoints(run: request.runPath, newestOnly: request.directions == .filter)
+            try RunCheckpoints(run: runPath, newestOnly: directions == .filter)
         }
         let toml = try communicator.fromFirstRank { () throws(Failure) in run?.recipe.toml ?? "" }
         var recipe = try communicator.agree { () throws(Failure) in
             try Recipe(toml: toml, name: "the run's recipe")
         }
-        let data = try RunFolder(request.runPath).openData(
-            at: request.dataPath,
-            fingerprint: run?.checkpoints.last?.manifest.dataFingerprint ?? "", recipe: &recipe,
-            communicator: communicator)
-        // If the output cannot be written, the command must fail before the work and not after it.
-        let vega = try communicator.onFirstRank { () throws(Failure) in
-            try folder.requireFree()
-            return try VegaLibrary.script()
-        }
+        let data = try RunFolder(runPath).openData(
+            at: dataPath, fingerprint: run?.checkpoints.last?.manifest.dataFingerprint ?? "",
+            recipe: &recipe, communicator: communicator)
+        let vega = try communicator.onFirstRank { () throws(Failure) in try folder.prepare() }
         try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
-        let own = try communicator.onFirstRank { () throws(Failure) -> ChosenPlane? in
-            guard let run else { return nil }
-            return try choosePlane(run)
+        let own = try communicator.agree { () throws(Failure) in
+            try run.map { (run) throws(Failure) in try choosePlane(run) }
         }
-        let chosen = try onAllRanks(own ?? nil, parameterCount: GPTLayout(recipe.model).arena.count)
+        let chosen = try onAllRanks(own, parameterCount: GPTLayout(recipe.model).arena.count)
         announce()
         guard let landscape = try measure(recipe, data, chosen) else { return nil }
         try communicator.onFirstRank { () throws(Failure) in
-            try folder.write([
-                ("landscape.csv", landscape.table), ("landscape.json", landscape.json.text + "\n"),
-                ("report.html", landscape.page.html(vega: vega ?? "")),
-            ])
+            try folder.write(
+                ("landscape.csv", landscape.table), ("landscape.json", landscape.json),
+                page: landscape.page, vega: vega)
         }
         return (landscape, folder.path)
+    }
+
+    /// Checks the options.
+    ///
+    /// - Throws: `Failure` (usage) that names the option, its value and the valid range.
+    private func validate() throws(Failure) {
+        try checkGrid(grid, sequences: sequences)
+        if let extent, !(extent > 0 && extent <= 100) {
+            throw Failure(
+                .usage,
+                "--extent \(extent): must be above 0 and at most 100; try "
+                    + "\(directions == .filter ? "1" : "0.25").")
+        }
     }
 
     private func announce() {
         job.announce(
             """
-            measuring the loss around \(request.runPath) at \(request.grid) x \(request.grid) points of a \
-            plane (\(request.directions.rawValue)), over \
-            \(Format.counted(request.sequences, "validation sequence")) at most, on \(job.layout)
+            measuring the loss around \(runPath) at \(grid) x \(grid) points of a plane \
+            (\(directions.rawValue)), over \(Format.counted(sequences, "validation sequence")) at \
+            most, on \(job.layout)
             """)
     }
 
@@ -76,13 +109,14 @@ package struct LandscapeSession {
         let step: Int
         let plane: ParameterPlane
         let grid: PlaneGrid
-        let path: [Landscape.Step]
-        let explained: [Double]
+        var path: [Landscape.Step] = []
+        var explained: [Double] = []
     }
 
     /// Returns the first rank's choice on all ranks; only the first rank has the path. Collective.
-    private func onAllRanks(_ own: ChosenPlane?, parameterCount: Int) throws(Failure) -> ChosenPlane
-    {
+    private func onAllRanks(
+        _ own: ChosenPlane?, parameterCount: Int
+    ) throws(Failure) -> ChosenPlane {
         let plane =
             own?.plane
             ?? ParameterPlane(
@@ -92,32 +126,27 @@ package struct LandscapeSession {
             try communicator.broadcast(parameters.bytes)
         }
         let step = try communicator.allReduce(Int64(own?.step ?? 0), .maximum)
-        var ends = [0.0, 0, 0, 0]
-        if let grid = own?.grid {
-            ends = [grid.x.lowerBound, grid.x.upperBound, grid.y.lowerBound, grid.y.upperBound]
-        }
-        let all = try communicator.allGather(ends)
+        let (x, y) = (own?.grid.x ?? 0...0, own?.grid.y ?? 0...0)
+        let all = try communicator.allGather(
+            [x.lowerBound, x.upperBound, y.lowerBound, y.upperBound])
         return ChosenPlane(
             step: Int(step), plane: plane,
-            grid: PlaneGrid(x: all[0]...all[1], y: all[2]...all[3], size: request.grid),
+            grid: PlaneGrid(x: all[0]...all[1], y: all[2]...all[3], size: grid),
             path: own?.path ?? [], explained: own?.explained ?? [])
     }
 
     private func choosePlane(_ run: RunCheckpoints) throws(Failure) -> ChosenPlane {
         let origin = try run.parameters(of: run.checkpoints.count - 1)
-        switch request.directions {
+        switch directions {
         case .filter:
-            let extent = request.extent ?? 1
+            let extent = extent ?? 1
             let directions = (1...2).map {
-                FilterDirections.direction(
-                    $0, seed: request.seed, at: origin, layout: run.layout)
+                FilterDirections.direction($0, seed: seed, at: origin, layout: run.layout)
             }
             return ChosenPlane(
                 step: run.checkpoints[run.checkpoints.count - 1].step,
-                plane: ParameterPlane(
-                    origin: origin, first: directions[0], second: directions[1]),
-                grid: PlaneGrid(x: -extent...extent, y: -extent...extent, size: request.grid),
-                path: [], explained: [])
+                plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
+                grid: PlaneGrid(x: -extent...extent, y: -extent...extent, size: grid))
         case .pca: return try principalPlane(run, origin)
         }
     }
@@ -132,21 +161,19 @@ package struct LandscapeSession {
             + "--directions filter"
         guard count >= 3 else {
             throw .file(
-                .missingInput, request.runPath,
-                "has \(Format.counted(count, "whole checkpoint")), but --directions pca needs "
-                    + "at least 3",
+                .missingInput, runPath,
+                "has \(Format.counted(count, "whole checkpoint")), but --directions pca needs at least 3",
                 remedy: remedy)
         }
         let path = ParameterPath(layout: run.layout.arena, count: count) {
-            (point, tensor, values) throws(Failure) in
-            try run.copy(tensor, of: point, into: values)
+            (point, tensor, values) throws(Failure) in try run.copy(tensor, of: point, into: values)
         }
         guard
             let principal = PrincipalPlane(
                 products: try path.products(from: origin), isCentered: true)
         else {
             throw .file(
-                .badData, request.runPath,
+                .badData, runPath,
                 "has checkpoints that are equal or lie on a line, which spans no plane",
                 remedy: remedy)
         }
@@ -154,8 +181,7 @@ package struct LandscapeSession {
         return ChosenPlane(
             step: run.checkpoints[count - 1].step,
             plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
-            grid: PlaneGrid(
-                around: principal.coordinates, margin: request.extent ?? 0.25, size: request.grid),
+            grid: PlaneGrid(around: principal.coordinates, margin: extent ?? 0.25, size: grid),
             path: zip(run.checkpoints, principal.coordinates).map {
                 Landscape.Step(step: $0.step, x: $1.x, y: $1.y)
             },
@@ -167,31 +193,25 @@ package struct LandscapeSession {
     ) throws(Failure) -> Landscape? {
         let precision = recipe.training.precision
         let loss = WindowLoss(
-            recipe: recipe, data: data, sequences: request.sequences, engine: job.makeEngine())
+            recipe: recipe, data: data, sequences: sequences, engine: job.makeEngine())
         let originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
         try requireFinite(
             [originLoss],
-            "The checkpoint of step \(chosen.step) in \(request.runPath) gives a loss that is not a "
+            "The checkpoint of step \(chosen.step) in \(runPath) gives a loss that is not a "
                 + "number, because the training diverged; "
-                + RunFolder(request.runPath).remedy(insteadOf: chosen.step) + ".")
-        let progress = gridProgress(chosen.grid, in: job)
-        defer { progress.finish() }
+                + RunFolder(runPath).remedy(insteadOf: chosen.step) + ".")
         let surface = try LossSurface(
-            chosen.grid, on: chosen.plane, communicator: communicator,
-            loss: { loss(Parameters($0, precision: precision)) },
-            progress: { progress.update(done: $0) })
-        if let surface {
-            try requireFinite(
-                surface.losses,
-                "No loss on the grid is a finite number; give --extent a smaller value.")
-        }
-        return surface.map {
-            Landscape(
-                run: request.runPath, directions: request.directions, seed: request.seed,
-                step: chosen.step, sequences: loss.sequences,
-                targets: loss.targets, originLoss: originLoss, surface: $0, path: chosen.path,
-                explained: chosen.explained, cosine: chosen.plane.cosine)
-        }
+            chosen.grid, on: chosen.plane, in: job,
+            loss: { loss(Parameters($0, precision: precision)) })
+        guard let surface else { return nil }
+        try requireFinite(
+            surface.losses,
+            "No loss on the grid is a finite number; give --extent a smaller value.")
+        return Landscape(
+            run: runPath, directions: directions, seed: seed, step: chosen.step,
+            sequences: loss.sequences, targets: loss.targets, originLoss: originLoss,
+            surface: surface, path: chosen.path, explained: chosen.explained,
+            cosine: chosen.plane.cosine)
     }
 
     /// Checks that at least one loss is finite. Collective; all ranks must pass the same losses.
@@ -207,10 +227,15 @@ package struct LandscapeSession {
     }
 }
 
-/// Returns the progress line for this rank's part of a grid, which rank 0 shows.
-func gridProgress(_ grid: PlaneGrid, in job: Job) -> ProgressLine {
-    let shares = GridShares(count: grid.count, size: job.communicator.size)
-    return job.progressLine(
-        "measuring losses", total: shares.pieces(ofRank: job.communicator.rank).count,
-        unit: .things("points of each rank", showsRate: false))
+/// Checks the options that all grids of losses share.
+///
+/// - Throws: `Failure` (usage) that names the option, its value and the valid range.
+func checkGrid(_ grid: Int, sequences: Int) throws(Failure) {
+    guard (3...501).contains(grid) else {
+        throw Failure(
+            .usage, "--grid \(grid): must be from 3 to 501 points along each axis; try 21.")
+    }
+    guard (1...1_000_000).contains(sequences) else {
+        throw Failure(.usage, "--sequences \(sequences): must be from 1 to 1000000; try 64.")
+    }
 }

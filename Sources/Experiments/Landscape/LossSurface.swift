@@ -9,23 +9,26 @@ package struct LossSurface: Sendable {
     /// The losses by the numbers of the points; some may not be finite.
     package let losses: [Double]
 
-    /// A function that receives the number of points that this rank has measured.
-    package typealias Progress = (_ done: Int) -> Void
-
-    /// Measures the losses; returns nil if a signal asked a rank to stop. Collective.
+    /// Measures the losses and shows the progress of rank 0; returns nil if a signal asked a rank to
+    /// stop. Collective.
     ///
     /// Each point is measured by a single rank with its own copy of the parameters, so the values
     /// are the same on any number of ranks.
     ///
-    /// - Parameters:
-    ///   - loss: returns the loss of the parameters in a buffer, which is reused for each point.
-    ///   - progress: receives the number of points that this rank has measured.
-    package init?(
-        _ grid: PlaneGrid, on plane: ParameterPlane, communicator: Communicator,
-        loss: @escaping (Buffer<Float>) -> Double, progress: Progress = { _ in }
+    /// - Parameter loss: returns the loss of the parameters in a buffer, which is reused for each
+    ///   point.
+    init?(
+        _ grid: PlaneGrid, on plane: ParameterPlane, in job: Job,
+        loss: @escaping (Buffer<Float>) -> Double
     ) throws(Failure) {
+        let communicator = job.communicator
+        let shares = WorkShares(count: grid.count, size: communicator.size)
+        let line = job.progressLine(
+            "measuring losses", total: shares.pieces(ofRank: communicator.rank).count,
+            unit: .things("points of each rank", showsRate: false))
+        defer { line.finish() }
         let losses = try measurePoints(
-            grid.count, communicator: communicator, progress: progress,
+            grid.count, communicator: communicator, progress: { line.update(done: $0) },
             piece: Self.pointLoss(of: grid, on: plane, loss: loss))
         guard let losses else { return nil }
         self.init(grid: grid, losses: losses)
@@ -62,12 +65,13 @@ package struct LossSurface: Sendable {
 /// Divides numbered pieces of work among ranks and gathers their results on all of them.
 /// Collective.
 ///
+/// - Parameter progress: receives the number of pieces that this rank has measured.
 /// - Returns: the results in order; nil if a signal asked a rank to stop.
 func measurePoints(
-    _ count: Int, communicator: Communicator, progress: LossSurface.Progress = { _ in },
+    _ count: Int, communicator: Communicator, progress: (Int) -> Void = { _ in },
     piece: (Int) -> Double
 ) throws(Failure) -> [Double]? {
-    let shares = GridShares(count: count, size: communicator.size)
+    let shares = WorkShares(count: count, size: communicator.size)
     var own = [Double](repeating: 0, count: shares.slots)
     for (slot, index) in shares.pieces(ofRank: communicator.rank).enumerated() {
         if StopSignals.stopRequested { break }

@@ -83,11 +83,8 @@ package struct ParameterPath {
         var sums = SIMD8<Double>.zero
         var index = 0
         while index + 8 <= count {
-            var (x, y) = (SIMD8<Float>.zero, SIMD8<Float>.zero)
-            for lane in 0..<8 {
-                x[lane] = a[index + lane]
-                y[lane] = b[index + lane]
-            }
+            let x = UnsafeRawPointer(a + index).loadUnaligned(as: SIMD8<Float>.self)
+            let y = UnsafeRawPointer(b + index).loadUnaligned(as: SIMD8<Float>.self)
             sums.addProduct(SIMD8<Double>(x), SIMD8<Double>(y))
             index += 8
         }

@@ -43,9 +43,7 @@ package struct PlaneGrid: Sendable, Equatable {
     package func regular(_ values: [Double]) -> RegularGrid {
         RegularGrid(x: x, y: y, columns: size, rows: size, values: values)
     }
-}
 
-extension PlaneGrid {
     /// Returns the position at which a straight line from a position inside the grid to one outside
     /// leaves the grid.
     package func edge(

@@ -16,11 +16,11 @@ package struct RunLog: Sendable {
 
     /// The last component of the run's path.
     package let name: String
-    package let steps: [Step]
+    package private(set) var steps: [Step] = []
     /// The validation losses by step.
-    package let evaluations: [(step: Int, loss: Double)]
+    package private(set) var evaluations: [(step: Int, loss: Double)] = []
     /// The diagnoses in the order in which they were made.
-    package let diagnoses: [Diagnosis]
+    package private(set) var diagnoses: [Diagnosis] = []
 
     /// Reads the log of a run.
     ///
@@ -33,9 +33,6 @@ package struct RunLog: Sendable {
                 remedy: "give the folder that `lockstep train` was given as --out")
         }
         name = run.path.split(separator: "/").last.map(String.init) ?? run.path
-        var steps: [Step] = []
-        var evaluations: [(step: Int, loss: Double)] = []
-        var diagnoses: [Diagnosis] = []
         var seconds = 0.0
         for record in try MetricsLog.read(run.metrics) {
             guard let step = record.step else { continue }
@@ -53,9 +50,6 @@ package struct RunLog: Sendable {
                 .badData, run.path, "has no finished step yet",
                 remedy: "wait for one, and try again")
         }
-        self.steps = steps
-        self.evaluations = evaluations
-        self.diagnoses = diagnoses
     }
 
     /// Returns the position of an evaluation on an axis, which is that of the step before it.

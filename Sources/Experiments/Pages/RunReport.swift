@@ -1,6 +1,7 @@
 import Report
 import Statistics
 import Support
+import Telemetry
 
 /// A page about the losses, rates, gradients and speed of one or several runs.
 package struct RunReport: Sendable {
@@ -49,12 +50,8 @@ package struct RunReport: Sendable {
                     runs.count == 1 ? diagnosis.sentence : "\(run.name), \(diagnosis.sentence)")
             }
         }
-        guard items.isEmpty else { return items }
-        return [
-            .note(
-                .information,
-                "No sign of a wrong learning rate, bad data or overfitting was detected.")
-        ]
+        let none = "No sign of a wrong learning rate, bad data or overfitting was detected."
+        return items.isEmpty ? [.note(.information, none)] : items
     }
 
     // MARK: - Charts
@@ -62,9 +59,7 @@ package struct RunReport: Sendable {
     private var lossCharts: [LineChart] {
         [
             lossChart("Loss against tokens", ChartAxis("tokens", style: .count), \.tokens),
-            lossChart("Loss against steps", ChartAxis("steps", style: .count)) {
-                Double($0.step)
-            },
+            lossChart("Loss against steps", ChartAxis("steps", style: .count)) { Double($0.step) },
             lossChart("Loss against time", ChartAxis("time", style: .duration), \.seconds),
         ]
     }
@@ -76,7 +71,10 @@ package struct RunReport: Sendable {
         for (index, run) in runs.enumerated() {
             series.append(
                 LineChart.Series(
-                    label("training", run), points: points(run, position, "loss"), color: index))
+                    label("training", run),
+                    points: run.steps.map {
+                        LineChart.Point(position($0), $0.record["loss"] ?? .nan)
+                    }, color: index))
             guard !run.evaluations.isEmpty else { continue }
             series.append(
                 LineChart.Series(
@@ -139,41 +137,37 @@ package struct RunReport: Sendable {
 
     /// The chart of the noise scale, or nil if no run has a step whose noise scale is determined.
     private var noiseChart: LineChart? {
-        let series = runs.enumerated().map { index, run in
-            LineChart.Series(
-                run.name,
-                points: run.steps.map { step in
-                    let lower = step.record["noise_scale_lower"]
-                    let upper = step.record["noise_scale_upper"]
-                    return LineChart.Point(
-                        Double(step.step), step.record["noise_scale"] ?? .nan,
-                        interval: lower.flatMap { lower in upper.map { lower...max(lower, $0) } })
-                }, color: index)
+        let steps = runs.flatMap(\.steps)
+        guard steps.contains(where: { $0.record["noise_scale"]?.isFinite == true }) else {
+            return nil
         }
-        guard series.contains(where: { $0.points.contains { $0.y.isFinite } }) else { return nil }
-        return LineChart(
-            title: "Noise scale",
-            sentence: "The batch at which the gradient's noise is as large as the gradient, over "
+        return chart(
+            "Noise scale",
+            "The batch at which the gradient's noise is as large as the gradient, over "
                 + "recent steps, with its 95 % interval. A gap means that it is undetermined.",
-            x: ChartAxis("steps", style: .count), y: ChartAxis("sequences", scale: .log),
-            series: series)
+            y: ChartAxis("sequences", scale: .log), field: "noise_scale"
+        ) { record in
+            guard let lower = record["noise_scale_lower"], let upper = record["noise_scale_upper"]
+            else { return nil }
+            return lower...max(lower, upper)
+        }
     }
 
+    /// Returns a chart of a field of the log by step.
     private func chart(
-        _ title: String, _ sentence: String, y: ChartAxis, field: String
+        _ title: String, _ sentence: String, y: ChartAxis, field: String,
+        interval: (MetricsRecord) -> ClosedRange<Double>? = { _ in nil }
     ) -> LineChart {
         LineChart(
             title: title, sentence: sentence, x: ChartAxis("steps", style: .count), y: y,
             series: runs.enumerated().map { index, run in
-                LineChart.Series(
-                    run.name, points: points(run, { Double($0.step) }, field), color: index)
+                let points = run.steps.map { step in
+                    LineChart.Point(
+                        Double(step.step), step.record[field] ?? .nan,
+                        interval: interval(step.record))
+                }
+                return LineChart.Series(run.name, points: points, color: index)
             })
-    }
-
-    private func points(
-        _ run: RunLog, _ position: (RunLog.Step) -> Double, _ field: String
-    ) -> [LineChart.Point] {
-        run.steps.map { LineChart.Point(position($0), $0.record[field] ?? .nan) }
     }
 
     private func label(_ kind: String, _ run: RunLog) -> String {
@@ -191,9 +185,7 @@ package struct RunReport: Sendable {
         Self.parts.map { part in medianOrZero(run.steps.compactMap { $0.record[part.1] }) }
     }
 
-    private func medianOrZero(_ values: [Double]) -> Double {
-        values.isEmpty ? 0 : median(values)
-    }
+    private func medianOrZero(_ values: [Double]) -> Double { values.isEmpty ? 0 : median(values) }
 
     private var breakdownChart: StackedChart {
         StackedChart(

@@ -94,12 +94,10 @@ package struct RangeCurve: Sendable {
     package var noise: Double {
         let losses = considered.map(\.loss)
         guard losses.count >= 3 else { return 0 }
-        var differences: [Double] = []
-        for place in 1..<losses.count - 1 {
-            let neighbors: Double = losses[place - 1] + losses[place + 1]
-            differences.append((neighbors - 2 * losses[place]).magnitude)
-        }
-        differences.sort()
+        let differences = (1..<losses.count - 1).map { place -> Double in
+            let neighbors = losses[place - 1] + losses[place + 1]
+            return (neighbors - 2 * losses[place]).magnitude
+        }.sorted()
         return differences[differences.count / 2]
             / (Self.medianMagnitude * Self.secondDifferenceVariance.squareRoot())
     }

@@ -2,20 +2,11 @@ import Support
 
 /// The findings of a range test: three suggestions and a recommendation.
 package struct RangeFinding: Sendable, Equatable {
-    /// A rate to train with, or the reason why there is none and a remedy.
-    package enum Recommendation: Sendable, Equatable {
-        case rate(Double, reason: String)
-        case none(reason: String)
-
-        package var rate: Double? {
-            if case .rate(let rate, _) = self { rate } else { nil }
-        }
-
-        package var reason: String {
-            switch self {
-            case .rate(_, let reason), .none(let reason): reason
-            }
-        }
+    package struct Recommendation: Sendable, Equatable {
+        /// The rate to train with; nil if there is none.
+        package var rate: Double?
+        /// The reason for the rate, or why there is none and a remedy.
+        package let reason: String
     }
 
     package let valley: RateSuggestion
@@ -33,8 +24,7 @@ package struct RangeFinding: Sendable, Equatable {
         steepest = RateRule.steepest(rates, losses, leastFall: fall)
         tenthOfMinimum = RateRule.tenthOfMinimum(
             rates, losses, leastFall: fall, isWhole: curve.ending == .complete)
-        recommendation = Self.recommendation(
-            curve, valley: valley, tenthOfMinimum: tenthOfMinimum)
+        recommendation = Self.recommendation(curve, valley: valley, tenthOfMinimum: tenthOfMinimum)
     }
 
     /// The suggestions with their names, in the order of the table.
@@ -52,49 +42,44 @@ package struct RangeFinding: Sendable, Equatable {
         _ curve: RangeCurve, valley: RateSuggestion, tenthOfMinimum: RateSuggestion
     ) -> Recommendation {
         let ramp = curve.ramp
+        let reason: String
         switch (valley, tenthOfMinimum) {
         case (.rate(let valley, _), .rate(let tenth, _)):
             guard min(valley, tenth) >= ramp.from else {
-                return .none(
-                    reason:
-                        "the loss is least at the beginning of the ramp, so a safe rate lies below "
-                        + "it; give --from a hundredth of \(ramp.from)")
+                reason =
+                    "the loss is least at the beginning of the ramp, so a safe rate lies below "
+                    + "it; give --from a hundredth of \(ramp.from)"
+                break
             }
             if valley <= tenth {
-                return .rate(
-                    valley,
-                    reason:
-                        "the valley, halfway into the longest fall of the loss and not above a "
+                return Recommendation(
+                    rate: valley,
+                    reason: "the valley, halfway into the longest fall of the loss and not above a "
                         + "tenth of the rate where it is least")
             }
-            return .rate(
-                tenth,
-                reason:
-                    "a tenth of the rate where the loss is least, because the valley lies above "
-                    + "it and therefore too close to where the loss rises")
+            return Recommendation(
+                rate: tenth,
+                reason: "a tenth of the rate where the loss is least, because the valley lies "
+                    + "above it and therefore too close to where the loss rises")
         case (.none(.tooFewPoints), _), (_, .none(.tooFewPoints)):
-            return curve.ending == .complete
-                ? .none(reason: "there are too few losses; give --steps 100 or more")
-                : .none(
-                    reason:
-                        "the loss diverged after \(curve.points.count) of \(ramp.steps) steps; give "
-                        + lowerRates(ramp))
+            reason =
+                curve.ending == .complete
+                ? "there are too few losses; give --steps 100 or more"
+                : "the loss diverged after \(curve.points.count) of \(ramp.steps) steps; give "
+                    + lowerRates(ramp)
         case (.none(.neverFalls), _), (_, .none(.neverFalls)):
-            return curve.ending == .complete && !curve.rises
-                ? .none(
-                    reason:
-                        "the loss never falls by more than the noise of single batches; give --to "
-                        + "more than \(ramp.to), --steps more than \(ramp.steps), or both")
-                : .none(
-                    reason: "the loss rises before it has fallen by more than the noise of single "
-                        + "batches; give \(lowerRates(ramp)), --steps more than \(ramp.steps), or both"
-                )
+            reason =
+                curve.ending == .complete && !curve.rises
+                ? "the loss never falls by more than the noise of single batches; give --to "
+                    + "more than \(ramp.to), --steps more than \(ramp.steps), or both"
+                : "the loss rises before it has fallen by more than the noise of single "
+                    + "batches; give \(lowerRates(ramp)), --steps more than \(ramp.steps), or both"
         case (.none(.fallsToTheEnd), _), (_, .none(.fallsToTheEnd)):
-            return .none(
-                reason:
-                    "the loss still falls at the end of the ramp, so better rates may lie beyond "
-                    + "it; give --to more than \(ramp.to)")
+            reason =
+                "the loss still falls at the end of the ramp, so better rates may lie beyond "
+                + "it; give --to more than \(ramp.to)"
         }
+        return Recommendation(reason: reason)
     }
 }
 

@@ -96,8 +96,7 @@ package struct RangeTestResult: Sendable {
         }
         let written = found + "\nlearning_rate = \(baseRate) at base_batch \(base)"
         guard base != globalBatch else { return written + ", which is the batch" }
-        return written + ", which rule "
-            + "\(plan.rate.rule.rawValue) multiplies by "
+        return written + ", which rule \(plan.rate.rule.rawValue) multiplies by "
             + "\(Format.significant(plan.rate.factor, digits: 6)) at batch \(globalBatch)"
     }
 
@@ -131,11 +130,9 @@ package struct RangeTestResult: Sendable {
             "loss_noise": .number(curve.noise), "start_step": .integer(startStep),
             "suggestions": .object(suggestions),
             "recommended_learning_rate": finding.recommendation.rate.map { .number($0) } ?? .null,
-            "reason": .string(finding.recommendation.reason),
-            "global_batch": .integer(globalBatch),
+            "reason": .string(finding.recommendation.reason), "global_batch": .integer(globalBatch),
             "base_learning_rate": baseRate.map { .number($0) } ?? .null,
-            "base_batch": .integer(plan.rate.baseBatch),
-            "rule": .string(plan.rate.rule.rawValue),
+            "base_batch": .integer(plan.rate.baseBatch), "rule": .string(plan.rate.rule.rawValue),
             "optimizer": .string(plan.recipe.optimizer.name.rawValue),
         ]
     }

@@ -1,20 +1,36 @@
 import Glibc
 import MPI
 import Recipes
-import Report
 import Support
 import Training
 
 /// A session that sets up a range test on all ranks, takes its steps, and writes the results.
 package struct RangeTestSession {
-    private let request: RangeTestRequest
+    private let recipePath: String
+    private let dataPath: String
+    private let ramp: RateRamp
+    private let overrides: [String]
+    /// The run from whose newest checkpoint the test begins; nil for new parameters.
+    private let startPath: String?
+    /// The folder to create for the results; nil for none.
+    private let outPath: String?
+    /// The file to create for the recipe with the recommended rate; nil for none.
+    private let writePath: String?
     private let job: Job
-    private let world: Communicator
+    private var world: Communicator { job.communicator }
 
-    package init(_ request: RangeTestRequest, in job: Job) {
-        self.request = request
+    package init(
+        recipePath: String, dataPath: String, ramp: RateRamp, overrides: [String],
+        startPath: String?, outPath: String?, writePath: String?, in job: Job
+    ) {
+        self.recipePath = recipePath
+        self.dataPath = dataPath
+        self.ramp = ramp
+        self.overrides = overrides
+        self.startPath = startPath
+        self.outPath = outPath
+        self.writePath = writePath
         self.job = job
-        world = job.communicator
     }
 
     /// Runs the test and returns its result, the same on all ranks; nil if a signal stopped it.
@@ -23,21 +39,17 @@ package struct RangeTestSession {
     /// - Throws: `Failure` before any step is taken if a part of the request is invalid.
     package func run() throws(Failure) -> RangeTestResult? {
         // Only the first host needs the recipe.
-        let text = try world.fromFirstRank { () throws(Failure) in
-            try readText(request.recipePath)
-        }
+        let text = try world.fromFirstRank { () throws(Failure) in try readText(recipePath) }
         let recipe = try world.agree { () throws(Failure) in
-            var recipe = try Recipe(
-                toml: text, name: request.recipePath, overrides: request.overrides)
+            var recipe = try Recipe(toml: text, name: recipePath, overrides: overrides)
             // A range test does not evaluate.
             recipe.training.averagingPower = nil
             return recipe
         }
-        let input = try job.prepare(recipe, dataPath: request.dataPath)
+        let input = try job.prepare(recipe, dataPath: dataPath)
         let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(text) }
         try input.plan.requireMemory(world)
-        let runner = try StepRunner(
-            plan: input.plan, communicator: world, engine: job.makeEngine())
+        let runner = try StepRunner(plan: input.plan, communicator: world, engine: job.makeEngine())
         let startStep = try begin(runner, input.data)
         announce(input.plan, startStep: startStep)
         let curve = try takeSteps(runner, input)
@@ -45,13 +57,12 @@ package struct RangeTestSession {
         guard let curve else { return nil }
         let result = RangeTestResult(
             curve: curve, plan: input.plan, recipeText: text, startStep: startStep,
-            start: request.startPath)
+            start: startPath)
         try world.onFirstRank { () throws(Failure) in
-            guard let out = request.outPath else { return }
-            try ResultFolder(out).write([
-                ("curve.csv", result.csv), ("find-lr.json", result.json.text + "\n"),
-                ("report.html", result.page.html(vega: vega ?? "")),
-            ])
+            guard let out = outPath else { return }
+            try ResultFolder(out).write(
+                ("curve.csv", result.csv), ("find-lr.json", result.json), page: result.page,
+                vega: vega)
         }
         return result
     }
@@ -62,24 +73,19 @@ package struct RangeTestSession {
     ///
     /// - Returns: the script that draws the report's chart; empty if there is no report.
     private func prepareOutput(_ text: String) throws(Failure) -> String {
-        if let path = request.writePath {
+        if let path = writePath {
             guard !path.isEmpty else {
                 throw Failure(
                     .usage, "--write \"\": must not be empty; give the path of the new recipe.")
             }
-            if FileSystem.exists(path) {
-                throw .file(
-                    .usage, path, "exists and is never overwritten",
-                    remedy: "give --write another name"
-                )
-            }
+            try requireAbsent(path)
             let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
             guard access(folder, W_OK) == 0 else {
                 throw .file(
                     .inputOutput, folder, "cannot be written (\(String(cString: strerror(errno))))",
                     remedy: "check the path of --write")
             }
-            guard path != request.outPath else {
+            guard path != outPath else {
                 throw Failure(
                     .usage,
                     "--write \(path): is also the path of --out; give --write the path of the new "
@@ -88,15 +94,14 @@ package struct RangeTestSession {
             try requireEditable(text)
             try requireRoom(for: text, at: path)
         }
-        guard let out = request.outPath else { return "" }
-        try ResultFolder(out).requireFree()
-        return try VegaLibrary.script()
+        guard let out = outPath else { return "" }
+        return try ResultFolder(out).prepare()
     }
 
     /// Fills the state from a run or with new parameters; returns the run's step, or 0 for new
     /// parameters.
     private func begin(_ runner: StepRunner, _ data: TrainingData) throws(Failure) -> Int {
-        guard let start = request.startPath else {
+        guard let start = startPath else {
             try runner.initialize()
             return 0
         }
@@ -104,10 +109,8 @@ package struct RangeTestSession {
     }
 
     private func announce(_ plan: TrainingPlan, startStep: Int) {
-        let ramp = request.ramp
         let start =
-            request.startPath.map { "the checkpoint of step \(startStep) in \($0)" }
-            ?? "new parameters"
+            startPath.map { "the checkpoint of step \(startStep) in \($0)" } ?? "new parameters"
         job.announce(
             """
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
@@ -123,13 +126,12 @@ package struct RangeTestSession {
         _ runner: StepRunner, _ input: TrainingInput
     ) throws(Failure) -> RangeCurve? {
         let line = job.progressLine(
-            "finding a rate", total: request.ramp.steps,
-            unit: .things("steps", showsRate: true))
+            "finding a rate", total: ramp.steps, unit: .things("steps", showsRate: true))
         var details: [String] = []
         // If the test ended early, the line does not show its last step yet.
         defer { line.finish(details: details) }
-        return try RangeTest(request.ramp).run(
-            runner: runner,
+        return try runner.testRange(
+            ramp,
             observe: { curve in
                 guard let point = curve.points.last else { return }
                 details = [
@@ -172,7 +174,7 @@ package struct RangeTestSession {
     /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe is
     ///   invalid with that rate.
     package func writeRecipe(_ result: RangeTestResult) throws(Failure) -> RecipeRate? {
-        guard let path = request.writePath else { return nil }
+        guard let path = writePath else { return nil }
         guard let rate = result.baseRate else {
             return try world.agree { () throws(Failure) in
                 throw Failure.file(
@@ -181,30 +183,25 @@ package struct RangeTestSession {
             }
         }
         return try world.onFirstRank { () throws(Failure) in
-            try writeRecipe(result.recipeText, rate: rate, to: path)
+            let rate = try givenRate(result.recipeText).scaled(to: rate)
+            let edited = Self.edited(result.recipeText, rate)
+            _ = try Recipe(toml: edited, name: "\(recipePath) with this learning_rate")
+            // Another process may have created the file in the meantime.
+            try requireAbsent(path)
+            try AtomicFile.write(edited, to: path)
+            return rate
         }
     }
 
-    private func writeRecipe(
-        _ text: String, rate: Double, to path: String
-    ) throws(Failure) -> RecipeRate {
-        let rate = try givenRate(text).scaled(to: rate)
-        let edited = Self.edited(text, rate)
-        _ = try Recipe(toml: edited, name: "\(request.recipePath) with this learning_rate")
-        // Another process may have created the file in the meantime.
-        guard !FileSystem.exists(path) else {
-            throw .file(
-                .usage, path, "exists and is never overwritten", remedy: "give --write another name"
-            )
-        }
-        try AtomicFile.write(edited, to: path)
-        return rate
+    private func requireAbsent(_ path: String) throws(Failure) {
+        guard FileSystem.exists(path) else { return }
+        throw .file(
+            .usage, path, "exists and is never overwritten", remedy: "give --write another name")
     }
 
     /// Returns the rates of the recipe with its overrides.
     private func givenRate(_ text: String) throws(Failure) -> RecipeRate {
-        let recipe = try Recipe(
-            toml: text, name: request.recipePath, overrides: request.overrides)
+        let recipe = try Recipe(toml: text, name: recipePath, overrides: overrides)
         return RecipeRate(
             learningRate: recipe.optimizer.learningRate,
             minimumLearningRate: recipe.schedule.minimumLearningRate)
@@ -226,14 +223,14 @@ package struct RangeTestSession {
     private func requireEditable(_ text: String) throws(Failure) {
         let rate = try givenRate(text)
         let floor = rate.minimumLearningRate
-        var expected = try Recipe(unchecked: text, name: request.recipePath)
+        var expected = try Recipe(unchecked: text, name: recipePath)
         expected.optimizer.learningRate = rate.learningRate
         if let floor { expected.schedule.minimumLearningRate = floor }
         try expected.validate()
         let edited = Self.edited(text, rate)
-        guard (try? Recipe(toml: edited, name: request.recipePath)) != expected else { return }
+        guard (try? Recipe(toml: edited, name: recipePath)) != expected else { return }
         throw .file(
-            .configuration, request.recipePath,
+            .configuration, recipePath,
             "has a form in which --write cannot change its learning_rate",
             remedy: "give it a section [optimizer]"
                 + (floor == nil ? "" : " and a section [schedule]") + " with a line for each key")
@@ -248,5 +245,36 @@ package struct RangeTestSession {
         var file = try OutputFile(creating: trial)
         try file.write(text)
         try file.finish()
+    }
+}
+
+extension StepRunner {
+    /// Runs a learning-rate range test: takes steps whose rate rises from one to the next, and
+    /// restores the state bit for bit. Collective.
+    ///
+    /// - Parameters:
+    ///   - observe: receives the curve after each step.
+    ///   - isStopped: returns whether to stop before a step, the same on all ranks.
+    ///   - batches: returns the steps' micro-batches.
+    /// - Returns: the curve, the same on all ranks; nil if the test was stopped.
+    /// - Throws: `Failure` if MPI fails or a step fails.
+    package func testRange(
+        _ ramp: RateRamp, observe: (RangeCurve) -> Void = { _ in },
+        isStopped: () throws(Failure) -> Bool = { () throws(Failure) in false },
+        batches: Batches
+    ) throws(Failure) -> RangeCurve? {
+        let before = try snapshot()
+        var curve = RangeCurve(ramp)
+        while let rate = curve.nextRate {
+            if try isStopped() {
+                try restore(before)
+                return nil
+            }
+            let (record, _) = try take(learningRate: rate, batches: batches)
+            curve.add(record.loss, isFinite: !record.isSkipped)
+            observe(curve)
+        }
+        try restore(before)
+        return curve
     }
 }

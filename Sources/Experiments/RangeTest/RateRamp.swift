@@ -21,9 +21,7 @@ package struct RateRamp: Sendable, Equatable {
     private static let mostSteps = 1_000_000
 
     /// - Throws: `Failure` (usage) that names the first invalid option of the command.
-    package init(
-        from: Double, to: Double, steps: Int, shape: Shape = .geometric
-    ) throws(Failure) {
+    package init(from: Double, to: Double, steps: Int, shape: Shape = .geometric) throws(Failure) {
         for (name, rate) in [("--from", from), ("--to", to)] {
             guard rate.isFinite, rate > 0 else {
                 throw Failure(
@@ -34,8 +32,7 @@ package struct RateRamp: Sendable, Equatable {
         }
         guard from < to else {
             throw Failure(
-                .usage,
-                "--from \(from): must be below --to \(to); give --to the larger rate.")
+                .usage, "--from \(from): must be below --to \(to); give --to the larger rate.")
         }
         guard steps >= Self.fewestSteps, steps <= Self.mostSteps else {
             throw Failure(

@@ -86,29 +86,18 @@ package struct RegimeCurve: Sendable {
         let more = Format.significant(end - best, digits: 2)
         let steps = "\(Format.count(losses.count)) steps"
         let rate = "The rate \(NumberStyle.scientific.text(learningRate))"
-        let verdict: (Regime, String)
-        switch ending(best: best) {
-        case .diverged:
-            verdict = (.large, "after \(steps) the losses and gradients are no longer finite")
-        case .above:
-            verdict = (
-                .large, "the loss ends at \(to), above the \(from) from which it started"
-            )
-        case .lowest:
-            let lowest = end == best ? "the lowest of all" : "within \(more) of the lowest"
-            verdict = (.good, "the loss falls from \(from) to \(to) in \(steps), \(lowest)")
-        case .falling:
-            verdict = (
-                .small,
-                "after \(steps) the loss is \(to), \(more) above the lowest, and still falls"
-            )
-        case .stuck:
-            verdict = (
-                .large, "the loss falls from \(from) but stays at \(to), \(more) above the lowest"
-            )
-        }
-        if verdict.0 == regime { return "\(rate) is \(regime.rawValue): \(verdict.1)." }
-        return "\(rate) was meant to be \(regime.rawValue), but looks \(verdict.0.rawValue): "
-            + "\(verdict.1); give other --rates."
+        let above = "\(more) above the lowest"
+        let lowest = end == best ? "the lowest of all" : "within \(more) of the lowest"
+        let (looks, fact): (Regime, String) =
+            switch ending(best: best) {
+            case .diverged: (.large, "after \(steps) the losses and gradients are no longer finite")
+            case .above: (.large, "the loss ends at \(to), above the \(from) from which it started")
+            case .lowest: (.good, "the loss falls from \(from) to \(to) in \(steps), \(lowest)")
+            case .falling: (.small, "after \(steps) the loss is \(to), \(above), and still falls")
+            case .stuck: (.large, "the loss falls from \(from) but stays at \(to), \(above)")
+            }
+        if looks == regime { return "\(rate) is \(regime.rawValue): \(fact)." }
+        return "\(rate) was meant to be \(regime.rawValue), but looks \(looks.rawValue): "
+            + "\(fact); give other --rates."
     }
 }

@@ -28,8 +28,7 @@ struct RegimeRun {
         _ regime: Regime, _ input: TrainingInput, in job: Job, engine: ComputeEngine
     ) throws(Failure) -> RegimeRun? {
         let plan = input.plan
-        let runner = try StepRunner(
-            plan: plan, communicator: job.communicator, engine: engine)
+        let runner = try StepRunner(plan: plan, communicator: job.communicator, engine: engine)
         try runner.initialize()
         let batches = input.makeBatches()
         let steps = plan.recipe.training.steps

@@ -15,8 +15,7 @@ extension Regimes {
                     "Effects of the rates", text: sentences,
                     items: [.chart(training), .chart(validation), .table(facts)]),
                 Page.Section(
-                    "Paths of the runs",
-                    text: [method],
+                    "Paths of the runs", text: [method],
                     items: [map(whole, isClose: false), map(close, isClose: true)]),
             ])
     }

@@ -28,16 +28,14 @@ package struct Regimes: Sendable {
     package var table: String {
         var lines = ["regime,learning_rate,step,tokens,loss,validation_loss,x,y,distance"]
         for curve in curves {
-            let snapshots = Dictionary(
-                uniqueKeysWithValues: curve.snapshots.map { ($0.step, $0) })
+            let snapshots = Dictionary(uniqueKeysWithValues: curve.snapshots.map { ($0.step, $0) })
             // The field of a value that is not finite is empty.
             let field = { (number: Double) in number.isFinite ? "\(number)" : "" }
             for step in 0...curve.losses.count {
                 // The loss of a step is that of the parameters before the step.
                 let loss = step < curve.losses.count ? field(curve.losses[step]) : ""
                 let place = snapshots[step].map {
-                    [$0.validationLoss, $0.x, $0.y, $0.distance].map(field)
-                        .joined(separator: ",")
+                    [$0.validationLoss, $0.x, $0.y, $0.distance].map(field).joined(separator: ",")
                 }
                 lines.append(
                     "\(curve.regime.rawValue),\(curve.learningRate),\(step),"

@@ -40,8 +40,7 @@ package struct SweepFolder: Sendable {
     ///
     /// - Throws: `Failure` (usage) if the path is taken; (I/O) if the folder cannot be written.
     package func create(
-        specification text: String, recipe recipeText: String, dataPath: String,
-        fingerprint: String
+        specification text: String, recipe recipeText: String, dataPath: String, fingerprint: String
     ) throws(Failure) {
         guard !holdsSweep else {
             throw .file(

@@ -95,16 +95,13 @@ package struct SweepLedger: Sendable {
     ///   read.
     package func results() throws(Failure) -> [PointResult] {
         guard FileSystem.exists(folder.ledger) else { return [] }
-        var results: [PointResult] = []
-        for (index, record) in try MetricsLog.read(folder.ledger).enumerated() {
-            guard let result = PointResult(record.fields) else {
-                throw .file(
-                    .badData, folder.ledger, "line \(index + 1) is not the result of a point",
-                    remedy: "remove that line to train the point again")
-            }
-            results.append(result)
+        return try MetricsLog.read(folder.ledger).enumerated().map {
+            (index, record) throws(Failure) in
+            if let result = PointResult(record.fields) { return result }
+            throw .file(
+                .badData, folder.ledger, "line \(index + 1) is not the result of a point",
+                remedy: "remove that line to train the point again")
         }
-        return results
     }
 
     /// Returns the results with the durations of their steps, as input for the analysis.
@@ -119,9 +116,7 @@ package struct SweepLedger: Sendable {
                 }
             }
         }
-        return results.map {
-            $0.trained(secondsPerStep: seconds[$0.point.name] ?? 0)
-        }
+        return results.map { $0.trained(secondsPerStep: seconds[$0.point.name] ?? 0) }
     }
 
     private func append(_ line: JSONObject, to path: String) throws(Failure) {
@@ -135,18 +130,15 @@ package struct SweepLedger: Sendable {
     private func claim(of point: SweepPoint) -> String { "\(folder.claims)/\(point.name)" }
 
     private func claimedNames() throws(Failure) -> Set<String> {
-        var names: Set<String> = []
-        for name in try FileSystem.names(in: folder.claims) {
-            // Another group may remove a claim after it is listed and before it is read.
-            if (try? readText("\(folder.claims)/\(name)")) == session { names.insert(name) }
-        }
-        return names
+        // Another group may remove a claim after it is listed and before it is read.
+        Set(
+            try FileSystem.names(in: folder.claims).filter {
+                (try? readText("\(folder.claims)/\($0)")) == session
+            })
     }
 
     /// Runs `body` while holding the lock that all groups share.
-    private func locked<Value>(
-        _ body: () throws(Failure) -> Value
-    ) throws(Failure) -> Value {
+    private func locked<Value>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         let lock = try FileLock(waitingFor: folder.groupsLock)
         defer { withExtendedLifetime(lock) {} }
         return try body()
@@ -162,9 +154,7 @@ extension PointResult {
             "seed": .string(String(point.seed)), "learning_rate": .number(learningRate),
             "diverged": .bool(diverged),
             "curve": .array(
-                curve.map {
-                    [.integer($0.step), .integer($0.tokens), .number($0.validationLoss)]
-                }),
+                curve.map { [.integer($0.step), .integer($0.tokens), .number($0.validationLoss)] }),
         ]
     }
 
@@ -173,8 +163,7 @@ extension PointResult {
         guard let rule = fields["rule"]?.string,
             let seed = fields["seed"]?.string.flatMap({ UInt64($0) }),
             let batch = fields["batch"]?.number.flatMap(Int.init(exactly:)),
-            let rate = fields["rate"]?.number,
-            let learningRate = fields["learning_rate"]?.number,
+            let rate = fields["rate"]?.number, let learningRate = fields["learning_rate"]?.number,
             case .bool(let diverged)? = fields["diverged"],
             case .array(let curveValues)? = fields["curve"]
         else { return nil }

@@ -19,7 +19,8 @@ struct PointTrainer {
 
     /// The outcome of a point's training.
     enum Outcome {
-        case ended(PointResult, secondsPerStep: Double)
+        /// The result and the median duration of a step, on the group's first rank only.
+        case ended((result: PointResult, secondsPerStep: Double)?)
         /// A signal stopped the training; the point resumes from its checkpoint later.
         case stopped
     }
@@ -27,20 +28,15 @@ struct PointTrainer {
     /// Trains a point to its end, from its newest checkpoint if it has one. Collective over the
     /// group.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
-        let recipe = try group.agree { () throws(Failure) in
-            try specification.recipe(for: point)
-        }
+        let recipe = try group.agree { () throws(Failure) in try specification.recipe(for: point) }
         let input = try job.prepare(recipe, dataPath: dataPath)
-        let plan = input.plan
         let run = folder.run(of: point)
-        let isResumed = try group.agree { () throws(Failure) in
-            group.rank == 0 ? try prepare(run, input) : false
-        }
+        let isResumed = try group.onFirstRank { () throws(Failure) in try prepare(run, input) }
         // The grid of a sweep contains bad rates on purpose, so they deserve no warning.
         let trainer = try Trainer(
             input, run: run, job: job, engine: engine, warnsOfWrongRates: false)
         // Only the first rank has looked for a run.
-        if try group.isTrueOnAnyRank(isResumed) {
+        if try group.isTrueOnAnyRank(isResumed == true) {
             _ = try trainer.resume()
         } else {
             try trainer.start()
@@ -58,16 +54,14 @@ struct PointTrainer {
             diverged = true
         }
         try trainer.free()
-        let (result, seconds) = try group.agree { () throws(Failure) -> (PointResult, Double) in
-            try ending(of: point, plan, run, diverged: diverged)
-        }
-        return .ended(result, secondsPerStep: seconds)
+        return .ended(
+            try group.onFirstRank { () throws(Failure) in
+                try ending(of: point, input.plan, run, diverged: diverged)
+            })
     }
 
     /// Creates the point's folder unless it exists; returns whether it existed.
-    private func prepare(
-        _ run: RunFolder, _ input: TrainingInput
-    ) throws(Failure) -> Bool {
+    private func prepare(_ run: RunFolder, _ input: TrainingInput) throws(Failure) -> Bool {
         if run.holdsRun { return true }
         // A killed start left this folder. The sweep's lock keeps others from using it.
         let partial = run.path + AtomicFolder.partialSuffix
@@ -78,18 +72,10 @@ struct PointTrainer {
         return false
     }
 
-    /// Returns the result of a point from its log, and the median duration of a step. Only the
-    /// first rank reads the log, so the curve is empty on the others.
+    /// Returns the result of a point from its log, and the median duration of a step.
     private func ending(
         of point: SweepPoint, _ plan: TrainingPlan, _ run: RunFolder, diverged: Bool
-    ) throws(Failure) -> (PointResult, Double) {
-        guard group.rank == 0 else {
-            return (
-                PointResult(
-                    point: point, learningRate: plan.rate.peakLearningRate, diverged: diverged,
-                    curve: []), 0
-            )
-        }
+    ) throws(Failure) -> (result: PointResult, secondsPerStep: Double) {
         let records = try MetricsLog.read(run.metrics)
         var curve: [CurvePoint] = []
         for record in records {

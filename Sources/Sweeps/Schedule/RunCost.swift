@@ -22,8 +22,7 @@ package struct RunCost: Sendable, Equatable {
     static func measure(
         _ input: TrainingInput, on communicator: Communicator, engine: ComputeEngine
     ) throws(Failure) -> RunCost {
-        let runner = try StepRunner(
-            plan: input.plan, communicator: communicator, engine: engine)
+        let runner = try StepRunner(plan: input.plan, communicator: communicator, engine: engine)
         try runner.initialize()
         let batches = input.makeBatches()
         var times: [Double] = []

@@ -15,8 +15,7 @@ package struct SweepEstimate: Sendable, Equatable {
 
         /// The duration of one run.
         package var seconds: Double {
-            Double(steps) * cost.secondsPerStep
-                + Double(evaluations) * cost.secondsPerEvaluation
+            Double(steps) * cost.secondsPerStep + Double(evaluations) * cost.secondsPerEvaluation
         }
     }
 
@@ -38,8 +37,7 @@ package struct SweepEstimate: Sendable, Equatable {
             table.add([
                 "\(row.batch)", "\(row.runs)", Format.count(row.steps),
                 Format.significant(row.cost.secondsPerStep * 1000, digits: 3),
-                "\(row.evaluations)",
-                Format.significant(row.cost.secondsPerEvaluation, digits: 2),
+                "\(row.evaluations)", Format.significant(row.cost.secondsPerEvaluation, digits: 2),
                 Format.duration(row.seconds),
             ])
         }
@@ -54,17 +52,22 @@ extension SweepSession {
     /// Returns the expected duration of the remaining runs. All groups measure a few steps of each
     /// batch at the same time. Collective.
     package func estimate() throws(Failure) -> SweepEstimate {
-        let input = try world.agree { () throws(Failure) in try readInput() }
-        let groups = try world.agree { () throws(Failure) in
-            try groupCount(input.specification)
+        let (input, groups) = try world.agree { () throws(Failure) in
+            let input = try readInput()
+            return (input, try groupCount(input.specification))
         }
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
         let groupJob = job.part(for: group)
         let engine = job.makeEngine()
-        announceEstimate(input, groups)
+        job.announce(
+            """
+            measuring a few steps and evaluations of \
+            \(Format.counted(input.specification.batches.count, "batch", "batches")) on \
+            \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")); nothing is saved
+            """)
         let schedule = try SweepSchedule(input.specification)
         let results = try world.agree { () throws(Failure) in
-            request.resumes
+            resumes
                 ? try SweepLedger(folder, schedule: schedule, session: "").results() : []
         }
         var rows: [SweepEstimate.Row] = []

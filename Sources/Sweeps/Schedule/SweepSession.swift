@@ -2,31 +2,8 @@ import Glibc
 import MPI
 import Recipes
 import Support
+import Telemetry
 import Training
-
-/// The options of `lockstep sweep`.
-package struct SweepRequest: Sendable {
-    /// The path of the specification; nil to resume with the sweep's own.
-    package var specificationPath: String?
-    /// The data folder; nil to resume with the sweep's own.
-    package var dataPath: String?
-    package var sweepPath: String
-    package var resumes: Bool
-    /// The number of groups of ranks, each of which trains one point at a time; nil for one per
-    /// rank.
-    package var groups: Int?
-
-    package init(
-        specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
-        groups: Int?
-    ) {
-        self.specificationPath = specificationPath
-        self.dataPath = dataPath
-        self.sweepPath = sweepPath
-        self.resumes = resumes
-        self.groups = groups
-    }
-}
 
 /// The outcome of a sweep.
 package enum SweepOutcome: Sendable {
@@ -39,40 +16,53 @@ package enum SweepOutcome: Sendable {
 /// A session that sets up a sweep on all ranks, trains its points in groups of ranks, and analyzes
 /// the results.
 package struct SweepSession {
-    let request: SweepRequest
+    /// The path of the specification; nil to resume with the sweep's own.
+    private let specificationPath: String?
+    /// The data folder; nil to resume with the sweep's own.
+    private let dataPath: String?
+    let resumes: Bool
+    /// The number of groups of ranks, each of which trains one point at a time; nil for one per
+    /// rank.
+    private let groups: Int?
     let job: Job
-    let world: Communicator
     let folder: SweepFolder
+    var world: Communicator { job.communicator }
 
-    package init(_ request: SweepRequest, in job: Job) {
-        self.request = request
+    package init(
+        specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
+        groups: Int?, in job: Job
+    ) {
+        self.specificationPath = specificationPath
+        self.dataPath = dataPath
+        self.resumes = resumes
+        self.groups = groups
         self.job = job
-        world = job.communicator
-        folder = SweepFolder(request.sweepPath)
+        folder = SweepFolder(sweepPath)
     }
 
     /// Trains every point that has no result yet. Collective.
     package func run() throws(Failure) -> SweepOutcome {
-        if request.resumes { try requireSharedFolder() }
+        if resumes { try requireSharedFolder() }
         let input = try world.agree { () throws(Failure) in try readInput() }
         try world.sameOnAllRanks("specification", SHA256.hash(input.text))
         try world.sameOnAllRanks("training data", input.data.fingerprint)
-        let groups = try world.agree { () throws(Failure) in
-            try groupCount(input.specification)
-        }
-        try world.onFirstRank { () throws(Failure) in try prepareFolder(input) }
-        let lock = try world.onFirstRank { () throws(Failure) in try RunLock(RunFolder(folder.path))
+        let groups = try world.agree { () throws(Failure) in try groupCount(input.specification) }
+        let lock = try world.onFirstRank { () throws(Failure) in
+            try prepareFolder(input)
+            return try RunLock(RunFolder(folder.path))
         }
         defer { withExtendedLifetime(lock) {} }
         try world.onFirstRank { () throws(Failure) in try folder.prepareForGroups() }
         try requireSharedFolder()
         let schedule = try SweepSchedule(input.specification)
-        let ledger = SweepLedger(folder, schedule: schedule, session: try sessionName())
+        let session = try world.fromFirstRank { () throws(Failure) in
+            String(UInt64.random(in: 0 ... .max), radix: 36)
+        }
+        let ledger = SweepLedger(folder, schedule: schedule, session: session)
         try world.onFirstRank { () throws(Failure) in
             announce(input, groups: groups, schedule, results: try ledger.results())
         }
-        let isStopped = try trainPoints(input, groups, ledger)
-        if isStopped { return .stopped }
+        if try trainPoints(input, groups, ledger) { return .stopped }
         // The first rank writes the findings. The other ranks learn only whether it succeeded.
         let findings = try world.onFirstRank { () throws(Failure) in
             let findings = try folder.findings()
@@ -110,13 +100,13 @@ package struct SweepSession {
     func readInput() throws(Failure) -> Input {
         let specification: SweepSpecification
         let text: String
-        if let path = request.specificationPath {
+        if let path = specificationPath {
             text = try readText(path)
             specification = try SweepSpecification(toml: text, name: path) {
                 (recipe) throws(Failure) in try readText(Self.path(recipe, relativeTo: path))
             }
-            if request.resumes { try specification.requireSameRuns(as: folder.readSpecification()) }
-        } else if request.resumes {
+            if resumes { try specification.requireSameRuns(as: folder.readSpecification()) }
+        } else if resumes {
             specification = try folder.readSpecification()
             text = try readText(folder.specification)
         } else {
@@ -129,7 +119,7 @@ package struct SweepSession {
         var recipe = try specification.firstRecipe
         try recipe.training.precision.requireProcessor(emulates: job.emulatesBF16)
         let data = try TrainingData(
-            path: try dataPath(), recipe: &recipe, isRemembered: request.dataPath == nil,
+            path: try findDataPath(), recipe: &recipe, isRemembered: dataPath == nil,
             rank: world.rank)
         for batch in specification.batches {
             var own = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
@@ -139,11 +129,9 @@ package struct SweepSession {
         return Input(text: text, specification: specification, recipe: recipe, data: data)
     }
 
-    private func dataPath() throws(Failure) -> String {
-        if let path = request.dataPath { return path }
-        guard request.resumes else {
-            throw TrainingData.notGiven
-        }
+    private func findDataPath() throws(Failure) -> String {
+        if let path = dataPath { return path }
+        guard resumes else { throw TrainingData.notGiven }
         return try folder.readOrigin().dataPath
     }
 
@@ -154,7 +142,7 @@ package struct SweepSession {
     }
 
     func groupCount(_ specification: SweepSpecification) throws(Failure) -> Int {
-        let groups = request.groups ?? world.size
+        let groups = groups ?? world.size
         guard groups >= 1, groups <= world.size else {
             throw Failure(
                 .usage,
@@ -174,18 +162,8 @@ package struct SweepSession {
         return groups
     }
 
-    /// Logs that an estimate begins.
-    func announceEstimate(_ input: Input, _ groups: Int) {
-        job.announce(
-            """
-            measuring a few steps and evaluations of \
-            \(Format.counted(input.specification.batches.count, "batch", "batches")) on \
-            \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")); nothing is saved
-            """)
-    }
-
     private func prepareFolder(_ input: Input) throws(Failure) {
-        guard request.resumes else {
+        guard resumes else {
             return try folder.create(
                 specification: input.text, recipe: input.specification.recipeText,
                 dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint)
@@ -204,12 +182,6 @@ package struct SweepSession {
         }
         try AtomicFile.supersede(
             folder.specification, holding: try readText(folder.specification), with: input.text)
-    }
-
-    /// Returns a name for this start of the sweep, random and the same on all ranks. Collective.
-    private func sessionName() throws(Failure) -> String {
-        let own = world.rank == 0 ? UInt64.random(in: .min ... .max) : 0
-        return String(try world.allReduce(Int64(bitPattern: own >> 1), .maximum), radix: 36)
     }
 
     private func announce(
@@ -244,13 +216,12 @@ package struct SweepSession {
         let trainer = PointTrainer(
             specification: input.specification, folder: folder, dataPath: input.data.path,
             job: job.part(for: group), engine: job.makeEngine())
-        var progress = SweepProgress(
-            isShown: job.isFirstRank, mode: job.progress, ledger: ledger)
+        var progress = SweepProgress(isShown: job.isFirstRank, mode: job.progress, ledger: ledger)
         defer { progress.finish() }
         var isStopped = false
         training: while true {
             let point: SweepPoint
-            switch try nextAssignment(ledger, group, &progress) {
+            switch try nextAssignment(ledger, group, progress) {
             case .train(let next): point = next
             case .done: break training
             case .stop:
@@ -261,15 +232,14 @@ package struct SweepSession {
                 continue
             }
             switch try trainer.train(point) {
-            case .stopped:
-                try group.onFirstRank { () throws(Failure) in try ledger.requestStop() }
-            case .ended(let result, let seconds):
+            case .stopped: try group.onFirstRank { () throws(Failure) in try ledger.requestStop() }
+            case .ended(let ending):
                 try group.agree { () throws(Failure) in
-                    guard group.rank == 0 else { return }
-                    try ledger.record(result, secondsPerStep: seconds)
+                    guard let ending else { return }
+                    try ledger.record(ending.result, secondsPerStep: ending.secondsPerStep)
                     folder.removeCheckpoints(of: point)
                 }
-                progress.ended(result)
+                if let ending { progress.ended(ending.result) }
             }
         }
         return try world.isTrueOnAnyRank(isStopped)
@@ -278,34 +248,32 @@ package struct SweepSession {
     /// Returns the next assignment of the group, which its first rank takes from the ledger. A
     /// signal to one rank stops all groups. Collective over the group.
     private func nextAssignment(
-        _ ledger: SweepLedger, _ group: Communicator, _ progress: inout SweepProgress
+        _ ledger: SweepLedger, _ group: Communicator, _ progress: SweepProgress
     ) throws(Failure) -> Assignment {
         let stops = try group.isTrueOnAnyRank(StopSignals.stopRequested)
-        let taken = try group.onFirstRank { () throws(Failure) in
+        let text = try group.fromFirstRank { () throws(Failure) in
             if stops { try ledger.requestStop() }
-            return try ledger.next()
+            let (assignment, current) = try ledger.next()
+            progress.update(current)
+            return Self.encoded(assignment)
         }
-        if let taken { progress.update(taken.1) }
-        let told = try group.allGatherBytes(taken.map { Self.encoded($0.0) } ?? [])
-        guard let assignment = Self.decoded(told[0]) else {
+        guard let assignment = Self.decoded(text) else {
             throw .defect("The first rank of a group sent an assignment that cannot be decoded")
         }
         return assignment
     }
 
-    /// Returns an assignment as bytes, for the other ranks of the group.
-    private static func encoded(_ assignment: Assignment) -> [UInt8] {
+    /// Returns an assignment as text, for the other ranks of the group.
+    private static func encoded(_ assignment: Assignment) -> String {
         switch assignment {
-        case .done: Array("done".utf8)
-        case .wait: Array("wait".utf8)
-        case .stop: Array("stop".utf8)
-        case .train(let point):
-            Array("\(point.batch) \(point.rate) \(point.seed) \(point.rule)".utf8)
+        case .done: "done"
+        case .wait: "wait"
+        case .stop: "stop"
+        case .train(let point): "\(point.batch) \(point.rate) \(point.seed) \(point.rule)"
         }
     }
 
-    private static func decoded(_ bytes: [UInt8]) -> Assignment? {
-        let text = String(decoding: bytes, as: UTF8.self)
+    private static func decoded(_ text: String) -> Assignment? {
         if text == "done" { return .done }
         if text == "wait" { return .wait }
         if text == "stop" { return .stop }
@@ -313,7 +281,38 @@ package struct SweepSession {
         guard parts.count == 4, let batch = Int(parts[0]), let rate = Double(parts[1]),
             let seed = UInt64(parts[2])
         else { return nil }
-        return .train(
-            SweepPoint(rule: String(parts[3]), batch: batch, rate: rate, seed: seed))
+        return .train(SweepPoint(rule: String(parts[3]), batch: batch, rate: rate, seed: seed))
     }
+}
+
+/// The progress line of a sweep on rank 0, which shows how many of the points known so far have
+/// ended.
+private struct SweepProgress {
+    private let line: ProgressLine?
+    private var details: [String] = []
+
+    init(isShown: Bool, mode: ProgressMode, ledger: SweepLedger) {
+        line = (isShown ? try? ledger.progress() : nil).map {
+            ProgressLine(
+                "sweeping", done: $0.done, total: $0.total,
+                unit: .things("runs", showsRate: false), mode: mode,
+                environment: processEnvironment())
+        }
+    }
+
+    func update(_ progress: SweepLedger.Progress) {
+        line?.update(done: progress.done, total: progress.total, details: details)
+    }
+
+    /// Sets the details of the line to the result of a point that this rank's group has trained.
+    mutating func ended(_ result: PointResult) {
+        let loss = result.curve.last?.validationLoss ?? .nan
+        details = [
+            "batch \(result.point.batch)",
+            "lr \(Format.scientific(result.learningRate, digits: 3))",
+            result.diverged ? "diverged" : "validation \(Format.fixed(loss, decimals: 4))",
+        ]
+    }
+
+    func finish() { line?.finish() }
 }

@@ -8,20 +8,15 @@ struct SpecificationTable {
     private let set: [String: RecipeValue]
 
     /// - Throws: `Failure` (configuration) if the document has a key that is not among `keys`.
-    init(
-        _ document: [String: RecipeValue], name: String, keys: [String]
-    ) throws(Failure) {
+    init(_ document: [String: RecipeValue], name: String, keys: [String]) throws(Failure) {
         self.name = name
         var entries = document
-        if case .table(let table)? = entries.removeValue(forKey: "set") {
-            set = table
-        } else if document["set"] != nil {
+        guard case .table(let set) = entries.removeValue(forKey: "set") ?? .table([:]) else {
             throw Failure(
                 .configuration,
                 "\(name): set is not a table; write [set] and below it \"section.key\" = value.")
-        } else {
-            set = [:]
         }
+        self.set = set
         for key in entries.keys.sorted() where !keys.contains(key) {
             let remedy =
                 nearestName(to: key, among: keys + ["set"]).map { "did you mean \"\($0)\"?" }
@@ -50,70 +45,71 @@ struct SpecificationTable {
     }
 
     func text(_ key: String) throws(Failure) -> String? {
-        guard let value = entries[key] else { return nil }
-        guard case .text(let text) = value else {
-            throw wrongKind(key, value, "a quoted string", remedy: "put quotes around it")
+        try value(key, "a quoted string", remedy: "put quotes around it") {
+            if case .text(let text) = $0 { text } else { nil }
         }
-        return text
     }
 
     func number(_ key: String) throws(Failure) -> Double? {
-        guard let value = entries[key] else { return nil }
-        guard let number = Self.number(value) else {
-            throw wrongKind(key, value, "a number", remedy: "write one such as 0.5")
-        }
-        return number
+        try value(key, "a number", remedy: "write one such as 0.5", Self.number)
     }
 
     func integer(_ key: String) throws(Failure) -> Int? {
-        guard let value = entries[key] else { return nil }
-        guard let integer = Self.integer(value) else {
-            throw wrongKind(key, value, "a whole number", remedy: "write one such as 8")
-        }
-        return integer
+        try value(key, "a whole number", remedy: "write one such as 8", Self.integer)
     }
 
     func list(_ key: String) throws(Failure) -> [RecipeValue]? {
-        guard let value = entries[key] else { return nil }
-        guard case .list(let values) = value else {
-            throw wrongKind(key, value, "a list", remedy: "write it in brackets")
+        try value(key, "a list", remedy: "write it in brackets") {
+            if case .list(let values) = $0 { values } else { nil }
         }
-        return values
     }
 
     func integers(_ key: String) throws(Failure) -> [Int]? {
-        guard let values = try list(key) else { return nil }
-        let integers = values.compactMap(Self.integer)
-        guard integers.count == values.count else {
-            throw impossible(
-                key, RecipeValue.list(values).toml, "a list of whole numbers",
-                remedy: "use whole numbers")
-        }
-        return integers
+        try list(key, "a list of whole numbers", remedy: "use whole numbers", Self.integer)
     }
 
     func numbers(_ key: String) throws(Failure) -> [Double]? {
+        try list(key, "a list of numbers", remedy: "use only numbers", Self.number)
+    }
+
+    /// Returns the value of a key, which `read` converts, or nil if the key is unset.
+    private func value<Value>(
+        _ key: String, _ kind: String, remedy: String, _ read: (RecipeValue) -> Value?
+    ) throws(Failure) -> Value? {
+        guard let value = entries[key] else { return nil }
+        if let result = read(value) { return result }
+        throw conflict(key, value.toml, "is \(value.kind), but must be \(kind)", remedy: remedy)
+    }
+
+    private func list<Element>(
+        _ key: String, _ kind: String, remedy: String, _ read: (RecipeValue) -> Element?
+    ) throws(Failure) -> [Element]? {
         guard let values = try list(key) else { return nil }
-        let numbers = values.compactMap(Self.number)
-        guard numbers.count == values.count else {
-            throw impossible(
-                key, RecipeValue.list(values).toml, "a list of numbers", remedy: "use only numbers"
-            )
+        let elements = values.compactMap(read)
+        guard elements.count == values.count else {
+            throw impossible(key, RecipeValue.list(values).toml, kind, remedy: remedy)
         }
-        return numbers
+        return elements
     }
 
     /// Returns a list that must exist and must not be empty.
     func required<Element>(
-        _ key: String, _ example: String,
-        of read: (String) throws(Failure) -> [Element]?
+        _ key: String, _ example: String, of read: (String) throws(Failure) -> [Element]?
     ) throws(Failure) -> [Element] {
         guard let values = try read(key) else { throw missing(key, example) }
         guard !values.isEmpty else {
-            throw conflict(
-                key, "[]", "must not be empty", remedy: "write \(key) = \(example)")
+            throw conflict(key, "[]", "must not be empty", remedy: "write \(key) = \(example)")
         }
         return values
+    }
+
+    /// Checks a value.
+    ///
+    /// - Throws: `Failure` (configuration): `FILE: KEY = VALUE: must be VALID; REMEDY.`
+    func require(
+        _ isValid: Bool, _ key: String, _ value: some Any, _ valid: String, remedy: String
+    ) throws(Failure) {
+        guard isValid else { throw impossible(key, "\(value)", valid, remedy: remedy) }
     }
 
     func checkRising(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
@@ -138,24 +134,14 @@ struct SpecificationTable {
 
     /// Returns a failure about a value that is not valid:
     /// `FILE: KEY = VALUE: must be VALID; REMEDY.`
-    func impossible(
-        _ key: String, _ value: String, _ valid: String, remedy: String
-    ) -> Failure {
+    func impossible(_ key: String, _ value: String, _ valid: String, remedy: String) -> Failure {
         conflict(key, value, "must be \(valid)", remedy: remedy)
     }
 
     /// Returns a failure about any other problem of a value:
     /// `FILE: KEY = VALUE: PROBLEM; REMEDY.`
-    func conflict(
-        _ key: String, _ value: String, _ problem: String, remedy: String
-    ) -> Failure {
+    func conflict(_ key: String, _ value: String, _ problem: String, remedy: String) -> Failure {
         Failure(.configuration, "\(name): \(key) = \(value): \(problem); \(remedy).")
-    }
-
-    private func wrongKind(
-        _ key: String, _ value: RecipeValue, _ kind: String, remedy: String
-    ) -> Failure {
-        conflict(key, value.toml, "is \(value.kind), but must be \(kind)", remedy: remedy)
     }
 
     private static func number(_ value: RecipeValue) -> Double? {

@@ -63,9 +63,7 @@ extension SweepSpecification {
     ///
     /// - Throws: the failures of `recipe(for:)`.
     package var firstRecipe: Recipe {
-        get throws(Failure) {
-            try recipe(for: firstPoint(ofBatch: batches[0]))
-        }
+        get throws(Failure) { try recipe(for: firstPoint(ofBatch: batches[0])) }
     }
 
     /// Returns a point of a batch, for values that do not depend on the rate and the seed.
@@ -137,8 +135,7 @@ extension SweepSpecification {
         let perStep = batch * contextLength
         for count in tokens where count % perStep != 0 || count < perStep {
             // A multiple of this number is a whole number of steps of every batch.
-            let common =
-                Double(batches.reduce(1, leastCommonMultiple)) * Double(contextLength)
+            let common = Double(batches.reduce(1, leastCommonMultiple)) * Double(contextLength)
             let nearest = max(1, (Double(count) / common).rounded()) * common
             let remedy =
                 common < 1e9 && nearest < 1e15

@@ -48,7 +48,6 @@ extension SweepSpecification {
         extend = try table.integer("extend") ?? 3
         tolerance = try table.number("tolerance") ?? 0.01
         targetLosses = try table.numbers("target_losses") ?? []
-        rules = []
         rules = try (table.list("rules") ?? [.text("none"), .text("sqrt"), .text("linear")]).map {
             (value) throws(Failure) in try SweepRule(value, table: table)
         }
@@ -57,19 +56,18 @@ extension SweepSpecification {
     }
 
     /// Adds the comparison by steps if only tokens are set, and vice versa, if that requires no
-    /// longer runs: after the steps of the largest batch, or the tokens of the smallest.
+    /// longer runs: after the steps of the largest batch, or the tokens of the smallest if all
+    /// batches reach exactly that number.
     private mutating func addOtherComparison(_ table: SpecificationTable) throws(Failure) {
-        let isUnset = (
-            tokens: try table.integers("tokens") == nil, steps: try table.integers("steps") == nil
-        )
-        guard isUnset.tokens != isUnset.steps, let smallest = batches.first,
-            let largest = batches.last
+        let lacksSteps = try table.integers("steps") == nil
+        let lacksTokens = try table.integers("tokens") == nil
+        guard lacksTokens != lacksSteps, let smallest = batches.first, let largest = batches.last
         else { return }
         let recipe = try firstRecipe
         // With any other schedule, the rate has fully decayed only at the end of a run.
         guard recipe.schedule.name == .constant else { return }
         let context = recipe.model.contextLength
-        if isUnset.steps {
+        if lacksSteps {
             let fewest = (tokens.last ?? 0) / (largest * context)
             if fewest >= 1 { steps = [fewest] }
         } else {
@@ -107,52 +105,42 @@ extension SweepSpecification {
         // Up to this limit, the products of these numbers and a context length do not overflow.
         let largest = 1_000_000_000
         for (key, values) in [("batches", batches), ("steps", steps)] {
-            guard let value = values.last, value > largest else { continue }
-            throw table.impossible(key, "\(value)", "at most \(largest)", remedy: "use less")
+            guard let value = values.last else { continue }
+            try table.require(
+                value <= largest, key, value, "at most \(largest)", remedy: "use less")
         }
-        guard targetLosses.allSatisfy({ $0.isFinite && $0 > 0 }) else {
-            throw table.impossible(
-                "target_losses", "\(targetLosses)", "a list of losses above 0",
-                remedy: "remove the others"
-            )
-        }
+        try table.require(
+            targetLosses.allSatisfy { $0.isFinite && $0 > 0 }, "target_losses", targetLosses,
+            "a list of losses above 0", remedy: "remove the others")
         guard !tokens.isEmpty || !steps.isEmpty else {
             throw table.missing(
                 "tokens", "[1000000], the number of tokens after which batches are compared")
         }
-        guard learningRates.count >= 3 else {
-            throw table.impossible(
-                "learning_rates", "\(learningRates)",
-                "at least 3 rates, because a parabola is fitted to their losses",
-                remedy: "use 7 rates a factor of 2 apart"
-            )
-        }
-        guard Set(seeds).count == seeds.count else {
-            throw table.impossible(
-                "seeds", "\(seeds)", "without repetitions", remedy: "use 1, 2, 3")
-        }
-        guard batches.contains(baseBatch) else {
-            throw table.impossible(
-                "base_batch", "\(baseBatch)", "one of batches", remedy: "use one of them")
-        }
-        guard evaluations >= 1, evaluations <= 1000 else {
-            throw table.impossible(
-                "evaluations", "\(evaluations)", "from 1 to 1000", remedy: "use 8")
-        }
-        guard extend >= 0, extend <= 20 else {
-            throw table.impossible("extend", "\(extend)", "from 0 to 20", remedy: "use 3")
-        }
-        guard gridExponent.isFinite, abs(gridExponent) <= 4 else {
-            throw table.impossible(
-                "grid_exponent", "\(gridExponent)", "from -4 to 4", remedy: "use 0.5")
-        }
-        guard tolerance > 0, tolerance.isFinite else {
-            throw table.impossible("tolerance", "\(tolerance)", "above 0", remedy: "use 0.01")
-        }
-        guard Set(rules.map(\.name)).count == rules.count else {
-            throw table.impossible(
-                "rules", "\(rules.map(\.name))", "without repetitions", remedy: "name each once")
-        }
+        try table.require(
+            learningRates.count >= 3, "learning_rates", learningRates,
+            "at least 3 rates, because a parabola is fitted to their losses",
+            remedy: "use 7 rates a factor of 2 apart")
+        try table.require(
+            Set(seeds).count == seeds.count, "seeds", seeds, "without repetitions",
+            remedy: "use 1, 2, 3")
+        try table.require(
+            batches.contains(baseBatch), "base_batch", baseBatch, "one of batches",
+            remedy: "use one of them")
+        try table.require(
+            (1...1000).contains(evaluations), "evaluations", evaluations, "from 1 to 1000",
+            remedy: "use 8")
+        try table.require(
+            (0...20).contains(extend), "extend", extend, "from 0 to 20", remedy: "use 3")
+        try table.require(
+            (-4...4).contains(gridExponent), "grid_exponent", gridExponent, "from -4 to 4",
+            remedy: "use 0.5")
+        try table.require(
+            tolerance > 0 && tolerance.isFinite, "tolerance", tolerance, "above 0",
+            remedy: "use 0.01")
+        let names = rules.map(\.name)
+        try table.require(
+            Set(names).count == names.count, "rules", names, "without repetitions",
+            remedy: "name each once")
     }
 }
 

@@ -1,4 +1,6 @@
+import Glibc
 import Recipes
+import Support
 
 /// The content of a sweep's TOML file: a grid of batches, rates and seeds for one recipe.
 package struct SweepSpecification: Sendable, Equatable {
@@ -24,12 +26,9 @@ package struct SweepSpecification: Sendable, Equatable {
     package var baseBatch: Int
     /// `rules`: the rules to judge.
     package var rules: [SweepRule]
-    /// `tokens`: the numbers of tokens after which every batch is compared, rising. If unset, the
-    /// tokens of the smallest batch after the last of `steps`, if all batches reach exactly that
-    /// number.
+    /// `tokens`: the numbers of tokens after which every batch is compared, rising.
     package var tokens: [Int]
-    /// `steps`: the numbers of steps after which every batch is compared, rising. If unset, the
-    /// steps that the largest batch takes for the last of `tokens`.
+    /// `steps`: the numbers of steps after which every batch is compared, rising.
     package var steps: [Int]
     /// `evaluations`: the number of validation losses of a run; it has more if the comparisons need
     /// them.
@@ -45,7 +44,7 @@ package struct SweepSpecification: Sendable, Equatable {
 
     /// Returns the rates of a batch's grid before it is extended, rising.
     package func rates(ofBatch batch: Int) -> [Double] {
-        let factor = power(Double(batch) / Double(baseBatch), gridExponent)
+        let factor = pow(Double(batch) / Double(baseBatch), gridExponent)
         return learningRates.map { shortened($0 * factor) }
     }
 
@@ -54,13 +53,12 @@ package struct SweepSpecification: Sendable, Equatable {
         guard let first = learningRates.first, let last = learningRates.last,
             learningRates.count > 1
         else { return 2 }
-        return power(last / first, 1 / Double(learningRates.count - 1))
+        return pow(last / first, 1 / Double(learningRates.count - 1))
     }
 
     /// Returns the number of steps of a batch's runs, enough for every comparison.
     package func runSteps(ofBatch batch: Int, contextLength: Int) -> Int {
-        max(
-            steps.last ?? 0, (tokens.last ?? 0) / (batch * contextLength))
+        max(steps.last ?? 0, (tokens.last ?? 0) / (batch * contextLength))
     }
 
     /// Returns the steps after which a batch's runs are evaluated: step 0, the step of every
@@ -86,4 +84,12 @@ package struct SweepRule: Sendable, Equatable {
     let scaling: ScalingConfiguration
     /// Whether the rule changes more than the rate, so its effect shows only in runs of its own.
     let isTrained: Bool
+}
+
+/// Returns a rate rounded to six significant digits, which keeps the names of points short.
+func shortened(_ rate: Double) -> Double {
+    guard rate.isFinite, rate > 0 else { return rate }
+    let unit = pow(10, floor(log10(rate)) - 5)
+    // Parsing the decimal digits gives the same number as a rate that a user writes.
+    return Double(Format.scientific((rate / unit).rounded() * unit, digits: 6)) ?? rate
 }

@@ -11,48 +11,42 @@ package struct Evaluation: Sendable, Equatable {
     package let targets: Int
 }
 
-/// The division of a validation set's windows among ranks, whose number does not affect the sum.
-///
-/// The windows are cut into chunks of one micro-batch; rank r of P takes chunks r, r + P, ...
-package struct EvaluationShares: Sendable, Equatable {
-    package let windowCount: Int
-    package let microBatch: Int
+/// The division of numbered pieces of work among ranks: rank r of P takes the pieces r, r + P, ...
+package struct WorkShares: Sendable, Equatable {
+    package let count: Int
     package let size: Int
 
-    package init(windowCount: Int, microBatch: Int, size: Int) {
-        self.windowCount = windowCount
-        self.microBatch = microBatch
+    package init(count: Int, size: Int) {
+        precondition(count >= 0 && size >= 1, "there must be at least one rank")
+        self.count = count
         self.size = size
     }
 
-    /// The number of chunks of one micro-batch; the last chunk may be short.
-    package var chunkCount: Int { (windowCount + microBatch - 1) / microBatch }
-
-    /// The number of values that every rank sends, the same on all ranks.
-    package var slots: Int { (chunkCount + size - 1) / size }
-
-    /// Returns the windows of each of a rank's chunks, in order.
-    package func chunks(ofRank rank: Int) -> [Range<Int>] {
-        stride(from: rank, to: chunkCount, by: size).map { chunk in
-            chunk * microBatch..<min(windowCount, (chunk + 1) * microBatch)
-        }
+    package func pieces(ofRank rank: Int) -> [Int] {
+        Array(stride(from: rank, to: count, by: size))
     }
 
-    /// Returns the total of the chunks' sums, added in the order of the chunks.
+    /// The number of values that every rank sends, the same on all ranks.
+    package var slots: Int { (count + size - 1) / size }
+
+    /// Returns the results of the pieces in order.
     ///
     /// - Parameter gathered: `slots` values from each rank, in the order of the ranks.
-    package func total(_ gathered: [Double]) -> Double {
+    package func assemble(_ gathered: [Double]) -> [Double] {
         precondition(gathered.count == slots * size, "every rank sends \(slots) numbers")
-        var sum = 0.0
-        for chunk in 0..<chunkCount { sum += gathered[chunk % size * slots + chunk / size] }
-        return sum
+        return (0..<count).map { gathered[$0 % size * slots + $0 / size] }
     }
 }
 
 /// A measurement of the loss over a validation set, which gives the same result on any layout.
+///
+/// The windows are cut into chunks of one micro-batch, which the ranks share. Their sums are added
+/// in the order of the chunks.
 package struct Evaluator {
     private let windows: ValidationWindows
-    private let shares: EvaluationShares
+    private let windowCount: Int
+    private let microBatch: Int
+    private let shares: WorkShares
     private let loader: SampleLoader
     private let communicator: Communicator
 
@@ -60,9 +54,10 @@ package struct Evaluator {
         data: TrainingData, microBatch: Int, windowLimit: Int, communicator: Communicator
     ) {
         windows = data.validationWindows
-        shares = EvaluationShares(
-            windowCount: windowLimit == 0 ? windows.count : min(windowLimit, windows.count),
-            microBatch: microBatch, size: communicator.size)
+        windowCount = windowLimit == 0 ? windows.count : min(windowLimit, windows.count)
+        self.microBatch = microBatch
+        shares = WorkShares(
+            count: (windowCount + microBatch - 1) / microBatch, size: communicator.size)
         loader = SampleLoader(
             dataset: data.validation, contextLength: windows.contextLength, microBatch: microBatch)
         self.communicator = communicator
@@ -70,7 +65,7 @@ package struct Evaluator {
 
     /// The number of targets that an evaluation predicts.
     var targetCount: Int {
-        (0..<shares.windowCount).reduce(0) { $0 + windows.window($1).length }
+        (0..<windowCount).reduce(0) { $0 + windows.window($1).length }
     }
 
     /// The size of the evaluator's memory in bytes.
@@ -82,19 +77,21 @@ package struct Evaluator {
     package func run(
         _ model: GPT, parameters: Parameters, showingProgressOf job: Job? = nil
     ) throws(Failure) -> Evaluation {
-        let chunks = shares.chunks(ofRank: communicator.rank)
+        let pieces = shares.pieces(ofRank: communicator.rank)
         let line = job?.progressLine(
-            "evaluating", total: chunks.count, unit: .things("micro-batches", showsRate: false))
+            "evaluating", total: pieces.count, unit: .things("micro-batches", showsRate: false))
         defer { line?.finish() }
-        // The total leaves out slots without a chunk.
+        // A slot without a chunk is left out of the total.
         var own = [Double](repeating: 0, count: shares.slots)
-        for (place, chunk) in chunks.enumerated() {
-            let batch = loader.load(chunk, of: windows)
+        for (place, chunk) in pieces.enumerated() {
+            let first = chunk * microBatch
+            let batch = loader.load(first..<min(windowCount, first + microBatch), of: windows)
             model.forward(batch, parameters: parameters, dropout: nil)
             own[place] = model.loss(batch, parameters: parameters)
             line?.update(done: place + 1)
         }
         let all = communicator.size == 1 ? own : try communicator.allGather(own)
-        return Evaluation(loss: shares.total(all) / Double(targetCount), targets: targetCount)
+        let total = shares.assemble(all).reduce(0, +)
+        return Evaluation(loss: total / Double(targetCount), targets: targetCount)
     }
 }
