@@ -84,6 +84,12 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         name.traits.isAdam ? 2 : momentum > 0 ? 1 : 0
     }
 
+    /// The number of steps over which the optimizer averages gradients or their squares: the time
+    /// constant of the longest average, or 1 if there is none.
+    package var averagingSteps: Double {
+        1 / (1 - (name.traits.isAdam ? max(beta1, beta2) : momentum))
+    }
+
     /// Returns the tensors that weight decay shrinks, in the layout's order; none if `weightDecay`
     /// is 0.
     package func decayedTensors(in layout: ArenaLayout) -> [NamedTensor] {

@@ -25,6 +25,10 @@ struct SweepCommand: ParsableCommand {
             share the folder. With --resume, a specification may name other batches,
             rates, seeds and rules; runs that it shares with the sweep are kept. At the
             end the sweep is analyzed as by `lockstep analyze`.
+
+            Before it trains, a sweep warns of confounds: properties of its runs that a
+            comparison would mistake for an effect of the batch or of a rule, such as a
+            warmup that takes a larger share of the runs of some batches.
             """)
 
     @Argument(help: "The specification, a TOML file (default with --resume: the sweep's own).")
@@ -46,7 +50,7 @@ struct SweepCommand: ParsableCommand {
 
     @OptionGroup var emulation: EmulationOption
 
-    @Flag(help: "Estimate the duration on these ranks without training.")
+    @Flag(help: "Estimate the duration, and warn of confounds, without training.")
     var estimate = false
 
     @Flag(help: "List every key of a specification with its meaning and exit.")

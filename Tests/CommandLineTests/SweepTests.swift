@@ -50,12 +50,18 @@ extension CommandLineTests {
             #expect(try bench.names(in: "sweep/claims").isEmpty)
             let analysis = try JSONSerialization.jsonObject(
                 with: bench.bytes(of: "sweep/analysis.json"))
-            let designs = (analysis as? [String: Any])?["designs"] as? [[String: Any]]
+            let members = analysis as? [String: Any]
+            let designs = members?["designs"] as? [[String: Any]]
             #expect(designs?.compactMap { $0["mark"] as? Int } == [640, 20])
 
             let report = try bench.lockstep("report", bench.path("sweep"))
             #expect(report.status == 0, "\(report.errors)")
             let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
+            let warnings = members?["warnings"] as? [[String: Any]]
+            #expect(warnings?.contains { $0["confound"] as? String == "few steps" } == true)
+            let warning = "By equal tokens (640), runs are compared after fewer than"
+            #expect(outcome.errors.split(separator: "warning: \(warning)").count == 2, "once")
+            #expect(outcome.output.contains("Warning: \(warning)") && page.contains(warning))
             #expect(page.contains("Best rate against batch"))
             // On the page each batch has its own row, so all are visible.
             #expect(
@@ -87,6 +93,7 @@ extension CommandLineTests {
             let outcome = try sweep(bench, Self.specification, ["--estimate"], ranks: 2)
             try #require(outcome.status == 0, "\(outcome.errors)")
             #expect(outcome.output.contains("12 runs on 2 groups: about"))
+            #expect(outcome.errors.contains("warning: By equal tokens (640), "))
             #expect(!bench.exists("sweep"))
         }
 
@@ -184,6 +191,42 @@ extension CommandLineTests {
                 decoding: try bench.bytes(of: "sweep/ledger.jsonl"), as: UTF8.self)
             let diverged = ledger.split(separator: "\n").filter { $0.contains("\"diverged\":true") }
             #expect(diverged.count == 8, "two rates, two batches, two seeds")
+        }
+
+        @Test("runs of another trainer are judged")
+        func runsOfAnotherTrainer() throws {
+            let bench = try Workbench()
+            var rows = ["batch,lr,seed,steps,val_loss"]
+            for (batch, best) in [(8, 2e-3), (32, 4e-3)] {
+                for seed in 1...3 {
+                    for factor in [0.25, 0.5, 1, 2, 4] {
+                        let loss = 3 + 0.1 * log(factor) * log(factor) + 1e-3 * Double(seed)
+                        rows.append("\(batch),\(best * factor),\(seed),100,\(loss)")
+                    }
+                }
+            }
+            try bench.write(rows.joined(separator: "\r\n"), to: "runs.csv")
+            let runs = bench.path("runs.csv")
+            let outcome = try bench.lockstep("analyze", runs, "--rules", "sqrt,linear")
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            #expect(outcome.output.contains("sqrt holds up to B = 32, the largest trained."))
+            #expect(outcome.output.contains("linear fails from B = 32"))
+            #expect(outcome.output.hasPrefix("Batches are not compared by equal tokens"))
+            let json = try bench.lockstep("analyze", runs, "--context-length", "16", "--json")
+            try #require(json.status == 0, "\(json.errors)")
+            let analysis = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
+            let designs = (analysis as? [String: Any])?["designs"] as? [[String: Any]]
+            #expect(designs?.compactMap { $0["mark"] as? Int } == [100])
+            #expect(try bench.names().filter { $0.hasSuffix(".json") }.isEmpty)
+
+            expectRefusal(try bench.lockstep("analyze", bench.path("no.csv")), 66, ["no.csv"])
+            try bench.write(rows[0] + "\n8,fast,1,100,3\n", to: "runs.csv")
+            expectRefusal(
+                try bench.lockstep("analyze", runs), 65, ["line 2: lr = \"fast\": is not a number;"]
+            )
+            expectRefusal(
+                try bench.lockstep("analyze", bench.path("data"), "--base-batch", "8"), 64,
+                ["--base-batch: is for CSV files"])
         }
 
         /// Changes of the specification and the words about them.

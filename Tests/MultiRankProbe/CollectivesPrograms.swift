@@ -8,18 +8,29 @@ import TestSupport
 /// Sums known gradients with the reducer and compares every bit with a naive recursive sum. Rank 0
 /// compares all elements, and the other ranks compare the hash of rank 0's.
 ///
-/// The arguments are `lanes`, `count` (elements), `bucket` (bytes), `slots`, `steps`, `threads`,
-/// `wire` and `sharded` (0 or 1); `hosts` groups the ranks, as in `0,0,1`; `order` is the order in
+/// The arguments are `lanes` and `wires` (lists, whose pairs are the cases), `count` (elements),
+/// `bucket` (bytes), `slots`, `steps`, `threads` and `sharded` (0 or 1); `hosts` groups the ranks, as in `0,0,1`; `order` is the order in
 /// which the last lane's ranges are finished: `backward` (end to start), `forward` or `scattered`.
 func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
-    let laneCount = arguments.number("lanes", default: 8)
+    let wires = arguments.text("wires", default: "fp32").split(separator: ",")
+    for lanes in arguments.text("lanes", default: "8").split(separator: ",") {
+        for wire in wires {
+            try reduce(
+                world, arguments, lanes: Int(lanes) ?? 8,
+                wire: WireFormat(rawValue: String(wire)) ?? .fp32)
+        }
+    }
+}
+
+private func reduce(
+    _ world: Communicator, _ arguments: Arguments, lanes laneCount: Int, wire: WireFormat
+) throws(Failure) {
     // The batch has one sequence per lane.
     let configuration = try world.agree { () throws(Failure) in
         try LaneConfiguration(globalBatch: laneCount, lanes: laneCount, ranks: world.size)
     }
     let count = arguments.number("count", default: 4096)
     let team = ThreadTeam(threads: arguments.number("threads", default: 1), yields: true)
-    let wire = WireFormat(rawValue: arguments.text("wire", default: "fp32")) ?? .fp32
     let isSharded = arguments.number("sharded", default: 0) == 1
     let reducer = try GradientReducer(
         communicator: world, tree: configuration.tree, elementCount: count, team: team,

@@ -99,7 +99,11 @@ struct AnalysisTests {
         let good = TrainedPoint.planted(batch: 8, rate: 1e-3, seed: 0, loss: 3)
         let cases: [([TrainedPoint], AnalysisSettings, Failure.Code, String)] = [
             ([], AnalysisSettings(), .badData, "train a grid of rates"),
-            ([good, good], AnalysisSettings(), .badData, "is in the sweep twice"),
+            (
+                [good, good], AnalysisSettings(), .badData,
+                "The run of rule \"grid\" at batch 8 with rate 0.001 and seed 0 is in the sweep "
+                    + "twice; leave one of them out."
+            ),
             (
                 [.planted(batch: 8, rate: -1, seed: 0, loss: 3)], AnalysisSettings(), .badData,
                 "a rate that is not a positive number"
@@ -108,8 +112,14 @@ struct AnalysisTests {
                 [.planted(batch: 8, rate: 1e-3, seed: 0, loss: .nan)], AnalysisSettings(),
                 .badData, "not marked as diverged"
             ),
-            ([good], AnalysisSettings(tolerance: 0), .usage, "try 0.01"),
-            ([good], AnalysisSettings(level: 95), .usage, "try 0.95"),
+            (
+                [good], AnalysisSettings(tolerance: 0), .usage,
+                "--tolerance 0.0: must be a positive number of nats; try 0.01."
+            ),
+            (
+                [good], AnalysisSettings(level: 95), .usage,
+                "level = 95.0: must be between 0 and 1; try 0.95."
+            ),
         ]
         for (points, settings, code, phrase) in cases {
             let failure = try #require(throws: Failure.self) {

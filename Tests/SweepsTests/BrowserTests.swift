@@ -36,7 +36,7 @@ struct BrowserTests {
         let sweep = SweepFolder("\(folder.path)/sweep")
         try sweep.create(
             specification: Self.specification, recipe: Self.recipe, dataPath: "data",
-            fingerprint: "planted")
+            fingerprint: "planted", trainingTokens: 1_000_000)
         try sweep.prepareForGroups()
         var planted = PlantedSweep()
         planted.rates = Array(planted.rates.prefix(9))

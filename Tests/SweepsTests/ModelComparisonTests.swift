@@ -68,7 +68,9 @@ struct ModelComparisonTests {
             batches: [8, 16, 32, 64], bestRate: { 1e-3 * pow(Double($0) / 8, 0.3) },
             rateNoise: 0.01)
         let open = try #require(try few.analysis().lawSentence)
-        #expect(open.contains("undecided") && open.contains("run 2 more batches"), "\(open)")
+        #expect(
+            open.contains("undecided") && open.hasSuffix("; train at least 2 more batches."),
+            "\(open)")
         let many = PlantedSweep(
             batches: [4, 8, 16, 32, 64, 128, 256, 512], rateNoise: 0.03)
         let settled = try #require(try many.analysis().lawSentence)

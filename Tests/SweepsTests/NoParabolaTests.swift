@@ -106,7 +106,7 @@ struct NoParabolaTests {
         var settings = AnalysisSettings(rules: [rule])
         settings.designs = [PlantedSweep.design]
         let regret = try Analysis(points, settings: settings).designs[0].verdicts[0].regrets[0]
-        guard case .measured(let estimate, _) = regret.outcome else {
+        guard case .measured(let estimate) = regret.outcome else {
             Issue.record("\(regret)")
             return
         }

@@ -14,8 +14,7 @@ struct RateOptimumTests {
             #expect(abs(best.rate / sweep.bestRate(optimum.batch) - 1) < 1e-9)
             #expect(optimum.seeds.count == 4)
             for seed in optimum.seeds {
-                let own = try #require(seed.optimum.best)
-                #expect(abs(own.rate / best.rate - 1) < 1e-9)
+                #expect(abs(try #require(seed.logRate) - best.logRate) < 1e-6)
             }
         }
     }
@@ -75,7 +74,7 @@ struct RateOptimumTests {
                 #expect(rates.count == 4 || rates.count == 2)
                 #expect(rates.allSatisfy { $0 < 1e-4 || $0 > 0.2 })
             case .found: found += 1
-            case .unbracketed, .coarse, .insufficient: break
+            case .unbracketed, .insufficient: break
             }
         }
         // The curvature passes a test at 95 %, on the side that the choice of the lowest loss
@@ -106,7 +105,7 @@ struct RateOptimumTests {
     }
 
     /// The loss falls slowly and then jumps; a parabola's minimum would be .03 nats below any loss.
-    @Test("next to a cliff the grid is too coarse, and rates on both sides of the best are named")
+    @Test("next to a cliff the best rate is near the least loss, and no loss is invented")
     func cliff() throws {
         var noise = SeededNoise(seed: 4)
         let losses = [2.58, 2.50, 2.44, 2.40, 2.75]
@@ -121,12 +120,9 @@ struct RateOptimumTests {
             points, settings: AnalysisSettings(designs: [PlantedSweep.design])
         )
         .designs[0].optima[0]
-        #expect(optimum.optimum == .coarse)
-        guard case .rates(let rates, batch: 8) = optimum.decidingRuns else {
-            Issue.record("\(String(describing: optimum.decidingRuns))")
-            return
-        }
-        #expect(rates.count == 2 && rates[0] > 4e-3 && rates[0] < 8e-3 && rates[1] > 8e-3)
+        let best = try #require(optimum.optimum.best)
+        #expect(best.rate > 4e-3 && best.rate < 1.2e-2, "\(best.rate)")
+        #expect(best.loss > 2.38, "\(best.loss)")
     }
 
     /// 8e-3 trains and 9e-3 does not. There is no parabola, but the best rate cannot be much
@@ -165,18 +161,16 @@ struct RateOptimumTests {
         #expect(try none.optimum(32).optimum.best != nil)
     }
 
-    @Test("one seed has an interval from its parabola and none over seeds")
+    @Test("one seed has a best rate without an interval")
     func oneSeed() throws {
         // A shallow curve keeps more than three rates in the window.
         let analysis = try PlantedSweep(seeds: 1, curvature: 0.03).analysis()
         let optimum = try analysis.optimum(32)
         let best = try #require(optimum.optimum.best)
         #expect(best.interval == nil)
-        let own = try #require(optimum.seeds[0].optimum.best)
-        #expect(try #require(own.interval).contains(own.rate))
+        #expect(abs(best.rate / PlantedSweep().bestRate(32) - 1) < 0.4)
         #expect(analysis.exponent.exponent != nil && !analysis.exponent.isConclusive)
-        #expect(
-            analysis.exponent.decidingRuns == .seeds(2, batches: [8, 16, 32, 64, 128]))
+        #expect(analysis.nextRuns?.parts == [.seeds(2, batches: [8, 16, 32, 64, 128])])
     }
 }
 
@@ -190,7 +184,7 @@ struct RateExponentTests {
         // The slope over ln(16) from 5 batches and 4 seeds with a noise of .1 has an error of .02.
         #expect(abs(estimate.value - exponent) < 0.08)
         #expect(result.isConclusive && result.seeds.count == 4)
-        #expect(result.possibleRules == (exponent == 0.25 ? [] : [exponent]))
+        #expect(result.possibleExponents == (exponent == 0.25 ? [] : [exponent]))
     }
 
     @Test("without noise the exponent of a rule is exact to rounding")
@@ -198,8 +192,8 @@ struct RateExponentTests {
         let sweep = PlantedSweep(
             bestRate: { 1e-3 * Double($0) / 8 }, lossNoise: 0, rateNoise: 0)
         let result = try sweep.analysis().exponent
-        #expect(result.possibleRules == [1] && result.isConclusive)
-        #expect(result.sentence.contains("only linear agrees"))
+        #expect(result.possibleExponents == [1] && result.isConclusive)
+        #expect(result.sentence.contains("agrees with linear but excludes sqrt and no scaling."))
     }
 
     @Test("two batches show no law and are named")
@@ -210,13 +204,13 @@ struct RateExponentTests {
             rateNoise: 0.01)
         let result = try sweep.analysis().exponent
         #expect(result.batches == [8, 64] && !result.isConclusive)
-        #expect(result.sentence.contains("by B = 8 and 64 alone"))
-        #expect(result.sentence.contains("undecided, as two batches show no law; to decide, run"))
+        #expect(result.sentence.hasPrefix("The known best rates, at B = 8 and 64, are"))
+        #expect(result.sentence.hasSuffix("fit a power law, so the exponent is undecided."))
     }
 
     @Test("missing runs of some seeds are named if a batch has no best rate")
     func missingRuns() throws {
-        let points = PlantedSweep(batches: [8], bestRate: { _ in 0.06 }).points().filter {
+        let points = PlantedSweep(batches: [8], bestRate: { _ in 0.5 }).points().filter {
             $0.seed != 2 || $0.learningRate < 0.03
         }
         let optimum = try Analysis(
@@ -226,7 +220,7 @@ struct RateExponentTests {
         #expect(optimum.optimum.best == nil)
         let runs = try #require(optimum.decidingRuns)
         #expect(
-            runs.phrase == "what seed 2 lacks of rates 0.0512, 0.102 and 0.205 at B = 8",
+            runs.phrase == "the missing runs of seed 2 with rates 0.0512, 0.102 and 0.205 at B = 8",
             "\(runs.phrase)")
     }
 
@@ -242,16 +236,11 @@ struct RateExponentTests {
         #expect((178...199).contains(held), "\(held) of 200")
     }
 
-    @Test("seeds that disagree leave the exponent open, and the number of deciding seeds is stated")
+    @Test("seeds that disagree leave the exponent open")
     func open() throws {
         let result = try PlantedSweep(batches: [8, 16, 32], seeds: 3, rateNoise: 0.4).analysis()
             .exponent
-        #expect(!result.isConclusive && result.possibleRules.count >= 2)
-        guard case .seeds(let count, let batches) = result.decidingRuns else {
-            Issue.record("\(String(describing: result.decidingRuns))")
-            return
-        }
-        #expect(count >= 1 && batches == [8, 16, 32])
-        #expect(result.sentence.contains("undecided") && result.sentence.contains("more seed"))
+        #expect(!result.isConclusive && result.possibleExponents.count >= 2)
+        #expect(result.sentence.contains("undecided between"))
     }
 }

@@ -20,9 +20,11 @@ struct RuleVerdictTests {
         #expect(linear.sentence == "linear holds up to B = 32 and fails from B = 64.")
         let none = try analysis.verdict("none")
         #expect(none.conclusion == .fails(from: 16) && none.holdsUpTo == 8)
-        #expect(analysis.sentence.hasPrefix("linear holds up to B = 32 (regret <= 0.01 at 95 %)"))
+        #expect(
+            analysis.sentence.hasPrefix(
+                "linear holds up to B = 32 (regret <= 0.01 at 95 %) and fails from B = 64; "))
         // The regret is the curvature times the square of the rate's distance, which is ln(2).
-        guard case .measured(let regret, _) = linear.regrets[3].outcome else {
+        guard case .measured(let regret) = linear.regrets[3].outcome else {
             Issue.record("\(linear.regrets[3])")
             return
         }
@@ -33,7 +35,9 @@ struct RuleVerdictTests {
     func truth() throws {
         let analysis = try PlantedSweep(curvature: 0.3, rateNoise: 0.03).analysis()
         #expect(try analysis.verdict("sqrt").conclusion == .holds(upTo: 128))
-        #expect(try analysis.verdict("sqrt").sentence.contains("the largest trained"))
+        #expect(
+            try analysis.verdict("sqrt").sentence.hasSuffix(", the largest batch that was trained.")
+        )
         #expect(try analysis.verdict("linear").conclusion == .fails(from: 16))
     }
 
@@ -46,8 +50,8 @@ struct RuleVerdictTests {
         #expect(none.failsFrom == 16 && none.holdsBeyondFailure == [32, 64])
         #expect(
             none.sentence
-                == "no scaling holds up to B = 8 and fails at B = 16, though not at 32 and 64.")
-        #expect(analysis.sentence.contains("no scaling fails at B = 16, though not at 32 and 64"))
+                == "no scaling fails at B = 16 but holds at B = 32 and 64.")
+        #expect(analysis.sentence.contains("no scaling fails at B = 16 but holds at B = 32 and 64"))
     }
 
     @Test("every failure of a rule that fails, holds and fails again is named")
@@ -56,7 +60,7 @@ struct RuleVerdictTests {
             batches: [8, 16, 32, 128], bestRate: { [16, 128].contains($0) ? 3e-3 : 1e-3 },
             rateNoise: 0.01)
         let sentence = try sweep.analysis().verdict("none").sentence
-        #expect(sentence.hasSuffix("fails at B = 16 and 128, though not at 32."), "\(sentence)")
+        #expect(sentence.hasSuffix("fails at B = 16 and 128 but holds at B = 32."), "\(sentence)")
     }
 
     @Test("a reach is not called final if the rule holds at a later batch")
@@ -67,8 +71,10 @@ struct RuleVerdictTests {
         settings.designs = [PlantedSweep.design]
         let analysis = try sweep.analysis(settings: settings)
         #expect(try analysis.verdict("none").holdsUpTo == 16)
-        #expect(!analysis.sentence.contains("not beyond"))
-        #expect(analysis.sentence.contains("no scaling fails at B = 32, though not at 64"))
+        #expect(
+            analysis.sentence
+                == "no scaling holds up to B = 16 (regret <= 0.01 at 95 %) and fails at B = 32 but "
+                + "holds at B = 64.")
     }
 
     @Test("the caller's own rule is judged like a built-in one")
@@ -82,31 +88,16 @@ struct RuleVerdictTests {
         #expect(try analysis.verdict("power 1/4").conclusion == .holds(upTo: 128))
     }
 
-    @Test("a tie of regret and tolerance is inconclusive and names the seeds that would decide")
+    @Test("a regret whose interval contains the tolerance is undecided")
     func tooFewSeeds() throws {
         // The regret of the linear rule at 16 is .1 (ln(2) / 2)^2 = .012.
         let sweep = PlantedSweep(batches: [8, 16], seeds: 3)
         let verdict = try sweep.analysis().verdict("linear")
         #expect(verdict.conclusion == .inconclusive && verdict.holdsUpTo == 8)
         let open = try #require(verdict.undecided.first)
-        #expect(open.batch == 16 && open.reason.contains("holds the tolerance"))
-        guard case .seeds(let count, let batches) = open.decidingRuns else {
-            Issue.record("\(open)")
-            return
-        }
-        #expect(count >= 1 && batches == [8, 16])
-        // With that number of seeds the interval just clears the tolerance; with one fewer it does
-        // not.
-        guard case .measured(let regret, let deviation?) = verdict.regrets[1].outcome else {
-            Issue.record("\(verdict.regrets[1])")
-            return
-        }
-        func halfWidth(_ seeds: Int) -> Double {
-            StudentT.twoSided(level: 0.95, degreesOfFreedom: seeds - 1) * deviation
-                / Double(seeds).squareRoot()
-        }
-        #expect(halfWidth(3 + count) <= abs(0.01 - regret.value))
-        #expect(halfWidth(3 + count - 1) > abs(0.01 - regret.value))
+        #expect(open.batch == 16 && open.reason.contains("contains the tolerance"))
+        #expect(
+            verdict.sentence.hasPrefix("linear is undecided at B = 16 (the regret's interval, "))
     }
 
     @Test("verdicts are rarely wrong if the regret is twice or a fifth of the tolerance")
@@ -135,10 +126,10 @@ struct RuleVerdictTests {
             #expect(verdict.conclusion == .inconclusive)
             #expect(verdict.holdsUpTo == nil && verdict.failsFrom == nil)
             #expect(verdict.undecided.count == 5)
-            #expect(verdict.undecided[0].decidingRuns == .seeds(2, batches: [8]))
+            #expect(verdict.undecided[0].decidingRuns == nil)
         }
         // The linear rule's rate at 128 is 1.6e-2, which diverges.
-        #expect(try analysis.verdict("linear").undecided[4].reason == "one seed alone diverged")
+        #expect(try analysis.verdict("linear").undecided[4].reason == "only one seed diverged")
     }
 
     @Test("a regret outside the grid is not guessed, and a rate that diverges fails")
@@ -158,7 +149,7 @@ struct RuleVerdictTests {
             Issue.record("\(cliff.undecided)")
             return
         }
-        #expect(missing.count == 1 && abs(missing[0] / 8e-3 - 1) < 0.05)
+        #expect(missing.count == 1 && abs(missing[0] / 8e-3 - 1) < 0.05, "\(missing)")
         #expect(cliff.regrets[4].outcome == .diverged(seeds: 4) && cliff.failsFrom == 128)
     }
 
@@ -222,7 +213,7 @@ struct RuleVerdictTests {
         ).designs[0]
         try #require(analysis.optimum(16).optimum == .flat)
         // The rate without scaling, 1e-3, is a third of the way from the fourth rate to the fifth.
-        guard case .measured(let regret, _) = try analysis.verdict("none").regrets[1].outcome else {
+        guard case .measured(let regret) = try analysis.verdict("none").regrets[1].outcome else {
             Issue.record("\(try analysis.verdict("none").regrets[1])")
             return
         }
@@ -264,7 +255,7 @@ struct RuleVerdictTests {
             .analysis(settings: settings).verdict("none")
         #expect(verdict.conclusion == .holds(upTo: 128))
         // Below the base the regret is reported but is not part of the verdict.
-        guard case .measured(let regret, _) = verdict.regrets[0].outcome else {
+        guard case .measured(let regret) = verdict.regrets[0].outcome else {
             Issue.record("\(verdict.regrets[0])")
             return
         }

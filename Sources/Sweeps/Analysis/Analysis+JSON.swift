@@ -1,35 +1,71 @@
+import Glibc
 import Statistics
 import Support
 
 extension Analysis {
-    /// Everything as JSON, for other programs.
-    package var json: JSONObject {
+    /// The version of the fields of `json`. It changes if a field changes its meaning or goes.
+    private static let schema = 1
+
+    /// Returns everything as JSON, for other programs.
+    ///
+    /// The page `AnalysisFile` of the documentation describes every field.
+    ///
+    /// - Parameter notes: sentences about the limits of the runs.
+    package func json(notes: [String] = []) -> JSONObject {
         [
-            "base_batch": .integer(baseBatch), "tolerance": .number(tolerance),
-            "level": .number(level), "designs": .array(designs.map { .object($0.json) }),
+            "schema": .integer(Self.schema), "base_batch": .integer(baseBatch),
+            "tolerance": .number(tolerance), "level": .number(level), "notes": .strings(notes),
+            "designs": .objects(designs.map(\.json)),
         ]
     }
 }
 
+extension JSONValue {
+    fileprivate static func strings(_ values: [String]) -> JSONValue {
+        .array(values.map(JSONValue.string))
+    }
+
+    fileprivate static func integers(_ values: [Int]) -> JSONValue {
+        .array(values.map(JSONValue.integer))
+    }
+
+    fileprivate static func objects(_ values: [JSONObject]) -> JSONValue {
+        .array(values.map(JSONValue.object))
+    }
+
+    fileprivate init(_ value: Double?) { self = value.map(JSONValue.number) ?? .null }
+    fileprivate init(_ value: Int?) { self = value.map(JSONValue.integer) ?? .null }
+    fileprivate init(_ value: String?) { self = value.map(JSONValue.string) ?? .null }
+    fileprivate init(_ value: JSONObject?) { self = value.map(JSONValue.object) ?? .null }
+}
+
 extension DesignAnalysis {
     fileprivate var json: JSONObject {
-        let kind: (String, Int) =
-            switch design {
-            case .equalTokens(let tokens): ("tokens", tokens)
-            case .equalSteps(let steps): ("steps", steps)
-            }
-        return [
-            "equal": .string(kind.0), "mark": .integer(kind.1), "verdict": .string(sentence),
-            "best_rates": .array(optima.map { .object($0.json) }),
-            "exponent": exponent.exponent.map { .object($0.json) } ?? .null,
+        [
+            "equal": .string(design.unit), "mark": .integer(design.mark),
+            "verdict": .string(sentence), "best_guess": JSONValue(bestGuess),
+            "best_rates": .objects(optima.map(\.json)), "valley": JSONValue(valley?.json),
+            "exponent": JSONValue(exponent.json),
             "exponent_sentence": .string(exponent.sentence),
-            "rules": .array(verdicts.map { .object($0.json) }),
-            "laws": .array(models.models.map { .object($0.json) }),
-            "sensitivity": .array(
-                sensitivities.map {
-                    ["batch": .integer($0.batch), "nats": .object($0.value.json)]
+            "next_runs": JSONValue(nextRuns?.json),
+            "rules": .objects((verdicts + fittedVerdicts).map(\.json)),
+            "trained_elsewhere": JSONValue(trainedElsewhere),
+            "laws": .objects(models.models.map(\.json)), "law_sentence": JSONValue(lawSentence),
+            "sensitivity": .objects(sensitivities.map(\.json)),
+            "targets": .objects(targets.map(\.json)),
+        ]
+    }
+}
+
+extension NextRuns {
+    fileprivate var json: JSONObject {
+        [
+            "sentence": .string(sentence), "runs": .integer(runCount),
+            "seconds": JSONValue(seconds),
+            "probabilities": .objects(
+                probabilities.map {
+                    ["rule": .string($0.rule), "probability": .number($0.probability)]
                 }),
-            "targets": .array(targets.map { .object($0.json) }),
         ]
     }
 }
@@ -37,38 +73,99 @@ extension DesignAnalysis {
 extension Estimate {
     fileprivate var json: JSONObject {
         [
-            "value": .number(value), "lower": interval.map { .number($0.lower) } ?? .null,
-            "upper": interval.map { .number($0.upper) } ?? .null,
+            "value": .number(value), "lower": JSONValue(interval?.lower),
+            "upper": JSONValue(interval?.upper),
         ]
     }
 }
 
 extension BatchOptimum {
     fileprivate var json: JSONObject {
-        var object: JSONObject = ["batch": .integer(batch)]
-        switch optimum {
-        case .found(let best):
-            object["state"] = "found"
-            object["rate"] = .number(best.rate)
-            object["loss"] = .number(best.loss)
-            object["lower"] = best.interval.map { .number($0.lower) } ?? .null
-            object["upper"] = best.interval.map { .number($0.upper) } ?? .null
-        case .unbracketed(let side): object["state"] = .string("\(side.rawValue) the grid")
-        case .flat: object["state"] = "flat"
-        case .coarse: object["state"] = "coarse"
-        case .insufficient: object["state"] = "insufficient"
-        }
+        let best = optimum.best
+        let state =
+            switch optimum {
+            case .found: "found"
+            case .unbracketed(let side): "\(side.rawValue) the grid"
+            case .flat: "flat"
+            case .insufficient: "insufficient"
+            }
+        return [
+            "batch": .integer(batch), "state": .string(state), "rate": JSONValue(best?.rate),
+            "loss": JSONValue(best?.loss), "lower": JSONValue(best?.interval?.lower),
+            "upper": JSONValue(best?.interval?.upper),
+            "standard_error": JSONValue(best?.error?.value),
+            "degrees_of_freedom": JSONValue(best?.error?.degreesOfFreedom),
+            "resolution": JSONValue(best?.resolution), "curvature": JSONValue(curvature),
+            "noise": JSONValue(noise), "reason": JSONValue(reason.isEmpty ? nil : reason),
+            "to_decide": JSONValue(decidingRuns?.phrase),
+            "seeds": .objects(
+                seeds.map {
+                    [
+                        "seed": .string("\($0.seed)"),
+                        "rate": JSONValue($0.logRate.map { exp($0) }),
+                        "loss": JSONValue($0.leastLoss),
+                    ]
+                }),
+            "losses": .objects(
+                typical.entries.map {
+                    ["rate": .number(exp($0.logRate)), "loss": .number($0.loss)]
+                }),
+        ]
+    }
+}
+
+extension ValleySummary {
+    fileprivate var json: JSONObject {
+        [
+            "curvature": .number(curvature), "asymmetry": .number(asymmetry),
+            "noise": .number(noise), "seed_standard_deviation": JSONValue(seedDeviation),
+            "degrees_of_freedom": JSONValue(seedDegreesOfFreedom), "misfit": .number(misfit),
+            "shift": .number(shift),
+        ]
+    }
+}
+
+extension RateExponent {
+    /// The exponent, or nil if there is none.
+    fileprivate var json: JSONObject? {
+        guard var object = exponent?.json else { return nil }
+        object["batches"] = .integers(batches)
+        object["seeds"] = .objects(
+            seeds.map { ["seed": .string("\($0.seed)"), "exponent": .number($0.exponent)] })
+        object["fit_probability"] = JSONValue(fitProbability)
+        object["break"] = JSONValue(
+            bend.map {
+                [
+                    "batch": .integer($0.batch), "below": .number($0.below),
+                    "above": .number($0.above),
+                ]
+            })
+        object["possible_exponents"] = .array(possibleExponents.map(JSONValue.number))
+        object["is_conclusive"] = .bool(isConclusive)
         return object
     }
 }
 
 extension RuleVerdict {
     fileprivate var json: JSONObject {
-        [
+        let conclusion =
+            switch conclusion {
+            case .holds: "holds"
+            case .fails: "fails"
+            case .inconclusive: "undecided"
+            }
+        return [
             "rule": .string(rule), "trained": .bool(isTrained),
-            "holds_up_to": holdsUpTo.map { .integer($0) } ?? .null,
-            "fails_from": failsFrom.map { .integer($0) } ?? .null,
-            "sentence": .string(sentence), "regrets": .array(regrets.map { .object($0.json) }),
+            "constant_fitted": .bool(basis == .fittedConstant), "conclusion": .string(conclusion),
+            "holds_up_to": JSONValue(holdsUpTo), "fails_from": JSONValue(failsFrom),
+            "holds_beyond_failure": .integers(holdsBeyondFailure), "sentence": .string(sentence),
+            "undecided": .objects(
+                undecided.map {
+                    [
+                        "batch": .integer($0.batch), "reason": .string($0.reason),
+                        "to_decide": JSONValue($0.decidingRuns?.phrase),
+                    ]
+                }), "regrets": .objects(regrets.map(\.json)),
         ]
     }
 }
@@ -76,11 +173,12 @@ extension RuleVerdict {
 extension Regret {
     fileprivate var json: JSONObject {
         var object: JSONObject = [
-            "batch": .integer(batch), "rate": rate.map { .number($0) } ?? .null,
-            "seeds": .integer(seedCount), "is_lower_bound": .bool(isLowerBound),
+            "batch": .integer(batch), "rate": JSONValue(rate), "seeds": .integer(seedCount),
+            "is_lower_bound": .bool(isLowerBound), "least": JSONValue(lower),
+            "greatest": JSONValue(upper),
         ]
         switch outcome {
-        case .measured(let estimate, _):
+        case .measured(let estimate):
             object["state"] = "measured"
             object["nats"] = .object(estimate.json)
         case .diverged(let seeds):
@@ -97,11 +195,21 @@ extension Regret {
 extension RateModel {
     fileprivate var json: JSONObject {
         [
-            "law": .string(law.rawValue), "aicc": criterion.map { .number($0) } ?? .null,
-            "delta": delta.map { .number($0) } ?? .null,
-            "weight": weight.map { .number($0) } ?? .null,
+            "law": .string(law.rawValue), "aicc": JSONValue(criterion),
+            "delta": JSONValue(delta), "weight": JSONValue(weight),
+            "residual_sum_of_squares": .number(residualSumOfSquares),
+            "scale_outside": JSONValue(noiseScaleOutside?.rawValue),
             "parameters": .object(
                 JSONObject(parameters.map { ($0.name, .object($0.estimate.json)) })),
+        ]
+    }
+}
+
+extension Sensitivity {
+    fileprivate var json: JSONObject {
+        [
+            "batch": .integer(batch), "nats": .object(value.json),
+            "lowest_rate": .number(lowestRate), "highest_rate": .number(highestRate),
         ]
     }
 }
@@ -109,16 +217,21 @@ extension RateModel {
 extension TargetLoss {
     fileprivate var json: JSONObject {
         [
-            "loss": .number(loss), "fastest_batch": fastestBatch.map { .integer($0) } ?? .null,
-            "critical_batch_sequences": criticalBatch.map { .object($0.sequences.json) } ?? .null,
-            "critical_batch_tokens": criticalBatch.map { .object($0.tokens.json) } ?? .null,
-            "costs": .array(
+            "loss": .number(loss), "fastest_batch": JSONValue(fastestBatch),
+            "sentences": .strings(sentences),
+            "critical_batch_sequences": JSONValue(criticalBatch?.sequences.json),
+            "critical_batch_tokens": JSONValue(criticalBatch?.tokens.json),
+            "critical_batch_outside": JSONValue(criticalBatch?.outside?.rawValue),
+            "least_steps": JSONValue(criticalBatch?.leastSteps.json),
+            "least_tokens": JSONValue(criticalBatch?.leastTokens.json),
+            "costs": .objects(
                 costs.map { cost in
                     [
                         "batch": .integer(cost.batch), "rate": .number(cost.rate),
-                        "steps": cost.steps.map { .object($0.json) } ?? .null,
-                        "tokens": cost.tokens.map { .object($0.json) } ?? .null,
-                        "seconds": cost.seconds.map { .object($0.json) } ?? .null,
+                        "is_upper_bound": .bool(cost.isUpperBound),
+                        "steps": JSONValue(cost.steps?.json),
+                        "tokens": JSONValue(cost.tokens?.json),
+                        "seconds": JSONValue(cost.seconds?.json),
                     ]
                 }),
         ]

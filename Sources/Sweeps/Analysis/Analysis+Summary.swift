@@ -2,36 +2,45 @@ import Report
 import Support
 
 extension Analysis {
-    /// Everything in plain text, with tables as wide as their cells, for a terminal.
+    /// All findings as plain text for a terminal, with tables as wide as their cells.
     package var summary: String {
         let percent = Format.significant(100 * level, digits: 3)
         let head = [
-            "Intervals are at \(percent) %. Rules scale each seed's best rate at the base batch "
-                + "B = \(baseBatch); a rule holds while its",
-            "regret, the loss above the best rate's, is at most "
-                + "\(Format.significant(tolerance, digits: 3)) nats. B is in sequences.",
+            "Intervals are at \(percent) %. B is the global batch in sequences. A rule scales the "
+                + "best rate of the base batch,",
+            "B = \(baseBatch). Its regret is the loss at its rate minus the loss at the best rate. "
+                + "A rule holds at a batch if the",
+            "whole interval of its regret is at most "
+                + "\(Format.significant(tolerance, digits: 3)) nats, and fails if the whole "
+                + "interval is above;",
+            "otherwise it is undecided.",
         ]
         return (head + designs.flatMap { [""] + $0.summary }).joined(separator: "\n")
     }
 }
 
 extension DesignAnalysis {
-    /// Lines.
+    /// The lines of the summary.
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
+            + [bestGuess, nextRuns?.sentence].compactMap(\.self).map { "  " + $0 }
             + lines(optimaTable, [exponent.sentence])
             + lines(
                 regretTable, verdicts.map(\.sentence) + (trainedElsewhere.map { [$0] } ?? []))
+            + (fittedVerdicts.isEmpty
+                ? [] : lines(fittedRegretTable, fittedVerdicts.map(\.sentence)))
             + lines(lawTable, [lawSentence, refusedLaws].compactMap(\.self))
             + lines(sensitivityTable, [])
             + (repeatsTargets
                 ? ["", Self.sameTargets] : targets.flatMap { lines($0.table, $0.sentences) })
     }
 
-    /// In the place of tables that would say the same again.
-    static let sameTargets = "Steps, tokens and time to a loss are those above."
+    /// The sentence that replaces the tables of target losses if they would repeat the first
+    /// design's.
+    static let sameTargets =
+        "The steps, tokens and times to each target loss are the same as above."
 
-    /// A table under its title, and what is to be said of it.
+    /// Returns the lines of a table under its caption and of the sentences about it.
     private func lines(_ table: Table, _ sentences: [String]) -> [String] {
         ["", table.caption] + (table.lines + sentences).map { "  " + $0 }
     }

@@ -1,20 +1,22 @@
 import Support
 
-/// Everything that a sweep over learning rate, batch and seed says, by each design.
+/// The findings of a sweep over learning rate, batch and seed.
 package struct Analysis: Sendable, Equatable {
+    /// The findings by each design.
     package let designs: [DesignAnalysis]
-    /// The batch whose own best rate the rules scale, in sequences.
+    /// The batch whose best rate the rules scale, in sequences.
     package let baseBatch: Int
     /// The regret up to which a rule holds, in nats.
     package let tolerance: Double
     /// The level of every interval.
     package let level: Double
 
-    /// Analyses a sweep.
+    /// Analyzes a sweep.
     ///
-    /// - Parameter points: the runs; those of rule `TrainedPoint.grid` are the grid, others are
-    ///   judged against it.
-    /// - Throws: a failure that names the first setting or run that is impossible or twice there.
+    /// - Parameter points: the runs. The runs of the rule `TrainedPoint.grid` are the grid, and the
+    ///   others are compared with it.
+    /// - Throws: `Failure` (bad data) that names the first run that is invalid or repeated;
+    ///   `Failure` (usage) that names the first setting that is invalid.
     package init(_ points: [TrainedPoint], settings: AnalysisSettings = AnalysisSettings())
         throws(Failure)
     {
@@ -24,7 +26,7 @@ package struct Analysis: Sendable, Equatable {
         guard let smallest = batches.min() else {
             throw Failure(
                 .badData,
-                "the sweep has no run whose rate was given directly: train a grid of rates")
+                "The sweep has no run whose rate was given directly; train a grid of rates.")
         }
         try settings.validate()
         let base = settings.baseBatch ?? smallest
@@ -52,87 +54,116 @@ package struct Analysis: Sendable, Equatable {
         }
         var seen: Set<Key> = []
         for point in points {
-            // A rule gives one rate to a batch; seeds may differ in it.
+            // A rule gives one rate to each batch and seed, so its runs differ only in these.
             let rate = point.rule == TrainedPoint.grid ? point.learningRate : 0
             let key = Key(rule: point.rule, batch: point.batch, rate: rate, seed: point.seed)
             guard seen.insert(key).inserted else {
-                throw Failure(
-                    .badData, "\(point.name) is in the sweep twice: leave one of them out")
+                throw point.failure("is in the sweep twice", remedy: "leave one of them out")
             }
         }
     }
 }
 
-/// What a sweep says by one design.
+/// The findings of a sweep by one design.
 package struct DesignAnalysis: Sendable, Equatable {
     package let design: Design
-    /// The best rate of each batch, rising.
+    /// The best rate of each batch, sorted by batch.
     package let optima: [BatchOptimum]
+    /// The valley that the best rates share, or nil if no batch has one.
+    package let valley: ValleySummary?
     package let exponent: RateExponent
     package let models: ModelComparison
-    /// The rules whose rates were looked up on the grid, then those that were trained.
+    /// The verdicts on the rules whose rates were looked up on the grid, then those on the rules
+    /// that were trained.
     package let verdicts: [RuleVerdict]
-    /// By batch.
+    /// The verdicts on the same rules with constants that are fitted to all batches.
+    package let fittedVerdicts: [RuleVerdict]
+    /// The sensitivity of each batch, sorted by batch.
     package let sensitivities: [Sensitivity]
     package let targets: [TargetLoss]
-    /// Whether they are the first design's, as its best rates lie nearest to the same rates of the
-    /// grid.
+    /// Whether `targets` equal those of the first design. They do if the best rates of both designs
+    /// are nearest to the same rates of the grid.
     package fileprivate(set) var repeatsTargets = false
+    /// The runs that would decide the undecided verdicts, or nil if every verdict is decided or no
+    /// runs would help.
+    package let nextRuns: NextRuns?
     /// The rules' verdicts in one sentence.
     package let sentence: String
-    /// Why rules that were trained are not among the verdicts; nil where they are, or none was.
+    /// The reason, as a sentence, why the rules that were trained have no verdict by this design;
+    /// nil if they have one or no rule was trained.
     package let trainedElsewhere: String?
 
     init(_ design: Design, points: [TrainedPoint], baseBatch: Int, settings: AnalysisSettings) {
         self.design = design
         let grid = points.filter { $0.rule == TrainedPoint.grid }
-        let optima = Dictionary(grouping: grid, by: \.batch).sorted { $0.key < $1.key }.map {
-            BatchOptimum(batch: $0.key, points: $0.value, design: design, settings: settings)
-        }
+        let (optima, valley) = BatchOptimum.all(grid, design: design, settings: settings)
         self.optima = optima
+        self.valley = valley.map(ValleySummary.init)
         exponent = RateExponent(optima, level: settings.level)
         models = ModelComparison(optima, level: settings.level)
         sensitivities = optima.compactMap { Sensitivity($0, level: settings.level) }
         let losses =
-            settings.targetLosses.isEmpty
-            ? TargetLoss.reachable(optima: optima, points: grid) : settings.targetLosses
+            settings.targetLosses ?? TargetLoss.reachable(optima: optima, points: grid)
         targets = losses.map {
             TargetLoss(loss: $0, optima: optima, points: grid, level: settings.level)
         }
-        // A trained rule starts from the base batch's best rate by the first design, and would be
-        // blamed for that by the others.
+        // A trained rule starts from the base batch's best rate by the first design. By another
+        // design it would be blamed for the rate that it starts from.
         let isAnchor = settings.designs.isEmpty || design == settings.designs.first
+        let lookedUp = Self.lookedUp(optima, valley, baseBatch: baseBatch, settings: settings)
+        nextRuns = NextRuns(
+            lookedUp, optima, valley: valley, points: grid, baseBatch: baseBatch,
+            settings: settings)
         verdicts =
-            Self.lookedUp(optima, baseBatch: baseBatch, settings: settings)
+            lookedUp
             + (isAnchor
                 ? Self.trained(
-                    points, design: design, optima: optima, baseBatch: baseBatch,
+                    points, design: design, optima: optima, valley: valley, baseBatch: baseBatch,
                     settings: settings) : [])
+        fittedVerdicts = Self.fitted(optima, valley, baseBatch: baseBatch, settings: settings)
         sentence = verdictSentence(verdicts, settings: settings)
         let trained = Set(points.map(\.rule)).subtracting([TrainedPoint.grid]).sorted()
         trainedElsewhere =
             isAnchor || trained.isEmpty
             ? nil
-            : "\(Format.list(trained)) started from the base batch's best rate by "
-                + "\(settings.designs[0].name), and \(trained.count == 1 ? "is" : "are") judged there."
+            : "\(Format.list(trained)) \(trained.count == 1 ? "was" : "were") trained from the "
+                + "base batch's best rate by \(settings.designs[0].name), so "
+                + "\(trained.count == 1 ? "it is" : "they are") judged only by that comparison."
     }
 
-    private static func lookedUp(
-        _ optima: [BatchOptimum], baseBatch: Int, settings: AnalysisSettings
+    /// Returns the verdicts on the rules that scale the base batch's best rate.
+    static func lookedUp(
+        _ optima: [BatchOptimum], _ valley: SharedValley?, baseBatch: Int,
+        settings: AnalysisSettings
     ) -> [RuleVerdict] {
         guard let base = optima.first(where: { $0.batch == baseBatch }) else { return [] }
         return settings.rules.map { rule in
             RuleVerdict(
-                rule: rule.name, isTrained: false,
+                rule: rule.name, basis: .baseRate,
                 regrets: optima.map {
-                    Regret(rule, at: $0, base: base, settings: settings)
+                    Regret(rule, at: $0, base: base, valley: valley, settings: settings)
                 }, optima: optima, baseBatch: baseBatch, settings: settings)
         }
     }
 
-    private static func trained(
-        _ points: [TrainedPoint], design: Design, optima: [BatchOptimum], baseBatch: Int,
+    private static func fitted(
+        _ optima: [BatchOptimum], _ valley: SharedValley?, baseBatch: Int,
         settings: AnalysisSettings
+    ) -> [RuleVerdict] {
+        settings.rules.compactMap { rule in
+            Regret.fitted(
+                rule, optima, baseBatch: baseBatch, valley: valley, settings: settings
+            ).map { regrets in
+                RuleVerdict(
+                    rule: rule.name, basis: .fittedConstant, regrets: regrets, optima: optima,
+                    baseBatch: baseBatch, settings: settings)
+            }
+        }
+    }
+
+    private static func trained(
+        _ points: [TrainedPoint], design: Design, optima: [BatchOptimum], valley: SharedValley?,
+        baseBatch: Int, settings: AnalysisSettings
     ) -> [RuleVerdict] {
         let byRule = Dictionary(
             grouping: points.filter { $0.rule != TrainedPoint.grid }, by: \.rule)
@@ -141,10 +172,10 @@ package struct DesignAnalysis: Sendable, Equatable {
             let regrets = optima.filter { $0.batch <= largest }.map { optimum in
                 Regret(
                     trained: points.filter { $0.batch == optimum.batch }, at: optimum,
-                    design: design, settings: settings)
+                    design: design, valley: valley, settings: settings)
             }
             return RuleVerdict(
-                rule: rule, isTrained: true, regrets: regrets, optima: optima,
+                rule: rule, basis: .trained, regrets: regrets, optima: optima,
                 baseBatch: baseBatch, settings: settings)
         }
     }

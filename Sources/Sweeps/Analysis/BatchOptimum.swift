@@ -1,70 +1,151 @@
 import Glibc
 import Statistics
 
-/// The best rate of one batch, over seeds.
+/// The best rate of one batch.
 package struct BatchOptimum: Sendable, Equatable {
     package let batch: Int
-    /// Over seeds: the mean of ln(rate), with Student's interval. Found only where every seed's is.
-    package let optimum: RateOptimum
-    /// By seed.
+    package private(set) var optimum: RateOptimum
+    /// The seeds' own best rates, sorted by seed.
     package let seeds: [SeedOptimum]
-    /// The rates of the grid that did not diverge for any seed, and what comes next to them.
+    /// The rates of the grid that diverged for no seed, and the rates that would extend it.
     package let grid: GridEdges
-    /// How much a single run's loss differs from the curve of its seed, in nats; nil when unknown.
+    /// The standard deviation of a single run's loss around the curve of its seed, in nats; nil if
+    /// it is unknown.
     package let noise: Double?
-    /// The runs that some seeds lack and others have; nil where all have the same.
+    /// The typical loss over seeds at each rate of the grid.
+    let typical: RateLosses
+    /// The rates in ln(rate) that the valley was fitted to.
+    let bounds: ClosedRange<Double>?
+    /// The valley around the best rate, or nil if none was fitted.
+    private let valley: Valley?
+    /// Half the second derivative of the fitted loss in ln(rate) at the best rate, in nats; nil
+    /// without a valley.
+    package var curvature: Double? { valley?.curvature }
+    /// The runs that some seeds lack and other seeds have, or nil if all seeds have the same runs.
     let unfinished: DecidingRuns?
-    /// Whether every seed has a lower loss at the least mean loss's rate than at its neighbours.
-    private let isBestOfEverySeed: Bool
-    /// The sides on which no rate is worse than the best beyond doubt.
-    private let openSides: [Side]
 
-    init(batch: Int, points: [TrainedPoint], design: Design, settings: AnalysisSettings) {
-        let losses = BatchLosses(batch: batch, points: points, design: design)
-        let window = RateWindow(losses, settings: settings)
-        self.batch = batch
-        isBestOfEverySeed = losses.isBestOfEverySeed
-        openSides = losses.openSides
+    /// Determines the best rate of a batch.
+    ///
+    /// - Parameter valley: the valley of the design, or nil if no batch has one.
+    init(_ losses: BatchLosses, window: RateWindow, valley: SharedValley?, level: Double) {
+        batch = losses.batch
         let missing = losses.missing
         unfinished =
             missing.isEmpty
             ? nil
             : .missing(
                 seeds: missing.map(\.seed), rates: Set(missing.flatMap(\.rates)).sorted(),
-                batch: batch)
-        seeds = losses.seeds.map { SeedOptimum($0, window: window, level: settings.level) }
-        grid = GridEdges(losses.mean)
-        noise = window.noise?.variance.squareRoot()
-        let found = seeds.compactMap(\.optimum.best)
-        guard !found.isEmpty, found.count == seeds.count else {
-            optimum = seeds.first { $0.optimum.best == nil }?.optimum ?? .insufficient
+                batch: losses.batch)
+        grid = GridEdges(losses.entries)
+        typical = losses.typical
+        bounds = window.bounds
+        let place = valley?.place(of: losses.batch)
+        noise = place.flatMap { _ in valley?.fits[0].noise } ?? window.noise?.variance.squareRoot()
+        let curvature = place.flatMap { valley?.curvatures[$0] } ?? 1
+        self.valley = place.flatMap { _ in valley?.fits[0].valley }?.scaled(by: curvature)
+        guard let valley, let place else {
+            seeds = losses.seeds.map {
+                SeedOptimum(seed: $0.seed, logRate: nil, leastLoss: nil, losses: $0)
+            }
+            optimum = Self.unfitted(losses, window, level: level)
             return
         }
-        let logRate = Sample(found.map(\.logRate)).meanEstimate(level: settings.level)
-        // What is the same for all seeds does not average out.
-        let resolution = found.map(\.resolution).max() ?? 0
+        let fit = valley.fits[0]
+        seeds = losses.seeds.map { seed in
+            SeedOptimum(
+                seed: seed.seed,
+                logRate: fit.deviations[place][seed.seed].map { fit.logRates[place] + $0 },
+                leastLoss: fit.offsets[place][seed.seed], losses: seed)
+        }
+        let variance = valley.variance(place)
         optimum = .found(
             BestRate(
-                rate: exp(logRate.value), loss: Sample(found.map(\.loss)).mean,
-                interval: logRate.interval?.widened(by: resolution + window.misfit).mapped(exp),
-                resolution: resolution, misfit: window.misfit))
+                logRate: fit.logRates[place], loss: fit.leastLosses[place],
+                error: variance.map {
+                    .init(
+                        value: $0.squareRoot(),
+                        degreesOfFreedom: valley.seedVariance?.degreesOfFreedom ?? 1)
+                }, asymmetryError: valley.asymmetryErrors[place], shift: valley.shift, level: level)
+        )
     }
 
-    /// The runs that this batch lacks for a best rate; nil where it has one.
+    /// Returns a copy with another best rate.
+    func with(_ best: BestRate) -> BatchOptimum {
+        var copy = self
+        copy.optimum = .found(best)
+        return copy
+    }
+
+    /// Returns the fitted loss, the mean over seeds, at ln(rate); nil outside the fitted rates.
+    func fittedLoss(at logRate: Double) -> Double? {
+        guard let valley, let best = optimum.best, let bounds, bounds.contains(logRate) else {
+            return nil
+        }
+        return best.loss + valley.loss(at: logRate - best.logRate)
+    }
+
+    /// Returns the best rates of the grid's batches, sorted by batch, and the valley that they
+    /// share.
+    static func all(
+        _ grid: [TrainedPoint], design: Design, settings: AnalysisSettings
+    ) -> ([BatchOptimum], SharedValley?) {
+        let losses = Dictionary(grouping: grid, by: \.batch).sorted { $0.key < $1.key }.map {
+            BatchLosses(batch: $0.key, points: $0.value, design: design)
+        }
+        let windows = losses.map {
+            RateWindow($0, window: settings.window, level: settings.level)
+        }
+        let valley = SharedValley(losses, windows, settings: settings)
+        let optima = zip(losses, windows).map {
+            BatchOptimum($0, window: $1, valley: valley, level: settings.level)
+        }
+        return (optima, valley)
+    }
+
+    /// Returns the optimum of a batch without a valley.
+    private static func unfitted(
+        _ losses: BatchLosses, _ window: RateWindow, level: Double
+    ) -> RateOptimum {
+        switch window.state {
+        case .belowDivergence(let resolution):
+            let entry = losses.entries.filter(\.loss.isFinite).min { $0.loss < $1.loss }
+            guard let entry else { return .insufficient }
+            return .found(
+                BestRate(
+                    logRate: entry.logRate, loss: entry.loss,
+                    error: losses.seeds.count < 2
+                        ? nil : .init(value: 0, degreesOfFreedom: losses.seeds.count - 1),
+                    resolution: resolution, level: level))
+        case .unbracketed(let side): return .unbracketed(side)
+        case .insufficient: return .insufficient
+        case .bracketed, .flat: return .flat
+        }
+    }
+
+    /// The rates to which the valley was fitted, because they show the best rate. Without a valley
+    /// they are all rates of the grid.
+    var usefulRates: [Double] {
+        guard let bounds else { return grid.rates }
+        let inside = grid.rates.filter {
+            bounds.contains(log($0)) || isSameRate(log($0), bounds.lowerBound)
+                || isSameRate(log($0), bounds.upperBound)
+        }
+        return inside.isEmpty ? grid.rates : inside
+    }
+
+    /// The runs that would show the best rate of this batch, or nil if it is known.
     package var decidingRuns: DecidingRuns? {
         switch optimum {
         case .found: return nil
         case _ where unfinished != nil: return unfinished
         case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
-        case .coarse: return .rates(grid.between, batch: batch)
-        case .flat where isBestOfEverySeed || openSides.isEmpty || seeds.count < fewestUsefulSeeds:
-            // There is something to be seen, but for the noise, or too few seeds to tell that from
-            // it.
+        // The loss rises with the square of the distance, so rates further out show the valley with
+        // far fewer runs than more seeds would. First there must be enough seeds to estimate the
+        // noise.
+        case .flat where seeds.count < fewestUsefulSeeds:
             return .seeds(fewestUsefulSeeds, batches: [batch])
         case .flat:
-            // The loss rises with the square of the distance: rates further out show the curve
-            // where more seeds would have to be many.
-            return .rates(openSides.flatMap { grid.further(to: $0) }, batch: batch)
+            return .rates(grid.further(to: .below) + grid.further(to: .above), batch: batch)
         case .insufficient:
             let side: Side = grid.divergingRate == nil ? .above : .below
             let rates = grid.further(to: side)
@@ -74,8 +155,8 @@ package struct BatchOptimum: Sendable, Equatable {
 
     func seed(_ seed: UInt64) -> SeedOptimum? { seeds.first { $0.seed == seed } }
 
-    /// The rate of the grid whose runs stand for this batch: the nearest to the best one in
-    /// ln(rate), or the one with the least mean loss where no best one was found.
+    /// The rate of the grid whose runs represent this batch. It is the rate nearest to the best one
+    /// in ln(rate), or the one with the least typical loss if there is no best one.
     var gridRate: Double? {
         guard let best = optimum.best else { return grid.leastLossRate }
         return grid.rates.min { abs(log($0) - best.logRate) < abs(log($1) - best.logRate) }

@@ -1,40 +1,44 @@
 import Glibc
 import Statistics
 
-/// The batch at which steps and tokens to a target loss trade evenly.
+/// The batch at which a run to a target loss takes twice the least steps and twice the least
+/// tokens.
 ///
-/// Steps S and tokens E lie on the hyperbola (S / Smin - 1)(E / Emin - 1) = 1, that is
-/// S = Smin (1 + Bcrit / B) and E = Emin (1 + B / Bcrit) with Bcrit = Emin / Smin, all in tokens
-/// (McCandlish et al. 2018, equations 2.11 and 2.12). Fitted to ln(S).
+/// Steps S and tokens E lie on the hyperbola (S / Smin - 1)(E / Emin - 1) = 1. In other words,
+/// S = Smin (1 + Bcrit / B) and E = Emin (1 + B / Bcrit) with Bcrit = Emin / Smin, with batches in
+/// tokens (McCandlish et al. 2018, equations 2.11 and 2.12). The first equation is fitted to ln(S).
 package struct CriticalBatch: Sendable, Equatable {
-    /// What the intervals rest on.
+    /// The source of the intervals.
     package enum Basis: Sendable, Equatable {
-        /// A fit for each seed, and Student's t over so many seeds, in logarithms; or the
-        /// covariance of one fit of their means where that is wider.
+        /// The spread of the fits of this many seeds, in logarithms, with Student's t. The intervals
+        /// are at least as wide as those from the covariance of one fit to the means over seeds.
         case seeds(Int)
-        /// One fit's covariance.
+        /// The covariance of one fit.
         case covariance
-        /// There are none: the critical batch lies beyond the batches that were trained.
+        /// There are no intervals, because the fit leaves no degree of freedom, or because the
+        /// critical batch lies outside the batches that were trained.
         case none
     }
 
-    /// Smin: what no batch, however large, can do with less.
+    /// Smin, the number of steps below which no batch reaches the target.
     package let leastSteps: Estimate
-    /// Emin: what no batch, however small, can do with less.
+    /// Emin, the number of tokens below which no batch reaches the target.
     package let leastTokens: Estimate
-    /// Bcrit = Emin / Smin, in tokens: twice the least tokens, and twice the least steps
-    /// (McCandlish et al. 2018).
+    /// Bcrit = Emin / Smin in tokens.
     package let tokens: Estimate
     /// Bcrit in sequences.
     package let sequences: Estimate
-    /// The same hyperbola where a run costs 20 % more than the least tokens, Bcrit / 5: the
-    /// convention of Zhang et al. 2024. In sequences.
+    /// The batch, in sequences, at which a run takes 20 % more than the least tokens. It is Bcrit /
+    /// 5 (the convention of Zhang et al. 2024).
     package var twentyPercentSequences: Estimate { sequences.mapped { $0 / 5 } }
-    /// The side on which Bcrit lies so far outside the batches that they do not show it.
+    /// The side on which Bcrit lies so far outside the batches that they do not show it, or nil if
+    /// they show it.
     package let outside: Side?
     package let basis: Basis
 
-    /// Nil with fewer than three batches that reach the target, in steps that are measured.
+    /// Fits the hyperbola.
+    ///
+    /// Returns nil if fewer than three batches reach the target in a measured number of steps.
     init?(_ costs: [BatchCost], level: Double) {
         let reached = costs.filter { $0.steps != nil && !$0.isUpperBound }
         let sizes = reached.compactMap(\.tokensPerStep)
@@ -53,8 +57,8 @@ package struct CriticalBatch: Sendable, Equatable {
         let logScale: Estimate
         if fit.scaleOutside == nil, fits.count >= 2, fits.allSatisfy({ $0.scaleOutside == nil }) {
             basis = .seeds(fits.count)
-            // Where the hyperbola misses the batches by more than seeds differ, its own standard
-            // error says more of how far it may be off.
+            // If the batches scatter around the hyperbola by more than seeds differ, the standard
+            // error of the fit is the better measure of its uncertainty.
             func over(_ value: (ScaleFit) -> Double, _ covariance: Estimate) -> Estimate {
                 let half = (covariance.interval?.width ?? 0) / 2
                 let t = { StudentT.twoSided(level: level, degreesOfFreedom: $0) }

@@ -1,16 +1,17 @@
-/// What is held equal when batches are compared: the mark of the curve at which a run is judged.
+/// The quantity that is held equal when batches are compared. Its value, the mark, is the point of
+/// a run's curve at which the run is judged.
 ///
-/// The two are different questions. With equal tokens a larger batch takes fewer steps, so a rate
-/// in proportion to the batch keeps rate times steps, and the linear rule looks better than it is
-/// with equal steps. A fair report holds both.
+/// The two designs answer different questions. At equal tokens a larger batch takes fewer steps. A
+/// rate in proportion to the batch then keeps the product of rate and steps constant, so the linear
+/// rule looks better than at equal steps. A fair report contains both.
 package enum Design: Sendable, Hashable {
     /// Every run is judged after this many tokens.
     case equalTokens(Int)
     /// Every run is judged after this many steps.
     case equalSteps(Int)
 
-    /// Equal tokens and equal steps, each at the furthest mark that some run of every batch
-    /// reaches.
+    /// Returns equal tokens and equal steps, each at the furthest mark that at least one run of
+    /// every batch reaches.
     package static func furthest(in points: [TrainedPoint]) -> [Design] {
         func reach(_ mark: (CurvePoint) -> Int) -> Int {
             let byBatch = Dictionary(grouping: points.filter { !$0.diverged }, by: \.batch)
@@ -21,21 +22,36 @@ package enum Design: Sendable, Hashable {
         return [.equalTokens(reach(\.tokens)), .equalSteps(reach(\.step))]
     }
 
-    /// In words: "equal tokens (4,096)".
+    /// The design in words, such as "equal tokens (4096)".
     package var name: String {
         switch self {
         case .equalTokens(let tokens): "equal tokens (\(tokens))"
         case .equalSteps(let steps): "equal steps (\(steps))"
         }
     }
+
+    /// "tokens" or "steps".
+    var unit: String {
+        switch self {
+        case .equalTokens: "tokens"
+        case .equalSteps: "steps"
+        }
+    }
+
+    /// The tokens or steps after which runs are compared.
+    var mark: Int {
+        switch self {
+        case .equalTokens(let mark), .equalSteps(let mark): mark
+        }
+    }
 }
 
 extension TrainedPoint {
-    /// The loss by which a design judges this run: infinite where it diverged before the mark, nil
-    /// where it ended before it.
+    /// Returns the loss by which a design judges this run. It is infinite if the run diverged
+    /// before the mark, and nil if the run ended before the mark.
     ///
-    /// Between two evaluations the loss is taken from the straight line. A mark that is no whole
-    /// number of steps counts as reached at the last whole step before it.
+    /// The loss is linearly interpolated between two evaluations. If the mark is not a whole number
+    /// of steps, the run reaches it at the last whole step before it.
     package func loss(at design: Design) -> Double? {
         let beyond: Double? = diverged ? .infinity : nil
         guard let last = curve.last else { return beyond }
@@ -52,6 +68,8 @@ extension TrainedPoint {
             ? curve[next - 1] : CurvePoint(step: 0, tokens: 0, validationLoss: initialLoss)
         let later = curve[next]
         guard step < Double(later.step) else { return later.validationLoss }
+        // The initial loss may be unknown.
+        guard earlier.validationLoss.isFinite else { return nil }
         let part = (step - Double(earlier.step)) / Double(later.step - earlier.step)
         return earlier.validationLoss + part * (later.validationLoss - earlier.validationLoss)
     }

@@ -2,14 +2,14 @@ import Report
 import Statistics
 import Support
 
-/// What a design says as tables, the same on a page and on a terminal.
+/// The tables of a design, which are the same on a page and on a terminal.
 extension DesignAnalysis {
     var optimaTable: Table {
         var table = Table(
             caption: "Best rates",
             columns: [
                 .init("B"), .init("best rate"), .init("interval"), .init("loss"), .init("seeds"),
-                .init("why there is none", .left),
+                .init("why it is unknown", .left),
             ])
         for optimum in optima {
             let best = optimum.optimum.best
@@ -24,10 +24,18 @@ extension DesignAnalysis {
         return table
     }
 
-    /// Rows are rules, columns batches.
-    var regretTable: Table {
+    /// The regrets with a row for each rule and a column for each batch.
+    var regretTable: Table { regretTable("Regrets in nats", verdicts) }
+
+    /// The regrets with each rule's constant fitted to all batches.
+    var fittedRegretTable: Table {
+        regretTable(
+            "Regrets in nats, with each rule's constant fitted to all batches", fittedVerdicts)
+    }
+
+    private func regretTable(_ caption: String, _ verdicts: [RuleVerdict]) -> Table {
         var table = Table(
-            caption: "Regrets in nats",
+            caption: caption,
             columns: [.init("rule", .left)] + optima.map { .init("B = \($0.batch)") })
         for verdict in verdicts {
             let cells = optima.map { optimum in
@@ -50,7 +58,7 @@ extension DesignAnalysis {
         return table
     }
 
-    /// The laws that the batches are enough for, the best one emphasised.
+    /// The laws that the batches suffice to judge, with the best one emphasized.
     var lawTable: Table {
         var table = Table(
             caption: "Laws of the best rate, by Akaike's corrected criterion",
@@ -62,7 +70,8 @@ extension DesignAnalysis {
             let parameters = model.parameters.map {
                 "\($0.name) " + estimate($0.estimate) { Format.significant($0, digits: 3) }
             }
-            let outside = model.noiseScaleOutside.map { " (\($0.rawValue) all batches)" } ?? ""
+            let outside =
+                model.noiseScaleOutside.map { " (Bn is \($0.rawValue) all batches)" } ?? ""
             table.add(
                 .init(
                     [
@@ -74,33 +83,37 @@ extension DesignAnalysis {
         return table
     }
 
-    /// Which law the best rates follow, in a sentence; nil where none could be judged.
+    /// A sentence about the law that the best rates follow, or nil if no law could be judged.
     package var lawSentence: String? {
-        guard let best = models.best else { return nil }
+        guard let best = models.best else {
+            return models.isRefuted ? "None of these laws fits the best rates." : nil
+        }
         let rivals = models.rivals(of: best, exponent: exponent.exponent)
         guard !rivals.isEmpty || models.refused.contains(.power) else {
-            return "Of these laws \(best.law.rawValue) fits best (weight "
+            return "Of these laws, \(best.law.rawValue) fits best (weight "
                 + "\(number(best.weight, decimals: 2)))."
         }
         let names = ([best] + rivals).map(\.law.rawValue)
         let open =
             names.count > 1
-            ? "Which law they follow is undecided between \(Format.list(names))"
-            : "Whether they follow \(names[0]) is undecided"
+            ? "The law of the best rates is undecided between \(Format.list(names))"
+            : "The best rates may follow \(names[0]), but this is undecided"
         let missing = max(1, ModelComparison.fewestBatches - models.batches.count)
-        return open + "; to decide, run \(DecidingRuns.batches(missing).phrase)."
+        return open + "; train at least \(Format.counted(missing, "more batch", "more batches"))."
     }
 
-    /// The laws that the batches are too few for, in a sentence; nil where there are none.
+    /// A sentence about the laws for which the batches are too few, or nil if there are none.
     var refusedLaws: String? {
         guard !models.refused.isEmpty else { return nil }
-        return "Not enough batches with a best rate (\(models.batches.count)) for: "
+        let count = models.batches.count
+        return "\(Format.counted(count, "batch", "batches")) with a best rate "
+            + "\(count == 1 ? "is" : "are") too few to judge these laws: "
             + "\(Format.list(models.refused.map(\.rawValue)))."
     }
 
     var sensitivityTable: Table {
         var table = Table(
-            caption: "Sensitivity to the rate: mean loss above the best, over the grid",
+            caption: "Sensitivity to the rate: the mean loss over the grid minus the least loss",
             columns: [.init("B"), .init("nats"), .init("interval"), .init("rates")])
         for sensitivity in sensitivities {
             table.add(
@@ -115,10 +128,10 @@ extension DesignAnalysis {
 }
 
 extension TargetLoss {
-    /// The fastest batch emphasised.
+    /// The costs with a row for each batch. The fastest batch is emphasized.
     var table: Table {
         var table = Table(
-            caption: "To a loss of \(Format.fixed(loss, decimals: 4))",
+            caption: "Steps, tokens and time to a loss of \(Format.fixed(loss, decimals: 4))",
             columns: [.init("B"), .init("rate"), .init("steps"), .init("tokens"), .init("time")])
         for cost in costs {
             table.add(
@@ -133,49 +146,54 @@ extension TargetLoss {
         return table
     }
 
-    /// What the table says of the batch to choose.
+    /// The sentences about the fastest batch and the critical batch.
     package var sentences: [String] {
         var fastest = fastestSentence.map { [$0] } ?? []
         let early = costs.filter(\.isUpperBound).map { "\($0.batch)" }
         if !early.isEmpty {
             fastest.append(
-                "By B = \(Format.list(early)) it is reached before the first evaluation, which is no "
-                    + "measurement: evaluate more often, or choose a lower loss.")
+                "The first evaluation at B = \(Format.list(early)) already reaches this loss, so "
+                    + "its cost there is only an upper bound; evaluate more often, or choose a "
+                    + "lower loss.")
         }
         guard let critical = criticalBatch else {
             return fastest
                 + [
-                    "Fewer than three batches reach it in steps that are measured: no critical batch."
+                    "The critical batch is unknown, because fewer than three batches reach this "
+                        + "loss after their first evaluation."
                 ]
         }
         if let side = critical.outside {
-            return fastest + ["The critical batch lies \(side.rawValue) all of these batches."]
+            let comparison = side == .above ? "larger" : "smaller"
+            return fastest + ["The critical batch is \(comparison) than all of these batches."]
         }
         if let interval = critical.sequences.interval,
             interval.upper > Self.widestInterval * interval.lower
         {
             return fastest + [
-                "The critical batch is undetermined: it may lie anywhere from "
+                "The critical batch is undetermined, because its interval extends from "
                     + "\(NumberStyle.count.text(interval.lower)) to "
-                    + "\(NumberStyle.count.text(interval.upper)) sequences; to decide, run more seeds, or "
-                    + "batches further apart."
+                    + "\(NumberStyle.count.text(interval.upper)) sequences; train more seeds, or "
+                    + "batches that are further apart."
             ]
         }
         return fastest + [
-            "Critical batch (McCandlish 2018, Emin / Smin): "
-                + "\(estimate(critical.sequences, NumberStyle.count.text)) sequences, "
+            "The critical batch (Emin / Smin of McCandlish et al. 2018), which takes twice the "
+                + "least tokens, is "
+                + "\(estimate(critical.sequences, NumberStyle.count.text)) sequences, or "
                 + "\(estimate(critical.tokens, NumberStyle.count.text)) tokens.",
-            "Batch that costs 20 % more tokens (Zhang 2024, a fifth of it): "
+            "The batch that takes 20 % more than the least tokens (Zhang et al. 2024) is "
                 + "\(estimate(critical.twentyPercentSequences, NumberStyle.count.text)) sequences.",
         ]
     }
 }
 
 extension TargetLoss {
-    /// The factor between an interval's ends above which it says nothing.
+    /// The ratio of an interval's ends above which the estimate counts as undetermined.
     private static let widestInterval = 100.0
 
-    /// Which batch takes the least time, and which might as well; nil where none is known to.
+    /// A sentence about the batch that takes the least time and those that may take no longer; nil
+    /// if the fastest batch is unknown.
     private var fastestSentence: String? {
         guard let fastest = costs.first(where: { $0.batch == fastestBatch }),
             let time = fastest.seconds
@@ -185,11 +203,11 @@ extension TargetLoss {
             guard let other = cost.seconds, cost.batch != fastest.batch else { return false }
             return other.interval?.lower ?? other.value <= highest
         }
-        return "The least time is at B = \(fastest.batch)"
+        return "B = \(fastest.batch) reaches this loss in the least time"
             + (rivals.isEmpty
                 ? "."
-                : "; by the intervals it may as well be at "
-                    + "\(Format.list(rivals.map { "\($0.batch)" })).")
+                : ", but by the intervals B = "
+                    + "\(Format.list(rivals.map { "\($0.batch)" })) may be as fast.")
     }
 }
 
@@ -200,7 +218,8 @@ extension BatchCost {
 }
 
 extension Table {
-    /// For a terminal; columns that are set from the left come first.
+    /// The table as lines for a terminal. Columns are aligned to the left up to the first one that
+    /// is not.
     var lines: [String] {
         var table = TextTable(
             columns.map(\.title), leftColumns: columns.prefix { $0.alignment == .left }.count)
@@ -210,32 +229,28 @@ extension Table {
 }
 
 extension BatchOptimum {
-    /// Why there is no best rate; empty where there is one.
-    fileprivate var reason: String {
+    /// The reason why there is no best rate; empty if there is one.
+    var reason: String {
         switch optimum {
         case .found: ""
         case _ where unfinished != nil: "runs are missing"
-        case .unbracketed(.above) where grid.divergingRate != nil: "best beside one that diverges"
-        case .unbracketed(let side): "best \(side.rawValue) the grid"
+        case .unbracketed(.above) where grid.divergingRate != nil: "next to a rate that diverges"
+        case .unbracketed(let side): "\(side.rawValue) the grid"
         case .flat: "hidden by noise"
-        case .coarse: "grid too coarse"
         case .insufficient: "too few rates"
         }
     }
 }
 
 extension Regret {
-    /// How far an interval reaches from the value: "±" where that is as far to both sides.
     private func range(_ interval: Interval) -> String {
-        intervalOfSeeds == nil
-            ? " ±\(loss(interval.width / 2))"
-            : " (\(loss(interval.lower)) to \(loss(interval.upper)))"
+        " (\(loss(interval.lower)) to \(loss(interval.upper)))"
     }
 
     fileprivate var cell: String {
         let bound = isLowerBound ? ">= " : ""
         switch outcome {
-        case .measured(let estimate, _):
+        case .measured(let estimate):
             return bound + loss(estimate.value) + (estimate.interval.map(range) ?? "")
         case .diverged: return "diverges"
         case .belowDivergence: return "below divergence"

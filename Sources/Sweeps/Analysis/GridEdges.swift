@@ -1,33 +1,46 @@
 import Glibc
 
-/// A batch's rates, and how far a grid that ends too early could go on.
+/// The rates of a batch's grid, and the rates that would extend it.
 package struct GridEdges: Sendable, Equatable {
-    /// Rising; without those that diverged for some seed.
+    /// The rates that diverged for no seed, rising.
     package let rates: [Double]
-    /// The least rate that diverged above all others.
+    /// The lowest rate that diverged for some seed and lies above `rates`, or nil if there is none.
     package let divergingRate: Double?
+    /// The rate with the least typical loss, or nil if every rate diverged.
     package let leastLossRate: Double?
 
-    init(_ mean: [BatchLosses.MeanEntry]) {
-        let finite = mean.filter(\.loss.isFinite)
+    init(_ entries: [BatchLosses.TypicalLoss]) {
+        let finite = entries.filter(\.loss.isFinite)
         rates = finite.map { exp($0.logRate) }
-        divergingRate = mean.first { entry in
+        divergingRate = entries.first { entry in
             !entry.loss.isFinite && entry.logRate > finite.last?.logRate ?? -.infinity
         }.map { exp($0.logRate) }
         leastLossRate = finite.min { $0.loss < $1.loss }.map { exp($0.logRate) }
     }
 
-    /// Rates half way from that of the least loss to its neighbours.
-    package var between: [Double] {
-        guard let leastLossRate, let place = rates.firstIndex(of: leastLossRate) else { return [] }
-        return [place - 1, place + 1].filter(rates.indices.contains).map {
-            (rates[$0] * leastLossRate).squareRoot()
+    /// Returns the rates that extend the grid with its own spacing until they reach `rate`.
+    ///
+    /// Within the grid, and between the grid and a rate that diverges, the result is `rate` itself.
+    /// If `rate` is at least the one that diverges, the result is the rate halfway to that one.
+    func further(toCover rate: Double) -> [Double] {
+        guard let lowest = rates.first, let highest = rates.last, rate.isFinite, rate > 0 else {
+            return [rate]
         }
+        if rate > highest, let divergingRate {
+            return [rate < divergingRate ? rate : (highest * divergingRate).squareRoot()]
+        }
+        let spacing = rates.count >= 2 ? rates[1] / lowest : 2
+        var result = [rate < lowest ? lowest / spacing : highest * spacing]
+        while let last = result.last, rate < lowest ? last > rate : last < rate {
+            result.append(rate < lowest ? last / spacing : last * spacing)
+        }
+        return rate < lowest || rate > highest ? result : [rate]
     }
 
-    /// Rates that would extend the grid to one side: two more at its own spacing, or, below a rate
-    /// that diverges, the one half way to it. Where all rates diverge, lower ones; none without
-    /// runs.
+    /// Returns the rates that would extend the grid to one side.
+    ///
+    /// They are the next two rates with the grid's own spacing, or the rate halfway to one that
+    /// diverges. If every rate diverged, they are two lower rates. Without runs there are none.
     package func further(to side: Side) -> [Double] {
         guard let lowest = rates.first, let highest = rates.last else {
             return divergingRate.map { [$0 / 16, $0 / 4] } ?? []

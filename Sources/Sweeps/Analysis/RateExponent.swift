@@ -2,142 +2,158 @@ import Glibc
 import Statistics
 import Support
 
-/// How the best rate goes with the batch: the exponent p of rate proportional to B^p.
+/// The exponent p of a best rate proportional to B^p.
 ///
-/// A straight line of ln(rate) on ln(batch) for each seed, then Student's interval over seeds: a
-/// seed's runs share their start and data, so its best rates at several batches are no independent
-/// replicates, and the seed is the unit. Where the batches scatter more around the line than seeds
-/// do, as they do where losses are no parabolas or rates no power of the batch, the interval is
-/// that of their scatter, with the seeds' t.
+/// It is the slope of the weighted line of ln(best rate) on ln(batch), with Student's interval from
+/// the errors of the best rates. If the batches scatter around the line by more than these errors
+/// explain, no power law fits, and a law with a break is tried.
 package struct RateExponent: Sendable, Equatable {
     package struct SeedExponent: Sendable, Equatable {
         package let seed: UInt64
         package let exponent: Double
     }
 
-    /// Nil where fewer than two batches have a best rate.
+    /// Two power laws that meet at a batch.
+    package struct Break: Sendable, Equatable {
+        package let batch: Int
+        /// The exponent up to the batch.
+        package let below: Double
+        /// The exponent from the batch on.
+        package let above: Double
+    }
+
+    /// The exponent, or nil if fewer than two batches have a best rate.
     package let exponent: Estimate?
+    /// The exponents of the seeds' own best rates.
     package let seeds: [SeedExponent]
-    /// The batches it rests on.
+    /// The batches with a best rate.
     package let batches: [Int]
-    /// Of the common rules' exponents 0, 1/2 and 1, those that the interval holds.
-    package let possibleRules: [Double]
-    /// Whether there is an interval that rests on three batches at least, and it holds at most one
-    /// of the common rules' exponents. Two batches have a line through them whatever the truth.
+    /// The probability of a scatter at least as large if a power law is true; nil with two batches
+    /// or one seed.
+    package let fitProbability: Double?
+    /// The law with a break, or nil if a power law fits or no law with a break does.
+    package let bend: Break?
+    /// The exponents 0, 1/2 and 1 of the common rules that lie in the interval. There are none if
+    /// no power law fits.
+    package let possibleExponents: [Double]
+    /// Whether a power law fits at least three batches, and its interval contains at most one of
+    /// the common rules' exponents. A power law fits any two batches.
     package let isConclusive: Bool
-    /// What to run where it is not conclusive.
-    package let decidingRuns: DecidingRuns?
     /// Whether some batch has no best rate.
     private let isPartial: Bool
 
+    /// The probability below which a power law does not fit.
+    private static let leastProbability = 0.01
+    /// The least number of batches that can test a power law.
+    private static let fewestBatches = 3
+    /// The exponents of the rules "none", "sqrt" and "linear".
+    private static let commonExponents = [0, 0.5, 1]
+
+    /// Whether a power law fits.
+    package var fits: Bool { fitProbability.map { $0 >= Self.leastProbability } ?? true }
+
     init(_ optima: [BatchOptimum], level: Double) {
-        let found = optima.filter { $0.optimum.best != nil }
-        let common = found.dropFirst().reduce(Set(found.first?.seeds.map(\.seed) ?? [])) {
-            $0.intersection($1.seeds.map(\.seed))
-        }.sorted()
-        batches = found.map(\.batch)
+        let found = optima.compactMap { optimum in
+            optimum.optimum.best.map { (batch: optimum, best: $0) }
+        }
+        batches = found.map(\.batch.batch)
         isPartial = found.count < optima.count
-        guard found.count >= 2, !common.isEmpty else {
-            (exponent, seeds, possibleRules, isConclusive) = (nil, [], [0, 0.5, 1], false)
-            decidingRuns = Self.runsForOptima(optima, found: found.count)
+        guard found.count >= 2 else {
+            (exponent, seeds, fitProbability, bend) = (nil, [], nil, nil)
+            (possibleExponents, isConclusive) = (Self.commonExponents, false)
             return
         }
-        seeds = common.compactMap { seed in
-            let rows = found.map { [1, log(Double($0.batch))] }
-            let rates = found.compactMap { $0.seed(seed)?.optimum.best?.logRate }
-            return linearLeastSquares(rows, observations: rates).map {
+        let logs = found.map { log(Double($0.batch.batch)) }
+        let rates = found.map(\.best.logRate)
+        let errors = found.map(\.best.error)
+        seeds = Self.seedExponents(found.map(\.batch), logs)
+        let line = Line(
+            logs, rates, variances: found.map(\.best.variance),
+            sharedErrors: found.map(\.best.asymmetryError))
+        let freedom = errors.compactMap { $0?.degreesOfFreedom }.min()
+        let resolution = Self.slopeResolution(logs, found.map(\.best.resolution))
+        let interval = freedom.flatMap { freedom in
+            line.slopeError.flatMap {
+                Interval(
+                    around: line.slope, standardError: $0, degreesOfFreedom: freedom, level: level)
+            }
+        }?.widened(by: resolution)
+        exponent = Estimate(line.slope, interval: interval)
+        fitProbability = freedom.flatMap { line.probability(denominator: $0) }
+        let isPower = fitProbability.map { $0 >= Self.leastProbability } ?? true
+        bend = isPower ? nil : Self.bend(found.map(\.batch.batch), line, freedom: freedom ?? 1)
+        // Without noise the interval has no width, and rounding errors would leave it.
+        let slack = interval?.widened(by: 1e-6)
+        possibleExponents =
+            isPower ? Self.commonExponents.filter { slack?.contains($0) ?? true } : []
+        let isEnough = found.count >= Self.fewestBatches
+        isConclusive = isPower && interval != nil && possibleExponents.count <= 1 && isEnough
+    }
+
+    private static func seedExponents(
+        _ optima: [BatchOptimum], _ logs: [Double]
+    ) -> [SeedExponent] {
+        let common = optima.dropFirst().reduce(Set(optima.first?.seeds.map(\.seed) ?? [])) {
+            $0.intersection($1.seeds.map(\.seed))
+        }.sorted()
+        return common.compactMap { seed in
+            let rates = optima.compactMap { $0.seed(seed)?.logRate }
+            guard rates.count == optima.count else { return nil }
+            return linearLeastSquares(logs.map { [1, $0] }, observations: rates).map {
                 SeedExponent(seed: seed, exponent: $0.parameters[1])
             }
         }
-        let sample = Sample(seeds.map(\.exponent))
-        let scatter = Self.scatter(of: found, seeds: seeds.count, level: level)
-        let estimate = sample.meanEstimate(level: level).widened(atLeast: scatter.half)
-            .widened(by: Self.slopeUncertainty(of: found))
-        exponent = estimate
-        // Slack for rounding, where there is no noise.
-        let interval = estimate.interval?.widened(by: 1e-9)
-        possibleRules = [0, 0.5, 1].filter { interval?.contains($0) ?? true }
-        isConclusive =
-            estimate.interval != nil && possibleRules.count <= 1
-            && found.count >= Self.fewestBatches
-        guard !isConclusive else {
-            decidingRuns = nil
-            return
-        }
-        guard found.count >= Self.fewestBatches else {
-            decidingRuns = Self.runsForOptima(optima, found: found.count)
-            return
-        }
-        guard let deviation = sample.standardDeviation else {
-            decidingRuns = .seeds(fewestUsefulSeeds - 1, batches: batches)
-            return
-        }
-        // More seeds do not bring such batches nearer to a line.
-        guard !scatter.exceedsSeeds else {
-            decidingRuns = .batches(1)
-            return
-        }
-        // An interval no wider than the distance of two rules' exponents holds at most one of them.
-        let needed = seedsNeeded(standardDeviation: deviation, halfWidth: 0.249, level: level)
-        guard let needed else {
-            decidingRuns = .tooClose
-            return
-        }
-        decidingRuns = .seeds(max(1, needed - seeds.count), batches: batches)
     }
 
-    /// Half the interval of the line's slope from the batches' scatter around it, 0 where there is
-    /// none to be seen; and whether the seeds' differences at a batch do not explain it: whether its
-    /// variance is more than four times what they leave of a batch's mean.
-    private static func scatter(
-        of optima: [BatchOptimum], seeds: Int, level: Double
-    ) -> (half: Double, exceedsSeeds: Bool) {
-        guard seeds >= 2, optima.count >= 3,
-            let line = linearLeastSquares(
-                optima.map { [1, log(Double($0.batch))] },
-                observations: optima.compactMap(\.optimum.best?.logRate)),
-            let noise = line.noise
-        else { return (0, false) }
-        let half =
-            line.covariance(noise)[1][1].squareRoot()
-            * StudentT.twoSided(level: level, degreesOfFreedom: seeds - 1)
-        let ofMeans = optima.map { optimum in
-            (Sample(optimum.seeds.compactMap(\.optimum.best?.logRate)).variance ?? 0)
-                / Double(optimum.seeds.count)
-        }
-        return (half, noise.variance > 4 * Sample(ofMeans).mean)
-    }
-
-    /// By how much a line's slope may be off where best rates are known to the grid's resolution
-    /// only.
-    private static func slopeUncertainty(of optima: [BatchOptimum]) -> Double {
-        let logs = optima.map { log(Double($0.batch)) }
+    /// Returns how far the slope may be off if best rates are known only to the grid's resolution.
+    private static func slopeResolution(_ logs: [Double], _ resolutions: [Double]) -> Double {
         let mean = Sample(logs).mean
         let squares = logs.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-        let errors = zip(logs, optima).map {
-            abs($0 - mean) * ($1.optimum.best?.resolution ?? 0)
+        return zip(logs, resolutions).reduce(0) { $0 + abs($1.0 - mean) * $1.1 } / squares
+    }
+
+    /// Returns the best two lines that meet at a batch, or nil if they do not fit either.
+    private static func bend(_ batches: [Int], _ line: Line, freedom: Int) -> Break? {
+        guard batches.count >= 4 else { return nil }
+        let tries = (1..<batches.count - 1).compactMap { place -> (Break, Double)? in
+            let rows = line.x.map { [1, $0, max(0, $0 - line.x[place])] }
+            guard
+                let fit = linearLeastSquares(
+                    rows, observations: line.y, weights: line.weights)
+            else { return nil }
+            let slopes = (fit.parameters[1], fit.parameters[1] + fit.parameters[2])
+            return (
+                Break(batch: batches[place], below: slopes.0, above: slopes.1),
+                fit.residualSumOfSquares
+            )
         }
-        return errors.reduce(0, +) / squares
+        guard let best = tries.min(by: { $0.1 < $1.1 }) else { return nil }
+        let left = batches.count - 3
+        let probability = VarianceRatio.upperTail(
+            best.1 / Double(left), numerator: left, denominator: freedom)
+        return probability >= leastProbability ? best.0 : nil
     }
 
-    private static let fewestBatches = 3
-
-    /// What is missing for as many batches with a best rate as a conclusion needs.
-    private static func runsForOptima(_ optima: [BatchOptimum], found: Int) -> DecidingRuns {
-        optima.lazy.compactMap(\.decidingRuns).first ?? .batches(fewestBatches - found)
-    }
-
-    /// In one sentence.
+    /// The finding in one sentence.
     package var sentence: String {
         guard let exponent else {
-            return "The exponent of the best rate is undecided: fewer than two batches have a best "
-                + "rate" + remedy
+            return "The exponent of the best rate is undecided, because fewer than two batches "
+                + "have a best rate."
+        }
+        guard fits else {
+            let start = "No power law fits the best rates"
+            guard let bend else { return start + "." }
+            return start + "; they are proportional to "
+                + "B^\(Format.fixed(bend.below, decimals: 2)) up to B = \(bend.batch) and to "
+                + "B^\(Format.fixed(bend.above, decimals: 2)) above it."
         }
         let value =
-            "The best rate goes as B^\(Format.fixed(exponent.value, decimals: 2))"
-            + (isPartial ? ", by B = \(Format.list(batches.map(String.init))) alone" : "")
+            (isPartial
+                ? "The known best rates, at B = \(Format.list(batches.map(String.init))), are"
+                : "The best rate is")
+            + " proportional to B^\(Format.fixed(exponent.value, decimals: 2))"
         guard let interval = exponent.interval else {
-            return value + ", from one seed and so without an interval: undecided" + remedy
+            return value + ", but one seed gives no interval, so the exponent is undecided."
         }
         let decimals = interval.width < 0.02 ? 4 : 2
         let range =
@@ -145,15 +161,78 @@ package struct RateExponent: Sendable, Equatable {
             + "\(Format.fixed(interval.upper, decimals: decimals)) at "
             + "\(Format.significant(100 * interval.level, digits: 3)) %)"
         guard batches.count >= Self.fewestBatches else {
-            return value + range + ": undecided, as two batches show no law" + remedy
+            return value + range
+                + ", but any two batches fit a power law, so the exponent is undecided."
         }
-        let rules = possibleRules.map { $0 == 0 ? "none" : $0 == 1 ? "linear" : "sqrt" }
-        switch rules.count {
-        case 0: return value + range + ": none of the rules none, sqrt and linear."
-        case 1: return value + range + ": of none, sqrt and linear only \(rules[0]) agrees."
-        default: return value + range + ": undecided between \(Format.list(rules))" + remedy
+        let names = possibleExponents.map(Self.ruleName)
+        let excluded = Self.commonExponents.filter { !possibleExponents.contains($0) }
+            .reversed().map(Self.ruleName)
+        switch names.count {
+        case 0: return value + range + ", which excludes \(Format.list(excluded))."
+        case 1:
+            return value + range
+                + ", which agrees with \(names[0]) but excludes \(Format.list(excluded))."
+        default:
+            return value + range + ", so the rule is undecided between \(Format.list(names))."
         }
     }
 
-    private var remedy: String { decidingRuns.map { "; to decide, run \($0.phrase)." } ?? "." }
+    private static func ruleName(_ exponent: Double) -> String {
+        exponent == 0 ? "no scaling" : exponent == 1 ? "linear" : "sqrt"
+    }
+}
+
+/// A weighted line of y on x.
+private struct Line {
+    let x: [Double]
+    let y: [Double]
+    /// The inverse variances; nil for equal weights.
+    let weights: [Double]?
+    let slope: Double
+    /// The standard error of the slope that follows from the variances, or nil if one is unknown.
+    let slopeError: Double?
+    /// The least variance as a part of the greatest one.
+    private static let leastPart = 1e-3
+    /// The sum of squared residuals in units of the variances.
+    private let squares: Double
+
+    init(_ x: [Double], _ y: [Double], variances: [Double?], sharedErrors: [Double]) {
+        (self.x, self.y) = (x, y)
+        // One exact rate must not outweigh all others.
+        let least = Self.leastPart * (variances.compactMap(\.self).max() ?? 0)
+        let known = variances.compactMap { $0.map { max($0, least) } }
+        let isKnown = known.count == variances.count
+        // Exact rates have no error to weigh them by.
+        let usable = isKnown && known.allSatisfy { $0 > 1e-18 }
+        let weights = usable ? known.map { 1 / $0 } : nil
+        self.weights = weights
+        let own = weights ?? x.map { _ in 1 }
+        let total = own.reduce(0, +)
+        let center = zip(own, x).reduce(0) { $0 + $1.0 * $1.1 } / total
+        let level = zip(own, y).reduce(0) { $0 + $1.0 * $1.1 } / total
+        var (xx, xy, shared) = (0.0, 0.0, 0.0)
+        for place in x.indices {
+            xx += own[place] * (x[place] - center) * (x[place] - center)
+            xy += own[place] * (x[place] - center) * (y[place] - level)
+            shared += own[place] * (x[place] - center) * sharedErrors[place]
+        }
+        let slope = xy / xx
+        self.slope = slope
+        let sharedError = shared / xx
+        slopeError =
+            usable ? (1 / xx + sharedError * sharedError).squareRoot() : isKnown ? 0 : nil
+        squares =
+            usable
+            ? x.indices.reduce(0) { sum, place in
+                let residual = y[place] - level - slope * (x[place] - center)
+                return sum + own[place] * residual * residual
+            } : 0
+    }
+
+    /// Returns the probability of residuals at least this large if the line is true.
+    func probability(denominator: Int) -> Double? {
+        guard weights != nil, x.count >= 3 else { return nil }
+        return VarianceRatio.upperTail(
+            squares / Double(x.count - 2), numerator: x.count - 2, denominator: denominator)
+    }
 }

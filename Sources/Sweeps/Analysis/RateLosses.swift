@@ -10,18 +10,26 @@ package enum Side: String, Sendable, Equatable {
 package struct RateLosses: Sendable, Equatable {
     package struct Entry: Sendable, Equatable {
         package let logRate: Double
-        /// Infinite where the run diverged; at most the loss it began with, as one that ended
-        /// higher has learned nothing.
+        /// The loss, infinite if the run diverged. It is at most the loss before the first step,
+        /// because a run that ends above it has learned nothing.
         package let loss: Double
+        /// The loss before the first step.
         package let initialLoss: Double
     }
 
     package let seed: UInt64
-    /// By rate.
+    /// The losses, sorted by rate.
     package let entries: [Entry]
 
-    /// - Parameter points: runs of one batch and seed; those that ended before the mark are left
-    ///   out.
+    init(seed: UInt64, entries: [Entry]) {
+        self.seed = seed
+        self.entries = entries
+    }
+
+    /// Collects the losses of runs at a design's mark.
+    ///
+    /// - Parameter points: the runs of one batch and seed; those that ended before the mark are
+    ///   left out.
     init(seed: UInt64, points: [TrainedPoint], design: Design) {
         self.seed = seed
         entries = points.compactMap { point in
@@ -34,22 +42,29 @@ package struct RateLosses: Sendable, Equatable {
         }.sorted { $0.logRate < $1.logRate }
     }
 
-    /// Those that did not diverge.
+    /// The entries that did not diverge.
     var finite: [Entry] { entries.filter(\.loss.isFinite) }
 
-    /// What is known about the loss at a rate that may not be on the grid.
+    /// Returns the loss at a rate of the grid, or nil if the seed lacks it.
+    func loss(at logRate: Double) -> Double? {
+        entries.first { isSameRate($0.logRate, logRate) }?.loss
+    }
+
+    /// The knowledge about the loss at a rate that may not be on the grid.
     enum Lookup: Equatable {
         case loss(Double)
-        /// At a rate that diverged, or above one.
+        /// The rate diverged, or lies above one that diverged.
         case diverged
-        /// Between a rate and one above it that diverged.
+        /// The rate lies between one that trains and the next one, which diverged.
         case belowDivergence
+        /// The rate lies outside the grid.
         case outsideGrid(Side)
     }
 
-    /// The loss at a rate, by monotone cubic interpolation in ln(rate) (Fritsch & Butland 1984).
+    /// Returns the loss at a rate by monotone cubic interpolation in ln(rate) (Fritsch & Butland
+    /// 1984).
     ///
-    /// Nothing is extrapolated, but that a rate above one that diverged diverges.
+    /// Losses are not extrapolated. Only divergence is: a rate above one that diverged diverges.
     func lookup(_ logRate: Double) -> Lookup {
         if let entry = entries.first(where: { isSameRate($0.logRate, logRate) }) {
             return entry.loss.isFinite ? .loss(entry.loss) : .diverged
@@ -65,13 +80,14 @@ package struct RateLosses: Sendable, Equatable {
         let width = right.logRate - left.logRate
         let t = (logRate - left.logRate) / width
         let (slope0, slope1) = (width * slope(next - 1), width * slope(next))
-        // Hermite's basis.
+        // The cubic Hermite interpolant.
         return .loss(
             left.loss * (1 + 2 * t) * (1 - t) * (1 - t) + slope0 * t * (1 - t) * (1 - t)
                 + right.loss * t * t * (3 - 2 * t) + slope1 * t * t * (t - 1))
     }
 
-    /// The interpolant's derivative at an entry: zero at turning points, so that none is invented.
+    /// Returns the interpolant's derivative at an entry. It is zero at a turning point, so that the
+    /// interpolant has no others.
     private func slope(_ index: Int) -> Double {
         let before = index > 0 ? secant(index - 1) : nil
         let after = index < entries.count - 1 ? secant(index) : nil
@@ -90,5 +106,5 @@ package struct RateLosses: Sendable, Equatable {
     }
 }
 
-/// Whether two ln(rate) differ by rounding only.
+/// Returns whether two ln(rate) are equal except for rounding.
 func isSameRate(_ first: Double, _ second: Double) -> Bool { abs(first - second) < 1e-9 }

@@ -3,22 +3,24 @@ import Statistics
 
 /// A law of the best rate against the batch B.
 package enum RateLaw: String, Sendable, Equatable, CaseIterable {
-    /// One rate.
+    /// The same rate at every batch.
     case constant
-    /// Rate proportional to B^(1/2).
+    /// A rate proportional to B^(1/2).
     case squareRoot = "square root"
-    /// Rate proportional to B.
+    /// A rate proportional to B.
     case linear
-    /// Rate proportional to B^p.
+    /// A rate proportional to B^p.
     case power
-    /// rate_max / (1 + Bn / B), with Bn the noise scale (McCandlish et al. 2018, for SGD).
+    /// The rate rate_max / (1 + Bn / B) with the noise scale Bn (McCandlish et al. 2018, for SGD).
     case saturating
-    /// rate_max / (1 + Bn / B)^a with a in [1/2, 1] (McCandlish et al. 2018, for Adam).
+    /// The rate rate_max / (1 + Bn / B)^a with a in [1/2, 1] (McCandlish et al. 2018, for Adam).
     case saturatingPower = "saturating power"
-    /// rate_max / ((sqrt(Bn / B) + sqrt(B / Bn)) / 2): greatest at Bn (Li et al. 2024, for Adam).
+    /// The rate rate_max / ((sqrt(Bn / B) + sqrt(B / Bn)) / 2), which is greatest at Bn (Li et al.
+    /// 2024, for Adam).
     case surge
 
-    /// Of a law that has the same one, known beforehand, at every batch.
+    /// The exponent of a law that fixes it, or nil for a law whose exponent is fitted or depends on
+    /// the batch.
     var exponent: Double? {
         switch self {
         case .constant: 0
@@ -29,10 +31,10 @@ package enum RateLaw: String, Sendable, Equatable, CaseIterable {
     }
 }
 
-/// A law fitted to the best rates, in ln(rate).
+/// A law fitted to the best rates by least squares in ln(rate).
 package struct RateModel: Sendable, Equatable {
     package struct Parameter: Sendable, Equatable {
-        /// "rate" (at B = 1), "rate_max", "exponent" or "Bn" (sequences).
+        /// The name: "rate" (at B = 1), "rate_max", "exponent" or "Bn" (in sequences).
         package let name: String
         package let estimate: Estimate
     }
@@ -40,16 +42,17 @@ package struct RateModel: Sendable, Equatable {
     package let law: RateLaw
     package let parameters: [Parameter]
     package let residualSumOfSquares: Double
-    /// The side on which Bn lies so far outside the batches that they do not show it.
+    /// The side on which Bn lies so far outside the batches that they do not show it, or nil if
+    /// they show it.
     package let noiseScaleOutside: Side?
-    /// Nil where the batches are too few to judge a law of so many parameters.
+    /// Akaike's corrected criterion, or nil if the batches are too few for the law's parameters.
     package let criterion: Double?
-    /// The criterion's distance from the best law's; nil without a criterion.
+    /// The criterion minus the best law's, or nil without a criterion.
     package internal(set) var delta: Double?
-    /// Akaike's weight among the laws that have a criterion; nil without one.
+    /// Akaike's weight among the laws that have a criterion, or nil without a criterion.
     package internal(set) var weight: Double?
 
-    /// d ln(rate) / d ln(B) at a batch, of the laws 1/2, 1 and p the same everywhere.
+    /// Returns the local exponent d ln(rate) / d ln(B) at a batch.
     package func localExponent(at batch: Double) -> Double {
         func value(_ name: String) -> Double {
             parameters.first { $0.name == name }?.estimate.value ?? 1
@@ -60,7 +63,7 @@ package struct RateModel: Sendable, Equatable {
         case .linear: return 1
         case .power: return value("exponent")
         case .saturating, .saturatingPower:
-            // One without an exponent among its parameters.
+            // The saturating law has no such parameter, and its exponent is 1.
             return value("exponent") / (1 + batch / value("Bn"))
         case .surge:
             let scale = value("Bn")
@@ -70,10 +73,12 @@ package struct RateModel: Sendable, Equatable {
 }
 
 extension RateModel {
-    /// Residuals below a rate's ninth digit are rounding.
+    /// The variance of ln(rate) below which residuals are rounding errors, in a rate's ninth digit.
     private static let leastVariance = 1e-18
 
-    /// The fit of one law; nil where the batches are too few to give it parameters.
+    /// Fits one law.
+    ///
+    /// Returns nil if the batches are too few to determine its parameters.
     init?(_ law: RateLaw, batches: [Double], rates: [Double], level: Double) {
         let y = rates.map { log($0) }
         let logs = batches.map { log($0) }
@@ -130,8 +135,10 @@ extension RateModel {
             fit.residualSumOfSquares, count: count, outside: fit.scaleOutside)
     }
 
-    /// The exponent's start is the best of some between its bounds; where the fit leaves them, it
-    /// is at the nearer one.
+    /// Fits the saturating power.
+    ///
+    /// The fit starts from the best of several fixed exponents within the bounds. If the free fit
+    /// leaves the bounds, the result is the fit with that fixed exponent.
     private init?(saturatingPower batches: [Double], _ y: [Double], _ level: Double) {
         let bounds = 0.5...1.0
         let starts = stride(from: bounds.lowerBound, through: bounds.upperBound, by: 0.1)

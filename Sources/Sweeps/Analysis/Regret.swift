@@ -1,168 +1,246 @@
 import Glibc
 import Statistics
 
-/// What following a rule costs at one batch: the loss at its rate, less the batch's best loss.
+/// The cost of following a rule at one batch: the loss at the rule's rate minus the batch's least
+/// loss.
 ///
-/// Paired by seed. The noise of the base's best rate and of the batch's own adds to the regret, as
-/// it does for whoever follows the rule. Regrets are skewed to the right, which makes Student's
-/// interval over three or four seeds a little short at its upper end: where the true regret is the
-/// tolerance itself, "holds" is said in some 5 % of sweeps instead of 2.5 %.
+/// It is the value of the batch's mean curve at the distance of the rule's rate from the best rate.
+/// The mean over seeds of each seed's own regret would be biased, because it contains the variance
+/// of the best rates, however many seeds there are.
 package struct Regret: Sendable, Equatable {
     package enum Outcome: Sendable, Equatable {
-        /// In nats, the mean over seeds with Student's interval.
-        case measured(Estimate, standardDeviation: Double?)
-        /// The rule's rate diverges for so many seeds.
+        /// The regret in nats. It has no interval with one seed, or if an end of the interval is
+        /// unknown.
+        case measured(Estimate)
+        /// The rule's rate diverges for a number of seeds.
         case diverged(seeds: Int)
         /// The rule's rate lies between the grid's rates and one that diverges for some seed.
         case belowDivergence
-        /// The rule's rate lies outside the rates that were trained, and nothing is extrapolated.
+        /// The rule's rate lies outside the rates that were trained. Losses are not extrapolated.
         case outsideGrid(Side)
         /// There is no base rate to scale, or no run to compare with.
         case unavailable
     }
 
     package let batch: Int
-    /// The rule's rate, the geometric mean over seeds; nil where there is no base rate.
+    /// The rule's rate, or nil if there is no base rate.
     package let rate: Double?
-    package private(set) var outcome: Outcome
-    /// How many seeds it rests on.
+    package let outcome: Outcome
+    /// The number of seeds with runs at this batch.
     package let seedCount: Int
-    /// Whether the batch's best loss is not known well enough for the regret to be no larger: it
-    /// lies on the grid's edge, or where the grid is coarse, or is hidden in noise larger than the
-    /// tolerance.
+    /// The least regret that the interval allows, or nil if it is unknown. A valley falls toward
+    /// its best rate, so a rate beyond the grid costs at least what the edge of the grid costs.
+    package let lower: Double?
+    /// The greatest regret that the interval allows, or nil if it is unknown.
+    package let upper: Double?
+    /// Whether the batch's least loss is unknown, so that the true regret may be greater.
     package let isLowerBound: Bool
-    /// The interval if the base's best rate had no error but the seeds'; nil where it makes no
-    /// difference.
-    package private(set) var intervalOfSeeds: Interval?
-    /// Whether the base's best rate may be such that the rule's rate was not trained.
-    package private(set) var isBaseTooUncertain = false
 }
 
 extension Regret {
-    /// The regret of a rule whose rate is looked up on the grid.
-    ///
-    /// What the seeds have in common in the error of the base's best rate is taken to both its ends,
-    /// and the interval holds all that come of it: added by squares, as independent errors are, an
-    /// error that always has one sign would let wrong rules hold.
-    ///
-    /// - Parameter base: the batch whose own best rate, per seed, the rule scales; it must have
-    ///   one.
-    init(
-        _ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, settings: AnalysisSettings
-    ) {
-        func regret(shift: Double) -> Regret {
-            Regret(rule, at: batch, base: base, shift: shift, settings: settings)
-        }
-        self = regret(shift: 0)
-        let error = base.optimum.best?.commonError ?? 0
-        guard error > 0, case .measured(let estimate, let deviation) = outcome,
-            let interval = estimate.interval
-        else { return }
-        var (lower, upper) = (interval.lower, interval.upper)
-        for shift in [-error, error] {
-            guard case .measured(let other, _) = regret(shift: shift).outcome,
-                let interval = other.interval
-            else {
-                isBaseTooUncertain = true
-                continue
-            }
-            lower = min(lower, interval.lower)
-            upper = max(upper, interval.upper)
-        }
-        intervalOfSeeds = interval
-        outcome = .measured(
-            Estimate(
-                estimate.value,
-                interval: Interval(lower: lower, upper: upper, level: interval.level)),
-            standardDeviation: deviation)
+    /// A rule's rate at a batch, and the errors of its distance from the best rate.
+    struct RuleRate {
+        /// The logarithm of the rule's rate.
+        let logRate: Double
+        /// The variance of ln(rule's rate / best rate), or nil if it is unknown.
+        let noise: Noise?
+        /// The error of the distance that comes from the resolution of the grid, in ln(rate).
+        let resolution: Double
     }
 
-    /// - Parameter shift: in ln(rate), of the base's best rates.
-    private init(
-        _ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, shift: Double,
+    /// Computes the regret at a rule's rate.
+    init(
+        _ ruleRate: RuleRate, at batch: BatchOptimum, valley: SharedValley?,
         settings: AnalysisSettings
     ) {
-        let ratio = Double(batch.batch) / Double(base.batch)
-        let pairs: [(seed: SeedOptimum, logRate: Double)] = batch.seeds.compactMap { seed in
-            // Where some seed has no best rate, the others' would be a choice of seeds.
-            guard base.optimum.best != nil, let best = base.seed(seed.seed)?.optimum.best else {
-                return nil
-            }
-            let rate = rule.rate(best.rate * exp(shift), ratio)
-            return rate > 0 && rate.isFinite ? (seed, log(rate)) : nil
+        let curve = ExcessCurve(batch, valley, settings: settings)
+        self.batch = batch.batch
+        rate = exp(ruleRate.logRate)
+        seedCount = batch.seeds.count
+        isLowerBound = curve.isLowerBound
+        let own = Bounds(ruleRate, curve, level: settings.level)
+        (lower, upper) = (own.lower, own.upper)
+        switch curve.value(at: ruleRate.logRate) {
+        case .loss(_, let value, _):
+            let interval = own.interval(level: settings.level)
+            outcome = .measured(Estimate(value, interval: interval))
+        case .diverged(let seeds): outcome = .diverged(seeds: seeds)
+        case .belowDivergence: outcome = .belowDivergence
+        case .outside(let side, _): outcome = .outsideGrid(side)
+        case .unknown: outcome = .unavailable
         }
-        let rates = pairs.map { $0.logRate }
-        self.init(
-            batch: batch, rate: rates.isEmpty ? nil : exp(Sample(rates).mean),
-            losses: pairs.map { ($0.seed, $0.seed.lookup($0.logRate)) }, settings: settings,
-            reference: \.referenceLoss)
     }
 
-    /// The regret of a rule that was trained itself, against each seed's loss at the batch's best
-    /// rate: at a best rate of its own a seed is lucky with its noise, and the rule's runs are not.
+    /// Creates a regret that is unavailable, because there is no base rate.
+    init(unavailableAt batch: BatchOptimum) {
+        self.batch = batch.batch
+        (rate, outcome, seedCount) = (nil, .unavailable, 0)
+        (lower, upper, isLowerBound) = (nil, nil, true)
+    }
+
+    /// Creates the regret at the base batch, where a rule changes nothing.
+    init(base: BatchOptimum) {
+        batch = base.batch
+        rate = base.optimum.best?.rate
+        seedCount = base.seeds.count
+        let isKnown = base.optimum.best?.error != nil
+        (lower, upper) = isKnown ? (0, 0) : (nil, nil)
+        outcome = base.optimum.best == nil ? .unavailable : .measured(Estimate(0))
+        isLowerBound = false
+    }
+
+    /// Computes the regret of a rule that was trained.
+    ///
+    /// A seed's regret is the loss of the rule's run minus the loss of the seed's own curve at the
+    /// batch's best rate.
     ///
     /// - Parameter points: the rule's runs at this batch.
     init(
         trained points: [TrainedPoint], at batch: BatchOptimum, design: Design,
-        settings: AnalysisSettings
+        valley: SharedValley?, settings: AnalysisSettings
     ) {
-        let pairs: [(SeedOptimum, RateLosses.Lookup)] = points.compactMap { point in
+        self.batch = batch.batch
+        let place = valley?.place(of: batch.batch)
+        var regrets: [Double] = []
+        var diverged = 0
+        for point in points {
             guard let seed = batch.seed(point.seed), let loss = point.loss(at: design) else {
-                return nil
+                continue
             }
-            return (seed, loss.isFinite ? .loss(loss) : .diverged)
+            guard loss.isFinite else {
+                diverged += 1
+                continue
+            }
+            if let valley, let place, let best = batch.optimum.best, let least = seed.leastLoss {
+                let z = best.logRate - (seed.logRate ?? best.logRate)
+                regrets.append(loss - least - valley.excess(place, at: z).lowerBound)
+            } else if let least = seed.losses.finite.map(\.loss).min() {
+                regrets.append(loss - least)
+            }
         }
         let rates = points.map { log($0.learningRate) }
-        self.init(
-            batch: batch, rate: rates.isEmpty ? nil : exp(Sample(rates).mean), losses: pairs,
-            settings: settings
-        ) { seed in
-            guard let best = batch.optimum.best, case .loss(let loss) = seed.lookup(best.logRate)
-            else { return seed.referenceLoss }
-            return loss
+        rate = rates.isEmpty ? nil : exp(Sample(rates).mean)
+        seedCount = points.count
+        isLowerBound = batch.optimum.best == nil
+        guard diverged == 0, !regrets.isEmpty else {
+            outcome = diverged > 0 ? .diverged(seeds: diverged) : .unavailable
+            (lower, upper) = (diverged >= 2 ? .infinity : nil, nil)
+            return
+        }
+        let sample = Sample(regrets)
+        let estimate = sample.meanEstimate(level: settings.level)
+        outcome = .measured(estimate)
+        (lower, upper) = (estimate.interval?.lower, estimate.interval?.upper)
+    }
+}
+
+extension Regret {
+    /// The least and the greatest regret over the interval of the rule's rate.
+    private struct Bounds {
+        var lower: Double?
+        var upper: Double?
+
+        init(_ ruleRate: RuleRate, _ curve: ExcessCurve, level: Double) {
+            guard let noise = ruleRate.noise else { return }
+            let half =
+                noise.variance.squareRoot()
+                * StudentT.twoSided(level: level, degreesOfFreedom: noise.degreesOfFreedom)
+                + ruleRate.resolution
+            let ends = [ruleRate.logRate - half, ruleRate.logRate + half]
+            let values = ends.map(curve.value)
+            let contains = curve.best.map { ends[0] <= $0 && $0 <= ends[1] } ?? false
+            let least = values.compactMap(\.least).min()
+            lower = contains ? 0 : least.map { max(0, $0) }
+            let greatest = values.compactMap(\.greatest)
+            upper = greatest.count == values.count ? greatest.max() : nil
+        }
+
+        func interval(level: Double) -> Interval? {
+            guard let lower, let upper, lower <= upper else { return nil }
+            return Interval(lower: lower, upper: upper, level: level)
+        }
+    }
+}
+
+/// The loss above a batch's least one as a function of ln(rate).
+private struct ExcessCurve {
+    enum Value {
+        /// The value and the range in which it lies.
+        case loss(least: Double, value: Double, greatest: Double)
+        case diverged(seeds: Int)
+        case belowDivergence
+        case outside(Side, atLeast: Double)
+        case unknown
+
+        var least: Double? {
+            switch self {
+            case .loss(let least, _, _): least
+            case .diverged(let seeds): seeds >= 2 ? .infinity : 0
+            case .belowDivergence: 0
+            case .outside(_, let least): least
+            case .unknown: nil
+            }
+        }
+
+        var greatest: Double? {
+            if case .loss(_, _, let greatest) = self { greatest } else { nil }
         }
     }
 
-    private init(
-        batch: BatchOptimum, rate: Double?, losses: [(SeedOptimum, RateLosses.Lookup)],
-        settings: AnalysisSettings, reference: (SeedOptimum) -> Double?
-    ) {
-        self.batch = batch.batch
-        self.rate = rate
-        seedCount = losses.count
-        isLowerBound = losses.contains { seed, _ in
-            switch seed.optimum {
-            case .found: false
-            case .flat: seed.spread > settings.tolerance
-            case .unbracketed, .coarse, .insufficient: true
-            }
+    private let batch: BatchOptimum
+    private let valley: SharedValley?
+    /// The place of the batch in the valley, or nil if it is not there.
+    private let place: Int?
+    /// The loss above which the excess is measured, or nil without losses.
+    private let reference: Double?
+    /// The error of a difference of typical losses, in nats.
+    private let error: Double
+    /// ln(best rate), or nil if it is unknown.
+    let best: Double?
+    /// Whether the least loss is unknown.
+    let isLowerBound: Bool
+
+    init(_ batch: BatchOptimum, _ valley: SharedValley?, settings: AnalysisSettings) {
+        self.batch = batch
+        self.valley = valley
+        place = valley?.place(of: batch.batch)
+        best = batch.optimum.best?.logRate
+        let inside = batch.typical.finite.filter { entry in
+            batch.bounds.map { $0.contains(entry.logRate) } ?? false
+        }.map(\.loss)
+        let spread = (inside.max() ?? 0) - (inside.min() ?? 0)
+        switch batch.optimum {
+        case .found(let best): (reference, isLowerBound) = (best.loss, false)
+        case .flat where !inside.isEmpty:
+            // The least of several noisy losses is too low on average.
+            (reference, isLowerBound) = (Sample(inside).mean, spread > settings.tolerance)
+        case .flat, .unbracketed, .insufficient:
+            (reference, isLowerBound) = (batch.typical.finite.map(\.loss).min(), true)
         }
-        var regrets: [Double] = []
-        var outside: Side?
-        var diverged = 0
-        var isBelowDivergence = false
-        for (seed, lookup) in losses {
-            switch lookup {
-            case .diverged: diverged += 1
-            case .belowDivergence: isBelowDivergence = true
-            case .outsideGrid(let side): outside = side
-            case .loss(let loss):
-                if let reference = reference(seed) { regrets.append(loss - reference) }
-            }
+        // Two standard errors of a difference of two medians over seeds.
+        let seeds = Double(max(1, batch.seeds.count))
+        error = 2 * (batch.noise ?? 0) * (Double.pi / seeds).squareRoot()
+    }
+
+    func value(at logRate: Double) -> Value {
+        if let valley, let place, let best, let bounds = batch.bounds, bounds.contains(logRate) {
+            let range = valley.excess(place, at: logRate - best)
+            let main = valley.curvatures[place] * valley.fits[0].valley.loss(at: logRate - best)
+            return .loss(least: range.lowerBound, value: main, greatest: range.upperBound)
         }
-        if diverged > 0 {
-            outcome = .diverged(seeds: diverged)
-        } else if isBelowDivergence {
-            outcome = .belowDivergence
-        } else if let outside {
-            outcome = .outsideGrid(outside)
-        } else if regrets.isEmpty || regrets.count < losses.count {
-            outcome = .unavailable
-        } else {
-            let sample = Sample(regrets)
-            outcome = .measured(
-                sample.meanEstimate(level: settings.level),
-                standardDeviation: sample.standardDeviation)
+        guard let reference else { return .unknown }
+        switch batch.typical.lookup(logRate) {
+        case .loss(let loss):
+            let value = loss - reference
+            return .loss(least: max(0, value - error), value: value, greatest: value + error)
+        case .diverged:
+            let seeds = batch.seeds.count { $0.losses.lookup(logRate) == .diverged }
+            return .diverged(seeds: max(1, seeds))
+        case .belowDivergence: return .belowDivergence
+        case .outsideGrid(let side):
+            let finite = batch.typical.finite
+            guard let edge = side == .above ? finite.last : finite.first else { return .unknown }
+            return .outside(side, atLeast: max(0, edge.loss - reference - error))
         }
     }
 }

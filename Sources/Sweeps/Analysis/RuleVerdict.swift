@@ -1,76 +1,96 @@
-import Glibc
 import Statistics
 import Support
 
-/// Up to which batch a rule holds, by one design.
+/// The batches at which a rule holds, fails or is undecided, by one design.
 package struct RuleVerdict: Sendable, Equatable {
     /// A batch at which the rule neither holds nor fails.
     package struct Undecided: Sendable, Equatable {
         package let batch: Int
-        /// Such as "the rule's rate lies above the grid".
+        /// The reason, such as "the rule's rate lies above the grid".
         package let reason: String
-        package let decidingRuns: DecidingRuns
+        /// The runs that are needed before more seeds can decide, or nil if more seeds can decide.
+        package let decidingRuns: DecidingRuns?
     }
 
     package enum Conclusion: Sendable, Equatable {
-        /// At every batch from the base up to this one, the largest that was trained.
+        /// The rule holds at every batch from the base up to this one, the largest that was
+        /// trained.
         case holds(upTo: Int)
-        /// It holds up to some batch, or none, and fails at the next one.
+        /// The rule fails at this batch, and holds at every smaller batch from the base up.
         case fails(from: Int)
-        /// Between the batches where it holds and those where it fails, some are undecided.
+        /// Some batch is undecided below the first one at which the rule fails, if it fails.
         case inconclusive
     }
 
+    /// The rates by which a rule is judged.
+    package enum Basis: Sendable, Equatable {
+        /// The rates that the rule derives from the base batch's best rate.
+        case baseRate
+        /// The rule's rates with a constant that is fitted to the best rates of all batches.
+        case fittedConstant
+        /// The rates of the rule's own runs.
+        case trained
+    }
+
     package let rule: String
-    /// Whether the rule's own runs were judged, not its rates on the grid.
-    package let isTrained: Bool
-    /// One for each batch, rising; of a trained rule, up to the largest that it was trained at.
+    package let basis: Basis
+    /// Whether the rule's own runs were judged.
+    package var isTrained: Bool { basis == .trained }
+    /// The regrets, sorted by batch. Those of a trained rule end at the largest batch at which it
+    /// was trained.
     package let regrets: [Regret]
     /// The largest batch such that the regret's interval lies within the tolerance there and at
-    /// every smaller batch from the base up.
+    /// every smaller batch from the base up, or nil if there is none.
     package let holdsUpTo: Int?
-    /// The smallest batch from the base up where the regret's interval lies above the tolerance.
+    /// The smallest batch from the base up at which the regret's interval lies above the tolerance,
+    /// or nil if there is none.
     package var failsFrom: Int? { failures.first }
-    /// From the base up to where it fails.
+    /// The undecided batches from the base up to `failsFrom`.
     package let undecided: [Undecided]
     package let conclusion: Conclusion
-    /// The batches beyond `failsFrom` at which it holds nevertheless.
+    /// The batches beyond `failsFrom` at which the rule holds.
     package let holdsBeyondFailure: [Int]
-    /// All batches at which it fails.
+    /// The batches at which the rule fails.
     private let failures: [Int]
     private let baseBatch: Int
     private let isJudged: Bool
-    /// Whether the rule was judged up to the largest batch of all.
+    /// The judgment at each batch that was judged.
+    private let judgments: [Int: Judgment]
+    /// Whether the rule was judged up to the largest batch of the sweep.
     private let isEndOfGrid: Bool
 
     init(
-        rule: String, isTrained: Bool, regrets: [Regret], optima: [BatchOptimum], baseBatch: Int,
+        rule: String, basis: Basis, regrets: [Regret], optima: [BatchOptimum], baseBatch: Int,
         settings: AnalysisSettings
     ) {
         self.rule = rule
-        self.isTrained = isTrained
+        self.basis = basis
         self.regrets = regrets
         self.baseBatch = baseBatch
-        // At the base batch a rule changes nothing: what was trained shows its runs' noise.
-        let judged = regrets.filter { isTrained ? $0.batch > baseBatch : $0.batch >= baseBatch }
+        // At the base batch a rule changes nothing, so a trained rule's runs show only noise there.
+        let judged = regrets.filter {
+            basis == .trained ? $0.batch > baseBatch : $0.batch >= baseBatch
+        }
         isJudged = !judged.isEmpty
         let base = optima.first { $0.batch == baseBatch }
-        let judgements = judged.map { regret in
-            // There a rule looked up is the base's own best rate, however uncertain that is.
-            regret.batch == baseBatch && base?.optimum.best?.interval != nil
-                ? .holds : Judgement(regret, tolerance: settings.tolerance)
+        let judgments = judged.map { regret in
+            // A rule that was looked up has the base's best rate there, however uncertain that is.
+            regret.batch == baseBatch && basis == .baseRate && base?.optimum.best?.error != nil
+                ? .holds : Judgment(regret, tolerance: settings.tolerance)
         }
-        let failure = judgements.firstIndex(of: .fails)
-        holdsUpTo = zip(judged, judgements).prefix { $0.1 == .holds }.last?.0.batch
-        holdsBeyondFailure = zip(judged, judgements).dropFirst(failure ?? judged.count)
+        self.judgments = Dictionary(
+            zip(judged.map(\.batch), judgments), uniquingKeysWith: { first, _ in first })
+        let failure = judgments.firstIndex(of: .fails)
+        holdsUpTo = zip(judged, judgments).prefix { $0.1 == .holds }.last?.0.batch
+        holdsBeyondFailure = zip(judged, judgments).dropFirst(failure ?? judged.count)
             .filter { $0.1 == .holds }.map(\.0.batch)
-        failures = zip(judged, judgements).filter { $0.1 == .fails }.map(\.0.batch)
-        undecided = zip(judged, judgements).prefix(failure ?? judged.count)
+        failures = zip(judged, judgments).filter { $0.1 == .fails }.map(\.0.batch)
+        undecided = zip(judged, judgments).prefix(failure ?? judged.count)
             .filter { $0.1 == .undecided }
             .map { regret, _ in
                 Undecided(
                     regret, optimum: optima.first { $0.batch == regret.batch },
-                    base: isTrained ? nil : base, settings: settings)
+                    base: basis == .baseRate ? base : nil, settings: settings)
             }
         if let last = judged.last, undecided.isEmpty {
             conclusion = failures.first.map { .fails(from: $0) } ?? .holds(upTo: last.batch)
@@ -80,60 +100,61 @@ package struct RuleVerdict: Sendable, Equatable {
         isEndOfGrid = judged.last?.batch == optima.last?.batch
     }
 
-    /// The rule in words; trained rules are told from those looked up on the grid.
-    package var name: String {
-        let name = rule == ScalingRule.none.name ? "no scaling" : rule
-        return isTrained ? "\(name) (trained)" : name
+    /// The regrets that decide the verdict: those from the base batch up.
+    var judgedRegrets: [Regret] {
+        regrets.filter { basis == .trained ? $0.batch > baseBatch : $0.batch >= baseBatch }
     }
 
-    /// `holdsUpTo`, unless that is the base batch, where a rule changes nothing.
+    /// The rule in words, with its basis unless that is the base batch's best rate.
+    package var name: String {
+        let name = rule == ScalingRule.none.name ? "no scaling" : rule
+        switch basis {
+        case .baseRate: return name
+        case .fittedConstant: return "\(name) (constant fitted)"
+        case .trained: return "\(name) (trained)"
+        }
+    }
+
+    /// `holdsUpTo`, or nil if that is the base batch, where a rule changes nothing.
     package var reachBeyondBase: Int? { holdsUpTo.flatMap { $0 > baseBatch ? $0 : nil } }
 
-    /// Such as "fails from B = 16"; nil where it does not.
+    /// A predicate such as "fails from B = 16", or nil if the rule does not fail.
     var failure: String? {
         failsFrom.map { batch in
             holdsBeyondFailure.isEmpty
                 ? "fails from B = \(batch)"
-                : "fails at B = \(Format.list(failures.map(String.init))), though not at "
+                : "fails at B = \(Format.list(failures.map(String.init))) but holds at B = "
                     + Format.list(holdsBeyondFailure.map(String.init))
         }
     }
 
-    /// In one sentence.
+    /// Returns the verdict at a batch in a word, or "-" if there is none.
+    func word(atBatch batch: Int) -> String { judgments[batch]?.rawValue ?? "-" }
+
+    /// The verdict in one sentence.
     package var sentence: String {
         guard isJudged else {
-            return "\(name) was trained at no batch above the base, and is not judged."
+            return "\(name) has no run above the base batch, so it is not judged."
         }
-        let reach =
-            switch holdsUpTo {
-            case nil: "\(name) holds at no batch\(isTrained ? " above the base" : "")"
-            case baseBatch
-            where undecided.isEmpty && failsFrom != nil && holdsBeyondFailure.isEmpty:
-                "\(name) holds at the base batch only"
-            case let batch?: "\(name) holds up to B = \(batch)"
-            }
-        guard undecided.isEmpty else {
-            let failure = failure.map { ", and it \($0)" } ?? ""
-            let start = reachBeyondBase == nil ? "\(name) is inconclusive" : reach
-            return start + ": " + gaps.joined(separator: "; ") + failure + "."
+        guard failsFrom != nil || !undecided.isEmpty else {
+            return "\(name) holds up to B = \(holdsUpTo ?? baseBatch), the largest batch "
+                + (isEndOfGrid ? "that was trained." : "at which it was trained.")
         }
-        if holdsUpTo == nil, !holdsBeyondFailure.isEmpty, let failure {
-            return "\(name) \(failure)."
-        }
-        return reach
-            + (failure.map { " and \($0)." }
-                ?? (isEndOfGrid
-                    ? ", the largest trained." : ", the largest at which it was trained."))
+        var predicates: [String] = []
+        if let reachBeyondBase { predicates.append("holds up to B = \(reachBeyondBase)") }
+        if !undecided.isEmpty { predicates.append("is undecided \(Format.list(gaps))") }
+        if let failure { predicates.append(failure) }
+        return "\(name) \(Format.list(predicates))."
     }
 }
 
 extension RuleVerdict {
-    /// What is open at which batches, those alike together.
+    /// The undecided batches with their reasons, grouped by reason.
     private var gaps: [String] {
         var groups: [(gap: Undecided, batches: [Int])] = []
         for gap in undecided {
             let place = groups.firstIndex {
-                $0.gap.reason == gap.reason && $0.gap.decidingRuns == gap.decidingRuns
+                $0.gap.reason == gap.reason
             }
             if let place {
                 groups[place].batches.append(gap.batch)
@@ -142,99 +163,74 @@ extension RuleVerdict {
             }
         }
         return groups.map { gap, batches in
-            "B = \(Format.list(batches.map(String.init))) \(batches.count == 1 ? "is" : "are") undecided "
-                + "(\(gap.reason); to decide, run \(gap.decidingRuns.phrase))"
+            "at B = \(Format.list(batches.map(String.init))) (\(gap.reason))"
         }
     }
 }
 
-private enum Judgement {
+private enum Judgment: String {
     case holds
     case fails
     case undecided
 
-    /// - Parameter tolerance: in nats.
+    /// Judges a regret.
+    ///
+    /// - Parameter tolerance: the regret up to which a rule holds, in nats.
     init(_ regret: Regret, tolerance: Double) {
-        switch regret.outcome {
-        case .measured(let estimate, _):
-            guard let interval = estimate.interval else {
-                self = .undecided
-                return
-            }
-            self =
-                interval.lower > tolerance
-                ? .fails
-                : interval.upper <= tolerance && !regret.isLowerBound && !regret.isBaseTooUncertain
-                    ? .holds : .undecided
-        // The mean of an infinite regret is infinite, but one seed alone decides nothing.
-        case .diverged(let seeds): self = seeds >= 2 ? .fails : .undecided
-        case .belowDivergence, .outsideGrid, .unavailable: self = .undecided
+        if let lower = regret.lower, lower > tolerance {
+            self = .fails
+        } else if let upper = regret.upper, upper <= tolerance, !regret.isLowerBound {
+            self = .holds
+        } else {
+            self = .undecided
         }
     }
 }
 
 extension RuleVerdict.Undecided {
-    /// - Parameter base: the batch whose rate the rule scales; nil for a rule that was trained.
+    /// Explains why a batch is undecided.
+    ///
+    /// - Parameter base: the batch whose best rate the rule scales, or nil if the rule's rate does
+    ///   not depend on it.
     fileprivate init(
         _ regret: Regret, optimum: BatchOptimum?, base: BatchOptimum?, settings: AnalysisSettings
     ) {
         batch = regret.batch
         let anchor = base.flatMap(\.decidingRuns)
-        // A rule's regret needs a seed at the batch and, for its rate, at the base.
-        let batches = Set([regret.batch, base?.batch ?? regret.batch]).sorted()
+        let ruleRate = regret.rate.flatMap { rate in
+            optimum.map { DecidingRuns.rates($0.grid.further(toCover: rate), batch: regret.batch) }
+        }
         switch regret.outcome {
-        case .measured(let estimate, let deviation) where anchor == nil:
-            (reason, decidingRuns) = Self.measured(
-                estimate, deviation, regret, optimum: optimum, base: base, batches: batches,
-                settings: settings)
-        case .diverged where anchor == nil:
-            reason = "one seed alone diverged"
-            decidingRuns = .seeds(fewestUsefulSeeds - 1, batches: batches)
-        case .belowDivergence where anchor == nil:
-            reason = "the rule's rate lies between the best rates and one that diverges"
-            decidingRuns = .rates(regret.rate.map { [$0] } ?? [], batch: batch)
-        case .outsideGrid(let side) where anchor == nil:
-            reason = "the rule's rate lies \(side.rawValue) the grid"
-            decidingRuns = .rates(regret.rate.map { [$0] } ?? [], batch: batch)
-        default:
+        case _ where anchor != nil:
+            reason = "the base batch has no best rate to scale"
+            decidingRuns = anchor
+        case .measured where regret.isLowerBound:
+            reason = "the batch's best rate is unknown"
+            decidingRuns = optimum?.decidingRuns ?? ruleRate
+        case .measured(let estimate):
+            if let interval = estimate.interval {
+                reason =
+                    "the regret's interval, \(Format.significant(interval.lower, digits: 2)) to "
+                    + "\(Format.significant(interval.upper, digits: 2)), contains the tolerance"
+            } else if regret.seedCount < 2 {
+                reason = "one seed gives no interval"
+            } else {
+                reason = "the interval of the rule's rate extends beyond the grid"
+            }
+            decidingRuns = nil
+        case .diverged:
+            reason = "only one seed diverged"
+            decidingRuns = nil
+        case .belowDivergence:
             reason =
-                anchor == nil
-                ? "no run reached the mark" : "the base batch has no best rate to scale"
-            decidingRuns = anchor ?? optimum?.decidingRuns ?? .longer(batch: batch)
+                "the rule's rate lies between the highest rate that trains and one that diverges"
+            decidingRuns = ruleRate
+        case .outsideGrid(let side):
+            reason = "the rule's rate lies \(side.rawValue) the grid"
+            decidingRuns = ruleRate
+        case .unavailable:
+            reason = "no run reached the steps or tokens of the comparison"
+            decidingRuns = optimum?.decidingRuns ?? .longer(batch: batch)
         }
-    }
-
-    /// Why an estimated regret decides nothing.
-    private static func measured(
-        _ estimate: Estimate, _ deviation: Double?, _ regret: Regret, optimum: BatchOptimum?,
-        base: BatchOptimum?, batches: [Int], settings: AnalysisSettings
-    ) -> (String, DecidingRuns) {
-        guard let interval = estimate.interval, let deviation else {
-            return ("one seed has no interval", .seeds(fewestUsefulSeeds - 1, batches: batches))
-        }
-        if regret.isLowerBound, estimate.value <= settings.tolerance,
-            let runs = optimum?.decidingRuns
-        {
-            return ("the batch's best loss is not known well enough", runs)
-        }
-        if let base, let best = base.optimum.best, let ofSeeds = regret.intervalOfSeeds,
-            ofSeeds.upper <= settings.tolerance || ofSeeds.lower > settings.tolerance
-        {
-            let factor = Format.significant(exp(best.commonError), digits: 3)
-            return (
-                "the base batch's best rate may be off by a factor of \(factor), whatever the seeds",
-                .rates(
-                    best.resolution > 0 ? base.grid.further(to: .above) : base.grid.between,
-                    batch: base.batch)
-            )
-        }
-        let needed = seedsNeeded(
-            standardDeviation: deviation, halfWidth: abs(settings.tolerance - estimate.value),
-            level: settings.level)
-        let reason =
-            "the regret's interval, \(Format.significant(interval.lower, digits: 2)) to "
-            + "\(Format.significant(interval.upper, digits: 2)), holds the tolerance"
-        guard let needed else { return (reason, .tooClose) }
-        return (reason, .seeds(max(1, needed - regret.seedCount), batches: batches))
     }
 }

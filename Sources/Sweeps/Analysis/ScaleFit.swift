@@ -1,37 +1,43 @@
 import Glibc
 import Statistics
 
-/// The fit of y = c + shape(ln(x0 / x)): a curve that bends at a scale x0.
+/// The fit of y = c + shape(ln(x0 / x)), a curve that bends at a scale x0.
 struct ScaleFit {
-    /// c.
+    /// The offset c.
     let offset: Estimate
-    /// ln(x0).
+    /// The logarithm of the scale, ln(x0).
     let logScale: Estimate
-    /// c + ln(x0).
+    /// The sum c + ln(x0).
     let offsetAndScale: Estimate
     let residualSumOfSquares: Double
-    /// Points less parameters.
+    /// The number of points minus the number of parameters.
     let degreesOfFreedom: Int
-    /// The side on which x0 lies so far outside the data that they do not show it.
+    /// The side on which x0 lies so far outside the data that they do not show it, or nil if they
+    /// show it.
     let scaleOutside: Side?
 
-    /// How far outside the data x0 is looked for: there the curves are straight to .1 %.
-    private static let reach = log(1000.0)
-    /// How far outside the data x0 is still believed: beyond, slopes differ from a straight line's
-    /// by less than a tenth at any x, which other causes do as well.
-    private static let believed = log(10.0)
+    /// The distance from the data within which x0 is searched, in ln(x). There the curves are
+    /// straight to 0.1 %.
+    private static let searchDistance = log(1000.0)
+    /// The distance from the data within which x0 is trusted, in ln(x). Further away, the slope
+    /// differs from a straight line's by less than a tenth at any x, which may have other causes.
+    private static let trustedDistance = log(10.0)
 
-    /// The ln(x0) that data between two ln(x) can show.
+    /// Returns the range in which x0 is searched, given the range of the data; both are logarithms.
     static func range(_ logs: ClosedRange<Double>) -> ClosedRange<Double> {
-        logs.lowerBound - reach...logs.upperBound + reach
+        logs.lowerBound - searchDistance...logs.upperBound + searchDistance
     }
 
-    /// Least squares: for each x0 on a fine grid c is a mean, so the best of them is a start that
-    /// no other minimum hides; from it MINPACK goes on.
+    /// Fits the curve by least squares.
+    ///
+    /// The fit starts from the best x0 of a fine grid, because the sum of squares may have several
+    /// minima. For a given x0, the best c is a mean.
+    ///
+    /// Returns nil if all `x` are equal.
     ///
     /// - Parameters:
-    ///   - x: positive, at least two different ones.
-    ///   - shape: takes ln(x0 / x).
+    ///   - x: positive numbers, at least two of them different.
+    ///   - shape: the curve as a function of ln(x0 / x).
     init?(x: [Double], y: [Double], level: Double, shape: (Double) -> Double) {
         let logs = x.map { log($0) }
         guard let least = logs.min(), let greatest = logs.max(), least < greatest else {
@@ -46,7 +52,7 @@ struct ScaleFit {
             let sample = Sample(residuals(scale))
             return (sample.variance ?? 0) * Double(sample.count - 1)
         }
-        // The curves bend over several units of ln(x0), so starts .3 apart miss no minimum.
+        // The curves bend over several units of ln(x0), so starts 0.3 apart miss no minimum.
         let steps = 64
         let scan = (0...steps).map { step in
             range.lowerBound + (range.upperBound - range.lowerBound) * Double(step) / Double(steps)
@@ -72,13 +78,13 @@ struct ScaleFit {
         residualSumOfSquares = fit.residualSumOfSquares
         let scale = fit.parameters[1]
         scaleOutside =
-            scale < least - Self.believed
-            ? .below : scale > greatest + Self.believed ? .above : nil
+            scale < least - Self.trustedDistance
+            ? .below : scale > greatest + Self.trustedDistance ? .above : nil
     }
 }
 
-/// ln(1 + e^u), without overflow.
+/// Returns ln(1 + e^u) without overflow.
 func softplus(_ u: Double) -> Double { max(u, 0) + log1p(exp(-abs(u))) }
 
-/// ln(cosh(v)), without overflow.
+/// Returns ln(cosh(v)) without overflow.
 func logCosh(_ v: Double) -> Double { abs(v) + log1p(exp(-2 * abs(v))) - log(2.0) }

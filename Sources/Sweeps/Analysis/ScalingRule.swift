@@ -1,8 +1,8 @@
 /// A rule that scales the learning rate with the batch.
 package struct ScalingRule: Sendable {
     package let name: String
-    /// What the rule makes of the base batch's rate at so many times that batch; what is no
-    /// positive number is no rate.
+    /// Returns the rate at `ratio` times the base batch, given the base batch's rate. The rule has
+    /// no rate there if the result is not a positive number.
     package let rate: @Sendable (_ base: Double, _ ratio: Double) -> Double
 
     package init(
@@ -12,15 +12,15 @@ package struct ScalingRule: Sendable {
         self.rate = rate
     }
 
-    /// A rule that multiplies the rate.
+    /// Creates a rule that multiplies the rate by a factor.
     package init(_ name: String, factor: @escaping @Sendable (_ ratio: Double) -> Double) {
         self.init(name) { $0 * factor($1) }
     }
 
-    /// One rate for every batch.
+    /// The rule that keeps the base batch's rate.
     package static let none = ScalingRule("none") { _ in 1 }
-    /// Krizhevsky 2014; Hoffer, Hubara & Soudry 2017.
+    /// The square root rule (Krizhevsky 2014; Hoffer, Hubara & Soudry 2017).
     package static let squareRoot = ScalingRule("sqrt") { $0.squareRoot() }
-    /// Goyal et al. 2017.
+    /// The linear rule (Goyal et al. 2017).
     package static let linear = ScalingRule("linear") { $0 }
 }

@@ -2,12 +2,12 @@ import Glibc
 import Statistics
 
 extension TrainedPoint {
-    /// The steps after which the validation loss first reaches a target, a fraction between two
-    /// evaluations; nil where it does not.
+    /// Returns the number of steps after which the validation loss first reaches a target, or nil
+    /// if it does not.
     ///
-    /// Between them the loss is taken from the straight line in ln(step), as it falls by like
-    /// amounts over like ratios of steps. At the first evaluation after the start it is that one's
-    /// steps, a bound.
+    /// The loss is linearly interpolated in ln(step) between two evaluations, because it falls by
+    /// similar amounts over equal ratios of steps. If the first evaluation after the start already
+    /// reaches the target, its step is returned as an upper bound.
     package func steps(to target: Double) -> Double? {
         guard let index = curve.firstIndex(where: { $0.validationLoss <= target }) else {
             return nil
@@ -21,33 +21,37 @@ extension TrainedPoint {
         return Double(earlier.step) * pow(Double(later.step) / Double(earlier.step), part)
     }
 
-    /// Whether it has reached a target when it is first evaluated after the start.
+    /// Returns whether the first evaluation after the start already reaches a target.
     fileprivate func reachesAtFirst(_ target: Double) -> Bool {
         curve.first { $0.step > 0 }.map { $0.validationLoss <= target } ?? false
     }
 
-    /// The tokens of one step; nil without an evaluation after a step.
+    /// The number of tokens in one step, or nil without an evaluation after the start.
     var tokensPerStep: Double? {
         curve.last.flatMap { $0.step > 0 ? Double($0.tokens) / Double($0.step) : nil }
     }
 }
 
-/// What it takes one batch to reach a target loss, at the grid's rate nearest to its best.
+/// The steps, tokens and seconds that a batch needs to reach a target loss at one rate of the grid.
 package struct BatchCost: Sendable, Equatable {
     package let batch: Int
     package let rate: Double
-    /// Whether some seed reaches the target before its first evaluation after the start. What it
-    /// takes is then not measured, and the estimates are bounds that it does not exceed.
+    /// Whether some seed has reached the target at its first evaluation after the start. The
+    /// estimates are then only upper bounds.
     package let isUpperBound: Bool
-    /// Geometric means over seeds with Student's intervals of their logarithms; nil where some seed
-    /// does not reach the target.
+    /// The number of steps: the geometric mean over seeds with Student's interval of the logarithm.
+    /// It is nil if some seed does not reach the target.
     package let steps: Estimate?
+    /// The number of tokens, with the mean and interval of `steps`.
     package let tokens: Estimate?
+    /// The training time, with a mean and an interval like those of `steps`; nil if it is unknown.
     package let seconds: Estimate?
-    /// Each seed's steps, for what is fitted over seeds.
+    /// The number of steps of each seed, for fits of single seeds.
     let stepsBySeed: [UInt64: Double]
     let tokensPerStep: Double?
 
+    /// Measures the cost of a target loss.
+    ///
     /// - Parameter runs: the batch's runs at one rate of the grid, one for each seed.
     init(batch: Int, rate: Double, runs: [TrainedPoint], target: Double, level: Double) {
         self.batch = batch
@@ -73,22 +77,24 @@ package struct BatchCost: Sendable, Equatable {
 }
 
 extension BatchCost {
-    /// Of numbers above 0, so that the interval's ends are.
+    /// Returns the geometric mean of positive numbers with an interval whose ends are positive.
     private static func geometricMean(_ values: [Double], level: Double) -> Estimate {
         Sample(values.map { log($0) }).meanEstimate(level: level).mapped { exp($0) }
     }
 }
 
-/// What it takes each batch to reach a target loss, and the critical batch that follows.
+/// The cost of a target loss for each batch, and the critical batch that follows from it.
 package struct TargetLoss: Sendable, Equatable {
-    /// In nats a token.
+    /// The target loss in nats per token.
     package let loss: Double
-    /// By batch.
+    /// The costs, sorted by batch. Each is measured at the grid's rate nearest to the batch's best
+    /// rate.
     package let costs: [BatchCost]
-    /// Nil where fewer than three batches reach the target.
+    /// The critical batch, or nil if fewer than three batches reach the target in a measured number
+    /// of steps.
     package let criticalBatch: CriticalBatch?
-    /// The batch that takes the least time to the target; nil where none reaches it, or where
-    /// bounds do not tell.
+    /// The batch that reaches the target in the least time, or nil if no batch reaches it or upper
+    /// bounds leave the fastest one unknown.
     package let fastestBatch: Int?
 
     init(loss: Double, optima: [BatchOptimum], points: [TrainedPoint], level: Double) {
@@ -104,24 +110,27 @@ package struct TargetLoss: Sendable, Equatable {
             cost.seconds.map { (cost: cost, seconds: $0.value) }
         }
         let fastest = timed.min { $0.seconds < $1.seconds }?.cost
-        // Of a batch that has a bound alone nothing is known but that it takes no longer.
-        let isTold = !timed.contains { $0.cost.isUpperBound && $0.cost != fastest }
-        fastestBatch = isTold ? fastest?.batch : nil
+        // A batch with an upper bound may be faster than the one with the least time.
+        let isKnown = !timed.contains { $0.cost.isUpperBound && $0.cost != fastest }
+        fastestBatch = isKnown ? fastest?.batch : nil
     }
 
-    /// Up to three targets that every seed of every batch reaches at its best rate: the least such
-    /// loss, and those 5 % and 10 % of the way back to the initial loss, but for those that some
-    /// run has reached when it is first evaluated.
+    /// Returns up to three targets that every seed of every batch reaches near its best rate.
+    ///
+    /// They are the least such loss, and the losses 5 % and 10 % of the way from there back to the
+    /// initial loss. The latter two are left out if the first evaluation of some run already
+    /// reaches them.
     static func reachable(optima: [BatchOptimum], points: [TrainedPoint]) -> [Double] {
         let runs = optima.map { optimum in
             optimum.gridRate.map { points.runs(batch: optimum.batch, rate: $0) } ?? []
         }
         let least = runs.compactMap { runs in
-            // The worst seed's, so that all reach it.
+            // The least loss of the worst seed is a loss that all seeds reach.
             runs.compactMap { $0.curve.map(\.validationLoss).min() }.max()
         }
         let start = runs.joined().map(\.initialLoss).min()
         guard let worst = least.max(), let start, start > worst else { return [] }
+        guard start.isFinite else { return [worst] }
         let targets = [0, 0.05, 0.1].map { worst + $0 * (start - worst) }
         return targets.prefix(1)
             + targets.dropFirst().filter { target in
@@ -131,7 +140,7 @@ package struct TargetLoss: Sendable, Equatable {
 }
 
 extension [TrainedPoint] {
-    /// The grid's runs of one batch and rate that did not diverge.
+    /// Returns the grid's runs of one batch and rate that did not diverge.
     fileprivate func runs(batch: Int, rate: Double) -> [TrainedPoint] {
         filter {
             $0.rule == TrainedPoint.grid && $0.batch == batch && !$0.diverged

@@ -1,12 +1,12 @@
 import Support
 
-/// A mark on a training run's validation curve.
+/// A point of a training run's validation curve.
 package struct CurvePoint: Sendable, Equatable {
-    /// Optimizer steps taken.
+    /// The number of optimizer steps before this point.
     package let step: Int
-    /// Tokens trained on, over all ranks.
+    /// The number of tokens that all ranks have trained on before this point.
     package let tokens: Int
-    /// Nats a token.
+    /// The validation loss in nats per token.
     package let validationLoss: Double
 
     package init(step: Int, tokens: Int, validationLoss: Double) {
@@ -18,21 +18,22 @@ package struct CurvePoint: Sendable, Equatable {
 
 /// One training run of a sweep over learning rate, batch and seed.
 package struct TrainedPoint: Sendable, Equatable {
-    /// The rule of runs whose rate was given directly.
+    /// The name that stands for the rule of runs whose rate was given directly.
     package static let grid = "grid"
 
-    /// `grid`, or the name of the rule that made this run's rate (and maybe more) from the batch.
+    /// The name of the rule that prescribed this run's rate, and perhaps other settings; `grid` if
+    /// the rate was given directly.
     package let rule: String
     /// The global batch, in sequences.
     package let batch: Int
-    /// The schedule's peak.
+    /// The peak rate of the schedule.
     package let learningRate: Double
     package let seed: UInt64
-    /// Whether training broke down; then the rate counts as one with an infinite loss.
+    /// Whether training diverged. The run then counts as one with an infinite loss.
     package let diverged: Bool
-    /// The validation loss before the first step, in nats a token.
+    /// The validation loss before the first step, in nats per token; infinite if it is unknown.
     package let initialLoss: Double
-    /// In the order of steps.
+    /// The validation curve, sorted by step.
     package let curve: [CurvePoint]
     package let secondsPerStep: Double
 
@@ -50,35 +51,39 @@ package struct TrainedPoint: Sendable, Equatable {
         self.secondsPerStep = secondsPerStep
     }
 
-    /// The run in words, for messages.
-    package var name: String {
-        "the run of rule \"\(rule)\" with batch \(batch), rate \(learningRate), seed \(seed)"
+    /// Returns a failure about this run: `The run of RULE ... problem; remedy.`
+    func failure(_ problem: String, remedy: String) -> Failure {
+        Failure(
+            .badData,
+            "The run of rule \"\(rule)\" at batch \(batch) with rate \(learningRate) and seed "
+                + "\(seed) \(problem); \(remedy).")
     }
 
     /// Checks every value.
     ///
-    /// - Throws: a `.badData` failure that names the run and the first impossible value.
+    /// - Throws: `Failure` (bad data) that names the run and the first invalid value.
     package func validate() throws(Failure) {
         func refuse(_ problem: String) -> Failure {
-            Failure(.badData, "\(name) \(problem): remove it from the sweep, or run it again")
+            failure(problem, remedy: "remove it from the sweep, or train it again")
         }
-        guard batch >= 1 else { throw refuse("has no sequence in its batch") }
+        guard batch >= 1 else { throw refuse("has a batch of less than one sequence") }
         guard learningRate > 0, learningRate.isFinite else {
             throw refuse("has a rate that is not a positive number")
         }
         guard diverged || !curve.isEmpty else { throw refuse("has no evaluation") }
         guard diverged || curve.allSatisfy(\.validationLoss.isFinite) else {
-            throw refuse("has a loss that is not a number, and is not marked as diverged")
+            throw refuse("has a loss that is not a number but is not marked as diverged")
         }
-        guard initialLoss.isFinite else {
+        guard initialLoss > -.infinity else {
             throw refuse("has an initial loss that is not a number")
         }
         guard secondsPerStep >= 0, secondsPerStep.isFinite else {
-            throw refuse("has a time per step that is not a positive number")
+            throw refuse("has a time per step that is negative or not a number")
         }
         for (earlier, later) in zip(curve, curve.dropFirst())
         where later.step <= earlier.step || later.tokens <= earlier.tokens {
-            throw refuse("goes back from step \(earlier.step) to \(later.step) in its evaluations")
+            throw refuse(
+                "has evaluations out of order (step \(later.step) after step \(earlier.step))")
         }
     }
 }

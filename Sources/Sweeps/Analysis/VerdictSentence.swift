@@ -1,46 +1,42 @@
 import Support
 
-/// Several rules' verdicts in one sentence, such as "linear holds up to B = 64, sqrt up to 512
-/// (regret <= 0.01 at 95 %); neither beyond".
+/// Returns the verdicts on several rules in one sentence, with a clause for each rule: "linear
+/// holds up to B = 64 (regret <= 0.01 at 95 %) and fails from B = 128; no scaling fails from B =
+/// 16."
 func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> String {
     let level = Format.significant(100 * settings.level, digits: 3)
     let bound = "(regret <= \(Format.significant(settings.tolerance, digits: 3)) at \(level) %)"
     guard !verdicts.isEmpty else {
         return settings.rules.isEmpty
-            ? "no rule was asked for, so none is judged."
+            ? "no rules are given, so none is judged."
             : "no run of the base batch has ended, so no rule is judged."
     }
-    var parts: [String] = []
-    let holding = verdicts.compactMap { verdict in
-        verdict.reachBeyondBase.map { (name: verdict.name, batch: $0) }
+    let holding = verdicts.filter { $0.reachBeyondBase != nil }
+    let others = verdicts.filter { $0.reachBeyondBase == nil }
+    let failing = others.filter(\.undecided.isEmpty)
+    let undecided = others.filter { !$0.undecided.isEmpty }
+    var clauses = holding.enumerated().map { index, verdict in
+        clause(verdict, bound: index == 0 ? bound : nil)
     }
-    let clauses = holding.enumerated().map { index, rule in
-        "\(rule.name) \(index == 0 ? "holds up to B =" : "up to") \(rule.batch)"
+    if holding.isEmpty {
+        clauses.append("no rule is shown to hold beyond the base batch \(bound)")
     }
-    parts.append(
-        clauses.isEmpty
-            ? "no rule is shown to hold beyond the base batch \(bound)"
-            : clauses.joined(separator: ", ") + " \(bound)")
-    let failing = verdicts.filter { if case .fails = $0.conclusion { true } else { false } }
-    let ending = failing.filter { $0.reachBeyondBase != nil }
-    if !holding.isEmpty, ending.count == holding.count,
-        ending.allSatisfy(\.holdsBeyondFailure.isEmpty)
-    {
-        parts.append(
-            ending.count == 1 ? "not beyond" : ending.count == 2 ? "neither beyond" : "none beyond")
-    } else {
-        parts += ending.compactMap { verdict in
-            verdict.failure.map { "\(verdict.name) \($0)" }
-        }
+    clauses += (failing + undecided).filter { $0.failsFrom != nil || !$0.undecided.isEmpty }
+        .map { clause($0, bound: nil) }
+    return clauses.joined(separator: "; ") + "."
+}
+
+/// Returns a clause about one rule.
+///
+/// - Parameter bound: the regret up to which a rule holds, in parentheses; nil to leave it out.
+private func clause(_ verdict: RuleVerdict, bound: String?) -> String {
+    var predicates: [String] = []
+    if let reach = verdict.reachBeyondBase {
+        predicates.append("holds up to B = \(reach)" + (bound.map { " \($0)" } ?? ""))
     }
-    parts += failing.filter { $0.reachBeyondBase == nil }.compactMap { verdict in
-        verdict.failure.map { "\(verdict.name) \($0)" }
+    if let gap = verdict.undecided.first {
+        predicates.append("is undecided at B = \(gap.batch)")
     }
-    parts += verdicts.compactMap { verdict in
-        verdict.undecided.first.map { gap in
-            let failure = verdict.failure.map { " and \($0)" } ?? ""
-            return "\(verdict.name) is undecided at B = \(gap.batch)" + failure
-        }
-    }
-    return parts.joined(separator: "; ") + "."
+    if let failure = verdict.failure { predicates.append(failure) }
+    return "\(verdict.name) \(Format.list(predicates))"
 }

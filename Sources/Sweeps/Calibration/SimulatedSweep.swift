@@ -1,17 +1,16 @@
-import Compute
 import Glibc
 
-/// A sweep whose losses follow a known law, to measure how often verdicts are right.
+/// A sweep whose losses follow a known law. It shows how often verdicts are right.
 package struct SimulatedSweep: Sendable {
-    /// The name of the law and its noise, for tables.
+    /// The name in tables, which states the law and its noise.
     package var name: String
     package var batches = [1, 2, 4, 8, 16, 32]
     /// The number of rates, a factor of 2 apart and centered on the batches' best rates.
     package var rateCount = 9
-    /// The exponent p of the best rate, proportional to B^p.
+    /// The exponent p of the best rate, which is proportional to B^p.
     package var exponent = 0.5
-    /// The loss above the best one is this times the square of ln(rate / best rate), below and above
-    /// the best rate.
+    /// The ratios of the loss above the best one to the square of ln(rate / best rate), below and
+    /// above the best rate.
     package var curvatures = (below: 0.06, above: 0.06)
     /// The standard deviation of a run's loss, in nats.
     package var lossNoise = 0.004
@@ -22,7 +21,7 @@ package struct SimulatedSweep: Sendable {
 
     package init(_ name: String) { self.name = name }
 
-    /// The steps after which runs are compared.
+    /// The number of steps after which runs are compared.
     private static let steps = 100
     /// The standard deviation of the offset that all runs of a seed share, in nats.
     private static let offsetNoise = 0.05
@@ -31,7 +30,7 @@ package struct SimulatedSweep: Sendable {
 
     package static var design: Design { .equalSteps(steps) }
 
-    /// Returns the loss above the best one at a distance in ln(rate).
+    /// Returns the loss above the best one at a distance of `z` in ln(rate) from the best rate.
     package func excess(at z: Double) -> Double {
         (z < 0 ? curvatures.below : curvatures.above) * z * z
     }
@@ -45,7 +44,7 @@ package struct SimulatedSweep: Sendable {
     package func points(seeds: Int, repetition: Int) -> [TrainedPoint] {
         var noise = NormalNumbers(key: UInt64(repetition) << 8 | UInt64(seeds))
         let logs = batches.map { exponent * log(Double($0) / Double(batches[0])) }
-        // The grid lies differently relative to the best rates in each repetition.
+        // Each repetition shifts the grid relative to the best rates.
         let center = (logs[0] + logs[logs.count - 1]) / 2 + log(2.0) * (noise.uniform() - 0.5)
         return (0..<seeds).flatMap { seed -> [TrainedPoint] in
             let offset = Self.offsetNoise * noise.normal()
@@ -69,22 +68,5 @@ package struct SimulatedSweep: Sendable {
                 }
             }
         }
-    }
-}
-
-/// Normal numbers by Box and Muller 1958, from a counter-based generator.
-private struct NormalNumbers {
-    private let random: CounterRandom
-    private var count: UInt64 = 0
-
-    init(key: UInt64) { random = CounterRandom(key: key) }
-
-    mutating func uniform() -> Double {
-        count += 1
-        return random.uniform(count)
-    }
-
-    mutating func normal() -> Double {
-        (-2 * log(1 - uniform())).squareRoot() * cos(2 * Double.pi * uniform())
     }
 }

@@ -1,38 +1,39 @@
-import Glibc
 import Statistics
 import Support
 
-/// How often verdicts on simulated sweeps are right.
+/// The frequencies of right and wrong verdicts on simulated sweeps.
 package struct VerdictCalibration: Sendable {
     package let sweep: SimulatedSweep
+    /// The number of seeds per sweep.
     package let seeds: Int
+    /// The number of simulated sweeps.
     package let sweeps: Int
-    /// The share of sweeps in which the true rule holds up to the largest batch.
+    /// The fraction of sweeps in which the true rule holds up to the largest batch.
     package let trueHolds: Double
-    /// The share in which the true rule fails at some batch.
+    /// The fraction of sweeps in which the true rule fails at some batch.
     package let trueFails: Double
-    /// The share of verdicts on wrong rules that hold at a batch where the regret exceeds the
-    /// tolerance.
+    /// The fraction of verdicts on wrong rules by which the rule holds at a batch where its regret
+    /// exceeds the tolerance.
     package let wrongHolds: Double
-    /// The share of exponents' intervals that contain the true exponent.
+    /// The fraction of the exponents' intervals that contain the true exponent.
     package let coverage: Double
-    /// The mean width of these intervals.
+    /// The mean width of the exponents' intervals.
     package let width: Double
 
     private static let rules: [(exponent: Double, rule: ScalingRule)] = [
         (0, .none), (0.5, .squareRoot), (1, .linear),
     ]
 
-    /// Judges sweeps in which each of the common rules is the truth in turn.
+    /// Simulates and judges sweeps. The common rules take turns as the true rule.
     ///
     /// - Parameter progress: a closure that is called after each sweep.
-    /// - Throws: `Failure` if the analysis refuses a sweep.
+    /// - Throws: the failures of the analysis.
     package init(
         _ sweep: SimulatedSweep, seeds: Int, sweeps: Int, progress: () -> Void = {}
     ) throws(Failure) {
         (self.sweep, self.seeds, self.sweeps) = (sweep, seeds, sweeps)
         var settings = AnalysisSettings(designs: [SimulatedSweep.design])
-        // No run reaches this loss, so that no time is spent on critical batches.
+        // No run reaches this loss, so the analysis spends no time on critical batches.
         settings.targetLosses = [-1]
         var (holds, fails, wrong, covered, intervals, width) = (0, 0, 0, 0, 0, 0.0)
         for repetition in 0..<sweeps {
@@ -69,7 +70,7 @@ package struct VerdictCalibration: Sendable {
         self.width = width / Double(max(1, intervals))
     }
 
-    /// The cases of the table.
+    /// The simulated sweeps of the table, each with its numbers of seeds.
     package static let cases: [(sweep: SimulatedSweep, seeds: [Int])] = {
         func sweep(_ name: String, _ change: (inout SimulatedSweep) -> Void) -> SimulatedSweep {
             var sweep = SimulatedSweep(name)

@@ -7,6 +7,7 @@ package struct SweepFindings: Sendable {
     /// The results, sorted by the names of their points.
     package let results: [PointResult]
     package let progress: SweepLedger.Progress
+    package let warnings: [SweepWarning]
     package let analysis: Analysis
 
     /// A sentence about the missing runs, or nil if all runs have ended.
@@ -27,9 +28,24 @@ package struct SweepFindings: Sendable {
                 + "learning_rates, with `lockstep find-lr` as a guide.")
     }
 
-    /// The caveat, if there is one, and a summary of the analysis.
+    /// The caveat and the warnings, if there are any, and a summary of the analysis.
     package var text: String {
-        (caveat.map { $0 + "\n\n" } ?? "") + analysis.summary
+        let notes = (caveat.map { [$0] } ?? []) + warnings.map { "Warning: \($0.sentence)" }
+        return (notes.isEmpty ? "" : notes.joined(separator: "\n") + "\n\n") + analysis.summary
+    }
+
+    /// The caveat, the warnings and the analysis as JSON, for other programs.
+    package var json: JSONObject {
+        var json = analysis.json(notes: caveat.map { [$0] } ?? [])
+        json["warnings"] = .array(
+            warnings.map { warning in
+                [
+                    "confound": .string(warning.confound.rawValue),
+                    "batches": .array(warning.batches.map { .integer($0) }),
+                    "sentence": .string(warning.sentence),
+                ]
+            })
+        return json
     }
 }
 
@@ -60,6 +76,9 @@ extension SweepFolder {
         }
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
+            // Only a warning needs the file, so the analysis does without it.
+            warnings: try specification.warnings(
+                trainingTokens: (try? readOrigin())?.trainingTokens),
             analysis: try Analysis(
                 try ledger.trainedPoints(results), settings: specification.analysisSettings))
     }
@@ -69,7 +88,7 @@ extension SweepFolder {
     /// - Throws: `Failure` (I/O) if a file cannot be written.
     package func write(_ findings: SweepFindings) throws(Failure) {
         try AtomicFile.write(Self.table(of: findings.results), to: table)
-        try AtomicFile.write(findings.analysis.json.text + "\n", to: analysis)
+        try AtomicFile.write(findings.json.text + "\n", to: analysis)
     }
 
     /// Returns the results as comma-separated values.

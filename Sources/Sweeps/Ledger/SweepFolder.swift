@@ -40,7 +40,8 @@ package struct SweepFolder: Sendable {
     ///
     /// - Throws: `Failure` (usage) if the path is taken; (I/O) if the folder cannot be written.
     package func create(
-        specification text: String, recipe recipeText: String, dataPath: String, fingerprint: String
+        specification text: String, recipe recipeText: String, dataPath: String,
+        fingerprint: String, trainingTokens: Int
     ) throws(Failure) {
         guard !holdsSweep else {
             throw .file(
@@ -53,6 +54,7 @@ package struct SweepFolder: Sendable {
             try AtomicFile.write(recipeText, to: inside.recipe)
             let origin: JSONObject = [
                 "data": .string(dataPath), "data_fingerprint": .string(fingerprint),
+                "training_tokens": .integer(trainingTokens),
                 "recipe_sha256": .string(SHA256.hash(recipeText)),
             ]
             try AtomicFile.write(origin.text + "\n", to: inside.origin)
@@ -86,6 +88,8 @@ package struct SweepFolder: Sendable {
     package struct Origin: Sendable {
         package let dataPath: String
         package let fingerprint: String
+        /// The number of tokens in the training data; nil if an earlier version started the sweep.
+        package let trainingTokens: Int?
         package let recipeHash: String
     }
 
@@ -102,7 +106,10 @@ package struct SweepFolder: Sendable {
                 .badData, origin, "does not contain the data and the recipe of the sweep",
                 remedy: "start a new sweep")
         }
-        return Origin(dataPath: path, fingerprint: fingerprint, recipeHash: hash)
+        return Origin(
+            dataPath: path, fingerprint: fingerprint,
+            trainingTokens: record["training_tokens"].flatMap { Int(exactly: $0) },
+            recipeHash: hash)
     }
 
     /// Removes the checkpoints of a finished point, whose losses are in the ledger.

@@ -13,6 +13,13 @@ extension SweepFolder {
         let caveat = findings.caveat.map {
             [Page.Section("Missing runs", items: [.note(.warning, $0)])]
         }
+        let confounds =
+            findings.warnings.isEmpty
+            ? []
+            : [
+                Page.Section(
+                    "Confounds", items: findings.warnings.map { .note(.warning, $0.sentence) })
+            ]
         let sections = analysis.designs.map {
             DesignReport($0, analysis: analysis, specification: specification).section
         }
@@ -21,19 +28,19 @@ extension SweepFolder {
             subtitle: "\(specification.batches.count) batches, "
                 + "\(specification.learningRates.count) rates and \(specification.seeds.count) seeds "
                 + "of \(specification.recipePath). Batches are in sequences; intervals are at "
-                + "\(Format.significant(100 * analysis.level, digits: 3)) %. A rule scales each "
-                + "seed's best rate at batch \(analysis.baseBatch), and holds while its regret, the "
-                + "loss above the best rate's, is at most "
-                + "\(Format.significant(analysis.tolerance, digits: 3)) nats.",
-            sections: (caveat ?? []) + sections)
+                + "\(Format.significant(100 * analysis.level, digits: 3)) %. A rule scales the best "
+                + "rate of the base batch, \(analysis.baseBatch). It holds at a batch if the whole "
+                + "interval of its regret, the loss at its rate minus the loss at the best rate, is "
+                + "at most \(Format.significant(analysis.tolerance, digits: 3)) nats.",
+            sections: (caveat ?? []) + confounds + sections)
     }
 }
 
 /// The section of a page about the findings of a sweep by one design.
 struct DesignReport {
-    private let analysis: DesignAnalysis
+    let analysis: DesignAnalysis
     private let baseBatch: Int
-    private let tolerance: Double
+    let tolerance: Double
     private let specification: SweepSpecification
 
     init(
@@ -49,12 +56,11 @@ struct DesignReport {
         Page.Section(
             "By \(analysis.design.name)",
             items: [
-                .verdict(verdict), .chart(lossChart), .chart(bestRateChart),
-                .table(analysis.optimaTable),
-            ] + laws + [.table(analysis.regretTableByBatch)] + verdictNotes + [
-                .chart(heatMap), .table(analysis.sensitivityTable),
-            ]
-                + targets)
+                .verdict(verdict), .table(verdictTable), .chart(regretChart), .chart(lossChart),
+                .chart(bestRateChart), .table(analysis.optimaTable),
+            ] + laws + [.table(analysis.regretTableByBatch)] + verdictNotes
+                + collapseCharts.map { .chart($0) }
+                + [.chart(heatMap), .table(analysis.sensitivityTable)] + targets)
     }
 
     private var targets: [Page.Item] {
@@ -75,7 +81,8 @@ struct DesignReport {
         return Verdict(
             holding ? .holds : failing ? .fails : .undecided,
             analysis.sentence.prefix(1).uppercased() + analysis.sentence.dropFirst(),
-            text: analysis.exponent.sentence)
+            text: [analysis.bestGuess, analysis.nextRuns?.sentence, analysis.exponent.sentence]
+                .compactMap(\.self).joined(separator: " "))
     }
 
     private var verdictNotes: [Page.Item] {
@@ -110,13 +117,22 @@ struct DesignReport {
         return LineChart(
             title: "Loss against rate",
             sentence:
-                "Validation loss: the mean over seeds with their range, and the fitted parabola "
-                + "in ln(rate) around the best rate. Rates that diverged are left out.",
+                "Validation loss: the mean over seeds with their range, and the fitted valley "
+                + "around the best rate. Losses far above the valleys are cut off, and rates that "
+                + "diverged are left out.",
             x: ChartAxis("learning rate", scale: .log, style: .scientific),
-            y: ChartAxis("loss, nats per token"), series: series, height: 340)
+            y: ChartAxis("loss, nats per token", limits: valleyLimits), series: series, height: 340)
     }
 
-    private func means(of optimum: BatchOptimum) -> [LineChart.Point] {
+    /// The losses of the valleys, with room above them; nil without a valley. Rates far from the
+    /// best ones have losses that would make the valleys flat.
+    private var valleyLimits: ClosedRange<Double>? {
+        let losses = analysis.optima.flatMap { fit(of: $0).map(\.y) }
+        guard let least = losses.min(), let most = losses.max(), least < most else { return nil }
+        return (least - 0.1 * (most - least))...(most + 0.5 * (most - least))
+    }
+
+    func means(of optimum: BatchOptimum) -> [LineChart.Point] {
         let entries = optimum.seeds.flatMap(\.losses.entries)
         let rates = Set(entries.map(\.logRate)).sorted()
         return rates.compactMap { rate in
@@ -130,17 +146,11 @@ struct DesignReport {
     }
 
     private func fit(of optimum: BatchOptimum) -> [LineChart.Point] {
-        let fits = optimum.seeds.compactMap { seed in
-            seed.parabola.flatMap { parabola in seed.bounds.map { (parabola, $0) } }
-        }
-        guard fits.count == optimum.seeds.count, let first = fits.first else { return [] }
-        let lower = fits.map(\.1.lowerBound).max() ?? first.1.lowerBound
-        let upper = fits.map(\.1.upperBound).min() ?? first.1.upperBound
-        guard lower < upper else { return [] }
-        return (0...40).map { part in
-            let x = lower + (upper - lower) * Double(part) / 40
-            return LineChart.Point(
-                exp(x), fits.reduce(0) { $0 + $1.0(x) } / Double(fits.count))
+        guard let bounds = optimum.bounds else { return [] }
+        return (0...40).compactMap { part in
+            let width = bounds.upperBound - bounds.lowerBound
+            let logRate = bounds.lowerBound + width * Double(part) / 40
+            return optimum.fittedLoss(at: logRate).map { LineChart.Point(exp(logRate), $0) }
         }
     }
 

@@ -65,6 +65,7 @@ extension SweepSession {
             \(Format.counted(input.specification.batches.count, "batch", "batches")) on \
             \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")); nothing is saved
             """)
+        warn(input)
         let schedule = try SweepSchedule(input.specification)
         let results = try world.agree { () throws(Failure) in
             resumes

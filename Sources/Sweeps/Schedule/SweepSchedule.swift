@@ -149,9 +149,10 @@ package struct SweepSchedule: Sendable {
         guard own.count == rates.count * specification.seeds.count,
             let design = specification.designs.first
         else { return nil }
-        let optimum = BatchOptimum(
-            batch: base, points: own.map { $0.trained(secondsPerStep: 0) }, design: design,
+        let (optima, _) = BatchOptimum.all(
+            own.map { $0.trained(secondsPerStep: 0) }, design: design,
             settings: specification.analysisSettings)
+        guard let optimum = optima.first else { return nil }
         return (optimum.optimum.best?.rate ?? optimum.gridRate).map(shortened)
     }
 }

@@ -95,6 +95,7 @@ package struct SweepSession {
         /// The recipe of the first point, for the values that all points share.
         let recipe: Recipe
         let data: TrainingData
+        let warnings: [SweepWarning]
     }
 
     func readInput() throws(Failure) -> Input {
@@ -126,7 +127,9 @@ package struct SweepSession {
             own.model.vocabularySize = recipe.model.vocabularySize
             _ = try TrainingPlan(own, ranks: 1)
         }
-        return Input(text: text, specification: specification, recipe: recipe, data: data)
+        return Input(
+            text: text, specification: specification, recipe: recipe, data: data,
+            warnings: try specification.warnings(trainingTokens: data.training.tokenCount))
     }
 
     private func findDataPath() throws(Failure) -> String {
@@ -162,11 +165,17 @@ package struct SweepSession {
         return groups
     }
 
+    /// Logs the confounds of a sweep.
+    func warn(_ input: Input) {
+        for warning in input.warnings { job.warn(warning.sentence) }
+    }
+
     private func prepareFolder(_ input: Input) throws(Failure) {
         guard resumes else {
             return try folder.create(
                 specification: input.text, recipe: input.specification.recipeText,
-                dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint)
+                dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint,
+                trainingTokens: input.data.training.tokenCount)
         }
         let origin = try folder.readOrigin()
         guard origin.fingerprint == input.data.fingerprint else {
@@ -204,6 +213,7 @@ package struct SweepSession {
         if input.recipe.schedule.name == .constant, let hint = specification.otherComparison {
             job.announce(hint)
         }
+        warn(input)
     }
 
     // MARK: - Training

@@ -53,7 +53,7 @@ package struct PointResult: Sendable, Equatable {
         TrainedPoint(
             rule: point.rule, batch: point.batch, learningRate: learningRate,
             seed: point.seed, diverged: diverged,
-            initialLoss: curve.first?.validationLoss ?? 0, curve: Array(curve.dropFirst()),
+            initialLoss: curve.first?.validationLoss ?? .infinity, curve: Array(curve.dropFirst()),
             secondsPerStep: secondsPerStep)
     }
 }

@@ -20,7 +20,7 @@ extension SweepSpecification {
     package var analysisSettings: AnalysisSettings {
         AnalysisSettings(
             baseBatch: baseBatch, designs: designs, rules: lookedUpRules,
-            targetLosses: targetLosses, tolerance: tolerance)
+            targetLosses: targetLosses.isEmpty ? nil : targetLosses, tolerance: tolerance)
     }
 
     /// The rules that change only the rate, so that the grid shows their effect.

@@ -1,0 +1,195 @@
+import Statistics
+
+/// The valley of a design: the form of the loss against the rate that all batches share, and the
+/// best rate of each batch with its errors.
+struct SharedValley {
+    /// The fits that describe the loss near the best rate, the main one first. The regret's
+    /// interval covers all of them.
+    let fits: [ValleyFit]
+    /// The batches with a best rate, sorted.
+    let batches: [Int]
+    /// The curvature of each batch relative to that of the fits.
+    let curvatures: [Double]
+    /// The variance over seeds of a seed's ln(best rate) around that of its batch, pooled over
+    /// batches; nil with one seed.
+    let seedVariance: Noise?
+    /// The error in ln(best rate) of a batch that arises because the losses and the fits differ in
+    /// form. It is the same for all seeds.
+    let misfit: Double
+    /// The error in ln(best rate) that is the same for all batches, so it does not affect
+    /// comparisons of batches.
+    let shift: Double
+    /// The error of each batch's ln(best rate) that the error of the asymmetry causes. It is
+    /// signed, because one error moves all batches.
+    let asymmetryErrors: [Double]
+    private let seedCounts: [Int]
+
+    /// The significance, in standard errors, from which a batch has a curvature of its own.
+    private static let curvatureErrors = 3.0
+    /// The relative difference up to which curvatures are shared in any case.
+    private static let curvatureDifference = 0.25
+
+    /// The significance, in standard errors, from which a batch has a valley at all.
+    private static let valleyErrors = 3.0
+
+    /// The median of the square of a standard normal variable.
+    private static let medianOfSquares = 0.4549
+
+    /// Fits the batches that are bracketed. If no valley fits all of them, the batches that no
+    /// valley fits are left out. Batches whose valley is hidden by noise are also left out.
+    ///
+    /// Returns nil if no batch remains.
+    init?(_ losses: [BatchLosses], _ windows: [RateWindow], settings: AnalysisSettings) {
+        let places = windows.indices.filter { windows[$0].state == .bracketed }
+        self.init(places, losses, windows, settings: settings)
+        if batches.isEmpty {
+            let single = places.filter {
+                !SharedValley([$0], losses, windows, settings: settings).batches.isEmpty
+            }
+            self.init(single, losses, windows, settings: settings)
+        }
+        while let main = fits.first {
+            let deep = batches.indices.filter { place in
+                let (value, error) = main.curvature(ofBatch: place)
+                return value > Self.valleyErrors * error
+            }
+            if deep.count == batches.count { return }
+            let kept = Set(deep.map { batches[$0] })
+            self.init(
+                places.filter { kept.contains(losses[$0].batch) }, losses, windows,
+                settings: settings)
+        }
+        return nil
+    }
+
+    /// Fits the batches at some places. The result has no batches if the fit fails.
+    private init(
+        _ places: [Int], _ losses: [BatchLosses], _ windows: [RateWindow],
+        settings: AnalysisSettings
+    ) {
+        let own = places.map { losses[$0] }
+        let starts = places.map { windows[$0].best ?? 0 }
+        func runs(_ bounds: [ClosedRange<Double>?]) -> [ValleyRun] {
+            zip(own, bounds).enumerated().flatMap { batch, pair in
+                pair.0.runs(batch: batch, in: pair.1)
+            }
+        }
+        let wide = runs(places.map { windows[$0].bounds })
+        guard !places.isEmpty,
+            let main = ValleyFit(wide, starts: starts, form: .linex)
+                ?? ValleyFit(wide, starts: starts, form: .linex, isSymmetric: true)
+        else {
+            (fits, batches, curvatures, seedCounts) = ([], [], [], [])
+            (seedVariance, misfit, shift, asymmetryErrors) = (nil, 0, 0, [])
+            return
+        }
+        let sided = ValleyFit(main, as: .twoSided)
+        // Other windows and forms show how much the best rates depend on their choice.
+        func bounds(_ factor: Double) -> [ClosedRange<Double>?] {
+            own.map {
+                RateWindow($0, window: factor * settings.window, level: settings.level).bounds
+            }
+        }
+        let narrow = runs(bounds(0.5))
+        let alternatives =
+            [
+                sided, ValleyFit(narrow, starts: main.logRates, form: .linex),
+                ValleyFit(runs(bounds(1.5)), starts: main.logRates, form: .linex),
+                ValleyFit(narrow, starts: main.logRates, form: .linex, isSymmetric: true),
+            ].compactMap(\.self)
+        fits = [main] + (sided.map { [$0] } ?? [])
+        batches = own.map(\.batch)
+        (misfit, shift) = Self.misfit(main, alternatives)
+        asymmetryErrors = main.asymmetryErrors
+        seedVariance = Self.pooledVariance(main.deviations)
+        seedCounts = main.deviations.map(\.count)
+        curvatures = Self.curvatures(main)
+    }
+
+    /// Returns the root mean square, over alternatives and batches, of the differences of their
+    /// best rates from those of the main fit. The shift that all batches share is returned
+    /// separately.
+    ///
+    /// An alternative uses the same runs less efficiently, so noise alone makes its best rates
+    /// differ. The variance of this difference is the difference of the variances (Hausman 1978),
+    /// and is subtracted.
+    private static func misfit(
+        _ main: ValleyFit, _ alternatives: [ValleyFit]
+    ) -> (misfit: Double, shift: Double) {
+        guard !alternatives.isEmpty else { return (0, 0) }
+        let own = pooledVariance(main.deviations)?.variance ?? 0
+        let seeds = Sample(main.deviations.map { Double($0.count) }).mean
+        var (squares, shifts) = ([Double](), [Double]())
+        for fit in alternatives {
+            let differences = zip(fit.logRates, main.logRates).map { $0 - $1 }
+            let shift = Sample(differences).mean
+            shifts.append(shift * shift)
+            let noise = max(0, (pooledVariance(fit.deviations)?.variance ?? 0) - own) / seeds
+            let rest = differences.map { ($0 - shift) * ($0 - shift) }
+            // One batch whose best rate an alternative misses says nothing about the others.
+            let typical = min(Sample(rest).mean, median(rest) / Self.medianOfSquares)
+            squares.append(max(0, typical - noise))
+        }
+        return (Sample(squares).mean.squareRoot(), Sample(shifts).mean.squareRoot())
+    }
+
+    private static func pooledVariance(_ deviations: [[UInt64: Double]]) -> Noise? {
+        var sum = 0.0
+        var degreesOfFreedom = 0
+        for own in deviations where own.count >= 2 {
+            let sample = Sample(own.keys.sorted().compactMap { own[$0] })
+            sum += (sample.variance ?? 0) * Double(own.count - 1)
+            degreesOfFreedom += own.count - 1
+        }
+        return degreesOfFreedom == 0
+            ? nil
+            : Noise(
+                variance: sum / Double(degreesOfFreedom), degreesOfFreedom: degreesOfFreedom)
+    }
+
+    /// Returns 1 for each batch whose curvature agrees with that of the others, and its own
+    /// relative curvature otherwise.
+    private static func curvatures(_ fit: ValleyFit) -> [Double] {
+        fit.logRates.indices.map { batch in
+            let (value, error) = fit.curvature(ofBatch: batch)
+            let difference = abs(value - 1)
+            return difference > max(curvatureDifference, curvatureErrors * error)
+                ? max(value, 0.1) : 1
+        }
+    }
+
+    /// Returns the place of a batch among those with a best rate.
+    func place(of batch: Int) -> Int? { batches.firstIndex(of: batch) }
+
+    /// Returns the variance of ln(best rate) of a batch, or nil with one seed.
+    func variance(_ place: Int) -> Double? {
+        guard let seedVariance, seedCounts[place] > 0 else { return nil }
+        return seedVariance.variance / Double(seedCounts[place]) + misfit * misfit
+    }
+
+    /// Returns the least and the greatest loss above the best one that the fits give at a distance
+    /// in ln(rate) from the best rate.
+    func excess(_ place: Int, at z: Double) -> ClosedRange<Double> {
+        let losses = fits.map { curvatures[place] * $0.valley.loss(at: z) }
+        return (losses.min() ?? 0)...(losses.max() ?? 0)
+    }
+}
+
+extension BatchLosses {
+    /// Returns the finite losses between two ln(rate), for a fit.
+    fileprivate func runs(batch: Int, in bounds: ClosedRange<Double>?) -> [ValleyRun] {
+        guard let bounds else { return [] }
+        let rates = entries.filter { entry in
+            entry.loss.isFinite
+                && (bounds.contains(entry.logRate) || isSameRate(entry.logRate, bounds.lowerBound)
+                    || isSameRate(entry.logRate, bounds.upperBound))
+        }
+        return seeds.flatMap { seed in
+            rates.compactMap { entry in
+                seed.loss(at: entry.logRate).map {
+                    ValleyRun(batch: batch, seed: seed.seed, logRate: entry.logRate, loss: $0)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+import Glibc
+import Support
+
+/// A row of a table of runs.
+struct RunRow {
+    let line: Int
+    let rule: String
+    let batch: Int
+    let learningRate: Double
+    let seed: UInt64
+    let isDiverged: Bool
+    /// The optimizer steps taken, or nil if the file does not tell.
+    let step: Int?
+    /// The tokens trained on, or nil if the file does not tell.
+    let tokens: Int?
+    /// The validation loss, or nil if it is not a finite number.
+    let loss: Double?
+    let secondsPerStep: Double
+
+    /// Reads a row.
+    ///
+    /// - Parameter contextLength: the context length of all rows, or nil for that of their column.
+    /// - Throws: `Failure` (bad data) that names the line and the column of the first bad field.
+    init(
+        _ row: CSVText.Row, header: RunHeader, contextLength: Int?, path: String
+    ) throws(Failure) {
+        let fields = RunFields(row: row, header: header, path: path)
+        line = row.line
+        guard row.fields.count == header.width else {
+            throw .file(
+                .badData, path,
+                "line \(line): has \(Format.counted(row.fields.count, "field")), but the header has "
+                    + "\(Format.count(header.width))", remedy: "give every row one field per column"
+            )
+        }
+        let rule = fields.text(.rule)
+        self.rule = rule.isEmpty ? TrainedPoint.grid : rule
+        guard let batch = try fields.count(.batch) else { throw fields.missing(.batch) }
+        self.batch = batch
+        learningRate = try fields.rate()
+        seed = try fields.seed()
+        loss = try fields.loss()
+        isDiverged = try fields.flag(.diverged) || loss == nil
+        secondsPerStep = try fields.seconds()
+        (step, tokens) = try fields.marks(batch: batch, contextLength: contextLength)
+        if loss != nil, step == nil, tokens == nil {
+            throw fields.missing(header[.step] == nil ? .tokens : .step)
+        }
+    }
+
+    /// Whether the loss is that before the first step.
+    var isStart: Bool { step ?? tokens == 0 }
+}
+
+/// The fields of a row by column.
+private struct RunFields {
+    let row: CSVText.Row
+    let header: RunHeader
+    let path: String
+
+    /// Up to this limit, the product of a batch and a number of steps does not overflow.
+    private static let largestCount = 1_000_000_000
+    private static let largestTokens = 1_000_000_000_000_000
+    /// The bounds of rates and losses, far beyond all sensible ones, within which the squares of
+    /// their logarithms and differences do not overflow.
+    private static let rates = 1e-30...1e30
+    private static let losses = -1e9...1e9
+
+    /// Returns a field; empty without such a column.
+    func text(_ column: RunColumn) -> String {
+        header[column].map { row.fields[$0.place] } ?? ""
+    }
+
+    func missing(_ column: RunColumn) -> Failure {
+        bad(column, "is empty", remedy: "fill it in, or remove the row")
+    }
+
+    /// Returns a failure about a field: `PATH: line 3: TITLE = VALUE: PROBLEM; REMEDY.`
+    func bad(_ column: RunColumn, _ problem: String, remedy: String) -> Failure {
+        let value = text(column)
+        let shown = value.isEmpty ? "" : " = \(jsonQuoted(String(value.prefix(40))))"
+        return .file(
+            .badData, path,
+            "line \(row.line): \(header[column]?.title ?? column.names[0])\(shown): \(problem)",
+            remedy: remedy)
+    }
+
+    private func number(_ column: RunColumn) throws(Failure) -> Double? {
+        let text = text(column)
+        guard !text.isEmpty else { return nil }
+        guard let number = Double(text) else {
+            throw bad(column, "is not a number", remedy: "write one such as 8 or 3e-4")
+        }
+        return number
+    }
+
+    /// Returns a whole number, or nil if the field is empty.
+    func count(
+        _ column: RunColumn, from least: Int = 1, to most: Int = Self.largestCount
+    ) throws(Failure) -> Int? {
+        guard let number = try number(column) else { return nil }
+        guard let count = Int(exactly: number), (least...most).contains(count) else {
+            throw bad(
+                column, "must be a whole number from \(least) to \(most)",
+                remedy: "correct it, or remove the row")
+        }
+        return count
+    }
+
+    func rate() throws(Failure) -> Double {
+        guard let rate = try number(.rate) else { throw missing(.rate) }
+        guard Self.rates.contains(rate) else {
+            throw bad(.rate, "must be a number above 0", remedy: "correct it, or remove the row")
+        }
+        return rate
+    }
+
+    func seed() throws(Failure) -> UInt64 {
+        let text = text(.seed)
+        guard !text.isEmpty else { return 0 }
+        guard let seed = UInt64(text) ?? Double(text).flatMap(UInt64.init(exactly:)) else {
+            throw bad(.seed, "must be a whole number, 0 or more", remedy: "number the seeds")
+        }
+        return seed
+    }
+
+    /// Returns the loss, or nil if it is empty, NaN or infinite.
+    func loss() throws(Failure) -> Double? {
+        guard let loss = try number(.loss), loss.isFinite else { return nil }
+        guard Self.losses.contains(loss) else {
+            throw bad(
+                .loss, "is beyond 1e9 nats", remedy: "write nan if the run diverged")
+        }
+        return loss
+    }
+
+    func seconds() throws(Failure) -> Double {
+        let seconds = try number(.secondsPerStep) ?? 0
+        guard (0...1e9).contains(seconds) else {
+            throw bad(
+                .secondsPerStep, "must be from 0 to 1e9", remedy: "correct it, or leave it empty")
+        }
+        return seconds
+    }
+
+    func flag(_ column: RunColumn) throws(Failure) -> Bool {
+        switch text(column).lowercased() {
+        case "true", "1": return true
+        case "false", "0", "": return false
+        default: throw bad(column, "must be true or false", remedy: "write one of them, or 1 or 0")
+        }
+    }
+
+    /// Returns the steps and the tokens. If one is not in the file, it follows from the other and
+    /// the context length.
+    func marks(batch: Int, contextLength: Int?) throws(Failure) -> (step: Int?, tokens: Int?) {
+        let step = try count(.step, from: 0)
+        let tokens = try count(.tokens, from: 0, to: Self.largestTokens)
+        let ownContext = try count(.contextLength)
+        guard let context = contextLength ?? ownContext, (step == nil) != (tokens == nil)
+        else { return (step, tokens) }
+        // Two numbers of at most 1e9 do not overflow.
+        let perStep = batch * context
+        if let step {
+            let (product, isTooMany) = step.multipliedReportingOverflow(by: perStep)
+            guard !isTooMany, product <= Self.largestTokens else {
+                throw bad(
+                    .step,
+                    "would be more than 1e15 tokens at batch \(batch) and context length "
+                        + "\(context)", remedy: "correct them")
+            }
+            return (step, product)
+        }
+        let (quotient, rest) = (tokens ?? 0).quotientAndRemainder(dividingBy: perStep)
+        guard rest == 0 else {
+            throw bad(
+                .tokens,
+                "is not a multiple of \(perStep), the tokens in a step of batch \(batch) and context "
+                    + "length \(context)", remedy: "correct one of them")
+        }
+        return (quotient, tokens)
+    }
+}

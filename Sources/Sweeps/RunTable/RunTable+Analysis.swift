@@ -1,0 +1,178 @@
+import Support
+
+/// The choices for the analysis of a table of runs; those that are unset have a sweep's defaults.
+package struct RunTableRequest: Sendable {
+    /// The regret up to which a rule holds, in nats.
+    package var tolerance: Double?
+    /// The batch whose best rate the rules scale.
+    package var baseBatch: Int?
+    /// The names of the rules.
+    package var rules: [String]?
+    /// The numbers of steps after which batches are compared.
+    package var steps: [Int] = []
+    /// The numbers of tokens after which batches are compared.
+    package var tokens: [Int] = []
+
+    package init() {}
+}
+
+/// The analysis of a table of runs.
+package struct RunTableFindings: Sendable {
+    package let analysis: Analysis
+    /// Sentences about what the table does not show.
+    package let notes: [String]
+
+    /// The notes and a summary of the analysis.
+    package var text: String { (notes + [analysis.summary]).joined(separator: "\n\n") }
+
+    /// Everything as JSON.
+    package var json: JSONObject { analysis.json(notes: notes) }
+}
+
+extension RunTable {
+    /// Analyzes the runs.
+    ///
+    /// - Throws: `Failure` (bad data) if the runs have nothing to compare; (usage) that names the
+    ///   first option that does not suit them.
+    package func findings(_ request: RunTableRequest) throws(Failure) -> RunTableFindings {
+        let grid = points.filter { $0.rule == TrainedPoint.grid }
+        guard !grid.allSatisfy(\.diverged) else {
+            throw .file(
+                .badData, path, "every run diverged, so there is nothing to compare",
+                remedy: "add runs with lower rates")
+        }
+        var settings = AnalysisSettings()
+        settings.tolerance = request.tolerance ?? settings.tolerance
+        settings.baseBatch = try baseBatch(request.baseBatch, grid)
+        if let names = request.rules { settings.rules = try Self.rules(names) }
+        let marks =
+            request.tokens.map(Design.equalTokens) + request.steps.map(Design.equalSteps)
+        for mark in marks { try check(mark, grid) }
+        var notes: [String] = []
+        (settings.designs, notes) = marks.isEmpty ? try commonDesigns(grid) : (marks, [])
+        // What a loss takes needs curves in steps and tokens.
+        let hasCurves = hasSteps && hasTokens && grid.contains { $0.curve.count > 1 }
+        settings.targetLosses = hasCurves ? nil : []
+        return RunTableFindings(
+            analysis: try Analysis(points, settings: settings), notes: notes)
+    }
+
+    private func baseBatch(_ batch: Int?, _ grid: [TrainedPoint]) throws(Failure) -> Int? {
+        let batches = Set(grid.map(\.batch)).sorted()
+        guard let batch, !batches.contains(batch) else { return batch }
+        throw Failure(
+            .usage,
+            "--base-batch \(batch): is not a batch of \(path); use one of "
+                + "\(batches.map(String.init).joined(separator: ", ")).")
+    }
+
+    private static func rules(_ names: [String]) throws(Failure) -> [ScalingRule] {
+        let known = AnalysisSettings().rules
+        let choices = known.map(\.name).joined(separator: ", ")
+        guard Set(names).count == names.count else {
+            throw Failure(
+                .usage,
+                "--rules \(names.joined(separator: ",")): must be without repetitions; name each once."
+            )
+        }
+        return try names.map { (name) throws(Failure) in
+            if let rule = known.first(where: { $0.name == name }) { return rule }
+            let remedy =
+                nearestName(to: name, among: known.map(\.name)).map { "did you mean \"\($0)\"?" }
+                ?? "use some of them, with commas between them."
+            throw Failure(
+                .usage, "--rules \(jsonQuoted(name)): must be one of \(choices); \(remedy)")
+        }
+    }
+
+    // MARK: - Designs
+
+    private func isKnown(_ design: Design) -> Bool {
+        switch design {
+        case .equalSteps: hasSteps
+        case .equalTokens: hasTokens
+        }
+    }
+
+    /// Checks that a mark of the user lies on the curve of some run.
+    private func check(_ design: Design, _ grid: [TrainedPoint]) throws(Failure) {
+        let option = "--\(design.unit) \(design.mark)"
+        guard isKnown(design) else {
+            throw Failure(
+                .usage,
+                "\(option): \(path) has no \(design.unit); add a column or --context-length with the "
+                    + "tokens of a sequence.")
+        }
+        guard !grid.contains(where: { !$0.diverged && $0.loss(at: design) != nil }) else { return }
+        throw Failure(
+            .usage, "\(option): no run of \(path) has a loss there; use a mark of its rows.")
+    }
+
+    /// Returns equal tokens and equal steps at the furthest mark that every batch reaches, as far as
+    /// the runs show the losses there, with notes on the limits of these comparisons.
+    private func commonDesigns(
+        _ grid: [TrainedPoint]
+    ) throws(Failure) -> (designs: [Design], notes: [String]) {
+        var designs: [Design] = []
+        var notes: [String] = []
+        for design in Design.furthest(in: grid) {
+            guard isKnown(design) else {
+                notes.append(
+                    "Batches are not compared by \(design.title), because the file has no "
+                        + "\(design.unit); to add this comparison, give --context-length the number of "
+                        + "tokens in a sequence.")
+                continue
+            }
+            if let batch = earliestAbsent(at: design, grid) {
+                notes.append(
+                    "Batches are not compared by \(design.title), because no run of batch \(batch) "
+                        + "was evaluated by then.")
+            } else {
+                designs.append(design)
+            }
+        }
+        for design in designs where goesBeyond(design, grid) {
+            notes.append(
+                "Some runs go on after the mark of \(design.name). Comparing them there is fair only "
+                    + "if their rates were constant; --tokens and --steps choose the marks.")
+        }
+        guard !designs.isEmpty else {
+            throw .file(
+                .badData, path, "no mark has losses of every batch",
+                remedy: "add rows after equal steps or equal tokens of every batch")
+        }
+        return (designs, notes)
+    }
+
+    /// Returns the first batch without a run that is evaluated at or before a mark and after it.
+    private func earliestAbsent(at design: Design, _ grid: [TrainedPoint]) -> Int? {
+        Set(grid.map(\.batch)).sorted().first { batch in
+            let runs = grid.filter { $0.batch == batch && !$0.diverged }
+            return !runs.isEmpty
+                && !runs.contains { run in
+                    run.curve.first.map { design.amount($0) <= design.mark } ?? false
+                        && run.loss(at: design) != nil
+                }
+        }
+    }
+
+    /// Returns whether some run goes on after a mark by more than a step.
+    private func goesBeyond(_ design: Design, _ grid: [TrainedPoint]) -> Bool {
+        grid.contains { run in
+            guard !run.diverged, let last = run.curve.last else { return false }
+            let slack = design.unit == "tokens" ? run.tokensPerStep ?? 0 : 0
+            return Double(design.amount(last)) > Double(design.mark) + slack
+        }
+    }
+}
+
+extension Design {
+    fileprivate var title: String { "equal \(unit)" }
+
+    fileprivate func amount(_ point: CurvePoint) -> Int {
+        switch self {
+        case .equalTokens: point.tokens
+        case .equalSteps: point.step
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Support
+
+/// The runs in a file of comma-separated values, of a sweep or of any other trainer.
+///
+/// A row is an evaluation of a run, and rows with the same rule, batch, rate and seed are one run.
+package struct RunTable: Sendable {
+    package let path: String
+    /// The runs, in the order of their first rows.
+    package let points: [TrainedPoint]
+    /// Whether the steps of every evaluation are known. If not, the points have tokens in their
+    /// place.
+    let hasSteps: Bool
+    /// Whether the tokens of every evaluation are known. If not, the points have steps in their
+    /// place.
+    let hasTokens: Bool
+
+    /// Reads a file.
+    ///
+    /// - Parameter contextLength: the tokens of a sequence, for a file that has only steps or only
+    ///   tokens.
+    /// - Throws: `Failure` (missing input) if there is no such file; (bad data) that names the line
+    ///   and the column of the first mistake; (usage) if the context length is of no use.
+    package init(reading path: String, contextLength: Int? = nil) throws(Failure) {
+        self.path = path
+        let lines = try CSVText(reading: path).rows
+        guard let first = lines.first else {
+            throw .file(
+                .badData, path, "is empty", remedy: "give a file with a header and rows of runs")
+        }
+        let header = try RunHeader(first, path: path)
+        if let contextLength {
+            try Self.check(contextLength, header, path: path)
+        }
+        let rows = try lines.dropFirst().map { (line) throws(Failure) in
+            try RunRow(line, header: header, contextLength: contextLength, path: path)
+        }
+        guard rows.contains(where: { $0.rule == TrainedPoint.grid }) else {
+            throw .file(
+                .badData, path, rows.isEmpty ? "has no row of data" : "has no run of the rule grid",
+                remedy: "add runs whose rates were chosen freely, with no rule or the rule grid")
+        }
+        let evaluations = rows.filter { $0.loss != nil }
+        hasSteps = evaluations.allSatisfy { $0.step != nil }
+        hasTokens = evaluations.allSatisfy { $0.tokens != nil }
+        if !hasSteps, !hasTokens, let row = evaluations.first(where: { $0.step == nil }) {
+            throw .file(
+                .badData, path, "line \(row.line): has no steps, and other rows have no tokens",
+                remedy: "fill in one of the two in every row")
+        }
+        var places: [Key: Int] = [:]
+        var runs: [[RunRow]] = []
+        for row in rows {
+            let place = places[Key(row)] ?? runs.count
+            if place == runs.count { runs.append([]) }
+            places[Key(row)] = place
+            runs[place].append(row)
+        }
+        let curves = RunCurves(path: path, hasSteps: hasSteps, hasTokens: hasTokens)
+        points = try runs.map { (rows) throws(Failure) in try curves.point(rows) }
+    }
+
+    private static func check(
+        _ contextLength: Int, _ header: RunHeader, path: String
+    ) throws(Failure) {
+        guard (1...1_000_000_000).contains(contextLength) else {
+            throw Failure(
+                .usage,
+                "--context-length \(contextLength): must be from 1 to 1000000000; give the tokens of "
+                    + "a sequence.")
+        }
+        let isKnown =
+            header[.contextLength] != nil || header[.step] != nil && header[.tokens] != nil
+        guard !isKnown else {
+            throw Failure(
+                .usage,
+                "--context-length \(contextLength): \(path) already has steps and tokens, or a context "
+                    + "length; leave the option out.")
+        }
+    }
+}
+
+/// The values that the rows of a run have in common.
+private struct Key: Hashable {
+    let rule: String
+    let batch: Int
+    /// The rate, or nil for a rule, which gives a batch one rate.
+    let rate: Double?
+    let seed: UInt64
+
+    init(_ row: RunRow) {
+        (rule, batch, seed) = (row.rule, row.batch, row.seed)
+        rate = rule == TrainedPoint.grid ? row.learningRate : nil
+    }
+}
+
+/// The reader of runs from their rows.
+private struct RunCurves {
+    let path: String
+    let hasSteps: Bool
+    let hasTokens: Bool
+
+    /// Returns a run from its rows, which may be in any order.
+    ///
+    /// - Throws: `Failure` (bad data) if rows contradict one another.
+    func point(_ rows: [RunRow]) throws(Failure) -> TrainedPoint {
+        let first = rows[0]
+        if let other = rows.first(where: { $0.learningRate != first.learningRate }) {
+            throw contradiction(
+                other, "gives the rate \(other.learningRate) to a run of \(first.rule)",
+                first, "has \(first.learningRate)")
+        }
+        let sorted = rows.compactMap { row in
+            (hasSteps ? row.step : row.tokens).map { (row: row, mark: $0) }
+        }.sorted { ($0.mark, $0.row.line) < ($1.mark, $1.row.line) }
+        for (earlier, later) in zip(sorted, sorted.dropFirst()) {
+            guard later.mark > earlier.mark else {
+                let unit = hasSteps ? "step" : "token"
+                throw contradiction(
+                    later.row, "evaluates a run after \(Format.counted(later.mark, unit))",
+                    earlier.row, "does too")
+            }
+            guard !hasTokens || later.row.tokens ?? .max > earlier.row.tokens ?? 0 else {
+                throw contradiction(
+                    later.row, "has more steps of a run", earlier.row, "has as many tokens")
+            }
+        }
+        let isDiverged = rows.contains(where: \.isDiverged)
+        // The only row of a run that diverged is its end, whatever loss it had there.
+        let isEnd = isDiverged && rows.count == 1
+        let curve = sorted.compactMap { row, mark in
+            row.isStart || isEnd
+                ? nil
+                : row.loss.map {
+                    CurvePoint(
+                        step: mark, tokens: hasTokens ? row.tokens ?? mark : mark,
+                        validationLoss: $0)
+                }
+        }
+        return TrainedPoint(
+            rule: first.rule, batch: first.batch, learningRate: first.learningRate,
+            seed: first.seed, diverged: isDiverged,
+            initialLoss: rows.first(where: \.isStart)?.loss ?? .infinity, curve: curve,
+            secondsPerStep: rows.last { $0.secondsPerStep > 0 }?.secondsPerStep ?? 0)
+    }
+
+    private func contradiction(
+        _ row: RunRow, _ problem: String, _ other: RunRow, _ difference: String
+    ) -> Failure {
+        .file(
+            .badData, path,
+            "line \(row.line): \(problem), but line \(other.line) \(difference)",
+            remedy: "correct one of them, or give them different seeds")
+    }
+}
