@@ -14,28 +14,28 @@
 // Without this, the compiler would run chains in sequence and find that some are constant.
 #define KEEP(vector) __asm__ volatile("" : "+v"(vector))
 
-#define CHAINS(CHAIN_COUNT, LANES, NAME, ATTRIBUTES)                                               \
-    typedef float NAME##_vector __attribute__((ext_vector_type(LANES)));                           \
-    ATTRIBUTES static double NAME(long rounds, float *sink) {                                      \
-        NAME##_vector chains[CHAIN_COUNT];                                                         \
-        for (int chain = 0; chain < CHAIN_COUNT; chain++)                                          \
-            chains[chain] = (NAME##_vector)((float)chain);                                         \
-        /* The values approach term / (1 - factor), far from the slow subnormal numbers. */        \
-        NAME##_vector factor, term;                                                                \
-        for (int lane = 0; lane < LANES; lane++) {                                                 \
-            factor[lane] = (lane % 2 ? -0.99731f : 0.97713f) / (1 + 0.0137f * lane);               \
-            term[lane] = 0.37717f + 0.1173f * lane;                                                \
-        }                                                                                          \
-        for (long round = 0; round < rounds; round++) {                                            \
-            UNROLLED for (int chain = 0; chain < CHAIN_COUNT; chain++) {                           \
-                chains[chain] = __builtin_elementwise_fma(chains[chain], factor, term);            \
-                KEEP(chains[chain]);                                                               \
-            }                                                                                      \
-        }                                                                                          \
-        float sum = 0;                                                                             \
-        for (int chain = 0; chain < CHAIN_COUNT; chain++) sum += chains[chain][0];                 \
-        *sink += sum;                                                                              \
-        return 2.0 * LANES * CHAIN_COUNT * (double)rounds;                                         \
+#define CHAINS(CHAIN_COUNT, LANES, NAME, ATTRIBUTES)                                        \
+    typedef float NAME##_vector __attribute__((ext_vector_type(LANES)));                    \
+    ATTRIBUTES static double NAME(long rounds, float *sink) {                               \
+        NAME##_vector chains[CHAIN_COUNT];                                                  \
+        for (int chain = 0; chain < CHAIN_COUNT; chain++)                                   \
+            chains[chain] = (NAME##_vector)((float)chain);                                  \
+        /* The values approach term / (1 - factor), far from the slow subnormal numbers. */ \
+        NAME##_vector factor, term;                                                         \
+        for (int lane = 0; lane < LANES; lane++) {                                          \
+            factor[lane] = (lane % 2 ? -0.99731f : 0.97713f) / (1 + 0.0137f * lane);        \
+            term[lane] = 0.37717f + 0.1173f * lane;                                         \
+        }                                                                                   \
+        for (long round = 0; round < rounds; round++) {                                     \
+            UNROLLED for (int chain = 0; chain < CHAIN_COUNT; chain++) {                    \
+                chains[chain] = __builtin_elementwise_fma(chains[chain], factor, term);     \
+                KEEP(chains[chain]);                                                        \
+            }                                                                               \
+        }                                                                                   \
+        float sum = 0;                                                                      \
+        for (int chain = 0; chain < CHAIN_COUNT; chain++) sum += chains[chain][0];          \
+        *sink += sum;                                                                       \
+        return 2.0 * LANES * CHAIN_COUNT * (double)rounds;                                  \
     }
 
 CHAINS(24, 16, wide, __attribute__((target("avx512f,avx512vl"), noinline)))
