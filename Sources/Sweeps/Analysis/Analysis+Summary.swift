@@ -42,6 +42,8 @@ extension DesignAnalysis {
 
     /// Returns the lines of a table under its caption and of the sentences about it.
     private func lines(_ table: Table, _ sentences: [String]) -> [String] {
-        ["", table.caption] + (table.lines + sentences).map { "  " + $0 }
+        let rows = table.rows.isEmpty ? [] : table.lines
+        return rows.isEmpty && sentences.isEmpty
+            ? [] : ["", table.caption] + (rows + sentences).map { "  " + $0 }
     }
 }

@@ -22,9 +22,12 @@ extension DesignReport {
                 points: verdict.judgedRegrets.compactMap { regret in
                     guard case .measured(let estimate) = regret.outcome else { return nil }
                     let visible = { (value: Double) in min(max(value, 0), greatestRegret) }
+                    // A point without an interval would interrupt the band.
+                    let ends = estimate.interval.map { ($0.lower, $0.upper) }
+                    let (lower, upper) = ends ?? (estimate.value, estimate.value)
                     return LineChart.Point(
                         Double(regret.batch), visible(estimate.value),
-                        interval: estimate.interval.map { visible($0.lower)...visible($0.upper) })
+                        interval: visible(lower)...visible(upper))
                 }, color: index + 1)
         }
         let ends = [analysis.optima.first, analysis.optima.last].compactMap(\.self)

@@ -92,7 +92,7 @@ struct DesignReport {
 
     /// The table of the laws, and notes on the laws that it lacks.
     private var laws: [Page.Item] {
-        [.table(analysis.lawTable)]
+        (analysis.lawTable.rows.isEmpty ? [] : [.table(analysis.lawTable)])
             + [analysis.lawSentence, analysis.refusedLaws].compactMap {
                 $0.map { .note(.information, $0) }
             }
@@ -100,8 +100,8 @@ struct DesignReport {
 
     // MARK: - Charts
 
-    /// The chart of the loss against the rate: the mean over seeds with their range, and the mean
-    /// of the fitted parabolas.
+    /// The chart of the loss against the rate: the mean over seeds with their range, and the fitted
+    /// valleys.
     private var lossChart: LineChart {
         var series: [LineChart.Series] = []
         for (index, optimum) in analysis.optima.enumerated() {
