@@ -45,8 +45,8 @@ let package = Package(
         .executableTarget(
             name: "lockstep",
             dependencies: [
-                "Sweeps", "Experiments", "Benchmarks", "Report", "Training", "Data", "Model",
-                "Telemetry", "Recipes", "Compute", "MPI", "Support",
+                "Sweeps", "Verdicts", "Experiments", "Benchmarks", "Report", "Training", "Data",
+                "Model", "Telemetry", "Recipes", "Compute", "MPI", "Support",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -63,9 +63,10 @@ let package = Package(
         target(
             "Sweeps",
             [
-                "Training", "Telemetry", "Recipes", "Report", "Statistics", "Compute", "MPI",
-                "Support",
+                "Verdicts", "Training", "Telemetry", "Recipes", "Report", "Statistics", "Compute",
+                "MPI", "Support",
             ]),
+        target("Verdicts", ["Report", "Statistics", "Compute", "Support"]),
         target(
             "Experiments",
             [
@@ -168,7 +169,10 @@ let package = Package(
             ], exclude: ["Golden"]),
         tests(
             "Sweeps",
-            ["Sweeps", "Training", "Recipes", "Report", "Statistics", "Support", "TestSupport"]),
+            [
+                "Sweeps", "Verdicts", "Training", "Recipes", "Report", "Statistics", "Support",
+                "TestSupport",
+            ]),
         tests(
             "Experiments",
             [

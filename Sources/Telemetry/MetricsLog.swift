@@ -104,21 +104,28 @@ package final class MetricsLog {
     ) throws(Failure) -> Int {
         guard let content = try readBytesIfPresent(path) else { return 0 }
         let newline = [UInt8(ascii: "\n")]
-        var kept: [UInt8] = []
+        // Most logs do not change, so lines are copied only after the first change.
+        var kept: [UInt8]?
+        var end = 0
         var superseded: [UInt8] = []
         var count = 0
         for line in lines(of: content) {
             if let record = MetricsRecord(parsing: line), record.step ?? step <= step {
                 reading(record)
-                kept += line + newline
+                end = line.endIndex + 1
+                kept?.append(contentsOf: line + newline)
             } else {
+                kept = kept ?? Array(content[..<end])
                 superseded += line + newline
                 count += 1
             }
         }
-        if !superseded.isEmpty { try keepSuperseded(superseded, of: path) }
         // The last line may lack its line break, or an incomplete line may follow it.
-        if kept != content {
+        if end != content.count, kept == nil {
+            kept = Array(content[..<min(end, content.count)]) + (end > content.count ? newline : [])
+        }
+        if !superseded.isEmpty { try keepSuperseded(superseded, of: path) }
+        if let kept {
             try AtomicFile.write(to: path) { (file) throws(Failure) in try file.write(kept) }
         }
         return count

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Support
 import Sweeps
+import Verdicts
 
 struct AnalyzeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

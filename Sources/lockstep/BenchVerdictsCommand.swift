@@ -3,6 +3,7 @@ import Support
 import Sweeps
 import Telemetry
 import Training
+import Verdicts
 
 struct BenchVerdictsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

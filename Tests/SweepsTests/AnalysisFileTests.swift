@@ -3,6 +3,7 @@ import Support
 import Sweeps
 import TestSupport
 import Testing
+import Verdicts
 
 @Suite("The analysis as JSON")
 struct AnalysisFileTests {

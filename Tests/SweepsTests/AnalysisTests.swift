@@ -2,6 +2,7 @@ import Foundation
 import Support
 import Sweeps
 import Testing
+import Verdicts
 
 @Suite("The analysis of a sweep")
 struct AnalysisTests {

@@ -4,6 +4,7 @@ import Report
 import Sweeps
 import TestSupport
 import Testing
+import Verdicts
 
 /// Tests of the page of a finished sweep with planted optima in a browser.
 @Suite("A sweep's page in a browser")

@@ -2,6 +2,7 @@ import Foundation
 import Sweeps
 import TestSupport
 import Testing
+import Verdicts
 
 @Suite("Laws of the best rate")
 struct ModelComparisonTests {

@@ -1,5 +1,6 @@
 import Sweeps
 import Testing
+import Verdicts
 
 @Suite("The next runs of a sweep")
 struct NextRunsTests {

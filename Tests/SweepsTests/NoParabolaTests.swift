@@ -2,6 +2,7 @@ import Foundation
 import Statistics
 import Sweeps
 import Testing
+import Verdicts
 
 /// Tests of losses that rise differently on the two sides of the best rate, or hardly near it. A
 /// parabola's vertex then has the same error for all seeds, which an interval over seeds does not

@@ -1,6 +1,7 @@
 import Foundation
 import Sweeps
 import TestSupport
+import Verdicts
 
 /// A sweep whose losses are parabolas in ln(rate) with known optima.
 struct PlantedSweep {

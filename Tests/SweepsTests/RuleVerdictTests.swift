@@ -3,6 +3,7 @@ import Statistics
 import Sweeps
 import TestSupport
 import Testing
+import Verdicts
 
 @Suite("Verdicts on scaling rules")
 struct RuleVerdictTests {

@@ -3,6 +3,7 @@ import Support
 import Sweeps
 import TestSupport
 import Testing
+import Verdicts
 
 @Suite("A table of runs of any trainer")
 struct RunTableTests {

@@ -1,6 +1,7 @@
 import Support
 import Sweeps
 import Testing
+import Verdicts
 
 /// Tests of the points that a sweep requests, given made-up results.
 @Suite struct SweepScheduleTests {

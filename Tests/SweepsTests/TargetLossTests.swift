@@ -2,6 +2,7 @@ import Foundation
 import Sweeps
 import TestSupport
 import Testing
+import Verdicts
 
 @Suite("Steps and tokens to a loss")
 struct TargetLossTests {

@@ -1,6 +1,7 @@
 import Foundation
 import Sweeps
 import Testing
+import Verdicts
 
 @Suite("The calibration of verdicts")
 struct VerdictCalibrationTests {

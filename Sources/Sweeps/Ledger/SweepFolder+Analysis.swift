@@ -1,5 +1,6 @@
 import Support
 import Training
+import Verdicts
 
 /// The results of a sweep so far and their analysis.
 package struct SweepFindings: Sendable {

@@ -1,6 +1,7 @@
 import Glibc
 import Support
 import Telemetry
+import Verdicts
 
 /// The next task of a group.
 package enum Assignment: Sendable, Equatable {

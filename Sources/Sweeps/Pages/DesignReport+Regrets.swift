@@ -1,6 +1,7 @@
 import Glibc
 import Report
 import Support
+import Verdicts
 
 /// The charts that compare the rules.
 extension DesignReport {

@@ -1,6 +1,7 @@
 import Glibc
 import Report
 import Support
+import Verdicts
 
 extension SweepFolder {
     /// Returns a page about the findings of the sweep so far.

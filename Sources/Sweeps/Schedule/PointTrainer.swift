@@ -5,6 +5,7 @@ import Statistics
 import Support
 import Telemetry
 import Training
+import Verdicts
 
 /// The object that trains points of a sweep, one after another, on the ranks of one group.
 struct PointTrainer {

@@ -4,6 +4,7 @@ import Recipes
 import Statistics
 import Support
 import Training
+import Verdicts
 
 /// The durations of a recipe's steps and evaluations on a layout, measured over a few of each.
 package struct RunCost: Sendable, Equatable {

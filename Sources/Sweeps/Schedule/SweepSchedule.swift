@@ -1,5 +1,6 @@
 import Statistics
 import Support
+import Verdicts
 
 /// The points of a sweep to train, derived from the results so far.
 ///
@@ -149,7 +150,7 @@ package struct SweepSchedule: Sendable {
         guard own.count == rates.count * specification.seeds.count,
             let design = specification.designs.first
         else { return nil }
-        let (optima, _) = BatchOptimum.all(
+        let optima = BatchOptimum.optima(
             own.map { $0.trained(secondsPerStep: 0) }, design: design,
             settings: specification.analysisSettings)
         guard let optimum = optima.first else { return nil }

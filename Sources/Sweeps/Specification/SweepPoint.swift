@@ -1,5 +1,6 @@
 import Recipes
 import Support
+import Verdicts
 
 /// The values that distinguish one run of a sweep from the others.
 package struct SweepPoint: Sendable, Equatable {

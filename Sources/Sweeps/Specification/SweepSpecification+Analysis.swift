@@ -1,5 +1,6 @@
 import Recipes
 import Support
+import Verdicts
 
 extension SweepSpecification {
     /// The comparisons. The first one gives the base rate of the rules that are trained.

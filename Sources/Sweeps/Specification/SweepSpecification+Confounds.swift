@@ -1,5 +1,6 @@
 import Recipes
 import Support
+import Verdicts
 
 /// A warning about a confound: a property of a sweep's runs that a comparison would mistake for an
 /// effect of the batch or of a rule.

@@ -4,7 +4,7 @@ import Support
 
 /// The tables of a design, which are the same on a page and on a terminal.
 extension DesignAnalysis {
-    var optimaTable: Table {
+    package var optimaTable: Table {
         var table = Table(
             caption: "Best rates",
             columns: [
@@ -49,7 +49,7 @@ extension DesignAnalysis {
     /// The regrets with a row for each batch and a column for each rule.
     ///
     /// A page has room for any number of rows, so the largest batch is always visible.
-    var regretTableByBatch: Table {
+    package var regretTableByBatch: Table {
         var table = Table(
             caption: "Regrets in nats", columns: [.init("B")] + verdicts.map { .init($0.name) })
         for (index, optimum) in optima.enumerated() {
@@ -59,7 +59,7 @@ extension DesignAnalysis {
     }
 
     /// The laws that the batches suffice to judge, with the best one emphasized.
-    var lawTable: Table {
+    package var lawTable: Table {
         var table = Table(
             caption: "Laws of the best rate, by Akaike's corrected criterion",
             columns: [
@@ -103,7 +103,7 @@ extension DesignAnalysis {
     }
 
     /// A sentence about the laws for which the batches are too few, or nil if there are none.
-    var refusedLaws: String? {
+    package var refusedLaws: String? {
         guard !models.refused.isEmpty else { return nil }
         let count = models.batches.count
         return "\(Format.counted(count, "batch", "batches")) with a best rate "
@@ -111,7 +111,7 @@ extension DesignAnalysis {
             + "\(Format.list(models.refused.map(\.rawValue)))."
     }
 
-    var sensitivityTable: Table {
+    package var sensitivityTable: Table {
         var table = Table(
             caption: "Sensitivity to the rate: the mean loss over the grid minus the least loss",
             columns: [.init("B"), .init("nats"), .init("interval"), .init("rates")])
@@ -129,7 +129,7 @@ extension DesignAnalysis {
 
 extension TargetLoss {
     /// The costs with a row for each batch. The fastest batch is emphasized.
-    var table: Table {
+    package var table: Table {
         var table = Table(
             caption: "Steps, tokens and time to a loss of \(Format.fixed(loss, decimals: 4))",
             columns: [.init("B"), .init("rate"), .init("steps"), .init("tokens"), .init("time")])

@@ -101,7 +101,7 @@ package struct RuleVerdict: Sendable, Equatable {
     }
 
     /// The regrets that decide the verdict: those from the base batch up.
-    var judgedRegrets: [Regret] {
+    package var judgedRegrets: [Regret] {
         regrets.filter { basis == .trained ? $0.batch > baseBatch : $0.batch >= baseBatch }
     }
 
@@ -129,7 +129,7 @@ package struct RuleVerdict: Sendable, Equatable {
     }
 
     /// Returns the verdict at a batch in a word, or "-" if there is none.
-    func word(atBatch batch: Int) -> String { judgments[batch]?.rawValue ?? "-" }
+    package func word(atBatch batch: Int) -> String { judgments[batch]?.rawValue ?? "-" }
 
     /// The verdict in one sentence.
     package var sentence: String {

@@ -15,7 +15,7 @@ package struct BatchOptimum: Sendable, Equatable {
     /// The typical loss over seeds at each rate of the grid.
     let typical: RateLosses
     /// The rates in ln(rate) that the valley was fitted to.
-    let bounds: ClosedRange<Double>?
+    package let bounds: ClosedRange<Double>?
     /// The valley around the best rate, or nil if none was fitted.
     private let valley: Valley?
     /// Half the second derivative of the fitted loss in ln(rate) at the best rate, in nats; nil
@@ -77,11 +77,18 @@ package struct BatchOptimum: Sendable, Equatable {
     }
 
     /// Returns the fitted loss, the mean over seeds, at ln(rate); nil outside the fitted rates.
-    func fittedLoss(at logRate: Double) -> Double? {
+    package func fittedLoss(at logRate: Double) -> Double? {
         guard let valley, let best = optimum.best, let bounds, bounds.contains(logRate) else {
             return nil
         }
         return best.loss + valley.loss(at: logRate - best.logRate)
+    }
+
+    /// Returns the best rates of the grid's batches, sorted by batch.
+    package static func optima(
+        _ grid: [TrainedPoint], design: Design, settings: AnalysisSettings
+    ) -> [BatchOptimum] {
+        all(grid, design: design, settings: settings).0
     }
 
     /// Returns the best rates of the grid's batches, sorted by batch, and the valley that they
@@ -157,7 +164,7 @@ package struct BatchOptimum: Sendable, Equatable {
 
     /// The rate of the grid whose runs represent this batch. It is the rate nearest to the best one
     /// in ln(rate), or the one with the least typical loss if there is no best one.
-    var gridRate: Double? {
+    package var gridRate: Double? {
         guard let best = optimum.best else { return grid.leastLossRate }
         return grid.rates.min { abs(log($0) - best.logRate) < abs(log($1) - best.logRate) }
     }

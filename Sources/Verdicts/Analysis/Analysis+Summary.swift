@@ -37,7 +37,7 @@ extension DesignAnalysis {
 
     /// The sentence that replaces the tables of target losses if they would repeat the first
     /// design's.
-    static let sameTargets =
+    package static let sameTargets =
         "The steps, tokens and times to each target loss are the same as above."
 
     /// Returns the lines of a table under its caption and of the sentences about it.
