@@ -96,7 +96,6 @@ private struct Reduction {
         Reduction(
             in: "RunOnSeveralHosts", "exec launch/mpirun --oversubscribe",
             "exec launch/mpirun --oversubscribe --ranks 2"),
-        Reduction(in: "TestAScalingRule", "warmup_steps = 50", "warmup_steps = 1"),
         Reduction(in: "TestAScalingRule", "tokens = [262144]", "tokens = [2048]"),
         Reduction(in: "TestAScalingRule", "[1, 2, 3, 4]", "[1, 2]"),
         Reduction(in: "TestAScalingRule", "[1, 2, 3, 4, 5, 6, 7, 8]", "[1, 2, 3]"),
