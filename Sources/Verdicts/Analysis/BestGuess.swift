@@ -9,18 +9,23 @@ extension DesignAnalysis {
             verdict.greatestEstimate.map { (verdict: verdict, cost: $0) }
         }
         guard let best = costs.min(by: { $0.cost < $1.cost }), optima.count >= 2 else { return nil }
-        let isShownToHold = best.verdict.holdsUpTo == optima.last?.batch
+        let doubt =
+            best.verdict.holdsUpTo == optima.last?.batch
+            ? "" : ", but it \(best.verdict.failure ?? "is not shown to hold at every batch")"
         return "Best guess: \(best.verdict.name) has the smallest estimated regrets, at most "
-            + "\(Format.significant(best.cost, digits: 2)) nats"
-            + (isShownToHold ? "." : ", but it is not shown to hold at every batch.")
+            + "\(Format.significant(best.cost, digits: 2)) nats\(doubt)."
     }
 }
 
 extension RuleVerdict {
-    /// The greatest estimated regret from the base batch up, or nil if a batch has no estimate.
+    /// The greatest estimated regret from the base batch up, or nil if a batch has none or only a
+    /// lower bound.
     fileprivate var greatestEstimate: Double? {
         let values = judgedRegrets.map { regret -> Double? in
-            if case .measured(let estimate) = regret.outcome { estimate.value } else { nil }
+            guard case .measured(let estimate) = regret.outcome, !regret.isLowerBound else {
+                return nil
+            }
+            return estimate.value
         }
         let known = values.compactMap(\.self)
         return known.count == values.count ? known.max() : nil
