@@ -14,7 +14,7 @@ struct AnalyzeCommand: ParsableCommand {
               lockstep analyze runs.csv --context-length 1024 --rules sqrt,linear
               lockstep analyze runs.csv --json >analysis.json
 
-            It also works on a sweep that has not ended. It repeats the sweep's warnings of
+            It also works on an unfinished sweep. It repeats the sweep's warnings of
             confounds, and rewrites results.csv and analysis.json in the sweep's folder.
 
             A CSV file holds runs of any trainer: a header, and a row for each run or for

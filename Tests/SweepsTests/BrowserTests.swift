@@ -20,23 +20,11 @@ struct BrowserTests {
         rules = ["sqrt", "linear"]
         """
 
-    private static let recipe = """
-        [model]
-        context_length = 64
-        [training]
-        steps = 100
-        global_batch = 8
-        [optimizer]
-        learning_rate = 1e-3
-        [schedule]
-        name = "constant"
-        """
-
     /// Records made-up results for every run of a sweep and returns the sweep's page.
     private func page(_ folder: TemporaryFolder) throws -> Page {
         let sweep = SweepFolder("\(folder.path)/sweep")
         try sweep.create(
-            specification: Self.specification, recipe: Self.recipe, dataPath: "data",
+            specification: Self.specification, recipe: PlantedSweep.recipe, dataPath: "data",
             fingerprint: "planted", trainingTokens: 1_000_000)
         try sweep.prepareForGroups()
         var planted = PlantedSweep()

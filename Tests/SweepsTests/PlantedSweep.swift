@@ -25,6 +25,18 @@ struct PlantedSweep {
     static let steps = 100
     static let contextLength = 64
     static let design = Design.equalSteps(steps)
+    /// A recipe whose runs a sweep may record as planted.
+    static let recipe = """
+        [model]
+        context_length = 64
+        [training]
+        steps = 100
+        global_batch = 8
+        [optimizer]
+        learning_rate = 1e-3
+        [schedule]
+        name = "constant"
+        """
 
     func points(noise seed: UInt64 = 1) -> [TrainedPoint] {
         var noise = SeededNoise(seed: seed)

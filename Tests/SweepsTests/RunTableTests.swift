@@ -55,17 +55,8 @@ struct RunTableTests {
                 rules = ["sqrt", "linear"]
                 tolerance = 0.02
                 """,
-            recipe: """
-                [model]
-                context_length = 64
-                [training]
-                steps = 100
-                global_batch = 8
-                [optimizer]
-                learning_rate = 1e-3
-                [schedule]
-                name = "constant"
-                """, dataPath: "data", fingerprint: "planted", trainingTokens: 1_000_000)
+            recipe: PlantedSweep.recipe, dataPath: "data", fingerprint: "planted",
+            trainingTokens: 1_000_000)
         try sweep.prepareForGroups()
         var planted = Self.planted
         planted.diverges = { rate, batch in rate > 4e-4 * Double(batch) }
@@ -164,7 +155,7 @@ struct RunTableTests {
         #expect(first.analysis.designs[0].design == .equalSteps(100))
     }
 
-    @Test("a loss that is no number is that of a run that diverged")
+    @Test("a loss that is not a number marks a run that diverged")
     func divergedRuns() throws {
         for loss in ["", "nan", "inf", "-Infinity", "9.5,true", "9.5,1"] {
             let header = "batch,lr,seed,step,tokens,val_loss,diverged\n"
