@@ -209,7 +209,8 @@ extension CommandLineTests {
             let runs = bench.path("runs.csv")
             let outcome = try bench.lockstep("analyze", runs, "--rules", "sqrt,linear")
             try #require(outcome.status == 0, "\(outcome.errors)")
-            #expect(outcome.output.contains("sqrt holds up to B = 32, the largest batch that was trained."))
+            let verdict = "sqrt holds up to B = 32, the largest batch that was trained."
+            #expect(outcome.output.contains(verdict))
             #expect(outcome.output.contains("linear fails from B = 32"))
             #expect(outcome.output.hasPrefix("Batches are not compared by equal tokens"))
             let json = try bench.lockstep("analyze", runs, "--context-length", "16", "--json")
