@@ -20,11 +20,16 @@ struct BenchVerdictsCommand: ParsableCommand {
             are the truth in turn. The columns are shares of sweeps: the true rule holds
             up to the largest batch, the true rule fails, a wrong rule holds where its
             regret exceeds the tolerance, and the exponent's interval contains the
-            truth; and the mean width of that interval.
+            truth; and the mean width of that interval. A second table shows how often
+            sweeps that a planner designs, as `lockstep sweep --budget` does, decide
+            within a number of runs that the true rule holds and the others fail.
             """)
 
     @Option(help: "The number of sweeps per row.")
     var sweeps = 360
+
+    @Flag(help: "Show only the table of planned sweeps.")
+    var plans = false
 
     func run() throws {
         guard (3...100_000).contains(sweeps) else {
@@ -35,13 +40,15 @@ struct BenchVerdictsCommand: ParsableCommand {
                 "case", "seeds", "true rule holds", "true rule fails", "wrong holds", "coverage",
                 "width",
             ], leftColumns: 1)
-        let rows = VerdictCalibration.cases.reduce(0) { $0 + $1.seeds.count }
+        var planTable = TextTable(["case", "budget", "decided", "wrong", "mean runs"], leftColumns: 1)
+        let cases = plans ? [] : VerdictCalibration.cases
+        let rows = cases.reduce(0) { $0 + $1.seeds.count } + PlanCalibration.cases.count
         let line = ProgressLine(
             "judging simulated sweeps", total: rows * sweeps,
             unit: .things("sweeps", showsRate: false), mode: try progressMode(),
             environment: processEnvironment())
         var done = 0
-        for (sweep, counts) in VerdictCalibration.cases {
+        for (sweep, counts) in cases {
             for seeds in counts {
                 let row = try VerdictCalibration(sweep, seeds: seeds, sweeps: sweeps) {
                     done += 1
@@ -53,7 +60,18 @@ struct BenchVerdictsCommand: ParsableCommand {
                         + shares.map { Format.fixed($0, decimals: 3) })
             }
         }
+        for (sweep, budget) in PlanCalibration.cases {
+            let row = try PlanCalibration(sweep, budget: budget, sweeps: sweeps) {
+                done += 1
+                line.update(done: done)
+            }
+            planTable.add([
+                sweep.name, "\(budget)", Format.fixed(row.decided, decimals: 2),
+                Format.fixed(row.wrong, decimals: 3), Format.fixed(row.runs, decimals: 0),
+            ])
+        }
         line.finish()
-        for line in table.lines { try StandardOutput.write(line: line) }
+        let lines = (plans ? [] : table.lines + [""]) + planTable.lines
+        for line in lines { try StandardOutput.write(line: line) }
     }
 }

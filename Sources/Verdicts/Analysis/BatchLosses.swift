@@ -32,25 +32,46 @@ struct BatchLosses {
 
     /// Returns the typical losses.
     ///
-    /// Seeds differ by an offset that is common to all rates. It is removed first, so that a rate
-    /// that only a good seed has does not look good because of that seed.
+    /// Seeds differ by an offset that is common to all rates, and may have different rates. A
+    /// rate's typical loss and a seed's offset are therefore found together, as medians in turn
+    /// (Tukey's median polish), so that a rate that only a good seed has does not look good because
+    /// of that seed.
     private static func typicalLosses(_ seeds: [RateLosses]) -> [TypicalLoss] {
+        guard !seeds.isEmpty else { return [] }
         let rates = distinctRates(seeds)
-        let shared = rates.filter { rate in
-            seeds.allSatisfy { $0.loss(at: rate)?.isFinite ?? false }
+        let table = rates.map { rate in seeds.map { $0.loss(at: rate) } }
+        var typical = table.map { losses in
+            let finite = losses.compactMap(\.self).filter(\.isFinite)
+            return finite.isEmpty ? 0 : median(finite)
         }
-        let offsets = seeds.map { seed in
-            shared.isEmpty ? 0 : median(shared.map { seed.loss(at: $0) ?? 0 })
-        }
-        let offset = offsets.isEmpty ? 0 : Sample(offsets).mean
-        return rates.map { rate in
-            let losses = zip(seeds, offsets).compactMap { seed, own in
-                seed.loss(at: rate).map { $0 - own }
+        var offsets = seeds.map { _ in 0.0 }
+        for _ in 0..<polishes {
+            for seed in seeds.indices {
+                let own = rates.indices.compactMap { place in
+                    table[place][seed].flatMap { $0.isFinite ? $0 - typical[place] : nil }
+                }
+                offsets[seed] = own.isEmpty ? 0 : median(own)
             }
-            let loss = losses.allSatisfy(\.isFinite) ? offset + median(losses) : .infinity
-            return TypicalLoss(logRate: rate, loss: loss, count: losses.count)
+            let mean = Sample(offsets).mean
+            for place in rates.indices {
+                let own = seeds.indices.compactMap { seed in
+                    table[place][seed].flatMap { $0.isFinite ? $0 - offsets[seed] + mean : nil }
+                }
+                if !own.isEmpty { typical[place] = median(own) }
+            }
+        }
+        return rates.indices.map { place in
+            let losses = table[place].compactMap(\.self)
+            return TypicalLoss(
+                logRate: rates[place],
+                loss: losses.allSatisfy(\.isFinite) ? typical[place] : .infinity,
+                count: losses.count)
         }
     }
+
+    /// The number of rounds of the median polish, which is enough for seeds that have most of their
+    /// rates in common.
+    private static let polishes = 8
 
     private static func distinctRates(_ seeds: [RateLosses]) -> [Double] {
         var rates: [Double] = []

@@ -14,6 +14,8 @@ package struct BatchOptimum: Sendable, Equatable {
     package let noise: Double?
     /// The typical loss over seeds at each rate of the grid.
     let typical: RateLosses
+    /// The number of seeds at each rate of `typical`.
+    private let counts: [Int]
     /// The rates in ln(rate) that the valley was fitted to.
     package let bounds: ClosedRange<Double>?
     /// The valley around the best rate, or nil if none was fitted.
@@ -38,6 +40,7 @@ package struct BatchOptimum: Sendable, Equatable {
                 batch: losses.batch)
         grid = GridEdges(losses.entries)
         typical = losses.typical
+        counts = losses.entries.map(\.count)
         bounds = window.bounds
         let place = valley?.place(of: losses.batch)
         noise = place.flatMap { _ in valley?.fits[0].noise } ?? window.noise?.variance.squareRoot()
@@ -99,14 +102,33 @@ package struct BatchOptimum: Sendable, Equatable {
         let losses = Dictionary(grouping: grid, by: \.batch).sorted { $0.key < $1.key }.map {
             BatchLosses(batch: $0.key, points: $0.value, design: design)
         }
-        let windows = losses.map {
-            RateWindow($0, window: settings.window, level: settings.level)
-        }
-        let valley = SharedValley(losses, windows, settings: settings)
+        let (windows, valley) = fitted(losses, settings: settings)
         let optima = zip(losses, windows).map {
             BatchOptimum($0, window: $1, valley: valley, level: settings.level)
         }
         return (optima, valley)
+    }
+
+    /// The greatest number of halvings of the window, to 0.2 % of the least loss.
+    private static let halvings = 5
+
+    /// Returns the window of each batch and the valley that fits the losses in them.
+    ///
+    /// Far from the best rate, losses saturate, and no valley fits them. The windows are halved
+    /// until one fits.
+    private static func fitted(
+        _ losses: [BatchLosses], settings: AnalysisSettings
+    ) -> ([RateWindow], SharedValley?) {
+        var settings = settings
+        var windows = losses.map { RateWindow($0, settings) }
+        var valley = SharedValley(losses, windows, settings: settings)
+        for _ in 0..<halvings where valley?.fitsPoorly ?? false {
+            settings.window /= 2
+            let narrower = losses.map { RateWindow($0, settings) }
+            guard let fit = SharedValley(losses, narrower, settings: settings) else { break }
+            (windows, valley) = (narrower, fit)
+        }
+        return (windows, valley)
     }
 
     /// Returns the optimum of a batch without a valley.
@@ -158,6 +180,16 @@ package struct BatchOptimum: Sendable, Equatable {
             let rates = grid.further(to: side)
             return rates.isEmpty ? .longer(batch: batch) : .rates(rates, batch: batch)
         }
+    }
+
+    /// Returns the number of seeds at the rate of the grid that is nearest to ln(rate), or at the
+    /// one on the other side if that has fewer.
+    func seedCount(near logRate: Double) -> Int {
+        let entries = typical.entries
+        let above = entries.firstIndex { $0.logRate >= logRate - 1e-9 } ?? entries.count - 1
+        guard entries.indices.contains(above) else { return 0 }
+        let isOn = isSameRate(entries[above].logRate, logRate) || above == 0
+        return isOn ? counts[above] : min(counts[above], counts[above - 1])
     }
 
     func seed(_ seed: UInt64) -> SeedOptimum? { seeds.first { $0.seed == seed } }

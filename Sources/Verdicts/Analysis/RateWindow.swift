@@ -38,13 +38,13 @@ struct RateWindow {
     /// Chooses the window.
     ///
     /// It contains the best rate, its neighbors, and the rates on either side up to which the loss
-    /// exceeds the least one by at most a fraction `window`.
+    /// exceeds the least one by at most a fraction `settings.window`.
     ///
     /// A batch whose least loss is at the edge of the grid is flat if the intervals of the slope
     /// and of the curvature contain zero, or if its losses are equal.
     ///
-    /// - Parameter window: the fraction of the least loss.
-    init(_ losses: BatchLosses, window: Double, level: Double) {
+    init(_ losses: BatchLosses, _ settings: AnalysisSettings) {
+        let (window, level) = (settings.window, settings.level)
         let entries = losses.entries.filter(\.loss.isFinite)
         let least = entries.indices.min { entries[$0].loss < entries[$1].loss }
         guard let least, entries.count >= 3 else {

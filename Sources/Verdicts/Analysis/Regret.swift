@@ -193,8 +193,6 @@ private struct ExcessCurve {
     private let place: Int?
     /// The loss above which the excess is measured, or nil without losses.
     private let reference: Double?
-    /// The error of a difference of typical losses, in nats.
-    private let error: Double
     /// ln(best rate), or nil if it is unknown.
     let best: Double?
     /// Whether the least loss is unknown.
@@ -217,9 +215,15 @@ private struct ExcessCurve {
         case .flat, .unbracketed, .insufficient:
             (reference, isLowerBound) = (batch.typical.finite.map(\.loss).min(), true)
         }
-        // Two standard errors of a difference of two medians over seeds.
-        let seeds = Double(max(1, batch.seeds.count))
-        error = 2 * (batch.noise ?? 0) * (Double.pi / seeds).squareRoot()
+    }
+
+    /// Returns two standard errors of the difference between the typical loss at ln(rate) and the
+    /// least one, in nats.
+    private func error(at logRate: Double) -> Double {
+        let few = Double(max(1, batch.seedCount(near: logRate)))
+        let all = Double(max(1, batch.seeds.count))
+        // The variance of a median is pi / 2 times that of a mean.
+        return 2 * (batch.noise ?? 0) * (Double.pi / 2 * (1 / few + 1 / all)).squareRoot()
     }
 
     func value(at logRate: Double) -> Value {
@@ -228,10 +232,10 @@ private struct ExcessCurve {
             let main = valley.curvatures[place] * valley.fits[0].valley.loss(at: logRate - best)
             return .loss(least: range.lowerBound, value: main, greatest: range.upperBound)
         }
-        guard let reference else { return .unknown }
         switch batch.typical.lookup(logRate) {
         case .loss(let loss):
-            let value = loss - reference
+            guard let reference else { return .unknown }
+            let (value, error) = (loss - reference, error(at: logRate))
             return .loss(least: max(0, value - error), value: value, greatest: value + error)
         case .diverged:
             let seeds = batch.seeds.count { $0.losses.lookup(logRate) == .diverged }
@@ -239,8 +243,11 @@ private struct ExcessCurve {
         case .belowDivergence: return .belowDivergence
         case .outsideGrid(let side):
             let finite = batch.typical.finite
-            guard let edge = side == .above ? finite.last : finite.first else { return .unknown }
-            return .outside(side, atLeast: max(0, edge.loss - reference - error))
+            guard let reference, let edge = side == .above ? finite.last : finite.first else {
+                return .unknown
+            }
+            let least = edge.loss - reference - error(at: edge.logRate)
+            return .outside(side, atLeast: max(0, least))
         }
     }
 }

@@ -22,7 +22,14 @@ struct SharedValley {
     /// The error of each batch's ln(best rate) that the error of the asymmetry causes. It is
     /// signed, because one error moves all batches.
     let asymmetryErrors: [Double]
+    /// Whether the losses differ from the valley by far more than the seeds differ from one another.
+    let fitsPoorly: Bool
     private let seedCounts: [Int]
+
+    /// The ratio of variances above which a fit is poor, if it is also significant.
+    private static let poorRatio = 4.0
+    /// The probability below which a ratio of variances is significant.
+    private static let leastProbability = 0.01
 
     /// The significance, in standard errors, from which a batch has a curvature of its own.
     private static let curvatureErrors = 3.0
@@ -81,14 +88,15 @@ struct SharedValley {
         else {
             (fits, batches, curvatures, seedCounts) = ([], [], [], [])
             (seedVariance, misfit, shift, asymmetryErrors) = (nil, 0, 0, [])
+            fitsPoorly = false
             return
         }
         let sided = ValleyFit(main, as: .twoSided)
         // Other windows and forms show how much the best rates depend on their choice.
         func bounds(_ factor: Double) -> [ClosedRange<Double>?] {
-            own.map {
-                RateWindow($0, window: factor * settings.window, level: settings.level).bounds
-            }
+            var settings = settings
+            settings.window *= factor
+            return own.map { RateWindow($0, settings).bounds }
         }
         let narrow = runs(bounds(0.5))
         let alternatives =
@@ -99,11 +107,36 @@ struct SharedValley {
             ].compactMap(\.self)
         fits = [main] + (sided.map { [$0] } ?? [])
         batches = own.map(\.batch)
+        let noise = Self.noise(own, places.map { windows[$0].bounds })
+        fitsPoorly = Self.fitsPoorly(main, noise)
         (misfit, shift) = Self.misfit(main, alternatives)
         asymmetryErrors = main.asymmetryErrors
         seedVariance = Self.pooledVariance(main.deviations)
         seedCounts = main.deviations.map(\.count)
         curvatures = Self.curvatures(main)
+    }
+
+    /// Returns the noise of a single run, which no form of the valley affects, pooled over batches;
+    /// nil if no batch shows it.
+    private static func noise(
+        _ losses: [BatchLosses], _ bounds: [ClosedRange<Double>?]
+    ) -> Noise? {
+        let own = zip(losses, bounds).compactMap { losses, bounds in
+            bounds.flatMap { losses.noise(from: $0.lowerBound, to: $0.upperBound) }
+        }
+        let freedom = own.reduce(0) { $0 + $1.degreesOfFreedom }
+        guard freedom > 0 else { return nil }
+        let sum = own.reduce(0) { $0 + $1.variance * Double($1.degreesOfFreedom) }
+        return Noise(variance: sum / Double(freedom), degreesOfFreedom: freedom)
+    }
+
+    private static func fitsPoorly(_ fit: ValleyFit, _ noise: Noise?) -> Bool {
+        guard let noise, noise.variance > 0 else { return false }
+        let ratio = fit.noise * fit.noise / noise.variance
+        return ratio > poorRatio
+            && VarianceRatio.upperTail(
+                ratio, numerator: fit.degreesOfFreedom, denominator: noise.degreesOfFreedom)
+                < leastProbability
     }
 
     /// Returns the root mean square, over alternatives and batches, of the differences of their

@@ -23,8 +23,10 @@ struct ValleyFit {
     let offsets: [[UInt64: Double]]
     /// The deviation of each seed's ln(best rate) from the batch's, for each batch.
     let deviations: [[UInt64: Double]]
-    /// The standard deviation of a run's loss, estimated from the median residual.
+    /// The standard deviation of a run's loss around the fit, without the outliers.
     let noise: Double
+    /// The degrees of freedom of `noise`.
+    let degreesOfFreedom: Int
     /// The error of each batch's ln(best rate) that the error of the asymmetry causes. These errors
     /// have one cause, so they are signed and fully correlated.
     let asymmetryErrors: [Double]
@@ -64,6 +66,7 @@ struct ValleyFit {
 
     private init(_ fit: RobustFit) {
         (runs, weights, noise) = (fit.runs, fit.weights, fit.noise)
+        degreesOfFreedom = fit.degreesOfFreedom
         asymmetryErrors = fit.asymmetryErrors
         valley = fit.valley(fit.parameters)
         logRates = Array(fit.parameters.prefix(fit.batches))
@@ -111,6 +114,7 @@ private struct RobustFit {
     private(set) var deviations: [Double]
     private(set) var weights: [Double]
     private(set) var noise = 0.0
+    private(set) var degreesOfFreedom = 1
     private var common: LeastSquaresFit?
 
     /// The residual in units of the noise from which Huber's weights fall.
@@ -194,6 +198,7 @@ private struct RobustFit {
         let squares = zip(weights, residuals(parameters)).reduce(0) { $0 + $1.0 * $1.1 * $1.1 }
         let count = weights.reduce(0, +)
         let free = count - Double(2 * cells.count + parameters.count - batches)
+        degreesOfFreedom = max(1, Int(free))
         noise = (squares / max(1, free)).squareRoot()
         return true
     }

@@ -27,6 +27,8 @@ package struct SimulatedSweep: Sendable {
     private static let offsetNoise = 0.05
     private static let leastLoss = 2.5
     private static let contextLength = 64
+    /// The best rate of the smallest batch.
+    private static let unit = 1e-3
 
     package static var design: Design { .equalSteps(steps) }
 
@@ -40,33 +42,61 @@ package struct SimulatedSweep: Sendable {
         excess(at: (p - exponent) * log(Double(batch) / Double(batches[0])))
     }
 
-    /// Returns the runs of one repetition.
+    /// Returns the runs of a grid in one repetition.
     package func points(seeds: Int, repetition: Int) -> [TrainedPoint] {
-        var noise = NormalNumbers(key: UInt64(repetition) << 8 | UInt64(seeds))
-        let logs = batches.map { exponent * log(Double($0) / Double(batches[0])) }
-        // Each repetition shifts the grid relative to the best rates.
-        let center = (logs[0] + logs[logs.count - 1]) / 2 + log(2.0) * (noise.uniform() - 0.5)
-        return (0..<seeds).flatMap { seed -> [TrainedPoint] in
-            let offset = Self.offsetNoise * noise.normal()
-            return zip(batches, logs).flatMap { batch, log -> [TrainedPoint] in
-                let best = log + seedNoise * noise.normal()
-                return (0..<rateCount).map { place in
-                    let rate = center + Glibc.log(2.0) * Double(place - rateCount / 2)
-                    let isBurst = noise.uniform() < burstProbability && rate > best
-                    let loss =
-                        Self.leastLoss + offset + excess(at: rate - best)
-                        + lossNoise * noise.normal() + (isBurst ? 0.1 + 0.3 * noise.uniform() : 0)
-                    return TrainedPoint(
-                        batch: batch, learningRate: 1e-3 * exp(rate), seed: UInt64(seed),
-                        initialLoss: 4,
-                        curve: [
-                            CurvePoint(
-                                step: Self.steps,
-                                tokens: Self.steps * batch * Self.contextLength,
-                                validationLoss: loss)
-                        ], secondsPerStep: 0.1)
+        let center = center(repetition)
+        return (0..<seeds).flatMap { seed in
+            batches.flatMap { batch in
+                (0..<rateCount).map { place in
+                    let logRate = center + log(2.0) * Double(place - rateCount / 2)
+                    return run(
+                        PlannedRun(
+                            batch: batch, learningRate: Self.unit * exp(logRate),
+                            seed: UInt64(seed)), repetition: repetition)
                 }
             }
         }
+    }
+
+    /// Returns the rates of a grid in one repetition.
+    func rates(_ repetition: Int) -> [Double] {
+        let center = center(repetition)
+        return (0..<rateCount).map {
+            Self.unit * exp(center + log(2.0) * Double($0 - rateCount / 2))
+        }
+    }
+
+    /// Returns ln(rate) of the grid's middle. Each repetition shifts the grid relative to the best
+    /// rates.
+    private func center(_ repetition: Int) -> Double {
+        var noise = NormalNumbers(key: UInt64(repetition) << 48 | 0xFFFF_FFFF_FFFF)
+        let span = exponent * log(Double(batches[batches.count - 1]) / Double(batches[0]))
+        return span / 2 + log(2.0) * (noise.uniform() - 0.5)
+    }
+
+    /// Returns a run in one repetition. It is the same whenever it is asked for.
+    func run(_ run: PlannedRun, repetition: Int) -> TrainedPoint {
+        let place = UInt64(batches.firstIndex(of: run.batch) ?? 0)
+        let key = UInt64(repetition) << 48 | run.seed << 40
+        var seedNoise = NormalNumbers(key: key | 0xFF << 32)
+        let offset = Self.offsetNoise * seedNoise.normal()
+        var batchNoise = NormalNumbers(key: key | place << 32)
+        let best =
+            exponent * log(Double(run.batch) / Double(batches[0]))
+            + self.seedNoise * batchNoise.normal()
+        let rate = log(run.learningRate / Self.unit)
+        let bits = UInt64(UInt32(bitPattern: Int32((rate * 1e6).rounded())))
+        var noise = NormalNumbers(key: key | (place + 64) << 32 | bits)
+        let isBurst = noise.uniform() < burstProbability && rate > best
+        let loss =
+            Self.leastLoss + offset + excess(at: rate - best) + lossNoise * noise.normal()
+            + (isBurst ? 0.1 + 0.3 * noise.uniform() : 0)
+        return TrainedPoint(
+            batch: run.batch, learningRate: run.learningRate, seed: run.seed, initialLoss: 4,
+            curve: [
+                CurvePoint(
+                    step: Self.steps, tokens: Self.steps * run.batch * Self.contextLength,
+                    validationLoss: loss)
+            ], secondsPerStep: 0.1)
     }
 }

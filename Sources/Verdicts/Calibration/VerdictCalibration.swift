@@ -20,7 +20,7 @@ package struct VerdictCalibration: Sendable {
     /// The mean width of the exponents' intervals.
     package let width: Double
 
-    private static let rules: [(exponent: Double, rule: ScalingRule)] = [
+    static let rules: [(exponent: Double, rule: ScalingRule)] = [
         (0, .none), (0.5, .squareRoot), (1, .linear),
     ]
 

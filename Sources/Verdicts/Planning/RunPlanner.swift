@@ -1,0 +1,296 @@
+import Glibc
+import Statistics
+
+/// The design of a sweep that trains only the runs that decide.
+///
+/// A sweep proceeds in rounds. First, one seed finds the best rate of the smallest and the largest
+/// batch with coarse rates, and the best rates of the batches between them near the line that
+/// joins the two. Then every batch gets more seeds, each with three rates: near the best rate and
+/// on both sides of it. Finally, seeds are added one at a time where a rule is still undecided.
+///
+/// A round is a function of the finished runs, so a sweep is the same on any layout.
+package struct RunPlanner: Sendable {
+    /// The next round of a sweep.
+    package enum Round: Sendable, Equatable {
+        /// Runs that no finished run answers, in the order of their training.
+        case runs([PlannedRun])
+        /// Every rule holds up to the largest batch, or fails at some batch.
+        case decided
+        /// No further run is expected to decide.
+        case exhausted
+    }
+
+    /// The rates with which the search for the best rate of a batch starts, rising.
+    private let startRates: [Int: [Double]]
+    /// The batches, rising.
+    private let batches: [Int]
+    private let baseBatch: Int
+    /// The seeds in the order of their use. Numbers above the largest one follow.
+    private let seeds: [UInt64]
+    private let design: Design
+    private let settings: AnalysisSettings
+    /// ln(ratio of neighboring rates).
+    private let step: Double
+
+    /// The number of seeds that every batch gets before seeds are added one at a time.
+    private static let firstSeeds = fewestUsefulSeeds
+    /// The largest number of seeds at a batch.
+    private static let mostSeeds = 64
+    /// The number of steps by which a search may leave its first rates on either side.
+    private static let mostSteps = 10.0
+    /// The height of the outer two rates of a seed on the valley, in units of the tolerance. They
+    /// show where the valley's middle is best where it is steep, but its form is known only near
+    /// the best rate.
+    private static let height = 5.0
+    /// The number of undecided batches from which the base batch gets two seeds in a round, because
+    /// every batch is compared with it.
+    private static let manyBatches = 3
+    /// The distance in ln(rate) to a rate that diverges below which the search ends.
+    private static let nearDivergence = 0.2
+
+    /// Creates a planner.
+    ///
+    /// - Parameters:
+    ///   - startRates: at least three rates for each batch, rising, with about the same ratio of
+    ///     neighbors.
+    ///   - seeds: at least one seed.
+    ///   - settings: the settings of the analysis; its first design judges the runs.
+    package init(
+        startRates: [Int: [Double]], baseBatch: Int, seeds: [UInt64], settings: AnalysisSettings
+    ) {
+        precondition(
+            startRates.values.allSatisfy { $0.count >= 3 } && !seeds.isEmpty
+                && !settings.designs.isEmpty, "a plan needs rates, seeds and a design")
+        self.startRates = startRates
+        batches = startRates.keys.sorted()
+        self.baseBatch = baseBatch
+        self.seeds = seeds
+        design = settings.designs[0]
+        self.settings = settings
+        let rates = startRates[baseBatch] ?? startRates[batches[0]] ?? []
+        step = log(rates[rates.count - 1] / rates[0]) / Double(rates.count - 1)
+    }
+
+    /// Returns the next round.
+    ///
+    /// - Parameter points: the finished runs of the grid.
+    package func next(after points: [TrainedPoint]) -> Round {
+        let own = points.filter { $0.rule == TrainedPoint.grid }
+        let known = Set(own.map { Key($0.batch, $0.learningRate, $0.seed) })
+        let losses = batches.map { batch in
+            BatchLosses(batch: batch, points: own.filter { $0.batch == batch }, design: design)
+        }
+        func new(_ runs: [PlannedRun]) -> [PlannedRun] {
+            runs.filter { !known.contains(Key($0.batch, $0.learningRate, $0.seed)) }
+        }
+        let search = new(searchRuns(losses))
+        guard search.isEmpty else { return .runs(search) }
+        let (optima, valley) = BatchOptimum.all(own, design: design, settings: settings)
+        let probes = Dictionary(
+            uniqueKeysWithValues: optima.map { ($0.batch, probeRates($0, valley)) })
+        func seedRuns(_ batch: Int, upTo count: Int) -> [PlannedRun] {
+            let used = optima.first { $0.batch == batch }?.seeds.map(\.seed) ?? []
+            let order = self.order(after: used, count: count)
+            return order.flatMap { seed in
+                (probes[batch] ?? []).map {
+                    PlannedRun(batch: batch, learningRate: $0, seed: seed)
+                }
+            }
+        }
+        let first = new(
+            bySeed(
+                optima.flatMap { optimum in
+                    seedRuns(optimum.batch, upTo: max(0, Self.firstSeeds - optimum.seeds.count))
+                }))
+        guard first.isEmpty else { return .runs(first) }
+        let verdicts = DesignAnalysis.lookedUp(
+            optima, valley, baseBatch: baseBatch, settings: settings)
+        let open = verdicts.filter { !isDecided($0) }
+        guard !open.isEmpty else { return .decided }
+        let places = Set(open.flatMap(decidingBatches))
+        let counts = optima.compactMap { optimum -> (Int, Int)? in
+            let isBase = optimum.batch == baseBatch
+            guard isBase || places.contains(optimum.batch) else { return nil }
+            let count = isBase && places.count >= Self.manyBatches ? 2 : 1
+            return (optimum.batch, min(count, max(0, Self.mostSeeds - optimum.seeds.count)))
+        }
+        let more = new(bySeed(counts.flatMap { seedRuns($0, upTo: $1) }))
+        return more.isEmpty ? .exhausted : .runs(more)
+    }
+
+    // MARK: - The search for the best rates
+
+    private func searchRuns(_ losses: [BatchLosses]) -> [PlannedRun] {
+        let seed = seeds[0]
+        func runs(_ batch: Int, _ rates: [Double]) -> [PlannedRun] {
+            rates.map { PlannedRun(batch: batch, learningRate: $0, seed: seed) }
+        }
+        let ends = [losses[0], losses[losses.count - 1]]
+        let untried = ends.filter(\.entries.isEmpty)
+        guard untried.isEmpty else {
+            return Set(untried.map(\.batch)).sorted().flatMap { batch in
+                let rates = startRates[batch] ?? []
+                return runs(
+                    batch, rates.indices.filter { $0 % 2 == 0 || $0 == rates.count - 1 }.map { rates[$0] })
+            }
+        }
+        let begun = losses.filter { !$0.entries.isEmpty }
+        let more = begun.flatMap { runs($0.batch, missingNeighbors($0)) }
+        guard more.isEmpty else { return more }
+        let known = begun.compactMap { losses in
+            best(losses).map { (x: log(Double(losses.batch)), y: $0.logRate) }
+        }
+        return losses.filter(\.entries.isEmpty).flatMap { losses -> [PlannedRun] in
+            let batch = losses.batch
+            let center = interpolated(known, at: log(Double(batch)))
+            let lattice = startRates[batch].map { log($0[0]) } ?? center
+            let nearest = lattice + ((center - lattice) / step).rounded() * step
+            return runs(batch, [-1, 0, 1].map { exp(nearest + $0 * step) })
+        }
+    }
+
+    private func best(_ losses: BatchLosses) -> BatchLosses.TypicalLoss? {
+        losses.entries.filter(\.loss.isFinite).min { $0.loss < $1.loss }
+    }
+
+    /// Returns the rates that the neighborhood of a batch's least loss lacks.
+    private func missingNeighbors(_ losses: BatchLosses) -> [Double] {
+        let entries = losses.entries
+        guard let best = best(losses), let place = entries.firstIndex(of: best) else {
+            // Every rate diverged.
+            return entries.first.map { limited([$0.logRate - 2 * step], losses.batch) } ?? []
+        }
+        let isCoarse = entries.count < 2 || gap(entries, place) > 1.5 * step
+        var rates: [Double] = []
+        if place == 0 {
+            rates.append(best.logRate - (isCoarse ? 2 : 1) * step)
+        } else if best.logRate - entries[place - 1].logRate > 1.5 * step {
+            rates.append((best.logRate + entries[place - 1].logRate) / 2)
+        }
+        if place == entries.count - 1 {
+            rates.append(best.logRate + (isCoarse ? 2 : 1) * step)
+        } else {
+            let above = entries[place + 1]
+            let distance = above.logRate - best.logRate
+            if distance > (above.loss.isFinite ? 1.5 * step : Self.nearDivergence) {
+                rates.append((best.logRate + above.logRate) / 2)
+            }
+        }
+        return limited(rates, losses.batch)
+    }
+
+    /// Returns the least distance of an entry from its neighbors.
+    private func gap(_ entries: [BatchLosses.TypicalLoss], _ place: Int) -> Double {
+        let neighbors = [place - 1, place + 1].filter(entries.indices.contains)
+        return neighbors.map { abs(entries[$0].logRate - entries[place].logRate) }.min() ?? .infinity
+    }
+
+    /// Returns those rates that are not too far from the first ones.
+    private func limited(_ logRates: [Double], _ batch: Int) -> [Double] {
+        let start = startRates[batch] ?? []
+        let bounds =
+            log(start[0]) - Self.mostSteps * step...log(start[start.count - 1])
+            + Self.mostSteps * step
+        return logRates.filter(bounds.contains).map { exp($0) }
+    }
+
+    /// Returns the value at `x` of the line through the two points that enclose it.
+    private func interpolated(_ points: [(x: Double, y: Double)], at x: Double) -> Double {
+        let below = points.last { $0.x <= x }
+        let above = points.first { $0.x >= x }
+        guard let below, let above else { return (below ?? above ?? points.first)?.y ?? 0 }
+        guard above.x > below.x else { return below.y }
+        return below.y + (x - below.x) / (above.x - below.x) * (above.y - below.y)
+    }
+
+    // MARK: - Seeds
+
+    /// Returns up to three rates of a batch that show a seed's best rate: near the batch's best
+    /// rate, and on both sides of it at a given height of the valley.
+    private func probeRates(_ optimum: BatchOptimum, _ valley: SharedValley?) -> [Double] {
+        let all = optimum.typical.finite.map(\.logRate)
+        guard let least = optimum.typical.finite.min(by: { $0.loss < $1.loss }) else { return [] }
+        let center = optimum.optimum.best?.logRate ?? least.logRate
+        let place = valley?.place(of: optimum.batch)
+        func distance(_ sign: Double) -> Double {
+            guard let valley, let place else { return step }
+            var (near, far) = (0.5 * step, 2.5 * step)
+            for _ in 0..<40 {
+                let middle = (near + far) / 2
+                let height = valley.excess(place, at: sign * middle).upperBound
+                if height < Self.height * settings.tolerance { near = middle } else { far = middle }
+            }
+            return near
+        }
+        let middle = nearest(center, among: all)
+        let below = nearest(min(center - distance(-1), middle - step), among: all)
+        let above = nearest(max(center + distance(1), middle + step), among: all)
+        let limit = optimum.grid.divergingRate.map { log($0) - 1e-6 } ?? .infinity
+        let rates = [below, middle, above].filter { $0 < limit }
+        // Next to a rate that diverges, the second rate below the best one replaces the one above.
+        let lowest = rates.count < 3 ? [nearest(below - step, among: all)] : []
+        return Set((lowest + rates).map { exp($0) }).sorted()
+    }
+
+    /// Returns the known rate within half a step of `logRate`, or else the nearest one of the known
+    /// rates' lattice.
+    private func nearest(_ logRate: Double, among known: [Double]) -> Double {
+        guard let near = known.min(by: { abs($0 - logRate) < abs($1 - logRate) }) else {
+            return logRate
+        }
+        return near + ((logRate - near) / step).rounded() * step
+    }
+
+    /// Returns the next seeds at a batch.
+    private func order(after used: [UInt64], count: Int) -> [UInt64] {
+        let largest = seeds.max() ?? 0
+        let further = (0..<UInt64(Self.mostSeeds)).lazy.map { largest + 1 + $0 }
+        return Array((seeds + further).filter { !used.contains($0) }.prefix(count))
+    }
+
+    private func bySeed(_ runs: [PlannedRun]) -> [PlannedRun] {
+        runs.enumerated().sorted { ($0.element.seed, $0.offset) < ($1.element.seed, $1.offset) }
+            .map(\.element)
+    }
+
+    // MARK: - Decisions
+
+    private func isDecided(_ verdict: RuleVerdict) -> Bool {
+        verdict.failsFrom != nil || verdict.holdsUpTo == batches.last
+    }
+
+    /// Returns the batches at which more seeds may decide on a rule: that with the greatest regret
+    /// if the rule seems to fail, or else all at which it is undecided.
+    private func decidingBatches(_ verdict: RuleVerdict) -> [Int] {
+        let costs = verdict.judgedRegrets.map { ($0.batch, cost: $0.estimate) }
+        if let worst = costs.max(by: { $0.cost < $1.cost }), worst.cost > settings.tolerance {
+            return [worst.0]
+        }
+        return verdict.undecided.map(\.batch)
+    }
+}
+
+extension Regret {
+    /// The regret for a comparison of batches; infinite if the rule's rate diverges.
+    fileprivate var estimate: Double {
+        switch outcome {
+        case .measured(let estimate): estimate.value
+        case .diverged: .infinity
+        case .belowDivergence, .outsideGrid, .unavailable: lower ?? 0
+        }
+    }
+}
+
+/// The identity of a run.
+private struct Key: Hashable {
+    let batch: Int
+    /// ln(rate), rounded so that equal rates with different rounding errors are equal.
+    let logRate: Int
+    let seed: UInt64
+
+    init(_ batch: Int, _ rate: Double, _ seed: UInt64) {
+        self.batch = batch
+        logRate = Int((log(rate) * 1e6).rounded())
+        self.seed = seed
+    }
+}
