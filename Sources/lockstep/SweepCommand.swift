@@ -15,6 +15,8 @@ struct SweepCommand: ParsableCommand {
               launch/mpirun --ranks 4 -- lockstep sweep study.toml \\
                   --data data/book --out study --groups 2
               launch/mpirun -- lockstep sweep study.toml --data data/book --estimate
+              launch/mpirun -- lockstep sweep study.toml --data data/book --out study \\
+                  --budget 20m
               launch/mpirun -- lockstep sweep --resume --out study
               launch/mpirun -- lockstep sweep more-seeds.toml --resume --out study
               lockstep sweep --keys
@@ -25,6 +27,14 @@ struct SweepCommand: ParsableCommand {
             share the folder. With --resume, a specification may name other batches,
             rates, seeds and rules; runs that it shares with the sweep are kept. At the
             end the sweep is analyzed as by `lockstep analyze`.
+
+            With --budget, a sweep is planned in rounds instead of training the whole
+            grid: one seed finds the best rates of the smallest and the largest batch,
+            then those of the batches between them; then seeds are added where a rule is
+            undecided, each with three rates near the best one. It ends when every rule
+            holds up to the largest batch or fails at some batch, or when the budget is
+            spent. The plan depends only on the results, not on the ranks. A grid can be
+            resumed with --budget, and a planned sweep with a larger one.
 
             Before it trains, a sweep warns of confounds: properties of its runs that a
             comparison would mistake for an effect of the batch or of a rule, such as a
@@ -46,6 +56,12 @@ struct SweepCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "The number of groups of ranks (default: one per rank).")
     var groups: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Plan the sweep, within a duration, a number of runs or a number of tokens.",
+            valueName: "20m"))
+    var budget: String?
+
     @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
@@ -66,13 +82,14 @@ struct SweepCommand: ParsableCommand {
         guard let out = estimate ? out ?? "" : out else {
             throw Failure(.usage, "No output folder is given; add --out with the sweep's folder.")
         }
+        let budget = try budget.map(SweepBudget.init)
         try Job.run(
             threads, emulatesBF16: emulation.emulateBf16,
             onStop: estimate ? .exitAtOnce : .finishStep
         ) { (job) throws(Failure) in
             let session = SweepSession(
                 specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
-                groups: groups, in: job)
+                groups: groups, budget: budget, in: job)
             if estimate { return .finished([try session.estimate().text]) }
             switch try session.run() {
             case .finished(let findings): return .finished(findings.map { [$0.text] } ?? [])

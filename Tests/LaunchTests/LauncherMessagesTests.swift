@@ -448,7 +448,9 @@ import Testing
         let script = """
             mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
             rm -f "$1/bin/perl"
-            PATH=$1/bin "$2" --ranks 2 --oversubscribe sh -c 'echo here; exit 75'
+            # Rank 1 fails after rank 0 has ended, because a failure ends the other ranks.
+            PATH=$1/bin "$2" --ranks 2 --oversubscribe \
+                sh -c 'echo here; [ $OMPI_COMM_WORLD_RANK = 0 ] || { sleep 2; exit 75; }'
             echo $?
             printf 'localhost slots=999\n' >"$1/hosts"
             PATH=$1/bin "$2" --hosts "$1/hosts" true

@@ -84,6 +84,49 @@ extension MultiRankTests {
             try killAndResume(workshop, specification, expected: expected)
         }
 
+        /// The rates of a sweep that is planned in rounds.
+        private static let planned = specification.replacing(", \"adam-sde\"", with: "")
+            .replacing("learning_rates = [", with: "learning_rates = [2.5e-4, ")
+
+        @Test("layouts, stops and budgets do not change a byte of a planned sweep")
+        func planned() throws {
+            let workshop = try Workshop()
+            _ = try workshop.recipe("recipe", Self.recipe)
+            let specification = try workshop.recipe("sweep", Self.planned)
+            func sweep(
+                _ name: String, ranks: Int, groups: Int, budget: Int, resumes: Bool = false
+            ) throws -> (folder: URL, outcome: Outcome) {
+                let folder = workshop.folder.appending(path: name)
+                let more =
+                    ["--budget", "\(budget) runs"] + (resumes ? ["--resume"] : [])
+                let outcome = try Launch.run(
+                    "\(Launch.root)/launch/mpirun",
+                    arguments(
+                        workshop, specification, ranks: ranks, groups: groups, out: folder) + more)
+                try #require(outcome.status == 0, "\(outcome.errors)")
+                #expect(outcome.errors.contains("on \(ranks) rank"))
+                return (folder, outcome)
+            }
+            let whole = try sweep("whole", ranks: 1, groups: 1, budget: 34)
+            let expected = try results(whole.folder)
+            try #require((20...34).contains(expected.ledger.count))
+            let plan = try Data(contentsOf: whole.folder.appending(path: "plan.jsonl"))
+            for (ranks, groups) in [(3, 3), (4, 2)] {
+                let (folder, _) = try sweep(
+                    "layout \(ranks)", ranks: ranks, groups: groups, budget: 34)
+                let found = try results(folder)
+                #expect(found.ledger == expected.ledger, "\(ranks) ranks, \(groups) groups")
+                #expect(found.table == expected.table)
+                let own = try Data(contentsOf: folder.appending(path: "plan.jsonl"))
+                #expect(own == plan)
+            }
+            let part = try sweep("part", ranks: 2, groups: 2, budget: 9)
+            #expect(try results(part.folder).ledger.count == 9)
+            #expect(part.outcome.output.contains("After 9 runs, some rules are not settled"))
+            let rest = try sweep("part", ranks: 3, groups: 3, budget: 34, resumes: true)
+            #expect(try results(rest.folder).ledger == expected.ledger)
+        }
+
         private func killAndResume(
             _ workshop: Workshop, _ specification: String,
             expected: (ledger: [String], table: Data)

@@ -9,11 +9,14 @@ package struct SweepFindings: Sendable {
     package let results: [PointResult]
     package let progress: SweepLedger.Progress
     package let warnings: [SweepWarning]
+    /// A sentence about the end of a planned sweep; nil for a grid.
+    let planNote: String?
     package let analysis: Analysis
 
     /// A sentence about the missing runs, or nil if all runs have ended.
     package var caveat: String? {
-        progress.done < progress.total
+        if let planNote { return planNote }
+        return progress.done < progress.total
             ? "Only \(Format.count(progress.done)) of at least \(Format.count(progress.total)) runs have "
                 + "ended; the others may change every result below."
             : nil
@@ -75,13 +78,28 @@ extension SweepFolder {
                 .missingInput, path, "no run of this sweep has ended yet",
                 remedy: "resume it with `lockstep sweep --resume --out \(shellQuoted(path))`")
         }
+        let plan = isPlanned ? try SweepPlan(self, specification) : nil
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
             // Only a warning needs the file, so the analysis does without it.
             warnings: try specification.warnings(
                 trainingTokens: (try? readOrigin())?.trainingTokens),
+            planNote: try plan.map { (plan) throws(Failure) in try note(plan, results) },
             analysis: try Analysis(
                 try ledger.trainedPoints(results), settings: specification.analysisSettings))
+    }
+
+    private func note(_ plan: SweepPlan, _ results: [PointResult]) throws(Failure) -> String {
+        let count = Format.counted(results.count, "run")
+        let ended = Set(results.map(\.point.name))
+        let isOpen = try plan.points().contains { !ended.contains($0.name) }
+        switch isOpen ? .runs([]) : plan.next(results) {
+        case .decided: return "Every rule is settled after \(count)."
+        case .exhausted: return "After \(count), no further run is expected to settle a rule."
+        case .runs:
+            return "After \(count), some rules are not settled; to continue, use `lockstep sweep "
+                + "--resume --budget 20m --out \(shellQuoted(path))`."
+        }
     }
 
     /// Writes the table of the results and the analysis into the folder.

@@ -23,6 +23,8 @@ package struct SweepFolder: Sendable {
     /// The path of the points' durations. They have their own file, because only they depend on the
     /// layout.
     package var timings: String { "\(path)/timings.jsonl" }
+    /// The path of the file with a line for each round of a planned sweep.
+    package var plan: String { "\(path)/plan.jsonl" }
     /// The folder of the files that claim points for groups.
     package var claims: String { "\(path)/claims" }
     package var points: String { "\(path)/points" }
@@ -35,6 +37,9 @@ package struct SweepFolder: Sendable {
 
     /// Whether the folder holds a sweep.
     package var holdsSweep: Bool { FileSystem.exists(specification) }
+
+    /// Whether the folder holds a planned sweep.
+    package var isPlanned: Bool { FileSystem.exists(plan) }
 
     /// Creates the folder of a new sweep, completely or not at all.
     ///

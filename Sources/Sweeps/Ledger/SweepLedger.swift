@@ -1,4 +1,5 @@
 import Glibc
+import Statistics
 import Support
 import Telemetry
 import Verdicts
@@ -26,11 +27,21 @@ package struct SweepLedger: Sendable {
     /// The name of this start of the sweep, which distinguishes its claims from those of other
     /// starts.
     private let session: String
+    /// The plan of a planned sweep; nil for a grid.
+    private let plan: SweepPlan?
+    /// The budget of a planned sweep; nil for no limit.
+    private let budget: SweepBudget?
+    private let start = MonotonicClock.nanoseconds
 
-    package init(_ folder: SweepFolder, schedule: SweepSchedule, session: String) {
+    package init(
+        _ folder: SweepFolder, schedule: SweepSchedule, session: String, plan: SweepPlan? = nil,
+        budget: SweepBudget? = nil
+    ) {
         self.folder = folder
         self.schedule = schedule
         self.session = session
+        self.plan = plan
+        self.budget = budget
     }
 
     /// The progress of the sweep.
@@ -44,7 +55,12 @@ package struct SweepLedger: Sendable {
     ///
     /// - Throws: the failures of `results`.
     package func progress() throws(Failure) -> Progress {
-        try locked { () throws(Failure) in schedule.progress(try results()) }
+        try locked { () throws(Failure) in
+            let results = try results()
+            return try plan.map { (plan) throws(Failure) in
+                progress(try plan.points(), results)
+            } ?? schedule.progress(results)
+        }
     }
 
     /// Asks every group to stop before its next point.
@@ -62,9 +78,17 @@ package struct SweepLedger: Sendable {
         try locked { () throws(Failure) in
             let results = try self.results()
             let ended = Set(results.map(\.point.name))
-            let points = schedule.points(results)
+            var points = try plan?.points() ?? schedule.points(results)
+            if let plan, points.allSatisfy({ ended.contains($0.name) }),
+                case .runs(let round) = plan.next(results)
+            {
+                points += try plan.append(round)
+            }
             let open = points.filter { !ended.contains($0.name) }
-            let progress = Progress(done: points.count - open.count, total: points.count)
+            let progress =
+                plan == nil
+                ? Progress(done: points.count - open.count, total: points.count)
+                : progress(points, results)
             guard !open.isEmpty else { return (.done, progress) }
             // A request by an earlier start does not apply to this one.
             guard (try? readText(folder.stopRequest)) != session else { return (.stop, progress) }
@@ -72,9 +96,46 @@ package struct SweepLedger: Sendable {
             guard let point = open.first(where: { !claimed.contains($0.name) }) else {
                 return (.wait, progress)
             }
+            if let budget {
+                let begun = results.map(\.point) + open.filter { claimed.contains($0.name) }
+                guard try affords(point, budget, begun) else { return (.done, progress) }
+            }
             try AtomicFile.write(session, to: claim(of: point))
             return (.train(point), progress)
         }
+    }
+
+    /// Returns whether a budget suffices for a point after those that have begun.
+    private func affords(
+        _ point: SweepPoint, _ budget: SweepBudget, _ begun: [SweepPoint]
+    ) throws(Failure) -> Bool {
+        switch budget {
+        case .runs(let count): return begun.count < count
+        case .tokens(let count):
+            return (begun + [point]).reduce(0) { $0 + schedule.tokens(ofBatch: $1.batch) } <= count
+        case .seconds(let seconds):
+            let own = try trainedPoints(results()).filter { $0.batch == point.batch }.map {
+                $0.secondsPerStep * Double($0.curve.last?.step ?? 0)
+            }
+            return elapsed + (own.isEmpty ? 0 : Sample(own).mean) <= seconds
+        }
+    }
+
+    private var elapsed: Double { Double(MonotonicClock.nanoseconds - start) * 1e-9 }
+
+    /// Returns the progress of a planned sweep. The total is the budget or, if that is a duration,
+    /// the number of runs that it seems to allow.
+    private func progress(_ points: [SweepPoint], _ results: [PointResult]) -> Progress {
+        let planned = Set(points.map(\.name)).union(results.map(\.point.name)).count
+        let done = results.count
+        let total =
+            switch budget {
+            case .runs(let count): count
+            case .tokens(let count): count / max(1, schedule.meanTokens)
+            case .seconds(let seconds): Int(Double(done) * seconds / max(elapsed, 1))
+            case nil: planned
+            }
+        return Progress(done: done, total: max(done, total))
     }
 
     /// Records the result of a point and releases its claim.
@@ -82,8 +143,8 @@ package struct SweepLedger: Sendable {
     /// - Throws: `Failure` (I/O) if the ledger cannot be written.
     package func record(_ result: PointResult, secondsPerStep: Double) throws(Failure) {
         try locked { () throws(Failure) in
-            try append(result.line, to: folder.ledger)
-            try append(
+            try MetricsLog.append(result.line, to: folder.ledger)
+            try MetricsLog.append(
                 ["point": .string(result.point.name), "seconds_per_step": .number(secondsPerStep)],
                 to: folder.timings)
         }
@@ -120,14 +181,6 @@ package struct SweepLedger: Sendable {
         return results.map { $0.trained(secondsPerStep: seconds[$0.point.name] ?? 0) }
     }
 
-    private func append(_ line: JSONObject, to path: String) throws(Failure) {
-        let log =
-            FileSystem.exists(path)
-            ? try MetricsLog(resuming: path, after: .max) : try MetricsLog(creating: path)
-        if let failure = log.append(line) { throw failure }
-        try log.synchronize()
-    }
-
     private func claim(of point: SweepPoint) -> String { "\(folder.claims)/\(point.name)" }
 
     private func claimedNames() throws(Failure) -> Set<String> {
@@ -143,6 +196,20 @@ package struct SweepLedger: Sendable {
         let lock = try FileLock(waitingFor: folder.groupsLock)
         defer { withExtendedLifetime(lock) {} }
         return try body()
+    }
+}
+
+extension MetricsLog {
+    /// Appends a line to a file, which is created if it does not exist, and waits until it is on
+    /// the disk.
+    ///
+    /// - Throws: `Failure` (I/O) if the file cannot be written.
+    static func append(_ line: JSONObject, to path: String) throws(Failure) {
+        let log =
+            FileSystem.exists(path)
+            ? try MetricsLog(resuming: path, after: .max) : try MetricsLog(creating: path)
+        if let failure = log.append(line) { throw failure }
+        try log.synchronize()
     }
 }
 

@@ -71,6 +71,14 @@ package struct SweepSchedule: Sendable {
         return open + rules * specification.seeds.count
     }
 
+    /// Returns the number of tokens on which a run of a batch is trained.
+    func tokens(ofBatch batch: Int) -> Int { relativeCost(ofBatch: batch) * contextLength }
+
+    /// The mean number of tokens of a run over the batches.
+    var meanTokens: Int {
+        specification.batches.reduce(0) { $0 + tokens(ofBatch: $1) } / specification.batches.count
+    }
+
     /// Returns a number proportional to the duration of a run, which is assumed to be proportional
     /// to the run's tokens.
     private func relativeCost(ofBatch batch: Int) -> Int {

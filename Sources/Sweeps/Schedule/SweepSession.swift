@@ -24,18 +24,21 @@ package struct SweepSession {
     /// The number of groups of ranks, each of which trains one point at a time; nil for one per
     /// rank.
     private let groups: Int?
+    /// The budget of a planned sweep; nil for a grid, or to resume a planned sweep without limit.
+    private let budget: SweepBudget?
     let job: Job
     let folder: SweepFolder
     var world: Communicator { job.communicator }
 
     package init(
         specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
-        groups: Int?, in job: Job
+        groups: Int?, budget: SweepBudget? = nil, in job: Job
     ) {
         self.specificationPath = specificationPath
         self.dataPath = dataPath
         self.resumes = resumes
         self.groups = groups
+        self.budget = budget
         self.job = job
         folder = SweepFolder(sweepPath)
     }
@@ -58,9 +61,15 @@ package struct SweepSession {
         let session = try world.fromFirstRank { () throws(Failure) in
             String(UInt64.random(in: 0 ... .max), radix: 36)
         }
-        let ledger = SweepLedger(folder, schedule: schedule, session: session)
+        let plan = try world.agree { () throws(Failure) in try makePlan(input.specification) }
+        let ledger = SweepLedger(
+            folder, schedule: schedule, session: session, plan: plan, budget: budget)
         try world.onFirstRank { () throws(Failure) in
-            announce(input, groups: groups, schedule, results: try ledger.results())
+            if plan == nil {
+                announce(input, groups: groups, schedule, results: try ledger.results())
+            } else {
+                try announcePlan(input, groups: groups, ledger)
+            }
         }
         if try trainPoints(input, groups, ledger) { return .stopped }
         // The first rank writes the findings. The other ranks learn only whether it succeeded.
@@ -122,6 +131,7 @@ package struct SweepSession {
         let data = try TrainingData(
             path: try findDataPath(), recipe: &recipe, isRemembered: dataPath == nil,
             rank: world.rank)
+        if budget != nil { _ = try SweepPlan(folder, specification) }
         for batch in specification.batches {
             var own = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
             own.model.vocabularySize = recipe.model.vocabularySize
@@ -213,6 +223,27 @@ package struct SweepSession {
         if input.recipe.schedule.name == .constant, let hint = specification.otherComparison {
             job.announce(hint)
         }
+        warn(input)
+    }
+
+    /// Returns the plan of a planned sweep, or nil for a grid.
+    private func makePlan(_ specification: SweepSpecification) throws(Failure) -> SweepPlan? {
+        budget != nil || resumes && folder.isPlanned ? try SweepPlan(folder, specification) : nil
+    }
+
+    private func announcePlan(
+        _ input: Input, groups: Int, _ ledger: SweepLedger
+    ) throws(Failure) {
+        let ended = try ledger.results().count
+        let begun = ended == 0 ? "" : " after \(Format.counted(ended, "run"))"
+        let limit = budget.map { "within a budget of \($0.phrase)" } ?? "until every rule is settled"
+        job.announce(
+            """
+            planning a sweep of \
+            \(Format.counted(input.specification.batches.count, "batch", "batches")) in rounds\(begun), \
+            \(limit), on \(Format.counted(world.size, "rank")) in \
+            \(Format.counted(groups, "group")), into \(folder.path)
+            """)
         warn(input)
     }
 

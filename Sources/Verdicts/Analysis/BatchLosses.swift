@@ -94,10 +94,11 @@ struct BatchLosses {
     }
 
     /// The seeds that lack rates of other seeds, each with the rates that it lacks.
-    var missing: [(seed: UInt64, rates: [Double])] {
+    var missing: [MissingRuns] {
         seeds.compactMap { seed in
             let rates = entries.map(\.logRate).filter { seed.loss(at: $0) == nil }
-            return rates.isEmpty ? nil : (seed.seed, rates.map { exp($0) })
+            return rates.isEmpty
+                ? nil : MissingRuns(seed: seed.seed, rates: rates.map { exp($0) })
         }
     }
 

@@ -32,12 +32,7 @@ package struct BatchOptimum: Sendable, Equatable {
     init(_ losses: BatchLosses, window: RateWindow, valley: SharedValley?, level: Double) {
         batch = losses.batch
         let missing = losses.missing
-        unfinished =
-            missing.isEmpty
-            ? nil
-            : .missing(
-                seeds: missing.map(\.seed), rates: Set(missing.flatMap(\.rates)).sorted(),
-                batch: losses.batch)
+        unfinished = missing.isEmpty ? nil : .missing(missing, batch: losses.batch)
         grid = GridEdges(losses.entries)
         typical = losses.typical
         counts = losses.entries.map(\.count)
@@ -172,7 +167,7 @@ package struct BatchOptimum: Sendable, Equatable {
         // far fewer runs than more seeds would. First there must be enough seeds to estimate the
         // noise.
         case .flat where seeds.count < fewestUsefulSeeds:
-            return .seeds(fewestUsefulSeeds, batches: [batch])
+            return .seeds(fewestUsefulSeeds - seeds.count, batches: [batch])
         case .flat:
             return .rates(grid.further(to: .below) + grid.further(to: .above), batch: batch)
         case .insufficient:

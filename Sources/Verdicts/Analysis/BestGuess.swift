@@ -13,7 +13,13 @@ extension DesignAnalysis {
             best.verdict.holdsUpTo == optima.last?.batch
             ? "" : ", but it \(best.verdict.failure ?? "is not shown to hold at every batch")"
         return "Best guess: \(best.verdict.name) has the smallest estimated regrets, at most "
-            + "\(Format.significant(best.cost, digits: 2)) nats\(doubt)."
+            + "\(Self.text(best.cost)) nats\(doubt)."
+    }
+}
+
+extension DesignAnalysis {
+    private static func text(_ cost: Double) -> String {
+        cost < 1e-4 ? "0.0001" : Format.significant(cost, digits: 2)
     }
 }
 

@@ -1,6 +1,12 @@
 import Statistics
 import Support
 
+/// The rates that a seed lacks and other seeds have.
+package struct MissingRuns: Sendable, Equatable {
+    package let seed: UInt64
+    package let rates: [Double]
+}
+
 /// The runs that would decide an open question.
 package enum DecidingRuns: Sendable, Equatable {
     /// A number of further seeds at each of some batches.
@@ -8,7 +14,7 @@ package enum DecidingRuns: Sendable, Equatable {
     /// Further rates at a batch, with every seed.
     case rates([Double], batch: Int)
     /// The runs of a batch that some seeds lack and other seeds have.
-    case missing(seeds: [UInt64], rates: [Double], batch: Int)
+    case missing([MissingRuns], batch: Int)
     /// Runs of a batch that reach the design's mark.
     case longer(batch: Int)
 
@@ -16,17 +22,19 @@ package enum DecidingRuns: Sendable, Equatable {
     package var phrase: String {
         switch self {
         case .seeds(let count, let batches):
-            "\(Format.counted(count, "more seed")) at B = \(Format.list(batches.map(String.init)))"
+            return "\(Format.counted(count, "more seed")) at B = \(Format.list(batches.map(String.init)))"
         case .rates(let rates, let batch):
-            "\(rates.count == 1 ? "rate" : "rates") "
+            return "\(rates.count == 1 ? "rate" : "rates") "
                 + Format.list(distinct(rates)) + " at B = \(batch)"
-        case .missing(let seeds, let rates, let batch):
-            "the missing runs of \(seeds.count == 1 ? "seed" : "seeds") "
+        case .missing(let runs, let batch):
+            let seeds = runs.map(\.seed)
+            let rates = Set(runs.flatMap(\.rates)).sorted()
+            return "the missing runs of \(seeds.count == 1 ? "seed" : "seeds") "
                 + "\(Format.list(seeds.map { "\($0)" })) with "
                 + "\(rates.count == 1 ? "rate" : "rates") "
                 + "\(Format.list(distinct(rates))) at B = \(batch)"
         case .longer(let batch):
-            "longer runs at B = \(batch), which reach the steps or tokens of the comparison"
+            return "longer runs at B = \(batch), which reach the steps or tokens of the comparison"
         }
     }
 }

@@ -237,6 +237,8 @@ extension BatchOptimum {
         case .unbracketed(.above) where grid.divergingRate != nil: "next to a rate that diverges"
         case .unbracketed(let side): "\(side.rawValue) the grid"
         case .flat: "hidden by noise"
+        case .insufficient where grid.rates.isEmpty && grid.divergingRate != nil:
+            "every rate diverges"
         case .insufficient: "too few rates"
         }
     }
@@ -251,7 +253,8 @@ extension Regret {
         let bound = isLowerBound ? ">= " : ""
         switch outcome {
         case .measured(let estimate):
-            return bound + loss(estimate.value) + (estimate.interval.map(range) ?? "")
+            let least = lower.flatMap { $0 > 0 ? " (>= \(loss($0)))" : nil } ?? ""
+            return bound + loss(estimate.value) + (estimate.interval.map(range) ?? least)
         case .diverged: return "diverges"
         case .belowDivergence: return "below divergence"
         case .outsideGrid(let side): return "\(side.rawValue) the grid"

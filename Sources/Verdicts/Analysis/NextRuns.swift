@@ -1,3 +1,4 @@
+import Glibc
 import Statistics
 import Support
 
@@ -33,7 +34,7 @@ package struct NextRuns: Sendable, Equatable {
 
     /// Plans the runs.
     ///
-    /// Returns nil if every rule is decided.
+    /// Returns nil if every rule holds up to the largest batch or fails at some batch.
     ///
     /// - Parameters:
     ///   - verdicts: the verdicts on rules that scale the base batch's best rate.
@@ -42,24 +43,29 @@ package struct NextRuns: Sendable, Equatable {
         _ verdicts: [RuleVerdict], _ optima: [BatchOptimum], valley: SharedValley?,
         points: [TrainedPoint], baseBatch: Int, settings: AnalysisSettings
     ) {
-        let open = verdicts.flatMap(\.undecided)
+        let open = verdicts.filter { !$0.isSettled }
         guard !open.isEmpty else { return nil }
-        let rates = DecidingRuns.merged(open.compactMap(\.decidingRuns))
+        let gaps = open.flatMap(\.decidingGaps)
+        let rates = DecidingRuns.merged(gaps.compactMap { $0.decidingRuns?.new(optima) })
         let costs = RunDurations(points)
-        guard rates.isEmpty else {
-            self.init(rates, optima, costs)
+        let batches = Set(gaps.map(\.batch) + [baseBatch]).sorted()
+        let fewest = optima.filter { batches.contains($0.batch) }.map(\.seeds.count).min() ?? 0
+        let firstSeeds =
+            fewest < fewestUsefulSeeds
+            ? [DecidingRuns.seeds(fewestUsefulSeeds - fewest, batches: batches)] : []
+        let isNoise = rates.allSatisfy { if case .seeds = $0 { true } else { false } }
+        guard rates.isEmpty && firstSeeds.isEmpty else {
+            self.init(isNoise && !firstSeeds.isEmpty ? firstSeeds : rates + firstSeeds, optima, costs)
             return
         }
-        let batches = Set(open.map(\.batch) + [baseBatch]).sorted()
         guard let valley,
             let simulation = SeedSimulation(
                 batches, optima, valley, baseBatch: baseBatch, settings: settings)
         else {
-            self.init(
-                [.seeds(fewestUsefulSeeds - 1, batches: batches)], optima, costs)
+            self.init([], optima, costs)
             return
         }
-        let rules = verdicts.filter { !$0.undecided.isEmpty }.map(\.name)
+        let rules = open.map(\.name)
         var best = (count: 0, mean: 0.0, decisions: [Decision]())
         for count in Self.seedCounts where best.mean < Self.sufficient {
             let shares = simulation.probabilities(ofDecisionWith: count)
@@ -86,8 +92,8 @@ package struct NextRuns: Sendable, Equatable {
     /// The plan in words.
     package var sentence: String {
         guard !parts.isEmpty else {
-            return "Next runs: none, because no sensible number of seeds would decide; a larger "
-                + "tolerance would."
+            return "Next runs: none, because no sensible number of runs is expected to decide; a "
+                + "larger tolerance would."
         }
         let list = parts.map(\.phrase).joined(separator: "; then ")
         let time =
@@ -102,6 +108,20 @@ package struct NextRuns: Sendable, Equatable {
 }
 
 extension DecidingRuns {
+    /// The ratio of a grid's rates at which wider grids are not expected to show a valley.
+    private static let widestGrid = 1e4
+
+    /// Returns the part without the runs that exist, or nil if none is left.
+    fileprivate func new(_ optima: [BatchOptimum]) -> DecidingRuns? {
+        guard case .rates(let rates, let batch) = self else { return self }
+        let known = optima.first { $0.batch == batch }?.typical.entries.map(\.logRate) ?? []
+        let new = rates.filter { rate in
+            let isWide = known.contains { abs(log(rate) - $0) > log(Self.widestGrid) }
+            return !isWide && !known.contains { abs(log(rate) - $0) < 0.01 }
+        }
+        return new.isEmpty ? nil : .rates(new, batch: batch)
+    }
+
     /// Returns the parts without repetitions, with all rates of a batch in one part.
     fileprivate static func merged(_ parts: [DecidingRuns]) -> [DecidingRuns] {
         var result: [DecidingRuns] = []
@@ -135,7 +155,7 @@ extension DecidingRuns {
                 (batch, count * (optima.first { $0.batch == batch }?.usefulRates.count ?? 1))
             }
         case .rates(let rates, let batch): [(batch, rates.count * seeds(batch))]
-        case .missing(let seeds, let rates, let batch): [(batch, seeds.count * rates.count)]
+        case .missing(let runs, let batch): [(batch, runs.reduce(0) { $0 + $1.rates.count })]
         case .longer(let batch): [(batch, seeds(batch))]
         }
     }

@@ -155,7 +155,9 @@ package struct RateExponent: Sendable, Equatable {
         guard let interval = exponent.interval else {
             return value + ", but one seed gives no interval, so the exponent is undecided."
         }
-        let decimals = interval.width < 0.02 ? 4 : 2
+        let decimals = Self.decimals(interval, excluded: Self.commonExponents.filter {
+            !possibleExponents.contains($0)
+        })
         let range =
             " (\(Format.fixed(interval.lower, decimals: decimals)) to "
             + "\(Format.fixed(interval.upper, decimals: decimals)) at "
@@ -175,6 +177,15 @@ package struct RateExponent: Sendable, Equatable {
         default:
             return value + range + ", so the rule is undecided between \(Format.list(names))."
         }
+    }
+
+    /// Returns the number of decimals with which an interval is not rounded to an exponent that it
+    /// excludes.
+    private static func decimals(_ interval: Interval, excluded: [Double]) -> Int {
+        ((interval.width < 0.02 ? 4 : 2)...6).first { decimals in
+            let ends = [interval.lower, interval.upper].map { Format.fixed($0, decimals: decimals) }
+            return !excluded.contains { ends.contains(Format.fixed($0, decimals: decimals)) }
+        } ?? 6
     }
 
     private static func ruleName(_ exponent: Double) -> String {

@@ -48,12 +48,19 @@ package struct RuleVerdict: Sendable, Equatable {
     /// The undecided batches from the base up to `failsFrom`.
     package let undecided: [Undecided]
     package let conclusion: Conclusion
+    /// Whether the rule holds up to the largest batch that was judged, or fails at some batch.
+    package let isSettled: Bool
+    /// The gaps that more runs would close to settle the rule: the one with the greatest regret if
+    /// the rule seems to fail, and otherwise all of them.
+    package let decidingGaps: [Undecided]
     /// The batches beyond `failsFrom` at which the rule holds.
     package let holdsBeyondFailure: [Int]
+    /// The batches beyond `failsFrom` at which the rule is undecided.
+    private let undecidedBeyondFailure: [Int]
     /// The batches at which the rule fails.
     private let failures: [Int]
     private let baseBatch: Int
-    private let isJudged: Bool
+    let isJudged: Bool
     /// The judgment at each batch that was judged.
     private let judgments: [Int: Judgment]
     /// Whether the rule was judged up to the largest batch of the sweep.
@@ -71,7 +78,7 @@ package struct RuleVerdict: Sendable, Equatable {
         let judged = regrets.filter {
             basis == .trained ? $0.batch > baseBatch : $0.batch >= baseBatch
         }
-        isJudged = !judged.isEmpty
+        isJudged = judged.contains { $0.batch > baseBatch }
         let base = optima.first { $0.batch == baseBatch }
         let judgments = judged.map { regret in
             // A rule that was looked up has the base's best rate there, however uncertain that is.
@@ -84,6 +91,8 @@ package struct RuleVerdict: Sendable, Equatable {
         holdsUpTo = zip(judged, judgments).prefix { $0.1 == .holds }.last?.0.batch
         holdsBeyondFailure = zip(judged, judgments).dropFirst(failure ?? judged.count)
             .filter { $0.1 == .holds }.map(\.0.batch)
+        undecidedBeyondFailure = zip(judged, judgments).dropFirst(failure ?? judged.count)
+            .filter { $0.1 == .undecided }.map(\.0.batch)
         failures = zip(judged, judgments).filter { $0.1 == .fails }.map(\.0.batch)
         undecided = zip(judged, judgments).prefix(failure ?? judged.count)
             .filter { $0.1 == .undecided }
@@ -98,6 +107,19 @@ package struct RuleVerdict: Sendable, Equatable {
             conclusion = .inconclusive
         }
         isEndOfGrid = judged.last?.batch == optima.last?.batch
+        isSettled = failure != nil || undecided.isEmpty
+        decidingGaps =
+            isSettled ? [] : Self.decidingGaps(undecided, judged, tolerance: settings.tolerance)
+    }
+
+    private static func decidingGaps(
+        _ undecided: [Undecided], _ regrets: [Regret], tolerance: Double
+    ) -> [Undecided] {
+        let worst = regrets.max { $0.bestEstimate < $1.bestEstimate }
+        guard let worst, worst.bestEstimate > tolerance,
+            let gap = undecided.first(where: { $0.batch == worst.batch })
+        else { return undecided }
+        return [gap]
     }
 
     /// The regrets that decide the verdict: those from the base batch up.
@@ -120,12 +142,14 @@ package struct RuleVerdict: Sendable, Equatable {
 
     /// A predicate such as "fails from B = 16", or nil if the rule does not fail.
     var failure: String? {
-        failsFrom.map { batch in
-            holdsBeyondFailure.isEmpty
-                ? "fails from B = \(batch)"
-                : "fails at B = \(Format.list(failures.map(String.init))) but holds at B = "
-                    + Format.list(holdsBeyondFailure.map(String.init))
-        }
+        guard let failsFrom else { return nil }
+        let rest = [
+            ("holds", holdsBeyondFailure), ("is undecided", undecidedBeyondFailure),
+        ].filter { !$0.1.isEmpty }.map { "\($0.0) at B = \(Format.list($0.1.map(String.init)))" }
+        return rest.isEmpty
+            ? "fails from B = \(failsFrom)"
+            : "fails at B = \(Format.list(failures.map(String.init))) but "
+                + Format.list(rest)
     }
 
     /// Returns the verdict at a batch in a word, or "-" if there is none.
@@ -164,6 +188,17 @@ extension RuleVerdict {
         }
         return groups.map { gap, batches in
             "at B = \(Format.list(batches.map(String.init))) (\(gap.reason))"
+        }
+    }
+}
+
+extension Regret {
+    /// The estimate, or the lower bound if there is none; infinite if the rule's rate diverges.
+    fileprivate var bestEstimate: Double {
+        switch outcome {
+        case .measured(let estimate): estimate.value
+        case .diverged: .infinity
+        case .belowDivergence, .outsideGrid, .unavailable: lower ?? 0
         }
     }
 }

@@ -11,6 +11,9 @@ func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> S
             ? "no rules are given, so none is judged."
             : "no run of the base batch has ended, so no rule is judged."
     }
+    guard verdicts.contains(where: \.isJudged) else {
+        return "no batch above the base batch has runs, so no rule is judged."
+    }
     let holding = verdicts.filter { $0.reachBeyondBase != nil }
     let others = verdicts.filter { $0.reachBeyondBase == nil }
     let failing = others.filter(\.undecided.isEmpty)
@@ -34,8 +37,9 @@ private func clause(_ verdict: RuleVerdict, bound: String?) -> String {
     if let reach = verdict.reachBeyondBase {
         predicates.append("holds up to B = \(reach)" + (bound.map { " \($0)" } ?? ""))
     }
-    if let gap = verdict.undecided.first {
-        predicates.append("is undecided at B = \(gap.batch)")
+    if !verdict.undecided.isEmpty {
+        let batches = Format.list(verdict.undecided.map { "\($0.batch)" })
+        predicates.append("is undecided at B = \(batches)")
     }
     if let failure = verdict.failure { predicates.append(failure) }
     return "\(verdict.name) \(Format.list(predicates))"

@@ -59,7 +59,7 @@ package struct SimulatedSweep: Sendable {
     }
 
     /// Returns the rates of a grid in one repetition.
-    func rates(_ repetition: Int) -> [Double] {
+    package func rates(_ repetition: Int) -> [Double] {
         let center = center(repetition)
         return (0..<rateCount).map {
             Self.unit * exp(center + log(2.0) * Double($0 - rateCount / 2))
@@ -75,7 +75,7 @@ package struct SimulatedSweep: Sendable {
     }
 
     /// Returns a run in one repetition. It is the same whenever it is asked for.
-    func run(_ run: PlannedRun, repetition: Int) -> TrainedPoint {
+    package func run(_ run: PlannedRun, repetition: Int) -> TrainedPoint {
         let place = UInt64(batches.firstIndex(of: run.batch) ?? 0)
         let key = UInt64(repetition) << 48 | run.seed << 40
         var seedNoise = NormalNumbers(key: key | 0xFF << 32)

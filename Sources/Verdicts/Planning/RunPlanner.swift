@@ -105,9 +105,9 @@ package struct RunPlanner: Sendable {
         guard first.isEmpty else { return .runs(first) }
         let verdicts = DesignAnalysis.lookedUp(
             optima, valley, baseBatch: baseBatch, settings: settings)
-        let open = verdicts.filter { !isDecided($0) }
+        let open = verdicts.filter { !$0.isSettled }
         guard !open.isEmpty else { return .decided }
-        let places = Set(open.flatMap(decidingBatches))
+        let places = Set(open.flatMap(\.decidingGaps).map(\.batch))
         let counts = optima.compactMap { optimum -> (Int, Int)? in
             let isBase = optimum.batch == baseBatch
             guard isBase || places.contains(optimum.batch) else { return nil }
@@ -252,45 +252,18 @@ package struct RunPlanner: Sendable {
         runs.enumerated().sorted { ($0.element.seed, $0.offset) < ($1.element.seed, $1.offset) }
             .map(\.element)
     }
-
-    // MARK: - Decisions
-
-    private func isDecided(_ verdict: RuleVerdict) -> Bool {
-        verdict.failsFrom != nil || verdict.holdsUpTo == batches.last
-    }
-
-    /// Returns the batches at which more seeds may decide on a rule: that with the greatest regret
-    /// if the rule seems to fail, or else all at which it is undecided.
-    private func decidingBatches(_ verdict: RuleVerdict) -> [Int] {
-        let costs = verdict.judgedRegrets.map { ($0.batch, cost: $0.estimate) }
-        if let worst = costs.max(by: { $0.cost < $1.cost }), worst.cost > settings.tolerance {
-            return [worst.0]
-        }
-        return verdict.undecided.map(\.batch)
-    }
-}
-
-extension Regret {
-    /// The regret for a comparison of batches; infinite if the rule's rate diverges.
-    fileprivate var estimate: Double {
-        switch outcome {
-        case .measured(let estimate): estimate.value
-        case .diverged: .infinity
-        case .belowDivergence, .outsideGrid, .unavailable: lower ?? 0
-        }
-    }
 }
 
 /// The identity of a run.
 private struct Key: Hashable {
     let batch: Int
-    /// ln(rate), rounded so that equal rates with different rounding errors are equal.
+    /// ln(rate) in units of 1e-4, because a sweep rounds its rates.
     let logRate: Int
     let seed: UInt64
 
     init(_ batch: Int, _ rate: Double, _ seed: UInt64) {
         self.batch = batch
-        logRate = Int((log(rate) * 1e6).rounded())
+        logRate = Int((log(rate) * 1e4).rounded())
         self.seed = seed
     }
 }

@@ -17,12 +17,15 @@ enum RunColumn: CaseIterable {
     var names: [String] {
         switch self {
         case .rule: ["rule"]
-        case .batch: ["batch", "batch_size", "global_batch"]
-        case .rate: ["learning_rate", "lr", "rate"]
-        case .seed: ["seed"]
-        case .step: ["step", "steps"]
-        case .tokens: ["tokens"]
-        case .loss: ["validation_loss", "val_loss", "loss"]
+        case .batch: ["batch", "batch_size", "global_batch", "global_batch_size", "bs"]
+        case .rate: ["learning_rate", "lr", "rate", "max_lr"]
+        case .seed: ["seed", "random_seed"]
+        case .step: ["step", "steps", "iter", "iteration", "iterations", "global_step"]
+        case .tokens: ["tokens", "tokens_seen", "total_tokens"]
+        case .loss: [
+                "validation_loss", "val_loss", "valid_loss", "eval_loss", "val/loss", "eval/loss",
+                "loss",
+            ]
         case .diverged: ["diverged"]
         case .secondsPerStep: ["seconds_per_step"]
         case .contextLength: ["context_length"]

@@ -126,7 +126,7 @@ extension RunTable {
             if let batch = earliestAbsent(at: design, grid) {
                 notes.append(
                     "Batches are not compared by \(design.title), because no run of batch \(batch) "
-                        + "was evaluated by then.")
+                        + "was evaluated after \(design.mark) \(design.unit) or before.")
             } else {
                 designs.append(design)
             }
@@ -139,7 +139,10 @@ extension RunTable {
         guard !designs.isEmpty else {
             throw .file(
                 .badData, path, "no mark has losses of every batch",
-                remedy: "add rows after equal steps or equal tokens of every batch")
+                remedy: "add rows after equal steps or equal tokens of every batch"
+                    + (hasSteps && hasTokens
+                        ? ""
+                        : ", or give --context-length the number of tokens in a sequence"))
         }
         return (designs, notes)
     }

@@ -34,9 +34,14 @@ package struct RunTable: Sendable {
         let rows = try lines.dropFirst().map { (line) throws(Failure) in
             try RunRow(line, header: header, contextLength: contextLength, path: path)
         }
+        guard !rows.isEmpty else {
+            throw .file(
+                .badData, path, "has a header but no row of data",
+                remedy: "add a row for each run, or for each evaluation of a run")
+        }
         guard rows.contains(where: { $0.rule == TrainedPoint.grid }) else {
             throw .file(
-                .badData, path, rows.isEmpty ? "has no row of data" : "has no run of the rule grid",
+                .badData, path, "has no run of the rule grid",
                 remedy: "add runs whose rates were chosen freely, with no rule or the rule grid")
         }
         let evaluations = rows.filter { $0.loss != nil }

@@ -1,0 +1,45 @@
+import Support
+
+/// The greatest effort of a planned sweep.
+package enum SweepBudget: Sendable, Equatable {
+    /// The duration of the training in this start of the sweep.
+    case seconds(Double)
+    /// The number of runs in the sweep's folder.
+    case runs(Int)
+    /// The number of tokens on which these runs are trained.
+    case tokens(Int)
+
+    private static let units: [(names: [String], budget: @Sendable (Double) -> SweepBudget?)] = [
+        (["s"], { .seconds($0) }),
+        (["m", "min"], { .seconds(60 * $0) }),
+        (["h"], { .seconds(3600 * $0) }),
+        (["runs", "run"], { Int(exactly: $0).map(SweepBudget.runs) }),
+        (["tokens", "token"], { Int(exactly: $0).map(SweepBudget.tokens) }),
+    ]
+
+    /// Reads a budget such as "20m", "1.5h", "160 runs" or "2e9 tokens".
+    ///
+    /// - Throws: `Failure` (usage) if it is none.
+    package init(_ text: String) throws(Failure) {
+        let number = text.prefix { $0.isNumber || ".+-".contains($0) || $0 == "e" || $0 == "E" }
+        let unit = text.dropFirst(number.count).drop { $0 == " " }.lowercased()
+        guard let value = Double(number), value > 0, value < 1e15,
+            let budget = Self.units.first(where: { $0.names.contains(unit) })?.budget(value)
+        else {
+            throw Failure(
+                .usage,
+                "--budget \(jsonQuoted(text)): is not a duration, a number of runs or a number of "
+                    + "tokens; write one such as 20m, 1.5h, \"160 runs\" or \"2e9 tokens\".")
+        }
+        self = budget
+    }
+
+    /// The budget in words.
+    var phrase: String {
+        switch self {
+        case .seconds(let seconds): Format.duration(seconds, tenths: false)
+        case .runs(let count): Format.counted(count, "run")
+        case .tokens(let count): Format.counted(count, "token")
+        }
+    }
+}

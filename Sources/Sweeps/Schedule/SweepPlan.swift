@@ -1,0 +1,95 @@
+import Support
+import Telemetry
+import Verdicts
+
+/// The rounds of a planned sweep, in a file of its folder.
+///
+/// A round is written when all runs of the earlier ones have ended, so it depends only on their
+/// results.
+package struct SweepPlan: Sendable {
+    private let folder: SweepFolder
+    private let planner: RunPlanner
+
+    /// - Throws: `Failure` (configuration) if a rule of the specification needs runs of its own.
+    package init(_ folder: SweepFolder, _ specification: SweepSpecification) throws(Failure) {
+        if let rule = specification.rules.first(where: \.isTrained) {
+            throw Failure(
+                .configuration,
+                "rules = \"\(rule.name)\": changes more than the rate, so it needs a grid; remove "
+                    + "it, or start a sweep without --budget.")
+        }
+        self.folder = folder
+        planner = RunPlanner(
+            startRates: Dictionary(
+                uniqueKeysWithValues: specification.batches.map {
+                    ($0, specification.rates(ofBatch: $0))
+                }), baseBatch: specification.baseBatch, seeds: specification.seeds,
+            settings: specification.analysisSettings)
+    }
+
+    /// Returns the runs of all rounds so far.
+    ///
+    /// - Throws: `Failure` (bad data) that names the damaged line; (I/O) if the file cannot be
+    ///   read.
+    package func points() throws(Failure) -> [SweepPoint] {
+        guard FileSystem.exists(folder.plan) else { return [] }
+        var points: [SweepPoint] = []
+        for (index, record) in try MetricsLog.read(folder.plan).enumerated() {
+            guard case .array(let runs)? = record.fields["runs"],
+                let round = Self.decoded(runs)
+            else {
+                throw .file(
+                    .badData, folder.plan, "line \(index + 1) is not a round of runs",
+                    remedy: "remove that line and those after it")
+            }
+            points += round
+        }
+        return points
+    }
+
+    /// Returns the next round, without writing it.
+    ///
+    /// - Parameter results: the results of all runs of the earlier rounds.
+    package func next(_ results: [PointResult]) -> RunPlanner.Round {
+        // The round must not depend on which run ended first.
+        let sorted = results.sorted { $0.point.name < $1.point.name }
+        let ended = Set(results.map(\.point.name))
+        let round = planner.next(after: sorted.map { $0.trained(secondsPerStep: 0) })
+        guard case .runs(let runs) = round else { return round }
+        let new = runs.filter { !ended.contains(SweepPoint($0).name) }
+        return new.isEmpty ? .exhausted : .runs(new)
+    }
+
+    /// Appends a round to the file.
+    ///
+    /// - Throws: `Failure` (I/O) if the file cannot be written.
+    func append(_ runs: [PlannedRun]) throws(Failure) -> [SweepPoint] {
+        let points = runs.map(SweepPoint.init)
+        try MetricsLog.append(
+            [
+                "runs": .array(
+                    points.map {
+                        [.integer($0.batch), .number($0.rate), .string(String($0.seed))]
+                    })
+            ], to: folder.plan)
+        return points
+    }
+
+    private static func decoded(_ runs: [JSONValue]) -> [SweepPoint]? {
+        var points: [SweepPoint] = []
+        for run in runs {
+            guard case .array(let values) = run, values.count == 3,
+                let batch = values[0].number.flatMap(Int.init(exactly:)),
+                let rate = values[1].number, let seed = values[2].string.flatMap({ UInt64($0) })
+            else { return nil }
+            points.append(SweepPoint(batch: batch, rate: rate, seed: seed))
+        }
+        return points
+    }
+}
+
+extension SweepPoint {
+    fileprivate init(_ run: PlannedRun) {
+        self.init(batch: run.batch, rate: shortened(run.learningRate), seed: run.seed)
+    }
+}

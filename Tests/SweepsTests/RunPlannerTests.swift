@@ -1,0 +1,140 @@
+import Foundation
+import Support
+import Sweeps
+import Testing
+import Verdicts
+
+@Suite("The planner of a sweep's runs")
+struct RunPlannerTests {
+    private let settings = AnalysisSettings(
+        designs: [SimulatedSweep.design], targetLosses: [-1])
+
+    private func planner(_ rates: [Double], batches: [Int] = [1, 2, 4, 8, 16, 32]) -> RunPlanner {
+        RunPlanner(
+            startRates: Dictionary(uniqueKeysWithValues: batches.map { ($0, rates) }),
+            baseBatch: batches[0], seeds: [0, 1, 2], settings: settings)
+    }
+
+    private func key(_ point: TrainedPoint) -> String {
+        "\(point.batch) \(String(format: "%.4g", point.learningRate)) \(point.seed)"
+    }
+
+    @Test("planned sweeps decide in far fewer runs than a grid, and are right")
+    func fewRuns() throws {
+        let cases = PlanCalibration.cases
+        try #require(cases.count == 2)
+        for (sweep, budget) in cases {
+            let row = try PlanCalibration(sweep, budget: budget, sweeps: 24)
+            #expect(row.decided >= 0.8 && row.wrong <= 0.05, "\(row)")
+            // A grid with 9 rates and 10 seeds at 6 batches has 540 runs.
+            #expect(row.runs < 150, "\(row)")
+        }
+    }
+
+    @Test("a round depends on the results, and not on their order")
+    func order() throws {
+        var sweep = SimulatedSweep("noisy")
+        (sweep.lossNoise, sweep.seedNoise) = (0.01, 0.15)
+        let planner = planner(sweep.rates(0))
+        var points: [TrainedPoint] = []
+        var rounds = 0
+        while case .runs(let runs) = planner.next(after: points) {
+            #expect(planner.next(after: points.shuffled()) == .runs(runs))
+            let known = Set(points.map(key))
+            points += runs.map { sweep.run($0, repetition: 0) }
+            #expect(points.count == known.count + runs.count)
+            #expect(Set(points.map(key)).count == points.count, "a run is planned twice")
+            rounds += 1
+            try #require(rounds < 40)
+        }
+        #expect(planner.next(after: points) == .decided)
+        #expect(rounds >= 4, "\(rounds)")
+        let verdicts = try Analysis(points, settings: settings).designs[0].verdicts
+        #expect(verdicts.allSatisfy { $0.isSettled })
+    }
+
+    @Test("the search leaves rates that are far too high, or that diverge")
+    func search() throws {
+        for diverging in [Double.infinity, 4e-3] {
+            let planner = planner((0..<5).map { 0.02 * Double(1 << $0) }, batches: [4, 16])
+            var points: [TrainedPoint] = []
+            for _ in 0..<30 {
+                guard case .runs(let runs) = planner.next(after: points) else { break }
+                points += runs.map { run in
+                    let distance = log(run.learningRate / (run.batch == 4 ? 1e-3 : 2e-3))
+                    return .planted(
+                        batch: run.batch, rate: run.learningRate, seed: run.seed,
+                        loss: 2.5 + 0.06 * distance * distance,
+                        diverged: run.learningRate > diverging)
+                }
+            }
+            #expect(planner.next(after: points) == .decided, "\(diverging)")
+            let analysis = try Analysis(points, settings: settings).designs[0]
+            #expect(analysis.exponent.exponent.map { abs($0.value - 0.5) < 0.01 } ?? false)
+            #expect(points.count < 60, "\(points.count)")
+        }
+    }
+
+    @Test("a sweep whose every run diverges ends")
+    func allDiverge() {
+        let planner = planner([1e-3, 2e-3, 4e-3], batches: [1, 4])
+        var points: [TrainedPoint] = []
+        for _ in 0..<40 {
+            guard case .runs(let runs) = planner.next(after: points) else { break }
+            points += runs.map {
+                .planted(
+                    batch: $0.batch, rate: $0.learningRate, seed: $0.seed, loss: 0, diverged: true)
+            }
+        }
+        #expect(planner.next(after: points) == .exhausted)
+    }
+
+    @Test(
+        "a budget is a duration, or a number of runs or tokens",
+        arguments: [
+            ("20m", SweepBudget.seconds(1200)), ("1.5h", .seconds(5400)), ("90 s", .seconds(90)),
+            ("160 runs", .runs(160)), ("1run", .runs(1)), ("2e9 tokens", .tokens(2_000_000_000)),
+        ])
+    func budgets(text: String, budget: SweepBudget) throws {
+        #expect(try SweepBudget(text) == budget)
+    }
+
+    @Test(
+        "a budget without a unit, or with a wrong one, is refused",
+        arguments: ["20", "", "m", "-5m", "0 runs", "1.5 runs", "nan m", "20 minutes ago", "1e99 h"])
+    func badBudgets(text: String) {
+        #expect {
+            try SweepBudget(text)
+        } throws: { error in
+            "\(error)".contains("--budget") && (error as? Failure)?.code == .usage
+        }
+    }
+}
+
+@Suite("Losses that saturate")
+struct SaturationTests {
+    @Test(
+        "no wrong rule holds if the loss levels off far from the best rate",
+        arguments: [(0.15, 0.0), (0.08, 0.0), (0.15, 1.5), (0.15, -1.5)])
+    func saturation(depth: Double, shift: Double) throws {
+        var holds = 0
+        for repetition in UInt64(1)...8 {
+            var sweep = PlantedSweep(
+                batches: [1, 2, 4, 8, 16, 32],
+                rates: (-4...4).map { 2.4e-3 * exp(shift) * pow(2, Double($0)) }, seeds: 3,
+                bestRate: { 1e-3 * Double($0).squareRoot() }, rateNoise: 0.05)
+            sweep.valley = { depth * (1 - exp(-0.06 * $0 * $0 / depth)) }
+            let analysis = try sweep.analysis(noise: repetition)
+            for (rule, exponent) in [("none", 0.0), ("linear", 1.0)] {
+                let reach = try analysis.verdict(rule).holdsUpTo ?? 1
+                let distance = (exponent - 0.5) * log(Double(reach))
+                let regret = depth * (1 - exp(-0.06 * distance * distance / depth))
+                #expect(regret <= 0.01, "\(rule) holds up to \(reach)")
+            }
+            let verdict = try analysis.verdict("sqrt")
+            #expect(verdict.failsFrom == nil)
+            holds += verdict.holdsUpTo == 32 ? 1 : 0
+        }
+        if shift == 0 { #expect(holds >= 7, "\(holds) of 8") }
+    }
+}
