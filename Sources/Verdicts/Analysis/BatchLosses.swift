@@ -93,10 +93,13 @@ struct BatchLosses {
             })
     }
 
-    /// The seeds that lack rates of other seeds, each with the rates that it lacks.
-    var missing: [MissingRuns] {
+    /// Returns the seeds that lack rates of other seeds between two ln(rate), each with the rates
+    /// that it lacks.
+    func missing(in bounds: ClosedRange<Double>?) -> [MissingRuns] {
         seeds.compactMap { seed in
-            let rates = entries.map(\.logRate).filter { seed.loss(at: $0) == nil }
+            let rates = entries.map(\.logRate).filter {
+                (bounds?.contains($0) ?? true) && seed.loss(at: $0) == nil
+            }
             return rates.isEmpty
                 ? nil : MissingRuns(seed: seed.seed, rates: rates.map { exp($0) })
         }

@@ -31,7 +31,7 @@ package struct BatchOptimum: Sendable, Equatable {
     /// - Parameter valley: the valley of the design, or nil if no batch has one.
     init(_ losses: BatchLosses, window: RateWindow, valley: SharedValley?, level: Double) {
         batch = losses.batch
-        let missing = losses.missing
+        let missing = losses.missing(in: window.bounds)
         unfinished = missing.isEmpty ? nil : .missing(missing, batch: losses.batch)
         grid = GridEdges(losses.entries)
         typical = losses.typical

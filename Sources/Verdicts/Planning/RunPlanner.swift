@@ -42,6 +42,12 @@ package struct RunPlanner: Sendable {
     /// show where the valley's middle is best where it is steep, but its form is known only near
     /// the best rate.
     private static let height = 5.0
+    /// The rise of the loss on either side of the best rate, in units of the tolerance, from which a
+    /// search ends.
+    private static let rise = 2.0
+    /// The rise between neighbors, in units of the tolerance, from which a search needs a rate
+    /// between them.
+    private static let steep = 10.0
     /// The number of undecided batches from which the base batch gets two seeds in a round, because
     /// every batch is compared with it.
     private static let manyBatches = 3
@@ -160,29 +166,30 @@ package struct RunPlanner: Sendable {
             // Every rate diverged.
             return entries.first.map { limited([$0.logRate - 2 * step], losses.batch) } ?? []
         }
-        let isCoarse = entries.count < 2 || gap(entries, place) > 1.5 * step
-        var rates: [Double] = []
-        if place == 0 {
-            rates.append(best.logRate - (isCoarse ? 2 : 1) * step)
-        } else if best.logRate - entries[place - 1].logRate > 1.5 * step {
-            rates.append((best.logRate + entries[place - 1].logRate) / 2)
-        }
-        if place == entries.count - 1 {
-            rates.append(best.logRate + (isCoarse ? 2 : 1) * step)
-        } else {
-            let above = entries[place + 1]
-            let distance = above.logRate - best.logRate
-            if distance > (above.loss.isFinite ? 1.5 * step : Self.nearDivergence) {
-                rates.append((best.logRate + above.logRate) / 2)
+        let sides = [
+            (sign: -1.0, entries: Array(entries[..<place].reversed())),
+            (sign: 1.0, entries: Array(entries[(place + 1)...])),
+        ]
+        let rates = sides.flatMap { side -> [Double] in
+            guard let neighbor = side.entries.first else {
+                // The spacing of the other side's rates tells how coarse the search is.
+                let other = sides.first { $0.sign != side.sign }?.entries.first
+                let isCoarse = other.map { abs($0.logRate - best.logRate) > 1.5 * step } ?? true
+                return [best.logRate + side.sign * (isCoarse ? 2 : 1) * step]
             }
+            let gap = abs(neighbor.logRate - best.logRate)
+            let excess = neighbor.loss - best.loss
+            let isSteep = excess > Self.steep * settings.tolerance
+            let widest =
+                !isSteep ? 1.5 * step : excess.isFinite ? 0.3 * step : Self.nearDivergence
+            if gap > widest { return [(best.logRate + neighbor.logRate) / 2] }
+            let rises = side.entries.contains {
+                $0.loss - best.loss >= Self.rise * settings.tolerance
+            }
+            guard !rises, let edge = side.entries.last else { return [] }
+            return [edge.logRate + side.sign * step]
         }
         return limited(rates, losses.batch)
-    }
-
-    /// Returns the least distance of an entry from its neighbors.
-    private func gap(_ entries: [BatchLosses.TypicalLoss], _ place: Int) -> Double {
-        let neighbors = [place - 1, place + 1].filter(entries.indices.contains)
-        return neighbors.map { abs(entries[$0].logRate - entries[place].logRate) }.min() ?? .infinity
     }
 
     /// Returns those rates that are not too far from the first ones.
@@ -214,7 +221,7 @@ package struct RunPlanner: Sendable {
         let place = valley?.place(of: optimum.batch)
         func distance(_ sign: Double) -> Double {
             guard let valley, let place else { return step }
-            var (near, far) = (0.5 * step, 2.5 * step)
+            var (near, far) = (0.25 * step, 2.5 * step)
             for _ in 0..<40 {
                 let middle = (near + far) / 2
                 let height = valley.excess(place, at: sign * middle).upperBound
@@ -223,8 +230,13 @@ package struct RunPlanner: Sendable {
             return near
         }
         let middle = nearest(center, among: all)
-        let below = nearest(min(center - distance(-1), middle - step), among: all)
-        let above = nearest(max(center + distance(1), middle + step), among: all)
+        func outer(_ sign: Double) -> Double {
+            let rate = nearest(center + sign * distance(sign), among: all)
+            guard sign * (rate - middle) < 0.2 * step else { return rate }
+            let others = all.filter { sign * ($0 - middle) > 0.2 * step }
+            return others.min { abs($0 - middle) < abs($1 - middle) } ?? middle + sign * step
+        }
+        let (below, above) = (outer(-1), outer(1))
         let limit = optimum.grid.divergingRate.map { log($0) - 1e-6 } ?? .infinity
         let rates = [below, middle, above].filter { $0 < limit }
         // Next to a rate that diverges, the second rate below the best one replaces the one above.
