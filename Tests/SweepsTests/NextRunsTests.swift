@@ -51,7 +51,9 @@ struct NextRunsTests {
                 break
             }
             rounds += 1
-            #expect(!runs.probabilities.isEmpty, "\(runs.sentence)")
+            // Two seeds are too few to say how probable a decision is.
+            let fewest = counts.values.min() ?? 0
+            #expect(runs.probabilities.isEmpty == (fewest < 3), "\(runs.sentence)")
             #expect(runs.probabilities.allSatisfy { (0...1.001).contains($0.probability) })
             for case .seeds(let count, let batches) in runs.parts {
                 for batch in batches { counts[batch, default: 0] += UInt64(count) }

@@ -143,15 +143,22 @@ struct RuleVerdictTests {
         let sweep = PlantedSweep(
             bestRate: linearThenFlat, rateNoise: 0, diverges: { rate, _ in rate > 7e-3 })
         let cliff = try sweep.analysis().verdict("linear")
-        // The rate is between 6.4e-3, which trains, and 1.28e-2, which does not.
-        #expect(cliff.regrets[3].outcome == .belowDivergence)
-        #expect(cliff.undecided.map(\.batch) == [64])
-        guard case .rates(let missing, batch: 64) = cliff.undecided[0].decidingRuns else {
-            Issue.record("\(cliff.undecided)")
+        // The rate is between 6.4e-3, which trains, and 1.28e-2, which does not. Already 6.4e-3 is
+        // far above the best rate.
+        #expect(cliff.regrets[3].outcome == .belowDivergence && cliff.failsFrom == 64)
+        #expect(cliff.regrets[4].outcome == .diverged(seeds: 4))
+
+        var near = sweep
+        near.bestRate = { $0 == 64 ? 5.6e-3 : linearThenFlat($0) }
+        let open = try near.analysis().verdict("linear")
+        guard open.undecided.map(\.batch) == [64],
+            case .rates(let missing, batch: 64) = open.undecided[0].decidingRuns
+        else {
+            Issue.record("\(open.undecided)")
             return
         }
         #expect(missing.count == 1 && abs(missing[0] / 8e-3 - 1) < 0.05, "\(missing)")
-        #expect(cliff.regrets[4].outcome == .diverged(seeds: 4) && cliff.failsFrom == 128)
+        #expect(open.failsFrom == 128)
     }
 
     @Test("a best loss at the grid's edge bounds the regret from below, so the rule may only fail")

@@ -115,7 +115,7 @@ struct RunPlannerTests {
 struct SaturationTests {
     @Test(
         "no wrong rule holds if the loss levels off far from the best rate",
-        arguments: [(0.15, 0.0), (0.08, 0.0), (0.15, 1.5), (0.15, -1.5)])
+        arguments: [(0.15, 0.0), (0.1, 0.0), (0.15, 1.5), (0.15, -1.5)])
     func saturation(depth: Double, shift: Double) throws {
         var holds = 0
         for repetition in UInt64(1)...8 {

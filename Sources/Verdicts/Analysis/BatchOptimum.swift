@@ -110,7 +110,8 @@ package struct BatchOptimum: Sendable, Equatable {
     /// Returns the window of each batch and the valley that fits the losses in them.
     ///
     /// Far from the best rate, losses saturate, and no valley fits them. The windows are halved
-    /// until one fits.
+    /// until one fits, or until a valley with as many parameters as rates would fit anything. The
+    /// parameters are a best rate and a least loss for each batch, a curvature and an asymmetry.
     private static func fitted(
         _ losses: [BatchLosses], settings: AnalysisSettings
     ) -> ([RateWindow], SharedValley?) {
@@ -120,7 +121,9 @@ package struct BatchOptimum: Sendable, Equatable {
         for _ in 0..<halvings where valley?.fitsPoorly ?? false {
             settings.window /= 2
             let narrower = losses.map { RateWindow($0, settings) }
-            guard let fit = SharedValley(losses, narrower, settings: settings) else { break }
+            guard let fit = SharedValley(losses, narrower, settings: settings),
+                fit.rateCount > 2 * fit.batches.count + 2
+            else { break }
             (windows, valley) = (narrower, fit)
         }
         return (windows, valley)

@@ -168,7 +168,7 @@ private struct ExcessCurve {
         /// The value and the range in which it lies.
         case loss(least: Double, value: Double, greatest: Double)
         case diverged(seeds: Int)
-        case belowDivergence
+        case belowDivergence(atLeast: Double)
         case outside(Side, atLeast: Double)
         case unknown
 
@@ -176,8 +176,7 @@ private struct ExcessCurve {
             switch self {
             case .loss(let least, _, _): least
             case .diverged(let seeds): seeds >= 2 ? .infinity : 0
-            case .belowDivergence: 0
-            case .outside(_, let least): least
+            case .belowDivergence(let least), .outside(_, let least): least
             case .unknown: nil
             }
         }
@@ -226,6 +225,12 @@ private struct ExcessCurve {
         return 2 * (batch.noise ?? 0) * (Double.pi / 2 * (1 / few + 1 / all)).squareRoot()
     }
 
+    /// Returns the least excess beyond a rate of the grid, from which the loss rises.
+    private func least(_ edge: RateLosses.Entry) -> Double {
+        guard let reference else { return 0 }
+        return max(0, edge.loss - reference - error(at: edge.logRate))
+    }
+
     func value(at logRate: Double) -> Value {
         if let valley, let place, let best, let bounds = batch.bounds, bounds.contains(logRate) {
             let range = valley.excess(place, at: logRate - best)
@@ -240,14 +245,15 @@ private struct ExcessCurve {
         case .diverged:
             let seeds = batch.seeds.count { $0.losses.lookup(logRate) == .diverged }
             return .diverged(seeds: max(1, seeds))
-        case .belowDivergence: return .belowDivergence
+        case .belowDivergence:
+            let edge = batch.typical.finite.last { $0.logRate < logRate }
+            return .belowDivergence(atLeast: edge.map(least) ?? 0)
         case .outsideGrid(let side):
             let finite = batch.typical.finite
-            guard let reference, let edge = side == .above ? finite.last : finite.first else {
+            guard reference != nil, let edge = side == .above ? finite.last : finite.first else {
                 return .unknown
             }
-            let least = edge.loss - reference - error(at: edge.logRate)
-            return .outside(side, atLeast: max(0, least))
+            return .outside(side, atLeast: least(edge))
         }
     }
 }

@@ -24,10 +24,14 @@ struct SharedValley {
     let asymmetryErrors: [Double]
     /// Whether the losses differ from the valley by far more than the seeds differ from one another.
     let fitsPoorly: Bool
+    /// The number of rates to which the valley was fitted, summed over batches.
+    let rateCount: Int
     private let seedCounts: [Int]
 
     /// The ratio of variances above which a fit is poor, if it is also significant.
     private static let poorRatio = 4.0
+    /// The noise below which losses are exact, in nats.
+    private static let exactNoise = 1e-7
     /// The probability below which a ratio of variances is significant.
     private static let leastProbability = 0.01
 
@@ -88,7 +92,7 @@ struct SharedValley {
         else {
             (fits, batches, curvatures, seedCounts) = ([], [], [], [])
             (seedVariance, misfit, shift, asymmetryErrors) = (nil, 0, 0, [])
-            fitsPoorly = false
+            (fitsPoorly, rateCount) = (false, 0)
             return
         }
         let sided = ValleyFit(main, as: .twoSided)
@@ -107,6 +111,7 @@ struct SharedValley {
             ].compactMap(\.self)
         fits = [main] + (sided.map { [$0] } ?? [])
         batches = own.map(\.batch)
+        rateCount = Set(wide.map { RatePlace(batch: $0.batch, logRate: $0.logRate) }).count
         let noise = Self.noise(own, places.map { windows[$0].bounds })
         fitsPoorly = Self.fitsPoorly(main, noise)
         (misfit, shift) = Self.misfit(main, alternatives)
@@ -131,7 +136,8 @@ struct SharedValley {
     }
 
     private static func fitsPoorly(_ fit: ValleyFit, _ noise: Noise?) -> Bool {
-        guard let noise, noise.variance > 0 else { return false }
+        // Losses without noise differ from any fit by rounding errors.
+        guard let noise, noise.variance > 0, fit.noise > exactNoise else { return false }
         let ratio = fit.noise * fit.noise / noise.variance
         return ratio > poorRatio
             && VarianceRatio.upperTail(
@@ -206,6 +212,12 @@ struct SharedValley {
         let losses = fits.map { curvatures[place] * $0.valley.loss(at: z) }
         return (losses.min() ?? 0)...(losses.max() ?? 0)
     }
+}
+
+/// A rate of a batch.
+private struct RatePlace: Hashable {
+    let batch: Int
+    let logRate: Double
 }
 
 extension BatchLosses {

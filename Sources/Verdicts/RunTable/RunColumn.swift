@@ -64,7 +64,7 @@ struct RunHeader {
         self.entries = entries
         for required in [[RunColumn.batch], [.rate], [.loss], [.step, .tokens]]
         where required.allSatisfy({ entries[$0] == nil }) {
-            let names = required.flatMap(\.names)
+            let names = required.flatMap { $0.names.prefix(3) }
             throw .file(
                 .badData, path,
                 "line \(row.line): the header has no column \(Self.alternatives(names))",
