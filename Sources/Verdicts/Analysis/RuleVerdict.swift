@@ -56,7 +56,7 @@ package struct RuleVerdict: Sendable, Equatable {
     /// The batches beyond `failsFrom` at which the rule holds.
     package let holdsBeyondFailure: [Int]
     /// The batches beyond `failsFrom` at which the rule is undecided.
-    private let undecidedBeyondFailure: [Int]
+    let undecidedBeyondFailure: [Int]
     /// The batches at which the rule fails.
     private let failures: [Int]
     private let baseBatch: Int
@@ -143,13 +143,12 @@ package struct RuleVerdict: Sendable, Equatable {
     /// A predicate such as "fails from B = 16", or nil if the rule does not fail.
     var failure: String? {
         guard let failsFrom else { return nil }
-        let rest = [
-            ("holds", holdsBeyondFailure), ("is undecided", undecidedBeyondFailure),
-        ].filter { !$0.1.isEmpty }.map { "\($0.0) at B = \(Format.list($0.1.map(String.init)))" }
-        return rest.isEmpty
-            ? "fails from B = \(failsFrom)"
-            : "fails at B = \(Format.list(failures.map(String.init))) but "
-                + Format.list(rest)
+        let isLast = holdsBeyondFailure.isEmpty && undecidedBeyondFailure.isEmpty
+        let reach =
+            isLast
+            ? "from B = \(failsFrom)" : "at B = \(Format.list(failures.map(String.init)))"
+        let others = Format.list(holdsBeyondFailure.map(String.init))
+        return "fails \(reach)" + (others.isEmpty ? "" : " but holds at B = \(others)")
     }
 
     /// Returns the verdict at a batch in a word, or "-" if there is none.
@@ -166,8 +165,8 @@ package struct RuleVerdict: Sendable, Equatable {
         }
         var predicates: [String] = []
         if let reachBeyondBase { predicates.append("holds up to B = \(reachBeyondBase)") }
-        if !undecided.isEmpty { predicates.append("is undecided \(Format.list(gaps))") }
         if let failure { predicates.append(failure) }
+        if !gaps.isEmpty { predicates.append("is undecided \(Format.list(gaps))") }
         return "\(name) \(Format.list(predicates))."
     }
 }
@@ -186,9 +185,10 @@ extension RuleVerdict {
                 groups.append((gap, [gap.batch]))
             }
         }
+        let beyond = undecidedBeyondFailure.map(String.init)
         return groups.map { gap, batches in
             "at B = \(Format.list(batches.map(String.init))) (\(gap.reason))"
-        }
+        } + (beyond.isEmpty ? [] : ["at B = \(Format.list(beyond))"])
     }
 }
 

@@ -37,10 +37,10 @@ private func clause(_ verdict: RuleVerdict, bound: String?) -> String {
     if let reach = verdict.reachBeyondBase {
         predicates.append("holds up to B = \(reach)" + (bound.map { " \($0)" } ?? ""))
     }
-    if !verdict.undecided.isEmpty {
-        let batches = Format.list(verdict.undecided.map { "\($0.batch)" })
-        predicates.append("is undecided at B = \(batches)")
-    }
     if let failure = verdict.failure { predicates.append(failure) }
+    let open = verdict.undecided.map(\.batch) + verdict.undecidedBeyondFailure
+    if !open.isEmpty {
+        predicates.append("is undecided at B = \(Format.list(open.map(String.init)))")
+    }
     return "\(verdict.name) \(Format.list(predicates))"
 }
