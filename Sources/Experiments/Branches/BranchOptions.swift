@@ -64,7 +64,7 @@ package struct BranchOptions: Sendable {
         else {
             throw Failure(
                 .usage,
-                "--batches \(text): must be different multiples of the run's batch of \(batch), one "
+                "--batches \(text): must be different multiples of the run's batch, \(batch), one "
                     + "of them 1, that give whole batches; try \(Self.usualBatches).")
         }
         return sizes.sorted()

@@ -42,6 +42,22 @@ package struct BranchResult: Sendable, Equatable {
         self.parameterHash = parameterHash
     }
 
+    /// The mean of the last points of the loss curve.
+    ///
+    /// Under a constant rate the parameters jitter around their path, and with them the loss of a
+    /// single step.
+    package var smoothedLoss: Double {
+        let last = curve.dropFirst().suffix(Self.smoothedPoints)
+        return last.reduce(0) { $0 + $1.loss } / Double(last.count)
+    }
+
+    /// The number of points that `smoothedLoss` averages: the last third of a branch.
+    private static let smoothedPoints = 3
+
+    /// Returns the loss by which branches are compared: the loss at the end if the rate has
+    /// decayed, which leaves no jitter, and otherwise the smoothed loss.
+    package func comparedLoss(decays: Bool) -> Double { decays ? validationLoss : smoothedLoss }
+
     /// Whether the losses stopped being finite.
     package var hasDiverged: Bool {
         !validationLoss.isFinite || !curve.allSatisfy(\.loss.isFinite)

@@ -5,12 +5,13 @@ extension Branches {
     /// A page with the critical batch over the training, and the branches of each checkpoint.
     package var page: Page {
         let rate = design.decays ? "a rate that decays to 0" : "a constant rate"
+        let times = design.repeats == 1 ? "once" : "\(design.repeats) times on other tokens"
         return Page(
             title: "Branches of \(runName)",
             subtitle: "From \(Format.counted(checkpoints.count, "checkpoint")) of a run with batch "
                 + "\(design.trunkBatch), branches at other batches with rule "
-                + "\(design.rule.rawValue) and \(rate), for \(Format.count(design.tokens)) tokens, each "
-                + "\(design.repeats == 1 ? "once" : "\(design.repeats) times on other tokens").",
+                + "\(design.rule.rawValue) and \(rate), for \(Format.count(design.tokens)) tokens, "
+                + "each \(times).",
             sections: [
                 Page.Section(
                     "The local critical batch",
@@ -120,11 +121,12 @@ extension Branches {
                 + "verdict is certain."
         let comparison =
             design.decays
-            ? "The rate of each branch decays to 0, so the losses do not contain the noise of a "
-                + "constant rate."
-            : "At a constant rate, a larger batch also lowers the noise of the parameters, so it "
-                + "can end with a lower loss although it has made less progress; --decay compares "
-                + "branches without this noise."
+            ? "The rate of each branch decays to 0, so the validation loss at its end does not "
+                + "contain the noise of a constant rate."
+            : "The compared loss is the mean of the last three points of the curves below, because "
+                + "the loss jitters under a constant rate. A larger batch jitters less, so it can "
+                + "end with a lower loss although it has made less progress; --decay compares "
+                + "branches without this effect."
         return [
             "The local critical batch is the largest batch with which a branch of a checkpoint "
                 + "ends at most \(Format.significant(design.tolerance, digits: 3)) nats above the "

@@ -85,10 +85,10 @@ package struct Branches: Sendable {
     package var table: String {
         var lines = [
             "checkpoint,batch,repeat,learning_rate,steps,tokens,diverged,"
-                + "validation_loss,training_loss"
+                + "validation_loss,smoothed_loss,training_loss"
         ]
         for result in results {
-            let losses = [result.validationLoss, result.trainingLoss].map {
+            let losses = [result.validationLoss, result.smoothedLoss, result.trainingLoss].map {
                 $0.isFinite ? "\($0)" : ""
             }
             lines.append(

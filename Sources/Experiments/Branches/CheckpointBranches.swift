@@ -22,7 +22,7 @@ package struct CheckpointBranches: Sendable {
         package let batch: Int
         package let learningRate: Double
         package let steps: Int
-        /// The validation loss at the end of each repeat.
+        /// The loss of each repeat by which the batches are compared.
         package let losses: [Double]
         /// The mean training loss of the last tenth of the tokens.
         package let trainingLoss: Double
@@ -79,7 +79,10 @@ package struct CheckpointBranches: Sendable {
         let finite = groups.filter { !$0.contains(where: \.hasDiverged) }
         let places = Dictionary(
             uniqueKeysWithValues: finite.enumerated().map { ($1[0].point.batch, $0) })
-        let sample = finite.isEmpty ? nil : BlockedSample(finite.map { $0.map(\.validationLoss) })
+        func losses(_ group: [BranchResult]) -> [Double] {
+            group.map { $0.comparedLoss(decays: design.decays) }
+        }
+        let sample = finite.isEmpty ? nil : BlockedSample(finite.map(losses))
         func difference(_ batch: Int, _ other: Int) -> Estimate? {
             guard let sample, let place = places[batch], let reference = places[other] else {
                 return nil
@@ -93,7 +96,8 @@ package struct CheckpointBranches: Sendable {
             let excess = reference.flatMap { difference(batch, $0) }
             return Row(
                 batch: batch, learningRate: group[0].learningRate, steps: group[0].steps,
-                losses: group.map(\.validationLoss),
+                losses: group.contains(where: \.hasDiverged)
+                    ? group.map { _ in .nan } : losses(group),
                 trainingLoss: group.reduce(0) { $0 + $1.trainingLoss } / Double(group.count),
                 excess: excess,
                 standing: batch == reference

@@ -50,7 +50,7 @@ package struct TokensAndSteps: Sendable {
             return curve[curve.count - 1] < curve[0]
         }
         guard falling.count >= 3 else {
-            return .impossible("fewer than three batches end below the loss at the checkpoint")
+            return .impossible("it needs three batches that end below the loss at the checkpoint")
         }
         let batches = falling.map { $0[0].point.batch }
         let tokens = falling[0][0].curve.map { Double($0.tokens) }
