@@ -94,7 +94,7 @@ struct BranchesTests {
         #expect(late.doublingStanding == .within)
         #expect(late.criticalSentence.contains("is 32 (at least 32 and below 64 at 95 %)"))
         #expect(branches.warmup.map(\.step) == [200, 200, nil])
-        #expect(branches.warmupSentence.contains("batch 16 from step 200 and 32 from step 200"))
+        #expect(branches.warmupSentence.contains("safe with batch 32 from step 200, of"))
     }
 
     @Test("the difference between repeats is noise only as far as batches differ in it")
@@ -108,7 +108,7 @@ struct BranchesTests {
         #expect(noisy.rows.dropFirst().allSatisfy { $0.standing == .undecided })
         #expect(noisy.critical.least == 8 && noisy.critical.below == nil)
         #expect(noisy.doublingSentence.contains("is undecided"))
-        #expect(noisy.doublingSentence.contains("more --repeats"))
+        #expect(noisy.doublingSentence.contains("more repeats"))
     }
 
     @Test("one repeat gives no certainty")

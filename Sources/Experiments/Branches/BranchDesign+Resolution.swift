@@ -128,8 +128,8 @@ extension BranchDesign {
     ///
     /// The optimizer is the run's after scaling, with the run's rate at the checkpoint as the rate
     /// of the run's batch. Evaluations use the parameters themselves: an average over steps would
-    /// cover more tokens at a larger batch. The lanes and the micro-batch are the run's, or their
-    /// greatest divisors that fit the batch.
+    /// cover more tokens at a larger batch. The lanes and the micro-batch are the run's, or those
+    /// nearest to them that divide the batch: as many lanes or more, so that as many ranks fit.
     ///
     /// - Throws: `Failure` (configuration) if the rule does not hold at the batch.
     func recipe(
@@ -139,9 +139,11 @@ extension BranchDesign {
         recipe.training.globalBatch = batch
         recipe.training.steps = start.step + steps(ofBatch: batch)
         recipe.training.averagingPower = nil
-        recipe.reduction.lanes = Self.divisor(recipe.reduction.lanes, batch)
-        recipe.training.microBatch = Self.divisor(
-            recipe.training.microBatch, batch / recipe.reduction.lanes)
+        recipe.reduction.lanes =
+            (min(recipe.reduction.lanes, batch)...batch).first { batch % $0 == 0 } ?? batch
+        let laneBatch = batch / recipe.reduction.lanes
+        recipe.training.microBatch =
+            (1...min(recipe.training.microBatch, laneBatch)).last { laneBatch % $0 == 0 } ?? 1
         recipe.optimizer = trunk.rate.optimizer
         recipe.optimizer.learningRate = start.learningRate
         recipe.scaling = ScalingConfiguration()
@@ -152,12 +154,5 @@ extension BranchDesign {
         recipe.schedule.warmupSteps = 0
         try recipe.validate()
         return recipe
-    }
-
-    /// Returns the greatest divisor of `number` that is at most `wanted`.
-    private static func divisor(_ wanted: Int, _ number: Int) -> Int {
-        var divisor = min(wanted, number)
-        while number % divisor != 0 { divisor -= 1 }
-        return divisor
     }
 }

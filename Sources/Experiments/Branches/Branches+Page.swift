@@ -195,7 +195,9 @@ extension Branches {
 
     private func efficiencyChart(_ measured: TokensAndSteps, step: String) -> LineChart {
         let points = measured.rows.sorted { $0.steps < $1.steps }
-        let batches = [points[0], points[points.count - 1]].map { Double($0.batch) }
+        let batches = [measured.rows[0], measured.rows[measured.rows.count - 1]].map {
+            Double($0.batch)
+        }
         let length = Double(design.contextLength)
         // E = Emin + B Smin, with S = E / B.
         let fit = stride(from: 0.0, through: 1, by: 0.05).map { part -> LineChart.Point in
@@ -205,7 +207,7 @@ extension Branches {
         }.sorted { $0.x < $1.x }
         return LineChart(
             title: "Tokens against steps to the loss \(Format.fixed(measured.target, decimals: 4))",
-            sentence: "One point for each batch, the largest at the left.",
+            sentence: "One point for each batch; a larger batch needs fewer steps.",
             x: ChartAxis("Steps after step \(step)", scale: .log),
             y: ChartAxis("Tokens", style: .count, fromZero: true),
             series: [

@@ -37,14 +37,21 @@ package struct Branches: Sendable {
 
     /// A sentence about a batch warmup.
     package var warmupSentence: String {
-        let safe = warmup.filter { $0.step != nil }
+        let tolerance = Format.significant(design.tolerance, digits: 3)
+        // Of the batches that are safe from the same step on, the largest is of interest.
+        let safe = warmup.enumerated().filter { index, entry in
+            entry.step != nil && !warmup[(index + 1)...].contains { $0.step == entry.step }
+        }
         guard !safe.isEmpty else {
             return "No batch above \(design.trunkBatch) is certainly within the tolerance of "
-                + "\(Format.significant(design.tolerance, digits: 3)) at the last checkpoint, so "
-                + "these branches support no batch warmup."
+                + "\(tolerance) at the last checkpoint, so these branches support no batch warmup."
         }
-        let steps = safe.map { "\($0.batch) from step \(Format.count($0.step ?? 0))" }
-        return "A batch warmup is safe at these checkpoints with batch \(Format.list(steps))."
+        let steps = safe.map { "\($1.batch) from step \(Format.count($1.step ?? 0))" }
+        let caveat =
+            design.decays
+            ? "" : " A larger batch also jitters less at a constant rate; --decay excludes that."
+        return "A batch warmup is safe with batch \(Format.list(steps)), of the checkpoints and "
+            + "batches tried.\(caveat)"
     }
 
     // MARK: - Text
@@ -67,7 +74,17 @@ package struct Branches: Sendable {
         }
         return table.lines
             + checkpoints.flatMap { [$0.criticalSentence, $0.doublingSentence] }
-            + checkpoints.map(efficiencySentence) + [warmupSentence]
+            + efficiencySentences + [warmupSentence]
+    }
+
+    /// The sentences about tokens and steps: one for each checkpoint, or one for all if the rate
+    /// decays.
+    private var efficiencySentences: [String] {
+        let sentences = checkpoints.map(efficiencySentence)
+        guard design.decays, case .impossible(let reason)? = checkpoints.first?.efficiency else {
+            return sentences
+        }
+        return ["No E(S) is stated, because \(reason)."]
     }
 
     /// Returns a sentence about the tokens and steps to the same loss.

@@ -148,7 +148,7 @@ extension CheckpointBranches {
             ? "at least \(critical.estimate), the largest tried" : "\(critical.estimate)"
         guard design.repeats > 1 else {
             return "\(step) the critical batch is \(estimate), by single branches without an "
-                + "estimate of their noise; more --repeats give intervals."
+                + "estimate of their noise; more repeats give intervals."
         }
         let below = critical.below.map { "below \($0)" }
         let percent = Self.levelText
@@ -185,9 +185,9 @@ extension CheckpointBranches {
         case .undecided:
             return doubling.interval == nil
                 ? "\(what) is undecided: \(loss) in one repeat, and \(tolerance) may be smaller "
-                    + "than the noise; give --repeats 3."
+                    + "than the noise; train 3 repeats."
                 : "\(what) is undecided: \(loss), and the interval contains \(tolerance); more "
-                    + "--repeats narrow it."
+                    + "repeats narrow it."
         }
     }
 }
