@@ -41,6 +41,12 @@ extension Branches {
             "Batch, sequences", scale: .log, chosen: design.batches.map(Double.init))
     }
 
+    /// The labeled values of an axis of tokens; nil for round numbers if there are many
+    /// checkpoints.
+    private var checkpointTicks: [Double]? {
+        checkpoints.count > 8 ? nil : checkpoints.map { Double($0.tokensSeen) }
+    }
+
     private var criticalChart: LineChart {
         let points = checkpoints.map { checkpoint in
             let critical = checkpoint.critical
@@ -57,7 +63,7 @@ extension Branches {
             title: "Critical batch over the training",
             sentence: "A whisker extends from the largest batch that is certainly within the "
                 + "tolerance to the first that is certainly above it, or to the largest tried.",
-            x: ChartAxis("Tokens trained on", style: .count),
+            x: ChartAxis("Tokens trained on", style: .count, chosen: checkpointTicks),
             y: ChartAxis(
                 "Critical batch, sequences", scale: .log, chosen: design.batches.map(Double.init)),
             series: [
@@ -163,9 +169,12 @@ extension Branches {
                 .init(
                     [
                         Format.count(row.batch), NumberStyle.scientific.text(row.learningRate),
-                        Format.count(row.steps), NumberStyle.plain.text(row.loss),
+                        Format.count(row.steps),
+                        row.loss.isFinite ? Format.fixed(row.loss, decimals: 4) : "n/a",
                         row.excess.map { Format.fixed($0.value, decimals: 4) } ?? "n/a",
-                        row.intervalText ?? "none", NumberStyle.plain.text(row.trainingLoss),
+                        row.intervalText ?? "none",
+                        row.trainingLoss.isFinite
+                            ? Format.fixed(row.trainingLoss, decimals: 4) : "n/a",
                         row.standing.rawValue,
                     ], isEmphasized: row.batch == checkpoint.critical.estimate)
             })

@@ -47,11 +47,12 @@ package struct Branches: Sendable {
                 + "\(tolerance) at the last checkpoint, so these branches support no batch warmup."
         }
         let steps = safe.map { "\($1.batch) from step \(Format.count($1.step ?? 0))" }
+        let rate = design.decays ? "After a decay" : "At a constant rate"
         let caveat =
             design.decays
-            ? "" : " A larger batch also jitters less at a constant rate; --decay excludes that."
-        return "A batch warmup is safe with batch \(Format.list(steps)), of the checkpoints and "
-            + "batches tried.\(caveat)"
+            ? "" : " There, a larger batch also jitters less, so confirm it with --decay."
+        return "\(rate), a batch warmup is safe with batch \(Format.list(steps)), of the "
+            + "checkpoints and batches tried.\(caveat)"
     }
 
     // MARK: - Text
@@ -84,7 +85,7 @@ package struct Branches: Sendable {
         guard design.decays, case .impossible(let reason)? = checkpoints.first?.efficiency else {
             return sentences
         }
-        return ["No E(S) is stated, because \(reason)."]
+        return ["The tokens and steps to one loss are not stated, because \(reason)."]
     }
 
     /// Returns a sentence about the tokens and steps to the same loss.
@@ -92,7 +93,8 @@ package struct Branches: Sendable {
         let step = "From step \(Format.count(checkpoint.start.step)): "
         switch checkpoint.efficiency {
         case .measured(let measured): return step + measured.sentence
-        case .impossible(let reason): return "\(step)no E(S) is stated, because \(reason)."
+        case .impossible(let reason):
+            return "\(step)the tokens and steps to one loss are not stated, because \(reason)."
         }
     }
 

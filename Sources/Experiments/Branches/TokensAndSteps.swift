@@ -123,9 +123,11 @@ package struct TokensAndSteps: Sendable {
     ) -> Solution? {
         let target = curves.map { $0[$0.count - 1] }.max() ?? .nan
         let reached = curves.compactMap { crossing(of: $0, tokens: tokens, target: target) }
-        guard reached.count == curves.count,
+        guard reached.count == curves.count, reached.allSatisfy({ $0 > 0 }),
+            // The errors of tokens are factors.
             let line = linearLeastSquares(
-                batches.map { [1, Double($0)] }, observations: reached)
+                batches.map { [1, Double($0)] }, observations: reached,
+                weights: reached.map { 1 / ($0 * $0) })
         else { return nil }
         return Solution(
             target: target, tokens: reached, intercept: line.parameters[0],
