@@ -61,8 +61,8 @@ extension Branches {
         }
         return LineChart(
             title: "Critical batch over the training",
-            sentence: "A whisker extends from the largest batch that is certainly within the "
-                + "tolerance to the first that is certainly above it, or to the largest tried.",
+            sentence: "A whisker extends from the largest batch whose interval is within the "
+                + "tolerance to the first whose interval is above it, or to the largest tried.",
             x: ChartAxis("Tokens trained on", style: .count, chosen: checkpointTicks),
             y: ChartAxis(
                 "Critical batch, sequences", scale: .log, chosen: design.batches.map(Double.init)),
