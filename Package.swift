@@ -176,8 +176,8 @@ let package = Package(
         tests(
             "Experiments",
             [
-                "Experiments", "Training", "Model", "Recipes", "Compute", "Statistics", "Support",
-                "TestSupport",
+                "Experiments", "Training", "Model", "Recipes", "Report", "Compute", "Statistics",
+                "Support", "TestSupport",
             ], exclude: ["Golden"]),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
         tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep", "multirank-probe"]),

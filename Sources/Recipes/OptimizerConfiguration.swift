@@ -24,6 +24,9 @@ package struct OptimizerConfiguration: Sendable, Equatable {
             }
         }
 
+        /// Whether steps follow Adam's two moments.
+        package var isAdam: Bool { traits.isAdam }
+
         /// Whether steps are scaled by the norms of whole tensors.
         package var hasTrustRatios: Bool { traits.hasTrustRatios }
     }

@@ -36,16 +36,17 @@ extension CommandLineTests {
 
         @Test(
             "every command that makes a folder accepts an empty one and a link to one",
-            arguments: ["sweep", "find-lr", "landscape", "regimes", "tokenize"])
+            arguments: ["sweep", "find-lr", "branch", "landscape", "regimes", "tokenize"])
         func otherCommands(command: String) throws {
             let bench = try Workbench()
             try bench.write(Self.sweep, to: "sweep.toml")
-            if command == "landscape" { try bench.train() }
+            if ["landscape", "branch"].contains(command) { try bench.train() }
             let data = ["--data", bench.path("data")]
             let arguments =
                 switch command {
                 case "sweep": [bench.path("sweep.toml")] + data
                 case "find-lr": [bench.path("recipe.toml"), "--steps", "20"] + data
+                case "branch": [bench.path("run"), "--tokens", "1", "--repeats", "1"]
                 case "landscape": [bench.path("run"), "--grid", "3"]
                 case "regimes": [bench.path("recipe.toml"), "--grid", "3"] + data
                 default: [bench.path("text.txt")]

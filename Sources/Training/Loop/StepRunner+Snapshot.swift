@@ -43,11 +43,13 @@ extension StepRunner {
         try communicator.barrier()
     }
 
-    /// Fills the state from a run's newest whole checkpoint; returns its step. Collective.
+    /// Fills the state from a run's checkpoint; returns its step. Collective.
     ///
     /// - Throws: `Failure` (configuration) if the run's model or optimizer differs from the
-    ///   recipe's; (missing input) if there is no run or no whole checkpoint.
-    package func begin(from run: RunFolder, data: TrainingData) throws(Failure) -> Int {
+    ///   recipe's; (missing input) if there is no run or no such checkpoint.
+    package func begin(
+        from run: RunFolder, _ choice: CheckpointChoice = .newest, data: TrainingData
+    ) throws(Failure) -> Int {
         // Only the first host needs the run's folder.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try run.read(run.recipe) }
         try communicator.agree { () throws(Failure) in
@@ -56,7 +58,7 @@ extension StepRunner {
         let checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: model.layout, shards: shards,
             communicator: communicator)
-        guard try checkpoints.load(into: state, isResuming: false) else {
+        guard try checkpoints.load(into: state, choice, isResuming: false) else {
             // Every rank reaches this line, but only one must report the failure.
             try communicator.onFirstRank { () throws(Failure) -> Void in
                 throw run.noWholeCheckpoint()

@@ -86,7 +86,7 @@ final class CheckpointKeeper {
     /// - Throws: `Failure` (configuration) if ranks differ; it names them.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
-        let hash = hash(state.parameters.values)
+        let hash = layout.arena.hash(of: state.parameters.values)
         try communicator.sameOnAllRanks(
             "parameters' hash", hash,
             remedy: "a rank's memory or build is at fault, so resume from the last checkpoint")
@@ -238,19 +238,23 @@ final class CheckpointKeeper {
             ])
     }
 
-    /// Loads the newest whole checkpoint; returns false if none was ever written. Collective.
+    /// Loads a checkpoint; returns false if none was ever written. Collective.
     ///
-    /// Warns of each checkpoint that cannot be used, with the reason, and tries an earlier one.
+    /// If the newest is chosen, warns of each checkpoint that cannot be used, with the reason, and
+    /// tries an earlier one.
     ///
     /// - Parameter isResuming: whether this run is resumed, which requires the same data and lanes;
     ///   otherwise a new training starts from the run's parameters and moments.
-    /// - Throws: `Failure` (missing input) if no checkpoint is whole; (bad data) if the newest
-    ///   whole one was saved with other data or another recipe.
-    func load(into state: TrainingState, isResuming: Bool = true) throws(Failure) -> Bool {
+    /// - Throws: `Failure` (missing input) if no checkpoint is whole or there is none of the chosen
+    ///   step; (bad data) if the chosen one is damaged, or was saved with other data or another
+    ///   recipe.
+    func load(
+        into state: TrainingState, _ choice: CheckpointChoice = .newest, isResuming: Bool = true
+    ) throws(Failure) -> Bool {
         let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
             guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
             return try RankActivity.during(.readingCheckpoint) { () throws(Failure) in
-                try read(into: state, isResuming: isResuming)
+                try read(into: state, choice, isResuming: isResuming)
             }
         }
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
@@ -278,9 +282,8 @@ final class CheckpointKeeper {
         return true
     }
 
-    /// Finds the checkpoint on rank 0, verifies it completely, and fills the state except for
-    /// sharded moments.
-    private func read(into state: TrainingState, isResuming: Bool) throws(Failure) -> Checkpoint {
+    /// Finds the newest good checkpoint on rank 0, and warns of newer ones.
+    private func newest(isResuming: Bool) throws(Failure) -> Checkpoint {
         let newest = try store.candidates().first?.step ?? 0
         let found = try store.newestGood { step, reason in
             logger.warning(
@@ -300,6 +303,16 @@ final class CheckpointKeeper {
                     remedy: "give --out another folder and train from the start")
                 : run.noWholeCheckpoint()
         }
+        return found
+    }
+
+    /// Finds the checkpoint on rank 0, verifies it completely, and fills the state except for
+    /// sharded moments.
+    private func read(
+        into state: TrainingState, _ choice: CheckpointChoice, isResuming: Bool
+    ) throws(Failure) -> Checkpoint {
+        let found =
+            try choice == .newest ? newest(isResuming: isResuming) : run.checkpoint(choice)
         if isResuming {
             try check(found.manifest, of: found.folder)
             try run.warnOfDivergence(after: found.step)
@@ -321,7 +334,7 @@ final class CheckpointKeeper {
                 }
             }
         }
-        guard hash(state.parameters.values) == found.manifest.parameterHash else {
+        guard layout.arena.hash(of: state.parameters.values) == found.manifest.parameterHash else {
             throw Failure(
                 .badData,
                 "\(found.folder): the parameters do not have the hash in the manifest; remove this "
@@ -388,27 +401,5 @@ final class CheckpointKeeper {
                     + "\(manifest.sampleCursor), which does not match this recipe; resume with the "
                     + "recipe in the run's folder.")
         }
-    }
-
-    /// Returns the hash of the parameters as they are in the file.
-    ///
-    /// The padding between the tensors is hashed as zeros, because an update can change it to other
-    /// values, such as -0, which no file holds.
-    private func hash(_ parameters: Buffer<Float>) -> String {
-        var hash = SHA256()
-        var end = 0
-        func addZeros(upTo start: Int) {
-            guard start > end else { return }
-            let zeros = [Float](repeating: 0, count: start - end)
-            zeros.withUnsafeBytes { hash.update($0) }
-        }
-        for tensor in layout.arena.tensors {
-            addZeros(upTo: tensor.offset)
-            let bytes = tensor.offset * 4..<tensor.range.upperBound * 4
-            hash.update(UnsafeRawBufferPointer(rebasing: parameters.bytes[bytes]))
-            end = tensor.range.upperBound
-        }
-        addZeros(upTo: parameters.count)
-        return hash.finish()
     }
 }

@@ -18,7 +18,7 @@ package struct RunCheckpoints: Sendable {
     ///
     /// - Throws: `Failure` (missing input) if there is no run or no whole checkpoint.
     package init(run path: String, newestOnly: Bool) throws(Failure) {
-        run = RunFolder(path)
+        let run = RunFolder(path)
         let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         let store = try run.checkpointStore()
         var found: [Checkpoint] = []
@@ -30,9 +30,28 @@ package struct RunCheckpoints: Sendable {
         }
         guard let newest = found.first else { throw run.noWholeCheckpoint() }
         try run.warnOfDivergence(after: newest.step)
+        self.init(run: run, recipe: recipe, checkpoints: found.reversed())
+    }
+
+    /// Opens a run's checkpoints of some steps.
+    ///
+    /// - Parameter steps: the steps in increasing order.
+    /// - Throws: `Failure` (missing input) if there is no run or no checkpoint of a step; (bad
+    ///   data) if one is damaged or not finite.
+    package init(run path: String, steps: [Int]) throws(Failure) {
+        let run = RunFolder(path)
+        let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
+        let checkpoints = try steps.map { (step) throws(Failure) in
+            try run.checkpoint(.step(step))
+        }
+        self.init(run: run, recipe: recipe, checkpoints: checkpoints)
+    }
+
+    private init(run: RunFolder, recipe: Recipe, checkpoints: [Checkpoint]) {
+        self.run = run
         self.recipe = recipe
         layout = GPTLayout(recipe.model)
-        checkpoints = found.reversed()
+        self.checkpoints = checkpoints
     }
 
     /// Copies one tensor of a checkpoint's parameters.

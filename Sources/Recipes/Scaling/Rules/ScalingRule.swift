@@ -42,6 +42,9 @@ extension ScalingConfiguration.Rule {
     /// Whether the rule changes the optimizer's betas as well as the rate.
     package var scalesBetas: Bool { definition.scalesBetas }
 
+    /// Whether the rule needs no number besides the batches and the optimizer's.
+    package var needsNoKey: Bool { !definition.keys.values.contains(.required) }
+
     /// The type that defines the rule.
     var definition: any ScalingRule.Type {
         switch self {

@@ -1,0 +1,158 @@
+import Recipes
+import Support
+import Training
+
+extension BranchDesign {
+    /// The fraction of the run's tokens that a branch gets if the command does not say.
+    private static let usualPart = 10
+    /// The least number of steps of the largest batch if the command does not say.
+    private static let usualSteps = 20
+
+    /// Resolves the options for a run.
+    ///
+    /// - Throws: `Failure` (usage) if an option is invalid; (missing input) or (bad data) if the
+    ///   run or a checkpoint cannot be used; (configuration) if the run's rate is 0 at a
+    ///   checkpoint.
+    init(_ options: BranchOptions) throws(Failure) {
+        try options.validate()
+        guard let path = options.run else {
+            throw Failure(
+                .usage,
+                "No run is given; name the folder of one, or add --resume to resume the branches "
+                    + "in --out.")
+        }
+        let requested = try options.checkpointSteps()
+        let run: RunCheckpoints
+        if let requested {
+            run = try RunCheckpoints(run: path, steps: requested)
+        } else {
+            run = try RunCheckpoints(run: path, newestOnly: false)
+        }
+        let recipe = run.recipe
+        let plan = try TrainingPlan(recipe, ranks: 1)
+        let trunkBatch = recipe.training.globalBatch
+        let batches = try options.batchSizes(ofRunWithBatch: trunkBatch)
+        let rule = try options.scalingRule(for: recipe.optimizer.name)
+        let starts = try Self.starts(of: run, plan, areNamed: requested != nil)
+        guard let newest = starts.last else {
+            throw .file(
+                .configuration, path, "has a learning rate of 0 after every checkpoint",
+                remedy: "keep checkpoints of earlier steps, such as with `--set checkpoint.keep=0`")
+        }
+        let length = recipe.model.contextLength
+        let wanted =
+            options.tokens
+            ?? max(
+                newest.step * trunkBatch * length / Self.usualPart,
+                Self.usualSteps * (batches.last ?? trunkBatch) * length)
+        guard let unit = Self.commonMultiple(batches), wanted <= 1 << 50 else {
+            throw Failure(
+                .usage,
+                "--batches: the branches would be too long, because all of them must end after the "
+                    + "same number of sequences; try 1,2,4,8, and fewer --tokens.")
+        }
+        let sequences = max(1, (wanted + unit * length - 1) / (unit * length)) * unit
+        // `??` would lose the type of the error.
+        let dataPath: String
+        if let given = options.data {
+            dataPath = absolute(given)
+        } else {
+            dataPath = try RunFolder(path).readDataPath()
+        }
+        self.init(
+            run: absolute(RunFolder(path).path), dataPath: dataPath,
+            dataFingerprint: run.checkpoints.last?.manifest.dataFingerprint ?? "", starts: starts,
+            trunkBatch: trunkBatch, contextLength: length, batches: batches, rule: rule,
+            sequences: sequences, decays: options.decays,
+            tolerance: options.tolerance ?? BranchOptions.usualTolerance,
+            repeats: options.repeats ?? BranchOptions.usualRepeats)
+    }
+
+    /// Returns the checkpoints from which branches can start. Checkpoints that were not named are
+    /// left out if the run's rate there is 0.
+    private static func starts(
+        of run: RunCheckpoints, _ plan: TrainingPlan, areNamed: Bool
+    ) throws(Failure) -> [Start] {
+        var starts: [Start] = []
+        for checkpoint in run.checkpoints {
+            let rate = plan.learningRate(after: checkpoint.step)
+            if rate > 0 {
+                starts.append(
+                    Start(
+                        step: checkpoint.step, parameterHash: checkpoint.manifest.parameterHash,
+                        learningRate: rate))
+            } else if areNamed {
+                throw Failure(
+                    .usage,
+                    "--checkpoints \(checkpoint.step): the run's learning rate after this step is "
+                        + "0, so branches would not train; give an earlier step.")
+            }
+        }
+        return starts
+    }
+
+    /// Checks that the options of a resumed command, as far as they are given, are those with which
+    /// the branches were started.
+    ///
+    /// - Throws: `Failure` (usage) that names the first option that differs.
+    func requireSame(_ options: BranchOptions) throws(Failure) {
+        func check(_ option: String, _ isSame: Bool) throws(Failure) {
+            guard !isSame else { return }
+            throw Failure(
+                .usage,
+                "\(option): differs from the branches that are being resumed; omit it, or give "
+                    + "--out a new folder.")
+        }
+        try options.validate()
+        if let given = options.run {
+            try check("run \(given)", absolute(RunFolder(given).path) == run)
+        }
+        if let steps = try options.checkpointSteps() {
+            try check("--checkpoints", steps == starts.map(\.step))
+        }
+        if options.batches != nil {
+            try check("--batches", try options.batchSizes(ofRunWithBatch: trunkBatch) == batches)
+        }
+        if let given = options.rule { try check("--rule \(given)", given == rule.rawValue) }
+        if let given = options.tokens {
+            // The budget is the requested number, rounded up to a multiple of every batch.
+            let unit = (Self.commonMultiple(batches) ?? 1) * contextLength
+            try check("--tokens \(given)", given <= tokens && given > tokens - unit)
+        }
+        try check("--decay", decays || !options.decays)
+        if let given = options.tolerance { try check("--tolerance \(given)", given == tolerance) }
+        if let given = options.repeats { try check("--repeats \(given)", given == repeats) }
+    }
+
+    /// Returns the recipe of a branch.
+    ///
+    /// The optimizer is the run's after scaling, with the run's rate at the checkpoint as the rate
+    /// of the run's batch. Evaluations use the parameters themselves: an average over steps would
+    /// cover more tokens at a larger batch. The lanes and the micro-batch are the run's, or those
+    /// nearest to them that divide the batch: as many lanes or more, so that as many ranks fit.
+    ///
+    /// - Throws: `Failure` (configuration) if the rule does not hold at the batch.
+    func recipe(
+        of batch: Int, from start: Start, trunk: TrainingPlan
+    ) throws(Failure) -> Recipe {
+        var recipe = trunk.recipe
+        recipe.training.globalBatch = batch
+        recipe.training.steps = start.step + steps(ofBatch: batch)
+        recipe.training.averagingPower = nil
+        recipe.reduction.lanes =
+            (min(recipe.reduction.lanes, batch)...batch).first { batch % $0 == 0 } ?? batch
+        let laneBatch = batch / recipe.reduction.lanes
+        recipe.training.microBatch =
+            (1...min(recipe.training.microBatch, laneBatch)).last { laneBatch % $0 == 0 } ?? 1
+        recipe.optimizer = trunk.rate.optimizer
+        recipe.optimizer.learningRate = start.learningRate
+        recipe.scaling = ScalingConfiguration()
+        recipe.scaling.rule = rule
+        recipe.scaling.baseBatch = trunkBatch
+        recipe.schedule = ScheduleConfiguration()
+        recipe.schedule.name = .constant
+        recipe.schedule.warmupSteps = 0
+        try recipe.validate()
+        return recipe
+    }
+}

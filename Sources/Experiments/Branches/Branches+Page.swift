@@ -1,0 +1,240 @@
+import Report
+import Support
+
+extension Branches {
+    /// A page with the critical batch over the training, and the branches of each checkpoint.
+    package var page: Page {
+        let rate = design.decays ? "a rate that decays to 0" : "a constant rate"
+        let times = design.repeats == 1 ? "once" : "\(design.repeats) times on other tokens"
+        return Page(
+            title: "Branches of \(runName)",
+            subtitle: "From \(Format.counted(checkpoints.count, "checkpoint")) of a run with batch "
+                + "\(design.trunkBatch), branches at other batches with rule "
+                + "\(design.rule.rawValue) and \(rate), for \(Format.count(design.tokens)) tokens, "
+                + "each \(times).",
+            sections: [
+                Page.Section(
+                    "The local critical batch",
+                    items: [.verdict(verdict)] + checkpoints.map { doublingNote($0) }
+                        + [.chart(criticalChart), .chart(excessChart), .table(criticalTable)]),
+                Page.Section("Method", text: method),
+            ] + checkpoints.map(section))
+    }
+
+    private var verdict: Verdict {
+        let isSafe = warmup.contains { $0.step != nil }
+        let isRefuted = checkpoints.last?.doublingStanding.map {
+            $0 == .above || $0 == .diverged
+        }
+        return Verdict(
+            isSafe ? .holds : isRefuted == true ? .fails : .undecided, warmupSentence)
+    }
+
+    private func doublingNote(_ checkpoint: CheckpointBranches) -> Page.Item {
+        let isSafe = checkpoint.doublingStanding == .within
+        return .note(isSafe ? .information : .warning, checkpoint.doublingSentence)
+    }
+
+    /// An axis of batches.
+    private var batchAxis: ChartAxis {
+        ChartAxis(
+            "Batch, sequences", scale: .log, chosen: design.batches.map(Double.init))
+    }
+
+    /// The labeled values of an axis of tokens; nil for round numbers if there are many
+    /// checkpoints.
+    private var checkpointTicks: [Double]? {
+        checkpoints.count > 8 ? nil : checkpoints.map { Double($0.tokensSeen) }
+    }
+
+    private var criticalChart: LineChart {
+        let points = checkpoints.map { checkpoint in
+            let critical = checkpoint.critical
+            // No bound above is known beyond the largest batch that was tried.
+            let above = critical.below ?? design.batches[design.batches.count - 1]
+            return LineChart.Point(
+                Double(checkpoint.tokensSeen), Double(critical.estimate),
+                interval: Double(critical.least)...Double(max(above, critical.estimate)))
+        }
+        let run = checkpoints.map {
+            LineChart.Point(Double($0.tokensSeen), Double(design.trunkBatch))
+        }
+        return LineChart(
+            title: "Critical batch over the training",
+            sentence: "A whisker extends from the largest batch whose interval is within the "
+                + "tolerance to the first whose interval is above it, or to the largest tried.",
+            x: ChartAxis("Tokens trained on", style: .count, chosen: checkpointTicks),
+            y: ChartAxis(
+                "Critical batch, sequences", scale: .log, chosen: design.batches.map(Double.init)),
+            series: [
+                LineChart.Series("critical batch", .points, points: points),
+                LineChart.Series("batch of the run", .dashed, points: run),
+            ])
+    }
+
+    private var excessChart: LineChart {
+        let series = checkpoints.enumerated().map { index, checkpoint in
+            LineChart.Series(
+                "step \(Format.count(checkpoint.start.step))", .lineAndPoints,
+                points: checkpoint.rows.compactMap { row in
+                    row.excess.map {
+                        LineChart.Point(
+                            Double(row.batch), $0.value,
+                            interval: $0.interval.map { $0.lower...$0.upper })
+                    }
+                }, color: index)
+        }
+        let tolerance = LineChart.Series(
+            "tolerance", .dashed,
+            points: design.batches.map { LineChart.Point(Double($0), design.tolerance) },
+            color: checkpoints.count)
+        return LineChart(
+            title: "Loss compared with the smallest batch",
+            sentence: "After the same tokens. A band is the interval of the difference at "
+                + "\(CheckpointBranches.levelText).",
+            x: batchAxis, y: ChartAxis("Loss above that of the smallest batch, nats"),
+            series: series + [tolerance])
+    }
+
+    private var criticalTable: Table {
+        Table(
+            columns: [
+                .init("Step"), .init("Tokens"), .init("Rate"), .init("Critical batch"),
+                .init("At least"), .init("Below"), .init("Doubling", .left),
+            ],
+            rows: checkpoints.map { checkpoint in
+                let critical = checkpoint.critical
+                return .init([
+                    Format.count(checkpoint.start.step),
+                    NumberStyle.count.text(Double(checkpoint.tokensSeen)),
+                    NumberStyle.scientific.text(checkpoint.start.learningRate),
+                    critical.isLargestTried
+                        ? "\(critical.estimate) or more" : "\(critical.estimate)",
+                    "\(critical.least)", critical.below.map { "\($0)" } ?? "unknown",
+                    checkpoint.doublingStanding?.verdict ?? "not tried",
+                ])
+            })
+    }
+
+    private var method: [String] {
+        let noise =
+            design.repeats > 1
+            ? "The branches of one repeat use the same tokens in the same order at every batch, so "
+                + "what is special about these tokens cancels out of their differences. The "
+                + "intervals are Student's, from the residuals of loss = batch + repeat + noise, "
+                + "with the same noise at every batch."
+            : "Every branch was trained once, so the noise between branches is unknown and no "
+                + "verdict is certain."
+        let comparison =
+            design.decays
+            ? "The rate of each branch decays to 0, so the validation loss at its end does not "
+                + "contain the noise of a constant rate."
+            : "The compared loss is the mean of the last three points of the curves below, because "
+                + "the loss jitters under a constant rate. A larger batch jitters less, so it can "
+                + "end with a lower loss although it has made less progress; --decay compares "
+                + "branches without this effect."
+        return [
+            "The local critical batch is the largest batch with which a branch of a checkpoint "
+                + "ends at most \(Format.significant(design.tolerance, digits: 3)) nats above the "
+                + "branch with the smallest batch (Merrill et al. 2025, arXiv 2505.23971). Each "
+                + "branch starts from the parameters and moments of the checkpoint.",
+            noise, comparison,
+            "A batch can fail because of its rate: a verdict holds for rule "
+                + "\(design.rule.rawValue) only.",
+        ]
+    }
+
+    // MARK: - Checkpoints
+
+    private func section(_ checkpoint: CheckpointBranches) -> Page.Section {
+        let step = Format.count(checkpoint.start.step)
+        var items: [Page.Item] = [
+            .table(table(of: checkpoint)), .chart(curveChart(checkpoint, step: step)),
+        ]
+        if case .measured(let measured) = checkpoint.efficiency {
+            items.append(.chart(efficiencyChart(measured, step: step)))
+        }
+        return Page.Section(
+            "From step \(step)",
+            text: [checkpoint.criticalSentence, efficiencySentence(checkpoint)], items: items)
+    }
+
+    private func table(of checkpoint: CheckpointBranches) -> Table {
+        Table(
+            columns: [
+                .init("Batch"), .init("Rate"), .init("Steps"), .init("Loss"), .init("Excess"),
+                .init("Interval"), .init("Training loss"), .init("Standing", .left),
+            ],
+            rows: checkpoint.rows.map { row in
+                .init(
+                    [
+                        Format.count(row.batch), NumberStyle.scientific.text(row.learningRate),
+                        Format.count(row.steps),
+                        row.loss.isFinite ? Format.fixed(row.loss, decimals: 4) : "n/a",
+                        row.excess.map { Format.fixed($0.value, decimals: 4) } ?? "n/a",
+                        row.intervalText ?? "none",
+                        row.trainingLoss.isFinite
+                            ? Format.fixed(row.trainingLoss, decimals: 4) : "n/a",
+                        row.standing.rawValue,
+                    ], isEmphasized: row.batch == checkpoint.critical.estimate)
+            })
+    }
+
+    private func curveChart(_ checkpoint: CheckpointBranches, step: String) -> LineChart {
+        let series = design.batches.map { batch in
+            let group = results.filter {
+                $0.point.step == checkpoint.start.step && $0.point.batch == batch
+            }
+            let count = group.map(\.curve.count).min() ?? 0
+            return LineChart.Series(
+                "batch \(batch)", .lineAndPoints,
+                points: (0..<count).map { mark in
+                    let losses = group.map { $0.curve[mark].loss }
+                    return LineChart.Point(
+                        Double(group[0].curve[mark].tokens),
+                        losses.reduce(0, +) / Double(losses.count))
+                })
+        }
+        return LineChart(
+            title: "Validation loss after step \(step)",
+            sentence: "The mean over repeats, on the first windows of the validation set.",
+            x: ChartAxis("Tokens since the checkpoint", style: .count),
+            y: ChartAxis("Loss, nats per token"), series: series)
+    }
+
+    private func efficiencyChart(_ measured: TokensAndSteps, step: String) -> LineChart {
+        let points = measured.rows.sorted { $0.steps < $1.steps }
+        let batches = [measured.rows[0], measured.rows[measured.rows.count - 1]].map {
+            Double($0.batch)
+        }
+        let length = Double(design.contextLength)
+        // E = Emin + B Smin, with S = E / B.
+        let fit = stride(from: 0.0, through: 1, by: 0.05).map { part -> LineChart.Point in
+            let batch = batches[0] + part * (batches[1] - batches[0])
+            let tokens = measured.leastTokens + batch * measured.leastSteps * length
+            return LineChart.Point(tokens / (batch * length), tokens)
+        }.sorted { $0.x < $1.x }
+        return LineChart(
+            title: "Tokens against steps to the loss \(Format.fixed(measured.target, decimals: 4))",
+            sentence: "One point for each batch; a larger batch needs fewer steps.",
+            x: ChartAxis("Steps after step \(step)", scale: .log),
+            y: ChartAxis("Tokens", style: .count, fromZero: true),
+            series: [
+                LineChart.Series(
+                    "branches", .points, points: points.map { LineChart.Point($0.steps, $0.tokens) }
+                ),
+                LineChart.Series("line in the batch", .dashed, points: fit),
+            ])
+    }
+}
+
+extension CheckpointBranches.Standing {
+    /// The standing as a verdict on doubling the batch.
+    fileprivate var verdict: String {
+        switch self {
+        case .within, .reference: "safe"
+        case .above, .diverged: "not safe"
+        case .undecided: "undecided"
+        }
+    }
+}
