@@ -40,7 +40,8 @@ struct BenchVerdictsCommand: ParsableCommand {
                 "case", "seeds", "true rule holds", "true rule fails", "wrong holds", "coverage",
                 "width",
             ], leftColumns: 1)
-        var planTable = TextTable(["case", "budget", "decided", "wrong", "mean runs"], leftColumns: 1)
+        var planTable = TextTable(
+            ["case", "budget", "decided", "wrong", "mean runs"], leftColumns: 1)
         let cases = plans ? [] : VerdictCalibration.cases
         let rows = cases.reduce(0) { $0 + $1.seeds.count } + PlanCalibration.cases.count
         let line = ProgressLine(

@@ -103,6 +103,7 @@ private struct Reduction {
         Reduction(in: "TestAScalingRule", "tokens = [262144]", "tokens = [2048]"),
         Reduction(in: "TestAScalingRule", "[1, 2, 3, 4]", "[1, 2]"),
         Reduction(in: "TestAScalingRule", "[1, 2, 3, 4, 5, 6, 7, 8]", "[1, 2, 3]"),
+        Reduction(in: "TestAScalingRule", "--budget 3m", "--budget 14runs"),
         Reduction(
             in: "TheLearningRate", "lockstep regimes",
             "lockstep regimes tiny.toml --grid 3 --sequences 4"),

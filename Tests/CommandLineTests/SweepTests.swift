@@ -155,6 +155,50 @@ extension CommandLineTests {
             #expect(changed.status == 78 && changed.sentences.count == 1, "\(changed.errors)")
         }
 
+        @Test("a budget plans a sweep, and a grid can be resumed with one")
+        func budgets() throws {
+            let bench = try bench()
+            let planned = try sweep(bench, Self.specification, ["--budget", "9 runs"], ranks: 2)
+            try #require(planned.status == 0, "\(planned.errors)")
+            #expect(planned.errors.contains("within a budget of 9 runs, on 2 ranks"))
+            #expect(planned.output.hasPrefix("After 9 runs, some rules are not settled"))
+            func lines(_ file: String) throws -> Int {
+                String(decoding: try bench.bytes(of: file), as: UTF8.self)
+                    .split(separator: "\n").count
+            }
+            #expect(try lines("sweep/ledger.jsonl") == 9)
+            let again = try bench.lockstep("analyze", bench.path("sweep"))
+            #expect(again.output == planned.output, "\(again.errors)")
+            let report = try bench.lockstep("report", bench.path("sweep"))
+            #expect(report.status == 0, "\(report.errors)")
+            let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
+            #expect(page.contains("9 planned runs of") && !page.contains("Missing runs"))
+
+            let other = try self.bench()
+            try #require(try sweep(other, Self.specification).status == 0)
+            let ledger = try other.bytes(of: "sweep/ledger.jsonl")
+            let more = try other.lockstep(
+                "sweep", "--resume", "--out", other.path("sweep"), "--budget", "16 runs")
+            try #require(more.status == 0, "\(more.errors)")
+            let grown = try other.bytes(of: "sweep/ledger.jsonl")
+            #expect(grown.starts(with: ledger) && grown.count > ledger.count)
+            #expect(grown.count { $0 == UInt8(ascii: "\n") } <= 16)
+            #expect(other.exists("sweep/plan.jsonl"))
+
+            expectRefusal(
+                try sweep(try self.bench(), Self.specification, ["--budget", "soon"]), 64,
+                ["--budget \"soon\"", "write one such as 20m"])
+            expectRefusal(
+                try sweep(
+                    try self.bench(),
+                    Self.specification + "\nrules = [\"linear\", \"adam-sde\"]\n",
+                    ["--budget", "5 runs"]), 78, ["adam-sde", "needs a grid"])
+            expectRefusal(
+                try bench.lockstep(
+                    "sweep", "--resume", "--out", bench.path("none"), "--budget", "5 runs"), 66,
+                ["holds no sweep"])
+        }
+
         /// Runs are missing before the first one has ended and while others are open.
         @Test("an unfinished sweep is reported as such")
         func anUnfinishedSweepSaysSo() throws {

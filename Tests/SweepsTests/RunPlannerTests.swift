@@ -101,7 +101,9 @@ struct RunPlannerTests {
 
     @Test(
         "a budget without a unit, or with a wrong one, is refused",
-        arguments: ["20", "", "m", "-5m", "0 runs", "1.5 runs", "nan m", "20 minutes ago", "1e99 h"])
+        arguments: [
+            "20", "", "m", "-5m", "0 runs", "1.5 runs", "nan m", "20 minutes ago", "1e99 h",
+        ])
     func badBudgets(text: String) {
         #expect {
             try SweepBudget(text)

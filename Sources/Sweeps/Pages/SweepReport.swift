@@ -11,9 +11,18 @@ extension SweepFolder {
         let findings = try findings()
         let (specification, analysis) = (findings.specification, findings.analysis)
         let name = path.split(separator: "/").last.map(String.init) ?? path
-        let caveat = findings.caveat.map {
-            [Page.Section("Missing runs", items: [.note(.warning, $0)])]
+        let caveat = findings.caveat.map { caveat in
+            let isPlanned = findings.planNote != nil
+            return [
+                Page.Section(
+                    isPlanned ? "Plan" : "Missing runs",
+                    items: [.note(isPlanned ? .information : .warning, caveat)])
+            ]
         }
+        let size =
+            findings.planNote == nil
+            ? "\(specification.learningRates.count) rates and \(specification.seeds.count) seeds"
+            : "\(findings.results.count) planned runs"
         let confounds =
             findings.warnings.isEmpty
             ? []
@@ -26,8 +35,7 @@ extension SweepFolder {
         }
         return Page(
             title: "Sweep \(name)",
-            subtitle: "\(specification.batches.count) batches, "
-                + "\(specification.learningRates.count) rates and \(specification.seeds.count) seeds "
+            subtitle: "\(specification.batches.count) batches, \(size) "
                 + "of \(specification.recipePath). Batches are in sequences; intervals are at "
                 + "\(Format.significant(100 * analysis.level, digits: 3)) %. A rule scales the best "
                 + "rate of the base batch, \(analysis.baseBatch). It holds at a batch if the whole "

@@ -236,7 +236,8 @@ package struct SweepSession {
     ) throws(Failure) {
         let ended = try ledger.results().count
         let begun = ended == 0 ? "" : " after \(Format.counted(ended, "run"))"
-        let limit = budget.map { "within a budget of \($0.phrase)" } ?? "until every rule is settled"
+        let limit =
+            budget.map { "within a budget of \($0.phrase)" } ?? "until every rule is settled"
         job.announce(
             """
             planning a sweep of \

@@ -22,7 +22,8 @@ package enum DecidingRuns: Sendable, Equatable {
     package var phrase: String {
         switch self {
         case .seeds(let count, let batches):
-            return "\(Format.counted(count, "more seed")) at B = \(Format.list(batches.map(String.init)))"
+            return
+                "\(Format.counted(count, "more seed")) at B = \(Format.list(batches.map(String.init)))"
         case .rates(let rates, let batch):
             return "\(rates.count == 1 ? "rate" : "rates") "
                 + Format.list(distinct(rates)) + " at B = \(batch)"

@@ -55,7 +55,8 @@ package struct NextRuns: Sendable, Equatable {
             ? [DecidingRuns.seeds(fewestUsefulSeeds - fewest, batches: batches)] : []
         let isNoise = rates.allSatisfy { if case .seeds = $0 { true } else { false } }
         guard rates.isEmpty && firstSeeds.isEmpty else {
-            self.init(isNoise && !firstSeeds.isEmpty ? firstSeeds : rates + firstSeeds, optima, costs)
+            self.init(
+                isNoise && !firstSeeds.isEmpty ? firstSeeds : rates + firstSeeds, optima, costs)
             return
         }
         guard let valley,

@@ -155,9 +155,11 @@ package struct RateExponent: Sendable, Equatable {
         guard let interval = exponent.interval else {
             return value + ", but one seed gives no interval, so the exponent is undecided."
         }
-        let decimals = Self.decimals(interval, excluded: Self.commonExponents.filter {
-            !possibleExponents.contains($0)
-        })
+        let decimals = Self.decimals(
+            interval,
+            excluded: Self.commonExponents.filter {
+                !possibleExponents.contains($0)
+            })
         let range =
             " (\(Format.fixed(interval.lower, decimals: decimals)) to "
             + "\(Format.fixed(interval.upper, decimals: decimals)) at "

@@ -137,7 +137,8 @@ package struct RunPlanner: Sendable {
             return Set(untried.map(\.batch)).sorted().flatMap { batch in
                 let rates = startRates[batch] ?? []
                 return runs(
-                    batch, rates.indices.filter { $0 % 2 == 0 || $0 == rates.count - 1 }.map { rates[$0] })
+                    batch,
+                    rates.indices.filter { $0 % 2 == 0 || $0 == rates.count - 1 }.map { rates[$0] })
             }
         }
         let begun = losses.filter { !$0.entries.isEmpty }

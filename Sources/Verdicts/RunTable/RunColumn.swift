@@ -22,7 +22,8 @@ enum RunColumn: CaseIterable {
         case .seed: ["seed", "random_seed"]
         case .step: ["step", "steps", "iter", "iteration", "iterations", "global_step"]
         case .tokens: ["tokens", "tokens_seen", "total_tokens"]
-        case .loss: [
+        case .loss:
+            [
                 "validation_loss", "val_loss", "valid_loss", "eval_loss", "val/loss", "eval/loss",
                 "loss",
             ]
