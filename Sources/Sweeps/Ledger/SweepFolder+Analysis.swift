@@ -112,14 +112,17 @@ extension SweepFolder {
 
     /// Returns the results as comma-separated values.
     private static func table(of results: [PointResult]) -> String {
-        var lines = ["rule,batch,learning_rate,seed,diverged,step,tokens,validation_loss"]
+        var lines = ["rule,batch,learning_rate,seed,diverged,step,tokens,validation_loss,noise_scale"]
         for result in results {
             let point = result.point
             let start =
                 "\(quoted(point.rule)),\(point.batch),\(result.learningRate),\(point.seed),"
                 + "\(result.diverged)"
-            lines += result.curve.map { "\(start),\($0.step),\($0.tokens),\($0.validationLoss)" }
-            if result.curve.isEmpty { lines.append("\(start),,,") }
+            let scale = result.noiseScale.map { "\($0)" } ?? ""
+            lines += result.curve.map {
+                "\(start),\($0.step),\($0.tokens),\($0.validationLoss),\(scale)"
+            }
+            if result.curve.isEmpty { lines.append("\(start),,,,\(scale)") }
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -220,7 +220,7 @@ extension PointResult {
             "point": .string(point.name), "rule": .string(point.rule),
             "batch": .integer(point.batch), "rate": .number(point.rate),
             "seed": .string(String(point.seed)), "learning_rate": .number(learningRate),
-            "diverged": .bool(diverged),
+            "diverged": .bool(diverged), "noise_scale": noiseScale.map { .number($0) } ?? .null,
             "curve": .array(
                 curve.map { [.integer($0.step), .integer($0.tokens), .number($0.validationLoss)] }),
         ]
@@ -246,6 +246,7 @@ extension PointResult {
         }
         self.init(
             point: SweepPoint(rule: rule, batch: batch, rate: rate, seed: seed),
-            learningRate: learningRate, diverged: diverged, curve: curve)
+            learningRate: learningRate, diverged: diverged, curve: curve,
+            noiseScale: fields["noise_scale"]?.number)
     }
 }

@@ -102,7 +102,8 @@ struct PointTrainer {
         return (
             PointResult(
                 point: point, learningRate: plan.rate.peakLearningRate,
-                diverged: diverged || !isWhole, curve: curve),
+                diverged: diverged || !isWhole, curve: curve,
+                noiseScale: records.last { $0.fields["noise_scale"] != nil }?["noise_scale"]),
             seconds.isEmpty ? 0 : median(seconds)
         )
     }

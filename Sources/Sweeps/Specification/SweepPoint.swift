@@ -41,8 +41,14 @@ package struct PointResult: Sendable, Equatable {
     package let diverged: Bool
     /// The validation losses by step, beginning with the loss before the first step.
     package let curve: [CurvePoint]
+    /// The gradient noise scale at the end of training, in sequences, or nil if it is unknown.
+    package let noiseScale: Double?
 
-    package init(point: SweepPoint, learningRate: Double, diverged: Bool, curve: [CurvePoint]) {
+    package init(
+        point: SweepPoint, learningRate: Double, diverged: Bool, curve: [CurvePoint],
+        noiseScale: Double? = nil
+    ) {
+        self.noiseScale = noiseScale
         self.point = point
         self.learningRate = learningRate
         self.diverged = diverged
@@ -55,7 +61,7 @@ package struct PointResult: Sendable, Equatable {
             rule: point.rule, batch: point.batch, learningRate: learningRate,
             seed: point.seed, diverged: diverged,
             initialLoss: curve.first?.validationLoss ?? .infinity, curve: Array(curve.dropFirst()),
-            secondsPerStep: secondsPerStep)
+            secondsPerStep: secondsPerStep, noiseScale: noiseScale)
     }
 }
 

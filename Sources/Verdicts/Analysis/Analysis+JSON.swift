@@ -232,6 +232,7 @@ extension TargetLoss {
                         "steps": JSONValue(cost.steps?.json),
                         "tokens": JSONValue(cost.tokens?.json),
                         "seconds": JSONValue(cost.seconds?.json),
+                        "noise_scale": JSONValue(cost.noiseScale),
                     ]
                 }),
         ]

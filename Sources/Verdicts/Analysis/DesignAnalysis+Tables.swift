@@ -132,7 +132,10 @@ extension TargetLoss {
     package var table: Table {
         var table = Table(
             caption: "Steps, tokens and time to a loss of \(Format.fixed(loss, decimals: 4))",
-            columns: [.init("B"), .init("rate"), .init("steps"), .init("tokens"), .init("time")])
+            columns: [
+                .init("B"), .init("rate"), .init("steps"), .init("tokens"), .init("time"),
+                .init("noise scale"),
+            ])
         for cost in costs {
             table.add(
                 .init(
@@ -141,6 +144,7 @@ extension TargetLoss {
                         cost.steps.map { cost.cell($0, NumberStyle.count.text) } ?? "not reached",
                         cost.tokens.map { cost.cell($0, NumberStyle.count.text) } ?? "-",
                         cost.seconds.map { cost.cell($0, NumberStyle.duration.text) } ?? "-",
+                        cost.noiseScale.map(NumberStyle.count.text) ?? "-",
                     ], isEmphasized: cost.batch == fastestBatch))
         }
         return table
@@ -184,7 +188,20 @@ extension TargetLoss {
                 + "\(estimate(critical.tokens, NumberStyle.count.text)) tokens.",
             "The batch that takes 20 % more than the least tokens (Zhang et al. 2024) is "
                 + "\(estimate(critical.twentyPercentSequences, NumberStyle.count.text)) sequences.",
-        ]
+        ] + (noiseScaleSentence.map { [$0] } ?? [])
+    }
+
+    /// A sentence that compares the critical batch with the measured noise scales; nil if there are
+    /// none.
+    private var noiseScaleSentence: String? {
+        let scales = costs.compactMap(\.noiseScale)
+        guard let least = scales.min(), let greatest = scales.max() else { return nil }
+        let range =
+            scales.count == 1
+            ? "is \(NumberStyle.count.text(least))"
+            : "ranges from \(NumberStyle.count.text(least)) to \(NumberStyle.count.text(greatest))"
+        return "The gradient noise scale, which predicts the critical batch, \(range) sequences at "
+            + "the end of the runs."
     }
 }
 

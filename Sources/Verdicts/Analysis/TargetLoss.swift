@@ -46,6 +46,9 @@ package struct BatchCost: Sendable, Equatable {
     package let tokens: Estimate?
     /// The training time, with a mean and an interval like those of `steps`; nil if it is unknown.
     package let seconds: Estimate?
+    /// The median over seeds of the gradient noise scale at the end of training, in sequences; nil
+    /// if it is unknown.
+    package let noiseScale: Double?
     /// The number of steps of each seed, for fits of single seeds.
     let stepsBySeed: [UInt64: Double]
     let tokensPerStep: Double?
@@ -57,6 +60,8 @@ package struct BatchCost: Sendable, Equatable {
         self.batch = batch
         self.rate = rate
         tokensPerStep = runs.lazy.compactMap(\.tokensPerStep).first
+        let scales = runs.compactMap(\.noiseScale)
+        noiseScale = scales.isEmpty ? nil : median(scales)
         let reached = runs.compactMap { run in
             run.steps(to: target).map { (run: run, steps: $0) }
         }

@@ -36,10 +36,13 @@ package struct TrainedPoint: Sendable, Equatable {
     /// The validation curve, sorted by step.
     package let curve: [CurvePoint]
     package let secondsPerStep: Double
+    /// The gradient noise scale at the end of training, in sequences, or nil if it is unknown.
+    package let noiseScale: Double?
 
     package init(
         rule: String = TrainedPoint.grid, batch: Int, learningRate: Double, seed: UInt64,
-        diverged: Bool = false, initialLoss: Double, curve: [CurvePoint], secondsPerStep: Double
+        diverged: Bool = false, initialLoss: Double, curve: [CurvePoint], secondsPerStep: Double,
+        noiseScale: Double? = nil
     ) {
         self.rule = rule
         self.batch = batch
@@ -49,6 +52,7 @@ package struct TrainedPoint: Sendable, Equatable {
         self.initialLoss = initialLoss
         self.curve = curve
         self.secondsPerStep = secondsPerStep
+        self.noiseScale = noiseScale
     }
 
     /// Returns a failure about this run: `The run of RULE ... problem; remedy.`

@@ -12,6 +12,7 @@ enum RunColumn: CaseIterable {
     case diverged
     case secondsPerStep
     case contextLength
+    case noiseScale
 
     /// The names that a header may give the column. The first one in the header counts.
     var names: [String] {
@@ -30,6 +31,7 @@ enum RunColumn: CaseIterable {
         case .diverged: ["diverged"]
         case .secondsPerStep: ["seconds_per_step"]
         case .contextLength: ["context_length"]
+        case .noiseScale: ["noise_scale"]
         }
     }
 }

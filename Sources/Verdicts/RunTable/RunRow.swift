@@ -16,6 +16,7 @@ struct RunRow {
     /// The validation loss, or nil if it is not a finite number.
     let loss: Double?
     let secondsPerStep: Double
+    let noiseScale: Double?
 
     /// Reads a row.
     ///
@@ -42,6 +43,7 @@ struct RunRow {
         loss = try fields.loss()
         isDiverged = try fields.flag(.diverged) || loss == nil
         secondsPerStep = try fields.seconds()
+        noiseScale = try fields.noiseScale()
         (step, tokens) = try fields.marks(batch: batch, contextLength: contextLength)
         if loss != nil, step == nil, tokens == nil {
             throw fields.missing(header[.step] == nil ? .tokens : .step)
@@ -141,6 +143,11 @@ private struct RunFields {
                 .secondsPerStep, "must be from 0 to 1e9", remedy: "correct it, or leave it empty")
         }
         return seconds
+    }
+
+    /// Returns the noise scale in sequences, or nil if it is empty or not a positive number.
+    func noiseScale() throws(Failure) -> Double? {
+        try number(.noiseScale).flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
     }
 
     func flag(_ column: RunColumn) throws(Failure) -> Bool {

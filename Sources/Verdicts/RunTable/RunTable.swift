@@ -145,7 +145,8 @@ private struct RunCurves {
             rule: first.rule, batch: first.batch, learningRate: first.learningRate,
             seed: first.seed, diverged: isDiverged,
             initialLoss: rows.first(where: \.isStart)?.loss ?? .infinity, curve: curve,
-            secondsPerStep: rows.last { $0.secondsPerStep > 0 }?.secondsPerStep ?? 0)
+            secondsPerStep: rows.last { $0.secondsPerStep > 0 }?.secondsPerStep ?? 0,
+            noiseScale: rows.last { $0.noiseScale != nil }?.noiseScale)
     }
 
     private func contradiction(
