@@ -178,7 +178,7 @@ let package = Package(
             [
                 "Experiments", "Training", "Model", "Recipes", "Report", "Compute", "Statistics",
                 "Support", "TestSupport",
-            ], exclude: ["Golden"]),
+            ]),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
         tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep", "multirank-probe"]),
         tests("CommandLine", ["Support", "TestSupport", "lockstep"]),

@@ -6,7 +6,7 @@ import Training
 struct FindLRCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "find-lr",
-        abstract: "Finds a learning rate for a recipe by a range test.",
+        abstract: "Finds a learning rate for a recipe by a range test and short runs.",
         discussion: """
             Examples:
               launch/mpirun -- lockstep find-lr recipe.toml --data data/book
@@ -14,12 +14,17 @@ struct FindLRCommand: ParsableCommand {
                   --out rates/book --write found.toml
               lockstep find-lr runs/book/recipe.toml --data data/book --start runs/book
 
-            Each step has a higher rate than the one before (Smith 2015). The loss falls
-            once rates are high enough to learn, and rises when they are too high; rates
-            in between are suggested. The curve is the same on any number of ranks and
-            threads. The trained parameters are discarded.
+            Each step of the range test has a higher rate than the one before (Smith 2015),
+            and the loss falls once rates are high enough to learn. From there, short runs
+            at constant rates, usually about six, search for the rates with the least loss.
+            They start from the same parameters and take the same batches. The result names
+            the range of good rates and recommends one in its lower part. It is the same on
+            any number of ranks and threads. The trained parameters are discarded.
 
-            The suggested rate is for the recipe's global batch. --write writes a copy of
+            A much longer run may need another rate; more --probe-steps come closer to it
+            and take longer.
+
+            The recommended rate is for the recipe's global batch. --write writes a copy of
             the recipe with the corresponding learning_rate at base_batch under the
             scaling rule, and scales its minimum_learning_rate by the same factor.
             """)
@@ -30,14 +35,17 @@ struct FindLRCommand: ParsableCommand {
     @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String?
 
-    @Option(parsing: .unconditional, help: "The first learning rate.")
+    @Option(parsing: .unconditional, help: "The first learning rate of the range test.")
     var from = 1e-7
 
-    @Option(parsing: .unconditional, help: "The last learning rate.")
+    @Option(parsing: .unconditional, help: "The last learning rate of the range test.")
     var to = 10.0
 
-    @Option(parsing: .unconditional, help: "The number of steps from the first rate to the last.")
+    @Option(parsing: .unconditional, help: "The steps from the first rate to the last.")
     var steps = 100
+
+    @Option(parsing: .unconditional, help: "The steps of each short run.")
+    var probeSteps = RateProbe.usualSteps
 
     @Flag(help: "Raise the rate in equal differences instead of equal factors.")
     var linear = false
@@ -69,11 +77,12 @@ struct FindLRCommand: ParsableCommand {
         guard let data else { throw TrainingData.notGiven }
         let ramp = try RateRamp(
             from: from, to: to, steps: steps, shape: linear ? .linear : .geometric)
+        try RateProbe.requireSteps(probeSteps)
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = RangeTestSession(
-                recipePath: recipe, dataPath: data, ramp: ramp, overrides: set, startPath: start,
-                outPath: out, writePath: write, in: job)
+                recipePath: recipe, dataPath: data, ramp: ramp, probeSteps: probeSteps,
+                overrides: set, startPath: start, outPath: out, writePath: write, in: job)
             guard let result = try session.run() else { return .discarded }
             try job.print(
                 [result.text] + (out.map { ["the curve and a report are in \($0)"] } ?? []))

@@ -9,11 +9,13 @@ extension CommandLineTests {
             ["find-lr", bench.path("recipe.toml"), "--data", bench.path("data")] + more
         }
 
-        /// Rates and steps with which the tiny recipe has a complete curve.
-        private static let ramp = ["--from", "1e-5", "--to", "10", "--steps", "60"]
+        /// Rates and steps with which the tiny recipe learns.
+        private static let ramp = [
+            "--from", "1e-5", "--to", "10", "--steps", "60", "--probe-steps", "20",
+        ]
 
-        @Test("layouts give the same curve")
-        func layoutsGiveTheSameCurve() throws {
+        @Test("layouts give the same curve and probes")
+        func layoutsGiveTheSameResult() throws {
             let bench = try Workbench()
             var outputs: [String] = []
             for (ranks, name) in [(0, "alone"), (2, "two"), (4, "four")] {
@@ -22,6 +24,7 @@ extension CommandLineTests {
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(
                     outcome.errors.contains("trying learning rates from 1e-05 to 10.0, geometric"))
+                #expect(outcome.errors.contains("then the best ones in about 6 runs of 20 steps"))
                 #expect(outcome.errors.contains(ranks == 0 ? "1 rank x" : "\(ranks) ranks x"))
                 outputs.append(outcome.output.replacing(bench.path(name), with: "OUT"))
                 #expect(
@@ -51,10 +54,20 @@ extension CommandLineTests {
                     as? [String: Any])
             #expect(json["global_batch"] as? Int == 4)
             #expect(json["steps_taken"] as? Int == points.count)
-            let suggestions = try #require(json["suggestions"] as? [String: Any])
-            #expect(suggestions.keys.sorted() == ["minimum/10", "steepest", "valley"])
+            let probes = try #require(json["probes"] as? [[String: Any]])
+            #expect(json["probe_steps"] as? Int == 20 && probes.count >= 4)
+            for probe in probes where probe["diverged"] as? Bool == false {
+                #expect(probe["steps_taken"] as? Int == 20)
+                let loss = try #require(probe["loss"] as? Double)
+                #expect(loss > 0 && loss < 2 * first)
+            }
+            let rates = ["lowest_good_rate", "recommended_learning_rate", "highest_good_rate"]
+                .map { json[$0] as? Double ?? .nan }
+            #expect(rates[0] < rates[1] && rates[1] < rates[2], "\(rates)")
+            #expect((json["tolerance"] as? Double ?? 0) > 0)
             let page = String(decoding: try bench.bytes(of: "alone/report.html"), as: UTF8.self)
             #expect(page.contains("Learning-rate range test"))
+            #expect(page.contains("Loss after 20 steps") && page.contains("highest good rate"))
         }
 
         /// The recommended rate is for the trained batch; the recipe's rate is for its base batch.
@@ -102,7 +115,7 @@ extension CommandLineTests {
             ).sorted()
             let state = try bench.state(6)
             let start = ["--start", bench.path("run")] + Self.ramp
-            var curves: [Data] = []
+            var (curves, results): ([Data], [Data]) = ([], [])
             for (ranks, sharded) in [(0, "false"), (2, "false"), (2, "true")] {
                 let out = bench.path("from \(ranks) \(sharded)")
                 let outcome = try bench.lockstep(
@@ -111,8 +124,9 @@ extension CommandLineTests {
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(outcome.errors.contains("from the checkpoint of step 6 in "))
                 curves.append(try bench.bytes(of: "from \(ranks) \(sharded)/curve.csv"))
+                results.append(try bench.bytes(of: "from \(ranks) \(sharded)/find-lr.json"))
             }
-            #expect(Set(curves).count == 1)
+            #expect(Set(curves).count == 1 && Set(results).count == 1)
             #expect(
                 try FileManager.default.subpathsOfDirectory(atPath: bench.path("run")).sorted()
                     == names)
@@ -156,6 +170,7 @@ extension CommandLineTests {
                 ),
                 (["--from", "0"], 64, "--from 0.0: "), (["--to=-1"], 64, "--to -1.0: "),
                 (["--steps", "9"], 64, "--steps 9: "),
+                (["--probe-steps", "19"], 64, "--probe-steps 19: must be from 20 to 1000000; "),
                 (["--set", "steps=3"], 64, "section.key=value"),
                 (["--set", "optimizer.learning_rate=-1"], 78, "learning_rate = -1.0"),
                 (["--out", ""], 64, "--out \"\": is an empty name"),

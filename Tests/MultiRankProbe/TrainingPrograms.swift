@@ -49,8 +49,8 @@ func testRange(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let ramp = try RateRamp(
         from: 1e-4, to: Double(arguments.text("to", default: "10")) ?? 10,
         steps: arguments.number("steps", default: 30))
-    let curve = try runner.testRange(
-        ramp, observe: { _ in report.during = hashes(runner.state) }, batches: batches)
+    let curve = try runner.run(
+        RangeCurve(ramp), observe: { _ in report.during = hashes(runner.state) }, batches: batches)
     report.after = hashes(runner.state)
     report.losses = curve?.points.map(\.loss.bitPattern) ?? []
     report.ending = curve?.ending?.rawValue ?? ""

@@ -45,10 +45,10 @@ struct RangeTestRunTests {
 
     @Test("the curve has the same bits on 1, 2 and 3 ranks, sharded or not")
     func layouts() throws {
-        let one = try reports(1, words: [])[0].losses
+        let one = try reports(1, words: ["to=1"])[0].losses
         #expect(one.count == 30)
         for (ranks, words) in [(2, []), (3, []), (2, ["sharded=1"])] {
-            for report in try reports(ranks, words: words) {
+            for report in try reports(ranks, words: words + ["to=1"]) {
                 #expect(report.losses == one, "\(ranks) ranks \(words)")
             }
         }

@@ -11,18 +11,13 @@ package struct LossSmoothing: Sendable {
 
     package init(beta: Double) { self.beta = beta }
 
-    /// Creates the smoothing for a ramp. Beta is 0.98 for 100 steps, as in fastai; for other
-    /// numbers of steps, the average covers the same fraction of the ramp.
+    /// Creates the smoothing for a ramp, which averages over a twentieth of its steps.
     ///
-    /// The suggestions then do not depend on the number of steps, and more steps mean less noise.
-    /// The average covers 1 / (1 - beta) steps, half of the ramp, because the losses of single
-    /// batches are very noisy. The smoothed curve is therefore shifted by as much toward larger
-    /// rates, and dividing the rate of the minimum by ten compensates for the shift.
-    package init(steps: Int) {
-        self.init(beta: pow(Self.fastaiBeta, Self.fastaiSteps / Double(steps)))
-    }
+    /// That is enough to tell a fall from the noise of single batches. More smoothing would shift
+    /// the curve toward larger rates.
+    package init(steps: Int) { self.init(beta: max(0, 1 - Self.parts / Double(steps))) }
 
-    private static let (fastaiBeta, fastaiSteps) = (0.98, 100.0)
+    private static let parts = 20.0
 
     /// Adds a loss and returns the average.
     package mutating func add(_ loss: Double) -> Double {

@@ -1,5 +1,5 @@
 /// The losses of a range test.
-package struct RangeCurve: Sendable {
+package struct RangeCurve: RateTrial {
     package struct Point: Sendable, Equatable {
         package let rate: Double
         /// The loss of the global batch before the step with this rate. Only at the last point of
@@ -27,10 +27,15 @@ package struct RangeCurve: Sendable {
 
     /// The ratio of the smoothed loss to its lowest value above which it has diverged (fastai's).
     package static let divergence = 4.0
-    /// The divisors of the ramp's length that give the steps to leave out: the first steps, whose
-    /// average covers only a few losses, and the last steps, in which the loss diverges. fastai's
-    /// `lr_find` leaves out the same steps.
-    private static let (partsAtStart, partsAtEnd) = (10, 20)
+    /// The divisor of the ramp's length that gives the first steps to leave out, whose average
+    /// covers only a few losses.
+    private static let partsAtStart = 10
+    /// The fewest points that show a fall.
+    private static let fewestPoints = 5
+    /// The part of its fall with which the loss marks a rate that learns.
+    private static let startingPart = 0.5
+    /// The relative error of an average by rounding, which is all that varies in a constant loss.
+    private static let roundingError = 1e-12
     /// The median magnitude of a normal number, in standard deviations.
     private static let medianMagnitude = 0.6745
     /// The ratio of the variance of a second difference of independent losses to that of one loss:
@@ -80,11 +85,31 @@ package struct RangeCurve: Sendable {
         }
     }
 
-    /// The points on which suggestions are based: all but the first tenth and the last twentieth.
+    /// The finite points from the second tenth of the ramp on.
     package var considered: ArraySlice<Point> {
-        let finite = points.prefix { $0.smoothed.isFinite }
-        return finite.dropFirst(ramp.steps / Self.partsAtStart)
-            .dropLast(ramp.steps / Self.partsAtEnd)
+        points.prefix { $0.smoothed.isFinite }.dropFirst(ramp.steps / Self.partsAtStart)
+    }
+
+    /// The difference between the smoothed loss at the beginning and its least value; nil if there
+    /// are too few points.
+    package var fall: Double? {
+        guard considered.count >= Self.fewestPoints else { return nil }
+        return considered.first.map { first in
+            first.smoothed - considered.reduce(first.smoothed) { min($0, $1.smoothed) }
+        }
+    }
+
+    /// The rate at which the smoothed loss has fallen by half of its fall; nil if it does not fall
+    /// by more than noise.
+    ///
+    /// It is only where probes begin: at such a rate the parameters learn, but a ramp is too short
+    /// to show which rate is best.
+    package var startingRate: Double? {
+        guard let fall, let first = considered.first,
+            fall > max(leastFall, Self.roundingError * first.smoothed)
+        else { return nil }
+        let level = first.smoothed - Self.startingPart * fall
+        return considered.first { $0.smoothed <= level }?.rate
     }
 
     /// The standard deviation of a batch's loss around the curve.

@@ -2,25 +2,57 @@ import Report
 import Support
 
 extension RangeTestResult {
-    /// A page with the recommendation, the curve and the suggestions.
+    /// A page with the recommendation, the probes and the curve.
     package var page: Page {
         let ramp = curve.ramp
         let recipe = plan.recipe
         let from = start.map { "the checkpoint of step \(startStep) in \($0)" } ?? "new parameters"
-        let kind: Page.Note.Kind = finding.recommendation.rate == nil ? .warning : .information
-        let notes =
-            [Page.Item.note(kind, sentence(recommendationText))]
-            + (endingText.map { [.note(.information, sentence($0))] } ?? [])
+        let kind: Page.Note.Kind = recommendation.rate == nil ? .warning : .information
+        let note = Page.Item.note(kind, sentence(recommendationText))
+        let ending = endingText.map { [Page.Item.note(.information, sentence($0))] } ?? []
         return Page(
             title: "Learning-rate range test",
             subtitle: "\(recipe.optimizer.name.rawValue), batch \(recipe.training.globalBatch), "
                 + "\(Format.count(recipe.model.parameterCount)) parameters; rates from \(ramp.from) to "
                 + "\(ramp.to) over \(Format.count(ramp.steps)) steps, from \(from).",
-            sections: [.init("Findings", items: notes + [.chart(chart), .table(table)])])
+            sections: [
+                .init("Recommendation", items: [note] + (search.map(probeItems) ?? [])),
+                .init("Range test", items: [.chart(chart)] + ending),
+            ])
     }
 
     private func sentence(_ text: String) -> String {
         text.prefix(1).uppercased() + text.dropFirst().replacing("\n", with: "; ") + "."
+    }
+
+    private func probeItems(_ search: RateSearch) -> [Page.Item] {
+        let finished = search.probes.filter { !$0.hasDiverged }
+        let good = search.goodRates
+        let ends = good.map { [("lowest", $0.lowest), ("highest", $0.highest)] } ?? []
+        let chart = LineChart(
+            title: "Loss after \(Format.count(search.probeSteps)) steps",
+            sentence: "Each point is a run at one learning rate, after a short warmup. Its loss is "
+                + "the mean of the last quarter of its steps.",
+            x: ChartAxis("learning rate", scale: .log, style: .scientific),
+            y: ChartAxis("training loss, nats per token"),
+            series: [
+                .init("probes", .lineAndPoints, points: finished.map { .init($0.rate, $0.loss) })
+            ],
+            markers: ends.map { name, rate in
+                .init(rate, "\(name) good rate \(NumberStyle.scientific.text(rate))")
+            })
+        let table = Table(
+            columns: [.init("learning rate"), .init("loss"), .init("steps taken")],
+            rows: search.probes.map { probe in
+                let isGood = good.map { $0.lowest <= probe.rate && probe.rate <= $0.highest }
+                return .init(
+                    [
+                        NumberStyle.scientific.text(probe.rate),
+                        probe.hasDiverged ? "diverged" : NumberStyle.plain.text(probe.loss),
+                        Format.count(probe.losses.count),
+                    ], isEmphasized: isGood ?? false)
+            })
+        return finished.isEmpty ? [.table(table)] : [.chart(chart), .table(table)]
     }
 
     private var chart: LineChart {
@@ -29,9 +61,9 @@ extension RangeTestResult {
             style: .scientific)
         let smoothed = curve.points.map(\.smoothed).filter(\.isFinite)
         return LineChart(
-            title: "Loss against learning rate",
-            sentence: "The bold line is the loss smoothed over about half of the ramp, so it lags "
-                + "behind. The thin line is the loss of each batch.",
+            title: "Loss against a rising learning rate",
+            sentence: "The bold line is the loss smoothed over a twentieth of the ramp. The thin "
+                + "line is the loss of each batch.",
             x: style, y: ChartAxis("training loss, nats per token", limits: lossLimits(smoothed)),
             series: [
                 .init(
@@ -41,9 +73,9 @@ extension RangeTestResult {
                     "smoothed", points: curve.points.map { .init($0.rate, $0.smoothed) },
                     color: 1, lineWidth: 3),
             ],
-            markers: finding.suggestions.compactMap { name, suggestion in
-                suggestion.rate.map { .init($0, "\(name) \(NumberStyle.scientific.text($0))") }
-            }, height: 360)
+            markers: curve.startingRate.map {
+                [.init($0, "half of the fall \(NumberStyle.scientific.text($0))")]
+            } ?? [], height: 360)
     }
 
     /// Returns the ends of the loss axis, which cut off divergence so that the rest stays visible.
@@ -55,33 +87,5 @@ extension RangeTestResult {
         let high = min(most, 1.5 * first)
         let margin = 0.05 * max(high - least, 1e-3)
         return (least - margin)...(high + margin)
-    }
-
-    private var table: Table {
-        Table(
-            columns: [
-                .init("suggestion", .left), .init("learning rate"), .init("smoothed loss"),
-                .init("meaning", .left),
-            ],
-            rows: finding.suggestions.map { name, suggestion in
-                switch suggestion {
-                case .rate(let rate, let loss):
-                    let isChosen = finding.recommendation.rate == rate && name != "steepest"
-                    return .init(
-                        [
-                            name, NumberStyle.scientific.text(rate), NumberStyle.plain.text(loss),
-                            meaning(of: name),
-                        ], isEmphasized: isChosen)
-                case .none(let reason): return .init([name, "", "", reason.rawValue])
-                }
-            })
-    }
-
-    private func meaning(of name: String) -> String {
-        switch name {
-        case "valley": "halfway through the longest fall of the smoothed loss"
-        case "steepest": "where the smoothed loss falls fastest"
-        default: "a tenth of the rate at which the smoothed loss is lowest"
-        }
     }
 }

@@ -4,7 +4,9 @@ import Support
 /// The result of a range test for a recipe.
 package struct RangeTestResult: Sendable {
     package let curve: RangeCurve
-    package let finding: RangeFinding
+    /// The search that began with the curve's starting rate; nil if it has none.
+    package let search: RateSearch?
+    package let recommendation: RateRecommendation
     package let plan: TrainingPlan
     /// The text of the user's recipe.
     package let recipeText: String
@@ -18,22 +20,24 @@ package struct RangeTestResult: Sendable {
     package let baseRate: Double?
 
     package init(
-        curve: RangeCurve, plan: TrainingPlan, recipeText: String, startStep: Int, start: String?
+        curve: RangeCurve, search: RateSearch?, plan: TrainingPlan, recipeText: String,
+        startStep: Int, start: String?
     ) {
         self.curve = curve
+        self.search = search
         self.plan = plan
         self.recipeText = recipeText
         self.startStep = startStep
         self.start = start
-        finding = RangeFinding(curve)
-        baseRate = finding.recommendation.rate.flatMap { Self.baseRate(of: $0, plan) }
+        recommendation = RateRecommendation(curve, search)
+        baseRate = recommendation.rate.flatMap { Self.baseRate(of: $0, plan) }
     }
 
     /// Returns the rate at the base batch that the scaling rule turns into `rate` at the global
     /// batch.
     private static func baseRate(of rate: Double, _ plan: TrainingPlan) -> Double? {
         let exact = rate / plan.rate.factor
-        // More digits would only reflect the positions of the ramp's steps.
+        // More digits would only reflect the place of the starting rate on the ramp.
         guard let rounded = Double(Format.significant(exact, digits: 3)) else { return nil }
         var optimizer = plan.recipe.optimizer
         optimizer.learningRate = rounded
@@ -49,31 +53,30 @@ package struct RangeTestResult: Sendable {
 
     // MARK: - Text
 
-    /// A table of the suggestions, and the recommendation.
+    /// A table of the probes, and the recommendation.
     package var text: String {
-        var table = TextTable(["suggestion", "learning rate", "smoothed loss"], leftColumns: 1)
-        var reasons: [String] = []
-        for (name, suggestion) in finding.suggestions {
-            switch suggestion {
-            case .rate(let rate, let loss):
+        var lines: [String] = []
+        if let search {
+            var table = TextTable(
+                ["learning rate", "loss after \(Format.count(search.probeSteps)) steps"],
+                leftColumns: 0)
+            for probe in search.probes {
                 table.add([
-                    name, Format.significant(rate, digits: 3), Format.fixed(loss, decimals: 4),
+                    Format.significant(probe.rate, digits: 3),
+                    probe.hasDiverged ? "diverged" : Format.fixed(probe.loss, decimals: 4),
                 ])
-            case .none(let reason):
-                table.add([name, "-", "-"])
-                reasons.append("no \(name): \(reason.rawValue)")
             }
+            lines = table.lines
         }
-        return (table.lines + reasons + [endingText, recommendationText].compactMap(\.self))
-            .joined(separator: "\n")
+        return (lines + [recommendationText]).joined(separator: "\n")
     }
 
-    /// A sentence about the reason why the test ended early; nil if it did not.
+    /// A sentence about the reason why the ramp ended early; nil if it did not.
     package var endingText: String? {
         guard let last = curve.points.last else { return nil }
         let place =
-            "at learning rate \(Format.significant(last.rate, digits: 3)), step "
-            + "\(curve.points.count) of \(curve.ramp.steps)"
+            "at learning rate \(Format.significant(last.rate, digits: 3)), in step "
+            + "\(curve.points.count) of the ramp's \(curve.ramp.steps)"
         return switch curve.ending {
         case .diverged: "the smoothed loss exceeded four times its lowest value \(place)"
         case .notFinite: "the loss or its gradient was not finite \(place)"
@@ -82,12 +85,12 @@ package struct RangeTestResult: Sendable {
     }
 
     package var recommendationText: String {
-        guard let rate = finding.recommendation.rate else {
-            return "no recommendation: \(finding.recommendation.reason)"
+        guard let rate = recommendation.rate else {
+            return "no recommendation: \(recommendation.reason)"
         }
         let found =
             "recommended: \(Format.significant(rate, digits: 3)) at batch \(globalBatch), "
-            + finding.recommendation.reason
+            + recommendation.reason
         let base = plan.rate.baseBatch
         guard let baseRate else {
             return found
@@ -112,28 +115,34 @@ package struct RangeTestResult: Sendable {
 
     package var json: JSONObject {
         let ramp = curve.ramp
-        var suggestions = JSONObject()
-        for (name, suggestion) in finding.suggestions {
-            switch suggestion {
-            case .rate(let rate, let loss):
-                suggestions[name] = [
-                    "learning_rate": .number(rate), "smoothed_loss": .number(loss),
-                ]
-            case .none(let reason): suggestions[name] = ["reason": .string(reason.rawValue)]
-            }
-        }
+        let good = search?.goodRates
         return [
             "from": .number(ramp.from), "to": .number(ramp.to),
             "shape": .string(ramp.shape.rawValue), "steps": .integer(ramp.steps),
             "steps_taken": .integer(curve.points.count),
             "ending": .string(curve.ending?.rawValue ?? ""), "beta": .number(curve.beta),
             "loss_noise": .number(curve.noise), "start_step": .integer(startStep),
-            "suggestions": .object(suggestions),
-            "recommended_learning_rate": finding.recommendation.rate.map { .number($0) } ?? .null,
-            "reason": .string(finding.recommendation.reason), "global_batch": .integer(globalBatch),
+            "probe_steps": search.map { .integer($0.probeSteps) } ?? .null,
+            "probes": .array((search?.probes ?? []).map { .object(Self.json(of: $0)) }),
+            "probe_noise": search?.noise.map { .number($0) } ?? .null,
+            "tolerance": search.map { .number($0.tolerance) } ?? .null,
+            "lowest_good_rate": good.map { .number($0.lowest) } ?? .null,
+            "highest_good_rate": good.map { .number($0.highest) } ?? .null,
+            "is_open_below": good.map { .bool($0.isOpenBelow) } ?? .null,
+            "is_open_above": good.map { .bool($0.isOpenAbove) } ?? .null,
+            "recommended_learning_rate": recommendation.rate.map { .number($0) } ?? .null,
+            "reason": .string(recommendation.reason), "global_batch": .integer(globalBatch),
             "base_learning_rate": baseRate.map { .number($0) } ?? .null,
             "base_batch": .integer(plan.rate.baseBatch), "rule": .string(plan.rate.rule.rawValue),
             "optimizer": .string(plan.recipe.optimizer.name.rawValue),
+        ]
+    }
+
+    private static func json(of probe: RateProbe) -> JSONObject {
+        [
+            "learning_rate": .number(probe.rate),
+            "loss": probe.hasDiverged ? .null : .number(probe.loss),
+            "diverged": .bool(probe.hasDiverged), "steps_taken": .integer(probe.losses.count),
         ]
     }
 }

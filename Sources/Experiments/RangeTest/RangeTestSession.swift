@@ -9,6 +9,7 @@ package struct RangeTestSession {
     private let recipePath: String
     private let dataPath: String
     private let ramp: RateRamp
+    private let probeSteps: Int
     private let overrides: [String]
     /// The run from whose newest checkpoint the test begins; nil for new parameters.
     private let startPath: String?
@@ -20,12 +21,13 @@ package struct RangeTestSession {
     private var world: Communicator { job.communicator }
 
     package init(
-        recipePath: String, dataPath: String, ramp: RateRamp, overrides: [String],
-        startPath: String?, outPath: String?, writePath: String?, in job: Job
+        recipePath: String, dataPath: String, ramp: RateRamp, probeSteps: Int,
+        overrides: [String], startPath: String?, outPath: String?, writePath: String?, in job: Job
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
         self.ramp = ramp
+        self.probeSteps = probeSteps
         self.overrides = overrides
         self.startPath = startPath
         self.outPath = outPath
@@ -52,12 +54,12 @@ package struct RangeTestSession {
         let runner = try StepRunner(plan: input.plan, communicator: world, engine: job.makeEngine())
         let startStep = try begin(runner, input.data)
         announce(input.plan, startStep: startStep)
-        let curve = try takeSteps(runner, input)
+        let trials = try takeSteps(runner, input.makeBatches())
         try runner.free()
-        guard let curve else { return nil }
+        guard let (curve, search) = trials else { return nil }
         let result = RangeTestResult(
-            curve: curve, plan: input.plan, recipeText: text, startStep: startStep,
-            start: startPath)
+            curve: curve, search: search, plan: input.plan, recipeText: text,
+            startStep: startStep, start: startPath)
         try world.onFirstRank { () throws(Failure) in
             guard let out = outPath else { return }
             try ResultFolder(out).write(
@@ -115,33 +117,73 @@ package struct RangeTestSession {
             """
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
             \(Format.count(ramp.steps)) steps of \(plan.recipe.training.globalBatch) sequences = \
-            \(Format.count(plan.tokensPerStep)) tokens, on \(job.layout), from \(start); \
-            the trained parameters are discarded
+            \(Format.count(plan.tokensPerStep)) tokens, then the best ones in about \
+            \(RateSearch.usualProbes) runs of \(Format.count(probeSteps)) steps, on \
+            \(job.layout), from \(start); the trained parameters are discarded
             """)
     }
 
     // MARK: - Steps
 
+    /// Takes the steps of the ramp and of the probes that follow from it; nil if a signal stopped
+    /// them.
     private func takeSteps(
-        _ runner: StepRunner, _ input: TrainingInput
+        _ runner: StepRunner, _ batches: @escaping StepRunner.Batches
+    ) throws(Failure) -> (RangeCurve, RateSearch?)? {
+        guard let curve = try sweepRates(runner, batches) else { return nil }
+        guard let start = curve.startingRate, let fall = curve.fall else { return (curve, nil) }
+        let search = RateSearch(start: start, probeSteps: probeSteps, fall: fall)
+        return try probe(search, runner, batches).map { (curve, $0) }
+    }
+
+    private func sweepRates(
+        _ runner: StepRunner, _ batches: StepRunner.Batches
     ) throws(Failure) -> RangeCurve? {
         let line = job.progressLine(
-            "finding a rate", total: ramp.steps, unit: .things("steps", showsRate: true))
+            "raising the rate", total: ramp.steps, unit: .things("steps", showsRate: true))
         var details: [String] = []
-        // If the test ended early, the line does not show its last step yet.
+        // If the ramp ended early, the line does not show its last step yet.
         defer { line.finish(details: details) }
-        return try runner.testRange(
-            ramp,
+        return try runner.run(
+            RangeCurve(ramp),
             observe: { curve in
                 guard let point = curve.points.last else { return }
-                details = [
-                    "lr \(Format.scientific(point.rate, digits: 3))",
-                    "loss \(Format.fixed(point.loss, decimals: 4))",
-                ]
+                details = Self.details(rate: point.rate, loss: point.loss)
                 line.update(done: curve.points.count, details: details)
             },
-            isStopped: { () throws(Failure) in try job.isStopRequested() },
-            batches: input.makeBatches())
+            isStopped: { () throws(Failure) in try job.isStopRequested() }, batches: batches)
+    }
+
+    private func probe(
+        _ search: RateSearch, _ runner: StepRunner, _ batches: StepRunner.Batches
+    ) throws(Failure) -> RateSearch? {
+        let line = job.progressLine(
+            "probing rates", total: RateSearch.usualProbes * probeSteps,
+            unit: .things("steps", showsRate: true))
+        defer { line.finish() }
+        var search = search
+        while let next = search.next {
+            let finished = search.probes.count
+            let total = max(RateSearch.usualProbes, finished + 1) * probeSteps
+            let probe = try runner.run(
+                next,
+                observe: { probe in
+                    line.update(
+                        done: finished * probeSteps + probe.losses.count, total: total,
+                        details: Self.details(rate: probe.rate, loss: probe.losses.last ?? .nan))
+                },
+                isStopped: { () throws(Failure) in try job.isStopRequested() }, batches: batches)
+            guard let probe else { return nil }
+            search.add(probe)
+        }
+        return search
+    }
+
+    private static func details(rate: Double, loss: Double) -> [String] {
+        [
+            "lr \(Format.scientific(rate, digits: 3))",
+            "loss \(Format.fixed(loss, decimals: 4))",
+        ]
     }
 
     // MARK: - Results
@@ -245,36 +287,5 @@ package struct RangeTestSession {
         var file = try OutputFile(creating: trial)
         try file.write(text)
         try file.finish()
-    }
-}
-
-extension StepRunner {
-    /// Runs a learning-rate range test: takes steps whose rate rises from one to the next, and
-    /// restores the state bit for bit. Collective.
-    ///
-    /// - Parameters:
-    ///   - observe: receives the curve after each step.
-    ///   - isStopped: returns whether to stop before a step, the same on all ranks.
-    ///   - batches: returns the steps' micro-batches.
-    /// - Returns: the curve, the same on all ranks; nil if the test was stopped.
-    /// - Throws: `Failure` if MPI fails or a step fails.
-    package func testRange(
-        _ ramp: RateRamp, observe: (RangeCurve) -> Void = { _ in },
-        isStopped: () throws(Failure) -> Bool = { () throws(Failure) in false },
-        batches: Batches
-    ) throws(Failure) -> RangeCurve? {
-        let before = try snapshot()
-        var curve = RangeCurve(ramp)
-        while let rate = curve.nextRate {
-            if try isStopped() {
-                try restore(before)
-                return nil
-            }
-            let (record, _) = try take(learningRate: rate, batches: batches)
-            curve.add(record.loss, isFinite: !record.isSkipped)
-            observe(curve)
-        }
-        try restore(before)
-        return curve
     }
 }

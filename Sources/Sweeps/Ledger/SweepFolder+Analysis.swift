@@ -112,7 +112,9 @@ extension SweepFolder {
 
     /// Returns the results as comma-separated values.
     private static func table(of results: [PointResult]) -> String {
-        var lines = ["rule,batch,learning_rate,seed,diverged,step,tokens,validation_loss,noise_scale"]
+        var lines = [
+            "rule,batch,learning_rate,seed,diverged,step,tokens,validation_loss,noise_scale"
+        ]
         for result in results {
             let point = result.point
             let start =

@@ -1,0 +1,71 @@
+import Glibc
+import Statistics
+import Support
+
+/// A short run at one learning rate, which shows how good the rate is.
+///
+/// All probes of a test begin with the same state and take the same batches, so the differences
+/// between their losses have little noise.
+package struct RateProbe: RateTrial, Equatable {
+    package let rate: Double
+    package let steps: Int
+    package private(set) var losses: [Double] = []
+    /// Whether the loss was not finite or exceeded twice its first value, which ends the probe.
+    package private(set) var hasDiverged = false
+
+    /// The divisors of the number of steps that give the steps of warmup and, at the end, the steps
+    /// whose mean loss counts.
+    private static let (warmupParts, lossParts) = (10, 4)
+    private static let divergence = 2.0
+    /// The number of steps by default.
+    ///
+    /// `Tests/Studies/find-lr` shows that it suffices for runs of a few hundred steps. With 50
+    /// steps, rates at which LAMB diverges later still look good, and with 100 steps, momentum
+    /// gets rates that are too high.
+    package static let usualSteps = 150
+    /// The fewest steps: five losses count.
+    private static let fewestSteps = 20
+    private static let mostSteps = 1_000_000
+
+    package init(rate: Double, steps: Int) {
+        self.rate = rate
+        self.steps = steps
+        losses.reserveCapacity(steps)
+    }
+
+    /// - Throws: `Failure` (usage) if probes cannot have that many steps.
+    package static func requireSteps(_ steps: Int) throws(Failure) {
+        guard steps >= fewestSteps, steps <= mostSteps else {
+            throw Failure(
+                .usage,
+                "--probe-steps \(steps): must be from \(fewestSteps) to \(mostSteps); use "
+                    + "\(usualSteps), or more for a rate that suits longer runs.")
+        }
+    }
+
+    package var nextRate: Double? {
+        guard !hasDiverged, losses.count < steps else { return nil }
+        let warmup = steps / Self.warmupParts
+        return rate * min(1, Double(losses.count + 1) / Double(warmup))
+    }
+
+    package mutating func add(_ loss: Double, isFinite: Bool) {
+        losses.append(loss)
+        let limit = Self.divergence * losses[0]
+        hasDiverged = !(loss.isFinite && isFinite && loss <= limit)
+    }
+
+    private var counted: ArraySlice<Double> { losses.suffix(steps / Self.lossParts) }
+
+    /// The mean loss of the last quarter of the steps; infinite if the probe diverged.
+    package var loss: Double {
+        hasDiverged ? .infinity : Sample(Array(counted)).mean
+    }
+
+    /// Returns the standard error of the difference between the losses of two probes that did not
+    /// diverge.
+    package func noise(comparedWith other: RateProbe) -> Double {
+        let differences = Sample(zip(counted, other.counted).map { $0 - $1 })
+        return (differences.standardDeviation ?? 0) / Double(differences.count).squareRoot()
+    }
+}

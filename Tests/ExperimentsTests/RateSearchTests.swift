@@ -1,0 +1,91 @@
+import Experiments
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Searches for a learning rate")
+struct RateSearchTests {
+    /// Returns a finished search on a function from the logarithm of the rate to base 2 to the loss;
+    /// a loss that is not finite ends its probe.
+    private func search(
+        from octave: Double, fall: Double = 1, noise: Double = 0, _ loss: (Double) -> Double
+    ) -> RateSearch {
+        var search = RateSearch(start: exp2(octave), probeSteps: 40, fall: fall)
+        var generator = SeededNoise(seed: 5)
+        while var probe = search.next {
+            let level = loss(log2(probe.rate))
+            while probe.nextRate != nil {
+                probe.add(level + noise * generator.normal(), isFinite: true)
+            }
+            search.add(probe)
+        }
+        return search
+    }
+
+    @Test(
+        "a valley is found from either side",
+        arguments: [-9.3, -6, -2.5, 0, 0.7, 4, 6.1], [0.02, 0.1, 0.5])
+    func valley(start: Double, curvature: Double) throws {
+        let search = search(from: start) { 2 + curvature * $0 * $0 }
+        let good = try #require(search.goodRates)
+        #expect(!good.isOpenBelow && !good.isOpenAbove)
+        let loss = 2 + curvature * pow(log2(good.recommended), 2)
+        // The tolerance is a twentieth of a nat. Lines between probes cut off a part of a valley.
+        #expect(loss < 2.04, "\(log2(good.recommended))")
+        #expect(good.lowest < 1.3 && good.highest > 0.7, "\(good)")
+        #expect(search.probes.count <= 9)
+        #expect(search.probes.map(\.rate) == search.probes.map(\.rate).sorted())
+        #expect(Set(search.probes.map(\.rate)).count == search.probes.count)
+    }
+
+    @Test("the recommended rate keeps away from divergence", arguments: [-7.0, -3.2, 1.4, 5])
+    func cliff(start: Double) throws {
+        // The loss falls until it diverges.
+        let search = search(from: start) { $0 > 0.3 ? .infinity : 3 - 0.2 * $0 }
+        let good = try #require(search.goodRates)
+        #expect(!good.isOpenAbove && search.probes.contains { $0.hasDiverged })
+        #expect(log2(good.highest) <= 0.3 && good.recommended < good.highest)
+        #expect(log2(good.recommended) > -1.5)
+    }
+
+    @Test("a dip that is narrower than the steps does not stop the search")
+    func dip() throws {
+        let search = search(from: 6) { octave in
+            0.1 * octave * octave + 3 - (4.5...5.5 ~= octave ? 1 : 0)
+        }
+        #expect(abs(log2(try #require(search.goodRates).recommended)) < 0.5)
+    }
+
+    @Test("rates that give the same loss leave the range open")
+    func flat() throws {
+        let flat = search(from: 0) { _ in 2 }
+        let good = try #require(flat.goodRates)
+        #expect(good.isOpenBelow && good.isOpenAbove && flat.probes.count == 12)
+        let plateau = search(from: 0) { $0 > 3 ? .infinity : 2 }
+        let below = try #require(plateau.goodRates)
+        #expect(below.isOpenBelow && !below.isOpenAbove)
+    }
+
+    @Test("a search in which every probe diverges finds nothing and ends")
+    func divergesEverywhere() {
+        let search = search(from: 0) { _ in .nan }
+        #expect(search.goodRates == nil && search.noise == nil)
+        #expect(search.probes.count == 12 && search.probes.allSatisfy { $0.rate <= 1 })
+    }
+
+    @Test("noise widens the range, and a small fall narrows it")
+    func tolerance() throws {
+        func valley(_ octave: Double) -> Double { 2 + 0.02 * octave * octave }
+        let exact = search(from: 0.5, valley)
+        #expect(exact.tolerance == 0.05 && exact.noise == 0)
+        let small = search(from: 0.5, fall: 0.1, valley)
+        #expect(abs(small.tolerance - 0.01) < 1e-12)
+        let noisy = search(from: 0.5, noise: 0.2, valley)
+        #expect(noisy.tolerance == 2 * (try #require(noisy.noise)) && noisy.tolerance > 0.05)
+        let widths = try [small, exact, noisy].map {
+            let good = try #require($0.goodRates)
+            return good.highest / good.lowest
+        }
+        #expect(widths[0] < widths[1] && widths[1] < widths[2], "\(widths)")
+    }
+}
