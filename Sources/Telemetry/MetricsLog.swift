@@ -149,6 +149,20 @@ package final class MetricsLog {
     }
 }
 
+extension MetricsLog {
+    /// Appends a line to a file, which is created if it does not exist, and waits until it is on
+    /// the disk.
+    ///
+    /// - Throws: `Failure` (I/O) if the file cannot be written.
+    package static func append(_ line: JSONObject, to path: String) throws(Failure) {
+        let log =
+            FileSystem.exists(path)
+            ? try MetricsLog(resuming: path, after: .max) : try MetricsLog(creating: path)
+        if let failure = log.append(line) { throw failure }
+        try log.synchronize()
+    }
+}
+
 /// A line of a metrics log.
 package struct MetricsRecord: Sendable, Equatable {
     /// The fields of the line.

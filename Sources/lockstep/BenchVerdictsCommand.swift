@@ -20,9 +20,10 @@ struct BenchVerdictsCommand: ParsableCommand {
             are the truth in turn. The columns are shares of sweeps: the true rule holds
             up to the largest batch, the true rule fails, a wrong rule holds where its
             regret exceeds the tolerance, and the exponent's interval contains the
-            truth; and the mean width of that interval. A second table shows how often
-            sweeps that a planner designs, as `lockstep sweep --budget` does, decide
-            within a number of runs that the true rule holds and the others fail.
+            truth; and the mean width of that interval. A second table judges sweeps that
+            are planned as by `lockstep sweep --budget`. It shows the share that finds
+            within the budget that the true rule holds and the others fail, the share
+            with a wrong verdict, and the mean number of runs.
             """)
 
     @Option(help: "The number of sweeps per row.")

@@ -30,11 +30,13 @@ struct SweepCommand: ParsableCommand {
 
             With --budget, a sweep is planned in rounds instead of training the whole
             grid: one seed finds the best rates of the smallest and the largest batch,
-            then those of the batches between them; then seeds are added where a rule is
-            undecided, each with three rates near the best one. It ends when every rule
-            holds up to the largest batch or fails at some batch, or when the budget is
-            spent. The plan depends only on the results, not on the ranks. A grid can be
-            resumed with --budget, and a planned sweep with a larger one.
+            then those of the batches between them; then every batch gets three seeds,
+            and further seeds are added where a rule is undecided. Each of these seeds has
+            three rates near the best one. The sweep ends when every rule holds up to the
+            largest batch or fails at some batch, or when the budget is spent. A duration
+            counts from the start of the command; runs and tokens are those of the whole
+            sweep. The rounds depend only on the results, not on the ranks. A grid can be
+            resumed with --budget, and so can a planned sweep.
 
             Before it trains, a sweep warns of confounds: properties of its runs that a
             comparison would mistake for an effect of the batch or of a rule, such as a
@@ -58,8 +60,8 @@ struct SweepCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Plan the sweep, within a duration, a number of runs or a number of tokens.",
-            valueName: "20m"))
+            "Plan the sweep within a budget, such as 20m, \"160 runs\" or \"2e9 tokens\".",
+            valueName: "budget"))
     var budget: String?
 
     @OptionGroup var threads: ThreadsOption
@@ -81,6 +83,12 @@ struct SweepCommand: ParsableCommand {
         }
         guard let out = estimate ? out ?? "" : out else {
             throw Failure(.usage, "No output folder is given; add --out with the sweep's folder.")
+        }
+        if let budget, estimate {
+            throw Failure(
+                .usage,
+                "--budget \(budget): does not apply to --estimate, which estimates the whole grid; "
+                    + "omit one of them.")
         }
         let budget = try budget.map(SweepBudget.init)
         try Job.run(

@@ -118,9 +118,12 @@ extension CommandLineTests {
             for (options, words) in [
                 (["--checkpoints", "4,x"], ["--checkpoints 4,x: "]),
                 (["--checkpoints", "4,4"], ["--checkpoints 4,4: "]),
-                (["--batches", "2,4"], ["--batches 2,4: ", "one of them 1"]),
+                (["--batches", "2,4"], ["--batches 2,4: ", "including 1"]),
                 (["--batches", "1"], ["--batches 1: "]),
-                (["--batches", "1,0.3"], ["--batches 1,0.3: ", "whole batches"]),
+                (["--batches", "1,0.3"], ["--batches 1,0.3: ", "whole sequences"]),
+                (["--batches", "1,1e17"], ["--batches 1,1e17: ", "up to a billion"]),
+                (["--batches", "1,1.75,2e8"], ["--batches 1,1.75,2e8: ", "common multiple"]),
+                (["--tokens", "9000000000000000000"], ["must be at most"]),
                 (["--batches", "1,nan"], ["--batches 1,nan: "]),
                 (["--rule", "surge"], ["--rule surge: ", "sqrt"]),
                 (["--tokens", "0"], ["--tokens 0: "]), (["--tokens", "-5"], ["--tokens -5: "]),
@@ -226,7 +229,7 @@ extension CommandLineTests {
             ] {
                 expectRefusal(
                     try bench.lockstep(["branch", "--resume", "--out", bench.path("out")] + other),
-                    64, [other[0], "differs from the branches that are being resumed"])
+                    64, [other[0], "differs from the branches being resumed"])
             }
             try bench.write(ledger + "{\"checkpoint\":8}\n", to: "out/branches.jsonl")
             expectRefusal(

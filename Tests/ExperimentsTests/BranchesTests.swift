@@ -30,7 +30,7 @@ struct BranchesTests {
         #expect(late.doublingStanding == .within)
         #expect(late.criticalSentence.contains("is 32 (at least 32 and below 64 at 95 %)"))
         #expect(branches.warmup.map(\.step) == [200, 200, nil])
-        #expect(branches.warmupSentence.contains("safe with batch 32 from step 200, of"))
+        #expect(branches.warmupSentence.contains("batch warmup to batch 32 from step 200 is safe"))
     }
 
     @Test("the difference between repeats is noise only as far as batches differ in it")
@@ -52,7 +52,7 @@ struct BranchesTests {
         let found = try PlantedBranches(steps: [100], repeats: 1).branches()
         #expect(found.checkpoints[0].doublingStanding == .undecided)
         #expect(
-            found.checkpoints[0].criticalSentence.contains("without an estimate of their noise"))
+            found.checkpoints[0].criticalSentence.contains("from one branch per batch"))
         #expect(found.warmupSentence.contains("support no batch warmup"))
     }
 
@@ -69,7 +69,7 @@ struct BranchesTests {
         let refused = try planted.branches().checkpoints[0]
         #expect(refused.criticalSentence.contains("the smallest batch diverged"))
         #expect(refused.critical.least == 8)
-        #expect(refused.doublingSentence.contains("is not safe: a branch diverged"))
+        #expect(refused.doublingSentence.contains("cannot be judged: the branch with the run's"))
         planted.excess = { _, batch in batch > 8 ? .nan : 0 }
         #expect(try !planted.branches().checkpoints[0].allowsComparison)
     }

@@ -75,7 +75,7 @@ struct RunPlannerTests {
         }
     }
 
-    @Test("a sweep whose every run diverges ends")
+    @Test("a sweep ends if every run diverges")
     func allDiverge() {
         let planner = planner([1e-3, 2e-3, 4e-3], batches: [1, 4])
         var points: [TrainedPoint] = []
@@ -103,6 +103,7 @@ struct RunPlannerTests {
         "a budget without a unit, or with a wrong one, is refused",
         arguments: [
             "20", "", "m", "-5m", "0 runs", "1.5 runs", "nan m", "20 minutes ago", "1e99 h",
+            "9e14h",
         ])
     func badBudgets(text: String) {
         #expect {

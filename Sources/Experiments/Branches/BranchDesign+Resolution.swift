@@ -3,9 +3,9 @@ import Support
 import Training
 
 extension BranchDesign {
-    /// The fraction of the run's tokens that a branch gets if the command does not say.
-    private static let usualPart = 10
-    /// The least number of steps of the largest batch if the command does not say.
+    /// The divisor of the run's tokens that gives the default tokens of a branch: a tenth.
+    private static let usualDivisor = 10
+    /// The default least number of steps of the largest batch, enough for its optimizer to adapt.
     private static let usualSteps = 20
 
     /// Resolves the options for a run.
@@ -18,7 +18,7 @@ extension BranchDesign {
         guard let path = options.run else {
             throw Failure(
                 .usage,
-                "No run is given; name the folder of one, or add --resume to resume the branches "
+                "No run is given; give the folder of a run, or add --resume to resume the branches "
                     + "in --out.")
         }
         let requested = try options.checkpointSteps()
@@ -37,19 +37,24 @@ extension BranchDesign {
         guard let newest = starts.last else {
             throw .file(
                 .configuration, path, "has a learning rate of 0 after every checkpoint",
-                remedy: "keep checkpoints of earlier steps, such as with `--set checkpoint.keep=0`")
+                remedy: "train it with `--set checkpoint.keep=0`, which keeps earlier checkpoints")
         }
         let length = recipe.model.contextLength
+        guard let unit = Self.commonMultiple(batches) else {
+            throw Failure(
+                .usage,
+                "--batches \(options.batchText): have a least common multiple above a billion "
+                    + "sequences, so branches of equal length would be too long; try 1,2,4,8.")
+        }
         let wanted =
             options.tokens
             ?? max(
-                newest.step * trunkBatch * length / Self.usualPart,
+                newest.step * trunkBatch * length / Self.usualDivisor,
                 Self.usualSteps * (batches.last ?? trunkBatch) * length)
-        guard let unit = Self.commonMultiple(batches), wanted <= 1 << 50 else {
+        guard wanted <= Self.mostTokens else {
             throw Failure(
                 .usage,
-                "--batches: the branches would be too long, because all of them must end after the "
-                    + "same number of sequences; try 1,2,4,8, and fewer --tokens.")
+                "--tokens \(wanted): must be at most \(Self.mostTokens); try 100000.")
         }
         let sequences = max(1, (wanted + unit * length - 1) / (unit * length)) * unit
         // `??` would lose the type of the error.
@@ -100,22 +105,23 @@ extension BranchDesign {
             guard !isSame else { return }
             throw Failure(
                 .usage,
-                "\(option): differs from the branches that are being resumed; omit it, or give "
-                    + "--out a new folder.")
+                "\(option): differs from the branches being resumed; omit it, or start new branches "
+                    + "with another --out and without --resume.")
         }
         try options.validate()
         if let given = options.run {
             try check("run \(given)", absolute(RunFolder(given).path) == run)
         }
         if let steps = try options.checkpointSteps() {
-            try check("--checkpoints", steps == starts.map(\.step))
+            try check("--checkpoints \(options.checkpoints ?? "")", steps == starts.map(\.step))
         }
-        if options.batches != nil {
-            try check("--batches", try options.batchSizes(ofRunWithBatch: trunkBatch) == batches)
+        if let given = options.batches {
+            try check(
+                "--batches \(given)", try options.batchSizes(ofRunWithBatch: trunkBatch) == batches)
         }
         if let given = options.rule { try check("--rule \(given)", given == rule.rawValue) }
         if let given = options.tokens {
-            // The budget is the requested number, rounded up to a multiple of every batch.
+            // `tokens` is the requested number, rounded up to a multiple of every batch.
             let unit = (Self.commonMultiple(batches) ?? 1) * contextLength
             try check("--tokens \(given)", given <= tokens && given > tokens - unit)
         }
@@ -129,7 +135,8 @@ extension BranchDesign {
     /// The optimizer is the run's after scaling, with the run's rate at the checkpoint as the rate
     /// of the run's batch. Evaluations use the parameters themselves: an average over steps would
     /// cover more tokens at a larger batch. The lanes and the micro-batch are the run's, or those
-    /// nearest to them that divide the batch: as many lanes or more, so that as many ranks fit.
+    /// nearest to them that divide the batch. The lanes are the next larger number, so that as many
+    /// ranks fit, but at most one per sequence.
     ///
     /// - Throws: `Failure` (configuration) if the rule does not hold at the batch.
     func recipe(

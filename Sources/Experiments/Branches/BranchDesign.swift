@@ -34,7 +34,7 @@ package struct BranchDesign: Sendable, Equatable {
     package let decays: Bool
     /// The loss, in nats, by which a branch may end above the one with the smallest batch.
     package let tolerance: Double
-    /// The number of times that each branch is trained, each time on other tokens.
+    /// The number of times that each branch is trained, each time on different tokens.
     package let repeats: Int
 
     /// A branch.
@@ -79,14 +79,23 @@ package struct BranchDesign: Sendable, Equatable {
         return (1...count).map { units * $0 / count * unit }
     }
 
-    /// Returns the least common multiple of batches; nil if it is above a billion.
+    /// The largest number of sequences of a batch, and of the least common multiple of batches.
+    ///
+    /// Products of two such numbers do not overflow.
+    static let mostSequences = 1_000_000_000
+    /// The largest number of tokens of a branch.
+    static let mostTokens = 1 << 50
+
+    /// Returns the least common multiple of batches; nil if it is above `mostSequences`.
+    ///
+    /// - Parameter batches: numbers from 1 to `mostSequences`.
     static func commonMultiple(_ batches: [Int]) -> Int? {
         var multiple = 1
         for batch in batches {
             var (a, b) = (multiple, batch)
             while b > 0 { (a, b) = (b, a % b) }
             multiple = multiple / a * batch
-            guard multiple <= 1_000_000_000 else { return nil }
+            guard multiple <= mostSequences else { return nil }
         }
         return multiple
     }
@@ -111,6 +120,10 @@ extension BranchDesign {
             "sequences": .integer(sequences), "decay": .bool(decays),
             "tolerance": .number(tolerance), "repeats": .integer(repeats),
         ]
+    }
+
+    private static func isAscending(_ numbers: [Int]) -> Bool {
+        zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 }
     }
 
     /// Reads a design; returns nil if the object is not one.
@@ -138,7 +151,14 @@ extension BranchDesign {
             else { return nil }
             starts.append(Start(step: step, parameterHash: hash, learningRate: rate))
         }
-        guard starts.count == checkpoints.count else { return nil }
+        let limit = Self.mostSequences
+        guard starts.count == checkpoints.count, Self.isAscending(starts.map(\.step)),
+            starts.allSatisfy({ $0.step <= limit && $0.learningRate > 0 }),
+            Self.isAscending(batches), batches.contains(trunkBatch),
+            batches.allSatisfy({ $0 <= limit }), (1...limit).contains(contextLength),
+            let unit = Self.commonMultiple(batches), sequences >= 1, sequences % unit == 0,
+            sequences <= Self.mostTokens / contextLength + unit, repeats <= 100, tolerance > 0
+        else { return nil }
         self.init(
             run: run, dataPath: data, dataFingerprint: fingerprint, starts: starts,
             trunkBatch: trunkBatch, contextLength: contextLength, batches: batches, rule: rule,

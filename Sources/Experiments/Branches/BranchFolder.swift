@@ -62,10 +62,12 @@ struct BranchFolder {
     func results(of design: BranchDesign) throws(Failure) -> [BranchResult] {
         guard FileSystem.exists(ledger) else { return [] }
         let points = Set(design.points)
+        let curveTokens = [0] + design.marks.map { $0 * design.contextLength }
         var results: [BranchResult] = []
         var ended: Set<BranchDesign.Point> = []
         for (index, record) in try MetricsLog.read(ledger).enumerated() {
             guard let result = BranchResult(record.fields), points.contains(result.point),
+                result.hasDiverged || result.curve.map(\.tokens) == curveTokens,
                 ended.insert(result.point).inserted
             else {
                 throw .file(
@@ -81,11 +83,7 @@ struct BranchFolder {
     ///
     /// - Throws: `Failure` (I/O) if it cannot be written.
     func record(_ result: BranchResult) throws(Failure) {
-        let log =
-            FileSystem.exists(ledger)
-            ? try MetricsLog(resuming: ledger, after: .max) : try MetricsLog(creating: ledger)
-        if let failure = log.append(result.line) { throw failure }
-        try log.synchronize()
+        try MetricsLog.append(result.line, to: ledger)
     }
 
     /// Writes the analysis: a table of the branches, the findings and a report.

@@ -43,29 +43,38 @@ package struct BranchOptions: Sendable {
         guard steps.allSatisfy({ $0 > 0 }), Set(steps).count == steps.count else {
             throw Failure(
                 .usage,
-                "--checkpoints \(checkpoints): must be different steps above 0, or all; try "
+                "--checkpoints \(checkpoints): must be distinct steps above 0, or \"all\"; try "
                     + "100,200,400.")
         }
         return steps.sorted()
     }
+
+    /// The relative rounding error of a product such as 0.57 * 100.
+    private static let rounding = 1e-9
+
+    /// The requested or usual batches as text.
+    var batchText: String { batches ?? Self.usualBatches }
 
     /// Returns the requested batches in sequences, in ascending order.
     ///
     /// - Throws: `Failure` (usage) if the text is not a list of multiples that includes 1 and gives
     ///   whole batches.
     func batchSizes(ofRunWithBatch batch: Int) throws(Failure) -> [Int] {
-        let text = batches ?? Self.usualBatches
+        let text = batchText
         let sizes = Self.parts(text).map { part -> Int in
             guard let multiple = Double(part), multiple > 0 else { return 0 }
-            return Int(exactly: multiple * Double(batch)) ?? 0
+            let size = multiple * Double(batch)
+            let isWhole = abs(size - size.rounded()) <= Self.rounding * size
+            return isWhole && size <= Double(BranchDesign.mostSequences) ? Int(size.rounded()) : 0
         }
         guard sizes.allSatisfy({ $0 > 0 }), Set(sizes).count == sizes.count, sizes.count >= 2,
             sizes.contains(batch)
         else {
             throw Failure(
                 .usage,
-                "--batches \(text): must be different multiples of the run's batch, \(batch), one "
-                    + "of them 1, that give whole batches; try \(Self.usualBatches).")
+                "--batches \(text): must be at least two distinct multiples of the run's batch, "
+                    + "\(batch), including 1, that give up to a billion whole sequences; try "
+                    + "\(Self.usualBatches).")
         }
         return sizes.sorted()
     }

@@ -50,8 +50,9 @@ package struct Branches: Sendable {
         let rate = design.decays ? "After a decay" : "At a constant rate"
         let caveat =
             design.decays
-            ? "" : " There, a larger batch also jitters less, so confirm it with --decay."
-        return "\(rate), a batch warmup is safe with batch \(Format.list(steps)), of the "
+            ? ""
+            : " A larger batch also jitters less at a constant rate, so confirm this with --decay."
+        return "\(rate), a batch warmup to batch \(Format.list(steps)) is safe, among the "
             + "checkpoints and batches tried.\(caveat)"
     }
 

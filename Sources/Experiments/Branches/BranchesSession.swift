@@ -127,7 +127,8 @@ package struct BranchesSession {
         let begun = open == all ? "" : ", of which \(Format.count(all - open)) have already ended"
         job.announce(
             """
-            training \(Format.counted(all, "branch", "branches"))\(begun): from steps \
+            training \(Format.counted(all, "branch", "branches"))\(begun): from \
+            \(design.starts.count == 1 ? "step" : "steps") \
             \(Format.list(design.starts.map { "\($0.step)" })) of \(design.run), at batches \
             \(Format.list(design.batches.map(String.init))), rule \(design.rule.rawValue), \
             \(design.decays ? "decayed" : "constant") rate, \(Format.count(design.tokens)) tokens \
@@ -195,10 +196,12 @@ package struct BranchesSession {
             guard let branches, !branches.checkpoints.contains(where: \.allowsComparison) else {
                 return
             }
-            throw Failure(
-                .configuration,
-                "At most one batch has finite losses at each checkpoint, so batches cannot be "
-                    + "compared; give smaller --batches, another --rule or earlier --checkpoints.")
+            throw .file(
+                .configuration, folder.path,
+                "has fewer than two batches with finite losses at every checkpoint, so batches "
+                    + "cannot be compared",
+                remedy: "branch into another --out with smaller --batches, another --rule or "
+                    + "earlier --checkpoints")
         }
     }
 }

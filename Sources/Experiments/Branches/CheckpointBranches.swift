@@ -139,7 +139,7 @@ package struct CheckpointBranches: Sendable {
 extension CheckpointBranches {
     /// The critical batch with its uncertainty.
     package var criticalSentence: String {
-        let step = "At step \(Format.count(start.step))"
+        let step = "At step \(Format.count(start.step)),"
         guard let first = rows.first, first.standing == .reference else {
             return "\(step) the smallest batch diverged, so there is no critical batch to state."
         }
@@ -147,8 +147,8 @@ extension CheckpointBranches {
             critical.isLargestTried
             ? "at least \(critical.estimate), the largest tried" : "\(critical.estimate)"
         guard design.repeats > 1 else {
-            return "\(step) the critical batch is \(estimate), by single branches without an "
-                + "estimate of their noise; more repeats give intervals."
+            return "\(step) the critical batch is \(estimate), from one branch per batch and "
+                + "without intervals; more repeats give intervals."
         }
         let below = critical.below.map { "below \($0)" }
         let percent = Self.levelText
@@ -169,7 +169,10 @@ extension CheckpointBranches {
         let what = "Doubling the batch from \(batch) to \(2 * batch) \(step)"
         let tolerance = "the tolerance of \(Format.significant(design.tolerance, digits: 3))"
         guard let standing = doublingStanding else {
-            return "\(what) was not tried; give --batches with 2."
+            return "\(what) was not tried; add 2 to --batches."
+        }
+        guard !(rows.first { $0.batch == batch }?.standing == .diverged) else {
+            return "\(what) cannot be judged: the branch with the run's batch diverged."
         }
         guard let doubling else { return "\(what) is not safe: a branch diverged." }
         let amount = Format.fixed(doubling.value.magnitude, decimals: 4)
@@ -185,7 +188,7 @@ extension CheckpointBranches {
         case .undecided:
             return doubling.interval == nil
                 ? "\(what) is undecided: \(loss) in one repeat, and \(tolerance) may be smaller "
-                    + "than the noise; train 3 repeats."
+                    + "than the noise; give --repeats 3."
                 : "\(what) is undecided: \(loss), and the interval contains \(tolerance); more "
                     + "repeats narrow it."
         }

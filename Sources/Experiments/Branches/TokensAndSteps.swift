@@ -6,8 +6,8 @@ import Support
 /// McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", section 2.4.
 ///
 /// The loss is the highest at which one of the batches ends, so all of them reach it. Along the
-/// curve of (E / Emin - 1) (S / Smin - 1) = 1, the tokens E = Emin + B Smin are a line in the batch
-/// B, and Emin / Smin is the critical batch.
+/// curve of (E / Emin - 1) (S / Smin - 1) = 1, the tokens E = Emin + B L Smin are a line in the batch
+/// B, with L tokens in a sequence, and Emin / (L Smin) is the critical batch in sequences.
 package struct TokensAndSteps: Sendable {
     package struct Row: Sendable {
         package let batch: Int
@@ -19,9 +19,9 @@ package struct TokensAndSteps: Sendable {
     /// The validation loss, over the windows of the curves, that all batches reach.
     package let target: Double
     package let rows: [Row]
-    /// Emin in tokens.
+    /// The least number of tokens, Emin.
     package let leastTokens: Double
-    /// Smin.
+    /// The least number of steps, Smin.
     package let leastSteps: Double
     /// Emin / Smin in sequences; nil if the line does not allow one.
     package let criticalBatch: Estimate?

@@ -13,7 +13,8 @@ package struct SweepFindings: Sendable {
     let planNote: String?
     package let analysis: Analysis
 
-    /// A sentence about the missing runs, or nil if all runs have ended.
+    /// A sentence about the missing runs or, for a planned sweep, about its end; nil if a grid is
+    /// complete.
     package var caveat: String? {
         if let planNote { return planNote }
         return progress.done < progress.total

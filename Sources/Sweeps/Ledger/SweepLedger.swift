@@ -105,14 +105,15 @@ package struct SweepLedger: Sendable {
         }
     }
 
-    /// Returns whether a budget suffices for a point after those that have begun.
+    /// Returns whether the budget allows a point in addition to those that have begun.
     private func affords(
         _ point: SweepPoint, _ budget: SweepBudget, _ begun: [SweepPoint]
     ) throws(Failure) -> Bool {
         switch budget {
         case .runs(let count): return begun.count < count
         case .tokens(let count):
-            return (begun + [point]).reduce(0) { $0 + schedule.tokens(ofBatch: $1.batch) } <= count
+            let tokens = (begun + [point]).reduce(0) { $0 + schedule.tokens(ofBatch: $1.batch) }
+            return tokens <= Double(count)
         case .seconds(let seconds):
             let own = try trainedPoints(results()).filter { $0.batch == point.batch }.map {
                 $0.secondsPerStep * Double($0.curve.last?.step ?? 0)
@@ -123,15 +124,15 @@ package struct SweepLedger: Sendable {
 
     private var elapsed: Double { Double(MonotonicClock.nanoseconds - start) * 1e-9 }
 
-    /// Returns the progress of a planned sweep. The total is the budget or, if that is a duration,
-    /// the number of runs that it seems to allow.
+    /// Returns the progress of a planned sweep. The total is the number of runs that the budget
+    /// allows, estimated unless it is in runs; without a budget, it is the number of planned runs.
     private func progress(_ points: [SweepPoint], _ results: [PointResult]) -> Progress {
         let planned = Set(points.map(\.name)).union(results.map(\.point.name)).count
         let done = results.count
         let total =
             switch budget {
             case .runs(let count): count
-            case .tokens(let count): count / max(1, schedule.meanTokens)
+            case .tokens(let count): Int(Double(count) / schedule.meanTokens)
             case .seconds(let seconds): Int(Double(done) * seconds / max(elapsed, 1))
             case nil: planned
             }
@@ -199,20 +200,6 @@ package struct SweepLedger: Sendable {
     }
 }
 
-extension MetricsLog {
-    /// Appends a line to a file, which is created if it does not exist, and waits until it is on
-    /// the disk.
-    ///
-    /// - Throws: `Failure` (I/O) if the file cannot be written.
-    static func append(_ line: JSONObject, to path: String) throws(Failure) {
-        let log =
-            FileSystem.exists(path)
-            ? try MetricsLog(resuming: path, after: .max) : try MetricsLog(creating: path)
-        if let failure = log.append(line) { throw failure }
-        try log.synchronize()
-    }
-}
-
 extension PointResult {
     /// The line of the ledger for this result.
     var line: JSONObject {
@@ -229,8 +216,10 @@ extension PointResult {
     /// Reads a line of the ledger; returns nil if it is not a result.
     init?(_ fields: JSONObject) {
         guard let rule = fields["rule"]?.string,
+            fields["rate"]?.number.map({ $0 > 0 }) ?? false,
+            fields["learning_rate"]?.number.map({ $0 > 0 }) ?? false,
             let seed = fields["seed"]?.string.flatMap({ UInt64($0) }),
-            let batch = fields["batch"]?.number.flatMap(Int.init(exactly:)),
+            let batch = fields["batch"]?.naturalNumber, batch >= 1,
             let rate = fields["rate"]?.number, let learningRate = fields["learning_rate"]?.number,
             case .bool(let diverged)? = fields["diverged"],
             case .array(let curveValues)? = fields["curve"]

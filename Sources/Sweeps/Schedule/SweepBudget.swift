@@ -1,6 +1,6 @@
 import Support
 
-/// The greatest effort of a planned sweep.
+/// The limit of a planned sweep.
 package enum SweepBudget: Sendable, Equatable {
     /// The duration of the training in this start of the sweep.
     case seconds(Double)
@@ -8,6 +8,10 @@ package enum SweepBudget: Sendable, Equatable {
     case runs(Int)
     /// The number of tokens on which these runs are trained.
     case tokens(Int)
+
+    /// The greatest number of a unit; in seconds it is 30 years.
+    private static let greatest = 1e9
+    private static let greatestTokens = 1e15
 
     private static let units: [(names: [String], budget: @Sendable (Double) -> SweepBudget?)] = [
         (["s"], { .seconds($0) }),
@@ -23,7 +27,8 @@ package enum SweepBudget: Sendable, Equatable {
     package init(_ text: String) throws(Failure) {
         let number = text.prefix { $0.isNumber || ".+-".contains($0) || $0 == "e" || $0 == "E" }
         let unit = text.dropFirst(number.count).drop { $0 == " " }.lowercased()
-        guard let value = Double(number), value > 0, value < 1e15,
+        let most = unit.hasPrefix("token") ? Self.greatestTokens : Self.greatest
+        guard let value = Double(number), value > 0, value <= most,
             let budget = Self.units.first(where: { $0.names.contains(unit) })?.budget(value)
         else {
             throw Failure(

@@ -15,8 +15,15 @@ package struct SweepPlan: Sendable {
         if let rule = specification.rules.first(where: \.isTrained) {
             throw Failure(
                 .configuration,
-                "rules = \"\(rule.name)\": changes more than the rate, so it needs a grid; remove "
-                    + "it, or start a sweep without --budget.")
+                "rules: \"\(rule.name)\" changes more than the rate, so it needs a grid; remove it, or "
+                    + "omit --budget.")
+        }
+        guard !specification.rules.isEmpty, specification.batches.last != specification.baseBatch
+        else {
+            throw Failure(
+                .configuration,
+                "A planned sweep needs a rule and a batch above base_batch, "
+                    + "\(specification.baseBatch); add them, or omit --budget.")
         }
         self.folder = folder
         planner = RunPlanner(
@@ -79,8 +86,9 @@ package struct SweepPlan: Sendable {
         var points: [SweepPoint] = []
         for run in runs {
             guard case .array(let values) = run, values.count == 3,
-                let batch = values[0].number.flatMap(Int.init(exactly:)),
-                let rate = values[1].number, let seed = values[2].string.flatMap({ UInt64($0) })
+                let batch = values[0].naturalNumber, batch >= 1,
+                let rate = values[1].number, rate > 0,
+                let seed = values[2].string.flatMap({ UInt64($0) })
             else { return nil }
             points.append(SweepPoint(batch: batch, rate: rate, seed: seed))
         }

@@ -72,11 +72,14 @@ package struct SweepSchedule: Sendable {
     }
 
     /// Returns the number of tokens on which a run of a batch is trained.
-    func tokens(ofBatch batch: Int) -> Int { relativeCost(ofBatch: batch) * contextLength }
+    func tokens(ofBatch batch: Int) -> Double {
+        Double(relativeCost(ofBatch: batch)) * Double(contextLength)
+    }
 
     /// The mean number of tokens of a run over the batches.
-    var meanTokens: Int {
-        specification.batches.reduce(0) { $0 + tokens(ofBatch: $1) } / specification.batches.count
+    var meanTokens: Double {
+        specification.batches.reduce(0) { $0 + tokens(ofBatch: $1) }
+            / Double(specification.batches.count)
     }
 
     /// Returns a number proportional to the duration of a run, which is assumed to be proportional

@@ -235,15 +235,17 @@ package struct SweepSession {
         _ input: Input, groups: Int, _ ledger: SweepLedger
     ) throws(Failure) {
         let ended = try ledger.results().count
-        let begun = ended == 0 ? "" : " after \(Format.counted(ended, "run"))"
+        let begun =
+            ended == 0
+            ? "" : "; \(Format.counted(ended, "run")) \(ended == 1 ? "has" : "have") already ended"
         let limit =
             budget.map { "within a budget of \($0.phrase)" } ?? "until every rule is settled"
         job.announce(
             """
             planning a sweep of \
-            \(Format.counted(input.specification.batches.count, "batch", "batches")) in rounds\(begun), \
+            \(Format.counted(input.specification.batches.count, "batch", "batches")) in rounds, \
             \(limit), on \(Format.counted(world.size, "rank")) in \
-            \(Format.counted(groups, "group")), into \(folder.path)
+            \(Format.counted(groups, "group")), into \(folder.path)\(begun)
             """)
         warn(input)
     }

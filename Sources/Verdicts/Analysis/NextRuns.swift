@@ -43,7 +43,7 @@ package struct NextRuns: Sendable, Equatable {
         _ verdicts: [RuleVerdict], _ optima: [BatchOptimum], valley: SharedValley?,
         points: [TrainedPoint], baseBatch: Int, settings: AnalysisSettings
     ) {
-        let open = verdicts.filter { !$0.isSettled }
+        let open = verdicts.filter { $0.isJudged && !$0.isSettled }
         guard !open.isEmpty else { return nil }
         let gaps = open.flatMap(\.decidingGaps)
         let rates = DecidingRuns.merged(gaps.compactMap { $0.decidingRuns?.new(optima) })
@@ -109,7 +109,7 @@ package struct NextRuns: Sendable, Equatable {
 }
 
 extension DecidingRuns {
-    /// The ratio of a grid's rates at which wider grids are not expected to show a valley.
+    /// The ratio of rates above which a wider grid is not expected to show a valley.
     private static let widestGrid = 1e4
 
     /// Returns the part without the runs that exist, or nil if none is left.

@@ -107,7 +107,7 @@ package struct RuleVerdict: Sendable, Equatable {
             conclusion = .inconclusive
         }
         isEndOfGrid = judged.last?.batch == optima.last?.batch
-        isSettled = failure != nil || undecided.isEmpty
+        isSettled = failure != nil || isJudged && undecided.isEmpty
         decidingGaps =
             isSettled ? [] : Self.decidingGaps(undecided, judged, tolerance: settings.tolerance)
     }

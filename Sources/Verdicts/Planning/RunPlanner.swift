@@ -1,7 +1,8 @@
 import Glibc
 import Statistics
 
-/// The design of a sweep that trains only the runs that decide.
+/// A planner that chooses the runs of a sweep in rounds, so that it trains only runs that help to
+/// settle a rule.
 ///
 /// A sweep proceeds in rounds. First, one seed finds the best rate of the smallest and the largest
 /// batch with coarse rates, and the best rates of the batches between them near the line that
@@ -20,9 +21,9 @@ package struct RunPlanner: Sendable {
         case exhausted
     }
 
-    /// The rates with which the search for the best rate of a batch starts, rising.
+    /// The rates with which the search for the best rate of a batch starts, in ascending order.
     private let startRates: [Int: [Double]]
-    /// The batches, rising.
+    /// The batches in ascending order.
     private let batches: [Int]
     private let baseBatch: Int
     /// The seeds in the order of their use. Numbers above the largest one follow.
@@ -57,7 +58,7 @@ package struct RunPlanner: Sendable {
     /// Creates a planner.
     ///
     /// - Parameters:
-    ///   - startRates: at least three rates for each batch, rising, with about the same ratio of
+    ///   - startRates: at least three rates for each batch, in ascending order, with about the same ratio of
     ///     neighbors.
     ///   - seeds: at least one seed.
     ///   - settings: the settings of the analysis; its first design judges the runs.
@@ -92,13 +93,13 @@ package struct RunPlanner: Sendable {
         let search = new(searchRuns(losses))
         guard search.isEmpty else { return .runs(search) }
         let (optima, valley) = BatchOptimum.all(own, design: design, settings: settings)
-        let probes = Dictionary(
-            uniqueKeysWithValues: optima.map { ($0.batch, probeRates($0, valley)) })
+        let ratesOfSeeds = Dictionary(
+            uniqueKeysWithValues: optima.map { ($0.batch, seedRates($0, valley)) })
         func seedRuns(_ batch: Int, upTo count: Int) -> [PlannedRun] {
             let used = optima.first { $0.batch == batch }?.seeds.map(\.seed) ?? []
             let order = self.order(after: used, count: count)
             return order.flatMap { seed in
-                (probes[batch] ?? []).map {
+                (ratesOfSeeds[batch] ?? []).map {
                     PlannedRun(batch: batch, learningRate: $0, seed: seed)
                 }
             }
@@ -114,6 +115,7 @@ package struct RunPlanner: Sendable {
         let open = verdicts.filter { !$0.isSettled }
         guard !open.isEmpty else { return .decided }
         let places = Set(open.flatMap(\.decidingGaps).map(\.batch))
+        guard !places.isEmpty else { return .exhausted }
         let counts = optima.compactMap { optimum -> (Int, Int)? in
             let isBase = optimum.batch == baseBatch
             guard isBase || places.contains(optimum.batch) else { return nil }
@@ -150,8 +152,8 @@ package struct RunPlanner: Sendable {
         return losses.filter(\.entries.isEmpty).flatMap { losses -> [PlannedRun] in
             let batch = losses.batch
             let center = interpolated(known, at: log(Double(batch)))
-            let lattice = startRates[batch].map { log($0[0]) } ?? center
-            let nearest = lattice + ((center - lattice) / step).rounded() * step
+            let origin = startRates[batch].map { log($0[0]) } ?? center
+            let nearest = origin + ((center - origin) / step).rounded() * step
             return runs(batch, [-1, 0, 1].map { exp(nearest + $0 * step) })
         }
     }
@@ -215,7 +217,7 @@ package struct RunPlanner: Sendable {
 
     /// Returns up to three rates of a batch that show a seed's best rate: near the batch's best
     /// rate, and on both sides of it at a given height of the valley.
-    private func probeRates(_ optimum: BatchOptimum, _ valley: SharedValley?) -> [Double] {
+    private func seedRates(_ optimum: BatchOptimum, _ valley: SharedValley?) -> [Double] {
         let all = optimum.typical.finite.map(\.logRate)
         guard let least = optimum.typical.finite.min(by: { $0.loss < $1.loss }) else { return [] }
         let center = optimum.optimum.best?.logRate ?? least.logRate
@@ -245,8 +247,8 @@ package struct RunPlanner: Sendable {
         return Set((lowest + rates).map { exp($0) }).sorted()
     }
 
-    /// Returns the known rate within half a step of `logRate`, or else the nearest one of the known
-    /// rates' lattice.
+    /// Returns the known rate within half a step of `logRate`, otherwise the nearest one of the grid
+    /// that the known rates continue.
     private func nearest(_ logRate: Double, among known: [Double]) -> Double {
         guard let near = known.min(by: { abs($0 - logRate) < abs($1 - logRate) }) else {
             return logRate

@@ -126,7 +126,7 @@ extension RunTable {
             if let batch = earliestAbsent(at: design, grid) {
                 notes.append(
                     "Batches are not compared by \(design.title), because no run of batch \(batch) "
-                        + "was evaluated after \(design.mark) \(design.unit) or before.")
+                        + "was evaluated at or before \(design.mark) \(design.unit).")
             } else {
                 designs.append(design)
             }
