@@ -134,8 +134,7 @@ extension TargetLoss {
             caption: "Steps, tokens and time to a loss of \(Format.fixed(loss, decimals: 4))",
             columns: [
                 .init("B"), .init("rate"), .init("steps"), .init("tokens"), .init("time"),
-                .init("noise scale"),
-            ])
+            ] + (hasNoiseScale ? [.init("noise scale")] : []))
         for cost in costs {
             table.add(
                 .init(
@@ -144,8 +143,10 @@ extension TargetLoss {
                         cost.steps.map { cost.cell($0, NumberStyle.count.text) } ?? "not reached",
                         cost.tokens.map { cost.cell($0, NumberStyle.count.text) } ?? "-",
                         cost.seconds.map { cost.cell($0, NumberStyle.duration.text) } ?? "-",
-                        cost.noiseScale.map(NumberStyle.count.text) ?? "-",
-                    ], isEmphasized: cost.batch == fastestBatch))
+                    ]
+                        + (hasNoiseScale
+                            ? [cost.noiseScale.map(NumberStyle.count.text) ?? "-"] : []),
+                    isEmphasized: cost.batch == fastestBatch))
         }
         return table
     }
@@ -190,6 +191,8 @@ extension TargetLoss {
                 + "\(estimate(critical.twentyPercentSequences, NumberStyle.count.text)) sequences.",
         ] + (noiseScaleSentence.map { [$0] } ?? [])
     }
+
+    private var hasNoiseScale: Bool { costs.contains { $0.noiseScale != nil } }
 
     /// A sentence that compares the critical batch with the measured noise scales; nil if there are
     /// none.

@@ -240,7 +240,8 @@ private struct ExcessCurve {
         switch batch.typical.lookup(logRate) {
         case .loss(let loss):
             guard let reference else { return .unknown }
-            let (value, error) = (loss - reference, error(at: logRate))
+            // The reference of a flat batch is a mean, so single losses may be below it.
+            let (value, error) = (max(0, loss - reference), error(at: logRate))
             return .loss(least: max(0, value - error), value: value, greatest: value + error)
         case .diverged:
             let seeds = batch.seeds.count { $0.losses.lookup(logRate) == .diverged }
