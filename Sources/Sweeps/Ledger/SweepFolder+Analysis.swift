@@ -80,20 +80,29 @@ extension SweepFolder {
                 remedy: "resume it with `lockstep sweep --resume --out \(shellQuoted(path))`")
         }
         let plan = isPlanned ? try SweepPlan(self, specification) : nil
+        let analysis = try Analysis(
+            try ledger.trainedPoints(results), settings: specification.analysisSettings)
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
             // Only a warning needs the file, so the analysis does without it.
             warnings: try specification.warnings(
                 trainingTokens: (try? readOrigin())?.trainingTokens),
-            planNote: try plan.map { (plan) throws(Failure) in try note(plan, results) },
-            analysis: try Analysis(
-                try ledger.trainedPoints(results), settings: specification.analysisSettings))
+            planNote: try plan.map { (plan) throws(Failure) in
+                try note(plan, results, analysis)
+            },
+            analysis: analysis)
     }
 
-    private func note(_ plan: SweepPlan, _ results: [PointResult]) throws(Failure) -> String {
+    private func note(
+        _ plan: SweepPlan, _ results: [PointResult], _ analysis: Analysis
+    ) throws(Failure) -> String {
         let count = Format.counted(results.count, "run")
         let ended = Set(results.map(\.point.name))
         let isOpen = try plan.points().contains { !ended.contains($0.name) }
+        // A budget may have ended in the middle of a round that was not needed.
+        guard !analysis.designs[0].verdicts.allSatisfy(\.isSettled) else {
+            return "Every rule is settled after \(count)."
+        }
         switch isOpen ? .runs([]) : plan.next(results) {
         case .decided: return "Every rule is settled after \(count)."
         case .exhausted: return "After \(count), no further run is expected to settle a rule."

@@ -32,6 +32,8 @@ package struct SweepLedger: Sendable {
     /// The budget of a planned sweep; nil for no limit.
     private let budget: SweepBudget?
     private let start = MonotonicClock.nanoseconds
+    /// The number of runs that had ended when this start of the sweep began.
+    private let before: Int
 
     package init(
         _ folder: SweepFolder, schedule: SweepSchedule, session: String, plan: SweepPlan? = nil,
@@ -42,6 +44,7 @@ package struct SweepLedger: Sendable {
         self.session = session
         self.plan = plan
         self.budget = budget
+        before = plan == nil ? 0 : (try? MetricsLog.read(folder.ledger).count) ?? 0
     }
 
     /// The progress of the sweep.
@@ -67,7 +70,8 @@ package struct SweepLedger: Sendable {
     ///
     /// - Throws: `Failure` (I/O) if the request cannot be written.
     package func requestStop() throws(Failure) {
-        try AtomicFile.write(session, to: folder.stopRequest)
+        // Several ranks may ask at the same time.
+        try locked { () throws(Failure) in try AtomicFile.write(session, to: folder.stopRequest) }
     }
 
     /// Claims the next point for a group.
@@ -133,7 +137,8 @@ package struct SweepLedger: Sendable {
             switch budget {
             case .runs(let count): count
             case .tokens(let count): Int(Double(count) / schedule.meanTokens)
-            case .seconds(let seconds): Int(Double(done) * seconds / max(elapsed, 1))
+            case .seconds(let seconds):
+                before + Int(Double(done - before) * seconds / max(elapsed, 1))
             case nil: planned
             }
         return Progress(done: done, total: max(done, total))

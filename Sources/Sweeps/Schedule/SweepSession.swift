@@ -235,6 +235,12 @@ package struct SweepSession {
         _ input: Input, groups: Int, _ ledger: SweepLedger
     ) throws(Failure) {
         let ended = try ledger.results().count
+        if case .runs(let count)? = budget, count <= ended {
+            throw Failure(
+                .usage,
+                "--budget \(Format.counted(count, "run")): the sweep already has "
+                    + "\(Format.counted(ended, "run")); give a larger number.")
+        }
         let begun =
             ended == 0
             ? "" : "; \(Format.counted(ended, "run")) \(ended == 1 ? "has" : "have") already ended"

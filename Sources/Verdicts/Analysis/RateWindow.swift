@@ -32,13 +32,16 @@ struct RateWindow {
     /// It is a factor of 1.2. Between two rates that are this close, the loss changes by less than
     /// runs of different seeds do.
     private static let nearDivergence = 0.2
+    /// The least loss, in nats, of which the window is a fraction. Otherwise the window of a small
+    /// loss would contain few rates.
+    private static let leastScale = 2.0
     /// The relative difference of losses that are equal except for rounding.
     private static let rounding = 1e-9
 
     /// Chooses the window.
     ///
     /// It contains the best rate, its neighbors, and the rates on either side up to which the loss
-    /// exceeds the least one by at most a fraction `settings.window`.
+    /// exceeds the least one by at most a fraction `settings.window` of it, or of 2 nats.
     ///
     /// A batch whose least loss is at the edge of the grid is flat if the intervals of the slope
     /// and of the curvature contain zero, or if its losses are equal.
@@ -56,7 +59,8 @@ struct RateWindow {
         // At an edge, two rates would not distinguish a slope from noise.
         var first = max(0, least - (edge == .above ? 2 : 1))
         var last = min(entries.count - 1, least + (edge == .below ? 2 : 1))
-        let highest = entries[least].loss + window * abs(entries[least].loss)
+        let highest =
+            entries[least].loss + window * max(abs(entries[least].loss), Self.leastScale)
         while first > 0, entries[first - 1].loss <= highest { first -= 1 }
         while last < entries.count - 1, entries[last + 1].loss <= highest { last += 1 }
         bounds = entries[first].logRate...entries[last].logRate

@@ -147,7 +147,7 @@ extension Regret {
                 * StudentT.twoSided(level: level, degreesOfFreedom: noise.degreesOfFreedom)
                 + ruleRate.resolution
             let ends = [ruleRate.logRate - half, ruleRate.logRate + half]
-            let values = ends.map(curve.value)
+            let values = (ends + [ruleRate.logRate]).map(curve.value)
             let contains = curve.best.map { ends[0] <= $0 && $0 <= ends[1] } ?? false
             let least = values.compactMap(\.least).min()
             lower = contains ? 0 : least.map { max(0, $0) }

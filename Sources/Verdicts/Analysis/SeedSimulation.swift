@@ -41,7 +41,7 @@ struct SeedSimulation {
             }
             let verdicts = DesignAnalysis.lookedUp(
                 drawn, valley, baseBatch: baseBatch, settings: settings)
-            for verdict in verdicts where verdict.undecided.isEmpty {
+            for verdict in verdicts where verdict.isSettled {
                 shares[verdict.name, default: 0] += 1 / Double(Self.repetitions)
             }
         }

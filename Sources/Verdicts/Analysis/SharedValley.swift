@@ -47,7 +47,8 @@ struct SharedValley {
     private static let medianOfSquares = 0.4549
 
     /// Fits the batches that are bracketed. If no valley fits all of them, the batches that no
-    /// valley fits are left out. Batches whose valley is hidden by noise are also left out.
+    /// valley fits are left out. Batches whose valley is hidden by noise are also left out, and so
+    /// are those whose losses contradict the fitted best rate.
     ///
     /// Returns nil if no batch remains.
     init?(_ losses: [BatchLosses], _ windows: [RateWindow], settings: AnalysisSettings) {
@@ -62,7 +63,12 @@ struct SharedValley {
         while let main = fits.first {
             let deep = batches.indices.filter { place in
                 let (value, error) = main.curvature(ofBatch: place)
-                return value > Self.valleyErrors * error
+                guard value > Self.valleyErrors * error,
+                    let own = losses.first(where: { $0.batch == batches[place] })
+                else { return false }
+                return own.allows(
+                    bestRate: main.logRates[place], noise: main.noise,
+                    tolerance: settings.tolerance)
             }
             if deep.count == batches.count { return }
             let kept = Set(deep.map { batches[$0] })
@@ -221,6 +227,25 @@ private struct RatePlace: Hashable {
 }
 
 extension BatchLosses {
+    /// The number of standard errors by which losses must differ to contradict a fit.
+    private static let contradiction = 3.0
+
+    /// Returns whether the typical losses allow a best rate, given in ln(rate).
+    ///
+    /// They contradict it if it lies outside the rates, or if both rates next to it are clearly
+    /// worse than the best measured one. A valley that does not fit a batch may give such a rate.
+    fileprivate func allows(bestRate: Double, noise: Double, tolerance: Double) -> Bool {
+        let finite = entries.filter(\.loss.isFinite)
+        guard let least = finite.map(\.loss).min(),
+            let above = finite.firstIndex(where: { $0.logRate >= bestRate }), above > 0
+        else { return false }
+        let neighbors = [finite[above - 1], finite[above]]
+        return neighbors.contains { neighbor in
+            let error = noise * (Double.pi / Double(max(1, neighbor.count))).squareRoot()
+            return neighbor.loss - least <= max(tolerance, Self.contradiction * error)
+        }
+    }
+
     /// Returns the finite losses between two ln(rate), for a fit.
     fileprivate func runs(batch: Int, in bounds: ClosedRange<Double>?) -> [ValleyRun] {
         guard let bounds else { return [] }

@@ -35,6 +35,10 @@ package struct RunPlanner: Sendable {
 
     /// The number of seeds that every batch gets before seeds are added one at a time.
     private static let firstSeeds = fewestUsefulSeeds
+    /// The number of seeds from which a simulation tells whether as many more would help.
+    private static let manySeeds = 8
+    /// The least probability of a decision that is worth more seeds.
+    private static let leastShare = 0.1
     /// The largest number of seeds at a batch.
     private static let mostSeeds = 64
     /// The number of steps by which a search may leave its first rates on either side.
@@ -116,6 +120,20 @@ package struct RunPlanner: Sendable {
         guard !open.isEmpty else { return .decided }
         let places = Set(open.flatMap(\.decidingGaps).map(\.batch))
         guard !places.isEmpty else { return .exhausted }
+        let rates = new(
+            open.flatMap(\.decidingGaps).flatMap { gap -> [PlannedRun] in
+                guard case .rates(let rates, let batch)? = gap.decidingRuns else { return [] }
+                let used = optima.first { $0.batch == batch }?.seeds.map(\.seed) ?? []
+                return limited(rates.map { log($0) }, batch).flatMap { rate in
+                    used.prefix(Self.firstSeeds).map {
+                        PlannedRun(batch: batch, learningRate: rate, seed: $0)
+                    }
+                }
+            })
+        guard rates.isEmpty else { return .runs(bySeed(rates)) }
+        guard seedsMayDecide(places, optima, valley, rules: open.map(\.name)) else {
+            return .exhausted
+        }
         let counts = optima.compactMap { optimum -> (Int, Int)? in
             let isBase = optimum.batch == baseBatch
             guard isBase || places.contains(optimum.batch) else { return nil }
@@ -214,6 +232,22 @@ package struct RunPlanner: Sendable {
     }
 
     // MARK: - Seeds
+
+    /// Returns whether more seeds may settle one of some rules. Once there are many seeds, the
+    /// error that they have in common may be all that is left.
+    private func seedsMayDecide(
+        _ places: Set<Int>, _ optima: [BatchOptimum], _ valley: SharedValley?, rules: [String]
+    ) -> Bool {
+        let fewest = optima.filter { places.contains($0.batch) }.map(\.seeds.count).min() ?? 0
+        guard fewest >= Self.manySeeds else { return true }
+        guard let valley,
+            let simulation = SeedSimulation(
+                places.union([baseBatch]).sorted(), optima, valley, baseBatch: baseBatch,
+                settings: settings)
+        else { return false }
+        let shares = simulation.probabilities(ofDecisionWith: Self.manySeeds)
+        return rules.contains { shares[$0] ?? 0 >= Self.leastShare }
+    }
 
     /// Returns up to three rates of a batch that show a seed's best rate: near the batch's best
     /// rate, and on both sides of it at a given height of the valley.
