@@ -102,7 +102,9 @@ package struct SweepLedger: Sendable {
             }
             if let budget {
                 let begun = results.map(\.point) + open.filter { claimed.contains($0.name) }
-                guard try affords(point, budget, begun) else { return (.done, progress) }
+                guard try affords(point, budget, begun: begun, ended: results) else {
+                    return (.done, progress)
+                }
             }
             try AtomicFile.write(session, to: claim(of: point))
             return (.train(point), progress)
@@ -111,7 +113,8 @@ package struct SweepLedger: Sendable {
 
     /// Returns whether the budget allows a point in addition to those that have begun.
     private func affords(
-        _ point: SweepPoint, _ budget: SweepBudget, _ begun: [SweepPoint]
+        _ point: SweepPoint, _ budget: SweepBudget, begun: [SweepPoint],
+        ended results: [PointResult]
     ) throws(Failure) -> Bool {
         switch budget {
         case .runs(let count): return begun.count < count
@@ -119,7 +122,7 @@ package struct SweepLedger: Sendable {
             let tokens = (begun + [point]).reduce(0) { $0 + schedule.tokens(ofBatch: $1.batch) }
             return tokens <= Double(count)
         case .seconds(let seconds):
-            let own = try trainedPoints(results()).filter { $0.batch == point.batch }.map {
+            let own = try trainedPoints(results.filter { $0.point.batch == point.batch }).map {
                 $0.secondsPerStep * Double($0.curve.last?.step ?? 0)
             }
             return elapsed + (own.isEmpty ? 0 : Sample(own).mean) <= seconds
