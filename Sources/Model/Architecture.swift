@@ -47,6 +47,6 @@ package enum ForwardPart: Sendable, Equatable {
 package struct BlockPlaces: Sendable {
     /// The block's parts in the order of the forward pass, each with its elements in the arena.
     package let parts: [(part: BlockPart, range: Range<Int>)]
-    /// The weights of the projections back into the residual stream, which start smaller.
-    let residualProjections: [NamedTensor]
+    /// The projections back into the residual stream, whose weights start smaller.
+    let residualProjections: [Projection]
 }

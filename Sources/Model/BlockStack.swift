@@ -3,8 +3,8 @@ import Recipes
 
 /// The blocks of a model and its final norm, for any architecture.
 protocol Stack {
-    /// The residual stream before the first block (N, C).
-    var input: Matrix { get }
+    /// The residual stream before each block and after the last (N, C).
+    var residuals: [Matrix] { get }
     /// The final norm of the residual stream after the last block (N, C).
     var output: Operand { get }
     /// The memory for the logits of a chunk of rows (rows, V), which the blocks overwrite.
@@ -14,7 +14,7 @@ protocol Stack {
     /// The bytes of the activations, their gradients and the sums over them.
     var bytes: Int { get }
 
-    /// Runs from `input` to `output`, and calls `finished` after each part.
+    /// Runs from the first of `residuals` to `output`, and calls `finished` after each part.
     func forward(_ pass: Pass, finished: (ForwardPart) -> Void)
     /// Propagates the gradient of the final norm's output, `flow.branch`, to that of the first
     /// block's input, `flow.residual`. The parameters are those of `GPT.backward`.
@@ -47,7 +47,7 @@ struct BlockStack<B: Block>: Stack {
         }
     }
 
-    var input: Matrix { activations.residuals[0] }
+    var residuals: [Matrix] { activations.residuals }
     var output: Operand { activations.finalNorm.output }
     var logits: Matrix { activations.logits }
     var flow: ResidualGradient? { activations.flow }

@@ -80,7 +80,7 @@ package final class GPT {
         finished: (ForwardPart) -> Void = { _ in }
     ) {
         let pass = Pass(batch: batch, parameters: parameters, dropout: dropout)
-        layout.embedding.forward(pass, into: stack.input, plan)
+        layout.embedding.forward(pass, into: stack.residuals[0], plan)
         finished(.embedding)
         stack.forward(pass, finished: finished)
     }
@@ -93,9 +93,16 @@ package final class GPT {
             logits: stack.logits)
     }
 
-    /// Computes the logits (N, V padded) of the micro-batch, after `forward`.
+    /// Computes the logits (rows, V padded) of the first rows of the micro-batch, after `forward`.
     package func logits(parameters: Parameters, into logits: Matrix) {
-        head.logits(stack.output, parameters: parameters, into: logits)
+        head.logits(stack.output.rows(0..<logits.rows), parameters: parameters, into: logits)
+    }
+
+    /// The residual stream before each block and after the last, L + 1 times (N, C), after
+    /// `forward`. The model must be planned for training.
+    package var residuals: [Matrix] {
+        precondition(plan.isTraining, "a model for evaluation keeps no residual stream")
+        return stack.residuals
     }
 
     /// Returns the loss as `loss` does, and computes the gradients of `gradientScale` times the

@@ -45,7 +45,7 @@ struct GPT2Block: Block {
                     (.attention, attentionNorm.range.lowerBound..<middle),
                     (.feedForward, middle..<down.range.upperBound),
                 ],
-                residualProjections: [attentionProjection.weight, down.weight])
+                residualProjections: [attentionProjection, down])
         }
     }
 

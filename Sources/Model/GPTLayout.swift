@@ -15,6 +15,8 @@ package struct GPTLayout: Sendable {
     /// The head's weight (V, C), padded like the token table. A tied head's weight is the token
     /// table.
     package let head: NamedTensor
+    /// The factors of each tensor of the arena, in its order.
+    package let factors: [TensorFactors]
 }
 
 extension GPTLayout {
@@ -52,9 +54,20 @@ struct ModelLayout<B: Block> {
         let head =
             configuration.tiesHead
             ? embedding.tokens : arena.appendTable(B.outerNames.head, configuration)
+        let (places, finalNormRange) = (blocks.map(\.places), finalNorm.range)
+        let residual = places.flatMap(\.residualProjections)
+        func role(_ tensor: NamedTensor) -> TensorRole {
+            if embedding.range.contains(tensor.offset) { return .embedding }
+            if finalNormRange.contains(tensor.offset) { return .finalNorm }
+            if tensor == head { return .head }
+            let isMatrix = tensor.shape.count == 2
+            return residual.contains { $0.range.contains(tensor.offset) }
+                ? isMatrix ? .residualMatrix : .residualBias
+                : isMatrix ? .blockMatrix : .blockVector
+        }
         outer = GPTLayout(
-            arena: arena, embedding: embedding, blocks: blocks.map(\.places),
-            finalNormRange: finalNorm.range, head: head)
+            arena: arena, embedding: embedding, blocks: places, finalNormRange: finalNormRange,
+            head: head, factors: arena.tensors.map { configuration.factors(of: role($0)) })
     }
 }
 

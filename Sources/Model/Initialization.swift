@@ -2,7 +2,7 @@ import Compute
 import Glibc
 
 extension GPTLayout {
-    /// Fills a parameter arena with GPT-2's initialization.
+    /// Fills a parameter arena with GPT-2's initialization, times the tensors' factors.
     ///
     /// Matrices and embeddings are normal with standard deviation 0.02, the projections back into
     /// the residual stream with 0.02 / sqrt(2 L) (Radford et al. 2019, section 2.3); norms start as
@@ -12,17 +12,18 @@ extension GPTLayout {
         precondition(parameters.count >= arena.count, "the arena holds all parameters")
         let random = CounterRandom(seed: seed, stream: .initialization)
         let residualScale = 1 / Float(2 * blocks.count).squareRoot()
-        let residualOffsets = Set(blocks.flatMap(\.residualProjections).map(\.offset))
-        for tensor in arena.tensors {
+        let residualOffsets = Set(blocks.flatMap(\.residualProjections).map(\.weight.offset))
+        for (tensor, factors) in zip(arena.tensors, factors) {
+            let factor = Float(factors.initial)
             let values = parameters.base + tensor.offset
             if tensor.shape.count == 2 {
                 let scale = residualOffsets.contains(tensor.offset) ? 0.02 * residualScale : 0.02
                 fillNormal(
-                    values, count: tensor.count, standardDeviation: scale, random,
+                    values, count: tensor.count, standardDeviation: scale * factor, random,
                     placeNumber(of: tensor.name))
             } else {
                 let isNormWeight = tensor.name.hasSuffix(".weight")
-                values.update(repeating: isNormWeight ? 1 : 0, count: tensor.count)
+                values.update(repeating: isNormWeight ? factor : 0, count: tensor.count)
             }
         }
     }

@@ -20,13 +20,14 @@ package struct Optimizer: Sendable {
         package let buffer: Buffer<Float>
     }
 
-    /// A run of the arena whose elements all decay or all do not. If the rule has trust ratios, a
-    /// run is one tensor.
+    /// A run of the arena whose elements have the same factors and all decay or all do not. If the
+    /// rule has trust ratios, a run is one tensor.
     private struct Run: Sendable {
         var range: Range<Int>
         let decays: Bool
         /// Whether the rule scales its step by the tensor's norm.
         let adapts: Bool
+        let factors: TensorFactors
     }
 
     private let configuration: OptimizerConfiguration
@@ -51,15 +52,17 @@ package struct Optimizer: Sendable {
     ///   - configuration: the recipe's configuration after validation and scaling.
     ///   - owned: the parts of the arena to update, in ascending order, with ends on multiples of
     ///     `ArenaLayout.alignment`; nil for the whole arena.
+    ///   - factors: the factors of each tensor of the layout; nil for 1.
     package init(
-        configuration: OptimizerConfiguration, layout: ArenaLayout, owned: [Range<Int>]? = nil
+        configuration: OptimizerConfiguration, layout: ArenaLayout, owned: [Range<Int>]? = nil,
+        factors: [TensorFactors]? = nil
     ) {
         let shard = ArenaShard(owned ?? [0..<layout.count])
         self.shard = shard
         self.configuration = configuration
         decayedTensors = configuration.decayedTensors(in: layout)
         count = layout.count
-        runs = Self.runs(layout, configuration)
+        runs = Self.runs(layout, configuration, factors ?? layout.tensors.map { _ in .one })
         ranges = runs.map(\.range)
         let adapts = configuration.name.hasTrustRatios
         precondition(
@@ -160,26 +163,31 @@ package struct Optimizer: Sendable {
         _ run: Run, learningRate: Double = 1, gradientScale: Float
     ) -> StepScalars {
         StepScalars(
-            step: step, learningRate: learningRate, gradientScale: gradientScale,
-            weightDecay: run.decays ? configuration.weightDecay : 0)
+            step: step, learningRate: learningRate * run.factors.rate,
+            gradientScale: gradientScale,
+            weightDecay: run.decays ? configuration.weightDecay / run.factors.rate : 0,
+            epsilonFactor: run.factors.epsilon)
     }
 
     /// Returns the arena's runs in order; each tensor includes its gap and padding.
     private static func runs(
-        _ layout: ArenaLayout, _ configuration: OptimizerConfiguration
+        _ layout: ArenaLayout, _ configuration: OptimizerConfiguration,
+        _ factors: [TensorFactors]
     ) -> [Run] {
         var runs: [Run] = []
-        for (index, tensor) in layout.tensors.enumerated() {
+        for (index, (tensor, factors)) in zip(layout.tensors, factors).enumerated() {
             let isLast = index + 1 == layout.tensors.count
             let end = isLast ? layout.count : layout.tensors[index + 1].offset
             let decays = configuration.decays(tensor)
-            if let last = runs.last, last.decays == decays, !configuration.name.hasTrustRatios {
+            if let last = runs.last, last.decays == decays, last.factors == factors,
+                !configuration.name.hasTrustRatios
+            {
                 runs[runs.count - 1].range = last.range.lowerBound..<end
             } else {
                 runs.append(
                     Run(
                         range: tensor.offset..<end, decays: decays,
-                        adapts: configuration.adapts(tensor)))
+                        adapts: configuration.adapts(tensor), factors: factors))
             }
         }
         return runs

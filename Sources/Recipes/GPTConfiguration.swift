@@ -23,6 +23,13 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var dropout = 0.0
     /// Whether the head's weight is the token embedding, as in GPT-2.
     package var tiesHead = true
+    /// How initial values and rates depend on the size.
+    package var parametrization = Parametrization.standard
+    /// The width at which the parametrization equals the standard one; nil with the standard one.
+    package var baseWidth: Int?
+    /// The number of layers at which "completep" equals the standard parametrization; nil with
+    /// others.
+    package var baseLayers: Int?
 
     package init() {}
 
@@ -64,6 +71,7 @@ package struct GPTConfiguration: Sendable, Equatable {
         try require(
             (0..<1).contains(dropout), "[model] dropout", dropout, "must be in [0, 1)",
             remedy: "write 0 for none")
+        try validateParametrization()
     }
 
     /// The number of channels of a head (D).

@@ -17,7 +17,8 @@ struct Lockstep: ParsableCommand {
         version: "lockstep \(version)",
         subcommands: [
             TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
-            FindLRCommand.self, BranchCommand.self, SweepCommand.self, AnalyzeCommand.self,
+            FindLRCommand.self, CoordinatesCommand.self, BranchCommand.self, SweepCommand.self,
+            AnalyzeCommand.self,
             LandscapeCommand.self,
             RegimesCommand.self, ReportCommand.self, DoctorCommand.self, BenchCommand.self,
         ])

@@ -45,6 +45,27 @@ import Testing
             ("[model]\ncontext_length = 16777217", ["context_length", "at most 16777216"]),
             ("[model]\ndropout = 1", ["dropout = 1.0", "in [0, 1)"]),
             ("[model]\nvocabulary_size = -1", ["vocabulary_size = -1"]),
+            (
+                "[model]\nparametrization = \"mup\"",
+                ["[model] parametrization = \"mup\": needs base_width; set base_width = 128"]
+            ),
+            (
+                "[model]\nparametrization = \"completep\"\nbase_width = 64",
+                ["needs base_layers; set base_layers = 4"]
+            ),
+            ("[model]\nbase_width = 64", ["[model] base_width = 64: does nothing", "\"mup\""]),
+            (
+                "[model]\nparametrization = \"mup\"\nbase_width = 64\nbase_layers = 2",
+                ["[model] base_layers = 2: does nothing", "\"completep\""]
+            ),
+            (
+                "[model]\nparametrization = \"mup\"\nbase_width = 0",
+                ["[model] base_width = 0: must be from 1"]
+            ),
+            (
+                "[model]\nparametrization = \"mup\"\nbase_width = 64\n[optimizer]\nname = \"sgd\"",
+                ["has rates for AdamW's update, but [optimizer] name = \"sgd\""]
+            ),
             ("[training]\nsteps = 0", ["[training] steps = 0"]),
             ("[training]\nsteps = 2_000_000_000", ["steps = 2000000000: is more than 1000000000"]),
             ("[training]\nglobal_batch = -3", ["global_batch = -3"]),

@@ -132,7 +132,8 @@ import Testing
         }
         #expect(
             same == [
-                "architecture = \"gpt2\"", "precision = \"fp32\"", "dampening = 0.0",
+                "architecture = \"gpt2\"", "parametrization = \"standard\"", "precision = \"fp32\"",
+                "dampening = 0.0",
                 "trust_coefficient = 0.001", "warmup = \"linear\"", "weight_decay = \"kept\"",
                 "gradual_warmup = false",
             ], "these have one value, or one that goes with the others")

@@ -58,6 +58,6 @@ extension AdamCoefficients {
             coupledDecay: coupledDecay, kept: kept, meanWeight: Float(1 - configuration.beta1),
             beta2: Float(configuration.beta2), newSquare: Float(1 - configuration.beta2),
             correction: Float(squareCorrection.squareRoot()),
-            epsilon: Float(configuration.epsilon))
+            epsilon: Float(configuration.epsilon * scalars.epsilonFactor))
     }
 }

@@ -52,6 +52,8 @@ struct StepScalars {
     let gradientScale: Float
     /// The weight decay of the run; 0 if it does not decay.
     let weightDecay: Double
+    /// The factor of Adam's epsilon.
+    var epsilonFactor = 1.0
     /// The trust ratio of the run; 1 without one.
     var trust = 1.0
 }

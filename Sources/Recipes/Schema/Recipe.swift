@@ -96,6 +96,13 @@ package struct Recipe: Sendable, Equatable {
             "takes numbers in pairs, but [model] width = \(model.width) and heads = \(model.heads) "
                 + "make heads of \(model.headWidth)",
             remedy: "use an even width per head, or precision = \"fp32\"")
+        try require(
+            model.parametrization == .standard || optimizer.name == .adamw,
+            "[model] parametrization", "\"\(model.parametrization.rawValue)\"",
+            "has rates for AdamW's update, but [optimizer] name = "
+                + "\"\(optimizer.name.rawValue)\"",
+            remedy: "set name = \"adamw\", with weight_decay = 0 for Adam's update, or "
+                + "parametrization = \"standard\"")
         let tokens =
             Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)
         guard tokens < 0x1p62 else {

@@ -174,6 +174,7 @@ extension ScheduleConfiguration.PartConfiguration.Name: RecipeConvertible {}
 extension ScalingConfiguration.Rule: RecipeConvertible {}
 extension ScalingConfiguration.WeightDecay: RecipeConvertible {}
 extension ScalingConfiguration.Warmup: RecipeConvertible {}
+extension Parametrization: RecipeConvertible {}
 extension Precision: NamedChoice, RecipeConvertible {}
 extension WireFormat: NamedChoice, RecipeConvertible {}
 

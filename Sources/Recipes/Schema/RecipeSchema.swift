@@ -29,6 +29,16 @@ extension Recipe {
         .init(
             "model.dropout", \.model.dropout,
             "Probability of dropping embeddings, attention and residual branches; in [0, 1)."),
+        .init(
+            "model.parametrization", \.model.parametrization,
+            "How initial values and rates follow the width, and in \"completep\" also the layers."),
+        .init(
+            "model.base_width", \.model.baseWidth,
+            "Width at which \"mup\" and \"completep\" equal \"standard\"; keep the width of a head."
+        ),
+        .init(
+            "model.base_layers", \.model.baseLayers,
+            "Number of layers at which \"completep\" equals \"standard\"."),
     ]
 
     private static let trainingFields: [RecipeField] = [

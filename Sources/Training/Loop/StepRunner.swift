@@ -79,7 +79,7 @@ package final class StepRunner {
         self.reducer = reducer
         shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
         state = TrainingState(
-            plan: plan, layout: layout,
+            plan: plan, layout: model.layout,
             parameters: reducer.parameters ?? Buffer(count: layout.count),
             owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)

@@ -22,13 +22,15 @@ package final class TrainingState {
     /// - Parameters:
     ///   - parameters: zeroed memory for the layout's arena.
     ///   - owned: the ranges of the arena that this rank updates.
-    init(plan: TrainingPlan, layout: ArenaLayout, parameters: Buffer<Float>, owned: [Range<Int>]) {
+    init(plan: TrainingPlan, layout: GPTLayout, parameters: Buffer<Float>, owned: [Range<Int>]) {
         self.parameters = Parameters(parameters, precision: plan.recipe.training.precision)
-        optimizer = Optimizer(configuration: plan.rate.optimizer, layout: layout, owned: owned)
+        optimizer = Optimizer(
+            configuration: plan.rate.optimizer, layout: layout.arena, owned: owned,
+            factors: layout.factors)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
         average = plan.recipe.training.averagingPower.map {
             ParameterAverage(
-                power: $0, count: layout.count, precision: plan.recipe.training.precision)
+                power: $0, count: layout.arena.count, precision: plan.recipe.training.precision)
         }
     }
 }

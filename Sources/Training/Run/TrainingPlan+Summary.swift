@@ -29,6 +29,7 @@ extension TrainingPlan {
                     + "\(model.contextLength), vocabulary \(Format.count(model.vocabularySize))"
                     + (model.dropout > 0 ? ", dropout \(model.dropout)" : "")
             ),
+            ("size", sizeText),
             (
                 "step",
                 "\(Format.counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
@@ -52,6 +53,23 @@ extension TrainingPlan {
             + rows.map { name, text in
                 "  \(name)\(String(repeating: " ", count: width - name.count))  \(text)"
             }).joined(separator: "\n")
+    }
+
+    /// The model's size relative to that of its parametrization; empty for the standard one.
+    private var sizeText: String {
+        let model = recipe.model
+        guard let baseWidth = model.baseWidth else { return "" }
+        func factor(_ value: Double) -> String { "x \(Format.significant(value, digits: 4))" }
+        let layers = model.baseLayers.map {
+            " and \(factor(model.depthRatio)) the base of \(Format.counted($0, "layer"))"
+        }
+        let (inner, outer) = (model.factors(of: .blockMatrix), model.factors(of: .residualMatrix))
+        let rates =
+            inner.rate == outer.rate
+            ? factor(inner.rate)
+            : "\(factor(inner.rate)), or \(factor(outer.rate)) before the residual stream"
+        return "\(model.parametrization.rawValue), \(factor(model.widthRatio)) the base width "
+            + "\(baseWidth)\(layers ?? ""): the matrices of blocks learn at the rate \(rates)"
     }
 
     private var laneText: String {

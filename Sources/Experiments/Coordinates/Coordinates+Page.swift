@@ -1,0 +1,96 @@
+import Recipes
+import Report
+import Statistics
+import Support
+
+extension Coordinates {
+    /// A page with a chart for each parametrization.
+    package var page: Page {
+        Page(
+            title: "Coordinate check",
+            subtitle: "Models of \(Format.counted(sizes.count, "size")) (\(recipeName)), each "
+                + "trained for \(Format.counted(steps, "step")) at the constant rate "
+                + "\(NumberStyle.scientific.text(learningRate)) with "
+                + "\(Format.counted(seeds, "seed")).",
+            sections: [
+                Page.Section(
+                    "Do activations change equally at every \(axis.quantity)?",
+                    items: parametrizations.map { .verdict(verdict($0)) }
+                        + parametrizations.map { .chart(chart($0)) } + [.table(slopeTable)]),
+                Page.Section("Method", text: [method]),
+            ])
+    }
+
+    private func verdict(_ parametrization: Parametrization) -> Verdict {
+        let (name, size) = (parametrization.rawValue, axis.quantity)
+        let text = sentence(parametrization)
+        return switch isFlat(parametrization) {
+        case true?:
+            Verdict(.holds, "\(name): activations change equally at every \(size)", text: text)
+        case false?: Verdict(.fails, "\(name): activations depend on the \(size)", text: text)
+        case nil: Verdict(.undecided, "\(name): undecided", text: text)
+        }
+    }
+
+    /// The ends of the axis of changes, the same for all charts.
+    private var changeLimits: ClosedRange<Double>? {
+        let changes = runs.compactMap(\.changes.last).flatMap(\.values).filter {
+            $0.isFinite && $0 > 0
+        }
+        guard let least = changes.min(), let most = changes.max(), least < most else { return nil }
+        return least / 1.2...most * 1.2
+    }
+
+    private func chart(_ parametrization: Parametrization) -> LineChart {
+        let own = runs.filter { $0.parametrization == parametrization }
+        let series = axis.places.enumerated().map { index, place in
+            LineChart.Series(
+                place.rawValue, .lineAndPoints,
+                points: sizes.map { size in
+                    let changes = own.filter { axis.value(of: $0.size) == size }.compactMap {
+                        $0.changes.last?[place]
+                    }
+                    let mean = Sample(changes).mean
+                    let range =
+                        (changes.min() ?? mean).isFinite && (changes.max() ?? mean).isFinite
+                        ? (changes.min() ?? mean)...(changes.max() ?? mean) : nil
+                    return LineChart.Point(Double(size), mean, interval: range)
+                }, color: index + 1)
+        }
+        return LineChart(
+            title: "Changes with \(parametrization.rawValue)",
+            sentence: "The root mean square change of the activations after "
+                + "\(Format.counted(steps, "step")). A band covers the seeds.",
+            x: ChartAxis(
+                axis == .width ? "Width" : "Layers", scale: .log, chosen: sizes.map(Double.init)),
+            y: ChartAxis("Change of activations", scale: .log, limits: changeLimits),
+            series: series)
+    }
+
+    private var slopeTable: Table {
+        Table(
+            columns: [
+                .init("Parametrization", .left), .init("Place", .left), .init("Exponent"),
+                .init("95 % interval"), .init("Finding", .left),
+            ],
+            rows: slopes.map { slope in
+                func number(_ value: Double) -> String { Format.fixed(value, decimals: 2) }
+                return .init([
+                    slope.parametrization.rawValue, slope.place.rawValue,
+                    number(slope.exponent.value),
+                    slope.exponent.interval.map {
+                        "\(number($0.lower)) to \(number($0.upper))"
+                    } ?? "unknown", slope.finding.rawValue,
+                ])
+            })
+    }
+
+    private var method: String {
+        "If activations move equally far in a step at every size, a learning rate suits every size "
+            + "(Yang et al. 2022, arXiv 2203.03466, appendix D.1). The change is proportional to a "
+            + "power of the \(axis.quantity), whose exponent is fitted to all seeds. A place is "
+            + "flat if the exponent's interval is within "
+            + "\(Format.fixed(CoordinateSlope.flatBound, decimals: 2)) of 0. Every parametrization "
+            + "equals the standard one at the smallest size."
+    }
+}

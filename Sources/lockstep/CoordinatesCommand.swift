@@ -1,0 +1,86 @@
+import ArgumentParser
+import Experiments
+import Support
+import Training
+
+struct CoordinatesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "coordinates",
+        abstract: "Checks whether activations change equally at every model size.",
+        discussion: """
+            Examples:
+              launch/mpirun -- lockstep coordinates recipe.toml --data data/book \\
+                  --out coordinates
+              launch/mpirun -- lockstep coordinates recipe.toml --data data/book \\
+                  --out coordinates/depth --layers 2,4,8,16 \\
+                  --parametrizations standard,mup,completep
+
+            It trains the recipe's model at several widths, or numbers of layers, for a
+            few steps at the peak rate, and fits the growth of the activations' change
+            with the size. A rate suits all sizes if nothing grows. Each parametrization
+            equals the standard one at the smallest size. Heads keep their width. Any
+            number of ranks gives the same bits. The folder gets coordinates.csv,
+            coordinates.json and report.html.
+            """)
+
+    @Argument(help: "The recipe, a TOML file.")
+    var recipe: String
+
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
+    var data: String?
+
+    @Option(help: "A new folder for the results.")
+    var out: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The widths, rising (default: half, one, two and four times the recipe's).",
+            valueName: "a,b,..."))
+    var widths: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The numbers of layers, rising, to vary instead of the width.", valueName: "a,b,..."))
+    var layers: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "The parametrizations, among standard, mup and completep.", valueName: "a,b,..."))
+    var parametrizations = "standard,mup"
+
+    @Option(parsing: .unconditional, help: "The steps of each run.")
+    var steps = 10
+
+    @Option(parsing: .unconditional, help: "The seeds of each size.")
+    var seeds = 3
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
+    var set: [String] = []
+
+    @OptionGroup var threads: ThreadsOption
+
+    @OptionGroup var emulation: EmulationOption
+
+    func run() throws {
+        guard let data else { throw TrainingData.notGiven }
+        guard let out else {
+            throw Failure(.usage, "No output folder is given; add --out with a new folder.")
+        }
+        let options = CoordinatesOptions(
+            recipePath: recipe, dataPath: data, outPath: out, widths: widths, layers: layers,
+            parametrizations: parametrizations, steps: steps, seeds: seeds, overrides: set)
+        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
+            (job) throws(Failure) in
+            guard let result = try CoordinatesSession(options, in: job).run() else {
+                return .discarded
+            }
+            return .finished(result.sentences + ["the report is \(out)/report.html"])
+        }
+    }
+}
