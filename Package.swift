@@ -63,8 +63,8 @@ let package = Package(
         target(
             "Sweeps",
             [
-                "Verdicts", "Training", "Telemetry", "Recipes", "Report", "Statistics", "Compute",
-                "MPI", "Support",
+                "Verdicts", "Training", "Model", "Telemetry", "Recipes", "Report", "Statistics",
+                "Compute", "MPI", "Support",
             ]),
         target("Verdicts", ["Report", "Statistics", "Compute", "Support"]),
         target(

@@ -85,6 +85,19 @@ extension GPTConfiguration {
     /// The number of parameters, embeddings included.
     package var parameterCount: Int { GPTLayout(self).arena.elementCount }
 
+    /// The number of parameters outside the embeddings and the head, which does not depend on the
+    /// vocabulary.
+    package var innerParameterCount: Int {
+        var configuration = self
+        configuration.vocabularySize = 1
+        let layout = GPTLayout(configuration)
+        return layout.arena.tensors.reduce(0) { sum, tensor in
+            let isOuter =
+                layout.embeddingRange.contains(tensor.offset) || tensor == layout.head
+            return isOuter ? sum : sum + tensor.count
+        }
+    }
+
     /// Returns the floating-point operations to train on one token of a sequence of T tokens: 6 N +
     /// 12 L H D T, where N excludes the position embedding (Chowdhery et al. 2022, appendix B;
     /// nanoGPT).

@@ -93,6 +93,16 @@ private struct Reduction {
         Reduction(in: "BranchARun", "--checkpoints 250,500,1000", "--checkpoints 5,15"),
         Reduction(in: "BranchARun", "--checkpoints 1000", "--checkpoints 15"),
         Reduction(in: "BranchARun", "--tokens 163840", "--tokens 1024"),
+        Reduction(
+            in: "TransferARate",
+            "coordinates launch/recipes/quickstart.toml",
+            "coordinates launch/recipes/quickstart.toml --seeds 1 --steps 2"
+                + " --set model.context_length=8 --set model.layers=1"),
+        Reduction(in: "TransferARate", "32,64,128,256", "32,64"),
+        Reduction(in: "TransferARate", "[32, 64, 128]", "[16, 32]"),
+        Reduction(in: "TransferARate", "[1e-3, 2e-3, 4e-3, 8e-3]", "[1e-3, 2e-3, 4e-3]"),
+        Reduction(in: "TransferARate", "[1, 2, 3]", "[1]"),
+        Reduction(in: "TransferARate", "tokens = [204800]", "tokens = [4096]\nextend = 0"),
         Reduction(in: "WriteYourOwnRecipe", "width = 64", "width = 16"),
         Reduction(in: "WriteYourOwnRecipe", "steps = 400", "steps = 20"),
         Reduction(in: "RunOnSeveralHosts", "node1 slots=2\nnode2 slots=2", "localhost slots=2"),

@@ -31,6 +31,67 @@ extension CommandLineTests {
                     + [bench.path("sweep")] + more, ranks: ranks)
         }
 
+        @Test("a sweep over sizes has a verdict on the transfer of rates, the same on any layout")
+        func sizes() throws {
+            let bench = try bench()
+            let text = """
+                recipe = "constant.toml"
+                widths = [16, 32]
+                parametrizations = ["standard", "mup"]
+                batches = [4]
+                learning_rates = [1e-3, 4e-3, 1.6e-2]
+                seeds = [1, 2]
+                tokens = [640]
+                steps = []
+                evaluations = 1
+                extend = 0
+                """
+            let outcome = try sweep(bench, text, ranks: 3)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            #expect(
+                outcome.errors.contains("sweeping 4 models x 1 batch x 3 rates x 2 seeds, 24 runs"))
+            for name in ["standard", "mup"] {
+                #expect(outcome.output.contains("With \(name) at batch 4, by equal tokens (640): "))
+            }
+            let names = ["results.csv", "analysis.json"]
+            let files = try names.map { try bench.bytes(of: "sweep/\($0)") }
+            let rows = String(decoding: files[0], as: UTF8.self).split(separator: "\n")
+            #expect(rows[0].hasPrefix("parametrization,width,layers,parameters,rule,batch,"))
+            #expect(
+                rows.filter { $0.hasPrefix("mup,32,1,12768,grid,4,") && $0.contains(",20,640,") }
+                    .count == 6)
+            let report = try bench.lockstep("report", bench.path("sweep"))
+            #expect(report.status == 0, "\(report.errors)")
+            let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
+            let hasChart = page.contains("Cost of keeping the smallest model")
+            #expect(hasChart)
+
+            let again = try bench.lockstep(
+                ["sweep", bench.path("sweep.toml"), "--data", bench.path("data"), "--out"]
+                    + [bench.path("again")])
+            try #require(again.status == 0, "\(again.errors)")
+            for (name, bytes) in zip(names, files) {
+                #expect(try bench.bytes(of: "again/\(name)") == bytes, "\(name)")
+            }
+            // A third parametrization needs only its own runs.
+            try bench.write(
+                text.replacingOccurrences(of: "\"mup\"]", with: "\"mup\", \"completep\"]"),
+                to: "sweep.toml")
+            let more = try bench.lockstep(
+                [
+                    "sweep", bench.path("sweep.toml"), "--resume", "--data", bench.path("data"),
+                    "--out", bench.path("again"),
+                ])
+            try #require(more.status == 0, "\(more.errors)")
+            #expect(more.errors.contains("36 runs, of which 24 have already ended"))
+            let planned = try bench.lockstep(
+                [
+                    "sweep", bench.path("sweep.toml"), "--data", bench.path("data"), "--out",
+                    bench.path("planned"), "--budget", "10 runs",
+                ])
+            #expect(planned.status == 64 && planned.errors.contains("remove --budget, or widths"))
+        }
+
         @Test("a sweep ends with tables and an analysis")
         func endsWithTablesAndAnAnalysis() throws {
             let bench = try bench()

@@ -15,7 +15,8 @@ import Testing
     }
 
     private func initial(_ shape: GPTConfiguration) -> [Float] {
-        Array(parameters(GPTLayout(shape)).elements)
+        let values = parameters(GPTLayout(shape))
+        return withExtendedLifetime(values) { Array(values.elements) }
     }
 
     private func deviation(_ name: String, _ shape: GPTConfiguration) throws -> Double {
@@ -34,7 +35,8 @@ import Testing
         let standard = initial(configuration(layers: 2, width: 24, tiesHead: false))
         for parametrization in Parametrization.allCases {
             let base = try shape(parametrization, width: 24, layers: 2)
-            #expect(initial(base) == standard)
+            let isEqual = initial(base) == standard
+            #expect(isEqual, "\(parametrization)")
             #expect(GPTLayout(base).factors.allSatisfy { $0 == .one })
         }
     }

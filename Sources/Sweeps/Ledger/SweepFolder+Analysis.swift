@@ -11,7 +11,13 @@ package struct SweepFindings: Sendable {
     package let warnings: [SweepWarning]
     /// A sentence about the end of a planned sweep; nil for a grid.
     let planNote: String?
-    package let analysis: Analysis
+    /// The analysis over batches of each member that has runs; one for a sweep without sizes.
+    package let analyses: [(member: SweepMember, analysis: Analysis)]
+    /// The findings about the size of the model; nil for a sweep without sizes.
+    package let sizes: SizeFindings?
+
+    /// The analysis over batches of the first member.
+    package var analysis: Analysis { analyses[0].analysis }
 
     /// A sentence about the missing runs or, for a planned sweep, about its end; nil if a grid is
     /// complete.
@@ -36,12 +42,38 @@ package struct SweepFindings: Sendable {
     /// The caveat and the warnings, if there are any, and a summary of the analysis.
     package var text: String {
         let notes = (caveat.map { [$0] } ?? []) + warnings.map { "Warning: \($0.sentence)" }
-        return (notes.isEmpty ? "" : notes.joined(separator: "\n") + "\n\n") + analysis.summary
+        let head = notes.isEmpty ? "" : notes.joined(separator: "\n") + "\n\n"
+        guard let sizes else { return head + analysis.summary }
+        let batches = analysesOfSizes.map { member, analysis in
+            "\n\nWith the model \(member.variant?.name ?? ""):\n\n\(analysis.summary)"
+        }
+        return head + sizes.text + batches.joined()
+    }
+
+    /// The analyses over batches of a sweep over sizes; none with one batch.
+    package var analysesOfSizes: [(member: SweepMember, analysis: Analysis)] {
+        sizes == nil || specification.batches.count < 2 ? [] : analyses
     }
 
     /// The caveat, the warnings and the analysis as JSON, for other programs.
     package var json: JSONObject {
-        var json = analysis.json(notes: caveat.map { [$0] } ?? [])
+        let notes = caveat.map { [$0] } ?? []
+        var json: JSONObject
+        if let sizes {
+            json = sizes.json
+            json["schema"] = .integer(1)
+            json["tolerance"] = .number(specification.tolerance)
+            json["level"] = .number(specification.analysisSettings.level)
+            json["notes"] = .array(notes.map { .string($0) })
+            json["models"] = .array(
+                analysesOfSizes.map { member, analysis in
+                    var own = analysis.json(notes: [])
+                    own["model"] = .string(member.variant?.name ?? "")
+                    return .object(own)
+                })
+        } else {
+            json = analysis.json(notes: notes)
+        }
         json["warnings"] = .array(
             warnings.map { warning in
                 [
@@ -80,17 +112,32 @@ extension SweepFolder {
                 remedy: "resume it with `lockstep sweep --resume --out \(shellQuoted(path))`")
         }
         let plan = isPlanned ? try SweepPlan(self, specification) : nil
-        let analysis = try Analysis(
-            try ledger.trainedPoints(results), settings: specification.analysisSettings)
+        let points = zip(results, try ledger.trainedPoints(results))
+        let members = try specification.members.map { member in
+            (
+                member: member,
+                points: points.filter { $0.0.point.variant == member.variant }.map(\.1)
+            )
+        }
+        let analyses = try members.filter { _, points in
+            points.contains { $0.rule == TrainedPoint.grid }
+        }.map { (member, points) throws(Failure) in
+            (
+                member: member,
+                analysis: try Analysis(points, settings: member.specification.analysisSettings)
+            )
+        }
+        let (hasSizes, isPlanned) = (specification.hasSizes, isPlanned)
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
             // Only a warning needs the file, so the analysis does without it.
             warnings: try specification.warnings(
                 trainingTokens: (try? readOrigin())?.trainingTokens),
             planNote: try plan.map { (plan) throws(Failure) in
-                try note(plan, results, analysis)
+                try note(plan, results, analyses[0].analysis)
             },
-            analysis: analysis)
+            analyses: analyses,
+            sizes: hasSizes ? SizeFindings(members, specification) : nil)
     }
 
     private func note(
@@ -116,19 +163,27 @@ extension SweepFolder {
     ///
     /// - Throws: `Failure` (I/O) if a file cannot be written.
     package func write(_ findings: SweepFindings) throws(Failure) {
-        try AtomicFile.write(Self.table(of: findings.results), to: table)
+        try AtomicFile.write(try Self.table(of: findings), to: table)
         try AtomicFile.write(findings.json.text + "\n", to: analysis)
     }
 
     /// Returns the results as comma-separated values.
-    private static func table(of results: [PointResult]) -> String {
+    private static func table(of findings: SweepFindings) throws(Failure) -> String {
+        let members = try findings.specification.members
+        let models = findings.sizes == nil ? "" : "parametrization,width,layers,parameters,"
         var lines = [
-            "rule,batch,learning_rate,seed,diverged,step,tokens,validation_loss,noise_scale"
+            models
+                + "rule,batch,learning_rate,seed,diverged,step,tokens,validation_loss,noise_scale"
         ]
-        for result in results {
+        for result in findings.results {
             let point = result.point
+            let count = members.first { $0.variant == point.variant }?.parameterCount
+            let model = point.variant.map {
+                "\($0.parametrization.rawValue),\($0.size.width),\($0.size.layers),"
+                    + "\(count.map(String.init) ?? ""),"
+            }
             let start =
-                "\(quoted(point.rule)),\(point.batch),\(result.learningRate),\(point.seed),"
+                "\(model ?? "")\(quoted(point.rule)),\(point.batch),\(result.learningRate),\(point.seed),"
                 + "\(result.diverged)"
             let scale = result.noiseScale.map { "\($0)" } ?? ""
             lines += result.curve.map {

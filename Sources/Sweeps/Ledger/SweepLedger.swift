@@ -211,7 +211,7 @@ package struct SweepLedger: Sendable {
 extension PointResult {
     /// The line of the ledger for this result.
     var line: JSONObject {
-        [
+        var line: JSONObject = [
             "point": .string(point.name), "rule": .string(point.rule),
             "batch": .integer(point.batch), "rate": .number(point.rate),
             "seed": .string(String(point.seed)), "learning_rate": .number(learningRate),
@@ -219,6 +219,8 @@ extension PointResult {
             "curve": .array(
                 curve.map { [.integer($0.step), .integer($0.tokens), .number($0.validationLoss)] }),
         ]
+        if let variant = point.variant { line["model"] = .string(variant.name) }
+        return line
     }
 
     /// Reads a line of the ledger; returns nil if it is not a result.
@@ -241,8 +243,12 @@ extension PointResult {
             else { return nil }
             curve.append(CurvePoint(step: step, tokens: tokens, validationLoss: loss))
         }
+        let model = fields["model"]?.string
+        let variant = model.flatMap { SweepVariant(name: $0) }
+        guard model == nil || variant != nil else { return nil }
         self.init(
-            point: SweepPoint(rule: rule, batch: batch, rate: rate, seed: seed),
+            point: SweepPoint(
+                rule: rule, batch: batch, rate: rate, seed: seed, variant: variant),
             learningRate: learningRate, diverged: diverged, curve: curve,
             noiseScale: fields["noise_scale"]?.number)
     }

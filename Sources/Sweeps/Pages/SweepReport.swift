@@ -30,8 +30,21 @@ extension SweepFolder {
                 Page.Section(
                     "Confounds", items: findings.warnings.map { .note(.warning, $0.sentence) })
             ]
-        let sections = analysis.designs.map {
-            DesignReport($0, analysis: analysis, specification: specification).section
+        let sections =
+            findings.sizes.map { SizeReport($0, specification).sections }
+            ?? analysis.designs.map {
+                DesignReport($0, analysis: analysis, specification: specification).section
+            }
+        guard findings.sizes == nil else {
+            let models = specification.parametrizations.map(\.rawValue)
+            return Page(
+                title: "Sweep \(name)",
+                subtitle: "Models of several sizes with \(Format.list(models)), \(size) of "
+                    + "\(specification.recipePath). Does the best rate of the smallest model suit "
+                    + "the larger ones? It transfers to a model if the whole interval of its "
+                    + "regret, the loss at this rate minus the loss at the model's best rate, is at "
+                    + "most \(Format.significant(analysis.tolerance, digits: 3)) nats.",
+                sections: (caveat ?? []) + confounds + sections)
         }
         return Page(
             title: "Sweep \(name)",

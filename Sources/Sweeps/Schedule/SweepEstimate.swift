@@ -7,6 +7,8 @@ import Training
 package struct SweepEstimate: Sendable, Equatable {
     /// The runs of one batch.
     package struct Row: Sendable, Equatable {
+        /// The model; nil if the sweep has only the recipe's.
+        package let variant: SweepVariant?
         package let batch: Int
         package let runs: Int
         package let steps: Int
@@ -30,16 +32,19 @@ package struct SweepEstimate: Sendable, Equatable {
 
     /// A table of the batches, and a sentence with the total duration.
     package var text: String {
+        let hasSizes = rows.contains { $0.variant != nil }
         var table = TextTable(
-            ["batch", "runs", "steps", "ms a step", "evaluations", "s each", "a run"],
-            leftColumns: 0)
+            (hasSizes ? ["model"] : [])
+                + ["batch", "runs", "steps", "ms a step", "evaluations", "s each", "a run"],
+            leftColumns: hasSizes ? 1 : 0)
         for row in rows {
-            table.add([
+            let cells = [
                 "\(row.batch)", "\(row.runs)", Format.count(row.steps),
                 Format.significant(row.cost.secondsPerStep * 1000, digits: 3),
                 "\(row.evaluations)", Format.significant(row.cost.secondsPerEvaluation, digits: 2),
                 Format.duration(row.seconds),
-            ])
+            ]
+            table.add((row.variant.map { [$0.name] } ?? []) + cells)
         }
         let runs = rows.reduce(0) { $0 + $1.runs }
         return table.lines.joined(separator: "\n")
@@ -72,16 +77,21 @@ extension SweepSession {
                 ? try SweepLedger(folder, schedule: schedule, session: "").results() : []
         }
         var rows: [SweepEstimate.Row] = []
-        for batch in input.specification.batches {
-            let first = input.specification.firstPoint(ofBatch: batch)
+        let members = try input.specification.members
+        for (member, batch) in members.flatMap({ member in
+            member.specification.batches.map { (member, $0) }
+        }) {
+            let own = member.specification
             let recipe = try world.agree { () throws(Failure) in
-                try input.specification.recipe(for: first)
+                try own.recipe(for: own.firstPoint(ofBatch: batch))
             }
             let training = try groupJob.prepare(recipe, dataPath: input.data.path)
             let cost = try RunCost.measure(training, on: group, engine: engine)
             rows.append(
                 SweepEstimate.Row(
-                    batch: batch, runs: schedule.fewestRuns(ofBatch: batch, after: results),
+                    variant: member.variant, batch: batch,
+                    runs: schedule.fewestRuns(
+                        of: member.variant, batch: batch, after: results),
                     steps: training.plan.recipe.training.steps,
                     evaluations: training.plan.recipe.evaluation.at.count, cost: cost))
         }

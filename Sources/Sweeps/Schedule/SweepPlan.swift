@@ -18,6 +18,12 @@ package struct SweepPlan: Sendable {
                 "rules: \"\(rule.name)\" changes more than the rate, so it needs a grid; remove it, or "
                     + "omit --budget.")
         }
+        guard !specification.hasSizes else {
+            throw Failure(
+                .usage,
+                "--budget: a planned sweep compares batches, but the specification has several "
+                    + "models; remove --budget, or widths and layers.")
+        }
         guard !specification.rules.isEmpty, specification.batches.last != specification.baseBatch
         else {
             throw Failure(

@@ -7,42 +7,19 @@ import Verdicts
 /// The points depend only on the results and not on the order in which the runs ended. Any number
 /// of groups therefore ends with the same points, even if groups are killed and started again.
 package struct SweepSchedule: Sendable {
-    private let specification: SweepSpecification
-    private let contextLength: Int
-    /// The rules that need runs of their own, with the batches that they reach.
-    private let trainedRules: [(rule: SweepRule, batches: Set<Int>)]
+    /// The schedules of the members, the largest model first.
+    private let members: [MemberSchedule]
 
     /// - Throws: `Failure` (configuration) if the specification's recipe is invalid.
     package init(_ specification: SweepSpecification) throws(Failure) {
-        self.specification = specification
-        contextLength = try specification.firstRecipe.model.contextLength
-        trainedRules = try specification.rules.filter(\.isTrained).map {
-            (rule) throws(Failure) in
-            (rule, Set(try specification.batches(reachedBy: rule)))
-        }
+        let sorted = try specification.members.sorted { $0.parameterCount > $1.parameterCount }
+        members = try sorted.map { (member) throws(Failure) in try MemberSchedule(member) }
     }
 
     /// Returns all points that the results so far call for, including the points that have ended,
     /// in the order of their training. The longest come first, so that the groups end together.
     package func points(_ results: [PointResult]) -> [SweepPoint] {
-        let batches = specification.batches.sorted {
-            relativeCost(ofBatch: $0) > relativeCost(ofBatch: $1)
-        }
-        var points = batches.flatMap { batch in
-            let rates = rates(ofBatch: batch, results)
-            return specification.seeds.flatMap { seed in
-                rates.map { SweepPoint(batch: batch, rate: $0, seed: seed) }
-            }
-        }
-        guard !trainedRules.isEmpty, let rate = baseRate(results) else { return points }
-        for (rule, reached) in trainedRules {
-            points += batches.filter(reached.contains).flatMap { batch in
-                specification.seeds.map {
-                    SweepPoint(rule: rule.name, batch: batch, rate: rate, seed: $0)
-                }
-            }
-        }
-        return points
+        members.flatMap { $0.points(own($0, results)) }
     }
 
     /// The points of the specified grid, before it has grown.
@@ -62,10 +39,73 @@ package struct SweepSchedule: Sendable {
             done: points.count { ended.contains($0.name) }, total: points.count)
     }
 
+    /// Returns the least number of remaining runs of a member and a batch.
+    package func fewestRuns(
+        of variant: SweepVariant?, batch: Int, after results: [PointResult]
+    ) -> Int {
+        members.first { $0.variant == variant }.map {
+            $0.fewestRuns(ofBatch: batch, after: own($0, results))
+        } ?? 0
+    }
+
+    /// Returns the number of tokens on which a run of a batch is trained, in a sweep without sizes.
+    func tokens(ofBatch batch: Int) -> Double { members[0].tokens(ofBatch: batch) }
+
+    /// The mean number of tokens of a run over the batches, in a sweep without sizes.
+    var meanTokens: Double { members[0].meanTokens }
+
+    private func own(_ member: MemberSchedule, _ results: [PointResult]) -> [PointResult] {
+        results.filter { $0.point.variant == member.variant }
+    }
+}
+
+/// The points of a sweep's member to train, derived from the member's results so far.
+struct MemberSchedule: Sendable {
+    let variant: SweepVariant?
+    private let specification: SweepSpecification
+    private let contextLength: Int
+    /// The rules that need runs of their own, with the batches that they reach.
+    private let trainedRules: [(rule: SweepRule, batches: Set<Int>)]
+
+    /// - Throws: `Failure` (configuration) if the specification's recipe is invalid.
+    init(_ member: SweepMember) throws(Failure) {
+        variant = member.variant
+        let specification = member.specification
+        self.specification = specification
+        contextLength = try specification.firstRecipe.model.contextLength
+        trainedRules = try specification.rules.filter(\.isTrained).map {
+            (rule) throws(Failure) in
+            (rule, Set(try specification.batches(reachedBy: rule)))
+        }
+    }
+
+    /// Returns all points that the member's results call for, the longest first.
+    func points(_ results: [PointResult]) -> [SweepPoint] {
+        let batches = specification.batches.sorted {
+            relativeCost(ofBatch: $0) > relativeCost(ofBatch: $1)
+        }
+        var points = batches.flatMap { batch in
+            let rates = rates(ofBatch: batch, results)
+            return specification.seeds.flatMap { seed in
+                rates.map { SweepPoint(batch: batch, rate: $0, seed: seed, variant: variant) }
+            }
+        }
+        guard !trainedRules.isEmpty, let rate = baseRate(results) else { return points }
+        for (rule, reached) in trainedRules {
+            points += batches.filter(reached.contains).flatMap { batch in
+                specification.seeds.map {
+                    SweepPoint(rule: rule.name, batch: batch, rate: rate, seed: $0)
+                }
+            }
+        }
+        return points
+    }
+
     /// Returns the least number of remaining runs of a batch: the known points, and the runs of
     /// rules that are trained after the grid.
-    package func fewestRuns(ofBatch batch: Int, after results: [PointResult]) -> Int {
-        let open = openPoints(results).count { $0.batch == batch }
+    func fewestRuns(ofBatch batch: Int, after results: [PointResult]) -> Int {
+        let ended = Set(results.map(\.point.name))
+        let open = points(results).count { $0.batch == batch && !ended.contains($0.name) }
         guard baseRate(results) == nil else { return open }
         let rules = trainedRules.count { $0.batches.contains(batch) }
         return open + rules * specification.seeds.count

@@ -66,7 +66,7 @@ package struct SweepSession {
             folder, schedule: schedule, session: session, plan: plan, budget: budget)
         try world.onFirstRank { () throws(Failure) in
             if plan == nil {
-                announce(input, groups: groups, schedule, results: try ledger.results())
+                try announce(input, groups: groups, schedule, results: try ledger.results())
             } else {
                 try announcePlan(input, groups: groups, ledger)
             }
@@ -132,8 +132,7 @@ package struct SweepSession {
             path: try findDataPath(), recipe: &recipe, isRemembered: dataPath == nil,
             rank: world.rank)
         if budget != nil { _ = try SweepPlan(folder, specification) }
-        for batch in specification.batches {
-            var own = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
+        for var own in try specification.firstRecipes {
             own.model.vocabularySize = recipe.model.vocabularySize
             _ = try TrainingPlan(own, ranks: 1)
         }
@@ -163,12 +162,11 @@ package struct SweepSession {
                     + "\(world.size); use 1 to \(world.size).")
         }
         let largest = (world.size + groups - 1) / groups
-        for batch in specification.batches {
-            let recipe = try specification.recipe(for: specification.firstPoint(ofBatch: batch))
+        for recipe in try specification.firstRecipes {
             guard recipe.reduction.lanes < largest else { continue }
             throw Failure(
                 .usage,
-                "--groups \(groups): batch \(batch) has \(recipe.reduction.lanes) lanes, too few "
+                "--groups \(groups): batch \(recipe.training.globalBatch) has \(recipe.reduction.lanes) lanes, too few "
                     + "for the \(largest) ranks of a group; use --groups \(world.size) or start fewer "
                     + "ranks.")
         }
@@ -205,16 +203,22 @@ package struct SweepSession {
 
     private func announce(
         _ input: Input, groups: Int, _ schedule: SweepSchedule, results: [PointResult]
-    ) {
+    ) throws(Failure) {
         let specification = input.specification
-        let runs = specification.batches.reduce(results.count) {
-            $0 + schedule.fewestRuns(ofBatch: $1, after: results)
+        let members = try specification.members
+        let runs = members.reduce(results.count) { sum, member in
+            specification.batches.reduce(sum) {
+                $0 + schedule.fewestRuns(of: member.variant, batch: $1, after: results)
+            }
         }
+        let models =
+            specification.hasSizes ? "\(Format.counted(members.count, "model")) x " : ""
         let begun =
             results.isEmpty ? "" : ", of which \(Format.count(results.count)) have already ended"
         job.announce(
             """
-            sweeping \(Format.counted(specification.batches.count, "batch", "batches")) x \
+            sweeping \(models)\
+            \(Format.counted(specification.batches.count, "batch", "batches")) x \
             \(Format.counted(specification.learningRates.count, "rate")) x \
             \(Format.counted(specification.seeds.count, "seed")), \(Format.counted(runs, "run"))\(begun), \
             on \(Format.counted(world.size, "rank")) in \(Format.counted(groups, "group")), into \
@@ -319,7 +323,8 @@ package struct SweepSession {
         case .done: "done"
         case .wait: "wait"
         case .stop: "stop"
-        case .train(let point): "\(point.batch) \(point.rate) \(point.seed) \(point.rule)"
+        case .train(let point):
+            "\(point.batch) \(point.rate) \(point.seed) \(point.variant?.name ?? "-") \(point.rule)"
         }
     }
 
@@ -327,11 +332,14 @@ package struct SweepSession {
         if text == "done" { return .done }
         if text == "wait" { return .wait }
         if text == "stop" { return .stop }
-        let parts = text.split(separator: " ", maxSplits: 3)
-        guard parts.count == 4, let batch = Int(parts[0]), let rate = Double(parts[1]),
+        let parts = text.split(separator: " ", maxSplits: 4)
+        guard parts.count == 5, let batch = Int(parts[0]), let rate = Double(parts[1]),
             let seed = UInt64(parts[2])
         else { return nil }
-        return .train(SweepPoint(rule: String(parts[3]), batch: batch, rate: rate, seed: seed))
+        return .train(
+            SweepPoint(
+                rule: String(parts[4]), batch: batch, rate: rate, seed: seed,
+                variant: SweepVariant(name: parts[3])))
     }
 }
 

@@ -11,8 +11,14 @@ package struct SweepPoint: Sendable, Equatable {
     /// The peak rate of the schedule at this batch; for a rule's point, the rate at the base batch.
     package let rate: Double
     package let seed: UInt64
+    /// The model; nil if the sweep has only the recipe's.
+    package let variant: SweepVariant?
 
-    package init(rule: String = TrainedPoint.grid, batch: Int, rate: Double, seed: UInt64) {
+    package init(
+        rule: String = TrainedPoint.grid, batch: Int, rate: Double, seed: UInt64,
+        variant: SweepVariant? = nil
+    ) {
+        self.variant = variant
         self.rule = rule
         self.batch = batch
         self.rate = rate
@@ -29,7 +35,8 @@ package struct SweepPoint: Sendable, Equatable {
         let rule =
             isPlain && rule.count <= 40
             ? rule : "\(rule.prefix { $0.isLetter })-\(SHA256.hash(rule).prefix(12))"
-        return "\(rule)-b\(batch)-lr\(rate)-s\(seed)"
+        let model = variant.map { "-\($0.name)" } ?? ""
+        return "\(rule)\(model)-b\(batch)-lr\(rate)-s\(seed)"
     }
 }
 
@@ -70,7 +77,10 @@ extension SweepSpecification {
     ///
     /// - Throws: the failures of `recipe(for:)`.
     package var firstRecipe: Recipe {
-        get throws(Failure) { try recipe(for: firstPoint(ofBatch: batches[0])) }
+        get throws(Failure) {
+            let first = try members[0].specification
+            return try first.recipe(for: first.firstPoint(ofBatch: batches[0]))
+        }
     }
 
     /// Returns a point of a batch, for values that do not depend on the rate and the seed.
@@ -87,6 +97,7 @@ extension SweepSpecification {
     /// - Throws: `Failure` (configuration) if the recipe is invalid, or if a number of tokens is
     ///   not a whole number of the batch's steps.
     package func recipe(for point: SweepPoint) throws(Failure) -> Recipe {
+        guard !hasSizes else { return try member(point.variant).recipe(for: point) }
         var recipe = try recipe(
             batch: point.batch, rate: point.rate, rule: rules.first { $0.name == point.rule })
         recipe.training.seed = point.seed
@@ -156,7 +167,7 @@ extension SweepSpecification {
 }
 
 /// Returns the least common multiple of `a` and `b`, but at most 2^52.
-private func leastCommonMultiple(_ a: Int, _ b: Int) -> Int {
+func leastCommonMultiple(_ a: Int, _ b: Int) -> Int {
     var (divisor, rest) = (a, b)
     while rest != 0 { (divisor, rest) = (rest, divisor % rest) }
     let (product, overflow) = (a / divisor).multipliedReportingOverflow(by: b)

@@ -10,7 +10,7 @@ extension SweepSpecification {
 
     /// A hint on how to add the comparison that the specification lacks, or nil if it has both.
     var otherComparison: String? {
-        guard tokens.isEmpty || steps.isEmpty else { return nil }
+        guard !hasSizes, tokens.isEmpty || steps.isEmpty else { return nil }
         let (own, other) = steps.isEmpty ? ("tokens", "steps") : ("steps", "tokens")
         return
             "batches are compared only by equal \(own); add \(other) to the specification to compare "
@@ -61,13 +61,15 @@ extension SweepSpecification {
             ("grid_exponent", gridExponent != other.gridExponent),
             ("tokens", tokens != other.tokens), ("steps", steps != other.steps),
             ("evaluations", evaluations != other.evaluations),
+            ("tokens_per_parameter", tokensPerParameter != other.tokensPerParameter),
+            ("the smallest size", hasSizes != other.hasSizes || baseSize != other.baseSize),
         ]
         guard let difference = differences.first(where: { $0.1 }) else { return }
         throw Failure(
             .configuration,
             "\(difference.0) differs from the sweep being resumed, so their runs would not be comparable; "
                 + "keep it, or start a new sweep (only batches, learning_rates, seeds, rules, extend, "
-                + "tolerance and target_losses may change).")
+                + "tolerance, target_losses, parametrizations and larger sizes may change).")
     }
 
     /// Checks that every point of the specified grid has a recipe, and that every rule has a rate
@@ -75,6 +77,10 @@ extension SweepSpecification {
     ///
     /// - Throws: `Failure` (configuration) that names the first problem.
     package func validate() throws(Failure) {
+        guard !hasSizes else {
+            for member in try members { try member.specification.validate() }
+            return
+        }
         for batch in batches {
             for rate in rates(ofBatch: batch) {
                 _ = try recipe(for: SweepPoint(batch: batch, rate: rate, seed: seeds[0]))

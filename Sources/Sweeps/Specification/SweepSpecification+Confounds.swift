@@ -34,6 +34,14 @@ extension SweepSpecification {
     /// - Parameter trainingTokens: the number of tokens in the training data; nil if unknown.
     /// - Throws: the failures of `recipe(for:)`.
     package func warnings(trainingTokens: Int?) throws(Failure) -> [SweepWarning] {
+        guard !hasSizes else {
+            var warnings: [SweepWarning] = []
+            for member in try members {
+                for warning in try member.specification.warnings(trainingTokens: trainingTokens)
+                where !warnings.contains(warning) { warnings.append(warning) }
+            }
+            return warnings
+        }
         let confounds = Confounds(
             runs: try batches.map { (batch) throws(Failure) in
                 try GridRun(recipe(for: firstPoint(ofBatch: batch)))

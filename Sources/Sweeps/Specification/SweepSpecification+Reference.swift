@@ -7,6 +7,16 @@ extension SweepSpecification {
             Global batches, in sequences.
         learning_rates = [1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3]
             The grid's rates at base_batch, best a factor of 2 apart or less.
+        widths = [64, 128, 256]
+            Widths of the model, to learn whether a rate transfers to larger models. Heads keep
+            their width. If widths and layers are unset, the sweep has the recipe's model only.
+        layers = [2, 4, 8]
+            Numbers of layers; every width is trained with every one of them.
+        parametrizations = ["standard", "mup"]
+            How initial values and rates follow the size, among "standard", "mup" and "completep".
+            All are equal at the smallest size.
+        tokens_per_parameter = [20]
+            Instead of tokens: tokens for each parameter outside the embeddings and the head.
         grid_exponent = 0
             The grid moves with (batch / base_batch)^grid_exponent, to keep the optimum in its
             middle.

@@ -4,7 +4,8 @@ import Support
 extension SweepSpecification {
     private static let keys = [
         "recipe", "batches", "learning_rates", "grid_exponent", "seeds", "base_batch", "rules",
-        "tokens", "steps", "evaluations", "extend", "tolerance", "target_losses",
+        "tokens", "steps", "evaluations", "extend", "tolerance", "target_losses", "widths",
+        "layers", "parametrizations", "tokens_per_parameter",
     ]
 
     /// Reads a specification.
@@ -51,7 +52,22 @@ extension SweepSpecification {
         rules = try (table.list("rules") ?? [.text("none"), .text("sqrt"), .text("linear")]).map {
             (value) throws(Failure) in try SweepRule(value, table: table)
         }
+        widths = try table.integers("widths") ?? []
+        layers = try table.integers("layers") ?? []
+        tokensPerParameter = try table.numbers("tokens_per_parameter") ?? []
+        parametrizations = [baseRecipe.model.parametrization]
+        if let names = try table.list("parametrizations") {
+            parametrizations = try names.map { (value) throws(Failure) in
+                guard case .text(let name) = value else {
+                    throw table.impossible(
+                        "parametrizations", value.toml, "a quoted name",
+                        remedy: "use some of \"standard\", \"mup\" and \"completep\"")
+                }
+                return try Parametrization(name, key: "\(table.name) parametrizations")
+            }
+        }
         try validate(table)
+        try validateSizes(table)
         try addOtherComparison(table)
     }
 
@@ -61,7 +77,9 @@ extension SweepSpecification {
     private mutating func addOtherComparison(_ table: SpecificationTable) throws(Failure) {
         let lacksSteps = try table.integers("steps") == nil
         let lacksTokens = try table.integers("tokens") == nil
-        guard lacksTokens != lacksSteps, let smallest = batches.first, let largest = batches.last
+        // With one batch, equal tokens are equal steps.
+        guard lacksTokens != lacksSteps, !hasSizes || batches.count > 1,
+            tokensPerParameter.isEmpty, let smallest = batches.first, let largest = batches.last
         else { return }
         let recipe = try firstRecipe
         // With any other schedule, the rate has fully decayed only at the end of a run.
@@ -97,6 +115,50 @@ extension SweepSpecification {
         }
     }
 
+    /// Checks the keys of a sweep over sizes.
+    private func validateSizes(_ table: SpecificationTable) throws(Failure) {
+        try table.checkRising("widths", widths.map(Double.init), "a width of 1 or more")
+        try table.checkRising("layers", layers.map(Double.init), "a number of 1 or more")
+        try table.checkRising(
+            "tokens_per_parameter", tokensPerParameter, "a number of tokens above 0")
+        let names = parametrizations.map(\.rawValue)
+        try table.require(
+            !names.isEmpty && Set(names).count == names.count, "parametrizations", names,
+            "a list of distinct names", remedy: "use [\"standard\", \"mup\"]")
+        let perParameter = tokensPerParameter.map { "\($0)" }.joined(separator: ", ")
+        if !tokensPerParameter.isEmpty, !tokens.isEmpty {
+            throw table.conflict(
+                "tokens_per_parameter", "[\(perParameter)]", "cannot be combined with tokens",
+                remedy: "remove one of them")
+        }
+        guard hasSizes else {
+            for (key, isSet, value) in [
+                (
+                    "parametrizations", parametrizations != [baseRecipe.model.parametrization],
+                    "\(names)"
+                ),
+                ("tokens_per_parameter", !tokensPerParameter.isEmpty, "[\(perParameter)]"),
+            ] where isSet {
+                throw table.conflict(
+                    key, value, "needs several sizes of the model",
+                    remedy: "add widths = [64, 128, 256], or remove it")
+            }
+            return
+        }
+        if let rule = rules.first(where: \.isTrained) {
+            throw table.conflict(
+                "rules", "\"\(rule.name)\"",
+                "needs runs of its own, which a sweep over sizes lacks",
+                remedy: "remove the rule, or the sizes")
+        }
+        let counts = try members.map(\.parameterCount)
+        if Set(counts).count * parametrizations.count != counts.count {
+            throw table.conflict(
+                "layers", "\(layers)", "gives models with the same number of parameters",
+                remedy: "use other widths or layers")
+        }
+    }
+
     private func validate(_ table: SpecificationTable) throws(Failure) {
         try table.checkRising("batches", batches.map(Double.init), "a batch of 1 or more")
         try table.checkRising("learning_rates", learningRates, "a rate above 0")
@@ -112,7 +174,7 @@ extension SweepSpecification {
         try table.require(
             targetLosses.allSatisfy { $0.isFinite && $0 > 0 }, "target_losses", targetLosses,
             "a list of losses above 0", remedy: "remove the others")
-        guard !tokens.isEmpty || !steps.isEmpty else {
+        guard !tokens.isEmpty || !steps.isEmpty || !tokensPerParameter.isEmpty else {
             throw table.missing(
                 "tokens", "[1000000], the number of tokens after which batches are compared")
         }

@@ -12,7 +12,7 @@ package struct SweepSpecification: Sendable, Equatable {
     package let settings: [RecipeSetting]
     /// The recipe with `settings` and without its [scaling]. It is not checked, because every run
     /// sets more keys.
-    let baseRecipe: Recipe
+    var baseRecipe: Recipe
     /// `batches`: global batches, in sequences, rising.
     package var batches: [Int]
     /// `learning_rates`: the grid's rates at the base batch, rising.
@@ -20,6 +20,15 @@ package struct SweepSpecification: Sendable, Equatable {
     /// `grid_exponent`: the power of batch / base_batch by which the grid moves with the batch, so
     /// that its middle stays near the optimum. The analysis ignores it.
     package var gridExponent: Double
+    /// `widths`: the widths of the model, rising; empty for the recipe's.
+    package var widths: [Int] = []
+    /// `layers`: the numbers of layers, rising; empty for the recipe's.
+    package var layers: [Int] = []
+    /// `parametrizations`: those in which each size is trained.
+    package var parametrizations: [Parametrization] = [.standard]
+    /// `tokens_per_parameter`: instead of `tokens`, the numbers of tokens for each parameter outside
+    /// the embeddings, rising.
+    package var tokensPerParameter: [Double] = []
     /// `seeds`: the seeds of parameters and data order.
     package var seeds: [UInt64]
     /// `base_batch`: the batch whose best rate the rules scale; if unset, the smallest.

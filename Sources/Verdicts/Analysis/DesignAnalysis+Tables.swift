@@ -240,7 +240,7 @@ extension BatchCost {
 extension Table {
     /// The table as lines for a terminal. Columns are aligned to the left up to the first one that
     /// is not.
-    var lines: [String] {
+    package var lines: [String] {
         var table = TextTable(
             columns.map(\.title), leftColumns: columns.prefix { $0.alignment == .left }.count)
         for row in rows { table.add(row.cells) }

@@ -1,0 +1,127 @@
+import Model
+import Recipes
+import Support
+
+/// A model of a sweep over sizes: a size in a parametrization.
+package struct SweepVariant: Sendable, Hashable {
+    package let parametrization: Parametrization
+    package let size: ModelSize
+
+    package init(_ parametrization: Parametrization, _ size: ModelSize) {
+        self.parametrization = parametrization
+        self.size = size
+    }
+
+    /// The name of the variant in names of points, such as "mup-w64-l4".
+    package var name: String { "\(parametrization.rawValue)-w\(size.width)-l\(size.layers)" }
+
+    /// Reads a name; nil if it is none.
+    init?(name: some StringProtocol) {
+        let parts = name.split(separator: "-")
+        guard parts.count == 3, let parametrization = Parametrization(rawValue: String(parts[0])),
+            parts[1].first == "w", let width = Int(parts[1].dropFirst()),
+            parts[2].first == "l", let layers = Int(parts[2].dropFirst())
+        else { return nil }
+        self.init(parametrization, ModelSize(width: width, layers: layers))
+    }
+}
+
+/// A part of a sweep whose runs have one model.
+package struct SweepMember: Sendable, Equatable {
+    /// The member's model; nil if the sweep has only the recipe's.
+    package let variant: SweepVariant?
+    /// The specification of the member's runs, without sizes.
+    package let specification: SweepSpecification
+}
+
+extension SweepSpecification {
+    /// Whether the sweep compares sizes of the model.
+    package var hasSizes: Bool { !widths.isEmpty || !layers.isEmpty }
+
+    /// The size at which all parametrizations are equal: the recipe's base, or otherwise the
+    /// smallest.
+    package var baseSize: ModelSize {
+        let model = baseRecipe.model
+        return ModelSize(
+            width: model.baseWidth ?? widths.first ?? model.width,
+            layers: model.baseLayers ?? layers.first ?? model.layers)
+    }
+
+    /// The models of the sweep: every width with every number of layers, in every parametrization.
+    private var variants: [SweepVariant?] {
+        guard hasSizes else { return [nil] }
+        return parametrizations.flatMap { parametrization in
+            (widths.isEmpty ? [baseRecipe.model.width] : widths).flatMap { width in
+                (layers.isEmpty ? [baseRecipe.model.layers] : layers).map {
+                    SweepVariant(parametrization, ModelSize(width: width, layers: $0))
+                }
+            }
+        }
+    }
+
+    /// The sweep's parts, one for each model.
+    ///
+    /// - Throws: `Failure` (configuration) if the recipe has no such size.
+    package var members: [SweepMember] {
+        get throws(Failure) {
+            try variants.map { (variant) throws(Failure) in
+                SweepMember(variant: variant, specification: try member(variant))
+            }
+        }
+    }
+
+    /// Returns the specification of the runs of one model.
+    ///
+    /// - Throws: `Failure` (configuration) if the recipe has no such size.
+    package func member(_ variant: SweepVariant?) throws(Failure) -> SweepSpecification {
+        guard let variant else { return self }
+        var own = self
+        (own.widths, own.layers, own.tokensPerParameter) = ([], [], [])
+        own.baseRecipe.model = try baseRecipe.model.resized(
+            to: variant.size, variant.parametrization, base: baseSize)
+        if !tokensPerParameter.isEmpty {
+            own.tokens = try tokens(ofParameters: own.baseRecipe.model.innerParameterCount)
+        }
+        return own
+    }
+
+    /// Returns the tokens of `tokensPerParameter` for a number of parameters, rounded to whole steps
+    /// of every batch.
+    private func tokens(ofParameters count: Int) throws(Failure) -> [Int] {
+        let context = baseRecipe.model.contextLength
+        let common = Double(batches.reduce(1, leastCommonMultiple)) * Double(context)
+        let tokens = tokensPerParameter.map {
+            (max(1, ($0 * Double(count) / common).rounded()) * common)
+        }
+        guard tokens.allSatisfy({ $0 < 0x1p52 }), Set(tokens).count == tokens.count else {
+            throw Failure(
+                .configuration,
+                "tokens_per_parameter: \(count) parameters give numbers of tokens that are equal "
+                    + "or too large; use other numbers, or fewer batches.")
+        }
+        return tokens.map { Int($0) }
+    }
+}
+
+extension SweepSpecification {
+    /// The recipe of the first run of each member and batch.
+    ///
+    /// - Throws: the failures of `recipe(for:)`.
+    var firstRecipes: [Recipe] {
+        get throws(Failure) {
+            var recipes: [Recipe] = []
+            for member in try members {
+                let own = member.specification
+                for batch in own.batches {
+                    recipes.append(try own.recipe(for: own.firstPoint(ofBatch: batch)))
+                }
+            }
+            return recipes
+        }
+    }
+}
+
+extension SweepMember {
+    /// The number of the model's parameters outside the embeddings and the head.
+    package var parameterCount: Int { specification.baseRecipe.model.innerParameterCount }
+}

@@ -1,0 +1,190 @@
+import Report
+import Statistics
+import Support
+
+/// A model whose best rate is compared with those of other sizes.
+package struct SizedModel: Sendable, Hashable {
+    package let name: String
+    /// The parameters outside the embeddings and the head.
+    package let parameters: Int
+
+    package init(name: String, parameters: Int) {
+        self.name = name
+        self.parameters = parameters
+    }
+}
+
+/// The losses of one model's runs, after the tokens or steps at which models are compared.
+package struct SizedRuns: Sendable {
+    package let model: SizedModel
+    package let runs: [TrainedPoint]
+
+    /// - Parameter design: the comparison, whose mark may differ from that of other models.
+    package init(_ model: SizedModel, _ points: [TrainedPoint], design: Design) {
+        self.model = model
+        // The number of parameters takes the place of the batch, and the comparison's loss that of
+        // the curve.
+        runs = points.compactMap { point in
+            guard let loss = point.loss(at: design) else { return nil }
+            return TrainedPoint(
+                batch: model.parameters, learningRate: point.learningRate, seed: point.seed,
+                diverged: !loss.isFinite, initialLoss: .infinity,
+                curve: loss.isFinite ? [CurvePoint(step: 1, tokens: 1, validationLoss: loss)] : [],
+                secondsPerStep: 0)
+        }
+    }
+
+    fileprivate static let design = Design.equalTokens(1)
+}
+
+/// The transfer of the smallest model's best rate to larger models (Yang et al. 2022, 2203.03466).
+///
+/// The sizes of one parametrization take the place of a sweep's batches, and keeping the rate that
+/// of a rule.
+package struct TransferAnalysis: Sendable, Equatable {
+    /// The models, by rising number of parameters.
+    package let models: [SizedModel]
+    /// The best rate of each model.
+    package let optima: [BatchOptimum]
+    /// The exponent p of a best rate proportional to N^p, with N parameters.
+    package let exponent: RateExponent
+    /// The verdict on keeping the smallest model's best rate.
+    package let verdict: RuleVerdict
+    package let tolerance: Double
+
+    /// Returns nil without runs of at least two models.
+    package init?(_ runs: [SizedRuns], settings: AnalysisSettings) {
+        let sorted = runs.filter { !$0.runs.isEmpty }.sorted {
+            $0.model.parameters < $1.model.parameters
+        }
+        guard let base = sorted.first, sorted.count > 1 else { return nil }
+        precondition(
+            Set(sorted.map(\.model.parameters)).count == sorted.count,
+            "models differ in their parameters")
+        models = sorted.map(\.model)
+        tolerance = settings.tolerance
+        var settings = settings
+        (settings.designs, settings.rules) = ([SizedRuns.design], [.none])
+        settings.targetLosses = []
+        let (optima, valley) = BatchOptimum.all(
+            sorted.flatMap(\.runs), design: SizedRuns.design, settings: settings)
+        self.optima = optima
+        exponent = RateExponent(optima, level: settings.level)
+        let verdicts = DesignAnalysis.lookedUp(
+            optima, valley, baseBatch: base.model.parameters, settings: settings)
+        guard let verdict = verdicts.first else { return nil }
+        self.verdict = verdict
+    }
+
+    /// Returns the model with a number of parameters.
+    package func name(of parameters: Int) -> String {
+        models.first { $0.parameters == parameters }?.name ?? "\(parameters)"
+    }
+
+    /// The verdict in one sentence.
+    package var sentence: String {
+        guard let best = optima.first?.optimum.best else {
+            return "the smallest model, \(models[0].name), has no best rate to keep, so nothing "
+                + "is decided; add rates or seeds."
+        }
+        let rate = Format.scientific(best.rate, digits: 2)
+        var predicates: [String] = []
+        if let reach = verdict.reachBeyondBase {
+            predicates.append("transfers up to \(name(of: reach)) (regret <= \(tolerance) at 95 %)")
+        }
+        if let failure = verdict.failsFrom {
+            let regret = verdict.regrets.first { $0.batch == failure }
+            predicates.append("fails from \(name(of: failure))\(Self.cost(regret))")
+        }
+        if !verdict.undecided.isEmpty {
+            let names = verdict.undecided.map { name(of: $0.batch) }
+            predicates.append("is undecided at \(Format.list(names))")
+        }
+        return "the best rate of \(models[0].name), \(rate), \(Format.list(predicates))."
+    }
+
+    private static func cost(_ regret: Regret?) -> String {
+        switch regret?.outcome {
+        case .measured(let estimate):
+            ", where it costs \(Format.significant(estimate.value, digits: 2)) nats"
+        case .diverged, .belowDivergence: ", where it diverges"
+        case .outsideGrid, .unavailable, nil: ""
+        }
+    }
+
+    /// The exponent in one sentence, or nil if it is unknown.
+    package var exponentSentence: String? {
+        guard let estimate = exponent.exponent else { return nil }
+        func number(_ value: Double) -> String { Format.fixed(value, decimals: 2) }
+        let interval = estimate.interval.map {
+            " (\(number($0.lower)) to \(number($0.upper)) at 95 %)"
+        }
+        return exponent.fits
+            ? "The best rate is proportional to N^\(number(estimate.value))\(interval ?? "") for N "
+                + "parameters outside the embeddings."
+            : "No power law of the number of parameters fits the best rates."
+    }
+
+    /// The best rates and the regrets of the smallest model's rate.
+    package var table: Table {
+        var table = Table(
+            columns: [
+                .init("model", .left), .init("N"), .init("best rate"), .init("interval"),
+                .init("loss"), .init("regret"), .init("interval"), .init("verdict", .left),
+            ])
+        func rate(_ value: Double) -> String { Format.scientific(value, digits: 2) }
+        for (model, optimum) in zip(models, optima) {
+            let best = optimum.optimum.best
+            let regret = verdict.regrets.first { $0.batch == model.parameters }
+            var cells = ["-", "-"]
+            switch regret?.outcome {
+            case .measured(let estimate):
+                func nats(_ value: Double) -> String { Format.fixed(value, decimals: 4) }
+                cells = [
+                    nats(estimate.value),
+                    estimate.interval.map { "\(nats($0.lower)) to \(nats($0.upper))" } ?? "-",
+                ]
+            case .diverged: cells[0] = "diverges"
+            case .belowDivergence: cells[0] = "next to a divergence"
+            case .outsideGrid: cells[0] = "outside the grid"
+            case .unavailable, nil: break
+            }
+            table.add(
+                .init(
+                    [
+                        model.name, Format.count(model.parameters),
+                        best.map { rate($0.rate) } ?? "-",
+                        best?.interval.map { "\(rate($0.lower)) to \(rate($0.upper))" } ?? "-",
+                        best.map { Format.fixed($0.loss, decimals: 4) } ?? "-",
+                    ] + cells + [verdict.word(atBatch: model.parameters)]))
+        }
+        return table
+    }
+
+    /// Everything as JSON.
+    package var json: JSONObject {
+        func interval(_ interval: Interval?) -> JSONValue {
+            interval.map { [.number($0.lower), .number($0.upper)] } ?? .null
+        }
+        let rows = zip(models, optima).map { model, optimum -> JSONValue in
+            let best = optimum.optimum.best
+            let regret = verdict.regrets.first { $0.batch == model.parameters }
+            var estimate: Estimate?
+            if case .measured(let value)? = regret?.outcome { estimate = value }
+            return [
+                "model": .string(model.name), "parameters": .integer(model.parameters),
+                "best_rate": best.map { .number($0.rate) } ?? .null,
+                "best_rate_interval": interval(best?.interval),
+                "loss": best.map { .number($0.loss) } ?? .null,
+                "regret": estimate.map { .number($0.value) } ?? .null,
+                "regret_interval": interval(estimate?.interval),
+                "verdict": .string(verdict.word(atBatch: model.parameters)),
+            ]
+        }
+        return [
+            "sentence": .string(sentence), "models": .array(rows),
+            "exponent": exponent.exponent.map { .number($0.value) } ?? .null,
+            "exponent_interval": interval(exponent.exponent?.interval),
+        ]
+    }
+}
