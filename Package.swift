@@ -9,12 +9,12 @@ let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .unsafeFlags(machine.flatMap { ["-Xcc", $0] }),
 ]
-// Where the hot loops are: without overflow traps, which would keep them from being vectorised, and
-// so without preconditions as well. What comes from users is checked before it gets there.
+// For the target with the floating-point loops, which overflow traps would keep from being
+// vectorized. This removes preconditions too, so the callers check what comes from users.
 let uncheckedSettings =
     swiftSettings + [.unsafeFlags(["-Ounchecked"], .when(configuration: .release))]
 
-/// A target of ours.
+/// Returns a library target.
 func target(
     _ name: String, _ dependencies: [Target.Dependency] = [], unchecked: Bool = false
 ) -> Target {
@@ -23,7 +23,7 @@ func target(
         swiftSettings: unchecked ? uncheckedSettings : swiftSettings)
 }
 
-/// The tests of the target they are named after.
+/// Returns the tests of the target `name`.
 func tests(
     _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []
 ) -> Target {
@@ -54,8 +54,8 @@ let package = Package(
         .executableTarget(
             name: "multirank-probe",
             dependencies: [
-                "Experiments", "Benchmarks", "Training", "Model", "Collectives", "Recipes",
-                "Compute", "MPI", "Support", "TestSupport",
+                "Experiments", "Training", "Model", "Collectives", "Recipes", "Compute", "MPI",
+                "Support", "TestSupport",
             ],
             path: "Tests/MultiRankProbe", swiftSettings: swiftSettings),
 
@@ -92,7 +92,7 @@ let package = Package(
             "Training",
             [
                 "Data", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry", "Recipes",
-                "Statistics", "Compute", "MPI", "Support", "CCompute",
+                "Statistics", "Compute", "MPI", "Support",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .target(
@@ -100,7 +100,7 @@ let package = Package(
             resources: [.embedInCode("Tokenizers/UnicodeClasses.txt")],
             swiftSettings: swiftSettings),
         target("Model", ["Recipes", "Compute", "Support"]),
-        target("Collectives", ["Recipes", "MPI", "Compute", "CCompute", "Support"]),
+        target("Collectives", ["Recipes", "MPI", "Compute", "Support"]),
         target("Optimizers", ["Recipes", "Compute"]),
         target("Checkpoints", ["Recipes", "Compute", "Support"]),
         target("Telemetry", ["Support", .product(name: "Logging", package: "swift-log")]),

@@ -67,12 +67,26 @@ package struct SafetensorsFile: ~Copyable {
 
     /// Checks that all fp32 tensors hold only finite numbers.
     ///
-    /// - Throws: `.badData` that names the first tensor that does not.
+    /// The numbers are read rather than mapped, because Linux may map more pages than are touched,
+    /// and training checks a checkpoint when its own memory is at its peak.
+    ///
+    /// - Throws: `.inputOutput`; `.badData` that names the first tensor that does not.
     package borrowing func requireFinite() throws(Failure) {
+        let file = try Descriptor(reading: path)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
+        defer { buffer.deallocate() }
         for tensor in tensors where tensor.type == .float32 {
-            try memory.forEachPiece(of: place(of: tensor)) { (piece) throws(Failure) in
-                let values = piece.assumingMemoryBound(to: Float.self)
-                guard firstNonFinite(in: values) != nil else { return }
+            let place = place(of: tensor)
+            for start in stride(from: place.lowerBound, to: place.upperBound, by: buffer.count) {
+                let count = min(buffer.count, place.upperBound - start)
+                let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+                guard try file.read(at: start, into: piece) == count else {
+                    throw .file(
+                        .badData, path, "became shorter while it was read",
+                        remedy: "use another checkpoint")
+                }
+                let values = UnsafeRawBufferPointer(piece).assumingMemoryBound(to: Float.self)
+                guard firstNonFinite(in: values) != nil else { continue }
                 throw failure(
                     "\"\(tensor.name)\" holds a number that is not finite, because the training "
                         + "diverged", remedy: "use an earlier checkpoint")

@@ -161,8 +161,7 @@ extension MPIEnvironment {
         let folder = URL(filePath: String(line[start...])).deletingLastPathComponent()
         // The last of these is Debian's folder.
         return ["openmpi", "openmpi3", "openmpi/lib/openmpi3"].flatMap { name in
-            let names = try? FileManager.default.contentsOfDirectory(
-                atPath: folder.appending(path: name).path)
+            let names = try? FileSystem.names(in: folder.appending(path: name).path)
             return (names ?? []).filter { $0.hasPrefix("mca_pmix_") }
         }
     }

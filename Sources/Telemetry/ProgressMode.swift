@@ -39,8 +39,8 @@ package struct ProgressSchedule: Sendable {
     private var lastTime: Double?
     private var lastTenth: Int
 
-    /// The seconds that an operation may take without a display.
-    package static let patience = 5.0
+    /// The seconds after which the progress of an operation is shown, so that short ones show none.
+    private static let secondsBeforeDisplay = 5.0
     /// The least number of seconds between two drawings of a bar.
     static let redrawInterval = 0.1
     /// The seconds after which a line is shown even if less than a tenth of the work was done.
@@ -53,7 +53,7 @@ package struct ProgressSchedule: Sendable {
     package init(mode: ProgressMode, fraction: Double = 0, at time: Double, atOnce: Bool) {
         self.mode = mode
         start = time
-        delay = atOnce ? 0 : Self.patience
+        delay = atOnce ? 0 : Self.secondsBeforeDisplay
         lastTenth = Int(fraction * 10)
     }
 

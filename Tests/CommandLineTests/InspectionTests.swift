@@ -125,7 +125,7 @@ extension CommandLineTests {
             for ranks in [0, 2] {
                 expectRefusal(
                     try bench.lockstep("sample", run, "--prompt", "to be é", ranks: ranks), 65,
-                    ["the character \"é\" (U+00E9)"])
+                    ["--prompt: has the character \"é\" (U+00E9)"])
             }
             for (options, word) in [
                 (["--tokens", "0"], "--tokens 0: must"), (["--samples", "0"], "--samples 0: must"),

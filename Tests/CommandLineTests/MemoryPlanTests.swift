@@ -89,8 +89,8 @@ extension CommandLineTests {
             let least: Double
         }
 
-        /// Trainings with four arenas of 7.1 million numbers, with a little less than three, and
-        /// with little more than the program.
+        /// Trainings with four arenas of 7.1 million numbers, with a little less than three, with
+        /// little more than the program, with four arenas of 3.2 million, and with many lanes.
         private static let trainings = [
             Training(
                 ranks: 1, model: ["model.width=384", "model.layers=4"], isSharded: false,
@@ -98,6 +98,10 @@ extension CommandLineTests {
             Training(
                 ranks: 2, model: ["model.width=384", "model.layers=4"], isSharded: true, least: 90),
             Training(ranks: 2, model: [], isSharded: true, least: 20),
+            // Checking a checkpoint must not make much of its file resident.
+            Training(
+                ranks: 1, model: ["model.width=256", "model.layers=4"], isSharded: false,
+                least: 60),
             // The lanes take more memory than the model.
             Training(
                 ranks: 1,

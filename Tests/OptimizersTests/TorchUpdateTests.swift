@@ -34,20 +34,21 @@ struct TorchUpdateTests {
                 learningRate: updates.learningRates[index], range: 0..<layout.count)
             if let expected = reference.parameters["\(index + 1)"] {
                 let title = "\(reference.title), step \(index + 1)"
-                compare(parameters, expected, layout, title)
+                compare(parameters, expected, layout: layout, title: title)
             }
         }
         #expect(layout.gapsAreZero(in: parameters), "\(reference.title)")
         #expect(Set(optimizer.states.map(\.name)) == Set(reference.state.keys))
         for state in optimizer.states {
             let expected = try #require(reference.state[state.name])
-            compare(state.buffer, expected, layout, "\(reference.title), \(state.name)")
+            compare(
+                state.buffer, expected, layout: layout, title: "\(reference.title), \(state.name)")
             #expect(layout.gapsAreZero(in: state.buffer), "\(reference.title), \(state.name)")
         }
     }
 
     private func compare(
-        _ arena: Buffer<Float>, _ expected: NamedValues, _ layout: ArenaLayout, _ title: String
+        _ arena: Buffer<Float>, _ expected: NamedValues, layout: ArenaLayout, title: String
     ) {
         for tensor in layout.tensors {
             let values = Array(arena.elements[tensor.range])

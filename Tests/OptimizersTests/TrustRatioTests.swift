@@ -36,20 +36,23 @@ struct TrustRatioTests {
                     &optimizer, parameters, gradients, rate: reference.learningRates[index],
                     scale: expected.gradientScale ?? 1)
                 guard let after = expected.parameters["\(index + 1)"] else { continue }
-                compare(parameters, after, layout, "\(expected.title), step \(index + 1)")
+                compare(
+                    parameters, after, layout: layout, title: "\(expected.title), step \(index + 1)"
+                )
             }
             #expect(layout.gapsAreZero(in: parameters), "\(expected.title)")
             #expect(Set(optimizer.states.map(\.name)) == Set(expected.state.keys))
             for state in optimizer.states {
                 let after = try #require(expected.state[state.name])
-                compare(state.buffer, after, layout, "\(expected.title), \(state.name)")
+                compare(
+                    state.buffer, after, layout: layout, title: "\(expected.title), \(state.name)")
                 #expect(layout.gapsAreZero(in: state.buffer), "\(expected.title)")
             }
         }
     }
 
     private func compare(
-        _ arena: Buffer<Float>, _ expected: NamedValues, _ layout: ArenaLayout, _ title: String
+        _ arena: Buffer<Float>, _ expected: NamedValues, layout: ArenaLayout, title: String
     ) {
         for tensor in layout.tensors {
             var values = Array(arena.elements[tensor.range])

@@ -1,5 +1,5 @@
 import CCompute
-import Glibc
+import Support
 
 /// Binds each thread of a team to a core if a launcher gave this process as many cores as it has
 /// threads. Without this, the system would move threads between the cores, away from their caches.
@@ -28,10 +28,7 @@ package enum CoreBinding {
     /// processor's own number if Linux does not report them.
     private static func siblings(of processor: Int) -> String {
         let path = "/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list"
-        guard let file = fopen(path, "r") else { return "\(processor)" }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        guard fgets(&line, Int32(line.count), file) != nil else { return "\(processor)" }
-        return String(decoding: line.prefix { $0 > 32 }.map(UInt8.init), as: UTF8.self)
+        guard let line = try? readText(path) else { return "\(processor)" }
+        return String(line.prefix { !$0.isWhitespace })
     }
 }

@@ -51,7 +51,7 @@ package final class ThreadTeam: Sendable {
                 Failure(
                     .configuration,
                     "Thread \(thread + 1) of \(threads) cannot be started "
-                        + "(\(String(cString: strerror(status)))); use fewer threads per rank, or "
+                        + "(\(systemMessage(status))); use fewer threads per rank, or "
                         + "raise the limits on processes and memory (ulimit -u, ulimit -v)."
                 ).endProcess()
             }

@@ -84,7 +84,9 @@ private func write(
         throw tooShort(
             "the text gives \(train.tokens) train and \(validation.tokens) validation tokens")
     }
-    for source in survey.sources where source.isSpooled { unlink(source.path) }
+    for source in survey.sources where source.isSpooled {
+        FileSystem.removeIfPossible(source.path)
+    }
 
     // Opening the files that were written also proves that they can be read.
     let trainTokens = try TokenDataset.open(folder: folder, split: .train)

@@ -74,8 +74,12 @@ extension Tokenizer {
     /// Returns the ids of text in which the name of the end-of-text token means the token.
     ///
     /// - Throws: `Failure` (bad data) that names a character without an id.
-    package func encodeWithEndOfText(_ text: String) throws(Failure) -> [UInt32] {
-        guard let name = endOfTextName, let endOfText else { return try encode(text) }
+    package func encodeWithEndOfText(
+        _ text: String, source: String = "the text"
+    ) throws(Failure) -> [UInt32] {
+        guard let name = endOfTextName, let endOfText else {
+            return try encode(text, source: source)
+        }
         return try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(Failure) in
             let bytes = UnsafeRawBufferPointer(bytes)
             var scanner = SeparatorScanner(name.utf8)
@@ -83,10 +87,12 @@ extension Tokenizer {
             var start = 0
             while let end = scanner.end(in: bytes, from: start) {
                 let piece = bytes[start..<end - scanner.separator.count]
-                ids += try encode(UnsafeRawBufferPointer(rebasing: piece)) + [endOfText]
+                ids += try encode(UnsafeRawBufferPointer(rebasing: piece), source: source)
+                ids.append(endOfText)
                 start = end
             }
-            return ids + (try encode(UnsafeRawBufferPointer(rebasing: bytes[start...])))
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+            return ids + (try encode(rest, source: source))
         }
     }
 
@@ -94,8 +100,12 @@ extension Tokenizer {
     ///
     /// - Throws: `Failure` (bad data) that names a character without an id.
     package func encode(_ text: String) throws(Failure) -> [UInt32] {
+        try encode(text, source: "the text")
+    }
+
+    private func encode(_ text: String, source: String) throws(Failure) -> [UInt32] {
         try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(Failure) in
-            try encode(UnsafeRawBufferPointer(bytes))
+            try encode(UnsafeRawBufferPointer(bytes), source: source)
         }
     }
 }

@@ -38,14 +38,14 @@ struct BranchTrainer {
                 design.recipe(of: point.batch, from: start, trunk: trunk), ranks: communicator.size)
         }
         let runner = try StepRunner(plan: plan, communicator: communicator, engine: engine)
-        let result = try train(point, from: start, runner, plan, observe)
+        let result = try train(point, from: start, plan: plan, with: runner, observe: observe)
         try runner.free()
         return result
     }
 
     private func train(
-        _ point: BranchDesign.Point, from start: BranchDesign.Start, _ runner: StepRunner,
-        _ plan: TrainingPlan, _ observe: (Int, Double) -> Void
+        _ point: BranchDesign.Point, from start: BranchDesign.Start, plan: TrainingPlan,
+        with runner: StepRunner, observe: (_ sequences: Int, _ loss: Double) -> Void
     ) throws(Failure) -> BranchResult? {
         try load(start, into: runner)
         let batches = batches(of: point, plan)

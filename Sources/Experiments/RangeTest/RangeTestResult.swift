@@ -98,7 +98,7 @@ package struct RangeTestResult: Sendable {
                 + "it; set [optimizer] learning_rate by hand"
         }
         let written = found + "\nlearning_rate = \(baseRate) at base_batch \(base)"
-        guard base != globalBatch else { return written + ", which is the batch" }
+        guard base != globalBatch else { return written + ", which is the global batch" }
         return written + ", which rule \(plan.rate.rule.rawValue) multiplies by "
             + "\(Format.significant(plan.rate.factor, digits: 6)) at batch \(globalBatch)"
     }

@@ -83,9 +83,7 @@ package struct RangeTestSession {
             try requireAbsent(path)
             let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
             guard access(folder, W_OK) == 0 else {
-                throw .file(
-                    .inputOutput, folder, "cannot be written (\(String(cString: strerror(errno))))",
-                    remedy: "check the path of --write")
+                throw .systemCall("written", folder, remedy: "check the path of --write")
             }
             guard path != outPath else {
                 throw Failure(
@@ -283,7 +281,7 @@ package struct RangeTestSession {
     /// - Throws: `Failure` (I/O) if it cannot.
     private func requireRoom(for text: String, at path: String) throws(Failure) {
         let trial = path + AtomicFolder.partialSuffix
-        defer { unlink(trial) }
+        defer { FileSystem.removeIfPossible(trial) }
         var file = try OutputFile(creating: trial)
         try file.write(text)
         try file.finish()

@@ -80,6 +80,17 @@ package enum FileSystem {
         try synchronizeFolder(parent(of: newPath))
     }
 
+    /// Removes a file, if it exists and can be removed. An error is not reported, so use this only
+    /// for a file that does no harm if it stays.
+    package static func removeIfPossible(_ path: String) { unlink(path) }
+
+    /// Returns the size in bytes of a regular file; nil if the path is not one, or a link to one.
+    package static func fileSize(_ path: String) -> Int? {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        return Int(status.st_size)
+    }
+
     /// Removes a folder that holds only files. Does nothing if the folder does not exist.
     ///
     /// - Throws: `.inputOutput`, also if the folder holds another folder.

@@ -1,4 +1,3 @@
-import Glibc
 import Statistics
 import Support
 import Telemetry
@@ -157,7 +156,7 @@ package struct SweepLedger: Sendable {
                 ["point": .string(result.point.name), "seconds_per_step": .number(secondsPerStep)],
                 to: folder.timings)
         }
-        unlink(claim(of: result.point))
+        FileSystem.removeIfPossible(claim(of: result.point))
     }
 
     /// Returns the results of all points that have ended, in the order in which they ended.

@@ -61,8 +61,7 @@ final class MetricsWriter {
 
     /// The size in bytes of the log that a resume reads.
     var bytesToRead: Int {
-        var status = stat()
-        return job.isFirstRank && stat(run.metrics, &status) == 0 ? Int(status.st_size) : 0
+        job.isFirstRank ? FileSystem.fileSize(run.metrics) ?? 0 : 0
     }
 
     func begin(at step: Int) {

@@ -115,7 +115,7 @@ package struct RunInspection {
                 "\(run.path): has no tokenizer.json, so tokens cannot be decoded; copy it from the data "
                     + "folder.")
         }
-        var context = try tokenizer.encodeWithEndOfText(prompt)
+        var context = try tokenizer.encodeWithEndOfText(prompt, source: "--prompt")
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let parameters = Parameters(parameters, precision: recipe.training.precision)
