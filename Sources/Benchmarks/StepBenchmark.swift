@@ -63,7 +63,8 @@ package struct StepBenchmark: Sendable {
             guard records.last?.loss.isFinite != true else { return }
             throw Failure(
                 .configuration,
-                "[optimizer] learning_rate = \(plan.recipe.optimizer.learningRate): the loss of the "
+                "[optimizer] learning_rate = \(plan.recipe.optimizer.learningRate): the loss of "
+                    + "the "
                     + "last step is not a number; lower the rate, or set clip_norm.")
         }
         return StepReport(
@@ -79,11 +80,11 @@ package struct StepBenchmark: Sendable {
 
     private func makePlan(ranks: Int) throws(Failure) -> TrainingPlan {
         for override in overrides where Self.keysWithoutEffect.contains(where: override.hasPrefix) {
-            throw Failure(
-                .usage,
-                "--set \(override): has no effect on a benchmark, which neither evaluates nor "
-                    + "writes checkpoints and takes the number of steps from --steps; leave it out."
-            )
+            throw Failure.option(
+                "--set", override,
+                "has no effect on a benchmark, which neither evaluates nor writes checkpoints "
+                    + "and takes the number of steps from --steps",
+                remedy: "leave it out")
         }
         let recipe = try size.recipe(
             ranks: ranks, steps: Self.warmupSteps + steps, precision: precision

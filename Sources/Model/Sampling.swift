@@ -19,15 +19,16 @@ package struct Sampling: Sendable {
     /// - Throws: `Failure` (usage) that names the option and its valid range.
     package func validate() throws(Failure) {
         guard temperature >= 0, temperature.isFinite else {
-            throw Failure(
-                .usage, "--temperature \(temperature): must be 0 (greedy) or more; try 0.8.")
+            throw Failure.option(
+                "--temperature", temperature, "must be 0 (greedy) or more", remedy: "try 0.8")
         }
         guard topK >= 0 else {
-            throw Failure(.usage, "--top-k \(topK): must be 0 (all tokens) or more; try 40.")
+            throw Failure.option(
+                "--top-k", topK, "must be 0 (all tokens) or more", remedy: "try 40")
         }
         guard topP > 0, topP <= 1 else {
-            throw Failure(
-                .usage, "--top-p \(topP): must be more than 0 and at most 1; try 0.95.")
+            throw Failure.option(
+                "--top-p", topP, "must be more than 0 and at most 1", remedy: "try 0.95")
         }
     }
 

@@ -65,6 +65,14 @@ extension Failure {
         Failure(code, "\(path): \(problem); \(remedy).")
     }
 
+    /// Returns a usage failure that concerns an option of the command line:
+    /// `--option value: problem; remedy.`
+    package static func option(
+        _ option: String, _ value: some CustomStringConvertible, _ problem: String, remedy: String
+    ) -> Failure {
+        Failure(.usage, "\(option) \(value): \(problem); \(remedy).")
+    }
+
     /// Returns a configuration failure that concerns a key of a recipe:
     /// `[section] key = value: problem; remedy.`
     package static func key(

@@ -50,7 +50,8 @@ struct BenchAllreduceCommand: ParsableCommand {
         guard let sizes else {
             let largest = try bytes(maximum, "--maximum")
             guard largest >= Self.smallest else {
-                throw Failure(.usage, "--maximum \(maximum): must be at least 4k; give 4k or more.")
+                throw Failure.option(
+                    "--maximum", maximum, "must be at least 4k", remedy: "give 4k or more")
             }
             var all = [Self.smallest]
             while let last = all.last, last * 2 <= largest { all.append(last * 2) }
@@ -82,6 +83,7 @@ struct BenchAllreduceCommand: ParsableCommand {
 
     private func chosenWire() throws(Failure) -> WireFormat {
         if let choice = WireFormat(rawValue: wire) { return choice }
-        throw Failure(.usage, "--wire \(wire): is not a format of messages; give fp32 or bf16.")
+        throw Failure.option(
+            "--wire", wire, "is not a format of messages", remedy: "give fp32 or bf16")
     }
 }

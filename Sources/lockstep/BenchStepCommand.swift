@@ -55,7 +55,8 @@ struct BenchStepCommand: ParsableCommand {
 
     func run() throws {
         guard steps >= 1, steps <= 1_000_000 else {
-            throw Failure(.usage, "--steps \(steps): must be from 1 to 1000000; try 5.")
+            throw Failure.option(
+                "--steps", steps, "must be from 1 to 1000000", remedy: "try 5")
         }
         let benchmark = StepBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,

@@ -17,7 +17,8 @@ struct ThreadsOption: ParsableArguments {
     func count() throws(Failure) -> Int {
         if let count = threadsPerRank {
             guard Self.range.contains(count) else {
-                throw Failure(.usage, "--threads-per-rank \(count): must be from 1 to 1024; try 1.")
+                throw Failure.option(
+                    "--threads-per-rank", count, "must be from 1 to 1024", remedy: "try 1")
             }
             return count
         }
@@ -45,7 +46,8 @@ struct PrecisionOptions: ParsableArguments {
     /// - Throws: `Failure` (usage) if it is not a precision.
     func choice() throws(Failure) -> Precision {
         if let choice = Precision(rawValue: precision) { return choice }
-        throw Failure(.usage, "--precision \(precision): is not a precision; give fp32 or bf16.")
+        throw Failure.option(
+            "--precision", precision, "is not a precision", remedy: "give fp32 or bf16")
     }
 }
 

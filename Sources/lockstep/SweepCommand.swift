@@ -85,10 +85,9 @@ struct SweepCommand: ParsableCommand {
             throw Failure(.usage, "No output folder is given; add --out with the sweep's folder.")
         }
         if let budget, estimate {
-            throw Failure(
-                .usage,
-                "--budget \(budget): does not apply to --estimate, which estimates the whole grid; "
-                    + "omit one of them.")
+            throw Failure.option(
+                "--budget", budget, "does not apply to --estimate, which estimates the whole grid",
+                remedy: "omit one of them")
         }
         let budget = try budget.map(SweepBudget.init)
         try Job.run(

@@ -72,10 +72,9 @@ struct TokenizeCommand: ParsableCommand {
     private func choice() throws(Failure) -> TokenizerChoice {
         if let like {
             guard tokenizer == nil, vocabulary == nil else {
-                throw Failure(
-                    .usage,
-                    "--like \(like): already chooses the tokenizer; leave out --tokenizer and "
-                        + "--vocabulary.")
+                throw Failure.option(
+                    "--like", like, "already chooses the tokenizer",
+                    remedy: "leave out --tokenizer and --vocabulary")
             }
             return .existing(folder: like)
         }
@@ -89,10 +88,9 @@ struct TokenizeCommand: ParsableCommand {
         case "bytes": return .bytes
         case "gpt2":
             guard let vocabulary else {
-                throw Failure(
-                    .usage,
-                    "--tokenizer gpt2: needs GPT-2's vocabulary; add --vocabulary with the folder of "
-                        + "its vocab.json and merges.txt.")
+                throw Failure.option(
+                    "--tokenizer", "gpt2", "needs GPT-2's vocabulary",
+                    remedy: "add --vocabulary with the folder of its vocab.json and merges.txt")
             }
             return .bytePairs(folder: vocabulary)
         default:
@@ -135,18 +133,21 @@ struct TokenizeCommand: ParsableCommand {
                 ? "add --separator \(shellQuoted(name)) to turn each into the end-of-text token"
                 : "only the text of --separator becomes the end-of-text token"
             return
-                "the text contains \(name) \(Format.counted(count, "time")), encoded as plain text; "
+                "the text contains \(name) \(Format.counted(count, "time")), encoded as plain "
+                + "text; "
                 + "\(remedy)."
         case .missingSeparator(let separator):
             return
-                "the text does not contain the separator \(shellQuoted(separator)), so no document ends; "
+                "the text does not contain the separator \(shellQuoted(separator)), so no "
+                + "document ends; "
                 + "check --separator."
         case .carriageReturns(let beforeLineFeed, let alone):
             let (count, kind, remedy) =
                 beforeLineFeed > 0
                 ? (beforeLineFeed, "CR LF", "tr -d '\\r'") : (alone, "CR", "tr '\\r' '\\n'")
             return
-                "the text has \(Format.counted(count, "\(kind) line ending")), whose CR is kept as a "
+                "the text has \(Format.counted(count, "\(kind) line ending")), whose CR is kept "
+                + "as a "
                 + "character; `\(remedy)` converts them to LF, as nanoGPT reads them."
         }
     }
@@ -163,7 +164,8 @@ struct TokenizeCommand: ParsableCommand {
         if let loss = statistics.bigramLoss {
             try StandardOutput.write(
                 line:
-                    "a bigram model's validation loss is \(Format.fixed(loss, decimals: 4)) nats per token: "
+                    "a bigram model's validation loss is \(Format.fixed(loss, decimals: 4)) nats "
+                    + "per token: "
                     + "a GPT has to beat it")
         }
     }

@@ -41,10 +41,11 @@ extension BranchDesign {
         }
         let length = recipe.model.contextLength
         guard let unit = Self.commonMultiple(batches) else {
-            throw Failure(
-                .usage,
-                "--batches \(options.batchText): have a least common multiple above a billion "
-                    + "sequences, so branches of equal length would be too long; try 1,2,4,8.")
+            throw Failure.option(
+                "--batches", options.batchText,
+                "have a least common multiple above a billion sequences, so branches of equal "
+                    + "length would be too long",
+                remedy: "try 1,2,4,8")
         }
         let wanted =
             options.tokens
@@ -52,9 +53,8 @@ extension BranchDesign {
                 newest.step * trunkBatch * length / Self.usualDivisor,
                 Self.usualSteps * (batches.last ?? trunkBatch) * length)
         guard wanted <= Self.mostTokens else {
-            throw Failure(
-                .usage,
-                "--tokens \(wanted): must be at most \(Self.mostTokens); try 100000.")
+            throw Failure.option(
+                "--tokens", wanted, "must be at most \(Self.mostTokens)", remedy: "try 100000")
         }
         let sequences = max(1, (wanted + unit * length - 1) / (unit * length)) * unit
         // `??` would lose the type of the error.
@@ -87,10 +87,10 @@ extension BranchDesign {
                         step: checkpoint.step, parameterHash: checkpoint.manifest.parameterHash,
                         learningRate: rate))
             } else if areNamed {
-                throw Failure(
-                    .usage,
-                    "--checkpoints \(checkpoint.step): the run's learning rate after this step is "
-                        + "0, so branches would not train; give an earlier step.")
+                throw Failure.option(
+                    "--checkpoints", checkpoint.step,
+                    "the run's learning rate after this step is 0, so branches would not train",
+                    remedy: "give an earlier step")
             }
         }
         return starts
@@ -105,7 +105,8 @@ extension BranchDesign {
             guard !isSame else { return }
             throw Failure(
                 .usage,
-                "\(option): differs from the branches being resumed; omit it, or start new branches "
+                "\(option): differs from the branches being resumed; omit it, or start new "
+                    + "branches "
                     + "with another --out and without --resume.")
         }
         try options.validate()

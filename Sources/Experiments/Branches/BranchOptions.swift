@@ -41,10 +41,9 @@ package struct BranchOptions: Sendable {
         guard let checkpoints, checkpoints != "all" else { return nil }
         let steps = Self.parts(checkpoints).map { Int($0) ?? 0 }
         guard steps.allSatisfy({ $0 > 0 }), Set(steps).count == steps.count else {
-            throw Failure(
-                .usage,
-                "--checkpoints \(checkpoints): must be distinct steps above 0, or \"all\"; try "
-                    + "100,200,400.")
+            throw Failure.option(
+                "--checkpoints", checkpoints, "must be distinct steps above 0, or \"all\"",
+                remedy: "try 100,200,400")
         }
         return steps.sorted()
     }
@@ -70,11 +69,11 @@ package struct BranchOptions: Sendable {
         guard sizes.allSatisfy({ $0 > 0 }), Set(sizes).count == sizes.count, sizes.count >= 2,
             sizes.contains(batch)
         else {
-            throw Failure(
-                .usage,
-                "--batches \(text): must be at least two distinct multiples of the run's batch, "
-                    + "\(batch), including 1, that give up to a billion whole sequences; try "
-                    + "\(Self.usualBatches).")
+            throw Failure.option(
+                "--batches", text,
+                "must be at least two distinct multiples of the run's batch, \(batch), including "
+                    + "1, that give up to a billion whole sequences",
+                remedy: "try \(Self.usualBatches)")
         }
         return sizes.sorted()
     }
@@ -89,9 +88,9 @@ package struct BranchOptions: Sendable {
         guard let rule else { return optimizer.isAdam ? .sqrt : .linear }
         let allowed = ScalingConfiguration.Rule.allCases.filter(\.needsNoKey)
         if let choice = allowed.first(where: { $0.rawValue == rule }) { return choice }
-        throw Failure(
-            .usage,
-            "--rule \(rule): must be one of \(Format.list(allowed.map(\.rawValue))); try sqrt.")
+        throw Failure.option(
+            "--rule", rule, "must be one of \(Format.list(allowed.map(\.rawValue)))",
+            remedy: "try sqrt")
     }
 
     /// Checks the numbers.
@@ -99,17 +98,17 @@ package struct BranchOptions: Sendable {
     /// - Throws: `Failure` (usage) that names the option, its value and the valid range.
     func validate() throws(Failure) {
         if let tokens, tokens < 1 {
-            throw Failure(.usage, "--tokens \(tokens): must be at least 1; try 100000.")
+            throw Failure.option(
+                "--tokens", tokens, "must be at least 1", remedy: "try 100000")
         }
         if let tolerance, !(tolerance > 0 && tolerance.isFinite) {
-            throw Failure(
-                .usage,
-                "--tolerance \(tolerance): must be a number of nats above 0; try "
-                    + "\(Self.usualTolerance).")
+            throw Failure.option(
+                "--tolerance", tolerance, "must be a number of nats above 0",
+                remedy: "try \(Self.usualTolerance)")
         }
         if let repeats, !(1...100).contains(repeats) {
-            throw Failure(
-                .usage, "--repeats \(repeats): must be from 1 to 100; try \(Self.usualRepeats).")
+            throw Failure.option(
+                "--repeats", repeats, "must be from 1 to 100", remedy: "try \(Self.usualRepeats)")
         }
     }
 

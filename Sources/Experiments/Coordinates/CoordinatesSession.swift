@@ -37,8 +37,8 @@ package struct CoordinatesOptions: Sendable {
     /// - Throws: `Failure` (usage) if both axes are given, or a list is invalid.
     func sizes(of model: GPTConfiguration) throws(Failure) -> (CoordinateAxis, [Int]) {
         if widths != nil, let layers {
-            throw Failure(
-                .usage, "--layers \(layers): cannot be combined with --widths; give one of them.")
+            throw Failure.option(
+                "--layers", layers, "cannot be combined with --widths", remedy: "give one of them")
         }
         let axis: CoordinateAxis = layers == nil ? .width : .layers
         let option = axis == .width ? "--widths" : "--layers"

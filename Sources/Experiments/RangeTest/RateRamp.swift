@@ -26,19 +26,19 @@ package struct RateRamp: Sendable, Equatable {
             guard rate.isFinite, rate > 0 else {
                 throw Failure(
                     .usage,
-                    "\(name) \(rate): must be a number above 0; use 1e-7 for --from and 10 for --to, "
+                    "\(name) \(rate): must be a number above 0; use 1e-7 for --from and 10 for "
+                        + "--to, "
                         + "or similar values.")
             }
         }
         guard from < to else {
-            throw Failure(
-                .usage, "--from \(from): must be below --to \(to); give --to the larger rate.")
+            throw Failure.option(
+                "--from", from, "must be below --to \(to)", remedy: "give --to the larger rate")
         }
         guard steps >= Self.fewestSteps, steps <= Self.mostSteps else {
-            throw Failure(
-                .usage,
-                "--steps \(steps): must be from \(Self.fewestSteps) to \(Self.mostSteps); use 100, or "
-                    + "more if the losses are noisy.")
+            throw Failure.option(
+                "--steps", steps, "must be from \(Self.fewestSteps) to \(Self.mostSteps)",
+                remedy: "use 100, or more if the losses are noisy")
         }
         self.from = from
         self.to = to

@@ -33,9 +33,8 @@ package struct RecipeSetting: Sendable, Equatable {
     }
 
     private static func wrongForm(_ override: String) -> Failure {
-        Failure(
-            .usage,
-            "--set \(override): is not of the form section.key=value; write, for example, "
-                + "--set training.steps=100.")
+        Failure.option(
+            "--set", override, "is not of the form section.key=value",
+            remedy: "write, for example, --set training.steps=100")
     }
 }

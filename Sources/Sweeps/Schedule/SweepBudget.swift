@@ -31,10 +31,10 @@ package enum SweepBudget: Sendable, Equatable {
         guard let value = Double(number), value > 0, value <= most,
             let budget = Self.units.first(where: { $0.names.contains(unit) })?.budget(value)
         else {
-            throw Failure(
-                .usage,
-                "--budget \(jsonQuoted(text)): is not a duration, a number of runs or a number of "
-                    + "tokens; write one such as 20m, 1.5h, \"160 runs\" or \"2e9 tokens\".")
+            throw Failure.option(
+                "--budget", "\(jsonQuoted(text))",
+                "is not a duration, a number of runs or a number of tokens",
+                remedy: "write one such as 20m, 1.5h, \"160 runs\" or \"2e9 tokens\"")
         }
         self = budget
     }

@@ -156,19 +156,19 @@ package struct SweepSession {
     func groupCount(_ specification: SweepSpecification) throws(Failure) -> Int {
         let groups = groups ?? world.size
         guard groups >= 1, groups <= world.size else {
-            throw Failure(
-                .usage,
-                "--groups \(groups): must be at least 1 and at most the number of ranks, "
-                    + "\(world.size); use 1 to \(world.size).")
+            throw Failure.option(
+                "--groups", groups,
+                "must be at least 1 and at most the number of ranks, \(world.size)",
+                remedy: "use 1 to \(world.size)")
         }
         let largest = (world.size + groups - 1) / groups
         for recipe in try specification.firstRecipes {
             guard recipe.reduction.lanes < largest else { continue }
-            throw Failure(
-                .usage,
-                "--groups \(groups): batch \(recipe.training.globalBatch) has \(recipe.reduction.lanes) lanes, too few "
-                    + "for the \(largest) ranks of a group; use --groups \(world.size) or start fewer "
-                    + "ranks.")
+            throw Failure.option(
+                "--groups", groups,
+                "batch \(recipe.training.globalBatch) has \(recipe.reduction.lanes) lanes, too "
+                    + "few for the \(largest) ranks of a group",
+                remedy: "use --groups \(world.size) or start fewer ranks")
         }
         return groups
     }
@@ -240,10 +240,10 @@ package struct SweepSession {
     ) throws(Failure) {
         let ended = try ledger.results().count
         if case .runs(let count)? = budget, count <= ended {
-            throw Failure(
-                .usage,
-                "--budget \(Format.counted(count, "run")): the sweep already has "
-                    + "\(Format.counted(ended, "run")); give a larger number.")
+            throw Failure.option(
+                "--budget", "\(Format.counted(count, "run"))",
+                "the sweep already has \(Format.counted(ended, "run"))",
+                remedy: "give a larger number")
         }
         let begun =
             ended == 0

@@ -20,10 +20,9 @@ package enum CheckpointChoice: Sendable, Equatable {
         case "best"?: self = .best
         case let text?:
             guard let step = Int(text), step >= 0 else {
-                throw Failure(
-                    .usage,
-                    "--checkpoint \(text): is neither a step nor \"best\"; give a step such as 1000, or best."
-                )
+                throw Failure.option(
+                    "--checkpoint", text, "is neither a step nor \"best\"",
+                    remedy: "give a step such as 1000, or best")
             }
             self = .step(step)
         }
@@ -40,7 +39,8 @@ extension CheckpointStore {
         guard skipped.flatMap({ Int($0) }) ?? 0 <= 0 else {
             throw Failure(
                 .badData,
-                "\(checkpoint.folder): the step was skipped because its loss or gradient was not finite; "
+                "\(checkpoint.folder): the step was skipped because its loss or gradient was not "
+                    + "finite; "
                     + "use an earlier checkpoint.")
         }
         return checkpoint
@@ -134,7 +134,8 @@ extension RunFolder {
         guard let kept = best(evaluations.filter { steps.contains($0.step) }) else {
             throw Failure(
                 .missingInput,
-                "\(checkpoints): has no checkpoint of an evaluated step; omit --checkpoint to use the "
+                "\(checkpoints): has no checkpoint of an evaluated step; omit --checkpoint to "
+                    + "use the "
                     + "newest one.")
         }
         if let best = best(evaluations), best.loss < kept.loss {

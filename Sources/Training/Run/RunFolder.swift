@@ -30,12 +30,14 @@ package struct RunFolder: Sendable {
     ///   be created or written.
     package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
-            throw Failure(.usage, "--out \"\": is an empty name; give it a folder.")
+            throw Failure.option(
+                "--out", "\"\"", "is an empty name", remedy: "give it a folder")
         }
         if holdsRun {
             throw Failure(
                 .usage,
-                "\(path): already holds a run, which is never overwritten; add --resume to resume it, "
+                "\(path): already holds a run, which is never overwritten; add --resume to "
+                    + "resume it, "
                     + "or give --out another folder.")
         }
         for partial in [
@@ -43,7 +45,8 @@ package struct RunFolder: Sendable {
         ] where FileSystem.exists(partial) {
             throw Failure(
                 .usage,
-                "\(partial): is left by a start that was interrupted or is still running; remove it "
+                "\(partial): is left by a start that was interrupted or is still running; remove "
+                    + "it "
                     + "if nothing is running there, or give --out another folder.")
         }
         try FileSystem.requireWritable(path)

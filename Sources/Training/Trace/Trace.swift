@@ -179,8 +179,9 @@ package final class Trace {
     ///   created.
     private static func requireFree(_ path: String) throws(Failure) {
         guard !path.isEmpty, !path.hasSuffix("/") else {
-            throw Failure(
-                .usage, "--trace \"\(path)\": names no file; give it a name, such as trace.json.")
+            throw Failure.option(
+                "--trace", "\"\(path)\"", "names no file",
+                remedy: "give it a name, such as trace.json")
         }
         for taken in [path, path + AtomicFolder.partialSuffix] where FileSystem.exists(taken) {
             throw .file(

@@ -60,20 +60,18 @@ extension RunTable {
     private func baseBatch(_ batch: Int?, _ grid: [TrainedPoint]) throws(Failure) -> Int? {
         let batches = Set(grid.map(\.batch)).sorted()
         guard let batch, !batches.contains(batch) else { return batch }
-        throw Failure(
-            .usage,
-            "--base-batch \(batch): is not a batch of \(path); use one of "
-                + "\(batches.map(String.init).joined(separator: ", ")).")
+        throw Failure.option(
+            "--base-batch", batch, "is not a batch of \(path)",
+            remedy: "use one of \(batches.map(String.init).joined(separator: ", "))")
     }
 
     private static func rules(_ names: [String]) throws(Failure) -> [ScalingRule] {
         let known = AnalysisSettings().rules
         let choices = known.map(\.name).joined(separator: ", ")
         guard Set(names).count == names.count else {
-            throw Failure(
-                .usage,
-                "--rules \(names.joined(separator: ",")): must be without repetitions; name each once."
-            )
+            throw Failure.option(
+                "--rules", "\(names.joined(separator: ","))", "must be without repetitions",
+                remedy: "name each once")
         }
         return try names.map { (name) throws(Failure) in
             if let rule = known.first(where: { $0.name == name }) { return rule }
@@ -100,7 +98,8 @@ extension RunTable {
         guard isKnown(design) else {
             throw Failure(
                 .usage,
-                "\(option): \(path) has no \(design.unit); add a column or --context-length with the "
+                "\(option): \(path) has no \(design.unit); add a column or --context-length with "
+                    + "the "
                     + "tokens of a sequence.")
         }
         guard !grid.contains(where: { !$0.diverged && $0.loss(at: design) != nil }) else { return }
@@ -119,7 +118,8 @@ extension RunTable {
             guard isKnown(design) else {
                 notes.append(
                     "Batches are not compared by \(design.title), because the file has no "
-                        + "\(design.unit); to add this comparison, give --context-length the number of "
+                        + "\(design.unit); to add this comparison, give --context-length the "
+                        + "number of "
                         + "tokens in a sequence.")
                 continue
             }
@@ -133,7 +133,8 @@ extension RunTable {
         }
         for design in designs where goesBeyond(design, grid) {
             notes.append(
-                "Some runs go on after the mark of \(design.name). Comparing them there is fair only "
+                "Some runs go on after the mark of \(design.name). Comparing them there is fair "
+                    + "only "
                     + "if their rates were constant; --tokens and --steps choose the marks.")
         }
         guard !designs.isEmpty else {

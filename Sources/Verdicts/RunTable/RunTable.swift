@@ -68,18 +68,17 @@ package struct RunTable: Sendable {
         _ contextLength: Int, _ header: RunHeader, path: String
     ) throws(Failure) {
         guard (1...1_000_000_000).contains(contextLength) else {
-            throw Failure(
-                .usage,
-                "--context-length \(contextLength): must be from 1 to 1000000000; give the tokens of "
-                    + "a sequence.")
+            throw Failure.option(
+                "--context-length", contextLength, "must be from 1 to 1000000000",
+                remedy: "give the tokens of a sequence")
         }
         let isKnown =
             header[.contextLength] != nil || header[.step] != nil && header[.tokens] != nil
         guard !isKnown else {
-            throw Failure(
-                .usage,
-                "--context-length \(contextLength): \(path) already has steps and tokens, or a context "
-                    + "length; leave the option out.")
+            throw Failure.option(
+                "--context-length", contextLength,
+                "\(path) already has steps and tokens, or a context length",
+                remedy: "leave the option out")
         }
     }
 }
