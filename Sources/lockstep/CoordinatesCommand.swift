@@ -18,9 +18,10 @@ struct CoordinatesCommand: ParsableCommand {
             It trains the recipe's model at several widths, or numbers of layers, for a
             few steps at the peak rate, and fits the growth of the activations' change
             with the size. A rate suits all sizes if nothing grows. Each parametrization
-            equals the standard one at the smallest size. Heads keep their width. Any
-            number of ranks gives the same bits. The folder gets coordinates.csv,
-            coordinates.json and report.html.
+            equals the standard one at the recipe's base_width and base_layers; if they
+            are unset, at its own size. Heads keep their width. Any number of ranks
+            gives the same bits. The folder gets coordinates.csv, coordinates.json and
+            report.html.
             """)
 
     @Argument(help: "The recipe, a TOML file.")

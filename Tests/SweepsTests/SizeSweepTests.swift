@@ -45,7 +45,7 @@ import Verdicts
         var noise = SeededNoise(seed: 7)
         let members = try specification.members.map { member in
             let isStandard = member.variant?.parametrization == .standard
-            let best = 4e-3 * pow(Double(member.parameterCount) / 6592, isStandard ? -0.5 : 0)
+            let best = 1e-3 * pow(Double(member.parameterCount) / 100_096, isStandard ? -0.5 : 0)
             let points = (0..<9).flatMap { place in
                 (UInt64(1)...4).map { seed in
                     let rate = 2.5e-4 * pow(2, Double(place))
@@ -89,7 +89,8 @@ import Verdicts
         let specification = try Self.specification()
         let schedule = try SweepSchedule(specification)
         let points = schedule.firstPoints
-        #expect(points.count == 4 * 3 * 2)
+        // The largest size is the base, where muP is standard.
+        #expect(points.count == 3 * 3 * 2)
         #expect(Set(points.map(\.name)).count == points.count)
         #expect(points.first?.variant?.size.width == 32)
         #expect(points.last?.variant?.size.width == 16)
@@ -98,7 +99,7 @@ import Verdicts
             let variant = try #require(point.variant)
             #expect(model.size == variant.size && model.headWidth == 8)
             #expect(model.parametrization == variant.parametrization)
-            #expect(model.baseWidth == (variant.parametrization == .mup ? 16 : nil))
+            #expect(model.baseWidth == (variant.parametrization == .mup ? 32 : nil))
         }
         #expect(specification.designs == [.equalTokens(3200)], "equal steps would be the same")
     }
@@ -106,10 +107,10 @@ import Verdicts
     @Test("each model's grid grows by itself")
     func gridsGrowByThemselves() throws {
         let schedule = try SweepSchedule(try Self.specification())
-        let wide = SweepVariant(.mup, ModelSize(width: 32, layers: 2))
+        let small = SweepVariant(.mup, ModelSize(width: 16, layers: 2))
         // The loss of one model falls toward its lowest rate.
         let results = schedule.firstPoints.map { point in
-            let distance = point.variant == wide ? point.rate : abs(point.rate - 2e-3)
+            let distance = point.variant == small ? point.rate : abs(point.rate - 2e-3)
             return PointResult(
                 point: point, learningRate: point.rate, diverged: false,
                 curve: [
@@ -118,7 +119,7 @@ import Verdicts
                 ])
         }
         let open = schedule.openPoints(results)
-        #expect(open.map(\.variant) == [wide, wide])
+        #expect(open.map(\.variant) == [small, small])
         #expect(open.map(\.rate) == [5e-4, 5e-4])
     }
 
@@ -137,6 +138,21 @@ import Verdicts
         }
         // 12 C^2 + 13 C in a block, and 2 C in the final norm.
         #expect(members.map(\.parameterCount) == [6_592, 25_472])
+    }
+
+    @Test("parametrizations that are equal share their runs")
+    func equalModelsAreTrainedOnce() throws {
+        let keys = "parametrizations = [\"standard\", \"mup\", \"completep\"]"
+        let widths = try Self.specification("widths = [16, 32]\n\(keys)").members
+        #expect(
+            widths.compactMap(\.variant?.name) == [
+                "standard-w16-l2", "standard-w32-l2", "mup-w16-l2",
+            ])
+        let layers = try Self.specification("layers = [1, 2]\n\(keys)").members
+        #expect(
+            layers.compactMap(\.variant?.name) == [
+                "standard-w16-l1", "standard-w16-l2", "completep-w16-l1",
+            ])
     }
 
     @Test("a recipe's own base is kept")

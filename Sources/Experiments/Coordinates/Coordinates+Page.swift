@@ -91,6 +91,6 @@ extension Coordinates {
             + "power of the \(axis.quantity), whose exponent is fitted to all seeds. A place is "
             + "flat if the exponent's interval is within "
             + "\(Format.fixed(CoordinateSlope.flatBound, decimals: 2)) of 0. Every parametrization "
-            + "equals the standard one at the smallest size."
+            + "equals the standard one at the recipe's base or, without one, at its own size."
     }
 }

@@ -146,7 +146,10 @@ package struct CoordinatesSession {
     private func recipes(
         _ recipe: Recipe, _ axis: CoordinateAxis, _ sizes: [Int], _ names: [Parametrization]
     ) throws(Failure) -> [Recipe] {
-        let base = axis.size(sizes[0], like: recipe.model.size)
+        // The recipe's rate is meant for its base or, without one, for its own size.
+        let base = ModelSize(
+            width: recipe.model.baseWidth ?? recipe.model.width,
+            layers: recipe.model.baseLayers ?? recipe.model.layers)
         var recipes: [Recipe] = []
         for seed in 0..<options.seeds {
             for size in sizes {

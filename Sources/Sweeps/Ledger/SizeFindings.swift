@@ -31,7 +31,10 @@ package struct SizeFindings: Sendable {
         var transfers: [SizeTransfer] = []
         var fits: [(parametrization: Parametrization, fit: JointRateFit)] = []
         for parametrization in specification.parametrizations {
-            let own = members.filter { $0.member.variant?.parametrization == parametrization }
+            let own = specification.sizes.compactMap { size in
+                let variant = specification.representative(of: SweepVariant(parametrization, size))
+                return members.first { $0.member.variant == variant }
+            }
             var observations: [JointRateFit.Observation] = []
             for batch in specification.batches {
                 for place in own.first?.member.specification.designs.indices ?? 0..<0 {

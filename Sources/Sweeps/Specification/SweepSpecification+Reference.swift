@@ -14,7 +14,8 @@ extension SweepSpecification {
             Numbers of layers; every width is trained with every one of them.
         parametrizations = ["standard", "mup"]
             How initial values and rates follow the size, among "standard", "mup" and "completep".
-            All are equal at the smallest size.
+            All are equal at the recipe's base_width and base_layers; if they are unset, at the
+            largest size, which is therefore trained once.
         tokens_per_parameter = [20]
             Instead of tokens: tokens for each parameter outside the embeddings and the head.
         grid_exponent = 0

@@ -151,8 +151,10 @@ extension SweepSpecification {
                 "needs runs of its own, which a sweep over sizes lacks",
                 remedy: "remove the rule, or the sizes")
         }
-        let counts = try members.map(\.parameterCount)
-        if Set(counts).count * parametrizations.count != counts.count {
+        let counts = try sizes.map { (size) throws(Failure) in
+            try member(SweepVariant(.standard, size)).baseRecipe.model.innerParameterCount
+        }
+        if Set(counts).count != counts.count {
             throw table.conflict(
                 "layers", "\(layers)", "gives models with the same number of parameters",
                 remedy: "use other widths or layers")

@@ -39,24 +39,48 @@ extension SweepSpecification {
     package var hasSizes: Bool { !widths.isEmpty || !layers.isEmpty }
 
     /// The size at which all parametrizations are equal: the recipe's base, or otherwise the
-    /// smallest.
+    /// largest.
+    ///
+    /// The usual initial values suit wide models. From a narrow base, muP would give every width
+    /// the small products of the narrowest.
     package var baseSize: ModelSize {
         let model = baseRecipe.model
         return ModelSize(
-            width: model.baseWidth ?? widths.first ?? model.width,
-            layers: model.baseLayers ?? layers.first ?? model.layers)
+            width: model.baseWidth ?? widths.last ?? model.width,
+            layers: model.baseLayers ?? layers.last ?? model.layers)
     }
 
-    /// The models of the sweep: every width with every number of layers, in every parametrization.
-    private var variants: [SweepVariant?] {
-        guard hasSizes else { return [nil] }
-        return parametrizations.flatMap { parametrization in
-            (widths.isEmpty ? [baseRecipe.model.width] : widths).flatMap { width in
-                (layers.isEmpty ? [baseRecipe.model.layers] : layers).map {
-                    SweepVariant(parametrization, ModelSize(width: width, layers: $0))
-                }
+    /// Returns the variant that stands for all with the same runs: a parametrization at its base
+    /// size has the bits of a simpler one.
+    func representative(of variant: SweepVariant) -> SweepVariant {
+        let (size, base) = (variant.size, baseSize)
+        var simplest = variant.parametrization
+        if simplest == .completep, size.layers == base.layers { simplest = .mup }
+        if simplest == .mup, size.width == base.width { simplest = .standard }
+        return parametrizations.contains(simplest) ? SweepVariant(simplest, size) : variant
+    }
+
+    /// The sizes of the sweep: every width with every number of layers.
+    var sizes: [ModelSize] {
+        (widths.isEmpty ? [baseRecipe.model.width] : widths).flatMap { width in
+            (layers.isEmpty ? [baseRecipe.model.layers] : layers).map {
+                ModelSize(width: width, layers: $0)
             }
         }
+    }
+
+    /// The models of the sweep: every size in every parametrization, without those that would repeat
+    /// the runs of another.
+    private var variants: [SweepVariant?] {
+        guard hasSizes else { return [nil] }
+        var variants: [SweepVariant] = []
+        for parametrization in parametrizations {
+            for size in sizes {
+                let variant = representative(of: SweepVariant(parametrization, size))
+                if !variants.contains(variant) { variants.append(variant) }
+            }
+        }
+        return variants
     }
 
     /// The sweep's parts, one for each model.
