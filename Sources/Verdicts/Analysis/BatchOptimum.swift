@@ -39,8 +39,7 @@ package struct BatchOptimum: Sendable, Equatable {
         bounds = window.bounds
         let place = valley?.place(of: losses.batch)
         noise = place.flatMap { _ in valley?.fits[0].noise } ?? window.noise?.variance.squareRoot()
-        let curvature = place.flatMap { valley?.curvatures[$0] } ?? 1
-        self.valley = place.flatMap { _ in valley?.fits[0].valley }?.scaled(by: curvature)
+        self.valley = place.flatMap { valley?.fits[0].valleys[$0] }
         guard let valley, let place else {
             seeds = losses.seeds.map {
                 SeedOptimum(seed: $0.seed, logRate: nil, leastLoss: nil, losses: $0)

@@ -113,7 +113,7 @@ extension Regret {
             }
             if let valley, let place, let best = batch.optimum.best, let least = seed.leastLoss {
                 let z = best.logRate - (seed.logRate ?? best.logRate)
-                regrets.append(loss - least - valley.excess(place, at: z).lowerBound)
+                regrets.append(loss - least - valley.excess(place, at: z).range.lowerBound)
             } else if let least = seed.losses.finite.map(\.loss).min() {
                 regrets.append(loss - least)
             }
@@ -233,9 +233,8 @@ private struct ExcessCurve {
 
     func value(at logRate: Double) -> Value {
         if let valley, let place, let best, let bounds = batch.bounds, bounds.contains(logRate) {
-            let range = valley.excess(place, at: logRate - best)
-            let main = valley.curvatures[place] * valley.fits[0].valley.loss(at: logRate - best)
-            return .loss(least: range.lowerBound, value: main, greatest: range.upperBound)
+            let (value, range) = valley.excess(place, at: logRate - best)
+            return .loss(least: range.lowerBound, value: value, greatest: range.upperBound)
         }
         switch batch.typical.lookup(logRate) {
         case .loss(let loss):

@@ -1,15 +1,14 @@
+import Glibc
 import Statistics
 
-/// The valley of a design: the form of the loss against the rate that all batches share, and the
-/// best rate of each batch with its errors.
+/// The valleys of a design: the form of the loss against the rate, which batches share as far as
+/// their losses allow, and the best rate of each batch with its errors.
 struct SharedValley {
     /// The fits that describe the loss near the best rate, the main one first. The regret's
     /// interval covers all of them.
     let fits: [ValleyFit]
     /// The batches with a best rate, sorted.
     let batches: [Int]
-    /// The curvature of each batch relative to that of the fits.
-    let curvatures: [Double]
     /// The variance over seeds of a seed's ln(best rate) around that of its batch, pooled over
     /// batches; nil with one seed.
     let seedVariance: Noise?
@@ -35,10 +34,8 @@ struct SharedValley {
     /// The probability below which a ratio of variances is significant.
     private static let leastProbability = 0.01
 
-    /// The significance, in standard errors, from which a batch has a curvature of its own.
-    private static let curvatureErrors = 3.0
-    /// The relative difference up to which curvatures are shared in any case.
-    private static let curvatureDifference = 0.25
+    /// The number of standard errors by which a batch's own curvature may be wrong.
+    private static let curvatureErrors = 2.0
 
     /// The significance, in standard errors, from which a batch has a valley at all.
     private static let valleyErrors = 3.0
@@ -62,7 +59,7 @@ struct SharedValley {
         }
         while let main = fits.first {
             let deep = batches.indices.filter { place in
-                let (value, error) = main.curvature(ofBatch: place)
+                let (value, error) = main.depth(ofBatch: place)
                 guard value > Self.valleyErrors * error,
                     let own = losses.first(where: { $0.batch == batches[place] })
                 else { return false }
@@ -93,10 +90,9 @@ struct SharedValley {
         }
         let wide = runs(places.map { windows[$0].bounds })
         guard !places.isEmpty,
-            let main = ValleyFit(wide, starts: starts, form: .linex)
-                ?? ValleyFit(wide, starts: starts, form: .linex, isSymmetric: true)
+            let main = ValleyFit.fitting(wide, starts: starts)
         else {
-            (fits, batches, curvatures, seedCounts) = ([], [], [], [])
+            (fits, batches, seedCounts) = ([], [], [])
             (seedVariance, misfit, shift, asymmetryErrors) = (nil, 0, 0, [])
             (fitsPoorly, rateCount) = (false, 0)
             return
@@ -108,12 +104,16 @@ struct SharedValley {
             settings.window *= factor
             return own.map { RateWindow($0, settings).bounds }
         }
+        func alternative(_ runs: [ValleyRun], isSymmetric: Bool = false) -> ValleyFit? {
+            ValleyFit(
+                runs, starts: main.logRates, form: .linex, spread: main.spread,
+                isSymmetric: isSymmetric)
+        }
         let narrow = runs(bounds(0.5))
         let alternatives =
             [
-                sided, ValleyFit(narrow, starts: main.logRates, form: .linex),
-                ValleyFit(runs(bounds(1.5)), starts: main.logRates, form: .linex),
-                ValleyFit(narrow, starts: main.logRates, form: .linex, isSymmetric: true),
+                sided, alternative(narrow), alternative(runs(bounds(1.5))),
+                alternative(narrow, isSymmetric: true),
             ].compactMap(\.self)
         fits = [main] + (sided.map { [$0] } ?? [])
         batches = own.map(\.batch)
@@ -124,7 +124,6 @@ struct SharedValley {
         asymmetryErrors = main.asymmetryErrors
         seedVariance = Self.pooledVariance(main.deviations)
         seedCounts = main.deviations.map(\.count)
-        curvatures = Self.curvatures(main)
     }
 
     /// Returns the noise of a single run, which no form of the valley affects, pooled over batches;
@@ -192,31 +191,40 @@ struct SharedValley {
                 variance: sum / Double(degreesOfFreedom), degreesOfFreedom: degreesOfFreedom)
     }
 
-    /// Returns 1 for each batch whose curvature agrees with that of the others, and its own
-    /// relative curvature otherwise.
-    private static func curvatures(_ fit: ValleyFit) -> [Double] {
-        fit.logRates.indices.map { batch in
-            let (value, error) = fit.curvature(ofBatch: batch)
-            let difference = abs(value - 1)
-            return difference > max(curvatureDifference, curvatureErrors * error)
-                ? max(value, 0.1) : 1
-        }
-    }
-
     /// Returns the place of a batch among those with a best rate.
     func place(of batch: Int) -> Int? { batches.firstIndex(of: batch) }
 
-    /// Returns the variance of ln(best rate) of a batch, or nil with one seed.
-    func variance(_ place: Int) -> Double? {
-        guard let seedVariance, seedCounts[place] > 0 else { return nil }
-        return seedVariance.variance / Double(seedCounts[place]) + misfit * misfit
+    /// Returns the variance of a seed's ln(best rate) around that of its batch, or nil with one
+    /// seed.
+    ///
+    /// The seeds' best rates have the same variance at all batches, and errors that are smaller
+    /// where the valley is deeper.
+    func seedNoise(_ place: Int) -> Noise? {
+        seedVariance.map { pooled in
+            let errors = fits[0].seedErrors
+            let own = pooled.variance + errors[place] - Sample(errors).mean
+            return Noise(
+                variance: max(own, min(pooled.variance, errors[place])),
+                degreesOfFreedom: pooled.degreesOfFreedom)
+        }
     }
 
-    /// Returns the least and the greatest loss above the best one that the fits give at a distance
-    /// in ln(rate) from the best rate.
-    func excess(_ place: Int, at z: Double) -> ClosedRange<Double> {
-        let losses = fits.map { curvatures[place] * $0.valley.loss(at: z) }
-        return (losses.min() ?? 0)...(losses.max() ?? 0)
+    /// Returns the variance of ln(best rate) of a batch, or nil with one seed.
+    func variance(_ place: Int) -> Double? {
+        guard let noise = seedNoise(place), seedCounts[place] > 0 else { return nil }
+        let form = fits[0].formErrors[place]
+        return noise.variance / Double(seedCounts[place]) + misfit * misfit + form * form
+    }
+
+    /// Returns the loss above the best one at a distance in ln(rate) from the best rate, and the
+    /// least and the greatest one that the fits allow.
+    func excess(_ place: Int, at z: Double) -> (value: Double, range: ClosedRange<Double>) {
+        let losses = fits.map { $0.valleys[place].loss(at: z) }
+        // The error of a shared curvature is small.
+        let error =
+            fits[0].spread.curvature > 0
+            ? exp(Self.curvatureErrors * fits[0].curvatureErrors[place]) : 1
+        return (losses[0], (losses.min() ?? 0) / error...(losses.max() ?? 0) * error)
     }
 }
 

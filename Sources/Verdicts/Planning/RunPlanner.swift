@@ -261,7 +261,7 @@ package struct RunPlanner: Sendable {
             var (near, far) = (0.25 * step, 2.5 * step)
             for _ in 0..<40 {
                 let middle = (near + far) / 2
-                let height = valley.excess(place, at: sign * middle).upperBound
+                let height = valley.excess(place, at: sign * middle).range.upperBound
                 if height < Self.height * settings.tolerance { near = middle } else { far = middle }
             }
             return near
