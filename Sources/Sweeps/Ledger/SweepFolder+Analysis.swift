@@ -80,8 +80,9 @@ extension SweepFolder {
                 remedy: "resume it with `lockstep sweep --resume --out \(shellQuoted(path))`")
         }
         let plan = isPlanned ? try SweepPlan(self, specification) : nil
-        let analysis = try Analysis(
-            try ledger.trainedPoints(results), settings: specification.analysisSettings)
+        var settings = specification.analysisSettings
+        settings.seedsShareRates = plan == nil
+        let analysis = try Analysis(try ledger.trainedPoints(results), settings: settings)
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
             // Only a warning needs the file, so the analysis does without it.

@@ -30,6 +30,13 @@ struct BatchLosses {
         entries = Self.typicalLosses(seeds)
     }
 
+    /// Collects the losses of all batches of a grid, sorted by batch.
+    static func all(_ grid: [TrainedPoint], design: Design) -> [BatchLosses] {
+        Dictionary(grouping: grid, by: \.batch).sorted { $0.key < $1.key }.map {
+            BatchLosses(batch: $0.key, points: $0.value, design: design)
+        }
+    }
+
     /// Returns the typical losses.
     ///
     /// Seeds differ by an offset that is common to all rates, and may have different rates. A
@@ -134,6 +141,35 @@ struct BatchLosses {
             1.4826 * median(residuals.map(abs))
             * (Double(residuals.count) / Double(degreesOfFreedom)).squareRoot()
         return Noise(variance: deviation * deviation, degreesOfFreedom: degreesOfFreedom)
+    }
+
+    /// The number of standard errors by which typical losses clearly differ.
+    static let clearDifference = 3.0
+
+    /// Returns the standard error of the typical loss at a rate that a number of seeds have.
+    ///
+    /// The variance of a median is pi / 2 times that of a mean. A difference of two medians is
+    /// tested, so the variance counts twice.
+    static func errorOfDifference(noise: Double, seeds: Int) -> Double {
+        noise * (Double.pi / Double(max(1, seeds))).squareRoot()
+    }
+
+    /// Returns whether the typical losses clearly rise on both sides of the least one.
+    ///
+    /// - Parameter noise: the noise of a single run.
+    func risesOnBothSides(noise: Double) -> Bool {
+        let finite = entries.filter(\.loss.isFinite)
+        guard let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss }) else {
+            return false
+        }
+        func rises(_ side: ArraySlice<TypicalLoss>) -> Bool {
+            side.contains { entry in
+                let seeds = min(entry.count, finite[least].count)
+                let error = Self.errorOfDifference(noise: noise, seeds: seeds)
+                return entry.loss - finite[least].loss > Self.clearDifference * error
+            }
+        }
+        return rises(finite[..<least]) && rises(finite[(least + 1)...])
     }
 
     /// Returns the distance in ln(rate) from a rate to the next one, or nil unless the next one

@@ -18,6 +18,8 @@ struct SharedValley {
     /// The error in ln(best rate) that is the same for all batches, so it does not affect
     /// comparisons of batches.
     let shift: Double
+    /// The error of ln(curvature) that arises because the losses and the fits differ in form.
+    let formMisfit: Double
     /// The error of each batch's ln(best rate) that the error of the asymmetry causes. It is
     /// signed, because one error moves all batches.
     let asymmetryErrors: [Double]
@@ -28,7 +30,7 @@ struct SharedValley {
     private let seedCounts: [Int]
 
     /// The ratio of variances above which a fit is poor, if it is also significant.
-    private static let poorRatio = 4.0
+    private static let poorRatio = 2.0
     /// The noise below which losses are exact, in nats.
     private static let exactNoise = 1e-7
     /// The probability below which a ratio of variances is significant.
@@ -94,6 +96,7 @@ struct SharedValley {
         else {
             (fits, batches, seedCounts) = ([], [], [])
             (seedVariance, misfit, shift, asymmetryErrors) = (nil, 0, 0, [])
+            formMisfit = 0
             (fitsPoorly, rateCount) = (false, 0)
             return
         }
@@ -110,17 +113,19 @@ struct SharedValley {
                 isSymmetric: isSymmetric)
         }
         let narrow = runs(bounds(0.5))
+        let narrowFit = alternative(narrow)
         let alternatives =
             [
-                sided, alternative(narrow), alternative(runs(bounds(1.5))),
+                sided, narrowFit, alternative(runs(bounds(1.5))),
                 alternative(narrow, isSymmetric: true),
             ].compactMap(\.self)
         fits = [main] + (sided.map { [$0] } ?? [])
         batches = own.map(\.batch)
-        rateCount = Set(wide.map { RatePlace(batch: $0.batch, logRate: $0.logRate) }).count
+        rateCount = places.reduce(0) { $0 + losses[$1].rates(in: windows[$1].bounds).count }
         let noise = Self.noise(own, places.map { windows[$0].bounds })
         fitsPoorly = Self.fitsPoorly(main, noise)
         (misfit, shift) = Self.misfit(main, alternatives)
+        formMisfit = Self.formMisfit(main, narrowFit)
         asymmetryErrors = main.asymmetryErrors
         seedVariance = Self.pooledVariance(main.deviations)
         seedCounts = main.deviations.map(\.count)
@@ -150,9 +155,9 @@ struct SharedValley {
                 < leastProbability
     }
 
-    /// Returns the root mean square, over alternatives and batches, of the differences of their
-    /// best rates from those of the main fit. The shift that all batches share is returned
-    /// separately.
+    /// Returns the greatest over alternatives of the root mean square over batches of the
+    /// differences of their best rates from those of the main fit. The shift that all batches share
+    /// is returned separately; it is the root mean square over alternatives.
     ///
     /// An alternative uses the same runs less efficiently, so noise alone makes its best rates
     /// differ. The variance of this difference is the difference of the variances (Hausman 1978),
@@ -174,7 +179,20 @@ struct SharedValley {
             let typical = min(Sample(rest).mean, median(rest) / Self.medianOfSquares)
             squares.append(max(0, typical - noise))
         }
-        return (Sample(squares).mean.squareRoot(), Sample(shifts).mean.squareRoot())
+        return ((squares.max() ?? 0).squareRoot(), Sample(shifts).mean.squareRoot())
+    }
+
+    /// Returns how much ln(curvature) depends on the window, beyond what noise explains.
+    private static func formMisfit(_ main: ValleyFit, _ narrow: ValleyFit?) -> Double {
+        guard let narrow else { return 0 }
+        func mean(_ fit: ValleyFit) -> Double { Sample(fit.valleys.map { log($0.curvature) }).mean }
+        func variance(_ fit: ValleyFit) -> Double {
+            let squares = fit.curvatureErrors.map { $0 * $0 }
+            return Sample(squares).mean / (fit.spread.curvature > 0 ? Double(squares.count) : 1)
+        }
+        let difference = mean(narrow) - mean(main)
+        let noise = max(0, variance(narrow) - variance(main))
+        return max(0, difference * difference - noise).squareRoot()
     }
 
     private static func pooledVariance(_ deviations: [[UInt64: Double]]) -> Noise? {
@@ -212,8 +230,14 @@ struct SharedValley {
     /// Returns the variance of ln(best rate) of a batch, or nil with one seed.
     func variance(_ place: Int) -> Double? {
         guard let noise = seedNoise(place), seedCounts[place] > 0 else { return nil }
+        return noise.variance / Double(seedCounts[place]) + commonVariance(place)
+    }
+
+    /// Returns the part of the variance of a batch's ln(best rate) that more seeds with the same
+    /// rates do not reduce.
+    func commonVariance(_ place: Int) -> Double {
         let form = fits[0].formErrors[place]
-        return noise.variance / Double(seedCounts[place]) + misfit * misfit + form * form
+        return misfit * misfit + form * form
     }
 
     /// Returns the loss above the best one at a distance in ln(rate) from the best rate, and the
@@ -221,23 +245,15 @@ struct SharedValley {
     func excess(_ place: Int, at z: Double) -> (value: Double, range: ClosedRange<Double>) {
         let losses = fits.map { $0.valleys[place].loss(at: z) }
         // The error of a shared curvature is small.
-        let error =
+        let noise =
             fits[0].spread.curvature > 0
-            ? exp(Self.curvatureErrors * fits[0].curvatureErrors[place]) : 1
+            ? Self.curvatureErrors * fits[0].curvatureErrors[place] : 0
+        let error = exp((noise * noise + formMisfit * formMisfit).squareRoot())
         return (losses[0], (losses.min() ?? 0) / error...(losses.max() ?? 0) * error)
     }
 }
 
-/// A rate of a batch.
-private struct RatePlace: Hashable {
-    let batch: Int
-    let logRate: Double
-}
-
 extension BatchLosses {
-    /// The number of standard errors by which losses must differ to contradict a fit.
-    private static let contradiction = 3.0
-
     /// Returns whether the typical losses allow a best rate, given in ln(rate).
     ///
     /// They contradict it if it lies outside the rates, or if both rates next to it are clearly
@@ -249,23 +265,24 @@ extension BatchLosses {
         else { return false }
         let neighbors = [finite[above - 1], finite[above]]
         return neighbors.contains { neighbor in
-            let error = noise * (Double.pi / Double(max(1, neighbor.count))).squareRoot()
-            return neighbor.loss - least <= max(tolerance, Self.contradiction * error)
+            let error = Self.errorOfDifference(noise: noise, seeds: neighbor.count)
+            return neighbor.loss - least <= max(tolerance, Self.clearDifference * error)
         }
+    }
+
+    /// Returns the rates between two ln(rate) that diverge for no seed.
+    fileprivate func rates(in bounds: ClosedRange<Double>?) -> [Double] {
+        guard let bounds else { return [] }
+        return entries.filter { $0.loss.isFinite && bounds.contains($0.logRate) }.map(\.logRate)
     }
 
     /// Returns the finite losses between two ln(rate), for a fit.
     fileprivate func runs(batch: Int, in bounds: ClosedRange<Double>?) -> [ValleyRun] {
-        guard let bounds else { return [] }
-        let rates = entries.filter { entry in
-            entry.loss.isFinite
-                && (bounds.contains(entry.logRate) || isSameRate(entry.logRate, bounds.lowerBound)
-                    || isSameRate(entry.logRate, bounds.upperBound))
-        }
+        let rates = rates(in: bounds)
         return seeds.flatMap { seed in
-            rates.compactMap { entry in
-                seed.loss(at: entry.logRate).map {
-                    ValleyRun(batch: batch, seed: seed.seed, logRate: entry.logRate, loss: $0)
+            rates.compactMap { rate in
+                seed.loss(at: rate).map {
+                    ValleyRun(batch: batch, seed: seed.seed, logRate: rate, loss: $0)
                 }
             }
         }
