@@ -146,12 +146,11 @@ struct BatchLosses {
     /// The number of standard errors by which typical losses clearly differ.
     static let clearDifference = 3.0
 
-    /// Returns the standard error of the typical loss at a rate that a number of seeds have.
+    /// Returns the standard error of the difference between two typical losses.
     ///
-    /// The variance of a median is pi / 2 times that of a mean. A difference of two medians is
-    /// tested, so the variance counts twice.
-    static func errorOfDifference(noise: Double, seeds: Int) -> Double {
-        noise * (Double.pi / Double(max(1, seeds))).squareRoot()
+    /// The variance of a median is pi / 2 times that of a mean.
+    static func error(_ first: TypicalLoss, _ second: TypicalLoss, noise: Double) -> Double {
+        noise * (Double.pi / 2 * (1 / Double(first.count) + 1 / Double(second.count))).squareRoot()
     }
 
     /// Returns whether the typical losses clearly rise on both sides of the least one.
@@ -164,9 +163,8 @@ struct BatchLosses {
         }
         func rises(_ side: ArraySlice<TypicalLoss>) -> Bool {
             side.contains { entry in
-                let seeds = min(entry.count, finite[least].count)
-                let error = Self.errorOfDifference(noise: noise, seeds: seeds)
-                return entry.loss - finite[least].loss > Self.clearDifference * error
+                entry.loss - finite[least].loss
+                    > Self.clearDifference * Self.error(entry, finite[least], noise: noise)
             }
         }
         return rises(finite[..<least]) && rises(finite[(least + 1)...])

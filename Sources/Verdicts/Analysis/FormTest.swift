@@ -28,9 +28,7 @@ extension ValleyFit {
         var spread = FormSpread()
         spread.asymmetry = loose.spread(
             of: loose.valleys.map(\.asymmetry),
-            variances: zip(loose.information, loose.valleys).map { information, _ in
-                information.asymmetryVariance(within: .loose)
-            })
+            variances: loose.information.map { $0.asymmetryVariance(within: .loose) })
         let scaled =
             spread.asymmetry > 0
             ? loose
@@ -46,6 +44,7 @@ extension ValleyFit {
                         : 1 / ($0.curvature + pow(FormSpread.loose.curvature, -2))
                 })
         }
+        spread = spread.relevant
         guard spread != .none else { return shared }
         return ValleyFit(runs, starts: loose.logRates, form: .linex, spread: spread) ?? shared
     }

@@ -214,7 +214,7 @@ private struct ExcessCurve {
         let spread = (inside.max() ?? 0) - (inside.min() ?? 0)
         switch batch.optimum {
         case .found(let best): (reference, isLowerBound) = (best.loss, false)
-        case .flat where !inside.isEmpty:
+        case .flat where !inside.isEmpty, .misfit where !inside.isEmpty:
             // The least of several noisy losses is too low on average.
             (reference, isLowerBound) = (Sample(inside).mean, spread > settings.tolerance)
         case .flat, .misfit, .unbracketed, .insufficient:

@@ -155,9 +155,9 @@ struct SharedValley {
                 < leastProbability
     }
 
-    /// Returns the greatest over alternatives of the root mean square over batches of the
-    /// differences of their best rates from those of the main fit. The shift that all batches share
-    /// is returned separately; it is the root mean square over alternatives.
+    /// Returns the root mean square, over alternatives and batches, of the differences of their
+    /// best rates from those of the main fit. The shift that all batches share is returned
+    /// separately.
     ///
     /// An alternative uses the same runs less efficiently, so noise alone makes its best rates
     /// differ. The variance of this difference is the difference of the variances (Hausman 1978),
@@ -179,7 +179,9 @@ struct SharedValley {
             let typical = min(Sample(rest).mean, median(rest) / Self.medianOfSquares)
             squares.append(max(0, typical - noise))
         }
-        return ((squares.max() ?? 0).squareRoot(), Sample(shifts).mean.squareRoot())
+        // A wrong form moves all best rates alike if they share it, and otherwise each by itself.
+        let square = main.spread == .none ? Sample(squares).mean : squares.max() ?? 0
+        return (square.squareRoot(), Sample(shifts).mean.squareRoot())
     }
 
     /// Returns how much ln(curvature) depends on the window, beyond what noise explains.
@@ -260,13 +262,12 @@ extension BatchLosses {
     /// worse than the best measured one. A valley that does not fit a batch may give such a rate.
     fileprivate func allows(bestRate: Double, noise: Double, tolerance: Double) -> Bool {
         let finite = entries.filter(\.loss.isFinite)
-        guard let least = finite.map(\.loss).min(),
+        guard let least = finite.min(by: { $0.loss < $1.loss }),
             let above = finite.firstIndex(where: { $0.logRate >= bestRate }), above > 0
         else { return false }
-        let neighbors = [finite[above - 1], finite[above]]
-        return neighbors.contains { neighbor in
-            let error = Self.errorOfDifference(noise: noise, seeds: neighbor.count)
-            return neighbor.loss - least <= max(tolerance, Self.clearDifference * error)
+        return [finite[above - 1], finite[above]].contains { neighbor in
+            let error = Self.error(neighbor, least, noise: noise)
+            return neighbor.loss - least.loss <= max(tolerance, Self.clearDifference * error)
         }
     }
 

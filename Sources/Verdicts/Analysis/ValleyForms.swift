@@ -14,6 +14,16 @@ struct FormSpread: Equatable {
     /// The spread that hardly pulls the batches' forms together. It allows any form that batches of
     /// one sweep have.
     static let loose = FormSpread(curvature: 1.5, asymmetry: 2)
+    /// The spread below which differences are ignored, because they move best rates less than the
+    /// errors of forms of their own would.
+    private static let least = FormSpread(curvature: 0.2, asymmetry: 0.4)
+
+    /// The spread without what is too small to matter.
+    var relevant: FormSpread {
+        FormSpread(
+            curvature: curvature < Self.least.curvature ? 0 : curvature,
+            asymmetry: asymmetry < Self.least.asymmetry ? 0 : asymmetry)
+    }
 }
 
 /// The places of a fit's parameters: ln(best rate) of each batch, then ln(curvature) and the

@@ -64,7 +64,8 @@ package struct RunPlanner: Sendable {
         self.settings.seedsShareRates = false
         let rates = startRates[baseBatch] ?? startRates[batches[0]] ?? []
         search = BestRateSearch(
-            startRates: startRates, step: log(rates[rates.count - 1] / rates[0]) / Double(rates.count - 1),
+            startRates: startRates,
+            step: log(rates[rates.count - 1] / rates[0]) / Double(rates.count - 1),
             seed: seeds[0], tolerance: settings.tolerance)
     }
 
@@ -97,11 +98,13 @@ package struct RunPlanner: Sendable {
 
     /// Returns a round of those runs that have not finished, sorted by seed; nil if all have.
     private func round(_ runs: [PlannedRun], after finished: [TrainedPoint]) -> Round? {
-        let new = runs.filter { run in
-            !finished.contains {
-                $0.batch == run.batch && $0.seed == run.seed
-                    && isSameRate(log($0.learningRate), log(run.learningRate))
-            }
+        var known = finished.map {
+            PlannedRun(batch: $0.batch, learningRate: $0.learningRate, seed: $0.seed)
+        }
+        var new: [PlannedRun] = []
+        for run in runs where !known.contains(where: run.isSame(as:)) {
+            known.append(run)
+            new.append(run)
         }
         let sorted = new.enumerated().sorted {
             ($0.element.seed, $0.offset) < ($1.element.seed, $1.offset)
