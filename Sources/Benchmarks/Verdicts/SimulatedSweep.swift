@@ -99,7 +99,8 @@ package struct SimulatedSweep: Sendable {
         var noise = NormalNumbers(key: key | (place + 64) << 32 | bits)
         let isBurst = noise.uniform() < burstProbability && rate > best
         let loss =
-            Self.leastLoss + offset + excess(at: rate - best, batch: run.batch) + lossNoise * noise.normal()
+            Self.leastLoss + offset + excess(at: rate - best, batch: run.batch) + lossNoise
+            * noise.normal()
             + (isBurst ? 0.1 + 0.3 * noise.uniform() : 0)
         return TrainedPoint(
             batch: run.batch, learningRate: run.learningRate, seed: run.seed, initialLoss: 4,

@@ -52,9 +52,11 @@ struct BatchLosses {
             return finite.isEmpty ? 0 : median(finite)
         }
         var offsets = seeds.map { _ in 0.0 }
+        // Only rates that several seeds have show how the seeds differ.
+        let shared = rates.indices.filter { table[$0].compactMap(\.self).count >= 2 }
         for _ in 0..<polishes {
             for seed in seeds.indices {
-                let own = rates.indices.compactMap { place in
+                let own = shared.compactMap { place in
                     table[place][seed].flatMap { $0.isFinite ? $0 - typical[place] : nil }
                 }
                 offsets[seed] = own.isEmpty ? 0 : median(own)

@@ -19,34 +19,34 @@ extension ValleyFit {
     ///
     /// Returns nil if the runs do not determine the parameters.
     static func fitting(_ runs: [ValleyRun], starts: [Double]) -> ValleyFit? {
-        let shared =
-            ValleyFit(runs, starts: starts, form: .linex)
-            ?? ValleyFit(runs, starts: starts, form: .linex, isSymmetric: true)
-        guard starts.count >= 2, shared.map({ $0.noise >= RobustValleyFit.exactNoise }) ?? true,
-            let loose = ValleyFit(runs, starts: starts, form: .linex, spread: .loose)
+        func fit(_ spread: FormSpread) -> ValleyFit? {
+            // Runs that do not determine an asymmetry may determine a parabola.
+            ValleyFit(runs, starts: starts, form: .linex, spread: spread)
+                ?? ValleyFit(runs, starts: starts, form: .linex, spread: spread, isSymmetric: true)
+        }
+        let shared = fit(.none)
+        guard starts.count >= 2, shared.map({ $0.noise >= RobustValleyFit.exactNoise }) ?? true
         else { return shared }
         var spread = FormSpread()
-        spread.asymmetry = loose.spread(
-            of: loose.valleys.map(\.asymmetry),
-            variances: loose.information.map { $0.asymmetryVariance(within: .loose) })
-        let scaled =
-            spread.asymmetry > 0
-            ? loose
-            : ValleyFit(
-                runs, starts: loose.logRates, form: .linex,
-                spread: FormSpread(curvature: FormSpread.loose.curvature))
-        if let scaled {
+        let loose = ValleyFit(runs, starts: starts, form: .linex, spread: .loose)
+        if let loose {
+            spread.asymmetry = loose.spread(
+                of: loose.valleys.map(\.asymmetry),
+                variances: loose.information.map { $0.asymmetryVariance(within: .loose) })
+        }
+        if spread.asymmetry > 0, let loose {
+            spread.curvature = loose.spread(
+                of: loose.valleys.map { log($0.curvature) },
+                variances: loose.information.map { $0.curvatureVariance(within: .loose) })
+        } else if let scaled = fit(FormSpread(curvature: FormSpread.loose.curvature)) {
             spread.curvature = scaled.spread(
                 of: scaled.valleys.map { log($0.curvature) },
                 variances: scaled.information.map {
-                    spread.asymmetry > 0
-                        ? $0.curvatureVariance(within: .loose)
-                        : 1 / ($0.curvature + pow(FormSpread.loose.curvature, -2))
+                    1 / ($0.curvature + pow(FormSpread.loose.curvature, -2))
                 })
         }
         spread = spread.relevant
-        guard spread != .none else { return shared }
-        return ValleyFit(runs, starts: loose.logRates, form: .linex, spread: spread) ?? shared
+        return spread == .none ? shared : fit(spread) ?? shared
     }
 
     /// The probability below which a difference between batches is significant.

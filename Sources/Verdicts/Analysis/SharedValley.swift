@@ -66,8 +66,8 @@ struct SharedValley {
                     let own = losses.first(where: { $0.batch == batches[place] })
                 else { return false }
                 return own.allows(
-                    bestRate: main.logRates[place], noise: main.noise,
-                    tolerance: settings.tolerance)
+                    main.logRates[place], main.valleys[place], noise: main.noise,
+                    seedVariance: seedVariance?.variance ?? 0, tolerance: settings.tolerance)
             }
             if deep.count == batches.count { return }
             let kept = Set(deep.map { batches[$0] })
@@ -260,13 +260,19 @@ extension BatchLosses {
     ///
     /// They contradict it if it lies outside the rates, or if both rates next to it are clearly
     /// worse than the best measured one. A valley that does not fit a batch may give such a rate.
-    fileprivate func allows(bestRate: Double, noise: Double, tolerance: Double) -> Bool {
+    fileprivate func allows(
+        _ bestRate: Double, _ valley: Valley, noise: Double, seedVariance: Double,
+        tolerance: Double
+    ) -> Bool {
         let finite = entries.filter(\.loss.isFinite)
         guard let least = finite.min(by: { $0.loss < $1.loss }),
             let above = finite.firstIndex(where: { $0.logRate >= bestRate }), above > 0
         else { return false }
         return [finite[above - 1], finite[above]].contains { neighbor in
-            let error = Self.error(neighbor, least, noise: noise)
+            // Where the valley is steep, the seeds' different best rates act as noise.
+            let slope = [neighbor, least].map { abs(valley.slope(at: $0.logRate - bestRate)) }.max()
+            let deviation = (noise * noise + pow(slope ?? 0, 2) * seedVariance).squareRoot()
+            let error = Self.error(neighbor, least, noise: deviation)
             return neighbor.loss - least.loss <= max(tolerance, Self.clearDifference * error)
         }
     }
