@@ -118,12 +118,11 @@ package struct VerdictCalibration: Sendable {
             (sweep("bursts, .004, .05") { $0.burstProbability = 0.05 }, [3, 5, 10]),
             (
                 sweep("growing, .006, .10") {
-                    ($0.growth, $0.lossNoise, $0.seedNoise) = (0.5, 0.006, 0.10)
+                    ($0.growth, $0.lossNoise, $0.seedNoise) = (0.4, 0.006, 0.10)
                 }, [3, 5, 10]
             ),
             (
                 sweep("leveling, .006, .10") {
-                    $0.curvatures = (0.12, 0.12)
                     ($0.depth, $0.lossNoise, $0.seedNoise) = (0.1, 0.006, 0.10)
                 }, [3, 5, 10]
             ),

@@ -155,11 +155,12 @@ struct BatchLosses {
         noise * (Double.pi / 2 * (1 / Double(first.count) + 1 / Double(second.count))).squareRoot()
     }
 
-    /// Returns whether the typical losses clearly rise on both sides of the least one.
+    /// Returns whether the typical losses between two ln(rate) clearly rise on both sides of the
+    /// least one.
     ///
     /// - Parameter noise: the noise of a single run.
-    func risesOnBothSides(noise: Double) -> Bool {
-        let finite = entries.filter(\.loss.isFinite)
+    func risesOnBothSides(in bounds: ClosedRange<Double>, noise: Double) -> Bool {
+        let finite = entries.filter { $0.loss.isFinite && bounds.contains($0.logRate) }
         guard let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss }) else {
             return false
         }

@@ -129,7 +129,7 @@ package struct BatchOptimum: Sendable, Equatable {
 
     /// Returns the optimum of a batch without a valley.
     ///
-    /// - Parameter noise: the noise of a run at the other batches; nil for that of the batch.
+    /// - Parameter noise: the noise of a run at the batches with a valley, or nil if there are none.
     private static func unfitted(
         _ losses: BatchLosses, _ window: RateWindow, noise: Double?, level: Double
     ) -> RateOptimum {
@@ -146,8 +146,9 @@ package struct BatchOptimum: Sendable, Equatable {
         case .unbracketed(let side): return .unbracketed(side)
         case .insufficient: return .insufficient
         case .bracketed:
-            let noise = noise ?? window.noise?.variance.squareRoot()
-            return noise.map(losses.risesOnBothSides) ?? false ? .misfit : .flat
+            let known = [noise, window.noise?.variance.squareRoot()].compactMap(\.self)
+            guard let noise = known.max(), let bounds = window.bounds else { return .flat }
+            return losses.risesOnBothSides(in: bounds, noise: noise) ? .misfit : .flat
         case .flat: return .flat
         }
     }

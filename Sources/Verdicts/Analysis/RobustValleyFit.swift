@@ -36,6 +36,8 @@ struct RobustValleyFit {
     private static let greatestMove = 0.5
     /// The range of the search for a seed's best rate around its batch's, in ln(rate).
     private static let searchRange = 1.5
+    /// The least distance between the best rates that a search tries, in ln(rate).
+    private static let leastStep = 0.005
     /// The noise below which losses are exact, in nats.
     static let exactNoise = 1e-7
 
@@ -296,8 +298,11 @@ struct RobustValleyFit {
     private mutating func searchSeeds() {
         let valleys = self.valleys
         let usual = 1.4826 * median(deviations.map(abs))
-        let candidates = stride(from: -Self.searchRange, through: Self.searchRange, by: 0.1)
         for (cell, members) in cells.members.enumerated() {
+            // A loss changes by about the noise between candidates, or all would look like outliers.
+            let curvature = valleys[cells.names[cell].batch].curvature
+            let step = min(0.1, max(Self.leastStep, noise / curvature))
+            let candidates = stride(from: -Self.searchRange, through: Self.searchRange, by: step)
             let best = candidates.map { deviation -> (deviation: Double, cost: Double) in
                 let levels = members.map { run in
                     let batch = runs[run].batch

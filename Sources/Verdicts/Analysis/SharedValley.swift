@@ -30,7 +30,7 @@ struct SharedValley {
     private let seedCounts: [Int]
 
     /// The ratio of variances above which a fit is poor, if it is also significant.
-    private static let poorRatio = 2.0
+    private static let poorRatio = 3.0
     /// The noise below which losses are exact, in nats.
     private static let exactNoise = 1e-7
     /// The probability below which a ratio of variances is significant.
@@ -41,6 +41,9 @@ struct SharedValley {
 
     /// The significance, in standard errors, from which a batch has a valley at all.
     private static let valleyErrors = 3.0
+
+    /// The number of standard errors from which a difference between windows is significant.
+    private static let significance = 2.0
 
     /// The median of the square of a standard normal variable.
     private static let medianOfSquares = 0.4549
@@ -66,7 +69,8 @@ struct SharedValley {
                     let own = losses.first(where: { $0.batch == batches[place] })
                 else { return false }
                 return own.allows(
-                    main.logRates[place], main.valleys[place], noise: main.noise,
+                    main.logRates[place], main.valleys[place],
+                    leastLoss: main.leastLosses[place], noise: main.noise,
                     seedVariance: seedVariance?.variance ?? 0, tolerance: settings.tolerance)
             }
             if deep.count == batches.count { return }
@@ -84,7 +88,7 @@ struct SharedValley {
         settings: AnalysisSettings
     ) {
         let own = places.map { losses[$0] }
-        let starts = places.map { windows[$0].best ?? 0 }
+        let starts = own.map(\.start)
         func runs(_ bounds: [ClosedRange<Double>?]) -> [ValleyRun] {
             zip(own, bounds).enumerated().flatMap { batch, pair in
                 pair.0.runs(batch: batch, in: pair.1)
@@ -171,7 +175,9 @@ struct SharedValley {
         var (squares, shifts) = ([Double](), [Double]())
         for fit in alternatives {
             let differences = zip(fit.logRates, main.logRates).map { $0 - $1 }
-            let shift = Sample(differences).mean
+            // With forms of their own, one batch whose best rate an alternative misses moves only
+            // itself.
+            let shift = main.spread == .none ? Sample(differences).mean : median(differences)
             shifts.append(shift * shift)
             let noise = max(0, (pooledVariance(fit.deviations)?.variance ?? 0) - own) / seeds
             let rest = differences.map { ($0 - shift) * ($0 - shift) }
@@ -184,7 +190,8 @@ struct SharedValley {
         return (square.squareRoot(), Sample(shifts).mean.squareRoot())
     }
 
-    /// Returns how much ln(curvature) depends on the window, beyond what noise explains.
+    /// Returns how much ln(curvature) depends on the window if that is more than noise explains, and
+    /// otherwise 0.
     private static func formMisfit(_ main: ValleyFit, _ narrow: ValleyFit?) -> Double {
         guard let narrow else { return 0 }
         func mean(_ fit: ValleyFit) -> Double { Sample(fit.valleys.map { log($0.curvature) }).mean }
@@ -194,7 +201,8 @@ struct SharedValley {
         }
         let difference = mean(narrow) - mean(main)
         let noise = max(0, variance(narrow) - variance(main))
-        return max(0, difference * difference - noise).squareRoot()
+        let square = difference * difference
+        return square > significance * significance * noise ? (square - noise).squareRoot() : 0
     }
 
     private static func pooledVariance(_ deviations: [[UInt64: Double]]) -> Noise? {
@@ -218,9 +226,10 @@ struct SharedValley {
     /// seed.
     ///
     /// The seeds' best rates have the same variance at all batches, and errors that are smaller
-    /// where the valley is deeper.
+    /// where the valley is deeper if the depths differ.
     func seedNoise(_ place: Int) -> Noise? {
-        seedVariance.map { pooled in
+        guard fits[0].spread.curvature > 0 else { return seedVariance }
+        return seedVariance.map { pooled in
             let errors = fits[0].seedErrors
             let own = pooled.variance + errors[place] - Sample(errors).mean
             return Noise(
@@ -258,23 +267,45 @@ struct SharedValley {
 extension BatchLosses {
     /// Returns whether the typical losses allow a best rate, given in ln(rate).
     ///
-    /// They contradict it if it lies outside the rates, or if both rates next to it are clearly
-    /// worse than the best measured one. A valley that does not fit a batch may give such a rate.
+    /// They contradict it if it lies outside the rates, if both rates next to it are clearly worse
+    /// than the best measured one, or if the valley lies clearly below the loss at one of them. A
+    /// valley that does not fit a batch may give such a rate.
     fileprivate func allows(
-        _ bestRate: Double, _ valley: Valley, noise: Double, seedVariance: Double,
-        tolerance: Double
+        _ bestRate: Double, _ valley: Valley, leastLoss: Double, noise: Double,
+        seedVariance: Double, tolerance: Double
     ) -> Bool {
         let finite = entries.filter(\.loss.isFinite)
         guard let least = finite.min(by: { $0.loss < $1.loss }),
             let above = finite.firstIndex(where: { $0.logRate >= bestRate }), above > 0
         else { return false }
-        return [finite[above - 1], finite[above]].contains { neighbor in
+        let neighbors = [finite[above - 1], finite[above]].map { neighbor in
             // Where the valley is steep, the seeds' different best rates act as noise.
             let slope = [neighbor, least].map { abs(valley.slope(at: $0.logRate - bestRate)) }.max()
             let deviation = (noise * noise + pow(slope ?? 0, 2) * seedVariance).squareRoot()
             let error = Self.error(neighbor, least, noise: deviation)
-            return neighbor.loss - least.loss <= max(tolerance, Self.clearDifference * error)
+            return (
+                excess: neighbor.loss - least.loss,
+                gap: neighbor.loss - leastLoss - valley.loss(at: neighbor.logRate - bestRate),
+                bound: max(tolerance, Self.clearDifference * error)
+            )
         }
+        return neighbors.contains { $0.excess <= $0.bound }
+            && neighbors.allSatisfy { $0.gap <= $0.bound }
+    }
+
+    /// A guess of ln(best rate): the vertex of the parabola through the least typical loss and its
+    /// neighbors, or the rate of the least one.
+    fileprivate var start: Double {
+        let finite = entries.filter(\.loss.isFinite)
+        guard let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss }) else {
+            return 0
+        }
+        let near = finite[max(0, least - 1)...min(finite.count - 1, least + 1)]
+        let vertex = Parabola(x: near.map(\.logRate), y: near.map(\.loss))?.vertex
+        return vertex.map {
+            min(max($0, near[near.startIndex].logRate), near[near.endIndex - 1].logRate)
+        }
+            ?? finite[least].logRate
     }
 
     /// Returns the rates between two ln(rate) that diverge for no seed.
