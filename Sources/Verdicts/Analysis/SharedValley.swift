@@ -265,10 +265,14 @@ struct SharedValley {
 }
 
 extension BatchLosses {
+    /// How far a valley may lie below a loss, compared with a difference that is clear. It is far
+    /// below if it was fitted to a few runs and the others were taken for outliers.
+    private static let greatestGap = 3.0
+
     /// Returns whether the typical losses allow a best rate, given in ln(rate).
     ///
     /// They contradict it if it lies outside the rates, if both rates next to it are clearly worse
-    /// than the best measured one, or if the valley lies clearly below the loss at one of them. A
+    /// than the best measured one, or if the valley lies far below the loss at one of them. A
     /// valley that does not fit a batch may give such a rate.
     fileprivate func allows(
         _ bestRate: Double, _ valley: Valley, leastLoss: Double, noise: Double,
@@ -290,7 +294,7 @@ extension BatchLosses {
             )
         }
         return neighbors.contains { $0.excess <= $0.bound }
-            && neighbors.allSatisfy { $0.gap <= $0.bound }
+            && neighbors.allSatisfy { $0.gap <= Self.greatestGap * $0.bound }
     }
 
     /// A guess of ln(best rate): the vertex of the parabola through the least typical loss and its
