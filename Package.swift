@@ -76,8 +76,8 @@ let package = Package(
         target(
             "Benchmarks",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Recipes", "Statistics",
-                "Compute", "CCompute", "MPI", "Support",
+                "Verdicts", "Training", "Model", "Collectives", "Optimizers", "Recipes",
+                "Statistics", "Compute", "CCompute", "MPI", "Support",
             ]),
         .target(
             name: "Report", dependencies: ["Support"],
@@ -170,8 +170,8 @@ let package = Package(
         tests(
             "Sweeps",
             [
-                "Sweeps", "Verdicts", "Training", "Recipes", "Report", "Statistics", "Support",
-                "TestSupport",
+                "Sweeps", "Verdicts", "Benchmarks", "Training", "Recipes", "Report", "Statistics",
+                "Support", "TestSupport",
             ]),
         tests(
             "Experiments",

@@ -2,17 +2,19 @@ import CMinpack
 
 /// Returns the parameters near `start` that minimize a sum of squared residuals.
 ///
-/// The method is Levenberg-Marquardt with finite differences, by MINPACK's `lmdif` and `covar`
-/// (Moré, Garbow & Hillstrom 1980). If residuals have weights, `residuals` must multiply them by
-/// the square roots.
+/// The method is Levenberg-Marquardt, by MINPACK's `lmder` or `lmdif` and `covar` (Moré, Garbow &
+/// Hillstrom 1980). If residuals have weights, `residuals` must multiply them by the square roots.
 ///
 /// - Parameters:
 ///   - count: the number of residuals, at least that of parameters.
 ///   - residuals: a function from parameters to `count` residuals. A step to parameters with a
 ///     residual that is not finite is refused.
+///   - derivatives: a function from parameters to the residuals' derivatives, those by the first
+///     parameter first; nil for finite differences, which need parameters that are not near 0.
 /// - Returns: nil if no minimum was reached, or the residuals do not determine the parameters.
 package func nonlinearLeastSquares(
-    start: [Double], count m: Int, residuals: ([Double]) -> [Double]
+    start: [Double], count m: Int, residuals: ([Double]) -> [Double],
+    derivatives: (([Double]) -> [Double])? = nil
 ) -> LeastSquaresFit? {
     let n = start.count
     precondition(n >= 1, "at least one parameter")
@@ -25,14 +27,20 @@ package func nonlinearLeastSquares(
     let zeros = [Double](repeating: 0, count: n)
     var (scaledGradient, work1, work2, work3) = (zeros, zeros, zeros, zeros)
     var work4 = [Double](repeating: 0, count: m)
-    var evaluations: Int32 = 0
+    var (evaluations, jacobians): (Int32, Int32) = (0, 0)
     let status = withoutActuallyEscaping(residuals) { residuals in
-        withUnsafePointer(to: ResidualFunction(evaluate: residuals)) { context in
-            lmdif(
-                residualCallback, UnsafeMutableRawPointer(mutating: context), Int32(m), Int32(n),
-                &parameters, &values, 1e-14, 1e-12, 0, Int32(1000 * (n + 1)), 0, &scales, 1, 100,
-                0, &evaluations, &jacobian, Int32(m), &pivots, &scaledGradient, &work1,
-                &work2, &work3, &work4)
+        let function = ResidualFunction(evaluate: residuals, derivatives: derivatives)
+        return withUnsafePointer(to: function) { context in
+            let context = UnsafeMutableRawPointer(mutating: context)
+            return derivatives == nil
+                ? lmdif(
+                    residualCallback, context, Int32(m), Int32(n), &parameters, &values, 1e-14,
+                    1e-12, 0, Int32(1000 * (n + 1)), 0, &scales, 1, 100, 0, &evaluations,
+                    &jacobian, Int32(m), &pivots, &scaledGradient, &work1, &work2, &work3, &work4)
+                : lmder(
+                    derivativeCallback, context, Int32(m), Int32(n), &parameters, &values,
+                    &jacobian, Int32(m), 1e-14, 1e-12, 0, 1000, &scales, 1, 100, 0, &evaluations,
+                    &jacobians, &pivots, &scaledGradient, &work1, &work2, &work3, &work4)
         }
     }
     // 1 to 4: converged; 6 to 8: no further decrease is possible in fp64. 5: evaluations ran out.
@@ -55,6 +63,7 @@ private func isAcceptable(_ residual: Double) -> Bool { residual.magnitude < ref
 
 private struct ResidualFunction {
     let evaluate: ([Double]) -> [Double]
+    let derivatives: (([Double]) -> [Double])?
 }
 
 /// The callback with which MINPACK evaluates a `ResidualFunction`.
@@ -70,5 +79,25 @@ private func residualCallback(
     for (index, residual) in residuals.enumerated() {
         values[index] = isAcceptable(residual) ? residual : refusedResidual
     }
+    return 0
+}
+
+/// The callback with which MINPACK evaluates a `ResidualFunction` or, if `flag` is 2, its
+/// derivatives.
+private func derivativeCallback(
+    context: UnsafeMutableRawPointer?, m: Int32, n: Int32, parameters: UnsafePointer<Double>?,
+    values: UnsafeMutablePointer<Double>?, jacobian: UnsafeMutablePointer<Double>?, rows: Int32,
+    flag: Int32
+) -> Int32 {
+    guard flag == 2 else {
+        return residualCallback(
+            context: context, m: m, n: n, parameters: parameters, values: values, flag: flag)
+    }
+    guard let context, let parameters, let jacobian else { return -1 }
+    let function = context.assumingMemoryBound(to: ResidualFunction.self).pointee
+    let derivatives =
+        function.derivatives?(Array(UnsafeBufferPointer(start: parameters, count: Int(n)))) ?? []
+    precondition(derivatives.count == Int(m) * Int(n), "a derivative by each parameter")
+    for (index, derivative) in derivatives.enumerated() { jacobian[index] = derivative }
     return 0
 }

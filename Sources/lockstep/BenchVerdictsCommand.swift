@@ -1,9 +1,8 @@
 import ArgumentParser
+import Benchmarks
 import Support
-import Sweeps
 import Telemetry
 import Training
-import Verdicts
 
 struct BenchVerdictsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

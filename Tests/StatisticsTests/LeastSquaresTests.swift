@@ -67,6 +67,28 @@ struct LeastSquaresTests {
         }
     }
 
+    @Test("derivatives give the same fit, and parameters may be 0")
+    func derivatives() throws {
+        let x = [0.5, 1, 2, 3, 5, 8]
+        let y = x.map { 0.7 * $0 - 1 + 0.1 * sin(9 * $0) }
+        let residuals = { (p: [Double]) in zip(x, y).map { $1 - p[0] - exp(p[1]) * $0 } }
+        let exact = try #require(
+            nonlinearLeastSquares(
+                start: [0, 0], count: 6, residuals: residuals,
+                derivatives: { p in x.map { _ in -1 } + x.map { -exp(p[1]) * $0 } }))
+        let differences = try #require(
+            nonlinearLeastSquares(start: [-1, -1], count: 6, residuals: residuals))
+        #expect(exact.parameters[1] < 0 && exact.parameters[0] < 0)
+        for i in 0..<2 {
+            #expect(relativeDifference(exact.parameters[i], differences.parameters[i]) < 1e-6)
+        }
+        let noise = try #require(exact.noise)
+        #expect(
+            relativeDifference(
+                exact.covariance(noise)[1][1],
+                differences.covariance(try #require(differences.noise))[1][1]) < 1e-5)
+    }
+
     @Test("a step to a residual that is not a number is rejected without an error")
     func notFinite() throws {
         let fit = try #require(

@@ -14,6 +14,8 @@ struct PlantedSweep {
     /// The loss above the best one, in nats, at a distance in ln(rate) from the best rate; nil for
     /// a parabola.
     var valley: ((Double) -> Double)?
+    /// The factor of the loss above the best one at each batch.
+    var depth: (Int) -> Double = { _ in 1 }
     var leastLoss: (Int) -> Double = { _ in 2.5 }
     var bestRate: (Int) -> Double = { 1e-3 * (Double($0) / 8).squareRoot() }
     /// The standard deviation of a loss.
@@ -50,7 +52,8 @@ struct PlantedSweep {
                     let distance = log(rate) - best
                     let loss =
                         leastLoss(batch) + offset
-                        + (valley?(distance) ?? curvature * distance * distance)
+                        + depth(batch)
+                        * (valley?(distance) ?? curvature * distance * distance)
                         + lossNoise * noise.normal()
                     points.append(
                         .planted(

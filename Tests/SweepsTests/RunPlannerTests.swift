@@ -1,3 +1,4 @@
+import Benchmarks
 import Foundation
 import Support
 import Sweeps
@@ -21,7 +22,7 @@ struct RunPlannerTests {
 
     @Test("planned sweeps decide in far fewer runs than a grid, and are right")
     func fewRuns() throws {
-        let cases = PlanCalibration.cases
+        let cases = PlanCalibration.cases.filter { $0.sweep.lossNoise == 0.01 }
         try #require(cases.count == 2)
         for (sweep, budget) in cases {
             let row = try PlanCalibration(sweep, budget: budget, sweeps: 24)
@@ -55,8 +56,11 @@ struct RunPlannerTests {
 
     @Test("the search leaves rates that are far too high, or that diverge")
     func search() throws {
-        for diverging in [Double.infinity, 4e-3] {
-            let planner = planner((0..<5).map { 0.02 * Double(1 << $0) }, batches: [4, 16])
+        // The last two start rates are 1,000 times too high.
+        for (first, diverging) in [
+            (0.02, Double.infinity), (0.02, 4e-3), (1, .infinity), (1, 4e-3),
+        ] {
+            let planner = planner((0..<5).map { first * Double(1 << $0) }, batches: [4, 16])
             var points: [TrainedPoint] = []
             for _ in 0..<30 {
                 guard case .runs(let runs) = planner.next(after: points) else { break }
@@ -68,7 +72,7 @@ struct RunPlannerTests {
                         diverged: run.learningRate > diverging)
                 }
             }
-            #expect(planner.next(after: points) == .decided, "\(diverging)")
+            #expect(planner.next(after: points) == .decided, "\(first) \(diverging)")
             let analysis = try Analysis(points, settings: settings).designs[0]
             #expect(analysis.exponent.exponent.map { abs($0.value - 0.5) < 0.01 } ?? false)
             #expect(points.count < 60, "\(points.count)")

@@ -122,10 +122,9 @@ extension SweepFolder {
         let analyses = try members.filter { _, points in
             points.contains { $0.rule == TrainedPoint.grid }
         }.map { (member, points) throws(Failure) in
-            (
-                member: member,
-                analysis: try Analysis(points, settings: member.specification.analysisSettings)
-            )
+            var settings = member.specification.analysisSettings
+            settings.seedsShareRates = plan == nil
+            return (member: member, analysis: try Analysis(points, settings: settings))
         }
         let (hasSizes, isPlanned) = (specification.hasSizes, isPlanned)
         return SweepFindings(

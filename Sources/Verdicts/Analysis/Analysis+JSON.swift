@@ -87,6 +87,7 @@ extension BatchOptimum {
             case .found: "found"
             case .unbracketed(let side): "\(side.rawValue) the grid"
             case .flat: "flat"
+            case .misfit: "misfit"
             case .insufficient: "insufficient"
             }
         return [

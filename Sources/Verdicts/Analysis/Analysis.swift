@@ -96,7 +96,8 @@ package struct DesignAnalysis: Sendable, Equatable {
     init(_ design: Design, points: [TrainedPoint], baseBatch: Int, settings: AnalysisSettings) {
         self.design = design
         let grid = points.filter { $0.rule == TrainedPoint.grid }
-        let (optima, valley) = BatchOptimum.all(grid, design: design, settings: settings)
+        let (optima, valley) = BatchOptimum.all(
+            BatchLosses.all(grid, design: design), settings: settings)
         self.optima = optima
         self.valley = valley.map(ValleySummary.init)
         exponent = RateExponent(optima, level: settings.level)

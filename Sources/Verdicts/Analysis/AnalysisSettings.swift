@@ -23,6 +23,9 @@ package struct AnalysisSettings: Sendable {
     /// tolerance, so losses above the window affect no verdict, and the window contains a few rates
     /// that differ by factors of 2.
     package var window: Double
+    /// Whether the seeds of a batch are meant to have the same rates. Those of a planned sweep are
+    /// not, so no runs are missing there.
+    package var seedsShareRates = true
 
     package init(
         baseBatch: Int? = nil, designs: [Design] = [],

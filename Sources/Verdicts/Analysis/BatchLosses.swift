@@ -30,6 +30,13 @@ struct BatchLosses {
         entries = Self.typicalLosses(seeds)
     }
 
+    /// Collects the losses of all batches of a grid, sorted by batch.
+    static func all(_ grid: [TrainedPoint], design: Design) -> [BatchLosses] {
+        Dictionary(grouping: grid, by: \.batch).sorted { $0.key < $1.key }.map {
+            BatchLosses(batch: $0.key, points: $0.value, design: design)
+        }
+    }
+
     /// Returns the typical losses.
     ///
     /// Seeds differ by an offset that is common to all rates, and may have different rates. A
@@ -45,9 +52,11 @@ struct BatchLosses {
             return finite.isEmpty ? 0 : median(finite)
         }
         var offsets = seeds.map { _ in 0.0 }
+        // Only rates that several seeds have show how the seeds differ.
+        let shared = rates.indices.filter { table[$0].compactMap(\.self).count >= 2 }
         for _ in 0..<polishes {
             for seed in seeds.indices {
-                let own = rates.indices.compactMap { place in
+                let own = shared.compactMap { place in
                     table[place][seed].flatMap { $0.isFinite ? $0 - typical[place] : nil }
                 }
                 offsets[seed] = own.isEmpty ? 0 : median(own)
@@ -134,6 +143,34 @@ struct BatchLosses {
             1.4826 * median(residuals.map(abs))
             * (Double(residuals.count) / Double(degreesOfFreedom)).squareRoot()
         return Noise(variance: deviation * deviation, degreesOfFreedom: degreesOfFreedom)
+    }
+
+    /// The number of standard errors by which typical losses clearly differ.
+    static let clearDifference = 3.0
+
+    /// Returns the standard error of the difference between two typical losses.
+    ///
+    /// The variance of a median is pi / 2 times that of a mean.
+    static func error(_ first: TypicalLoss, _ second: TypicalLoss, noise: Double) -> Double {
+        noise * (Double.pi / 2 * (1 / Double(first.count) + 1 / Double(second.count))).squareRoot()
+    }
+
+    /// Returns whether the typical losses between two ln(rate) clearly rise on both sides of the
+    /// least one.
+    ///
+    /// - Parameter noise: the noise of a single run.
+    func risesOnBothSides(in bounds: ClosedRange<Double>, noise: Double) -> Bool {
+        let finite = entries.filter { $0.loss.isFinite && bounds.contains($0.logRate) }
+        guard let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss }) else {
+            return false
+        }
+        func rises(_ side: ArraySlice<TypicalLoss>) -> Bool {
+            side.contains { entry in
+                entry.loss - finite[least].loss
+                    > Self.clearDifference * Self.error(entry, finite[least], noise: noise)
+            }
+        }
+        return rises(finite[..<least]) && rises(finite[(least + 1)...])
     }
 
     /// Returns the distance in ln(rate) from a rate to the next one, or nil unless the next one

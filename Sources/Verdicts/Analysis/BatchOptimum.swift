@@ -29,9 +29,12 @@ package struct BatchOptimum: Sendable, Equatable {
     /// Determines the best rate of a batch.
     ///
     /// - Parameter valley: the valley of the design, or nil if no batch has one.
-    init(_ losses: BatchLosses, window: RateWindow, valley: SharedValley?, level: Double) {
+    init(
+        _ losses: BatchLosses, window: RateWindow, valley: SharedValley?, settings: AnalysisSettings
+    ) {
         batch = losses.batch
-        let missing = losses.missing(in: window.bounds)
+        let level = settings.level
+        let missing = settings.seedsShareRates ? losses.missing(in: window.bounds) : []
         unfinished = missing.isEmpty ? nil : .missing(missing, batch: losses.batch)
         grid = GridEdges(losses.entries)
         typical = losses.typical
@@ -39,13 +42,12 @@ package struct BatchOptimum: Sendable, Equatable {
         bounds = window.bounds
         let place = valley?.place(of: losses.batch)
         noise = place.flatMap { _ in valley?.fits[0].noise } ?? window.noise?.variance.squareRoot()
-        let curvature = place.flatMap { valley?.curvatures[$0] } ?? 1
-        self.valley = place.flatMap { _ in valley?.fits[0].valley }?.scaled(by: curvature)
+        self.valley = place.flatMap { valley?.fits[0].valleys[$0] }
         guard let valley, let place else {
             seeds = losses.seeds.map {
                 SeedOptimum(seed: $0.seed, logRate: nil, leastLoss: nil, losses: $0)
             }
-            optimum = Self.unfitted(losses, window, level: level)
+            optimum = Self.unfitted(losses, window, noise: valley?.fits[0].noise, level: level)
             return
         }
         let fit = valley.fits[0]
@@ -86,20 +88,16 @@ package struct BatchOptimum: Sendable, Equatable {
     package static func optima(
         _ grid: [TrainedPoint], design: Design, settings: AnalysisSettings
     ) -> [BatchOptimum] {
-        all(grid, design: design, settings: settings).0
+        all(BatchLosses.all(grid, design: design), settings: settings).0
     }
 
-    /// Returns the best rates of the grid's batches, sorted by batch, and the valley that they
-    /// share.
+    /// Returns the best rates of batches and the valley that they share.
     static func all(
-        _ grid: [TrainedPoint], design: Design, settings: AnalysisSettings
+        _ losses: [BatchLosses], settings: AnalysisSettings
     ) -> ([BatchOptimum], SharedValley?) {
-        let losses = Dictionary(grouping: grid, by: \.batch).sorted { $0.key < $1.key }.map {
-            BatchLosses(batch: $0.key, points: $0.value, design: design)
-        }
         let (windows, valley) = fitted(losses, settings: settings)
         let optima = zip(losses, windows).map {
-            BatchOptimum($0, window: $1, valley: valley, level: settings.level)
+            BatchOptimum($0, window: $1, valley: valley, settings: settings)
         }
         return (optima, valley)
     }
@@ -130,8 +128,10 @@ package struct BatchOptimum: Sendable, Equatable {
     }
 
     /// Returns the optimum of a batch without a valley.
+    ///
+    /// - Parameter noise: the noise of a run at the batches with a valley, or nil if there are none.
     private static func unfitted(
-        _ losses: BatchLosses, _ window: RateWindow, level: Double
+        _ losses: BatchLosses, _ window: RateWindow, noise: Double?, level: Double
     ) -> RateOptimum {
         switch window.state {
         case .belowDivergence(let resolution):
@@ -145,7 +145,11 @@ package struct BatchOptimum: Sendable, Equatable {
                     resolution: resolution, level: level))
         case .unbracketed(let side): return .unbracketed(side)
         case .insufficient: return .insufficient
-        case .bracketed, .flat: return .flat
+        case .bracketed:
+            let known = [noise, window.noise?.variance.squareRoot()].compactMap(\.self)
+            guard let noise = known.max(), let bounds = window.bounds else { return .flat }
+            return losses.risesOnBothSides(in: bounds, noise: noise) ? .misfit : .flat
+        case .flat: return .flat
         }
     }
 
@@ -166,6 +170,7 @@ package struct BatchOptimum: Sendable, Equatable {
         case .found: return nil
         case _ where unfinished != nil: return unfinished
         case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
+        case .misfit: return .rates(grid.between, batch: batch)
         // The loss rises with the square of the distance, so rates further out show the valley with
         // far fewer runs than more seeds would. First there must be enough seeds to estimate the
         // noise.

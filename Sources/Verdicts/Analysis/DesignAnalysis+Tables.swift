@@ -257,6 +257,7 @@ extension BatchOptimum {
         case .unbracketed(.above) where grid.divergingRate != nil: "next to a rate that diverges"
         case .unbracketed(let side): "\(side.rawValue) the grid"
         case .flat: "hidden by noise"
+        case .misfit: "no valley fits its losses"
         case .insufficient where grid.rates.isEmpty && grid.divergingRate != nil:
             "every rate diverges"
         case .insufficient: "too few rates"

@@ -26,15 +26,9 @@ package struct GridEdges: Sendable, Equatable {
         guard let lowest = rates.first, let highest = rates.last, rate.isFinite, rate > 0 else {
             return [rate]
         }
-        if rate > highest, let divergingRate {
-            return [rate < divergingRate ? rate : (highest * divergingRate).squareRoot()]
-        }
-        let spacing = rates.count >= 2 ? rates[1] / lowest : 2
-        var result = [rate < lowest ? lowest / spacing : highest * spacing]
-        while let last = result.last, rate < lowest ? last > rate : last < rate {
-            result.append(rate < lowest ? last / spacing : last * spacing)
-        }
-        return rate < lowest || rate > highest ? result : [rate]
+        if rate < lowest { return extended(to: .below) { $0 > rate } }
+        guard rate > highest, rate >= divergingRate ?? 0 else { return [rate] }
+        return divergingRate == nil ? extended(to: .above) { $0 < rate } : further(to: .above)
     }
 
     /// Returns the rates that would extend the grid to one side.
@@ -42,16 +36,42 @@ package struct GridEdges: Sendable, Equatable {
     /// They are the next two rates with the grid's own spacing, or the rate halfway to one that
     /// diverges. If every rate diverged, they are two lower rates. Without runs there are none.
     package func further(to side: Side) -> [Double] {
-        guard let lowest = rates.first, let highest = rates.last else {
+        guard let highest = rates.last else {
             return divergingRate.map { [$0 / 16, $0 / 4] } ?? []
         }
-        let spacing = rates.count >= 2 ? rates[1] / lowest : 2
+        if side == .above, let divergingRate { return [(highest * divergingRate).squareRoot()] }
+        var count = 1
+        return extended(to: side) { _ in
+            count -= 1
+            return count >= 0
+        }.sorted()
+    }
+
+    /// Returns the rates that extend the grid to one side, from the nearest one to the first one
+    /// that needs no further one.
+    private func extended(to side: Side, while needsMore: (Double) -> Bool) -> [Double] {
+        guard let lowest = rates.first, let highest = rates.last else { return [] }
+        let factor: Double
         switch side {
-        case .below: return [lowest / (spacing * spacing), lowest / spacing]
-        case .above:
-            if let divergingRate { return [(highest * divergingRate).squareRoot()] }
-            let spacing = rates.count >= 2 ? highest / rates[rates.count - 2] : 2
-            return [highest * spacing, highest * spacing * spacing]
+        case .below: factor = rates.count >= 2 ? lowest / rates[1] : 0.5
+        case .above: factor = rates.count >= 2 ? highest / rates[rates.count - 2] : 2
         }
+        var result = [(side == .below ? lowest : highest) * factor]
+        while let last = result.last, needsMore(last) { result.append(last * factor) }
+        return result
+    }
+
+    /// Returns whether a rate lies between those that diverged for no seed.
+    func contains(_ rate: Double) -> Bool {
+        guard let lowest = rates.first, let highest = rates.last else { return false }
+        return lowest <= rate && rate <= highest
+    }
+
+    /// The rates halfway between the one with the least typical loss and its neighbors.
+    var between: [Double] {
+        guard let place = rates.firstIndex(where: { $0 == leastLossRate }) else { return [] }
+        return [place - 1, place + 1].filter(rates.indices.contains).map {
+            (rates[$0] * rates[place]).squareRoot()
+        }.sorted()
     }
 }

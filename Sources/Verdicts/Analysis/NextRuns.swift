@@ -118,7 +118,7 @@ extension DecidingRuns {
         let known = optima.first { $0.batch == batch }?.typical.entries.map(\.logRate) ?? []
         let new = rates.filter { rate in
             let isWide = known.contains { abs(log(rate) - $0) > log(Self.widestGrid) }
-            return !isWide && !known.contains { abs(log(rate) - $0) < 0.01 }
+            return !isWide && !known.contains { isSameRate(log(rate), $0) }
         }
         return new.isEmpty ? nil : .rates(new, batch: batch)
     }

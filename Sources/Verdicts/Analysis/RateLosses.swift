@@ -106,5 +106,6 @@ package struct RateLosses: Sendable, Equatable {
     }
 }
 
-/// Returns whether two ln(rate) are equal except for rounding.
-func isSameRate(_ first: Double, _ second: Double) -> Bool { abs(first - second) < 1e-9 }
+/// Returns whether two ln(rate) are equal except for the rounding of rates to three digits, with
+/// which reports ask for them.
+func isSameRate(_ first: Double, _ second: Double) -> Bool { abs(first - second) < 0.006 }

@@ -9,6 +9,8 @@ package enum RateOptimum: Sendable, Equatable {
     case unbracketed(Side)
     /// The losses of the rates differ by no more than noise.
     case flat
+    /// The losses clearly rise on both sides of the least one, but no valley fits them.
+    case misfit
     /// Fewer than three rates reached the mark without diverging.
     case insufficient
 

@@ -31,7 +31,7 @@ struct RateWindow {
     ///
     /// It is a factor of 1.2. Between two rates that are this close, the loss changes by less than
     /// runs of different seeds do.
-    private static let nearDivergence = 0.2
+    static let nearDivergence = 0.2
     /// The least loss, in nats, of which the window is a fraction. Otherwise the window of a small
     /// loss would contain few rates.
     private static let leastScale = 2.0

@@ -35,6 +35,8 @@ package struct Regret: Sendable, Equatable {
     package let upper: Double?
     /// Whether the batch's least loss is unknown, so that the true regret may be greater.
     package let isLowerBound: Bool
+    /// The interval of the rule's rate relative to the batch's best one, or nil if it is unknown.
+    let rates: ClosedRange<Double>?
 }
 
 extension Regret {
@@ -60,6 +62,7 @@ extension Regret {
         isLowerBound = curve.isLowerBound
         let own = Bounds(ruleRate, curve, level: settings.level)
         (lower, upper) = (own.lower, own.upper)
+        rates = own.rates
         switch curve.value(at: ruleRate.logRate) {
         case .loss(_, let value, _):
             let interval = own.interval(level: settings.level)
@@ -75,7 +78,7 @@ extension Regret {
     init(unavailableAt batch: BatchOptimum) {
         self.batch = batch.batch
         (rate, outcome, seedCount) = (nil, .unavailable, 0)
-        (lower, upper, isLowerBound) = (nil, nil, true)
+        (lower, upper, isLowerBound, rates) = (nil, nil, true, nil)
     }
 
     /// Creates the regret at the base batch, where a rule changes nothing.
@@ -86,7 +89,7 @@ extension Regret {
         let isKnown = base.optimum.best?.error != nil
         (lower, upper) = isKnown ? (0, 0) : (nil, nil)
         outcome = base.optimum.best == nil ? .unavailable : .measured(Estimate(0))
-        isLowerBound = false
+        (isLowerBound, rates) = (false, nil)
     }
 
     /// Computes the regret of a rule that was trained.
@@ -113,13 +116,14 @@ extension Regret {
             }
             if let valley, let place, let best = batch.optimum.best, let least = seed.leastLoss {
                 let z = best.logRate - (seed.logRate ?? best.logRate)
-                regrets.append(loss - least - valley.excess(place, at: z).lowerBound)
+                regrets.append(loss - least - valley.excess(place, at: z).range.lowerBound)
             } else if let least = seed.losses.finite.map(\.loss).min() {
                 regrets.append(loss - least)
             }
         }
-        let rates = points.map { log($0.learningRate) }
-        rate = rates.isEmpty ? nil : exp(Sample(rates).mean)
+        let logRates = points.map { log($0.learningRate) }
+        rate = logRates.isEmpty ? nil : exp(Sample(logRates).mean)
+        rates = nil
         seedCount = points.count
         isLowerBound = batch.optimum.best == nil
         guard diverged == 0, !regrets.isEmpty else {
@@ -137,8 +141,9 @@ extension Regret {
 extension Regret {
     /// The least and the greatest regret over the interval of the rule's rate.
     private struct Bounds {
-        var lower: Double?
-        var upper: Double?
+        private(set) var lower: Double?
+        private(set) var upper: Double?
+        private(set) var rates: ClosedRange<Double>?
 
         init(_ ruleRate: RuleRate, _ curve: ExcessCurve, level: Double) {
             guard let noise = ruleRate.noise else { return }
@@ -147,6 +152,7 @@ extension Regret {
                 * StudentT.twoSided(level: level, degreesOfFreedom: noise.degreesOfFreedom)
                 + ruleRate.resolution
             let ends = [ruleRate.logRate - half, ruleRate.logRate + half]
+            rates = exp(ends[0])...exp(ends[1])
             let values = (ends + [ruleRate.logRate]).map(curve.value)
             let contains = curve.best.map { ends[0] <= $0 && $0 <= ends[1] } ?? false
             let least = values.compactMap(\.least).min()
@@ -208,10 +214,10 @@ private struct ExcessCurve {
         let spread = (inside.max() ?? 0) - (inside.min() ?? 0)
         switch batch.optimum {
         case .found(let best): (reference, isLowerBound) = (best.loss, false)
-        case .flat where !inside.isEmpty:
+        case .flat where !inside.isEmpty, .misfit where !inside.isEmpty:
             // The least of several noisy losses is too low on average.
             (reference, isLowerBound) = (Sample(inside).mean, spread > settings.tolerance)
-        case .flat, .unbracketed, .insufficient:
+        case .flat, .misfit, .unbracketed, .insufficient:
             (reference, isLowerBound) = (batch.typical.finite.map(\.loss).min(), true)
         }
     }
@@ -233,9 +239,8 @@ private struct ExcessCurve {
 
     func value(at logRate: Double) -> Value {
         if let valley, let place, let best, let bounds = batch.bounds, bounds.contains(logRate) {
-            let range = valley.excess(place, at: logRate - best)
-            let main = valley.curvatures[place] * valley.fits[0].valley.loss(at: logRate - best)
-            return .loss(least: range.lowerBound, value: main, greatest: range.upperBound)
+            let (value, range) = valley.excess(place, at: logRate - best)
+            return .loss(least: range.lowerBound, value: value, greatest: range.upperBound)
         }
         switch batch.typical.lookup(logRate) {
         case .loss(let loss):

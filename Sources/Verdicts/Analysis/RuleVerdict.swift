@@ -232,9 +232,13 @@ extension RuleVerdict.Undecided {
     ) {
         batch = regret.batch
         let anchor = base.flatMap(\.decidingRuns)
-        let ruleRate = regret.rate.flatMap { rate in
-            optimum.map { DecidingRuns.rates($0.grid.further(toCover: rate), batch: regret.batch) }
+        func covering(_ rates: [Double?]) -> DecidingRuns? {
+            optimum.flatMap { optimum in
+                let own = rates.compactMap(\.self).flatMap(optimum.grid.further(toCover:))
+                return own.isEmpty ? nil : .rates(own, batch: regret.batch)
+            }
         }
+        let ruleRate = covering([regret.rate])
         switch regret.outcome {
         case _ where anchor != nil:
             reason = "the base batch has no best rate to scale"
@@ -243,6 +247,7 @@ extension RuleVerdict.Undecided {
             reason = "the batch's best rate is unknown"
             decidingRuns = optimum?.decidingRuns ?? ruleRate
         case .measured(let estimate):
+            var outside: [Double] = []
             if let interval = estimate.interval {
                 reason =
                     "the regret's interval, \(Format.significant(interval.lower, digits: 2)) to "
@@ -251,8 +256,10 @@ extension RuleVerdict.Undecided {
                 reason = "one seed gives no interval"
             } else {
                 reason = "the interval of the rule's rate extends beyond the grid"
+                outside = [regret.rates?.lowerBound, regret.rates?.upperBound].compactMap(\.self)
+                    .filter { !(optimum?.grid.contains($0) ?? true) }
             }
-            decidingRuns = nil
+            decidingRuns = covering(outside)
         case .diverged:
             reason = "only one seed diverged"
             decidingRuns = nil

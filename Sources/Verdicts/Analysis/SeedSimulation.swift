@@ -10,8 +10,6 @@ struct SeedSimulation {
     private let valley: SharedValley
     private let baseBatch: Int
     private let settings: AnalysisSettings
-    /// The variance of a seed's ln(best rate) around that of its batch.
-    private let seedNoise: Noise
 
     private static let repetitions = 200
 
@@ -22,10 +20,9 @@ struct SeedSimulation {
         _ batches: [Int], _ optima: [BatchOptimum], _ valley: SharedValley, baseBatch: Int,
         settings: AnalysisSettings
     ) {
-        guard let noise = valley.seedVariance,
+        guard valley.seedVariance != nil,
             batches.allSatisfy({ valley.place(of: $0) != nil })
         else { return nil }
-        seedNoise = noise
         (self.batches, self.optima, self.valley) = (batches, optima, valley)
         (self.baseBatch, self.settings) = (baseBatch, settings)
     }
@@ -52,11 +49,13 @@ struct SeedSimulation {
     private func draw(
         _ optimum: BatchOptimum, _ count: Int, _ random: inout NormalNumbers
     ) -> BatchOptimum {
-        guard let best = optimum.optimum.best else { return optimum }
+        guard let best = optimum.optimum.best, let place = valley.place(of: optimum.batch),
+            let seedNoise = valley.seedNoise(place)
+        else { return optimum }
         let (known, more) = (Double(optimum.seeds.count), Double(count))
         let truth = best.logRate + (seedNoise.variance / known).squareRoot() * random.normal()
         let seen = truth + (seedNoise.variance / more).squareRoot() * random.normal()
-        let variance = seedNoise.variance / (known + more) + valley.misfit * valley.misfit
+        let variance = seedNoise.variance / (known + more) + valley.commonVariance(place)
         return optimum.with(
             BestRate(
                 logRate: (known * best.logRate + more * seen) / (known + more), loss: best.loss,

@@ -1,15 +1,14 @@
+import Glibc
 import Statistics
 
-/// The valley of a design: the form of the loss against the rate that all batches share, and the
-/// best rate of each batch with its errors.
+/// The valleys of a design: the form of the loss against the rate, which batches share as far as
+/// their losses allow, and the best rate of each batch with its errors.
 struct SharedValley {
     /// The fits that describe the loss near the best rate, the main one first. The regret's
     /// interval covers all of them.
     let fits: [ValleyFit]
     /// The batches with a best rate, sorted.
     let batches: [Int]
-    /// The curvature of each batch relative to that of the fits.
-    let curvatures: [Double]
     /// The variance over seeds of a seed's ln(best rate) around that of its batch, pooled over
     /// batches; nil with one seed.
     let seedVariance: Noise?
@@ -19,6 +18,8 @@ struct SharedValley {
     /// The error in ln(best rate) that is the same for all batches, so it does not affect
     /// comparisons of batches.
     let shift: Double
+    /// The error of ln(curvature) that arises because the losses and the fits differ in form.
+    let formMisfit: Double
     /// The error of each batch's ln(best rate) that the error of the asymmetry causes. It is
     /// signed, because one error moves all batches.
     let asymmetryErrors: [Double]
@@ -29,19 +30,20 @@ struct SharedValley {
     private let seedCounts: [Int]
 
     /// The ratio of variances above which a fit is poor, if it is also significant.
-    private static let poorRatio = 4.0
+    private static let poorRatio = 3.0
     /// The noise below which losses are exact, in nats.
     private static let exactNoise = 1e-7
     /// The probability below which a ratio of variances is significant.
     private static let leastProbability = 0.01
 
-    /// The significance, in standard errors, from which a batch has a curvature of its own.
-    private static let curvatureErrors = 3.0
-    /// The relative difference up to which curvatures are shared in any case.
-    private static let curvatureDifference = 0.25
+    /// The number of standard errors by which a batch's own curvature may be wrong.
+    private static let curvatureErrors = 2.0
 
     /// The significance, in standard errors, from which a batch has a valley at all.
     private static let valleyErrors = 3.0
+
+    /// The number of standard errors from which a difference between windows is significant.
+    private static let significance = 2.0
 
     /// The median of the square of a standard normal variable.
     private static let medianOfSquares = 0.4549
@@ -62,13 +64,14 @@ struct SharedValley {
         }
         while let main = fits.first {
             let deep = batches.indices.filter { place in
-                let (value, error) = main.curvature(ofBatch: place)
+                let (value, error) = main.depth(ofBatch: place)
                 guard value > Self.valleyErrors * error,
                     let own = losses.first(where: { $0.batch == batches[place] })
                 else { return false }
                 return own.allows(
-                    bestRate: main.logRates[place], noise: main.noise,
-                    tolerance: settings.tolerance)
+                    main.logRates[place], main.valleys[place],
+                    leastLoss: main.leastLosses[place], noise: main.noise,
+                    seedVariance: seedVariance?.variance ?? 0, tolerance: settings.tolerance)
             }
             if deep.count == batches.count { return }
             let kept = Set(deep.map { batches[$0] })
@@ -85,7 +88,7 @@ struct SharedValley {
         settings: AnalysisSettings
     ) {
         let own = places.map { losses[$0] }
-        let starts = places.map { windows[$0].best ?? 0 }
+        let starts = own.map(\.start)
         func runs(_ bounds: [ClosedRange<Double>?]) -> [ValleyRun] {
             zip(own, bounds).enumerated().flatMap { batch, pair in
                 pair.0.runs(batch: batch, in: pair.1)
@@ -93,11 +96,11 @@ struct SharedValley {
         }
         let wide = runs(places.map { windows[$0].bounds })
         guard !places.isEmpty,
-            let main = ValleyFit(wide, starts: starts, form: .linex)
-                ?? ValleyFit(wide, starts: starts, form: .linex, isSymmetric: true)
+            let main = ValleyFit.fitting(wide, starts: starts)
         else {
-            (fits, batches, curvatures, seedCounts) = ([], [], [], [])
+            (fits, batches, seedCounts) = ([], [], [])
             (seedVariance, misfit, shift, asymmetryErrors) = (nil, 0, 0, [])
+            formMisfit = 0
             (fitsPoorly, rateCount) = (false, 0)
             return
         }
@@ -108,23 +111,28 @@ struct SharedValley {
             settings.window *= factor
             return own.map { RateWindow($0, settings).bounds }
         }
+        func alternative(_ runs: [ValleyRun], isSymmetric: Bool = false) -> ValleyFit? {
+            ValleyFit(
+                runs, starts: main.logRates, form: .linex, spread: main.spread,
+                isSymmetric: isSymmetric)
+        }
         let narrow = runs(bounds(0.5))
+        let narrowFit = alternative(narrow)
         let alternatives =
             [
-                sided, ValleyFit(narrow, starts: main.logRates, form: .linex),
-                ValleyFit(runs(bounds(1.5)), starts: main.logRates, form: .linex),
-                ValleyFit(narrow, starts: main.logRates, form: .linex, isSymmetric: true),
+                sided, narrowFit, alternative(runs(bounds(1.5))),
+                alternative(narrow, isSymmetric: true),
             ].compactMap(\.self)
         fits = [main] + (sided.map { [$0] } ?? [])
         batches = own.map(\.batch)
-        rateCount = Set(wide.map { RatePlace(batch: $0.batch, logRate: $0.logRate) }).count
+        rateCount = places.reduce(0) { $0 + losses[$1].rates(in: windows[$1].bounds).count }
         let noise = Self.noise(own, places.map { windows[$0].bounds })
         fitsPoorly = Self.fitsPoorly(main, noise)
         (misfit, shift) = Self.misfit(main, alternatives)
+        formMisfit = Self.formMisfit(main, narrowFit)
         asymmetryErrors = main.asymmetryErrors
         seedVariance = Self.pooledVariance(main.deviations)
         seedCounts = main.deviations.map(\.count)
-        curvatures = Self.curvatures(main)
     }
 
     /// Returns the noise of a single run, which no form of the valley affects, pooled over batches;
@@ -167,7 +175,9 @@ struct SharedValley {
         var (squares, shifts) = ([Double](), [Double]())
         for fit in alternatives {
             let differences = zip(fit.logRates, main.logRates).map { $0 - $1 }
-            let shift = Sample(differences).mean
+            // With forms of their own, one batch whose best rate an alternative misses moves only
+            // itself.
+            let shift = main.spread == .none ? Sample(differences).mean : median(differences)
             shifts.append(shift * shift)
             let noise = max(0, (pooledVariance(fit.deviations)?.variance ?? 0) - own) / seeds
             let rest = differences.map { ($0 - shift) * ($0 - shift) }
@@ -175,7 +185,24 @@ struct SharedValley {
             let typical = min(Sample(rest).mean, median(rest) / Self.medianOfSquares)
             squares.append(max(0, typical - noise))
         }
-        return (Sample(squares).mean.squareRoot(), Sample(shifts).mean.squareRoot())
+        // A wrong form moves all best rates alike if they share it, and otherwise each by itself.
+        let square = main.spread == .none ? Sample(squares).mean : squares.max() ?? 0
+        return (square.squareRoot(), Sample(shifts).mean.squareRoot())
+    }
+
+    /// Returns how much ln(curvature) depends on the window if that is more than noise explains, and
+    /// otherwise 0.
+    private static func formMisfit(_ main: ValleyFit, _ narrow: ValleyFit?) -> Double {
+        guard let narrow else { return 0 }
+        func mean(_ fit: ValleyFit) -> Double { Sample(fit.valleys.map { log($0.curvature) }).mean }
+        func variance(_ fit: ValleyFit) -> Double {
+            let squares = fit.curvatureErrors.map { $0 * $0 }
+            return Sample(squares).mean / (fit.spread.curvature > 0 ? Double(squares.count) : 1)
+        }
+        let difference = mean(narrow) - mean(main)
+        let noise = max(0, variance(narrow) - variance(main))
+        let square = difference * difference
+        return square > significance * significance * noise ? (square - noise).squareRoot() : 0
     }
 
     private static func pooledVariance(_ deviations: [[UInt64: Double]]) -> Noise? {
@@ -192,72 +219,112 @@ struct SharedValley {
                 variance: sum / Double(degreesOfFreedom), degreesOfFreedom: degreesOfFreedom)
     }
 
-    /// Returns 1 for each batch whose curvature agrees with that of the others, and its own
-    /// relative curvature otherwise.
-    private static func curvatures(_ fit: ValleyFit) -> [Double] {
-        fit.logRates.indices.map { batch in
-            let (value, error) = fit.curvature(ofBatch: batch)
-            let difference = abs(value - 1)
-            return difference > max(curvatureDifference, curvatureErrors * error)
-                ? max(value, 0.1) : 1
-        }
-    }
-
     /// Returns the place of a batch among those with a best rate.
     func place(of batch: Int) -> Int? { batches.firstIndex(of: batch) }
 
+    /// Returns the variance of a seed's ln(best rate) around that of its batch, or nil with one
+    /// seed.
+    ///
+    /// The seeds' best rates have the same variance at all batches, and errors that are smaller
+    /// where the valley is deeper if the depths differ.
+    func seedNoise(_ place: Int) -> Noise? {
+        guard fits[0].spread.curvature > 0 else { return seedVariance }
+        return seedVariance.map { pooled in
+            let errors = fits[0].seedErrors
+            let own = pooled.variance + errors[place] - Sample(errors).mean
+            return Noise(
+                variance: max(own, min(pooled.variance, errors[place])),
+                degreesOfFreedom: pooled.degreesOfFreedom)
+        }
+    }
+
     /// Returns the variance of ln(best rate) of a batch, or nil with one seed.
     func variance(_ place: Int) -> Double? {
-        guard let seedVariance, seedCounts[place] > 0 else { return nil }
-        return seedVariance.variance / Double(seedCounts[place]) + misfit * misfit
+        guard let noise = seedNoise(place), seedCounts[place] > 0 else { return nil }
+        return noise.variance / Double(seedCounts[place]) + commonVariance(place)
     }
 
-    /// Returns the least and the greatest loss above the best one that the fits give at a distance
-    /// in ln(rate) from the best rate.
-    func excess(_ place: Int, at z: Double) -> ClosedRange<Double> {
-        let losses = fits.map { curvatures[place] * $0.valley.loss(at: z) }
-        return (losses.min() ?? 0)...(losses.max() ?? 0)
+    /// Returns the part of the variance of a batch's ln(best rate) that more seeds with the same
+    /// rates do not reduce.
+    func commonVariance(_ place: Int) -> Double {
+        let form = fits[0].formErrors[place]
+        return misfit * misfit + form * form
     }
-}
 
-/// A rate of a batch.
-private struct RatePlace: Hashable {
-    let batch: Int
-    let logRate: Double
+    /// Returns the loss above the best one at a distance in ln(rate) from the best rate, and the
+    /// least and the greatest one that the fits allow.
+    func excess(_ place: Int, at z: Double) -> (value: Double, range: ClosedRange<Double>) {
+        let losses = fits.map { $0.valleys[place].loss(at: z) }
+        // The error of a shared curvature is small.
+        let noise =
+            fits[0].spread.curvature > 0
+            ? Self.curvatureErrors * fits[0].curvatureErrors[place] : 0
+        let error = exp((noise * noise + formMisfit * formMisfit).squareRoot())
+        return (losses[0], (losses.min() ?? 0) / error...(losses.max() ?? 0) * error)
+    }
 }
 
 extension BatchLosses {
-    /// The number of standard errors by which losses must differ to contradict a fit.
-    private static let contradiction = 3.0
+    /// How far a valley may lie below a loss, compared with a difference that is clear. It is far
+    /// below if it was fitted to a few runs and the others were taken for outliers.
+    private static let greatestGap = 3.0
 
     /// Returns whether the typical losses allow a best rate, given in ln(rate).
     ///
-    /// They contradict it if it lies outside the rates, or if both rates next to it are clearly
-    /// worse than the best measured one. A valley that does not fit a batch may give such a rate.
-    fileprivate func allows(bestRate: Double, noise: Double, tolerance: Double) -> Bool {
+    /// They contradict it if it lies outside the rates, if both rates next to it are clearly worse
+    /// than the best measured one, or if the valley lies far below the loss at one of them. A
+    /// valley that does not fit a batch may give such a rate.
+    fileprivate func allows(
+        _ bestRate: Double, _ valley: Valley, leastLoss: Double, noise: Double,
+        seedVariance: Double, tolerance: Double
+    ) -> Bool {
         let finite = entries.filter(\.loss.isFinite)
-        guard let least = finite.map(\.loss).min(),
+        guard let least = finite.min(by: { $0.loss < $1.loss }),
             let above = finite.firstIndex(where: { $0.logRate >= bestRate }), above > 0
         else { return false }
-        let neighbors = [finite[above - 1], finite[above]]
-        return neighbors.contains { neighbor in
-            let error = noise * (Double.pi / Double(max(1, neighbor.count))).squareRoot()
-            return neighbor.loss - least <= max(tolerance, Self.contradiction * error)
+        let neighbors = [finite[above - 1], finite[above]].map { neighbor in
+            // Where the valley is steep, the seeds' different best rates act as noise.
+            let slope = [neighbor, least].map { abs(valley.slope(at: $0.logRate - bestRate)) }.max()
+            let deviation = (noise * noise + pow(slope ?? 0, 2) * seedVariance).squareRoot()
+            let error = Self.error(neighbor, least, noise: deviation)
+            return (
+                excess: neighbor.loss - least.loss,
+                gap: neighbor.loss - leastLoss - valley.loss(at: neighbor.logRate - bestRate),
+                bound: max(tolerance, Self.clearDifference * error)
+            )
         }
+        return neighbors.contains { $0.excess <= $0.bound }
+            && neighbors.allSatisfy { $0.gap <= Self.greatestGap * $0.bound }
+    }
+
+    /// A guess of ln(best rate): the vertex of the parabola through the least typical loss and its
+    /// neighbors, or the rate of the least one.
+    fileprivate var start: Double {
+        let finite = entries.filter(\.loss.isFinite)
+        guard let least = finite.indices.min(by: { finite[$0].loss < finite[$1].loss }) else {
+            return 0
+        }
+        let near = finite[max(0, least - 1)...min(finite.count - 1, least + 1)]
+        let vertex = Parabola(x: near.map(\.logRate), y: near.map(\.loss))?.vertex
+        return vertex.map {
+            min(max($0, near[near.startIndex].logRate), near[near.endIndex - 1].logRate)
+        }
+            ?? finite[least].logRate
+    }
+
+    /// Returns the rates between two ln(rate) that diverge for no seed.
+    fileprivate func rates(in bounds: ClosedRange<Double>?) -> [Double] {
+        guard let bounds else { return [] }
+        return entries.filter { $0.loss.isFinite && bounds.contains($0.logRate) }.map(\.logRate)
     }
 
     /// Returns the finite losses between two ln(rate), for a fit.
     fileprivate func runs(batch: Int, in bounds: ClosedRange<Double>?) -> [ValleyRun] {
-        guard let bounds else { return [] }
-        let rates = entries.filter { entry in
-            entry.loss.isFinite
-                && (bounds.contains(entry.logRate) || isSameRate(entry.logRate, bounds.lowerBound)
-                    || isSameRate(entry.logRate, bounds.upperBound))
-        }
+        let rates = rates(in: bounds)
         return seeds.flatMap { seed in
-            rates.compactMap { entry in
-                seed.loss(at: entry.logRate).map {
-                    ValleyRun(batch: batch, seed: seed.seed, logRate: entry.logRate, loss: $0)
+            rates.compactMap { rate in
+                seed.loss(at: rate).map {
+                    ValleyRun(batch: batch, seed: seed.seed, logRate: rate, loss: $0)
                 }
             }
         }

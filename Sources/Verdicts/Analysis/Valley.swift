@@ -26,11 +26,6 @@ struct Valley: Sendable, Equatable {
     /// The parameter k of `linex`: the second derivative is proportional to exp(k z).
     var growth: Double { Self.greatestGrowth * tanh(asymmetry / Self.greatestGrowth) }
 
-    /// Returns the valley with another curvature.
-    func scaled(by factor: Double) -> Valley {
-        Valley(form: form, curvature: factor * curvature, asymmetry: asymmetry)
-    }
-
     /// Returns the loss above the least one.
     func loss(at z: Double) -> Double {
         switch form {
@@ -50,6 +45,22 @@ struct Valley: Sendable, Equatable {
             let x = growth * z
             return 2 * curvature * z * (x == 0 ? 1 : expm1(x) / x)
         case .twoSided: return 2 * curvature * side(of: z) * z
+        }
+    }
+
+    /// Returns the derivative of `loss(at:)` by the asymmetry.
+    func asymmetryDerivative(at z: Double) -> Double {
+        switch form {
+        case .linex:
+            let x = growth * z
+            // The derivative of 2 (exp(x) - x - 1) / x^2, which loses its digits near 0.
+            let part =
+                abs(x) < 1e-2
+                ? 1.0 / 3 + x / 6 + x * x / 20 + x * x * x / 90
+                : 2 * (x * expm1(x) - 2 * (exp(x) - x - 1)) / (x * x * x)
+            let ratio = growth / Self.greatestGrowth
+            return curvature * z * z * z * part * (1 - ratio * ratio)
+        case .twoSided: return (z < 0 ? -1 : 1) * loss(at: z)
         }
     }
 

@@ -1,3 +1,6 @@
+import Glibc
+import Statistics
+
 /// The form of the valley that the best rates of a design share, and the errors of these rates.
 package struct ValleySummary: Sendable, Equatable {
     /// c of the loss 2 c / k^2 (exp(k z) - k z - 1) above the least one at z = ln(rate / best rate),
@@ -17,7 +20,9 @@ package struct ValleySummary: Sendable, Equatable {
 
     init(_ valley: SharedValley) {
         let main = valley.fits[0]
-        (curvature, asymmetry) = (main.valley.curvature, main.valley.growth)
+        // The geometric mean, because curvatures differ by factors.
+        curvature = exp(Sample(main.valleys.map { log($0.curvature) }).mean)
+        asymmetry = Sample(main.valleys.map(\.growth)).mean
         noise = main.noise
         seedDeviation = valley.seedVariance?.variance.squareRoot()
         seedDegreesOfFreedom = valley.seedVariance?.degreesOfFreedom

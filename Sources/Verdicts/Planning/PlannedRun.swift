@@ -1,3 +1,5 @@
+import Glibc
+
 /// A run that a plan asks for.
 package struct PlannedRun: Sendable, Hashable {
     package let batch: Int
@@ -8,5 +10,11 @@ package struct PlannedRun: Sendable, Hashable {
         self.batch = batch
         self.learningRate = learningRate
         self.seed = seed
+    }
+
+    /// Returns whether another run trains the same batch and seed at the same rate.
+    func isSame(as other: PlannedRun) -> Bool {
+        batch == other.batch && seed == other.seed
+            && isSameRate(log(learningRate), log(other.learningRate))
     }
 }

@@ -1,4 +1,5 @@
 import Support
+import Verdicts
 
 /// The number of runs with which planned sweeps decide, on simulated sweeps.
 package struct PlanCalibration: Sendable {
@@ -26,37 +27,19 @@ package struct PlanCalibration: Sendable {
         (self.sweep, self.budget, self.sweeps) = (sweep, budget, sweeps)
         var settings = AnalysisSettings(designs: [SimulatedSweep.design])
         settings.targetLosses = [-1]
+        settings.seedsShareRates = false
         var (decided, wrong, runs) = (0, 0, 0)
-        let rules = VerdictCalibration.rules
         for repetition in 0..<sweeps {
             var sweep = sweep
-            sweep.exponent = rules[repetition % rules.count].exponent
+            sweep.exponent = JudgedVerdicts.rules[repetition % JudgedVerdicts.rules.count].exponent
             let points = Self.points(
                 sweep, repetition: repetition, budget: budget, settings: settings)
             runs += points.count
-            let (optima, valley) = BatchOptimum.all(
-                points, design: SimulatedSweep.design, settings: settings)
-            let verdicts = DesignAnalysis.lookedUp(
-                optima, valley, baseBatch: sweep.batches[0], settings: settings)
-            var (isDecided, isWrong) = (true, false)
-            for (verdict, rule) in zip(verdicts, rules) {
-                if rule.exponent == sweep.exponent {
-                    isDecided = isDecided && verdict.holdsUpTo == sweep.batches.last
-                    isWrong = isWrong || verdict.failsFrom != nil
-                } else {
-                    isDecided = isDecided && verdict.failsFrom != nil
-                    let reach = verdict.holdsUpTo ?? 0
-                    isWrong =
-                        isWrong
-                        || sweep.batches.contains {
-                            $0 <= reach
-                                && sweep.regret(ofExponent: rule.exponent, batch: $0)
-                                    > settings.tolerance
-                        }
-                }
-            }
-            decided += isDecided ? 1 : 0
-            wrong += isWrong ? 1 : 0
+            let judged = JudgedVerdicts(
+                try Analysis(points, settings: settings).designs[0].verdicts, of: sweep,
+                tolerance: settings.tolerance)
+            decided += judged.trueHolds && judged.wrongFail ? 1 : 0
+            wrong += judged.trueFails || judged.wrongHolds > 0 ? 1 : 0
             progress()
         }
         self.decided = Double(decided) / Double(sweeps)
@@ -66,7 +49,10 @@ package struct PlanCalibration: Sendable {
 
     /// The simulated sweeps of the table, each with its budget.
     package static let cases: [(sweep: SimulatedSweep, budget: Int)] = {
-        let budgets = ["parabola, .010, .15": 160, "asymmetric, .010, .15": 200]
+        let budgets = [
+            "parabola, .010, .15": 160, "asymmetric, .010, .15": 200,
+            "growing, .006, .10": 160, "leveling, .006, .10": 160,
+        ]
         return VerdictCalibration.cases.compactMap { sweep, _ in
             budgets[sweep.name].map { (sweep, $0) }
         }

@@ -1,5 +1,42 @@
 import Statistics
 import Support
+import Verdicts
+
+/// What the verdicts on a simulated sweep are worth, given the true rule.
+struct JudgedVerdicts {
+    /// Whether the true rule holds up to the largest batch.
+    private(set) var trueHolds = false
+    /// Whether the true rule fails at some batch.
+    private(set) var trueFails = false
+    /// The number of wrong rules that hold at a batch where their regret exceeds the tolerance.
+    private(set) var wrongHolds = 0
+    /// Whether both wrong rules fail at some batch.
+    private(set) var wrongFail = true
+
+    static let rules: [(exponent: Double, rule: ScalingRule)] = [
+        (0, .none), (0.5, .squareRoot), (1, .linear),
+    ]
+
+    init(_ verdicts: [RuleVerdict], of sweep: SimulatedSweep, tolerance: Double) {
+        for (exponent, rule) in Self.rules {
+            guard let verdict = verdicts.first(where: { $0.rule == rule.name }) else {
+                wrongFail = false
+                continue
+            }
+            if exponent == sweep.exponent {
+                trueHolds = verdict.holdsUpTo == sweep.batches.last
+                trueFails = verdict.failsFrom != nil
+                continue
+            }
+            wrongFail = wrongFail && verdict.failsFrom != nil
+            let reach = verdict.holdsUpTo ?? 0
+            let isWrong = sweep.batches.contains {
+                $0 <= reach && sweep.regret(ofExponent: exponent, batch: $0) > tolerance
+            }
+            wrongHolds += isWrong ? 1 : 0
+        }
+    }
+}
 
 /// The frequencies of right and wrong verdicts on simulated sweeps.
 package struct VerdictCalibration: Sendable {
@@ -20,10 +57,6 @@ package struct VerdictCalibration: Sendable {
     /// The mean width of the exponents' intervals.
     package let width: Double
 
-    static let rules: [(exponent: Double, rule: ScalingRule)] = [
-        (0, .none), (0.5, .squareRoot), (1, .linear),
-    ]
-
     /// Simulates and judges sweeps. The common rules take turns as the true rule.
     ///
     /// - Parameter progress: a closure that is called after each sweep.
@@ -38,23 +71,14 @@ package struct VerdictCalibration: Sendable {
         var (holds, fails, wrong, covered, intervals, width) = (0, 0, 0, 0, 0, 0.0)
         for repetition in 0..<sweeps {
             var sweep = sweep
-            sweep.exponent = Self.rules[repetition % Self.rules.count].exponent
+            sweep.exponent = JudgedVerdicts.rules[repetition % JudgedVerdicts.rules.count].exponent
             let points = sweep.points(seeds: seeds, repetition: repetition)
             let analysis = try Analysis(points, settings: settings).designs[0]
-            for (exponent, rule) in Self.rules {
-                guard let verdict = analysis.verdicts.first(where: { $0.rule == rule.name })
-                else { continue }
-                if exponent == sweep.exponent {
-                    holds += verdict.holdsUpTo == sweep.batches.last ? 1 : 0
-                    fails += verdict.failsFrom == nil ? 0 : 1
-                } else if let reach = verdict.holdsUpTo {
-                    let isWrong = sweep.batches.contains {
-                        $0 <= reach
-                            && sweep.regret(ofExponent: exponent, batch: $0) > settings.tolerance
-                    }
-                    wrong += isWrong ? 1 : 0
-                }
-            }
+            let judged = JudgedVerdicts(
+                analysis.verdicts, of: sweep, tolerance: settings.tolerance)
+            holds += judged.trueHolds ? 1 : 0
+            fails += judged.trueFails ? 1 : 0
+            wrong += judged.wrongHolds
             if let interval = analysis.exponent.exponent?.interval {
                 intervals += 1
                 width += interval.width
@@ -92,6 +116,16 @@ package struct VerdictCalibration: Sendable {
             ),
             (sweep("parabola, .004, .30") { $0.seedNoise = 0.30 }, [10, 20, 40]),
             (sweep("bursts, .004, .05") { $0.burstProbability = 0.05 }, [3, 5, 10]),
+            (
+                sweep("growing, .006, .10") {
+                    ($0.growth, $0.lossNoise, $0.seedNoise) = (0.4, 0.006, 0.10)
+                }, [3, 5, 10]
+            ),
+            (
+                sweep("leveling, .006, .10") {
+                    ($0.depth, $0.lossNoise, $0.seedNoise) = (0.1, 0.006, 0.10)
+                }, [3, 5, 10]
+            ),
         ]
     }()
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Verdicts
 
 /// A sweep whose losses follow a known law. It shows how often verdicts are right.
 package struct SimulatedSweep: Sendable {
@@ -12,6 +13,11 @@ package struct SimulatedSweep: Sendable {
     /// The ratios of the loss above the best one to the square of ln(rate / best rate), below and
     /// above the best rate.
     package var curvatures = (below: 0.06, above: 0.06)
+    /// The exponent of the curvatures, which are proportional to a power of the batch.
+    package var growth = 0.0
+    /// The loss above the best one at which losses far from the best rate level off, or nil if they
+    /// do not.
+    package var depth: Double?
     /// The standard deviation of a run's loss, in nats.
     package var lossNoise = 0.004
     /// The standard deviation of a seed's ln(best rate) around that of its batch.
@@ -32,14 +38,18 @@ package struct SimulatedSweep: Sendable {
 
     package static var design: Design { .equalSteps(steps) }
 
-    /// Returns the loss above the best one at a distance of `z` in ln(rate) from the best rate.
-    package func excess(at z: Double) -> Double {
-        (z < 0 ? curvatures.below : curvatures.above) * z * z
+    /// Returns the loss above a batch's best one at a distance of `z` in ln(rate) from its best
+    /// rate.
+    package func excess(at z: Double, batch: Int) -> Double {
+        let rise =
+            (z < 0 ? curvatures.below : curvatures.above) * z * z
+            * pow(Double(batch) / Double(batches[0]), growth)
+        return depth.map { $0 * (1 - exp(-rise / $0)) } ?? rise
     }
 
     /// Returns the regret of a rule that multiplies the base batch's best rate by B^p.
     package func regret(ofExponent p: Double, batch: Int) -> Double {
-        excess(at: (p - exponent) * log(Double(batch) / Double(batches[0])))
+        excess(at: (p - exponent) * log(Double(batch) / Double(batches[0])), batch: batch)
     }
 
     /// Returns the runs of a grid in one repetition.
@@ -89,7 +99,8 @@ package struct SimulatedSweep: Sendable {
         var noise = NormalNumbers(key: key | (place + 64) << 32 | bits)
         let isBurst = noise.uniform() < burstProbability && rate > best
         let loss =
-            Self.leastLoss + offset + excess(at: rate - best) + lossNoise * noise.normal()
+            Self.leastLoss + offset + excess(at: rate - best, batch: run.batch) + lossNoise
+            * noise.normal()
             + (isBurst ? 0.1 + 0.3 * noise.uniform() : 0)
         return TrainedPoint(
             batch: run.batch, learningRate: run.learningRate, seed: run.seed, initialLoss: 4,

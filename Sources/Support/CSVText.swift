@@ -1,21 +1,19 @@
-import Support
-
 /// The rows of comma-separated values (RFC 4180).
-struct CSVText {
-    struct Row {
+package struct CSVText {
+    package struct Row {
         /// The number of the line on which the row starts, from 1.
-        let line: Int
-        let fields: [String]
+        package let line: Int
+        package let fields: [String]
     }
 
     /// The rows with a field that is not empty.
-    let rows: [Row]
+    package let rows: [Row]
 
     /// Reads a file; lines end with LF, CR LF or CR.
     ///
     /// - Throws: `Failure` (bad data) if it is not UTF-8 or has a damaged quoted field; the failures
     ///   of `readBytes`.
-    init(reading path: String) throws(Failure) {
+    package init(reading path: String) throws(Failure) {
         var scanner = Scanner(path: path, bytes: Array(try readText(path).utf8))
         rows = try scanner.rows()
     }

@@ -1,0 +1,99 @@
+import Statistics
+
+/// The cells of runs. A cell consists of the runs of one batch and seed, which share an offset and
+/// a best rate.
+struct ValleyCells {
+    /// The cell of each run.
+    let places: [Int]
+    /// The batch and the seed of each cell.
+    let names: [(batch: Int, seed: UInt64)]
+    /// The runs of each cell.
+    let members: [[Int]]
+    private let batches: Int
+
+    var count: Int { names.count }
+
+    init(_ runs: [ValleyRun], batches: Int) {
+        var places: [Int] = []
+        var names: [(batch: Int, seed: UInt64)] = []
+        for run in runs {
+            if let place = names.firstIndex(where: { $0.batch == run.batch && $0.seed == run.seed })
+            {
+                places.append(place)
+            } else {
+                places.append(names.count)
+                names.append((run.batch, run.seed))
+            }
+        }
+        (self.places, self.names, self.batches) = (places, names, batches)
+        var members = [[Int]](repeating: [], count: names.count)
+        for (run, place) in places.enumerated() { members[place].append(run) }
+        self.members = members
+    }
+
+    /// Returns each cell's weighted mean.
+    func means(_ values: [Double], weights: [Double]) -> [Double] {
+        var sums = [Double](repeating: 0, count: count)
+        var totals = sums
+        for (index, place) in places.enumerated() {
+            sums[place] += weights[index] * values[index]
+            totals[place] += weights[index]
+        }
+        return zip(sums, totals).map { $0 / $1 }
+    }
+
+    /// Returns the values minus the weighted mean of their cell.
+    func centered(_ values: [Double], weights: [Double]) -> [Double] {
+        let means = means(values, weights: weights)
+        return zip(values, places).map { $0 - means[$1] }
+    }
+
+    /// Returns the weighted sum of the products of two values over each cell.
+    func products(_ first: [Double], _ second: [Double], weights: [Double]) -> [Double] {
+        var sums = [Double](repeating: 0, count: count)
+        for (index, place) in places.enumerated() {
+            sums[place] += weights[index] * first[index] * second[index]
+        }
+        return sums
+    }
+
+    /// Returns each batch's mean over the values of its cells.
+    func batchMeans(ofCells values: [Double]) -> [Double] {
+        var sums = [Double](repeating: 0, count: batches)
+        var counts = sums
+        for (name, value) in zip(names, values) {
+            sums[name.batch] += value
+            counts[name.batch] += 1
+        }
+        return zip(sums, counts).map { $0 / max(1, $1) }
+    }
+
+    /// Returns the cells' values by batch and seed.
+    func byBatch(_ values: [Double]) -> [[UInt64: Double]] {
+        var result = [[UInt64: Double]](repeating: [:], count: batches)
+        for (name, value) in zip(names, values) { result[name.batch][name.seed] = value }
+        return result
+    }
+
+    /// Returns, for each cell, the deviation of its ln(best rate) from the batch's that explains
+    /// its residuals best.
+    ///
+    /// - Parameters:
+    ///   - current: the deviations with which the residuals are computed.
+    ///   - ridge: the ratio of the residuals' variance to that of the deviations; 0 for no
+    ///     shrinkage.
+    func deviations(
+        from current: [Double], slopes: [Double], residuals: [Double], weights: [Double],
+        ridge: Double
+    ) -> [Double] {
+        let products = self.products(slopes, residuals, weights: weights)
+        let squares = self.products(slopes, slopes, weights: weights)
+        // A cell that consists of outliers hardly determines its deviation.
+        let least = 0.1 * median(squares)
+        return current.indices.map { cell in
+            let square = max(squares[cell], least) + ridge
+            return square == 0
+                ? 0 : (products[cell] + squares[cell] * current[cell]) / square
+        }
+    }
+}
