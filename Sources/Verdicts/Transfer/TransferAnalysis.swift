@@ -67,7 +67,7 @@ package struct TransferAnalysis: Sendable, Equatable {
         (settings.designs, settings.rules) = ([SizedRuns.design], [.none])
         settings.targetLosses = []
         let (optima, valley) = BatchOptimum.all(
-            sorted.flatMap(\.runs), design: SizedRuns.design, settings: settings)
+            BatchLosses.all(sorted.flatMap(\.runs), design: SizedRuns.design), settings: settings)
         self.optima = optima
         exponent = RateExponent(optima, level: settings.level)
         let verdicts = DesignAnalysis.lookedUp(
