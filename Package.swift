@@ -85,6 +85,7 @@ let package = Package(
                 .embedInCode("Templates/bars.vg.json"), .embedInCode("Templates/cells.vg.json"),
                 .embedInCode("Templates/contours.vg.json"), .embedInCode("Templates/lines.vg.json"),
                 .embedInCode("Templates/surface.vg.json"),
+                .embedInCode("Templates/verdicts.vg.json"),
             ], swiftSettings: swiftSettings),
 
         // Pipeline: Training wires the targets below it, which share only Recipes' plain values.

@@ -53,6 +53,36 @@ struct ChartTemplate {
         set("type", of: name, in: "scales", to: .string(type.rawValue))
     }
 
+    /// Describes the table that the page saves as comma-separated values.
+    ///
+    /// - Parameter data: the name of the data set whose rows are those of the table.
+    mutating func setTable(_ data: String, _ columns: [TableColumn]) {
+        var meta: JSONObject = [:]
+        if case .object(let own)? = specification["usermeta"] { meta = own }
+        meta["table"] = ["data": .string(data), "columns": .array(columns.map(\.json))]
+        specification["usermeta"] = .object(meta)
+    }
+
+    /// A column of the table that the page saves.
+    struct TableColumn {
+        let title: String
+        /// The name of the value in the rows of the data set.
+        let field: String
+        /// The names that the values are the indices of, or nil if the values speak for themselves.
+        var names: [String]?
+
+        init(_ title: String, _ field: String, names: [String]? = nil) {
+            (self.title, self.field, self.names) = (title, field, names)
+        }
+
+        fileprivate var json: JSONValue {
+            [
+                "title": .string(title), "field": .string(field),
+                "names": names.map { .array($0.map(JSONValue.string)) } ?? .null,
+            ]
+        }
+    }
+
     /// Removes the legend of the series, which Vega cannot draw without an entry.
     mutating func removeFirstLegend() {
         guard case .array(let legends) = specification["legends"] else { return }

@@ -17,10 +17,14 @@ package struct ChartAxis: Sendable {
     package var chosen: [Double]?
     /// Whether the axis starts at zero.
     package var fromZero: Bool
+    /// Whether points above the limits are marked at the top edge of a line chart, those that are
+    /// infinite with a cross. If not, they are cut off.
+    package var marksBeyond: Bool
 
     package init(
         _ title: String, scale: Scale = .linear, style: NumberStyle = .plain,
-        limits: ClosedRange<Double>? = nil, chosen: [Double]? = nil, fromZero: Bool = false
+        limits: ClosedRange<Double>? = nil, chosen: [Double]? = nil, fromZero: Bool = false,
+        marksBeyond: Bool = false
     ) {
         self.title = title
         self.scale = scale
@@ -28,6 +32,7 @@ package struct ChartAxis: Sendable {
         self.limits = limits
         self.chosen = chosen
         self.fromZero = fromZero
+        self.marksBeyond = marksBeyond
     }
 
     /// Returns the number if this axis can show it; nil leaves a gap.
@@ -71,6 +76,9 @@ struct FittedAxis {
             default: ("ms", 1e-3)
             }
     }
+
+    /// The quantity with its unit, as the chart writes it.
+    var title: String { axis.title + (unit.map { ", \($0.name)" } ?? "") }
 
     /// Returns the number in the axis' unit, or null if the axis cannot show it.
     func number(_ value: Double?) -> JSONValue {

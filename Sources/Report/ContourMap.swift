@@ -34,6 +34,12 @@ package struct ContourMap: ChartDescription {
         template.setData(
             "paths",
             to: paths.enumerated().map { ["s": .integer($0), "name": .string($1.name)] })
+        template.setTable(
+            "grid",
+            [
+                .init(xTitle, "x"), .init(yTitle, "y"), .init(quantity.title, "value"),
+                .init("path", "s", names: paths.map(\.name)), .init("place", "place"),
+            ])
         template.setData("steps", to: paths.enumerated().flatMap { $1.rows($0) })
         if paths.count < 2 { template.removeFirstLegend() }
         chart = template.chart(title: title, sentence: sentence)

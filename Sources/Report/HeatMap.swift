@@ -46,6 +46,13 @@ package struct HeatMap: ChartDescription {
             }
         }
         template.setData("cells", to: tuples)
+        template.setTable(
+            "cells",
+            [
+                .init(rows.title, "row", names: rows.names),
+                .init(columns.title, "column", names: columns.names),
+                .init(quantity.title, "value"),
+            ])
         chart = template.chart(title: title, sentence: sentence)
     }
 }

@@ -6,7 +6,8 @@ package struct LineChart: ChartDescription {
     package struct Point: Sendable, Equatable {
         package let x: Double
         package let y: Double
-        /// The ends of an interval around y, such as a confidence interval.
+        /// The ends of an interval around y, such as a confidence interval; the upper end is
+        /// infinite if it is unknown.
         package let interval: ClosedRange<Double>?
 
         package init(_ x: Double, _ y: Double, interval: ClosedRange<Double>? = nil) {
@@ -32,16 +33,16 @@ package struct LineChart: ChartDescription {
         package var style: Style
         /// The points in ascending order of x.
         package var points: [Point]
-        /// The index of the color in the theme's palette, so that a fit can share the color of its
-        /// points; nil for the index of the series.
-        package var color: Int?
+        /// The color, which a fit can share with its points; nil for the color of the palette at
+        /// the index of the series.
+        package var color: SeriesColor?
         /// Whether the legend lists the series.
         package var isListed: Bool
         /// The width of the line in pixels.
         package var lineWidth: Double
 
         package init(
-            _ name: String, _ style: Style = .line, points: [Point], color: Int? = nil,
+            _ name: String, _ style: Style = .line, points: [Point], color: SeriesColor?,
             isListed: Bool = true, lineWidth: Double = 1.6
         ) {
             self.name = name
@@ -50,6 +51,16 @@ package struct LineChart: ChartDescription {
             self.color = color
             self.isListed = isListed
             self.lineWidth = lineWidth
+        }
+
+        /// - Parameter color: the index of the color in the theme's palette.
+        package init(
+            _ name: String, _ style: Style = .line, points: [Point], color: Int? = nil,
+            isListed: Bool = true, lineWidth: Double = 1.6
+        ) {
+            self.init(
+                name, style, points: points, color: color.map(SeriesColor.palette),
+                isListed: isListed, lineWidth: lineWidth)
         }
     }
 
@@ -86,6 +97,13 @@ package struct LineChart: ChartDescription {
         template.setScale("y", to: y.axis.scale)
         template.setData("series", to: series.enumerated().map { $1.row($0) })
         template.setData("points", to: series.enumerated().flatMap { $1.rows($0, x, y) })
+        template.setTable(
+            "points",
+            [
+                .init("series", "s", names: series.map(\.name)), .init(x.title, "x"),
+                .init(y.title, "y"), .init("lower", "lower"), .init("upper", "upper"),
+                .init("note", "beyond"),
+            ])
         template.setData(
             "markers",
             to: markers.filter { x.axis.drawable($0.x) != nil }.map {
@@ -105,9 +123,16 @@ extension LineChart.Series {
     fileprivate func row(_ index: Int) -> JSONValue {
         [
             "s": .integer(index), "name": .string(name), "style": .string(style.rawValue),
-            "color": .integer(color ?? index), "width": .number(lineWidth),
+            "color": (color ?? .palette(index)).json, "width": .number(lineWidth),
             "listed": .bool(isListed),
         ]
+    }
+
+    /// Returns the word for a point at the top edge of the axis; nil for one on the axis.
+    private func beyond(_ value: Double, _ axis: ChartAxis) -> String? {
+        guard axis.marksBeyond, style.hasPoints else { return nil }
+        if value == .infinity { return "diverged" }
+        return axis.limits.map { value > $0.upperBound } ?? false ? "above" : nil
     }
 
     /// Returns the points as rows of the template's data, thinned if there are many.
@@ -119,11 +144,12 @@ extension LineChart.Series {
                 "s": .integer(index), "x": x.number(point.x), "y": y.number(point.y),
             ]
             if let interval = point.interval, y.axis.drawable(interval.lowerBound) != nil,
-                y.axis.drawable(interval.upperBound) != nil
+                y.axis.drawable(interval.upperBound) != nil || interval.upperBound == .infinity
             {
                 row["lower"] = y.number(interval.lowerBound)
                 row["upper"] = y.number(interval.upperBound)
             }
+            if let word = beyond(point.y, y.axis) { row["beyond"] = .string(word) }
             return .object(row)
         }
     }

@@ -31,6 +31,12 @@ enum PageStyle {
         .chart svg { display: block; max-width: 100%; height: auto; }
         figcaption { margin-top: 10px; color: var(--muted); font-size: 14px; max-width: 80ch; }
         .failure { color: var(--bad); margin: 0; }
+        .save { margin: 8px 0 0; font-size: 13px; color: var(--muted); }
+        .save button {
+          margin-left: 6px; padding: 3px 9px; font: inherit; color: var(--ink); cursor: pointer;
+          background: var(--raised); border: 1px solid var(--faint); border-radius: 4px;
+        }
+        .save button:hover { border-color: var(--muted); }
         /* A shadow at a side shows only if there is more to scroll to. */
         .scroll {
           overflow-x: auto; margin: 24px 0;
@@ -69,6 +75,16 @@ enum PageStyle {
           h1 { font-size: 24px; }
           section { margin-top: 40px; }
           th, td { padding: 7px; }
+          /* A wide table becomes a list of its rows, in which each cell repeats its title. */
+          .wide, .wide caption, .wide tbody, .wide tr, .wide td { display: block; }
+          .wide thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+          .wide tr { padding: 8px; border-bottom: 1px solid var(--faint); }
+          .wide tr:first-child { border-top: 1px solid var(--muted); }
+          .wide .emphasised { background: var(--raised); }
+          .wide td { padding: 2px 0; border: 0; text-align: right; overflow: hidden; }
+          .wide td:first-child { font-weight: 600; }
+          .wide td:empty { display: none; }
+          .wide td::before { content: attr(data-title); float: left; margin-right: 16px; color: var(--muted); }
         }
         @media print {
           :root { color-scheme: light; \(Theme.light.styleVariables) }
@@ -81,7 +97,7 @@ enum PageStyle {
           th, td { overflow-wrap: normal; padding: 5px 8px; }
           table { font-size: 9pt; }
           .note, .verdict, .emphasised td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-          #tooltip { display: none; }
+          #tooltip, .save { display: none; }
         }
         """
 }

@@ -43,6 +43,12 @@ package struct StackedChart: ChartDescription {
                     ["bar": .integer(bar), "part": .integer(part), "amount": x.number(amount)]
                 }
             })
+        template.setTable(
+            "amounts",
+            [
+                .init("bar", "bar", names: bars.map(\.name)), .init("part", "part", names: parts),
+                .init(x.title, "amount"),
+            ])
         if parts.isEmpty { template.removeFirstLegend() }
         chart = template.chart(title: title, sentence: sentence)
     }

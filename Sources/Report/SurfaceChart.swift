@@ -17,6 +17,8 @@ package struct SurfaceChart: ChartDescription {
         template.setSignal("values", to: FittedAxis(quantity, to: grid.values).signal(padding: 0))
         template.setData(
             "grid", to: [grid.row { quantity.drawable($0).map(JSONValue.number) ?? .null }])
+        template.setTable(
+            "grid", [.init(xTitle, "x"), .init(yTitle, "y"), .init(quantity.title, "value")])
         chart = template.chart(title: title, sentence: sentence)
     }
 }

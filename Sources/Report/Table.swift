@@ -48,35 +48,67 @@ package struct Table: Sendable {
     /// The table as HTML, in a box that scrolls sideways if the table is too wide.
     ///
     /// Texts wrap at spaces. A number stays on one line with its unit, and so does its interval,
-    /// which may wrap below the number.
+    /// which may wrap below the number. On a phone, a wide table becomes a list of its rows.
     var html: String {
-        func cells(_ texts: [String], tag: String) -> String {
-            zip(texts, columns).map { text, column in
-                let isHeader = tag == "th"
-                let scope = isHeader ? " scope=\"col\"" : ""
-                let content =
-                    isHeader ? HTMLText.escaped(text) : Self.wrapping(text, column.alignment)
-                return "<\(tag)\(scope) class=\"\(column.alignment.rawValue)\">\(content)</\(tag)>"
-            }.joined()
+        let isWide = leastWidth > Self.phoneWidth
+        // A browser takes the roles away from rows and cells that are not laid out as a table.
+        func role(_ name: String) -> String { isWide ? " role=\"\(name)\"" : "" }
+        let header = columns.map { column in
+            "<th scope=\"col\" class=\"\(column.alignment.rawValue)\"\(role("columnheader"))>"
+                + "\(HTMLText.escaped(column.title))</th>"
         }
         let body = rows.map { row in
-            "<tr\(row.isEmphasized ? " class=\"emphasised\"" : "")>\(cells(row.cells, tag: "td"))</tr>"
+            let cells = zip(row.cells, columns).map { text, column in
+                let title = isWide ? " data-title=\"\(HTMLText.escaped(column.title))\"" : ""
+                return "<td class=\"\(column.alignment.rawValue)\"\(title)\(role("cell"))>"
+                    + "\(Self.html(text, column.alignment))</td>"
+            }
+            let emphasis = row.isEmphasized ? " class=\"emphasised\"" : ""
+            return "<tr\(emphasis)\(role("row"))>\(cells.joined())</tr>"
         }
         // A box that scrolls must be reachable by keyboard, and then needs a name.
         let name = HTMLText.escaped(caption.isEmpty ? "Table" : caption)
         return """
-            <div class="scroll" tabindex="0" role="region" aria-label="\(name)"><table>
+            <div class="scroll" tabindex="0" role="region" aria-label="\(name)">\
+            <table\(isWide ? " class=\"wide\" role=\"table\"" : "")>
             \(caption.isEmpty ? "" : "<caption>\(HTMLText.escaped(caption))</caption>")
-            <thead><tr>\(cells(columns.map(\.title), tag: "th"))</tr></thead>
-            <tbody>
+            <thead\(role("rowgroup"))><tr\(role("row"))>\(header.joined())</tr></thead>
+            <tbody\(role("rowgroup"))>
             \(body.joined(separator: "\n"))
             </tbody></table></div>
             """
     }
 
-    /// Returns a cell's text as HTML, in pieces that do not wrap: numbers break before "(", texts at
-    /// any space outside parentheses.
-    private static func wrapping(_ text: String, _ alignment: Alignment) -> String {
+    /// The width of a narrow phone without the page's margins, in pixels.
+    private static let phoneWidth = 320.0
+
+    /// The estimated width in pixels below which the table would not fit, from the average width of
+    /// a character and the padding of a cell.
+    private var leastWidth: Double {
+        columns.indices.reduce(0) { width, index in
+            let title = columns[index].title.split(separator: " ").map(\.count)
+            let cells = rows.flatMap { row in
+                Self.pieces(row.cells[index], columns[index].alignment).map(\.count)
+            }
+            return width + 14 + 7.6 * Double((title + cells).max() ?? 0)
+        }
+    }
+
+    /// Returns a cell's text as HTML, whose pieces do not wrap.
+    private static func html(_ text: String, _ alignment: Alignment) -> String {
+        pieces(text, alignment).map { piece in
+            // A line can break at a space and after a hyphen, as in 1e-3.
+            piece.contains { $0 == " " || $0 == "-" }
+                ? "<span>\(HTMLText.escaped(piece))</span>" : HTMLText.escaped(piece)
+        }.joined(separator: " ")
+    }
+
+    /// The number of characters up to which text in parentheses, such as an interval, does not wrap.
+    private static let longestPiece = 30
+
+    /// Returns the pieces of a cell's text: numbers break before "(", texts at any space outside
+    /// short parentheses.
+    private static func pieces(_ text: String, _ alignment: Alignment) -> [String] {
         var pieces = [""]
         var depth = 0
         for (place, character) in zip(text.indices, text) {
@@ -87,10 +119,9 @@ package struct Table: Sendable {
                 && (alignment == .left || next < text.endIndex && text[next] == "(")
             if ends { pieces.append("") } else { pieces[pieces.count - 1].append(character) }
         }
-        return pieces.map { piece in
-            // A line can break at a space and after a hyphen, as in 1e-3.
-            piece.contains { $0 == " " || $0 == "-" }
-                ? "<span>\(HTMLText.escaped(piece))</span>" : HTMLText.escaped(piece)
-        }.joined(separator: " ")
+        guard alignment == .left else { return pieces }
+        return pieces.flatMap { piece in
+            piece.count > longestPiece ? piece.split(separator: " ").map(String.init) : [piece]
+        }
     }
 }

@@ -15,14 +15,7 @@ struct BrowserTests {
         }
         let page = try planted.branches().page
         let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: width)
-        #expect(visit.console == [])
         // The two charts of all checkpoints, and two for each of two checkpoints.
-        #expect(visit.recorded("charts") == "ok 6")
-        #expect(visit.recorded("overflow") == "0")
-        #expect(visit.recorded("wide") == "0")
-        if width > 1000 { #expect(visit.recorded("clipped") == "0") }
-        #expect(visit.recorded("torn") == "0")
-        let covered = try #require(visit.recorded("covered")).split(separator: " ")
-        #expect(covered.allSatisfy { $0 == "0" }, "\(covered)")
+        visit.expectWholePage(charts: 6)
     }
 }

@@ -126,4 +126,22 @@ extension DemoPage {
                     : (0.9 * rest * cos(turn), 0.3 * rest - 0.4 * rest * sin(turn))
             })
     }
+
+    static let rules = Page.Section(
+        "Rules",
+        items: [
+            .chart(
+                VerdictMap(
+                    title: "Verdicts on the rules",
+                    sentence: "Numbers are the costs in nats per token.",
+                    columns: ("Global batch, sequences", batches.map(NumberStyle.plain.text)),
+                    rows: ("rule", ["square root", "linear, with warmup", "no scaling"]),
+                    cells: [
+                        batches.map { VerdictMap.Cell(.holds, evidence: "0.00\(Int($0) % 7)") },
+                        batches.map {
+                            VerdictMap.Cell($0 < 96 ? .undecided : .fails, evidence: "≥ 0.02")
+                        },
+                        batches.map { VerdictMap.Cell($0 < 48 ? .fails : nil) },
+                    ], evidence: "cost, nats per token"))
+        ])
 }

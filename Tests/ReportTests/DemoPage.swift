@@ -6,7 +6,7 @@ enum DemoPage {
     static let page = Page(
         title: "Learning rate against batch: nanoGPT on Shakespeare",
         subtitle: "A demonstration with made-up numbers: 2 ranks of 4 threads, fp32, seed 1337.",
-        sections: [verdict, training, time, findings, scaling, landscape])
+        sections: [verdict, training, time, findings, scaling, landscape, rules])
 
     /// The number of charts on the page.
     static var chartCount: Int {

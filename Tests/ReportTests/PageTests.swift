@@ -102,6 +102,27 @@ struct PageTests {
         #expect(html.contains("<tr class=\"emphasised\"><td class=\"left\">b</td>"))
     }
 
+    @Test("a table that is wider than a phone repeats its titles in the cells")
+    func wideTable() {
+        func html(_ cell: String) -> String {
+            let table = Table(
+                columns: [.init("a & b", .left), .init("loss")], rows: [.init(["x", cell])])
+            return Page(title: "T", sections: [.init("S", items: [.table(table)])]).html(vega: "")
+        }
+        let wide = html("0.0126 (0.0050 to 0.0207) " + String(repeating: "9", count: 30))
+        #expect(wide.contains("<table class=\"wide\" role=\"table\">"))
+        #expect(
+            wide.contains("<td class=\"left\" data-title=\"a &amp; b\" role=\"cell\">x</td>"))
+        #expect(!html("0.0126").contains("class=\"wide\""))
+        // A sentence wraps, also in long parentheses.
+        let sentence = Table(
+            columns: [.init("verdict", .left)],
+            rows: [.init(["undecided (the regret's interval, 0.0072 to 0.031, is wide)"])])
+        let text = Page(title: "T", sections: [.init("S", items: [.table(sentence)])]).html(
+            vega: "")
+        #expect(text.contains(">undecided (the regret&#39;s interval, 0.0072 to 0.031, is wide)<"))
+    }
+
     @Test("a cell's numbers are not broken from their units and intervals")
     func wrapping() {
         let table = Table(

@@ -38,6 +38,47 @@ struct SpecificationTests {
         #expect(try slot(chart, "y", in: "scales")["type"] as? String == "log")
     }
 
+    @Test("points above the limits are marked if the axis asks for it, and lines are not")
+    func beyond() throws {
+        let points: [LineChart.Point] = [.init(0, 1), .init(1, 5), .init(2, .infinity)]
+        func words(_ axis: ChartAxis) throws -> [String?] {
+            let chart = LineChart(
+                title: "t", sentence: "", x: ChartAxis("x"), y: axis,
+                series: [.init("a", .points, points: points), .init("b", points: points)])
+            return try rows(chart, "points").map { $0["beyond"] as? String }
+        }
+        #expect(
+            try words(ChartAxis("y", limits: 0...3, marksBeyond: true))
+                == [nil, "above", "diverged", nil, nil, nil])
+        #expect(try words(ChartAxis("y", limits: 0...3)).allSatisfy { $0 == nil })
+    }
+
+    @Test("a series has the color of what it stands for")
+    func colors() throws {
+        let chart = LineChart(
+            title: "t", sentence: "", x: ChartAxis("x"), y: ChartAxis("y"),
+            series: [
+                .init("a", points: []), .init("b", points: [], color: 4),
+                .init("c", points: [], color: .ordered(1, of: 3)),
+                .init("d", points: [], color: .ordered(0, of: 1)),
+                .init("e", points: [], color: .ink),
+            ])
+        let colors = try rows(chart, "series").map { $0["color"] as? [String: Double] }
+        #expect(
+            colors == [["palette": 0], ["palette": 4], ["place": 0.5], ["place": 0], [:]])
+    }
+
+    @Test("a map of verdicts has a cell for each pair")
+    func verdictMap() throws {
+        let chart = VerdictMap(
+            title: "t", sentence: "", columns: ("batch", ["8", "16"]), rows: ("rule", ["sqrt"]),
+            cells: [[.init(.fails, evidence: "0.1"), .init(nil)]], evidence: "cost")
+        let cells = try rows(chart, "cells")
+        #expect(cells.map { $0["verdict"] as? String } == ["fails", nil])
+        #expect(cells.map { $0["evidence"] as? String } == ["0.1", ""])
+        #expect(cells.map { $0["column"] as? Int } == [0, 1])
+    }
+
     @Test(
         "durations have one unit for the whole axis",
         arguments: [(0.4, "ms", 400.0), (90, "s", 90), (600, "min", 10), (9000, "h", 2.5)])

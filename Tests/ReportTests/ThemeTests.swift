@@ -87,6 +87,42 @@ struct ThemeTests {
         }
     }
 
+    @Test(
+        "verdicts are distinguishable with every kind of color vision, and their words readable",
+        arguments: [Theme.light, .dark])
+    func verdicts(theme: Theme) throws {
+        #expect(theme.verdicts.count == 3)
+        for (name, rows) in Self.eyes {
+            let seen = try theme.verdicts.map { lab(times(rows, try linear($0))) }
+            for (index, first) in seen.enumerated() {
+                for second in seen[(index + 1)...] {
+                    let difference = first - second
+                    #expect((difference * difference).sum().squareRoot() > 23, "\(name)")
+                }
+            }
+        }
+        for fill in theme.verdicts {
+            // The template's threshold.
+            let ink = try luminance(fill) > 0.18 ? "#10141a" : "#ffffff"
+            #expect(try contrast(ink, fill) >= 4.5, "\(fill)")
+        }
+    }
+
+    @Test(
+        "colors with an order are visible, and neighbors are distinguishable",
+        arguments: [Theme.light, .dark])
+    func order(theme: Theme) throws {
+        let contrasts = try theme.ordered.map { try contrast($0, theme.surface) }
+        #expect(contrasts == contrasts.sorted() && contrasts[0] >= 3)
+        for (name, rows) in Self.eyes {
+            let seen = try theme.ordered.map { lab(times(rows, try linear($0))) }
+            for (first, second) in zip(seen, seen.dropFirst()) {
+                let difference = first - second
+                #expect((difference * difference).sum().squareRoot() > 10, "\(name)")
+            }
+        }
+    }
+
     @Test("everything is readable on its background", arguments: [Theme.light, .dark])
     func contrasts(theme: Theme) throws {
         for color in theme.palette {

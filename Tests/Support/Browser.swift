@@ -15,6 +15,62 @@ package struct Visit {
         guard let start = document.range(of: " data-\(name)=\"") else { return nil }
         return String(document[start.upperBound...].prefix { $0 != "\"" })
     }
+
+    /// The files that the buttons under the charts have saved, in the order of the charts: SVG, PNG
+    /// and CSV. The content is that of a CSV file, and the size and the number of marks of a
+    /// picture, such as "800x320 12".
+    package var saved: [(name: String, content: String)] {
+        (recorded("saved") ?? "").split(separator: " ").map { entry in
+            let parts = entry.split(separator: "/", omittingEmptySubsequences: false).map {
+                String($0).removingPercentEncoding ?? ""
+            }
+            return (parts.first ?? "", parts.last ?? "")
+        }
+    }
+
+    /// Expects that a page is shown as it should be: every chart is drawn, nothing exceeds the
+    /// window, no label covers another, no number is broken, and every chart can be saved.
+    ///
+    /// - Parameter charts: the number of charts, or nil if it does not matter.
+    package func expectWholePage(
+        charts: Int? = nil, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(console == [], sourceLocation: sourceLocation)
+        let drawn = recorded("charts")?.split(separator: " ") ?? []
+        let count = drawn.first == "ok" ? drawn.last.flatMap { Int($0) } : nil
+        #expect(count != nil, "\(drawn)", sourceLocation: sourceLocation)
+        if let charts { #expect(count == charts, sourceLocation: sourceLocation) }
+        for name in ["overflow", "wide", "clipped", "torn"] {
+            #expect(recorded(name) == "0", "\(name)", sourceLocation: sourceLocation)
+        }
+        let covered = recorded("covered")?.split(separator: " ") ?? []
+        #expect(covered.allSatisfy { $0 == "0" }, "\(covered)", sourceLocation: sourceLocation)
+        let saved = saved
+        #expect(saved.count == 3 * (count ?? 0), sourceLocation: sourceLocation)
+        #expect(Set(saved.map(\.name)).count == saved.count, sourceLocation: sourceLocation)
+        for place in stride(from: 0, to: saved.count - 2, by: 3) {
+            expectSaved(Array(saved[place..<place + 3]), sourceLocation)
+        }
+    }
+
+    /// Expects that the three files of a chart have their content.
+    private func expectSaved(
+        _ files: [(name: String, content: String)], _ sourceLocation: SourceLocation
+    ) {
+        let names = files.map(\.name)
+        let stem = names[0].dropLast(4)
+        #expect(
+            names == ["\(stem).svg", "\(stem).png", "\(stem).csv"],
+            sourceLocation: sourceLocation)
+        let picture = files[0].content.split { " x".contains($0) }.compactMap { Int($0) }
+        let pixels = files[1].content.split(separator: "x").compactMap { Int($0) }
+        #expect(picture.count == 3 && pixels.count == 2, "\(files)", sourceLocation: sourceLocation)
+        guard picture.count == 3, pixels.count == 2 else { return }
+        #expect(picture[2] > 3, "\(names[0])", sourceLocation: sourceLocation)
+        #expect(pixels == [2 * picture[0], 2 * picture[1]], sourceLocation: sourceLocation)
+        let lines = files[2].content.split(separator: "\n")
+        #expect(lines.count > 1, "\(names[2])", sourceLocation: sourceLocation)
+    }
 }
 
 /// Headless Chromium.
@@ -24,9 +80,52 @@ package enum Browser {
     /// each chart's tooltip.
     private static let probe = """
         <script>
+        // The background of a saved picture.
+        let pictured = "";
+        const pause = (time) => new Promise((done) => setTimeout(done, time));
+        // Reading a blob takes real time, for which virtual time does not wait.
+        const OriginalBlob = Blob;
+        window.Blob = class extends OriginalBlob {
+          constructor([part], options) {
+            super([part], options);
+            this.part = part;
+          }
+        };
+        function content(name, { part, type }) {
+          if (name.endsWith(".csv")) return part;
+          if (name.endsWith(".png")) {
+            // The header's chunk comes first.
+            const view = new DataView(part.buffer);
+            return view.getUint32(16) + "x" + view.getUint32(20);
+          }
+          const svg = new DOMParser().parseFromString(part, type).documentElement;
+          pictured = svg.querySelector("rect").getAttribute("fill");
+          return svg.getAttribute("width") + "x" + svg.getAttribute("height") + " "
+            + svg.querySelectorAll("path, text, line").length;
+        }
+        // Presses the buttons that save the charts, and returns the files.
+        async function saved() {
+          const blobs = new Map();
+          const files = [];
+          const { createObjectURL } = URL;
+          URL.createObjectURL = (blob) => {
+            const url = createObjectURL.call(URL, blob);
+            blobs.set(url, blob);
+            return url;
+          };
+          HTMLAnchorElement.prototype.click = function () {
+            files.push([this.download, blobs.get(this.href)]);
+          };
+          for (const button of document.querySelectorAll(".save:not([hidden]) button")) {
+            const count = files.length;
+            button.click();
+            for (let tries = 0; files.length === count && tries < 200; tries += 1) await pause(5);
+          }
+          return files.map(([name, blob]) =>
+            [name, content(name, blob)].map(encodeURIComponent).join("/")).join(" ");
+        }
         addEventListener("load", async () => {
           const root = document.documentElement;
-          const pause = (time) => new Promise((done) => setTimeout(done, time));
           while (!root.dataset.charts) await pause(20);
           const charts = [...document.querySelectorAll(".chart")];
           const found = {
@@ -66,6 +165,8 @@ package enum Browser {
             tips.push(tooltip.hidden ? "" : tooltip.textContent.replaceAll("\\n", "; "));
           }
           found.tips = tips.join(" | ");
+          found.saved = await saved();
+          found.pictured = pictured;
           found.failures = [...document.querySelectorAll(".failure")].map((one) => one.textContent)
             .join(" | ");
           dispatchEvent(new Event("beforeprint"));

@@ -87,7 +87,7 @@ extension Branches {
         let tolerance = LineChart.Series(
             "tolerance", .dashed,
             points: design.batches.map { LineChart.Point(Double($0), design.tolerance) },
-            color: checkpoints.count)
+            color: .ink)
         return LineChart(
             title: "Loss compared with the smallest batch",
             sentence: "After the same tokens. A band is the interval of the difference at "
@@ -181,7 +181,7 @@ extension Branches {
     }
 
     private func curveChart(_ checkpoint: CheckpointBranches, step: String) -> LineChart {
-        let series = design.batches.map { batch in
+        let series = design.batches.enumerated().map { index, batch in
             let group = results.filter {
                 $0.point.step == checkpoint.start.step && $0.point.batch == batch
             }
@@ -193,7 +193,7 @@ extension Branches {
                     return LineChart.Point(
                         Double(group[0].curve[mark].tokens),
                         losses.reduce(0, +) / Double(losses.count))
-                })
+                }, color: .ordered(index, of: design.batches.count))
         }
         return LineChart(
             title: "Validation loss after step \(step)",
