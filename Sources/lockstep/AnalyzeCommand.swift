@@ -31,70 +31,25 @@ struct AnalyzeCommand: ParsableCommand {
     @Argument(help: "A sweep's folder, or a CSV file of runs.")
     var path: String
 
-    @Option(
-        parsing: .unconditional,
-        help: "The largest regret at which a rule holds, in nats (default: the sweep's, or 0.01).")
-    var tolerance: Double?
+    @OptionGroup var tolerance: ToleranceOption
 
     @Flag(help: "Print the analysis as JSON.")
     var json = false
 
-    @Option(
-        parsing: .unconditional,
-        help: "The batch whose best rate the rules scale (default: the smallest).")
-    var baseBatch: Int?
-
-    @Option(help: "The rules to judge (default: none,sqrt,linear).")
-    var rules: String?
-
-    @Option(
-        parsing: .unconditionalSingleValue,
-        help: "Compare batches after this many tokens; repeatable (default: the last common mark).")
-    var tokens: [Int] = []
-
-    @Option(
-        parsing: .unconditionalSingleValue,
-        help: "Compare batches after this many steps; repeatable (default: the last common mark).")
-    var steps: [Int] = []
-
-    @Option(
-        parsing: .unconditional,
-        help: "The tokens in a sequence, for a file that has only steps or only tokens.")
-    var contextLength: Int?
+    @OptionGroup var table: RunTableOptions
 
     func run() throws {
-        guard FileSystem.exists(path) ? FileSystem.isFolder(path) : !path.hasSuffix(".csv") else {
-            return try analyzeTable()
-        }
-        try refuseTableOptions()
+        guard !RunTableOptions.isTable(path) else { return try analyzeTable() }
+        try table.refuse(for: path)
         let folder = SweepFolder(path)
-        let findings = try folder.findings(tolerance: tolerance)
+        let findings = try folder.findings(tolerance: tolerance.tolerance)
         try StandardOutput.write(line: json ? findings.json.text : findings.text)
         try folder.write(findings)
         if let failure = findings.failure { throw failure }
     }
 
     private func analyzeTable() throws {
-        var request = RunTableRequest()
-        request.tolerance = tolerance
-        request.baseBatch = baseBatch
-        request.rules = rules?.split(separator: ",", omittingEmptySubsequences: false).map {
-            String($0)
-        }
-        (request.steps, request.tokens) = (steps, tokens)
-        let findings = try RunTable(reading: path, contextLength: contextLength)
-            .findings(request)
+        let findings = try table.read(path).findings(table.request(tolerance))
         try StandardOutput.write(line: json ? findings.json.text : findings.text)
-    }
-
-    private func refuseTableOptions() throws(Failure) {
-        let options = [
-            ("--base-batch", baseBatch != nil), ("--rules", rules != nil),
-            ("--tokens", !tokens.isEmpty), ("--steps", !steps.isEmpty),
-            ("--context-length", contextLength != nil),
-        ]
-        guard let (option, _) = options.first(where: \.1) else { return }
-        throw Failure(
-            .usage, "\(option): is for CSV files, but \(path) is none; leave it out.")
     }
 }

@@ -4,6 +4,7 @@ import Report
 import Support
 import Sweeps
 import Training
+import Verdicts
 
 struct ReportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,20 +15,28 @@ struct ReportCommand: ParsableCommand {
               lockstep report runs/book
               lockstep report runs/small runs/large --out compared.html
               lockstep report sweeps/study
+              lockstep report runs.csv --out study.html
 
             The page is one file and opens offline. Without --out it is report.html in the
             folder, which is replaced each time. The command needs Debian's package
             libjs-vega.
+
+            A CSV file holds the runs of any trainer, as for `lockstep analyze`. The
+            options from --base-batch on are for CSV files only.
             """)
 
-    @Argument(help: "The folders of runs, or the folder of one sweep.")
-    var folders: [String]
+    @Argument(help: "The folders of runs, the folder of one sweep, or one CSV file of runs.")
+    var paths: [String]
 
     @Option(help: "A new file for the page.")
     var out: String?
 
+    @OptionGroup var tolerance: ToleranceOption
+
+    @OptionGroup var table: RunTableOptions
+
     func run() throws {
-        guard let first = folders.first, folders.count == 1 || out != nil else {
+        guard let first = paths.first, paths.count == 1 || out != nil else {
             throw Failure(
                 .usage,
                 "A page about several runs belongs to none of them; name its file with --out.")
@@ -36,16 +45,43 @@ struct ReportCommand: ParsableCommand {
             throw Failure.file(
                 .usage, out, "exists and is never overwritten", remedy: "give --out another name")
         }
-        let sweep = SweepFolder(first)
-        guard folders.count == 1 || !folders.contains(where: { SweepFolder($0).holdsSweep }) else {
-            throw Failure(.usage, "A page is about runs or about one sweep; name the sweep alone.")
+        guard paths.count == 1 || !paths.contains(where: isAlone) else {
+            throw Failure(
+                .usage,
+                "A page is about runs, about one sweep or about one CSV file; name the sweep or the "
+                    + "file alone.")
         }
-        let page =
-            sweep.holdsSweep
-            ? try sweep.report()
-            : RunReport(try folders.map { try RunLog(RunFolder($0)) }).page
-        let path = out ?? "\(sweep.path)/report.html"
-        try AtomicFile.write(page.html(vega: try VegaLibrary.script()), to: path)
+        let path = try out ?? defaultPath(first)
+        try AtomicFile.write(try page(first).html(vega: try VegaLibrary.script()), to: path)
         try StandardOutput.write(line: "the report is \(path)")
+    }
+
+    /// Returns whether a path needs a page of its own.
+    private func isAlone(_ path: String) -> Bool {
+        SweepFolder(path).holdsSweep || RunTableOptions.isTable(path)
+    }
+
+    private func defaultPath(_ path: String) throws(Failure) -> String {
+        guard !RunTableOptions.isTable(path) else {
+            throw Failure(
+                .usage, "A page about \(path) has no folder of its own; name its file with --out.")
+        }
+        return "\(SweepFolder(path).path)/report.html"
+    }
+
+    private func page(_ first: String) throws(Failure) -> Page {
+        guard !RunTableOptions.isTable(first) else {
+            return try table.read(first).report(table.request(tolerance))
+        }
+        try table.refuse(for: first)
+        let sweep = SweepFolder(first)
+        guard !sweep.holdsSweep else { return try sweep.report(tolerance: tolerance.tolerance) }
+        guard tolerance.tolerance == nil else {
+            throw Failure(
+                .usage,
+                "--tolerance: is for sweeps and CSV files, but \(first) is none; leave it out.")
+        }
+        return RunReport(try paths.map { (path) throws(Failure) in try RunLog(RunFolder(path)) })
+            .page
     }
 }

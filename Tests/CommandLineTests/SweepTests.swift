@@ -324,6 +324,24 @@ extension CommandLineTests {
             #expect(designs?.compactMap { $0["mark"] as? Int } == [100])
             #expect(try bench.names().filter { $0.hasSuffix(".json") }.isEmpty)
 
+            let page = bench.path("study.html")
+            let report = try bench.lockstep(
+                "report", runs, "--rules", "sqrt,linear", "--out", page)
+            try #require(report.status == 0, "\(report.errors)")
+            let html = String(decoding: try bench.bytes(of: "study.html"), as: UTF8.self)
+            let answer =
+                "When the batch grows from 8 to 32, the square-root rule&#39;s rate is still good"
+            #expect(html.contains(answer))
+            #expect(html.contains("the linear rule&#39;s rate is too high at batch 32."))
+            expectRefusal(
+                try bench.lockstep("report", runs), 64, ["runs.csv", "name its file with --out"])
+            expectRefusal(
+                try bench.lockstep("report", runs, runs, "--out", bench.path("two.html")), 64,
+                ["one CSV file", "alone"])
+            expectRefusal(
+                try bench.lockstep("report", bench.path("data"), "--base-batch", "8"), 64,
+                ["--base-batch: is for CSV files"])
+
             expectRefusal(try bench.lockstep("analyze", bench.path("no.csv")), 66, ["no.csv"])
             try bench.write(rows[0] + "\n8,fast,1,100,3\n", to: "runs.csv")
             expectRefusal(

@@ -5,87 +5,132 @@ import Verdicts
 
 /// The charts that compare the rules.
 extension DesignReport {
-    /// The regret that the charts still show, in tolerances.
-    private static let visibleTolerances = 6.0
+    /// The regrets that the charts show, in tolerances: at least and at most.
+    private static let visibleTolerances = 2.0...6.0
 
-    private var greatestRegret: Double { Self.visibleTolerances * tolerance }
-
-    private func batchAxis() -> ChartAxis {
-        ChartAxis("batch, sequences", scale: .log, chosen: analysis.optima.map { Double($0.batch) })
+    /// Returns the top of an axis of regrets that shows all of them unless they are very large.
+    private func top(of regrets: [Double]) -> Double {
+        let range = Self.visibleTolerances
+        let most = 1.1 * (regrets.filter(\.isFinite).max() ?? 0)
+        return min(max(most, range.lowerBound * tolerance), range.upperBound * tolerance)
     }
 
-    /// The chart of the regret against the batch, with a line for each rule and one for the
-    /// tolerance.
-    var regretChart: LineChart {
-        var series = judged.enumerated().map { index, verdict in
+    /// The chart of the regret against the batch, with a line for each rule and a band for the
+    /// tolerance; nil if no regret is known.
+    var regretChart: LineChart? {
+        let ends = [analysis.optima.first, analysis.optima.last].compactMap(\.self)
+        let allowed = LineChart.Series(
+            "tolerance", .dashed,
+            points: ends.map {
+                LineChart.Point(Double($0.batch), tolerance, interval: 0...tolerance)
+            }, color: .ink)
+        let rules = analysis.verdicts.map { verdict in
             LineChart.Series(
                 verdict.name, .lineAndPoints,
-                points: verdict.judgedRegrets.compactMap { regret in
-                    guard case .measured(let estimate) = regret.outcome else { return nil }
-                    let visible = { (value: Double) in min(max(value, 0), greatestRegret) }
-                    // A point without an interval would interrupt the band.
-                    let ends = estimate.interval.map { ($0.lower, $0.upper) }
-                    let (lower, upper) = ends ?? (estimate.value, estimate.value)
-                    return LineChart.Point(
-                        Double(regret.batch), visible(estimate.value),
-                        interval: visible(lower)...visible(upper))
-                }, color: index + 1)
-        }
-        let ends = [analysis.optima.first, analysis.optima.last].compactMap(\.self)
-        series.append(
-            LineChart.Series(
-                "tolerance", .dashed,
-                points: ends.map { LineChart.Point(Double($0.batch), tolerance) }, color: 0))
+                points: verdict.judgedRegrets.compactMap(regretPoint), color: color(of: verdict))
+        }.filter { !$0.points.isEmpty }
+        let points = rules.flatMap(\.points)
+        guard !points.isEmpty else { return nil }
+        let top = top(of: points.flatMap { [$0.y, $0.interval?.upperBound ?? 0] })
+        let isOpen = points.contains { $0.interval?.upperBound == .infinity }
+        let above = points.count { $0.y > top && $0.y.isFinite }
+        let diverged = points.count { $0.y == .infinity }
         return LineChart(
             title: "Regret against batch",
-            sentence: "The cost of each rule in nats, with its interval. A rule holds if its "
-                + "interval is below the tolerance. Greater costs are drawn at the top.",
-            x: batchAxis(), y: ChartAxis("regret, nats per token", limits: 0...greatestRegret),
-            series: series, height: 300)
+            sentence: "The cost of each rule with its interval. A rule holds where its whole "
+                + "interval lies in the gray band."
+                + (isOpen ? " An interval up to the top edge has no known upper end." : "")
+                + edgeSentence(
+                    triangles: above > 0 ? Format.counted(above, "greater cost") : nil,
+                    crosses: diverged > 0
+                        ? Format.counted(diverged, "rate") + " that diverged" : nil),
+            x: batchAxis,
+            y: ChartAxis("regret, nats per token", limits: 0...top, marksBeyond: true),
+            series: [allowed] + rules, height: 300)
+    }
+
+    private func regretPoint(_ regret: Regret) -> LineChart.Point? {
+        let batch = Double(regret.batch)
+        switch regret.outcome {
+        case .measured(let estimate):
+            let value = max(0, estimate.value)
+            // One seed gives no interval. A point without one would interrupt the band.
+            let isKnown = regret.seedCount > 1 && regret.batch != baseBatch
+            let lower = isKnown ? min(max(0, regret.lower ?? 0), value) : value
+            let upper = isKnown ? max(regret.upper ?? .infinity, value) : value
+            return LineChart.Point(batch, value, interval: lower...upper)
+        case .diverged: return LineChart.Point(batch, .infinity)
+        case .belowDivergence, .outsideGrid, .unavailable: return nil
+        }
+    }
+
+    /// Returns a sentence about the marks at the top edge of a chart, after a space; empty if there
+    /// are none.
+    ///
+    /// - Parameters:
+    ///   - triangles: the meaning of the triangles, or nil if there are none.
+    ///   - crosses: the meaning of the crosses, or nil if there are none.
+    func edgeSentence(triangles: String?, crosses: String?) -> String {
+        let kinds = [
+            triangles.map { "triangles mark \($0)" }, crosses.map { "crosses mark \($0)" },
+        ].compactMap(\.self)
+        return kinds.isEmpty ? "" : " At the top edge, \(Format.list(kinds))."
     }
 
     /// The charts of the loss above each batch's best one against the rate divided by the rule's.
     ///
     /// The curves of all batches coincide if the rule holds.
     var collapseCharts: [LineChart] {
-        judged.filter { $0.basis == .baseRate }.map { verdict in
-            let series = analysis.optima.enumerated().compactMap { index, optimum in
-                collapsed(optimum, verdict, color: index)
+        let rules = analysis.verdicts.filter { $0.basis == .baseRate }.map { verdict in
+            (name: verdict.name, series: analysis.optima.flatMap { collapsed($0, verdict) })
+        }
+        // All charts have the same axes, so that the spread of the valleys can be compared. Rates
+        // far from every valley would make the valleys narrow.
+        let valleys = rules.flatMap(\.series).filter { $0.style == .line }.flatMap(\.points)
+        let ratios = valleys.map(\.x)
+        guard let low = ratios.min(), let high = ratios.max(), low < high else { return [] }
+        return rules.map { rule in
+            var series = rule.series
+            for index in series.indices {
+                series[index].points.removeAll { !(low...high).contains($0.x) }
             }
+            let points = series.filter { $0.style == .points }.flatMap(\.points)
+            let top = Self.visibleTolerances.upperBound * tolerance
+            let above = points.count { $0.y > top }
             return LineChart(
-                title: "Loss above the best, by the rate over that of \(verdict.name)",
-                sentence: "If the rule holds, the valleys of all batches lie at 1.",
-                x: ChartAxis("rate / the rule's rate", scale: .log),
-                y: ChartAxis("loss above the best, nats", limits: 0...greatestRegret),
+                title: "Loss above the best, by the rate over that of \(rule.name)",
+                sentence:
+                    "Where the rule holds, a batch's valley lies at 1, so the valleys coincide."
+                    + edgeSentence(
+                        triangles: above > 0
+                            ? Format.counted(above, "greater loss", "greater losses") : nil,
+                        crosses: nil),
+                x: ChartAxis(
+                    "rate / the rule's rate", scale: .log, limits: (low / 1.2)...(high * 1.2)),
+                y: ChartAxis(
+                    "loss above the best, nats per token", limits: (-0.1 * top)...top,
+                    marksBeyond: true),
                 series: series, markers: [LineChart.Marker(1, "the rule's rate")], height: 220)
         }
     }
 
-    /// Returns nil if the batch has no best rate, or the rule no rate there.
+    /// Returns a batch's losses and its fitted valley, or nothing if the batch has no best rate, or
+    /// the rule no rate there.
     private func collapsed(
-        _ optimum: BatchOptimum, _ verdict: RuleVerdict, color: Int
-    ) -> LineChart.Series? {
+        _ optimum: BatchOptimum, _ verdict: RuleVerdict
+    ) -> [LineChart.Series] {
         guard let best = optimum.optimum.best,
             let rate = verdict.regrets.first(where: { $0.batch == optimum.batch })?.rate
-        else { return nil }
-        let points = means(of: optimum).map { point in
-            LineChart.Point(point.x / rate, min(max(point.y - best.loss, 0), greatestRegret))
+        else { return [] }
+        let moved = { (point: LineChart.Point) in
+            LineChart.Point(point.x / rate, point.y - best.loss)
         }
-        return LineChart.Series(
-            "B = \(optimum.batch)", .lineAndPoints, points: points, color: color)
+        let name = "B = \(optimum.batch)"
+        let color = color(ofBatch: optimum.batch)
+        return [
+            LineChart.Series(name, .points, points: means(of: optimum).map(moved), color: color),
+            LineChart.Series(
+                "\(name), fit", points: fit(of: optimum).map(moved), color: color, isListed: false),
+        ]
     }
-
-    /// The verdict on each rule at each batch in one word.
-    var verdictTable: Table {
-        var table = Table(
-            caption: "Verdicts", columns: [.init("B")] + judged.map { .init($0.name, .left) })
-        for optimum in analysis.optima {
-            let words = judged.map { $0.word(atBatch: optimum.batch) }
-            table.add(.init(["\(optimum.batch)"] + words))
-        }
-        return table
-    }
-
-    /// The verdicts on the rules that scale the base batch's best rate, and on trained ones.
-    private var judged: [RuleVerdict] { analysis.verdicts }
 }

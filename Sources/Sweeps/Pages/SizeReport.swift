@@ -69,7 +69,8 @@ struct SizeReport {
         let analysis = transfer.analysis
         let series = zip(analysis.models, analysis.optima).enumerated().map { index, pair in
             LineChart.Series(
-                pair.0.name, .lineAndPoints, points: Self.losses(of: pair.1), color: index)
+                pair.0.name, .lineAndPoints, points: Self.losses(of: pair.1),
+                color: .ordered(index, of: analysis.models.count))
         }
         let best = analysis.optima.compactMap(\.optimum.best)
         let markers = best.first.map {
@@ -118,14 +119,14 @@ struct SizeReport {
                     return LineChart.Point(
                         Double(regret.batch), estimate.value,
                         interval: estimate.interval.map { $0.lower...$0.upper })
-                }, color: index)
+                }, color: index + 1)
         }
         let models = transfers.first?.analysis.models ?? []
         let tolerance = LineChart.Series(
             "tolerance", .dashed,
             points: models.map {
                 LineChart.Point(Double($0.parameters), specification.tolerance)
-            }, color: transfers.count)
+            }, color: .ink)
         return LineChart(
             title: "Cost of keeping the smallest model's rate",
             sentence: "The loss at the smallest model's best rate minus that at the model's own. "
@@ -145,7 +146,7 @@ struct SizeReport {
                             Double(optimum.batch), best.rate,
                             interval: best.interval.map { $0.lower...$0.upper })
                     }
-                }, color: index)
+                }, color: index + 1)
         }
         let usual = LineChart.Series(
             "usual rates of large models", .points,
@@ -153,7 +154,7 @@ struct SizeReport {
                 LineChart.Point(
                     parameters, (range.lowerBound * range.upperBound).squareRoot(),
                     interval: range)
-            }, color: transfers.count)
+            }, color: .ink)
         return LineChart(
             title: "Best rate against parameters",
             sentence: "The best rate of each model with its interval, and the rates that are "

@@ -1,0 +1,113 @@
+import Glibc
+import Report
+import Support
+import Verdicts
+
+extension DesignReport {
+    /// Returns the answer in two sentences.
+    ///
+    /// - Parameter count: the number of designs, each of which has an answer.
+    func answer(among count: Int) -> Verdict {
+        let answer = PlainAnswer(
+            rules: analysis.verdicts.map(plain), batches: analysis.optima.map(\.batch),
+            baseBatch: baseBatch, growth: growth)
+        let mark =
+            switch analysis.design {
+            case .equalTokens(let tokens): Format.counted(tokens, "token")
+            case .equalSteps(let steps): Format.counted(steps, "step")
+            }
+        let finding =
+            count > 1
+            ? "After \(mark), \(answer.finding.prefix(1).lowercased())"
+                + answer.finding.dropFirst() : answer.finding
+        return Verdict(answer.kind, finding, text: answer.outlook)
+    }
+
+    /// The factor by which the best rate grows if the batch doubles, with its interval; nil if the
+    /// best rates follow no power law.
+    private var growth: String? {
+        guard analysis.exponent.fits, let factor = analysis.exponent.exponent?.mapped({ exp2($0) })
+        else { return nil }
+        let text = { (value: Double) in Format.fixed(value, decimals: 2) }
+        return text(factor.value)
+            + (factor.interval.map { " (\(text($0.lower)) to \(text($0.upper)))" } ?? "")
+    }
+
+    private func plain(_ verdict: RuleVerdict) -> PlainAnswer.Rule {
+        let judged = verdict.judgedRegrets.filter { $0.batch > baseBatch }
+        let kinds = judged.compactMap { regret in
+            kind(verdict, atBatch: regret.batch).map { (batch: regret.batch, kind: $0) }
+        }
+        let failing = kinds.filter { $0.kind == .fails }.map(\.batch)
+        let sides = judged.filter { failing.contains($0.batch) }.map(side)
+        let costs = judged.map(cost)
+        return PlainAnswer.Rule(
+            verdict.basis == .trained ? "\(verdict.rule) (trained)" : verdict.rule,
+            isTrained: verdict.basis == .trained, verdicts: kinds,
+            side: Set(sides).count == 1 ? sides[0] : nil,
+            cost: costs.compactMap(\.value).max(), isPartial: !costs.allSatisfy(\.isKnown))
+    }
+
+    /// Returns the estimated cost at a batch, or the least one if it may be greater.
+    private func cost(_ regret: Regret) -> (value: Double?, isKnown: Bool) {
+        switch regret.outcome {
+        case .measured(let estimate): (estimate.value, !regret.isLowerBound)
+        case .diverged: (.infinity, true)
+        case .belowDivergence, .outsideGrid: (regret.lower, false)
+        case .unavailable: (nil, false)
+        }
+    }
+
+    /// Returns the side of the best rate on which a rule's rate lies, or nil if it is unknown.
+    private func side(_ regret: Regret) -> PlainAnswer.RateSide? {
+        switch regret.outcome {
+        case .diverged, .belowDivergence, .outsideGrid(.above): return .tooHigh
+        case .outsideGrid(.below): return .tooLow
+        case .measured, .unavailable:
+            let optimum = analysis.optima.first { $0.batch == regret.batch }?.optimum
+            guard let best = optimum?.best?.rate, let rate = regret.rate else { return nil }
+            return rate > best ? .tooHigh : .tooLow
+        }
+    }
+
+    /// Returns the verdict on a rule at a batch, or nil if it was not judged there.
+    private func kind(_ verdict: RuleVerdict, atBatch batch: Int) -> Verdict.Kind? {
+        Verdict.Kind(rawValue: verdict.word(atBatch: batch))
+    }
+
+    /// The map of the verdicts, with the estimated regrets.
+    var verdictMap: VerdictMap {
+        let cells = analysis.verdicts.map { verdict in
+            analysis.optima.map { optimum -> VerdictMap.Cell in
+                let regret = verdict.regrets.first { $0.batch == optimum.batch }
+                guard let regret, let kind = kind(verdict, atBatch: optimum.batch) else {
+                    return .init(nil)
+                }
+                return .init(kind, evidence: optimum.batch == baseBatch ? "" : evidence(regret))
+            }
+        }
+        return VerdictMap(
+            title: "Verdicts by \(analysis.design.name)",
+            sentence: "Every rule starts from the best rate of batch \(baseBatch). It holds at a "
+                + "batch if its rate costs at most \(Format.significant(tolerance, digits: 3)) nats "
+                + "per token more than the best rate, and fails if it costs more, at "
+                + "\(Format.significant(100 * level, digits: 3)) % confidence. Numbers are the "
+                + "estimated costs.",
+            columns: ("batch, sequences", analysis.optima.map { "\($0.batch)" }),
+            rows: ("rule", analysis.verdicts.map(\.name)), cells: cells,
+            evidence: "regret, nats per token")
+    }
+
+    private func evidence(_ regret: Regret) -> String {
+        switch regret.outcome {
+        case .measured(let estimate):
+            let text = Format.fixed(max(0, estimate.value), decimals: estimate.value < 0.1 ? 3 : 2)
+            guard regret.isLowerBound else { return text }
+            return estimate.value < 0.0005 ? "" : "≥ \(text)"
+        case .diverged: return "diverges"
+        case .belowDivergence, .outsideGrid, .unavailable:
+            let least = regret.lower.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
+            return least.map { "≥ " + Format.fixed($0, decimals: $0 < 0.1 ? 3 : 2) } ?? ""
+        }
+    }
+}

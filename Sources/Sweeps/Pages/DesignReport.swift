@@ -1,0 +1,98 @@
+import Glibc
+import Report
+import Support
+import Verdicts
+
+/// The part of a page about the analysis of runs by one design.
+struct DesignReport {
+    let analysis: DesignAnalysis
+    let baseBatch: Int
+    let tolerance: Double
+    let level: Double
+
+    init(_ design: DesignAnalysis, analysis: Analysis) {
+        self.analysis = design
+        baseBatch = analysis.baseBatch
+        tolerance = analysis.tolerance
+        level = analysis.level
+    }
+
+    /// The charts, then the verdicts in the terms of the analysis, then the tables.
+    var section: Page.Section {
+        let charts =
+            (regretChart.map { [$0] } ?? []) + collapseCharts + [bestRateChart, lossChart]
+            + (analysis.repeatsTargets ? [] : targetCharts)
+        return Page.Section(
+            "By \(analysis.design.name)",
+            items: charts.map { .chart($0) } + (heatMap.map { [.chart($0)] } ?? [])
+                + [.table(verdictTable)] + notes
+                + [.table(analysis.optimaTable), .table(analysis.regretTableByBatch)] + laws
+                + [.table(analysis.sensitivityTable)] + targets)
+    }
+
+    var batchAxis: ChartAxis {
+        ChartAxis("batch, sequences", scale: .log, chosen: analysis.optima.map { Double($0.batch) })
+    }
+
+    /// Returns the color of a batch.
+    func color(ofBatch batch: Int) -> SeriesColor {
+        let index = analysis.optima.firstIndex { $0.batch == batch } ?? 0
+        return .ordered(index, of: analysis.optima.count)
+    }
+
+    /// Returns the color of a rule, which is the same on every page for the common rules.
+    func color(of verdict: RuleVerdict) -> SeriesColor {
+        switch verdict.rule {
+        case ScalingRule.squareRoot.name: return .palette(0)
+        case ScalingRule.linear.name: return .palette(3)
+        case ScalingRule.none.name: return .palette(4)
+        default:
+            let common = [ScalingRule.squareRoot, .linear, .none].map(\.name)
+            let others = analysis.verdicts.filter { !common.contains($0.rule) }
+            let index = others.firstIndex { $0.name == verdict.name } ?? 0
+            return .palette([1, 2, 5][index % 3] + 6 * (index / 3))
+        }
+    }
+
+    // MARK: - Verdicts
+
+    /// The verdicts with the reasons why a batch is undecided.
+    private var verdictTable: Table {
+        Table(
+            caption: "Verdicts", columns: [.init("rule", .left), .init("verdict", .left)],
+            rows: analysis.verdicts.map { verdict in
+                let sentence = verdict.sentence
+                let start = verdict.name + " "
+                return .init([
+                    verdict.name,
+                    sentence.hasPrefix(start) ? String(sentence.dropFirst(start.count)) : sentence,
+                ])
+            })
+    }
+
+    /// The best guess, the runs that would decide more, and the law of the best rates.
+    private var notes: [Page.Item] {
+        let sentences = [
+            analysis.bestGuess, analysis.nextRuns?.sentence, analysis.exponent.sentence,
+            analysis.trainedElsewhere,
+        ].compactMap(\.self)
+        return sentences.isEmpty ? [] : [.note(.information, sentences.joined(separator: " "))]
+    }
+
+    /// The table of the laws, and notes on the laws that it lacks.
+    private var laws: [Page.Item] {
+        (analysis.lawTable.rows.isEmpty ? [] : [.table(analysis.lawTable)])
+            + [analysis.lawSentence, analysis.refusedLaws].compactMap {
+                $0.map { .note(.information, $0) }
+            }
+    }
+
+    private var targets: [Page.Item] {
+        guard !analysis.repeatsTargets else {
+            return [.note(.information, DesignAnalysis.sameTargets)]
+        }
+        return analysis.targets.flatMap { target in
+            [.table(target.table), .note(.information, target.sentences.joined(separator: " "))]
+        }
+    }
+}

@@ -1,0 +1,225 @@
+import Report
+import Support
+
+/// The answer of a sweep in two sentences for readers who do not know the terms of the analysis.
+package struct PlainAnswer: Sendable, Equatable {
+    /// The verdicts on a rule.
+    package struct Rule: Sendable {
+        /// The name of the rule, such as "none", "sqrt", "linear" or a formula.
+        package var name: String
+        /// Whether the rule also changes other settings, so that its rate alone explains nothing.
+        package var isTrained: Bool
+        /// The verdicts at the batches above the base batch that were judged, by rising batch.
+        package var verdicts: [(batch: Int, kind: Verdict.Kind)]
+        /// The side of the best rate on which the rule's rate lies where the rule fails, or nil if
+        /// it is unknown or not always the same.
+        package var side: RateSide?
+        /// The greatest estimated cost in nats, or nil if no cost is known; infinite if some rate
+        /// diverges.
+        package var cost: Double?
+        /// Whether the cost is unknown at some batch, or may be greater there.
+        package var isPartial: Bool
+
+        package init(
+            _ name: String, isTrained: Bool = false,
+            verdicts: [(batch: Int, kind: Verdict.Kind)], side: RateSide? = nil,
+            cost: Double? = nil, isPartial: Bool = false
+        ) {
+            self.name = name
+            self.isTrained = isTrained
+            self.verdicts = verdicts
+            self.side = side
+            self.cost = cost
+            self.isPartial = isPartial
+        }
+    }
+
+    package enum RateSide: Sendable { case tooLow, tooHigh }
+
+    /// Holds if some rule holds up to the largest batch, and fails if no rule holds at any batch
+    /// and all of them fail at some batch.
+    package let kind: Verdict.Kind
+    /// The sentence about what the runs show.
+    package let finding: String
+    /// The sentence about what they leave open, with a best guess.
+    package let outlook: String
+
+    /// - Parameters:
+    ///   - batches: the batches of the sweep, rising.
+    ///   - growth: the factor by which the best rate grows if the batch doubles, as text; nil if it
+    ///     is unknown.
+    package init(rules: [Rule], batches: [Int], baseBatch: Int, growth: String?) {
+        let judged = rules.filter { !$0.verdicts.isEmpty }
+        let trend =
+            growth.map { "Each time the batch doubles, the best rate grows by a factor of \($0)." }
+        guard !judged.isEmpty else {
+            kind = .undecided
+            finding = Self.reason(hasRules: !rules.isEmpty, batches, baseBatch)
+            outlook = trend ?? "How the best rate changes with the batch is not known yet."
+            return
+        }
+        let holds = judged.contains { $0.holds(upTo: batches.last) }
+        let isRefuted = judged.allSatisfy { $0.reach == nil && !$0.failures.isEmpty }
+        kind = holds ? .holds : isRefuted ? .fails : .undecided
+        finding = Self.finding(judged, baseBatch)
+        outlook =
+            Self.undecided(judged, holds: holds) ?? (holds ? trend : nil)
+            ?? Self.closest(judged, holds: holds)
+    }
+
+    /// Returns the reason why no rule is judged.
+    private static func reason(hasRules: Bool, _ batches: [Int], _ baseBatch: Int) -> String {
+        if batches.count < 2 {
+            return "The runs have only one batch, so they do not show how the rate should change "
+                + "with the batch."
+        }
+        if !batches.contains(baseBatch) {
+            return
+                "No run of batch \(baseBatch) has ended, and the rules start from its best rate, "
+                + "so none is judged."
+        }
+        if !hasRules { return "No rule was named, so none is judged." }
+        return
+            "Batch \(baseBatch), from whose best rate the rules start, is the largest one, so none "
+            + "is judged."
+    }
+
+    /// Returns a sentence about the rules that hold furthest and those that fail.
+    private static func finding(_ rules: [Rule], _ baseBatch: Int) -> String {
+        let reach = rules.compactMap(\.reach).max()
+        let leaders = rules.filter { $0.reach != nil && $0.reach == reach }
+        let lead =
+            reach.map {
+                "when the batch grows from \(baseBatch) to \($0), "
+                    + "\(Format.list(leaders.map(\.rate))) "
+                    + "\(leaders.count == 1 ? "is" : "are") still good"
+            } ?? "no rule is shown to give a good rate above batch \(baseBatch)"
+        // A single leader is the subject of its own failure, too.
+        let own = leaders.count == 1 ? leaders[0].failure.map { ", but it is \($0)" } ?? "" : ""
+        let others = own.isEmpty ? rules : rules.filter { $0.name != leaders[0].name }
+        let failures = others.compactMap { rule in rule.failure.map { "\(rule.rate) is \($0)" } }
+        return sentence(lead + own + (failures.isEmpty ? "" : "; \(Format.list(failures))"))
+    }
+
+    /// Returns a sentence about the rules that may hold, with a best guess unless a rule holds; nil
+    /// if no rule may hold.
+    ///
+    /// Where a rule that fails elsewhere is undecided, it matters only if it is the best guess.
+    private static func undecided(_ rules: [Rule], holds: Bool) -> String? {
+        let best = holds ? nil : best(rules)
+        var open = rules.filter { $0.failures.isEmpty && $0.gap != nil }
+        if open.isEmpty, let best, best.rule.gap != nil { open = [best.rule] }
+        guard let first = open.first else { return nil }
+        var groups: [(place: String, rates: [String])] = []
+        for rule in open {
+            let place = rule.gap ?? ""
+            if let index = groups.firstIndex(where: { $0.place == place }) {
+                groups[index].rates.append(rule.rate)
+            } else {
+                groups.append((place, [rule.rate]))
+            }
+        }
+        let clauses = groups.enumerated().map { index, group in
+            let verb = group.rates.count == 1 ? "is" : "are"
+            return Format.list(group.rates) + (index == 0 ? " \(verb) good " : " ") + group.place
+        }
+        let start = "it is undecided whether \(Format.list(clauses))"
+        if holds { return sentence(start) }
+        guard let best else {
+            return sentence("\(start); there is no best guess yet, because no cost is known")
+        }
+        return sentence(
+            open.count == 1 && best.rule.name == first.name
+                ? "\(start), but it is the best guess: \(best.reason)"
+                : "\(start); the best guess is \(best.rule.subject): \(best.reason)")
+    }
+
+    /// Returns a sentence about the rule with the least cost.
+    private static func closest(_ rules: [Rule], holds: Bool) -> String {
+        guard let best = best(rules) else {
+            return "Which rule comes closest is not known, because no cost is known."
+        }
+        return sentence(
+            "\(best.rule.subject) \(holds ? "costs least" : "comes closest"): \(best.reason)")
+    }
+
+    /// Returns the rule whose greatest estimated cost is least, with the reason as a clause. A rule
+    /// whose costs are all known comes first.
+    private static func best(_ rules: [Rule]) -> (rule: Rule, reason: String)? {
+        let known = rules.filter { !$0.isTrained }.compactMap { rule in
+            rule.cost.flatMap { $0.isFinite ? (rule: rule, cost: $0) : nil }
+        }
+        let whole = known.filter { !$0.rule.isPartial }
+        return (whole.isEmpty ? known : whole).min { $0.cost < $1.cost }.map { best in
+            let cost =
+                best.cost < 1e-4 ? "0.0001" : Format.significant(best.cost, digits: 2)
+            return (
+                best.rule,
+                best.rule.isPartial
+                    ? "its known costs are the lowest"
+                    : "its loss is estimated at no more than \(cost) above the best one"
+            )
+        }
+    }
+
+    private static func sentence(_ text: String) -> String {
+        text.prefix(1).uppercased() + text.dropFirst() + "."
+    }
+}
+
+extension PlainAnswer.Rule {
+    /// The rule's rate as the subject of a sentence.
+    fileprivate var rate: String {
+        switch name {
+        case "none": subject
+        case "sqrt", "linear": "\(subject)'s rate"
+        case _ where isTrained: subject
+        default: "the rate of \(subject)"
+        }
+    }
+
+    /// The rule as the subject of a sentence.
+    fileprivate var subject: String {
+        switch name {
+        case "none": "the unchanged rate"
+        case "sqrt": "the square-root rule"
+        case "linear": "the linear rule"
+        default: "the rule \(name)"
+        }
+    }
+
+    fileprivate func holds(upTo largest: Int?) -> Bool { reach != nil && reach == largest }
+
+    /// The largest batch up to which the rule holds, or nil if it holds at no batch.
+    fileprivate var reach: Int? { verdicts.prefix { $0.kind == .holds }.last?.batch }
+
+    fileprivate var failures: [Int] { verdicts.filter { $0.kind == .fails }.map(\.batch) }
+
+    /// A predicate such as "too high from batch 16"; nil if the rule fails nowhere.
+    fileprivate var failure: String? {
+        guard let first = failures.first else { return nil }
+        let beyond = verdicts.drop { $0.batch < first }
+        let isLast = beyond.allSatisfy { $0.kind == .fails } && beyond.count > 1
+        let place = isLast ? "from batch \(first)" : place(failures)
+        guard let side, !isTrained else { return "bad \(place)" }
+        return "too \(side == .tooHigh ? "high" : "low") \(place)"
+    }
+
+    /// The undecided batches, such as "at batches 8 and 16"; nil if there are none.
+    fileprivate var gap: String? {
+        let batches = verdicts.filter { $0.kind == .undecided }.map(\.batch)
+        return batches.isEmpty ? nil : place(batches)
+    }
+
+    /// Returns some of the judged batches with a preposition.
+    private func place(_ batches: [Int]) -> String {
+        let judged = verdicts.map(\.batch)
+        guard let first = batches.first, let last = batches.last, batches.count > 1 else {
+            return "at batch \(Format.list(batches.map(String.init)))"
+        }
+        let between = judged.filter { first <= $0 && $0 <= last }
+        return batches.count > 2 && between == batches
+            ? "from batch \(first) to \(last)"
+            : "at batches \(Format.list(batches.map(String.init)))"
+    }
+}

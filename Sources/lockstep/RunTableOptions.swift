@@ -1,0 +1,75 @@
+import ArgumentParser
+import Support
+import Verdicts
+
+/// The option of the commands that judge scaling rules.
+struct ToleranceOption: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: "The largest regret at which a rule holds, in nats (default: the sweep's, or 0.01).")
+    var tolerance: Double?
+}
+
+/// The options of the commands that read a CSV file of runs.
+struct RunTableOptions: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: "The batch whose best rate the rules scale (default: the smallest).")
+    var baseBatch: Int?
+
+    @Option(help: "The rules to judge (default: none,sqrt,linear).")
+    var rules: String?
+
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: "Compare batches after this many tokens; repeatable (default: the last common mark).")
+    var tokens: [Int] = []
+
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: "Compare batches after this many steps; repeatable (default: the last common mark).")
+    var steps: [Int] = []
+
+    @Option(
+        parsing: .unconditional,
+        help: "The tokens in a sequence, for a file that has only steps or only tokens.")
+    var contextLength: Int?
+
+    /// Returns whether a path is that of a CSV file rather than of a folder.
+    static func isTable(_ path: String) -> Bool {
+        FileSystem.exists(path) ? !FileSystem.isFolder(path) : path.hasSuffix(".csv")
+    }
+
+    /// Reads the runs of a CSV file.
+    ///
+    /// - Throws: the failures of `RunTable`.
+    func read(_ path: String) throws(Failure) -> RunTable {
+        try RunTable(reading: path, contextLength: contextLength)
+    }
+
+    /// Returns the request for the analysis of the runs.
+    func request(_ tolerance: ToleranceOption) -> RunTableRequest {
+        var request = RunTableRequest()
+        request.tolerance = tolerance.tolerance
+        request.baseBatch = baseBatch
+        request.rules = rules?.split(separator: ",", omittingEmptySubsequences: false).map {
+            String($0)
+        }
+        (request.steps, request.tokens) = (steps, tokens)
+        return request
+    }
+
+    /// Refuses these options for a path that is not that of a CSV file.
+    ///
+    /// - Throws: `Failure` (usage) that names the first option.
+    func refuse(for path: String) throws(Failure) {
+        let options = [
+            ("--base-batch", baseBatch != nil), ("--rules", rules != nil),
+            ("--tokens", !tokens.isEmpty), ("--steps", !steps.isEmpty),
+            ("--context-length", contextLength != nil),
+        ]
+        guard let (option, _) = options.first(where: \.1) else { return }
+        throw Failure(
+            .usage, "\(option): is for CSV files, but \(path) is none; leave it out.")
+    }
+}
