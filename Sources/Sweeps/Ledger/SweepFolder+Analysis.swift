@@ -126,7 +126,7 @@ extension SweepFolder {
             settings.seedsShareRates = plan == nil
             return (member: member, analysis: try Analysis(points, settings: settings))
         }
-        let (hasSizes, isPlanned) = (specification.hasSizes, isPlanned)
+        let hasSizes = specification.hasSizes
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
             // Only a warning needs the file, so the analysis does without it.
