@@ -257,9 +257,14 @@ extension CommandLineTests {
                 try bench.lockstep(
                     ["regimes", bench.path("none.toml"), "--data", data] + out), 66,
                 ["none.toml: cannot be opened"])
-            expectRefusal(
-                try bench.lockstep(["regimes", "--data", data, "--probe-steps", "5"] + out), 64,
-                ["--probe-steps 5: must be from 20"])
+            for (options, words) in [
+                (["--probe-steps", "5"], "--probe-steps 5: must be from 20"),
+                (["--rates", "1e-4,1e-3,1e-2", "--probe-steps", "20"], "no effect with --rates"),
+            ] {
+                expectRefusal(
+                    try bench.lockstep(
+                        ["regimes", "--data", data] + options + out), 64, [words])
+            }
             expectRefusal(
                 try bench.lockstep(["regimes", "--data", data, "--out", data]), 64,
                 ["data: exists and is never overwritten"])

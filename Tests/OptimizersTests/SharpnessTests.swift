@@ -72,6 +72,17 @@ struct SharpnessTests {
         #expect(abs(found - 10) < 0.01)
     }
 
+    /// The gradient of a loss of -cos(kx) / k^2 is sin(kx) / k, which has many periods within the
+    /// usual distance of two gradients.
+    @Test("the Hessian may change within a short distance")
+    func shortPeriod() {
+        let k = 1e4
+        let found = sharpness(at: buffer([0.5 / k]), factors: buffer([1])) {
+            $1.base[0] = Float(sin(k * Double($0.base[0])) / k)
+        }
+        #expect(abs(found - cos(0.5)) < 0.01)
+    }
+
     /// The golden file has the eigenvalues of the exact Hessian in fp64. Differences of gradients
     /// in fp32 have a relative error of about 1e-4, and Lanczos' method ends within 1 %.
     @Test("a small GPT has the sharpness of PyTorch's exact Hessian", arguments: ["plain", "adam"])

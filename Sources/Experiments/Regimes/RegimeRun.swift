@@ -17,7 +17,7 @@ struct RegimeRun {
     struct Snapshot {
         let step: Int
         let parameters: Buffer<Float>
-        /// What the sharpness depends on; nil if it is not measured.
+        /// The loss as the optimizer sees it; nil if the sharpness is not measured.
         var view: OptimizerView?
     }
 

@@ -47,7 +47,15 @@ package struct RegimesSession {
         }
         var (recipe, given) = try communicator.agree { () throws(Failure) in
             try checkGrid(grid, sequences: sequences)
-            if let probeSteps { try RateProbe.requireSteps(probeSteps) }
+            if let probeSteps {
+                try RateProbe.requireSteps(probeSteps)
+                guard rates == nil else {
+                    throw Failure(
+                        .usage,
+                        "--probe-steps \(probeSteps): has no effect with --rates; remove one of them."
+                    )
+                }
+            }
             let recipe = try Recipe(toml: toml, name: recipePath ?? "the built-in recipe")
             return (recipe, try givenRates())
         }

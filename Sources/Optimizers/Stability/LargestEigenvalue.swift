@@ -18,7 +18,7 @@ package func largestEigenvalue(
     multiply: (_ vector: Buffer<Float>, _ into: Buffer<Float>) -> Void
 ) -> Double {
     var (newest, length) = (start, norm(start))
-    var (basis, diagonal, besides): ([Buffer<Float>], [Double], [Double]) = ([], [], [])
+    var (basis, diagonal, offDiagonal): ([Buffer<Float>], [Double], [Double]) = ([], [], [])
     let image = Buffer<Float>(count: start.count)
     while length > 0, length.isFinite {
         for index in 0..<newest.count { newest.base[index] /= Float(length) }
@@ -28,22 +28,22 @@ package func largestEigenvalue(
         for vector in basis + basis { add(-innerProduct(vector, image), vector, to: image) }
         length = norm(image)
         guard length.isFinite, diagonal.allSatisfy(\.isFinite) else { break }
-        let eigen = SymmetricEigenvectors(tridiagonal(diagonal, besides))
+        let eigen = SymmetricEigenvectors(tridiagonal(diagonal, offDiagonal))
         let residual = length * (eigen.vectors[0].last ?? 0).magnitude
         if residual <= tolerance * eigen.values[0].magnitude || basis.count == mostProducts {
             return eigen.values[0]
         }
-        besides.append(length)
+        offDiagonal.append(length)
         newest = image.copy
     }
     return .nan
 }
 
-private func tridiagonal(_ diagonal: [Double], _ besides: [Double]) -> [[Double]] {
+private func tridiagonal(_ diagonal: [Double], _ offDiagonal: [Double]) -> [[Double]] {
     diagonal.indices.map { row in
         diagonal.indices.map { column in
             column == row
-                ? diagonal[row] : abs(column - row) == 1 ? besides[min(row, column)] : 0
+                ? diagonal[row] : abs(column - row) == 1 ? offDiagonal[min(row, column)] : 0
         }
     }
 }

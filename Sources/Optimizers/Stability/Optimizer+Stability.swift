@@ -1,7 +1,7 @@
 import Compute
 import Recipes
 
-/// What the stability of training at a learning rate depends on (Cohen et al. 2022, 2207.14484).
+/// The stability of training at a learning rate (Cohen et al. 2022, 2207.14484).
 ///
 /// Near a minimum, a rule with fixed state moves the parameters by -rate P^-1 m, where m is the
 /// momentum of the gradient and P is diagonal. On a quadratic loss with the Hessian H it diverges

@@ -30,25 +30,43 @@ package func sharpness(
         gradient(moved, result)
     }
 
+    let center = Buffer<Float>(count: count)
+    gradient(parameters, center)
     let start = Buffer<Float>(count: count)
-    gradient(parameters, start)
-    for index in 0..<count { start.base[index] *= roots.base[index] }
+    for index in 0..<count { start.base[index] = roots.base[index] * center.base[index] }
+    var length = longestDifference
     return largestEigenvalue(start: start) { vector, image in
         var squares = 0.0
         for index in 0..<count {
             let way = Double(roots.base[index] * vector.base[index])
             squares += way * way
         }
-        let step = Float(differenceLength / squares.squareRoot())
-        gradientBeyond(step, vector, into: above)
-        gradientBeyond(-step, vector, into: below)
-        for index in 0..<count {
-            let difference = above.base[index] - below.base[index]
-            image.base[index] = roots.base[index] * (difference / (2 * step))
+        while true {
+            let step = Float(length / squares.squareRoot())
+            gradientBeyond(step, vector, into: above)
+            gradientBeyond(-step, vector, into: below)
+            var (change, asymmetry) = (0.0, 0.0)
+            for index in 0..<count {
+                let (root, middle) = (roots.base[index], center.base[index])
+                let difference = root * (above.base[index] - below.base[index])
+                let bend = root * ((above.base[index] - middle) - (middle - below.base[index]))
+                image.base[index] = difference / (2 * step)
+                change += Double(difference) * Double(difference)
+                asymmetry += Double(bend) * Double(bend)
+            }
+            let isStraight = asymmetry <= mostAsymmetry * mostAsymmetry * change
+            if isStraight || length < 2 * shortestDifference { break }
+            length /= 10
         }
     }
 }
 
-/// The distance of each of the two gradients from the parameters. Ten times more would show the
-/// change of the Hessian, a tenth the rounding of gradients in fp32.
-private let differenceLength = 1e-3
+/// The distance of each of the two gradients from the parameters. A tenth of it would show more of
+/// the rounding of gradients in fp32.
+private let longestDifference = 1e-3
+/// The distance that is not shortened any more.
+private let shortestDifference = 1e-6
+/// The ratio of the second difference of gradients to the first above which the distance is
+/// shortened. The error of the Hessian is about its square. Training that has gone wrong can reach
+/// places where the Hessian changes within a thousandth of the usual distance.
+private let mostAsymmetry = 0.1
