@@ -85,14 +85,13 @@ package struct LandscapeSession {
     private func validate() throws(Failure) {
         try checkGrid(grid, sequences: sequences)
         guard (1...Self.mostPlanes).contains(planes) else {
-            throw Failure(
-                .usage, "--planes \(planes): must be from 1 to \(Self.mostPlanes); try 4.")
+            throw .option(
+                "--planes", planes, "must be from 1 to \(Self.mostPlanes)", remedy: "try 4")
         }
         guard planes == 1 || directions == .filter else {
-            throw Failure(
-                .usage,
-                "--planes \(planes): a run has only one plane of principal directions; use "
-                    + "--directions filter.")
+            throw .option(
+                "--planes", planes, "a run has only one plane of principal directions",
+                remedy: "use --directions filter")
         }
         if let extent, !(extent > 0 && extent <= 100) {
             throw Failure(

@@ -50,10 +50,9 @@ package struct RegimesSession {
             if let probeSteps {
                 try RateProbe.requireSteps(probeSteps)
                 guard rates == nil else {
-                    throw Failure(
-                        .usage,
-                        "--probe-steps \(probeSteps): has no effect with --rates; remove one of them."
-                    )
+                    throw .option(
+                        "--probe-steps", probeSteps, "has no effect with --rates",
+                        remedy: "remove one of them")
                 }
             }
             let recipe = try Recipe(toml: toml, name: recipePath ?? "the built-in recipe")

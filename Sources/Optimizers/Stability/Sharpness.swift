@@ -30,43 +30,58 @@ package func sharpness(
         gradient(moved, result)
     }
 
-    let center = Buffer<Float>(count: count)
+    let (center, start) = (Buffer<Float>(count: count), Buffer<Float>(count: count))
     gradient(parameters, center)
-    let start = Buffer<Float>(count: count)
     for index in 0..<count { start.base[index] = roots.base[index] * center.base[index] }
-    var length = longestDifference
-    return largestEigenvalue(start: start) { vector, image in
+
+    /// Writes the product with a vector from gradients at some distance; returns its norm, and that
+    /// of the second difference in the same unit.
+    func multiply(
+        _ vector: Buffer<Float>, distance: Double, into image: Buffer<Float>
+    ) -> (norm: Double, bend: Double) {
         var squares = 0.0
         for index in 0..<count {
             let way = Double(roots.base[index] * vector.base[index])
             squares += way * way
         }
-        while true {
-            let step = Float(length / squares.squareRoot())
-            gradientBeyond(step, vector, into: above)
-            gradientBeyond(-step, vector, into: below)
-            var (change, asymmetry) = (0.0, 0.0)
-            for index in 0..<count {
-                let (root, middle) = (roots.base[index], center.base[index])
-                let difference = root * (above.base[index] - below.base[index])
-                let bend = root * ((above.base[index] - middle) - (middle - below.base[index]))
-                image.base[index] = difference / (2 * step)
-                change += Double(difference) * Double(difference)
-                asymmetry += Double(bend) * Double(bend)
-            }
-            let isStraight = asymmetry <= mostAsymmetry * mostAsymmetry * change
-            if isStraight || length < 2 * shortestDifference { break }
-            length /= 10
+        let step = Float(distance / squares.squareRoot())
+        gradientBeyond(step, vector, into: above)
+        gradientBeyond(-step, vector, into: below)
+        var sums = (norm: 0.0, bend: 0.0)
+        for index in 0..<count {
+            let (factor, middle) = (roots.base[index] / (2 * step), center.base[index])
+            let (up, down) = (above.base[index] - middle, middle - below.base[index])
+            image.base[index] = factor * (above.base[index] - below.base[index])
+            sums.norm += Double(image.base[index]) * Double(image.base[index])
+            sums.bend += Double(factor * (up - down)) * Double(factor * (up - down))
         }
+        return (sums.norm.squareRoot(), sums.bend.squareRoot())
+    }
+
+    let shorter = Buffer<Float>(count: count)
+    var (distance, isSettled, largest) = (longestDistance, false, 0.0)
+    return largestEigenvalue(start: start) { vector, image in
+        var found = multiply(vector, distance: distance, into: image)
+        while found.bend > mostBend * max(found.norm, largest), !isSettled,
+            distance > shortestDistance
+        {
+            let next = multiply(vector, distance: distance / 10, into: shorter)
+            // The bend of the loss falls with the distance, but rounding errors rise.
+            isSettled = !(next.bend < found.bend / 2)
+            if isSettled { break }
+            (found, distance) = (next, distance / 10)
+            image.fill(from: shorter)
+        }
+        largest = max(largest, found.norm)
     }
 }
 
 /// The distance of each of the two gradients from the parameters. A tenth of it would show more of
 /// the rounding of gradients in fp32.
-private let longestDifference = 1e-3
+private let longestDistance = 1e-3
 /// The distance that is not shortened any more.
-private let shortestDifference = 1e-6
-/// The ratio of the second difference of gradients to the first above which the distance is
-/// shortened. The error of the Hessian is about its square. Training that has gone wrong can reach
-/// places where the Hessian changes within a thousandth of the usual distance.
-private let mostAsymmetry = 0.1
+private let shortestDistance = 2e-6
+/// The second difference of gradients relative to the largest first one, above which the distance
+/// is shortened. Training that has gone wrong can reach places where the Hessian changes within a
+/// hundredth of the usual distance.
+private let mostBend = 0.2
