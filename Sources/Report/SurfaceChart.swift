@@ -18,7 +18,7 @@ package struct SurfaceChart: ChartDescription {
             "paths",
             to: paths.enumerated().map { ["s": .integer($0), "name": .string($1.name)] })
         template.setData(
-            "steps",
+            "track",
             to: paths.enumerated().flatMap { index, path in
                 path.points.enumerated().map { place, point in
                     let (x, y) = grid.fractions(point)

@@ -165,7 +165,7 @@ struct SpecificationTests {
         let chart = SurfaceChart(
             title: "t", sentence: "", xTitle: "x", yTitle: "y", grid: grid,
             quantity: ChartAxis("v"), paths: [.init("p", points: [(0.5, 0.5), (3, 0), (1, 0)])])
-        let steps = try rows(chart, "steps")
+        let steps = try rows(chart, "track")
         #expect(steps.map { $0["value"] as? Double } == [5.5, nil, 10])
         #expect(steps.map { $0["x"] as? Double } == [-0.25, 1, 0])
         #expect(steps.map { $0["last"] as? Bool } == [false, false, true])
