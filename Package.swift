@@ -70,8 +70,8 @@ let package = Package(
         target(
             "Experiments",
             [
-                "Training", "Data", "Model", "Collectives", "Telemetry", "Recipes", "Report",
-                "Statistics", "Compute", "MPI", "Support",
+                "Training", "Data", "Model", "Collectives", "Optimizers", "Telemetry", "Recipes",
+                "Report", "Statistics", "Compute", "MPI", "Support",
             ]),
         target(
             "Benchmarks",
@@ -84,6 +84,7 @@ let package = Package(
             resources: [
                 .embedInCode("Templates/bars.vg.json"), .embedInCode("Templates/cells.vg.json"),
                 .embedInCode("Templates/contours.vg.json"), .embedInCode("Templates/lines.vg.json"),
+                .embedInCode("Templates/planes.vg.json"),
                 .embedInCode("Templates/surface.vg.json"),
                 .embedInCode("Templates/verdicts.vg.json"),
             ], swiftSettings: swiftSettings),
@@ -102,7 +103,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         target("Model", ["Recipes", "Compute", "Support"]),
         target("Collectives", ["Recipes", "MPI", "Compute", "Support"]),
-        target("Optimizers", ["Recipes", "Compute"]),
+        target("Optimizers", ["Recipes", "Statistics", "Compute"]),
         target("Checkpoints", ["Recipes", "Compute", "Support"]),
         target("Telemetry", ["Support", .product(name: "Logging", package: "swift-log")]),
         target(
@@ -147,8 +148,11 @@ let package = Package(
             "Model", ["Model", "Checkpoints", "Recipes", "Compute", "Support", "TestSupport"],
             exclude: ["Golden"]),
         tests(
-            "Optimizers", ["Optimizers", "Recipes", "Compute", "Support", "TestSupport"],
-            exclude: ["Golden"]),
+            "Optimizers",
+            [
+                "Optimizers", "Model", "Checkpoints", "Recipes", "Compute", "Support",
+                "TestSupport",
+            ], exclude: ["Golden"]),
         tests("Collectives", ["Collectives", "Compute", "Support"]),
         tests(
             "Checkpoints", ["Checkpoints", "Recipes", "Compute", "Support", "TestSupport"],

@@ -22,7 +22,7 @@ package struct Optimizer: Sendable {
 
     /// A run of the arena whose elements have the same factors and all decay or all do not. If the
     /// rule has trust ratios, a run is one tensor.
-    private struct Run: Sendable {
+    struct Run: Sendable {
         var range: Range<Int>
         let decays: Bool
         /// Whether the rule scales its step by the tensor's norm.
@@ -30,7 +30,7 @@ package struct Optimizer: Sendable {
         let factors: TensorFactors
     }
 
-    private let configuration: OptimizerConfiguration
+    let configuration: OptimizerConfiguration
     /// The tensors that decay, for the log.
     package let decayedTensors: [NamedTensor]
     /// The number of steps begun in the run; Adam's bias correction depends on it.
@@ -39,12 +39,12 @@ package struct Optimizer: Sendable {
     /// The part of the arena that this optimizer updates; by default the whole arena.
     package let shard: ArenaShard
 
-    private let rule: any UpdateRule
-    private let runs: [Run]
-    private let ranges: [Range<Int>]
-    private let count: Int
+    let rule: any UpdateRule
+    let runs: [Run]
+    let ranges: [Range<Int>]
+    let count: Int
     /// The factor of each run, or nil if the rule does not use norms.
-    private let trust: TrustRatios?
+    let trust: TrustRatios?
 
     /// Creates an optimizer with zero state.
     ///
@@ -159,7 +159,7 @@ package struct Optimizer: Sendable {
     }
 
     /// Returns the scalars of this step for a run.
-    private func scalars(
+    func scalars(
         _ run: Run, learningRate: Double = 1, gradientScale: Float
     ) -> StepScalars {
         StepScalars(

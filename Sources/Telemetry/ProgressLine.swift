@@ -36,6 +36,9 @@ package final class ProgressLine {
         estimator = RateEstimator(done: Double(done), at: 0)
     }
 
+    /// The amount that is done.
+    package var done: Int { status.done }
+
     /// Reports progress. The call is cheap enough for every few milliseconds.
     ///
     /// `details` is evaluated only when something is shown, and at the end.

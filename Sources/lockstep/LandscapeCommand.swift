@@ -11,12 +11,15 @@ struct LandscapeCommand: ParsableCommand {
             Examples:
               launch/mpirun -- lockstep landscape runs/book
               launch/mpirun -- lockstep landscape runs/book --directions pca --grid 31
+              launch/mpirun -- lockstep landscape runs/book --planes 4 --out planes
               lockstep landscape runs/book --extent 0.5 --sequences 256 --out around
 
             With filter the plane is spanned by two random directions whose filters have
-            the norms of the model's (Li et al. 2018, arXiv 1712.09913). With pca it is
-            spanned by the two principal directions of the run's checkpoints, and the
-            run's path is drawn on it; train with --set checkpoint.keep=0 to keep all
+            the norms of the model's (Li et al. 2018, arXiv 1712.09913). --planes draws
+            several such planes with the same colors, to show what does not depend on
+            the choice. With pca the plane is spanned by the two principal directions of
+            the run's checkpoints. The run's path, projected onto the plane, is drawn on
+            the map and on the surface; train with --set checkpoint.keep=0 to keep all
             checkpoints. The loss is that of the parameters that the optimizer moves,
             not of their average. Ranks share the grid's points; any number of ranks
             gives the same bits. The folder gets landscape.csv, landscape.json and
@@ -52,6 +55,9 @@ struct LandscapeCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "The seed of the random directions.")
     var seed: UInt64 = 1
 
+    @Option(parsing: .unconditional, help: "The number of random planes.")
+    var planes = 1
+
     @Option(help: "A new folder for the results (default: one inside the run's folder).")
     var out: String?
 
@@ -64,7 +70,7 @@ struct LandscapeCommand: ParsableCommand {
         try Job.run(threads, onStop: .finishStep) { (job) throws(Failure) in
             let session = LandscapeSession(
                 runPath: folder, dataPath: data, directions: kind, grid: grid, extent: extent,
-                sequences: sequences, seed: seed, outPath: out, in: job)
+                sequences: sequences, seed: seed, planes: planes, outPath: out, in: job)
             guard let found = try session.run() else { return .discarded }
             return .finished([
                 found.landscape.summary, "the report is \(found.folder)/report.html",

@@ -13,11 +13,15 @@ struct RegimesCommand: ParsableCommand {
               launch/mpirun -- lockstep regimes recipe.toml --data data/book \\
                   --out regimes --rates 1e-4,3e-3,1e-1
 
-            It trains a small model, or the model of a recipe, three times from the same
-            start. All ranks train one run after another. The report shows the losses,
-            and the paths of the runs on a plane that contains all three. Any number of
-            ranks gives the same bits. The folder gets regimes.csv, regimes.json and
-            report.html.
+            It takes a small model, or the model of a recipe, and tries rates around the
+            recipe's in short runs from the same start. The good rate is the one at which
+            the loss falls farthest. The other two are the nearest below and above at
+            which it falls at most half as far, or diverges. Then it trains a run at each
+            of the three. The report shows the losses, the loss against the rate, the
+            sharpness along the runs with the bound of each rate, and the paths of the
+            runs on a plane. The log states at the start how long this takes: a few
+            minutes for a small model. Any number of ranks gives the same bits. The
+            folder gets regimes.csv, regimes.json and report.html.
             """)
 
     @Argument(help: "The recipe, a TOML file (default: a built-in small model).")
@@ -32,9 +36,13 @@ struct RegimesCommand: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "The three rates (default: the recipe's, a thirtieth of it and thirty times it).",
-            valueName: "small,good,large"))
+            "The three rates (default: found in short runs).", valueName: "small,good,large"))
     var rates: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: "The steps of each short run (default: those of the recipe, 20 to 150).")
+    var probeSteps: Int?
 
     @Option(parsing: .unconditional, help: "The points along each axis of the maps.")
     var grid = 21
@@ -56,8 +64,8 @@ struct RegimesCommand: ParsableCommand {
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = RegimesSession(
-                recipePath: recipe, dataPath: data, outPath: out, rates: rates, grid: grid,
-                sequences: sequences, in: job)
+                recipePath: recipe, dataPath: data, outPath: out, rates: rates,
+                probeSteps: probeSteps, grid: grid, sequences: sequences, in: job)
             guard let regimes = try session.run() else { return .discarded }
             return .finished(regimes.sentences + ["the report is \(out)/report.html"])
         }

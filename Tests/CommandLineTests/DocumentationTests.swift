@@ -115,8 +115,11 @@ private struct Reduction {
         Reduction(in: "TestAScalingRule", "[1, 2, 3, 4, 5, 6, 7, 8]", "[1, 2, 3]"),
         Reduction(in: "TestAScalingRule", "--budget 3m", "--budget 14runs"),
         Reduction(
-            in: "TheLearningRate", "lockstep regimes",
-            "lockstep regimes tiny.toml --grid 3 --sequences 4"),
+            "lockstep regimes",
+            "lockstep regimes tiny.toml --grid 3 --sequences 4 --probe-steps 20"),
+        Reduction(in: "SeeTheLandscape", "checkpoint.every=75", "checkpoint.every=5"),
+        Reduction(in: "SeeTheLandscape", "--grid 31", "--grid 5"),
+        Reduction(in: "SeeTheLandscape", "--planes 4", "--planes 2 --grid 5"),
         // The tests would start themselves.
         Reduction("launch/test", "launch/test --help"),
     ]

@@ -161,6 +161,32 @@ struct PrincipalPlaneTests {
         #expect(abs(abs(centered.coordinates[2].x) - 12) < 1e-5, "places are from the origin")
     }
 
+    /// The directions are neither orthogonal nor of length 1, and one point lies off the plane.
+    @Test("points are projected onto a plane of any directions")
+    func projections() throws {
+        let (first, second) = (Buffer<Float>(count: 64), Buffer<Float>(count: 64))
+        for place in 0..<Self.layout.count {
+            first.base[place] = 2 * Self.planted.first[place]
+            second.base[place] = Self.planted.first[place] + Self.planted.second[place]
+        }
+        let plane = ParameterPlane(origin: Self.origin, first: first, second: second)
+        let path = ParameterPath(layout: Self.layout, count: 2) { point, tensor, values in
+            for index in 0..<tensor.count {
+                let place = tensor.offset + index
+                // Along the directions, then perpendicular to both.
+                values[index] =
+                    0.5 + 3 * first.base[place] - 2 * second.base[place]
+                    + (point == 1 && place == 0 ? 4 : 0)
+            }
+        }
+        let (places, held) = try path.projected(onto: plane)
+        for place in places {
+            #expect(abs(place.x - 3) < 1e-5 && abs(place.y + 2) < 1e-5)
+        }
+        // Both differences have squares of 4^2 + 2^2 in the plane, and the second another 16.
+        #expect(abs(held - 40.0 / 56) < 1e-6)
+    }
+
     @Test("scales weight the points")
     func scalesWeighThePoints() throws {
         let products = [[10000.0, 0], [0, 1]]
@@ -209,6 +235,13 @@ struct LossSurfaceTests {
         #expect(grid.edge(from: (0, 0), to: (4, 4)) == (1, 1))
         #expect(grid.edge(from: (0, 1), to: (0.5, -7)) == (0.1875, -2))
         #expect(grid.edge(from: (0, 0), to: (0.5, 0.5)) == (0.5, 0.5))
+    }
+
+    @Test("a path ends where it leaves the grid")
+    func pathsAreCut() {
+        let inside = grid.beginning(of: [(0, 0), (0.5, 1), (3, 1), (0, 0)])
+        #expect(inside.map(\.x) == [0, 0.5, 1] && inside.map(\.y) == [0, 1, 1])
+        #expect(grid.beginning(of: [(9, 9), (0, 0)]).isEmpty)
     }
 
     /// The quadratic loss (p0 - 1)^2 + 3 (p1 + 2)^2 + p0 p1 is exact in fp32 with the origin (1,

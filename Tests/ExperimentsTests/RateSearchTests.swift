@@ -5,6 +5,55 @@ import Testing
 
 @Suite("Searches for a learning rate")
 struct RateSearchTests {
+    /// Finishes a search on a function from the logarithm of the rate to base 2 to the loss, which
+    /// is 4 before the first step.
+    private func finished(
+        _ search: RateSearch, _ loss: (Double) -> Double
+    ) -> RateSearch {
+        var search = search
+        while var probe = search.next {
+            let level = loss(log2(probe.rate))
+            probe.add(4, isFinite: true)
+            while probe.nextRate != nil { probe.add(level, isFinite: true) }
+            search.add(probe)
+        }
+        return search
+    }
+
+    @Test("a search of both sides finds the rates with half of the fall", arguments: [-8.0, 0, 5])
+    func bothSides(start: Double) throws {
+        // Half of the fall of 2 is lost at -5 and 2.
+        let search = finished(
+            RateSearch(start: exp2(start), probeSteps: 40, lacking: 0.5)
+        ) { 2 + ($0 < 0 ? -0.2 * $0 : 0.5 * $0) }
+        let rates = [search.probe(beyond: -1), search.bestProbe, search.probe(beyond: 1)]
+            .compactMap { $0.map { log2($0.rate) } }
+        try #require(rates.count == 3)
+        // Rates are an octave apart where it matters.
+        #expect(-6.1 < rates[0] && rates[0] < -5)
+        #expect(abs(rates[1]) <= 0.5 && 2 < rates[2] && rates[2] <= 3)
+        #expect(search.probes.count <= 14)
+    }
+
+    @Test("divergence ends the upper side, and its edge is found")
+    func divergenceAbove() throws {
+        let search = finished(RateSearch(start: 1, probeSteps: 40, lacking: 0.5)) {
+            $0 > 2.5 ? .nan : 2 - 0.1 * $0
+        }
+        let large = try #require(search.probe(beyond: 1))
+        #expect(large.hasDiverged && log2(large.rate) == 3)
+        #expect(search.bestProbe?.rate == 4)
+    }
+
+    @Test("without a worse rate, the outermost one is returned")
+    func noWorseRate() throws {
+        let search = finished(RateSearch(start: 1, probeSteps: 40, lacking: 0.5)) { _ in 2 }
+        #expect(search.probes.count == 16)
+        #expect(search.probe(beyond: 1)?.rate == search.probes.last?.rate)
+        let none = finished(RateSearch(start: 1, probeSteps: 40, lacking: 0.5)) { _ in .nan }
+        #expect(none.bestProbe == nil && none.probes.count == 16)
+    }
+
     /// Returns a finished search on a function from the logarithm of the rate to base 2 to the loss;
     /// a loss that is not finite ends its probe.
     private func search(

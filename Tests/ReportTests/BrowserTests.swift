@@ -8,14 +8,14 @@ struct BrowserTests {
     @Test("every template is a specification that draws its example data")
     func templates() throws {
         let templates = try TemplateTests.templates
-        try #require(templates.count == 6)
+        try #require(templates.count == 7)
         let charts = templates.map {
             Page.Item.chart(Chart(title: $0.name, sentence: "", specification: $0.specification))
         }
         let page = Page(title: "Templates", sections: [.init("Templates", items: charts)])
         let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: 800)
         #expect(visit.console == [])
-        #expect(visit.recorded("charts") == "ok 6")
+        #expect(visit.recorded("charts") == "ok 7")
         let marks = try #require(visit.recorded("marks")).split(separator: " ").compactMap {
             Int($0)
         }

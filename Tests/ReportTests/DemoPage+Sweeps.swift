@@ -101,7 +101,15 @@ extension DemoPage {
                 SurfaceChart(
                     title: "The same loss as a surface", sentence: "Cut at 7 nats.",
                     xTitle: "First direction", yTitle: "Second direction", grid: grid,
-                    quantity: ChartAxis("Loss, nats per token", limits: 1.88...7))),
+                    quantity: ChartAxis("Loss, nats per token", limits: 1.88...7),
+                    paths: [way(0), way(1)])),
+            .chart(
+                PlanesChart(
+                    title: "The loss on five planes", sentence: "All have the same colors.",
+                    quantity: ChartAxis("Loss, nats per token", limits: 1.88...7),
+                    planes: (1...5).map {
+                        .init("Plane \($0)", grid: grid, path: way(0).points)
+                    })),
         ])
 
     private static let grid: RegularGrid = {

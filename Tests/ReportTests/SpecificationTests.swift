@@ -153,4 +153,34 @@ struct SpecificationTests {
         let values = try #require(grid["values"] as? [Any])
         #expect(values.map { $0 as? Double } == [nil, 4, 1, 2])
     }
+
+    @Test("a path on a surface has the surface's height and gaps")
+    func pathOnASurface() throws {
+        // The values of 10 x + y at x = 0, 1, 2 and y = 0, 1.
+        let grid = RegularGrid(
+            x: 0...2, y: 0...1, columns: 3, rows: 2, values: [0, 10, 20, 1, 11, .nan])
+        #expect(grid.value(at: (0.5, 0.25)) == 5.25)
+        #expect(grid.value(at: (0, 1)) == 1 && grid.value(at: (1, 0)) == 10)
+        #expect(grid.value(at: (1.5, 0.5)) == nil && grid.value(at: (2.1, 0)) == nil)
+        let chart = SurfaceChart(
+            title: "t", sentence: "", xTitle: "x", yTitle: "y", grid: grid,
+            quantity: ChartAxis("v"), paths: [.init("p", points: [(0.5, 0.5), (3, 0), (1, 0)])])
+        let steps = try rows(chart, "track")
+        #expect(steps.map { $0["value"] as? Double } == [5.5, nil, 10])
+        #expect(steps.map { $0["x"] as? Double } == [-0.25, 1, 0])
+        #expect(steps.map { $0["last"] as? Bool } == [false, false, true])
+    }
+
+    @Test("several planes have the same scale")
+    func planes() throws {
+        let grids = [[1.0, 2, 3, .nan], [5, 6, 7, 8]].map {
+            RegularGrid(x: 0...1, y: 0...1, columns: 2, rows: 2, values: $0)
+        }
+        let chart = PlanesChart(
+            title: "t", sentence: "", quantity: ChartAxis("v"),
+            planes: grids.map { .init("p", grid: $0, path: [(0, 0), (1, 1)]) })
+        let values = try rows(chart, "grids").map { $0["values"] as? [Double] }
+        #expect(values == [[3, 8, 1, 2], [7, 8, 5, 6]])
+        #expect(try rows(chart, "steps").map { $0["plane"] as? Int } == [0, 0, 1, 1])
+    }
 }

@@ -38,6 +38,19 @@ package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 
     /// The memory, as bytes.
     package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
+
+    /// A new buffer with the same elements.
+    package var copy: Buffer<Element> {
+        let copy = Buffer<Element>(count: count)
+        copy.fill(from: self)
+        return copy
+    }
+
+    /// Copies the elements of another buffer of the same length.
+    package func fill(from other: Buffer<Element>) {
+        precondition(other.count == count, "the buffers must have the same length")
+        base.update(from: other.base, count: count)
+    }
 }
 
 /// Returns memory with arbitrary contents, to be freed with `free`. It is aligned to 64 bytes, or

@@ -5,7 +5,7 @@ import Recipes
 import Support
 import Training
 
-/// A session that measures the loss on a plane through a run's newest checkpoint, on all ranks.
+/// A session that measures the loss on planes through a run's newest checkpoint, on all ranks.
 package struct LandscapeSession {
     /// The choice of the plane.
     package enum Directions: String, Sendable, CaseIterable {
@@ -29,6 +29,8 @@ package struct LandscapeSession {
     /// The number of validation windows at each point.
     private let sequences: Int
     private let seed: UInt64
+    /// The number of planes; more than one only for `.filter`.
+    private let planes: Int
     private let folder: ResultFolder
     private let job: Job
     private var communicator: Communicator { job.communicator }
@@ -36,7 +38,7 @@ package struct LandscapeSession {
     /// - Parameter outPath: the folder to create; nil for one in the run's folder.
     package init(
         runPath: String, dataPath: String?, directions: Directions, grid: Int, extent: Double?,
-        sequences: Int, seed: UInt64, outPath: String?, in job: Job
+        sequences: Int, seed: UInt64, planes: Int, outPath: String?, in job: Job
     ) {
         self.runPath = runPath
         self.dataPath = dataPath
@@ -45,6 +47,7 @@ package struct LandscapeSession {
         self.extent = extent
         self.sequences = sequences
         self.seed = seed
+        self.planes = planes
         self.job = job
         folder = ResultFolder(
             outPath ?? "\(RunFolder(runPath).path)/landscape-\(directions.rawValue)")
@@ -56,7 +59,7 @@ package struct LandscapeSession {
         try communicator.agree { () throws(Failure) in try validate() }
         // Only the first host needs the run's folder.
         let run = try communicator.onFirstRank { () throws(Failure) in
-            try RunCheckpoints(run: runPath, newestOnly: directions == .filter)
+            try RunCheckpoints(run: runPath, newestOnly: false)
         }
         let toml = try communicator.fromFirstRank { () throws(Failure) in run?.recipe.toml ?? "" }
         var recipe = try communicator.agree { () throws(Failure) in
@@ -67,12 +70,7 @@ package struct LandscapeSession {
             recipe: &recipe, communicator: communicator)
         let vega = try communicator.onFirstRank { () throws(Failure) in try folder.prepare() }
         try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
-        let own = try communicator.agree { () throws(Failure) in
-            try run.map { (run) throws(Failure) in try choosePlane(run) }
-        }
-        let chosen = try onAllRanks(own, parameterCount: GPTLayout(recipe.model).arena.count)
-        announce()
-        guard let landscape = try measure(recipe, data, chosen) else { return nil }
+        guard let landscape = try measure(run, recipe, data) else { return nil }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write(
                 ("landscape.csv", landscape.table), ("landscape.json", landscape.json),
@@ -86,6 +84,15 @@ package struct LandscapeSession {
     /// - Throws: `Failure` (usage) that names the option, its value and the valid range.
     private func validate() throws(Failure) {
         try checkGrid(grid, sequences: sequences)
+        guard (1...Self.mostPlanes).contains(planes) else {
+            throw .option(
+                "--planes", planes, "must be from 1 to \(Self.mostPlanes)", remedy: "try 4")
+        }
+        guard planes == 1 || directions == .filter else {
+            throw .option(
+                "--planes", planes, "a run has only one plane of principal directions",
+                remedy: "use --directions filter")
+        }
         if let extent, !(extent > 0 && extent <= 100) {
             throw Failure(
                 .usage,
@@ -94,11 +101,13 @@ package struct LandscapeSession {
         }
     }
 
+    private static let mostPlanes = 25
+
     private func announce() {
         job.announce(
             """
-            measuring the loss around \(runPath) at \(grid) x \(grid) points of a plane \
-            (\(directions.rawValue)), over \(Format.counted(sequences, "validation sequence")) at \
+            measuring the loss around \(runPath) at \(grid) x \(grid) points of \
+            \(Format.counted(planes, "plane")) (\(directions.rawValue)), over \(Format.counted(sequences, "validation sequence")) at \
             most, on \(job.layout)
             """)
     }
@@ -109,7 +118,8 @@ package struct LandscapeSession {
         let step: Int
         let plane: ParameterPlane
         let grid: PlaneGrid
-        var path: [Landscape.Step] = []
+        let path: [Landscape.Step]
+        let held: Double
         var explained: [Double] = []
     }
 
@@ -127,28 +137,48 @@ package struct LandscapeSession {
         }
         let step = try communicator.allReduce(Int64(own?.step ?? 0), .maximum)
         let (x, y) = (own?.grid.x ?? 0...0, own?.grid.y ?? 0...0)
+        // The path is only on the rank that writes it.
         let all = try communicator.allGather(
             [x.lowerBound, x.upperBound, y.lowerBound, y.upperBound])
         return ChosenPlane(
             step: Int(step), plane: plane,
             grid: PlaneGrid(x: all[0]...all[1], y: all[2]...all[3], size: grid),
-            path: own?.path ?? [], explained: own?.explained ?? [])
+            path: own?.path ?? [], held: own?.held ?? 0, explained: own?.explained ?? [])
     }
 
-    private func choosePlane(_ run: RunCheckpoints) throws(Failure) -> ChosenPlane {
+    /// Chooses a plane of a run.
+    ///
+    /// - Parameter number: the number of the plane, starting at 0.
+    private func choosePlane(_ run: RunCheckpoints, number: Int) throws(Failure) -> ChosenPlane {
         let origin = try run.parameters(of: run.checkpoints.count - 1)
         switch directions {
         case .filter:
             let extent = extent ?? 1
             let directions = (1...2).map {
-                FilterDirections.direction($0, seed: seed, at: origin, layout: run.layout)
+                FilterDirections.direction(
+                    2 * number + $0, seed: seed, at: origin, layout: run.layout)
             }
+            let plane = ParameterPlane(
+                origin: origin, first: directions[0], second: directions[1])
+            let (places, held) = try path(of: run).projected(onto: plane)
             return ChosenPlane(
-                step: run.checkpoints[run.checkpoints.count - 1].step,
-                plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
-                grid: PlaneGrid(x: -extent...extent, y: -extent...extent, size: grid))
+                step: run.checkpoints[run.checkpoints.count - 1].step, plane: plane,
+                grid: PlaneGrid(x: -extent...extent, y: -extent...extent, size: grid),
+                path: steps(of: run, at: places), held: held)
         case .pca: return try principalPlane(run, origin)
         }
+    }
+
+    private func path(of run: RunCheckpoints) -> ParameterPath {
+        ParameterPath(layout: run.layout.arena, count: run.checkpoints.count) {
+            (point, tensor, values) throws(Failure) in try run.copy(tensor, of: point, into: values)
+        }
+    }
+
+    private func steps(
+        of run: RunCheckpoints, at places: [(x: Double, y: Double)]
+    ) -> [Landscape.Step] {
+        zip(run.checkpoints, places).map { Landscape.Step(step: $0.step, x: $1.x, y: $1.y) }
     }
 
     private func principalPlane(
@@ -165,9 +195,7 @@ package struct LandscapeSession {
                 "has \(Format.counted(count, "whole checkpoint")), but --directions pca needs at least 3",
                 remedy: remedy)
         }
-        let path = ParameterPath(layout: run.layout.arena, count: count) {
-            (point, tensor, values) throws(Failure) in try run.copy(tensor, of: point, into: values)
-        }
+        let path = path(of: run)
         guard
             let principal = PrincipalPlane(
                 products: try path.products(from: origin), isCentered: true)
@@ -178,40 +206,61 @@ package struct LandscapeSession {
                 remedy: remedy)
         }
         let directions = try path.directions(principal.weights, from: origin)
+        let plane = ParameterPlane(origin: origin, first: directions[0], second: directions[1])
         return ChosenPlane(
-            step: run.checkpoints[count - 1].step,
-            plane: ParameterPlane(origin: origin, first: directions[0], second: directions[1]),
+            step: run.checkpoints[count - 1].step, plane: plane,
             grid: PlaneGrid(around: principal.coordinates, margin: extent ?? 0.25, size: grid),
-            path: zip(run.checkpoints, principal.coordinates).map {
-                Landscape.Step(step: $0.step, x: $1.x, y: $1.y)
-            },
-            explained: principal.explained)
+            path: steps(of: run, at: principal.coordinates),
+            held: try path.projected(onto: plane).held, explained: principal.explained)
     }
 
+    /// Chooses the planes one after another, because several may not fit into memory, and measures
+    /// their losses; returns nil if a signal stopped the measurement.
+    ///
+    /// - Parameter run: the run's checkpoints; only the first rank needs them.
     private func measure(
-        _ recipe: Recipe, _ data: TrainingData, _ chosen: ChosenPlane
+        _ run: RunCheckpoints?, _ recipe: Recipe, _ data: TrainingData
     ) throws(Failure) -> Landscape? {
         let precision = recipe.training.precision
         let loss = WindowLoss(
             recipe: recipe, data: data, sequences: sequences, engine: job.makeEngine())
-        let originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
-        try requireFinite(
-            [originLoss],
-            "The checkpoint of step \(chosen.step) in \(runPath) gives a loss that is not a "
-                + "number, because the training diverged; "
-                + RunFolder(runPath).remedy(insteadOf: chosen.step) + ".")
-        let surface = try LossSurface(
-            chosen.grid, on: chosen.plane, in: job,
-            loss: { loss(Parameters($0, precision: precision)) })
-        guard let surface else { return nil }
-        try requireFinite(
-            surface.losses,
-            "No loss on the grid is a finite number; give --extent a smaller value.")
+        let line = job.pointsLine("measuring losses", grid * grid, times: planes)
+        defer { line.finish() }
+        var (measured, step, explained): ([Landscape.Plane], Int, [Double]) = ([], 0, [])
+        var originLoss = Double.nan
+        for number in 0..<planes {
+            let own = try communicator.agree { () throws(Failure) in
+                try run.map { (run) throws(Failure) in try choosePlane(run, number: number) }
+            }
+            let chosen = try onAllRanks(own, parameterCount: loss.layout.arena.count)
+            (step, explained) = (chosen.step, chosen.explained)
+            if number == 0 {
+                announce()
+                originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
+                try requireFinite(
+                    [originLoss],
+                    "The checkpoint of step \(step) in \(runPath) gives a loss that is not a "
+                        + "number, because the training diverged; "
+                        + RunFolder(runPath).remedy(insteadOf: step) + ".")
+            }
+            let before = line.done
+            let surface = try LossSurface(
+                chosen.grid, on: chosen.plane, communicator: communicator,
+                progress: { line.update(done: before + $0) },
+                loss: { loss(Parameters($0, precision: precision)) })
+            guard let surface else { return nil }
+            try requireFinite(
+                surface.losses,
+                "No loss on the grid is a finite number; give --extent a smaller value.")
+            measured.append(
+                Landscape.Plane(
+                    surface: surface, path: chosen.path, held: chosen.held,
+                    cosine: chosen.plane.cosine))
+        }
         return Landscape(
-            run: runPath, directions: directions, seed: seed, step: chosen.step,
+            run: runPath, directions: directions, seed: seed, step: step,
             sequences: loss.sequences, targets: loss.targets, originLoss: originLoss,
-            surface: surface, path: chosen.path, explained: chosen.explained,
-            cosine: chosen.plane.cosine)
+            planes: measured, explained: explained)
     }
 
     /// Checks that at least one loss is finite. Collective; all ranks must pass the same losses.

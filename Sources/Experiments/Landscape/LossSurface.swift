@@ -1,6 +1,7 @@
 import Compute
 import MPI
 import Support
+import Telemetry
 import Training
 
 /// The losses at the points of a grid on a plane.
@@ -9,26 +10,20 @@ package struct LossSurface: Sendable {
     /// The losses by the numbers of the points; some may not be finite.
     package let losses: [Double]
 
-    /// Measures the losses and shows the progress of rank 0; returns nil if a signal asked a rank to
-    /// stop. Collective.
+    /// Measures the losses; returns nil if a signal asked a rank to stop. Collective.
     ///
     /// Each point is measured by a single rank with its own copy of the parameters, so the values
     /// are the same on any number of ranks.
     ///
-    /// - Parameter loss: returns the loss of the parameters in a buffer, which is reused for each
-    ///   point.
+    /// - Parameters:
+    ///   - progress: receives the number of points that this rank has measured.
+    ///   - loss: returns the loss of the parameters in a buffer, which is reused for each point.
     init?(
-        _ grid: PlaneGrid, on plane: ParameterPlane, in job: Job,
-        loss: @escaping (Buffer<Float>) -> Double
+        _ grid: PlaneGrid, on plane: ParameterPlane, communicator: Communicator,
+        progress: (Int) -> Void, loss: @escaping (Buffer<Float>) -> Double
     ) throws(Failure) {
-        let communicator = job.communicator
-        let shares = WorkShares(count: grid.count, size: communicator.size)
-        let line = job.progressLine(
-            "measuring losses", total: shares.pieces(ofRank: communicator.rank).count,
-            unit: .things("points of each rank", showsRate: false))
-        defer { line.finish() }
         let losses = try measurePoints(
-            grid.count, communicator: communicator, progress: { line.update(done: $0) },
+            grid.count, communicator: communicator, progress: progress,
             piece: Self.pointLoss(of: grid, on: plane, loss: loss))
         guard let losses else { return nil }
         self.init(grid: grid, losses: losses)
@@ -59,6 +54,16 @@ package struct LossSurface: Sendable {
         guard let index = finite.min(by: { losses[$0] < losses[$1] }) else { return nil }
         let (x, y) = grid.place(index)
         return (losses[index], x, y)
+    }
+}
+
+extension Job {
+    /// Returns a progress line for points that all ranks share, such as those of several surfaces.
+    func pointsLine(_ title: String, _ count: Int, times: Int = 1) -> ProgressLine {
+        let shares = WorkShares(count: count, size: communicator.size)
+        return progressLine(
+            title, total: times * shares.pieces(ofRank: communicator.rank).count,
+            unit: .things("points of each rank", showsRate: false))
     }
 }
 

@@ -30,13 +30,39 @@ package struct ParameterPath {
             }
             for i in 0..<count {
                 for j in 0...i {
-                    products[i][j] += product(
+                    products[i][j] += innerProduct(
                         differences[i].base, differences[j].base, count: tensor.count)
                 }
             }
         }
         for i in 0..<count { for j in 0..<i { products[j][i] = products[i][j] } }
         return products
+    }
+
+    /// Returns the points' coordinates on a plane, which are those of their nearest points on it,
+    /// and the fraction of the squared distances from the origin that the plane holds.
+    package func projected(
+        onto plane: ParameterPlane
+    ) throws(Failure) -> (coordinates: [(x: Double, y: Double)], held: Double) {
+        var parts = [(first: Double, second: Double)](repeating: (0, 0), count: count)
+        var total = 0.0
+        for tensor in layout.tensors {
+            let difference = Buffer<Float>(count: tensor.count)
+            for point in 0..<count {
+                try copyDifference(point, tensor, from: plane.origin, into: difference.base)
+                func part(_ other: UnsafePointer<Float>) -> Double {
+                    innerProduct(difference.base, other, count: tensor.count)
+                }
+                parts[point].first += part(plane.first.base + tensor.offset)
+                parts[point].second += part(plane.second.base + tensor.offset)
+                total += part(difference.base)
+            }
+        }
+        let coordinates = plane.coordinates(of: parts)
+        let inside = zip(parts, coordinates).reduce(0) { sum, pair in
+            sum + pair.1.x * pair.0.first + pair.1.y * pair.0.second
+        }
+        return (coordinates, total > 0 ? inside / total : 0)
     }
 
     /// Returns the directions of a plane as combinations of the points' differences from an origin.
@@ -74,25 +100,5 @@ package struct ParameterPath {
         try copy(point, tensor, values)
         let base = origin.base + tensor.offset
         for index in 0..<tensor.count { values[index] -= base[index] }
-    }
-
-    /// Returns the inner product in fp64, with eight parallel sums.
-    private func product(
-        _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int
-    ) -> Double {
-        var sums = SIMD8<Double>.zero
-        var index = 0
-        while index + 8 <= count {
-            let x = UnsafeRawPointer(a + index).loadUnaligned(as: SIMD8<Float>.self)
-            let y = UnsafeRawPointer(b + index).loadUnaligned(as: SIMD8<Float>.self)
-            sums.addProduct(SIMD8<Double>(x), SIMD8<Double>(y))
-            index += 8
-        }
-        var sum = sums.sum()
-        while index < count {
-            sum += Double(a[index]) * Double(b[index])
-            index += 1
-        }
-        return sum
     }
 }

@@ -25,16 +25,33 @@ package struct ParameterPlane: Sendable {
         }
     }
 
+    /// The inner products of the directions.
+    private var products: (xx: Double, xy: Double, yy: Double) {
+        let count = first.count
+        return (
+            innerProduct(first.base, first.base, count: count),
+            innerProduct(first.base, second.base, count: count),
+            innerProduct(second.base, second.base, count: count)
+        )
+    }
+
+    /// Returns the coordinates of the points on the plane that are nearest to other points, from
+    /// the inner products of the directions with the other points' differences from the origin.
+    func coordinates(of parts: [(first: Double, second: Double)]) -> [(x: Double, y: Double)] {
+        let (xx, xy, yy) = products
+        let determinant = xx * yy - xy * xy
+        return parts.map { part in
+            (
+                x: (yy * part.first - xy * part.second) / determinant,
+                y: (xx * part.second - xy * part.first) / determinant
+            )
+        }
+    }
+
     /// The cosine of the angle between the directions; 0 if one of them is zero.
     package var cosine: Double {
-        var (product, squares1, squares2) = (0.0, 0.0, 0.0)
-        for index in 0..<first.count {
-            let (a, b) = (Double(first.base[index]), Double(second.base[index]))
-            product += a * b
-            squares1 += a * a
-            squares2 += b * b
-        }
-        let lengths = (squares1 * squares2).squareRoot()
-        return lengths > 0 ? product / lengths : 0
+        let (xx, xy, yy) = products
+        let lengths = (xx * yy).squareRoot()
+        return lengths > 0 ? xy / lengths : 0
     }
 }

@@ -44,6 +44,19 @@ package struct PlaneGrid: Sendable, Equatable {
         RegularGrid(x: x, y: y, columns: size, rows: size, values: values)
     }
 
+    /// Returns the part of a path up to the edge of the grid.
+    package func beginning(of path: [(x: Double, y: Double)]) -> [(x: Double, y: Double)] {
+        var points: [(x: Double, y: Double)] = []
+        for point in path {
+            guard x.contains(point.x), y.contains(point.y) else {
+                if let last = points.last { points.append(edge(from: last, to: point)) }
+                break
+            }
+            points.append(point)
+        }
+        return points
+    }
+
     /// Returns the position at which a straight line from a position inside the grid to one outside
     /// leaves the grid.
     package func edge(

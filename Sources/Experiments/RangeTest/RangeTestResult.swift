@@ -123,7 +123,7 @@ package struct RangeTestResult: Sendable {
             "ending": .string(curve.ending?.rawValue ?? ""), "beta": .number(curve.beta),
             "loss_noise": .number(curve.noise), "start_step": .integer(startStep),
             "probe_steps": search.map { .integer($0.probeSteps) } ?? .null,
-            "probes": .array((search?.probes ?? []).map { .object(Self.json(of: $0)) }),
+            "probes": .array((search?.probes ?? []).map { .object($0.json) }),
             "probe_noise": search?.noise.map { .number($0) } ?? .null,
             "tolerance": search.map { .number($0.tolerance) } ?? .null,
             "lowest_good_rate": good.map { .number($0.lowest) } ?? .null,
@@ -137,12 +137,13 @@ package struct RangeTestResult: Sendable {
             "optimizer": .string(plan.recipe.optimizer.name.rawValue),
         ]
     }
+}
 
-    private static func json(of probe: RateProbe) -> JSONObject {
+extension RateProbe {
+    var json: JSONObject {
         [
-            "learning_rate": .number(probe.rate),
-            "loss": probe.hasDiverged ? .null : .number(probe.loss),
-            "diverged": .bool(probe.hasDiverged), "steps_taken": .integer(probe.losses.count),
+            "learning_rate": .number(rate), "loss": hasDiverged ? .null : .number(loss),
+            "diverged": .bool(hasDiverged), "steps_taken": .integer(losses.count),
         ]
     }
 }

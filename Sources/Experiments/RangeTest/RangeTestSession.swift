@@ -131,7 +131,7 @@ package struct RangeTestSession {
         guard let curve = try sweepRates(runner, batches) else { return nil }
         guard let start = curve.startingRate, let fall = curve.fall else { return (curve, nil) }
         let search = RateSearch(start: start, probeSteps: probeSteps, fall: fall)
-        return try probe(search, runner, batches).map { (curve, $0) }
+        return try job.probe(search, runner, batches).map { (curve, $0) }
     }
 
     private func sweepRates(
@@ -146,42 +146,10 @@ package struct RangeTestSession {
             RangeCurve(ramp),
             observe: { curve in
                 guard let point = curve.points.last else { return }
-                details = Self.details(rate: point.rate, loss: point.loss)
+                details = rateDetails(rate: point.rate, loss: point.loss)
                 line.update(done: curve.points.count, details: details)
             },
             isStopped: { () throws(Failure) in try job.isStopRequested() }, batches: batches)
-    }
-
-    private func probe(
-        _ search: RateSearch, _ runner: StepRunner, _ batches: StepRunner.Batches
-    ) throws(Failure) -> RateSearch? {
-        let line = job.progressLine(
-            "probing rates", total: RateSearch.usualProbes * probeSteps,
-            unit: .things("steps", showsRate: true))
-        defer { line.finish() }
-        var search = search
-        while let next = search.next {
-            let finished = search.probes.count
-            let total = max(RateSearch.usualProbes, finished + 1) * probeSteps
-            let probe = try runner.run(
-                next,
-                observe: { probe in
-                    line.update(
-                        done: finished * probeSteps + probe.losses.count, total: total,
-                        details: Self.details(rate: probe.rate, loss: probe.losses.last ?? .nan))
-                },
-                isStopped: { () throws(Failure) in try job.isStopRequested() }, batches: batches)
-            guard let probe else { return nil }
-            search.add(probe)
-        }
-        return search
-    }
-
-    private static func details(rate: Double, loss: Double) -> [String] {
-        [
-            "lr \(Format.scientific(rate, digits: 3))",
-            "loss \(Format.fixed(loss, decimals: 4))",
-        ]
     }
 
     // MARK: - Results

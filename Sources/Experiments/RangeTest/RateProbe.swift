@@ -24,7 +24,7 @@ package struct RateProbe: RateTrial, Equatable {
     /// gets rates that are too high.
     package static let usualSteps = 150
     /// The fewest steps: five losses count.
-    private static let fewestSteps = 20
+    package static let fewestSteps = 20
     private static let mostSteps = 1_000_000
 
     package init(rate: Double, steps: Int) {
@@ -61,6 +61,10 @@ package struct RateProbe: RateTrial, Equatable {
     package var loss: Double {
         hasDiverged ? .infinity : Sample(Array(counted)).mean
     }
+
+    /// The difference between the first loss and `loss`; negative and infinite if the probe
+    /// diverged.
+    package var fall: Double { losses[0] - loss }
 
     /// Returns the standard error of the difference between the losses of two probes that did not
     /// diverge.

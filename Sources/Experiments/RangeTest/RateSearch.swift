@@ -5,6 +5,10 @@ import Glibc
 /// Probes go up and down from the starting rate by factors of four until the highest and the lowest
 /// are clearly worse than the best. Probes at twice and half the best rate then refine the result.
 /// Factors of four reach the best rate in few probes and pass over small dips of the loss.
+///
+/// A search can also look for rates that are far from the best one: those at which the loss falls
+/// only by a given part as far. It then tries a rate in the middle of each factor of four in which
+/// the loss passes that level.
 package struct RateSearch: Sendable {
     private struct Entry {
         /// The rate as the number of doublings of the starting rate.
@@ -15,14 +19,20 @@ package struct RateSearch: Sendable {
     private let start: Double
     package let probeSteps: Int
     private let tolerated: Double
+    /// The part of the best probe's fall by which a loss may exceed the least.
+    private let part: Double
     /// The probes in ascending order of their rates.
     private var entries: [Entry] = []
 
     private static let (coarseOctaves, fineOctaves) = (2, 1)
-    /// The number of probes after which the search ends unfinished. They span six decades of rates.
-    private static let mostProbes = 12
+    /// The number of probes after which the search ends unfinished. They span six decades of rates,
+    /// and eight if the search looks for both sides.
+    private let mostProbes: Int
     /// The number of probes that a search usually takes, for the progress display.
     package static let usualProbes = 6
+    /// The same number for a search of both sides.
+    package static let usualProbesOnBothSides = 10
+    package var usualProbes: Int { part == 0 ? Self.usualProbes : Self.usualProbesOnBothSides }
     /// The difference between losses that hardly matters, in nats.
     private static let smallLoss = 0.05
     /// The largest part of the ramp's fall that hardly matters. It counts if the loss can fall by
@@ -39,6 +49,18 @@ package struct RateSearch: Sendable {
         self.start = start
         self.probeSteps = probeSteps
         tolerated = min(Self.smallLoss, Self.smallPart * fall)
+        part = 0
+        mostProbes = 12
+    }
+
+    /// Creates a search that also finds a rate on each side of the best one at which the loss lacks
+    /// more than a part of the best one's fall.
+    package init(start: Double, probeSteps: Int, lacking part: Double) {
+        self.start = start
+        self.probeSteps = probeSteps
+        tolerated = Self.smallLoss
+        self.part = part
+        mostProbes = 16
     }
 
     /// The finished probes in ascending order of their rates.
@@ -58,13 +80,20 @@ package struct RateSearch: Sendable {
 
     private var nextOctave: Int? {
         guard let lowest = entries.first, let highest = entries.last, let best else { return 0 }
-        guard entries.count < Self.mostProbes else { return nil }
+        guard entries.count < mostProbes else { return nil }
         guard best.probe.loss.isFinite else { return lowest.octave - Self.coarseOctaves }
         if highest.probe.loss <= limit { return highest.octave + Self.coarseOctaves }
         if lowest.probe.loss <= limit { return lowest.octave - Self.coarseOctaves }
-        return [best.octave + Self.fineOctaves, best.octave - Self.fineOctaves].first { octave in
-            !entries.contains { $0.octave == octave }
-        }
+        let middles =
+            part == 0
+            ? []
+            : [-1, 1].compactMap { side in
+                crossing(towards: side).flatMap { inside, outside in
+                    outside.map { (inside.octave + $0.octave) / 2 }
+                }
+            }
+        let fine = [best.octave + Self.fineOctaves, best.octave - Self.fineOctaves]
+        return (fine + middles).first { octave in !entries.contains { $0.octave == octave } }
     }
 
     private func rate(at octave: Double) -> Double { start * exp2(octave) }
@@ -82,7 +111,10 @@ package struct RateSearch: Sendable {
 
     /// The difference from the least loss, in nats, up to which a rate counts as good: a small
     /// loss, or what noise hides.
-    package var tolerance: Double { max(tolerated, Self.significantErrors * (noise ?? 0)) }
+    package var tolerance: Double {
+        let fall = bestProbe?.fall ?? 0
+        return max(tolerated, part * fall, Self.significantErrors * (noise ?? 0))
+    }
 
     private var limit: Double { (best?.probe.loss ?? .infinity) + tolerance }
 
@@ -112,22 +144,36 @@ package struct RateSearch: Sendable {
             isOpenBelow: lowest.isOpen, isOpenAbove: highest.isOpen)
     }
 
+    /// The probe with the least loss; nil if every probe diverged.
+    package var bestProbe: RateProbe? {
+        best.flatMap { $0.probe.hasDiverged ? nil : $0.probe }
+    }
+
+    /// Returns the nearest probe beyond the good rates, or the outermost if none is beyond them.
+    ///
+    /// - Parameter side: -1 for lower rates and 1 for higher rates.
+    package func probe(beyond side: Int) -> RateProbe? {
+        (crossing(towards: side)?.outside ?? (side < 0 ? entries.first : entries.last))?.probe
+    }
+
+    /// Returns the last entry within the limit, starting from the best, and the one after it.
+    private func crossing(towards step: Int) -> (inside: Entry, outside: Entry?)? {
+        guard var place = entries.firstIndex(where: { $0.octave == best?.octave }) else {
+            return nil
+        }
+        while entries.indices.contains(place + step), entries[place + step].probe.loss <= limit {
+            place += step
+        }
+        let isLast = !entries.indices.contains(place + step)
+        return (entries[place], isLast ? nil : entries[place + step])
+    }
+
     /// Returns the rate at which the loss reaches the limit, interpolated between two probes.
     private func edge(towards step: Int) -> (octave: Double, isOpen: Bool) {
-        guard var place = entries.firstIndex(where: { $0.octave == best?.octave }) else {
-            return (0, true)
-        }
-        while entries.indices.contains(place + step) {
-            let (inside, outside) = (entries[place], entries[place + step])
-            guard outside.probe.loss > limit else {
-                place += step
-                continue
-            }
-            // Next to a diverged probe, only the rate that was probed is known to be good.
-            let part = (limit - inside.probe.loss) / (outside.probe.loss - inside.probe.loss)
-            let octave = Double(inside.octave) + part * Double(outside.octave - inside.octave)
-            return (octave, false)
-        }
-        return (Double(entries[place].octave), true)
+        guard let (inside, outside) = crossing(towards: step) else { return (0, true) }
+        guard let outside else { return (Double(inside.octave), true) }
+        // Next to a diverged probe, only the rate that was probed is known to be good.
+        let part = (limit - inside.probe.loss) / (outside.probe.loss - inside.probe.loss)
+        return (Double(inside.octave) + part * Double(outside.octave - inside.octave), false)
     }
 }

@@ -12,13 +12,31 @@ package struct RegimeCurve: Sendable {
         package let y: Double
         /// The distance from the start in the space of all parameters.
         package let distance: Double
+        /// The sharpness as the optimizer sees it; nil if it was not measured.
+        package let sharpness: Sharpness?
 
-        package init(step: Int, validationLoss: Double, x: Double, y: Double, distance: Double) {
+        package init(
+            step: Int, validationLoss: Double, x: Double, y: Double, distance: Double,
+            sharpness: Sharpness? = nil
+        ) {
             self.step = step
             self.validationLoss = validationLoss
             self.x = x
             self.y = y
             self.distance = distance
+            self.sharpness = sharpness
+        }
+    }
+
+    /// The largest eigenvalue of the loss, and that above which the optimizer diverges on a
+    /// quadratic loss.
+    package struct Sharpness: Sendable, Equatable {
+        package let value: Double
+        package let stable: Double
+
+        package init(value: Double, stable: Double) {
+            self.value = value
+            self.stable = stable
         }
     }
 
@@ -28,17 +46,20 @@ package struct RegimeCurve: Sendable {
     package let losses: [Double]
     /// The snapshots by rising step, beginning with step 0.
     package let snapshots: [Snapshot]
+    /// The number of steps whose gradient was clipped.
+    package let clippedSteps: Int
     package let hasDiverged: Bool
 
     package init(
         regime: Regime, learningRate: Double, losses: [Double], snapshots: [Snapshot],
-        hasDiverged: Bool
+        clippedSteps: Int = 0, hasDiverged: Bool
     ) {
         precondition(!snapshots.isEmpty, "a run must have a snapshot of its start")
         self.regime = regime
         self.learningRate = learningRate
         self.losses = losses
         self.snapshots = snapshots
+        self.clippedSteps = clippedSteps
         self.hasDiverged = hasDiverged
     }
 
@@ -46,6 +67,11 @@ package struct RegimeCurve: Sendable {
     package var start: Double { snapshots[0].validationLoss }
     /// The validation loss after the last step.
     package var end: Double { snapshots[snapshots.count - 1].validationLoss }
+
+    /// The last sharpness that was measured and is a number.
+    package var lastSharpness: Sharpness? {
+        snapshots.compactMap(\.sharpness).last { $0.value.isFinite }
+    }
 
     /// The end of a run compared with the other runs.
     package enum Ending: Sendable, Equatable {

@@ -15,8 +15,14 @@ extension Regimes {
                     "Effects of the rates", text: sentences,
                     items: [.chart(training), .chart(validation), .table(facts)]),
                 Page.Section(
+                    "Choice of the rates", text: [choice.joined(separator: " ")],
+                    items: search.map { [.chart(rates($0))] } ?? []),
+                Page.Section(
+                    "Sharpness", text: sharpnessText,
+                    items: [.chart(sharpness), .table(sharpnessFacts)]),
+                Page.Section(
                     "Paths of the runs", text: [method],
-                    items: [map(whole, isClose: false), map(close, isClose: true)]),
+                    items: [map(whole, isClose: false), map(close, isClose: true)] + hills),
             ])
     }
 
@@ -33,12 +39,26 @@ extension Regimes {
         }
     }
 
+    /// Returns the axis of losses, which cuts off those far above the start so that the others stay
+    /// visible.
+    private func lossAxis(_ losses: [Double]) -> ChartAxis {
+        let finite = losses.filter(\.isFinite)
+        let (low, high) = (finite.min() ?? 0, finite.max() ?? 1)
+        let top = min(high, Self.visibleRise * curves[0].start)
+        let margin = 0.05 * max(top - low, 1e-3)
+        return ChartAxis(
+            "Loss, nats per token",
+            limits: top.isFinite ? (low - margin)...(top + margin) : nil)
+    }
+
+    private static let visibleRise = 1.25
+
     private var training: LineChart {
         LineChart(
             title: "Loss of the training batches",
             sentence:
-                "The loss of each step before its update. A gap is a loss that is not finite.",
-            x: ChartAxis("Step", style: .count), y: ChartAxis("Loss, nats per token"),
+                "The loss of each step before its update. Losses far above the start are cut off.",
+            x: ChartAxis("Step", style: .count), y: lossAxis(curves.flatMap(\.losses)),
             series: series(.line) { curve in
                 curve.losses.enumerated().map { LineChart.Point(Double($0), $1) }
             })
@@ -49,23 +69,127 @@ extension Regimes {
             title: "Validation loss",
             sentence:
                 "At the steps that the maps below show, over \(Format.count(targets)) targets.",
-            x: ChartAxis("Step", style: .count), y: ChartAxis("Loss, nats per token"),
+            x: ChartAxis("Step", style: .count),
+            y: lossAxis(curves.flatMap { $0.snapshots.map(\.validationLoss) }),
             series: series(.lineAndPoints) { curve in
                 curve.snapshots.map { LineChart.Point(Double($0.step), $0.validationLoss) }
             }, height: 220)
     }
 
+    // MARK: - Rates
+
+    /// Returns the losses of a search's probes against their rates.
+    private func rates(_ search: RateSearch) -> LineChart {
+        let finished = search.probes.filter { !$0.hasDiverged }
+        let losses = finished.map(\.loss) + search.probes.prefix(1).map { $0.losses[0] }
+        let (low, high) = (losses.min() ?? 0, losses.max() ?? 1)
+        let margin = 0.08 * max(high - low, 1e-3)
+        func point(_ probe: RateProbe) -> LineChart.Point {
+            // Divergence has no loss, so it is drawn at the upper edge.
+            .init(probe.rate, probe.hasDiverged ? high + 0.5 * margin : probe.loss)
+        }
+        let diverged = search.probes.filter(\.hasDiverged).map(point)
+        let chosen = zip(
+            curves, [search.probe(beyond: -1), search.bestProbe, search.probe(beyond: 1)]
+        ).enumerated()
+        return LineChart(
+            title: "Loss after \(Format.count(search.probeSteps)) steps at each rate",
+            sentence: "Each point is a short run. The lines and colors mark the chosen rates."
+                + (diverged.isEmpty ? "" : " Runs that diverged are at the upper edge."),
+            x: ChartAxis("Learning rate", scale: .log, style: .scientific),
+            y: ChartAxis(
+                "Training loss, nats per token", limits: (low - margin)...(high + margin)),
+            series: [.init("short runs", .lineAndPoints, points: finished.map(point), color: 0)]
+                + (diverged.isEmpty
+                    ? [] : [.init("diverged", .points, points: diverged, color: 5)])
+                + chosen.map { index, pair in
+                    .init(
+                        name(pair.0), .points, points: pair.1.map { [point($0)] } ?? [],
+                        color: index + 1, isListed: false)
+                },
+            markers: curves.map { .init($0.learningRate, name($0)) })
+    }
+
+    // MARK: - Sharpness
+
+    private var sharpnessText: [String] {
+        let product = NumberStyle.plain.text(stableProduct)
+        let matrix =
+            isPreconditioned
+            ? "the Hessian H of the training loss, with each parameter scaled as the optimizer "
+                + "scales its steps: of P^-1/2 H P^-1/2, where P are the numbers by which it divides "
+                + "the steps"
+            : "the Hessian of the training loss"
+        return [
+            "The sharpness is the largest eigenvalue of \(matrix). On a quadratic loss"
+                + "\(isPreconditioned ? " with fixed P" : ""), this optimizer diverges if the "
+                + "sharpness is above \(product) / rate, its bound (Cohen et al. 2022, arXiv "
+                + "2207.14484). A real loss is not quadratic: a run that gets above the bound "
+                + "oscillates until it finds a flatter place. The noise of small batches keeps "
+                + "good runs below.",
+            "It was measured over \(Format.count(sharpnessTargets)) training targets, the same "
+                + "everywhere, without dropout, by Lanczos' method with differences of gradients. A "
+                + "clipped gradient makes a step smaller than the bound assumes.",
+        ]
+    }
+
+    private var sharpness: LineChart {
+        func points(
+            _ curve: RegimeCurve, _ value: (RegimeCurve.Sharpness) -> Double
+        ) -> [LineChart.Point] {
+            curve.snapshots.compactMap { snapshot in
+                snapshot.sharpness.map { LineChart.Point(Double(snapshot.step), value($0)) }
+            }
+        }
+        let bounds = curves.enumerated().map { index, curve in
+            LineChart.Series(
+                "bound at \(NumberStyle.scientific.text(curve.learningRate))", .dashed,
+                points: points(curve, \.stable), color: index + 1, isListed: false)
+        }
+        return LineChart(
+            title: "Sharpness along the runs",
+            sentence: "The dashed line in a run's color is the bound of its rate.",
+            x: ChartAxis("Step", style: .count), y: ChartAxis("Sharpness", scale: .log),
+            series: series(.lineAndPoints) { points($0, \.value) } + bounds)
+    }
+
+    private var sharpnessFacts: Table {
+        Table(
+            columns: [
+                .init("Rate", .left), .init("Last sharpness"), .init("Bound"), .init("Ratio"),
+                .init("Clipped"),
+            ],
+            rows: curves.map { curve in
+                let (value, stable) = (
+                    curve.lastSharpness?.value ?? .nan, curve.lastSharpness?.stable ?? .nan
+                )
+                let clipped = Double(curve.clippedSteps) / Double(max(1, curve.losses.count))
+                return .init([
+                    NumberStyle.scientific.text(curve.learningRate),
+                    Self.text(value), Self.text(stable),
+                    Format.significant(value / stable, digits: 2),
+                    NumberStyle.percent.text(clipped),
+                ])
+            })
+    }
+
+    private static func text(_ sharpness: Double) -> String {
+        100...1e15 ~= sharpness
+            ? Format.count(Int(sharpness.rounded())) : Format.significant(sharpness, digits: 3)
+    }
+
+    // MARK: - Facts and maps
+
     private var facts: Table {
         Table(
             columns: [
-                .init("Rate", .left), .init("Intended as", .left), .init("Steps"), .init("Start"),
-                .init("End"), .init("Distance"),
+                .init("Rate", .left), .init("Meant as", .left), .init("Steps"), .init("End"),
+                .init("Distance"),
             ],
             rows: curves.map { curve in
                 .init([
                     NumberStyle.scientific.text(curve.learningRate), curve.regime.rawValue,
-                    Format.count(curve.losses.count), NumberStyle.plain.text(curve.start),
-                    NumberStyle.plain.text(curve.end),
+                    Format.count(curve.losses.count), NumberStyle.plain.text(curve.end),
                     NumberStyle.plain.text(curve.snapshots.last?.distance ?? 0),
                 ])
             })
@@ -107,17 +231,20 @@ extension Regimes {
         return .chart(map)
     }
 
-    /// Returns the part of a path up to the edge of a map.
+    /// The part of the plane around the path at the good rate as a surface; none if no loss is
+    /// finite.
+    private var hills: [Page.Item] {
+        guard close.least != nil else { return [] }
+        let chart = SurfaceChart(
+            title: "Around the path at the good rate, as a surface",
+            sentence: "The same values, seen from above at an angle. The paths lie on the surface.",
+            xTitle: "Direction 1", yTitle: "Direction 2", grid: close.grid.regular(close.losses),
+            quantity: ChartAxis("Loss, nats per token"),
+            paths: curves.map { ContourMap.Path(name($0), points: inside(close.grid, $0)) })
+        return [.chart(chart)]
+    }
+
     private func inside(_ grid: PlaneGrid, _ curve: RegimeCurve) -> [(x: Double, y: Double)] {
-        var points: [(x: Double, y: Double)] = []
-        for snapshot in curve.snapshots {
-            let point = (x: snapshot.x, y: snapshot.y)
-            guard grid.x.contains(point.x), grid.y.contains(point.y) else {
-                if let last = points.last { points.append(grid.edge(from: last, to: point)) }
-                break
-            }
-            points.append(point)
-        }
-        return points
+        grid.beginning(of: curve.snapshots.map { ($0.x, $0.y) })
     }
 }

@@ -1,12 +1,21 @@
 import Support
 
-/// Three runs of one model at three rates, and the losses on the plane that their paths span.
+/// Three runs of one model at three rates, the search for these rates, the sharpness along the
+/// runs, and the losses on the plane that their paths span.
 package struct Regimes: Sendable {
     package let recipeName: String
     package let parameterCount: Int
     package let tokensPerStep: Int
     package let sequences: Int
     package let targets: Int
+    /// The search that found the rates; nil if they were given.
+    package let search: RateSearch?
+    /// The bound of the sharpness times the rate.
+    package let stableProduct: Double
+    /// Whether the rule divides its steps by a preconditioner.
+    package let isPreconditioned: Bool
+    /// The number of training targets of each sharpness.
+    package let sharpnessTargets: Int
     /// The runs, by rising rate.
     package let curves: [RegimeCurve]
     /// The fraction of the squared distances from the start along each direction, with equal weight
@@ -23,10 +32,42 @@ package struct Regimes: Sendable {
     /// A sentence for each run.
     package var sentences: [String] { curves.map { $0.sentence(best: best) } }
 
+    /// The reasons for the three rates, in sentences.
+    package var choice: [String] {
+        guard let search, let good = search.bestProbe, let small = search.probe(beyond: -1),
+            let large = search.probe(beyond: 1)
+        else { return ["The rates were given by --rates."] }
+        let fall = Format.significant(good.fall, digits: 3)
+        func reason(_ regime: Regime, _ probe: RateProbe) -> String {
+            let words = regime == .small ? ("lower", "lowest") : ("higher", "highest")
+            let by = Format.significant(probe.fall, digits: 3)
+            let place =
+                if probe.hasDiverged {
+                    "nearest \(words.0) rate at which it diverges"
+                } else if 2 * probe.fall > good.fall {
+                    "\(words.1) rate that was tried, at which it still falls by \(by)"
+                } else {
+                    "nearest \(words.0) rate at which it falls at most half as far, by \(by)"
+                }
+            return "\(regime == .small ? "Too small" : "Too large") is the \(place)."
+        }
+        return [
+            "The rates come from \(search.probes.count) runs of \(Format.count(search.probeSteps)) "
+                + "steps from the same start on the same batches.",
+            "The search began at the recipe's rate and went up and down by factors of four, then of "
+                + "two.",
+            "Good is the rate at which the loss falls farthest, by \(fall) nats.",
+            reason(.small, small), reason(.large, large),
+        ]
+    }
+
     /// A row for each step of each run as comma-separated values. The rows of snapshots also have
     /// their loss and position.
     package var table: String {
-        var lines = ["regime,learning_rate,step,tokens,loss,validation_loss,x,y,distance"]
+        var lines = [
+            "regime,learning_rate,step,tokens,loss,validation_loss,x,y,distance,sharpness,"
+                + "stable_sharpness"
+        ]
         for curve in curves {
             let snapshots = Dictionary(uniqueKeysWithValues: curve.snapshots.map { ($0.step, $0) })
             // The field of a value that is not finite is empty.
@@ -34,12 +75,15 @@ package struct Regimes: Sendable {
             for step in 0...curve.losses.count {
                 // The loss of a step is that of the parameters before the step.
                 let loss = step < curve.losses.count ? field(curve.losses[step]) : ""
-                let place = snapshots[step].map {
-                    [$0.validationLoss, $0.x, $0.y, $0.distance].map(field).joined(separator: ",")
+                let place = snapshots[step].map { snapshot in
+                    [
+                        snapshot.validationLoss, snapshot.x, snapshot.y, snapshot.distance,
+                        snapshot.sharpness?.value ?? .nan, snapshot.sharpness?.stable ?? .nan,
+                    ].map(field).joined(separator: ",")
                 }
                 lines.append(
                     "\(curve.regime.rawValue),\(curve.learningRate),\(step),"
-                        + "\(step * tokensPerStep),\(loss),\(place ?? ",,,")")
+                        + "\(step * tokensPerStep),\(loss),\(place ?? ",,,,,")")
             }
         }
         return lines.joined(separator: "\n") + "\n"
@@ -54,12 +98,15 @@ package struct Regimes: Sendable {
                     "validation_loss": .number(snapshot.validationLoss),
                     "x": .number(snapshot.x), "y": .number(snapshot.y),
                     "distance": .number(snapshot.distance),
+                    "sharpness": snapshot.sharpness.map { .number($0.value) } ?? .null,
+                    "stable_sharpness": snapshot.sharpness.map { .number($0.stable) } ?? .null,
                 ]
             }
             return [
                 "regime": .string(curve.regime.rawValue),
                 "learning_rate": .number(curve.learningRate),
                 "diverged": .bool(curve.hasDiverged), "steps": .integer(curve.losses.count),
+                "clipped_steps": .integer(curve.clippedSteps),
                 "finding": .string(curve.sentence(best: best)), "snapshots": .array(snapshots),
             ]
         }
@@ -67,6 +114,12 @@ package struct Regimes: Sendable {
             "recipe": .string(recipeName), "parameters": .integer(parameterCount),
             "tokens_per_step": .integer(tokensPerStep), "sequences": .integer(sequences),
             "targets": .integer(targets), "runs": .array(runs),
+            "probe_steps": search.map { .integer($0.probeSteps) } ?? .null,
+            "probes": .array((search?.probes ?? []).map { .object($0.json) }),
+            "choice": .array(choice.map(JSONValue.string)),
+            "stable_product": .number(stableProduct),
+            "is_preconditioned": .bool(isPreconditioned),
+            "sharpness_targets": .integer(sharpnessTargets),
             "explained": .array(explained.map(JSONValue.number)),
             "whole": .object(whole.json), "close": .object(close.json),
         ]

@@ -1,34 +1,37 @@
 import Compute
 import MPI
 import Model
+import Optimizers
 import Recipes
 import Support
 import Training
 
-/// A session that trains one model at three rates, one after another, and draws the paths of its
-/// parameters.
+/// A session that finds three rates in short runs, trains one model at each of them, one after
+/// another, and measures the sharpness along the runs and the losses around their paths.
 package struct RegimesSession {
     /// The path of the recipe; nil for the built-in small model.
     private let recipePath: String?
     private let dataPath: String
-    /// The rates as `small,good,large`; nil for the recipe's rate, and that rate divided and
-    /// multiplied by `factor`.
+    /// The rates as `small,good,large`; nil to find them.
     private let rates: String?
+    /// The steps of each short run that finds rates; nil for a number that suits the recipe.
+    let probeSteps: Int?
     /// The number of points along each axis of the landscapes.
-    private let grid: Int
+    let grid: Int
     /// The number of validation windows of each loss.
-    private let sequences: Int
+    let sequences: Int
     private let folder: ResultFolder
-    private let job: Job
-    private var communicator: Communicator { job.communicator }
+    let job: Job
+    var communicator: Communicator { job.communicator }
 
     package init(
-        recipePath: String?, dataPath: String, outPath: String, rates: String?, grid: Int,
-        sequences: Int, in job: Job
+        recipePath: String?, dataPath: String, outPath: String, rates: String?, probeSteps: Int?,
+        grid: Int, sequences: Int, in job: Job
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
         self.rates = rates
+        self.probeSteps = probeSteps
         self.grid = grid
         self.sequences = sequences
         self.job = job
@@ -42,26 +45,42 @@ package struct RegimesSession {
         let toml = try communicator.fromFirstRank { () throws(Failure) in
             try recipePath.map { (path) throws(Failure) in try readText(path) } ?? Self.smallModel
         }
-        var (recipe, rates) = try communicator.agree { () throws(Failure) in
+        var (recipe, given) = try communicator.agree { () throws(Failure) in
             try checkGrid(grid, sequences: sequences)
+            if let probeSteps {
+                try RateProbe.requireSteps(probeSteps)
+                guard rates == nil else {
+                    throw .option(
+                        "--probe-steps", probeSteps, "has no effect with --rates",
+                        remedy: "remove one of them")
+                }
+            }
             let recipe = try Recipe(toml: toml, name: recipePath ?? "the built-in recipe")
-            return (recipe, try learningRates(of: recipe))
+            return (recipe, try givenRates())
         }
-        let good = try job.prepare(recipe.at(learningRate: rates[1]), dataPath: dataPath)
-        recipe.model.vocabularySize = good.plan.recipe.model.vocabularySize
+        if let given { recipe = recipe.at(learningRate: given[1]) }
+        let input = try job.prepare(recipe, dataPath: dataPath)
+        recipe.model.vocabularySize = input.plan.recipe.model.vocabularySize
+        let vega = try communicator.onFirstRank { () throws(Failure) in try folder.prepare() }
+        try input.plan.requireMemory(communicator)
+        try requireSnapshotMemory(input.plan)
+        let engine = job.makeEngine()
+        guard let search = try findRates(input, isGiven: given != nil, engine) else { return nil }
         let plans = try communicator.agree { () throws(Failure) in
-            try rates.map { (rate) throws(Failure) in
+            // `??` would lose the type of the error.
+            let rates: [Double]
+            if let given {
+                rates = given
+            } else {
+                rates = try chosenRates(of: search, input.plan)
+            }
+            return try rates.map { (rate) throws(Failure) in
                 try TrainingPlan(recipe.at(learningRate: rate), ranks: communicator.size)
             }
         }
-        let vega = try communicator.onFirstRank { () throws(Failure) in try folder.prepare() }
-        try good.plan.requireMemory(communicator)
-        try requireSnapshotMemory(good.plan)
-        announce(plans)
-        let engine = job.makeEngine()
         var runs: [RegimeRun] = []
         for (regime, plan) in zip(Regime.allCases, plans) {
-            let input = TrainingInput(plan: plan, data: good.data)
+            let input = TrainingInput(plan: plan, data: input.data)
             guard let run = try RegimeRun.train(regime, input, in: job, engine: engine) else {
                 return nil
             }
@@ -71,12 +90,16 @@ package struct RegimesSession {
             guard runs.allSatisfy(\.hasDiverged) else { return }
             throw Failure(
                 .configuration,
-                "All three runs diverged, at rates \(Format.list(rates.map { "\($0)" })); give --rates "
-                    + "with a rate at which the loss falls.")
+                "All three runs diverged, at rates \(Format.list(runs.map { "\($0.learningRate)" })); "
+                    + "give --rates with a rate at which the loss falls.")
         }
         let loss = WindowLoss(
-            recipe: good.plan.recipe, data: good.data, sequences: sequences, engine: engine)
-        guard let regimes = try measure(runs, good.plan, loss) else { return nil }
+            recipe: input.plan.recipe, data: input.data, sequences: sequences, engine: engine)
+        guard
+            let sharpness = try measureSharpness(of: runs, input, engine),
+            let regimes = try measure(
+                runs, given == nil ? search : nil, sharpness, input.plan, loss)
+        else { return nil }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write(
                 ("regimes.csv", regimes.table), ("regimes.json", regimes.json),
@@ -85,21 +108,11 @@ package struct RegimesSession {
         return regimes
     }
 
-    private func announce(_ plans: [TrainingPlan]) {
-        let rates = plans.map { Format.scientific($0.rate.peakLearningRate, digits: 2) }
-        job.announce(
-            """
-            training one model of \(Format.count(plans[1].recipe.model.parameterCount)) parameters at \
-            rates \(Format.list(rates)), \(Format.count(plans[1].recipe.training.steps)) steps each, on \
-            \(job.layout); then the loss at 2 x \(grid) x \(grid) points around them
-            """)
-    }
-
     /// Refuses a model whose snapshots do not fit into a rank's share of the memory.
     private func requireSnapshotMemory(_ plan: TrainingPlan) throws(Failure) {
         let needed =
-            3 * RegimeRun.snapshotCount * GPTLayout(plan.recipe.model).arena.count
-            * MemoryLayout<Float>.stride
+            3 * (RegimeRun.snapshotCount + RegimeRun.sharpnessCount)
+            * GPTLayout(plan.recipe.model).arena.count * MemoryLayout<Float>.stride
         let there = try machineMemoryBytes / communicator.ranksOnThisHost().count
         try communicator.agree { () throws(Failure) in
             guard needed > there else { return }
@@ -114,7 +127,8 @@ package struct RegimesSession {
     /// Projects all paths onto one plane and measures the losses there; returns nil if a signal
     /// stopped the measurement.
     private func measure(
-        _ runs: [RegimeRun], _ plan: TrainingPlan, _ loss: WindowLoss
+        _ runs: [RegimeRun], _ search: RateSearch?, _ sharpness: SharpnessAlongRuns,
+        _ plan: TrainingPlan, _ loss: WindowLoss
     ) throws(Failure) -> Regimes? {
         let precision = plan.recipe.training.precision
         let measured = { (parameters: Buffer<Float>) in
@@ -146,16 +160,61 @@ package struct RegimesSession {
             let losses = try measurePoints(
                 points.count, communicator: communicator, piece: { measured(points[$0]) })
         else { return nil }
-        let curves = curves(of: runs, losses, principal.coordinates, distances)
-        guard let whole = try surface(around: curves.flatMap(\.snapshots), on: plane, measured),
-            let close = try surface(around: curves[1].snapshots, on: plane, measured)
-        else { return nil }
+        let curves = curves(
+            of: runs, losses, principal.coordinates, distances, sharpness.values)
+        let surfaces = try surfaces(
+            around: [curves.flatMap(\.snapshots), curves[1].snapshots], on: plane, measured)
+        guard let surfaces else { return nil }
+        let optimizer = plan.recipe.optimizer.name
         return Regimes(
             recipeName: recipePath ?? "built-in small model",
             parameterCount: plan.recipe.model.parameterCount, tokensPerStep: plan.tokensPerStep,
-            sequences: loss.sequences, targets: loss.targets, curves: curves,
-            explained: principal.explained, whole: whole, close: close)
+            sequences: loss.sequences, targets: loss.targets, search: search,
+            stableProduct: sharpness.stableProduct,
+            isPreconditioned: optimizer.isAdam || optimizer.hasTrustRatios,
+            sharpnessTargets: sharpness.targets, curves: curves,
+            explained: principal.explained, whole: surfaces[0], close: surfaces[1])
     }
+
+    /// The sharpness at the snapshots that have an optimizer's view.
+    private struct SharpnessAlongRuns {
+        let values: [Double]
+        let stableProduct: Double
+        /// The number of training targets of each gradient.
+        let targets: Int
+    }
+
+    /// Measures the sharpness, each on one rank; returns nil if a signal stopped the measurement.
+    private func measureSharpness(
+        of runs: [RegimeRun], _ input: TrainingInput, _ engine: ComputeEngine
+    ) throws(Failure) -> SharpnessAlongRuns? {
+        let loss = try communicator.agree { () throws(Failure) in
+            try WindowLoss(
+                gradientsOf: input.plan.recipe, data: input.data,
+                sequences: min(sequences, Self.sharpnessSequences), engine: engine)
+        }
+        let points = runs.flatMap(\.snapshots).compactMap { snapshot in
+            snapshot.view.map { (snapshot.parameters, $0.factors) }
+        }
+        let line = job.pointsLine("measuring sharpness", points.count)
+        defer { line.finish() }
+        let gradient = { (parameters: Buffer<Float>, gradient: Buffer<Float>) in
+            loss.gradient(Parameters(parameters, precision: .fp32), into: gradient)
+        }
+        let values = try measurePoints(
+            points.count, communicator: communicator, progress: { line.update(done: $0) },
+            piece: {
+                sharpness(at: points[$0].0, factors: points[$0].1, gradient: gradient)
+            })
+        let first = runs.lazy.flatMap(\.snapshots).compactMap(\.view).first
+        return values.map {
+            SharpnessAlongRuns(
+                values: $0, stableProduct: first?.stableProduct ?? .nan, targets: loss.targets)
+        }
+    }
+
+    /// The most training windows over which the sharpness is measured.
+    static let sharpnessSequences = 32
 
     /// Returns scales that give every run the same weight, although the parameters move farther at
     /// a larger rate: the inverse of the run's root mean square distance from the start.
@@ -171,43 +230,52 @@ package struct RegimesSession {
 
     private func curves(
         of runs: [RegimeRun], _ losses: [Double], _ places: [(x: Double, y: Double)],
-        _ distances: [Double]
+        _ distances: [Double], _ sharpness: [Double]
     ) -> [RegimeCurve] {
-        var index = 0
+        var (index, left) = (0, sharpness[...])
         return runs.map { run in
             let snapshots = run.snapshots.map { snapshot in
                 defer { index += 1 }
                 return RegimeCurve.Snapshot(
                     step: snapshot.step, validationLoss: losses[index], x: places[index].x,
-                    y: places[index].y, distance: distances[index])
+                    y: places[index].y, distance: distances[index],
+                    sharpness: snapshot.view.map {
+                        RegimeCurve.Sharpness(value: left.removeFirst(), stable: $0.stableSharpness)
+                    })
             }
             return RegimeCurve(
                 regime: run.regime, learningRate: run.learningRate, losses: run.losses,
-                snapshots: snapshots, hasDiverged: run.hasDiverged)
+                snapshots: snapshots, clippedSteps: run.clippedSteps,
+                hasDiverged: run.hasDiverged)
         }
     }
 
-    private func surface(
-        around snapshots: [RegimeCurve.Snapshot], on plane: ParameterPlane,
+    private func surfaces(
+        around paths: [[RegimeCurve.Snapshot]], on plane: ParameterPlane,
         _ loss: @escaping (Buffer<Float>) -> Double
-    ) throws(Failure) -> LossSurface? {
-        let grid = PlaneGrid(around: snapshots.map { ($0.x, $0.y) }, margin: 0.25, size: grid)
-        return try LossSurface(grid, on: plane, in: job, loss: loss)
+    ) throws(Failure) -> [LossSurface]? {
+        let line = job.pointsLine("measuring losses", grid * grid, times: paths.count)
+        defer { line.finish() }
+        var surfaces: [LossSurface] = []
+        for snapshots in paths {
+            let area = PlaneGrid(around: snapshots.map { ($0.x, $0.y) }, margin: 0.25, size: grid)
+            let before = line.done
+            let surface = try LossSurface(
+                area, on: plane, communicator: communicator,
+                progress: { line.update(done: before + $0) }, loss: loss)
+            guard let surface else { return nil }
+            surfaces.append(surface)
+        }
+        return surfaces
     }
 
     // MARK: - Options
 
-    /// The ratio between the default rates and the recipe's rate.
-    private static let factor = 30.0
-
-    /// Returns the rates of the three runs, rising.
+    /// Returns the rates that --rates gives, rising; nil if it is unset.
     ///
-    /// - Throws: `Failure` (usage) if `--rates` is not three rising rates.
-    private func learningRates(of recipe: Recipe) throws(Failure) -> [Double] {
-        guard let rates else {
-            let rate = recipe.optimizer.learningRate
-            return [rate / Self.factor, rate, rate * Self.factor]
-        }
+    /// - Throws: `Failure` (usage) if they are not three rising rates.
+    private func givenRates() throws(Failure) -> [Double]? {
+        guard let rates else { return nil }
         let numbers = rates.split(separator: ",", omittingEmptySubsequences: false).map {
             Double($0.trimmingPrefix(while: \.isWhitespace)) ?? .nan
         }

@@ -15,6 +15,10 @@ struct AdamRule: UpdateRule {
 
     var states: [Optimizer.State] { moments.states }
 
+    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double {
+        moments.stepFactor(at: index, scalars, configuration)
+    }
+
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
         let isDecoupled = configuration.name == .adamw
         adam(
@@ -45,19 +49,29 @@ struct Moments: Sendable {
     }
 }
 
+/// The corrections of the bias of Adam's moments toward zero.
+struct AdamCorrections {
+    let mean: Double
+    let square: Double
+
+    init(_ configuration: OptimizerConfiguration, step: Int) {
+        mean = 1 - pow(configuration.beta1, Double(step))
+        square = 1 - pow(configuration.beta2, Double(step))
+    }
+}
+
 extension AdamCoefficients {
     /// Creates the coefficients of a step, with its bias corrections.
     init(
         _ configuration: OptimizerConfiguration, _ scalars: StepScalars, coupledDecay: Float,
         kept: Float
     ) {
-        let meanCorrection = 1 - pow(configuration.beta1, Double(scalars.step))
-        let squareCorrection = 1 - pow(configuration.beta2, Double(scalars.step))
+        let corrections = AdamCorrections(configuration, step: scalars.step)
         self.init(
-            rate: Float(-scalars.learningRate / meanCorrection), scale: scalars.gradientScale,
+            rate: Float(-scalars.learningRate / corrections.mean), scale: scalars.gradientScale,
             coupledDecay: coupledDecay, kept: kept, meanWeight: Float(1 - configuration.beta1),
             beta2: Float(configuration.beta2), newSquare: Float(1 - configuration.beta2),
-            correction: Float(squareCorrection.squareRoot()),
+            correction: Float(corrections.square.squareRoot()),
             epsilon: Float(configuration.epsilon * scalars.epsilonFactor))
     }
 }

@@ -14,6 +14,10 @@ struct LambRule: UpdateRule {
 
     var states: [Optimizer.State] { moments.states }
 
+    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double {
+        moments.stepFactor(at: index, scalars, configuration)
+    }
+
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         advanceLamb(
             coefficients(scalars), weightDecay: Float(scalars.weightDecay),

@@ -22,6 +22,10 @@ protocol UpdateRule: Sendable {
 
     /// Returns a tensor's trust ratio from its norm and the norm that `measure` compares it with.
     func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double
+
+    /// Returns the factor by which the rule multiplies an element of its momentum, besides the rate
+    /// and the trust ratio, in the step of `scalars`.
+    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double
 }
 
 /// Returns the rule that a configuration names, with zero state for `count` elements.
@@ -59,6 +63,8 @@ struct StepScalars {
 }
 
 extension UpdateRule {
+    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double { 1 }
+
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         preconditionFailure("the rule does not fit steps to norms")
     }

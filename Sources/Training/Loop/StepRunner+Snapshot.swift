@@ -90,15 +90,3 @@ extension Recipe {
         }
     }
 }
-
-extension Buffer {
-    fileprivate var copy: Buffer<Element> {
-        let copy = Buffer<Element>(count: count)
-        copy.fill(from: self)
-        return copy
-    }
-
-    fileprivate func fill(from other: Buffer<Element>) {
-        base.update(from: other.base, count: count)
-    }
-}

@@ -1,0 +1,87 @@
+import Compute
+
+/// Returns the sharpness of a loss as an optimizer sees it: the largest eigenvalue of P^-1/2 H
+/// P^-1/2, where H is the Hessian and P is the optimizer's preconditioner (Cohen et al. 2022,
+/// 2207.14484). It is not a number if gradients are not finite.
+///
+/// A product of H with a vector is the difference of two gradients on either side of the
+/// parameters. The iteration begins with the gradient, which has large parts along the sharpest
+/// directions, and hardly any along elements whose gradients are only rounding errors. P^-1 is huge
+/// for those.
+///
+/// - Parameters:
+///   - factors: the diagonal of P^-1.
+///   - gradient: a function that writes the gradient at given parameters.
+package func sharpness(
+    at parameters: Buffer<Float>, factors: Buffer<Float>,
+    gradient: (_ parameters: Buffer<Float>, _ into: Buffer<Float>) -> Void
+) -> Double {
+    let count = parameters.count
+    let (roots, moved) = (Buffer<Float>(count: count), Buffer<Float>(count: count))
+    let (above, below) = (Buffer<Float>(count: count), Buffer<Float>(count: count))
+    for index in 0..<count { roots.base[index] = factors.base[index].squareRoot() }
+
+    /// Writes the gradient at the parameters plus a multiple of `direction` times `roots`.
+    func gradientBeyond(_ step: Float, _ direction: Buffer<Float>, into result: Buffer<Float>) {
+        for index in 0..<count {
+            let way = roots.base[index] * direction.base[index]
+            moved.base[index] = parameters.base[index].addingProduct(step, way)
+        }
+        gradient(moved, result)
+    }
+
+    let (center, start) = (Buffer<Float>(count: count), Buffer<Float>(count: count))
+    gradient(parameters, center)
+    for index in 0..<count { start.base[index] = roots.base[index] * center.base[index] }
+
+    /// Writes the product with a vector from gradients at some distance; returns its norm, and that
+    /// of the second difference in the same unit.
+    func multiply(
+        _ vector: Buffer<Float>, distance: Double, into image: Buffer<Float>
+    ) -> (norm: Double, bend: Double) {
+        var squares = 0.0
+        for index in 0..<count {
+            let way = Double(roots.base[index] * vector.base[index])
+            squares += way * way
+        }
+        let step = Float(distance / squares.squareRoot())
+        gradientBeyond(step, vector, into: above)
+        gradientBeyond(-step, vector, into: below)
+        var sums = (norm: 0.0, bend: 0.0)
+        for index in 0..<count {
+            let (factor, middle) = (roots.base[index] / (2 * step), center.base[index])
+            let (up, down) = (above.base[index] - middle, middle - below.base[index])
+            image.base[index] = factor * (above.base[index] - below.base[index])
+            sums.norm += Double(image.base[index]) * Double(image.base[index])
+            sums.bend += Double(factor * (up - down)) * Double(factor * (up - down))
+        }
+        return (sums.norm.squareRoot(), sums.bend.squareRoot())
+    }
+
+    let shorter = Buffer<Float>(count: count)
+    var (distance, isSettled, largest) = (longestDistance, false, 0.0)
+    return largestEigenvalue(start: start) { vector, image in
+        var found = multiply(vector, distance: distance, into: image)
+        while found.bend > mostBend * max(found.norm, largest), !isSettled,
+            distance > shortestDistance
+        {
+            let next = multiply(vector, distance: distance / 10, into: shorter)
+            // The bend of the loss falls with the distance, but rounding errors rise.
+            isSettled = !(next.bend < found.bend / 2)
+            if isSettled { break }
+            (found, distance) = (next, distance / 10)
+            image.fill(from: shorter)
+        }
+        largest = max(largest, found.norm)
+    }
+}
+
+/// The distance of each of the two gradients from the parameters. A tenth of it would show more of
+/// the rounding of gradients in fp32.
+private let longestDistance = 1e-3
+/// The distance that is not shortened any more.
+private let shortestDistance = 2e-6
+/// The second difference of gradients relative to the largest first one, above which the distance
+/// is shortened. Training that has gone wrong can reach places where the Hessian changes within a
+/// hundredth of the usual distance.
+private let mostBend = 0.2
