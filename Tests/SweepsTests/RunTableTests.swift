@@ -262,6 +262,10 @@ struct RunTableTests {
         ),
         ("rule,batch,lr,step,loss\nsqrt,8,1,1,3", "has no run of the rule grid"),
         (
+            "parameters,batch,lr,step,loss\n100,8,1,1,3\n200,8,1,1,3",
+            "has runs of several models (column parameters); keep the rows of one model"
+        ),
+        (
             "batch,lr,step,tokens,loss\n8,1,1,,3\n8,2,,8,3",
             "line 3: has no steps, and other rows have no tokens"
         ),

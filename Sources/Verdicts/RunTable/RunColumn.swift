@@ -13,6 +13,9 @@ enum RunColumn: CaseIterable {
     case secondsPerStep
     case contextLength
     case noiseScale
+    /// The columns of a sweep over sizes, whose models this analysis does not tell apart.
+    case parametrization
+    case parameters
 
     /// The names that a header may give the column. The first one in the header counts.
     var names: [String] {
@@ -32,6 +35,8 @@ enum RunColumn: CaseIterable {
         case .secondsPerStep: ["seconds_per_step"]
         case .contextLength: ["context_length"]
         case .noiseScale: ["noise_scale"]
+        case .parametrization: ["parametrization"]
+        case .parameters: ["parameters"]
         }
     }
 }

@@ -31,6 +31,15 @@ package struct RunTable: Sendable {
         if let contextLength {
             try Self.check(contextLength, header, path: path)
         }
+        for column in [RunColumn.parametrization, .parameters] {
+            guard let entry = header[column] else { continue }
+            let values = Set(
+                lines.dropFirst().compactMap { $0.fields.dropFirst(entry.place).first })
+            guard values.count > 1 else { continue }
+            throw .file(
+                .badData, path, "has runs of several models (column \(entry.title))",
+                remedy: "keep the rows of one model, or analyze the folder of the sweep over sizes")
+        }
         let rows = try lines.dropFirst().map { (line) throws(Failure) in
             try RunRow(line, header: header, contextLength: contextLength, path: path)
         }
