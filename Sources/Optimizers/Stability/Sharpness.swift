@@ -66,8 +66,10 @@ package func sharpness(
             distance > shortestDistance
         {
             let next = multiply(vector, distance: distance / 10, into: shorter)
-            // The bend of the loss falls with the distance, but rounding errors rise.
-            isSettled = !(next.bend < found.bend / 2)
+            // The bend's share of the difference falls with the distance, unless both are rounding
+            // errors.
+            let share = found.bend / max(found.norm, largest)
+            isSettled = !(next.bend / max(next.norm, largest) < share / 2)
             if isSettled { break }
             (found, distance) = (next, distance / 10)
             image.fill(from: shorter)
