@@ -10,10 +10,19 @@ import Support
 package enum Parametrization: String, NamedChoice {
     /// The same initial values and the same rate at any size.
     case standard
-    /// Maximal update parametrization: features move equally far at any width (2203.03466).
+    /// Maximal update parametrization: activations change equally at any width (2203.03466).
     case mup
     /// muP, with residual branches that shrink with the depth (2505.01618, with alpha = 1).
     case completep
+
+    /// The name in sentences after "with".
+    package var title: String {
+        switch self {
+        case .standard: "the standard parametrization"
+        case .mup: "muP"
+        case .completep: "CompleteP"
+        }
+    }
 
     /// Returns the factors of a tensor.
     ///
@@ -102,7 +111,7 @@ extension GPTConfiguration {
             guard let value else {
                 try require(
                     !isUsed, "[model] parametrization", name, "needs \(key)",
-                    remedy: "set \(key) = \(own), or that of the model whose rate is known")
+                    remedy: "set \(key) = \(own), or the size at which it is to equal \"standard\"")
                 continue
             }
             try require(

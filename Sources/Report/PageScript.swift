@@ -114,14 +114,14 @@ enum PageScript {
           // Returns the rows of a chart's table; a grid has a row for each of its places.
           function rows(chart, name) {
             const values = slots(chart, "data", name).values;
-            if (name !== "grid") return values;
-            const [{ width, height, values: grid }] = values;
+            if (!name.startsWith("grid")) return values;
             const [left, right] = slots(chart, "signals", "xAxis").value.domain;
             const [bottom, top] = slots(chart, "signals", "yAxis").value.domain;
-            const places = grid.map((value, place) => ({
-              x: left + (right - left) * (place % width) / (width - 1),
-              y: top - (top - bottom) * Math.floor(place / width) / (height - 1), value,
-            }));
+            const places = values.flatMap(({ width, height, values: grid, plane }) =>
+              grid.map((value, place) => ({
+                plane, x: left + (right - left) * (place % width) / (width - 1),
+                y: top - (top - bottom) * Math.floor(place / width) / (height - 1), value,
+              })));
             const paths = slots(chart, "data", "steps");
             return places.concat(paths ? paths.values : []);
           }

@@ -48,10 +48,17 @@ package struct PlanesChart: ChartDescription {
                 plane.path.enumerated().map { place, point in
                     [
                         "plane": .integer(index), "x": .number(point.x), "y": .number(point.y),
+                        "place": .integer(place + 1),
                         "last": .bool(place == plane.path.count - 1),
                     ]
                 }
             })
+        template.setTable(
+            "grids",
+            [
+                .init("plane", "plane", names: planes.map(\.name)), .init("x", "x"),
+                .init("y", "y"), .init(quantity.title, "value"), .init("place", "place"),
+            ])
         chart = template.chart(title: title, sentence: sentence)
     }
 }

@@ -16,12 +16,13 @@ struct CoordinatesCommand: ParsableCommand {
                   --parametrizations standard,mup,completep
 
             It trains the recipe's model at several widths, or numbers of layers, for a
-            few steps at the peak rate, and fits the growth of the activations' change
-            with the size. A rate suits all sizes if nothing grows. Each parametrization
-            equals the standard one at the recipe's base_width and base_layers; if they
-            are unset, at its own size. Heads keep their width. Any number of ranks
-            gives the same bits. The folder gets coordinates.csv, coordinates.json and
-            report.html.
+            few steps at the peak rate, and fits a power law to the change of the
+            activations against the size. If no change grows or shrinks, one rate can be
+            expected to suit all sizes; a sweep over sizes tests this. Each
+            parametrization equals the standard one at the recipe's base_width and
+            base_layers, or at the recipe's own size if they are unset. Heads keep their
+            width. Any number of ranks gives the same bits. The folder gets
+            coordinates.csv, coordinates.json and report.html.
             """)
 
     @Argument(help: "The recipe, a TOML file.")

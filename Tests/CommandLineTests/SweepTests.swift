@@ -50,7 +50,7 @@ extension CommandLineTests {
             try #require(outcome.status == 0, "\(outcome.errors)")
             #expect(
                 outcome.errors.contains("sweeping 3 models x 1 batch x 3 rates x 2 seeds, 18 runs"))
-            for name in ["standard", "mup"] {
+            for name in ["the standard parametrization", "muP"] {
                 #expect(outcome.output.contains("With \(name) at batch 4, by equal tokens (640): "))
             }
             let names = ["results.csv", "analysis.json"]

@@ -134,7 +134,7 @@ struct BrowserTests {
         #expect(tips[7].contains("; fit of batch 48: 1.9"), "fits: \(tips[7])")
         #expect(tips[10].contains("4e-3") || tips[10].contains("2e-3"), "heat map: \(tips[10])")
         #expect(tips[12].first?.isNumber == true, "surface: \(tips[12])")
-        #expect(tips[13].contains(", 48; ? undecided, ≥ 0.02"), "verdicts: \(tips[13])")
+        #expect(tips[14].contains(", 48; ? undecided, ≥ 0.02"), "verdicts: \(tips[14])")
     }
 
     @Test("ticks and cells have readable numbers")

@@ -45,7 +45,7 @@ import Verdicts
             let analysis = try transfer(exponent: -0.5, noise: noise)
             #expect(analysis.verdict.failsFrom == 40_000)
             #expect(analysis.verdict.reachBeyondBase == nil)
-            #expect(analysis.sentence.contains("fails from model 40000, where it costs"))
+            #expect(analysis.sentence.contains("fails from model 40000 (regret "))
             let exponent = try #require(analysis.exponent.exponent)
             #expect(abs(exponent.value + 0.5) < 0.05)
         }

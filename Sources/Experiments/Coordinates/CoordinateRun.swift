@@ -19,7 +19,8 @@ package struct CoordinateRun: Sendable, Equatable {
     package let size: ModelSize
     package let seed: UInt64
     /// The root mean square change of each place's activations since the start, after each step, on
-    /// the same tokens. It is not a number after the parameters ceased to be finite.
+    /// the same tokens. A change is not a number once
+    /// the parameters are no longer finite.
     package let changes: [[CoordinatePlace: Double]]
 
     package init(
@@ -87,8 +88,8 @@ struct CoordinateProbe {
 }
 
 extension CoordinateRun {
-    /// Trains a model for a few steps at the peak rate and measures it after each; nil if a signal
-    /// stopped it. Collective.
+    /// Trains a model for a few steps at the peak rate and measures its activations after each step.
+    /// Returns nil if a signal stopped the run. Collective: every rank must call this.
     ///
     /// - Parameter ended: called after each step.
     static func train(

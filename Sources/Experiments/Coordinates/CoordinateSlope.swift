@@ -2,14 +2,14 @@ import Glibc
 import Recipes
 import Statistics
 
-/// The growth of the change of activations at one place with the model's size.
+/// A power law of the activations' change at one place against the model's size.
 package struct CoordinateSlope: Sendable, Equatable {
     package let parametrization: Parametrization
     package let place: CoordinatePlace
     /// The power of the size to which the change is proportional.
     package let exponent: Estimate
 
-    /// The exponent up to which a change counts as independent of the size. At 0.25, a width that
+    /// The largest absolute exponent of a change that counts as independent of the size. At 0.25, a width that
     /// is 16 times larger doubles the change.
     package static let flatBound = 0.25
     package static let level = 0.95
@@ -59,7 +59,7 @@ package enum CoordinateAxis: String, Sendable {
 
     /// The places whose activations should change equally along the axis.
     ///
-    /// With more layers each block should change less, so only their sum is compared.
+    /// With more layers each block should change less, so the first block is left out.
     var places: [CoordinatePlace] {
         switch self {
         case .width: CoordinatePlace.allCases

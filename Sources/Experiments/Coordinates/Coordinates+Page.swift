@@ -86,11 +86,11 @@ extension Coordinates {
     }
 
     private var method: String {
-        "If activations move equally far in a step at every size, a learning rate suits every size "
+        "If activations change equally in a step at every size, one learning rate can be expected to suit every size "
             + "(Yang et al. 2022, arXiv 2203.03466, appendix D.1). The change is proportional to a "
             + "power of the \(axis.quantity), whose exponent is fitted to all seeds. A place is "
             + "flat if the exponent's interval is within "
             + "\(Format.fixed(CoordinateSlope.flatBound, decimals: 2)) of 0. Every parametrization "
-            + "equals the standard one at the recipe's base or, without one, at its own size."
+            + "equals the standard one at the recipe's base or, without one, at the recipe's own size."
     }
 }

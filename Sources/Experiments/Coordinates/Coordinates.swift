@@ -51,8 +51,8 @@ package struct Coordinates: Sendable {
     func sentence(_ parametrization: Parametrization) -> String {
         let own = slopes.filter { $0.parametrization == parametrization }
         guard own.count == axis.places.count else {
-            return "\(parametrization.rawValue): activations that are not finite, or do not "
-                + "change, have no growth; use a lower rate."
+            return "\(parametrization.rawValue): no exponent can be fitted, because "
+                + "some activations are not finite or do not change; use another rate."
         }
         let bent = own.filter { $0.finding == .grows || $0.finding == .shrinks }
         if !bent.isEmpty {

@@ -12,7 +12,7 @@ package struct SizeTransfer: Sendable {
 
     /// The verdict with its parametrization and comparison.
     package var sentence: String {
-        "With \(parametrization.rawValue) at batch \(batch), by \(comparison): "
+        "With \(parametrization.title) at batch \(batch), by \(comparison): "
             + analysis.sentence
     }
 }
@@ -71,7 +71,7 @@ package struct SizeFindings: Sendable {
             }, settings: specification.analysisSettings)
     }
 
-    /// Returns the best rates of a comparison by tokens, for a joint fit.
+    /// Returns the best rates of a comparison, for a joint fit.
     private static func observations(
         _ transfer: TransferAnalysis, _ members: [SweepMember], batch: Int, comparison: Int
     ) -> [JointRateFit.Observation] {
@@ -100,7 +100,7 @@ package struct SizeFindings: Sendable {
             lines += transfer.analysis.exponentSentence.map { ["  " + $0] } ?? []
         }
         for (parametrization, fit) in fits {
-            lines += ["", "With \(parametrization.rawValue): \(fit.sentence)"]
+            lines += ["", "With \(parametrization.title): \(fit.sentence)"]
         }
         return lines.joined(separator: "\n")
     }
@@ -126,7 +126,8 @@ package struct SizeFindings: Sendable {
 }
 
 extension SweepSpecification {
-    /// Returns the size of a member's model by what varies, such as "width 64".
+    /// Returns a name for the size of a member's model from the dimensions that vary, such as
+    /// "width 64".
     fileprivate func name(of member: SweepMember) -> String {
         guard let size = member.variant?.size else { return "the recipe's" }
         let width = "width \(size.width)"

@@ -7,7 +7,7 @@ package struct PlainAnswer: Sendable, Equatable {
     package struct Rule: Sendable {
         /// The name of the rule, such as "none", "sqrt", "linear" or a formula.
         package var name: String
-        /// Whether the rule also changes other settings, so that its rate alone explains nothing.
+        /// Whether the rule also changes other settings, so its rate alone does not explain its verdict.
         package var isTrained: Bool
         /// The verdicts at the batches above the base batch that were judged, by rising batch.
         package var verdicts: [(batch: Int, kind: Verdict.Kind)]

@@ -28,7 +28,7 @@ struct SizeReport {
             Page.Section(
                 "Joint fits",
                 items: findings.fits.map { parametrization, fit in
-                    .note(.information, "With \(parametrization.rawValue): \(fit.sentence)")
+                    .note(.information, "With \(parametrization.title): \(fit.sentence)")
                 })
         ]
     }
@@ -52,13 +52,13 @@ struct SizeReport {
             verdict.failsFrom != nil
             ? .fails : verdict.undecided.isEmpty && verdict.holdsUpTo != nil ? .holds : .undecided
         return Verdict(
-            kind, "With \(transfer.parametrization.rawValue), \(transfer.analysis.sentence)",
+            kind, "With \(transfer.parametrization.title), \(transfer.analysis.sentence)",
             text: transfer.analysis.exponentSentence ?? "")
     }
 
     private func table(_ transfer: SizeTransfer) -> Table {
         var table = transfer.analysis.table
-        table.caption = "Best rates and regrets with \(transfer.parametrization.rawValue)"
+        table.caption = "Best rates and regrets with \(transfer.parametrization.title)"
         return table
     }
 
@@ -77,7 +77,7 @@ struct SizeReport {
             [LineChart.Marker($0.rate, "best for \(analysis.models[0].name)")]
         }
         return LineChart(
-            title: "Loss against rate with \(transfer.parametrization.rawValue)",
+            title: "Loss against rate with \(transfer.parametrization.title)",
             sentence: "The mean over seeds. Losses far above the best ones are cut off, and rates "
                 + "that diverged are left out.",
             x: ChartAxis("learning rate", scale: .log, style: .scientific),

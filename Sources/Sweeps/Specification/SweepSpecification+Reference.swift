@@ -13,9 +13,9 @@ extension SweepSpecification {
         layers = [2, 4, 8]
             Numbers of layers; every width is trained with every one of them.
         parametrizations = ["standard", "mup"]
-            How initial values and rates follow the size, among "standard", "mup" and "completep".
-            All are equal at the recipe's base_width and base_layers; if they are unset, at the
-            largest size, which is therefore trained once.
+            The parametrizations to compare: "standard", "mup" or "completep". They set how initial
+            values and rates depend on the size. All are identical at the base size, which is
+            trained once: the recipe's base_width and base_layers or, if unset, the largest.
         tokens_per_parameter = [20]
             Instead of tokens: tokens for each parameter outside the embeddings and the head.
         grid_exponent = 0

@@ -15,7 +15,7 @@ package struct SweepVariant: Sendable, Hashable {
     /// The name of the variant in names of points, such as "mup-w64-l4".
     package var name: String { "\(parametrization.rawValue)-w\(size.width)-l\(size.layers)" }
 
-    /// Reads a name; nil if it is none.
+    /// Parses a variant's name. Returns nil if the name is malformed.
     init?(name: some StringProtocol) {
         let parts = name.split(separator: "-")
         guard parts.count == 3, let parametrization = Parametrization(rawValue: String(parts[0])),
@@ -41,8 +41,8 @@ extension SweepSpecification {
     /// The size at which all parametrizations are equal: the recipe's base, or otherwise the
     /// largest.
     ///
-    /// The usual initial values suit wide models. From a narrow base, muP would give every width
-    /// the small products of the narrowest.
+    /// The standard initial values suit wide models. With a narrow base, muP would give every width
+    /// the small activations of that base.
     package var baseSize: ModelSize {
         let model = baseRecipe.model
         return ModelSize(
@@ -50,8 +50,8 @@ extension SweepSpecification {
             layers: model.baseLayers ?? layers.last ?? model.layers)
     }
 
-    /// Returns the variant that stands for all with the same runs: a parametrization at its base
-    /// size has the bits of a simpler one.
+    /// Returns the simplest variant that has the same runs. At its base size, a parametrization has
+    /// the bits of a simpler one.
     func representative(of variant: SweepVariant) -> SweepVariant {
         let (size, base) = (variant.size, baseSize)
         var simplest = variant.parametrization

@@ -137,8 +137,15 @@ final class MetricsWriter {
         case nil: []
         case .undetermined: ["noise scale undetermined"]
         case .determined(let sequences, _):
-            ["noise scale \(Format.significant(sequences, digits: 2))"]
+            ["noise scale \(Self.shortened(sequences))"]
         }
+    }
+
+    /// Returns a number with two significant digits, without an exponent up to a billion.
+    private static func shortened(_ number: Double) -> String {
+        let text = Format.significant(number, digits: 2)
+        guard let rounded = Double(text), (100...1e9).contains(rounded) else { return text }
+        return Format.count(Int(rounded))
     }
 
     private var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }

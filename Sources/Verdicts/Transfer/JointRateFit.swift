@@ -6,11 +6,13 @@ import Support
 package struct JointRateFit: Sendable, Equatable {
     /// A measured best rate.
     package struct Observation: Sendable, Equatable {
-        /// The parameters outside the embeddings, the tokens trained on, and the sequences of a
-        /// batch.
+        /// The number of parameters outside the embeddings and the head.
         package let parameters: Double
+        /// The number of tokens trained on.
         package let tokens: Double
+        /// The number of sequences in a batch.
         package let batch: Double
+        /// The logarithm of the best rate.
         package let logRate: Double
 
         package init(parameters: Double, tokens: Double, batch: Double, logRate: Double) {
@@ -48,15 +50,14 @@ package struct JointRateFit: Sendable, Equatable {
             && one.exponents.map(\.exponent) == other.exponents.map(\.exponent)
     }
 
-    /// Fits the variables that vary. A variable that follows from the others is left out, the batch
-    /// last.
+    /// Fits the variables that vary. Leaves out the tokens if the other variables determine them.
     ///
     /// Returns nil if fewer than two variables vary, or too few best rates are known for intervals.
     package init?(_ observations: [Observation], level: Double) {
         var variables = Variable.allCases.filter { Self.varies($0, in: observations) }
         var fit = Self.fit(observations, variables)
         if fit == nil, variables.contains(.tokens), variables.contains(.parameters) {
-            // With equal tokens per parameter, N and D are the same.
+            // With equal tokens per parameter, D is proportional to N.
             variables.removeAll { $0 == .tokens }
             fit = Self.fit(observations, variables)
         }
@@ -114,7 +115,8 @@ package struct JointRateFit: Sendable, Equatable {
         let law =
             "\(Format.counted(count, "best rate")) give a rate proportional to "
             + powers.joined(separator: " ")
-            + ", for N parameters outside the embeddings, D tokens and B sequences."
+            + ", for N parameters outside the embeddings and the head, D tokens and B "
+            + "sequences."
         let check = holdOutFactor.map {
             " Fitted without the largest model, it predicts that model's best rates within a "
                 + "factor of \(number($0)) (root mean square)."

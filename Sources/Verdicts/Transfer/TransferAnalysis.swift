@@ -19,7 +19,7 @@ package struct SizedRuns: Sendable {
     package let model: SizedModel
     package let runs: [TrainedPoint]
 
-    /// - Parameter design: the comparison, whose mark may differ from that of other models.
+    /// - Parameter design: the comparison; its number of tokens or steps may differ between models.
     package init(_ model: SizedModel, _ points: [TrainedPoint], design: Design) {
         self.model = model
         // The number of parameters takes the place of the batch, and the comparison's loss that of
@@ -39,8 +39,8 @@ package struct SizedRuns: Sendable {
 
 /// The transfer of the smallest model's best rate to larger models (Yang et al. 2022, 2203.03466).
 ///
-/// The sizes of one parametrization take the place of a sweep's batches, and keeping the rate that
-/// of a rule.
+/// The analysis treats the sizes of one parametrization as batches of a sweep, and a fixed rate as
+/// the rule.
 package struct TransferAnalysis: Sendable, Equatable {
     /// The models, by rising number of parameters.
     package let models: [SizedModel]
@@ -76,7 +76,7 @@ package struct TransferAnalysis: Sendable, Equatable {
         self.verdict = verdict
     }
 
-    /// Returns the model with a number of parameters.
+    /// Returns the name of the model with the given number of parameters.
     package func name(of parameters: Int) -> String {
         models.first { $0.parameters == parameters }?.name ?? "\(parameters)"
     }
@@ -84,21 +84,21 @@ package struct TransferAnalysis: Sendable, Equatable {
     /// The verdict in one sentence.
     package var sentence: String {
         guard let best = optima.first?.optimum.best else {
-            return "the smallest model, \(models[0].name), has no best rate to keep, so nothing "
-                + "is decided; add rates or seeds."
+            return "the smallest model, \(models[0].name), has no best rate to keep, so its "
+                + "transfer is undecided; add rates or seeds."
         }
-        let rate = Format.scientific(best.rate, digits: 2)
+        let rate = NumberStyle.scientific.text(best.rate)
         var predicates: [String] = []
         if let reach = verdict.reachBeyondBase {
             predicates.append("transfers up to \(name(of: reach)) (regret <= \(tolerance) at 95 %)")
         }
-        if let failure = verdict.failsFrom {
-            let regret = verdict.regrets.first { $0.batch == failure }
-            predicates.append("fails from \(name(of: failure))\(Self.cost(regret))")
-        }
         if !verdict.undecided.isEmpty {
             let names = verdict.undecided.map { name(of: $0.batch) }
             predicates.append("is undecided at \(Format.list(names))")
+        }
+        if let failure = verdict.failsFrom {
+            let regret = verdict.regrets.first { $0.batch == failure }
+            predicates.append("fails from \(name(of: failure))\(Self.cost(regret))")
         }
         return "the best rate of \(models[0].name), \(rate), \(Format.list(predicates))."
     }
@@ -106,8 +106,8 @@ package struct TransferAnalysis: Sendable, Equatable {
     private static func cost(_ regret: Regret?) -> String {
         switch regret?.outcome {
         case .measured(let estimate):
-            ", where it costs \(Format.significant(estimate.value, digits: 2)) nats"
-        case .diverged, .belowDivergence: ", where it diverges"
+            " (regret \(Format.significant(estimate.value, digits: 2)) nats)"
+        case .diverged, .belowDivergence: " (it diverges)"
         case .outsideGrid, .unavailable, nil: ""
         }
     }
@@ -121,7 +121,7 @@ package struct TransferAnalysis: Sendable, Equatable {
         }
         return exponent.fits
             ? "The best rate is proportional to N^\(number(estimate.value))\(interval ?? "") for N "
-                + "parameters outside the embeddings."
+                + "parameters outside the embeddings and the head."
             : "No power law of the number of parameters fits the best rates."
     }
 
@@ -132,7 +132,7 @@ package struct TransferAnalysis: Sendable, Equatable {
                 .init("model", .left), .init("N"), .init("best rate"), .init("interval"),
                 .init("loss"), .init("regret"), .init("interval"), .init("verdict", .left),
             ])
-        func rate(_ value: Double) -> String { Format.scientific(value, digits: 2) }
+        func rate(_ value: Double) -> String { NumberStyle.scientific.text(value) }
         for (model, optimum) in zip(models, optima) {
             let best = optimum.optimum.best
             let regret = verdict.regrets.first { $0.batch == model.parameters }
