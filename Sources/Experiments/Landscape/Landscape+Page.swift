@@ -113,7 +113,7 @@ extension Landscape {
                 + "neuron. Each filter of a direction is scaled to the length of the model's filter "
                 + "(Li et al. 2018, arXiv 1712.09913), so the sharpness of different models can be "
                 + "compared. Biases and norms do not change. A random plane contains hardly "
-                + "anything of a path in so many dimensions, so the path on it is short, and the "
+                + "anything of a path in the space of all parameters, so the path on it is short, and the "
                 + "loss under the line is not the run's own."
         case .pca:
             "The directions are the principal components of all checkpoints (Li et al. 2018, "

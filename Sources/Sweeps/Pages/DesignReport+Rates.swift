@@ -23,7 +23,8 @@ extension DesignReport {
             series.append(
                 LineChart.Series(
                     "B = \(optimum.batch)", .points,
-                    points: means(of: optimum) + highRates(of: optimum, above: top), color: color))
+                    points: Self.means(of: optimum) + highRates(of: optimum, above: top),
+                    color: color))
             let fit = fit(of: optimum)
             guard !fit.isEmpty else { continue }
             series.append(
@@ -52,7 +53,7 @@ extension DesignReport {
         let parts = analysis.optima.map { optimum -> [Double] in
             let fit = fit(of: optimum).map(\.y)
             guard fit.isEmpty else { return fit }
-            let losses = means(of: optimum).map(\.y).sorted()
+            let losses = Self.means(of: optimum).map(\.y).sorted()
             return Array(losses.prefix((losses.count + 1) / 2))
         }.joined()
         guard let least = parts.min(), let most = parts.max(), least < most else { return nil }
@@ -60,7 +61,7 @@ extension DesignReport {
     }
 
     /// Returns the mean over seeds at each rate that no seed diverged at.
-    func means(of optimum: BatchOptimum) -> [LineChart.Point] {
+    static func means(of optimum: BatchOptimum) -> [LineChart.Point] {
         let entries = optimum.seeds.flatMap(\.losses.entries)
         let rates = Set(entries.map(\.logRate)).sorted()
         return rates.compactMap { rate in

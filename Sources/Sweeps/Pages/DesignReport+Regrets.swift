@@ -128,7 +128,8 @@ extension DesignReport {
         let name = "B = \(optimum.batch)"
         let color = color(ofBatch: optimum.batch)
         return [
-            LineChart.Series(name, .points, points: means(of: optimum).map(moved), color: color),
+            LineChart.Series(
+                name, .points, points: Self.means(of: optimum).map(moved), color: color),
             LineChart.Series(
                 "\(name), fit", points: fit(of: optimum).map(moved), color: color, isListed: false),
         ]

@@ -1,4 +1,3 @@
-import Glibc
 import Recipes
 import Report
 import Support
@@ -96,12 +95,8 @@ struct SizeReport {
     }
 
     private static func losses(of optimum: BatchOptimum) -> [LineChart.Point] {
-        let entries = optimum.seeds.flatMap(\.losses.entries)
-        return Set(entries.map(\.logRate)).sorted().compactMap { rate in
-            let losses = entries.filter { $0.logRate == rate }.map(\.loss)
-            let mean = losses.reduce(0, +) / Double(losses.count)
-            return mean.isFinite ? LineChart.Point(exp(rate), mean) : nil
-        }
+        // The range over seeds would hide the other sizes.
+        DesignReport.means(of: optimum).map { LineChart.Point($0.x, $0.y) }
     }
 
     private func parameterAxis(_ transfers: [SizeTransfer]) -> ChartAxis {
