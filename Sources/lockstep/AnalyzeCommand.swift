@@ -1,7 +1,6 @@
 import ArgumentParser
 import Support
 import Sweeps
-import Verdicts
 
 struct AnalyzeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,6 +23,10 @@ struct AnalyzeCommand: ParsableCommand {
             Required columns: batch (in sequences), learning_rate, validation_loss, and
             step or tokens. Others: seed, rule, diverged, seconds_per_step and
             context_length. A loss that is empty or nan is that of a run that diverged.
+            Runs of several models also need the column parameters, which counts those
+            outside the embeddings and the head. The columns parametrization, width and
+            layers then name the models. The analysis says how far the smallest model's
+            best rate transfers.
             The options from --base-batch on are for CSV files only. Runs whose rate decays
             compare only at their end, which --tokens or --steps then names.
             """)

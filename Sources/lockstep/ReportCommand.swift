@@ -4,7 +4,6 @@ import Report
 import Support
 import Sweeps
 import Training
-import Verdicts
 
 struct ReportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

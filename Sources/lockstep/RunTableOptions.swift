@@ -1,6 +1,6 @@
 import ArgumentParser
 import Support
-import Verdicts
+import Sweeps
 
 /// The option of the commands that judge scaling rules.
 struct ToleranceOption: ParsableArguments {

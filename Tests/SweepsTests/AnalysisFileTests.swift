@@ -47,8 +47,7 @@ struct AnalysisFileTests {
         var keys = try analyses().reduce(into: Set(["warnings"])) {
             $0.formUnion(Self.keys(.object($1.json())))
         }
-        // The folder of a sweep over sizes adds the analyses over batches.
-        keys.formUnion(Self.keys(.object(try SizeSweepTests.findings().json)).union(["models"]))
+        keys.formUnion(Self.keys(.object(try SizeSweepTests.findings().json(notes: []))))
         #expect(keys.subtracting(described).isEmpty, "\(keys.subtracting(described).sorted())")
         let fields = Set(page.matches(of: /(?m)^\| `(\w+)` \|/).map { String($0.1) })
         #expect(fields.subtracting(keys).isEmpty, "\(fields.subtracting(keys).sorted())")

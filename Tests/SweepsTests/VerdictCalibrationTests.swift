@@ -14,6 +14,18 @@ struct VerdictCalibrationTests {
         #expect(row.coverage >= 0.85 && row.width > 0, "\(row)")
     }
 
+    @Test("a seed whose runs all burst at one batch leaves the other batches' errors as they are")
+    func burstingSeed() throws {
+        var sweep = SimulatedSweep("bursts")
+        (sweep.exponent, sweep.burstProbability) = (0, 0.05)
+        // In this repetition, the fit takes a third of the runs of batch 16 for outliers.
+        let points = sweep.points(seeds: 3, repetition: 18)
+        let analysis = try Analysis(
+            points, settings: AnalysisSettings(designs: [SimulatedSweep.design]))
+        let interval = try #require(analysis.designs[0].exponent.exponent?.interval)
+        #expect(interval.contains(0) && interval.width < 0.15, "\(interval)")
+    }
+
     @Test("a wrong truth is noticed: a rule that is judged by another law fails")
     func anotherLaw() throws {
         var sweep = SimulatedSweep("none")

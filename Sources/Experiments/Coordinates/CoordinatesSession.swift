@@ -119,7 +119,7 @@ package struct CoordinatesSession {
         for recipe in recipes {
             inputs.append(try job.prepare(recipe, dataPath: options.dataPath))
         }
-        try inputs.last?.plan.requireMemory(world)
+        for input in inputs { try input.plan.requireMemory(world) }
         let rate = inputs[0].plan.rate.peakLearningRate
         job.announce(
             """

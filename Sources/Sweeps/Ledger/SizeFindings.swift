@@ -2,9 +2,36 @@ import Recipes
 import Support
 import Verdicts
 
+/// The runs of one model of several, with the marks at which they are compared.
+struct SizedMember: Sendable {
+    let model: SizedModel
+    let points: [TrainedPoint]
+    /// The comparisons, the same for all models except for their marks.
+    let designs: [Design]
+    /// The tokens in a sequence, or nil if they are unknown.
+    let contextLength: Int?
+}
+
+/// The models of one parametrization.
+struct SizedFamily: Sendable {
+    let parametrization: ParametrizationName
+    let members: [SizedMember]
+}
+
+/// The name of a parametrization, which for runs of another trainer may be any.
+package struct ParametrizationName: Sendable, Hashable {
+    /// The name in files.
+    package let name: String
+
+    init(_ name: String) { self.name = name }
+
+    /// The name in sentences after "with".
+    var title: String { Parametrization(rawValue: name)?.title ?? name }
+}
+
 /// The transfer of rates to larger models in one parametrization, by one comparison and batch.
 package struct SizeTransfer: Sendable {
-    package let parametrization: Parametrization
+    package let parametrization: ParametrizationName
     package let batch: Int
     /// The comparison in words, such as "equal tokens".
     package let comparison: String
@@ -17,78 +44,78 @@ package struct SizeTransfer: Sendable {
     }
 }
 
-/// The findings of a sweep about the size of the model.
+/// The findings of runs about the size of the model.
 package struct SizeFindings: Sendable {
     package let transfers: [SizeTransfer]
     /// The joint fit of each parametrization whose runs allow one.
-    package let fits: [(parametrization: Parametrization, fit: JointRateFit)]
+    package let fits: [(parametrization: ParametrizationName, fit: JointRateFit)]
+    /// The analysis over batches of each model; none with one batch.
+    package let models: [(name: String, analysis: Analysis)]
+    package let tolerance: Double
+    private let level: Double
 
-    /// - Parameter members: the sweep's members with their runs.
-    package init(
-        _ members: [(member: SweepMember, points: [TrainedPoint])],
-        _ specification: SweepSpecification
+    /// - Parameters:
+    ///   - comparisons: the name of each of the members' designs.
+    ///   - models: the analysis over batches of each model.
+    init(
+        _ families: [SizedFamily], comparisons: [String],
+        models: [(name: String, analysis: Analysis)], settings: AnalysisSettings
     ) {
         var transfers: [SizeTransfer] = []
-        var fits: [(parametrization: Parametrization, fit: JointRateFit)] = []
-        for parametrization in specification.parametrizations {
-            let own = specification.sizes.compactMap { size in
-                let variant = specification.representative(of: SweepVariant(parametrization, size))
-                return members.first { $0.member.variant == variant }
-            }
+        var fits: [(parametrization: ParametrizationName, fit: JointRateFit)] = []
+        let batches = Set(families.flatMap(\.members).flatMap(\.points).map(\.batch)).sorted()
+        for family in families {
             var observations: [JointRateFit.Observation] = []
-            for batch in specification.batches {
-                for place in own.first?.member.specification.designs.indices ?? 0..<0 {
+            for batch in batches {
+                for (place, comparison) in comparisons.enumerated() {
                     let transfer = Self.transfer(
-                        own, batch: batch, comparison: place, specification)
+                        family.members, batch: batch, comparison: place, settings)
                     guard let transfer else { continue }
                     transfers.append(
                         SizeTransfer(
-                            parametrization: parametrization, batch: batch,
-                            comparison: specification.comparison(place), analysis: transfer))
+                            parametrization: family.parametrization, batch: batch,
+                            comparison: comparison, analysis: transfer))
                     observations += Self.observations(
-                        transfer, own.map(\.member), batch: batch, comparison: place)
+                        transfer, family.members, batch: batch, comparison: place)
                 }
             }
-            if let fit = JointRateFit(observations, level: specification.analysisSettings.level) {
-                fits.append((parametrization, fit))
+            if let fit = JointRateFit(observations, level: settings.level) {
+                fits.append((family.parametrization, fit))
             }
         }
-        self.transfers = transfers
-        self.fits = fits
+        (self.transfers, self.fits) = (transfers, fits)
+        self.models = batches.count < 2 ? [] : models
+        (tolerance, level) = (settings.tolerance, settings.level)
     }
 
     private static func transfer(
-        _ members: [(member: SweepMember, points: [TrainedPoint])], batch: Int, comparison: Int,
-        _ specification: SweepSpecification
+        _ members: [SizedMember], batch: Int, comparison: Int, _ settings: AnalysisSettings
     ) -> TransferAnalysis? {
         TransferAnalysis(
-            members.map { member, points in
+            members.map { member in
                 SizedRuns(
-                    SizedModel(
-                        name: specification.name(of: member), parameters: member.parameterCount),
-                    points.filter { $0.batch == batch && $0.rule == TrainedPoint.grid },
-                    design: member.specification.designs[comparison])
-            }, settings: specification.analysisSettings)
+                    member.model,
+                    member.points.filter { $0.batch == batch && $0.rule == TrainedPoint.grid },
+                    design: member.designs[comparison])
+            }, settings: settings)
     }
 
     /// Returns the best rates of a comparison, for a joint fit.
     private static func observations(
-        _ transfer: TransferAnalysis, _ members: [SweepMember], batch: Int, comparison: Int
+        _ transfer: TransferAnalysis, _ members: [SizedMember], batch: Int, comparison: Int
     ) -> [JointRateFit.Observation] {
         transfer.optima.compactMap { optimum in
             guard let best = optimum.optimum.best,
-                let member = members.first(where: { $0.parameterCount == optimum.batch })
+                let member = members.first(where: { $0.model.parameters == optimum.batch }),
+                let tokens = member.tokens(ofBatch: batch, comparison: comparison)
             else { return nil }
-            let own = member.specification
-            let context = own.baseRecipe.model.contextLength
             return JointRateFit.Observation(
-                parameters: Double(member.parameterCount),
-                tokens: own.designs[comparison].tokens(ofBatch: batch, contextLength: context),
-                batch: Double(batch), logRate: best.logRate)
+                parameters: Double(optimum.batch), tokens: tokens, batch: Double(batch),
+                logRate: best.logRate)
         }
     }
 
-    /// The verdicts with their tables as plain text.
+    /// The verdicts with their tables, and the analysis over batches of each model, as plain text.
     package var text: String {
         var lines = [
             "N counts the parameters outside the embeddings and the head. The regret of a model is "
@@ -102,15 +129,23 @@ package struct SizeFindings: Sendable {
         for (parametrization, fit) in fits {
             lines += ["", "With \(parametrization.title): \(fit.sentence)"]
         }
+        for (name, analysis) in models {
+            lines += ["", "With the model \(name):", "", analysis.summary]
+        }
         return lines.joined(separator: "\n")
     }
 
-    package var json: JSONObject {
+    /// Everything as JSON.
+    ///
+    /// - Parameter notes: the limits of the runs in sentences.
+    package func json(notes: [String]) -> JSONObject {
         [
+            "schema": .integer(1), "tolerance": .number(tolerance), "level": .number(level),
+            "notes": .array(notes.map { .string($0) }),
             "transfers": .array(
                 transfers.map { transfer in
                     var json = transfer.analysis.json
-                    json["parametrization"] = .string(transfer.parametrization.rawValue)
+                    json["parametrization"] = .string(transfer.parametrization.name)
                     json["batch"] = .integer(transfer.batch)
                     json["comparison"] = .string(transfer.comparison)
                     return .object(json)
@@ -118,40 +153,25 @@ package struct SizeFindings: Sendable {
             "joint_fits": .array(
                 fits.map { parametrization, fit in
                     var json = fit.json
-                    json["parametrization"] = .string(parametrization.rawValue)
+                    json["parametrization"] = .string(parametrization.name)
                     return .object(json)
+                }),
+            "models": .array(
+                models.map { name, analysis in
+                    var own = analysis.json(notes: [])
+                    own["model"] = .string(name)
+                    return .object(own)
                 }),
         ]
     }
 }
 
-extension SweepSpecification {
-    /// Returns a name for the size of a member's model from the dimensions that vary, such as
-    /// "width 64".
-    fileprivate func name(of member: SweepMember) -> String {
-        guard let size = member.variant?.size else { return "the recipe's" }
-        let width = "width \(size.width)"
-        let depth = Format.counted(size.layers, "layer")
-        if layers.count < 2 { return width }
-        return widths.count < 2 ? depth : "\(width), \(depth)"
-    }
-
-    /// Returns the name of a comparison, without the marks that differ from model to model.
-    fileprivate func comparison(_ place: Int) -> String {
-        guard !tokensPerParameter.isEmpty, place < tokensPerParameter.count else {
-            return designs[place].name
-        }
-        let value = tokensPerParameter.reversed()[place]
-        return "\(Format.significant(value, digits: 4)) tokens per parameter"
-    }
-}
-
-extension Design {
-    /// Returns the tokens after which runs of a batch are compared.
-    fileprivate func tokens(ofBatch batch: Int, contextLength: Int) -> Double {
-        switch self {
+extension SizedMember {
+    /// Returns the tokens after which runs of a batch are compared, or nil if they are unknown.
+    fileprivate func tokens(ofBatch batch: Int, comparison: Int) -> Double? {
+        switch designs[comparison] {
         case .equalTokens(let tokens): Double(tokens)
-        case .equalSteps(let steps): Double(steps * batch * contextLength)
+        case .equalSteps(let steps): contextLength.map { Double(steps * batch * $0) }
         }
     }
 }

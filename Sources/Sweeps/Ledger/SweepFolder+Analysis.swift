@@ -43,37 +43,13 @@ package struct SweepFindings: Sendable {
     package var text: String {
         let notes = (caveat.map { [$0] } ?? []) + warnings.map { "Warning: \($0.sentence)" }
         let head = notes.isEmpty ? "" : notes.joined(separator: "\n") + "\n\n"
-        guard let sizes else { return head + analysis.summary }
-        let batches = analysesOfSizes.map { member, analysis in
-            "\n\nWith the model \(member.variant?.name ?? ""):\n\n\(analysis.summary)"
-        }
-        return head + sizes.text + batches.joined()
-    }
-
-    /// The analyses over batches of a sweep over sizes; none with one batch.
-    package var analysesOfSizes: [(member: SweepMember, analysis: Analysis)] {
-        sizes == nil || specification.batches.count < 2 ? [] : analyses
+        return head + (sizes?.text ?? analysis.summary)
     }
 
     /// The caveat, the warnings and the analysis as JSON, for other programs.
     package var json: JSONObject {
         let notes = caveat.map { [$0] } ?? []
-        var json: JSONObject
-        if let sizes {
-            json = sizes.json
-            json["schema"] = .integer(1)
-            json["tolerance"] = .number(specification.tolerance)
-            json["level"] = .number(specification.analysisSettings.level)
-            json["notes"] = .array(notes.map { .string($0) })
-            json["models"] = .array(
-                analysesOfSizes.map { member, analysis in
-                    var own = analysis.json(notes: [])
-                    own["model"] = .string(member.variant?.name ?? "")
-                    return .object(own)
-                })
-        } else {
-            json = analysis.json(notes: notes)
-        }
+        var json = sizes?.json(notes: notes) ?? analysis.json(notes: notes)
         json["warnings"] = .array(
             warnings.map { warning in
                 [
@@ -136,7 +112,8 @@ extension SweepFolder {
                 try note(plan, results, analyses[0].analysis)
             },
             analyses: analyses,
-            sizes: hasSizes ? SizeFindings(members, specification) : nil)
+            sizes: hasSizes
+                ? specification.sizeFindings(members, analyses: analyses) : nil)
     }
 
     private func note(
@@ -167,8 +144,11 @@ extension SweepFolder {
     }
 
     /// Returns the results as comma-separated values.
+    ///
+    /// A run that two parametrizations share has rows for both, so that each is complete.
     private static func table(of findings: SweepFindings) throws(Failure) -> String {
-        let members = try findings.specification.members
+        let specification = findings.specification
+        let members = try specification.members
         let models = findings.sizes == nil ? "" : "parametrization,width,layers,parameters,"
         var lines = [
             models
@@ -177,18 +157,22 @@ extension SweepFolder {
         for result in findings.results {
             let point = result.point
             let count = members.first { $0.variant == point.variant }?.parameterCount
-            let model = point.variant.map {
-                "\($0.parametrization.rawValue),\($0.size.width),\($0.size.layers),"
-                    + "\(count.map(String.init) ?? ""),"
+            let models = point.variant.map { variant in
+                specification.parametrizations(sharing: variant).map {
+                    "\($0.rawValue),\(variant.size.width),\(variant.size.layers),"
+                        + "\(count.map(String.init) ?? ""),"
+                }
             }
-            let start =
-                "\(model ?? "")\(quoted(point.rule)),\(point.batch),\(result.learningRate),\(point.seed),"
+            let run =
+                "\(quoted(point.rule)),\(point.batch),\(result.learningRate),\(point.seed),"
                 + "\(result.diverged)"
             let scale = result.noiseScale.map { "\($0)" } ?? ""
-            lines += result.curve.map {
-                "\(start),\($0.step),\($0.tokens),\($0.validationLoss),\(scale)"
+            for model in models ?? [""] {
+                lines += result.curve.map {
+                    "\(model)\(run),\($0.step),\($0.tokens),\($0.validationLoss),\(scale)"
+                }
+                if result.curve.isEmpty { lines.append("\(model)\(run),,,,\(scale)") }
             }
-            if result.curve.isEmpty { lines.append("\(start),,,,\(scale)") }
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -6,15 +6,24 @@ import Verdicts
 /// The sections of a page about the transfer of rates to larger models.
 struct SizeReport {
     let findings: SizeFindings
-    private let specification: SweepSpecification
 
-    init(_ findings: SizeFindings, _ specification: SweepSpecification) {
-        self.findings = findings
-        self.specification = specification
+    /// Returns a page about the findings.
+    ///
+    /// - Parameters:
+    ///   - about: a sentence about the runs.
+    ///   - limits: the sections before the findings.
+    func page(title: String, about: String, limits: [Page.Section]) -> Page {
+        let tolerance = Format.significant(findings.tolerance, digits: 3)
+        return Page(
+            title: title,
+            subtitle: "\(about) Does the best rate of the smallest model suit the larger ones? It "
+                + "transfers to a model if the whole interval of its regret, the loss at this rate "
+                + "minus the loss at the model's best rate, is at most \(tolerance) nats.",
+            sections: limits + sections)
     }
 
     /// A section for each batch and comparison, which has all parametrizations.
-    var sections: [Page.Section] {
+    private var sections: [Page.Section] {
         var titles: [String] = []
         for title in findings.transfers.map(title) where !titles.contains(title) {
             titles.append(title)
@@ -101,14 +110,14 @@ struct SizeReport {
 
     private func parameterAxis(_ transfers: [SizeTransfer]) -> ChartAxis {
         ChartAxis(
-            "parameters outside the embeddings", scale: .log, style: .count,
+            "parameters outside the embeddings and the head", scale: .log, style: .count,
             chosen: transfers.first?.analysis.models.map { Double($0.parameters) })
     }
 
     private func regretChart(_ transfers: [SizeTransfer]) -> LineChart {
         let series = transfers.enumerated().map { index, transfer in
             LineChart.Series(
-                transfer.parametrization.rawValue, .lineAndPoints,
+                transfer.parametrization.name, .lineAndPoints,
                 points: transfer.analysis.verdict.regrets.compactMap { regret in
                     guard case .measured(let estimate) = regret.outcome else { return nil }
                     return LineChart.Point(
@@ -120,7 +129,7 @@ struct SizeReport {
         let tolerance = LineChart.Series(
             "tolerance", .dashed,
             points: models.map {
-                LineChart.Point(Double($0.parameters), specification.tolerance)
+                LineChart.Point(Double($0.parameters), findings.tolerance)
             }, color: .ink)
         return LineChart(
             title: "Cost of keeping the smallest model's rate",
@@ -134,7 +143,7 @@ struct SizeReport {
     private func rateChart(_ transfers: [SizeTransfer]) -> LineChart {
         let series = transfers.enumerated().map { index, transfer in
             LineChart.Series(
-                transfer.parametrization.rawValue, .points,
+                transfer.parametrization.name, .points,
                 points: transfer.analysis.optima.compactMap { optimum in
                     optimum.optimum.best.map { best in
                         LineChart.Point(

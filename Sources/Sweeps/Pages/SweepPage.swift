@@ -51,15 +51,12 @@ extension SweepFolder {
             confounds.isEmpty ? [] : [Page.Section("Confounds", items: confounds)]
         if let sizes = findings.sizes {
             let models = specification.parametrizations.map(\.rawValue)
-            return Page(
+            return SizeReport(findings: sizes).page(
                 title: title,
-                subtitle: "Models of several sizes with \(Format.list(models)), \(runs) of "
-                    + "\(specification.recipePath). Does the best rate of the smallest model suit "
-                    + "the larger ones? It transfers to a model if the whole interval of its "
-                    + "regret, the loss at this rate minus the loss at the model's best rate, is at "
-                    + "most \(Format.significant(specification.tolerance, digits: 3)) nats.",
-                sections: (notes.map { [Page.Section("Limits", items: $0)] } ?? [])
-                    + confoundSections + SizeReport(sizes, specification).sections)
+                about: "Models of several sizes with \(Format.list(models)), \(runs) of "
+                    + "\(specification.recipePath).",
+                limits: (notes.map { [Page.Section("Limits", items: $0)] } ?? [])
+                    + confoundSections)
         }
         return SweepPage(
             title: title,
@@ -78,15 +75,21 @@ extension RunTable {
     /// - Throws: the failures of `findings`.
     package func report(_ request: RunTableRequest) throws(Failure) -> Page {
         let findings = try findings(request)
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let title = "Runs of \(path.split(separator: "/").last.map(String.init) ?? path)"
         let batches = Set(points.map(\.batch)).sorted()
-        return SweepPage(
-            title: "Runs of \(name)",
-            about: "\(Format.counted(points.count, "run")) with "
-                + "\(Format.counted(batches.count, "batch", "batches")) from \(batches[0]) to "
-                + "\(batches[batches.count - 1]) sequences and "
-                + "\(Format.counted(Set(points.map(\.seed)).count, "seed")).",
-            analysis: findings.analysis, notes: findings.notes.map { .note(.information, $0) }
-        ).page
+        let about =
+            "\(Format.counted(points.count, "run")) with "
+            + "\(Format.counted(batches.count, "batch", "batches")) from \(batches[0]) to "
+            + "\(batches[batches.count - 1]) sequences and "
+            + "\(Format.counted(Set(points.map(\.seed)).count, "seed"))."
+        let notes = findings.notes.map { Page.Item.note(.information, $0) }
+        switch findings.result {
+        case .batches(let analysis):
+            return SweepPage(title: title, about: about, analysis: analysis, notes: notes).page
+        case .sizes(let sizes):
+            return SizeReport(findings: sizes).page(
+                title: title, about: about,
+                limits: notes.isEmpty ? [] : [Page.Section("Limits", items: notes)])
+        }
     }
 }

@@ -21,10 +21,16 @@ package enum SweepBudget: Sendable, Equatable {
         (["tokens", "token"], { Int(exactly: $0).map(SweepBudget.tokens) }),
     ]
 
-    /// Reads a budget such as "20m", "1.5h", "160 runs" or "2e9 tokens".
+    /// Reads a budget such as "20m", "1h30m", "160 runs" or "2e9 tokens".
     ///
     /// - Throws: `Failure` (usage) if it is none.
     package init(_ text: String) throws(Failure) {
+        if let parts = text.lowercased().wholeMatch(of: /(\d{1,5})h *(\d{1,2})m(?:in)?/),
+            let hours = Double(parts.1), let minutes = Double(parts.2), minutes < 60
+        {
+            self = .seconds(3600 * hours + 60 * minutes)
+            return
+        }
         let number = text.prefix { $0.isNumber || ".+-".contains($0) || $0 == "e" || $0 == "E" }
         let unit = text.dropFirst(number.count).drop { $0 == " " }.lowercased()
         let most = unit.hasPrefix("token") ? Self.greatestTokens : Self.greatest
@@ -34,7 +40,7 @@ package enum SweepBudget: Sendable, Equatable {
             throw Failure.option(
                 "--budget", "\(jsonQuoted(text))",
                 "is not a duration, a number of runs or a number of tokens",
-                remedy: "write one such as 20m, 1.5h, \"160 runs\" or \"2e9 tokens\"")
+                remedy: "write one such as 20m, 1h30m, \"160 runs\" or \"2e9 tokens\"")
         }
         self = budget
     }

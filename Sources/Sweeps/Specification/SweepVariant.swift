@@ -60,6 +60,13 @@ extension SweepSpecification {
         return parametrizations.contains(simplest) ? SweepVariant(simplest, size) : variant
     }
 
+    /// Returns the parametrizations in which a model that is trained has the same runs.
+    func parametrizations(sharing variant: SweepVariant) -> [Parametrization] {
+        parametrizations.filter {
+            representative(of: SweepVariant($0, variant.size)) == variant
+        }
+    }
+
     /// The sizes of the sweep: every width with every number of layers.
     var sizes: [ModelSize] {
         (widths.isEmpty ? [baseRecipe.model.width] : widths).flatMap { width in

@@ -31,7 +31,7 @@ package enum Design: Sendable, Hashable {
     }
 
     /// "tokens" or "steps".
-    var unit: String {
+    package var unit: String {
         switch self {
         case .equalTokens: "tokens"
         case .equalSteps: "steps"
@@ -39,7 +39,7 @@ package enum Design: Sendable, Hashable {
     }
 
     /// The tokens or steps after which runs are compared.
-    var mark: Int {
+    package var mark: Int {
         switch self {
         case .equalTokens(let mark), .equalSteps(let mark): mark
         }

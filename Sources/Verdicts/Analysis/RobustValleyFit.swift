@@ -175,7 +175,8 @@ struct RobustValleyFit {
 
     /// The variance of a seed's ln(best rate) that the noise of its runs causes, by batch.
     var seedErrors: [Double] {
-        cells.batchMeans(ofCells: slopeSquares.map { $0 > 0 ? noise * noise / $0 : 0 })
+        cells.batchMeans(
+            ofCells: ValleyCells.bounded(slopeSquares).map { $0 > 0 ? noise * noise / $0 : 0 })
     }
 
     /// The information that the runs of each batch give on its ln(curvature) and asymmetry.

@@ -27,7 +27,7 @@ extension TrainedPoint {
     }
 
     /// The number of tokens in one step, or nil without an evaluation after the start.
-    var tokensPerStep: Double? {
+    package var tokensPerStep: Double? {
         curve.last.flatMap { $0.step > 0 ? Double($0.tokens) / Double($0.step) : nil }
     }
 }

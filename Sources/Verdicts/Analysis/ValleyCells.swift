@@ -68,6 +68,13 @@ struct ValleyCells {
         return zip(sums, counts).map { $0 / max(1, $1) }
     }
 
+    /// Returns the sums over the cells of the squared slopes, none far below the usual one. A cell
+    /// that consists of outliers would otherwise have no sum.
+    static func bounded(_ slopeSquares: [Double]) -> [Double] {
+        let least = 0.1 * median(slopeSquares)
+        return slopeSquares.map { max($0, least) }
+    }
+
     /// Returns the cells' values by batch and seed.
     func byBatch(_ values: [Double]) -> [[UInt64: Double]] {
         var result = [[UInt64: Double]](repeating: [:], count: batches)
@@ -88,10 +95,9 @@ struct ValleyCells {
     ) -> [Double] {
         let products = self.products(slopes, residuals, weights: weights)
         let squares = self.products(slopes, slopes, weights: weights)
-        // A cell that consists of outliers hardly determines its deviation.
-        let least = 0.1 * median(squares)
+        let bounded = Self.bounded(squares)
         return current.indices.map { cell in
-            let square = max(squares[cell], least) + ridge
+            let square = bounded[cell] + ridge
             return square == 0
                 ? 0 : (products[cell] + squares[cell] * current[cell]) / square
         }

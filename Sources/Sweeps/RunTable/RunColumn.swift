@@ -13,8 +13,9 @@ enum RunColumn: CaseIterable {
     case secondsPerStep
     case contextLength
     case noiseScale
-    /// The columns of a sweep over sizes, whose models this analysis does not tell apart.
     case parametrization
+    case width
+    case layers
     case parameters
 
     /// The names that a header may give the column. The first one in the header counts.
@@ -36,7 +37,9 @@ enum RunColumn: CaseIterable {
         case .contextLength: ["context_length"]
         case .noiseScale: ["noise_scale"]
         case .parametrization: ["parametrization"]
-        case .parameters: ["parameters"]
+        case .width: ["width", "n_embd", "d_model", "hidden_size"]
+        case .layers: ["layers", "n_layer", "num_layers"]
+        case .parameters: ["parameters", "non_embedding_parameters"]
         }
     }
 }

@@ -1,9 +1,20 @@
 import Glibc
 import Support
+import Verdicts
+
+/// The model of a run, as far as the file tells.
+struct RunModel: Hashable {
+    let parametrization: String
+    let width: Int?
+    let layers: Int?
+    /// The parameters outside the embeddings and the head.
+    let parameters: Int?
+}
 
 /// A row of a table of runs.
 struct RunRow {
     let line: Int
+    let model: RunModel
     let rule: String
     let batch: Int
     let learningRate: Double
@@ -34,6 +45,7 @@ struct RunRow {
                     + "\(Format.count(header.width))", remedy: "give every row one field per column"
             )
         }
+        model = try fields.model()
         let rule = fields.text(.rule)
         self.rule = rule.isEmpty ? TrainedPoint.grid : rule
         guard let batch = try fields.count(.batch) else { throw fields.missing(.batch) }
@@ -107,6 +119,15 @@ private struct RunFields {
                 remedy: "correct it, or remove the row")
         }
         return count
+    }
+
+    /// Returns the model. Its number of parameters is required if the file has that column.
+    func model() throws(Failure) -> RunModel {
+        if header[.parameters] != nil, text(.parameters).isEmpty { throw missing(.parameters) }
+        return RunModel(
+            parametrization: text(.parametrization), width: try count(.width),
+            layers: try count(.layers),
+            parameters: try count(.parameters, to: Self.largestTokens))
     }
 
     func rate() throws(Failure) -> Double {

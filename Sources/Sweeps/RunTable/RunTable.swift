@@ -1,12 +1,14 @@
 import Support
+import Verdicts
 
 /// The runs in a file of comma-separated values, of a sweep or of any other trainer.
 ///
-/// A row is an evaluation of a run, and rows with the same rule, batch, rate and seed are one run.
+/// A row is an evaluation of a run, and rows with the same model, rule, batch, rate and seed are one
+/// run.
 package struct RunTable: Sendable {
     package let path: String
-    /// The runs, in the order of their first rows.
-    package let points: [TrainedPoint]
+    /// The models with their runs, both in the order of their first rows.
+    let models: [(model: RunModel, points: [TrainedPoint])]
     /// Whether the steps of every evaluation are known. If not, the points have tokens in their
     /// place.
     let hasSteps: Bool
@@ -31,15 +33,6 @@ package struct RunTable: Sendable {
         if let contextLength {
             try Self.check(contextLength, header, path: path)
         }
-        for column in [RunColumn.parametrization, .parameters] {
-            guard let entry = header[column] else { continue }
-            let values = Set(
-                lines.dropFirst().compactMap { $0.fields.dropFirst(entry.place).first })
-            guard values.count > 1 else { continue }
-            throw .file(
-                .badData, path, "has runs of several models (column \(entry.title))",
-                remedy: "keep the rows of one model, or analyze the folder of the sweep over sizes")
-        }
         let rows = try lines.dropFirst().map { (line) throws(Failure) in
             try RunRow(line, header: header, contextLength: contextLength, path: path)
         }
@@ -48,6 +41,7 @@ package struct RunTable: Sendable {
                 .badData, path, "has a header but no row of data",
                 remedy: "add a row for each run, or for each evaluation of a run")
         }
+        try Self.checkModels(rows.map(\.model), header, path: path)
         guard rows.contains(where: { $0.rule == TrainedPoint.grid }) else {
             throw .file(
                 .badData, path, "has no run of the rule grid",
@@ -70,7 +64,45 @@ package struct RunTable: Sendable {
             runs[place].append(row)
         }
         let curves = RunCurves(path: path, hasSteps: hasSteps, hasTokens: hasTokens)
-        points = try runs.map { (rows) throws(Failure) in try curves.point(rows) }
+        var models: [(model: RunModel, points: [TrainedPoint])] = []
+        for rows in runs {
+            let (model, point) = (rows[0].model, try curves.point(rows))
+            if let place = models.firstIndex(where: { $0.model == model }) {
+                models[place].points.append(point)
+            } else {
+                models.append((model, [point]))
+            }
+        }
+        self.models = models
+    }
+
+    /// The runs of all models.
+    package var points: [TrainedPoint] { models.flatMap(\.points) }
+
+    /// Checks that models are told apart by their parametrizations and numbers of parameters.
+    private static func checkModels(
+        _ models: [RunModel], _ header: RunHeader, path: String
+    ) throws(Failure) {
+        let models = Set(models)
+        guard models.count > 1 else { return }
+        guard header[.parameters] != nil else {
+            throw .file(
+                .badData, path, "has runs of several models, but no column parameters",
+                remedy: "add it, with the number of parameters outside the embeddings and the head")
+        }
+        for one in models {
+            let twin = models.first {
+                $0 != one && $0.parametrization == one.parametrization
+                    && $0.parameters == one.parameters
+            }
+            guard twin == nil else {
+                throw .file(
+                    .badData, path,
+                    "has two models with \(Format.count(one.parameters ?? 0)) parameters and the "
+                        + "same parametrization",
+                    remedy: "keep the rows of one of them")
+            }
+        }
     }
 
     private static func check(
@@ -94,6 +126,7 @@ package struct RunTable: Sendable {
 
 /// The values that the rows of a run have in common.
 private struct Key: Hashable {
+    let model: RunModel
     let rule: String
     let batch: Int
     /// The rate, or nil for a rule, which gives a batch one rate.
@@ -101,7 +134,7 @@ private struct Key: Hashable {
     let seed: UInt64
 
     init(_ row: RunRow) {
-        (rule, batch, seed) = (row.rule, row.batch, row.seed)
+        (model, rule, batch, seed) = (row.model, row.rule, row.batch, row.seed)
         rate = rule == TrainedPoint.grid ? row.learningRate : nil
     }
 }

@@ -1,4 +1,5 @@
 import Support
+import Verdicts
 
 /// The choices for the analysis of a table of runs; those that are unset have a sweep's defaults.
 package struct RunTableRequest: Sendable {
@@ -18,15 +19,34 @@ package struct RunTableRequest: Sendable {
 
 /// The analysis of a table of runs.
 package struct RunTableFindings: Sendable {
-    package let analysis: Analysis
+    package enum Result: Sendable {
+        /// The analysis over batches of the runs of one model.
+        case batches(Analysis)
+        /// The findings about several models.
+        case sizes(SizeFindings)
+    }
+
+    package let result: Result
     /// Sentences about what the table does not show.
     package let notes: [String]
 
     /// The notes and a summary of the analysis.
-    package var text: String { (notes + [analysis.summary]).joined(separator: "\n\n") }
+    package var text: String {
+        let summary =
+            switch result {
+            case .batches(let analysis): analysis.summary
+            case .sizes(let sizes): sizes.text
+            }
+        return (notes + [summary]).joined(separator: "\n\n")
+    }
 
     /// Everything as JSON.
-    package var json: JSONObject { analysis.json(notes: notes) }
+    package var json: JSONObject {
+        switch result {
+        case .batches(let analysis): analysis.json(notes: notes)
+        case .sizes(let sizes): sizes.json(notes: notes)
+        }
+    }
 }
 
 extension RunTable {
@@ -48,13 +68,14 @@ extension RunTable {
         let marks =
             request.tokens.map(Design.equalTokens) + request.steps.map(Design.equalSteps)
         for mark in marks { try check(mark, grid) }
-        var notes: [String] = []
-        (settings.designs, notes) = marks.isEmpty ? try commonDesigns(grid) : (marks, [])
         // What a loss takes needs curves in steps and tokens.
         let hasCurves = hasSteps && hasTokens && grid.contains { $0.curve.count > 1 }
         settings.targetLosses = hasCurves ? nil : []
+        guard models.count == 1 else { return try sizeFindings(settings, marks: marks) }
+        var notes: [String] = []
+        (settings.designs, notes) = marks.isEmpty ? try commonDesigns(grid) : (marks, [])
         return RunTableFindings(
-            analysis: try Analysis(points, settings: settings), notes: notes)
+            result: .batches(try Analysis(points, settings: settings)), notes: notes)
     }
 
     private func baseBatch(_ batch: Int?, _ grid: [TrainedPoint]) throws(Failure) -> Int? {
@@ -109,7 +130,7 @@ extension RunTable {
 
     /// Returns equal tokens and equal steps at the furthest mark that every batch reaches, as far as
     /// the runs show the losses there, with notes on the limits of these comparisons.
-    private func commonDesigns(
+    func commonDesigns(
         _ grid: [TrainedPoint]
     ) throws(Failure) -> (designs: [Design], notes: [String]) {
         var designs: [Design] = []
@@ -119,8 +140,7 @@ extension RunTable {
                 notes.append(
                     "Batches are not compared by \(design.title), because the file has no "
                         + "\(design.unit); to add this comparison, give --context-length the "
-                        + "number of "
-                        + "tokens in a sequence.")
+                        + "number of tokens in a sequence.")
                 continue
             }
             if let batch = earliestAbsent(at: design, grid) {
@@ -134,8 +154,7 @@ extension RunTable {
         for design in designs where goesBeyond(design, grid) {
             notes.append(
                 "Some runs go on after the mark of \(design.name). Comparing them there is fair "
-                    + "only "
-                    + "if their rates were constant; --tokens and --steps choose the marks.")
+                    + "only if their rates were constant; --tokens and --steps choose the marks.")
         }
         guard !designs.isEmpty else {
             throw .file(
