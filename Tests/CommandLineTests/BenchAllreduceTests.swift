@@ -73,7 +73,7 @@ extension CommandLineTests {
                 (["--wire", "fp16"], "--wire fp16: must be fp32 or bf16"),
                 (["--threads-per-rank", "0"], "--threads-per-rank 0:"),
                 (["--size", "4k"], "--size"),
-                ([], "bench allreduce measures an exchange between ranks"),
+                ([], "bench allreduce: measures an exchange between ranks"),
             ] as [([String], String)])
         func mistakesAreRefused(arguments: [String], words: String) throws {
             let outcome = try Launch.run(Workbench.lockstep, ["bench", "allreduce"] + arguments)

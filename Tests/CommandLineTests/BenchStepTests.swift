@@ -210,7 +210,7 @@ extension CommandLineTests {
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "2", "--oversubscribe", "--", Self.lockstep]
                     + ["bench", "step", "--size", "char", "--set", "reduction.lanes=1"])
-            expectRefusal(outcome, 78, ["2 ranks are more than the 1 lane into"])
+            expectRefusal(outcome, 78, ["2 ranks: are more than the 1 lane into"])
         }
     }
 }

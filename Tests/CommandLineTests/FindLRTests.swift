@@ -151,7 +151,7 @@ extension CommandLineTests {
                 try bench.lockstep(
                     arguments(
                         bench, "--start", bench.path("run"), "--set", "model.width=32"), ranks: 2),
-                78, ["[model] width = 32", "has 16"])
+                78, ["[model] width = 32", "is 16 in the run"])
             expectRefusal(
                 try bench.lockstep(
                     arguments(bench, "--start", bench.path("run"), "--set", "optimizer.name=sgd")),

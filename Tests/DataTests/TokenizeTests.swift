@@ -233,7 +233,7 @@ private let sample = String(
         expectFailure(.missingInput, "is a folder") {
             try tokenize(options([scratch.path], .bytes))
         }
-        expectFailure(.usage, "no text") { try tokenize(options([], .bytes)) }
+        expectFailure(.usage, "<text>: is missing") { try tokenize(options([], .bytes)) }
         expectFailure(.usage, "only once") { try tokenize(options(["-", "-"], .bytes)) }
         expectFailure(.usage, "new folder") {
             try tokenize(TokenizeOptions(inputs: [path], output: "", tokenizer: .bytes))

@@ -117,9 +117,9 @@ import Testing
                 "[schedule]\nparts = [{ name = \"linaer\" }]",
                 ["parts 1 name", "did you mean \"linear"]
             ),
-            ("[scaling]\nrule = \"power\"", ["[scaling] exponent is missing"]),
+            ("[scaling]\nrule = \"power\"", ["[scaling] exponent: is missing"]),
             ("[scaling]\nbase_batch = 0", ["base_batch = 0"]),
-            ("[scaling]\nrule = \"surge\"", ["[scaling] noise_scale is missing"]),
+            ("[scaling]\nrule = \"surge\"", ["[scaling] noise_scale: is missing"]),
             ("[scaling]\nrule = \"adam-sde\"\nbase_batch = 1", ["global_batch = 12", "at most 9"]),
             (
                 "[scaling]\nrule = \"formula\"\nformula = \"lr * \"",
