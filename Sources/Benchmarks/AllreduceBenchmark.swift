@@ -36,10 +36,10 @@ package struct AllreduceBenchmark: Sendable {
         let communicator = job.communicator
         try communicator.agree { () throws(Failure) in
             guard communicator.size < 2 else { return }
-            throw Failure(
-                .usage,
-                "bench allreduce measures an exchange between ranks, but there is only one; start "
-                    + "it as launch/mpirun --ranks 2 -- lockstep bench allreduce.")
+            throw .about(
+                .usage, "bench allreduce",
+                "measures an exchange between ranks, but there is only one",
+                remedy: "start it as launch/mpirun --ranks 2 -- lockstep bench allreduce")
         }
         try requireMemory(communicator)
         job.announce(
@@ -98,11 +98,11 @@ package struct AllreduceBenchmark: Sendable {
             // The reducer's gradient, and the source and the result of MPI_Allreduce.
             let there = machineMemoryBytes
             guard let largest = sizes.max(), largest * 3 * ranks > there else { return }
-            throw Failure(
-                .configuration,
-                "Sums of \(Format.bytes(largest)) take \(Format.bytes(largest * 3)) of memory for "
-                    + "each of \(ranks) ranks, but the machine has \(Format.bytes(there)); lower --maximum "
-                    + "or --sizes, or start fewer ranks on it.")
+            throw .about(
+                .configuration, "sums of \(Format.bytes(largest))",
+                "take \(Format.bytes(largest * 3)) of memory for each of \(ranks) ranks, but the "
+                    + "machine has \(Format.bytes(there))",
+                remedy: "lower --maximum or --sizes, or start fewer ranks on it")
         }
     }
 }

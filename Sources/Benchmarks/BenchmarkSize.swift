@@ -38,11 +38,9 @@ package struct BenchmarkSize: Sendable, Equatable {
     package static func named(_ name: String) throws(Failure) -> BenchmarkSize {
         if let size = all.first(where: { $0.name == name }) { return size }
         let names = all.map(\.name)
-        throw Failure(
-            .usage,
-            "There is no size \"\(name)\"; "
-                + (nearestName(to: name, among: names).map { "did you mean \"\($0)\"?" }
-                    ?? "the sizes are \(names.joined(separator: ", "))."))
+        throw .option(
+            "--size", name, "must be one of \(Format.list(names))",
+            remedy: spellingRemedy(for: name, among: names, otherwise: "give one of them"))
     }
 
     /// Returns the recipe that trains this size on `ranks` ranks, each with one lane in one

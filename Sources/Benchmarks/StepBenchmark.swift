@@ -61,11 +61,10 @@ package struct StepBenchmark: Sendable {
         try trace?.write()
         try communicator.agree { () throws(Failure) in
             guard records.last?.loss.isFinite != true else { return }
-            throw Failure(
-                .configuration,
-                "[optimizer] learning_rate = \(plan.recipe.optimizer.learningRate): the loss of "
-                    + "the "
-                    + "last step is not a number; lower the rate, or set clip_norm.")
+            throw .key(
+                "[optimizer] learning_rate", plan.recipe.optimizer.learningRate,
+                "gives the last step a loss that is not a number",
+                remedy: "lower the rate, or set clip_norm")
         }
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, threads: job.threads,
@@ -91,20 +90,18 @@ package struct StepBenchmark: Sendable {
         ).applying(overrides)
         guard recipe.model.vocabularySize > 0 else {
             throw .key(
-                "vocabulary_size", in: "model", value: 0,
-                problem: "means the tokenizer's size, but a benchmark has no tokenizer",
+                "[model] vocabulary_size", 0,
+                "means the tokenizer's size, but a benchmark has no tokenizer",
                 remedy: "write 1 or more")
         }
         let context = recipe.model.contextLength
         let length = sequenceLength ?? min(size.sequenceLength, context)
         guard length >= 1, length <= context else {
-            throw Failure(
-                .usage,
-                "--sequence-length \(length): must be from 1 to the context length, which is "
-                    + "\(context); "
-                    + (length < 1
-                        ? "give a length in that range."
-                        : "give less, or raise it with --set model.context_length=\(length)."))
+            throw .option(
+                "--sequence-length", length, "must be from 1 to the context length, \(context)",
+                remedy: length < 1
+                    ? "give a length in that range"
+                    : "give less, or raise it with --set model.context_length=\(length)")
         }
         return try TrainingPlan(recipe, ranks: ranks, sequenceLength: length)
     }

@@ -14,8 +14,8 @@ package struct CheckpointStore: Sendable {
     package init(folder: String, keep: Int) throws(Failure) {
         guard keep == 0 || keep >= 2 else {
             throw .key(
-                "keep", in: "checkpoint", value: keep,
-                problem: "would leave no other checkpoint if one is damaged",
+                "[checkpoint] keep", keep,
+                "would leave no other checkpoint if one is damaged",
                 remedy: "set 2 or more, or 0 to keep all")
         }
         self.folder = folder

@@ -78,11 +78,12 @@ extension Communicator {
         }
         let hosts = try allGatherText(Self.hostName)
         let different = values.indices.filter { values[$0] != reference }
-        let failure = Failure(
-            .configuration,
-            "The \(name) differs between ranks: \(Self.list(different, hosts: hosts)) "
+        let failure = Failure.about(
+            .configuration, "the \(name)",
+            "differs between ranks, because \(Self.list(different, hosts: hosts)) "
                 + "\(different.count == 1 ? "does" : "do") not have rank 0's "
-                + "“\(Self.shortened(reference))”; \(remedy).")
+                + "“\(Self.shortened(reference))”",
+            remedy: remedy)
         remember(failure)
         throw failure
     }

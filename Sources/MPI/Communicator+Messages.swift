@@ -64,9 +64,9 @@ func checkSize(of status: inout MPI_Status, expected: Int) throws(Failure) {
     var received: Int32 = 0
     try check("MPI_Get_count", MPI_Get_count(&status, lockstep_byte(), &received))
     guard received == expected else {
-        throw Failure(
-            .bug,
-            "Rank \(status.MPI_SOURCE) sent \(received) bytes instead of the expected \(expected); "
-                + "check that all ranks run the same build, or report this defect.")
+        throw .about(
+            .bug, "rank \(status.MPI_SOURCE)",
+            "sent \(received) bytes instead of the expected \(expected)",
+            remedy: "check that all ranks run the same build, or report this defect")
     }
 }

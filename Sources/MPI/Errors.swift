@@ -9,10 +9,10 @@ func check(_ call: StaticString, _ status: Int32) throws(Failure) {
     guard status != MPI_SUCCESS else { return }
     let text = errorText(status)
     if isProgrammersMistake(status) { throw .defect("\(call) failed with \(text)") }
-    throw Failure(
-        .inputOutput,
-        "\(call) failed with \(text); check that the hosts and the network between them are up, "
-            + "then resume from the last checkpoint.")
+    throw .about(
+        .inputOutput, "\(call)", "failed with \(text)",
+        remedy: "check that the hosts and the network between them are up, then resume from the "
+            + "last checkpoint")
 }
 
 /// Makes an MPI call that waits for other ranks, and checks it as `check` does.

@@ -29,10 +29,9 @@ extension MPIEnvironment {
     /// - Throws: `Failure` (configuration) with the number of tasks if there are several.
     package static func requireOneTask(for command: String) throws(Failure) {
         guard !hasJob, let tasks = launchedTasks else { return }
-        throw Failure(
-            .configuration,
-            "\(tasks.sentence), but lockstep \(command) needs only 1 process; start it once, "
-                + "without the launcher, or unset \(tasks.variable).")
+        throw tasks.failure(
+            "lockstep \(command) needs only 1 process",
+            remedy: "start it once, without the launcher, or unset \(tasks.variable)")
     }
 
     /// Checks that MPI does not see one rank although a launcher started several tasks: each task
@@ -47,10 +46,8 @@ extension MPIEnvironment {
             number("SLURM_PROCID") != nil || tasks.variable.hasPrefix("SLURM")
             ? "start them with mpirun inside the allocation, or with srun --mpi=pmix"
             : "start them with launch/mpirun or Open MPI's mpirun"
-        throw Failure(
-            .configuration,
-            "\(tasks.sentence), but MPI sees 1 rank; \(remedy), or unset \(tasks.variable) to run "
-                + "alone.")
+        throw tasks.failure(
+            "MPI sees 1 rank", remedy: "\(remedy), or unset \(tasks.variable) to run alone")
     }
 
     /// Checks that Open MPI supports the process manager with which srun started this process,
@@ -65,10 +62,10 @@ extension MPIEnvironment {
         let components = Set(processManagerComponents)
         let supported: Set = ["mca_pmix_s1.so", "mca_pmix_s2.so", "mca_pmix_cray.so"]
         guard !components.isEmpty, components.isDisjoint(with: supported) else { return }
-        throw Failure(
-            .configuration,
-            "This Open MPI does not support the process manager of srun (PMI); start the job with "
-                + "srun --mpi=pmix, or with launch/mpirun inside the allocation.")
+        throw .about(
+            .configuration, "Open MPI", "does not support the process manager of srun (PMI)",
+            remedy: "start the job with srun --mpi=pmix, or with launch/mpirun inside the "
+                + "allocation")
     }
 
     /// The tasks that a launcher started, according to an environment variable.
@@ -80,10 +77,13 @@ extension MPIEnvironment {
         /// The smallest possible number of tasks.
         let count: Int
 
-        /// The clause that states the number of tasks.
-        var sentence: String {
+        /// Returns the failure of a process that should be one of these tasks.
+        func failure(_ contradiction: String, remedy: String) -> Failure {
             let least = value == count ? "" : "at least "
-            return "\(variable) = \(value): a launcher started \(least)\(count) tasks"
+            return .variable(
+                variable, value: "\(value)",
+                problem: "a launcher started \(least)\(count) tasks, but \(contradiction)",
+                remedy: remedy)
         }
     }
 

@@ -60,10 +60,10 @@ package struct MPIEnvironment: ~Copyable {
         try world.barrier()
         watch.end()
         guard threadLevel != .single else {
-            throw Failure(
-                .configuration,
-                "The MPI library provides \(threadLevel) but \(ThreadLevel.funneled) is needed; use a build of "
-                    + "Open MPI with threads, such as Debian's openmpi-bin.")
+            throw .about(
+                .configuration, "the MPI library",
+                "provides \(threadLevel), but \(ThreadLevel.funneled) is needed",
+                remedy: "use a build of Open MPI with threads, such as Debian's openmpi-bin")
         }
         try Self.checkTaskCount(tasks, ranks: world.size)
         self.threadLevel = threadLevel

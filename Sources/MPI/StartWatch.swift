@@ -68,12 +68,13 @@ final class StartWatch: Sendable {
     private static func failure(after seconds: Double) -> Failure {
         let networks = HostNetworks.list
         let list = networks.isEmpty ? "no network" : networks.joined(separator: ", ")
-        return Failure(
-            .configuration,
-            "MPI did not connect all ranks within \(seconds.formatted()) s (rank "
+        return .about(
+            .configuration, "MPI",
+            "did not connect all ranks within \(seconds.formatted()) s (rank "
                 + "\(MPIEnvironment.launchedRank) on \(Communicator.hostName) waits; its networks: "
-                + "\(list)); give launch/mpirun --interface the network that connects the hosts, "
-                + "or set LOCKSTEP_START_TIMEOUT to more seconds.")
+                + "\(list))",
+            remedy: "give launch/mpirun --interface the network that connects the hosts, or set "
+                + "LOCKSTEP_START_TIMEOUT to more seconds")
     }
 }
 

@@ -39,9 +39,10 @@ package struct GPTConfiguration: Sendable, Equatable {
     ///   value.
     package func validate() throws(Failure) {
         try require(
-            Self.architectures.contains(architecture), "[model] architecture",
-            "\"\(architecture)\"", "must be \"gpt2\", the only architecture so far",
-            remedy: "write \"gpt2\"")
+            Self.architectures.contains(architecture),
+            or: .key(
+                "[model] architecture", "\"\(architecture)\"",
+                "must be \"gpt2\", the only architecture so far", remedy: "write \"gpt2\""))
         // The limits are far above trainable sizes, and low enough that no product overflows.
         let sizes = [
             ("layers", layers, 4095), ("heads", heads, 65_535), ("width", width, 1 << 20),
@@ -49,28 +50,31 @@ package struct GPTConfiguration: Sendable, Equatable {
         ]
         for (key, value, _) in sizes {
             try require(
-                value >= 1, "[model] \(key)", value, "must be at least 1",
-                remedy: "write 1 or more")
+                value >= 1,
+                or: .key("[model] \(key)", value, "must be at least 1", remedy: "write 1 or more"))
         }
         for (key, value, most) in sizes {
             try require(
-                value <= most, "[model] \(key)", value, "at most \(most) is supported",
-                remedy: "write \(most) or less")
+                value <= most,
+                or: .key(
+                    "[model] \(key)", value, "must be at most \(most)",
+                    remedy: "write \(most) or less"))
         }
         guard width % heads == 0 else {
             let divisors = (1...width).filter { width % $0 == 0 }
             let nearest = divisors.min { abs($0 - heads) < abs($1 - heads) } ?? 1
-            throw conflict(
+            throw Failure.key(
                 "[model] heads", heads, "does not divide width = \(width)",
-                remedy: "the nearest number of heads that does is \(nearest)")
+                remedy: "use \(nearest), the nearest number that does")
         }
         try require(
-            (0..<1 << 31).contains(vocabularySize), "[model] vocabulary_size", vocabularySize,
-            "must be from 0 to 2147483647",
-            remedy: "write 0 for the tokenizer's size, or the number of its symbols")
+            (0..<1 << 31).contains(vocabularySize),
+            or: .key(
+                "[model] vocabulary_size", vocabularySize, "must be from 0 to 2147483647",
+                remedy: "write 0 for the tokenizer's size, or the number of its symbols"))
         try require(
-            (0..<1).contains(dropout), "[model] dropout", dropout, "must be in [0, 1)",
-            remedy: "write 0 for none")
+            (0..<1).contains(dropout),
+            or: .key("[model] dropout", dropout, "must be in [0, 1)", remedy: "write 0 for none"))
         try validateParametrization()
     }
 

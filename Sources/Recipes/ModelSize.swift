@@ -25,9 +25,11 @@ extension GPTConfiguration {
         to size: ModelSize, _ parametrization: Parametrization, base: ModelSize
     ) throws(Failure) -> GPTConfiguration {
         try require(
-            size.width >= 1 && size.width % headWidth == 0, "width", size.width,
-            "must be a multiple of \(headWidth), the width of a head in the recipe",
-            remedy: "use \(max(1, (size.width + headWidth / 2) / headWidth) * headWidth)")
+            size.width >= 1 && size.width % headWidth == 0,
+            or: .key(
+                "width", size.width,
+                "must be a multiple of \(headWidth), the width of a head in the recipe",
+                remedy: "use \(max(1, (size.width + headWidth / 2) / headWidth) * headWidth)"))
         var resized = self
         resized.heads = size.width / headWidth
         resized.width = size.width

@@ -115,15 +115,20 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func validate() throws(Failure) {
         try require(
-            learningRate.isFinite && learningRate > 0, "[optimizer] learning_rate", learningRate,
-            "must be a number above 0",
-            remedy: "GPTs of up to 1 billion parameters use 1e-4 to 1e-3")
+            learningRate.isFinite && learningRate > 0,
+            or: .key(
+                "[optimizer] learning_rate", learningRate, "must be a number above 0",
+                remedy: "use 1e-4 to 1e-3 for a GPT of up to 1 billion parameters"))
         try require(
-            weightDecay.isFinite && weightDecay >= 0, "[optimizer] weight_decay", weightDecay,
-            "must be a number, 0 or more", remedy: "use 0 for none, or 0.1 as GPT-3 did")
+            weightDecay.isFinite && weightDecay >= 0,
+            or: .key(
+                "[optimizer] weight_decay", weightDecay, "must be a number, 0 or more",
+                remedy: "use 0 for none, or 0.1 as GPT-3 did"))
         try require(
-            clipNorm.isFinite && clipNorm >= 0, "[optimizer] clip_norm", clipNorm,
-            "must be a number, 0 or more", remedy: "use 0 to clip nothing, or 1.0 as GPT-3 did")
+            clipNorm.isFinite && clipNorm >= 0,
+            or: .key(
+                "[optimizer] clip_norm", clipNorm, "must be a number, 0 or more",
+                remedy: "use 0 to clip nothing, or 1.0 as GPT-3 did"))
         try validateMomentum()
         try validateAdam()
         try validateTrustRatios()
@@ -131,56 +136,76 @@ package struct OptimizerConfiguration: Sendable, Equatable {
 
     private func validateMomentum() throws(Failure) {
         try require(
-            (0..<1).contains(momentum), "[optimizer] momentum", momentum, "must be in [0, 1)",
-            remedy: "use \(momentum < 0 ? "0 for none" : "0.9 or another number below 1")")
+            (0..<1).contains(momentum),
+            or: .key(
+                "[optimizer] momentum", momentum, "must be in [0, 1)",
+                remedy: "use \(momentum < 0 ? "0 for none" : "0.9 or another number below 1")"))
         try require(
-            (0...1).contains(dampening), "[optimizer] dampening", dampening, "must be in [0, 1]",
-            remedy: "use \(dampening > 1 ? "1 at most" : "0 for none")")
+            (0...1).contains(dampening),
+            or: .key(
+                "[optimizer] dampening", dampening, "must be in [0, 1]",
+                remedy: "use \(dampening > 1 ? "1 at most" : "0 for none")"))
         try require(
-            !name.traits.isAdam || momentum == 0, "[optimizer] momentum", momentum,
-            "does nothing with name = \"\(name.rawValue)\"",
-            remedy: "set betas instead, or name = \"sgd\"")
+            !name.traits.isAdam || momentum == 0,
+            or: .key(
+                "[optimizer] momentum", momentum, "does nothing with name = \"\(name.rawValue)\"",
+                remedy: "set betas instead, or name = \"sgd\""))
         let descent = name.traits.isAdam ? "sgd" : name.rawValue
         try require(
-            !nesterov || momentum > 0, "[optimizer] nesterov", nesterov, "needs momentum",
-            remedy: "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false")
+            !nesterov || momentum > 0,
+            or: .key(
+                "[optimizer] nesterov", nesterov, "needs momentum",
+                remedy: "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false"))
         try require(
-            dampening == 0 || momentum > 0, "[optimizer] dampening", dampening, "needs momentum",
-            remedy: "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0")
+            dampening == 0 || momentum > 0,
+            or: .key(
+                "[optimizer] dampening", dampening, "needs momentum",
+                remedy: "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0"))
         try require(
-            !nesterov || dampening == 0, "[optimizer] dampening", dampening,
-            "contradicts nesterov = true", remedy: "set dampening = 0, or nesterov = false")
+            !nesterov || dampening == 0,
+            or: .key(
+                "[optimizer] dampening", dampening, "contradicts nesterov = true",
+                remedy: "set dampening = 0, or nesterov = false"))
     }
 
     private func validateAdam() throws(Failure) {
         for (beta, usual) in [(beta1, "0.9"), (beta2, "0.95")] {
             try require(
-                (0..<1).contains(beta), "[optimizer] betas", [beta1, beta2],
-                "must be two numbers in [0, 1)",
-                remedy: "use \(usual) for \(beta), or another number below 1")
+                (0..<1).contains(beta),
+                or: .key(
+                    "[optimizer] betas", [beta1, beta2], "must be two numbers in [0, 1)",
+                    remedy: "use \(usual) for \(beta), or another number below 1"))
         }
         try require(
             epsilon.isFinite && epsilon >= Double(Float.leastNormalMagnitude),
-            "[optimizer] epsilon", epsilon, "must be a number of at least 1.2e-38",
-            remedy: "use 1e-8; in fp32 a smaller one is zero and would divide by it")
+            or: .key(
+                "[optimizer] epsilon", epsilon, "must be a number of at least 1.2e-38",
+                remedy: "use 1e-8; in fp32 a smaller one is zero and would divide by it"))
         try require(
-            Float(epsilon).isFinite, "[optimizer] epsilon", epsilon,
-            "must be a number that fp32 can hold", remedy: "use 1e-8")
+            Float(epsilon).isFinite,
+            or: .key(
+                "[optimizer] epsilon", epsilon, "must be a number that fp32 can hold",
+                remedy: "use 1e-8"))
     }
 
     private func validateTrustRatios() throws(Failure) {
         try require(
-            trustCoefficient.isFinite && trustCoefficient > 0, "[optimizer] trust_coefficient",
-            trustCoefficient, "must be a number above 0", remedy: "use 0.001")
+            trustCoefficient.isFinite && trustCoefficient > 0,
+            or: .key(
+                "[optimizer] trust_coefficient", trustCoefficient, "must be a number above 0",
+                remedy: "use 0.001"))
         try require(
             name.traits.takesTrustCoefficient || trustCoefficient == Self.usualTrustCoefficient,
-            "[optimizer] trust_coefficient", trustCoefficient,
-            "does nothing with name = \"\(name.rawValue)\"",
-            remedy: "remove it, or set name = \"lars\"")
+            or: .key(
+                "[optimizer] trust_coefficient", trustCoefficient,
+                "does nothing with name = \"\(name.rawValue)\"",
+                remedy: "remove it, or set name = \"lars\""))
         try require(
-            !sharded || !name.hasTrustRatios, "[optimizer] sharded", sharded,
-            "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
-            remedy: "set sharded = false, or another name such as \"adamw\"")
+            !sharded || !name.hasTrustRatios,
+            or: .key(
+                "[optimizer] sharded", sharded,
+                "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
+                remedy: "set sharded = false, or another name such as \"adamw\""))
     }
 }
 

@@ -110,17 +110,25 @@ extension GPTConfiguration {
         for (key, value, own, isUsed) in sizes {
             guard let value else {
                 try require(
-                    !isUsed, "[model] parametrization", name, "needs \(key)",
-                    remedy: "set \(key) = \(own), or the size at which it is to equal \"standard\"")
+                    !isUsed,
+                    or: .key(
+                        "[model] parametrization", name, "needs \(key)",
+                        remedy:
+                            "set \(key) = \(own), or the size at which it is to equal \"standard\"")
+                )
                 continue
             }
             try require(
-                isUsed, "[model] \(key)", value, "does nothing with parametrization = \(name)",
-                remedy: "remove it, or set parametrization = "
-                    + (key == "base_width" ? "\"mup\"" : "\"completep\""))
+                isUsed,
+                or: .key(
+                    "[model] \(key)", value, "does nothing with parametrization = \(name)",
+                    remedy: "remove it, or set parametrization = "
+                        + (key == "base_width" ? "\"mup\"" : "\"completep\"")))
             try require(
-                value >= 1 && value <= 1 << 20, "[model] \(key)", value,
-                "must be from 1 to \(1 << 20)", remedy: "write \(own)")
+                value >= 1 && value <= 1 << 20,
+                or: .key(
+                    "[model] \(key)", value, "must be from 1 to \(1 << 20)", remedy: "write \(own)")
+            )
         }
     }
 }

@@ -32,24 +32,32 @@ package struct TrainingConfiguration: Sendable, Equatable {
         ]
         for (key, value) in counts {
             try require(
-                value >= 1, "[training] \(key)", value, "must be a whole number, 1 or more",
-                remedy: "use 1 or more")
+                value >= 1,
+                or: .key(
+                    "[training] \(key)", value, "must be a whole number, 1 or more",
+                    remedy: "use 1 or more"))
         }
         // Numbers of tokens are products of these and the context length, which must not overflow.
         for (key, value) in counts.prefix(2) {
             try require(
-                value <= Self.largestCount, "[training] \(key)", value,
-                "is more than \(Self.largestCount)", remedy: "use less")
+                value <= Self.largestCount,
+                or: .key(
+                    "[training] \(key)", value, "is more than \(Self.largestCount)",
+                    remedy: "use less"))
         }
         if let averagingPower {
             try require(
-                (0...1000).contains(averagingPower), "[training] averaging_power", averagingPower,
-                "must be in [0, 1000]",
-                remedy: "use 7 for about the last tenth of the run, or remove it for no average")
+                (0...1000).contains(averagingPower),
+                or: .key(
+                    "[training] averaging_power", averagingPower, "must be in [0, 1000]",
+                    remedy: "use 7 for about the last tenth of the run, or remove it for no average"
+                ))
         }
         try require(
-            microBatch >= 0, "[training] micro_batch", microBatch,
-            "must be a whole number, 0 or more", remedy: "use 0 for a whole lane at once")
+            microBatch >= 0,
+            or: .key(
+                "[training] micro_batch", microBatch, "must be a whole number, 0 or more",
+                remedy: "use 0 for a whole lane at once"))
     }
 }
 
@@ -67,11 +75,15 @@ package struct ReductionConfiguration: Sendable, Equatable {
     /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
         try require(
-            lanes >= 0, "[reduction] lanes", lanes, "must be a whole number, 0 or more",
-            remedy: "use 0 for a default")
+            lanes >= 0,
+            or: .key(
+                "[reduction] lanes", lanes, "must be a whole number, 0 or more",
+                remedy: "use 0 for a default"))
         try require(
-            bucketMebibytes > 0 && bucketMebibytes <= 1024, "[reduction] bucket_mib",
-            bucketMebibytes, "must be above 0 and at most 1024", remedy: "use 1")
+            bucketMebibytes > 0 && bucketMebibytes <= 1024,
+            or: .key(
+                "[reduction] bucket_mib", bucketMebibytes, "must be above 0 and at most 1024",
+                remedy: "use 1"))
     }
 }
 
@@ -90,13 +102,16 @@ package struct EvaluationConfiguration: Sendable, Equatable {
     func validate() throws(Failure) {
         for (key, value) in [("every", every), ("windows", windows)] {
             try require(
-                value >= 0, "[evaluation] \(key)", value, "must be a whole number, 0 or more",
-                remedy: "use 0 or more")
+                value >= 0,
+                or: .key(
+                    "[evaluation] \(key)", value, "must be a whole number, 0 or more",
+                    remedy: "use 0 or more"))
         }
         try require(
             at.allSatisfy { $0 >= 0 } && zip(at, at.dropFirst()).allSatisfy(<),
-            "[evaluation] at", at, "must be a rising list of steps",
-            remedy: "write one such as [100, 200, 400]")
+            or: .key(
+                "[evaluation] at", at, "must be a rising list of steps",
+                remedy: "write one such as [100, 200, 400]"))
     }
 }
 
@@ -112,10 +127,14 @@ package struct CheckpointConfiguration: Sendable, Equatable {
     /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
         try require(
-            every >= 0, "[checkpoint] every", every, "must be a whole number, 0 or more",
-            remedy: "use 0 or more")
+            every >= 0,
+            or: .key(
+                "[checkpoint] every", every, "must be a whole number, 0 or more",
+                remedy: "use 0 or more"))
         try require(
-            keep == 0 || keep >= 2, "[checkpoint] keep", keep, "must be 0 or at least 2",
-            remedy: "use 2, so that one is whole while the next is written, or 0 to keep all")
+            keep == 0 || keep >= 2,
+            or: .key(
+                "[checkpoint] keep", keep, "must be 0 or at least 2",
+                remedy: "use 2, so that one is whole while the next is written, or 0 to keep all"))
     }
 }

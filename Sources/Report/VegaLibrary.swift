@@ -72,10 +72,9 @@ package enum VegaLibrary {
     }
 
     private static func missing(_ place: String) -> Failure {
-        Failure(
-            .missingInput,
-            "the JavaScript that draws a report's charts is not in \(place); run "
-                + "'apt-get install libjs-vega'.")
+        .file(
+            .missingInput, place, "does not hold the JavaScript that draws a report's charts",
+            remedy: "run 'apt-get install libjs-vega'")
     }
 
     private static func content(of path: String) throws(Failure) -> String {

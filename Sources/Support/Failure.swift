@@ -54,32 +54,56 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
 // MARK: - The grammar of messages
 
 extension Failure {
-    /// Returns a failure that concerns a file or folder: `PATH: problem; remedy.`
+    /// Returns a failure that concerns anything that can be named: `subject: problem; remedy.`
+    ///
+    /// Prefer the builders for files, options, keys and variables, which use this one.
     ///
     /// - Parameters:
     ///   - problem: the predicate of the sentence, such as "is not valid UTF-8".
-    ///   - remedy: an imperative clause, such as "give a text file".
+    ///   - remedy: an imperative clause, such as "give a text file", or a question such as "did
+    ///     you mean "train"?".
+    package static func about(
+        _ code: Code, _ subject: String, _ problem: String, remedy: String
+    ) -> Failure {
+        Failure(code, "\(subject): \(problem); \(remedy)\(remedy.hasSuffix("?") ? "" : ".")")
+    }
+
+    /// Returns a failure that concerns a file or folder: `PATH: problem; remedy.`
     package static func file(
         _ code: Code, _ path: String, _ problem: String, remedy: String
     ) -> Failure {
-        Failure(code, "\(path): \(problem); \(remedy).")
+        .about(code, path, problem, remedy: remedy)
     }
 
-    /// Returns a usage failure that concerns an option of the command line:
-    /// `--option value: problem; remedy.`
+    /// Returns a usage failure that concerns the value of an option: `--option value: problem;
+    /// remedy.`
     package static func option(
         _ option: String, _ value: some CustomStringConvertible, _ problem: String, remedy: String
     ) -> Failure {
-        Failure(.usage, "\(option) \(value): \(problem); \(remedy).")
+        .about(.usage, "\(option) \(value)", problem, remedy: remedy)
     }
 
-    /// Returns a configuration failure that concerns a key of a recipe:
+    /// Returns a usage failure that concerns an option or an argument whatever its value is:
+    /// `--option: problem; remedy.`
+    package static func option(_ option: String, _ problem: String, remedy: String) -> Failure {
+        .about(.usage, option, problem, remedy: remedy)
+    }
+
+    /// Returns a usage failure about an option or an argument, such as `<recipe>`, that a command
+    /// needs: `--option: is missing; remedy.`
+    package static func missing(_ option: String, remedy: String) -> Failure {
+        .about(.usage, option, "is missing", remedy: remedy)
+    }
+
+    /// Returns a failure that concerns the value of a key of a file:
     /// `[section] key = value: problem; remedy.`
+    ///
+    /// - Parameter key: the key with its section, such as "[training] steps".
     package static func key(
-        _ key: String, in section: String, value: some CustomStringConvertible, problem: String,
-        remedy: String
+        _ key: String, _ value: some Any, _ problem: String, remedy: String,
+        code: Code = .configuration
     ) -> Failure {
-        Failure(.configuration, "[\(section)] \(key) = \(value): \(problem); \(remedy).")
+        .about(code, "\(key) = \(value)", problem, remedy: remedy)
     }
 
     /// Returns a configuration failure that concerns an environment variable:
@@ -87,7 +111,7 @@ extension Failure {
     package static func variable(
         _ name: String, value: String, problem: String, remedy: String
     ) -> Failure {
-        Failure(.configuration, "\(name) = \(value): \(problem); \(remedy).")
+        .about(.configuration, "\(name) = \(value)", problem, remedy: remedy)
     }
 
     /// Returns the failure of an internal check: `problem; please report this defect.`
@@ -126,6 +150,28 @@ extension Failure {
         default: "check the file system"
         }
     }
+}
+
+/// Checks a condition.
+///
+/// - Throws: `failure` if the condition is not met.
+package func require(
+    _ condition: Bool, or failure: @autoclosure () -> Failure
+) throws(Failure) {
+    guard condition else { throw failure() }
+}
+
+/// Checks that an option's number is in a range.
+///
+/// - Throws: `Failure` (usage) that names the option, its value and the range.
+package func requireOption(
+    _ option: String, _ value: Int, in range: ClosedRange<Int>, remedy: String
+) throws(Failure) {
+    try require(
+        range.contains(value),
+        or: .option(
+            option, value, "must be from \(range.lowerBound) to \(range.upperBound)",
+            remedy: remedy))
 }
 
 /// Returns the system's text for an error, such as "No space left on device".

@@ -13,6 +13,14 @@ package func nearestName(to name: String, among candidates: [String]) -> String?
     return best?.candidate
 }
 
+/// Returns the remedy for a misspelled name: the question whether the nearest candidate was meant,
+/// or `otherwise` if none is close.
+package func spellingRemedy(
+    for name: String, among candidates: [String], otherwise: String
+) -> String {
+    nearestName(to: name, among: candidates).map { "did you mean \"\($0)\"?" } ?? otherwise
+}
+
 /// Returns the least number of insertions, deletions, substitutions and swaps of adjacent
 /// characters that turn one name into the other.
 package func editDistance(_ first: String, _ second: String) -> Int {

@@ -68,15 +68,14 @@ struct BenchAllreduceCommand: ParsableCommand {
         guard let number = Int(digits), number >= 1, number < 1 << 30,
             let shift = units[text.dropFirst(digits.count).lowercased()]
         else {
-            throw Failure(.usage, "\(option) \(text): is not a size; write sizes as 4k, 1m or 1g.")
+            throw .option(option, text, "is not a size", remedy: "write sizes as 4k, 1m or 1g")
         }
         // MPI counts elements in 32 bits.
         let bytes = number << shift
         guard bytes % 64 == 0, bytes <= 4 << 30 else {
-            throw Failure(
-                .usage,
-                "\(option) \(text): is not a multiple of 64 bytes up to 4g; give another size."
-            )
+            throw .option(
+                option, text, "must be a multiple of 64 bytes, at most 4g",
+                remedy: "give another size")
         }
         return bytes
     }
@@ -84,6 +83,6 @@ struct BenchAllreduceCommand: ParsableCommand {
     private func chosenWire() throws(Failure) -> WireFormat {
         if let choice = WireFormat(rawValue: wire) { return choice }
         throw Failure.option(
-            "--wire", wire, "is not a format of messages", remedy: "give fp32 or bf16")
+            "--wire", wire, "must be fp32 or bf16", remedy: "give one of them")
     }
 }

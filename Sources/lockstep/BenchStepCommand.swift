@@ -54,10 +54,7 @@ struct BenchStepCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        guard steps >= 1, steps <= 1_000_000 else {
-            throw Failure.option(
-                "--steps", steps, "must be from 1 to 1000000", remedy: "try 5")
-        }
+        try requireOption("--steps", steps, in: 1...1_000_000, remedy: "try 5")
         let benchmark = StepBenchmark(
             size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,
             overrides: set, sequenceLength: sequenceLength, tracePath: trace)

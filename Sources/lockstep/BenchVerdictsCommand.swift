@@ -32,9 +32,7 @@ struct BenchVerdictsCommand: ParsableCommand {
     var plans = false
 
     func run() throws {
-        guard (3...100_000).contains(sweeps) else {
-            throw Failure(.usage, "--sweeps \(sweeps): must be from 3 to 100000; try 360.")
-        }
+        try requireOption("--sweeps", sweeps, in: 3...100_000, remedy: "try 360")
         var table = TextTable(
             [
                 "case", "seeds", "true rule holds", "true rule fails", "wrong holds", "coverage",

@@ -88,7 +88,7 @@ struct BranchCommand: ParsableCommand {
 
     func run() throws {
         guard let out else {
-            throw Failure(.usage, "No output folder is given; add --out with the branches' folder.")
+            throw Failure.missing("--out", remedy: "name the branches' folder")
         }
         let options = BranchOptions(
             run: runFolder, data: data, checkpoints: checkpoints, batches: batches, rule: rule,

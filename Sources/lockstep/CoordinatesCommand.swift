@@ -29,10 +29,10 @@ struct CoordinatesCommand: ParsableCommand {
     var recipe: String
 
     @Option(help: "The folder that `lockstep tokenize` wrote.")
-    var data: String?
+    var data: String
 
     @Option(help: "A new folder for the results.")
-    var out: String?
+    var out: String
 
     @Option(
         parsing: .unconditional,
@@ -70,10 +70,6 @@ struct CoordinatesCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let data else { throw TrainingData.notGiven }
-        guard let out else {
-            throw Failure(.usage, "No output folder is given; add --out with a new folder.")
-        }
         let options = CoordinatesOptions(
             recipePath: recipe, dataPath: data, outPath: out, widths: widths, layers: layers,
             parametrizations: parametrizations, steps: steps, seeds: seeds, overrides: set)

@@ -33,7 +33,7 @@ struct FindLRCommand: ParsableCommand {
     var recipe: String
 
     @Option(help: "The folder that `lockstep tokenize` wrote.")
-    var data: String?
+    var data: String
 
     @Option(parsing: .unconditional, help: "The first learning rate of the range test.")
     var from = 1e-7
@@ -74,7 +74,6 @@ struct FindLRCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let data else { throw TrainingData.notGiven }
         let ramp = try RateRamp(
             from: from, to: to, steps: steps, shape: linear ? .linear : .geometric)
         try RateProbe.requireSteps(probeSteps)

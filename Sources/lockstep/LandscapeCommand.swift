@@ -65,7 +65,8 @@ struct LandscapeCommand: ParsableCommand {
 
     func run() throws {
         guard let kind = LandscapeSession.Directions(rawValue: directions) else {
-            throw Failure(.usage, "--directions \(directions): is unknown; give filter or pca.")
+            throw Failure.option(
+                "--directions", directions, "must be filter or pca", remedy: "give one of them")
         }
         try Job.run(threads, onStop: .finishStep) { (job) throws(Failure) in
             let session = LandscapeSession(

@@ -43,9 +43,38 @@ struct Lockstep: ParsableCommand {
     static func checkCommand(_ name: String?) throws(Failure) {
         let names = commandNames + ["help"]
         guard let name, !name.hasPrefix("-"), !names.contains(name) else { return }
-        let remedy =
-            nearestName(to: name, among: names).map { "did you mean \"\($0)\"?" }
-            ?? "the commands are \(names.joined(separator: ", "))."
-        throw Failure(.usage, "There is no command \"\(name)\"; \(remedy)")
+        throw .about(
+            .usage, "\"\(name)\"", "is not a command",
+            remedy: spellingRemedy(
+                for: name, among: names, otherwise: "use one of \(names.joined(separator: ", "))"))
+    }
+
+    /// Returns the failure for an error of the parser, from the parser's message.
+    ///
+    /// - Parameter command: the name of the command, or nil if there is none.
+    static func failure(_ message: String, of command: String?) -> Failure {
+        let remedy = "see lockstep \(command.map { "\($0) " } ?? "")--help"
+        if let match = message.wholeMatch(of: /Missing expected argument '(\S+?)(?: .*)?'/) {
+            return .missing(String(match.1), remedy: remedy)
+        }
+        if let match = message.wholeMatch(of: /Missing value for '(\S+?)(?: .*)?'/) {
+            return .option(String(match.1), "has no value", remedy: remedy)
+        }
+        if let match = message.wholeMatch(of: /The value '(.*)' is invalid for '(\S+?)(?: .*)?'.*/)
+        {
+            return .option(
+                String(match.2), String(match.1), "is not a valid value", remedy: remedy)
+        }
+        if let match = message.wholeMatch(
+            of: /Unknown option '(\S+)'(?:\. Did you mean '(\S+)'\?)?/)
+        {
+            return .option(
+                String(match.1), "is not an option",
+                remedy: match.2.map { "did you mean \"\($0)\"?" } ?? remedy)
+        }
+        // The parser's other messages are sentences without a full stop.
+        return Failure(
+            .usage, "\(message)\(message.hasSuffix("?") ? " See" : "; see") \(remedy.dropFirst(4))."
+        )
     }
 }

@@ -28,10 +28,10 @@ struct RegimesCommand: ParsableCommand {
     var recipe: String?
 
     @Option(help: "The folder that `lockstep tokenize` wrote.")
-    var data: String?
+    var data: String
 
     @Option(help: "A new folder for the results.")
-    var out: String?
+    var out: String
 
     @Option(
         parsing: .unconditional,
@@ -57,10 +57,6 @@ struct RegimesCommand: ParsableCommand {
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let data else { throw TrainingData.notGiven }
-        guard let out else {
-            throw Failure(.usage, "No output folder is given; add --out with a new folder.")
-        }
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = RegimesSession(

@@ -36,19 +36,19 @@ struct ReportCommand: ParsableCommand {
 
     func run() throws {
         guard let first = paths.first, paths.count == 1 || out != nil else {
-            throw Failure(
-                .usage,
-                "A page about several runs belongs to none of them; name its file with --out.")
+            throw Failure.missing(
+                "--out",
+                remedy: "name the page's file, because a page about several runs belongs to none "
+                    + "of them")
         }
         if let out, FileSystem.exists(out) {
             throw Failure.file(
                 .usage, out, "exists and is never overwritten", remedy: "give --out another name")
         }
         guard paths.count == 1 || !paths.contains(where: isAlone) else {
-            throw Failure(
-                .usage,
-                "A page is about runs, about one sweep or about one CSV file; name the sweep or the "
-                    + "file alone.")
+            throw Failure.option(
+                "<paths>", "must be runs, one sweep or one CSV file",
+                remedy: "name the sweep or the file alone")
         }
         let path = try out ?? defaultPath(first)
         try AtomicFile.write(try page(first).html(vega: try VegaLibrary.script()), to: path)
@@ -62,8 +62,9 @@ struct ReportCommand: ParsableCommand {
 
     private func defaultPath(_ path: String) throws(Failure) -> String {
         guard !RunTableOptions.isTable(path) else {
-            throw Failure(
-                .usage, "A page about \(path) has no folder of its own; name its file with --out.")
+            throw .missing(
+                "--out",
+                remedy: "name the page's file, because \(path) has no folder of its own")
         }
         return "\(SweepFolder(path).path)/report.html"
     }
@@ -76,9 +77,9 @@ struct ReportCommand: ParsableCommand {
         let sweep = SweepFolder(first)
         guard !sweep.holdsSweep else { return try sweep.report(tolerance: tolerance.tolerance) }
         guard tolerance.tolerance == nil else {
-            throw Failure(
-                .usage,
-                "--tolerance: is for sweeps and CSV files, but \(first) is none; leave it out.")
+            throw .option(
+                "--tolerance", "is for sweeps and CSV files, but \(first) is none",
+                remedy: "leave it out")
         }
         return RunReport(try paths.map { (path) throws(Failure) in try RunLog(RunFolder(path)) })
             .page

@@ -69,7 +69,6 @@ struct RunTableOptions: ParsableArguments {
             ("--context-length", contextLength != nil),
         ]
         guard let (option, _) = options.first(where: \.1) else { return }
-        throw Failure(
-            .usage, "\(option): is for CSV files, but \(path) is none; leave it out.")
+        throw .option(option, "is for CSV files, but \(path) is none", remedy: "leave it out")
     }
 }

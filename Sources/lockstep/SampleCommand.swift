@@ -59,7 +59,7 @@ struct SampleCommand: ParsableCommand {
     func run() throws {
         for (name, value, usual) in [("--tokens", tokens, 256), ("--samples", samples, 1)]
         where value < 1 {
-            throw Failure(.usage, "\(name) \(value): must be at least 1; try \(usual).")
+            throw Failure.option(name, value, "must be at least 1", remedy: "try \(usual)")
         }
         var sampling = Sampling()
         sampling.temperature = temperature

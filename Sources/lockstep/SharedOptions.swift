@@ -16,10 +16,7 @@ struct ThreadsOption: ParsableArguments {
     ///   launcher's number is not.
     func count() throws(Failure) -> Int {
         if let count = threadsPerRank {
-            guard Self.range.contains(count) else {
-                throw Failure.option(
-                    "--threads-per-rank", count, "must be from 1 to 1024", remedy: "try 1")
-            }
+            try requireOption("--threads-per-rank", count, in: Self.range, remedy: "try 1")
             return count
         }
         guard let text = processEnvironment()["LOCKSTEP_THREADS"], !text.isEmpty else { return 1 }
@@ -47,7 +44,7 @@ struct PrecisionOptions: ParsableArguments {
     func choice() throws(Failure) -> Precision {
         if let choice = Precision(rawValue: precision) { return choice }
         throw Failure.option(
-            "--precision", precision, "is not a precision", remedy: "give fp32 or bf16")
+            "--precision", precision, "must be fp32 or bf16", remedy: "give one of them")
     }
 }
 

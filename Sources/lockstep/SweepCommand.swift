@@ -82,7 +82,7 @@ struct SweepCommand: ParsableCommand {
             return
         }
         guard let out = estimate ? out ?? "" : out else {
-            throw Failure(.usage, "No output folder is given; add --out with the sweep's folder.")
+            throw Failure.missing("--out", remedy: "name the sweep's folder")
         }
         if let budget, estimate {
             throw Failure.option(

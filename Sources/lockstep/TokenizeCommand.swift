@@ -80,8 +80,8 @@ struct TokenizeCommand: ParsableCommand {
         }
         let name = tokenizer ?? (vocabulary == nil ? "characters" : "gpt2")
         guard name == "gpt2" || vocabulary == nil else {
-            throw Failure(
-                .usage, "--vocabulary does nothing with --tokenizer \(name); leave it out.")
+            throw Failure.option(
+                "--vocabulary", "does nothing with --tokenizer \(name)", remedy: "leave it out")
         }
         switch name {
         case "characters": return .characters
@@ -95,10 +95,9 @@ struct TokenizeCommand: ParsableCommand {
             return .bytePairs(folder: vocabulary)
         default:
             let names = ["characters", "bytes", "gpt2"]
-            let nearest = nearestName(to: name, among: names).map { "did you mean \($0)?" }
-            throw Failure(
-                .usage,
-                "--tokenizer \(name): is unknown; \(nearest ?? "give characters, bytes or gpt2.")")
+            throw Failure.option(
+                "--tokenizer", name, "must be one of \(Format.list(names))",
+                remedy: spellingRemedy(for: name, among: names, otherwise: "give one of them"))
         }
     }
 

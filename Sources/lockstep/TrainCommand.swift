@@ -67,7 +67,7 @@ struct TrainCommand: ParsableCommand {
             return
         }
         guard let out else {
-            throw Failure(.usage, "No output folder is given; add --out with the run's folder.")
+            throw Failure.missing("--out", remedy: "name the run's folder")
         }
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in

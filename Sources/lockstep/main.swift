@@ -30,12 +30,9 @@ do {
         if MPIEnvironment.launchedRank == 0 { print(Lockstep.fullMessage(for: error)) }
         exit(0)
     }
-    let message = Lockstep.message(for: error)
-    let command = firstArgument.map { Lockstep.commandNames.contains($0) ? " \($0)" : "" } ?? ""
-    end(
-        Failure.Code.usage.rawValue,
-        message: "lockstep: \(message)\(message.hasSuffix("?") ? " See" : "; see")"
-            + " lockstep\(command) --help.")
+    let command = firstArgument.flatMap { Lockstep.commandNames.contains($0) ? $0 : nil }
+    let failure = Lockstep.failure(Lockstep.message(for: error), of: command)
+    end(failure.code.rawValue, message: failure.line)
 }
 
 /// Ends the process. Only rank 0 prints the message, because all ranks have the same command line.

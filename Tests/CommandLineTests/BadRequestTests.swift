@@ -40,7 +40,7 @@ extension CommandLineTests {
             let bench = try Workbench()
             let outcome = try bench.lockstep(bench.training(), ranks: 5)
             expectRefusal(
-                outcome, 78, ["5 ranks are more than the 4 lanes", "start at most 4 ranks"])
+                outcome, 78, ["5 ranks: are more than the 4 lanes", "start at most 4 ranks"])
             #expect(!bench.exists("run"))
         }
 
@@ -58,7 +58,8 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(["train", bench.path("broken.toml")] + arguments), 78,
                 [bench.path("broken.toml"), "not valid TOML at line 1"])
-            expectRefusal(try bench.lockstep(["train"] + arguments), 64, ["No recipe is given"])
+            expectRefusal(
+                try bench.lockstep(["train"] + arguments), 64, ["<recipe>: is missing; name one"])
             #expect(!bench.exists("run"))
         }
 
@@ -72,7 +73,7 @@ extension CommandLineTests {
                 try bench.lockstep("train", recipe, "--out", bench.path("run")), 64, ["--data"])
             expectRefusal(
                 try bench.lockstep("train", recipe, "--data", bench.path("data"), "--out", ""), 64,
-                ["--out \"\": is an empty name"])
+                ["--out \"\": is empty"])
             expectRefusal(
                 try bench.lockstep(bench.training() + ["--threads-per-rank", "0"]), 64,
                 ["--threads-per-rank 0: must be from 1"])
@@ -84,9 +85,16 @@ extension CommandLineTests {
         @Test(
             "unknown commands and options are named",
             arguments: [
-                (["trian"], "There is no command \"trian\"; did you mean \"train\"?"),
-                (["train", "--nope"], "--nope"), (["sample"], "<run>"),
-                (["evaluate", "a", "b"], "'b'"), (["sample", "a", "--tokens", "many"], "many"),
+                (["trian"], "lockstep: \"trian\": is not a command; did you mean \"train\"?"),
+                (["train", "--nope"], "--nope: is not an option; did you mean"),
+                (
+                    ["train", "--traces", "a"],
+                    "--traces: is not an option; did you mean \"--trace\"?"
+                ),
+                (["train", "--trace"], "--trace: has no value; see lockstep train --help."),
+                (["sample"], "<run>: is missing; see lockstep sample --help."),
+                (["evaluate", "a", "b"], "'b'"),
+                (["sample", "a", "--tokens", "many"], "--tokens many: is not a valid value; see"),
             ])
         func unknownCommandsAndOptions(arguments: [String], words: String) throws {
             let bench = try Workbench()
@@ -103,7 +111,10 @@ extension CommandLineTests {
                 (["sample", "RUN", "--tokens", "-5"], "--tokens -5: must be"),
                 (["sample", "RUN", "--temperature", "-0.5"], "--temperature -0.5: must be"),
                 (["sample", "RUN", "--top-k", "-1"], "--top-k -1: must be"),
-                (["sample", "RUN", "--seed", "-1"], "'-1' is invalid for '--seed"),
+                (
+                    ["sample", "RUN", "--seed", "-1"],
+                    "--seed -1: is not a valid value; see lockstep sample"
+                ),
                 (["tokenize", "TEXT", "--out", "x", "--validation-fraction", "-0.1"], "-0.1"),
                 (["tokenize", "TEXT", "--out", "x", "--shard-tokens", "-5"], "-5"),
                 (["doctor", "--threads-per-rank", "-2"], "--threads-per-rank -2: must be"),

@@ -47,7 +47,7 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(
                     "tokenize", bench.path("text.txt"), "--out", bench.path("new"), "--tokenizer",
-                    "charcters"), 64, ["did you mean characters?"])
+                    "charcters"), 64, ["did you mean \"characters\"?"])
             #expect(try bench.names() == before)
             #expect(try bench.bytes(of: "text.txt") == Data(Workbench.text.utf8))
         }

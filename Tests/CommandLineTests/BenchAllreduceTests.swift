@@ -67,13 +67,13 @@ extension CommandLineTests {
             arguments: [
                 (["--sizes", "5x"], "--sizes 5x: is not a size"),
                 (["--sizes", ""], "--sizes : is not a size"),
-                (["--sizes", "100"], "--sizes 100: is not a multiple of 64 bytes"),
-                (["--sizes", "8g"], "up to 4g"),
+                (["--sizes", "100"], "--sizes 100: must be a multiple of 64 bytes"),
+                (["--sizes", "8g"], "at most 4g"),
                 (["--maximum", "1k"], "--maximum 1k: must be at least 4k"),
-                (["--wire", "fp16"], "--wire fp16: is not a format"),
+                (["--wire", "fp16"], "--wire fp16: must be fp32 or bf16"),
                 (["--threads-per-rank", "0"], "--threads-per-rank 0:"),
                 (["--size", "4k"], "--size"),
-                ([], "bench allreduce measures an exchange between ranks"),
+                ([], "bench allreduce: measures an exchange between ranks"),
             ] as [([String], String)])
         func mistakesAreRefused(arguments: [String], words: String) throws {
             let outcome = try Launch.run(Workbench.lockstep, ["bench", "allreduce"] + arguments)

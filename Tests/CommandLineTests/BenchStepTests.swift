@@ -132,9 +132,9 @@ extension CommandLineTests {
         @Test(
             "mistakes are refused",
             arguments: [
-                (["--size", "gpt3"], 64, "There is no size \"gpt3\""),
+                (["--size", "gpt3"], 64, "--size gpt3: must be one of"),
                 (["--size", "chars"], 64, "did you mean \"char\"?"),
-                (["--precision", "fp8"], 64, "--precision fp8: is not a precision"),
+                (["--precision", "fp8"], 64, "--precision fp8: must be fp32 or bf16"),
                 (["--steps", "0"], 64, "--steps 0: must be"),
                 (["--sequence-length", "0"], 64, "--sequence-length 0: must be"),
                 (["--set", "training.steps=7"], 64, "has no effect on a benchmark"),
@@ -210,7 +210,7 @@ extension CommandLineTests {
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "2", "--oversubscribe", "--", Self.lockstep]
                     + ["bench", "step", "--size", "char", "--set", "reduction.lanes=1"])
-            expectRefusal(outcome, 78, ["2 ranks are more than the 1 lane into"])
+            expectRefusal(outcome, 78, ["2 ranks: are more than the 1 lane into"])
         }
     }
 }

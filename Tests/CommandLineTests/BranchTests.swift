@@ -107,7 +107,7 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(
                     "branch", bench.path("run"), "--out", bench.path("x"), "--checkpoints", "16"),
-                64, ["--checkpoints 16: ", "rate after this step is 0"])
+                64, ["--checkpoints 16: ", "has a learning rate of 0 after it"])
         }
 
         @Test("impossible branches are refused, by one rank and by two")
@@ -137,8 +137,12 @@ extension CommandLineTests {
                     )
                 }
             }
-            expectRefusal(try bench.lockstep("branch", run), 64, ["add --out"])
-            expectRefusal(try bench.lockstep(["branch"] + out), 64, ["No run is given"])
+            expectRefusal(
+                try bench.lockstep("branch", run), 64,
+                ["--out: is missing; name the branches' folder."])
+            expectRefusal(
+                try bench.lockstep(["branch"] + out), 64,
+                ["<run>: is missing; give the folder of a run"])
             expectRefusal(
                 try bench.lockstep(["branch", run, "--checkpoints", "5"] + out, ranks: 2), 66,
                 ["has no checkpoint of step 5", "give one of the steps 4, 8, 12, 16"])

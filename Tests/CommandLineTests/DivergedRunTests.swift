@@ -95,7 +95,8 @@ extension CommandLineTests {
                 #expect(outcome.status == 65, "\(command): \(outcome.errors)")
                 #expect(outcome.output.isEmpty)
                 #expect(
-                    outcome.sentences.last?.contains("the newest good checkpoint is that of step 4")
+                    outcome.sentences.last?.contains(
+                        "use the newest good checkpoint, that of step 4")
                         == true, "\(outcome.errors)")
             }
         }
@@ -121,7 +122,7 @@ extension CommandLineTests {
                 "sweep", bench.path("sweep.toml"), "--data", bench.path("data"), "--out",
                 bench.path("sweep"))
             #expect(outcome.status == 78, "\(outcome.errors)")
-            #expect(outcome.sentences.last?.contains("Every run of the sweep diverged") == true)
+            #expect(outcome.sentences.last?.contains("every run diverged") == true)
             let analysis = try bench.lockstep("analyze", bench.path("sweep"))
             #expect(analysis.status == 78)
         }
@@ -139,7 +140,8 @@ extension CommandLineTests {
             #expect(outcome.status == 78, "\(outcome.errors)")
             #expect(outcome.output.isEmpty)
             #expect(
-                outcome.sentences.last?.contains("loss of the last step is not a number") == true)
+                outcome.sentences.last?.contains("gives the last step a loss that is not a number")
+                    == true)
         }
 
         @Test("regimes at rates that all diverge end with 78")
@@ -157,7 +159,7 @@ extension CommandLineTests {
                 #expect(outcome.status == 78, "\(rates): \(outcome.errors)")
                 #expect(outcome.output.isEmpty && !bench.exists("regimes"), "\(outcome.output)")
                 #expect(
-                    outcome.sentences.last?.contains("All three runs diverged") == true,
+                    outcome.sentences.last?.contains("the three runs: diverged") == true,
                     "\(outcome.errors)")
             }
         }
@@ -182,7 +184,7 @@ extension CommandLineTests {
                     of: "\"skipped_steps_in_a_row\" : \"0\"",
                     with: "\"skipped_steps_in_a_row\" : \"1\"")
             }
-            let reason = "the step was skipped because its loss or gradient was not finite"
+            let reason = "is of a step that was skipped because its loss or gradient was not finite"
             expectRefusal(
                 try bench.lockstep("evaluate", bench.path("run"), "--checkpoint", "6"), 65, [reason]
             )

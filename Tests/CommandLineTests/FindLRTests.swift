@@ -151,7 +151,7 @@ extension CommandLineTests {
                 try bench.lockstep(
                     arguments(
                         bench, "--start", bench.path("run"), "--set", "model.width=32"), ranks: 2),
-                78, ["[model] width = 32", "has 16"])
+                78, ["[model] width = 32", "is 16 in the run"])
             expectRefusal(
                 try bench.lockstep(
                     arguments(bench, "--start", bench.path("run"), "--set", "optimizer.name=sgd")),
@@ -173,8 +173,8 @@ extension CommandLineTests {
                 (["--probe-steps", "19"], 64, "--probe-steps 19: must be from 20 to 1000000; "),
                 (["--set", "steps=3"], 64, "section.key=value"),
                 (["--set", "optimizer.learning_rate=-1"], 78, "learning_rate = -1.0"),
-                (["--out", ""], 64, "--out \"\": is an empty name"),
-                (["--write", ""], 64, "--write \"\": must not be empty"),
+                (["--out", ""], 64, "--out \"\": is empty"),
+                (["--write", ""], 64, "--write \"\": is empty"),
                 (["--write", "/nowhere/found.toml"], 74, "/nowhere/"),
                 // A folder that is writable but cannot hold files, and an invalid file name.
                 (["--write", "/proc/found.toml"], 74, "/proc/found.toml"),
@@ -200,7 +200,7 @@ extension CommandLineTests {
             let bench = try Workbench()
             expectRefusal(
                 try bench.lockstep("find-lr", bench.path("recipe.toml")), 64,
-                ["--data: is not given"])
+                ["--data: is missing"])
             expectRefusal(
                 try bench.lockstep(
                     "find-lr", bench.path("none.toml"), "--data", bench.path("data")), 66,

@@ -251,8 +251,8 @@ extension CommandLineTests {
                         ["--rates \(rates): ", "three rising rates"])
                 }
             }
-            expectRefusal(try bench.lockstep(["regimes"] + out), 64, ["--data: is not given"])
-            expectRefusal(try bench.lockstep("regimes", "--data", data), 64, ["add --out"])
+            expectRefusal(try bench.lockstep(["regimes"] + out), 64, ["--data: is missing"])
+            expectRefusal(try bench.lockstep("regimes", "--data", data), 64, ["--out: is missing"])
             expectRefusal(
                 try bench.lockstep(
                     ["regimes", bench.path("none.toml"), "--data", data] + out), 66,

@@ -7,8 +7,10 @@ extension CommandLineTests {
     @Suite(.serialized) struct LearningTests {
         private static let bible = ["/usr/bin/bible", "/usr/games/bible"]
             .first(where: FileManager.default.isExecutableFile)
-        private static let shakespeare = URL(filePath: Launch.root).deletingLastPathComponent()
-            .appending(path: "shared/data/tinyshakespeare.txt").path
+        /// nanoGPT's text, which is not part of the repository, in the folder of test data.
+        private static let shakespeare =
+            (ProcessInfo.processInfo.environment["LOCKSTEP_DATA"]
+                ?? "\(Launch.root)/../shared/data") + "/tinyshakespeare.txt"
 
         /// Trains on two ranks and returns the last validation loss and that of a bigram model.
         private func train(
@@ -51,7 +53,7 @@ extension CommandLineTests {
             "the Shakespeare recipe reaches its published loss",
             .enabled(
                 if: FileManager.default.fileExists(atPath: shakespeare),
-                "needs shared/data/tinyshakespeare.txt beside the checkout"))
+                "needs nanoGPT's tinyshakespeare.txt in $LOCKSTEP_DATA"))
         func theShakespeareRecipeReachesItsLoss() throws {
             let bench = try Workbench()
             let (loss, bigram) = try train(

@@ -9,9 +9,9 @@ extension CommandLineTests {
         @Test(
             "memory and threads that the system refuses cause one sentence",
             arguments: [
-                (600_000, ["--size", "baby"], 0, "The system has no memory for another"),
+                (600_000, ["--size", "baby"], 0, "MiB of memory: cannot be allocated"),
                 (500_000, ["--size", "char", "--threads-per-rank", "64"], 0, "cannot be started"),
-                (600_000, ["--size", "baby"], 2, "The system has no memory for another"),
+                (600_000, ["--size", "baby"], 2, "MiB of memory: cannot be allocated"),
             ])
         func whatIsRefusedIsASentence(
             kibibytes: Int, options: [String], ranks: Int, words: String

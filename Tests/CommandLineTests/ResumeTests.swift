@@ -60,13 +60,13 @@ extension CommandLineTests {
             ] {
                 expectRefusal(
                     try bench.lockstep(resume + ["--set", override]), 78,
-                    ["--set: \(words) cannot change midway"])
+                    ["--set: \(words): cannot change midway"])
             }
             let other = Workbench.recipe.replacingOccurrences(of: "layers = 1", with: "layers = 2")
             try bench.write(other, to: "other.toml")
             expectRefusal(
                 try bench.lockstep(resume + [bench.path("other.toml")]), 78,
-                ["other.toml: [model] layers = 2 cannot change midway", "started with 1"])
+                ["other.toml: [model] layers = 2: cannot change midway", "started with 1"])
             // The recipe that the run was started with is not a change.
             let same = try bench.lockstep(resume + [bench.path("recipe.toml")])
             #expect(same.status == 0, "\(same.errors)")

@@ -70,7 +70,7 @@ extension CommandLineTests {
             }
             expectRefusal(
                 try tokenize(bench, Workbench.text, into: "new", ["--separator", ""]), 64,
-                ["--separator: is empty"], after: ["lockstep: tokenizing "])
+                ["--separator \"\": is empty"], after: ["lockstep: tokenizing "])
             let missing = try tokenize(
                 bench, Workbench.text, into: "missing",
                 ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary, "--separator", "###"])

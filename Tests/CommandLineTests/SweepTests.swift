@@ -198,7 +198,7 @@ extension CommandLineTests {
                 to: "sweep.toml")
             let other = try bench.lockstep(resume + out)
             #expect(other.status == 78 && other.sentences.count == 1, "\(other.errors)")
-            #expect(other.errors.contains("steps differs from the sweep being resumed"))
+            #expect(other.errors.contains("steps: differs from the sweep being resumed"))
 
             try bench.write(Self.specification, to: "sweep.toml")
             let more = try bench.lockstep(resume + out, ranks: 2)
@@ -334,7 +334,8 @@ extension CommandLineTests {
             #expect(html.contains(answer))
             #expect(html.contains("the linear rule&#39;s rate is too high at batch 32."))
             expectRefusal(
-                try bench.lockstep("report", runs), 64, ["runs.csv", "name its file with --out"])
+                try bench.lockstep("report", runs), 64,
+                ["--out: is missing; name the page's file", "runs.csv"])
             expectRefusal(
                 try bench.lockstep("report", runs, runs, "--out", bench.path("two.html")), 64,
                 ["one CSV file", "alone"])

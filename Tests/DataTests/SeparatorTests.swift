@@ -166,7 +166,7 @@ private struct SeparatedText: Decodable {
         }
         options.tokenizer = .bytePairs(folder: goldenFolder + "/small")
         options.separator = ""
-        expectFailure(.usage, "--separator: is empty") { try tokenize(options) }
+        expectFailure(.usage, "--separator \"\": is empty") { try tokenize(options) }
         #expect(try scratch.names() == ["a.txt"])
     }
 

@@ -203,7 +203,9 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         expectFailure(.missingInput, "cannot be listed") {
             _ = try TokenDataset.open(folder: scratch.path + "/none", split: .train)
         }
-        expectFailure(.missingInput, "no token files") { _ = try TokenDataset(files: []) }
+        expectFailure(.missingInput, "the list of token files: is empty") {
+            _ = try TokenDataset(files: [])
+        }
     }
 
     @Test("fingerprints depend only on the tokens")

@@ -233,7 +233,7 @@ private let sample = String(
         expectFailure(.missingInput, "is a folder") {
             try tokenize(options([scratch.path], .bytes))
         }
-        expectFailure(.usage, "no text") { try tokenize(options([], .bytes)) }
+        expectFailure(.usage, "<text>: is missing") { try tokenize(options([], .bytes)) }
         expectFailure(.usage, "only once") { try tokenize(options(["-", "-"], .bytes)) }
         expectFailure(.usage, "new folder") {
             try tokenize(TokenizeOptions(inputs: [path], output: "", tokenizer: .bytes))
@@ -251,7 +251,9 @@ private let sample = String(
         for choice in [TokenizerChoice.bytes, .characters] {
             var options = options([path], choice)
             options.separatesDocuments = true
-            expectFailure(.usage, "cannot be separated") { try tokenize(options) }
+            expectFailure(.usage, "--separate-documents: cannot separate documents") {
+                try tokenize(options)
+            }
         }
         expectFailure(.inputOutput, "a.txt: cannot be created (Not a directory)") {
             try tokenize(options([path], .bytes, output: "a.txt/below"))

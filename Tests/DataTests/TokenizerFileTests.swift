@@ -98,7 +98,7 @@ private indirect enum JSON: Decodable, Equatable {
             _ = try encode([0x68, 0xC3], by: tokenizer, chunk: 1)
         }
         expectFailure(.badData, "token 11", "position 1") { _ = try tokenizer.decode([0, 11]) }
-        expectFailure(.badData, "at least one character") {
+        expectFailure(.badData, "the vocabulary of characters: is empty") {
             _ = try CharacterTokenizer(scalars: [])
         }
     }

@@ -99,7 +99,7 @@ struct HangingStartTests {
         let sentence = stuck.sentences.first ?? ""
         #expect(
             sentence.hasPrefix(
-                "lockstep: MPI did not connect all ranks within 3 s (rank 0 on "
+                "lockstep: MPI: did not connect all ranks within 3 s (rank 0 on "
                     + "lockstep-\(hosts.name)-h1 waits; its networks: eth0 10.77.0.1/24, docker0 "
                     + "172.17.0.1/16); give launch/mpirun --interface "), "\(stuck.errors)")
     }

@@ -63,13 +63,13 @@ import Testing
         #expect(two.status == 78)
         #expect(
             two.sentences == [
-                "lockstep: The build differs between ranks: ranks 1 and 3 do not have rank 0's "
-                    + "“build A”; copy one build to all hosts."
+                "lockstep: the build: differs between ranks, because ranks 1 and 3 do not have rank "
+                    + "0's “build A”; copy one build to all hosts."
             ])
         let one = try Launch.probe(ranks: 2, "same", "different=1")
         #expect(one.status == 78)
         #expect(one.sentences.count == 1)
-        #expect(one.sentences.first?.contains(": rank 1 on ") == true)
+        #expect(one.sentences.first?.contains("because rank 1 on ") == true)
         #expect(one.sentences.first?.contains(" does not have rank 0's") == true)
     }
 }

@@ -40,7 +40,7 @@ import Testing
         arguments: [
             (
                 4,
-                "Rank 1 sent 4 bytes instead of the expected 8; check that all ranks run the same build, or"
+                "rank 1: sent 4 bytes instead of the expected 8; check that all ranks run the same build"
             ),
             (
                 12,

@@ -166,8 +166,8 @@ import Testing
         #expect(outcome.status == 78)
         #expect(
             outcome.sentences == [
-                "lockstep: 3 ranks are more than the 2 lanes into which global_batch 2 is dealt; "
-                    + "start at most 2 ranks, or set global_batch and lanes to 3."
+                "lockstep: 3 ranks: are more than the 2 lanes into which global_batch = 2 is "
+                    + "divided; start at most 2 ranks, or set global_batch and lanes to 3."
             ])
     }
 }

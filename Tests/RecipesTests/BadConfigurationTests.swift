@@ -62,7 +62,7 @@ struct BadConfigurationTests {
 
     @Test("optimizer numbers out of range are refused")
     func optimizerNumbers() {
-        let rates = "GPTs of up to 1 billion parameters use 1e-4 to 1e-3"
+        let rates = "use 1e-4 to 1e-3 for a GPT of up to 1 billion parameters"
         for value in [-0.001, 0, .nan, .infinity] {
             expect("[optimizer] learning_rate = \(value): must be a number above 0; \(rates)") {
                 try OptimizerConfiguration(learningRate: value).validate()
@@ -179,7 +179,7 @@ struct BadConfigurationTests {
                 + "= \"power\""
         ) { try resolve(.init(exponent: 0.5), 12) }
         expect(
-            "[scaling] exponent is missing, which rule = \"power\" needs; add exponent = 0.5 or "
+            "[scaling] exponent: is missing, but rule = \"power\" needs it; add exponent = 0.5 or "
                 + "another number from 0 to 1"
         ) { try resolve(.init(rule: .power), 12) }
         expect("[scaling] exponent = nan: must be a number; use 0.5 or another from 0 to 1") {

@@ -9,16 +9,16 @@ import Testing
         arguments: [
             (
                 "[modle]\nlayers = 2",
-                ["test.toml", "unknown section [modle]", "did you mean [model]?"]
+                ["test.toml", "unknown section [modle]", "did you mean \"model\"?"]
             ),
             ("[wrong_thing]\nx = 2", ["unknown section", "[model], [training]"]),
             (
                 "[model]\nlaeyrs = 2",
                 ["unknown key \"laeyrs\" in [model]", "did you mean \"layers\"?"]
             ),
-            ("[model]\nlearning_rate = 2", ["\"learning_rate\"", "it belongs to [optimizer]"]),
-            ("[model]\nzzzzzzzzzzzz = 2", ["its keys are architecture, layers, heads"]),
-            ("layers = 2", ["\"layers\" is outside of a section", "[model]"]),
+            ("[model]\nlearning_rate = 2", ["\"learning_rate\"", "move it to [optimizer]"]),
+            ("[model]\nzzzzzzzzzzzz = 2", ["use one of architecture, layers, heads"]),
+            ("layers = 2", ["has the key \"layers\" outside of a section", "[model]"]),
             ("[model\nlayers = 2", ["test.toml: is not valid TOML at line 1"]),
             ("[model]\nlayers = two", ["is not valid TOML at line 2"]),
             ("[model]\nlayers = 2\nlayers = 3", ["is not valid TOML at line 3"]),
@@ -37,7 +37,7 @@ import Testing
             ("[model]\narchitecture = \"llama\"", ["\"llama\"", "\"gpt2\""]),
             (
                 "[model]\nheads = 3",
-                ["heads = 3: does not divide width = 128", "heads that does is 2"]
+                ["heads = 3: does not divide width = 128", "use 2, the nearest"]
             ),
             ("[model]\nlayers = 0", ["[model] layers = 0"]),
             ("[model]\nwidth = -4", ["[model] width = -4"]),
@@ -104,10 +104,10 @@ import Testing
             ("[schedule]\nminimum_learning_rate = 1", ["minimum_learning_rate = 1.0"]),
             ("[schedule]\nname = \"sequence\"", ["has no parts"]),
             ("[schedule]\nparts = [3]", ["[schedule] parts", "a list of tables"]),
-            ("[schedule]\nparts = [{ steps = 3 }]", ["parts 1 has no name"]),
+            ("[schedule]\nparts = [{ steps = 3 }]", ["parts 1: has no name"]),
             (
                 "[schedule]\nparts = [{ name = \"constant\", step = 3 }]",
-                ["parts 1 has the unknown key \"step\"", "did you mean \"steps\"?"]
+                ["parts 1: has the unknown key \"step\"", "did you mean \"steps\"?"]
             ),
             (
                 "[schedule]\nparts = [{ name = \"constant\", steps = \"x\" }]",
@@ -117,9 +117,9 @@ import Testing
                 "[schedule]\nparts = [{ name = \"linaer\" }]",
                 ["parts 1 name", "did you mean \"linear"]
             ),
-            ("[scaling]\nrule = \"power\"", ["[scaling] exponent is missing"]),
+            ("[scaling]\nrule = \"power\"", ["[scaling] exponent: is missing"]),
             ("[scaling]\nbase_batch = 0", ["base_batch = 0"]),
-            ("[scaling]\nrule = \"surge\"", ["[scaling] noise_scale is missing"]),
+            ("[scaling]\nrule = \"surge\"", ["[scaling] noise_scale: is missing"]),
             ("[scaling]\nrule = \"adam-sde\"\nbase_batch = 1", ["global_batch = 12", "at most 9"]),
             (
                 "[scaling]\nrule = \"formula\"\nformula = \"lr * \"",
@@ -159,8 +159,8 @@ import Testing
     @Test(
         "an impossible override is named and refused",
         arguments: [
-            ("trainig.steps=3", ["--set: unknown section [trainig]", "[training]"]),
-            ("training.stpes=3", ["--set: unknown key \"stpes\"", "\"steps\""]),
+            ("trainig.steps=3", ["--set: has the unknown section [trainig]", "\"training\""]),
+            ("training.stpes=3", ["--set: has the unknown key \"stpes\"", "\"steps\""]),
             ("training.steps=", ["[training] steps = \"\": must be a whole number"]),
             (
                 "training.steps=three",

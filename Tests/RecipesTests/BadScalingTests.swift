@@ -23,8 +23,8 @@ struct BadScalingTests {
     func keys() {
         for rule in ["noise-scale", "surge"] {
             expect(
-                "[scaling] noise_scale is missing, which rule = \"\(rule)\" needs; add the gradient "
-                    + "noise scale in sequences, such as noise_scale = 256",
+                "[scaling] noise_scale: is missing, but rule = \"\(rule)\" needs it; add the "
+                    + "gradient noise scale in sequences, such as noise_scale = 256",
                 .init(rule: .init(rawValue: rule) ?? .none))
         }
         expect(
@@ -52,8 +52,8 @@ struct BadScalingTests {
             "[scaling] exponent = inf: must be a number; use 0.5 or another from 0 to 1",
             .init(rule: .beta2HalfLife, exponent: .infinity))
         expect(
-            "[scaling] formula is missing, which rule = \"formula\" needs; add one such as formula "
-                + "= \"lr * (B / B0)^0.7\"", .init(rule: .formula))
+            "[scaling] formula: is missing, but rule = \"formula\" needs it; add one such as "
+                + "formula = \"lr * (B / B0)^0.7\"", .init(rule: .formula))
         expect(
             "[scaling] formula = \"lr\": does nothing with rule = \"sqrt\"; remove it, or set rule = "
                 + "\"formula\"", .init(rule: .sqrt, formula: "lr"))

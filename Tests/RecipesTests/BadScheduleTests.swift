@@ -111,8 +111,8 @@ struct BadScheduleTests {
             ScheduleConfiguration(name: .sequence, parts: [first, part])
         }
         expect(
-            "[[schedule.parts]] 1: steps is missing; say how long this part lasts, which only the "
-                + "last part may leave out",
+            "[[schedule.parts]] 1: steps: is missing, but only the last part may omit it; set the "
+                + "number of steps that this part lasts",
             .init(name: .sequence, parts: [.init(name: .constant), first]))
         expect(
             "[[schedule.parts]] 2: steps = 0: must be a number from 1 up; use 1, or remove the part",
@@ -124,7 +124,7 @@ struct BadScheduleTests {
             "[[schedule.parts]] 2: end_factor = inf: must be a number, 0 or more; use 0 for no rate "
                 + "or 1 for the peak", part(.init(name: .cosine, steps: 5, endFactor: .infinity)))
         expect(
-            "[[schedule.parts]] 2: end_factor is missing, which name = \"linear\" needs; add the "
+            "[[schedule.parts]] 2: end_factor: is missing, but name = \"linear\" needs it; add the "
                 + "part of the peak rate that it ends at, such as 0.1",
             part(.init(name: .linear, steps: 5)))
         expect(

@@ -60,16 +60,16 @@ import Testing
     func moreRanksThanLanesNameWhatWouldWork() {
         #expect(
             sentence(24, lanes: 8, ranks: 9)
-                == "9 ranks are more than the 8 lanes into which global_batch 24 is dealt; start "
-                + "at most 8 ranks, or set lanes to 12.")
+                == "9 ranks: are more than the 8 lanes into which global_batch = 24 is divided; "
+                + "start at most 8 ranks, or set lanes to 12.")
         #expect(
             sentence(8, lanes: 8, ranks: 16)
-                == "16 ranks are more than the 8 lanes into which global_batch 8 is dealt; start "
-                + "at most 8 ranks, or set global_batch and lanes to 16.")
+                == "16 ranks: are more than the 8 lanes into which global_batch = 8 is divided; "
+                + "start at most 8 ranks, or set global_batch and lanes to 16.")
         #expect(
             sentence(6, ranks: 7)
-                == "7 ranks are more than the 6 lanes into which global_batch 6 is dealt; start at "
-                + "most 6 ranks, or set global_batch and lanes to 7.")
+                == "7 ranks: are more than the 6 lanes into which global_batch = 6 is divided; "
+                + "start at most 6 ranks, or set global_batch and lanes to 7.")
     }
 
     @Test("impossible micro-batches are refused with the nearest possible ones")

@@ -22,4 +22,50 @@ import Testing
         #expect("\(failure)" == failure.sentence)
         #expect(failure != Failure(.usage, failure.sentence))
     }
+
+    @Test("every builder gives the subject, the problem and the remedy")
+    func builders() {
+        let failures: [(Failure, Failure.Code, String)] = [
+            (
+                .file(.badData, "a.txt", "is empty", remedy: "give another"), .badData,
+                "a.txt: is empty; give another."
+            ),
+            (
+                .option("--grid", 2, "must be from 3 to 501", remedy: "try 21"), .usage,
+                "--grid 2: must be from 3 to 501; try 21."
+            ),
+            (
+                .option("--rules", "is for CSV files", remedy: "leave it out"), .usage,
+                "--rules: is for CSV files; leave it out."
+            ),
+            (
+                .missing("<recipe>", remedy: "name one"), .usage,
+                "<recipe>: is missing; name one."
+            ),
+            (
+                .key("[model] heads", 3, "does not divide width = 16", remedy: "use 4"),
+                .configuration, "[model] heads = 3: does not divide width = 16; use 4."
+            ),
+            (
+                .about(.usage, "\"trian\"", "is not a command", remedy: "did you mean \"train\"?"),
+                .usage, "\"trian\": is not a command; did you mean \"train\"?"
+            ),
+        ]
+        for (failure, code, sentence) in failures {
+            #expect(failure == Failure(code, sentence))
+            #expect(failure.line == "lockstep: \(sentence)")
+        }
+    }
+
+    @Test("a number outside its range is refused with the range")
+    func ranges() throws {
+        try requireOption("--grid", 3, in: 3...501, remedy: "try 21")
+        try requireOption("--grid", 501, in: 3...501, remedy: "try 21")
+        for number in [2, 502] {
+            #expect(
+                throws: Failure.option(
+                    "--grid", number, "must be from 3 to 501", remedy: "try 21")
+            ) { try requireOption("--grid", number, in: 3...501, remedy: "try 21") }
+        }
+    }
 }

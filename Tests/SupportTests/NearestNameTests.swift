@@ -41,5 +41,9 @@ import Testing
         #expect(nearestName(to: "beta", among: ["betas", "beat", "beta"]) == "beta")
         #expect(nearestName(to: "cart", among: ["card", "care"]) == "card")
         #expect(nearestName(to: "anything", among: []) == nil)
+        #expect(
+            spellingRemedy(for: "bta", among: ["beta"], otherwise: "use one")
+                == "did you mean \"beta\"?")
+        #expect(spellingRemedy(for: "gamma", among: ["beta"], otherwise: "use one") == "use one")
     }
 }

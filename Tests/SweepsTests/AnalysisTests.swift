@@ -102,7 +102,7 @@ struct AnalysisTests {
             ([], AnalysisSettings(), .badData, "train a grid of rates"),
             (
                 [good, good], AnalysisSettings(), .badData,
-                "The run of rule \"grid\" at batch 8 with rate 0.001 and seed 0 is in the sweep "
+                "the run of rule \"grid\" at batch 8 with rate 0.001 and seed 0: is in the sweep "
                     + "twice; leave one of them out."
             ),
             (
@@ -115,7 +115,7 @@ struct AnalysisTests {
             ),
             (
                 [good], AnalysisSettings(tolerance: 0), .usage,
-                "--tolerance 0.0: must be a positive number of nats; try 0.01."
+                "--tolerance 0.0: must be a number of nats above 0; try 0.01."
             ),
             (
                 [good], AnalysisSettings(level: 95), .usage,

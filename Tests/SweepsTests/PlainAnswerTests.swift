@@ -20,12 +20,11 @@ struct PlainAnswerTests {
     }
 
     private func expect(
-        _ answer: PlainAnswer, _ kind: Verdict.Kind, _ finding: String, _ outlook: String,
+        _ answer: PlainAnswer, _ kind: Verdict.Kind, _ sentences: String...,
         sourceLocation: SourceLocation = #_sourceLocation
     ) {
         #expect(answer.kind == kind, sourceLocation: sourceLocation)
-        #expect(answer.finding == finding, sourceLocation: sourceLocation)
-        #expect(answer.outlook == outlook, sourceLocation: sourceLocation)
+        #expect([answer.finding, answer.outlook] == sentences, sourceLocation: sourceLocation)
     }
 
     @Test("one rule holds and the others fail")

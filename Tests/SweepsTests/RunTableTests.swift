@@ -130,7 +130,7 @@ struct RunTableTests {
         }
         let text = (["batch,lr,seed,steps,loss"] + rows).joined(separator: "\n")
         // Batches have no number of steps in common, and the file has no tokens.
-        expectFailure(.badData, "no mark has losses of every batch") { _ = try findings(text) }
+        expectFailure(.badData, "has no mark with losses of every batch") { _ = try findings(text) }
         let derived = try findings(text, contextLength: 64)
         #expect(derived.analysis.designs.map(\.design) == [.equalTokens(6400 * 64)])
         #expect(derived.notes.count == 1)
@@ -200,14 +200,14 @@ struct RunTableTests {
             ("did you mean \"linear\"?", { $0.rules = ["liner"] }),
             ("must be one of none, sqrt, linear", { $0.rules = [""] }),
             ("must be without repetitions", { $0.rules = ["sqrt", "sqrt"] }),
-            ("--steps 11: no run", { $0.steps = [11] }),
-            ("--tokens -1: no run", { $0.tokens = [-1] }),
+            ("--steps 11: is not a mark", { $0.steps = [11] }),
+            ("--tokens -1: is not a mark", { $0.tokens = [-1] }),
             ("tolerance", { $0.tolerance = .nan }),
         ]
         for (phrase, change) in cases {
             expectFailure(.usage, phrase) { _ = try findings(text, change) }
         }
-        expectFailure(.usage, "already has steps and tokens") {
+        expectFailure(.usage, "has steps and tokens") {
             _ = try findings(text, contextLength: 8)
         }
         let steps = "batch,lr,step,loss\n8,1,1,3"

@@ -60,11 +60,11 @@ package func alignedMemory(bytes: Int) -> UnsafeMutableRawPointer {
     var memory: UnsafeMutableRawPointer?
     let status = posix_memalign(&memory, bytes >= hugePage ? hugePage : 64, max(bytes, 64))
     guard status == 0, let memory else {
-        Failure(
-            .configuration,
-            "The system has no memory for another \((bytes + 1_048_575) / 1_048_576) MiB; lower "
-                + "the model's size or micro_batch, start fewer ranks, or raise the limit "
-                + "(ulimit -v)."
+        Failure.about(
+            .configuration, "\((bytes + 1_048_575) / 1_048_576) MiB of memory",
+            "cannot be allocated (\(systemMessage(status)))",
+            remedy: "lower the model's size or micro_batch, start fewer ranks, or raise the limit "
+                + "(ulimit -v)"
         ).endProcess()
     }
     if bytes >= hugePage { madvise(memory, bytes, MADV_HUGEPAGE) }

@@ -48,11 +48,11 @@ package final class ThreadTeam: Sendable {
                     return nil
                 }, Unmanaged.passRetained(start).toOpaque())
             guard status == 0 else {
-                Failure(
-                    .configuration,
-                    "Thread \(thread + 1) of \(threads) cannot be started "
-                        + "(\(systemMessage(status))); use fewer threads per rank, or "
-                        + "raise the limits on processes and memory (ulimit -u, ulimit -v)."
+                Failure.about(
+                    .configuration, "thread \(thread + 1) of \(threads)",
+                    "cannot be started (\(systemMessage(status)))",
+                    remedy: "use fewer threads per rank, or raise the limits on processes and "
+                        + "memory (ulimit -u, ulimit -v)"
                 ).endProcess()
             }
             workers.append(handle)

@@ -67,7 +67,7 @@ private func write(
     guard units >= 4 else {
         let sources = survey.sources.map(\.name).joined(separator: ", ")
         throw tooShort(
-            "\(sources) has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
+            sources, "has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
     }
     for finding in survey.allFindings { found(finding) }
     let chosen: any Tokenizer =
@@ -82,7 +82,8 @@ private func write(
     var (train, validation) = try pass.finish()
     guard train.tokens >= 2, validation.tokens >= 2 else {
         throw tooShort(
-            "the text gives \(train.tokens) train and \(validation.tokens) validation tokens")
+            "the text",
+            "gives \(train.tokens) train and \(validation.tokens) validation tokens")
     }
     for source in survey.sources where source.isSpooled {
         FileSystem.removeIfPossible(source.path)
@@ -106,11 +107,10 @@ private func write(
     return (description, loss)
 }
 
-private func tooShort(_ what: String) -> Failure {
-    Failure(
-        .badData,
-        "\(what), but at least two tokens per split are needed; use longer text or another "
-            + "validation fraction.")
+private func tooShort(_ text: String, _ size: String) -> Failure {
+    .about(
+        .badData, text, "\(size), but at least two tokens per split are needed",
+        remedy: "use longer text or another validation fraction")
 }
 
 /// Checks that the tokenizer has a token for the separators that the options ask for.
@@ -121,10 +121,11 @@ private func checkSeparators(
 ) throws(Failure) {
     guard options.separatesDocuments || options.separator != nil, tokenizer?.endOfText == nil
     else { return }
-    throw Failure(
-        .usage,
-        "documents cannot be separated, because the \(tokenizer?.kind ?? "characters") tokenizer "
-            + "has no end-of-text token; omit that option or use GPT-2's byte pairs.")
+    throw .option(
+        options.separator == nil ? "--separate-documents" : "--separator",
+        "cannot separate documents, because the \(tokenizer?.kind ?? "characters") tokenizer has "
+            + "no end-of-text token",
+        remedy: "omit it, or use GPT-2's byte pairs")
 }
 
 extension TokenizerChoice {

@@ -40,34 +40,34 @@ package struct TokenizeOptions: Sendable {
     ///
     /// - Throws: `Failure` (usage) that names the invalid option.
     func validate() throws(Failure) {
-        let shardSizes = 2...TokenFileFormat.largestCount
-        for (isValid, sentence) in [
-            (
-                !inputs.isEmpty,
-                "there is no text to tokenize; name a file, or - for standard input."
-            ),
-            (
-                inputs.count { $0 == "-" } <= 1,
-                "standard input can be read only once; name - only once."
-            ),
-            (
-                output.contains { $0 != "/" },
-                "--out \(output): cannot be a new folder; name a folder for the tokens."
-            ),
-            (
-                validationFraction > 0 && validationFraction < 1,
-                "--validation-fraction \(validationFraction): must be between 0 and 1; try 0.1."
-            ),
-            (
-                separator?.isEmpty != true,
-                "--separator: is empty; give the text that separates two documents."
-            ),
-            (
-                shardSizes.contains(shardTokens ?? 2),
-                "--shard-tokens \(shardTokens ?? 0): must be from 2 to \(shardSizes.upperBound); "
-                    + "give a number in that range."
-            ),
-        ] where !isValid { throw Failure(.usage, sentence) }
+        try require(
+            !inputs.isEmpty,
+            or: .missing("<text>", remedy: "name a file, or - for standard input"))
+        try require(
+            inputs.count { $0 == "-" } <= 1,
+            or: .option(
+                "<text>", "names standard input more than once, but it can be read only once",
+                remedy: "name - only once"))
+        try require(
+            output.contains { $0 != "/" },
+            or: .option(
+                "--out", output.isEmpty ? "\"\"" : output, "cannot be a new folder",
+                remedy: "name a folder for the tokens"))
+        try require(
+            validationFraction > 0 && validationFraction < 1,
+            or: .option(
+                "--validation-fraction", validationFraction, "must be between 0 and 1",
+                remedy: "try 0.1"))
+        try require(
+            separator?.isEmpty != true,
+            or: .option(
+                "--separator", "\"\"", "is empty",
+                remedy: "give the text that separates two documents"))
+        if let shardTokens {
+            try requireOption(
+                "--shard-tokens", shardTokens, in: 2...TokenFileFormat.largestCount,
+                remedy: "give a number in that range")
+        }
     }
 }
 

@@ -85,9 +85,10 @@ struct WordCache: ~Copyable {
     init(vocabulary: BytePairVocabulary) {
         // Zeroed memory means empty slots, and pages that short text never touches cost nothing.
         guard let zeroed = calloc(Self.slotCount, MemoryLayout<Slot>.stride) else {
-            Failure(
-                .configuration,
-                "The system has no memory for the tokenizer's table; raise the limit (ulimit -v)."
+            Failure.about(
+                .configuration, "memory for the tokenizer's table",
+                "cannot be allocated (\(systemMessage()))",
+                remedy: "raise the limit (ulimit -v)"
             ).endProcess()
         }
         slots = zeroed.bindMemory(to: Slot.self, capacity: Self.slotCount)

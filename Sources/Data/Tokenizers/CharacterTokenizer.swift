@@ -23,13 +23,15 @@ package struct CharacterTokenizer: Tokenizer {
     package init(scalars: some Sequence<UInt32>) throws(Failure) {
         let sorted = Set(scalars).sorted()
         guard let largest = sorted.last else {
-            throw Failure(
-                .badData, "a character tokenizer needs at least one character; give a text file.")
+            throw .about(
+                .badData, "the vocabulary of characters", "is empty", remedy: "give a text file")
         }
         var text = String.UnicodeScalarView()
         for value in sorted {
             guard let scalar = Unicode.Scalar(value) else {
-                throw Failure(.badData, "\(value) is not a Unicode scalar; use well-formed text.")
+                throw .about(
+                    .badData, "character \(value)", "is not a Unicode scalar",
+                    remedy: "use well-formed text")
             }
             text.append(scalar)
         }

@@ -48,10 +48,10 @@ extension Tokenizer {
         decoded.reserveCapacity(4 * ids.count)
         for (position, id) in ids.enumerated() {
             guard let bytes = bytes(of: id) else {
-                throw Failure(
-                    .badData,
-                    "token \(id) at position \(position) is outside the tokenizer's vocabulary of "
-                        + "\(vocabularySize); use the tokenizer that produced these tokens.")
+                throw .about(
+                    .badData, "token \(id) at position \(position)",
+                    "is outside the tokenizer's vocabulary of \(vocabularySize)",
+                    remedy: "use the tokenizer that produced these tokens")
             }
             decoded += bytes
         }

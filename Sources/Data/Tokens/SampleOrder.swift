@@ -109,19 +109,19 @@ package struct ValidationWindows: Sendable {
 private func checkContext(_ contextLength: Int, tokenCount: Int) throws(Failure) {
     guard contextLength >= 1 else {
         throw .key(
-            "context_length", in: "model", value: contextLength, problem: "must be at least 1",
+            "[model] context_length", contextLength, "must be at least 1",
             remedy: "write 1 or more")
     }
     guard tokenCount >= 2 else {
-        throw Failure(
-            .badData,
-            "the data has \(Format.counted(tokenCount, "token")), but at least two are needed, one "
-                + "to predict the other; use longer text.")
+        throw .about(
+            .badData, "the data",
+            "has \(Format.counted(tokenCount, "token")), but at least two are needed, one to "
+                + "predict the other",
+            remedy: "use longer text")
     }
     guard contextLength < tokenCount else {
-        throw Failure(
-            .badData,
-            "[model] context_length = \(contextLength): is too long for data of \(tokenCount) "
-                + "tokens; write at most \(tokenCount - 1).")
+        throw .key(
+            "[model] context_length", contextLength, "is too long for data of \(tokenCount) tokens",
+            remedy: "write at most \(tokenCount - 1)", code: .badData)
     }
 }

@@ -29,7 +29,8 @@ package struct TokenDataset: Sendable {
     /// - Throws: `Failure` (missing input, input/output, bad data) for the first file at fault.
     package init(files: [String]) throws(Failure) {
         guard !files.isEmpty else {
-            throw Failure(.missingInput, "no token files are given; name at least one.")
+            throw .about(
+                .missingInput, "the list of token files", "is empty", remedy: "name at least one")
         }
         var shards: [TokenFile] = []
         var starts = [0]

@@ -16,10 +16,9 @@ extension BranchDesign {
     init(_ options: BranchOptions) throws(Failure) {
         try options.validate()
         guard let path = options.run else {
-            throw Failure(
-                .usage,
-                "No run is given; give the folder of a run, or add --resume to resume the branches "
-                    + "in --out.")
+            throw .missing(
+                "<run>",
+                remedy: "give the folder of a run, or add --resume to resume the branches in --out")
         }
         let requested = try options.checkpointSteps()
         let run: RunCheckpoints
@@ -41,7 +40,7 @@ extension BranchDesign {
         }
         let length = recipe.model.contextLength
         guard let unit = Self.commonMultiple(batches) else {
-            throw Failure.option(
+            throw .option(
                 "--batches", options.batchText,
                 "have a least common multiple above a billion sequences, so branches of equal "
                     + "length would be too long",
@@ -87,9 +86,9 @@ extension BranchDesign {
                         step: checkpoint.step, parameterHash: checkpoint.manifest.parameterHash,
                         learningRate: rate))
             } else if areNamed {
-                throw Failure.option(
+                throw .option(
                     "--checkpoints", checkpoint.step,
-                    "the run's learning rate after this step is 0, so branches would not train",
+                    "has a learning rate of 0 after it, so branches would not train",
                     remedy: "give an earlier step")
             }
         }
@@ -103,15 +102,13 @@ extension BranchDesign {
     func requireSame(_ options: BranchOptions) throws(Failure) {
         func check(_ option: String, _ isSame: Bool) throws(Failure) {
             guard !isSame else { return }
-            throw Failure(
-                .usage,
-                "\(option): differs from the branches being resumed; omit it, or start new "
-                    + "branches "
-                    + "with another --out and without --resume.")
+            throw .option(
+                option, "differs from the branches being resumed",
+                remedy: "omit it, or start new branches with another --out and without --resume")
         }
         try options.validate()
         if let given = options.run {
-            try check("run \(given)", absolute(RunFolder(given).path) == run)
+            try check("<run> \(given)", absolute(RunFolder(given).path) == run)
         }
         if let steps = try options.checkpointSteps() {
             try check("--checkpoints \(options.checkpoints ?? "")", steps == starts.map(\.step))

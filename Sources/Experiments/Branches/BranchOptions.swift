@@ -106,9 +106,9 @@ package struct BranchOptions: Sendable {
                 "--tolerance", tolerance, "must be a number of nats above 0",
                 remedy: "try \(Self.usualTolerance)")
         }
-        if let repeats, !(1...100).contains(repeats) {
-            throw Failure.option(
-                "--repeats", repeats, "must be from 1 to 100", remedy: "try \(Self.usualRepeats)")
+        if let repeats {
+            try requireOption(
+                "--repeats", repeats, in: 1...100, remedy: "try \(Self.usualRepeats)")
         }
     }
 

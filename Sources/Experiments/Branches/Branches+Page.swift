@@ -38,7 +38,7 @@ extension Branches {
     /// An axis of batches.
     private var batchAxis: ChartAxis {
         ChartAxis(
-            "Batch, sequences", scale: .log, chosen: design.batches.map(Double.init))
+            "batch, sequences", scale: .log, chosen: design.batches.map(Double.init))
     }
 
     /// The labeled values of an axis of tokens; nil for round numbers if there are many
@@ -63,9 +63,9 @@ extension Branches {
             title: "Critical batch over the training",
             sentence: "A whisker extends from the largest batch whose interval is within the "
                 + "tolerance to the first whose interval is above it, or to the largest tried.",
-            x: ChartAxis("Tokens trained on", style: .count, chosen: checkpointTicks),
+            x: ChartAxis("tokens trained on", style: .count, chosen: checkpointTicks),
             y: ChartAxis(
-                "Critical batch, sequences", scale: .log, chosen: design.batches.map(Double.init)),
+                "critical batch, sequences", scale: .log, chosen: design.batches.map(Double.init)),
             series: [
                 LineChart.Series("critical batch", .points, points: points),
                 LineChart.Series("batch of the run", .dashed, points: run),
@@ -92,15 +92,15 @@ extension Branches {
             title: "Loss compared with the smallest batch",
             sentence: "After the same tokens. A band is the interval of the difference at "
                 + "\(CheckpointBranches.levelText).",
-            x: batchAxis, y: ChartAxis("Loss above that of the smallest batch, nats"),
+            x: batchAxis, y: ChartAxis("loss above that of the smallest batch, nats"),
             series: series + [tolerance])
     }
 
     private var criticalTable: Table {
         Table(
             columns: [
-                .init("Step"), .init("Tokens"), .init("Rate"), .init("Critical batch"),
-                .init("At least"), .init("Below"), .init("Doubling", .left),
+                .init("step"), .init("tokens"), .init("rate"), .init("critical batch"),
+                .init("at least"), .init("below"), .init("doubling", .left),
             ],
             rows: checkpoints.map { checkpoint in
                 let critical = checkpoint.critical
@@ -162,8 +162,8 @@ extension Branches {
     private func table(of checkpoint: CheckpointBranches) -> Table {
         Table(
             columns: [
-                .init("Batch"), .init("Rate"), .init("Steps"), .init("Loss"), .init("Excess"),
-                .init("Interval"), .init("Training loss"), .init("Standing", .left),
+                .init("batch"), .init("rate"), .init("steps"), .init("loss"), .init("excess"),
+                .init("interval"), .init("training loss"), .init("standing", .left),
             ],
             rows: checkpoint.rows.map { row in
                 .init(
@@ -198,8 +198,8 @@ extension Branches {
         return LineChart(
             title: "Validation loss after step \(step)",
             sentence: "The mean over repeats, on the first windows of the validation set.",
-            x: ChartAxis("Tokens since the checkpoint", style: .count),
-            y: ChartAxis("Loss, nats per token"), series: series)
+            x: ChartAxis("tokens since the checkpoint", style: .count),
+            y: ChartAxis("loss, nats per token"), series: series)
     }
 
     private func efficiencyChart(_ measured: TokensAndSteps, step: String) -> LineChart {
@@ -217,8 +217,8 @@ extension Branches {
         return LineChart(
             title: "Tokens against steps to the loss \(Format.fixed(measured.target, decimals: 4))",
             sentence: "One point for each batch; a larger batch needs fewer steps.",
-            x: ChartAxis("Steps after step \(step)", scale: .log),
-            y: ChartAxis("Tokens", style: .count, fromZero: true),
+            x: ChartAxis("steps after step \(step)", scale: .log),
+            y: ChartAxis("tokens", style: .count, fromZero: true),
             series: [
                 LineChart.Series(
                     "branches", .points, points: points.map { LineChart.Point($0.steps, $0.tokens) }

@@ -62,16 +62,16 @@ extension Coordinates {
             sentence: "The root mean square change of the activations after "
                 + "\(Format.counted(steps, "step")). A band covers the seeds.",
             x: ChartAxis(
-                axis == .width ? "Width" : "Layers", scale: .log, chosen: sizes.map(Double.init)),
-            y: ChartAxis("Change of activations", scale: .log, limits: changeLimits),
+                axis.quantity, scale: .log, chosen: sizes.map(Double.init)),
+            y: ChartAxis("change of activations", scale: .log, limits: changeLimits),
             series: series)
     }
 
     private var slopeTable: Table {
         Table(
             columns: [
-                .init("Parametrization", .left), .init("Place", .left), .init("Exponent"),
-                .init("95 % interval"), .init("Finding", .left),
+                .init("parametrization", .left), .init("place", .left), .init("exponent"),
+                .init("95 % interval"), .init("finding", .left),
             ],
             rows: slopes.map { slope in
                 func number(_ value: Double) -> String { Format.fixed(value, decimals: 2) }

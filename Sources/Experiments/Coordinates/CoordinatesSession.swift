@@ -52,10 +52,9 @@ package struct CoordinatesOptions: Sendable {
             values.allSatisfy({ $0 >= 1 && $0 <= 1 << 20 }),
             zip(values, values.dropFirst()).allSatisfy({ $0 < $1 })
         else {
-            throw Failure(
-                .usage,
-                "\(option) \(text): must be two or more rising whole numbers; try "
-                    + (axis == .width ? "\(half),\(2 * half),\(4 * half)." : "2,4,8."))
+            throw .option(
+                option, text, "must be two or more rising whole numbers",
+                remedy: "try \(axis == .width ? "\(half),\(2 * half),\(4 * half)" : "2,4,8")")
         }
         return (axis, values)
     }
@@ -66,11 +65,11 @@ package struct CoordinatesOptions: Sendable {
         var values: [Parametrization] = []
         for name in names.map({ String($0.filter { !$0.isWhitespace }) }) {
             guard let value = Parametrization(rawValue: name), !values.contains(value) else {
-                throw Failure(
-                    .usage,
-                    "--parametrizations \(parametrizations): must be distinct names among "
-                        + Format.list(Parametrization.allCases.map(\.rawValue))
-                        + "; try standard,mup.")
+                throw .option(
+                    "--parametrizations", parametrizations,
+                    "must be distinct names among "
+                        + Format.list(Parametrization.allCases.map(\.rawValue)),
+                    remedy: "try standard,mup")
             }
             values.append(value)
         }
@@ -78,11 +77,8 @@ package struct CoordinatesOptions: Sendable {
     }
 
     func checkNumbers() throws(Failure) {
-        for (option, value, most, usual) in [
-            ("--steps", steps, 10_000, 10), ("--seeds", seeds, 100, 3),
-        ] where !(1...most).contains(value) {
-            throw Failure(.usage, "\(option) \(value): must be from 1 to \(most); try \(usual).")
-        }
+        try requireOption("--steps", steps, in: 1...10_000, remedy: "try 10")
+        try requireOption("--seeds", seeds, in: 1...100, remedy: "try 3")
     }
 }
 
@@ -110,7 +106,7 @@ package struct CoordinatesSession {
                 toml: text, name: options.recipePath, overrides: options.overrides)
             let (axis, sizes) = try options.sizes(of: recipe.model)
             let names = try options.namedParametrizations()
-            return (try self.recipes(recipe, axis, sizes, names), axis, sizes, names)
+            return (try self.recipes(recipe, along: axis, sizes, names), axis, sizes, names)
         }
         let vega = try world.onFirstRank { () throws(Failure) in
             try ResultFolder(options.outPath).prepare()
@@ -144,7 +140,7 @@ package struct CoordinatesSession {
     /// Returns the recipe of each run. All sizes of a seed come before the next seed, so that the
     /// time left can be estimated.
     private func recipes(
-        _ recipe: Recipe, _ axis: CoordinateAxis, _ sizes: [Int], _ names: [Parametrization]
+        _ recipe: Recipe, along axis: CoordinateAxis, _ sizes: [Int], _ names: [Parametrization]
     ) throws(Failure) -> [Recipe] {
         // The recipe's rate is meant for its base or, without one, for its own size.
         let base = ModelSize(

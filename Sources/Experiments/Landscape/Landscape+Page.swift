@@ -48,11 +48,11 @@ extension Landscape {
 
     private var titles: (x: String, y: String) {
         switch directions {
-        case .filter: ("First random direction", "Second random direction")
+        case .filter: ("first random direction", "second random direction")
         case .pca:
             (
-                "First principal direction (\(NumberStyle.percent.text(explained[0])))",
-                "Second principal direction (\(NumberStyle.percent.text(explained[1])))"
+                "first principal direction (\(NumberStyle.percent.text(explained[0])))",
+                "second principal direction (\(NumberStyle.percent.text(explained[1])))"
             )
         }
     }
@@ -100,9 +100,9 @@ extension Landscape {
         return SurfaceChart(
             title: planeName + "The loss as a surface",
             sentence: "The same values and path, seen from above at an angle.",
-            xTitle: "Direction 1", yTitle: "Direction 2",
+            xTitle: "direction 1", yTitle: "direction 2",
             grid: plane.surface.grid.regular(plane.surface.losses),
-            quantity: ChartAxis("Loss, nats per token").covering(losses),
+            quantity: ChartAxis("loss, nats per token").covering(losses),
             paths: [.init("the run", points: plane.visiblePath)])
     }
 
@@ -150,7 +150,7 @@ extension Landscape {
             ]
         }
         return Table(
-            columns: [.init("Quantity", .left), .init("Value", .left)],
+            columns: [.init("quantity", .left), .init("value", .left)],
             rows: rows.map { .init([$0.0, $0.1]) })
     }
 }
@@ -161,7 +161,7 @@ extension ChartAxis {
     static func loss(of losses: [Double]) -> ChartAxis {
         let finite = losses.filter(\.isFinite)
         let (low, high) = (finite.min() ?? 1, finite.max() ?? 1)
-        return ChartAxis("Loss, nats per token", scale: low > 0 && high > 2 * low ? .log : .linear)
+        return ChartAxis("loss, nats per token", scale: low > 0 && high > 2 * low ? .log : .linear)
     }
 
     /// Returns the axis with the ends of all values, so that several charts have the same colors.

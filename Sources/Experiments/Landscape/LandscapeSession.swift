@@ -84,20 +84,16 @@ package struct LandscapeSession {
     /// - Throws: `Failure` (usage) that names the option, its value and the valid range.
     private func validate() throws(Failure) {
         try checkGrid(grid, sequences: sequences)
-        guard (1...Self.mostPlanes).contains(planes) else {
-            throw .option(
-                "--planes", planes, "must be from 1 to \(Self.mostPlanes)", remedy: "try 4")
-        }
+        try requireOption("--planes", planes, in: 1...Self.mostPlanes, remedy: "try 4")
         guard planes == 1 || directions == .filter else {
             throw .option(
-                "--planes", planes, "a run has only one plane of principal directions",
+                "--planes", planes, "must be 1 with --directions pca, which gives one plane",
                 remedy: "use --directions filter")
         }
         if let extent, !(extent > 0 && extent <= 100) {
-            throw Failure(
-                .usage,
-                "--extent \(extent): must be above 0 and at most 100; try "
-                    + "\(directions == .filter ? "1" : "0.25").")
+            throw .option(
+                "--extent", extent, "must be above 0 and at most 100",
+                remedy: "try \(directions == .filter ? "1" : "0.25")")
         }
     }
 
@@ -239,9 +235,7 @@ package struct LandscapeSession {
                 originLoss = loss(Parameters(chosen.plane.origin, precision: precision))
                 try requireFinite(
                     [originLoss],
-                    "The checkpoint of step \(step) in \(runPath) gives a loss that is not a "
-                        + "number, because the training diverged; "
-                        + RunFolder(runPath).remedy(insteadOf: step) + ".")
+                    or: RunFolder(runPath).diverged(at: step, result: "a loss"))
             }
             let before = line.done
             let surface = try LossSurface(
@@ -251,7 +245,9 @@ package struct LandscapeSession {
             guard let surface else { return nil }
             try requireFinite(
                 surface.losses,
-                "No loss on the grid is a finite number; give --extent a smaller value.")
+                or: .about(
+                    .badData, "the grid", "has no loss that is a finite number",
+                    remedy: "give --extent a smaller value"))
             measured.append(
                 Landscape.Plane(
                     surface: surface, path: chosen.path, held: chosen.held,
@@ -265,13 +261,13 @@ package struct LandscapeSession {
 
     /// Checks that at least one loss is finite. Collective; all ranks must pass the same losses.
     ///
-    /// - Throws: `Failure` (bad data) with `sentence` if none is finite.
+    /// - Throws: `failure` if none is finite.
     private func requireFinite(
-        _ losses: [Double], _ sentence: @autoclosure () -> String
+        _ losses: [Double], or failure: @autoclosure () -> Failure
     ) throws(Failure) {
         guard !losses.contains(where: \.isFinite) else { return }
         try communicator.onFirstRank { () throws(Failure) -> Void in
-            throw Failure(.badData, sentence())
+            throw failure()
         }
     }
 }
@@ -280,11 +276,6 @@ package struct LandscapeSession {
 ///
 /// - Throws: `Failure` (usage) that names the option, its value and the valid range.
 func checkGrid(_ grid: Int, sequences: Int) throws(Failure) {
-    guard (3...501).contains(grid) else {
-        throw Failure(
-            .usage, "--grid \(grid): must be from 3 to 501 points along each axis; try 21.")
-    }
-    guard (1...1_000_000).contains(sequences) else {
-        throw Failure(.usage, "--sequences \(sequences): must be from 1 to 1000000; try 64.")
-    }
+    try requireOption("--grid", grid, in: 3...501, remedy: "try 21")
+    try requireOption("--sequences", sequences, in: 1...1_000_000, remedy: "try 64")
 }

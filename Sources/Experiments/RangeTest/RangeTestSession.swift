@@ -77,8 +77,8 @@ package struct RangeTestSession {
     private func prepareOutput(_ text: String) throws(Failure) -> String {
         if let path = writePath {
             guard !path.isEmpty else {
-                throw Failure(
-                    .usage, "--write \"\": must not be empty; give the path of the new recipe.")
+                throw .option(
+                    "--write", "\"\"", "is empty", remedy: "give the path of the new recipe")
             }
             try requireAbsent(path)
             let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
@@ -86,10 +86,9 @@ package struct RangeTestSession {
                 throw .systemCall("written", folder, remedy: "check the path of --write")
             }
             guard path != outPath else {
-                throw Failure(
-                    .usage,
-                    "--write \(path): is also the path of --out; give --write the path of the new "
-                        + "recipe.")
+                throw .option(
+                    "--write", path, "is also the path of --out",
+                    remedy: "give --write the path of the new recipe")
             }
             try requireEditable(text)
             try requireRoom(for: text, at: path)

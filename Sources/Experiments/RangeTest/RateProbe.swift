@@ -35,12 +35,9 @@ package struct RateProbe: RateTrial, Equatable {
 
     /// - Throws: `Failure` (usage) if probes cannot have that many steps.
     package static func requireSteps(_ steps: Int) throws(Failure) {
-        guard steps >= fewestSteps, steps <= mostSteps else {
-            throw Failure(
-                .usage,
-                "--probe-steps \(steps): must be from \(fewestSteps) to \(mostSteps); use "
-                    + "\(usualSteps), or more for a rate that suits longer runs.")
-        }
+        try requireOption(
+            "--probe-steps", steps, in: fewestSteps...mostSteps,
+            remedy: "use \(usualSteps), or more for a rate that suits longer runs")
     }
 
     package var nextRate: Double? {

@@ -24,22 +24,18 @@ package struct RateRamp: Sendable, Equatable {
     package init(from: Double, to: Double, steps: Int, shape: Shape = .geometric) throws(Failure) {
         for (name, rate) in [("--from", from), ("--to", to)] {
             guard rate.isFinite, rate > 0 else {
-                throw Failure(
-                    .usage,
-                    "\(name) \(rate): must be a number above 0; use 1e-7 for --from and 10 for "
-                        + "--to, "
-                        + "or similar values.")
+                throw .option(
+                    name, rate, "must be a number above 0",
+                    remedy: "use 1e-7 for --from and 10 for --to, or similar values")
             }
         }
         guard from < to else {
             throw Failure.option(
                 "--from", from, "must be below --to \(to)", remedy: "give --to the larger rate")
         }
-        guard steps >= Self.fewestSteps, steps <= Self.mostSteps else {
-            throw Failure.option(
-                "--steps", steps, "must be from \(Self.fewestSteps) to \(Self.mostSteps)",
-                remedy: "use 100, or more if the losses are noisy")
-        }
+        try requireOption(
+            "--steps", steps, in: Self.fewestSteps...Self.mostSteps,
+            remedy: "use 100, or more if the losses are noisy")
         self.from = from
         self.to = to
         self.steps = steps

@@ -47,7 +47,7 @@ extension Regimes {
         let top = min(high, Self.visibleRise * curves[0].start)
         let margin = 0.05 * max(top - low, 1e-3)
         return ChartAxis(
-            "Loss, nats per token",
+            "loss, nats per token",
             limits: top.isFinite ? (low - margin)...(top + margin) : nil)
     }
 
@@ -58,7 +58,7 @@ extension Regimes {
             title: "Loss of the training batches",
             sentence:
                 "The loss of each step before its update. Losses far above the start are cut off.",
-            x: ChartAxis("Step", style: .count), y: lossAxis(curves.flatMap(\.losses)),
+            x: ChartAxis("step", style: .count), y: lossAxis(curves.flatMap(\.losses)),
             series: series(.line) { curve in
                 curve.losses.enumerated().map { LineChart.Point(Double($0), $1) }
             })
@@ -69,7 +69,7 @@ extension Regimes {
             title: "Validation loss",
             sentence:
                 "At the steps that the maps below show, over \(Format.count(targets)) targets.",
-            x: ChartAxis("Step", style: .count),
+            x: ChartAxis("step", style: .count),
             y: lossAxis(curves.flatMap { $0.snapshots.map(\.validationLoss) }),
             series: series(.lineAndPoints) { curve in
                 curve.snapshots.map { LineChart.Point(Double($0.step), $0.validationLoss) }
@@ -96,9 +96,9 @@ extension Regimes {
             title: "Loss after \(Format.count(search.probeSteps)) steps at each rate",
             sentence: "Each point is a short run. The lines and colors mark the chosen rates."
                 + (diverged.isEmpty ? "" : " Runs that diverged are at the upper edge."),
-            x: ChartAxis("Learning rate", scale: .log, style: .scientific),
+            x: ChartAxis("learning rate", scale: .log, style: .scientific),
             y: ChartAxis(
-                "Training loss, nats per token", limits: (low - margin)...(high + margin)),
+                "training loss, nats per token", limits: (low - margin)...(high + margin)),
             series: [.init("short runs", .lineAndPoints, points: finished.map(point), color: 0)]
                 + (diverged.isEmpty
                     ? [] : [.init("diverged", .points, points: diverged, color: 5)])
@@ -149,15 +149,15 @@ extension Regimes {
         return LineChart(
             title: "Sharpness along the runs",
             sentence: "The dashed line in a run's color is the bound of its rate.",
-            x: ChartAxis("Step", style: .count), y: ChartAxis("Sharpness", scale: .log),
+            x: ChartAxis("step", style: .count), y: ChartAxis("sharpness", scale: .log),
             series: series(.lineAndPoints) { points($0, \.value) } + bounds)
     }
 
     private var sharpnessFacts: Table {
         Table(
             columns: [
-                .init("Rate", .left), .init("Last sharpness"), .init("Bound"), .init("Ratio"),
-                .init("Clipped"),
+                .init("rate", .left), .init("last sharpness"), .init("bound"), .init("ratio"),
+                .init("clipped"),
             ],
             rows: curves.map { curve in
                 let (value, stable) = (
@@ -183,8 +183,8 @@ extension Regimes {
     private var facts: Table {
         Table(
             columns: [
-                .init("Rate", .left), .init("Meant as", .left), .init("Steps"), .init("End"),
-                .init("Distance"),
+                .init("rate", .left), .init("meant as", .left), .init("steps"), .init("end"),
+                .init("distance"),
             ],
             rows: curves.map { curve in
                 .init([
@@ -220,7 +220,7 @@ extension Regimes {
             sentence: isClose
                 ? "A part of the same plane. A diamond at the edge marks where a path leaves the map."
                 : "Each line begins at the common start, at 0, and ends at its diamond.",
-            xTitle: "First principal direction", yTitle: "Second principal direction",
+            xTitle: "first principal direction", yTitle: "second principal direction",
             grid: surface.grid.regular(surface.losses), quantity: .loss(of: surface.losses),
             paths: curves.map { curve in
                 ContourMap.Path(
@@ -238,8 +238,8 @@ extension Regimes {
         let chart = SurfaceChart(
             title: "Around the path at the good rate, as a surface",
             sentence: "The same values, seen from above at an angle. The paths lie on the surface.",
-            xTitle: "Direction 1", yTitle: "Direction 2", grid: close.grid.regular(close.losses),
-            quantity: ChartAxis("Loss, nats per token"),
+            xTitle: "direction 1", yTitle: "direction 2", grid: close.grid.regular(close.losses),
+            quantity: ChartAxis("loss, nats per token"),
             paths: curves.map { ContourMap.Path(name($0), points: inside(close.grid, $0)) })
         return [.chart(chart)]
     }

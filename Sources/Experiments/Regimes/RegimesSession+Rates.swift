@@ -47,21 +47,21 @@ extension RegimesSession {
         let rates = probes.compactMap { $0?.rate }
         let tried = search.probes.map { Format.scientific($0.rate, digits: 2) }
         guard rates.count == 3, rates[0] < rates[1], rates[1] < rates[2] else {
-            throw Failure(
-                .configuration,
-                "No good rate has a worse one on either side among \(Format.list(tried)), which were "
-                    + "tried in short runs; give --rates with three rates.")
+            throw .about(
+                .configuration, "the search for rates",
+                "found no good rate with a worse one on either side among \(Format.list(tried))",
+                remedy: "give --rates with three rates")
         }
         return try rates.map { (rate) throws(Failure) in
             let base = rate / plan.rate.factor
             let recipe = plan.recipe.at(learningRate: base)
             let peak = try TrainingPlan(recipe, ranks: communicator.size).rate.peakLearningRate
             guard (peak / rate - 1).magnitude < 0.01 else {
-                throw Failure(
-                    .configuration,
-                    "The rule \(plan.rate.rule.rawValue) gives no rate of "
-                        + "\(Format.scientific(rate, digits: 2)) at batch \(plan.rate.globalBatch); "
-                        + "give --rates with three rates.")
+                throw .key(
+                    "[scaling] rule", "\"\(plan.rate.rule.rawValue)\"",
+                    "gives no rate of \(Format.scientific(rate, digits: 2)) at batch "
+                        + "\(plan.rate.globalBatch)",
+                    remedy: "give --rates with three rates")
             }
             return base
         }

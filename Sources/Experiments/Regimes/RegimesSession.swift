@@ -88,17 +88,18 @@ package struct RegimesSession {
         }
         try communicator.agree { () throws(Failure) in
             guard runs.allSatisfy(\.hasDiverged) else { return }
-            throw Failure(
-                .configuration,
-                "All three runs diverged, at rates \(Format.list(runs.map { "\($0.learningRate)" })); "
-                    + "give --rates with a rate at which the loss falls.")
+            throw .about(
+                .configuration, "the three runs",
+                "diverged at rates \(Format.list(runs.map { "\($0.learningRate)" }))",
+                remedy: "give --rates with a rate at which the loss falls")
         }
         let loss = WindowLoss(
             recipe: input.plan.recipe, data: input.data, sequences: sequences, engine: engine)
         guard
             let sharpness = try measureSharpness(of: runs, input, engine),
             let regimes = try measure(
-                runs, given == nil ? search : nil, sharpness, input.plan, loss)
+                runs, loss, plan: input.plan, search: given == nil ? search : nil,
+                sharpness: sharpness)
         else { return nil }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write(
@@ -116,19 +117,18 @@ package struct RegimesSession {
         let there = try machineMemoryBytes / communicator.ranksOnThisHost().count
         try communicator.agree { () throws(Failure) in
             guard needed > there else { return }
-            throw Failure(
-                .configuration,
-                "The snapshots of the three runs take \(Format.bytes(needed)) per rank, but a rank "
-                    + "has only \(Format.bytes(there)); use a smaller model, or no recipe for the "
-                    + "built-in one.")
+            throw .about(
+                .configuration, "the snapshots of the three runs",
+                "take \(Format.bytes(needed)) per rank, but a rank has only \(Format.bytes(there))",
+                remedy: "use a smaller model, or no recipe for the built-in one")
         }
     }
 
     /// Projects all paths onto one plane and measures the losses there; returns nil if a signal
     /// stopped the measurement.
     private func measure(
-        _ runs: [RegimeRun], _ search: RateSearch?, _ sharpness: SharpnessAlongRuns,
-        _ plan: TrainingPlan, _ loss: WindowLoss
+        _ runs: [RegimeRun], _ loss: WindowLoss, plan: TrainingPlan, search: RateSearch?,
+        sharpness: SharpnessAlongRuns
     ) throws(Failure) -> Regimes? {
         let precision = plan.recipe.training.precision
         let measured = { (parameters: Buffer<Float>) in
@@ -149,10 +149,9 @@ package struct RegimesSession {
             {
                 return plane
             }
-            throw Failure(
-                .configuration,
-                "The three runs stay on a line, which spans no plane; train more steps, or give "
-                    + "other --rates.")
+            throw .about(
+                .configuration, "the three runs", "stay on a line, which spans no plane",
+                remedy: "train more steps, or give other --rates")
         }
         let directions = try path.directions(principal.weights, from: origin)
         let plane = ParameterPlane(origin: origin, first: directions[0], second: directions[1])
@@ -161,7 +160,8 @@ package struct RegimesSession {
                 points.count, communicator: communicator, piece: { measured(points[$0]) })
         else { return nil }
         let curves = curves(
-            of: runs, losses, principal.coordinates, distances, sharpness.values)
+            of: runs, losses: losses, places: principal.coordinates, distances: distances,
+            sharpness: sharpness.values)
         let surfaces = try surfaces(
             around: [curves.flatMap(\.snapshots), curves[1].snapshots], on: plane, measured)
         guard let surfaces else { return nil }
@@ -229,8 +229,8 @@ package struct RegimesSession {
     }
 
     private func curves(
-        of runs: [RegimeRun], _ losses: [Double], _ places: [(x: Double, y: Double)],
-        _ distances: [Double], _ sharpness: [Double]
+        of runs: [RegimeRun], losses: [Double], places: [(x: Double, y: Double)],
+        distances: [Double], sharpness: [Double]
     ) -> [RegimeCurve] {
         var (index, left) = (0, sharpness[...])
         return runs.map { run in
@@ -282,8 +282,9 @@ package struct RegimesSession {
         guard numbers.count == 3, numbers.allSatisfy({ $0.isFinite && $0 > 0 }),
             numbers[0] < numbers[1], numbers[1] < numbers[2]
         else {
-            throw Failure(
-                .usage, "--rates \(rates): must be three rising rates above 0; try 1e-4,3e-3,1e-1.")
+            throw .option(
+                "--rates", rates, "must be three rising rates above 0",
+                remedy: "try 1e-4,3e-3,1e-1")
         }
         return numbers
     }

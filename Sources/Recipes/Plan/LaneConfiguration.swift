@@ -32,19 +32,22 @@ package struct LaneConfiguration: Sendable, Equatable {
     ) throws(Failure) {
         precondition(ranks >= 1, "a run has at least one rank")
         try require(
-            globalBatch >= 1, "[training] global_batch", globalBatch,
-            "must be at least one sequence", remedy: "set it to 1 or more")
+            globalBatch >= 1,
+            or: .key(
+                "[training] global_batch", globalBatch, "must be at least one sequence",
+                remedy: "set it to 1 or more"))
         self.globalBatch = globalBatch
         laneCount = try Self.resolve(lanes: lanes, globalBatch: globalBatch, ranks: ranks)
         let sequencesPerLane = globalBatch / laneCount
         self.microBatch = microBatch == 0 ? sequencesPerLane : microBatch
         try require(
             microBatch >= 0 && sequencesPerLane % self.microBatch == 0,
-            "[training] micro_batch", microBatch,
-            "does not divide a lane, which has \(sequencesPerLane) of the \(globalBatch) sequences",
-            remedy: "set micro_batch to "
-                + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for a "
-                + "whole lane")
+            or: .key(
+                "[training] micro_batch", microBatch,
+                "does not divide a lane, which has \(sequencesPerLane) of the \(globalBatch) sequences",
+                remedy: "set micro_batch to "
+                    + "\(Self.nearestDivisors(of: sequencesPerLane, to: microBatch)), or to 0 for a "
+                    + "whole lane"))
     }
 
     private static func resolve(
@@ -65,7 +68,7 @@ package struct LaneConfiguration: Sendable, Equatable {
                 let below = above - lanes
                 batches = ", or global_batch to \(below > 0 ? "\(below) or " : "")\(above)"
             }
-            throw conflict(
+            throw Failure.key(
                 "[reduction] lanes", lanes, "does not divide global_batch = \(globalBatch)",
                 remedy: "set lanes to \(nearestDivisors(of: globalBatch, to: lanes))\(batches)")
         }
@@ -81,11 +84,11 @@ package struct LaneConfiguration: Sendable, Equatable {
         let divisor = divisors(of: globalBatch).first { $0 >= ranks }
         let enough =
             divisor.map { "set lanes to \($0)" } ?? "set global_batch and lanes to \(ranks)"
-        return Failure(
-            .configuration,
-            "\(ranks) ranks are more than the \(lanes) \(lanes == 1 ? "lane" : "lanes") into which "
-                + "global_batch \(globalBatch) is dealt; start at most \(lanes) "
-                + "\(lanes == 1 ? "rank" : "ranks"), or \(enough).")
+        return .about(
+            .configuration, Format.counted(ranks, "rank"),
+            "are more than the \(Format.counted(lanes, "lane")) into which global_batch = "
+                + "\(globalBatch) is divided",
+            remedy: "start at most \(Format.counted(lanes, "rank")), or \(enough)")
     }
 
     /// Returns the nearest divisors below and above a number as text, such as "4" or "4 or 6".

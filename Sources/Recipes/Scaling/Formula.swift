@@ -39,10 +39,9 @@ package struct Formula: Sendable {
     /// - Throws: `Failure` (configuration) that names the column, counted in characters from 1.
     package init(_ text: String, key: String, variables: [String]) throws(Failure) {
         guard text.utf8.count <= Self.longest else {
-            throw Failure(
-                .configuration,
-                "\(key): has \(text.utf8.count) bytes, more than \(Self.longest); write a shorter "
-                    + "formula.")
+            throw .about(
+                .configuration, key, "has \(text.utf8.count) bytes, more than \(Self.longest)",
+                remedy: "write a shorter formula")
         }
         var parser = FormulaParser(text, key: key, variables: variables)
         operations = try parser.parse()

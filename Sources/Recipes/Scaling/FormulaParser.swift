@@ -211,10 +211,7 @@ struct FormulaParser {
     private func quoted(_ character: Character) -> String { String(character).debugDescription }
 
     private func failure(at place: Int, _ problem: String, _ remedy: String) -> Failure {
-        let stop = remedy.hasSuffix("?") ? "" : "."
-        return Failure(
-            .configuration,
-            "\(key) = \(text.debugDescription), column \(place + 1): \(problem); \(remedy)\(stop)")
+        .key(key, "\(text.debugDescription), column \(place + 1)", problem, remedy: remedy)
     }
 }
 

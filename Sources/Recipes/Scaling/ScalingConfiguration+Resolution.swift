@@ -13,9 +13,10 @@ extension ScalingConfiguration {
     ) throws(Failure) -> BatchScaling {
         try validate()
         try require(
-            globalBatch >= 1, "[training] global_batch", globalBatch,
-            "must be a number of sequences, 1 or more",
-            remedy: "set the sequences in one optimizer step, over all ranks")
+            globalBatch >= 1,
+            or: .key(
+                "[training] global_batch", globalBatch, "must be a number of sequences, 1 or more",
+                remedy: "set the sequences in one optimizer step, over all ranks"))
         try refuse(optimizer.name)
         let batches = BatchChange(
             base: baseBatch ?? globalBatch, global: globalBatch, optimizer: optimizer)
@@ -49,15 +50,17 @@ extension ScalingConfiguration {
     /// Checks that the optimizer has the betas and the decay that `[scaling]` changes.
     private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
         try require(
-            name.traits.isAdam || !rule.scalesBetas, "[scaling] rule", "\"\(rule.rawValue)\"",
-            "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",
-            remedy: "set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"")
+            name.traits.isAdam || !rule.scalesBetas,
+            or: .key(
+                "[scaling] rule", "\"\(rule.rawValue)\"",
+                "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",
+                remedy: "set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\""))
         try require(
-            name == .adamw || weightDecay != .timescale, "[scaling] weight_decay",
-            "\"\(weightDecay.rawValue)\"",
-            "keeps the timescale of AdamW's decay, but [optimizer] name = \"\(name.rawValue)\" has "
-                + "none",
-            remedy: "set name = \"adamw\", or weight_decay = \"kept\"")
+            name == .adamw || weightDecay != .timescale,
+            or: .key(
+                "[scaling] weight_decay", "\"\(weightDecay.rawValue)\"",
+                "keeps the timescale of AdamW's decay, but [optimizer] name = \"\(name.rawValue)\" has "
+                    + "none", remedy: "set name = \"adamw\", or weight_decay = \"kept\""))
     }
 
     /// Checks that the optimizer can take the scaled values, which overflow if the batches are too
@@ -76,10 +79,12 @@ extension ScalingConfiguration {
         ]
         for (key, value, scaled, allowed) in values {
             try require(
-                scaled == value || allowed.contains(scaled), "[optimizer] \(key)", value,
-                "becomes \(scaled) by [scaling] at global_batch = \(batches.global) with "
-                    + "base_batch = \(batches.base)",
-                remedy: "choose batches that are closer together")
+                scaled == value || allowed.contains(scaled),
+                or: .key(
+                    "[optimizer] \(key)", value,
+                    "becomes \(scaled) by [scaling] at global_batch = \(batches.global) with "
+                        + "base_batch = \(batches.base)",
+                    remedy: "choose batches that are closer together"))
         }
     }
 }

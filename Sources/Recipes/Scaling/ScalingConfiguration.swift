@@ -74,26 +74,32 @@ package struct ScalingConfiguration: Sendable, Equatable {
     package func validate() throws(Failure) {
         if let baseBatch {
             try require(
-                baseBatch >= 1, "[scaling] base_batch", baseBatch,
-                "must be a number of sequences, 1 or more",
-                remedy: "set the global batch that learning_rate was chosen for")
+                baseBatch >= 1,
+                or: .key(
+                    "[scaling] base_batch", baseBatch, "must be a number of sequences, 1 or more",
+                    remedy: "set the global batch that learning_rate was chosen for"))
         }
         for key in ScalingKey.allCases { try validateUse(of: key) }
         if let exponent {
             try require(
-                exponent.isFinite, "[scaling] exponent", exponent, "must be a number",
-                remedy: "use 0.5 or another from 0 to 1")
+                exponent.isFinite,
+                or: .key(
+                    "[scaling] exponent", exponent, "must be a number",
+                    remedy: "use 0.5 or another from 0 to 1"))
         }
         if let noiseExponent {
             try require(
-                (0.5...1).contains(noiseExponent), "[scaling] noise_exponent", noiseExponent,
-                "must be in [0.5, 1]", remedy: "use 1 for SGD, or 0.5 for Adam and its kin")
+                (0.5...1).contains(noiseExponent),
+                or: .key(
+                    "[scaling] noise_exponent", noiseExponent, "must be in [0.5, 1]",
+                    remedy: "use 1 for SGD, or 0.5 for Adam and its kin"))
         }
         if let noiseScale {
             try require(
-                noiseScale.isFinite && noiseScale > 0, "[scaling] noise_scale", noiseScale,
-                "must be a number of sequences above 0",
-                remedy: "set the gradient noise scale, such as 256")
+                noiseScale.isFinite && noiseScale > 0,
+                or: .key(
+                    "[scaling] noise_scale", noiseScale, "must be a number of sequences above 0",
+                    remedy: "set the gradient noise scale, such as 256"))
         }
         try rule.definition.init(self).validate()
     }
@@ -103,14 +109,15 @@ package struct ScalingConfiguration: Sendable, Equatable {
         let use = rule.definition.keys[key]
         if let value = key.written(in: self) {
             return try require(
-                use != nil, "[scaling] \(key.rawValue)", value,
-                "does nothing with rule = \"\(rule.rawValue)\"",
-                remedy: "remove it, or set \(key.rules)")
+                use != nil,
+                or: .key(
+                    "[scaling] \(key.rawValue)", value,
+                    "does nothing with rule = \"\(rule.rawValue)\"",
+                    remedy: "remove it, or set \(key.rules)"))
         }
         guard use == .required else { return }
-        throw Failure(
-            .configuration,
-            "[scaling] \(key.rawValue) is missing, which rule = \"\(rule.rawValue)\" needs; "
-                + "\(key.example).")
+        throw .about(
+            .configuration, "[scaling] \(key.rawValue)",
+            "is missing, but rule = \"\(rule.rawValue)\" needs it", remedy: key.example)
     }
 }

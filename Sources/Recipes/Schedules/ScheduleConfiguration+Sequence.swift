@@ -38,8 +38,10 @@ extension ScheduleConfiguration {
     func sequence(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         try refuseKeysOfOtherSchedules(rate)
         try require(
-            !parts.isEmpty, "[schedule] name", "\"sequence\"", "has no parts",
-            remedy: "add [[schedule.parts]] with name, steps, start_factor and end_factor")
+            !parts.isEmpty,
+            or: .key(
+                "[schedule] name", "\"sequence\"", "has no parts",
+                remedy: "add [[schedule.parts]] with name, steps, start_factor and end_factor"))
         return .sequence(
             try resolveParts(rate, after: 0, factor: 1, trainingSteps: trainingSteps))
     }
@@ -90,7 +92,7 @@ extension ScheduleConfiguration {
             ("[scaling] warmup", rate.warmup == .tokens ? "\"tokens\"" : nil),
         ]
         for case (let key, let value?) in given {
-            throw conflict(
+            throw Failure.key(
                 key, value, "does nothing with name = \"sequence\"",
                 remedy: "remove it, and say the same with [[schedule.parts]]")
         }
@@ -101,21 +103,24 @@ extension ScheduleConfiguration.PartConfiguration {
     /// Returns `steps`, or `rest` if it is unset.
     fileprivate func validatedSteps(_ key: String, rest: Int?) throws(Failure) -> Int {
         guard let steps = steps ?? rest else {
-            throw Failure(
-                .configuration,
-                "\(key) steps is missing; say how long this part lasts, which only the last part "
-                    + "may leave out.")
+            throw .about(
+                .configuration, "\(key) steps", "is missing, but only the last part may omit it",
+                remedy: "set the number of steps that this part lasts")
         }
         try require(
-            steps >= 1, "\(key) steps", steps, "must be a number from 1 up",
-            remedy: "use 1, or remove the part")
+            steps >= 1,
+            or: .key(
+                "\(key) steps", steps, "must be a number from 1 up",
+                remedy: "use 1, or remove the part"))
         return steps
     }
 
     fileprivate func validated(_ factor: Double, _ key: String) throws(Failure) -> Double {
         try require(
-            factor.isFinite && factor >= 0, key, factor, "must be a number, 0 or more",
-            remedy: "use 0 for no rate or 1 for the peak")
+            factor.isFinite && factor >= 0,
+            or: .key(
+                key, factor, "must be a number, 0 or more",
+                remedy: "use 0 for no rate or 1 for the peak"))
         return factor
     }
 
@@ -125,14 +130,14 @@ extension ScheduleConfiguration.PartConfiguration {
         case (.constant, nil):
             return nil
         case (.constant, let factor?):
-            throw conflict(
+            throw Failure.key(
                 "\(key) end_factor", factor, "does nothing with name = \"constant\"",
                 remedy: "remove it, or set name = \"linear\"")
         case (_, nil):
-            throw Failure(
-                .configuration,
-                "\(key) end_factor is missing, which name = \"\(name.rawValue)\" needs; add the "
-                    + "part of the peak rate that it ends at, such as 0.1.")
+            throw .about(
+                .configuration, "\(key) end_factor",
+                "is missing, but name = \"\(name.rawValue)\" needs it",
+                remedy: "add the part of the peak rate that it ends at, such as 0.1")
         case (_, let factor?):
             return try validated(factor, "\(key) end_factor")
         }

@@ -99,12 +99,15 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func resolve(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         try require(
-            trainingSteps >= 1, "[training] steps", trainingSteps, "must be a number from 1 up",
-            remedy: "set how long to train")
+            trainingSteps >= 1,
+            or: .key(
+                "[training] steps", trainingSteps, "must be a number from 1 up",
+                remedy: "set how long to train"))
         try require(
-            name != .constant || parts.isEmpty, "[schedule] name", "\"\(name.rawValue)\"",
-            "leaves out the [[schedule.parts]]",
-            remedy: "set name = \"sequence\", or remove them")
+            name != .constant || parts.isEmpty,
+            or: .key(
+                "[schedule] name", "\"\(name.rawValue)\"", "leaves out the [[schedule.parts]]",
+                remedy: "set name = \"sequence\", or remove them"))
         if name == .sequence { return try sequence(rate, trainingSteps: trainingSteps) }
         let steps = try validatedWarmupSteps(rate, trainingSteps: trainingSteps)
         var body = try body(rate, warmupSteps: steps, trainingSteps: trainingSteps)
@@ -132,9 +135,11 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     {
         let peak = rate.peakLearningRate
         try require(
-            name == .wsd || stableSteps == nil, "[schedule] stable_steps", stableSteps ?? 0,
-            "does nothing with name = \"\(name.rawValue)\"",
-            remedy: "remove it, or set name = \"wsd\"")
+            name == .wsd || stableSteps == nil,
+            or: .key(
+                "[schedule] stable_steps", stableSteps ?? 0,
+                "does nothing with name = \"\(name.rawValue)\"",
+                remedy: "remove it, or set name = \"wsd\""))
         if name == .constant { return [.init(.constant(peak), steps: trainingSteps)] }
         let lowest = try lowestRate(rate)
         let decaySteps = try validatedDecaySteps(rate, warmupSteps, trainingSteps: trainingSteps)
@@ -157,10 +162,12 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         let minimumLearningRate = minimumLearningRate ?? rate.baseLearningRate / 10
         try require(
             minimumLearningRate >= 0 && minimumLearningRate <= rate.baseLearningRate,
-            "[schedule] minimum_learning_rate", minimumLearningRate,
-            "must be in [0, learning_rate = \(rate.baseLearningRate)]",
-            remedy: "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
-                + "learning rate")
+            or: .key(
+                "[schedule] minimum_learning_rate", minimumLearningRate,
+                "must be in [0, learning_rate = \(rate.baseLearningRate)]",
+                remedy:
+                    "\(minimumLearningRate < 0 ? "use 0, or " : "")leave it out for a tenth of the "
+                    + "learning rate"))
         return minimumLearningRate * rate.factor
     }
 
@@ -169,29 +176,41 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     {
         let steps = warmupSteps(trainingSteps: trainingSteps)
         try require(
-            steps >= 0, "[schedule] warmup_steps", steps, "must be a number, 0 or more",
-            remedy: "use 0 for no warmup")
+            steps >= 0,
+            or: .key(
+                "[schedule] warmup_steps", steps, "must be a number, 0 or more",
+                remedy: "use 0 for no warmup"))
         if let warmupStartFactor {
             let key = "[schedule] warmup_start_factor"
             try require(
-                (0...1).contains(warmupStartFactor), key, warmupStartFactor, "must be in [0, 1]",
-                remedy: "use \(warmupStartFactor > 1 ? 1 : 0)")
+                (0...1).contains(warmupStartFactor),
+                or: .key(
+                    key, warmupStartFactor, "must be in [0, 1]",
+                    remedy: "use \(warmupStartFactor > 1 ? 1 : 0)"))
             try require(
-                warmup == .linear, key, warmupStartFactor,
-                "does nothing with warmup = \"\(warmup.rawValue)\"",
-                remedy: "remove it, or set warmup = \"linear\"")
+                warmup == .linear,
+                or: .key(
+                    key, warmupStartFactor, "does nothing with warmup = \"\(warmup.rawValue)\"",
+                    remedy: "remove it, or set warmup = \"linear\""))
             try require(
-                !rate.gradualWarmup, key, warmupStartFactor,
-                "contradicts gradual_warmup = true, which starts from the base rate",
-                remedy: "remove it, or set gradual_warmup = false")
+                !rate.gradualWarmup,
+                or: .key(
+                    key, warmupStartFactor,
+                    "contradicts gradual_warmup = true, which starts from the base rate",
+                    remedy: "remove it, or set gradual_warmup = false"))
         }
         if rate.gradualWarmup {
             try require(
-                warmup == .linear, "[scaling] gradual_warmup", true, "needs a linear warmup",
-                remedy: "set warmup = \"linear\" in [schedule], or gradual_warmup = false")
+                warmup == .linear,
+                or: .key(
+                    "[scaling] gradual_warmup", true, "needs a linear warmup",
+                    remedy: "set warmup = \"linear\" in [schedule], or gradual_warmup = false"))
             try require(
-                steps > 0, "[scaling] gradual_warmup", true, "needs steps to warm up in",
-                remedy: "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false")
+                steps > 0,
+                or: .key(
+                    "[scaling] gradual_warmup", true, "needs steps to warm up in",
+                    remedy: "set warmup_steps in [schedule] to 1 or more, or gradual_warmup = false"
+                ))
         }
         return rate.warmupSteps(steps)
     }
@@ -201,14 +220,18 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     ) throws(Failure) -> Int {
         let steps = decaySteps(trainingSteps: trainingSteps, at: rate)
         try require(
-            steps >= 1, "[schedule] decay_steps", steps, "must be a number from 1 up",
-            remedy: "use \(trainingSteps), the training steps, or leave it out")
+            steps >= 1,
+            or: .key(
+                "[schedule] decay_steps", steps, "must be a number from 1 up",
+                remedy: "use \(trainingSteps), the training steps, or leave it out"))
         let written = self.warmupSteps(trainingSteps: trainingSteps)
         let scaled = written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch"
         try require(
-            warmupSteps < steps, "[schedule] warmup_steps", "\(written)\(scaled)",
-            "must be below decay_steps = \(steps)",
-            remedy: "use \(steps - 1) at most, so that the rate can fall after it has risen")
+            warmupSteps < steps,
+            or: .key(
+                "[schedule] warmup_steps", "\(written)\(scaled)",
+                "must be below decay_steps = \(steps)",
+                remedy: "use \(steps - 1) at most, so that the rate can fall after it has risen"))
         return steps
     }
 
@@ -216,10 +239,13 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         let length = decaySteps - warmupSteps
         let steps = stableSteps ?? max(0, length - max(1, decaySteps / 5))
         try require(
-            steps >= 0 && steps < length, "[schedule] stable_steps", steps,
-            "must be in [0, \(length))",
-            remedy: "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
-                + "warmup_steps = \(warmupSteps) and decay_steps = \(decaySteps) leave room for")
+            steps >= 0 && steps < length,
+            or: .key(
+                "[schedule] stable_steps", steps, "must be in [0, \(length))",
+                remedy:
+                    "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
+                    + "warmup_steps = \(warmupSteps) and decay_steps = \(decaySteps) leave room for"
+            ))
         return steps
     }
 }

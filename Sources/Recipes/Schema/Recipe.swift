@@ -40,10 +40,9 @@ package struct Recipe: Sendable, Equatable {
         if let omitting { document[omitting] = nil }
         for (section, value) in document.sorted(by: { $0.key < $1.key }) {
             guard case .table(let entries) = value else {
-                throw Failure(
-                    .configuration,
-                    "\(name): the key \"\(section)\" is outside of a section; move it under one of "
-                        + Self.sectionList + ".")
+                throw .file(
+                    .configuration, name, "has the key \"\(section)\" outside of a section",
+                    remedy: "move it under one of \(Self.sectionList)")
             }
             try Self.checkSection(section, in: name)
             for (key, value) in entries.sorted(by: { $0.key < $1.key }) {
@@ -92,25 +91,27 @@ package struct Recipe: Sendable, Equatable {
         try checkpoint.validate()
         try require(
             training.precision == .fp32 || model.headWidth.isMultiple(of: 2),
-            "[training] precision", "\"bf16\"",
-            "takes numbers in pairs, but [model] width = \(model.width) and heads = \(model.heads) "
-                + "make heads of \(model.headWidth)",
-            remedy: "use an even width per head, or precision = \"fp32\"")
+            or: .key(
+                "[training] precision", "\"bf16\"",
+                "takes numbers in pairs, but [model] width = \(model.width) and heads = \(model.heads) "
+                    + "make heads of \(model.headWidth)",
+                remedy: "use an even width per head, or precision = \"fp32\""))
         try require(
             model.parametrization == .standard || optimizer.name == .adamw,
-            "[model] parametrization", "\"\(model.parametrization.rawValue)\"",
-            "has rates for AdamW's update, but [optimizer] name = "
-                + "\"\(optimizer.name.rawValue)\"",
-            remedy: "set name = \"adamw\", with weight_decay = 0 for Adam's update, or "
-                + "parametrization = \"standard\"")
+            or: .key(
+                "[model] parametrization", "\"\(model.parametrization.rawValue)\"",
+                "has rates for AdamW's update, but [optimizer] name = "
+                    + "\"\(optimizer.name.rawValue)\"",
+                remedy: "set name = \"adamw\", with weight_decay = 0 for Adam's update, or "
+                    + "parametrization = \"standard\""))
         let tokens =
             Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)
         guard tokens < 0x1p62 else {
-            throw Failure(
-                .configuration,
-                "[training] steps = \(training.steps), global_batch = \(training.globalBatch) and "
-                    + "[model] context_length = \(model.contextLength) give \(tokens) tokens, more "
-                    + "than can be counted; use fewer steps or smaller batches.")
+            throw .key(
+                "[training] steps", training.steps,
+                "gives \(tokens) tokens with global_batch = \(training.globalBatch) and [model] "
+                    + "context_length = \(model.contextLength), more than can be counted",
+                remedy: "use fewer steps or smaller batches")
         }
         let rate = try scaling.resolve(optimizer, globalBatch: training.globalBatch)
         _ = try schedule.resolve(rate, trainingSteps: training.steps)
@@ -170,11 +171,10 @@ package struct Recipe: Sendable, Equatable {
 
     private static func checkSection(_ section: String, in name: String) throws(Failure) {
         guard !sections.contains(section) else { return }
-        throw Failure(
-            .configuration,
-            "\(name): unknown section [\(section)]; "
-                + (nearestName(to: section, among: sections).map { "did you mean [\($0)]?" }
-                    ?? "the sections are \(sectionList)."))
+        throw .file(
+            .configuration, name, "has the unknown section [\(section)]",
+            remedy: spellingRemedy(
+                for: section, among: sections, otherwise: "use one of \(sectionList)"))
     }
 
     private static func field(
@@ -185,11 +185,11 @@ package struct Recipe: Sendable, Equatable {
         let keys = candidates.map(\.key)
         let elsewhere = fields.first { $0.key == key }
         let remedy =
-            nearestName(to: key, among: keys).map { "did you mean \"\($0)\"?" }
-            ?? elsewhere.map { "it belongs to [\($0.section)]." }
-            ?? "its keys are \(keys.joined(separator: ", "))."
-        throw Failure(
-            .configuration, "\(name): unknown key \"\(key)\" in [\(section)]; \(remedy)")
+            elsewhere.map { "move it to [\($0.section)]" }
+            ?? "use one of \(keys.joined(separator: ", "))"
+        throw .file(
+            .configuration, name, "has the unknown key \"\(key)\" in [\(section)]",
+            remedy: spellingRemedy(for: key, among: keys, otherwise: remedy))
     }
 
     private static var sectionList: String { sections.map { "[\($0)]" }.joined(separator: ", ") }

@@ -11,8 +11,8 @@ protocol RecipeConvertible: SendableMetatype {
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Self?
     /// The value in the form of a recipe, or nil if the recipe omits it.
     var recipeValue: RecipeValue? { get }
-    /// Returns the problem with a value that cannot be read, and the remedy.
-    static func problem(_ value: RecipeValue) -> String
+    /// Returns the problem with a value that cannot be read, and its remedy.
+    static func refusal(of value: RecipeValue) -> (problem: String, remedy: String)
 }
 
 extension RecipeConvertible {
@@ -21,10 +21,13 @@ extension RecipeConvertible {
     /// - Throws: `Failure` (configuration) if the value is of another kind.
     static func converted(_ value: RecipeValue, key: String) throws(Failure) -> Self {
         if let converted = try read(value, key: key) { return converted }
-        throw Failure(.configuration, "\(key) = \(value.toml): \(problem(value)).")
+        let (problem, remedy) = refusal(of: value)
+        throw .key(key, value.toml, problem, remedy: remedy)
     }
 
-    static func problem(_ value: RecipeValue) -> String { "must be \(expectation); \(remedy)" }
+    static func refusal(of value: RecipeValue) -> (problem: String, remedy: String) {
+        ("must be \(expectation)", remedy)
+    }
 }
 
 /// A 64-bit number, which cannot represent every value that a recipe may contain.
@@ -34,19 +37,18 @@ protocol RecipeNumber: RecipeConvertible, Comparable {
 }
 
 extension RecipeNumber {
-    static func problem(_ value: RecipeValue) -> String {
-        guard let number = value.number else { return "must be \(expectation); \(remedy)" }
-        if case .text = value { return "must be \(expectation); remove the quotes" }
+    static func refusal(of value: RecipeValue) -> (problem: String, remedy: String) {
+        let usual = (problem: "must be \(expectation)", remedy: remedy)
+        guard let number = value.number else { return usual }
+        if case .text = value { return (usual.problem, "remove the quotes") }
         if value.isBeyondNumbers && number == 0 {
             return Self.self == Double.self
-                ? "is too close to 0 for 64 bits; use a number with a larger magnitude"
-                : "must be \(expectation); \(remedy)"
+                ? ("is too close to 0 for 64 bits", "use a number with a larger magnitude") : usual
         }
         if value.isBeyondNumbers || number.isFinite && number.magnitude >= largest {
-            return "does not fit into 64 bits; use a number with a smaller magnitude"
+            return ("does not fit into 64 bits", "use a number with a smaller magnitude")
         }
-        if Self.self == UInt64.self && number < 0 { return "must be \(expectation); use 0 or more" }
-        return "must be \(expectation); \(remedy)"
+        return Self.self == UInt64.self && number < 0 ? (usual.problem, "use 0 or more") : usual
     }
 }
 
@@ -146,7 +148,9 @@ extension String: RecipeConvertible {
 extension Optional: RecipeConvertible where Wrapped: RecipeConvertible {
     static var expectation: String { Wrapped.expectation }
     static var remedy: String { Wrapped.remedy }
-    static func problem(_ value: RecipeValue) -> String { Wrapped.problem(value) }
+    static func refusal(of value: RecipeValue) -> (problem: String, remedy: String) {
+        Wrapped.refusal(of: value)
+    }
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> Wrapped?? {
         try Wrapped.read(value, key: key).map { .some($0) }
     }

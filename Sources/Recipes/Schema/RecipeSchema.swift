@@ -228,19 +228,20 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
     ) throws(Failure) -> ScheduleConfiguration.PartConfiguration {
         let keys = ["name", "steps", "start_factor", "end_factor"]
         for name in entries.keys.sorted() where !keys.contains(name) {
-            let remedy =
-                nearestName(to: name, among: keys).map { "did you mean \"\($0)\"?" }
-                ?? "its keys are \(keys.joined(separator: ", "))."
-            throw Failure(.configuration, "\(key) has the unknown key \"\(name)\"; \(remedy)")
+            throw .about(
+                .configuration, key, "has the unknown key \"\(name)\"",
+                remedy: spellingRemedy(
+                    for: name, among: keys, otherwise: "use one of \(keys.joined(separator: ", "))")
+            )
         }
         func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
             guard let value = entries[name] else { return nil }
             return try Value.converted(value, key: "\(key) \(name)")
         }
         guard let name: ScheduleConfiguration.PartConfiguration.Name = try value("name") else {
-            throw Failure(
-                .configuration,
-                "\(key) has no name; add name = \"constant\", \"linear\" or \"cosine\".")
+            throw .about(
+                .configuration, key, "has no name",
+                remedy: "add name = \"constant\", \"linear\" or \"cosine\"")
         }
         return .init(
             name: name, steps: try value("steps"), startFactor: try value("start_factor"),

@@ -56,9 +56,9 @@ package enum RecipeValue: Equatable, Sendable {
             self = .list(values)
         case .table: self = .table(try Self.entries(of: value.table ?? [:]))
         case .date, .time, .dateTime:
-            throw Failure(
-                .configuration,
-                "\(key): is a date or time, which no key takes; write a number or a quoted string.")
+            throw .about(
+                .configuration, key, "is a date or time, which no key takes",
+                remedy: "write a number or a quoted string")
         }
     }
 
@@ -81,12 +81,14 @@ package enum RecipeValue: Equatable, Sendable {
         do {
             table = try TOMLTable(string: text)
         } catch let error as TOMLParseError {
-            throw Failure(
-                .configuration,
-                "\(name): is not valid TOML at line \(error.source.begin.line), column "
-                    + "\(error.source.begin.column) (\(error.description)); correct it.")
+            throw .file(
+                .configuration, name,
+                "is not valid TOML at line \(error.source.begin.line), column "
+                    + "\(error.source.begin.column) (\(error.description))",
+                remedy: "correct it")
         } catch {
-            throw Failure(.configuration, "\(name): is not valid TOML (\(error)); correct it.")
+            throw .file(
+                .configuration, name, "is not valid TOML (\(error))", remedy: "correct it")
         }
         return try entries(of: table)
     }

@@ -33,10 +33,10 @@ package struct SweepFindings: Sendable {
     package var failure: Failure? {
         guard !results.isEmpty, results.allSatisfy(\.diverged) else { return nil }
         let count = Format.counted(results.count, "run")
-        return Failure(
-            .configuration,
-            "Every run of the sweep diverged (\(count)), so there is nothing to compare; lower "
-                + "learning_rates, with `lockstep find-lr` as a guide.")
+        return .about(
+            .configuration, "the sweep",
+            "has nothing to compare, because every run diverged (\(count))",
+            remedy: "lower learning_rates, with `lockstep find-lr` as a guide")
     }
 
     /// The caveat and the warnings, if there are any, and a summary of the analysis.
@@ -84,7 +84,7 @@ extension SweepFolder {
         let results = try ledger.results().sorted { $0.point.name < $1.point.name }
         guard results.contains(where: { $0.point.rule == TrainedPoint.grid }) else {
             throw .file(
-                .missingInput, path, "no run of this sweep has ended yet",
+                .missingInput, path, "has no run that has ended yet",
                 remedy: "resume it with `lockstep sweep --resume --out \(shellQuoted(path))`")
         }
         let plan = isPlanned ? try SweepPlan(self, specification) : nil

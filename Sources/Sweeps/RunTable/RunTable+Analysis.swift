@@ -58,7 +58,7 @@ extension RunTable {
         let grid = points.filter { $0.rule == TrainedPoint.grid }
         guard !grid.allSatisfy(\.diverged) else {
             throw .file(
-                .badData, path, "every run diverged, so there is nothing to compare",
+                .badData, path, "has nothing to compare, because every run diverged",
                 remedy: "add runs with lower rates")
         }
         var settings = AnalysisSettings()
@@ -96,11 +96,11 @@ extension RunTable {
         }
         return try names.map { (name) throws(Failure) in
             if let rule = known.first(where: { $0.name == name }) { return rule }
-            let remedy =
-                nearestName(to: name, among: known.map(\.name)).map { "did you mean \"\($0)\"?" }
-                ?? "use some of them, with commas between them."
-            throw Failure(
-                .usage, "--rules \(jsonQuoted(name)): must be one of \(choices); \(remedy)")
+            throw .option(
+                "--rules", jsonQuoted(name), "must be one of \(choices)",
+                remedy: spellingRemedy(
+                    for: name, among: known.map(\.name),
+                    otherwise: "use some of them, with commas between them"))
         }
     }
 
@@ -115,17 +115,16 @@ extension RunTable {
 
     /// Checks that a mark of the user lies on the curve of some run.
     private func check(_ design: Design, _ grid: [TrainedPoint]) throws(Failure) {
-        let option = "--\(design.unit) \(design.mark)"
+        let option = "--\(design.unit)"
         guard isKnown(design) else {
-            throw Failure(
-                .usage,
-                "\(option): \(path) has no \(design.unit); add a column or --context-length with "
-                    + "the "
-                    + "tokens of a sequence.")
+            throw .option(
+                option, design.mark, "cannot be found, because \(path) has no \(design.unit)",
+                remedy: "add a column or --context-length with the tokens of a sequence")
         }
         guard !grid.contains(where: { !$0.diverged && $0.loss(at: design) != nil }) else { return }
-        throw Failure(
-            .usage, "\(option): no run of \(path) has a loss there; use a mark of its rows.")
+        throw .option(
+            option, design.mark, "is not a mark at which a run of \(path) has a loss",
+            remedy: "use a mark of its rows")
     }
 
     /// Returns equal tokens and equal steps at the furthest mark that every batch reaches, as far as
@@ -158,7 +157,7 @@ extension RunTable {
         }
         guard !designs.isEmpty else {
             throw .file(
-                .badData, path, "no mark has losses of every batch",
+                .badData, path, "has no mark with losses of every batch",
                 remedy: "add rows after equal steps or equal tokens of every batch"
                     + (hasSteps && hasTokens
                         ? ""

@@ -108,18 +108,16 @@ package struct RunTable: Sendable {
     private static func check(
         _ contextLength: Int, _ header: RunHeader, path: String
     ) throws(Failure) {
-        guard (1...1_000_000_000).contains(contextLength) else {
-            throw Failure.option(
-                "--context-length", contextLength, "must be from 1 to 1000000000",
-                remedy: "give the tokens of a sequence")
-        }
+        try requireOption(
+            "--context-length", contextLength, in: 1...1_000_000_000,
+            remedy: "give the tokens of a sequence")
         let isKnown =
             header[.contextLength] != nil || header[.step] != nil && header[.tokens] != nil
         guard !isKnown else {
             throw Failure.option(
                 "--context-length", contextLength,
-                "\(path) already has steps and tokens, or a context length",
-                remedy: "leave the option out")
+                "has no use, because \(path) has steps and tokens, or a context length",
+                remedy: "leave it out")
         }
     }
 }
@@ -153,7 +151,7 @@ private struct RunCurves {
         if let other = rows.first(where: { $0.learningRate != first.learningRate }) {
             throw contradiction(
                 other, "gives the rate \(other.learningRate) to a run of \(first.rule)",
-                first, "has \(first.learningRate)")
+                with: first, "has \(first.learningRate)")
         }
         let sorted = rows.compactMap { row in
             (hasSteps ? row.step : row.tokens).map { (row: row, mark: $0) }
@@ -163,11 +161,12 @@ private struct RunCurves {
                 let unit = hasSteps ? "step" : "token"
                 throw contradiction(
                     later.row, "evaluates a run after \(Format.counted(later.mark, unit))",
-                    earlier.row, "does too")
+                    with: earlier.row, "does too")
             }
             guard !hasTokens || later.row.tokens ?? .max > earlier.row.tokens ?? 0 else {
                 throw contradiction(
-                    later.row, "has more steps of a run", earlier.row, "has as many tokens")
+                    later.row, "has more steps of a run", with: earlier.row,
+                    "has as many tokens")
             }
         }
         let isDiverged = rows.contains(where: \.isDiverged)
@@ -191,7 +190,7 @@ private struct RunCurves {
     }
 
     private func contradiction(
-        _ row: RunRow, _ problem: String, _ other: RunRow, _ difference: String
+        _ row: RunRow, _ problem: String, with other: RunRow, _ difference: String
     ) -> Failure {
         .file(
             .badData, path,

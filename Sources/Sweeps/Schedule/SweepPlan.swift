@@ -13,23 +13,22 @@ package struct SweepPlan: Sendable {
     /// - Throws: `Failure` (configuration) if a rule of the specification needs runs of its own.
     package init(_ folder: SweepFolder, _ specification: SweepSpecification) throws(Failure) {
         if let rule = specification.rules.first(where: \.isTrained) {
-            throw Failure(
-                .configuration,
-                "rules: \"\(rule.name)\" changes more than the rate, so it needs a grid; remove it, or "
-                    + "omit --budget.")
+            throw .key(
+                "rules", "\"\(rule.name)\"", "changes more than the rate, so it needs a grid",
+                remedy: "remove it, or omit --budget")
         }
         guard !specification.hasSizes else {
-            throw Failure(
-                .usage,
-                "--budget: a planned sweep compares batches, but the specification has several "
-                    + "models; remove --budget, or widths and layers.")
+            throw .option(
+                "--budget",
+                "plans a comparison of batches, but the specification has several models",
+                remedy: "remove --budget, or widths and layers")
         }
         guard !specification.rules.isEmpty, specification.batches.last != specification.baseBatch
         else {
-            throw Failure(
-                .configuration,
-                "A planned sweep needs a rule and a batch above base_batch, "
-                    + "\(specification.baseBatch); add them, or omit --budget.")
+            throw .about(
+                .configuration, "a planned sweep",
+                "needs a rule and a batch above base_batch, \(specification.baseBatch)",
+                remedy: "add them, or omit --budget")
         }
         self.folder = folder
         planner = RunPlanner(

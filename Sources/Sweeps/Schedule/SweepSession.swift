@@ -120,10 +120,10 @@ package struct SweepSession {
             specification = try folder.readSpecification()
             text = try readText(folder.specification)
         } else {
-            throw Failure(
-                .usage,
-                "No specification is given; name one, such as launch/recipes/studies/"
-                    + "king-james-adamw.toml, or add --resume to resume the sweep in --out.")
+            throw .missing(
+                "<specification>",
+                remedy: "name one, such as launch/recipes/studies/king-james-adamw.toml, or add "
+                    + "--resume to resume the sweep in --out")
         }
         try specification.validate()
         var recipe = try specification.firstRecipe
@@ -156,18 +156,18 @@ package struct SweepSession {
     func groupCount(_ specification: SweepSpecification) throws(Failure) -> Int {
         let groups = groups ?? world.size
         guard groups >= 1, groups <= world.size else {
-            throw Failure.option(
-                "--groups", groups,
-                "must be at least 1 and at most the number of ranks, \(world.size)",
-                remedy: "use 1 to \(world.size)")
+            throw .option(
+                "--groups", groups, "must be from 1 to the number of ranks, \(world.size)",
+                remedy: "give a number in that range")
         }
         let largest = (world.size + groups - 1) / groups
         for recipe in try specification.firstRecipes {
             guard recipe.reduction.lanes < largest else { continue }
-            throw Failure.option(
+            throw .option(
                 "--groups", groups,
-                "batch \(recipe.training.globalBatch) has \(recipe.reduction.lanes) lanes, too "
-                    + "few for the \(largest) ranks of a group",
+                "makes groups of \(Format.counted(largest, "rank")), more than the "
+                    + "\(Format.counted(recipe.reduction.lanes, "lane")) of batch "
+                    + "\(recipe.training.globalBatch)",
                 remedy: "use --groups \(world.size) or start fewer ranks")
         }
         return groups
@@ -240,9 +240,9 @@ package struct SweepSession {
     ) throws(Failure) {
         let ended = try ledger.results().count
         if case .runs(let count)? = budget, count <= ended {
-            throw Failure.option(
+            throw .option(
                 "--budget", "\(Format.counted(count, "run"))",
-                "the sweep already has \(Format.counted(ended, "run"))",
+                "must be more than the \(Format.counted(ended, "run")) that the sweep already has",
                 remedy: "give a larger number")
         }
         let begun =

@@ -12,16 +12,19 @@ struct SpecificationTable {
         self.name = name
         var entries = document
         guard case .table(let set) = entries.removeValue(forKey: "set") ?? .table([:]) else {
-            throw Failure(
-                .configuration,
-                "\(name): set is not a table; write [set] and below it \"section.key\" = value.")
+            throw .about(
+                .configuration, "\(name): set", "is not a table",
+                remedy: "write [set] and below it \"section.key\" = value")
         }
         self.set = set
         for key in entries.keys.sorted() where !keys.contains(key) {
-            let remedy =
-                nearestName(to: key, among: keys + ["set"]).map { "did you mean \"\($0)\"?" }
-                ?? "use one of \((keys + ["set"]).joined(separator: ", "))."
-            throw Failure(.configuration, "\(name): unknown key \"\(key)\"; \(remedy)")
+            let known = keys + ["set"]
+            throw .file(
+                .configuration, name, "has the unknown key \"\(key)\"",
+                remedy: spellingRemedy(
+                    for: key, among: known, otherwise: "use one of \(known.joined(separator: ", "))"
+                )
+            )
         }
         self.entries = entries
     }
@@ -103,15 +106,6 @@ struct SpecificationTable {
         return values
     }
 
-    /// Checks a value.
-    ///
-    /// - Throws: `Failure` (configuration): `FILE: KEY = VALUE: must be VALID; REMEDY.`
-    func require(
-        _ isValid: Bool, _ key: String, _ value: some Any, _ valid: String, remedy: String
-    ) throws(Failure) {
-        guard isValid else { throw impossible(key, "\(value)", valid, remedy: remedy) }
-    }
-
     func checkRising(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
         for value in values where !(value.isFinite && value > 0) {
             throw impossible(key, shown(value), element, remedy: "remove it")
@@ -129,19 +123,19 @@ struct SpecificationTable {
     }
 
     func missing(_ key: String, _ example: String) -> Failure {
-        Failure(.configuration, "\(name): has no \(key); add \(key) = \(example).")
+        .file(.configuration, name, "has no \(key)", remedy: "add \(key) = \(example)")
     }
 
     /// Returns a failure about a value that is not valid:
     /// `FILE: KEY = VALUE: must be VALID; REMEDY.`
-    func impossible(_ key: String, _ value: String, _ valid: String, remedy: String) -> Failure {
+    func impossible(_ key: String, _ value: some Any, _ valid: String, remedy: String) -> Failure {
         conflict(key, value, "must be \(valid)", remedy: remedy)
     }
 
     /// Returns a failure about any other problem of a value:
     /// `FILE: KEY = VALUE: PROBLEM; REMEDY.`
-    func conflict(_ key: String, _ value: String, _ problem: String, remedy: String) -> Failure {
-        Failure(.configuration, "\(name): \(key) = \(value): \(problem); \(remedy).")
+    func conflict(_ key: String, _ value: some Any, _ problem: String, remedy: String) -> Failure {
+        .key("\(name): \(key)", value, problem, remedy: remedy)
     }
 
     private static func number(_ value: RecipeValue) -> Double? {

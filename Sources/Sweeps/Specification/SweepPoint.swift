@@ -118,12 +118,11 @@ extension SweepSpecification {
             hasOneComparison(batch: point.batch, contextLength: context)
                 || recipe.schedule.name == .constant
         else {
-            throw Failure(
-                .configuration,
-                "\(recipePath): [schedule] name = \"\(recipe.schedule.name.rawValue)\": the rate is "
-                    + "still decaying when a run is compared before its end; set schedule.name = "
-                    + "\"constant\" with training.averaging_power = 7, or give only one of tokens "
-                    + "and steps, with one number.")
+            throw .key(
+                "\(recipePath): [schedule] name", "\"\(recipe.schedule.name.rawValue)\"",
+                "has a rate that is still decaying when a run is compared before its end",
+                remedy: "set schedule.name = \"constant\" with training.averaging_power = 7, or "
+                    + "give only one of tokens and steps, with one number")
         }
         try recipe.validate()
         return recipe
@@ -158,10 +157,10 @@ extension SweepSpecification {
             let remedy =
                 common < 1e9 && nearest < 1e15
                 ? "use \(Int(nearest)) or other batches" : "use other batches"
-            throw Failure(
-                .configuration,
-                "tokens = \(count): must be a multiple of \(perStep), the tokens in a step of batch "
-                    + "\(batch); \(remedy).")
+            throw .key(
+                "tokens", count,
+                "must be a multiple of \(perStep), the tokens in a step of batch \(batch)",
+                remedy: remedy)
         }
     }
 }

@@ -65,11 +65,12 @@ extension SweepSpecification {
             ("the largest size", hasSizes != other.hasSizes || baseSize != other.baseSize),
         ]
         guard let difference = differences.first(where: { $0.1 }) else { return }
-        throw Failure(
-            .configuration,
-            "\(difference.0) differs from the sweep being resumed, so their runs would not be comparable; "
-                + "keep it, or start a new sweep (only batches, learning_rates, seeds, rules, extend, "
-                + "tolerance, target_losses, parametrizations and smaller sizes may change).")
+        throw .about(
+            .configuration, difference.0,
+            "differs from the sweep being resumed, so their runs would not be comparable",
+            remedy: "keep it, or start a new sweep (only batches, learning_rates, seeds, rules, "
+                + "extend, tolerance, target_losses, parametrizations and smaller sizes may change)"
+        )
     }
 
     /// Checks that every point of the specified grid has a recipe, and that every rule has a rate

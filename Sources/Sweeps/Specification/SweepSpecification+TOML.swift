@@ -122,9 +122,11 @@ extension SweepSpecification {
         try table.checkRising(
             "tokens_per_parameter", tokensPerParameter, "a number of tokens above 0")
         let names = parametrizations.map(\.rawValue)
-        try table.require(
-            !names.isEmpty && Set(names).count == names.count, "parametrizations", names,
-            "a list of distinct names", remedy: "use [\"standard\", \"mup\"]")
+        try require(
+            !names.isEmpty && Set(names).count == names.count,
+            or: table.impossible(
+                "parametrizations", names, "a list of distinct names",
+                remedy: "use [\"standard\", \"mup\"]"))
         let perParameter = tokensPerParameter.map { "\($0)" }.joined(separator: ", ")
         if !tokensPerParameter.isEmpty, !tokens.isEmpty {
             throw table.conflict(
@@ -170,41 +172,48 @@ extension SweepSpecification {
         let largest = 1_000_000_000
         for (key, values) in [("batches", batches), ("steps", steps)] {
             guard let value = values.last else { continue }
-            try table.require(
-                value <= largest, key, value, "at most \(largest)", remedy: "use less")
+            try require(
+                value <= largest,
+                or: table.impossible(key, value, "at most \(largest)", remedy: "use less"))
         }
-        try table.require(
-            targetLosses.allSatisfy { $0.isFinite && $0 > 0 }, "target_losses", targetLosses,
-            "a list of losses above 0", remedy: "remove the others")
+        try require(
+            targetLosses.allSatisfy { $0.isFinite && $0 > 0 },
+            or: table.impossible(
+                "target_losses", targetLosses, "a list of losses above 0",
+                remedy: "remove the others"))
         guard !tokens.isEmpty || !steps.isEmpty || !tokensPerParameter.isEmpty else {
             throw table.missing(
                 "tokens", "[1000000], the number of tokens after which batches are compared")
         }
-        try table.require(
-            learningRates.count >= 3, "learning_rates", learningRates,
-            "at least 3 rates, because a parabola is fitted to their losses",
-            remedy: "use 7 rates a factor of 2 apart")
-        try table.require(
-            Set(seeds).count == seeds.count, "seeds", seeds, "without repetitions",
-            remedy: "use 1, 2, 3")
-        try table.require(
-            batches.contains(baseBatch), "base_batch", baseBatch, "one of batches",
-            remedy: "use one of them")
-        try table.require(
-            (1...1000).contains(evaluations), "evaluations", evaluations, "from 1 to 1000",
-            remedy: "use 8")
-        try table.require(
-            (0...20).contains(extend), "extend", extend, "from 0 to 20", remedy: "use 3")
-        try table.require(
-            (-4...4).contains(gridExponent), "grid_exponent", gridExponent, "from -4 to 4",
-            remedy: "use 0.5")
-        try table.require(
-            tolerance > 0 && tolerance.isFinite, "tolerance", tolerance, "above 0",
-            remedy: "use 0.01")
+        try require(
+            learningRates.count >= 3,
+            or: table.impossible(
+                "learning_rates", learningRates,
+                "at least 3 rates, because a parabola is fitted to their losses",
+                remedy: "use 7 rates a factor of 2 apart"))
+        try require(
+            Set(seeds).count == seeds.count,
+            or: table.impossible("seeds", seeds, "without repetitions", remedy: "use 1, 2, 3"))
+        try require(
+            batches.contains(baseBatch),
+            or: table.impossible(
+                "base_batch", baseBatch, "one of batches", remedy: "use one of them"))
+        try require(
+            (1...1000).contains(evaluations),
+            or: table.impossible("evaluations", evaluations, "from 1 to 1000", remedy: "use 8"))
+        try require(
+            (0...20).contains(extend),
+            or: table.impossible("extend", extend, "from 0 to 20", remedy: "use 3"))
+        try require(
+            (-4...4).contains(gridExponent),
+            or: table.impossible("grid_exponent", gridExponent, "from -4 to 4", remedy: "use 0.5"))
+        try require(
+            tolerance > 0 && tolerance.isFinite,
+            or: table.impossible("tolerance", tolerance, "above 0", remedy: "use 0.01"))
         let names = rules.map(\.name)
-        try table.require(
-            Set(names).count == names.count, "rules", names, "without repetitions",
-            remedy: "name each once")
+        try require(
+            Set(names).count == names.count,
+            or: table.impossible("rules", names, "without repetitions", remedy: "name each once"))
     }
 }
 
@@ -222,7 +231,7 @@ extension SweepRule {
         }
         guard keys["base_batch"] == nil else {
             throw table.conflict(
-                "rules", value.toml, "every rule uses the sweep's own base_batch",
+                "rules", value.toml, "has a base_batch, but every rule uses the sweep's own",
                 remedy: "remove base_batch from the rule and set it next to batches")
         }
         guard case .text(let text)? = keys["rule"] else {

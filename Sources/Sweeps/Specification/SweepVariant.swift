@@ -125,10 +125,10 @@ extension SweepSpecification {
             (max(1, ($0 * Double(count) / common).rounded()) * common)
         }
         guard tokens.allSatisfy({ $0 < 0x1p52 }), Set(tokens).count == tokens.count else {
-            throw Failure(
-                .configuration,
-                "tokens_per_parameter: \(count) parameters give numbers of tokens that are equal "
-                    + "or too large; use other numbers, or fewer batches.")
+            throw .about(
+                .configuration, "tokens_per_parameter",
+                "gives numbers of tokens that are equal or too large for \(count) parameters",
+                remedy: "use other numbers, or fewer batches")
         }
         return tokens.map { Int($0) }
     }

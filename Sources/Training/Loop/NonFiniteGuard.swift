@@ -32,12 +32,13 @@ package struct NonFiniteGuard: Equatable, Sendable {
         loss: Double, step: Int, peakLearningRate: Double, goodCheckpoint: String
     ) -> Failure {
         let what = loss.isFinite ? "gradient norm" : "loss"
-        return Failure(
-            .configuration,
-            "step \(step): the \(what) was not finite in \(Format.counted(limit, "step")) in a row, because the "
+        return .about(
+            .configuration, "step \(step)",
+            "the \(what) was not finite in \(Format.counted(limit, "step")) in a row, because the "
                 + "learning rate is far too large (its peak is \(peakLearningRate)) or a number "
-                + "overflowed; lower [optimizer] learning_rate by a factor of 3 to 10, or lengthen "
-                + "[schedule] warmup_steps, check the data, and start a new run (\(goodCheckpoint))."
-        )
+                + "overflowed",
+            remedy: "lower [optimizer] learning_rate by a factor of 3 to 10, or lengthen "
+                + "[schedule] warmup_steps, check the data, and start a new run "
+                + "(\(goodCheckpoint))")
     }
 }

@@ -82,11 +82,10 @@ extension Recipe {
         own.optimizer.momentum = optimizer.momentum
         theirs.optimizer.momentum = other.optimizer.momentum
         if let difference = own.firstDifference(from: theirs) {
-            throw Failure(
-                .configuration,
-                "\(difference.key) = \(difference.value): the run in \(run.path) has "
-                    + "\(difference.otherValue); use that run's recipe, \(run.recipe)."
-            )
+            throw .key(
+                difference.key, difference.value,
+                "is \(difference.otherValue) in the run in \(run.path)",
+                remedy: "use that run's recipe, \(run.recipe)")
         }
     }
 }

@@ -88,10 +88,10 @@ package final class Trainer {
         let steps = plan.recipe.training.steps
         try communicator.agree { () throws(Failure) in
             guard state.step > steps else { return }
-            throw Failure(
-                .configuration,
-                "[training] steps = \(steps): is less than the \(state.step) steps that the run has "
-                    + "taken; resume with \(state.step) or more.")
+            throw .key(
+                "[training] steps", steps,
+                "is less than the \(state.step) steps that the run has taken",
+                remedy: "resume with \(state.step) or more")
         }
         // A run that starts over also repeats the evaluation before its first step.
         let last = isLoaded ? state.step : -1
@@ -158,22 +158,25 @@ package final class Trainer {
     ///   finite.
     func requireGoodEnd(_ evaluation: Evaluation) throws(Failure) {
         let step = state.step
-        let sentence: String
+        let problem: String
+        let remedy: String
         if !evaluation.loss.isFinite {
-            sentence =
-                "The run took all \(step) steps, but its validation loss is not a number, because the "
-                + "learning rate is too large (the peak is \(plan.rate.peakLearningRate)); lower "
-                + "[optimizer] learning_rate by a factor of 3 to 10 and start a new run"
+            problem =
+                "its validation loss is not a number, because the learning rate is too large (the "
+                + "peak is \(plan.rate.peakLearningRate))"
+            remedy =
+                "lower [optimizer] learning_rate by a factor of 3 to 10 and start a new run"
         } else if let defect {
-            sentence =
-                "The run took all \(step) steps, but has no checkpoint of the last one because "
-                + "\(defect.reason); resume it with one more step (--set training.steps=\(step + 1))"
+            problem = "has no checkpoint of the last one because \(defect.reason)"
+            remedy = "resume it with one more step (--set training.steps=\(step + 1))"
         } else {
             return
         }
         let good = try goodCheckpointText()
         try communicator.agree { () throws(Failure) -> Void in
-            throw Failure(.configuration, "\(sentence) (\(good)).")
+            throw .about(
+                .configuration, "the run", "took all \(step) steps, but \(problem)",
+                remedy: "\(remedy) (\(good))")
         }
     }
 

@@ -17,14 +17,14 @@ extension TrainingPlan {
             let needed = min(0x1p62, total)
             let there = machineMemoryBytes
             guard needed > Double(there) else { return }
-            throw Failure(
-                .configuration,
-                "Training this model takes at least \(Format.bytes(Int(needed))) of memory for "
+            throw .about(
+                .configuration, "training this model",
+                "takes at least \(Format.bytes(Int(needed))) of memory for "
                     + "\(Format.counted(ranks.count, "rank")), but the machine has "
-                    + "\(Format.bytes(there)); lower [model] layers, width, context_length "
-                    + "or vocabulary_size, "
+                    + Format.bytes(there),
+                remedy: "lower [model] layers, width, context_length or vocabulary_size, "
                     + remedies(ranks: communicator.size)
-                    + "set [training] micro_batch lower, or start fewer ranks on it.")
+                    + "set [training] micro_batch lower, or start fewer ranks on it")
         }
     }
 

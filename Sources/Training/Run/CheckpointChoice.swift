@@ -37,11 +37,10 @@ extension CheckpointStore {
         let checkpoint = try verify(candidate)
         let skipped = checkpoint.manifest.extra[CheckpointCounter.skippedStepsInARow.rawValue]
         guard skipped.flatMap({ Int($0) }) ?? 0 <= 0 else {
-            throw Failure(
-                .badData,
-                "\(checkpoint.folder): the step was skipped because its loss or gradient was not "
-                    + "finite; "
-                    + "use an earlier checkpoint.")
+            throw .file(
+                .badData, checkpoint.folder,
+                "is of a step that was skipped because its loss or gradient was not finite",
+                remedy: "use an earlier checkpoint")
         }
         return checkpoint
     }
@@ -88,10 +87,9 @@ extension RunFolder {
         let candidates = try store.candidates()
         guard let candidate = candidates.first(where: { $0.step == step }) else {
             let steps = candidates.map { "\($0.step)" }.reversed().joined(separator: ", ")
-            throw Failure(
-                .missingInput,
-                "\(checkpoints): has no checkpoint of step \(step); "
-                    + (steps.isEmpty ? "train the run first." : "give one of the steps \(steps)."))
+            throw .file(
+                .missingInput, checkpoints, "has no checkpoint of step \(step)",
+                remedy: steps.isEmpty ? "train the run first" : "give one of the steps \(steps)")
         }
         return try store.requireGood(candidate)
     }
@@ -132,11 +130,9 @@ extension RunFolder {
             evaluations.reduce(nil) { best, next in next.better(than: best) }
         }
         guard let kept = best(evaluations.filter { steps.contains($0.step) }) else {
-            throw Failure(
-                .missingInput,
-                "\(checkpoints): has no checkpoint of an evaluated step; omit --checkpoint to "
-                    + "use the "
-                    + "newest one.")
+            throw .file(
+                .missingInput, checkpoints, "has no checkpoint of an evaluated step",
+                remedy: "omit --checkpoint to use the newest one")
         }
         if let best = best(evaluations), best.loss < kept.loss {
             Logger(label: "lockstep").warning(
@@ -148,15 +144,17 @@ extension RunFolder {
         return kept.step
     }
 
-    /// Returns the remedy for a checkpoint that cannot be used: the newest good one before it, if
-    /// there is one.
-    ///
-    /// - Parameter step: the step of the checkpoint that cannot be used.
-    package func remedy(insteadOf step: Int) -> String {
+    /// Returns the failure for a checkpoint whose parameters give a result that is not finite. Its
+    /// remedy names the newest good checkpoint before it, if there is one.
+    package func diverged(at step: Int, result: String) -> Failure {
         let good = try? checkpointStore().newestGood(before: step)
-        return good.map { "the newest good checkpoint is that of step \($0.step)" }
-            ?? "the run has no earlier good checkpoint, so train it again with a lower "
-            + "[optimizer] learning_rate"
+        return .file(
+            .badData, path,
+            "the checkpoint of step \(step) gives \(result) that is not a number, because the "
+                + "training diverged",
+            remedy: good.map { "use the newest good checkpoint, that of step \($0.step)" }
+                ?? "train it again with a lower [optimizer] learning_rate, because it has no "
+                + "earlier good checkpoint")
     }
 }
 

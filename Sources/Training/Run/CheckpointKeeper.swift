@@ -13,22 +13,6 @@ enum CheckpointCounter: String, CaseIterable {
     case skippedStepsInARow = "skipped_steps_in_a_row"
 }
 
-/// The reason that a state must not be saved as a checkpoint.
-package enum StateDefect: Int64, Sendable {
-    case skipped = 1
-    case parameters, optimizer, loss
-
-    /// The reason as a clause that follows "because".
-    package var reason: String {
-        switch self {
-        case .skipped: "the step was skipped"
-        case .parameters: "a parameter is not finite"
-        case .optimizer: "a number in the optimizer's state is not finite"
-        case .loss: "the loss of the parameters is not finite"
-        }
-    }
-}
-
 /// The object that saves a run's state to checkpoints and loads it from them.
 ///
 /// Rank 0 writes and reads the files, and all ranks learn whether it succeeded. Parameters are the
@@ -40,12 +24,13 @@ final class CheckpointKeeper {
     private let plan: TrainingPlan
     private let data: TrainingData
     private let layout: GPTLayout
-    private let communicator: Communicator
+    let communicator: Communicator
     /// The transfer of the optimizer's shards; nil if every rank has the whole state.
     private let transfer: ShardTransfer?
     private let logger = Logger(label: "lockstep")
     /// The step of the last checkpoint that was saved or loaded.
     private(set) var savedStep: Int?
+    private var lost = LostCheckpoints()
 
     /// The file with the parameters, whose tensors are named as in Hugging Face's Transformers.
     static let parametersFile = "model.safetensors"
@@ -93,29 +78,6 @@ final class CheckpointKeeper {
         return hash
     }
 
-    /// Returns the reason that the state must not be saved, the same on all ranks; nil if it may be
-    /// saved. Collective.
-    ///
-    /// A step can produce parameters that are finite but useless. Only the next step's loss shows
-    /// this.
-    ///
-    /// - Parameter loss: the loss of the parameters on a micro-batch of the next step.
-    func defect(of state: TrainingState, loss: Double) throws(Failure) -> StateDefect? {
-        var own: StateDefect?
-        if state.nonFinite.skippedInARow > 0 {
-            own = .skipped
-        } else if !state.parameters.values.isFinite {
-            own = .parameters
-        } else if !state.optimizer.states.allSatisfy(\.buffer.isFinite)
-            || state.average?.parameters.values.isFinite == false
-        {
-            own = .optimizer
-        } else if !loss.isFinite {
-            own = .loss
-        }
-        return StateDefect(rawValue: try communicator.allReduce(own?.rawValue ?? 0, .maximum))
-    }
-
     func steps() throws(Failure) -> Set<Int> { Set(try store.candidates().map(\.step)) }
 
     /// Returns the step of the newest good checkpoint; nil if there is none. Collective.
@@ -129,8 +91,8 @@ final class CheckpointKeeper {
 
     /// Saves the state after its step. Collective.
     ///
-    /// If the disk is full or fails, the run loses this checkpoint but continues with the earlier
-    /// ones, unless the checkpoint `isRequired` because the run ends with it.
+    /// If the disk is full or fails, the run warns once, loses this checkpoint and continues with
+    /// the earlier ones, unless the checkpoint `isRequired` because the run ends with it.
     ///
     /// - Parameter best: the step whose checkpoint is never removed; nil for none.
     /// - Throws: `Failure` (I/O) on all ranks if a required checkpoint could not be written.
@@ -142,14 +104,15 @@ final class CheckpointKeeper {
             let outcome = try writeTogether(state, parameterHash, best: best)
             try communicator.agree { () throws(Failure) in try outcome.get() }
             savedStep = state.step
+            warn(lost.end())
         } catch {
             if isRequired || error.code != .inputOutput { throw error }
-            if communicator.rank == 0 {
-                logger.warning(
-                    "no checkpoint at step \(state.step); earlier ones are kept: \(error.sentence)"
-                )
-            }
+            warn(lost.add(state.step, because: error))
         }
+    }
+
+    private func warn(_ warning: String?) {
+        if let warning, communicator.rank == 0 { logger.warning("\(warning)") }
     }
 
     /// Writes a checkpoint on rank 0, to which the other ranks send their shards.
@@ -335,10 +298,9 @@ final class CheckpointKeeper {
             }
         }
         guard layout.arena.hash(of: state.parameters.values) == found.manifest.parameterHash else {
-            throw Failure(
-                .badData,
-                "\(found.folder): the parameters do not have the hash in the manifest; remove this "
-                    + "checkpoint and resume from an earlier one.")
+            throw .file(
+                .badData, found.folder, "has parameters without the hash in the manifest",
+                remedy: "remove this checkpoint and resume from an earlier one")
         }
         return found
     }
@@ -352,10 +314,9 @@ final class CheckpointKeeper {
         let counters = try CheckpointCounter.allCases.map { (counter) throws(Failure) -> Int64 in
             guard let value = checkpoint.manifest.extra[counter.rawValue].flatMap({ Int64($0) })
             else {
-                throw Failure(
-                    .badData,
-                    "\(checkpoint.folder): the manifest has no \(counter.rawValue); remove this "
-                        + "checkpoint and resume from an earlier one.")
+                throw .file(
+                    .badData, checkpoint.folder, "has a manifest without \(counter.rawValue)",
+                    remedy: "remove this checkpoint and resume from an earlier one")
             }
             return value
         }
@@ -387,19 +348,18 @@ final class CheckpointKeeper {
 
     private func check(_ manifest: Manifest, of folder: String) throws(Failure) {
         guard manifest.dataFingerprint == data.fingerprint else {
-            throw Failure(
-                .badData,
-                "\(folder): was trained on other data than \(data.path); give --data the folder that "
-                    + "the run was started with.")
+            throw .file(
+                .badData, folder, "was trained on other data than \(data.path)",
+                remedy: "give --data the folder that the run was started with")
         }
         guard manifest.lanes == plan.lanes.laneCount,
             manifest.sampleCursor == manifest.step * plan.lanes.globalBatch
         else {
-            throw Failure(
-                .badData,
-                "\(folder): was saved with \(manifest.lanes) lanes at sample "
-                    + "\(manifest.sampleCursor), which does not match this recipe; resume with the "
-                    + "recipe in the run's folder.")
+            throw .file(
+                .badData, folder,
+                "was saved with \(manifest.lanes) lanes at sample \(manifest.sampleCursor), which "
+                    + "does not match this recipe",
+                remedy: "resume with the recipe in the run's folder")
         }
     }
 }

@@ -39,8 +39,9 @@ struct ResumedRecipe {
         let remedy =
             isFixed
             ? "undo the edit, or start a new run" : "undo the edit, and make the change with --set"
-        throw Failure(
-            .configuration, "\(run.recipe): was edited after step \(step) in \(edits); \(remedy).")
+        throw .file(
+            .configuration, run.recipe, "was edited after step \(step) in \(edits)",
+            remedy: remedy)
     }
 
     /// Returns the recipe to resume with: the one in the file at `path`, or the run's own if `path`
@@ -58,21 +59,22 @@ struct ResumedRecipe {
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
         }
         if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys) {
+            let key = "\(path ?? "--set"): \(difference.key)"
             var rescheduled = wanted.withoutFreeKeys
             rescheduled.schedule = original.schedule
             if rescheduled == original.withoutFreeKeys {
                 if try keepsRates(wanted) { return wanted }
-                throw Failure(
-                    .configuration,
-                    "\(path ?? "--set"): \(difference.key) = \(difference.value) would change the "
-                        + "learning rate of steps that the run in \(run.path) has taken; keep the "
-                        + "schedule up to step \(step), and append to it with schedule.parts.")
+                throw .key(
+                    key, difference.value,
+                    "would change the learning rate of steps that the run in \(run.path) has taken",
+                    remedy: "keep the schedule up to step \(step), and append to it with "
+                        + "schedule.parts")
             }
-            throw Failure(
-                .configuration,
-                "\(path ?? "--set"): \(difference.key) = \(difference.value) cannot change midway, "
-                    + "because the run in \(run.path) was started with \(difference.otherValue); "
-                    + "resume without it, or start a new run in another folder.")
+            throw .key(
+                key, difference.value,
+                "cannot change midway, because the run in \(run.path) was started with "
+                    + "\(difference.otherValue)",
+                remedy: "resume without it, or start a new run in another folder")
         }
         return wanted
     }

@@ -30,24 +30,19 @@ package struct RunFolder: Sendable {
     ///   be created or written.
     package func requireFree() throws(Failure) {
         guard !path.isEmpty else {
-            throw Failure.option(
-                "--out", "\"\"", "is an empty name", remedy: "give it a folder")
+            throw .option("--out", "\"\"", "is empty", remedy: "give it a folder")
         }
         if holdsRun {
-            throw Failure(
-                .usage,
-                "\(path): already holds a run, which is never overwritten; add --resume to "
-                    + "resume it, "
-                    + "or give --out another folder.")
+            throw .file(
+                .usage, path, "already holds a run, which is never overwritten",
+                remedy: "add --resume to resume it, or give --out another folder")
         }
         for partial in [
             path + AtomicFolder.partialSuffix, "\(path)/\(AtomicFolder.innerPartialName)",
         ] where FileSystem.exists(partial) {
-            throw Failure(
-                .usage,
-                "\(partial): is left by a start that was interrupted or is still running; remove "
-                    + "it "
-                    + "if nothing is running there, or give --out another folder.")
+            throw .file(
+                .usage, partial, "is left by a start that was interrupted or is still running",
+                remedy: "remove it if nothing is running there, or give --out another folder")
         }
         try FileSystem.requireWritable(path)
         guard !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
@@ -111,9 +106,9 @@ package struct RunFolder: Sendable {
     ///   read.
     package func read(_ file: String) throws(Failure) -> String {
         guard holdsRun else {
-            throw Failure(
-                .missingInput,
-                "\(path): holds no run; give the folder that `lockstep train` had as --out.")
+            throw .file(
+                .missingInput, path, "holds no run",
+                remedy: "give the folder that `lockstep train` had as --out")
         }
         return try readText(file)
     }

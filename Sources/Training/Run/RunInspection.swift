@@ -67,14 +67,6 @@ package struct RunInspection {
         return checkpoint
     }
 
-    /// Returns the failure for a checkpoint whose parameters give a result that is not finite.
-    private func diverged(_ what: String) -> Failure {
-        Failure(
-            .badData,
-            "\(run.path): the checkpoint of step \(step) gives \(what) that is not a number, because the "
-                + "training diverged; \(run.remedy(insteadOf: step)).")
-    }
-
     /// Returns the loss over the validation set of the run's or other data. Collective.
     package func evaluate(dataPath: String?, in job: Job) throws(Failure) -> Evaluation {
         let communicator = job.communicator
@@ -93,7 +85,9 @@ package struct RunInspection {
         let evaluation = try evaluator.run(model, parameters: parameters, showingProgressOf: job)
         if !evaluation.loss.isFinite {
             // All ranks see the same loss, so this failure must be reported only once.
-            try communicator.onFirstRank { () throws(Failure) -> Void in throw diverged("a loss") }
+            try communicator.onFirstRank { () throws(Failure) -> Void in
+                throw run.diverged(at: step, result: "a loss")
+            }
         }
         return evaluation
     }
@@ -110,10 +104,9 @@ package struct RunInspection {
         write: ([UInt8]) throws(Failure) -> Void
     ) throws(Failure) {
         guard let tokenizer = try loadTokenizerIfPresent(folder: run.path) else {
-            throw Failure(
-                .missingInput,
-                "\(run.path): has no tokenizer.json, so tokens cannot be decoded; copy it from the data "
-                    + "folder.")
+            throw .file(
+                .missingInput, run.path, "has no tokenizer.json, so tokens cannot be decoded",
+                remedy: "copy it from the data folder")
         }
         var context = try tokenizer.encodeWithEndOfText(prompt, source: "--prompt")
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
@@ -128,7 +121,9 @@ package struct RunInspection {
                 // A vocabulary that was padded by hand has symbols without text.
                 let known = UnsafeBufferPointer(
                     rebasing: logits[..<min(logits.count, tokenizer.vocabularySize)])
-                guard firstNonFinite(in: known) == nil else { throw diverged("a logit") }
+                guard firstNonFinite(in: known) == nil else {
+                    throw run.diverged(at: step, result: "a logit")
+                }
                 if place == 0 { try write(Array(prompt.utf8)) }
                 last = sampling.choose(known, place: sample << 32 | place)
                 if let end = tokenizer.endOfText, UInt32(last) == end { break }

@@ -15,8 +15,8 @@ package struct TrainingData: Sendable {
     package let validationWindows: ValidationWindows
 
     /// The failure of a command that needs data but was given none.
-    package static let notGiven = Failure(
-        .usage, "--data: is not given; give it the folder that `lockstep tokenize` wrote.")
+    package static let notGiven = Failure.missing(
+        "--data", remedy: "give it the folder that `lockstep tokenize` wrote")
 
     /// Opens a data folder for a model, and sets the size of the model's vocabulary if it is unset.
     ///
@@ -94,8 +94,8 @@ package struct TrainingData: Sendable {
         let least = tokenizer?.vocabularySize ?? wanted
         guard wanted == 0 || wanted >= least else {
             throw .key(
-                "vocabulary_size", in: "model", value: wanted,
-                problem: "is smaller than the tokenizer's \(least) symbols",
+                "[model] vocabulary_size", wanted,
+                "is smaller than the tokenizer's \(least) symbols",
                 remedy: "set it to 0 or to \(least)")
         }
         return wanted == 0 ? least : wanted
@@ -139,11 +139,10 @@ extension RunFolder {
             let own = try loadTokenizerIfPresent(folder: path),
             own.fingerprint != tokenizer.fingerprint
         else { return }
-        throw Failure(
-            .badData,
-            "\(dataPath): the data were made with another tokenizer than the run in \(path) was trained "
-                + "with; tokenize the text again with `lockstep tokenize --like \(shellQuoted(path))`."
-        )
+        throw .file(
+            .badData, dataPath,
+            "was made with another tokenizer than the run in \(path) was trained with",
+            remedy: "tokenize the text again with `lockstep tokenize --like \(shellQuoted(path))`")
     }
 }
 

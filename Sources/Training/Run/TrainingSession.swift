@@ -84,10 +84,10 @@ package struct TrainingSession {
     private func readRecipe() throws(Failure) -> Recipe {
         guard resumes else {
             guard let recipePath else {
-                throw Failure(
-                    .usage,
-                    "No recipe is given; name one, such as launch/recipes/quickstart.toml, or add "
-                        + "--resume to resume the run in --out.")
+                throw .missing(
+                    "<recipe>",
+                    remedy: "name one, such as launch/recipes/quickstart.toml, or add --resume to "
+                        + "resume the run in --out")
             }
             return try Recipe(
                 toml: try readText(recipePath), name: recipePath, overrides: overrides)

@@ -24,9 +24,9 @@ package struct Analysis: Sendable, Equatable {
         try Self.refuseRepetitions(points)
         let batches = points.filter { $0.rule == TrainedPoint.grid }.map(\.batch)
         guard let smallest = batches.min() else {
-            throw Failure(
-                .badData,
-                "The sweep has no run whose rate was given directly; train a grid of rates.")
+            throw .about(
+                .badData, "the sweep", "has no run whose rate was given directly",
+                remedy: "train a grid of rates")
         }
         try settings.validate()
         let base = settings.baseBatch ?? smallest

@@ -46,18 +46,21 @@ package struct AnalysisSettings: Sendable {
     /// - Throws: `Failure` (usage) that names the first value that is invalid.
     package func validate() throws(Failure) {
         guard tolerance > 0, tolerance.isFinite else {
-            throw Failure(
-                .usage, "--tolerance \(tolerance): must be a positive number of nats; try 0.01.")
+            throw .option(
+                "--tolerance", tolerance, "must be a number of nats above 0", remedy: "try 0.01")
         }
         guard level > 0, level < 1 else {
-            throw Failure(.usage, "level = \(level): must be between 0 and 1; try 0.95.")
+            throw .key(
+                "level", level, "must be between 0 and 1", remedy: "try 0.95", code: .usage)
         }
         guard window > 0, window.isFinite else {
-            throw Failure(
-                .usage, "window = \(window): must be a positive fraction of the loss; try 0.05.")
+            throw .key(
+                "window", window, "must be a share of the loss above 0", remedy: "try 0.05",
+                code: .usage)
         }
         if let loss = targetLosses?.first(where: { !$0.isFinite }) {
-            throw Failure(.usage, "target_losses = \(loss): must be a loss in nats; try 2.0.")
+            throw .key(
+                "target_losses", loss, "must be a loss in nats", remedy: "try 2.0", code: .usage)
         }
     }
 }

@@ -56,14 +56,15 @@ package struct NextRuns: Sendable, Equatable {
         let isNoise = rates.allSatisfy { if case .seeds = $0 { true } else { false } }
         guard rates.isEmpty && firstSeeds.isEmpty else {
             self.init(
-                isNoise && !firstSeeds.isEmpty ? firstSeeds : rates + firstSeeds, optima, costs)
+                isNoise && !firstSeeds.isEmpty ? firstSeeds : rates + firstSeeds, optima,
+                costs: costs)
             return
         }
         guard let valley,
             let simulation = SeedSimulation(
                 batches, optima, valley, baseBatch: baseBatch, settings: settings)
         else {
-            self.init([], optima, costs)
+            self.init([], optima, costs: costs)
             return
         }
         let rules = open.map(\.name)
@@ -76,13 +77,13 @@ package struct NextRuns: Sendable, Equatable {
         }
         let isUseful = best.mean >= Self.leastUseful
         self.init(
-            isUseful ? [.seeds(best.count, batches: batches)] : [], optima, costs,
-            isUseful ? best.decisions : [])
+            isUseful ? [.seeds(best.count, batches: batches)] : [], optima, costs: costs,
+            probabilities: isUseful ? best.decisions : [])
     }
 
     private init(
-        _ parts: [DecidingRuns], _ optima: [BatchOptimum], _ costs: RunDurations,
-        _ probabilities: [Decision] = []
+        _ parts: [DecidingRuns], _ optima: [BatchOptimum], costs: RunDurations,
+        probabilities: [Decision] = []
     ) {
         self.parts = parts
         runCount = parts.reduce(0) { $0 + $1.runCount(optima) }

@@ -83,9 +83,9 @@ extension RateModel {
         let y = rates.map { log($0) }
         let logs = batches.map { log($0) }
         switch law {
-        case .constant: self.init(law, exponent: 0, logs, y, level)
-        case .squareRoot: self.init(law, exponent: 0.5, logs, y, level)
-        case .linear: self.init(law, exponent: 1, logs, y, level)
+        case .constant: self.init(law, exponent: 0, logs, y, level: level)
+        case .squareRoot: self.init(law, exponent: 0.5, logs, y, level: level)
+        case .linear: self.init(law, exponent: 1, logs, y, level: level)
         case .power:
             guard let fit = linearLeastSquares(logs.map { [1, $0] }, observations: y) else {
                 return nil
@@ -121,8 +121,9 @@ extension RateModel {
             leastVariance: Self.leastVariance)
     }
 
-    private init(_ law: RateLaw, exponent: Double, _ logs: [Double], _ y: [Double], _ level: Double)
-    {
+    private init(
+        _ law: RateLaw, exponent: Double, _ logs: [Double], _ y: [Double], level: Double
+    ) {
         let sample = Sample(zip(logs, y).map { $1 - exponent * $0 })
         self.init(
             law, [("rate", sample.meanEstimate(level: level).mapped(exp))],

@@ -55,12 +55,13 @@ package struct TrainedPoint: Sendable, Equatable {
         self.noiseScale = noiseScale
     }
 
-    /// Returns a failure about this run: `The run of RULE ... problem; remedy.`
+    /// Returns a failure about this run: `the run of RULE ...: problem; remedy.`
     func failure(_ problem: String, remedy: String) -> Failure {
-        Failure(
+        .about(
             .badData,
-            "The run of rule \"\(rule)\" at batch \(batch) with rate \(learningRate) and seed "
-                + "\(seed) \(problem); \(remedy).")
+            "the run of rule \"\(rule)\" at batch \(batch) with rate \(learningRate) and seed "
+                + "\(seed)",
+            problem, remedy: remedy)
     }
 
     /// Checks every value.

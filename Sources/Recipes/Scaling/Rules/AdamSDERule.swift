@@ -22,7 +22,7 @@ struct AdamSDERule: ScalingRule {
         guard keeps(shortest, at: batches.ratio) else {
             let name = optimizer.beta1 <= optimizer.beta2 ? "beta1" : "beta2"
             let limit = (1e6 / (1 - shortest)).rounded() / 1e6
-            throw conflict(
+            throw Failure.key(
                 "[training] global_batch", batches.global,
                 "is \(batches.ratio) times base_batch = \(batches.base), but rule = \"adam-sde\" "
                     + "holds only below 1 / (1 - \(name)) = \(limit) times",

@@ -22,10 +22,11 @@ struct FormulaRule: ScalingRule {
             [base, Double(batches.global), Double(batches.base), batches.ratio, noiseScale ?? .nan])
         try require(
             rate.isFinite && rate > 0 && (rate / base).isFinite,
-            "[scaling] formula", text.debugDescription,
-            "gives \(described(rate)) with lr = \(base) at global_batch = \(batches.global) and "
-                + "base_batch = \(batches.base)",
-            remedy: "write one that gives a learning rate, a number above 0")
+            or: .key(
+                "[scaling] formula", text.debugDescription,
+                "gives \(described(rate)) with lr = \(base) at global_batch = \(batches.global) and "
+                    + "base_batch = \(batches.base)",
+                remedy: "write one that gives a learning rate, a number above 0"))
         return PeakRate(factor: rate / base, rate: rate)
     }
 
@@ -34,14 +35,17 @@ struct FormulaRule: ScalingRule {
             text, key: "[scaling] formula", variables: ["lr", "B", "B0", "k", "Bn"])
         if let noiseScale {
             try require(
-                formula.mentions("Bn"), "[scaling] noise_scale", noiseScale,
-                "does nothing with a formula without Bn",
-                remedy: "remove it, or write Bn in the formula")
+                formula.mentions("Bn"),
+                or: .key(
+                    "[scaling] noise_scale", noiseScale, "does nothing with a formula without Bn",
+                    remedy: "remove it, or write Bn in the formula"))
         } else {
             try require(
-                !formula.mentions("Bn"), "[scaling] formula", text.prefix(60).debugDescription,
-                "mentions Bn, which noise_scale does not give",
-                remedy: ScalingKey.noiseScale.example)
+                !formula.mentions("Bn"),
+                or: .key(
+                    "[scaling] formula", text.prefix(60).debugDescription,
+                    "mentions Bn, which noise_scale does not give",
+                    remedy: ScalingKey.noiseScale.example))
         }
         return formula
     }

@@ -103,10 +103,12 @@ extension PeakRate {
         let base = batches.optimizer.learningRate
         let rate = base * factor
         try require(
-            factor.isFinite && rate.isFinite && rate > 0, "[scaling] \(key.0.rawValue)", key.value,
-            "turns learning_rate = \(base) into \(described(rate)) at global_batch = "
-                + "\(batches.global) with base_batch = \(batches.base)",
-            remedy: "choose \(remedy)")
+            factor.isFinite && rate.isFinite && rate > 0,
+            or: .key(
+                "[scaling] \(key.0.rawValue)", key.value,
+                "turns learning_rate = \(base) into \(described(rate)) at global_batch = "
+                    + "\(batches.global) with base_batch = \(batches.base)",
+                remedy: "choose \(remedy)"))
         self.init(factor: factor, rate: rate)
     }
 
