@@ -127,7 +127,8 @@ let package = Package(
 
         // Tests
         .target(
-            name: "TestSupport", dependencies: ["Report", "Recipes", "Compute", "Support"],
+            name: "TestSupport",
+            dependencies: ["Verdicts", "Report", "Recipes", "Compute", "Support"],
             path: "Tests/Support",
             swiftSettings: swiftSettings),
         tests("Support", ["Support"]),
@@ -172,6 +173,9 @@ let package = Package(
                 "Statistics", "Compute", "Support", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["Golden"]),
+        tests(
+            "Verdicts",
+            ["Verdicts", "Benchmarks", "Report", "Statistics", "Support", "TestSupport"]),
         tests(
             "Sweeps",
             [

@@ -1,4 +1,4 @@
-import Sweeps
+import TestSupport
 import Testing
 import Verdicts
 

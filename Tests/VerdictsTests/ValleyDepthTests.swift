@@ -1,6 +1,6 @@
 import Benchmarks
 import Foundation
-import Sweeps
+import TestSupport
 import Testing
 import Verdicts
 

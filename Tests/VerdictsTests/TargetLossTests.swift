@@ -1,5 +1,4 @@
 import Foundation
-import Sweeps
 import TestSupport
 import Testing
 import Verdicts

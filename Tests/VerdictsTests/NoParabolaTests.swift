@@ -1,6 +1,6 @@
 import Foundation
 import Statistics
-import Sweeps
+import TestSupport
 import Testing
 import Verdicts
 

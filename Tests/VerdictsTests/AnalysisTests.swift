@@ -1,6 +1,6 @@
 import Foundation
 import Support
-import Sweeps
+import TestSupport
 import Testing
 import Verdicts
 

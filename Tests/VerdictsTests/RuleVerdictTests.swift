@@ -1,6 +1,5 @@
 import Foundation
 import Statistics
-import Sweeps
 import TestSupport
 import Testing
 import Verdicts

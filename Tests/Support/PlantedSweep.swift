@@ -1,34 +1,32 @@
 import Foundation
-import Sweeps
-import TestSupport
 import Verdicts
 
 /// A sweep whose losses are parabolas in ln(rate) with known optima.
-struct PlantedSweep {
-    var batches = [8, 16, 32, 64, 128]
+package struct PlantedSweep {
+    package var batches: [Int]
     /// Learning rates with ratios of 2.
-    var rates = (0..<12).map { 1e-4 * Double(1 << $0) }
-    var seeds: UInt64 = 4
+    package var rates: [Double]
+    package var seeds: UInt64
     /// The loss above the best one, in nats, at a distance of 1 in ln(rate) from the best rate.
-    var curvature = 0.1
+    package var curvature: Double
     /// The loss above the best one, in nats, at a distance in ln(rate) from the best rate; nil for
     /// a parabola.
-    var valley: ((Double) -> Double)?
+    package var valley: ((Double) -> Double)?
     /// The factor of the loss above the best one at each batch.
-    var depth: (Int) -> Double = { _ in 1 }
-    var leastLoss: (Int) -> Double = { _ in 2.5 }
-    var bestRate: (Int) -> Double = { 1e-3 * (Double($0) / 8).squareRoot() }
+    package var depth: (Int) -> Double
+    package var leastLoss: (Int) -> Double
+    package var bestRate: (Int) -> Double
     /// The standard deviation of a loss.
-    var lossNoise = 0.004
+    package var lossNoise: Double
     /// The standard deviation of ln(best rate) between a batch's seeds.
-    var rateNoise = 0.1
-    var diverges: (_ rate: Double, _ batch: Int) -> Bool = { _, _ in false }
+    package var rateNoise: Double
+    package var diverges: (_ rate: Double, _ batch: Int) -> Bool
 
-    static let steps = 100
-    static let contextLength = 64
-    static let design = Design.equalSteps(steps)
+    package static let steps = 100
+    package static let contextLength = 64
+    package static let design = Design.equalSteps(steps)
     /// A recipe whose runs a sweep may record as planted.
-    static let recipe = """
+    package static let recipe = """
         [model]
         context_length = 64
         [training]
@@ -40,7 +38,33 @@ struct PlantedSweep {
         name = "constant"
         """
 
-    func points(noise seed: UInt64 = 1) -> [TrainedPoint] {
+    package init(
+        batches: [Int] = [8, 16, 32, 64, 128],
+        rates: [Double] = (0..<12).map { 1e-4 * Double(1 << $0) },
+        seeds: UInt64 = 4,
+        curvature: Double = 0.1,
+        valley: ((Double) -> Double)? = nil,
+        depth: @escaping (Int) -> Double = { _ in 1 },
+        leastLoss: @escaping (Int) -> Double = { _ in 2.5 },
+        bestRate: @escaping (Int) -> Double = { 1e-3 * (Double($0) / 8).squareRoot() },
+        lossNoise: Double = 0.004,
+        rateNoise: Double = 0.1,
+        diverges: @escaping (_ rate: Double, _ batch: Int) -> Bool = { _, _ in false }
+    ) {
+        self.batches = batches
+        self.rates = rates
+        self.seeds = seeds
+        self.curvature = curvature
+        self.valley = valley
+        self.depth = depth
+        self.leastLoss = leastLoss
+        self.bestRate = bestRate
+        self.lossNoise = lossNoise
+        self.rateNoise = rateNoise
+        self.diverges = diverges
+    }
+
+    package func points(noise seed: UInt64 = 1) -> [TrainedPoint] {
         var noise = SeededNoise(seed: seed)
         var points: [TrainedPoint] = []
         for seed in UInt64(0)..<seeds {
@@ -65,7 +89,7 @@ struct PlantedSweep {
         return points
     }
 
-    func analysis(
+    package func analysis(
         noise seed: UInt64 = 1, settings: AnalysisSettings = AnalysisSettings()
     ) throws -> DesignAnalysis {
         var settings = settings
@@ -76,7 +100,7 @@ struct PlantedSweep {
 
 extension TrainedPoint {
     /// Returns a run with one evaluation, after `PlantedSweep.steps`.
-    static func planted(
+    package static func planted(
         rule: String = grid, batch: Int, rate: Double, seed: UInt64, loss: Double,
         diverged: Bool = false
     ) -> TrainedPoint {
@@ -95,11 +119,11 @@ extension TrainedPoint {
 }
 
 extension DesignAnalysis {
-    func optimum(_ batch: Int) throws -> BatchOptimum {
+    package func optimum(_ batch: Int) throws -> BatchOptimum {
         try unwrapped(optima.first { $0.batch == batch })
     }
 
-    func verdict(_ rule: String, isTrained: Bool = false) throws -> RuleVerdict {
+    package func verdict(_ rule: String, isTrained: Bool = false) throws -> RuleVerdict {
         try unwrapped(verdicts.first { $0.rule == rule && $0.isTrained == isTrained })
     }
 

@@ -1,0 +1,31 @@
+import Support
+import Sweeps
+import Testing
+
+@Suite("The budget of a planned sweep")
+struct SweepBudgetTests {
+    @Test(
+        "a budget is a duration, or a number of runs or tokens",
+        arguments: [
+            ("20m", SweepBudget.seconds(1200)), ("1.5h", .seconds(5400)), ("1h30m", .seconds(5400)),
+            ("90 s", .seconds(90)),
+            ("160 runs", .runs(160)), ("1run", .runs(1)), ("2e9 tokens", .tokens(2_000_000_000)),
+        ])
+    func budgets(text: String, budget: SweepBudget) throws {
+        #expect(try SweepBudget(text) == budget)
+    }
+
+    @Test(
+        "a budget without a unit, or with a wrong one, is refused",
+        arguments: [
+            "20", "", "m", "-5m", "0 runs", "1.5 runs", "nan m", "20 minutes ago", "1e99 h",
+            "9e14h", "1h75m",
+        ])
+    func badBudgets(text: String) {
+        #expect {
+            try SweepBudget(text)
+        } throws: { error in
+            "\(error)".contains("--budget") && (error as? Failure)?.code == .usage
+        }
+    }
+}
