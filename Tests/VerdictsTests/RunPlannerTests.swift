@@ -79,6 +79,27 @@ struct RunPlannerTests {
         }
     }
 
+    @Test("a batch without a valley gets no rates where the loss is far above the best one")
+    func noRunaway() throws {
+        let plateau = try #require(
+            PlanCalibration.cases.first { $0.sweep.name.hasPrefix("plateau") })
+        // In these repetitions, noise and bursts hide the valley of a batch for many rounds.
+        for repetition in [2, 4, 10, 13, 18] {
+            var sweep = plateau.sweep
+            sweep.exponent = [0, 0.5, 1][repetition % 3]
+            let planner = planner(sweep.rates(repetition))
+            var points: [TrainedPoint] = []
+            while points.count < plateau.budget, case .runs(let runs) = planner.next(after: points)
+            {
+                points += runs.map { sweep.run($0, repetition: repetition) }
+            }
+            for point in points {
+                let best = 1e-3 * pow(Double(point.batch), sweep.exponent)
+                #expect(abs(log(point.learningRate / best)) < 5, "\(point)")
+            }
+        }
+    }
+
     @Test("a sweep ends if every run diverges")
     func allDiverge() {
         let planner = planner([1e-3, 2e-3, 4e-3], batches: [1, 4])

@@ -51,7 +51,7 @@ package struct PlanCalibration: Sendable {
     package static let cases: [(sweep: SimulatedSweep, budget: Int)] = {
         let budgets = [
             "parabola, .010, .15": 160, "asymmetric, .010, .15": 200,
-            "growing, .006, .10": 160, "leveling, .006, .10": 160,
+            "plateau, .015, .10": 200, "growing, .006, .10": 160, "leveling, .006, .10": 160,
         ]
         return VerdictCalibration.cases.compactMap { sweep, _ in
             budgets[sweep.name].map { (sweep, $0) }

@@ -122,6 +122,12 @@ package struct VerdictCalibration: Sendable {
                 }, [3, 5, 10]
             ),
             (
+                sweep("plateau, .015, .10") {
+                    ($0.curvatures, $0.depth) = ((0.2, 0.35), 0.28)
+                    ($0.lossNoise, $0.seedNoise, $0.burstProbability) = (0.015, 0.10, 0.1)
+                }, [3, 5, 10]
+            ),
+            (
                 sweep("leveling, .006, .10") {
                     ($0.depth, $0.lossNoise, $0.seedNoise) = (0.1, 0.006, 0.10)
                 }, [3, 5, 10]

@@ -18,6 +18,8 @@ package struct BatchOptimum: Sendable, Equatable {
     private let counts: [Int]
     /// The rates in ln(rate) that the valley was fitted to.
     package let bounds: ClosedRange<Double>?
+    /// The sides on which further rates may lie inside the window.
+    private let openSides: [Side]
     /// The valley around the best rate, or nil if none was fitted.
     private let valley: Valley?
     /// Half the second derivative of the fitted loss in ln(rate) at the best rate, in nats; nil
@@ -39,7 +41,7 @@ package struct BatchOptimum: Sendable, Equatable {
         grid = GridEdges(losses.entries)
         typical = losses.typical
         counts = losses.entries.map(\.count)
-        bounds = window.bounds
+        (bounds, openSides) = (window.bounds, window.openSides)
         let place = valley?.place(of: losses.batch)
         noise = place.flatMap { _ in valley?.fits[0].noise } ?? window.noise?.variance.squareRoot()
         self.valley = place.flatMap { valley?.fits[0].valleys[$0] }
@@ -170,19 +172,27 @@ package struct BatchOptimum: Sendable, Equatable {
         case .found: return nil
         case _ where unfinished != nil: return unfinished
         case .unbracketed(let side): return .rates(grid.further(to: side), batch: batch)
-        case .misfit: return .rates(grid.between, batch: batch)
-        // The loss rises with the square of the distance, so rates further out show the valley with
-        // far fewer runs than more seeds would. First there must be enough seeds to estimate the
-        // noise.
+        case .misfit: return runsWithin
         case .flat where seeds.count < fewestUsefulSeeds:
             return .seeds(fewestUsefulSeeds - seeds.count, batches: [batch])
         case .flat:
-            return .rates(grid.further(to: .below) + grid.further(to: .above), batch: batch)
+            // The loss rises with the square of the distance, so rates further out show the valley
+            // with far fewer runs than more seeds would. But where the loss at the edge already
+            // exceeds the window, they would lie outside it, too.
+            let rates = openSides.flatMap { grid.further(to: $0) }
+            return rates.isEmpty ? runsWithin : .rates(rates, batch: batch)
         case .insufficient:
             let side: Side = grid.divergingRate == nil ? .above : .below
             let rates = grid.further(to: side)
             return rates.isEmpty ? .longer(batch: batch) : .rates(rates, batch: batch)
         }
+    }
+
+    /// The runs that would show a valley inside the window: rates between those of the grid, or
+    /// another seed if the grid is fine enough.
+    private var runsWithin: DecidingRuns {
+        let rates = grid.between
+        return rates.isEmpty ? .seeds(1, batches: [batch]) : .rates(rates, batch: batch)
     }
 
     /// Returns the number of seeds at the rate of the grid that is nearest to ln(rate), or at the

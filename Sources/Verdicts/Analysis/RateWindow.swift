@@ -24,6 +24,9 @@ struct RateWindow {
     let bounds: ClosedRange<Double>?
     /// ln(rate) of the least typical loss.
     let best: Double?
+    /// The sides on which the loss at the edge of the grid does not exceed the window, unless a rate
+    /// that diverges is next to that edge.
+    let openSides: [Side]
     /// The noise of a single run, or nil if it is unknown.
     let noise: Noise?
 
@@ -51,7 +54,7 @@ struct RateWindow {
         let entries = losses.entries.filter(\.loss.isFinite)
         let least = entries.indices.min { entries[$0].loss < entries[$1].loss }
         guard let least, entries.count >= 3 else {
-            (state, bounds, best, noise) = (.insufficient, nil, nil, nil)
+            (state, bounds, best, noise, openSides) = (.insufficient, nil, nil, nil, [])
             return
         }
         best = entries[least].logRate
@@ -64,6 +67,11 @@ struct RateWindow {
         while first > 0, entries[first - 1].loss <= highest { first -= 1 }
         while last < entries.count - 1, entries[last + 1].loss <= highest { last += 1 }
         bounds = entries[first].logRate...entries[last].logRate
+        let beyond = losses.distanceToDivergence(from: entries[last].logRate) ?? .infinity
+        openSides =
+            (first == 0 && entries[first].loss <= highest ? [.below] : [])
+            + (last == entries.count - 1 && entries[last].loss <= highest
+                && beyond >= Self.nearDivergence ? [.above] : [])
         noise = losses.noise(from: entries[first].logRate, to: entries[last].logRate)
         let wide = Shape(entries[first...last], noise, level: level)
         if edge == nil {

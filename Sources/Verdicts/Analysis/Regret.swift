@@ -202,6 +202,9 @@ private struct ExcessCurve {
     let best: Double?
     /// Whether the least loss is unknown.
     let isLowerBound: Bool
+    /// Whether the batch has a best rate, or its losses fall beyond the grid, rather than a valley
+    /// that noise hides or nothing fits.
+    private let hasValley: Bool
 
     init(_ batch: BatchOptimum, _ valley: SharedValley?, settings: AnalysisSettings) {
         self.batch = batch
@@ -212,6 +215,7 @@ private struct ExcessCurve {
             batch.bounds.map { $0.contains(entry.logRate) } ?? false
         }.map(\.loss)
         let spread = (inside.max() ?? 0) - (inside.min() ?? 0)
+        hasValley = batch.optimum != .flat && batch.optimum != .misfit
         switch batch.optimum {
         case .found(let best): (reference, isLowerBound) = (best.loss, false)
         case .flat where !inside.isEmpty, .misfit where !inside.isEmpty:
@@ -231,10 +235,12 @@ private struct ExcessCurve {
         return 2 * (batch.noise ?? 0) * (Double.pi / 2 * (1 / few + 1 / all)).squareRoot()
     }
 
-    /// Returns the least excess beyond a rate of the grid, from which the loss rises.
-    private func least(_ edge: RateLosses.Entry) -> Double {
-        guard let reference else { return 0 }
-        return max(0, edge.loss - reference - error(at: edge.logRate))
+    /// Returns the least excess at ln(rate), given the typical loss there, which one burst does not
+    /// move if there are enough seeds. Without a valley, nothing else tells a burst.
+    private func least(_ loss: Double, at logRate: Double) -> Double {
+        guard let reference, hasValley || batch.seedCount(near: logRate) >= fewestUsefulSeeds
+        else { return 0 }
+        return max(0, loss - reference - error(at: logRate))
     }
 
     func value(at logRate: Double) -> Value {
@@ -246,20 +252,22 @@ private struct ExcessCurve {
         case .loss(let loss):
             guard let reference else { return .unknown }
             // The reference of a flat batch is a mean, so single losses may be below it.
-            let (value, error) = (max(0, loss - reference), error(at: logRate))
-            return .loss(least: max(0, value - error), value: value, greatest: value + error)
+            let value = max(0, loss - reference)
+            return .loss(
+                least: least(loss, at: logRate), value: value,
+                greatest: value + error(at: logRate))
         case .diverged:
             let seeds = batch.seeds.count { $0.losses.lookup(logRate) == .diverged }
             return .diverged(seeds: max(1, seeds))
         case .belowDivergence:
             let edge = batch.typical.finite.last { $0.logRate < logRate }
-            return .belowDivergence(atLeast: edge.map(least) ?? 0)
+            return .belowDivergence(atLeast: edge.map { least($0.loss, at: $0.logRate) } ?? 0)
         case .outsideGrid(let side):
             let finite = batch.typical.finite
             guard reference != nil, let edge = side == .above ? finite.last : finite.first else {
                 return .unknown
             }
-            return .outside(side, atLeast: least(edge))
+            return .outside(side, atLeast: least(edge.loss, at: edge.logRate))
         }
     }
 }
