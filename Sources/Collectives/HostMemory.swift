@@ -141,7 +141,7 @@ final class HostMemory {
             let text = String(cString: setting)
             guard let count = Int(text), count >= 1 else {
                 throw .variable(
-                    "LOCKSTEP_RANKS_PER_NODE", value: text, problem: "is not a number of ranks",
+                    "LOCKSTEP_RANKS_PER_NODE", text, "is not a number of ranks",
                     remedy:
                         "set it to 1 or more, or unset it to let all ranks of a host share memory")
             }

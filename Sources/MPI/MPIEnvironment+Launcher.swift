@@ -81,8 +81,8 @@ extension MPIEnvironment {
         func failure(_ contradiction: String, remedy: String) -> Failure {
             let least = value == count ? "" : "at least "
             return .variable(
-                variable, value: "\(value)",
-                problem: "a launcher started \(least)\(count) tasks, but \(contradiction)",
+                variable, "\(value)",
+                "means that a launcher started \(least)\(count) tasks, but \(contradiction)",
                 remedy: remedy)
         }
     }

@@ -48,8 +48,8 @@ package final class StallWatch: @unchecked Sendable {
             }
             guard let seconds = Int(text), seconds > 0, seconds < 1_000_000 else {
                 throw .variable(
-                    "LOCKSTEP_STALL_SECONDS", value: text,
-                    problem: "is not a positive whole number of seconds below a million",
+                    "LOCKSTEP_STALL_SECONDS", text,
+                    "is not a positive whole number of seconds below a million",
                     remedy: "set one such as 60")
             }
             return seconds

@@ -25,8 +25,8 @@ final class StartWatch: Sendable {
         let given = text.map { Double($0) ?? .nan }
         guard given.map({ $0 > 0 && $0 < Self.limitSeconds }) ?? true else {
             throw .variable(
-                "LOCKSTEP_START_TIMEOUT", value: text ?? "",
-                problem: "is not a positive number of seconds below a million",
+                "LOCKSTEP_START_TIMEOUT", text ?? "",
+                "is not a positive number of seconds below a million",
                 remedy: "set one such as 60")
         }
         let seconds = given ?? Self.defaultSeconds

@@ -179,8 +179,9 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         try require(
             epsilon.isFinite && epsilon >= Double(Float.leastNormalMagnitude),
             or: .key(
-                "[optimizer] epsilon", epsilon, "must be a number of at least 1.2e-38",
-                remedy: "use 1e-8; in fp32 a smaller one is zero and would divide by it"))
+                "[optimizer] epsilon", epsilon,
+                "must be at least 1.2e-38, because fp32 rounds smaller numbers to 0",
+                remedy: "use 1e-8"))
         try require(
             Float(epsilon).isFinite,
             or: .key(

@@ -42,8 +42,8 @@ package struct TrainingConfiguration: Sendable, Equatable {
             try require(
                 value <= Self.largestCount,
                 or: .key(
-                    "[training] \(key)", value, "is more than \(Self.largestCount)",
-                    remedy: "use less"))
+                    "[training] \(key)", value, "must be at most \(Self.largestCount)",
+                    remedy: "use \(Self.largestCount) or less"))
         }
         if let averagingPower {
             try require(

@@ -109,7 +109,7 @@ extension Failure {
     /// Returns a configuration failure that concerns an environment variable:
     /// `NAME = value: problem; remedy.`
     package static func variable(
-        _ name: String, value: String, problem: String, remedy: String
+        _ name: String, _ value: String, _ problem: String, remedy: String
     ) -> Failure {
         .about(.configuration, "\(name) = \(value)", problem, remedy: remedy)
     }

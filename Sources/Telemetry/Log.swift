@@ -26,10 +26,11 @@ package enum Log {
         guard let name = environment["LOCKSTEP_LOG"], !name.isEmpty else { return .notice }
         guard let level = Logger.Level(rawValue: name.lowercased()) else {
             let names = Logger.Level.allCases.map(\.rawValue)
-            let nearest = nearestName(to: name, among: names).map { ", perhaps \($0)" } ?? ""
             throw .variable(
-                "LOCKSTEP_LOG", value: "\"\(name)\"", problem: "is not a log level",
-                remedy: "set one of \(names.joined(separator: ", "))\(nearest)")
+                "LOCKSTEP_LOG", "\"\(name)\"", "is not a log level",
+                remedy: spellingRemedy(
+                    for: name, among: names,
+                    otherwise: "set one of \(names.joined(separator: ", "))"))
         }
         return level
     }

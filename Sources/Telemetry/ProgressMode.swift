@@ -24,7 +24,7 @@ package enum ProgressMode: String, Sendable, CaseIterable {
         }
         guard let mode = ProgressMode(rawValue: name) else {
             throw .variable(
-                "LOCKSTEP_PROGRESS", value: "\"\(name)\"", problem: "is not a way to show progress",
+                "LOCKSTEP_PROGRESS", "\"\(name)\"", "is not a way to show progress",
                 remedy: "set bar, lines or none")
         }
         return mode

@@ -53,7 +53,8 @@ struct Lockstep: ParsableCommand {
     ///
     /// - Parameter command: the name of the command, or nil if there is none.
     static func failure(_ message: String, of command: String?) -> Failure {
-        let remedy = "see lockstep \(command.map { "\($0) " } ?? "")--help"
+        let help = "lockstep \(command.map { "\($0) " } ?? "")--help"
+        let remedy = "see \(help)"
         if let match = message.wholeMatch(of: /Missing expected argument '(\S+?)(?: .*)?'/) {
             return .missing(String(match.1), remedy: remedy)
         }
@@ -72,9 +73,7 @@ struct Lockstep: ParsableCommand {
                 String(match.1), "is not an option",
                 remedy: match.2.map { "did you mean \"\($0)\"?" } ?? remedy)
         }
-        // The parser's other messages are sentences without a full stop.
-        return Failure(
-            .usage, "\(message)\(message.hasSuffix("?") ? " See" : "; see") \(remedy.dropFirst(4))."
-        )
+        // The parser's other messages are sentences without a full stop, or questions.
+        return Failure(.usage, "\(message)\(message.hasSuffix("?") ? " See" : "; see") \(help).")
     }
 }

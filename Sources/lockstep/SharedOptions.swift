@@ -22,7 +22,7 @@ struct ThreadsOption: ParsableArguments {
         guard let text = processEnvironment()["LOCKSTEP_THREADS"], !text.isEmpty else { return 1 }
         guard let count = Int(text), Self.range.contains(count) else {
             throw .variable(
-                "LOCKSTEP_THREADS", value: text, problem: "must be a whole number from 1 to 1024",
+                "LOCKSTEP_THREADS", text, "must be a whole number from 1 to 1024",
                 remedy: "set it to 1")
         }
         return count

@@ -107,7 +107,7 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(
                     "branch", bench.path("run"), "--out", bench.path("x"), "--checkpoints", "16"),
-                64, ["--checkpoints 16: ", "has a learning rate of 0 after it"])
+                64, ["--checkpoints 16: ", "is followed by a learning rate of 0"])
         }
 
         @Test("impossible branches are refused, by one rank and by two")

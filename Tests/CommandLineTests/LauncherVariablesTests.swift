@@ -8,41 +8,56 @@ extension CommandLineTests {
         /// The variables of another MPI's launcher (hydra), of srun and of ended jobs, each with
         /// words of the refusal.
         private static let falseJobs: [([String: String], String)] = [
-            (["PMI_RANK": "0", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
-            (["PMI_RANK": "1", "PMI_SIZE": "2"], "PMI_SIZE = 2: a launcher started 2 tasks"),
-            (["PMI_RANK": "1"], "PMI_RANK = 1: a launcher started at least 2 tasks"),
+            (
+                ["PMI_RANK": "0", "PMI_SIZE": "2"],
+                "PMI_SIZE = 2: means that a launcher started 2 tasks"
+            ),
+            (
+                ["PMI_RANK": "1", "PMI_SIZE": "2"],
+                "PMI_SIZE = 2: means that a launcher started 2 tasks"
+            ),
+            (["PMI_RANK": "1"], "PMI_RANK = 1: means that a launcher started at least 2 tasks"),
             (
                 ["MV2_COMM_WORLD_SIZE": "2", "MV2_COMM_WORLD_RANK": "0"],
-                "MV2_COMM_WORLD_SIZE = 2: a launcher started 2 tasks"
+                "MV2_COMM_WORLD_SIZE = 2: means that a launcher started 2 tasks"
             ),
-            (["MPI_LOCALNRANKS": "3"], "MPI_LOCALNRANKS = 3: a launcher started 3 tasks"),
+            (
+                ["MPI_LOCALNRANKS": "3"],
+                "MPI_LOCALNRANKS = 3: means that a launcher started 3 tasks"
+            ),
             (
                 ["SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"],
-                "SLURM_STEP_NUM_TASKS = 4: a launcher started 4 tasks"
+                "SLURM_STEP_NUM_TASKS = 4: means that a launcher started 4 tasks"
             ),
             (
                 [
                     "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "SLURM_STEPID": "0",
                     "SLURM_NODELIST": "node1", "SLURM_JOBID": "7",
-                ], "SLURM_STEP_NUM_TASKS = 2: a launcher started 2 tasks"
+                ], "SLURM_STEP_NUM_TASKS = 2: means that a launcher started 2 tasks"
             ),
             (
                 ["SLURM_NTASKS": "2", "SLURM_PROCID": "1"],
-                "SLURM_NTASKS = 2: a launcher started 2 tasks"
+                "SLURM_NTASKS = 2: means that a launcher started 2 tasks"
             ),
             (
                 ["OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"],
-                "OMPI_COMM_WORLD_SIZE = 2: a launcher started 2 tasks"
+                "OMPI_COMM_WORLD_SIZE = 2: means that a launcher started 2 tasks"
             ),
-            (["FLUX_TASK_RANK": "1"], "FLUX_TASK_RANK = 1: a launcher started at least 2 tasks"),
-            (["PALS_RANKID": "3"], "PALS_RANKID = 3: a launcher started at least 4 tasks"),
+            (
+                ["FLUX_TASK_RANK": "1"],
+                "FLUX_TASK_RANK = 1: means that a launcher started at least 2 tasks"
+            ),
+            (
+                ["PALS_RANKID": "3"],
+                "PALS_RANKID = 3: means that a launcher started at least 4 tasks"
+            ),
             (
                 ["JSM_NAMESPACE_RANK": "0", "JSM_NAMESPACE_SIZE": "2"],
-                "JSM_NAMESPACE_SIZE = 2: a launcher started 2 tasks"
+                "JSM_NAMESPACE_SIZE = 2: means that a launcher started 2 tasks"
             ),
             (
                 ["PMIX_RANK": "1", "PMIX_SERVER_URI4": "gone.0;tcp4://127.0.0.1:1"],
-                "PMIX_RANK = 1: a launcher started at least 2 tasks"
+                "PMIX_RANK = 1: means that a launcher started at least 2 tasks"
             ),
         ]
 

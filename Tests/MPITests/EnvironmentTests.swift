@@ -39,7 +39,7 @@ import Testing
         #expect(outcome.status == 78)
         #expect(
             outcome.errors
-                == "lockstep: SLURM_STEP_NUM_TASKS = 4: a launcher started 4 tasks, but MPI sees "
+                == "lockstep: SLURM_STEP_NUM_TASKS = 4: means that a launcher started 4 tasks, but MPI sees "
                 + "1 rank; start them with mpirun inside the allocation, or with srun "
                 + "--mpi=pmix, or unset SLURM_STEP_NUM_TASKS to run alone.\n")
         #expect(outcome.output.isEmpty)

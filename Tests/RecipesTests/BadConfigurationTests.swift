@@ -92,8 +92,8 @@ struct BadConfigurationTests {
         ) { try OptimizerConfiguration(beta1: .nan).validate() }
         for value in [0, -1e-8, 1e-46, .nan] {
             expect(
-                "[optimizer] epsilon = \(value): must be a number of at least 1.2e-38; use 1e-8; in "
-                    + "fp32 a smaller one is zero and would divide by it"
+                "[optimizer] epsilon = \(value): must be at least 1.2e-38, because fp32 "
+                    + "rounds smaller numbers to 0; use 1e-8"
             ) { try OptimizerConfiguration(epsilon: value).validate() }
         }
         expect("[optimizer] epsilon = 1e+40: must be a number that fp32 can hold; use 1e-8") {

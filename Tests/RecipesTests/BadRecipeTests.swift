@@ -67,7 +67,10 @@ import Testing
                 ["has rates for AdamW's update, but [optimizer] name = \"sgd\""]
             ),
             ("[training]\nsteps = 0", ["[training] steps = 0"]),
-            ("[training]\nsteps = 2_000_000_000", ["steps = 2000000000: is more than 1000000000"]),
+            (
+                "[training]\nsteps = 2_000_000_000",
+                ["steps = 2000000000: must be at most 1000000000"]
+            ),
             ("[training]\nglobal_batch = -3", ["global_batch = -3"]),
             (
                 "[training]\nsteps = 1_000_000_000\nglobal_batch = 1_000_000_000",

@@ -35,12 +35,12 @@ struct BadScheduleTests {
             "[schedule] warmup_steps = 50: must be below decay_steps = 50; use 49 at most, so that "
                 + "the rate can fall after it has risen", .init(warmupSteps: 50, decaySteps: 50))
         expect(
-            "[schedule] stable_steps = 90: must be in [0, 90); use 89 at most, what warmup_steps = "
-                + "10 and decay_steps = 100 leave room for",
+            "[schedule] stable_steps = 90: must be in [0, 90); use 89 at most, because "
+                + "warmup_steps = 10 and decay_steps = 100 leave no room for more",
             .init(name: .wsd, warmupSteps: 10, stableSteps: 90))
         expect(
-            "[schedule] stable_steps = -1: must be in [0, 98); use 0 at least, what warmup_steps = 2 "
-                + "and decay_steps = 100 leave room for", .init(name: .wsd, stableSteps: -1))
+            "[schedule] stable_steps = -1: must be in [0, 98); use 0 or more",
+            .init(name: .wsd, stableSteps: -1))
         expect(
             "[schedule] stable_steps = 5: does nothing with name = \"cosine\"; remove it, or set "
                 + "name = \"wsd\"", .init(stableSteps: 5))

@@ -292,69 +292,6 @@ struct RunTableTests {
         expectFailure(.badData, "runs.csv: ", mistake.says) { _ = try findings(mistake.text) }
     }
 
-    /// Returns a row for each run of two sizes, at two batches, whose best rates are proportional to
-    /// N^-0.5.
-    private static func sizedRows(_ mark: (_ parameters: Int, _ batch: Int) -> String) -> [String] {
-        var noise = SeededNoise(seed: 3)
-        var rows: [String] = []
-        for (width, parameters) in [(32, 10_000), (64, 40_000), (128, 160_000)] {
-            for batch in [8, 16] {
-                for place in 0..<9 {
-                    for seed in 0..<3 {
-                        let rate = 2.5e-4 * pow(2, Double(place))
-                        let best = 8e-3 / (Double(parameters) / 10_000).squareRoot()
-                        let loss = 2 + 0.1 * pow(log(rate / best), 2) + 0.004 * noise.normal()
-                        rows.append(
-                            "\(width),2,\(parameters),\(batch),\(rate),\(seed),"
-                                + "\(mark(parameters, batch)),\(loss)")
-                    }
-                }
-            }
-        }
-        return rows
-    }
-
-    @Test("runs of several models show how far the smallest model's rate transfers")
-    func severalModels() throws {
-        let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
-        let text = ([header] + Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" })
-            .joined(separator: "\n")
-        guard case .sizes(let sizes) = try findings(text).result else {
-            Issue.record("the models are not told apart")
-            return
-        }
-        // The only evaluation of a run of batch 8 comes after the last step of batch 16.
-        #expect(sizes.transfers.map(\.batch) == [8, 16])
-        for transfer in sizes.transfers {
-            #expect(transfer.comparison == "equal tokens (409600)")
-            let analysis = transfer.analysis
-            #expect(analysis.models.map(\.name) == ["width 32", "width 64", "width 128"])
-            #expect(analysis.verdict.failsFrom == 40_000, "\(analysis.sentence)")
-            let exponent = try #require(analysis.exponent.exponent)
-            #expect(abs(exponent.value + 0.5) < 0.05)
-        }
-        #expect(sizes.models.map(\.name) == ["width 32", "width 64", "width 128"])
-        let json = try findings(text).json.text
-        #expect(json.contains("\"parametrization\":\"an unnamed parametrization\""))
-    }
-
-    @Test("models whose runs end at different marks are compared at their own")
-    func marksOfEachModel() throws {
-        let header = "width,layers,parameters,batch,lr,seed,tokens,loss"
-        let text = ([header] + Self.sizedRows { parameters, _ in "\(20 * parameters)" })
-            .joined(separator: "\n")
-        guard case .sizes(let sizes) = try findings(text).result else {
-            Issue.record("the models are not told apart")
-            return
-        }
-        #expect(
-            sizes.transfers.map(\.comparison)
-                == Array(repeating: "the tokens of each model", count: 2))
-        // The tokens are proportional to the parameters.
-        let fit = try #require(sizes.fits.first?.fit)
-        #expect(fit.exponents.map(\.variable) == [.parameters, .batch])
-    }
-
     @Test("a file that is missing or not UTF-8 is refused")
     func unreadableFiles() throws {
         expectFailure(.missingInput, "none.csv") { _ = try RunTable(reading: "none.csv") }

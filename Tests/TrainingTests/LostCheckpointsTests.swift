@@ -10,7 +10,7 @@ struct LostCheckpointsTests {
     @Test("only the first of several lost checkpoints is reported, and their number at the end")
     func oneWarning() throws {
         var lost = LostCheckpoints()
-        #expect(lost.end() == nil)
+        #expect(lost.recover() == nil)
         let warning = lost.add(10, because: full)
         let first = try #require(warning)
         #expect(first.hasPrefix("no checkpoint at step 10; earlier ones are kept"))
@@ -18,10 +18,10 @@ struct LostCheckpointsTests {
         #expect(lost.add(20, because: full) == nil)
         #expect(lost.add(30, because: full) == nil)
         #expect(
-            lost.end()
-                == "checkpoints can be written again; 3 checkpoints could not, from step 10 to "
-                + "step 30")
-        #expect(lost.end() == nil)
+            lost.recover()
+                == "a checkpoint was written again after 3 checkpoints could not be written "
+                + "(steps 10 to 30)")
+        #expect(lost.recover() == nil)
     }
 
     @Test("a disk that fills up again is reported again")
@@ -29,7 +29,9 @@ struct LostCheckpointsTests {
         var lost = LostCheckpoints()
         #expect(lost.add(10, because: full) != nil)
         #expect(
-            lost.end() == "checkpoints can be written again; 1 checkpoint could not, at step 10")
+            lost.recover()
+                == "a checkpoint was written again after 1 checkpoint could not be written (step 10)"
+        )
         #expect(lost.add(30, because: full)?.contains("step 30") == true)
     }
 }

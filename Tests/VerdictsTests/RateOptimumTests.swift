@@ -130,7 +130,7 @@ struct RateOptimumTests {
     @Test(
         "the best rate just below a rate that diverges is the grid's best one within its resolution"
     )
-    func nearDivergence() throws {
+    func finestSpacing() throws {
         let rates = [1e-3, 2e-3, 4e-3, 8e-3, 9e-3]
         let sweep = PlantedSweep(
             batches: [8, 16], rates: rates, seeds: 3, bestRate: { $0 == 8 ? 2e-3 : 3e-2 },

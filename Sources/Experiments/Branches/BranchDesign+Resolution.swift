@@ -88,7 +88,7 @@ extension BranchDesign {
             } else if areNamed {
                 throw .option(
                     "--checkpoints", checkpoint.step,
-                    "has a learning rate of 0 after it, so branches would not train",
+                    "is followed by a learning rate of 0, so branches would not train",
                     remedy: "give an earlier step")
             }
         }

@@ -242,10 +242,10 @@ package struct ScheduleConfiguration: Sendable, Equatable {
             steps >= 0 && steps < length,
             or: .key(
                 "[schedule] stable_steps", steps, "must be in [0, \(length))",
-                remedy:
-                    "use \(steps < 0 ? 0 : length - 1) at \(steps < 0 ? "least" : "most"), what "
-                    + "warmup_steps = \(warmupSteps) and decay_steps = \(decaySteps) leave room for"
-            ))
+                remedy: steps < 0
+                    ? "use 0 or more"
+                    : "use \(length - 1) at most, because warmup_steps = \(warmupSteps) and "
+                        + "decay_steps = \(decaySteps) leave no room for more"))
         return steps
     }
 }

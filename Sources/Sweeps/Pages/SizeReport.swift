@@ -117,7 +117,7 @@ struct SizeReport {
     private func regretChart(_ transfers: [SizeTransfer]) -> LineChart {
         let series = transfers.enumerated().map { index, transfer in
             LineChart.Series(
-                transfer.parametrization.name, .lineAndPoints,
+                transfer.parametrization.label, .lineAndPoints,
                 points: transfer.analysis.verdict.regrets.compactMap { regret in
                     guard case .measured(let estimate) = regret.outcome else { return nil }
                     return LineChart.Point(
@@ -143,7 +143,7 @@ struct SizeReport {
     private func rateChart(_ transfers: [SizeTransfer]) -> LineChart {
         let series = transfers.enumerated().map { index, transfer in
             LineChart.Series(
-                transfer.parametrization.name, .points,
+                transfer.parametrization.label, .points,
                 points: transfer.analysis.optima.compactMap { optimum in
                     optimum.optimum.best.map { best in
                         LineChart.Point(

@@ -7,31 +7,16 @@ extension RunTable {
     ///
     /// - Parameter marks: the comparisons; if there are none, each model's runs are compared where
     ///   they end.
-    /// - Throws: `Failure` (bad data) if the runs of a model have nothing to compare.
+    /// - Throws: `Failure` (bad data) if the models have nothing to compare.
     func sizeFindings(
         _ settings: AnalysisSettings, marks: [Design]
     ) throws(Failure) -> RunTableFindings {
-        var notes: [String] = []
-        var designs: [[Design]] = []
-        for (_, points) in models {
-            let grid = points.filter { $0.rule == TrainedPoint.grid }
-            let (own, limits) = marks.isEmpty ? try commonDesigns(grid) : (marks, [])
-            designs.append(own)
-            for note in limits where !notes.contains(note) { notes.append(note) }
-        }
-        // The comparisons that every model has. With one batch, equal tokens are equal steps.
-        var units = designs[0].map(\.unit).filter { unit in
-            designs.allSatisfy { $0.contains { $0.unit == unit } }
-        }
-        if marks.isEmpty, Set(points.map(\.batch)).count == 1 { units = Array(units.prefix(1)) }
-        if marks.isEmpty {
-            designs = designs.map { own in
-                units.compactMap { unit in own.first { $0.unit == unit } }
-            }
-        }
+        let (designs, notes) =
+            marks.isEmpty ? try sharedDesigns() : (models.map { _ in marks }, [])
         let comparisons = designs[0].indices.map { place in
             Set(designs.map { $0[place] }).count == 1
-                ? designs[0][place].name : "the \(designs[0][place].unit) of each model"
+                ? designs[0][place].name
+                : "the \(designs[0][place].unit) that each model's runs reach"
         }
         let sized = zip(models, designs).map { pair, designs in
             (name: pair.model.parametrization, member: member(pair.model, pair.points, designs))
@@ -42,8 +27,7 @@ extension RunTable {
         names = known.filter(names.contains) + names.filter { !known.contains($0) }
         let families = names.map { name in
             SizedFamily(
-                parametrization: ParametrizationName(
-                    name.isEmpty ? "an unnamed parametrization" : name),
+                parametrization: ParametrizationName(name),
                 members: sized.filter { $0.name == name }.map(\.member))
         }
         let analyses = try sized.map { (name, member) throws(Failure) in
@@ -54,24 +38,57 @@ extension RunTable {
                 analysis: try Analysis(member.points, settings: own)
             )
         }
-        return RunTableFindings(
-            result: .sizes(
-                SizeFindings(
-                    families, comparisons: comparisons, models: analyses, settings: settings)),
-            notes: notes)
+        let findings = SizeFindings(
+            families, comparisons: comparisons, models: analyses, settings: settings)
+        guard !findings.transfers.isEmpty || !findings.models.isEmpty else {
+            throw .file(
+                .badData, path,
+                "has nothing to compare, because each parametrization has one model and one batch",
+                remedy: "add runs of another size or batch")
+        }
+        return RunTableFindings(result: .sizes(findings), notes: notes)
+    }
+
+    /// Returns the comparisons that all models have, with each model's own marks, and notes on the
+    /// limits of these comparisons.
+    private func sharedDesigns() throws(Failure) -> (designs: [[Design]], notes: [String]) {
+        let all = try models.map { (model) throws(Failure) in
+            try commonDesigns(model.points.filter { $0.rule == TrainedPoint.grid })
+        }
+        var units = all[0].designs.map(\.unit).filter { unit in
+            all.allSatisfy { $0.designs.contains { $0.unit == unit } }
+        }
+        guard !units.isEmpty else {
+            throw .file(
+                .badData, path, "has no comparison that all models share",
+                remedy: "add rows after equal steps or equal tokens of every batch to every model")
+        }
+        // With one batch, equal tokens are equal steps, and no comparison is missing.
+        let hasOneBatch = Set(points.map(\.batch)).count == 1
+        if hasOneBatch { units = [units[0]] }
+        var notes: [String] = []
+        for note in all.flatMap(\.notes) where !hasOneBatch && !notes.contains(note) {
+            notes.append(note)
+        }
+        let designs = all.map { own in
+            units.compactMap { unit in own.designs.first { $0.unit == unit } }
+        }
+        return (designs, notes)
     }
 
     private func member(
         _ model: RunModel, _ points: [TrainedPoint], _ designs: [Design]
     ) -> SizedMember {
         let parameters = model.parameters ?? 0
-        let perStep = hasSteps && hasTokens ? points.lazy.compactMap(\.tokensPerStep).first : nil
+        let contextLengths = points.lazy.compactMap { run in
+            run.tokensPerStep.map { Int($0) / run.batch }
+        }
         return SizedMember(
             model: SizedModel(
                 name: name(of: model) ?? "\(Format.count(parameters)) parameters",
                 parameters: parameters),
             points: points, designs: designs,
-            contextLength: perStep.map { Int($0) / points[0].batch })
+            contextLength: hasSteps && hasTokens ? contextLengths.first : nil)
     }
 
     /// Returns a name from the dimensions that vary, or nil if they are unknown.

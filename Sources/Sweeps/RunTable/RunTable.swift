@@ -83,15 +83,15 @@ package struct RunTable: Sendable {
     private static func checkModels(
         _ models: [RunModel], _ header: RunHeader, path: String
     ) throws(Failure) {
-        let models = Set(models)
-        guard models.count > 1 else { return }
+        let all = Set(models)
+        guard all.count > 1 else { return }
         guard header[.parameters] != nil else {
             throw .file(
                 .badData, path, "has runs of several models, but no column parameters",
                 remedy: "add it, with the number of parameters outside the embeddings and the head")
         }
         for one in models {
-            let twin = models.first {
+            let twin = all.first {
                 $0 != one && $0.parametrization == one.parametrization
                     && $0.parameters == one.parameters
             }

@@ -168,7 +168,7 @@ package final class Trainer {
                 "lower [optimizer] learning_rate by a factor of 3 to 10 and start a new run"
         } else if let defect {
             problem = "has no checkpoint of the last one because \(defect.reason)"
-            remedy = "resume it with one more step (--set training.steps=\(step + 1))"
+            remedy = "resume it with --set training.steps=\(step + 1)"
         } else {
             return
         }
@@ -217,7 +217,7 @@ package final class Trainer {
         metrics.synchronize()
         try note(.checkpoint) { () throws(Failure) in
             let before = defect
-            defect = try checkpoints.defect(of: state, loss: lossAhead())
+            defect = try StateDefect.agreed(on: state, loss: lossAhead(), over: communicator)
             guard let defect else {
                 return try checkpoints.save(state, isRequired: isRequired, best: best?.step)
             }

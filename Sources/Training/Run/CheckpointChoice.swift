@@ -148,13 +148,12 @@ extension RunFolder {
     /// remedy names the newest good checkpoint before it, if there is one.
     package func diverged(at step: Int, result: String) -> Failure {
         let good = try? checkpointStore().newestGood(before: step)
-        return .file(
-            .badData, path,
-            "the checkpoint of step \(step) gives \(result) that is not a number, because the "
-                + "training diverged",
+        return .about(
+            .badData, "\(path), step \(step)",
+            "gives \(result) that is not a number, because the training diverged",
             remedy: good.map { "use the newest good checkpoint, that of step \($0.step)" }
-                ?? "train it again with a lower [optimizer] learning_rate, because it has no "
-                + "earlier good checkpoint")
+                ?? "train the run again with a lower [optimizer] learning_rate, because no earlier "
+                + "checkpoint is good")
     }
 }
 

@@ -24,7 +24,7 @@ final class CheckpointKeeper {
     private let plan: TrainingPlan
     private let data: TrainingData
     private let layout: GPTLayout
-    let communicator: Communicator
+    private let communicator: Communicator
     /// The transfer of the optimizer's shards; nil if every rank has the whole state.
     private let transfer: ShardTransfer?
     private let logger = Logger(label: "lockstep")
@@ -104,7 +104,7 @@ final class CheckpointKeeper {
             let outcome = try writeTogether(state, parameterHash, best: best)
             try communicator.agree { () throws(Failure) in try outcome.get() }
             savedStep = state.step
-            warn(lost.end())
+            warn(lost.recover())
         } catch {
             if isRequired || error.code != .inputOutput { throw error }
             warn(lost.add(state.step, because: error))
@@ -299,7 +299,7 @@ final class CheckpointKeeper {
         }
         guard layout.arena.hash(of: state.parameters.values) == found.manifest.parameterHash else {
             throw .file(
-                .badData, found.folder, "has parameters without the hash in the manifest",
+                .badData, found.folder, "has parameters that do not match the hash in its manifest",
                 remedy: "remove this checkpoint and resume from an earlier one")
         }
         return found

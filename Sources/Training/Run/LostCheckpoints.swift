@@ -15,17 +15,18 @@ package struct LostCheckpoints {
         steps.append(step)
         guard steps.count == 1 else { return nil }
         return
-            "no checkpoint at step \(step); earlier ones are kept, and there is no other warning "
-            + "until one can be written again: \(failure.sentence)"
+            "no checkpoint at step \(step); earlier ones are kept, and further failures are not "
+            + "reported until a checkpoint is written: \(failure.sentence)"
     }
 
-    /// Notes that a checkpoint was written; returns a warning that counts those lost before it, or
-    /// nil if there are none.
-    package mutating func end() -> String? {
+    /// Ends the series after a checkpoint was written; returns a warning that counts the lost
+    /// checkpoints, or nil if there are none.
+    package mutating func recover() -> String? {
         defer { steps = [] }
         guard let first = steps.first, let last = steps.last else { return nil }
         return
-            "checkpoints can be written again; \(Format.counted(steps.count, "checkpoint")) could "
-            + "not, \(steps.count == 1 ? "at step \(first)" : "from step \(first) to step \(last)")"
+            "a checkpoint was written again after \(Format.counted(steps.count, "checkpoint")) "
+            + "could not be written "
+            + (steps.count == 1 ? "(step \(first))" : "(steps \(first) to \(last))")
     }
 }

@@ -19,15 +19,17 @@ package enum StateDefect: Int64, Sendable {
     }
 }
 
-extension CheckpointKeeper {
-    /// Returns the reason that the state must not be saved, the same on all ranks; nil if it may be
+extension StateDefect {
+    /// Returns the reason that a state must not be saved, the same on all ranks; nil if it may be
     /// saved. Collective.
     ///
     /// A step can produce parameters that are finite but useless. Only the next step's loss shows
     /// this.
     ///
     /// - Parameter loss: the loss of the parameters on a micro-batch of the next step.
-    func defect(of state: TrainingState, loss: Double) throws(Failure) -> StateDefect? {
+    static func agreed(
+        on state: TrainingState, loss: Double, over communicator: Communicator
+    ) throws(Failure) -> StateDefect? {
         var own: StateDefect?
         if state.nonFinite.skippedInARow > 0 {
             own = .skipped

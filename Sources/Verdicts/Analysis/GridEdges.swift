@@ -67,13 +67,13 @@ package struct GridEdges: Sendable, Equatable {
         return lowest <= rate && rate <= highest
     }
 
-    /// The rates halfway between the one with the least typical loss and its neighbors, except for
-    /// neighbors that are so near that runs in between would tell nothing new.
+    /// The rates halfway between the one with the least typical loss and its neighbors, without those
+    /// neighbors that are closer than `RateWindow.finestSpacing`.
     var between: [Double] {
         guard let place = rates.firstIndex(where: { $0 == leastLossRate }) else { return [] }
         return [place - 1, place + 1].filter {
             rates.indices.contains($0)
-                && abs(log(rates[$0] / rates[place])) > RateWindow.nearDivergence
+                && abs(log(rates[$0] / rates[place])) > RateWindow.finestSpacing
         }.map { (rates[$0] * rates[place]).squareRoot() }.sorted()
     }
 }

@@ -24,17 +24,18 @@ struct RateWindow {
     let bounds: ClosedRange<Double>?
     /// ln(rate) of the least typical loss.
     let best: Double?
-    /// The sides on which the loss at the edge of the grid does not exceed the window, unless a rate
-    /// that diverges is next to that edge.
+    /// The sides on which the rate at the edge of the grid is inside the window, except above if a
+    /// rate that diverges is within `finestSpacing`.
     let openSides: [Side]
     /// The noise of a single run, or nil if it is unknown.
     let noise: Noise?
 
-    /// The distance in ln(rate) within which a diverging rate ends the search above the best rate.
+    /// The distance in ln(rate) below which two rates are not worth telling apart, so that a diverging
+    /// rate ends the search above the best rate.
     ///
     /// It is a factor of 1.2. Between two rates that are this close, the loss changes by less than
     /// runs of different seeds do.
-    static let nearDivergence = 0.2
+    static let finestSpacing = 0.2
     /// The least loss, in nats, of which the window is a fraction. Otherwise the window of a small
     /// loss would contain few rates.
     private static let leastScale = 2.0
@@ -71,7 +72,7 @@ struct RateWindow {
         openSides =
             (first == 0 && entries[first].loss <= highest ? [.below] : [])
             + (last == entries.count - 1 && entries[last].loss <= highest
-                && beyond >= Self.nearDivergence ? [.above] : [])
+                && beyond >= Self.finestSpacing ? [.above] : [])
         noise = losses.noise(from: entries[first].logRate, to: entries[last].logRate)
         let wide = Shape(entries[first...last], noise, level: level)
         if edge == nil {
@@ -79,7 +80,7 @@ struct RateWindow {
             return
         }
         let distance = losses.distanceToDivergence(from: entries[least].logRate)
-        if edge == .above, let distance, distance < Self.nearDivergence {
+        if edge == .above, let distance, distance < Self.finestSpacing {
             state = .belowDivergence(resolution: distance)
         } else {
             let losses = entries[first...last].map(\.loss)

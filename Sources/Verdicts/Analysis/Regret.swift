@@ -202,9 +202,9 @@ private struct ExcessCurve {
     let best: Double?
     /// Whether the least loss is unknown.
     let isLowerBound: Bool
-    /// Whether the batch has a best rate, or its losses fall beyond the grid, rather than a valley
-    /// that noise hides or nothing fits.
-    private let hasValley: Bool
+    /// Whether a loss of few seeds may count as a cost. It may not if noise hides the valley or no
+    /// valley fits, because one burst would then look like a cost.
+    private let trustsSingleRuns: Bool
 
     init(_ batch: BatchOptimum, _ valley: SharedValley?, settings: AnalysisSettings) {
         self.batch = batch
@@ -215,7 +215,7 @@ private struct ExcessCurve {
             batch.bounds.map { $0.contains(entry.logRate) } ?? false
         }.map(\.loss)
         let spread = (inside.max() ?? 0) - (inside.min() ?? 0)
-        hasValley = batch.optimum != .flat && batch.optimum != .misfit
+        trustsSingleRuns = batch.optimum != .flat && batch.optimum != .misfit
         switch batch.optimum {
         case .found(let best): (reference, isLowerBound) = (best.loss, false)
         case .flat where !inside.isEmpty, .misfit where !inside.isEmpty:
@@ -235,10 +235,10 @@ private struct ExcessCurve {
         return 2 * (batch.noise ?? 0) * (Double.pi / 2 * (1 / few + 1 / all)).squareRoot()
     }
 
-    /// Returns the least excess at ln(rate), given the typical loss there, which one burst does not
-    /// move if there are enough seeds. Without a valley, nothing else tells a burst.
+    /// Returns the least excess at ln(rate), given the typical loss there. It is 0 if a burst of one
+    /// seed could explain the excess.
     private func least(_ loss: Double, at logRate: Double) -> Double {
-        guard let reference, hasValley || batch.seedCount(near: logRate) >= fewestUsefulSeeds
+        guard let reference, trustsSingleRuns || batch.seedCount(near: logRate) >= fewestUsefulSeeds
         else { return 0 }
         return max(0, loss - reference - error(at: logRate))
     }

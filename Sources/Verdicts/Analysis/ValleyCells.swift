@@ -68,10 +68,13 @@ struct ValleyCells {
         return zip(sums, counts).map { $0 / max(1, $1) }
     }
 
-    /// Returns the sums over the cells of the squared slopes, none far below the usual one. A cell
-    /// that consists of outliers would otherwise have no sum.
+    /// The least sum of squared slopes of a cell, as a part of the median.
+    private static let leastPart = 0.1
+
+    /// Returns the cells' sums of squared slopes, each at least a tenth of the median, because a
+    /// cell of outliers has almost none.
     static func bounded(_ slopeSquares: [Double]) -> [Double] {
-        let least = 0.1 * median(slopeSquares)
+        let least = leastPart * median(slopeSquares)
         return slopeSquares.map { max($0, least) }
     }
 

@@ -83,7 +83,7 @@ struct BestRateSearch {
             let excess = neighbor.loss - best.loss
             let isSteep = excess > Self.steep * tolerance
             let widest =
-                !isSteep ? 1.5 * step : excess.isFinite ? 0.3 * step : RateWindow.nearDivergence
+                !isSteep ? 1.5 * step : excess.isFinite ? 0.3 * step : RateWindow.finestSpacing
             if gap > widest { return [(best.logRate + neighbor.logRate) / 2] }
             let rises = side.entries.contains { $0.loss - best.loss >= Self.rise * tolerance }
             guard !rises, let edge = side.entries.last else { return [] }

@@ -18,15 +18,21 @@ struct SizedFamily: Sendable {
     let members: [SizedMember]
 }
 
-/// The name of a parametrization, which for runs of another trainer may be any.
+/// The name of a parametrization: one of Lockstep's, or any name in another trainer's file.
 package struct ParametrizationName: Sendable, Hashable {
-    /// The name in files.
+    /// The name in files, which is empty if the file has none.
     package let name: String
 
     init(_ name: String) { self.name = name }
 
-    /// The name in sentences after "with".
-    var title: String { Parametrization(rawValue: name)?.title ?? name }
+    /// The name as sentences show it after "with".
+    var title: String {
+        name.isEmpty
+            ? "an unnamed parametrization" : Parametrization(rawValue: name)?.title ?? name
+    }
+
+    /// The name in legends.
+    var label: String { name.isEmpty ? "unnamed" : name }
 }
 
 /// The transfer of rates to larger models in one parametrization, by one comparison and batch.

@@ -1,0 +1,120 @@
+import Foundation
+import Support
+import Sweeps
+import TestSupport
+import Testing
+import Verdicts
+
+@Suite("A table of runs of several models")
+struct SizedRunTableTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func table(_ rows: [String]) throws -> RunTable {
+        try RunTable(
+            reading: folder.write("runs.csv", rows.joined(separator: "\n")), contextLength: nil)
+    }
+
+    private func sizes(_ rows: [String]) throws -> SizeFindings {
+        guard case .sizes(let sizes) = try table(rows).findings(RunTableRequest()).result else {
+            throw OneModel()
+        }
+        return sizes
+    }
+
+    private struct OneModel: Error {}
+
+    /// Returns a row for each run of three sizes, at two batches, whose best rates are proportional to
+    /// N^-0.5.
+    private static func sizedRows(_ mark: (_ parameters: Int, _ batch: Int) -> String) -> [String] {
+        var noise = SeededNoise(seed: 3)
+        var rows: [String] = []
+        for (width, parameters) in [(32, 10_000), (64, 40_000), (128, 160_000)] {
+            for batch in [8, 16] {
+                for place in 0..<9 {
+                    for seed in 0..<3 {
+                        let rate = 2.5e-4 * pow(2, Double(place))
+                        let best = 8e-3 / (Double(parameters) / 10_000).squareRoot()
+                        let loss = 2 + 0.1 * pow(log(rate / best), 2) + 0.004 * noise.normal()
+                        rows.append(
+                            "\(width),2,\(parameters),\(batch),\(rate),\(seed),"
+                                + "\(mark(parameters, batch)),\(loss)")
+                    }
+                }
+            }
+        }
+        return rows
+    }
+
+    @Test("runs of several models show how far the smallest model's rate transfers")
+    func severalModels() throws {
+        let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
+        let sizes = try sizes(
+            [header] + Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" })
+        // The only evaluation of a run of batch 8 comes after the last step of batch 16.
+        #expect(sizes.transfers.map(\.batch) == [8, 16])
+        for transfer in sizes.transfers {
+            #expect(transfer.comparison == "equal tokens (409600)")
+            let analysis = transfer.analysis
+            #expect(analysis.models.map(\.name) == ["width 32", "width 64", "width 128"])
+            #expect(analysis.verdict.failsFrom == 40_000, "\(analysis.sentence)")
+            let exponent = try #require(analysis.exponent.exponent)
+            #expect(abs(exponent.value + 0.5) < 0.05)
+        }
+        #expect(sizes.models.map(\.name) == ["width 32", "width 64", "width 128"])
+        #expect(sizes.json(notes: []).text.contains("\"parametrization\":\"\""))
+    }
+
+    @Test("models whose runs end at different marks are compared at their own")
+    func marksOfEachModel() throws {
+        let header = "width,layers,parameters,batch,lr,seed,tokens,loss"
+        let sizes = try sizes([header] + Self.sizedRows { parameters, _ in "\(20 * parameters)" })
+        #expect(
+            sizes.transfers.map(\.comparison)
+                == Array(repeating: "the tokens that each model's runs reach", count: 2))
+        // The tokens are proportional to the parameters.
+        let fit = try #require(sizes.fits.first?.fit)
+        #expect(fit.exponents.map(\.variable) == [.parameters, .batch])
+    }
+
+    @Test("the order of rows does not matter, even if the first run diverged")
+    func orderOfRows() throws {
+        let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
+        let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
+        let diverged = "32,2,10000,16,1,0,,,"
+        let first = try sizes([header, diverged] + rows)
+        let last = try sizes([header] + rows + [diverged])
+        #expect(first.fits.map(\.fit) == last.fits.map(\.fit))
+        #expect(first.transfers.map(\.sentence) == last.transfers.map(\.sentence))
+    }
+
+    @Test("models without anything to compare are refused")
+    func nothingToCompare() throws {
+        let mixed = [
+            "parameters,batch,lr,step,tokens,loss", "100,8,1e-3,10,,3", "200,8,1e-3,,80,3",
+        ]
+        expectFailure(.badData, "runs.csv: ") {
+            _ = try table(mixed).findings(RunTableRequest())
+        }
+        let alone = [
+            "parametrization,parameters,batch,lr,step,loss", "a,100,8,1e-3,10,3",
+            "b,200,8,1e-3,10,3",
+        ]
+        expectFailure(.badData, "runs.csv: has nothing to compare, because each") {
+            _ = try table(alone).findings(RunTableRequest())
+        }
+    }
+
+    @Test("a page has a section for each batch")
+    func page() throws {
+        let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
+        let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
+        let page = try table([header] + rows).report(RunTableRequest())
+        #expect(
+            page.sections.map(\.title).filter { $0.hasPrefix("Transfer at batch") } == [
+                "Transfer at batch 8, by equal tokens (409600)",
+                "Transfer at batch 16, by equal tokens (409600)",
+            ])
+    }
+}
