@@ -77,10 +77,12 @@ extension RunTable {
         let findings = try findings(request)
         let title = "Runs of \(path.split(separator: "/").last.map(String.init) ?? path)"
         let batches = Set(points.map(\.batch)).sorted()
+        let range =
+            batches.count == 1
+            ? "a batch of \(Format.counted(batches[0], "sequence"))"
+            : "\(batches.count) batches from \(batches[0]) to \(batches[batches.count - 1]) sequences"
         let about =
-            "\(Format.counted(points.count, "run")) with "
-            + "\(Format.counted(batches.count, "batch", "batches")) from \(batches[0]) to "
-            + "\(batches[batches.count - 1]) sequences and "
+            "\(Format.counted(points.count, "run")) with \(range) and "
             + "\(Format.counted(Set(points.map(\.seed)).count, "seed"))."
         let notes = findings.notes.map { Page.Item.note(.information, $0) }
         switch findings.result {

@@ -35,8 +35,8 @@ package struct NonFiniteGuard: Equatable, Sendable {
         return .about(
             .configuration, "step \(step)",
             "is \(limit > 1 ? "the last of \(limit) steps in a row" : "a step") whose \(what) was "
-                + "not finite, because the learning rate is far too large (its peak is \(peakLearningRate)) or a number "
-                + "overflowed",
+                + "not finite, because the learning rate is far too large (its peak is "
+                + "\(peakLearningRate)) or a number overflowed",
             remedy: "lower [optimizer] learning_rate by a factor of 3 to 10, or lengthen "
                 + "[schedule] warmup_steps, check the data, and start a new run "
                 + "(\(goodCheckpoint))")
