@@ -35,7 +35,8 @@ extension CommandLineTests {
                 "mpirun",
                 ["--quiet", "--oversubscribe", "-n", "1", Workbench.lockstep] + arguments
                     + [":", "-n", "1", other] + arguments, environment: Background.environment)
-            expectRefusal(outcome, 78, ["The build differs between ranks: rank 1 on ", "install"])
+            expectRefusal(
+                outcome, 78, ["the build: differs between ranks, because rank 1 on ", "install"])
             #expect(!bench.exists("run"))
         }
 
@@ -48,7 +49,10 @@ extension CommandLineTests {
                 environment: Background.environment)
             expectRefusal(
                 outcome, 78,
-                ["The command differs between ranks: rank 1 on ", "start every rank with the same"])
+                [
+                    "the command: differs between ranks, because rank 1 on ",
+                    "start every rank with the same",
+                ])
         }
 
         /// Open MPI would crash or print its own messages without its files or its network.

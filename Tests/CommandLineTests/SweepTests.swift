@@ -373,7 +373,7 @@ extension CommandLineTests {
             (
                 "extend = 0",
                 "extend = 0\nrules = [{ rule = \"power\", exponent = 1, base_batch = 8 }]",
-                "the sweep's own base_batch"
+                "but every rule uses the sweep's own"
             ),
             (
                 "extend = 0", "extend = 0\n[set]\n\"optimizer.learning_rate\" = 3",

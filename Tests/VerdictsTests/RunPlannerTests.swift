@@ -100,6 +100,93 @@ struct RunPlannerTests {
         }
     }
 
+    /// The losses of a GPT on the King James text, after 262,144 tokens with each batch and rate, for
+    /// the seeds from 1 on. Seed 2 bursts at batch 4 and a rate of 0.004.
+    private static let realLosses: [Int: [(rate: Double, losses: [Double])]] = [
+        4: [
+            (0.0005, [2.2407]), (0.001, [2.1863]), (0.002, [2.0485, 2.0460, 2.0456]),
+            (
+                0.004,
+                [2.0444, 2.2131, 2.0216]
+            ), (0.00565685, [2.0767]),
+            (
+                0.008,
+                [
+                    2.3101, 2.3298,
+                    2.3516,
+                ]
+            ),
+        ],
+        8: [
+            (0.00141421, [2.2090, 2.1938, 2.1807]), (0.00282843, [2.0923]),
+            (
+                0.004,
+                [
+                    2.0218,
+                    2.1030, 2.1548,
+                ]
+            ), (0.00475683, [2.0987]), (0.00565686, [2.2984, 2.3547, 2.3519]),
+        ],
+        16: [
+            (0.002, [2.2395, 2.2401, 2.2200]), (0.004, [2.1268, 2.1417, 2.2579]),
+            (
+                0.00565685,
+                [2.1726]
+            ), (0.008, [2.3773, 2.3068, 2.4332]),
+        ],
+        32: [
+            (0.000707105, [2.4375]), (0.00141421, [2.3097, 2.3068, 2.3323]),
+            (
+                0.00282842,
+                [2.2851, 2.2721, 2.3056]
+            ), (0.00565684, [2.3049, 2.4336, 2.5057]),
+            (
+                0.0113137,
+                [2.5304]
+            ),
+        ],
+        64: [
+            (0.0005, [2.8806]), (0.001, [2.5544, 2.5483, 2.5678]),
+            (
+                0.002,
+                [
+                    2.4059, 2.3793,
+                    2.4097,
+                ]
+            ), (0.004, [2.4379, 2.4078, 2.7401]), (0.008, [2.7485]), (0.032, [2.8505]),
+        ],
+    ]
+
+    @Test("a valley that a burst hides gets rates between those around the least loss")
+    func hiddenValley() throws {
+        let batches = Self.realLosses.keys.sorted()
+        var settings = settings
+        settings.tolerance = 0.02
+        let rates = [5e-4, 1e-3, 2e-3, 4e-3, 8e-3]
+        let planner = RunPlanner(
+            startRates: Dictionary(
+                uniqueKeysWithValues: batches.map { batch in
+                    (batch, rates.map { $0 * (Double(batch) / 4).squareRoot() })
+                }), baseBatch: 4, seeds: [1, 2, 3], settings: settings)
+        let points = batches.flatMap { batch in
+            (Self.realLosses[batch] ?? []).flatMap { rate, losses in
+                losses.enumerated().map { place, loss in
+                    TrainedPoint.planted(
+                        batch: batch, rate: rate, seed: UInt64(place + 1), loss: loss)
+                }
+            }
+        }
+        guard case .runs(let runs) = planner.next(after: points) else {
+            Issue.record("the planner has no runs")
+            return
+        }
+        // The least typical loss of batch 4 is at 0.002, 0.004 or between.
+        for run in runs where run.batch == 4 {
+            #expect((1e-3...8e-3).contains(run.learningRate), "\(run)")
+        }
+        #expect(runs.contains { $0.batch == 4 })
+    }
+
     @Test("a sweep ends if every run diverges")
     func allDiverge() {
         let planner = planner([1e-3, 2e-3, 4e-3], batches: [1, 4])
