@@ -187,6 +187,43 @@ struct RunPlannerTests {
         #expect(runs.contains { $0.batch == 4 })
     }
 
+    @Test("equal tokens and equal steps are settled with the same runs")
+    func severalDesigns() throws {
+        var settings = settings
+        settings.designs = [.equalTokens(6400), .equalSteps(100)]
+        let batches = [1, 4, 16]
+        let rates = (0..<5).map { 5e-4 * Double(1 << $0) }
+        let planner = RunPlanner(
+            startRates: Dictionary(uniqueKeysWithValues: batches.map { ($0, rates) }),
+            baseBatch: 1, seeds: [0, 1, 2], settings: settings)
+        var noise = SeededNoise(seed: 5)
+        var points: [TrainedPoint] = []
+        while points.count < 300, case .runs(let runs) = planner.next(after: points) {
+            points += runs.map { run in
+                // The square root is right for equal tokens, and linear for equal steps.
+                func loss(_ exponent: Double) -> Double {
+                    let best = 1e-3 * pow(Double(run.batch), exponent)
+                    return 2.5 + 0.06 * pow(log(run.learningRate / best), 2)
+                        + 0.003 * noise.normal()
+                }
+                let early = CurvePoint(
+                    step: 100 / run.batch, tokens: 100 / run.batch * run.batch * 64,
+                    validationLoss: loss(0.5))
+                let end = CurvePoint(
+                    step: 100, tokens: 6400 * run.batch, validationLoss: loss(1))
+                return TrainedPoint(
+                    batch: run.batch, learningRate: run.learningRate, seed: run.seed,
+                    initialLoss: 4, curve: run.batch == 1 ? [end] : [early, end],
+                    secondsPerStep: 0)
+            }
+        }
+        #expect(planner.next(after: points) == .decided)
+        let designs = try Analysis(points, settings: settings).designs
+        #expect(designs.flatMap(\.verdicts).allSatisfy { $0.isSettled })
+        #expect(try designs[0].verdict("sqrt").holdsUpTo == 16)
+        #expect(try designs[1].verdict("linear").holdsUpTo == 16)
+    }
+
     @Test("a sweep ends if every run diverges")
     func allDiverge() {
         let planner = planner([1e-3, 2e-3, 4e-3], batches: [1, 4])

@@ -123,7 +123,7 @@ extension SweepFolder {
         let ended = Set(results.map(\.point.name))
         let isOpen = try plan.points().contains { !ended.contains($0.name) }
         // A budget may have ended in the middle of a round that was not needed.
-        guard !analysis.designs[0].verdicts.allSatisfy(\.isSettled) else {
+        guard !analysis.designs.flatMap(\.verdicts).allSatisfy(\.isSettled) else {
             return "Every rule is settled after \(count)."
         }
         switch isOpen ? .runs([]) : plan.next(results) {

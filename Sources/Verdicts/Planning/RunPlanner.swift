@@ -27,7 +27,8 @@ package struct RunPlanner: Sendable {
     private let baseBatch: Int
     /// The seeds in the order of their use. Numbers above the largest one follow.
     private let seeds: [UInt64]
-    private let design: Design
+    /// The comparison that the next round is for.
+    private var design: Design
     private var settings: AnalysisSettings
     private let search: BestRateSearch
 
@@ -49,7 +50,8 @@ package struct RunPlanner: Sendable {
     ///   - startRates: at least three rates for each batch, in ascending order, with about the same ratio of
     ///     neighbors.
     ///   - seeds: at least one seed.
-    ///   - settings: the settings of the analysis; its first design judges the runs.
+    ///   - settings: the settings of the analysis. Its designs are settled in turn, with runs that
+    ///     all of them share.
     package init(
         startRates: [Int: [Double]], baseBatch: Int, seeds: [UInt64], settings: AnalysisSettings
     ) {
@@ -73,6 +75,20 @@ package struct RunPlanner: Sendable {
     ///
     /// - Parameter points: the finished runs of the grid.
     package func next(after points: [TrainedPoint]) -> Round {
+        var isDecided = true
+        var planner = self
+        for design in settings.designs {
+            planner.design = design
+            switch planner.nextOfDesign(after: points) {
+            case .runs(let runs): return .runs(runs)
+            case .exhausted: isDecided = false
+            case .decided: break
+            }
+        }
+        return isDecided ? .decided : .exhausted
+    }
+
+    private func nextOfDesign(after points: [TrainedPoint]) -> Round {
         let finished = points.filter { $0.rule == TrainedPoint.grid }
         let losses = batches.map { batch in
             BatchLosses(
