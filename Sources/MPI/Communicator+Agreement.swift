@@ -109,8 +109,8 @@ extension Communicator {
             lastAgreed.withLock { $0 } == AgreedFailure(failure: failure, size: size)
         if !isAgreed || rank == 0 {
             let origin = isAgreed || rank == 0 ? "" : Self.origin(rank, host: Self.hostName)
-            FileHandle.standardError.write(
-                Data("\(Failure(failure.code, origin + failure.sentence).line)\n".utf8))
+            StandardError.shared.write(
+                line: Failure(failure.code, origin + failure.sentence).line)
         }
         // If every rank arrives here, the job can end in order, without a message from Open MPI.
         if isAgreed || size == 1, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {

@@ -132,6 +132,12 @@ package struct SweepSession {
             path: try findDataPath(), recipe: &recipe, isRemembered: dataPath == nil,
             rank: world.rank)
         if budget != nil { _ = try SweepPlan(folder, specification) }
+        if case .tokens(let count)? = budget, let run = specification.tokens.max(), count < run {
+            throw .option(
+                "--budget", "\(Format.counted(count, "token"))",
+                "is less than the \(Format.counted(run, "token")) of one run",
+                remedy: "give a larger number")
+        }
         for var own in try specification.firstRecipes {
             own.model.vocabularySize = recipe.model.vocabularySize
             _ = try TrainingPlan(own, ranks: 1)

@@ -189,7 +189,7 @@ extension SweepSpecification {
             learningRates.count >= 3,
             or: table.impossible(
                 "learning_rates", learningRates,
-                "at least 3 rates, because a parabola is fitted to their losses",
+                "at least 3 rates, because a valley is fitted to their losses",
                 remedy: "use 7 rates a factor of 2 apart"))
         try require(
             Set(seeds).count == seeds.count,
