@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 extension CommandLineTests {
-    /// Tests that all commands report a bad option in one form.
+    /// Tests that all commands report a bad option in one form, and with the right exit code.
     @Suite(.serialized) struct BadOptionTests {
         /// Arguments, and the option or argument that the sentence must name first. RECIPE, DATA,
         /// TEXT and CSV are files, and NEW is a place where nothing exists.
@@ -87,6 +87,22 @@ extension CommandLineTests {
                     sentence.contains(/: [a-z][^;]*; [a-z].*[.?]$/) && !sentence.contains(".."),
                     "\(arguments): \(sentence)")
             }
+            #expect(!bench.exists("new"))
+        }
+
+        @Test(
+            "a failure keeps its exit code if standard error cannot be written",
+            arguments: ["2>/dev/full", "2>&-"])
+        func unwritableErrors(redirection: String) throws {
+            let bench = try Workbench()
+            let outcome = try Launch.run(
+                "bash",
+                [
+                    "-c",
+                    "\"$0\" train \"$1/none.toml\" --data \"$1/data\" --out \"$1/new\" \(redirection)",
+                    Workbench.lockstep, bench.path(""),
+                ])
+            #expect(outcome.status == 66)
             #expect(!bench.exists("new"))
         }
     }
