@@ -30,7 +30,8 @@ extension RunTable {
                 parametrization: ParametrizationName(name),
                 members: sized.filter { $0.name == name }.map(\.member))
         }
-        let analyses = try sized.map { (name, member) throws(Failure) in
+        // With one batch, there is nothing to compare over batches.
+        let analyses = try (hasOneBatch ? [] : sized).map { (name, member) throws(Failure) in
             var own = settings
             own.designs = member.designs
             return (
@@ -64,7 +65,6 @@ extension RunTable {
                 remedy: "add rows after equal steps or equal tokens of every batch to every model")
         }
         // With one batch, equal tokens are equal steps, and no comparison is missing.
-        let hasOneBatch = Set(points.map(\.batch)).count == 1
         if hasOneBatch { units = [units[0]] }
         var notes: [String] = []
         for note in all.flatMap(\.notes) where !hasOneBatch && !notes.contains(note) {
@@ -75,6 +75,8 @@ extension RunTable {
         }
         return (designs, notes)
     }
+
+    private var hasOneBatch: Bool { Set(points.map(\.batch)).count == 1 }
 
     private func member(
         _ model: RunModel, _ points: [TrainedPoint], _ designs: [Design]
