@@ -68,12 +68,9 @@ struct SafetensorsHeader {
         do throws(Defect) {
             let text = try Self.headerText(of: bytes)
             dataStart = 8 + text.count
-            let header = try Self.object(in: text)
-            metadata = try Self.metadata(in: header)
-            var tensors: [StoredTensor] = []
-            for member in header.members where member.key != Self.metadataKey {
-                tensors.append(try Self.tensor(member.key, member.value))
-            }
+            let header = try Self.content(of: text)
+            metadata = header.metadata
+            var tensors = try header.entries.map(Self.tensor)
             tensors.sort {
                 ($0.range.lowerBound, $0.range.upperBound)
                     < ($1.range.lowerBound, $1.range.upperBound)
@@ -115,50 +112,47 @@ struct SafetensorsHeader {
         return text
     }
 
-    private static func object(in text: UnsafeRawBufferPointer) throws(Defect) -> JSONObject {
-        let value: JSONValue
-        do throws(JSONProblem) { value = try JSONValue(parsing: text) } catch {
-            throw Defect("its header has \(error.phrase) at byte \(error.byte)")
+    /// The entry of a tensor before its values are checked.
+    private struct Entry: JSONReadable {
+        let type: String
+        let shape: [Int]
+        let offsets: [Int]
+
+        init(json: JSONValue) throws(JSONProblem) {
+            type = try json.read("dtype")
+            shape = try json.read("shape")
+            offsets = try json.read("data_offsets")
         }
-        if case .object(let object) = value { return object }
-        throw Defect("its header is not a JSON object")
     }
 
-    private static func metadata(in header: JSONObject) throws(Defect) -> [String: String] {
-        guard let value = header[metadataKey] else { return [:] }
-        guard case .object(let entries) = value else {
-            throw Defect("its \(metadataKey) is not an object")
-        }
+    private static func content(
+        of text: UnsafeRawBufferPointer
+    ) throws(Defect) -> (metadata: [String: String], entries: [(name: String, Entry)]) {
         var metadata: [String: String] = [:]
-        for entry in entries.members {
-            guard let text = entry.value.string else {
-                throw Defect("its \(metadataKey) entry \"\(entry.key)\" is not a string")
+        var entries: [(String, Entry)] = []
+        do throws(JSONProblem) {
+            for member in try JSONObject(json: JSONValue(parsing: text)).members {
+                if member.key == metadataKey {
+                    metadata = try .init(json: member.value, at: member.key)
+                } else {
+                    entries.append((member.key, try .init(json: member.value, at: member.key)))
+                }
             }
-            metadata[entry.key] = text
+        } catch {
+            throw Defect("its header \(error.predicate)")
         }
-        return metadata
+        return (metadata, entries)
     }
 
-    private static func tensor(_ name: String, _ value: JSONValue) throws(Defect) -> StoredTensor {
-        guard case .object(let fields) = value else {
-            throw Defect("its entry for \"\(name)\" is not an object")
+    private static func tensor(_ name: String, _ entry: Entry) throws(Defect) -> StoredTensor {
+        guard let type = ElementType(rawValue: entry.type) else {
+            throw Defect("its tensor \"\(name)\" has the unknown dtype \"\(entry.type)\"")
         }
-        func field(_ key: String) throws(Defect) -> JSONValue {
-            if let value = fields[key] { return value }
-            throw Defect("its tensor \"\(name)\" has no \(key)")
-        }
-        guard case .string(let typeName) = try field("dtype") else {
-            throw Defect("the dtype of its tensor \"\(name)\" is not a string")
-        }
-        guard let type = ElementType(rawValue: typeName) else {
-            throw Defect("its tensor \"\(name)\" has the unknown dtype \"\(typeName)\"")
-        }
-        guard let shape = naturalNumbers(try field("shape")) else {
+        let (shape, offsets) = (entry.shape, entry.offsets)
+        guard shape.allSatisfy({ $0 >= 0 }) else {
             throw Defect("the shape of its tensor \"\(name)\" is not a list of natural numbers")
         }
-        guard let offsets = naturalNumbers(try field("data_offsets")), offsets.count == 2,
-            offsets[0] <= offsets[1]
-        else {
+        guard offsets.count == 2, 0 <= offsets[0], offsets[0] <= offsets[1] else {
             throw Defect("the data_offsets of its tensor \"\(name)\" are not a range of bytes")
         }
         guard let size = byteCount(shape: shape, type: type) else {
@@ -166,16 +160,10 @@ struct SafetensorsHeader {
         }
         guard offsets[1] - offsets[0] == size else {
             throw Defect(
-                "its tensor \"\(name)\" has \(offsets[1] - offsets[0]) bytes where shape \(shape) of \(typeName) needs \(size)"
+                "its tensor \"\(name)\" has \(offsets[1] - offsets[0]) bytes where shape \(shape) of \(entry.type) needs \(size)"
             )
         }
         return StoredTensor(name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
-    }
-
-    private static func naturalNumbers(_ value: JSONValue) -> [Int]? {
-        guard case .array(let elements) = value else { return nil }
-        let numbers = elements.compactMap(\.naturalNumber)
-        return numbers.count == elements.count ? numbers : nil
     }
 
     /// Returns the number of bytes of a tensor; nil if the product overflows.

@@ -276,14 +276,14 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
             fields: "\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]",
             data: 4, "\"dtype\" a second time"),
         // The metadata.
-        BadFile("{\"__metadata__\":1}", "not an object"),
-        BadFile("{\"__metadata__\":null}", "not an object"),
-        BadFile("{\"__metadata__\":{\"k\":1}}", "\"k\" is not a string"),
+        BadFile("{\"__metadata__\":1}", "no object at __metadata__"),
+        BadFile("{\"__metadata__\":null}", "no object at __metadata__"),
+        BadFile("{\"__metadata__\":{\"k\":1}}", "no string at __metadata__.k"),
         // The fields.
-        BadFile("{\"a\":1}", "not an object"),
-        BadFile(fields: "\"shape\":[1],\"data_offsets\":[0,4]", data: 4, "no dtype"),
-        BadFile(fields: "\"dtype\":\"F32\",\"data_offsets\":[0,4]", data: 4, "no shape"),
-        BadFile(fields: "\"dtype\":\"F32\",\"shape\":[1]", data: 4, "no data_offsets"),
+        BadFile("{\"a\":1}", "no object at a"),
+        BadFile(fields: "\"shape\":[1],\"data_offsets\":[0,4]", data: 4, "no string at a.dtype"),
+        BadFile(fields: "\"dtype\":\"F32\",\"data_offsets\":[0,4]", data: 4, "no array at a.shape"),
+        BadFile(fields: "\"dtype\":\"F32\",\"shape\":[1]", data: 4, "no array at a.data_offsets"),
         BadFile(
             fields: "\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]", data: 4,
             "unknown dtype \"F31\""),
@@ -291,21 +291,23 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
             fields: "\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]", data: 4,
             "unknown dtype"),
         BadFile(
-            fields: "\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,4]", data: 4, "not a string"),
+            fields: "\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,4]", data: 4,
+            "no string at a.dtype"),
         BadFile(
             fields: "\"dtype\":\"F32\",\"shape\":[1.0],\"data_offsets\":[0,4]", data: 4,
-            "natural numbers"),
+            "no whole number at a.shape.0"),
         BadFile(
             fields: "\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]", data: 4,
             "natural numbers"),
         BadFile(
-            fields: "\"dtype\":\"F32\",\"shape\":[-0],\"data_offsets\":[0,0]", "natural numbers"),
+            fields: "\"dtype\":\"F32\",\"shape\":[-0],\"data_offsets\":[0,0]",
+            "no whole number at a.shape.0"),
         BadFile(
             fields: "\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,4]",
-            data: 4, "natural numbers"),
+            data: 4, "no whole number at a.shape.0"),
         BadFile(
             fields: "\"dtype\":\"F32\",\"shape\":\"1\",\"data_offsets\":[0,4]", data: 4,
-            "natural numbers"),
+            "no array at a.shape"),
         BadFile(
             fields: "\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]", data: 4,
             "not a range"),

@@ -78,4 +78,131 @@ import Testing
         let key: JSONObject = ["a\"b": 1]
         #expect(key.text == #"{"a\"b":1}"#)
     }
+
+    @Test("indented text has the layout of Foundation's encoder")
+    func indentsAsFoundationDoes() throws {
+        let all = String(String.UnicodeScalarView((0..<0x250).compactMap(Unicode.Scalar.init)))
+        let object: JSONObject = [
+            "b": [1, [], [[2.5, 1e-5], ["x": nil]], true], "a_b": [:],
+            "a": .string(all + "🙂 / e\u{301}"),
+            "A": false, "a.b": 1e22, "k10": .integer(.min), "k9": .single(0.1),
+            "é\"/": [["z": [[:]]]],
+        ]
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let expected = String(
+            decoding: try encoder.encode(Encoded(value: .object(object))), as: UTF8.self)
+        #expect(object.prettyText == expected)
+        #expect(JSONObject().prettyText == "{\n\n}")
+    }
+
+    /// A value as Foundation encodes it.
+    private struct Encoded: Encodable {
+        let value: JSONValue
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            switch value {
+            case .null: try container.encodeNil()
+            case .bool(let value): try container.encode(value)
+            case .integer(let value): try container.encode(value)
+            case .number(let value): try container.encode(value)
+            case .single(let value): try container.encode(value)
+            case .string(let value): try container.encode(value)
+            case .array(let values): try container.encode(values.map(Encoded.init))
+            case .object(let object):
+                let members = object.members.map { ($0.key, Encoded(value: $0.value)) }
+                try container.encode(Dictionary(uniqueKeysWithValues: members))
+            }
+        }
+    }
+}
+
+@Suite struct JSONReadingTests {
+    private enum Color: String, JSONReadable { case red, green }
+
+    private struct Part: JSONReadable, Equatable {
+        let name: String
+        let sizes: [Int]
+
+        init(json: JSONValue) throws(JSONProblem) {
+            name = try json.read("name")
+            sizes = try json.read("sizes")
+        }
+    }
+
+    private static let json = JSONValue.object([
+        "count": 3, "share": 0.5, "whole": 2, "on": true, "color": "green", "none": nil,
+        "seed": "18446744073709551615", "part": ["name": "a", "sizes": [1, 2]],
+        "pair": [7, "seven"], "ids": ["x": 1, "y": 2],
+    ])
+
+    @Test("values are read by the type that is asked for")
+    func readsValues() throws {
+        let json = Self.json
+        #expect(try json.read("count") == 3)
+        #expect(try json.read("share") == 0.5 && json.read("whole") == 2.0)
+        #expect(try json.read("on") == true)
+        #expect(try json.read("color") == Color.green)
+        #expect(try json.read("seed") == UInt64.max && json.read("count") == UInt64(3))
+        #expect(try json.read("ids") == ["x": 1, "y": 2])
+        let part: Part = try json.read("part")
+        #expect(part.name == "a" && part.sizes == [1, 2])
+        let pair: JSONValue = try #require(JSONObject(json: json)["pair"])
+        #expect(try pair.read(0) == 7 && pair.read(1) == "seven")
+        #expect(try Part(parsing: #"{"sizes": [], "name": "b", "other": 1}"#.utf8).name == "b")
+    }
+
+    @Test("an optional is nil if the key is missing or null, and its value otherwise")
+    func readsOptionals() throws {
+        let missing: Int? = try Self.json.read("missing")
+        let null: String? = try Self.json.read("none")
+        let count: Int? = try Self.json.read("count")
+        #expect(missing == nil && null == nil && count == 3)
+        #expect(try Self.json.read("missing") ?? 4.0 == 4)
+        #expect(throws: JSONProblem.mismatch("whole number", path: "share")) {
+            let _: Int? = try Self.json.read("share")
+        }
+    }
+
+    @Test(
+        "problems name the form and the place",
+        arguments: [
+            ("[]", "has no object at its top level"),
+            ("{}", "has no string at name"),
+            (#"{"name": 1}"#, "has no string at name"),
+            (#"{"name": null}"#, "has no string at name"),
+            (#"{"name": "a", "sizes": {}}"#, "has no array at sizes"),
+            (#"{"name": "a", "sizes": [1, 2.5]}"#, "has no whole number at sizes.1"),
+            (#"{"name": truth}"#, "is not valid JSON (an unknown word at byte 9)"),
+            ("", "is not valid JSON (text that ends too early at byte 0)"),
+        ])
+    func namesProblems(text: String, predicate: String) {
+        #expect(predicate == problem { () throws(JSONProblem) in try Part(parsing: text.utf8) })
+    }
+
+    @Test("problems name every kind of value")
+    func namesForms() {
+        let json = Self.json
+        #expect(
+            problem { () throws(JSONProblem) in try json.read("color") as Bool }
+                == "has no true or false at color")
+        #expect(
+            problem { () throws(JSONProblem) in try json.read("color") as Double }
+                == "has no number at color")
+        #expect(
+            problem { () throws(JSONProblem) in try json.read("part") as Color }
+                == "has no string at part")
+        #expect(
+            problem { () throws(JSONProblem) in try json.read(0) as Int }
+                == "has no array at its top level")
+    }
+
+    /// Returns the predicate of the problem that is thrown; nil if there is none.
+    private func problem<Value>(_ body: () throws(JSONProblem) -> Value) -> String? {
+        do throws(JSONProblem) {
+            _ = try body()
+            return nil
+        } catch { return error.predicate }
+    }
 }

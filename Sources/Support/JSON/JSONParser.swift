@@ -1,11 +1,3 @@
-/// The first syntax error in a text.
-package struct JSONProblem: Error {
-    /// The problem, as a noun phrase.
-    package let phrase: String
-    /// The offset of the byte at which it was found.
-    package let byte: Int
-}
-
 extension JSONValue {
     /// Parses UTF-8 text strictly by RFC 8259, but rejects an object with a repeated key.
     ///
@@ -35,7 +27,7 @@ private struct Parser {
     /// The deepest nesting that is accepted, so that hostile text cannot exhaust the stack.
     static let deepest = 64
 
-    func problem(_ phrase: String) -> JSONProblem { JSONProblem(phrase: phrase, byte: place) }
+    func problem(_ phrase: String) -> JSONProblem { .syntax(phrase, byte: place) }
 
     /// The byte at the current place, or nil at the end.
     var next: UInt8? { place < text.count ? text[place] : nil }
@@ -141,20 +133,20 @@ private struct Parser {
     private mutating func string() throws(JSONProblem) -> String {
         place += 1
         var bytes: [UInt8] = []
-        while let byte = next {
-            place += 1
-            switch byte {
-            case UInt8(ascii: "\""):
-                guard let string = String(validating: bytes, as: UTF8.self) else {
-                    throw problem("a string that is not UTF-8")
-                }
-                return string
-            case UInt8(ascii: "\\"): bytes.append(contentsOf: try escape())
-            case ..<0x20: throw problem("a control character in a string")
-            default: bytes.append(byte)
+        while true {
+            let start = place
+            while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"),
+                byte >= 0x20
+            { place += 1 }
+            bytes.append(contentsOf: text[start..<place])
+            if take("\"") {
+                if let string = String(validating: bytes, as: UTF8.self) { return string }
+                throw problem("a string that is not UTF-8")
             }
+            guard next != nil else { throw problem("a string that is not closed") }
+            guard take("\\") else { throw problem("a control character in a string") }
+            bytes.append(contentsOf: try escape())
         }
-        throw problem("a string that is not closed")
     }
 
     /// Parses the rest of an escape sequence after its backslash, and returns its UTF-8.

@@ -78,6 +78,21 @@ extension JSONValue {
         case .object(let object): object.text
         }
     }
+
+    fileprivate func prettyText(indent: String) -> String {
+        let inner = indent + "  "
+        switch self {
+        case .array(let values):
+            let lines = values.map { inner + $0.prettyText(indent: inner) }
+            return "[\n\(lines.joined(separator: ",\n"))\n\(indent)]"
+        case .object(let object):
+            let lines = object.members.sorted { $0.key < $1.key }.map {
+                "\(inner)\(jsonQuoted($0.key)) : \($0.value.prettyText(indent: inner))"
+            }
+            return "{\n\(lines.joined(separator: ",\n"))\n\(indent)}"
+        default: return text
+        }
+    }
 }
 
 extension JSONObject {
@@ -86,6 +101,11 @@ extension JSONObject {
         let entries = members.map { "\(jsonQuoted($0.key)):\($0.value.text)" }
         return "{\(entries.joined(separator: ","))}"
     }
+
+    /// The object as text on indented lines and with sorted keys, for files that people read.
+    ///
+    /// The layout is that of Foundation's encoder.
+    package var prettyText: String { JSONValue.object(self).prettyText(indent: "") }
 }
 
 /// Returns a string as a JSON literal, with only the escapes that RFC 8259 requires.
