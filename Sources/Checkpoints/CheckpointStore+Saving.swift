@@ -87,7 +87,7 @@ extension CheckpointStore {
             manifest.files[file.name] = try output.finish()
         }
         var output = try HashedFile(creating: "\(folder)/\(manifestName)")
-        try output.write(Array(manifest.text().utf8))
+        try output.write(Array(manifest.text.utf8))
         _ = try output.finish()
         return manifest
     }

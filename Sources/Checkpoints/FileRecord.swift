@@ -2,11 +2,20 @@ import Glibc
 import Support
 
 /// The size and the SHA-256 of a file, which reveal damage to it.
-package struct FileRecord: Sendable, Equatable, Codable {
+package struct FileRecord: Sendable, Equatable {
     /// The size in bytes.
     package let size: Int
     /// The digest, as 64 hexadecimal digits.
     package let sha256: String
+}
+
+extension FileRecord: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        size = try json.read("size")
+        sha256 = try json.read("sha256")
+    }
+
+    var json: JSONValue { ["size": .integer(size), "sha256": .string(sha256)] }
 }
 
 extension FileRecord {

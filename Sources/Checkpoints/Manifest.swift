@@ -1,17 +1,12 @@
-import FoundationEssentials
 import Support
 
 /// The description of a checkpoint: its run and step, and the records that prove its files intact.
 ///
 /// It is written as JSON with sorted keys and holds a checksum of its own text.
-package struct Manifest: Sendable, Equatable, Codable {
+package struct Manifest: Sendable, Equatable {
     /// The checkpoint format that this version writes and reads.
     package static let currentFormat = 1
 
-    /// The format of the checkpoint.
-    private var format = currentFormat
-    /// The SHA-256 of the manifest's text with these 64 digits replaced by zeros; zeros in memory.
-    private var checksum = emptyChecksum
     /// The files of the checkpoint by name, which are added as they are written.
     package internal(set) var files: [String: FileRecord] = [:]
     /// The number of optimizer steps taken.
@@ -70,16 +65,45 @@ package struct Manifest: Sendable, Equatable, Codable {
     }
 }
 
+extension Manifest: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        files = try json.read("files")
+        step = try json.read("step")
+        tokensSeen = try json.read("tokens_seen")
+        seed = try json.read("seed")
+        sampleCursor = try json.read("sample_cursor")
+        lanes = try json.read("lanes")
+        rankCount = try json.read("rank_count")
+        recipeHash = try json.read("recipe_hash")
+        dataFingerprint = try json.read("data_fingerprint")
+        tokenizerFingerprint = try json.read("tokenizer_fingerprint")
+        parameterHash = try json.read("parameter_hash")
+        version = try json.read("version")
+        extra = try json.read("extra")
+    }
+
+    private var json: JSONObject {
+        [
+            "format": .integer(Self.currentFormat), "checksum": .string(Self.emptyChecksum),
+            "files": .object(JSONObject(files.map { ($0, $1.json) })),
+            "step": .integer(step), "tokens_seen": .integer(tokensSeen),
+            // The seed of a recipe fits in an `Int`.
+            "seed": .integer(Int(seed)), "sample_cursor": .integer(sampleCursor),
+            "lanes": .integer(lanes), "rank_count": .integer(rankCount),
+            "recipe_hash": .string(recipeHash), "data_fingerprint": .string(dataFingerprint),
+            "tokenizer_fingerprint": .string(tokenizerFingerprint),
+            "parameter_hash": .string(parameterHash), "version": .string(version),
+            "extra": .object(JSONObject(extra.map { ($0, .string($1)) })),
+        ]
+    }
+}
+
 extension Manifest {
-    /// Returns the JSON text with its checksum.
-    ///
-    /// - Throws: `.bug` if the strings cannot be encoded.
-    func text() throws(Failure) -> String {
-        var manifest = self
-        manifest.format = Self.currentFormat
-        manifest.checksum = Self.emptyChecksum
-        manifest.checksum = SHA256.hash(try manifest.encoded())
-        return try manifest.encoded()
+    /// The JSON text. It holds the SHA-256 of itself with the 64 digits replaced by zeros.
+    var text: String {
+        var json = json
+        json["checksum"] = .string(SHA256.hash(json.prettyText + "\n"))
+        return json.prettyText + "\n"
     }
 
     /// Parses a manifest's text and checks its format and checksum.
@@ -87,38 +111,23 @@ extension Manifest {
     /// - Parameter path: the file's name in messages.
     /// - Throws: `.badData`.
     init(parsing text: [UInt8], path: String) throws(Failure) {
-        let data = Data(text)
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        guard let header = try? decoder.decode(FormatAlone.self, from: data) else {
+        // The format is read first because it decides the rest.
+        guard let json = try? JSONValue(parsing: text), let format: Int = try? json.read("format")
+        else {
             throw CheckpointStore.unusable(
                 path, "is damaged or is not the manifest of a checkpoint")
         }
-        guard header.format == Self.currentFormat else {
+        guard format == Self.currentFormat else {
             throw .file(
                 .badData, path,
-                "has format \(header.format), but this version reads format \(Self.currentFormat)",
+                "has format \(format), but this version reads format \(Self.currentFormat)",
                 remedy: "use the version that wrote it")
         }
-        guard let manifest = try? decoder.decode(Manifest.self, from: data),
-            manifest.checksum == Self.checksum(of: text, stated: manifest.checksum)
+        guard let manifest = try? Manifest(json: json),
+            let stated: String = try? json.read("checksum"),
+            stated == Self.checksum(of: text, stated: stated)
         else { throw CheckpointStore.unusable(path, "is damaged") }
         self = manifest
-        checksum = Self.emptyChecksum
-    }
-
-    /// The format alone, which is read first because it decides the rest.
-    private struct FormatAlone: Decodable { let format: Int }
-
-    private func encoded() throws(Failure) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        do {
-            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-        } catch {
-            throw .defect("A manifest cannot be encoded (\(error))")
-        }
     }
 
     /// Returns the checksum of the text of a manifest whose stated checksum is replaced by zeros.

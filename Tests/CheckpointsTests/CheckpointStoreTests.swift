@@ -30,7 +30,8 @@ final class Run {
 
     func manifest(step: Int) -> Manifest {
         Manifest(
-            step: step, tokensSeen: step * 768, seed: .max, sampleCursor: step * 12, lanes: 4,
+            step: step, tokensSeen: step * 768, seed: UInt64(Int.max), sampleCursor: step * 12,
+            lanes: 4,
             rankCount: 2, recipeHash: "recipe", dataFingerprint: "data",
             tokenizerFingerprint: "tokenizer", parameterHash: "parameters \(step)",
             version: "0.1.0", extra: ["schedule": "{\"phase\": 1}", "naïve / \"key\"": "a\nb"])
@@ -87,7 +88,7 @@ final class Run {
         let newest = try #require(checkpoint)
         #expect(newest.step == 1000 && rejected.isEmpty)
         #expect(newest.manifest == result.checkpoint.manifest)
-        #expect(newest.manifest.seed == .max)
+        #expect(newest.manifest.seed == UInt64(Int.max))
         #expect(newest.manifest.extra["naïve / \"key\""] == "a\nb")
         #expect(newest.manifest.isSameState(as: run.manifest(step: 1000)))
         #expect(
