@@ -339,7 +339,8 @@ private let sample = String(
     func brokenDescriptionsAreRefused() throws {
         let good = String(decoding: try scratch.bytes(of: "data/dataset.json"), as: UTF8.self)
         for (text, part) in [
-            ("", "not valid JSON"), ("{\"version\": 1}", "has no \""), ("[]", "at its top level"),
+            ("", "not valid JSON"), ("{\"version\": 1}", "has no object at tokenizer"),
+            ("[]", "at its top level"),
             (good.replacing("\"version\" : 1", with: "\"version\" : 2"), "version 2"),
             (good.replacing("llm.c uint16", with: "uint12"), "at format"),
         ] {

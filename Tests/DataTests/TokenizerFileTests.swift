@@ -117,7 +117,8 @@ private indirect enum JSON: Decodable, Equatable {
         let load = { _ = try loadTokenizer(folder: scratch.path) }
         expectFailure(.missingInput, "tokenizer.json", "does not exist", of: load)
         let bad: [(String, [String])] = [
-            ("", ["not valid JSON"]), ("{\"type\":", ["not valid JSON"]), ("{}", ["\"model\""]),
+            ("", ["not valid JSON"]), ("{\"type\":", ["not valid JSON"]),
+            ("{}", ["has no object at model"]),
             ("{\"type\":\"bytes\"}", ["no version"]),
             ("{\"type\":\"bytes\",\"version\":2}", ["version 2"]),
             ("{\"type\":\"bytes\",\"version\":\"1\"}", ["no whole number at version"]),

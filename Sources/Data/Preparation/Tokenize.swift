@@ -101,7 +101,7 @@ private func write(
         separatesDocuments: options.separatesDocuments, separator: options.separator, train: train,
         validation: validation)
     try chosen.save(folder: folder)
-    try AtomicFile.write(description.json, to: "\(folder)/\(DatasetDescription.fileName)")
+    try AtomicFile.write(description.text, to: "\(folder)/\(DatasetDescription.fileName)")
     let loss = try bigramLoss(
         train: trainTokens, validation: validationTokens, vocabularySize: chosen.vocabularySize)
     return (description, loss)

@@ -47,9 +47,8 @@ extension BytePairFiles {
                     .missingInput, folder, "has \(present) but not \(missing)",
                     remedy: "put both files of the vocabulary there")
             }
-            let vocabulary = try decodeJSONFile(
-                [String: Int].self, at: paths.vocabulary,
-                remedy: "use the model's own \(names.vocabulary)")
+            let vocabulary: [String: Int] = try readJSON(
+                paths.vocabulary, remedy: "use the model's own \(names.vocabulary)")
             // The text is split by scalars, because CR LF is one Character.
             var lines = try readTextFile(paths.merges).unicodeScalars.split(
                 separator: "\n", omittingEmptySubsequences: false

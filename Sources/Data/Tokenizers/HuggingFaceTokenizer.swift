@@ -1,8 +1,8 @@
 import Support
 
 /// The part of Hugging Face's layout of `tokenizer.json` that GPT-2 needs.
-struct HuggingFaceTokenizer: Decodable {
-    struct Model: Decodable {
+struct HuggingFaceTokenizer: JSONReadable {
+    struct Model: JSONReadable {
         let type: String?
         let vocab: [String: Int]
         let merges: [Merge]
@@ -11,29 +11,30 @@ struct HuggingFaceTokenizer: Decodable {
         let endOfWordSuffix: String?
         let ignoreMerges: Bool?
 
-        enum CodingKeys: String, CodingKey {
-            case type, vocab, merges, dropout
-            case continuingSubwordPrefix = "continuing_subword_prefix"
-            case endOfWordSuffix = "end_of_word_suffix"
-            case ignoreMerges = "ignore_merges"
+        init(json: JSONValue) throws(JSONProblem) {
+            type = try json.read("type")
+            vocab = try json.read("vocab")
+            merges = try json.read("merges")
+            dropout = try json.read("dropout")
+            continuingSubwordPrefix = try json.read("continuing_subword_prefix")
+            endOfWordSuffix = try json.read("end_of_word_suffix")
+            ignoreMerges = try json.read("ignore_merges")
         }
     }
 
     /// A merge, which is "a b" in older files and ["a", "b"] in newer ones.
-    struct Merge: Decodable {
+    struct Merge: JSONReadable {
         let parts: [String]
 
-        init(from decoder: any Decoder) throws {
-            let container = try decoder.singleValueContainer()
-            if let line = try? container.decode(String.self) {
-                parts = BytePairFiles.parts(of: line)
-            } else {
-                parts = try container.decode([String].self)
-            }
+        init(json: JSONValue) throws(JSONProblem) {
+            parts =
+                if case .string(let line) = json { BytePairFiles.parts(of: line) } else {
+                    try [String](json: json)
+                }
         }
     }
 
-    struct AddedToken: Decodable {
+    struct AddedToken: JSONReadable {
         let id: Int
         let content: String
         let singleWord: Bool?
@@ -41,29 +42,26 @@ struct HuggingFaceTokenizer: Decodable {
         let stripsRight: Bool?
         let special: Bool?
 
-        enum CodingKeys: String, CodingKey {
-            case id, content, special
-            case singleWord = "single_word"
-            case stripsLeft = "lstrip"
-            case stripsRight = "rstrip"
+        init(json: JSONValue) throws(JSONProblem) {
+            id = try json.read("id")
+            content = try json.read("content")
+            singleWord = try json.read("single_word")
+            stripsLeft = try json.read("lstrip")
+            stripsRight = try json.read("rstrip")
+            special = try json.read("special")
         }
     }
 
-    /// A part whose content is ignored.
-    struct Anything: Decodable {
-        init(from decoder: any Decoder) {}
-    }
-
     /// A step before or after the model; only its kind and the settings that change ids are read.
-    struct Step: Decodable {
+    struct Step: JSONReadable {
         let type: String
         let addPrefixSpace: Bool?
         let useRegex: Bool?
 
-        enum CodingKeys: String, CodingKey {
-            case type
-            case addPrefixSpace = "add_prefix_space"
-            case useRegex = "use_regex"
+        init(json: JSONValue) throws(JSONProblem) {
+            type = try json.read("type")
+            addPrefixSpace = try json.read("add_prefix_space")
+            useRegex = try json.read("use_regex")
         }
     }
 
@@ -72,14 +70,17 @@ struct HuggingFaceTokenizer: Decodable {
     let normalizer: Step?
     let preTokenizer: Step?
     let postProcessor: Step?
-    let truncation: Anything?
-    let padding: Anything?
+    let truncation: JSONObject?
+    let padding: JSONObject?
 
-    enum CodingKeys: String, CodingKey {
-        case model, normalizer, truncation, padding
-        case addedTokens = "added_tokens"
-        case preTokenizer = "pre_tokenizer"
-        case postProcessor = "post_processor"
+    init(json: JSONValue) throws(JSONProblem) {
+        model = try json.read("model")
+        addedTokens = try json.read("added_tokens")
+        normalizer = try json.read("normalizer")
+        preTokenizer = try json.read("pre_tokenizer")
+        postProcessor = try json.read("post_processor")
+        truncation = try json.read("truncation")
+        padding = try json.read("padding")
     }
 
     /// Returns the tokenizer that the file describes.

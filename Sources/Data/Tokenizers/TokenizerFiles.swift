@@ -19,27 +19,27 @@ extension BytePairTokenizer {
                 .missingInput, folder, "has no byte-pair vocabulary",
                 remedy: "put vocab.json and merges.txt, or encoder.json and vocab.bpe, there")
         }
-        self = try decodeJSONFile(HuggingFaceTokenizer.self, at: path, remedy: useOwnFile)
-            .tokenizer(path: path)
+        let file: HuggingFaceTokenizer = try readJSON(path, remedy: useOwnFile)
+        self = try file.tokenizer(path: path)
     }
 }
 
-/// Lockstep's description of a tokenizer without merges: `{"type": "bytes", "version": 1}`, or
-/// `{"type": "characters", "version": 1, "characters": "..."}` with the characters in order of id.
-private struct PlainTokenizer: Decodable {
-    let type: String?
-    let version: Int?
-    let characters: String?
+/// The content of a `tokenizer.json`.
+private enum TokenizerFile: JSONReadable {
+    case huggingFace(HuggingFaceTokenizer)
+    /// Lockstep's description of a tokenizer without merges: `{"type": "bytes", "version": 1}`, or
+    /// `{"type": "characters", "version": 1, "characters": "..."}` with the characters in order of
+    /// id.
+    case plain(type: String, version: Int?, characters: String?)
 
-    enum CodingKeys: String, CodingKey { case type, version, characters }
-
-    init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        type = try values.decodeIfPresent(String.self, forKey: .type)
-        // Without a type, the file has Hugging Face's layout, whose version is a string.
-        version = type == nil ? nil : try values.decodeIfPresent(Int.self, forKey: .version)
-        characters =
-            type == nil ? nil : try values.decodeIfPresent(String.self, forKey: .characters)
+    init(json: JSONValue) throws(JSONProblem) {
+        let type: String? = try json.read("type")
+        self =
+            if let type {
+                .plain(
+                    type: type, version: try json.read("version"),
+                    characters: try json.read("characters"))
+            } else { .huggingFace(try HuggingFaceTokenizer(json: json)) }
     }
 }
 
@@ -54,24 +54,21 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
             remedy: "make the folder with lockstep tokenize, or name one that has a "
                 + tokenizerFileName)
     }
-    let plain = try decodeJSONFile(PlainTokenizer.self, at: path)
-    guard let type = plain.type else {
-        return try decodeJSONFile(HuggingFaceTokenizer.self, at: path).tokenizer(path: path)
-    }
-    guard plain.version == 1 else {
-        let version = plain.version.map { "version \($0)" } ?? "no version"
-        throw .badData(path, "has \(version), but only version 1 is supported")
-    }
-    switch (type, plain.characters) {
-    case ("bytes", _): return ByteTokenizer()
-    case ("characters", let characters?):
+    let file: TokenizerFile = try readJSON(path, remedy: tokenizeAgain)
+    switch file {
+    case .huggingFace(let file): return try file.tokenizer(path: path)
+    case .plain(_, let version, _) where version != 1:
+        let found = version.map { "version \($0)" } ?? "no version"
+        throw .badData(path, "has \(found), but only version 1 is supported")
+    case .plain("bytes", _, _): return ByteTokenizer()
+    case .plain("characters", _, let characters?):
         let scalars = characters.unicodeScalars.map(\.value)
         guard !scalars.isEmpty, zip(scalars, scalars.dropFirst()).allSatisfy(<) else {
             throw .badData(path, "does not list each character once and in increasing order")
         }
         return try CharacterTokenizer(scalars: scalars)
-    case ("characters", nil): throw .badData(path, "has no \"characters\"")
-    default:
+    case .plain("characters", _, nil): throw .badData(path, "has no \"characters\"")
+    case .plain(let type, _, _):
         throw .badData(
             path,
             "has the type \"\(type)\", but only \"characters\", \"bytes\" and byte pairs in "

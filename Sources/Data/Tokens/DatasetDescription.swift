@@ -1,12 +1,11 @@
-import FoundationEssentials
 import Support
 
 /// The description of a data folder's token files in its `dataset.json`.
-package struct DatasetDescription: Codable, Sendable, Equatable {
+package struct DatasetDescription: Sendable, Equatable {
     package static let fileName = "dataset.json"
 
     /// The tokenizer that produced the tokens.
-    package struct TokenizerSummary: Codable, Sendable, Equatable {
+    package struct TokenizerSummary: Sendable, Equatable {
         package let kind: String
         package let fingerprint: String
         package let vocabularySize: Int
@@ -16,21 +15,16 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
             fingerprint = tokenizer.fingerprint
             vocabularySize = tokenizer.vocabularySize
         }
-
-        enum CodingKeys: String, CodingKey {
-            case kind, fingerprint
-            case vocabularySize = "vocabulary_size"
-        }
     }
 
     /// A token file.
-    package struct Shard: Codable, Sendable, Equatable {
+    package struct Shard: Sendable, Equatable {
         package let name: String
         package let tokens: Int
     }
 
     /// The token files of one split, in order.
-    package struct Split: Codable, Sendable, Equatable {
+    package struct Split: Sendable, Equatable {
         package let tokens: Int
         package let files: [Shard]
         /// The fingerprint of the split, or nil in folders of earlier versions.
@@ -55,12 +49,6 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package let train: Split
     package let validation: Split
 
-    enum CodingKeys: String, CodingKey {
-        case version, tokenizer, format, sources, bytes, characters, separator, train, validation
-        case validationFraction = "validation_fraction"
-        case separatesDocuments = "separates_documents"
-    }
-
     /// Reads a data folder's description. Returns nil if it has none, as in a folder written by
     /// another tool.
     ///
@@ -68,7 +56,7 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
     package static func load(folder: String) throws(Failure) -> DatasetDescription? {
         let path = "\(folder)/\(fileName)"
         guard FileSystem.exists(path) else { return nil }
-        let description = try decodeJSONFile(DatasetDescription.self, at: path)
+        let description: DatasetDescription = try readJSON(path, remedy: tokenizeAgain)
         guard description.version == 1 else {
             throw .badData(
                 path, "has version \(description.version), but only version 1 is supported")
@@ -123,14 +111,77 @@ package struct DatasetDescription: Codable, Sendable, Equatable {
                 + "describes, so it was changed",
             remedy: "\(tokenizeAgain), or remove \(Self.fileName) to use the file as it is")
     }
+}
+
+// MARK: - JSON
+
+extension DatasetDescription: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        version = try json.read("version")
+        tokenizer = try json.read("tokenizer")
+        format = try json.read("format")
+        sources = try json.read("sources")
+        bytes = try json.read("bytes")
+        characters = try json.read("characters")
+        validationFraction = try json.read("validation_fraction")
+        separatesDocuments = try json.read("separates_documents")
+        separator = try json.read("separator")
+        train = try json.read("train")
+        validation = try json.read("validation")
+    }
 
     /// The content of the file.
-    var json: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(self) else {
-            preconditionFailure("a description without special values cannot be encoded")
-        }
-        return String(decoding: data, as: UTF8.self) + "\n"
+    var text: String {
+        var json: JSONObject = [
+            "version": .integer(version), "tokenizer": tokenizer.json,
+            "format": .string(format.rawValue),
+            "sources": .array(sources.map(JSONValue.string)), "bytes": .integer(bytes),
+            "validation_fraction": .number(validationFraction),
+            "separates_documents": .bool(separatesDocuments), "train": train.json,
+            "validation": validation.json,
+        ]
+        json["characters"] = characters.map(JSONValue.integer)
+        json["separator"] = separator.map(JSONValue.string)
+        return json.prettyText + "\n"
     }
+}
+
+extension DatasetDescription.TokenizerSummary: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        kind = try json.read("kind")
+        fingerprint = try json.read("fingerprint")
+        vocabularySize = try json.read("vocabulary_size")
+    }
+
+    fileprivate var json: JSONValue {
+        [
+            "kind": .string(kind), "fingerprint": .string(fingerprint),
+            "vocabulary_size": .integer(vocabularySize),
+        ]
+    }
+}
+
+extension DatasetDescription.Split: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        tokens = try json.read("tokens")
+        files = try json.read("files")
+        fingerprint = try json.read("fingerprint")
+    }
+
+    fileprivate var json: JSONValue {
+        var json: JSONObject = [
+            "tokens": .integer(tokens), "files": .array(files.map(\.json)),
+        ]
+        json["fingerprint"] = fingerprint.map(JSONValue.string)
+        return .object(json)
+    }
+}
+
+extension DatasetDescription.Shard: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        name = try json.read("name")
+        tokens = try json.read("tokens")
+    }
+
+    fileprivate var json: JSONValue { ["name": .string(name), "tokens": .integer(tokens)] }
 }

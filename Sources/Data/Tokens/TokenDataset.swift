@@ -2,7 +2,7 @@ import Compute
 import Support
 
 /// The part of the data on which a run trains, and the part on which it is evaluated.
-package enum DataSplit: String, Sendable, Codable, CaseIterable {
+package enum DataSplit: String, Sendable, CaseIterable {
     case train
     case validation
 

@@ -6,7 +6,7 @@ import Support
 ///
 /// llm.c's files begin with 256 little-endian Int32: a magic number, a version, the count of tokens
 /// and zeros; the ids follow. nanoGPT's bare files consist of ids alone.
-package enum TokenFileFormat: String, Sendable, Codable {
+package enum TokenFileFormat: String, Sendable, JSONReadable {
     /// llm.c's format 20240520, version 1: UInt16.
     case uint16 = "llm.c uint16"
     /// llm.c's format 20240801, version 7: UInt32.
