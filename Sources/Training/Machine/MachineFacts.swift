@@ -1,11 +1,10 @@
 import Compute
-import FoundationEssentials
 import Glibc
 import MPI
 import Support
 
 /// The facts that one rank knows about its machine.
-package struct MachineFacts: Codable, Sendable, Equatable {
+package struct MachineFacts: Sendable, Equatable {
     package var host: String
     /// The system's numbers of the processors that the rank may run on.
     package var processors: [Int]
@@ -48,18 +47,46 @@ package struct MachineFacts: Codable, Sendable, Equatable {
         threads: Int, communicator: Communicator
     ) throws(Failure) -> [MachineFacts] {
         let own = try communicator.agree { () throws(Failure) in
-            let facts = try here(threads: threads)
-            guard let data = try? JSONEncoder().encode(facts) else {
-                throw .defect("the machine's facts cannot be encoded")
-            }
-            return [UInt8](data)
+            Array(try here(threads: threads).json.text.utf8)
         }
         return try communicator.allGatherBytes(own).map { (bytes) throws(Failure) -> MachineFacts in
-            guard let facts = try? JSONDecoder().decode(MachineFacts.self, from: Data(bytes)) else {
+            guard let facts = try? MachineFacts(parsing: bytes) else {
                 throw .defect("a rank's facts cannot be decoded")
             }
             return facts
         }
+    }
+}
+
+extension MachineFacts: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        host = try json.read("host")
+        processors = try json.read("processors")
+        cores = Set(try json.read("cores") as [Int])
+        usable = UsableCores(
+            cores: Set(try json.read("usable_cores") as [Int]), quota: try json.read("quota"))
+        machineCores = try json.read("machine_cores")
+        threads = try json.read("threads")
+        instructionSet = try json.read("instruction_set")
+        memoryBytes = try json.read("memory_bytes")
+        sharedMemoryBytes = try json.read("shared_memory_bytes")
+        yields = try json.read("yields")
+        build = try json.read("build")
+        networks = try json.read("networks")
+    }
+
+    private var json: JSONObject {
+        [
+            "host": .string(host), "processors": .array(processors.map(JSONValue.integer)),
+            "cores": .array(cores.map(JSONValue.integer)),
+            "usable_cores": .array(usable.cores.map(JSONValue.integer)),
+            "quota": usable.quota.map(JSONValue.number) ?? .null,
+            "machine_cores": .integer(machineCores), "threads": .integer(threads),
+            "instruction_set": .string(instructionSet), "memory_bytes": .integer(memoryBytes),
+            "shared_memory_bytes": sharedMemoryBytes.map(JSONValue.integer) ?? .null,
+            "yields": .bool(yields), "build": .string(build),
+            "networks": .array(networks.map(JSONValue.string)),
+        ]
     }
 }
 

@@ -3,7 +3,7 @@ import MPI
 import Support
 
 /// The cores of a machine that processes may use, and the limit on their time.
-package struct UsableCores: Codable, Sendable, Equatable {
+package struct UsableCores: Sendable, Equatable {
     /// The cores, each identified by the number of its first processor.
     package var cores: Set<Int>
     /// The CPU quota of the control group, in cores; nil if there is no limit.
