@@ -34,7 +34,7 @@ struct ChartTemplate {
     /// The template's `config` contains the light theme's colors for the editor. A page has its own
     /// themes, so the configuration is removed.
     init(_ resource: [UInt8]) {
-        guard case .object(let specification)? = try? JSONValue(parsing: resource) else {
+        guard let specification = try? JSONObject(parsing: resource) else {
             preconditionFailure("A chart template is a JSON object.")
         }
         self.specification = specification
@@ -101,7 +101,7 @@ struct ChartTemplate {
             preconditionFailure("The template has no \(list).")
         }
         for (place, entry) in entries.enumerated() {
-            guard case .object(var slot) = entry, slot["name"]?.string == name else { continue }
+            guard case .object(var slot) = entry, slot["name"] == .string(name) else { continue }
             slot[key] = value
             entries[place] = .object(slot)
             specification[list] = .array(entries)

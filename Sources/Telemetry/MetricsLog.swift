@@ -176,9 +176,12 @@ package struct MetricsRecord: Sendable, Equatable {
 
     package init(fields: JSONObject) { self.fields = fields }
 
+    /// The line as a value, from which types can be read.
+    package var json: JSONValue { .object(fields) }
+
     /// Parses one line; returns nil if it is not a JSON object.
     init?(parsing line: some Sequence<UInt8>) {
-        guard case .object(let fields)? = try? JSONValue(parsing: line) else { return nil }
+        guard let fields = try? JSONObject(parsing: line) else { return nil }
         self.fields = fields
     }
 }

@@ -139,13 +139,13 @@ struct BranchesTests {
             var damaged = design.json
             damaged[key] = nil
             let isTopLevel = design.json[key] != nil
-            #expect((BranchDesign(damaged) == nil) == isTopLevel, "\(key)")
+            #expect(((try? BranchDesign(json: .object(damaged))) == nil) == isTopLevel, "\(key)")
         }
         let result = try planted.branches().results[0]
         for key in ["checkpoint", "batch", "repeat", "curve", "validation_loss"] {
             var damaged = result.line
             damaged[key] = nil
-            #expect(BranchResult(damaged) == nil, "\(key)")
+            #expect((try? BranchResult(json: .object(damaged))) == nil, "\(key)")
         }
     }
 }

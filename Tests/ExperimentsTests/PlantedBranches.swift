@@ -31,7 +31,7 @@ struct PlantedBranches {
             "sequences": .integer(sequences), "decay": .bool(decays),
             "tolerance": .number(tolerance), "repeats": .integer(repeats),
         ]
-        let design = try #require(BranchDesign(object))
+        let design = try BranchDesign(json: .object(object))
         #expect(design.json == object, "a design reads back what it writes")
         return design
     }
@@ -53,16 +53,6 @@ struct PlantedBranches {
                     .init(tokens: $0 * 4, loss: curve(point.batch, $0) + shift)
                 }, parameterHash: "cd")
         }
-        return try Branches(design, results: results.map(readBack))
+        return try Branches(design, results: results.map { try .init(parsing: $0.line.text.utf8) })
     }
-
-    /// Returns a result after writing it as a line of the ledger and reading it.
-    private func readBack(_ result: BranchResult) throws -> BranchResult {
-        guard case .object(let fields) = try JSONValue(parsing: result.line.text.utf8) else {
-            throw ExpectedObject()
-        }
-        return try #require(BranchResult(fields))
-    }
-
-    private struct ExpectedObject: Error {}
 }

@@ -12,10 +12,7 @@ struct TemplateTests {
         get throws {
             try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map { name in
                 let data = try Data(contentsOf: URL(filePath: "\(folder)/\(name)"))
-                guard case .object(let specification) = try JSONValue(parsing: data) else {
-                    return (name, [:])
-                }
-                return (name, specification)
+                return (name, try JSONObject(parsing: data))
             }
         }
     }

@@ -125,43 +125,40 @@ extension BranchDesign {
     private static func isAscending(_ numbers: [Int]) -> Bool {
         zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 }
     }
+}
 
-    /// Reads a design; returns nil if the object is not one.
-    package init?(_ fields: JSONObject) {
-        guard let run = fields["run"]?.string, let data = fields["data"]?.string,
-            let fingerprint = fields["data_fingerprint"]?.string,
-            case .array(let checkpoints)? = fields["checkpoints"], !checkpoints.isEmpty,
-            let trunkBatch = fields["run_batch"]?.naturalNumber,
-            let contextLength = fields["context_length"]?.naturalNumber,
-            case .array(let sizes)? = fields["batches"],
-            let rule = fields["rule"]?.string.flatMap(ScalingConfiguration.Rule.init(rawValue:)),
-            let sequences = fields["sequences"]?.naturalNumber,
-            case .bool(let decays)? = fields["decay"],
-            let tolerance = fields["tolerance"]?.number,
-            let repeats = fields["repeats"]?.naturalNumber, repeats >= 1
-        else { return nil }
-        let batches = sizes.compactMap(\.naturalNumber)
-        guard batches.count == sizes.count, batches.count >= 2, batches.allSatisfy({ $0 > 0 })
-        else { return nil }
-        var starts: [Start] = []
-        for case .object(let start) in checkpoints {
-            guard let step = start["step"]?.naturalNumber,
-                let rate = start["learning_rate"]?.number,
-                let hash = start["parameters_sha256"]?.string
-            else { return nil }
-            starts.append(Start(step: step, parameterHash: hash, learningRate: rate))
-        }
+extension BranchDesign: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        run = try json.read("run")
+        dataPath = try json.read("data")
+        dataFingerprint = try json.read("data_fingerprint")
+        starts = try json.read("checkpoints")
+        trunkBatch = try json.read("run_batch")
+        contextLength = try json.read("context_length")
+        batches = try json.read("batches")
+        rule = try json.read("rule")
+        sequences = try json.read("sequences")
+        decays = try json.read("decay")
+        tolerance = try json.read("tolerance")
+        repeats = try json.read("repeats")
         let limit = Self.mostSequences
-        guard starts.count == checkpoints.count, Self.isAscending(starts.map(\.step)),
-            starts.allSatisfy({ $0.step <= limit && $0.learningRate > 0 }),
-            Self.isAscending(batches), batches.contains(trunkBatch),
-            batches.allSatisfy({ $0 <= limit }), (1...limit).contains(contextLength),
+        guard !starts.isEmpty, Self.isAscending(starts.map(\.step)),
+            starts.allSatisfy({ (0...limit).contains($0.step) && $0.learningRate > 0 }),
+            batches.count >= 2, Self.isAscending(batches), batches.contains(trunkBatch),
+            batches.allSatisfy({ (1...limit).contains($0) }), (1...limit).contains(contextLength),
             let unit = Self.commonMultiple(batches), sequences >= 1, sequences % unit == 0,
-            sequences <= Self.mostTokens / contextLength + unit, repeats <= 100, tolerance > 0
-        else { return nil }
-        self.init(
-            run: run, dataPath: data, dataFingerprint: fingerprint, starts: starts,
-            trunkBatch: trunkBatch, contextLength: contextLength, batches: batches, rule: rule,
-            sequences: sequences, decays: decays, tolerance: tolerance, repeats: repeats)
+            sequences <= Self.mostTokens / contextLength + unit, (1...100).contains(repeats),
+            tolerance > 0
+        else { throw .mismatch("design of branches") }
     }
 }
+
+extension BranchDesign.Start: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        step = try json.read("step")
+        parameterHash = try json.read("parameters_sha256")
+        learningRate = try json.read("learning_rate")
+    }
+}
+
+extension ScalingConfiguration.Rule: JSONReadable {}

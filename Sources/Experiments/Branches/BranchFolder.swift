@@ -47,7 +47,7 @@ struct BranchFolder {
                 remedy: "give the folder that `lockstep branch` was given as --out")
         }
         let records = try MetricsLog.read(design)
-        guard let design = records.first.flatMap({ BranchDesign($0.fields) }) else {
+        guard let design = records.first.flatMap({ try? BranchDesign(json: $0.json) }) else {
             throw .file(
                 .badData, design, "does not describe branches",
                 remedy: "start again with another --out")
@@ -66,7 +66,7 @@ struct BranchFolder {
         var results: [BranchResult] = []
         var ended: Set<BranchDesign.Point> = []
         for (index, record) in try MetricsLog.read(ledger).enumerated() {
-            guard let result = BranchResult(record.fields), points.contains(result.point),
+            guard let result = try? BranchResult(json: record.json), points.contains(result.point),
                 result.hasDiverged || result.curve.map(\.tokens) == curveTokens,
                 ended.insert(result.point).inserted
             else {

@@ -64,7 +64,23 @@ package struct BranchResult: Sendable, Equatable {
     }
 }
 
-extension BranchResult {
+extension BranchResult: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        point = BranchDesign.Point(
+            step: try json.read("checkpoint"), batch: try json.read("batch"),
+            repetition: try json.read("repeat"))
+        learningRate = try json.read("learning_rate")
+        steps = try json.read("steps")
+        // A loss that is not finite is null.
+        guard case .object(let fields) = json, let validation = fields["validation_loss"],
+            let training = fields["training_loss"]
+        else { throw .mismatch("losses") }
+        validationLoss = validation.number ?? .nan
+        trainingLoss = training.number ?? .nan
+        curve = try json.read("curve")
+        parameterHash = try json.read("parameters_sha256")
+    }
+
     /// The line of the ledger.
     package var line: JSONObject {
         [
@@ -76,27 +92,11 @@ extension BranchResult {
             "parameters_sha256": .string(parameterHash),
         ]
     }
+}
 
-    /// Reads a line of the ledger; returns nil if it is not a result.
-    package init?(_ fields: JSONObject) {
-        guard let step = fields["checkpoint"]?.naturalNumber,
-            let batch = fields["batch"]?.naturalNumber,
-            let repetition = fields["repeat"]?.naturalNumber,
-            let rate = fields["learning_rate"]?.number, let steps = fields["steps"]?.naturalNumber,
-            let validation = fields["validation_loss"], let training = fields["training_loss"],
-            case .array(let values)? = fields["curve"],
-            let hash = fields["parameters_sha256"]?.string
-        else { return nil }
-        var curve: [CurvePoint] = []
-        for value in values {
-            guard case .array(let pair) = value, pair.count == 2,
-                let tokens = pair[0].naturalNumber
-            else { return nil }
-            curve.append(CurvePoint(tokens: tokens, loss: pair[1].number ?? .nan))
-        }
-        self.init(
-            point: BranchDesign.Point(step: step, batch: batch, repetition: repetition),
-            learningRate: rate, steps: steps, validationLoss: validation.number ?? .nan,
-            trainingLoss: training.number ?? .nan, curve: curve, parameterHash: hash)
+extension BranchResult.CurvePoint: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        tokens = try json.read(0)
+        loss = try json.read(1) ?? .nan
     }
 }

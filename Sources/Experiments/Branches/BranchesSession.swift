@@ -71,9 +71,9 @@ package struct BranchesSession {
             try design.requireSame(options)
             return design.json.text
         }
-        guard case .object(let fields)? = try? JSONValue(parsing: text.utf8),
-            let design = BranchDesign(fields)
-        else { throw .defect("The first rank sent a design that cannot be decoded") }
+        guard let design = try? BranchDesign(parsing: text.utf8) else {
+            throw .defect("The first rank sent a design that cannot be decoded")
+        }
         return design
     }
 

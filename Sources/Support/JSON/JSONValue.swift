@@ -47,16 +47,6 @@ extension JSONValue {
         default: nil
         }
     }
-
-    /// The value as a whole number of at least 0; nil for other values.
-    package var naturalNumber: Int? {
-        if case .integer(let value) = self, value >= 0 { value } else { nil }
-    }
-
-    /// The value as a string; nil for other values.
-    package var string: String? {
-        if case .string(let value) = self { value } else { nil }
-    }
 }
 
 // MARK: - Writing

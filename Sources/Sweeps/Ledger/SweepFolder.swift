@@ -90,12 +90,19 @@ package struct SweepFolder: Sendable {
     }
 
     /// The data and the recipe with which a sweep was started.
-    package struct Origin: Sendable {
+    package struct Origin: Sendable, JSONReadable {
         package let dataPath: String
         package let fingerprint: String
         /// The number of tokens in the training data; nil if an earlier version started the sweep.
         package let trainingTokens: Int?
         package let recipeHash: String
+
+        package init(json: JSONValue) throws(JSONProblem) {
+            dataPath = try json.read("data")
+            fingerprint = try json.read("data_fingerprint")
+            trainingTokens = try json.read("training_tokens")
+            recipeHash = try json.read("recipe_sha256")
+        }
     }
 
     /// Reads the data and the recipe with which the sweep was started.
@@ -103,18 +110,12 @@ package struct SweepFolder: Sendable {
     /// - Throws: `Failure` (bad data) if the file is damaged; the failures of `MetricsLog.read`.
     package func readOrigin() throws(Failure) -> Origin {
         let records = try MetricsLog.read(origin)
-        guard let record = records.first, let path = record.fields["data"]?.string,
-            let fingerprint = record.fields["data_fingerprint"]?.string,
-            let hash = record.fields["recipe_sha256"]?.string
-        else {
+        guard let origin = records.first.flatMap({ try? Origin(json: $0.json) }) else {
             throw .file(
-                .badData, origin, "does not contain the data and the recipe of the sweep",
+                .badData, self.origin, "does not contain the data and the recipe of the sweep",
                 remedy: "start a new sweep")
         }
-        return Origin(
-            dataPath: path, fingerprint: fingerprint,
-            trainingTokens: record["training_tokens"].flatMap { Int(exactly: $0) },
-            recipeHash: hash)
+        return origin
     }
 
     /// Removes the checkpoints of a finished point, whose losses are in the ledger.

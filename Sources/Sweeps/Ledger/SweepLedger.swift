@@ -167,7 +167,7 @@ package struct SweepLedger: Sendable {
         guard FileSystem.exists(folder.ledger) else { return [] }
         return try MetricsLog.read(folder.ledger).enumerated().map {
             (index, record) throws(Failure) in
-            if let result = PointResult(record.fields) { return result }
+            if let result = try? PointResult(json: record.json) { return result }
             throw .file(
                 .badData, folder.ledger, "line \(index + 1) is not the result of a point",
                 remedy: "remove that line to train the point again")
@@ -181,7 +181,7 @@ package struct SweepLedger: Sendable {
         var seconds: [String: Double] = [:]
         if FileSystem.exists(folder.timings) {
             for record in try MetricsLog.read(folder.timings) {
-                if let name = record.fields["point"]?.string {
+                if let name: String = try? record.json.read("point") {
                     seconds[name] = record["seconds_per_step"]
                 }
             }
@@ -207,7 +207,21 @@ package struct SweepLedger: Sendable {
     }
 }
 
-extension PointResult {
+extension PointResult: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        let model: String? = try json.read("model")
+        let variant = model.flatMap { SweepVariant(name: $0) }
+        point = SweepPoint(
+            rule: try json.read("rule"), batch: try json.read("batch"),
+            rate: try json.read("rate"), seed: try json.read("seed"), variant: variant)
+        learningRate = try json.read("learning_rate")
+        diverged = try json.read("diverged")
+        curve = try json.read("curve")
+        noiseScale = try json.read("noise_scale")
+        guard point.batch >= 1, point.rate > 0, learningRate > 0, model == nil || variant != nil
+        else { throw .mismatch("result of a point") }
+    }
+
     /// The line of the ledger for this result.
     var line: JSONObject {
         var line: JSONObject = [
@@ -221,34 +235,11 @@ extension PointResult {
         if let variant = point.variant { line["model"] = .string(variant.name) }
         return line
     }
+}
 
-    /// Reads a line of the ledger; returns nil if it is not a result.
-    init?(_ fields: JSONObject) {
-        guard let rule = fields["rule"]?.string,
-            fields["rate"]?.number.map({ $0 > 0 }) ?? false,
-            fields["learning_rate"]?.number.map({ $0 > 0 }) ?? false,
-            let seed = fields["seed"]?.string.flatMap({ UInt64($0) }),
-            let batch = fields["batch"]?.naturalNumber, batch >= 1,
-            let rate = fields["rate"]?.number, let learningRate = fields["learning_rate"]?.number,
-            case .bool(let diverged)? = fields["diverged"],
-            case .array(let curveValues)? = fields["curve"]
-        else { return nil }
-        var curve: [CurvePoint] = []
-        for value in curveValues {
-            guard case .array(let triple) = value, triple.count == 3,
-                let step = triple[0].number.flatMap(Int.init(exactly:)),
-                let tokens = triple[1].number.flatMap(Int.init(exactly:)),
-                let loss = triple[2].number
-            else { return nil }
-            curve.append(CurvePoint(step: step, tokens: tokens, validationLoss: loss))
-        }
-        let model = fields["model"]?.string
-        let variant = model.flatMap { SweepVariant(name: $0) }
-        guard model == nil || variant != nil else { return nil }
+extension CurvePoint: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
         self.init(
-            point: SweepPoint(
-                rule: rule, batch: batch, rate: rate, seed: seed, variant: variant),
-            learningRate: learningRate, diverged: diverged, curve: curve,
-            noiseScale: fields["noise_scale"]?.number)
+            step: try json.read(0), tokens: try json.read(1), validationLoss: try json.read(2))
     }
 }

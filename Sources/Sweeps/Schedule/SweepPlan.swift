@@ -47,9 +47,7 @@ package struct SweepPlan: Sendable {
         guard FileSystem.exists(folder.plan) else { return [] }
         var points: [SweepPoint] = []
         for (index, record) in try MetricsLog.read(folder.plan).enumerated() {
-            guard case .array(let runs)? = record.fields["runs"],
-                let round = Self.decoded(runs)
-            else {
+            guard let round: [SweepPoint] = try? record.json.read("runs") else {
                 throw .file(
                     .badData, folder.plan, "line \(index + 1) is not a round of runs",
                     remedy: "remove that line and those after it")
@@ -86,18 +84,12 @@ package struct SweepPlan: Sendable {
             ], to: folder.plan)
         return points
     }
+}
 
-    private static func decoded(_ runs: [JSONValue]) -> [SweepPoint]? {
-        var points: [SweepPoint] = []
-        for run in runs {
-            guard case .array(let values) = run, values.count == 3,
-                let batch = values[0].naturalNumber, batch >= 1,
-                let rate = values[1].number, rate > 0,
-                let seed = values[2].string.flatMap({ UInt64($0) })
-            else { return nil }
-            points.append(SweepPoint(batch: batch, rate: rate, seed: seed))
-        }
-        return points
+extension SweepPoint: JSONReadable {
+    package init(json: JSONValue) throws(JSONProblem) {
+        self.init(batch: try json.read(0), rate: try json.read(1), seed: try json.read(2))
+        guard batch >= 1, rate > 0 else { throw .mismatch("run") }
     }
 }
 
