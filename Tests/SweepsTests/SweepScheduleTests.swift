@@ -1,23 +1,30 @@
 import Support
 import Sweeps
+import TestSupport
 import Testing
 import Verdicts
 
 /// Tests of the points that a sweep requests, given made-up results.
 @Suite struct SweepScheduleTests {
+    private static let recipe =
+        "[model]\ncontext_length = 8\n[schedule]\nname = \"constant\"\n"
+
+    private static func text(_ more: String, batches: [Int] = [4, 8]) -> String {
+        """
+        recipe = "r.toml"
+        batches = \(batches)
+        learning_rates = [1e-3, 2e-3, 4e-3]
+        seeds = [1, 2]
+        tokens = [3200]
+        \(more)
+        """
+    }
+
     private static func specification(
         _ more: String = "", batches: [Int] = [4, 8]
     ) throws -> SweepSpecification {
-        try SweepSpecification(
-            toml: """
-                recipe = "r.toml"
-                batches = \(batches)
-                learning_rates = [1e-3, 2e-3, 4e-3]
-                seeds = [1, 2]
-                tokens = [3200]
-                \(more)
-                """, name: "sweep.toml"
-        ) { _ in "[model]\ncontext_length = 8\n[schedule]\nname = \"constant\"\n" }
+        try SweepSpecification(toml: text(more, batches: batches), name: "sweep.toml") { _ in recipe
+        }
     }
 
     /// Returns a result whose loss rises with the rate's relative distance from `best`.
@@ -122,6 +129,26 @@ import Verdicts
         let rates = Set(results.filter { $0.point.batch == 4 }.map(\.point.rate))
         #expect(rates.count == 5)
         #expect(rates.contains { $0 < 6e-4 } && rates.contains { $0 > 7e-3 })
+    }
+
+    @Test("a grid that may not grow further toward its best rate is named")
+    func stoppedGrid() throws {
+        let folder = try TemporaryFolder()
+        let sweep = SweepFolder("\(folder.path)/sweep")
+        try sweep.create(
+            specification: Self.text("extend = 2"), recipe: Self.recipe, dataPath: "data",
+            fingerprint: "planted", trainingTokens: 1_000_000)
+        try sweep.prepareForGroups()
+        let specification = try sweep.readSpecification()
+        let schedule = try SweepSchedule(specification)
+        // The best rate of batch 4 is within the grown grid, and that of batch 8 is far above it.
+        let results = Self.complete(schedule) { $0 == 4 ? 5e-3 : 1 }
+        let ledger = SweepLedger(sweep, schedule: schedule, session: "planted")
+        for result in results { try ledger.record(result, secondsPerStep: 0) }
+        #expect(
+            try sweep.findings().caveat
+                == "The best rate lies outside the grid at B = 8, and extend = 2 allows no more "
+                + "rates; to continue, resume the sweep with a larger extend.")
     }
 
     @Test("the grid grows only once all seeds have results")

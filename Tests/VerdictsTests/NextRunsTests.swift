@@ -32,6 +32,18 @@ struct NextRunsTests {
         #expect(runs.sentence.hasSuffix("; then analyze again."), "\(runs.sentence)")
     }
 
+    @Test("every batch whose best rate lies outside its grid gets rates, not only the base batch")
+    func allGrids() throws {
+        // The grid is 100 times too low.
+        let sweep = PlantedSweep(
+            batches: [8, 32, 128], rates: (0..<5).map { 1e-5 * Double(1 << $0) }, curvature: 0.02)
+        let runs = try #require(try sweep.analysis().nextRuns)
+        let batches = runs.parts.compactMap { part in
+            if case .rates(_, let batch) = part { batch } else { nil }
+        }
+        #expect(batches.sorted() == [8, 32, 128], "\(runs.sentence)")
+    }
+
     @Test("following the plan decides the rules, and the stated probability is sensible")
     func following() throws {
         var rounds = 0

@@ -186,6 +186,21 @@ struct RuleVerdictTests {
             verdict.undecided[1].decidingRuns == (try sweep.analysis().optimum(8).decidingRuns))
     }
 
+    @Test("a rule that fails is the best guess only if every rule fails")
+    func bestGuess() throws {
+        var sweep = PlantedSweep(curvature: 0.3, rateNoise: 0.03)
+        let guess = try #require(try sweep.analysis().bestGuess)
+        #expect(
+            guess.hasPrefix("Best guess: sqrt has the smallest estimated regrets of the rules "))
+        // The best rate falls, so every rule fails.
+        sweep.bestRate = { 2e-3 * (8 / Double($0)).squareRoot() }
+        let none = try #require(try sweep.analysis().bestGuess)
+        #expect(
+            none.hasPrefix(
+                "Best guess: no rule is good at every batch; no scaling comes closest, "),
+            "\(none)")
+    }
+
     @Test("noise alone decides nothing and asks for other rates")
     func noiseOnly() throws {
         let noisy = try PlantedSweep(

@@ -19,14 +19,40 @@ package struct SweepFindings: Sendable {
     /// The analysis over batches of the first member.
     package var analysis: Analysis { analyses[0].analysis }
 
-    /// A sentence about the missing runs or, for a planned sweep, about its end; nil if a grid is
-    /// complete.
+    /// A sentence about the missing runs, about best rates that a complete grid does not reach or,
+    /// for a planned sweep, about its end; nil if there is nothing to say.
     package var caveat: String? {
         if let planNote { return planNote }
-        return progress.done < progress.total
-            ? "Only \(Format.count(progress.done)) of at least \(Format.count(progress.total)) runs have "
-                + "ended; the others may change every result below."
-            : nil
+        guard progress.done >= progress.total else {
+            return
+                "Only \(Format.count(progress.done)) of at least \(Format.count(progress.total)) "
+                + "runs have ended; the others may change every result below."
+        }
+        let batches = Set(
+            analyses.flatMap { Self.stoppedBatches($0.analysis, $0.member.specification) })
+        return batches.isEmpty
+            ? nil
+            : "The best rate lies outside the grid at B = "
+                + "\(Format.list(batches.sorted().map(String.init))), and extend = "
+                + "\(specification.extend) allows no more rates; to continue, resume the sweep with a "
+                + "larger extend."
+    }
+
+    /// Returns the batches whose grids have grown by `extend` rates toward a best rate outside them.
+    private static func stoppedBatches(
+        _ analysis: Analysis, _ specification: SweepSpecification
+    ) -> [Int] {
+        analysis.designs.flatMap(\.optima).filter { optimum in
+            guard case .unbracketed(let side) = optimum.optimum,
+                let lowest = specification.rates(ofBatch: optimum.batch).first,
+                let highest = specification.rates(ofBatch: optimum.batch).last
+            else { return false }
+            let gained = optimum.grid.rates.count {
+                // The rates of the grid are rounded.
+                side == .below ? $0 < 0.999 * lowest : $0 > 1.001 * highest
+            }
+            return gained >= specification.extend
+        }.map(\.batch)
     }
 
     /// The failure of a sweep in which every run diverged; nil if there is a result to compare.

@@ -103,12 +103,9 @@ package struct PlainAnswer: Sendable, Equatable {
 
     /// Returns a sentence about the rules that may hold, with a best guess unless a rule holds; nil
     /// if no rule may hold.
-    ///
-    /// Where a rule that fails elsewhere is undecided, it matters only if it is the best guess.
     private static func undecided(_ rules: [Rule], holds: Bool) -> String? {
-        let best = holds ? nil : best(rules)
-        var open = rules.filter { $0.failures.isEmpty && $0.gap != nil }
-        if open.isEmpty, let best, best.rule.gap != nil { open = [best.rule] }
+        let open = rules.filter { $0.failures.isEmpty && $0.gap != nil }
+        let best = holds ? nil : best(rules.filter(\.failures.isEmpty))
         guard let first = open.first else { return nil }
         var groups: [(place: String, rates: [String])] = []
         for rule in open {
@@ -134,13 +131,16 @@ package struct PlainAnswer: Sendable, Equatable {
                 : "\(start); the best guess is \(best.rule.subject): \(best.reason)")
     }
 
-    /// Returns a sentence about the rule with the least cost.
+    /// Returns a sentence about the rule with the least cost if a rule holds or all of them fail.
     private static func closest(_ rules: [Rule], holds: Bool) -> String {
         guard let best = best(rules) else {
             return "Which rule comes closest is not known, because no cost is known."
         }
         return sentence(
-            "\(best.rule.subject) \(holds ? "costs least" : "comes closest"): \(best.reason)")
+            holds
+                ? "\(best.rule.subject) costs least: \(best.reason)"
+                : "no rule is good at every batch; \(best.rule.subject) comes closest: \(best.reason)"
+        )
     }
 
     /// Returns the rule whose greatest estimated cost is least, with the reason as a clause. A rule

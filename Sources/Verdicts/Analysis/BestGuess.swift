@@ -4,16 +4,26 @@ import Support
 extension DesignAnalysis {
     /// A sentence about the rule with the smallest estimated regret, whether or not it is shown to
     /// hold; nil if no rule has an estimate at every batch.
+    ///
+    /// A rule that fails is named only if every rule fails.
     package var bestGuess: String? {
-        let costs = verdicts.filter { $0.basis == .baseRate }.compactMap { verdict in
+        let judged = verdicts.filter { $0.basis == .baseRate && $0.isJudged }
+        let mayHold = judged.filter { $0.failsFrom == nil }
+        let costs = (mayHold.isEmpty ? judged : mayHold).compactMap { verdict in
             verdict.greatestEstimate.map { (verdict: verdict, cost: $0) }
         }
         guard let best = costs.min(by: { $0.cost < $1.cost }), optima.count >= 2 else { return nil }
+        let cost = "at most \(Self.text(best.cost)) nats"
+        guard !mayHold.isEmpty else {
+            return
+                "Best guess: no rule is good at every batch; \(best.verdict.name) comes closest, "
+                + "with estimated regrets of \(cost)."
+        }
         let doubt =
             best.verdict.holdsUpTo == optima.last?.batch
-            ? "" : ", but it \(best.verdict.failure ?? "is not shown to hold at every batch")"
-        return "Best guess: \(best.verdict.name) has the smallest estimated regrets, at most "
-            + "\(Self.text(best.cost)) nats\(doubt)."
+            ? "" : ", but it is not shown to hold at every batch"
+        return "Best guess: \(best.verdict.name) has the smallest estimated regrets"
+            + "\(costs.count < judged.count ? " of the rules that may hold" : ""), \(cost)\(doubt)."
     }
 }
 

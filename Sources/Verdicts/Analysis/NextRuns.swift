@@ -46,7 +46,11 @@ package struct NextRuns: Sendable, Equatable {
         let open = verdicts.filter { $0.isJudged && !$0.isSettled }
         guard !open.isEmpty else { return nil }
         let gaps = open.flatMap(\.decidingGaps)
-        let rates = DecidingRuns.merged(gaps.compactMap { $0.decidingRuns?.new(optima) })
+        // If the base batch has no best rate, every gap names only the runs of the base batch.
+        let isBaseUnknown = optima.contains { $0.batch == baseBatch && $0.decidingRuns != nil }
+        let own = isBaseUnknown ? optima.map(\.decidingRuns) : []
+        let rates = DecidingRuns.merged(
+            (gaps.map(\.decidingRuns) + own).compactMap { $0?.new(optima) })
         let costs = RunDurations(points)
         let batches = Set(gaps.map(\.batch) + [baseBatch]).sorted()
         let fewest = optima.filter { batches.contains($0.batch) }.map(\.seeds.count).min() ?? 0

@@ -16,6 +16,11 @@ struct RobustValleyFit {
     private(set) var deviations: [Double]
     private(set) var weights: [Double]
     private(set) var noise = 0.0
+    /// Whether so many runs became outliers that fewer than half of the degrees of freedom were left.
+    ///
+    /// Two runs of a cell determine its offset and best rate. If most cells have few runs, those
+    /// left after outliers fit exactly, and the median residual is far below the noise.
+    private var hasBrokenDown = false
     private(set) var degreesOfFreedom = 1
     private var common: LeastSquaresFit?
 
@@ -28,6 +33,9 @@ struct RobustValleyFit {
     private static let bisquareBound = 4.7
     /// The weight of the bisquare below which a run is an outlier: 3.3 standard deviations.
     private static let leastWeight = 0.02
+    /// The least ratio of the noise to that of the median cell if the fit has broken down. Bursts may
+    /// have doubled the latter.
+    private static let leastNoiseRatio = 0.5
     private static let huberFits = 4
     private static let searches = 3
     private static let bisquareFits = 12
@@ -371,6 +379,24 @@ struct RobustValleyFit {
         noise =
             1.4826 * median(residuals(parameters).map(abs))
             * (Double(runs.count) / free).squareRoot()
+        guard parametersPerCell == 2 else { return }
+        let left = free - weights.reduce(0) { $0 + 1 - $1 }
+        hasBrokenDown = hasBrokenDown || left < free / 2
+        if hasBrokenDown { noise = max(noise, Self.leastNoiseRatio * typicalCellNoise) }
+    }
+
+    /// The noise of a run by the median cell, from which no run is left out.
+    private var typicalCellNoise: Double {
+        let ones = [Double](repeating: 1, count: runs.count)
+        let valleys = self.valleys
+        let slopes = runs.indices.map {
+            valleys[runs[$0].batch].slope(at: distance(ofRun: $0, parameters))
+        }
+        let all = cells.centered(levels(parameters), weights: ones)
+        // What the seeds of a batch have in common at a rate is a misfit, and not noise.
+        let own = cells.withoutMeansOfRates(all, runs)
+        return min(
+            cells.typicalNoise(all, slopes: slopes), cells.typicalNoise(own, slopes: slopes))
     }
 
     private mutating func reweigh(_ weight: (_ residual: Double) -> Double) {

@@ -1,3 +1,4 @@
+import Glibc
 import Statistics
 
 /// The cells of runs. A cell consists of the runs of one batch and seed, which share an offset and
@@ -104,5 +105,48 @@ struct ValleyCells {
             return square == 0
                 ? 0 : (products[cell] + squares[cell] * current[cell]) / square
         }
+    }
+}
+
+// MARK: - Noise
+
+extension ValleyCells {
+    /// Returns the standard deviation of values in the median cell after a fit of the cell's offset and
+    /// best rate.
+    ///
+    /// - Parameter slopes: the derivatives of the values by the cell's best rate.
+    func typicalNoise(_ values: [Double], slopes: [Double]) -> Double {
+        let ones = [Double](repeating: 1, count: values.count)
+        let (values, slopes) = (
+            centered(values, weights: ones), centered(slopes, weights: ones)
+        )
+        let squares = products(values, values, weights: ones)
+        let both = products(values, slopes, weights: ones)
+        let norms = products(slopes, slopes, weights: ones)
+        let variances = members.indices.compactMap { cell -> Double? in
+            let free = Double(members[cell].count - 2)
+            guard free > 0, norms[cell] > 0 else { return nil }
+            let rest = max(0, squares[cell] - both[cell] * both[cell] / norms[cell])
+            // The median of a variance with these degrees of freedom (Wilson & Hilferty 1931).
+            return rest / free / pow(1 - 2 / (9 * free), 3)
+        }
+        return variances.isEmpty ? 0 : median(variances).squareRoot()
+    }
+
+    /// Returns the values of runs minus the mean over the seeds of the same batch and rate, scaled to
+    /// the variance of the values. A run that is the only one with its batch and rate keeps its value.
+    func withoutMeansOfRates(_ values: [Double], _ runs: [ValleyRun]) -> [Double] {
+        var result = values
+        let groups = Dictionary(grouping: runs.indices) {
+            [Double(runs[$0].batch), runs[$0].logRate]
+        }
+        for members in groups.values where members.count > 1 {
+            let count = Double(members.count)
+            let mean = members.reduce(0) { $0 + values[$1] } / count
+            for run in members {
+                result[run] = (values[run] - mean) * (count / (count - 1)).squareRoot()
+            }
+        }
+        return result
     }
 }

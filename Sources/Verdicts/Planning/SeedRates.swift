@@ -37,10 +37,15 @@ struct SeedRates {
             }
             return near
         }
+        /// Returns the nearest rate to which a valley is fitted.
+        func inWindow(_ logRate: Double) -> Double {
+            guard let bounds = optimum.bounds else { return logRate }
+            return min(max(logRate, bounds.lowerBound), bounds.upperBound)
+        }
         let center = optimum.optimum.best?.logRate ?? least.logRate
         let middle = nearest(center)
         func outer(_ sign: Double) -> Double {
-            let rate = nearest(center + sign * distance(sign))
+            let rate = nearest(inWindow(center + sign * distance(sign)))
             guard sign * (rate - middle) < 0.2 * step else { return rate }
             let others = all.filter { sign * ($0 - middle) > 0.2 * step }
             return others.min { abs($0 - middle) < abs($1 - middle) } ?? middle + sign * step
