@@ -130,7 +130,7 @@ package struct SizeFindings: Sendable {
         ]
         for transfer in transfers {
             lines += ["", transfer.sentence] + transfer.analysis.table.lines.map { "  " + $0 }
-            lines += transfer.analysis.exponentSentence.map { ["  " + $0] } ?? []
+            lines += transfer.analysis.details.map { "  " + $0 }
         }
         for (parametrization, fit) in fits {
             lines += ["", "With \(parametrization.title): \(fit.sentence)"]

@@ -61,7 +61,7 @@ struct SizeReport {
             ? .fails : verdict.undecided.isEmpty && verdict.holdsUpTo != nil ? .holds : .undecided
         return Verdict(
             kind, "With \(transfer.parametrization.title), \(transfer.analysis.sentence)",
-            text: transfer.analysis.exponentSentence ?? "")
+            text: transfer.analysis.details.joined(separator: " "))
     }
 
     private func table(_ transfer: SizeTransfer) -> Table {
