@@ -31,8 +31,10 @@ package struct ParametrizationName: Sendable, Hashable {
             ? "an unnamed parametrization" : Parametrization(rawValue: name)?.title ?? name
     }
 
-    /// The name in legends.
-    var label: String { name.isEmpty ? "unnamed" : name }
+    /// The name in legends, tables and lists.
+    package var label: String {
+        name.isEmpty ? "unnamed" : Parametrization(rawValue: name)?.label ?? name
+    }
 }
 
 /// The transfer of rates to larger models in one parametrization, by one comparison and batch.
