@@ -19,15 +19,18 @@ extension GPTConfiguration {
     /// Heads keep their width, because the parametrizations do not change the scale of attention,
     /// which depends on it.
     ///
-    /// - Parameter base: the size at which the parametrization equals the standard one.
+    /// - Parameters:
+    ///   - base: the size at which the parametrization equals the standard one.
+    ///   - widthKey: the key of the width in messages.
     /// - Throws: `Failure` (configuration) if the width is not a multiple of a head's.
     package func resized(
-        to size: ModelSize, _ parametrization: Parametrization, base: ModelSize
+        to size: ModelSize, _ parametrization: Parametrization, base: ModelSize,
+        widthKey: String = "width"
     ) throws(Failure) -> GPTConfiguration {
         try require(
             size.width >= 1 && size.width % headWidth == 0,
             or: .key(
-                "width", size.width,
+                widthKey, size.width,
                 "must be a multiple of \(headWidth), the width of a head in the recipe",
                 remedy: "use \(max(1, (size.width + headWidth / 2) / headWidth) * headWidth)"))
         var resized = self

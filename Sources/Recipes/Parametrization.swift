@@ -15,14 +15,17 @@ package enum Parametrization: String, NamedChoice {
     /// muP, with residual branches that shrink with the depth (2505.01618, with alpha = 1).
     case completep
 
-    /// The name in sentences after "with".
-    package var title: String {
+    /// The name in legends, tables and lists. Recipes and files have the raw value.
+    package var label: String {
         switch self {
-        case .standard: "the standard parametrization"
+        case .standard: "standard"
         case .mup: "muP"
         case .completep: "CompleteP"
         }
     }
+
+    /// The name in sentences after "with".
+    package var title: String { self == .standard ? "the standard parametrization" : label }
 
     /// Returns the factors of a tensor.
     ///

@@ -7,7 +7,7 @@ package struct LineChart: ChartDescription {
         package let x: Double
         package let y: Double
         /// The ends of an interval around y, such as a confidence interval; the upper end is
-        /// infinite if it is unknown.
+        /// infinite if it is unknown. A point whose y is not a number may have one.
         package let interval: ClosedRange<Double>?
 
         package init(_ x: Double, _ y: Double, interval: ClosedRange<Double>? = nil) {
@@ -21,9 +21,10 @@ package struct LineChart: ChartDescription {
         package enum Style: String, Sendable {
             /// A line; intervals are a band around it.
             case line
-            /// A line with its points marked; intervals are a band.
+            /// A line with its points marked. Intervals are a band between neighboring points that
+            /// have one, and otherwise whiskers. An unknown upper end is an arrow.
             case lineAndPoints
-            /// Only points; intervals are whiskers.
+            /// Only points; intervals are whiskers, and an unknown upper end is an arrow.
             case points
             /// A dashed line: a rule or a fit to compare with.
             case dashed

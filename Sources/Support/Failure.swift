@@ -75,6 +75,10 @@ extension Failure {
         .about(code, path, problem, remedy: remedy)
     }
 
+    /// Returns the failure with the file that holds its key: `PATH: [section] key = value: problem;
+    /// remedy.`
+    package func inFile(_ path: String) -> Failure { Failure(code, "\(path): \(sentence)") }
+
     /// Returns a usage failure that concerns the value of an option: `--option value: problem;
     /// remedy.`
     package static func option(

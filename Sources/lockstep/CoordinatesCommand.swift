@@ -28,11 +28,7 @@ struct CoordinatesCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file.")
     var recipe: String
 
-    @Option(help: "The folder that `lockstep tokenize` wrote.")
-    var data: String
-
-    @Option(help: "A new folder for the results.")
-    var out: String
+    @OptionGroup var experiment: ExperimentOptions
 
     @Option(
         parsing: .unconditional,
@@ -59,11 +55,7 @@ struct CoordinatesCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "The seeds of each size.")
     var seeds = 3
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp(
-            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
-    var set: [String] = []
+    @OptionGroup var overrides: OverridesOption
 
     @OptionGroup var threads: ThreadsOption
 
@@ -71,14 +63,15 @@ struct CoordinatesCommand: ParsableCommand {
 
     func run() throws {
         let options = CoordinatesOptions(
-            recipePath: recipe, dataPath: data, outPath: out, widths: widths, layers: layers,
-            parametrizations: parametrizations, steps: steps, seeds: seeds, overrides: set)
+            recipePath: recipe, dataPath: experiment.data, outPath: experiment.out, widths: widths,
+            layers: layers, parametrizations: parametrizations, steps: steps, seeds: seeds,
+            overrides: overrides.set)
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             guard let result = try CoordinatesSession(options, in: job).run() else {
                 return .discarded
             }
-            return .finished(result.sentences + ["the report is \(out)/report.html"])
+            return .finished(result.sentences + ["the report is \(experiment.out)/report.html"])
         }
     }
 }

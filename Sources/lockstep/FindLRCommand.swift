@@ -50,11 +50,7 @@ struct FindLRCommand: ParsableCommand {
     @Flag(help: "Raise the rate in equal differences instead of equal factors.")
     var linear = false
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp(
-            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
-    var set: [String] = []
+    @OptionGroup var overrides: OverridesOption
 
     @Option(
         help: ArgumentHelp(
@@ -81,7 +77,7 @@ struct FindLRCommand: ParsableCommand {
             (job) throws(Failure) in
             let session = RangeTestSession(
                 recipePath: recipe, dataPath: data, ramp: ramp, probeSteps: probeSteps,
-                overrides: set, startPath: start, outPath: out, writePath: write, in: job)
+                overrides: overrides.set, startPath: start, outPath: out, writePath: write, in: job)
             guard let result = try session.run() else { return .discarded }
             try job.print(
                 [result.text] + (out.map { ["the curve and a report are in \($0)"] } ?? []))
@@ -100,7 +96,7 @@ struct FindLRCommand: ParsableCommand {
         let held = [
             "training.global_batch=", "optimizer.learning_rate=", "schedule.minimum_learning_rate=",
         ]
-        let others = set.filter { override in !held.contains { override.hasPrefix($0) } }
+        let others = overrides.set.filter { override in !held.contains { override.hasPrefix($0) } }
         let again =
             others.isEmpty ? "" : "; train it with the same --set, which it does not include"
         let line = "\(path) is \(recipe) with this learning_rate\(again)"

@@ -27,11 +27,7 @@ struct RegimesCommand: ParsableCommand {
     @Argument(help: "The recipe, a TOML file (default: a built-in small model).")
     var recipe: String?
 
-    @Option(help: "The folder that `lockstep tokenize` wrote.")
-    var data: String
-
-    @Option(help: "A new folder for the results.")
-    var out: String
+    @OptionGroup var experiment: ExperimentOptions
 
     @Option(
         parsing: .unconditional,
@@ -60,10 +56,11 @@ struct RegimesCommand: ParsableCommand {
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = RegimesSession(
-                recipePath: recipe, dataPath: data, outPath: out, rates: rates,
+                recipePath: recipe, dataPath: experiment.data, outPath: experiment.out,
+                rates: rates,
                 probeSteps: probeSteps, grid: grid, sequences: sequences, in: job)
             guard let regimes = try session.run() else { return .discarded }
-            return .finished(regimes.sentences + ["the report is \(out)/report.html"])
+            return .finished(regimes.sentences + ["the report is \(experiment.out)/report.html"])
         }
     }
 }

@@ -3,6 +3,24 @@ import Compute
 import Support
 import Training
 
+/// The options of an experiment: its data and its results.
+struct ExperimentOptions: ParsableArguments {
+    @Option(help: "The folder that `lockstep tokenize` wrote.")
+    var data: String
+
+    @Option(help: "A new folder for the results.")
+    var out: String
+}
+
+/// The option for changes of a recipe.
+struct OverridesOption: ParsableArguments {
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
+    var set: [String] = []
+}
+
 /// The option for the number of threads per rank.
 struct ThreadsOption: ParsableArguments {
     @Option(

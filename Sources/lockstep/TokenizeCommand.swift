@@ -64,8 +64,6 @@ struct TokenizeCommand: ParsableCommand {
         options.shardTokens = shardTokens
         options.separatesDocuments = separateDocuments
         options.separator = separator
-        StandardError.shared.write(
-            line: "lockstep: tokenizing \(text.joined(separator: ", ")) into \(out)")
         try report(try tokenizeShowingProgress(options))
     }
 
@@ -105,9 +103,17 @@ struct TokenizeCommand: ParsableCommand {
         _ options: TokenizeOptions
     ) throws(Failure) -> TokenizeStatistics {
         let mode = try progressMode()
+        var announcement: String? =
+            "lockstep: tokenizing \(text.joined(separator: ", ")) into \(out)"
+        /// Announces the work once. Most mistakes are found before, and are then reported alone.
+        func announce() {
+            if let line = announcement { StandardError.shared.write(line: line) }
+            announcement = nil
+        }
         var lines: [TokenizeProgress.Phase: ProgressLine] = [:]
         defer { for line in lines.values { line.finish() } }
         return try tokenize(options) { progress in
+            if progress.phase == .encoding || progress.bytes >= options.chunkBytes { announce() }
             // The length of standard input is unknown.
             guard let total = progress.totalBytes else { return }
             let line =
@@ -119,6 +125,7 @@ struct TokenizeCommand: ParsableCommand {
             line.update(done: progress.bytes)
             if progress.bytes == total { line.finish() }
         } found: { finding in
+            announce()
             Logger(label: "lockstep").warning("\(warning(of: finding))")
         }
     }

@@ -33,11 +33,7 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "The run's folder; must be new unless --resume is given.")
     var out: String?
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp(
-            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
-    var set: [String] = []
+    @OptionGroup var overrides: OverridesOption
 
     @Flag(help: "Resume the run in --out from its newest checkpoint.")
     var resume = false
@@ -72,7 +68,8 @@ struct TrainCommand: ParsableCommand {
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = TrainingSession(
-                recipePath: recipe, dataPath: data, runPath: out, overrides: set, resumes: resume,
+                recipePath: recipe, dataPath: data, runPath: out, overrides: overrides.set,
+                resumes: resume,
                 tracePath: trace, in: job)
             switch try session.train() {
             case .finished(let evaluation, let best):

@@ -80,8 +80,7 @@ extension CommandLineTests {
                         names[String(word)].map(bench.path) ?? String(word)
                     })
                 let expected = subject.replacing("same", with: bench.path("same"))
-                expectRefusal(
-                    outcome, 64, ["lockstep: \(expected): "], after: ["lockstep: tokenizing "])
+                expectRefusal(outcome, 64, ["lockstep: \(expected): "])
                 let sentence = outcome.sentences.last ?? ""
                 #expect(
                     sentence.contains(/: [a-z][^;]*; [a-z].*[.?]$/) && !sentence.contains(".."),

@@ -21,8 +21,7 @@ extension CommandLineTests {
             let before = try bench.names()
             let outcome = try bench.lockstep(
                 "tokenize", bench.path("bad.txt"), "--out", bench.path("deep/er/new"))
-            expectRefusal(
-                outcome, code, [words, bench.path("bad.txt")], after: ["lockstep: tokenizing "])
+            expectRefusal(outcome, code, [words, bench.path("bad.txt")])
             #expect(try bench.names() == before)
         }
 
@@ -30,20 +29,19 @@ extension CommandLineTests {
         func missingTextsAndUsedFoldersAreRefused() throws {
             let bench = try Workbench()
             let before = try bench.names()
-            let tokenizing = ["lockstep: tokenizing "]
             expectRefusal(
                 try bench.lockstep("tokenize", bench.path("none"), "--out", bench.path("new")), 66,
-                [bench.path("none"), "No such file"], after: tokenizing)
+                [bench.path("none"), "No such file"])
             expectRefusal(
                 try bench.lockstep("tokenize", bench.folder, "--out", bench.path("new")), 66,
-                ["is a folder"], after: tokenizing)
+                ["is a folder"])
             expectRefusal(
                 try bench.lockstep("tokenize", bench.path("text.txt"), "--out", bench.path("data")),
-                64, ["never overwritten"], after: tokenizing)
+                64, ["never overwritten"])
             expectRefusal(
                 try bench.lockstep(
                     "tokenize", bench.path("text.txt"), "--out", bench.path("text.txt/new")), 74,
-                ["Not a directory"], after: tokenizing)
+                ["Not a directory"])
             expectRefusal(
                 try bench.lockstep(
                     "tokenize", bench.path("text.txt"), "--out", bench.path("new"), "--tokenizer",

@@ -27,7 +27,7 @@ extension CommandLineTests {
             let options = ["--widths", "16,32,64,128"]
             let output = try check(bench, "one", options[0], options[1])
             #expect(output.contains("standard: the changes depend on the width"))
-            #expect(output.contains("mup: activations change about equally at every width"))
+            #expect(output.contains("muP: activations change about equally at every width"))
             _ = try check(bench, "three", options[0], options[1], ranks: 3)
             for name in ["coordinates.csv", "coordinates.json"] {
                 #expect(
@@ -41,7 +41,7 @@ extension CommandLineTests {
             let bench = try Workbench()
             let output = try check(
                 bench, "depth", "--layers", "1,2,4", "--parametrizations", "completep")
-            #expect(output.contains("completep"))
+            #expect(output.contains("CompleteP: "))
             let table = String(
                 decoding: try bench.bytes(of: "depth/coordinates.csv"), as: UTF8.self)
             #expect(table.split(separator: "\n").count == 1 + 3 * 3 * 5 * 4)

@@ -66,11 +66,11 @@ extension CommandLineTests {
                 expectRefusal(
                     try tokenize(
                         bench, Workbench.text, into: "new", tokenizer + ["--separator", "sum"]), 64,
-                    ["has no end-of-text token; "], after: ["lockstep: tokenizing "])
+                    ["has no end-of-text token; "])
             }
             expectRefusal(
                 try tokenize(bench, Workbench.text, into: "new", ["--separator", ""]), 64,
-                ["--separator \"\": is empty"], after: ["lockstep: tokenizing "])
+                ["--separator \"\": is empty"])
             let missing = try tokenize(
                 bench, Workbench.text, into: "missing",
                 ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary, "--separator", "###"])
@@ -136,8 +136,7 @@ extension CommandLineTests {
                     try tokenize(
                         bench, Workbench.text, into: "new",
                         ["--tokenizer", "gpt2", "--vocabulary", bench.path("other")]), 65,
-                    [bench.path("other/tokenizer.json"), "\(key) = ", "GPT-2 family"],
-                    after: ["lockstep: tokenizing "])
+                    [bench.path("other/tokenizer.json"), "\(key) = ", "GPT-2 family"])
             }
             #expect(!bench.exists("new"))
         }

@@ -149,22 +149,31 @@ private enum ControlGroup {
     func badInputIsRefusedInOneSentence() throws {
         #expect(
             try refusal("--rank", "2", "true")
-                == (64, "There is no option \"--rank\"; see launch/mpirun --help."))
-        for bad in ["two", "0", "-1", "1.5", "", "1000000"] {
+                == (64, "--rank: is not an option; see launch/mpirun --help."))
+        let number = "must be a whole number from 1 to 99999; give one such as 2."
+        for bad in ["two", "0", "-1", "1.5", "\"\"", "1000000"] {
             #expect(
-                try refusal("--ranks", bad, "true")
-                    == (64, "--ranks takes a whole number from 1 to 99999, not \"\(bad)\"."))
+                try refusal("--ranks", bad == "\"\"" ? "" : bad, "true")
+                    == (64, "--ranks \(bad): \(number)"))
         }
+        #expect(try refusal("--threads", "x", "true") == (64, "--threads x: \(number)"))
+        #expect(try refusal("--ranks") == (64, "--ranks: has no value; see launch/mpirun --help."))
         #expect(
-            try refusal("--threads", "x", "true")
-                == (64, "--threads takes a whole number from 1 to 99999, not \"x\"."))
-        #expect(try refusal("--ranks") == (64, "--ranks needs a value; see launch/mpirun --help."))
-        #expect(try refusal("--ranks", "2").0 == 64)
-        #expect(try refusal("--agent", "ssh", "true").0 == 64)
+            try refusal("--ranks", "2")
+                == (
+                    64,
+                    "<command>: is missing; write it after the options, as launch/mpirun --help "
+                        + "shows."
+                ))
+        #expect(
+            try refusal("--agent", "ssh", "true")
+                == (
+                    64, "--agent ssh: starts processes on other hosts only; give --hosts as well."
+                ))
         for option in ["--interface", "--hosts", "--agent"] {
             #expect(
                 try refusal(option, "", "true")
-                    == (64, "\(option) needs a value; see launch/mpirun --help."))
+                    == (64, "\(option): has no value; see launch/mpirun --help."))
         }
         #expect(
             try refusal("--hosts", "/no/such", "true")
@@ -176,7 +185,7 @@ private enum ControlGroup {
             try refusal("no-such-command")
                 == (
                     66,
-                    "There is no command \"no-such-command\"; check its path and that it may be "
+                    "\"no-such-command\": is not a command; check its path and that it may be "
                         + "executed."
                 ))
     }

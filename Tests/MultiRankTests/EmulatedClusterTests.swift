@@ -103,17 +103,17 @@ import Testing
     @Test(
         "bad input is refused in one sentence",
         arguments: [
-            ([], "Say what to do"), (["go"], "There is no command \"go\""),
-            (["up"], "up takes a number of hosts"), (["up", "1"], "up takes a number of hosts"),
-            (["up", "201"], "up takes a number of hosts"),
-            (["up", "2", "3"], "up takes one number"),
-            (["up", "2", "--rate", "fast"], "--rate takes a number"),
-            (["up", "2", "--rate"], "--rate needs"),
-            (["up", "2", "--name", "No"], "A cluster's name has"),
-            (["up", "2", "--big"], "up has no option"),
-            (["run", "--slots", "2"], "There is no command to run"),
-            (["run", "--slots", "x", "--", "true"], "--slots takes a whole number"),
-            (["down", "--everything"], "down has no option"),
+            ([], "<command>: is missing; "), (["go"], "\"go\": is not a command; "),
+            (["up"], "<N>: is missing; "), (["up", "1"], "up 1: must be a number of hosts"),
+            (["up", "201"], "up 201: must be a number of hosts"),
+            (["up", "2", "3"], "up 2 3: has two numbers"),
+            (["up", "2", "--rate", "fast"], "--rate fast: must be a number"),
+            (["up", "2", "--rate"], "--rate: has no value; "),
+            (["up", "2", "--name", "No"], "--name No: must be 1 to 12 lowercase"),
+            (["up", "2", "--big"], "--big: is not an option; "),
+            (["run", "--slots", "2"], "<command>: is missing; "),
+            (["run", "--slots", "x", "--", "true"], "--slots x: must be a whole number"),
+            (["down", "--everything"], "--everything: is not an option; "),
         ])
     func badInputIsRefusedInOneSentence(arguments: [String], beginning: String) throws {
         let outcome = try Launch.run(Self.emulate, arguments)

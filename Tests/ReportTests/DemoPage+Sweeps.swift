@@ -41,14 +41,14 @@ extension DemoPage {
                 LineChart(
                     title: "Loss against rate, for three batches",
                     sentence: "Points are runs with the interval of three seeds, lines the fits.",
-                    x: ChartAxis("Learning rate", scale: .log, style: .scientific),
-                    y: ChartAxis("Loss, nats per token"), series: fits)),
+                    x: ChartAxis("learning rate", scale: .log, style: .scientific),
+                    y: ChartAxis("loss, nats per token"), series: fits)),
             .chart(
                 LineChart(
                     title: "Best rate against batch",
                     sentence: "Whiskers are 95 % intervals; dashed lines are rules from batch 12.",
-                    x: ChartAxis("Global batch, sequences", scale: .log, chosen: batches),
-                    y: ChartAxis("Learning rate", scale: .log, style: .scientific),
+                    x: ChartAxis("global batch, sequences", scale: .log, chosen: batches),
+                    y: ChartAxis("learning rate", scale: .log, style: .scientific),
                     series: [
                         .init(
                             "best rate", .points,
@@ -62,8 +62,8 @@ extension DemoPage {
                 LineChart(
                     title: "Time to a loss of 1.9, against batch",
                     sentence: "Larger batches take fewer steps until the noise scale is reached.",
-                    x: ChartAxis("Global batch, sequences", scale: .log, chosen: batches),
-                    y: ChartAxis("Time", style: .duration, fromZero: true),
+                    x: ChartAxis("global batch, sequences", scale: .log, chosen: batches),
+                    y: ChartAxis("time", style: .duration, fromZero: true),
                     series: [
                         .init(
                             "time", .lineAndPoints,
@@ -76,15 +76,15 @@ extension DemoPage {
                 HeatMap(
                     title: "Loss over rate and batch",
                     sentence: "The best run of all is outlined; × marks runs that diverged.",
-                    columns: ("Learning rate", rates.map(NumberStyle.scientific.text)),
-                    rows: ("Global batch", batches.reversed().map(NumberStyle.plain.text)),
+                    columns: ("learning rate", rates.map(NumberStyle.scientific.text)),
+                    rows: ("global batch", batches.reversed().map(NumberStyle.plain.text)),
                     cells: batches.reversed().map { batch in
                         rates.map { rate in
                             if batch == 384, rate == 2.5e-4 { return .missing }
                             if rate / batch > 3.9e-4 { return .diverged }
                             return .value(loss(rate: rate, batch: batch))
                         }
-                    }, quantity: ChartAxis("Loss, nats per token"))),
+                    }, quantity: ChartAxis("loss, nats per token"))),
         ])
 
     static let landscape = Page.Section(
@@ -95,18 +95,18 @@ extension DemoPage {
                 ContourMap(
                     title: "Loss around the trained model, with the ways of two runs",
                     sentence: "Each point is 100 steps; the diamond is where the run ended.",
-                    xTitle: "First direction", yTitle: "Second direction", grid: grid,
-                    quantity: ChartAxis("Loss, nats per token"), paths: [way(0), way(1)])),
+                    xTitle: "first direction", yTitle: "second direction", grid: grid,
+                    quantity: ChartAxis("loss, nats per token"), paths: [way(0), way(1)])),
             .chart(
                 SurfaceChart(
                     title: "The same loss as a surface", sentence: "Cut at 7 nats.",
-                    xTitle: "First direction", yTitle: "Second direction", grid: grid,
-                    quantity: ChartAxis("Loss, nats per token", limits: 1.88...7),
+                    xTitle: "first direction", yTitle: "second direction", grid: grid,
+                    quantity: ChartAxis("loss, nats per token", limits: 1.88...7),
                     paths: [way(0), way(1)])),
             .chart(
                 PlanesChart(
                     title: "The loss on five planes", sentence: "All have the same colors.",
-                    quantity: ChartAxis("Loss, nats per token", limits: 1.88...7),
+                    quantity: ChartAxis("loss, nats per token", limits: 1.88...7),
                     planes: (1...5).map {
                         .init("Plane \($0)", grid: grid, path: way(0).points)
                     })),
@@ -142,7 +142,7 @@ extension DemoPage {
                 VerdictMap(
                     title: "Verdicts on the rules",
                     sentence: "Numbers are the costs in nats per token.",
-                    columns: ("Global batch, sequences", batches.map(NumberStyle.plain.text)),
+                    columns: ("global batch, sequences", batches.map(NumberStyle.plain.text)),
                     rows: ("rule", ["square root", "linear, with warmup", "no scaling"]),
                     cells: [
                         batches.map { VerdictMap.Cell(.holds, evidence: "0.00\(Int($0) % 7)") },

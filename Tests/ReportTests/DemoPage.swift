@@ -19,12 +19,12 @@ enum DemoPage {
         return value - value.rounded(.down)
     }
 
-    private static let tokensAxis = ChartAxis("Tokens", style: .count)
-    private static let lossAxis = ChartAxis("Loss, nats per token")
-    private static let rateAxis = ChartAxis("Learning rate", scale: .log, style: .scientific)
+    private static let tokensAxis = ChartAxis("tokens", style: .count)
+    private static let lossAxis = ChartAxis("loss, nats per token")
+    private static let rateAxis = ChartAxis("learning rate", scale: .log, style: .scientific)
     private static let batches: [Double] = [12, 24, 48, 96, 192, 384]
     private static let batchAxis = ChartAxis(
-        "Global batch, sequences", scale: .log, chosen: batches)
+        "global batch, sequences", scale: .log, chosen: batches)
 
     // MARK: - Words
 
@@ -81,8 +81,8 @@ enum DemoPage {
     private static let table = Table(
         caption: "Best rate of each batch",
         columns: [
-            .init("Batch"), .init("Best rate"), .init("95 % interval"), .init("Linear rule"),
-            .init("Square-root rule"), .init("Loss"), .init("Time to 1.9"), .init("Finding", .left),
+            .init("batch"), .init("best rate"), .init("95 % interval"), .init("linear rule"),
+            .init("square-root rule"), .init("loss"), .init("time to 1.9"), .init("finding", .left),
         ],
         rows: batches.enumerated().map { index, batch in
             let best = 1e-3 * pow(batch / 12, 0.52)
@@ -137,8 +137,8 @@ enum DemoPage {
             .chart(
                 LineChart(
                     title: "Learning rate", sentence: "Warmup over 100 steps, then cosine.",
-                    x: ChartAxis("Step"),
-                    y: ChartAxis("Learning rate", style: .scientific, fromZero: true),
+                    x: ChartAxis("step"),
+                    y: ChartAxis("learning rate", style: .scientific, fromZero: true),
                     series: [
                         .init(
                             "rate",
@@ -150,8 +150,8 @@ enum DemoPage {
             .chart(
                 LineChart(
                     title: "Gradient norm before clipping",
-                    sentence: "Clipped above 1.", x: ChartAxis("Step"),
-                    y: ChartAxis("Gradient norm", scale: .log),
+                    sentence: "Clipped above 1.", x: ChartAxis("step"),
+                    y: ChartAxis("gradient norm", scale: .log),
                     series: [
                         .init(
                             "norm",
@@ -166,8 +166,8 @@ enum DemoPage {
                 LineChart(
                     title: "Noise scale",
                     sentence: "The band is the 95 % interval of a running mean.",
-                    x: ChartAxis("Time", style: .duration),
-                    y: ChartAxis("Noise scale, sequences", scale: .log),
+                    x: ChartAxis("time", style: .duration),
+                    y: ChartAxis("noise scale, sequences", scale: .log),
                     series: [
                         .init(
                             "noise scale",
@@ -190,15 +190,15 @@ enum DemoPage {
             .chart(
                 StackedChart(
                     title: "A step's parts by layout", sentence: "Medians of 200 steps.",
-                    parts: parts, quantity: ChartAxis("Time of a step", style: .duration),
+                    parts: parts, quantity: ChartAxis("time of a step", style: .duration),
                     bars: [
                         .init("1 rank", [0.004, 0.22, 0.44, 0, 0.03]),
                         .init("2 ranks", [0.004, 0.11, 0.22, 0.02, 0.03]),
                     ])),
             .chart(
                 LineChart(
-                    title: "Throughput", sentence: "All ranks together.", x: ChartAxis("Step"),
-                    y: ChartAxis("Tokens per second", style: .count, fromZero: true),
+                    title: "Throughput", sentence: "All ranks together.", x: ChartAxis("step"),
+                    y: ChartAxis("tokens per second", style: .count, fromZero: true),
                     series: [
                         .init(
                             "throughput",
@@ -220,7 +220,7 @@ enum DemoPage {
                 LineChart(
                     title: "Loss against rising rate",
                     sentence: "The valley is where the loss falls longest.",
-                    x: rateAxis, y: ChartAxis("Loss, nats per token", limits: 2...6),
+                    x: rateAxis, y: ChartAxis("loss, nats per token", limits: 2...6),
                     series: [
                         .init(
                             "loss",

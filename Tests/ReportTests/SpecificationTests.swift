@@ -38,6 +38,25 @@ struct SpecificationTests {
         #expect(try slot(chart, "y", in: "scales")["type"] as? String == "log")
     }
 
+    @Test("an interval may lack its upper end, also that of a gap")
+    func openIntervals() throws {
+        let chart = LineChart(
+            title: "t", sentence: "", x: ChartAxis("x"), y: ChartAxis("y", limits: 0...3),
+            series: [
+                .init(
+                    "a", .lineAndPoints,
+                    points: [
+                        .init(0, 1, interval: 0.5...2),
+                        .init(1, 1, interval: 0.5...Double.infinity),
+                        .init(2, .nan, interval: 0.5...Double.infinity), .init(3, 1),
+                    ])
+            ])
+        let points = try rows(chart, "points")
+        #expect(points.map { $0["y"] as? Double } == [1, 1, nil, 1])
+        #expect(points.map { $0["lower"] as? Double } == [0.5, 0.5, 0.5, nil])
+        #expect(points.map { $0["upper"] as? Double } == [2, nil, nil, nil])
+    }
+
     @Test("points above the limits are marked if the axis asks for it, and lines are not")
     func beyond() throws {
         let points: [LineChart.Point] = [.init(0, 1), .init(1, 5), .init(2, .infinity)]

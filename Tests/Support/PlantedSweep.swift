@@ -21,6 +21,8 @@ package struct PlantedSweep {
     /// The standard deviation of ln(best rate) between a batch's seeds.
     package var rateNoise: Double
     package var diverges: (_ rate: Double, _ batch: Int) -> Bool
+    /// The seeds whose runs diverge where `diverges` says so; nil for all.
+    package var divergingSeeds: Set<UInt64>?
 
     package static let steps = 100
     package static let contextLength = 64
@@ -49,7 +51,8 @@ package struct PlantedSweep {
         bestRate: @escaping (Int) -> Double = { 1e-3 * (Double($0) / 8).squareRoot() },
         lossNoise: Double = 0.004,
         rateNoise: Double = 0.1,
-        diverges: @escaping (_ rate: Double, _ batch: Int) -> Bool = { _, _ in false }
+        diverges: @escaping (_ rate: Double, _ batch: Int) -> Bool = { _, _ in false },
+        divergingSeeds: Set<UInt64>? = nil
     ) {
         self.batches = batches
         self.rates = rates
@@ -62,6 +65,7 @@ package struct PlantedSweep {
         self.lossNoise = lossNoise
         self.rateNoise = rateNoise
         self.diverges = diverges
+        self.divergingSeeds = divergingSeeds
     }
 
     package func points(noise seed: UInt64 = 1) -> [TrainedPoint] {
@@ -82,7 +86,8 @@ package struct PlantedSweep {
                     points.append(
                         .planted(
                             batch: batch, rate: rate, seed: seed, loss: loss,
-                            diverged: diverges(rate, batch)))
+                            diverged: (divergingSeeds?.contains(seed) ?? true)
+                                && diverges(rate, batch)))
                 }
             }
         }
@@ -95,6 +100,19 @@ package struct PlantedSweep {
         var settings = settings
         settings.designs = [Self.design]
         return try Analysis(points(noise: seed), settings: settings).designs[0]
+    }
+}
+
+extension [TrainedPoint] {
+    /// The runs of the grid as a file that `lockstep analyze` reads.
+    package var csv: String {
+        var lines = ["batch,learning_rate,seed,diverged,step,tokens,validation_loss"]
+        for point in self {
+            let start = "\(point.batch),\(point.learningRate),\(point.seed),\(point.diverged),"
+            lines += point.curve.map { start + "\($0.step),\($0.tokens),\($0.validationLoss)" }
+            if point.curve.isEmpty { lines.append(start + ",,") }
+        }
+        return lines.joined(separator: "\n") + "\n"
     }
 }
 

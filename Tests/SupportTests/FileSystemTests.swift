@@ -34,6 +34,21 @@ import Testing
         }
     }
 
+    @Test("a file that cannot be created or replaced is named as the caller names it")
+    func namesInFailures() throws {
+        try inFolder {
+            let missing = "\(folder)/missing/page.html"
+            let created = #expect(throws: Failure.self) { try AtomicFile.write("", to: missing) }
+            #expect(
+                created?.sentence
+                    == "\(missing): cannot be created (No such file or directory); check the path.")
+            let written = #expect(throws: Failure.self) { try AtomicFile.write("", to: folder) }
+            #expect(
+                written?.sentence.hasPrefix("\(folder): cannot be written (Is a directory); ")
+                    == true, "\(written?.sentence ?? "")")
+        }
+    }
+
     @Test("a file is removed, and a missing one is not an error")
     func removal() throws {
         try inFolder {

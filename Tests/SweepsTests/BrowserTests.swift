@@ -62,11 +62,14 @@ struct BrowserTests {
         #expect(map.contains("linear,128,fails,"), "\(map)")
     }
 
-    @Test("a page about the runs of a study fits a laptop and a phone", arguments: [1300, 400])
-    func study(width: Int) throws {
-        let path = "\(Launch.root)/launch/recipes/studies/king-james-adamw.csv"
+    /// The studies have intervals without upper ends, rates that diverged, and several models.
+    @Test(
+        "a page about the runs of a study fits a laptop and a phone",
+        arguments: [("adamw", 256), ("sgd", 256), ("width", nil)] as [(String, Int?)], [1300, 400])
+    func study(_ study: (name: String, steps: Int?), width: Int) throws {
+        let path = "\(Launch.root)/launch/recipes/studies/king-james-\(study.name).csv"
         var request = RunTableRequest()
-        (request.tokens, request.steps) = ([1_048_576], [256])
+        if let steps = study.steps { (request.tokens, request.steps) = ([1_048_576], [steps]) }
         let page = try RunTable(reading: path).report(request)
         let visit = try Browser.visit(page.html(vega: VegaLibrary.script()), width: width)
         visit.expectWholePage()

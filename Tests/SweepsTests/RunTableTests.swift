@@ -42,6 +42,18 @@ struct RunTableTests {
         8,4e-3,1,10,80,3.3
         """
 
+    @Test(
+        "a batch that is undecided because one seed diverged has this reason, beyond a failure too")
+    func divergedSeed() throws {
+        let sweep = PlantedSweep(
+            seeds: 3, bestRate: { _ in 1e-3 }, rateNoise: 0.03,
+            diverges: { rate, batch in batch == 64 && rate > 3e-3 }, divergingSeeds: [1])
+        let text = try findings(sweep.points().csv) { $0.steps = [PlantedSweep.steps] }.text
+        let verdict =
+            "linear fails at B = 16, 32 and 128 and is undecided at B = 64 (1 of 3 seeds diverged)."
+        #expect(text.contains(verdict), "\(text)")
+    }
+
     @Test("a sweep's own table gives the analysis of its folder")
     func ownTable() throws {
         let sweep = SweepFolder("\(folder.path)/sweep")

@@ -66,6 +66,19 @@ struct SizedRunTableTests {
         #expect(sizes.json(notes: []).text.contains("\"parametrization\":\"\""))
     }
 
+    @Test(
+        "models are named by the dimensions that the file has, if these tell them apart",
+        arguments: [
+            ("width,depth", ["width 32", "width 64", "width 128"]),
+            ("size,layers", ["10,000 parameters", "40,000 parameters", "160,000 parameters"]),
+            ("size,depth", ["10,000 parameters", "40,000 parameters", "160,000 parameters"]),
+        ])
+    func names(columns: String, names: [String]) throws {
+        let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
+        let sizes = try sizes(["\(columns),parameters,batch,lr,seed,step,tokens,loss"] + rows)
+        #expect(sizes.transfers[0].analysis.models.map(\.name) == names)
+    }
+
     @Test("models whose runs end at different marks are compared at their own")
     func marksOfEachModel() throws {
         let header = "width,layers,parameters,batch,lr,seed,tokens,loss"

@@ -56,15 +56,7 @@ struct SweepPageTests {
         _ points: [TrainedPoint], _ request: RunTableRequest = RunTableRequest()
     ) throws -> [Drawing] {
         let folder = try TemporaryFolder()
-        var lines = ["batch,learning_rate,seed,diverged,step,tokens,validation_loss"]
-        for point in points {
-            let start = "\(point.batch),\(point.learningRate),\(point.seed),\(point.diverged),"
-            lines += point.curve.map { start + "\($0.step),\($0.tokens),\($0.validationLoss)" }
-            if point.curve.isEmpty { lines.append(start + ",,") }
-        }
-        let path = "\(folder.path)/runs.csv"
-        try (lines.joined(separator: "\n") + "\n")
-            .write(toFile: path, atomically: true, encoding: .utf8)
+        let path = try folder.write("runs.csv", points.csv)
         return try charts(try RunTable(reading: path).report(request))
     }
 
@@ -136,6 +128,51 @@ struct SweepPageTests {
                 let rate = mark["x"] as? Double ?? 1
                 return mark["beyond"] as? String == "above" && abs(rate / 3.2e-3 - 1) < 1e-9
             }, "\(marks)")
+    }
+
+    @Test("an interval without an upper end is open, and a cost that was not measured is a gap")
+    func openIntervals() throws {
+        // The linear rule's rate at 64, 8e-3, lies above the grid.
+        let sweep = PlantedSweep(rates: (0..<7).map { 1e-4 * Double(1 << $0) }, rateNoise: 0.03)
+        let chart = try chart("Regret against batch", drawings(sweep.points(), steps))
+        let linear = try chart.points("linear")
+        #expect(linear.compactMap { $0["x"] as? Double } == [8, 16, 32, 64, 128])
+        let (known, gap) = (linear[1], linear[3])
+        let lower = try #require(known["lower"] as? Double)
+        let upper = try #require(known["upper"] as? Double)
+        let value = try #require(known["y"] as? Double)
+        #expect(lower < value && value < upper)
+        #expect(gap["y"] is NSNull && gap["upper"] is NSNull)
+        #expect(try #require(gap["lower"] as? Double) > 0)
+        for sentence in ["An arrow begins at the lower end of ", "A line has a gap where "] {
+            #expect(chart.sentence.contains(sentence), "\(chart.sentence)")
+        }
+        // One seed gives no interval, except that a rule changes nothing at the base.
+        var single = sweep
+        single.seeds = 1
+        let alone = try self.chart("Regret against batch", drawings(single.points(), steps))
+        let points = try alone.points("sqrt")
+        #expect(points[0]["upper"] as? Double == 0)
+        #expect(points.dropFirst().allSatisfy { $0["lower"] == nil })
+    }
+
+    @Test("the costs of several parametrizations have intervals, and the usual names")
+    func parametrizations() throws {
+        let path = "\(Launch.root)/launch/recipes/studies/king-james-width.csv"
+        let charts = try charts(try RunTable(reading: path).report(RunTableRequest()))
+        let costs = try chart("Cost of keeping the smallest model's rate", charts)
+        let names = try costs.rows("series").compactMap { $0["name"] as? String }
+        #expect(names == ["tolerance", "standard", "muP"])
+        for point in try costs.points("muP").dropFirst() {
+            let lower = try #require(point["lower"] as? Double)
+            let upper = try #require(point["upper"] as? Double)
+            // The rate transfers.
+            #expect(lower >= 0 && upper > lower && upper <= 0.01)
+        }
+        #expect(costs.sentence.contains("At the top edge, triangles mark 1 greater cost."))
+        let rates = try chart("Best rate against parameters", charts)
+        let legend = try rates.rows("series").compactMap { $0["name"] as? String }
+        #expect(legend == ["standard", "muP", "usual rates of large models"])
     }
 
     @Test("the band of the fitted law contains the planted rates, and narrows with less noise")

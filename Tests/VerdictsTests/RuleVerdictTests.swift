@@ -100,6 +100,44 @@ struct RuleVerdictTests {
             verdict.sentence.hasPrefix("linear is undecided at B = 16 (the regret's interval, "))
     }
 
+    /// Sweeps whose verdicts are undecided for different reasons.
+    private static var openSweeps: [(sweep: PlantedSweep, reasons: [String])] {
+        [
+            (PlantedSweep(seeds: 3, lossNoise: 0.03), ["contains the tolerance"]),
+            (
+                PlantedSweep(
+                    seeds: 3, bestRate: { 1e-3 * Double(min($0, 32)) / 8 }, rateNoise: 0.03,
+                    diverges: { rate, batch in batch >= 64 && rate > 5e-3 }, divergingSeeds: [1]),
+                ["1 of 3 seeds diverged"]
+            ),
+            (PlantedSweep(rates: (0..<5).map { 1e-4 * Double(1 << $0) }), ["best rate is unknown"]),
+            (PlantedSweep(seeds: 1), ["one seed gives no interval"]),
+            (
+                PlantedSweep(
+                    seeds: 3, diverges: { rate, batch in batch == 128 && rate > 3e-2 }), []
+            ),
+        ]
+    }
+
+    @Test("every undecided batch has a reason in its verdict", arguments: openSweeps.indices)
+    func reasons(index: Int) throws {
+        let (sweep, reasons) = Self.openSweeps[index]
+        let analysis = try sweep.analysis()
+        var sentences: [String] = []
+        for verdict in analysis.verdicts + analysis.fittedVerdicts {
+            let open = sweep.batches.filter { verdict.word(atBatch: $0) == "undecided" }
+            #expect(verdict.allUndecided.map(\.batch) == open)
+            for gap in verdict.allUndecided {
+                #expect(!gap.reason.isEmpty && verdict.sentence.contains("(\(gap.reason))"))
+                #expect(verdict.sentence.contains("\(gap.batch)"))
+            }
+            sentences.append(verdict.sentence)
+        }
+        for reason in reasons {
+            #expect(sentences.contains { $0.contains(reason) }, "\(sentences)")
+        }
+    }
+
     @Test("verdicts are rarely wrong if the regret is twice or a fifth of the tolerance")
     func wrongVerdicts() throws {
         // The regret of the linear rule at 16 with the noise of two best rates is c ((ln(2) / 2)^2
@@ -129,7 +167,7 @@ struct RuleVerdictTests {
             #expect(verdict.undecided[0].decidingRuns == nil)
         }
         // The linear rule's rate at 128 is 1.6e-2, which diverges.
-        #expect(try analysis.verdict("linear").undecided[4].reason == "only one seed diverged")
+        #expect(try analysis.verdict("linear").undecided[4].reason == "the only seed diverged")
     }
 
     @Test("a regret outside the grid is not guessed, and a rate that diverges fails")

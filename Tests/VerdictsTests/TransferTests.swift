@@ -51,6 +51,17 @@ import Verdicts
         }
     }
 
+    @Test("every undecided model has a reason")
+    func reasons() throws {
+        let analysis = try transfer(exponent: -0.25, seeds: 3)
+        let open = Self.counts.filter { analysis.verdict.word(atBatch: $0) == "undecided" }
+        try #require(!open.isEmpty, "\(analysis.sentence)")
+        let sentence = try #require(analysis.undecidedSentence)
+        for count in open { #expect(sentence.contains("model \(count)"), "\(sentence)") }
+        #expect(sentence.contains("(the regret's interval, "), "\(sentence)")
+        #expect(analysis.details.first == sentence)
+    }
+
     @Test("a rate that diverges for a larger model fails there")
     func divergenceFails() throws {
         let analysis = try transfer(

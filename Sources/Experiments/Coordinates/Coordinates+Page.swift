@@ -22,7 +22,7 @@ extension Coordinates {
     }
 
     private func verdict(_ parametrization: Parametrization) -> Verdict {
-        let (name, size) = (parametrization.rawValue, axis.quantity)
+        let (name, size) = (parametrization.label, axis.quantity)
         let text = sentence(parametrization)
         return switch isFlat(parametrization) {
         case true?:
@@ -58,7 +58,7 @@ extension Coordinates {
                 }, color: index + 1)
         }
         return LineChart(
-            title: "Changes with \(parametrization.rawValue)",
+            title: "Changes with \(parametrization.title)",
             sentence: "The root mean square change of the activations after "
                 + "\(Format.counted(steps, "step")). A band covers the seeds.",
             x: ChartAxis(
@@ -76,7 +76,7 @@ extension Coordinates {
             rows: slopes.map { slope in
                 func number(_ value: Double) -> String { Format.fixed(value, decimals: 2) }
                 return .init([
-                    slope.parametrization.rawValue, slope.place.rawValue,
+                    slope.parametrization.label, slope.place.rawValue,
                     number(slope.exponent.value),
                     slope.exponent.interval.map {
                         "\(number($0.lower)) to \(number($0.upper))"

@@ -51,20 +51,20 @@ package struct Coordinates: Sendable {
     func sentence(_ parametrization: Parametrization) -> String {
         let own = slopes.filter { $0.parametrization == parametrization }
         guard own.count == axis.places.count else {
-            return "\(parametrization.rawValue): no exponent can be fitted, because "
+            return "\(parametrization.label): no exponent can be fitted, because "
                 + "some activations are not finite or do not change; use another rate."
         }
         let bent = own.filter { $0.finding == .grows || $0.finding == .shrinks }
         if !bent.isEmpty {
-            return "\(parametrization.rawValue): the changes depend on the \(axis.quantity): "
+            return "\(parametrization.label): the changes depend on the \(axis.quantity): "
                 + Format.list(bent.map(growth)) + "."
         }
         let steepest = own.max { abs($0.exponent.value) < abs($1.exponent.value) }
         let steepestText = steepest.map { "; the steepest is \(growth($0))" } ?? ""
         return isFlat(parametrization) == true
-            ? "\(parametrization.rawValue): activations change about equally at every "
+            ? "\(parametrization.label): activations change about equally at every "
                 + "\(axis.quantity)\(steepestText)."
-            : "\(parametrization.rawValue): undecided\(steepestText); use more seeds or sizes."
+            : "\(parametrization.label): undecided\(steepestText); use more seeds or sizes."
     }
 
     private func growth(_ slope: CoordinateSlope) -> String {

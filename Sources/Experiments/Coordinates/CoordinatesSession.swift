@@ -120,7 +120,7 @@ package struct CoordinatesSession {
         job.announce(
             """
             training models of \(axis.rawValue) \(Format.list(sizes.map { "\($0)" })) with \
-            \(Format.list(parametrizations.map(\.rawValue))) and \
+            \(Format.list(parametrizations.map(\.label))) and \
             \(Format.counted(options.seeds, "seed")) for \(Format.counted(options.steps, "step")) \
             at rate \(Format.scientific(rate, digits: 3)), on \(job.layout)
             """)

@@ -41,24 +41,7 @@ package struct RegimesSession {
     /// Trains the runs, measures them and writes a folder; returns nil if a signal stopped the
     /// session. Collective.
     package func run() throws(Failure) -> Regimes? {
-        // Only the first host needs the recipe.
-        let toml = try communicator.fromFirstRank { () throws(Failure) in
-            try recipePath.map { (path) throws(Failure) in try readText(path) } ?? Self.smallModel
-        }
-        var (recipe, given) = try communicator.agree { () throws(Failure) in
-            try checkGrid(grid, sequences: sequences)
-            if let probeSteps {
-                try RateProbe.requireSteps(probeSteps)
-                guard rates == nil else {
-                    throw .option(
-                        "--probe-steps", probeSteps, "has no effect with --rates",
-                        remedy: "remove one of them")
-                }
-            }
-            let recipe = try Recipe(toml: toml, name: recipePath ?? "the built-in recipe")
-            return (recipe, try givenRates())
-        }
-        if let given { recipe = recipe.at(learningRate: given[1]) }
+        var (recipe, given) = try readRecipe()
         let input = try job.prepare(recipe, dataPath: dataPath)
         recipe.model.vocabularySize = input.plan.recipe.model.vocabularySize
         let vega = try communicator.onFirstRank { () throws(Failure) in try folder.prepare() }
@@ -66,40 +49,11 @@ package struct RegimesSession {
         try requireSnapshotMemory(input.plan)
         let engine = job.makeEngine()
         guard let search = try findRates(input, isGiven: given != nil, engine) else { return nil }
-        let plans = try communicator.agree { () throws(Failure) in
-            // `??` would lose the type of the error.
-            let rates: [Double]
-            if let given {
-                rates = given
-            } else {
-                rates = try chosenRates(of: search, input.plan)
-            }
-            return try rates.map { (rate) throws(Failure) in
-                try TrainingPlan(recipe.at(learningRate: rate), ranks: communicator.size)
-            }
-        }
-        var runs: [RegimeRun] = []
-        for (regime, plan) in zip(Regime.allCases, plans) {
-            let input = TrainingInput(plan: plan, data: input.data)
-            guard let run = try RegimeRun.train(regime, input, in: job, engine: engine) else {
-                return nil
-            }
-            runs.append(run)
-        }
-        try communicator.agree { () throws(Failure) in
-            guard runs.allSatisfy(\.hasDiverged) else { return }
-            throw .about(
-                .configuration, "the three runs",
-                "diverged at rates \(Format.list(runs.map { "\($0.learningRate)" }))",
-                remedy: "give --rates with a rate at which the loss falls")
-        }
-        let loss = WindowLoss(
-            recipe: input.plan.recipe, data: input.data, sequences: sequences, engine: engine)
+        let plans = try plans(recipe, given: given, search: search, input.plan)
         guard
-            let sharpness = try measureSharpness(of: runs, input, engine),
+            let runs = try train(plans, on: input.data, engine),
             let regimes = try measure(
-                runs, loss, plan: input.plan, search: given == nil ? search : nil,
-                sharpness: sharpness)
+                runs, input, search: given == nil ? search : nil, engine: engine)
         else { return nil }
         try communicator.onFirstRank { () throws(Failure) in
             try folder.write(
@@ -107,6 +61,53 @@ package struct RegimesSession {
                 page: regimes.page, vega: vega)
         }
         return regimes
+    }
+
+    // MARK: - Preparation
+
+    /// Reads the recipe and the rates that --rates gives, and checks the options. If rates are
+    /// given, the recipe has the good one. Collective.
+    private func readRecipe() throws(Failure) -> (recipe: Recipe, given: [Double]?) {
+        // Only the first host needs the recipe.
+        let toml = try communicator.fromFirstRank { () throws(Failure) in
+            try recipePath.map { (path) throws(Failure) in try readText(path) } ?? Self.smallModel
+        }
+        return try communicator.agree { () throws(Failure) in
+            try checkGrid(grid, sequences: sequences)
+            try checkProbeSteps()
+            let recipe = try Recipe(toml: toml, name: recipePath ?? "the built-in recipe")
+            let given = try givenRates()
+            return (given.map { recipe.at(learningRate: $0[1]) } ?? recipe, given)
+        }
+    }
+
+    private func checkProbeSteps() throws(Failure) {
+        guard let probeSteps else { return }
+        try RateProbe.requireSteps(probeSteps)
+        guard rates == nil else {
+            throw .option(
+                "--probe-steps", probeSteps, "has no effect with --rates",
+                remedy: "remove one of them")
+        }
+    }
+
+    /// Returns the plan of each run: at the rates that are given, or otherwise at those that the
+    /// search has found. Collective.
+    private func plans(
+        _ recipe: Recipe, given: [Double]?, search: RateSearch, _ plan: TrainingPlan
+    ) throws(Failure) -> [TrainingPlan] {
+        try communicator.agree { () throws(Failure) in
+            // `??` would lose the type of the error.
+            let rates: [Double]
+            if let given {
+                rates = given
+            } else {
+                rates = try chosenRates(of: search, plan)
+            }
+            return try rates.map { (rate) throws(Failure) in
+                try TrainingPlan(recipe.at(learningRate: rate), ranks: communicator.size)
+            }
+        }
     }
 
     /// Refuses a model whose snapshots do not fit into a rank's share of the memory.
@@ -122,6 +123,47 @@ package struct RegimesSession {
                 "take \(Format.bytes(needed)) per rank, but a rank has only \(Format.bytes(there))",
                 remedy: "use a smaller model, or no recipe for the built-in one")
         }
+    }
+
+    // MARK: - Runs
+
+    /// Trains one run after another; returns nil if a signal stopped one. Collective.
+    ///
+    /// - Throws: `Failure` (configuration) if all runs diverge.
+    private func train(
+        _ plans: [TrainingPlan], on data: TrainingData, _ engine: ComputeEngine
+    ) throws(Failure) -> [RegimeRun]? {
+        var runs: [RegimeRun] = []
+        for (regime, plan) in zip(Regime.allCases, plans) {
+            let input = TrainingInput(plan: plan, data: data)
+            guard let run = try RegimeRun.train(regime, input, in: job, engine: engine) else {
+                return nil
+            }
+            runs.append(run)
+        }
+        try communicator.agree { () throws(Failure) in
+            guard runs.allSatisfy(\.hasDiverged) else { return }
+            throw .about(
+                .configuration, "the three runs",
+                "diverged at rates \(Format.list(runs.map { "\($0.learningRate)" }))",
+                remedy: "give --rates with a rate at which the loss falls")
+        }
+        return runs
+    }
+
+    // MARK: - Measurements
+
+    /// Measures the sharpness along the runs and the losses around their paths; returns nil if a
+    /// signal stopped the measurements. Collective.
+    ///
+    /// - Parameter search: the search that found the rates; nil if they were given.
+    private func measure(
+        _ runs: [RegimeRun], _ input: TrainingInput, search: RateSearch?, engine: ComputeEngine
+    ) throws(Failure) -> Regimes? {
+        let loss = WindowLoss(
+            recipe: input.plan.recipe, data: input.data, sequences: sequences, engine: engine)
+        guard let sharpness = try measureSharpness(of: runs, input, engine) else { return nil }
+        return try measure(runs, loss, plan: input.plan, search: search, sharpness: sharpness)
     }
 
     /// Projects all paths onto one plane and measures the losses there; returns nil if a signal

@@ -28,12 +28,14 @@ package struct Recipe: Sendable, Equatable {
 
     /// Reads a recipe and settings, but does not check that the values are valid.
     ///
-    /// - Parameter omitting: a section that is not read.
+    /// - Parameters:
+    ///   - settingsFile: the file that has the settings; nil for the command line.
+    ///   - omitting: a section that is not read.
     /// - Throws: `Failure` (configuration) that names a key that does not exist or has a value of the
     ///   wrong kind.
     package init(
         unchecked toml: String, name: String, settings: [RecipeSetting] = [],
-        omitting: String? = nil
+        settingsFile: String? = nil, omitting: String? = nil
     ) throws(Failure) {
         var written: Set<String> = []
         var document = try RecipeValue.document(toml, name: name)
@@ -52,7 +54,7 @@ package struct Recipe: Sendable, Equatable {
         }
         if scaling.baseBatch == nil { scaling.baseBatch = training.globalBatch }
         for setting in settings {
-            try apply(setting)
+            try apply(setting, in: settingsFile)
             written.insert("\(setting.section).\(setting.key)")
         }
         if !written.contains("optimizer.weight_decay") {
@@ -62,10 +64,19 @@ package struct Recipe: Sendable, Equatable {
 
     /// Sets one key.
     ///
+    /// - Parameter file: the file that has the setting; nil for the command line.
     /// - Throws: `Failure` (configuration) if the key does not exist or takes another kind of value.
-    package mutating func apply(_ setting: RecipeSetting) throws(Failure) {
-        try Self.checkSection(setting.section, in: "--set")
-        try Self.field(setting.section, setting.key, in: "--set").set(&self, setting.value)
+    package mutating func apply(
+        _ setting: RecipeSetting, in file: String? = nil
+    ) throws(Failure) {
+        let place = file ?? "--set"
+        try Self.checkSection(setting.section, in: place)
+        let field = try Self.field(setting.section, setting.key, in: place)
+        do throws(Failure) {
+            try field.set(&self, setting.value)
+        } catch {
+            throw file.map(error.inFile) ?? error
+        }
     }
 
     /// Returns the recipe with overrides, checked.

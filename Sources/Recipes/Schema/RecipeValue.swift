@@ -44,7 +44,10 @@ package enum RecipeValue: Equatable, Sendable {
         }
     }
 
-    private init(_ value: any TOMLValueConvertible, key: String) throws(Failure) {
+    /// - Parameter place: the file and the section before the key in messages.
+    private init(
+        _ value: any TOMLValueConvertible, key: String, in place: String
+    ) throws(Failure) {
         switch value.type {
         case .bool: self = .flag(value.bool ?? false)
         case .int: self = .integer(value.int ?? 0)
@@ -52,21 +55,26 @@ package enum RecipeValue: Equatable, Sendable {
         case .string: self = .text(value.string ?? "")
         case .array:
             var values: [RecipeValue] = []
-            for element in value.array ?? [] { values.append(try RecipeValue(element, key: key)) }
+            for element in value.array ?? [] {
+                values.append(try RecipeValue(element, key: key, in: place))
+            }
             self = .list(values)
-        case .table: self = .table(try Self.entries(of: value.table ?? [:]))
+        case .table:
+            self = .table(try Self.entries(of: value.table ?? [:], in: "\(place)[\(key)] "))
         case .date, .time, .dateTime:
             throw .about(
-                .configuration, key, "is a date or time, which no key takes",
+                .configuration, place + key, "is a date or time, which no key takes",
                 remedy: "write a number or a quoted string")
         }
     }
 
-    private static func entries(of table: TOMLTable) throws(Failure) -> [String: RecipeValue] {
+    private static func entries(
+        of table: TOMLTable, in place: String
+    ) throws(Failure) -> [String: RecipeValue] {
         var entries: [String: RecipeValue] = [:]
         for key in table.keys {
             guard let value = table[key] else { continue }
-            entries[key] = try RecipeValue(value, key: key)
+            entries[key] = try RecipeValue(value, key: key, in: place)
         }
         return entries
     }
@@ -90,7 +98,7 @@ package enum RecipeValue: Equatable, Sendable {
             throw .file(
                 .configuration, name, "is not valid TOML (\(error))", remedy: "correct it")
         }
-        return try entries(of: table)
+        return try entries(of: table, in: "\(name): ")
     }
 
     /// Reads a value of the command line: TOML, or otherwise text without quotes.

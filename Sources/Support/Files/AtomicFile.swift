@@ -4,7 +4,8 @@ import Glibc
 package enum AtomicFile {
     /// Writes a file under a temporary name, brings it to the disk and renames it.
     ///
-    /// An existing file of that name keeps its content until the rename.
+    /// An existing file of that name keeps its content until the rename. Messages name the file as
+    /// the caller does.
     ///
     /// - Parameter fill: a closure that writes the content.
     /// - Throws: `.inputOutput`, or the error of `fill`; nothing is left behind.
@@ -13,10 +14,10 @@ package enum AtomicFile {
     ) throws(Failure) {
         let partial = path + AtomicFolder.partialSuffix
         do throws(Failure) {
-            var file = try OutputFile(creating: partial)
+            var file = try OutputFile(creating: partial, named: path)
             try fill(&file)
             try file.finish()
-            try FileSystem.rename(partial, to: path)
+            try FileSystem.rename(partial, to: path) { .systemCall("written", path) }
         } catch {
             unlink(partial)
             throw error

@@ -12,13 +12,14 @@ package struct Descriptor: ~Copyable {
 
     /// Opens a path with the flags of `open(2)`; a new file gets the permissions of the umask.
     ///
+    /// - Parameter name: the path in messages; nil for the path itself.
     /// - Throws: `.missingInput` if a file to be read does not exist, `.inputOutput` otherwise.
-    package init(opening path: String, _ flags: Int32) throws(Failure) {
-        self.path = path
+    package init(opening path: String, _ flags: Int32, named name: String? = nil) throws(Failure) {
+        self.path = name ?? path
         number = repeating { open(path, flags | O_CLOEXEC, 0o666) }
         guard number >= 0 else {
             let isReading = flags & (O_WRONLY | O_RDWR) == 0
-            throw .systemCall(isReading ? "opened" : "created", path, isReading: isReading)
+            throw .systemCall(isReading ? "opened" : "created", self.path, isReading: isReading)
         }
     }
 

@@ -73,9 +73,13 @@ package enum FileSystem {
     }
 
     /// Gives a file or folder another name in the same folder and brings the change to the disk.
-    package static func rename(_ path: String, to newPath: String) throws(Failure) {
+    ///
+    /// - Parameter failure: the failure if the system refuses; nil for one that names both paths.
+    package static func rename(
+        _ path: String, to newPath: String, failure: (() -> Failure)? = nil
+    ) throws(Failure) {
         guard Glibc.rename(path, newPath) == 0 else {
-            throw .systemCall("renamed to \(newPath)", path)
+            throw failure?() ?? .systemCall("renamed to \(newPath)", path)
         }
         try synchronizeFolder(parent(of: newPath))
     }

@@ -8,8 +8,10 @@ package struct OutputFile: ~Copyable {
     private var buffer: [UInt8] = []
 
     /// Creates a file, or empties an existing one.
-    package init(creating path: String) throws(Failure) {
-        descriptor = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC)
+    ///
+    /// - Parameter name: the path in messages; nil for the file's own.
+    package init(creating path: String, named name: String? = nil) throws(Failure) {
+        descriptor = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC, named: name)
     }
 
     /// Appends bytes.

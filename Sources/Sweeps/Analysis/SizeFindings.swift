@@ -31,8 +31,10 @@ package struct ParametrizationName: Sendable, Hashable {
             ? "an unnamed parametrization" : Parametrization(rawValue: name)?.title ?? name
     }
 
-    /// The name in legends.
-    var label: String { name.isEmpty ? "unnamed" : name }
+    /// The name in legends, tables and lists.
+    package var label: String {
+        name.isEmpty ? "unnamed" : Parametrization(rawValue: name)?.label ?? name
+    }
 }
 
 /// The transfer of rates to larger models in one parametrization, by one comparison and batch.
@@ -130,7 +132,7 @@ package struct SizeFindings: Sendable {
         ]
         for transfer in transfers {
             lines += ["", transfer.sentence] + transfer.analysis.table.lines.map { "  " + $0 }
-            lines += transfer.analysis.exponentSentence.map { ["  " + $0] } ?? []
+            lines += transfer.analysis.details.map { "  " + $0 }
         }
         for (parametrization, fit) in fits {
             lines += ["", "With \(parametrization.title): \(fit.sentence)"]

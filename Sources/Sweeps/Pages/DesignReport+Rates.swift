@@ -36,7 +36,7 @@ extension DesignReport {
             sentence:
                 "Validation loss: the mean over seeds with their range, and the fitted valley "
                 + "around the best rate."
-                + edgeSentence(
+                + RegretChart.edgeSentence(
                     triangles: above > 0
                         ? "the rates of \(Format.counted(above, "run")) above the axis" : nil,
                     crosses: diverged > 0

@@ -46,11 +46,12 @@ struct SizeReport {
     }
 
     private func section(_ title: String, _ transfers: [SizeTransfer]) -> Page.Section {
-        Page.Section(
+        let charts =
+            transfers.map(lossChart) + (regretChart(transfers).map { [$0] } ?? [])
+            + [rateChart(transfers)]
+        return Page.Section(
             title,
-            items: transfers.map { .verdict(verdict($0)) }
-                + transfers.map { .chart(lossChart($0)) }
-                + [.chart(regretChart(transfers)), .chart(rateChart(transfers))]
+            items: transfers.map { .verdict(verdict($0)) } + charts.map { .chart($0) }
                 + transfers.map { .table(table($0)) })
     }
 
@@ -61,7 +62,7 @@ struct SizeReport {
             ? .fails : verdict.undecided.isEmpty && verdict.holdsUpTo != nil ? .holds : .undecided
         return Verdict(
             kind, "With \(transfer.parametrization.title), \(transfer.analysis.sentence)",
-            text: transfer.analysis.exponentSentence ?? "")
+            text: transfer.analysis.details.joined(separator: " "))
     }
 
     private func table(_ transfer: SizeTransfer) -> Table {
@@ -114,30 +115,20 @@ struct SizeReport {
             chosen: transfers.first?.analysis.models.map { Double($0.parameters) })
     }
 
-    private func regretChart(_ transfers: [SizeTransfer]) -> LineChart {
-        let series = transfers.enumerated().map { index, transfer in
-            LineChart.Series(
-                transfer.parametrization.label, .lineAndPoints,
-                points: transfer.analysis.verdict.regrets.compactMap { regret in
-                    guard case .measured(let estimate) = regret.outcome else { return nil }
-                    return LineChart.Point(
-                        Double(regret.batch), estimate.value,
-                        interval: estimate.interval.map { $0.lower...$0.upper })
-                }, color: index + 1)
-        }
-        let models = transfers.first?.analysis.models ?? []
-        let tolerance = LineChart.Series(
-            "tolerance", .dashed,
-            points: models.map {
-                LineChart.Point(Double($0.parameters), findings.tolerance)
-            }, color: .ink)
-        return LineChart(
+    private func regretChart(_ transfers: [SizeTransfer]) -> LineChart? {
+        RegretChart(
             title: "Cost of keeping the smallest model's rate",
-            sentence: "The loss at the smallest model's best rate minus that at the model's own. "
-                + "A band is the interval. A rate that diverges or lies outside the grid has no "
-                + "point.",
-            x: parameterAxis(transfers), y: ChartAxis("regret, nats", fromZero: true),
-            series: series + [tolerance])
+            sentence: "The loss at the smallest model's best rate minus that at the model's own, "
+                + "with its interval. The rate transfers where the whole interval lies in the gray "
+                + "band.",
+            x: parameterAxis(transfers),
+            lines: transfers.enumerated().map { index, transfer in
+                RegretChart.Line(
+                    name: transfer.parametrization.label,
+                    regrets: transfer.analysis.verdict.regrets, color: .palette(index + 1),
+                    base: transfer.analysis.models[0].parameters)
+            }, tolerance: findings.tolerance
+        ).chart
     }
 
     private func rateChart(_ transfers: [SizeTransfer]) -> LineChart {

@@ -50,7 +50,7 @@ extension SweepFolder {
         let confoundSections =
             confounds.isEmpty ? [] : [Page.Section("Confounds", items: confounds)]
         if let sizes = findings.sizes {
-            let models = specification.parametrizations.map(\.rawValue)
+            let models = specification.parametrizations.map(\.title)
             return SizeReport(findings: sizes).page(
                 title: title,
                 about: "Models of several sizes with \(Format.list(models)), \(runs) of "

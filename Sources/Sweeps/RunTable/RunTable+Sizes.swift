@@ -81,23 +81,38 @@ extension RunTable {
     private func member(
         _ model: RunModel, _ points: [TrainedPoint], _ designs: [Design]
     ) -> SizedMember {
-        let parameters = model.parameters ?? 0
         let contextLengths = points.lazy.compactMap { run in
             run.tokensPerStep.map { Int($0) / run.batch }
         }
         return SizedMember(
             model: SizedModel(
-                name: name(of: model) ?? "\(Format.count(parameters)) parameters",
-                parameters: parameters),
+                name: name(of: model), parameters: model.parameters ?? 0),
             points: points, designs: designs,
             contextLength: hasSteps && hasTokens ? contextLengths.first : nil)
     }
 
-    /// Returns a name from the dimensions that vary, or nil if they are unknown.
-    private func name(of model: RunModel) -> String? {
-        guard let width = model.width, let layers = model.layers else { return nil }
-        return ModelSize(width: width, layers: layers).name(
-            widthVaries: Set(models.map(\.model.width)).count > 1,
-            layersVary: Set(models.map(\.model.layers)).count > 1)
+    /// Returns a name from the dimensions that vary, or otherwise from the number of parameters.
+    private func name(of model: RunModel) -> String {
+        let size = sizeName(of: model)
+        let others = models.map(\.model).filter {
+            $0 != model && $0.parametrization == model.parametrization
+        }
+        guard let size, !others.contains(where: { sizeName(of: $0) == size }) else {
+            return "\(Format.count(model.parameters ?? 0)) parameters"
+        }
+        return size
+    }
+
+    /// Returns a name from the dimensions that vary, as far as they are known; nil if none is.
+    private func sizeName(of model: RunModel) -> String? {
+        switch (model.width, model.layers) {
+        case (let width?, let layers?):
+            ModelSize(width: width, layers: layers).name(
+                widthVaries: Set(models.map(\.model.width)).count > 1,
+                layersVary: Set(models.map(\.model.layers)).count > 1)
+        case (let width?, nil): "width \(width)"
+        case (nil, let layers?): Format.counted(layers, "layer")
+        case (nil, nil): nil
+        }
     }
 }

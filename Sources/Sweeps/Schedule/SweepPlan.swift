@@ -14,7 +14,8 @@ package struct SweepPlan: Sendable {
     package init(_ folder: SweepFolder, _ specification: SweepSpecification) throws(Failure) {
         if let rule = specification.rules.first(where: \.isTrained) {
             throw .key(
-                "rules", "\"\(rule.name)\"", "changes more than the rate, so it needs a grid",
+                "\(specification.path): rules", "\"\(rule.name)\"",
+                "changes more than the rate, so it needs a grid",
                 remedy: "remove it, or omit --budget")
         }
         guard !specification.hasSizes else {

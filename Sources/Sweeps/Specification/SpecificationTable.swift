@@ -36,15 +36,24 @@ struct SpecificationTable {
             for (key, value) in set.sorted(by: { $0.key < $1.key }) {
                 if case .table(let section) = value {
                     for entry in section.sorted(by: { $0.key < $1.key }) {
-                        settings.append(
-                            try RecipeSetting(path: "\(key).\(entry.key)", value: entry.value))
+                        settings.append(try setting("\(key).\(entry.key)", entry.value))
                     }
                 } else {
-                    settings.append(try RecipeSetting(path: key, value: value))
+                    settings.append(try setting(key, value))
                 }
             }
             return settings
         }
+    }
+
+    private func setting(_ path: String, _ value: RecipeValue) throws(Failure) -> RecipeSetting {
+        let names = path.split(separator: ".", omittingEmptySubsequences: false)
+        guard names.count == 2 else {
+            throw conflict(
+                "[set] \(path)", value.toml, "is not a key with its section",
+                remedy: "write one such as \"training.steps\" = 100")
+        }
+        return RecipeSetting(String(names[0]), String(names[1]), to: value)
     }
 
     func text(_ key: String) throws(Failure) -> String? {
@@ -106,13 +115,16 @@ struct SpecificationTable {
         return values
     }
 
+    /// Checks that the values of a key are finite, above 0 and rising.
+    ///
+    /// - Parameter element: the kind of each value, such as "a batch of 1 or more".
     func checkRising(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
         for value in values where !(value.isFinite && value > 0) {
-            throw impossible(key, shown(value), element, remedy: "remove it")
+            throw badElement(shown(value), of: key, element, remedy: "remove it")
         }
-        for (value, next) in zip(values, values.dropFirst()) where next <= value {
+        guard zip(values, values.dropFirst()).allSatisfy(<) else {
             throw impossible(
-                key, "\(shown(value)), \(shown(next))", "a rising list",
+                key, "[\(values.map(shown).joined(separator: ", "))]", "a rising list",
                 remedy: "sort it and remove repetitions")
         }
     }
@@ -132,11 +144,24 @@ struct SpecificationTable {
         conflict(key, value, "must be \(valid)", remedy: remedy)
     }
 
+    /// Returns a failure about an element of a list, which shows the list as the file has it:
+    /// `FILE: KEY = [...]: contains ELEMENT, which is not KIND; REMEDY.`
+    func badElement(
+        _ element: String, of key: String, _ kind: String, remedy: String
+    ) -> Failure {
+        conflict(
+            key, entries[key]?.toml ?? element, "contains \(element), which is not \(kind)",
+            remedy: remedy)
+    }
+
     /// Returns a failure about any other problem of a value:
     /// `FILE: KEY = VALUE: PROBLEM; REMEDY.`
     func conflict(_ key: String, _ value: some Any, _ problem: String, remedy: String) -> Failure {
-        .key("\(name): \(key)", value, problem, remedy: remedy)
+        .key(self.key(key), value, problem, remedy: remedy)
     }
+
+    /// Returns a key after the name of the file, as messages show it.
+    func key(_ key: String) -> String { "\(name): \(key)" }
 
     private static func number(_ value: RecipeValue) -> Double? {
         switch value {

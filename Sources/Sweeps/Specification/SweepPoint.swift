@@ -118,13 +118,14 @@ extension SweepSpecification {
             hasOneComparison(batch: point.batch, contextLength: context)
                 || recipe.schedule.name == .constant
         else {
-            throw .key(
-                "\(recipePath): [schedule] name", "\"\(recipe.schedule.name.rawValue)\"",
-                "has a rate that is still decaying when a run is compared before its end",
-                remedy: "set schedule.name = \"constant\" with training.averaging_power = 7, or "
-                    + "give only one of tokens and steps, with one number")
+            throw located(
+                .key(
+                    "[schedule] name", "\"\(recipe.schedule.name.rawValue)\"",
+                    "has a rate that is still decaying when a run is compared before its end",
+                    remedy: "set schedule.name = \"constant\" with training.averaging_power = 7, "
+                        + "or give only one of tokens and steps, with one number"))
         }
-        try recipe.validate()
+        try validate(recipe)
         return recipe
     }
 
@@ -139,8 +140,12 @@ extension SweepSpecification {
         recipe.scaling = rule?.scaling ?? ScalingConfiguration()
         if rule == nil { recipe.scaling.rule = .none }
         recipe.scaling.baseBatch = rule == nil ? batch : baseBatch
-        try recipe.validate()
+        try validate(recipe)
         return recipe
+    }
+
+    private func validate(_ recipe: Recipe) throws(Failure) {
+        do throws(Failure) { try recipe.validate() } catch { throw located(error) }
     }
 
     /// Returns whether a batch's runs are compared only at their end.
@@ -158,8 +163,9 @@ extension SweepSpecification {
                 common < 1e9 && nearest < 1e15
                 ? "use \(Int(nearest)) or other batches" : "use other batches"
             throw .key(
-                "tokens", count,
-                "must be a multiple of \(perStep), the tokens in a step of batch \(batch)",
+                "\(path): tokens", tokens,
+                "contains \(count), which is not a multiple of \(perStep), the tokens in a step of "
+                    + "batch \(batch)",
                 remedy: remedy)
         }
     }

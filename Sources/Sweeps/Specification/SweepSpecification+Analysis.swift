@@ -66,7 +66,7 @@ extension SweepSpecification {
         ]
         guard let difference = differences.first(where: { $0.1 }) else { return }
         throw .about(
-            .configuration, difference.0,
+            .configuration, "\(path): \(difference.0)",
             "differs from the sweep being resumed, so their runs would not be comparable",
             remedy: "keep it, or start a new sweep (only batches, learning_rates, seeds, rules, "
                 + "extend, tolerance, target_losses, parametrizations and smaller sizes may change)"

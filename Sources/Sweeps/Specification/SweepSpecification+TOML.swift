@@ -24,12 +24,14 @@ extension SweepSpecification {
         guard let recipePath = try table.text("recipe") else {
             throw table.missing("recipe", "\"char.toml\", the recipe that every run starts from")
         }
+        path = name
         self.recipePath = recipePath
         recipeText = try recipe(recipePath)
         settings = try table.settings
         try Self.refuseOwnKeys(settings, table)
         baseRecipe = try Recipe(
-            unchecked: recipeText, name: recipePath, settings: settings, omitting: "scaling")
+            unchecked: recipeText, name: recipePath, settings: settings,
+            settingsFile: name, omitting: "scaling")
         batches = try table.required("batches", "[8, 16, 32]", of: table.integers)
         learningRates = try table.required(
             "learning_rates", "[1e-4, 2e-4, 4e-4, 8e-4]", of: table.numbers)
@@ -37,8 +39,8 @@ extension SweepSpecification {
         seeds = try table.required("seeds", "[1, 2, 3]", of: table.integers).map {
             (seed) throws(Failure) in
             guard let seed = UInt64(exactly: seed) else {
-                throw table.impossible(
-                    "seeds", "\(seed)", "a whole number, 0 or more", remedy: "use 1, 2, 3")
+                throw table.badElement(
+                    "\(seed)", of: "seeds", "a whole number, 0 or more", remedy: "use 1, 2, 3")
             }
             return seed
         }
@@ -59,11 +61,11 @@ extension SweepSpecification {
         if let names = try table.list("parametrizations") {
             parametrizations = try names.map { (value) throws(Failure) in
                 guard case .text(let name) = value else {
-                    throw table.impossible(
-                        "parametrizations", value.toml, "a quoted name",
+                    throw table.badElement(
+                        value.toml, of: "parametrizations", "a quoted name",
                         remedy: "use some of \"standard\", \"mup\" and \"completep\"")
                 }
-                return try Parametrization(name, key: "\(table.name) parametrizations")
+                return try Parametrization(name, key: table.key("parametrizations"))
             }
         }
         try validate(table)
@@ -96,17 +98,35 @@ extension SweepSpecification {
         }
     }
 
+    /// The keys of a recipe whose values differ from run to run.
+    private static let ownKeys = [
+        "training.global_batch", "training.seed", "training.steps", "optimizer.learning_rate",
+        "evaluation.every", "evaluation.at", "evaluation.windows",
+    ]
+
+    /// Returns a failure of a run's recipe with the file that holds its key: the specification or
+    /// the recipe.
+    func located(_ failure: Failure) -> Failure {
+        let own = Self.ownKeys + settings.map { "\($0.section).\($0.key)" }
+        // The recipe's own [scaling] is not read.
+        let isOwn =
+            failure.sentence.hasPrefix("[scaling]")
+            || own.contains { path in
+                let names = path.split(separator: ".")
+                let key = "[\(names[0])] \(names[1])"
+                return failure.sentence.hasPrefix("\(key) ")
+                    || failure.sentence.hasPrefix("\(key):")
+            }
+        return failure.inFile(isOwn ? path : recipePath)
+    }
+
     /// Refuses keys in [set] whose values differ from run to run.
     private static func refuseOwnKeys(
         _ settings: [RecipeSetting], _ table: SpecificationTable
     ) throws(Failure) {
-        let own = [
-            "training.global_batch", "training.seed", "training.steps", "optimizer.learning_rate",
-            "evaluation.every", "evaluation.at", "evaluation.windows",
-        ]
         for setting in settings {
             let key = "\(setting.section).\(setting.key)"
-            guard own.contains(key) || setting.section == "scaling" else { continue }
+            guard ownKeys.contains(key) || setting.section == "scaling" else { continue }
             throw table.conflict(
                 "[set] \(key)", setting.value.toml, "is not a key that all runs share",
                 remedy: setting.section == "scaling"
@@ -174,7 +194,8 @@ extension SweepSpecification {
             guard let value = values.last else { continue }
             try require(
                 value <= largest,
-                or: table.impossible(key, value, "at most \(largest)", remedy: "use less"))
+                or: table.badElement(
+                    "\(value)", of: key, "at most \(largest)", remedy: "use less"))
         }
         try require(
             targetLosses.allSatisfy { $0.isFinite && $0 > 0 },
@@ -238,7 +259,7 @@ extension SweepRule {
             throw table.impossible(
                 "rules", value.toml, "a table with a rule", remedy: "add rule = \"power\"")
         }
-        let rule = try ScalingConfiguration.Rule(text, key: "\(table.name) rules")
+        let rule = try ScalingConfiguration.Rule(text, key: table.key("rules"))
         let others = keys.filter { $0.key != "rule" }.sorted { $0.key < $1.key }
         name =
             ([text]
@@ -248,7 +269,9 @@ extension SweepRule {
             }).joined(separator: " ")
         var recipe = Recipe()
         recipe.scaling.rule = rule
-        for (key, value) in others { try recipe.apply(RecipeSetting("scaling", key, to: value)) }
+        for (key, value) in others {
+            try recipe.apply(RecipeSetting("scaling", key, to: value), in: table.name)
+        }
         scaling = recipe.scaling
         isTrained =
             rule.scalesBetas

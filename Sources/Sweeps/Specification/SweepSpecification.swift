@@ -4,6 +4,8 @@ import Support
 
 /// The content of a sweep's TOML file: a grid of batches, rates and seeds for one recipe.
 package struct SweepSpecification: Sendable, Equatable {
+    /// The path of the specification's file, for messages.
+    package let path: String
     /// The text of the recipe that all runs share.
     package let recipeText: String
     /// `recipe`: the path of that recipe, for messages.

@@ -108,8 +108,12 @@ extension SweepSpecification {
         guard let variant else { return self }
         var own = self
         (own.widths, own.layers, own.tokensPerParameter) = ([], [], [])
-        own.baseRecipe.model = try baseRecipe.model.resized(
-            to: variant.size, variant.parametrization, base: baseSize)
+        do throws(Failure) {
+            own.baseRecipe.model = try baseRecipe.model.resized(
+                to: variant.size, variant.parametrization, base: baseSize, widthKey: "widths")
+        } catch {
+            throw error.inFile(path)
+        }
         if !tokensPerParameter.isEmpty {
             own.tokens = try tokens(ofParameters: own.baseRecipe.model.innerParameterCount)
         }
@@ -125,8 +129,8 @@ extension SweepSpecification {
             (max(1, ($0 * Double(count) / common).rounded()) * common)
         }
         guard tokens.allSatisfy({ $0 < 0x1p52 }), Set(tokens).count == tokens.count else {
-            throw .about(
-                .configuration, "tokens_per_parameter",
+            throw .key(
+                "\(path): tokens_per_parameter", tokensPerParameter,
                 "gives numbers of tokens that are equal or too large for \(count) parameters",
                 remedy: "use other numbers, or fewer batches")
         }

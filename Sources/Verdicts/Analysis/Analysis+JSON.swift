@@ -160,13 +160,18 @@ extension RuleVerdict {
             "constant_fitted": .bool(basis == .fittedConstant), "conclusion": .string(conclusion),
             "holds_up_to": JSONValue(holdsUpTo), "fails_from": JSONValue(failsFrom),
             "holds_beyond_failure": .integers(holdsBeyondFailure), "sentence": .string(sentence),
-            "undecided": .objects(
-                undecided.map {
-                    [
-                        "batch": .integer($0.batch), "reason": .string($0.reason),
-                        "to_decide": JSONValue($0.decidingRuns?.phrase),
-                    ]
-                }), "regrets": .objects(regrets.map(\.json)),
+            "undecided": .objects(undecided.map(\.json)),
+            "undecided_beyond_failure": .objects(undecidedBeyondFailure.map(\.json)),
+            "regrets": .objects(regrets.map(\.json)),
+        ]
+    }
+}
+
+extension RuleVerdict.Undecided {
+    fileprivate var json: JSONObject {
+        [
+            "batch": .integer(batch), "reason": .string(reason),
+            "to_decide": JSONValue(decidingRuns?.phrase),
         ]
     }
 }

@@ -3,15 +3,6 @@ import Support
 
 /// The batches at which a rule holds, fails or is undecided, by one design.
 package struct RuleVerdict: Sendable, Equatable {
-    /// A batch at which the rule neither holds nor fails.
-    package struct Undecided: Sendable, Equatable {
-        package let batch: Int
-        /// The reason, such as "the rule's rate lies above the grid".
-        package let reason: String
-        /// The runs that are needed before more seeds can decide, or nil if more seeds can decide.
-        package let decidingRuns: DecidingRuns?
-    }
-
     package enum Conclusion: Sendable, Equatable {
         /// The rule holds at every batch from the base up to this one, the largest that was
         /// trained.
@@ -55,8 +46,8 @@ package struct RuleVerdict: Sendable, Equatable {
     package let decidingGaps: [Undecided]
     /// The batches beyond `failsFrom` at which the rule holds.
     package let holdsBeyondFailure: [Int]
-    /// The batches beyond `failsFrom` at which the rule is undecided.
-    let undecidedBeyondFailure: [Int]
+    /// The undecided batches beyond `failsFrom`.
+    package let undecidedBeyondFailure: [Undecided]
     /// The batches at which the rule fails.
     private let failures: [Int]
     private let baseBatch: Int
@@ -91,16 +82,15 @@ package struct RuleVerdict: Sendable, Equatable {
         holdsUpTo = zip(judged, judgments).prefix { $0.1 == .holds }.last?.0.batch
         holdsBeyondFailure = zip(judged, judgments).dropFirst(failure ?? judged.count)
             .filter { $0.1 == .holds }.map(\.0.batch)
-        undecidedBeyondFailure = zip(judged, judgments).dropFirst(failure ?? judged.count)
-            .filter { $0.1 == .undecided }.map(\.0.batch)
         failures = zip(judged, judgments).filter { $0.1 == .fails }.map(\.0.batch)
-        undecided = zip(judged, judgments).prefix(failure ?? judged.count)
-            .filter { $0.1 == .undecided }
-            .map { regret, _ in
-                Undecided(
-                    regret, optimum: optima.first { $0.batch == regret.batch },
-                    base: basis == .baseRate ? base : nil, settings: settings)
-            }
+        let open = zip(judged, judgments).filter { $0.1 == .undecided }.map { regret, _ in
+            Undecided(
+                regret, optimum: optima.first { $0.batch == regret.batch },
+                base: basis == .baseRate ? base : nil)
+        }
+        let end = failures.first ?? .max
+        undecided = open.filter { $0.batch < end }
+        undecidedBeyondFailure = open.filter { $0.batch > end }
         if let last = judged.last, undecided.isEmpty {
             conclusion = failures.first.map { .fails(from: $0) } ?? .holds(upTo: last.batch)
         } else {
@@ -172,23 +162,28 @@ package struct RuleVerdict: Sendable, Equatable {
 }
 
 extension RuleVerdict {
+    /// All undecided batches, rising.
+    package var allUndecided: [Undecided] { undecided + undecidedBeyondFailure }
+
     /// The undecided batches with their reasons, grouped by reason.
     private var gaps: [String] {
-        var groups: [(gap: Undecided, batches: [Int])] = []
-        for gap in undecided {
-            let place = groups.firstIndex {
-                $0.gap.reason == gap.reason
-            }
-            if let place {
+        groupedGaps(\.reason).map { reason, batches in
+            "at B = \(Format.list(batches.map(String.init))) (\(reason))"
+        }
+    }
+
+    /// Returns the undecided batches by reason, in the order of the first batch of each.
+    func groupedGaps(_ reason: (Undecided) -> String) -> [(reason: String, batches: [Int])] {
+        var groups: [(reason: String, batches: [Int])] = []
+        for gap in allUndecided {
+            let reason = reason(gap)
+            if let place = groups.firstIndex(where: { $0.reason == reason }) {
                 groups[place].batches.append(gap.batch)
             } else {
-                groups.append((gap, [gap.batch]))
+                groups.append((reason, [gap.batch]))
             }
         }
-        let beyond = undecidedBeyondFailure.map(String.init)
-        return groups.map { gap, batches in
-            "at B = \(Format.list(batches.map(String.init))) (\(gap.reason))"
-        } + (beyond.isEmpty ? [] : ["at B = \(Format.list(beyond))"])
+        return groups
     }
 }
 
@@ -218,61 +213,6 @@ private enum Judgment: String {
             self = .holds
         } else {
             self = .undecided
-        }
-    }
-}
-
-extension RuleVerdict.Undecided {
-    /// Explains why a batch is undecided.
-    ///
-    /// - Parameter base: the batch whose best rate the rule scales, or nil if the rule's rate does
-    ///   not depend on it.
-    fileprivate init(
-        _ regret: Regret, optimum: BatchOptimum?, base: BatchOptimum?, settings: AnalysisSettings
-    ) {
-        batch = regret.batch
-        let anchor = base.flatMap(\.decidingRuns)
-        func covering(_ rates: [Double?]) -> DecidingRuns? {
-            optimum.flatMap { optimum in
-                let own = rates.compactMap(\.self).flatMap(optimum.grid.further(toCover:))
-                return own.isEmpty ? nil : .rates(own, batch: regret.batch)
-            }
-        }
-        let ruleRate = covering([regret.rate])
-        switch regret.outcome {
-        case _ where anchor != nil:
-            reason = "the base batch has no best rate to scale"
-            decidingRuns = anchor
-        case .measured where regret.isLowerBound:
-            reason = "the batch's best rate is unknown"
-            decidingRuns = optimum?.decidingRuns ?? ruleRate
-        case .measured(let estimate):
-            var outside: [Double] = []
-            if let interval = estimate.interval {
-                reason =
-                    "the regret's interval, \(Format.significant(interval.lower, digits: 2)) to "
-                    + "\(Format.significant(interval.upper, digits: 2)), contains the tolerance"
-            } else if regret.seedCount < 2 {
-                reason = "one seed gives no interval"
-            } else {
-                reason = "the interval of the rule's rate extends beyond the grid"
-                outside = [regret.rates?.lowerBound, regret.rates?.upperBound].compactMap(\.self)
-                    .filter { !(optimum?.grid.contains($0) ?? true) }
-            }
-            decidingRuns = covering(outside)
-        case .diverged:
-            reason = "only one seed diverged"
-            decidingRuns = nil
-        case .belowDivergence:
-            reason =
-                "the rule's rate lies between the highest rate that trains and one that diverges"
-            decidingRuns = ruleRate
-        case .outsideGrid(let side):
-            reason = "the rule's rate lies \(side.rawValue) the grid"
-            decidingRuns = ruleRate
-        case .unavailable:
-            reason = "no run reached the steps or tokens of the comparison"
-            decidingRuns = optimum?.decidingRuns ?? .longer(batch: batch)
         }
     }
 }

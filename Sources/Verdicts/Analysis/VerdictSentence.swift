@@ -38,7 +38,7 @@ private func clause(_ verdict: RuleVerdict, bound: String?) -> String {
         predicates.append("holds up to B = \(reach)" + (bound.map { " \($0)" } ?? ""))
     }
     if let failure = verdict.failure { predicates.append(failure) }
-    let open = verdict.undecided.map(\.batch) + verdict.undecidedBeyondFailure
+    let open = verdict.allUndecided.map(\.batch)
     if !open.isEmpty {
         predicates.append("is undecided at B = \(Format.list(open.map(String.init)))")
     }

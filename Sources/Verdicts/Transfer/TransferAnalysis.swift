@@ -92,15 +92,31 @@ package struct TransferAnalysis: Sendable, Equatable {
         if let reach = verdict.reachBeyondBase {
             predicates.append("transfers up to \(name(of: reach)) (regret <= \(tolerance) at 95 %)")
         }
-        if !verdict.undecided.isEmpty {
-            let names = verdict.undecided.map { name(of: $0.batch) }
+        if !verdict.allUndecided.isEmpty {
+            let names = verdict.allUndecided.map { name(of: $0.batch) }
             predicates.append("is undecided at \(Format.list(names))")
         }
         if let failure = verdict.failsFrom {
-            let regret = verdict.regrets.first { $0.batch == failure }
-            predicates.append("fails from \(name(of: failure))\(Self.cost(regret))")
+            let cost = Self.cost(verdict.regrets.first { $0.batch == failure })
+            let isLast =
+                verdict.holdsBeyondFailure.isEmpty && verdict.undecidedBeyondFailure.isEmpty
+            let failures = models.filter { verdict.word(atBatch: $0.parameters) == "fails" }
+            predicates.append(
+                isLast
+                    ? "fails from \(name(of: failure))\(cost)"
+                    : "fails at \(Format.list(failures.map(\.name)))")
         }
         return "the best rate of \(models[0].name), \(rate), \(Format.list(predicates))."
+    }
+
+    /// The reasons why models are undecided, in one sentence; nil if none is undecided, or if the
+    /// smallest model has no best rate.
+    package var undecidedSentence: String? {
+        guard optima.first?.optimum.best != nil, !verdict.allUndecided.isEmpty else { return nil }
+        let groups = verdict.groupedGaps { $0.cause.reason(for: .models) }.map { reason, models in
+            "\(Format.list(models.map(name))) (\(reason))"
+        }
+        return "The transfer is undecided at \(Format.list(groups))."
     }
 
     private static func cost(_ regret: Regret?) -> String {
@@ -124,6 +140,9 @@ package struct TransferAnalysis: Sendable, Equatable {
                 + "parameters outside the embeddings and the head."
             : "No power law of the number of parameters fits the best rates."
     }
+
+    /// The sentences that follow the verdict.
+    package var details: [String] { [undecidedSentence, exponentSentence].compactMap(\.self) }
 
     /// The best rates and the regrets of the smallest model's rate.
     package var table: Table {
@@ -179,6 +198,8 @@ package struct TransferAnalysis: Sendable, Equatable {
                 "regret": estimate.map { .number($0.value) } ?? .null,
                 "regret_interval": interval(estimate?.interval),
                 "verdict": .string(verdict.word(atBatch: model.parameters)),
+                "reason": verdict.allUndecided.first { $0.batch == model.parameters }
+                    .map { .string($0.cause.reason(for: .models)) } ?? .null,
             ]
         }
         return [
