@@ -157,8 +157,8 @@ struct RunPlannerTests {
         ],
     ]
 
-    @Test("a valley that a burst hides gets rates between those around the least loss")
-    func hiddenValley() throws {
+    @Test("a burst does not hide a valley in the losses of a real sweep")
+    func burst() throws {
         let batches = Self.realLosses.keys.sorted()
         var settings = settings
         settings.tolerance = 0.02
@@ -176,15 +176,14 @@ struct RunPlannerTests {
                 }
             }
         }
+        // The least typical loss of batch 4 is at 0.002, 0.004 or between.
+        let best = try Analysis(points, settings: settings).designs[0].optimum(4).optimum.best
+        #expect(try (1.8e-3...4e-3).contains(#require(best).rate))
         guard case .runs(let runs) = planner.next(after: points) else {
             Issue.record("the planner has no runs")
             return
         }
-        // The least typical loss of batch 4 is at 0.002, 0.004 or between.
-        for run in runs where run.batch == 4 {
-            #expect((1e-3...8e-3).contains(run.learningRate), "\(run)")
-        }
-        #expect(runs.contains { $0.batch == 4 })
+        for run in runs { #expect((5e-4...1.6e-2).contains(run.learningRate), "\(run)") }
     }
 
     @Test("equal tokens and equal steps are settled with the same runs")

@@ -76,24 +76,34 @@ struct SeedsWithFewRatesTests {
         }
     }
 
-    @Test("the rates of more seeds are among those to which a valley is fitted")
+    @Test("the runs of more seeds have rates to which a valley is fitted")
     func rates() throws {
+        let batches = [2, 8, 32]
         let planner = RunPlanner(
-            startRates: [2: [1e-3, 2e-3, 4e-3], 8: [2e-3, 4e-3, 8e-3], 32: [2e-3, 4e-3, 8e-3]],
-            baseBatch: 2, seeds: [1, 2, 3, 4], settings: settings)
-        let points = Self.points.filter { $0.seed <= 2 }
+            startRates: Dictionary(
+                uniqueKeysWithValues: batches.map { ($0, [1e-3, 2e-3, 4e-3, 8e-3]) }),
+            baseBatch: 2, seeds: [1, 2, 3], settings: settings)
+        var noise = SeededNoise(seed: 3)
+        var points: [TrainedPoint] = []
+        while points.count < 150, case .runs(let runs) = planner.next(after: points) {
+            points += runs.map { run in
+                // The loss leaps a factor of 1.6 above the best rate.
+                let distance = log(run.learningRate / (2e-3 * pow(Double(run.batch) / 2, 0.2)))
+                let loss = 2 + 0.1 * distance * distance + (distance > 0.5 ? 0.3 : 0)
+                return .planted(
+                    batch: run.batch, rate: run.learningRate, seed: run.seed,
+                    loss: loss + 0.03 * noise.normal())
+            }
+        }
         let optima = try Analysis(points, settings: settings).designs[0].optima
-        guard case .runs(let runs) = planner.next(after: points) else {
-            Issue.record("the planner has no runs")
-            return
+        let later = points.filter { $0.seed > 3 }
+        try #require(later.count >= 9)
+        let outside = try later.filter { point in
+            let bounds = try #require(optima.first { $0.batch == point.batch }?.bounds)
+            let logRate = log(point.learningRate)
+            return logRate < bounds.lowerBound - 0.01 || logRate > bounds.upperBound + 0.01
         }
-        #expect(Set(runs.map(\.batch)) == [2, 8, 32], "\(runs)")
-        #expect(runs.allSatisfy { $0.seed == 3 }, "\(runs)")
-        for run in runs {
-            let bounds = try #require(optima.first { $0.batch == run.batch }?.bounds)
-            let logRate = log(run.learningRate)
-            #expect(
-                (bounds.lowerBound - 0.01...bounds.upperBound + 0.01).contains(logRate), "\(run)")
-        }
+        // A window may shrink after a seed was trained.
+        #expect(outside.count <= later.count / 6, "\(outside.count) of \(later.count)")
     }
 }

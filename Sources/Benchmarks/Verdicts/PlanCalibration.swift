@@ -52,6 +52,7 @@ package struct PlanCalibration: Sendable {
         let budgets = [
             "parabola, .010, .15": 160, "asymmetric, .010, .15": 200,
             "plateau, .015, .10": 200, "growing, .006, .10": 160, "leveling, .006, .10": 160,
+            "unstable, .006, .10": 160,
         ]
         return VerdictCalibration.cases.compactMap { sweep, _ in
             budgets[sweep.name].map { (sweep, $0) }

@@ -24,6 +24,9 @@ package struct SimulatedSweep: Sendable {
     package var seedNoise = 0.05
     /// The probability that a run above the best rate ends 0.1 to 0.4 nats higher.
     package var burstProbability = 0.0
+    /// The growth of the noise above the best rate: at a distance of z in ln(rate), the standard
+    /// deviation is `lossNoise` times exp(growth * z).
+    package var noiseGrowth = 0.0
 
     package init(_ name: String) { self.name = name }
 
@@ -99,8 +102,8 @@ package struct SimulatedSweep: Sendable {
         var noise = NormalNumbers(key: key | (place + 64) << 32 | bits)
         let isBurst = noise.uniform() < burstProbability && rate > best
         let loss =
-            Self.leastLoss + offset + excess(at: rate - best, batch: run.batch) + lossNoise
-            * noise.normal()
+            Self.leastLoss + offset + excess(at: rate - best, batch: run.batch)
+            + lossNoise * exp(noiseGrowth * max(0, rate - best)) * noise.normal()
             + (isBurst ? 0.1 + 0.3 * noise.uniform() : 0)
         return TrainedPoint(
             batch: run.batch, learningRate: run.learningRate, seed: run.seed, initialLoss: 4,

@@ -128,6 +128,12 @@ package struct VerdictCalibration: Sendable {
                 }, [3, 5, 10]
             ),
             (
+                sweep("unstable, .006, .10") {
+                    ($0.curvatures, $0.noiseGrowth) = ((0.1, 0.3), 1.5)
+                    ($0.lossNoise, $0.seedNoise) = (0.006, 0.10)
+                }, [3, 5, 10]
+            ),
+            (
                 sweep("leveling, .006, .10") {
                     ($0.depth, $0.lossNoise, $0.seedNoise) = (0.1, 0.006, 0.10)
                 }, [3, 5, 10]
