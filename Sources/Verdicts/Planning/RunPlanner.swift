@@ -105,9 +105,11 @@ package struct RunPlanner: Sendable {
         guard !gaps.isEmpty else { return .exhausted }
         if let round = round(rates(closing: gaps, state), after: finished) { return round }
         let places = Set(gaps.map(\.batch) + [baseBatch])
-        if let round = round(ratesBetween(places, state), after: finished) { return round }
+        let first = ratesBetween(places, state, seeds: Self.firstSeeds)
+        if let round = round(first, after: finished) { return round }
         guard seedsMayDecide(Set(gaps.map(\.batch)), state, rules: open.map(\.name)) else {
-            return .exhausted
+            let all = ratesBetween(places, state, seeds: Self.mostSeeds)
+            return round(all, after: finished) ?? .exhausted
         }
         return round(moreSeeds(Set(gaps.map(\.batch)), state), after: finished) ?? .exhausted
     }
@@ -215,17 +217,19 @@ package struct RunPlanner: Sendable {
         }
     }
 
-    /// Returns the rates between those of the first seeds at the batches where the valley's form is
-    /// the greatest error.
-    private func ratesBetween(_ places: Set<Int>, _ state: State) -> [PlannedRun] {
+    /// Returns the rates between those of some seeds, at the batches where the valley's form is the
+    /// greatest error.
+    private func ratesBetween(_ places: Set<Int>, _ state: State, seeds: Int) -> [PlannedRun] {
         places.sorted().filter { isFormUnknown($0, state) }.flatMap { batch in
-            runs(batch, state.rates[batch]?.between ?? [], state)
+            runs(batch, state.rates[batch]?.between ?? [], state, seeds: seeds)
         }
     }
 
-    private func runs(_ batch: Int, _ rates: [Double], _ state: State) -> [PlannedRun] {
+    private func runs(
+        _ batch: Int, _ rates: [Double], _ state: State, seeds: Int = firstSeeds
+    ) -> [PlannedRun] {
         rates.flatMap { rate in
-            state.seeds(batch).prefix(Self.firstSeeds).map {
+            state.seeds(batch).prefix(seeds).map {
                 PlannedRun(batch: batch, learningRate: rate, seed: $0)
             }
         }
