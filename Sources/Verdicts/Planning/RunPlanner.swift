@@ -8,7 +8,8 @@ import Statistics
 /// (`BestRateSearch`). Then every batch gets more seeds, each with three rates: near the best rate
 /// and on both sides of it. Finally, rates or seeds are added where a rule is still undecided:
 /// rates that a verdict lacks, rates between the three where the valley's form is the greatest
-/// error, otherwise seeds, one at a time.
+/// error, otherwise seeds, one at a time. Once more seeds are not expected to help, every seed gets
+/// the rates between.
 ///
 /// A round is a function of the finished runs, so a sweep is the same on any layout.
 package struct RunPlanner: Sendable {
