@@ -160,8 +160,8 @@ struct SafetensorsHeader {
         }
         guard offsets[1] - offsets[0] == size else {
             throw Defect(
-                "its tensor \"\(name)\" has \(offsets[1] - offsets[0]) bytes where shape \(shape) of \(entry.type) needs \(size)"
-            )
+                "its tensor \"\(name)\" has \(offsets[1] - offsets[0]) bytes where shape \(shape) of "
+                    + "\(entry.type) needs \(size)")
         }
         return StoredTensor(name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
     }

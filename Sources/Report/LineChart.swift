@@ -7,7 +7,7 @@ package struct LineChart: ChartDescription {
         package let x: Double
         package let y: Double
         /// The ends of an interval around y, such as a confidence interval; the upper end is
-        /// infinite if it is unknown. A point whose y is not a number may have one.
+        /// infinite if it is unknown. A point whose y is not a number may have an interval.
         package let interval: ClosedRange<Double>?
 
         package init(_ x: Double, _ y: Double, interval: ClosedRange<Double>? = nil) {

@@ -75,8 +75,8 @@ extension Failure {
         .about(code, path, problem, remedy: remedy)
     }
 
-    /// Returns the failure with the file that holds its key: `PATH: [section] key = value: problem;
-    /// remedy.`
+    /// Returns the failure after the path of the file that holds its key:
+    /// `PATH: [section] key = value: problem; remedy.`
     package func inFile(_ path: String) -> Failure { Failure(code, "\(path): \(sentence)") }
 
     /// Returns a usage failure that concerns the value of an option: `--option value: problem;

@@ -57,8 +57,7 @@ struct RegimesCommand: ParsableCommand {
             (job) throws(Failure) in
             let session = RegimesSession(
                 recipePath: recipe, dataPath: experiment.data, outPath: experiment.out,
-                rates: rates,
-                probeSteps: probeSteps, grid: grid, sequences: sequences, in: job)
+                rates: rates, probeSteps: probeSteps, grid: grid, sequences: sequences, in: job)
             guard let regimes = try session.run() else { return .discarded }
             return .finished(regimes.sentences + ["the report is \(experiment.out)/report.html"])
         }

@@ -3,7 +3,7 @@ import Compute
 import Support
 import Training
 
-/// The options of an experiment: its data and its results.
+/// The options for the data and the results of an experiment.
 struct ExperimentOptions: ParsableArguments {
     @Option(help: "The folder that `lockstep tokenize` wrote.")
     var data: String
@@ -12,7 +12,7 @@ struct ExperimentOptions: ParsableArguments {
     var out: String
 }
 
-/// The option for changes of a recipe.
+/// The option that overrides keys of a recipe.
 struct OverridesOption: ParsableArguments {
     @Option(
         parsing: .singleValue,

@@ -105,7 +105,7 @@ struct TokenizeCommand: ParsableCommand {
         let mode = try progressMode()
         var announcement: String? =
             "lockstep: tokenizing \(text.joined(separator: ", ")) into \(out)"
-        /// Announces the work once. Most mistakes are found before, and are then reported alone.
+        /// Announces the work once. Most mistakes are found earlier, so they are reported alone.
         func announce() {
             if let line = announcement { StandardError.shared.write(line: line) }
             announcement = nil

@@ -69,8 +69,7 @@ struct TrainCommand: ParsableCommand {
             (job) throws(Failure) in
             let session = TrainingSession(
                 recipePath: recipe, dataPath: data, runPath: out, overrides: overrides.set,
-                resumes: resume,
-                tracePath: trace, in: job)
+                resumes: resume, tracePath: trace, in: job)
             switch try session.train() {
             case .finished(let evaluation, let best):
                 let loss = Format.fixed(evaluation.loss, decimals: 4)

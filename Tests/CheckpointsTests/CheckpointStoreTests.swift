@@ -31,8 +31,7 @@ final class Run {
     func manifest(step: Int) -> Manifest {
         Manifest(
             step: step, tokensSeen: step * 768, seed: UInt64(Int.max), sampleCursor: step * 12,
-            lanes: 4,
-            rankCount: 2, recipeHash: "recipe", dataFingerprint: "data",
+            lanes: 4, rankCount: 2, recipeHash: "recipe", dataFingerprint: "data",
             tokenizerFingerprint: "tokenizer", parameterHash: "parameters \(step)",
             version: "0.1.0", extra: ["schedule": "{\"phase\": 1}", "naïve / \"key\"": "a\nb"])
     }

@@ -38,7 +38,7 @@ struct SpecificationTests {
         #expect(try slot(chart, "y", in: "scales")["type"] as? String == "log")
     }
 
-    @Test("an interval may lack its upper end, also that of a gap")
+    @Test("an interval may lack its upper end, even at a gap")
     func openIntervals() throws {
         let chart = LineChart(
             title: "t", sentence: "", x: ChartAxis("x"), y: ChartAxis("y", limits: 0...3),

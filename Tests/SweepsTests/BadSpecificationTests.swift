@@ -39,7 +39,8 @@ import Testing
             ),
             (
                 "batches = [0, 4]",
-                "s.toml: batches = [0, 4]: contains 0, which is not a batch of 1 or more; remove it."
+                "s.toml: batches = [0, 4]: contains 0, which is not a batch of 1 or more; remove "
+                    + "it."
             ),
             ("batches = 2024-01-01", "s.toml: batches: is a date or time, which no key takes; "),
             ("rules = [\"cube\"]", "s.toml: rules = \"cube\": must be one of "),

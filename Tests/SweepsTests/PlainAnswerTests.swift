@@ -78,8 +78,8 @@ struct PlainAnswerTests {
             "No rule is shown to give a good rate above batch 4; the unchanged rate is too low from "
                 + "batch 8, the rate of the rule B^0.9 is too high from batch 8 and the rule adam-sde "
                 + "(trained) is bad at batch 8.",
-            "No rule is good at every batch; the rule B^0.9 comes closest: its loss is estimated at "
-                + "no more than 0.03 above the best one.")
+            "No rule is good at every batch; the rule B^0.9 comes closest: its loss is estimated "
+                + "at no more than 0.03 above the best one.")
     }
 
     @Test("nothing is decided")
@@ -141,10 +141,11 @@ struct PlainAnswerTests {
                 Rule("none", verdicts: verdicts("hhf"), side: .tooLow, cost: 0.02),
                 Rule("sqrt", verdicts: verdicts("uuu"), cost: 0.04),
             ]), .undecided,
-            "When the batch grows from 4 to 16, the unchanged rate is still good, but it is too low "
-                + "at batch 32.",
-            "It is undecided whether the square-root rule's rate is good from batch 8 to 32, but it "
-                + "is the best guess: its loss is estimated at no more than 0.04 above the best one."
+            "When the batch grows from 4 to 16, the unchanged rate is still good, but it is too "
+                + "low at batch 32.",
+            "It is undecided whether the square-root rule's rate is good from batch 8 to 32, but "
+                + "it is the best guess: its loss is estimated at no more than 0.04 above the best "
+                + "one."
         )
     }
 

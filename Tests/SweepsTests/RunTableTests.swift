@@ -42,8 +42,7 @@ struct RunTableTests {
         8,4e-3,1,10,80,3.3
         """
 
-    @Test(
-        "a batch that is undecided because one seed diverged has this reason, beyond a failure too")
+    @Test("a verdict states that one seed diverged at an undecided batch, even beyond a failure")
     func divergedSeed() throws {
         let sweep = PlantedSweep(
             seeds: 3, bestRate: { _ in 1e-3 }, rateNoise: 0.03,

@@ -67,7 +67,7 @@ struct SizedRunTableTests {
     }
 
     @Test(
-        "models are named by the dimensions that the file has, if these tell them apart",
+        "models are named by the dimensions that the file has, if these distinguish them",
         arguments: [
             ("width,depth", ["width 32", "width 64", "width 128"]),
             ("size,layers", ["10,000 parameters", "40,000 parameters", "160,000 parameters"]),

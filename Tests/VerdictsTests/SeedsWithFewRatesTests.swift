@@ -76,7 +76,7 @@ struct SeedsWithFewRatesTests {
         }
     }
 
-    @Test("the runs of more seeds have rates to which a valley is fitted")
+    @Test("further seeds train at rates to which a valley is fitted")
     func rates() throws {
         let batches = [2, 8, 32]
         let planner = RunPlanner(
@@ -87,7 +87,7 @@ struct SeedsWithFewRatesTests {
         var points: [TrainedPoint] = []
         while points.count < 150, case .runs(let runs) = planner.next(after: points) {
             points += runs.map { run in
-                // The loss leaps a factor of 1.6 above the best rate.
+                // The loss leaps at 1.6 times the best rate.
                 let distance = log(run.learningRate / (2e-3 * pow(Double(run.batch) / 2, 0.2)))
                 let loss = 2 + 0.1 * distance * distance + (distance > 0.5 ? 0.3 : 0)
                 return .planted(

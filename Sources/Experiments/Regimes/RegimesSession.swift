@@ -66,7 +66,7 @@ package struct RegimesSession {
     // MARK: - Preparation
 
     /// Reads the recipe and the rates that --rates gives, and checks the options. If rates are
-    /// given, the recipe has the good one. Collective.
+    /// given, the recipe gets the good one. Collective.
     private func readRecipe() throws(Failure) -> (recipe: Recipe, given: [Double]?) {
         // Only the first host needs the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in
@@ -91,8 +91,8 @@ package struct RegimesSession {
         }
     }
 
-    /// Returns the plan of each run: at the rates that are given, or otherwise at those that the
-    /// search has found. Collective.
+    /// Returns the plans of the runs at the given rates, or otherwise at those that the search
+    /// found. Collective.
     private func plans(
         _ recipe: Recipe, given: [Double]?, search: RateSearch, _ plan: TrainingPlan
     ) throws(Failure) -> [TrainingPlan] {
@@ -163,12 +163,13 @@ package struct RegimesSession {
         let loss = WindowLoss(
             recipe: input.plan.recipe, data: input.data, sequences: sequences, engine: engine)
         guard let sharpness = try measureSharpness(of: runs, input, engine) else { return nil }
-        return try measure(runs, loss, plan: input.plan, search: search, sharpness: sharpness)
+        return try measureOnPlane(
+            runs, loss, plan: input.plan, search: search, sharpness: sharpness)
     }
 
     /// Projects all paths onto one plane and measures the losses there; returns nil if a signal
     /// stopped the measurement.
-    private func measure(
+    private func measureOnPlane(
         _ runs: [RegimeRun], _ loss: WindowLoss, plan: TrainingPlan, search: RateSearch?,
         sharpness: SharpnessAlongRuns
     ) throws(Failure) -> Regimes? {

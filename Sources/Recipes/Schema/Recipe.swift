@@ -29,7 +29,7 @@ package struct Recipe: Sendable, Equatable {
     /// Reads a recipe and settings, but does not check that the values are valid.
     ///
     /// - Parameters:
-    ///   - settingsFile: the file that has the settings; nil for the command line.
+    ///   - settingsFile: the path of the file that has the settings; nil for the command line.
     ///   - omitting: a section that is not read.
     /// - Throws: `Failure` (configuration) that names a key that does not exist or has a value of the
     ///   wrong kind.
@@ -64,7 +64,7 @@ package struct Recipe: Sendable, Equatable {
 
     /// Sets one key.
     ///
-    /// - Parameter file: the file that has the setting; nil for the command line.
+    /// - Parameter file: the path of the file that has the setting; nil for the command line.
     /// - Throws: `Failure` (configuration) if the key does not exist or takes another kind of value.
     package mutating func apply(
         _ setting: RecipeSetting, in file: String? = nil

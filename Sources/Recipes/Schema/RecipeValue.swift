@@ -44,6 +44,8 @@ package enum RecipeValue: Equatable, Sendable {
         }
     }
 
+    /// Converts a TOML value.
+    ///
     /// - Parameter place: the file and the section before the key in messages.
     private init(
         _ value: any TOMLValueConvertible, key: String, in place: String

@@ -7,7 +7,7 @@ package protocol JSONReadable {
 }
 
 extension JSONReadable {
-    /// Reads the value of a key or an index of a larger value.
+    /// Reads the value at a key or an index of a larger value, which problems name.
     package init(json: JSONValue, at place: @autoclosure () -> String) throws(JSONProblem) {
         do throws(JSONProblem) { try self.init(json: json) } catch { throw error.under(place()) }
     }
@@ -76,7 +76,7 @@ extension Int: JSONReadable {
 }
 
 extension UInt64: JSONReadable {
-    /// Reads a number, or the digits in a string if the number may not fit in an `Int`.
+    /// Reads a number, or a string of digits, which may exceed an `Int`.
     package init(json: JSONValue) throws(JSONProblem) {
         let digits =
             if case .string(let digits) = json { digits } else { String(try Int(json: json)) }

@@ -19,8 +19,8 @@ package struct SweepFindings: Sendable {
     /// The analysis over batches of the first member.
     package var analysis: Analysis { analyses[0].analysis }
 
-    /// A sentence about the missing runs, about best rates that a complete grid does not reach or,
-    /// for a planned sweep, about its end; nil if there is nothing to say.
+    /// A sentence about the missing runs, the best rates outside a complete grid, or the end of a
+    /// planned sweep; nil if there is nothing to say.
     package var caveat: String? {
         if let planNote { return planNote }
         guard progress.done >= progress.total else {
@@ -34,11 +34,12 @@ package struct SweepFindings: Sendable {
             ? nil
             : "The best rate lies outside the grid at B = "
                 + "\(Format.list(batches.sorted().map(String.init))), and extend = "
-                + "\(specification.extend) allows no more rates; to continue, resume the sweep with a "
-                + "larger extend."
+                + "\(specification.extend) allows no more rates; to continue, resume the sweep with "
+                + "a larger extend."
     }
 
-    /// Returns the batches whose grids have grown by `extend` rates toward a best rate outside them.
+    /// Returns the batches whose grids have grown by `extend` rates toward a best rate outside
+    /// them.
     private static func stoppedBatches(
         _ analysis: Analysis, _ specification: SweepSpecification
     ) -> [Int] {

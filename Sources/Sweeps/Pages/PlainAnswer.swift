@@ -131,7 +131,8 @@ package struct PlainAnswer: Sendable, Equatable {
                 : "\(start); the best guess is \(best.rule.subject): \(best.reason)")
     }
 
-    /// Returns a sentence about the rule with the least cost if a rule holds or all of them fail.
+    /// Returns a sentence about the rule with the least cost, for rules of which one holds or all
+    /// fail.
     private static func closest(_ rules: [Rule], holds: Bool) -> String {
         guard let best = best(rules) else {
             return "Which rule comes closest is not known, because no cost is known."
@@ -139,8 +140,8 @@ package struct PlainAnswer: Sendable, Equatable {
         return sentence(
             holds
                 ? "\(best.rule.subject) costs least: \(best.reason)"
-                : "no rule is good at every batch; \(best.rule.subject) comes closest: \(best.reason)"
-        )
+                : "no rule is good at every batch; \(best.rule.subject) comes closest: "
+                    + best.reason)
     }
 
     /// Returns the rule whose greatest estimated cost is least, with the reason as a clause. A rule

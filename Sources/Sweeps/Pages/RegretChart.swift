@@ -22,7 +22,7 @@ struct RegretChart {
     let lines: [Line]
     let tolerance: Double
 
-    /// The regrets that such charts show, in tolerances: at least and at most.
+    /// The limits of the top of the regret axis, in tolerances.
     static let visibleTolerances = 2.0...6.0
 
     /// The chart; nil if no regret is known.
@@ -60,8 +60,8 @@ struct RegretChart {
         return min(max(most, range.lowerBound * tolerance), range.upperBound * tolerance)
     }
 
-    /// Returns the point of a regret, with its interval as far as that is known. The y of a cost that
-    /// was not measured is not a number.
+    /// Returns the point of a regret, with as much of its interval as is known. If the regret was
+    /// not measured, y is not a number.
     private static func point(_ regret: Regret, isBase: Bool) -> LineChart.Point {
         let x = Double(regret.batch)
         switch regret.outcome {
@@ -76,7 +76,7 @@ struct RegretChart {
             return LineChart.Point(x, value, interval: lower...upper)
         case .diverged: return LineChart.Point(x, .infinity)
         case .belowDivergence, .outsideGrid, .unavailable:
-            // From 0 up, any cost would be possible.
+            // A lower end of 0 says nothing, because no regret is negative.
             let lower = regret.lower.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
             return LineChart.Point(x, .nan, interval: lower.map { $0...Double.infinity })
         }

@@ -91,7 +91,8 @@ extension RunTable {
             contextLength: hasSteps && hasTokens ? contextLengths.first : nil)
     }
 
-    /// Returns a name from the dimensions that vary, or otherwise from the number of parameters.
+    /// Returns a name from the dimensions that vary, or from the number of parameters if these do
+    /// not distinguish the model.
     private func name(of model: RunModel) -> String {
         let size = sizeName(of: model)
         let others = models.map(\.model).filter {

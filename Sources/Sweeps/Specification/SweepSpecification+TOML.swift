@@ -104,8 +104,8 @@ extension SweepSpecification {
         "evaluation.every", "evaluation.at", "evaluation.windows",
     ]
 
-    /// Returns a failure of a run's recipe with the file that holds its key: the specification or
-    /// the recipe.
+    /// Returns a failure about a run's recipe after the path of the file that holds its key: the
+    /// specification or the recipe.
     func located(_ failure: Failure) -> Failure {
         let own = Self.ownKeys + settings.map { "\($0.section).\($0.key)" }
         // The recipe's own [scaling] is not read.
@@ -195,7 +195,7 @@ extension SweepSpecification {
             try require(
                 value <= largest,
                 or: table.badElement(
-                    "\(value)", of: key, "at most \(largest)", remedy: "use less"))
+                    "\(value)", of: key, "a number up to \(largest)", remedy: "use less"))
         }
         try require(
             targetLosses.allSatisfy { $0.isFinite && $0 > 0 },

@@ -3,9 +3,9 @@ import Support
 
 extension DesignAnalysis {
     /// A sentence about the rule with the smallest estimated regret, whether or not it is shown to
-    /// hold; nil if no rule has an estimate at every batch.
+    /// hold; nil if no such rule has an estimate at every batch.
     ///
-    /// A rule that fails is named only if every rule fails.
+    /// A rule that fails is considered only if every rule fails.
     package var bestGuess: String? {
         let judged = verdicts.filter { $0.basis == .baseRate && $0.isJudged }
         let mayHold = judged.filter { $0.failsFrom == nil }

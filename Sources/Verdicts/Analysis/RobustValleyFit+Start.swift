@@ -1,8 +1,8 @@
 import Glibc
 
 extension RobustValleyFit {
-    /// Returns the curvatures of the parabolas that fit best if the best rates are the starts. Where
-    /// a batch has none, it is that of all batches.
+    /// Returns the curvature of each batch's best-fitting parabola whose minimum is at the start. A
+    /// batch without a positive curvature gets that of all batches.
     static func startCurvatures(
         _ runs: [ValleyRun], _ starts: [Double], _ cells: ValleyCells, isShared: Bool
     ) -> [Double] {

@@ -16,10 +16,10 @@ struct RobustValleyFit {
     private(set) var deviations: [Double]
     private(set) var weights: [Double]
     private(set) var noise = 0.0
-    /// Whether so many runs became outliers that fewer than half of the degrees of freedom were left.
+    /// Whether outliers have left fewer than half of the degrees of freedom in some iteration.
     ///
-    /// Two runs of a cell determine its offset and best rate. If most cells have few runs, those
-    /// left after outliers fit exactly, and the median residual is far below the noise.
+    /// Two runs determine the offset and the best rate of a cell. If most cells have few runs, the
+    /// runs that are not outliers then fit exactly, and the median residual is far below the noise.
     private var hasBrokenDown = false
     private(set) var degreesOfFreedom = 1
     private var common: LeastSquaresFit?
@@ -33,8 +33,8 @@ struct RobustValleyFit {
     private static let bisquareBound = 4.7
     /// The weight of the bisquare below which a run is an outlier: 3.3 standard deviations.
     private static let leastWeight = 0.02
-    /// The least ratio of the noise to that of the median cell if the fit has broken down. Bursts may
-    /// have doubled the latter.
+    /// The least ratio of the noise to the median cell's if the fit has broken down. It is not 1,
+    /// because bursts may have doubled the median cell's noise.
     private static let leastNoiseRatio = 0.5
     private static let huberFits = 4
     private static let searches = 3
@@ -365,7 +365,7 @@ struct RobustValleyFit {
         if hasBrokenDown { noise = max(noise, Self.leastNoiseRatio * typicalCellNoise) }
     }
 
-    /// The noise of a run by the median cell, from which no run is left out.
+    /// The noise of a run as estimated from the median cell, with every run at full weight.
     private var typicalCellNoise: Double {
         let ones = [Double](repeating: 1, count: runs.count)
         let valleys = self.valleys
@@ -373,7 +373,7 @@ struct RobustValleyFit {
             valleys[runs[$0].batch].slope(at: distance(ofRun: $0, parameters))
         }
         let all = cells.centered(levels(parameters), weights: ones)
-        // What the seeds of a batch have in common at a rate is a misfit, and not noise.
+        // A residual that all seeds of a batch share at a rate is a misfit, not noise.
         let own = cells.withoutMeansOfRates(all, runs)
         return min(
             cells.typicalNoise(all, slopes: slopes), cells.typicalNoise(own, slopes: slopes))

@@ -68,7 +68,7 @@ extension RuleVerdict.Undecided {
         }
     }
 
-    /// Returns the cause why a regret that was measured has no interval.
+    /// Returns the reason that a regret has no interval.
     private static func causeWithoutInterval(
         _ regret: Regret, optimum: BatchOptimum?, base: BatchOptimum?
     ) -> UndecidedCause {
@@ -87,7 +87,7 @@ extension RuleVerdict.Undecided {
     }
 }
 
-/// The number of seeds that diverged at a rate, among those that have it.
+/// The number of seeds that diverged at a rate, and the number of seeds that trained at it.
 package struct Divergence: Sendable, Equatable {
     package let diverged: Int
     package let seeds: Int
@@ -106,8 +106,8 @@ extension BatchOptimum {
         }
     }
 
-    /// Returns the seeds that diverged at the lowest rate of the grid that diverged for some seed
-    /// and is at least `rate`; otherwise those at the highest one that diverged, or nil if none did.
+    /// Returns how many seeds diverged at the lowest rate of at least `rate` that diverged for some
+    /// seed; if there is none, at the highest rate that did. Returns nil if no rate diverged.
     fileprivate func divergence(atOrAbove rate: Double) -> Divergence? {
         let logRate = log(rate)
         let diverged = typical.entries.filter { !$0.loss.isFinite }

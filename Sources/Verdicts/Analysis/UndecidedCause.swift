@@ -1,13 +1,14 @@
 import Support
 
-/// The cause why a rule neither holds nor fails at a batch, or a kept rate at a model.
+/// The reason that a rule neither holds nor fails at a batch, or the smallest model's rate at a
+/// larger model.
 package enum UndecidedCause: Sendable, Equatable {
     /// The base has no best rate to scale.
     case unknownBaseRate
     case unknownBestRate
     /// The tolerance lies within the regret's interval.
     case containsTolerance(lower: Double, upper: Double)
-    /// The regret has no interval, because it has one seed.
+    /// The regret has no interval, because the batch has one seed.
     case oneSeed
     /// The rule's rate has no interval, because the base has one seed.
     case oneBaseSeed
@@ -29,13 +30,13 @@ package enum UndecidedCause: Sendable, Equatable {
 
     /// The things that are compared.
     enum Subject {
-        /// The batches of a sweep, by a rule.
+        /// The batches of a sweep, at which a rule is judged.
         case batches
-        /// Models, by the smallest one's rate.
+        /// Models, at which the smallest one's rate is judged.
         case models
     }
 
-    /// Returns the cause in words, as a clause without a full stop.
+    /// Returns the cause as a clause without a full stop.
     func reason(for subject: Subject) -> String {
         let isBatch = subject == .batches
         let (own, base) = isBatch ? ("batch", "the base batch") : ("model", "the smallest model")
@@ -50,7 +51,7 @@ package enum UndecidedCause: Sendable, Equatable {
         case .oneBaseSeed: return "the one seed of \(base) gives no interval"
         case .fewCommonRates: return "the seeds have too few rates in common for an interval"
         case .reachesDivergence(let divergence):
-            return "the interval of \(rate) reaches one at which \(divergence.words)"
+            return "the interval of \(rate) reaches a rate at which \(divergence.words)"
         case .reachesBeyondGrid: return "the interval of \(rate) extends beyond the grid"
         case .diverged(let divergence): return divergence.words
         case .divergedNearRatesThatTrain(let divergence):

@@ -111,10 +111,10 @@ struct ValleyCells {
 // MARK: - Noise
 
 extension ValleyCells {
-    /// Returns the standard deviation of values in the median cell after a fit of the cell's offset and
-    /// best rate.
+    /// Returns the standard deviation of values in the median cell after a fit of the cell's offset
+    /// and best rate.
     ///
-    /// - Parameter slopes: the derivatives of the values by the cell's best rate.
+    /// - Parameter slopes: the derivatives of the values with respect to the cell's ln(best rate).
     func typicalNoise(_ values: [Double], slopes: [Double]) -> Double {
         let ones = [Double](repeating: 1, count: values.count)
         let (values, slopes) = (
@@ -133,8 +133,9 @@ extension ValleyCells {
         return variances.isEmpty ? 0 : median(variances).squareRoot()
     }
 
-    /// Returns the values of runs minus the mean over the seeds of the same batch and rate, scaled to
-    /// the variance of the values. A run that is the only one with its batch and rate keeps its value.
+    /// Returns the values of runs minus the mean over the seeds of the same batch and rate, scaled
+    /// so that independent noise keeps its variance. The only run of a batch and rate keeps its
+    /// value.
     func withoutMeansOfRates(_ values: [Double], _ runs: [ValleyRun]) -> [Double] {
         var result = values
         let groups = Dictionary(grouping: runs.indices) {

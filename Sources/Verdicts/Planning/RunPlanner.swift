@@ -9,7 +9,7 @@ import Statistics
 /// and on both sides of it. Finally, rates or seeds are added where a rule is still undecided:
 /// rates that a verdict lacks, rates between the three where the valley's form is the greatest
 /// error, otherwise seeds, one at a time. Once more seeds are not expected to help, every seed gets
-/// the rates between.
+/// the rates between the three.
 ///
 /// A round is a function of the finished runs, so a sweep is the same on any layout.
 package struct RunPlanner: Sendable {
@@ -218,8 +218,10 @@ package struct RunPlanner: Sendable {
         }
     }
 
-    /// Returns the rates between those of some seeds, at the batches where the valley's form is the
-    /// greatest error.
+    /// Returns the runs at the rates between the usual three, for the batches where the valley's
+    /// form is the greatest error.
+    ///
+    /// - Parameter seeds: the number of seeds of each batch that get the rates.
     private func ratesBetween(_ places: Set<Int>, _ state: State, seeds: Int) -> [PlannedRun] {
         places.sorted().filter { isFormUnknown($0, state) }.flatMap { batch in
             runs(batch, state.rates[batch]?.between ?? [], state, seeds: seeds)

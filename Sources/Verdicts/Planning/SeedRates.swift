@@ -37,7 +37,7 @@ struct SeedRates {
             }
             return near
         }
-        /// Returns the nearest rate to which a valley is fitted.
+        /// Returns the nearest rate within the window that the valley is fitted to.
         func inWindow(_ logRate: Double) -> Double {
             guard let bounds = optimum.bounds else { return logRate }
             return min(max(logRate, bounds.lowerBound), bounds.upperBound)
