@@ -78,8 +78,8 @@ struct PlainAnswerTests {
             "No rule is shown to give a good rate above batch 4; the unchanged rate is too low from "
                 + "batch 8, the rate of the rule B^0.9 is too high from batch 8 and the rule adam-sde "
                 + "(trained) is bad at batch 8.",
-            "No rule is good at every batch; the rule B^0.9 comes closest: its loss is estimated "
-                + "at no more than 0.03 above the best one.")
+            "No rule that changes only the rate is good at every batch; the rule B^0.9 comes closest: "
+                + "its loss is estimated at no more than 0.03 above the best one.")
     }
 
     @Test("nothing is decided")

@@ -32,7 +32,7 @@ package struct SweepFindings: Sendable {
             analyses.flatMap { Self.stoppedBatches($0.analysis, $0.member.specification) })
         return batches.isEmpty
             ? nil
-            : "The best rate lies outside the grid at B = "
+            : "The best rate\(sizes == nil ? "" : " of some model") lies outside the grid at B = "
                 + "\(Format.list(batches.sorted().map(String.init))), and extend = "
                 + "\(specification.extend) allows no more rates; to continue, resume the sweep with "
                 + "a larger extend."

@@ -137,11 +137,10 @@ package struct PlainAnswer: Sendable, Equatable {
         guard let best = best(rules) else {
             return "Which rule comes closest is not known, because no cost is known."
         }
+        if holds { return sentence("\(best.rule.subject) costs least: \(best.reason)") }
+        let kind = rules.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
         return sentence(
-            holds
-                ? "\(best.rule.subject) costs least: \(best.reason)"
-                : "no rule is good at every batch; \(best.rule.subject) comes closest: "
-                    + best.reason)
+            "no \(kind) is good at every batch; \(best.rule.subject) comes closest: \(best.reason)")
     }
 
     /// Returns the rule whose greatest estimated cost is least, with the reason as a clause. A rule

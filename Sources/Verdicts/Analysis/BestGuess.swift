@@ -15,15 +15,17 @@ extension DesignAnalysis {
         guard let best = costs.min(by: { $0.cost < $1.cost }), optima.count >= 2 else { return nil }
         let cost = "at most \(Self.text(best.cost)) nats"
         guard !mayHold.isEmpty else {
+            let kind =
+                verdicts.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
             return
-                "Best guess: no rule is good at every batch; \(best.verdict.name) comes closest, "
+                "Best guess: no \(kind) is good at every batch; \(best.verdict.name) comes closest, "
                 + "with estimated regrets of \(cost)."
         }
         let doubt =
             best.verdict.holdsUpTo == optima.last?.batch
             ? "" : ", but it is not shown to hold at every batch"
         return "Best guess: \(best.verdict.name) has the smallest estimated regrets"
-            + "\(costs.count < judged.count ? " of the rules that may hold" : ""), \(cost)\(doubt)."
+            + "\(mayHold.count < judged.count ? " of the rules that may hold" : ""), \(cost)\(doubt)."
     }
 }
 
