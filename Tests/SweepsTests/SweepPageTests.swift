@@ -169,7 +169,7 @@ struct SweepPageTests {
             // The rate transfers.
             #expect(lower >= 0 && upper > lower && upper <= 0.01)
         }
-        #expect(costs.sentence.contains("At the top edge, triangles mark 1 greater cost."))
+        #expect(costs.sentence.contains("At the top edge, a triangle marks a greater cost."))
         let rates = try chart("Best rate against parameters", charts)
         let legend = try rates.rows("series").compactMap { $0["name"] as? String }
         #expect(legend == ["standard", "muP", "usual rates of large models"])

@@ -11,7 +11,7 @@ extension DesignReport {
     /// The chart of the loss against the rate: the mean over seeds with their range, and the fitted
     /// valleys.
     var lossChart: LineChart {
-        let limits = valleyLimits
+        let limits = lossLimits
         let top = limits?.upperBound ?? .infinity
         var series: [LineChart.Series] = []
         var (above, diverged) = (0, 0)
@@ -37,13 +37,26 @@ extension DesignReport {
                 "Validation loss: the mean over seeds with their range, and the fitted valley "
                 + "around the best rate."
                 + RegretChart.edgeSentence(
-                    triangles: above > 0
-                        ? "the rates of \(Format.counted(above, "run")) above the axis" : nil,
-                    crosses: diverged > 0
-                        ? "the rates of \(Format.counted(diverged, "run")) that diverged" : nil),
+                    triangles: .init(
+                        above, "the rate of a run above the axis", "runs above the axis",
+                        after: "the rates of "),
+                    crosses: .init(
+                        diverged, "the rate of a run that diverged", "runs that diverged",
+                        after: "the rates of ")),
             x: ChartAxis("learning rate", scale: .log, style: .scientific),
             y: ChartAxis("loss, nats per token", limits: limits, marksBeyond: true),
             series: series, height: 340)
+    }
+
+    /// The losses of the valleys, with room above them for other rates, and with the whole range
+    /// over seeds below them; nil if no loss is finite.
+    private var lossLimits: ClosedRange<Double>? {
+        guard let valleys = valleyLimits else { return nil }
+        let least = analysis.optima.flatMap { Self.means(of: $0) }
+            .compactMap { $0.interval?.lowerBound }.min()
+        let room = 0.03 * (valleys.upperBound - valleys.lowerBound)
+        let bottom = min(valleys.lowerBound, least.map { $0 - room } ?? .infinity)
+        return bottom...valleys.upperBound
     }
 
     /// The losses of the valleys, with room above them; nil if no loss is finite. Batches without a
@@ -143,16 +156,28 @@ extension DesignReport {
                     regret.rate.map { LineChart.Point(Double(regret.batch), $0) }
                 }, color: color(of: verdict))
         }.filter { !$0.points.isEmpty }
-        let law = RateLine(analysis, level: level).map { line in
-            LineChart.Series(line.name, points: line.points, color: .ink)
-        }
+        let line = RateLine(analysis, level: level)
+        let law = line.map { LineChart.Series($0.name, points: $0.points, color: .ink) }
         return LineChart(
             title: "Best rate against batch",
             sentence: "The best rate of each batch with its interval"
-                + (law == nil
-                    ? ". No power law fits them." : ", and the law that fits all of them.")
-                + " Dashed lines are the rates that the rules predict from batch \(baseBatch).",
+                + lawClause(hasLine: line != nil)
+                + (rules.isEmpty
+                    ? ""
+                    : " Dashed lines are the rates that the rules predict from batch "
+                        + "\(baseBatch)."),
             x: batchAxis, y: ChartAxis("learning rate", scale: .log, style: .scientific),
             series: [best] + (law.map { [$0] } ?? []) + rules, height: 320)
+    }
+
+    /// Returns the end of the sentence about the best rates.
+    ///
+    /// - Parameter hasLine: whether the chart has a line for the law of the best rates.
+    private func lawClause(hasLine: Bool) -> String {
+        let exponent = analysis.exponent
+        if exponent.fits { return hasLine ? ", and the power law fitted to them." : "." }
+        guard let bend = exponent.bend else { return ". No power law fits them." }
+        return ". No power law fits them; the line has one up to batch \(bend.batch) and another "
+            + "above it."
     }
 }

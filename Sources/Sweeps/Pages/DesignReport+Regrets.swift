@@ -46,8 +46,7 @@ extension DesignReport {
                 sentence:
                     "Where the rule holds, a batch's valley lies at 1, so the valleys coincide."
                     + RegretChart.edgeSentence(
-                        triangles: above > 0
-                            ? Format.counted(above, "greater loss", "greater losses") : nil,
+                        triangles: .init(above, "a greater loss", "greater losses"),
                         crosses: nil),
                 x: ChartAxis(
                     "rate / the rule's rate", scale: .log, limits: (low / 1.2)...(high * 1.2)),

@@ -95,19 +95,39 @@ struct RegretChart {
             + (points.contains { $0.y.isNaN }
                 ? " A line has a gap where the cost was not measured." : "")
             + edgeSentence(
-                triangles: above > 0 ? Format.counted(above, "greater cost") : nil,
-                crosses: diverged > 0 ? Format.counted(diverged, "rate") + " that diverged" : nil)
+                triangles: EdgeMarks(above, "a greater cost", "greater costs"),
+                crosses: EdgeMarks(diverged, "a rate that diverged", "rates that diverged"))
+    }
+
+    /// The things that triangles or crosses at the top edge of a chart mark.
+    struct EdgeMarks {
+        /// The phrase for the things, such as "a greater cost" or "3 greater costs".
+        private let phrase: String
+        private let isSingle: Bool
+
+        /// Returns nil if there are none.
+        ///
+        /// - Parameters:
+        ///   - one: the phrase for a single thing.
+        ///   - many: the words after the number of several things.
+        ///   - prefix: the words before the number of several things.
+        init?(_ count: Int, _ one: String, _ many: String, after prefix: String = "") {
+            guard count > 0 else { return nil }
+            phrase = count == 1 ? one : "\(prefix)\(Format.count(count)) \(many)"
+            isSingle = count == 1
+        }
+
+        /// Returns the clause about the things, with the name of their shape.
+        func clause(_ shape: String, _ shapes: String) -> String {
+            isSingle ? "a \(shape) marks \(phrase)" : "\(shapes) mark \(phrase)"
+        }
     }
 
     /// Returns a sentence about the marks at the top edge of a chart, after a space; empty if there
     /// are none.
-    ///
-    /// - Parameters:
-    ///   - triangles: the meaning of the triangles, or nil if there are none.
-    ///   - crosses: the meaning of the crosses, or nil if there are none.
-    static func edgeSentence(triangles: String?, crosses: String?) -> String {
+    static func edgeSentence(triangles: EdgeMarks?, crosses: EdgeMarks?) -> String {
         let kinds = [
-            triangles.map { "triangles mark \($0)" }, crosses.map { "crosses mark \($0)" },
+            triangles?.clause("triangle", "triangles"), crosses?.clause("cross", "crosses"),
         ].compactMap(\.self)
         return kinds.isEmpty ? "" : " At the top edge, \(Format.list(kinds))."
     }

@@ -111,7 +111,7 @@ struct SizeReport {
 
     private func parameterAxis(_ transfers: [SizeTransfer]) -> ChartAxis {
         ChartAxis(
-            "parameters outside the embeddings and the head", scale: .log, style: .count,
+            "parameters outside embeddings and head", scale: .log, style: .count,
             chosen: transfers.first?.analysis.models.map { Double($0.parameters) })
     }
 
