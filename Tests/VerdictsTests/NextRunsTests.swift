@@ -44,6 +44,23 @@ struct NextRunsTests {
         #expect(batches.sorted() == [8, 32, 128], "\(runs.sentence)")
     }
 
+    @Test("a batch at which one seed diverges at every rate gets lower rates")
+    func oneSeedDiverges() throws {
+        let sweep = PlantedSweep(batches: [8, 32], seeds: 3)
+        let points = sweep.points().map { point in
+            point.batch == 8 || point.seed > 0
+                ? point
+                : .planted(
+                    batch: 32, rate: point.learningRate, seed: 0, loss: 0, diverged: true)
+        }
+        let runs = try #require(try Analysis(points, settings: settings).designs[0].nextRuns)
+        guard case .rates(let rates, batch: 32)? = runs.parts.first else {
+            Issue.record("\(runs.sentence)")
+            return
+        }
+        #expect(rates.allSatisfy { $0 < 1e-4 }, "\(rates)")
+    }
+
     @Test("following the plan decides the rules, and the stated probability is sensible")
     func following() throws {
         var rounds = 0

@@ -54,7 +54,7 @@ extension RuleVerdict.Undecided {
             } else {
                 cause = .divergedNearRatesThatTrain(divergence)
             }
-            decidingRuns = nil
+            decidingRuns = optimum?.decidingRuns
         case .belowDivergence:
             let divergence = regret.rate.flatMap { optimum?.divergence(atOrAbove: $0) }
             cause = .belowDivergence(divergence ?? Divergence(1, of: regret.seedCount))
