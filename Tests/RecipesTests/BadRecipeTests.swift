@@ -20,6 +20,10 @@ import Testing
             ("[model]\nzzzzzzzzzzzz = 2", ["use one of architecture, layers, heads"]),
             ("layers = 2", ["has the key \"layers\" outside of a section", "[model]"]),
             ("[model\nlayers = 2", ["test.toml: is not valid TOML at line 1"]),
+            (
+                String(repeating: "a.", count: 20_000) + "a = 1",
+                ["test.toml: has more than 5000 dots"]
+            ),
             ("[model]\nlayers = two", ["is not valid TOML at line 2"]),
             ("[model]\nlayers = 2\nlayers = 3", ["is not valid TOML at line 3"]),
             (

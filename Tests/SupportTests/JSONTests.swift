@@ -191,6 +191,11 @@ import Testing
             problem { () throws(JSONProblem) in try json.read("color") as Double }
                 == "has no number at color")
         #expect(
+            problem { () throws(JSONProblem) in
+                try JSONValue(parsing: "[1e400]".utf8).read(0) as Double
+            }
+                == "has no finite number at 0")
+        #expect(
             problem { () throws(JSONProblem) in try json.read("part") as Color }
                 == "has no string at part")
         #expect(

@@ -254,6 +254,7 @@ struct RunTableTests {
         ("batch,lr,step,loss\n8,1,,3", "line 2: step: is empty"),
         ("batch,lr,tokens,loss\n8,1,,3", "line 2: tokens: is empty"),
         ("batch,lr,step,loss\n8,1,1,three", "loss = \"three\": is not a number"),
+        ("batch,lr,step,loss\n0x10,1,1,3", "batch = \"0x10\": is not a number"),
         ("batch,lr,step,loss\n8,1,1,1e12", "is beyond 1e9 nats"),
         ("batch,lr,seed,step,loss\n8,1,-1,1,3", "seed = \"-1\": must be a whole number, 0 or more"),
         ("batch,lr,diverged,step,loss\n8,1,yes,1,3", "diverged = \"yes\": must be true or false"),

@@ -151,6 +151,26 @@ import Verdicts
                 + "rates; to continue, resume the sweep with a larger extend.")
     }
 
+    @Test("a problem in a file of a sweep names that file")
+    func namesDamagedFiles() throws {
+        let folder = try TemporaryFolder()
+        let sweep = SweepFolder("\(folder.path)/sweep")
+        try sweep.create(
+            specification: Self.text(""), recipe: Self.recipe, dataPath: "data",
+            fingerprint: "planted", trainingTokens: 1_000_000)
+        try sweep.prepareForGroups()
+        let schedule = try SweepSchedule(try sweep.readSpecification())
+        let ledger = SweepLedger(sweep, schedule: schedule, session: "planted")
+        let result = Self.result(schedule.firstPoints[0], best: 1)
+        for _ in 1...2 { try ledger.record(result, secondsPerStep: 0) }
+        let repetition = try #require(throws: Failure.self) { try sweep.findings() }
+        #expect(repetition.sentence.hasPrefix("\(sweep.ledger): the run of rule "))
+        #expect(repetition.sentence.contains("is in the sweep twice"))
+        try AtomicFile.write(Self.recipe + "[model]\nheads = 1.5\n", to: sweep.recipe)
+        let damage = try #require(throws: Failure.self) { try sweep.readSpecification() }
+        #expect(damage.sentence.hasPrefix(sweep.recipe))
+    }
+
     @Test("the grid grows only once all seeds have results")
     func waitsForAllSeedsBeforeItGrows() throws {
         let schedule = try SweepSchedule(try Self.specification())

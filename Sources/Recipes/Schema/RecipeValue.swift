@@ -70,6 +70,9 @@ package enum RecipeValue: Equatable, Sendable {
         }
     }
 
+    /// The largest number of dots in a document, far more than keys and numbers need.
+    private static let dotLimit = 5000
+
     private static func entries(
         of table: TOMLTable, in place: String
     ) throws(Failure) -> [String: RecipeValue] {
@@ -87,6 +90,12 @@ package enum RecipeValue: Equatable, Sendable {
     package static func document(
         _ text: String, name: String
     ) throws(Failure) -> [String: RecipeValue] {
+        // TOMLKit recurses once per part of a dotted key, and 20,000 parts overflow the stack.
+        guard text.utf8.count(where: { $0 == UInt8(ascii: ".") }) <= dotLimit else {
+            throw .file(
+                .configuration, name, "has more than \(dotLimit) dots",
+                remedy: "use only dotted keys that are listed by `lockstep train --keys`")
+        }
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)

@@ -88,6 +88,8 @@ extension UInt64: JSONReadable {
 extension Double: JSONReadable {
     package init(json: JSONValue) throws(JSONProblem) {
         guard let value = json.number else { throw .mismatch("number") }
+        // A number such as 1e400 is valid JSON, but too large for 64 bits.
+        guard value.isFinite else { throw .mismatch("finite number") }
         self = value
     }
 }

@@ -127,7 +127,9 @@ extension SweepFolder {
         }.map { (member, points) throws(Failure) in
             var settings = member.specification.analysisSettings
             settings.seedsShareRates = plan == nil
-            return (member: member, analysis: try Analysis(points, settings: settings))
+            do throws(Failure) {
+                return (member: member, analysis: try Analysis(points, settings: settings))
+            } catch { throw error.inFile(self.ledger) }
         }
         let hasSizes = specification.hasSizes
         return SweepFindings(

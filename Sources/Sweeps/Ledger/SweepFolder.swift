@@ -85,8 +85,9 @@ package struct SweepFolder: Sendable {
                 remedy: "give the folder that `lockstep sweep` was given as --out")
         }
         return try SweepSpecification(
-            toml: try readText(specification), name: specification
-        ) { (_) throws(Failure) in try readText(recipe) }
+            toml: try readText(specification), name: specification, recipeFile: recipe,
+            recipe: readText
+        )
     }
 
     /// The data and the recipe with which a sweep was started.

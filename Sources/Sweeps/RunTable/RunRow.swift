@@ -102,7 +102,8 @@ private struct RunFields {
     private func number(_ column: RunColumn) throws(Failure) -> Double? {
         let text = text(column)
         guard !text.isEmpty else { return nil }
-        guard let number = Double(text) else {
+        // Swift also reads hexadecimal numbers.
+        guard !text.contains(where: { "xX".contains($0) }), let number = Double(text) else {
             throw bad(column, "is not a number", remedy: "write one such as 8 or 3e-4")
         }
         return number

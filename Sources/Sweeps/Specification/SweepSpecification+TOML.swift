@@ -13,11 +13,13 @@ extension SweepSpecification {
     /// - Parameters:
     ///   - toml: the text of the specification.
     ///   - name: the path of its file, for messages.
+    ///   - recipeFile: the path of the sweep's copy of the recipe; nil to read the user's.
     ///   - recipe: returns the text of the recipe at a path.
     /// - Throws: `Failure` (configuration) that names the first key that is missing, unknown or
     ///   invalid; the failures of `recipe`.
     package init(
-        toml: String, name: String, recipe: (_ path: String) throws(Failure) -> String
+        toml: String, name: String, recipeFile: String? = nil,
+        recipe: (_ path: String) throws(Failure) -> String
     ) throws(Failure) {
         let document = try RecipeValue.document(toml, name: name)
         let table = try SpecificationTable(document, name: name, keys: Self.keys)
@@ -26,11 +28,12 @@ extension SweepSpecification {
         }
         path = name
         self.recipePath = recipePath
-        recipeText = try recipe(recipePath)
+        self.recipeFile = recipeFile ?? recipePath
+        recipeText = try recipe(self.recipeFile)
         settings = try table.settings
         try Self.refuseOwnKeys(settings, table)
         baseRecipe = try Recipe(
-            unchecked: recipeText, name: recipePath, settings: settings,
+            unchecked: recipeText, name: self.recipeFile, settings: settings,
             settingsFile: name, omitting: "scaling")
         batches = try table.required("batches", "[8, 16, 32]", of: table.integers)
         learningRates = try table.required(
@@ -117,7 +120,7 @@ extension SweepSpecification {
                 return failure.sentence.hasPrefix("\(key) ")
                     || failure.sentence.hasPrefix("\(key):")
             }
-        return failure.inFile(isOwn ? path : recipePath)
+        return failure.inFile(isOwn ? path : recipeFile)
     }
 
     /// Refuses keys in [set] whose values differ from run to run.

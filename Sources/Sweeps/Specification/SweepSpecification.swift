@@ -8,8 +8,10 @@ package struct SweepSpecification: Sendable, Equatable {
     package let path: String
     /// The text of the recipe that all runs share.
     package let recipeText: String
-    /// `recipe`: the path of that recipe, for messages.
+    /// `recipe`: the path of that recipe, for titles.
     package let recipePath: String
+    /// The path of the file that the recipe was read from, for messages.
+    let recipeFile: String
     /// `[set]`: the keys that differ from the recipe's text.
     package let settings: [RecipeSetting]
     /// The recipe with `settings` and without its [scaling]. It is not checked, because every run
