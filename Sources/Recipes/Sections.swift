@@ -71,6 +71,16 @@ package struct ReductionConfiguration: Sendable, Equatable {
     package var bucketMebibytes = 1.0
     /// The format of gradients between hosts; bf16 rounds every lane's gradient and every sum.
     package var wire = WireFormat.fp32
+    /// The division of the lanes among ranks, which never changes a result.
+    package var balance = Balance.auto
+
+    /// A way to divide the lanes among ranks.
+    package enum Balance: String, NamedChoice {
+        /// Lanes move from slow ranks to fast ones.
+        case auto
+        /// Ranks have the same number of lanes, or differ by one.
+        case off
+    }
 
     /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {

@@ -168,6 +168,9 @@ extension Recipe {
         .init(
             "reduction.wire", \.reduction.wire,
             "fp32, or bf16: half the bytes between hosts, every sum rounded alike on any layout."),
+        .init(
+            "reduction.balance", \.reduction.balance,
+            "auto: lanes move from slow ranks to fast ones; the results stay the same."),
     ]
 
     private static let evaluationFields: [RecipeField] = [

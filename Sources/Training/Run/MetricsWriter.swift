@@ -16,14 +16,19 @@ final class MetricsWriter {
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
     private var diagnostician: Diagnostician
+    private var stragglers: StragglerWatch
     private let warnsOfWrongRates: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
 
-    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are also logged as
-    ///   warnings; metrics.jsonl always has them.
-    init(run: RunFolder, plan: TrainingPlan, job: Job, warnsOfWrongRates: Bool) {
+    /// - Parameters:
+    ///   - warnsOfWrongRates: whether skipped steps and diagnoses are also logged as warnings;
+    ///     metrics.jsonl always has them.
+    ///   - hosts: the names of the ranks' hosts.
+    init(
+        run: RunFolder, plan: TrainingPlan, job: Job, warnsOfWrongRates: Bool, hosts: [String]
+    ) {
         self.run = run
         self.plan = plan
         self.job = job
@@ -31,6 +36,7 @@ final class MetricsWriter {
         // The loss of a model that predicts all tokens with equal probability.
         let startingLoss = Glibc.log(Double(plan.recipe.model.vocabularySize))
         diagnostician = Diagnostician(startingLoss: startingLoss)
+        stragglers = StragglerWatch(hosts: hosts)
     }
 
     func create() throws(Failure) {
@@ -86,6 +92,7 @@ final class MetricsWriter {
         if let sample = step.noise { noise.add(variance: sample.variance, signal: sample.signal) }
         let scale = noise.estimate
         appendWithDiagnoses(MetricsFields.line(step, scale))
+        if let warning = stragglers.add(step.slowest) { logger.warning("\(warning)") }
         // The rate is smoothed, because it varies from step to step.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
