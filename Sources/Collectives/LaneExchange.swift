@@ -47,6 +47,7 @@ package final class LaneExchange<Statistics: LaneStatistics> {
     private var lanes: [Statistics] = []
     private var allRequests: [RankRequests] = []
 
+    /// Creates an exchange between the ranks of a communicator, and allocates its memory.
     package init(communicator: Communicator, tree: ReductionTree) {
         self.communicator = communicator
         self.tree = tree

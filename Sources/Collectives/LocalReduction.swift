@@ -33,7 +33,9 @@ struct LocalReduction {
     /// The number of buckets of this step whose own segment is summed.
     private(set) var summed = 0
 
-    /// `scatters` is true if each sum is stored only in its owner's memory.
+    /// Creates the reduction over the ranks of this host.
+    ///
+    /// - Parameter scatters: whether each sum is stored only in its owner's memory.
     init(
         memory host: HostMemory, tree: ReductionTree, hostNodes: [Range<Int>], size: Int,
         partition: BucketPartition, wire: WireFormat, scatters: Bool
