@@ -156,7 +156,8 @@ extension CommandLineTests {
                 let outcome = try workbench.lockstep(arguments, ranks: each.ranks)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(try residentCloseToPlan(outcome, "\(arguments)") > each.least)
-                #expect(outcome.errors.contains(" planned\n"), "reported at the end")
+                #expect(
+                    outcome.errors.contains(" per rank; the plan expected "), "reported at the end")
             }
         }
     }
